@@ -1,0 +1,272 @@
+"""The records of a key: types, states, versions, and what each state permits. No I/O.
+
+The states and their meaning follow NIST SP 800-57 part 1 revision 5, section 7. A key has
+ordered versions; the *primary* version, the only one that protects new data, is the newest
+one that has left ``pre-activation``. If that one is not ``active`` nothing is protected:
+a key never falls back to an older version by itself.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from mycelium_fractal_net.security.errors import (
+    InvalidInputError,
+    KeyNotFoundError,
+    KeyStateError,
+)
+
+__all__ = [
+    "DEFAULT_ALGORITHM",
+    "DEFAULT_ROTATION",
+    "HANDLE_BYTES",
+    "KEY_ID_PATTERN",
+    "Key",
+    "KeyState",
+    "KeyType",
+    "KeyUse",
+    "KeyVersion",
+    "RotationPolicy",
+    "Verb",
+    "parse_key_id",
+    "version_id",
+]
+
+KEY_ID_PATTERN: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_VERSION_PATTERN: Final = re.compile(r"v([1-9][0-9]{0,8})")
+HANDLE_BYTES: Final = 8  # docs/format.md, "The key-version handle"
+
+
+class KeyType(StrEnum):
+    """What a key is for; it decides what the key may do."""
+
+    ENCRYPTION = "encryption"
+    SIGNING = "signing"
+    MAC = "mac"
+    API = "api"
+
+
+class KeyUse(StrEnum):
+    """What a signing key signs: data or HTTP requests, never both."""
+
+    DATA = "data"
+    REQUEST = "request"
+
+
+class KeyState(StrEnum):
+    """The state of one key version, SP 800-57 part 1 section 7."""
+
+    PRE_ACTIVATION = "pre-activation"
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+    DEACTIVATED = "deactivated"
+    COMPROMISED = "compromised"
+    PENDING_DESTRUCTION = "pending-destruction"
+    DESTROYED = "destroyed"
+
+
+class Verb(StrEnum):
+    """What an operator may do to a key version."""
+
+    ACTIVATE = "activate"
+    SUSPEND = "suspend"
+    DEACTIVATE = "deactivate"
+    COMPROMISE = "compromise"
+    DESTROY = "destroy"
+    CANCEL_DESTRUCTION = "cancel-destruction"
+
+
+_S = KeyState
+_TRANSITIONS: Final[dict[Verb, dict[KeyState, KeyState]]] = {
+    Verb.ACTIVATE: {_S.PRE_ACTIVATION: _S.ACTIVE, _S.SUSPENDED: _S.ACTIVE},
+    Verb.SUSPEND: {_S.ACTIVE: _S.SUSPENDED},
+    Verb.DEACTIVATE: {_S.ACTIVE: _S.DEACTIVATED, _S.SUSPENDED: _S.DEACTIVATED},
+    Verb.COMPROMISE: {
+        _S.PRE_ACTIVATION: _S.COMPROMISED,
+        _S.ACTIVE: _S.COMPROMISED,
+        _S.SUSPENDED: _S.COMPROMISED,
+        _S.DEACTIVATED: _S.COMPROMISED,
+        # Compromise is remembered through destruction and does not stop it.
+        _S.PENDING_DESTRUCTION: _S.PENDING_DESTRUCTION,
+        _S.DESTROYED: _S.DESTROYED,
+    },
+    Verb.DESTROY: {
+        _S.PRE_ACTIVATION: _S.PENDING_DESTRUCTION,
+        _S.ACTIVE: _S.PENDING_DESTRUCTION,
+        _S.SUSPENDED: _S.PENDING_DESTRUCTION,
+        _S.DEACTIVATED: _S.PENDING_DESTRUCTION,
+        _S.COMPROMISED: _S.PENDING_DESTRUCTION,
+    },
+    Verb.CANCEL_DESTRUCTION: {_S.PENDING_DESTRUCTION: _S.DEACTIVATED},
+}
+
+DEFAULT_ALGORITHM: Final[dict[KeyType, str]] = {
+    KeyType.ENCRYPTION: "AES-256-GCM",
+    KeyType.SIGNING: "Ed25519",
+    KeyType.MAC: "HMAC-SHA-256",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RotationPolicy:
+    """How often a key is rotated and how many versions are kept. Days and counts."""
+
+    interval_days: int
+    retain_count: int
+    auto_destroy: bool = False
+    unused_for_days: int = 400
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.interval_days <= 36_500:
+            raise InvalidInputError("interval_days must be between 1 and 36500")
+        if not 1 <= self.retain_count <= 10_000:
+            raise InvalidInputError("retain_count must be between 1 and 10000")
+        if not 400 <= self.unused_for_days <= 36_500:
+            raise InvalidInputError("unused_for_days must be between 400 and 36500")
+
+
+DEFAULT_ROTATION: Final[dict[KeyType, RotationPolicy]] = {
+    KeyType.ENCRYPTION: RotationPolicy(interval_days=90, retain_count=3),
+    KeyType.SIGNING: RotationPolicy(interval_days=365, retain_count=2),
+    KeyType.MAC: RotationPolicy(interval_days=90, retain_count=3),
+    KeyType.API: RotationPolicy(interval_days=90, retain_count=2),
+}
+
+
+def version_id(key_id: str, version: int) -> str:
+    """``orders`` and 3 as ``orders:v3``."""
+    return f"{key_id}:v{version}"
+
+
+def parse_key_id(text: str) -> tuple[str, int | None]:
+    """A key id or version id as its name and its version, which is None for a bare name.
+
+    Raises :class:`InvalidInputError` for anything else. The text is not quoted.
+    """
+    name, colon, rest = text.partition(":")
+    if KEY_ID_PATTERN.fullmatch(name) is not None:
+        if not colon:
+            return name, None
+        match = _VERSION_PATTERN.fullmatch(rest)
+        if match is not None:
+            return name, int(match.group(1))
+    raise InvalidInputError(
+        "a key id is 1 to 64 of a-z 0-9 . _ -, beginning with a letter or digit;"
+        " a version id adds ':v' and a number"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class KeyVersion:
+    """One version of a key, as the store holds it.
+
+    ``wrapped`` is the key material under the master key and empty once destroyed;
+    ``public_key`` is the DER SubjectPublicKeyInfo of a signing key, kept for ever.
+    Times are UTC.
+    """
+
+    version: int
+    handle: bytes
+    state: KeyState
+    created_at: datetime
+    wrapped: bytes = field(repr=False)
+    public_key: bytes | None = field(default=None, repr=False)
+    compromised: bool = False
+    activate_at: datetime | None = None
+    destroy_at: datetime | None = None
+
+    def state_after(self, verb: Verb) -> KeyState:
+        """The state that ``verb`` leads to. Raises :class:`KeyStateError` if it is not legal."""
+        try:
+            after = _TRANSITIONS[verb][self.state]
+        except KeyError:
+            raise KeyStateError(f"cannot {verb} version {self.version}: it is {self.state}") from None
+        if verb is Verb.CANCEL_DESTRUCTION and self.compromised:
+            return KeyState.COMPROMISED
+        return after
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A named key with its versions, oldest first. One authenticated record of the store."""
+
+    key_id: str
+    key_type: KeyType
+    use: KeyUse
+    algorithm: str
+    rotation: RotationPolicy
+    created_at: datetime
+    versions: tuple[KeyVersion, ...]
+    publish: bool = False
+    revision: int = 0
+    master_id: str = ""
+
+    @property
+    def latest(self) -> KeyVersion:
+        """The version with the highest number, whatever its state."""
+        return self.versions[-1]
+
+    def version(self, number: int) -> KeyVersion:
+        """The version of that number. Raises :class:`KeyNotFoundError`."""
+        for candidate in reversed(self.versions):
+            if candidate.version == number:
+                return candidate
+        raise KeyNotFoundError(f"key {self.key_id!r} has no version {number}")
+
+    def by_handle(self, handle: bytes) -> KeyVersion:
+        """The version with that handle. Raises :class:`KeyNotFoundError`."""
+        for candidate in self.versions:
+            if candidate.handle == handle:
+                return candidate
+        raise KeyNotFoundError(f"key {self.key_id!r} has no such version")
+
+    @property
+    def primary(self) -> KeyVersion:
+        """The version that protects new data: the newest that has left pre-activation.
+
+        Raises :class:`KeyStateError` where that version is not active.
+        """
+        for candidate in reversed(self.versions):
+            if candidate.state is KeyState.PRE_ACTIVATION:
+                continue
+            if candidate.state is KeyState.ACTIVE:
+                return candidate
+            raise KeyStateError(
+                f"key {self.key_id!r} protects nothing: its newest version"
+                f" {candidate.version} is {candidate.state}; rotate it or activate that version"
+            )
+        raise KeyStateError(f"key {self.key_id!r} protects nothing: it is not yet active")
+
+    def check_decrypt(self, version: KeyVersion, *, allow_compromised: bool = False) -> None:
+        """Raise :class:`KeyStateError` unless ``version`` may decrypt and be rewrapped from."""
+        state = version.state
+        if state in (KeyState.ACTIVE, KeyState.DEACTIVATED):
+            return
+        if state is KeyState.COMPROMISED and allow_compromised:
+            return
+        hint = ""
+        if state is KeyState.PENDING_DESTRUCTION:
+            hint = f"; to keep it: mfn key cancel-destruction {version_id(self.key_id, version.version)}"
+        elif state is KeyState.COMPROMISED:
+            hint = "; decrypting with it must be allowed explicitly"
+        elif state is KeyState.SUSPENDED:
+            hint = f"; to use it again: mfn key activate {version_id(self.key_id, version.version)}"
+        raise KeyStateError(
+            f"version {version.version} of key {self.key_id!r} may not decrypt: it is {state}{hint}"
+        )
+
+    def check_verify(self, version: KeyVersion, *, allow_compromised: bool = False) -> None:
+        """Raise :class:`KeyStateError` unless signatures of ``version`` may be verified."""
+        state = version.state
+        refused = state in (KeyState.PRE_ACTIVATION, KeyState.SUSPENDED)
+        if version.compromised and not allow_compromised:
+            refused = True
+        if refused:
+            raise KeyStateError(
+                f"version {version.version} of key {self.key_id!r} may not verify:"
+                f" it is {'compromised' if version.compromised else state}"
+            )
