@@ -1,0 +1,7 @@
+"""Where keys are kept: SQLAlchemy tables on SQLite or PostgreSQL, trusted with nothing."""
+
+from mycelium_fractal_net.security.key_store.database import Database
+from mycelium_fractal_net.security.key_store.store import KeyStore, Pulse, StoredKey
+from mycelium_fractal_net.security.key_store.usage import UsageStore
+
+__all__ = ["Database", "KeyStore", "Pulse", "StoredKey", "UsageStore"]

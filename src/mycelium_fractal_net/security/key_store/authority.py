@@ -1,0 +1,80 @@
+"""Rows that grant authority are authenticated: who can write to the database gains nothing.
+
+A key is one record: its type, use, algorithm, policy and the states of all its versions are
+under one HMAC-SHA-256, whose key is wrapped by the master key. So an edited state, a row
+brought over from another store, and one version's row put back as it was last week are all
+refused. A rollback of a key's whole record, or of the whole store, is not seen.
+
+What is authenticated is a label, the store id and each field, length-prefixed: no two
+records have the same encoding.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Protocol
+
+from mycelium_fractal_net.security.errors import InvalidSignatureError, StoreIntegrityError
+from mycelium_fractal_net.security.key_store.rows import key_row, version_row
+
+if TYPE_CHECKING:
+    from mycelium_fractal_net.security.keys import Key
+
+__all__ = ["STORE_ID_BYTES", "Mac", "check_key", "encode_fields", "seal_key"]
+
+STORE_ID_BYTES: Final = 16
+_KEY_LABEL: Final = b"mycelium-fractal-net/row/key/v1"
+
+
+class Mac(Protocol):
+    """What authenticates rows: HMAC-SHA-256 from the policy."""
+
+    def tag(self, data: bytes) -> bytes:
+        """The 32-byte tag of ``data``."""
+
+    def verify(self, data: bytes, tag: bytes) -> None:
+        """Raise :class:`InvalidSignatureError` unless ``tag`` is the tag of ``data``."""
+
+
+def encode_fields(*fields: bytes | str | int | bool | None) -> bytes:
+    """Fields as bytes, each with a kind and its length, so that none runs into the next."""
+    parts = []
+    for field in fields:
+        if field is None:
+            kind, value = b"-", b""
+        elif isinstance(field, bytes):
+            kind, value = b"b", field
+        elif isinstance(field, str):
+            kind, value = b"s", field.encode()
+        else:
+            kind, value = b"i", str(int(field)).encode()
+        parts.append(kind + len(value).to_bytes(4, "big") + value)
+    return b"".join(parts)
+
+
+def _encode_key(store_id: bytes, key: Key) -> bytes:
+    fields = [_KEY_LABEL, store_id, *key_row(key).values(), len(key.versions)]
+    for version in key.versions:
+        row = version_row(key.key_id, version)
+        # The wrapping authenticates itself and what it is bound to; but a version that is
+        # there must not become one whose material was erased.
+        row["wrapped"] = bool(version.wrapped)
+        fields.extend(row.values())
+    return encode_fields(*fields)
+
+
+def seal_key(mac: Mac, store_id: bytes, key: Key) -> bytes:
+    """The MAC to be stored beside ``key``."""
+    return mac.tag(_encode_key(store_id, key))
+
+
+def check_key(mac: Mac, store_id: bytes, key: Key, tag: bytes) -> None:
+    """Raise :class:`StoreIntegrityError`, naming the key, unless ``tag`` is its MAC."""
+    try:
+        if not key.versions:
+            raise InvalidSignatureError
+        mac.verify(_encode_key(store_id, key), tag)
+    except InvalidSignatureError:
+        raise StoreIntegrityError(
+            f"key {key.key_id!r} fails its authentication: its rows were changed outside of"
+            " this software, or come from another store"
+        ) from None

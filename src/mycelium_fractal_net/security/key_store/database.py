@@ -1,0 +1,186 @@
+"""One door to the database: reads, write transactions, and errors of our own.
+
+The same code serves SQLite and PostgreSQL; the URL alone decides. A driver's error never
+leaves this file: its text can hold the statement and its values.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import weakref
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import create_engine, event, text
+from sqlalchemy.engine import Connection, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
+
+from mycelium_fractal_net.security.errors import (
+    ConfigurationError,
+    ConflictError,
+    MissingExtraError,
+    StoreUnavailableError,
+    StoreVersionError,
+)
+from mycelium_fractal_net.security.key_store import sqlite
+from mycelium_fractal_net.security.key_store.schema import HEAD
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy.engine import URL, Engine
+
+__all__ = ["Database"]
+
+_CONNECT_SECONDS = 3  # an outage must show before a cached key's five seconds are over
+_STATEMENT_MILLISECONDS = 10_000
+
+
+class Database:
+    """A key store's database.
+
+    ``url`` is a SQLAlchemy URL: ``sqlite:///FILE`` or ``postgresql+psycopg://...``.
+    Opening connects to nothing; :meth:`check` does.
+    """
+
+    def __init__(self, url: str) -> None:
+        try:
+            parsed = make_url(url)
+        except (ArgumentError, ValueError):
+            raise ConfigurationError("the store is not named by a database URL") from None
+        backend = parsed.get_backend_name()
+        if backend == "sqlite":
+            if not parsed.database or parsed.database == ":memory:":
+                raise ConfigurationError("the store must be a file: sqlite:///PATH")
+            self.file: Path | None = Path(parsed.database)
+            self._engine = self._sqlite_engine(parsed)
+        elif backend == "postgresql":
+            self.file = None
+            self._engine = self._postgresql_engine(parsed)
+        else:
+            raise ConfigurationError("the store must be on sqlite or postgresql+psycopg")
+        engine = weakref.ref(self._engine)
+        os.register_at_fork(after_in_child=lambda: _leave_to_parent(engine()))
+
+    @staticmethod
+    def _sqlite_engine(url: URL) -> Engine:
+        engine = create_engine(url, hide_parameters=True)
+        event.listen(engine, "connect", lambda connection, _: sqlite.on_connect(connection))
+        return engine
+
+    @staticmethod
+    def _postgresql_engine(url: URL) -> Engine:
+        try:
+            return create_engine(
+                url.set(drivername="postgresql+psycopg"),
+                hide_parameters=True,
+                pool_pre_ping=True,
+                pool_size=4,
+                pool_timeout=_CONNECT_SECONDS,
+                connect_args={
+                    "connect_timeout": _CONNECT_SECONDS,
+                    "options": f"-c statement_timeout={_STATEMENT_MILLISECONDS}",
+                },
+            )
+        except ImportError:
+            raise MissingExtraError("a store on PostgreSQL", "postgresql") from None
+
+    @property
+    def dialect(self) -> str:
+        """``sqlite`` or ``postgresql``."""
+        return self._engine.dialect.name
+
+    def check(self) -> None:
+        """See that the store is there, private, and of the schema this release works with.
+
+        Raises :class:`StoreUnavailableError`, :class:`StorePermissionsError` or
+        :class:`StoreVersionError`. Alembic is not imported: it would double the start.
+        """
+        if self.file is not None:
+            sqlite.check_private(self.file)
+            sqlite.check_private(self.file.absolute().parent)
+        found = self.schema_version()
+        if found is None:
+            raise StoreVersionError("the key store is empty; create it: mfn init")
+        if found != HEAD:
+            raise StoreVersionError(
+                f"the key store has schema {found}, this release works with {HEAD};"
+                " upgrade it: mfn init"
+            )
+
+    def schema_version(self) -> str | None:
+        """The migration that the store stands at, None for an empty database."""
+        try:
+            with self._engine.connect() as connection:
+                if not self._engine.dialect.has_table(connection, "alembic_version"):
+                    return None
+                row = connection.execute(text("SELECT version_num FROM alembic_version")).first()
+        except SQLAlchemyError as error:
+            raise _unavailable(error) from None
+        return None if row is None else str(row[0])
+
+    def create(self) -> None:
+        """Create the tables, or bring them to the newest migration."""
+        if self.file is not None:
+            sqlite.create_private_file(self.file)
+        from alembic import command
+        from alembic.config import Config
+
+        configuration = Config()
+        configuration.set_main_option(
+            "script_location", "mycelium_fractal_net.security.key_store:migrations"
+        )
+        with self.write() as connection:
+            configuration.attributes["connection"] = connection
+            command.upgrade(configuration, "head")
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A connection on which all statements see one snapshot."""
+        try:
+            with self._engine.connect() as connection:
+                if self.dialect == "sqlite":
+                    connection.exec_driver_sql("BEGIN")
+                else:
+                    connection.execution_options(isolation_level="REPEATABLE READ")
+                yield connection
+                connection.rollback()
+        except SQLAlchemyError as error:
+            raise _unavailable(error) from None
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that is committed, durably, when the block ends without an error.
+
+        Raises :class:`ConflictError` where a unique name or handle is taken.
+        """
+        turn = sqlite.write_turn(self.file) if self.file else contextlib.nullcontext()
+        try:
+            with turn, self._engine.connect() as connection:
+                if self.dialect == "sqlite":
+                    connection.exec_driver_sql("BEGIN IMMEDIATE")
+                yield connection
+                connection.commit()
+        except IntegrityError:
+            raise ConflictError("another writer was first; nothing was changed") from None
+        except SQLAlchemyError as error:
+            raise _unavailable(error) from None
+        except OSError as error:
+            raise StoreUnavailableError(f"the key store cannot be written: {error.strerror}") from None
+
+    def close(self) -> None:
+        """Close every connection of this process."""
+        self._engine.dispose()
+
+
+def _leave_to_parent(engine: Engine | None) -> None:
+    # A connection must not be used by two processes; the parent keeps those that are open.
+    if engine is not None:
+        engine.dispose(close=False)
+
+
+def _unavailable(error: SQLAlchemyError) -> StoreUnavailableError:
+    """The kind of a driver's error, never its text, which may quote a row or the URL."""
+    kind = type(error.orig).__name__ if isinstance(error, DBAPIError) else type(error).__name__
+    return StoreUnavailableError(f"the key store does not answer ({kind})")

@@ -1,0 +1,12 @@
+"""Runs the migrations on the connection that :meth:`Database.create` hands over."""
+
+from alembic import context
+
+from mycelium_fractal_net.security.key_store.schema import metadata
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=metadata,
+    transactional_ddl=True,
+)
+context.run_migrations()

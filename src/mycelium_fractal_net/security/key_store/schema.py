@@ -1,0 +1,138 @@
+"""The tables of the key store. What each column is trusted for: nothing but keeping bytes.
+
+Times are microseconds since the Unix epoch, UTC, so that what is authenticated is exactly
+what is stored on every database. Every row that grants authority carries a MAC and the id of
+the master key under which the MAC's key is wrapped; see :mod:`.authority`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+__all__ = [
+    "HEAD",
+    "authority_keys",
+    "credentials",
+    "key_versions",
+    "keys",
+    "metadata",
+    "raw_usage",
+    "store_meta",
+    "usage",
+]
+
+HEAD: Final = "0001"  # the newest migration; read without Alembic at every start
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# One row. Every change of authority adds one to `generation` in its own transaction, which
+# also orders all writers; `master_id` names the master key that wraps what is written now.
+store_meta = Table(
+    "store_meta",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("generation", BigInteger, nullable=False),
+    Column("master_id", String(200), nullable=False),
+)
+
+# The MAC key of the authority rows, one per master key while the store moves to a new one.
+authority_keys = Table(
+    "authority_keys",
+    metadata,
+    Column("master_id", String(200), primary_key=True),
+    Column("wrapped", LargeBinary, nullable=False),
+)
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("key_id", String(64), primary_key=True),
+    Column("key_type", String(16), nullable=False),
+    Column("use", String(16), nullable=False),
+    Column("algorithm", String(32), nullable=False),
+    Column("publish", Boolean, nullable=False),
+    Column("interval_days", Integer, nullable=False),
+    Column("retain_count", Integer, nullable=False),
+    Column("auto_destroy", Boolean, nullable=False),
+    Column("unused_for_days", Integer, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("generation", BigInteger, nullable=False),
+    Column("master_id", String(200), nullable=False),
+    Column("mac", LargeBinary, nullable=False),
+    Index("ix_keys_generation", "generation"),
+    Index("ix_keys_master_id", "master_id"),
+)
+
+key_versions = Table(
+    "key_versions",
+    metadata,
+    Column("handle", LargeBinary(8), primary_key=True),
+    Column("key_id", String(64), ForeignKey("keys.key_id"), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("state", String(24), nullable=False),
+    Column("compromised", Boolean, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("activate_at", BigInteger, nullable=True),
+    Column("destroy_at", BigInteger, nullable=True),
+    Column("wrapped", LargeBinary, nullable=False),
+    Column("public_key", LargeBinary, nullable=True),
+    UniqueConstraint("key_id", "version"),
+)
+
+usage = Table(
+    "usage",
+    metadata,
+    Column("handle", LargeBinary(8), primary_key=True),
+    Column("day", Integer, primary_key=True, autoincrement=False),  # days since 1970-01-01
+    Column("kind", String(8), primary_key=True),  # "protect" or "open"
+    Column("count", BigInteger, nullable=False),
+)
+
+raw_usage = Table(
+    "raw_usage",
+    metadata,
+    Column("handle", LargeBinary(8), primary_key=True),
+    Column("reserved", BigInteger, nullable=False),
+)
+
+credentials = Table(
+    "credentials",
+    metadata,
+    Column("credential_id", String(64), primary_key=True),
+    Column("name", String(200), nullable=False),
+    Column("digest", LargeBinary(32), nullable=False),
+    Column("previous_digest", LargeBinary(32), nullable=True),
+    Column("previous_until", BigInteger, nullable=True),
+    Column("scopes", Text, nullable=False),
+    Column("state", String(24), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=True),
+    Column("revision", BigInteger, nullable=False),
+    Column("generation", BigInteger, nullable=False),
+    Column("master_id", String(200), nullable=False),
+    Column("mac", LargeBinary, nullable=False),
+    Index("ix_credentials_generation", "generation"),
+)

@@ -1,0 +1,94 @@
+"""What the store needs of SQLite: private files, durable commits, writers in turn."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from mycelium_fractal_net.security.errors import StorePermissionsError, StoreUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["check_private", "create_private_file", "on_connect", "write_turn"]
+
+_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+_PRAGMAS: Final = (
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",  # a commit that was acknowledged outlives a power cut
+    "PRAGMA foreign_keys=ON",
+    "PRAGMA secure_delete=ON",  # destroyed key material leaves no bytes in free pages
+    "PRAGMA trusted_schema=OFF",
+    "PRAGMA busy_timeout=10000",  # milliseconds; writers wait in write_turn, not here
+)
+
+
+def check_private(path: Path) -> None:
+    """Raise :class:`StorePermissionsError` where others may read or write ``path``.
+
+    A file must be 0600 or narrower, a folder 0700 or narrower, and belong to the user that
+    runs (or to root). A symbolic link is refused.
+    """
+    try:
+        info = path.lstat()
+    except FileNotFoundError:
+        raise StoreUnavailableError(f"{path} does not exist; create the store: mfn init") from None
+    except OSError as error:
+        raise StoreUnavailableError(f"{path}: {error.strerror}") from None
+    if stat.S_ISLNK(info.st_mode):
+        raise StorePermissionsError(f"{path} is a symbolic link; name the file itself")
+    if info.st_uid not in (os.geteuid(), 0):
+        raise StorePermissionsError(f"{path} belongs to another user")
+    if info.st_mode & _OTHERS:
+        wanted = "0700" if stat.S_ISDIR(info.st_mode) else "0600"
+        raise StorePermissionsError(
+            f"{path} may be used by others (mode {stat.S_IMODE(info.st_mode):04o});"
+            f" run: chmod {wanted} {path}"
+        )
+
+
+def create_private_file(path: Path) -> None:
+    """An empty file of mode 0600 in a folder of mode 0700, made where they are absent.
+
+    SQLite gives its -wal and -shm files the mode of the database, so this covers them too.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    check_private(path.parent)
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        check_private(path)
+
+
+def on_connect(connection: Any) -> None:
+    """Set up a new DBAPI connection; transactions are begun by us, never by the driver."""
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    try:
+        for pragma in _PRAGMAS:
+            cursor.execute(pragma)
+    finally:
+        cursor.close()
+
+
+@contextlib.contextmanager
+def write_turn(database: Path) -> Iterator[None]:
+    """Hold the writers' lock beside ``database``.
+
+    SQLite's own waiting is a poll with growing pauses, in which a process can starve for
+    seconds; the kernel queues those who wait for a file lock.
+    """
+    descriptor = os.open(
+        database.with_name(database.name + ".lock"),
+        os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW,
+        0o600,
+    )
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
