@@ -1,0 +1,80 @@
+"""Keys, encryption and signed requests for Python services.
+
+    from mycelium_fractal_net import open_keyring
+
+    with open_keyring() as keyring:
+        sealed = keyring.encrypt(b"...", key_id="orders", associated_data=b"row 17")
+        keyring.decrypt(sealed, associated_data=b"row 17")
+
+Importing this package is cheap: what a name needs is imported when it is first asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mycelium_fractal_net.bootstrap import initialise, open_keyring
+    from mycelium_fractal_net.security.aes_encryption import decrypt_aes_gcm, encrypt_aes_gcm
+    from mycelium_fractal_net.security.errors import (
+        DecryptionError,
+        InvalidSignatureError,
+        KeyNotFoundError,
+        KeyStateError,
+        MfnError,
+        StoreError,
+    )
+    from mycelium_fractal_net.security.keyring import Keyring, MessageInfo, Signature
+    from mycelium_fractal_net.security.keys import Key, KeyState, KeyType, RotationPolicy, Verb
+
+__version__ = "4.1.0"
+
+_HOMES = {
+    "bootstrap": ("initialise", "open_keyring"),
+    "security.aes_encryption": ("decrypt_aes_gcm", "encrypt_aes_gcm"),
+    "security.errors": (
+        "DecryptionError",
+        "InvalidSignatureError",
+        "KeyNotFoundError",
+        "KeyStateError",
+        "MfnError",
+        "StoreError",
+    ),
+    "security.keyring": ("Keyring", "MessageInfo", "Signature"),
+    "security.keys": ("Key", "KeyState", "KeyType", "RotationPolicy", "Verb"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "DecryptionError",
+    "InvalidSignatureError",
+    "Key",
+    "KeyNotFoundError",
+    "KeyState",
+    "KeyStateError",
+    "KeyType",
+    "Keyring",
+    "MessageInfo",
+    "MfnError",
+    "RotationPolicy",
+    "Signature",
+    "StoreError",
+    "Verb",
+    "__version__",
+    "decrypt_aes_gcm",
+    "encrypt_aes_gcm",
+    "initialise",
+    "open_keyring",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{home}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

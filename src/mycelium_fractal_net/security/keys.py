@@ -22,6 +22,7 @@ from mycelium_fractal_net.security.errors import (
 
 __all__ = [
     "DEFAULT_ALGORITHM",
+    "DEFAULT_KEY_ID",
     "DEFAULT_ROTATION",
     "HANDLE_BYTES",
     "KEY_ID_PATTERN",
@@ -108,6 +109,13 @@ DEFAULT_ALGORITHM: Final[dict[KeyType, str]] = {
     KeyType.ENCRYPTION: "AES-256-GCM",
     KeyType.SIGNING: "Ed25519",
     KeyType.MAC: "HMAC-SHA-256",
+}
+
+# The key that serves where none is named; `mfn init` makes them.
+DEFAULT_KEY_ID: Final[dict[KeyType, str]] = {
+    KeyType.ENCRYPTION: "default-encryption",
+    KeyType.SIGNING: "default-signing",
+    KeyType.MAC: "default-mac",
 }
 
 

@@ -117,6 +117,12 @@ class LocalCustodian(Custodian):
         return self._newest_id
 
     @property
+    def master_ids(self) -> tuple[str, ...]:
+        """The ids of every master key in the file, oldest first: one, or two during a move."""
+        _, _, document = self._read()
+        return tuple(document["keys"])
+
+    @property
     def protection(self) -> str:
         """``file`` or ``passphrase``: what guards the newest master key."""
         _, newest, document = self._read()
@@ -330,17 +336,21 @@ def _decoded(text: str, size: int | None = None) -> bytes:
 
 
 def _write_new(path: Path, document: dict[str, Any]) -> Path | None:
-    """Write a file of mode 0600 that was not there, durably; None where it was."""
+    """Write a file of mode 0600 that was not there, whole and durably; None where it was."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(
+        temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
+    )
     try:
-        descriptor = os.open(
-            path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
-        )
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(json.dumps(document, indent=1).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(temporary, path)  # unlike a rename, never over a file that is there
     except FileExistsError:
         return None
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(json.dumps(document, indent=1).encode() + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
+    finally:
+        temporary.unlink(missing_ok=True)
     _sync_folder(path)
     return path
 

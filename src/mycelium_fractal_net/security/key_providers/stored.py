@@ -312,7 +312,7 @@ class StoredKeyProvider(KeyProvider):
             self.custodian.add_master_key()
         newest = self.custodian.newest_id
         if newest != current:
-            authority = self.policy.generate_material(_AUTHORITY_ALGORITHM)
+            authority = self.policy.generate_key_material(_AUTHORITY_ALGORITHM)
             wrapped = self.custodian.wrap(newest, authority, self._authority_binding())
             self.store.move_to(current, newest, wrapped)
         moved = 0
@@ -324,7 +324,7 @@ class StoredKeyProvider(KeyProvider):
                     progress(moved)
         self.store.forget_other_masters(newest)
         self.custodian.forget_master_keys(newest)
-        self._authorities.clear()
+        self.forget_authorities()
         return newest
 
     def _move_is_under_way(self, current: str) -> bool:
@@ -337,7 +337,7 @@ class StoredKeyProvider(KeyProvider):
     def initialise(self) -> None:
         """Begin an empty store under the custodian's newest master key."""
         master_id = self.custodian.newest_id
-        authority = self.policy.generate_material(_AUTHORITY_ALGORITHM)
+        authority = self.policy.generate_key_material(_AUTHORITY_ALGORITHM)
         self.store.begin(
             master_id, self.custodian.wrap(master_id, authority, self._authority_binding())
         )
@@ -350,7 +350,7 @@ class StoredKeyProvider(KeyProvider):
             signing = self.policy.generate_signing_key(key.algorithm)
             material, public_key = signing.private_bytes(), signing.public.der()
         else:
-            material = self.policy.generate_material(key.algorithm)
+            material = self.policy.generate_key_material(key.algorithm)
         version = KeyVersion(
             version=key.versions[-1].version + 1 if key.versions else 1,
             handle=secrets.token_bytes(HANDLE_BYTES),
@@ -410,6 +410,10 @@ class StoredKeyProvider(KeyProvider):
             found = self.policy.mac(_AUTHORITY_ALGORITHM, material)
             self._authorities[master_id] = found
         return found
+
+    def forget_authorities(self) -> None:
+        """Forget the MAC keys of rows; the store has moved to another master key."""
+        self._authorities.clear()
 
     def _authority_binding(self) -> Binding:
         # No named key has this type, so no key's wrapping passes for the authority key.

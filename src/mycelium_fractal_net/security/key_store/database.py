@@ -87,6 +87,11 @@ class Database:
             raise MissingExtraError("a store on PostgreSQL", "postgresql") from None
 
     @property
+    def url(self) -> str:
+        """The URL with its password, for whoever must connect to the same database."""
+        return self._engine.url.render_as_string(hide_password=False)
+
+    @property
     def dialect(self) -> str:
         """``sqlite`` or ``postgresql``."""
         return self._engine.dialect.name

@@ -1,0 +1,166 @@
+"""The composition root: from settings to a keyring that works, and to a new store.
+
+Everything is put together here and nowhere else, so that a test, the command line and the
+service hold the same thing.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from mycelium_fractal_net.config import load_settings
+from mycelium_fractal_net.security.errors import ConfigurationError, KeyExistsError, MasterKeyError
+from mycelium_fractal_net.security.key_providers import LocalCustodian, LocalKeyProvider
+from mycelium_fractal_net.security.key_providers.local import PassphraseKdf
+from mycelium_fractal_net.security.key_store import Database, KeyStore, UsageStore
+from mycelium_fractal_net.security.keyring import Keyring
+from mycelium_fractal_net.security.keys import DEFAULT_KEY_ID
+from mycelium_fractal_net.security.policy import Policy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mycelium_fractal_net.config import Settings
+    from mycelium_fractal_net.security.key_providers import StoredKeyProvider
+
+    Passphrase = bytes | Callable[[], bytes] | None
+
+__all__ = ["build_policy", "initialise", "open_custodian", "open_keyring"]
+
+_PASSPHRASE_BYTES: Final = 4096  # the most that a passphrase file may hold
+
+
+def open_keyring(
+    *,
+    config: str | Path | None = None,
+    store: str | None = None,
+    home: str | Path | None = None,
+    settings: Settings | None = None,
+    passphrase: Passphrase = None,
+) -> Keyring:
+    """The keyring over the store that the configuration names.
+
+    ``config`` names a configuration file, ``store`` another database URL and ``home`` another
+    folder; ``settings`` takes the place of all three. ``passphrase`` is that of the master
+    key, or what to call where one is needed. Close the keyring at the end, or use it as a
+    context manager. Raises :class:`ConfigurationError`, :class:`MasterKeyError` and
+    :class:`StoreError`.
+    """
+    chosen = settings or load_settings(config=config, store=store, home=home)
+    policy = build_policy(chosen)
+    database = Database(chosen.store_url)
+    database.check()
+    custodian = open_custodian(chosen, policy, passphrase)
+    provider = LocalKeyProvider(KeyStore(database), custodian, policy)
+    return _keyring(chosen, provider, database)
+
+
+def initialise(
+    *,
+    config: str | Path | None = None,
+    store: str | None = None,
+    home: str | Path | None = None,
+    settings: Settings | None = None,
+    passphrase: Passphrase = None,
+) -> Keyring:
+    """Create the master key and the store where they are absent, and open them.
+
+    With a ``passphrase`` the new master key is under it. Running this again changes nothing,
+    brings an older schema up to date, and finishes what was interrupted.
+    """
+    chosen = settings or load_settings(config=config, store=store, home=home)
+    policy = build_policy(chosen)
+    _check_provider(chosen)
+    database = Database(chosen.store_url)
+    database.create()
+    key_store = KeyStore(database)
+    begun = key_store.pulse() is not None
+    path = chosen.master_key_file
+    if not path.exists():
+        if begun:
+            raise MasterKeyError(
+                f"the key store is there and its master key file {path} is not;"
+                " put the file back, no other key opens this store"
+            )
+        LocalCustodian.create(path, policy, _kdf(chosen, passphrase))
+    provider = LocalKeyProvider(key_store, open_custodian(chosen, policy, passphrase), policy)
+    if not begun:
+        provider.initialise()
+    for key_type, key_id in DEFAULT_KEY_ID.items():
+        try:
+            provider.create_key(key_id, key_type)
+        except KeyExistsError:
+            continue
+    return _keyring(chosen, provider, database)
+
+
+def build_policy(settings: Settings) -> Policy:
+    """The policy that the settings ask for. Raises :class:`ConfigurationError`."""
+    return Policy.from_settings(
+        allowed_algorithms=settings.security.allowed_algorithms,
+        disallowed_algorithms=settings.security.disallowed_algorithms,
+        fips_mode=settings.security.fips_mode,
+    )
+
+
+def open_custodian(
+    settings: Settings, policy: Policy, passphrase: Passphrase = None
+) -> LocalCustodian:
+    """The holder of the master key that the settings name.
+
+    Asks for a passphrase only where the master key is under one.
+    """
+    _check_provider(settings)
+    path = settings.master_key_file
+    custodian = LocalCustodian(path, policy)
+    if custodian.protection == "passphrase":
+        return LocalCustodian(path, policy, _kdf(settings, passphrase))
+    return custodian
+
+
+def _keyring(settings: Settings, provider: StoredKeyProvider, database: Database) -> Keyring:
+    return Keyring(
+        provider,
+        UsageStore(database),
+        cache_seconds=settings.keyring.cache_seconds,
+        cache_keys=settings.keyring.cache_keys,
+    )
+
+
+def _check_provider(settings: Settings) -> None:
+    provider = settings.security.key_management.provider
+    if provider != "local":
+        raise ConfigurationError(
+            f"security.key_management.provider (MFN_KEY_PROVIDER): {provider} is not in this"
+            " release; the one there is is local"
+        )
+
+
+def _kdf(settings: Settings, passphrase: Passphrase) -> PassphraseKdf | None:
+    found = _passphrase(settings, passphrase)
+    if found is None:
+        return None
+    return PassphraseKdf(found, settings.security.encryption.key_derivation_iterations)
+
+
+def _passphrase(settings: Settings, passphrase: Passphrase) -> bytes | None:
+    if isinstance(passphrase, bytes):
+        return passphrase
+    file = settings.master_passphrase_file
+    if file is not None:
+        return _read_passphrase(file)
+    return None if passphrase is None else passphrase()
+
+
+def _read_passphrase(path: Path) -> bytes:
+    """The first line of the file, without its line end."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(_PASSPHRASE_BYTES)
+    except OSError as error:
+        raise MasterKeyError(f"the passphrase file {path} cannot be read: {error.strerror}") from None
+    line = content.split(b"\n", 1)[0].rstrip(b"\r")
+    if not line:
+        raise MasterKeyError(f"the passphrase file {path} is empty")
+    return line

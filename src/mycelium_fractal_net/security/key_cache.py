@@ -1,0 +1,416 @@
+"""Unwrapped keys, held for a while so that steady traffic asks neither store nor custodian.
+
+What is cached is used only while the store's generation was read less than
+:data:`STALE_SECONDS` ago: a suspended or compromised key stops everywhere within that time,
+or the caller gets :class:`StoreUnavailableError`. Ages are taken from the monotonic clock.
+
+Uses are counted per version, day and kind. The first use of a day is durable before its
+answer; the rest are added up in memory and written now and then, so a crash can lose counts
+and never the fact of use.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+import weakref
+from datetime import timedelta
+from time import monotonic
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from mycelium_fractal_net.security.errors import (
+    KeyStateError,
+    KeyUsageError,
+    StoreUnavailableError,
+)
+from mycelium_fractal_net.security.key_store.rows import day_of, moment
+from mycelium_fractal_net.security.key_store.usage import OPEN, PROTECT, RAW_MESSAGES_ROTATE
+from mycelium_fractal_net.security.keys import Key, KeyType, KeyVersion, parse_key_id, version_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+
+    from mycelium_fractal_net.security.key_providers import StoredKeyProvider
+    from mycelium_fractal_net.security.key_store import UsageStore
+    from mycelium_fractal_net.security.policy import (
+        MacKey,
+        RawCipher,
+        Sealer,
+        SigningKey,
+        VerifyingKey,
+    )
+
+__all__ = ["REFRESH_SECONDS", "STALE_SECONDS", "KeyCache", "KeyInUse", "check_type"]
+
+REFRESH_SECONDS: Final = 2.0
+STALE_SECONDS: Final = 5.0
+_RETRY_SECONDS: Final = 0.2  # between reads while the store does not answer
+_FLUSH_SECONDS: Final = 30.0
+_RAW_BLOCK: Final = 2**16  # raw messages that a process reserves at once, at most
+_RAW_GROWTH: Final = 16
+_NEVER: Final = float("-inf")
+
+_T = TypeVar("_T")
+_K = TypeVar("_K")
+_V = TypeVar("_V")
+
+
+class _Uses:
+    """A count that threads may add to: ``next`` on an iterator is one step of the interpreter."""
+
+    __slots__ = ("_taken", "day", "day_ends", "ticks")
+
+    def __init__(self) -> None:
+        self.ticks: Iterator[int] = itertools.count()
+        self.day = 0
+        self.day_ends = _NEVER
+        self._taken = 0
+
+    def take(self) -> int:
+        """The uses since this was last called."""
+        now = next(self.ticks)  # itself takes a number, which is no use
+        used = now - self._taken
+        self._taken = now + 1
+        return used
+
+
+class KeyInUse:
+    """One key version, unwrapped when it is first needed. Made by :class:`KeyCache` alone."""
+
+    __slots__ = (
+        "_material",
+        "_provider",
+        "_raw",
+        "_sealer",
+        "_signing",
+        "_tagger",
+        "_verifying",
+        "deadline",
+        "key",
+        "opened",
+        "protected",
+        "raw_block",
+        "raw_block_size",
+        "version",
+        "version_id",
+    )
+
+    def __init__(
+        self, provider: StoredKeyProvider, key: Key, version: KeyVersion, deadline: float
+    ) -> None:
+        self.key = key
+        self.version = version
+        self.version_id = version_id(key.key_id, version.version)
+        self.deadline = deadline
+        self.protected = _Uses()
+        self.opened = _Uses()
+        self.raw_block: Iterator[int] = iter(())
+        self.raw_block_size = 1
+        self._provider = provider
+        self._material: bytes | None = None
+        self._sealer: Sealer | None = None
+        self._raw: RawCipher | None = None
+        self._signing: SigningKey | None = None
+        self._tagger: MacKey | None = None
+        self._verifying: VerifyingKey | None = None
+
+    def __repr__(self) -> str:
+        return f"KeyInUse({self.version_id!r})"
+
+    def _unwrapped(self) -> bytes:
+        if self._material is None:
+            self._material = self._provider.unwrap(self.key, self.version)
+        return self._material
+
+    @property
+    def sealer(self) -> Sealer:
+        """Seals and opens messages of this version."""
+        if self._sealer is None:
+            self._sealer = self._provider.policy.sealer(self._unwrapped(), self.version.handle)
+        return self._sealer
+
+    @property
+    def raw(self) -> RawCipher:
+        """Plain AES-256-GCM under this version."""
+        if self._raw is None:
+            self._raw = self._provider.policy.raw_cipher(self._unwrapped())
+        return self._raw
+
+    @property
+    def signing(self) -> SigningKey:
+        """Signs under this version."""
+        if self._signing is None:
+            policy = self._provider.policy
+            self._signing = policy.signing_key(self.key.algorithm, self._unwrapped())
+        return self._signing
+
+    @property
+    def verifying(self) -> VerifyingKey:
+        """Verifies what this version signed; needs no unwrapping, and outlives destruction."""
+        if self._verifying is None:
+            public_key = self.version.public_key
+            if public_key is None:
+                raise KeyUsageError(f"{self.version_id} has no public key")
+            self._verifying = self._provider.policy.verifying_key(public_key)
+        return self._verifying
+
+    @property
+    def tagger(self) -> MacKey:
+        """Makes and checks MACs under this version."""
+        if self._tagger is None:
+            self._tagger = self._provider.policy.mac(self.key.algorithm, self._unwrapped())
+        return self._tagger
+
+
+class KeyCache:
+    """Keys in use, at most ``bound`` of them, each for at most ``lifetime`` seconds."""
+
+    def __init__(
+        self, provider: StoredKeyProvider, usage: UsageStore, *, lifetime: float, bound: int
+    ) -> None:
+        self._provider = provider
+        self._usage = usage
+        self._lifetime = lifetime
+        self._bound = bound
+        self._start()
+        this = weakref.ref(self)
+        os.register_at_fork(after_in_child=lambda: _start_anew(this()))
+
+    def _start(self) -> None:
+        self._lock = threading.RLock()
+        self._primaries: dict[str, KeyInUse] = {}
+        self._by_handle: dict[bytes, KeyInUse] = {}
+        self._records: dict[str, tuple[float, Key]] = {}
+        self._retired: list[KeyInUse] = []
+        self._generation = -1
+        self._master_id = ""
+        self._last_read = _NEVER
+        self._fresh_until = _NEVER
+        self._last_flush = monotonic()
+
+    # The hot path -------------------------------------------------------------------------
+
+    def protecting(self, key_id: str, key_type: KeyType) -> KeyInUse:
+        """The version that protects new data under ``key_id``; counts one use of it.
+
+        Raises :class:`KeyNotFoundError`, :class:`KeyUsageError`, :class:`KeyStateError`.
+        """
+        found = self._primaries.get(key_id)
+        now = monotonic()
+        if found is None or now >= found.deadline or now >= self._fresh_until:
+            found = self._find_primary(key_id)
+        if found.key.key_type is not key_type:
+            check_type(found.key, key_type)
+        uses = found.protected
+        if now >= uses.day_ends:
+            self._begin_day(found, uses, PROTECT)
+        next(uses.ticks)
+        return found
+
+    def opening(self, handle: bytes) -> KeyInUse:
+        """The version with that handle; whether it may open is for the caller to check.
+
+        Raises :class:`KeyNotFoundError`.
+        """
+        found = self._by_handle.get(handle)
+        now = monotonic()
+        if found is None or now >= found.deadline or now >= self._fresh_until:
+            found = self._find_by_handle(handle)
+        return found
+
+    def count_opened(self, found: KeyInUse) -> None:
+        """Count one opening or verifying, after the state was checked, before the answer."""
+        uses = found.opened
+        if monotonic() >= uses.day_ends:
+            self._begin_day(found, uses, OPEN)
+        next(uses.ticks)
+
+    def take_raw(self, found: KeyInUse) -> None:
+        """Count one raw message against the version's limit, durably, in blocks.
+
+        Raises :class:`UsageLimitError` past 2^32, and rotates the key from 2^31 on.
+        """
+        while next(found.raw_block, None) is None:
+            self._reserve_raw(found)
+
+    def record(self, key_id: str) -> Key:
+        """A key's record, as fresh as what is cached of it. Raises :class:`KeyNotFoundError`."""
+        found = self._records.get(key_id)
+        now = monotonic()
+        if found is None or now >= found[0] or now >= self._fresh_until:
+            self._ensure_fresh()
+            found = self._records.get(key_id)
+            if found is None or now >= found[0]:
+                return self._load(
+                    lambda: self._provider.key(key_id), lambda key: self._keep_record(key, now)
+                )
+        return found[1]
+
+    def _keep_record(self, key: Key, now: float) -> Key:
+        self._make_room(self._records)
+        self._records[key.key_id] = (now + self._lifetime, key)
+        return key
+
+    # Misses -------------------------------------------------------------------------------
+
+    def _find_primary(self, key_id: str) -> KeyInUse:
+        self._ensure_fresh()
+        found = self._primaries.get(key_id)
+        if found is None or monotonic() >= found.deadline:
+            name, number = parse_key_id(key_id)
+            key = self.record(name)
+            version = key.primary
+            if number is not None and key.version(number) is not version:
+                raise KeyStateError(
+                    f"version {number} of key {name!r} protects nothing new;"
+                    f" version {version.version} does"
+                )
+            found = self.opening(version.handle)
+            with self._lock:
+                if self._by_handle.get(version.handle) is found:
+                    self._make_room(self._primaries)
+                    self._primaries[key_id] = found
+        return found
+
+    def _find_by_handle(self, handle: bytes) -> KeyInUse:
+        self._ensure_fresh()
+        found = self._by_handle.get(handle)
+        now = monotonic()
+        if found is None or now >= found.deadline:
+            return self._load(
+                lambda: self._provider.key_by_handle(handle),
+                lambda key: self._keep_in_use(key, handle, now),
+            )
+        return found
+
+    def _keep_in_use(self, key: Key, handle: bytes, now: float) -> KeyInUse:
+        found = KeyInUse(self._provider, key, key.by_handle(handle), now + self._lifetime)
+        self._retire(self._by_handle.pop(handle, None))
+        self._retire(self._make_room(self._by_handle))
+        self._by_handle[handle] = found
+        return found
+
+    def _load(self, load: Callable[[], Key], keep: Callable[[Key], _T]) -> _T:
+        """Keep what ``load`` reads; read again if a change was noticed meanwhile."""
+        while True:
+            before = self._generation
+            loaded = load()
+            with self._lock:
+                if self._generation == before:
+                    return keep(loaded)
+
+    def _make_room(self, cache: dict[_K, _V]) -> _V | None:
+        return cache.pop(next(iter(cache))) if len(cache) >= self._bound else None
+
+    def _retire(self, dropped: KeyInUse | None) -> None:
+        # A thread may still be counting on it; its counts are written with the next flush.
+        if dropped is not None:
+            self._retired.append(dropped)
+            for key_id in [k for k, v in self._primaries.items() if v is dropped]:
+                del self._primaries[key_id]
+
+    # Counting -----------------------------------------------------------------------------
+
+    def _begin_day(self, found: KeyInUse, uses: _Uses, kind: str) -> None:
+        with self._lock:
+            now = self._provider.clock()
+            today = day_of(now)
+            if monotonic() < uses.day_ends and uses.day == today:
+                return
+            self._write_counts({(found.version.handle, uses.day, kind): uses.take()})
+            self._usage.begin_day(found.version.handle, today, kind)
+            uses.day = today
+            uses.day_ends = monotonic() + _seconds_left(now, today)
+
+    def _reserve_raw(self, found: KeyInUse) -> None:
+        size = found.raw_block_size
+        reserved = self._usage.reserve_raw(found.version.handle, size)
+        found.raw_block = iter(range(size))
+        found.raw_block_size = min(size * _RAW_GROWTH, _RAW_BLOCK)
+        if reserved >= RAW_MESSAGES_ROTATE:
+            self._provider.rotate_from(found.version_id)
+            self.refresh()
+
+    def flush(self) -> None:
+        """Write the counts of uses that are still in memory only."""
+        with self._lock:
+            counts: dict[tuple[bytes, int, str], int] = {}
+            for found in (*self._by_handle.values(), *self._retired):
+                for uses, kind in ((found.protected, PROTECT), (found.opened, OPEN)):
+                    name = (found.version.handle, uses.day, kind)
+                    counts[name] = counts.get(name, 0) + uses.take()
+            self._write_counts(counts)
+            self._retired.clear()
+            self._last_flush = monotonic()
+
+    def _write_counts(self, counts: dict[tuple[bytes, int, str], int]) -> None:
+        self._usage.add({name: count for name, count in counts.items() if count})
+
+    # Freshness ----------------------------------------------------------------------------
+
+    def _ensure_fresh(self) -> None:
+        """Read the store's generation if that is due; fail once the last reading is stale."""
+        if monotonic() < self._fresh_until:
+            return
+        with self._lock:
+            now = monotonic()
+            if now < self._fresh_until:
+                return
+            try:
+                self.refresh()
+            except StoreUnavailableError:
+                if now - self._last_read >= STALE_SECONDS:
+                    raise
+                self._fresh_until = min(now + _RETRY_SECONDS, self._last_read + STALE_SECONDS)
+
+    def refresh(self) -> None:
+        """Read the store's generation now, and drop what changed since the last reading.
+
+        Raises :class:`StoreUnavailableError`.
+        """
+        with self._lock:
+            now = monotonic()
+            pulse = self._provider.store.require_pulse()
+            if pulse.generation != self._generation:
+                if self._generation >= 0:
+                    self._drop(set(self._provider.store.changed_since(self._generation)))
+                self._generation = pulse.generation
+            if pulse.master_id != self._master_id:
+                self._provider.forget_authorities()
+                self._master_id = pulse.master_id
+            self._last_read = now
+            self._fresh_until = now + REFRESH_SECONDS
+            if now - self._last_flush >= _FLUSH_SECONDS:
+                self.flush()
+
+    def _drop(self, changed: set[str]) -> None:
+        for name in changed:
+            self._records.pop(name, None)
+        for handle in [k for k, v in self._by_handle.items() if v.key.key_id in changed]:
+            self._retire(self._by_handle.pop(handle))
+
+    def clear(self) -> None:
+        """Write the counts and forget every key."""
+        with self._lock:
+            self.flush()
+        self._start()
+
+
+def check_type(key: Key, key_type: KeyType) -> None:
+    """Raise :class:`KeyUsageError` unless the key is of that type."""
+    if key.key_type is not key_type:
+        raise KeyUsageError(
+            f"key {key.key_id!r} is of type {key.key_type}; this needs one of type {key_type}"
+        )
+
+
+def _seconds_left(now: datetime, today: int) -> float:
+    return (moment(0) + timedelta(days=today + 1) - now).total_seconds()
+
+
+def _start_anew(cache: KeyCache | None) -> None:
+    # A child must not count its parent's uses again, nor share its block of raw messages.
+    if cache is not None:
+        cache._start()

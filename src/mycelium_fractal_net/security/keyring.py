@@ -1,0 +1,515 @@
+"""The crypto module: encrypt, decrypt, sign, verify, MAC and rewrap with named keys.
+
+A :class:`Keyring` takes its keys from a provider and its algorithms from the policy. What it
+seals says by itself which key version opens it; an unknown key never falls back to another.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol
+
+from mycelium_fractal_net.security.errors import (
+    DecryptionError,
+    InvalidInputError,
+    InvalidSignatureError,
+    KeyNotFoundError,
+    KeyStateError,
+    KeyUsageError,
+)
+from mycelium_fractal_net.security.key_cache import KeyCache, KeyInUse, check_type
+from mycelium_fractal_net.security.keys import (
+    DEFAULT_KEY_ID,
+    Key,
+    KeyState,
+    KeyType,
+    KeyUse,
+    KeyVersion,
+    parse_key_id,
+    version_id,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import TracebackType
+    from typing import Self
+
+    from cryptography.utils import Buffer
+
+    from mycelium_fractal_net.security.key_providers import StoredKeyProvider
+    from mycelium_fractal_net.security.key_store import UsageStore
+    from mycelium_fractal_net.security.policy import (
+        DataKey,
+        Header,
+        SealedReader,
+        Sealer,
+        VerifyingKey,
+    )
+
+__all__ = ["Format", "Keyring", "MessageInfo", "Reader", "Signature", "Writer"]
+
+Format = Literal["sealed", "raw"]
+_ENCRYPTION: Final = KeyType.ENCRYPTION
+_COPY_BYTES: Final = 1 << 18
+
+
+class Reader(Protocol):
+    """A binary stream to read from; it need not seek."""
+
+    def read(self, size: int = ..., /) -> bytes:
+        """Up to ``size`` bytes, empty at the end."""
+
+
+class Writer(Protocol):
+    """A binary stream to write to."""
+
+    def write(self, data: Buffer, /) -> int | None:
+        """Write all of ``data``."""
+
+
+class Signature(bytes):
+    """A bare signature; ``key_id`` says which version made it, such as ``release:v1``."""
+
+    key_id: str
+
+    @classmethod
+    def made(cls, signature: bytes, key_id: str) -> Signature:
+        """``signature`` with the version that made it."""
+        signed = cls(signature)
+        signed.key_id = key_id
+        return signed
+
+
+class MessageInfo(NamedTuple):
+    """What a sealed message says of itself, and what the store says of its key version."""
+
+    form: str
+    key_id: str
+    version: int
+    state: KeyState
+    newest: bool
+
+    @property
+    def version_id(self) -> str:
+        """Such as ``orders:v3``."""
+        return version_id(self.key_id, self.version)
+
+
+class Keyring:
+    """Named keys at work. Use it as a context manager, or call :meth:`close` at the end.
+
+    Every method may be called from any thread. Beside the errors that each names, all may
+    raise :class:`KeyNotFoundError`, :class:`KeyStateError`, :class:`KeyUsageError` and
+    :class:`StoreError`: an outage or a state is never reported as a message that does not open.
+    """
+
+    def __init__(
+        self,
+        provider: StoredKeyProvider,
+        usage: UsageStore,
+        *,
+        cache_seconds: float = 300.0,
+        cache_keys: int = 1000,
+    ) -> None:
+        self.provider = provider
+        self.policy = provider.policy
+        self.usage = usage
+        self._cache = KeyCache(provider, usage, lifetime=cache_seconds, bound=cache_keys)
+
+    def __repr__(self) -> str:
+        return f"Keyring({type(self.provider).__name__})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Write the counts of uses, forget the keys, close the store."""
+        self._cache.clear()
+        self.provider.store.database.close()
+
+    def refresh(self) -> None:
+        """See at once what others changed in the store, instead of within two seconds."""
+        self._cache.refresh()
+
+    def flush(self) -> None:
+        """Write the counts of uses that are in memory."""
+        self._cache.flush()
+
+    # Messages -----------------------------------------------------------------------------
+
+    def encrypt(
+        self,
+        data: Buffer,
+        *,
+        key_id: str | None = None,
+        associated_data: Buffer = b"",
+        format: Format = "sealed",
+    ) -> bytes:
+        """``data`` encrypted under the newest version of ``key_id``.
+
+        ``sealed`` gives a sealed message (docs/format.md), 84 bytes longer than ``data`` and
+        16 more for each 16 KiB; ``raw`` gives ``nonce(12) || ciphertext || tag(16)``, counted
+        against its limit of 2^32 messages (:class:`UsageLimitError`). ``associated_data`` is
+        authenticated and not stored: to decrypt, give it again.
+        """
+        found = self._cache.protecting(key_id or DEFAULT_KEY_ID[_ENCRYPTION], _ENCRYPTION)
+        if format == "sealed":
+            return found.sealer.seal(data, associated_data)
+        _check_raw(format)
+        self._cache.take_raw(found)
+        return found.raw.encrypt(data, associated_data)
+
+    def decrypt(
+        self,
+        message: Buffer,
+        *,
+        key_id: str | None = None,
+        associated_data: Buffer = b"",
+        data_key_associated_data: Buffer = b"",
+        format: Format = "sealed",
+        allow_compromised: bool = False,
+    ) -> bytes:
+        """The plaintext of a message, sealed (both forms) or raw.
+
+        A sealed message names its key itself, and a ``key_id`` that is given must agree. Raw
+        needs ``key_id``: a version id, or a name whose versions are tried, newest first.
+        Raises :class:`DecryptionError`, with one text for all that can be wrong.
+        """
+        if format == "sealed":
+            header = self.policy.parse_header(message)
+            found = self._opening(header.handle, key_id, allow_compromised)
+            sealer = self._sealer_for(found, header, data_key_associated_data)
+            self._cache.count_opened(found)
+            return sealer.open(message, associated_data)
+        _check_raw(format)
+        return self._decrypt_raw(message, key_id, associated_data, allow_compromised)
+
+    def _decrypt_raw(
+        self, message: Buffer, key_id: str | None, associated_data: Buffer, allow_compromised: bool
+    ) -> bytes:
+        name, number = parse_key_id(key_id or DEFAULT_KEY_ID[_ENCRYPTION])
+        key = self._cache.record(name)
+        check_type(key, _ENCRYPTION)
+        for version in _candidates(key, number, key.check_decrypt, allow_compromised):
+            found = self._cache.opening(version.handle)
+            self._cache.count_opened(found)
+            try:
+                return found.raw.decrypt(message, associated_data)
+            except DecryptionError:
+                continue
+        raise DecryptionError
+
+    def rewrap(
+        self,
+        message: Buffer,
+        *,
+        associated_data: Buffer = b"",
+        data_key_associated_data: Buffer = b"",
+        allow_compromised: bool = False,
+    ) -> bytes:
+        """The same plaintext sealed under the newest version of the same key.
+
+        Opens both forms and gives the first. Raises :class:`DecryptionError`.
+        """
+        plaintext = self.decrypt(
+            message,
+            associated_data=associated_data,
+            data_key_associated_data=data_key_associated_data,
+            allow_compromised=allow_compromised,
+        )
+        key_id = self.describe(message).key_id
+        return self.encrypt(plaintext, key_id=key_id, associated_data=associated_data)
+
+    # Streams ------------------------------------------------------------------------------
+
+    def encrypt_stream(
+        self,
+        reader: Reader,
+        writer: Writer,
+        *,
+        key_id: str | None = None,
+        associated_data: Buffer = b"",
+        progress: Callable[[int], None] | None = None,
+    ) -> int:
+        """Seal all that ``reader`` gives, in constant memory; returns the plaintext's bytes."""
+        found = self._cache.protecting(key_id or DEFAULT_KEY_ID[_ENCRYPTION], _ENCRYPTION)
+        return found.sealer.seal_stream(reader, writer, associated_data, progress)
+
+    def decrypt_stream(
+        self,
+        reader: Reader,
+        writer: Writer,
+        *,
+        key_id: str | None = None,
+        associated_data: Buffer = b"",
+        data_key_associated_data: Buffer = b"",
+        progress: Callable[[int], None] | None = None,
+        allow_compromised: bool = False,
+    ) -> int:
+        """Open what ``reader`` gives; returns the plaintext's bytes.
+
+        ``writer`` gets authenticated chunks only, but a cut shows at the end: until this
+        returns, what was written is a part. Raises :class:`DecryptionError`.
+        """
+        header = self.policy.read_header(reader)
+        found = self._opening(header.handle, key_id, allow_compromised)
+        sealer = self._sealer_for(found, header, data_key_associated_data)
+        self._cache.count_opened(found)
+        return sealer.open_stream(reader, writer, associated_data, progress)
+
+    def rewrap_stream(
+        self,
+        reader: Reader,
+        writer: Writer,
+        *,
+        associated_data: Buffer = b"",
+        data_key_associated_data: Buffer = b"",
+        progress: Callable[[int], None] | None = None,
+        allow_compromised: bool = False,
+    ) -> int:
+        """:meth:`rewrap` for streams. Until this returns, what was written is worth nothing."""
+        header = self.policy.read_header(reader)
+        found = self._opening(header.handle, None, allow_compromised)
+        opener = self._sealer_for(found, header, data_key_associated_data)
+        self._cache.count_opened(found)
+        newest = self._cache.protecting(found.key.key_id, _ENCRYPTION)
+        decryptor = opener.decryptor(associated_data)
+        encryptor = newest.sealer.encryptor(associated_data)
+        total = 0
+        while block := reader.read(_COPY_BYTES):
+            plaintext = decryptor.update(block)
+            total += len(plaintext)
+            writer.write(encryptor.update(plaintext))
+            if progress is not None:
+                progress(len(plaintext))
+        plaintext = decryptor.finalize()
+        writer.write(encryptor.update(plaintext))
+        writer.write(encryptor.finalize())
+        return total + len(plaintext)
+
+    def open_reader(
+        self,
+        file: io.IOBase,
+        *,
+        associated_data: Buffer = b"",
+        data_key_associated_data: Buffer = b"",
+        allow_compromised: bool = False,
+    ) -> SealedReader:
+        """A seekable view of a sealed file's plaintext; decrypts only the chunks it touches.
+
+        The commitment and the final chunk are checked first, so a cut file yields nothing.
+        """
+        header = self.policy.read_header(file)
+        found = self._opening(header.handle, None, allow_compromised)
+        sealer = self._sealer_for(found, header, data_key_associated_data)
+        self._cache.count_opened(found)
+        return sealer.open_range(file, associated_data)
+
+    # Data keys and what a message says ------------------------------------------------------
+
+    def data_key(self, *, key_id: str | None = None, associated_data: Buffer = b"") -> DataKey:
+        """A fresh data key, plain and wrapped by ``key_id``, for sealing messages elsewhere.
+
+        Its ``sealer`` makes messages of the second form, which :meth:`decrypt` opens with the
+        same ``data_key_associated_data``.
+        """
+        found = self._cache.protecting(key_id or DEFAULT_KEY_ID[_ENCRYPTION], _ENCRYPTION)
+        return found.sealer.wrap_data_key(associated_data)
+
+    def describe(self, message: Buffer) -> MessageInfo:
+        """What the first bytes of a message say: 12 of a sealed one, 116 of the second form.
+
+        Nothing is authenticated by this. Raises :class:`DecryptionError` for what is no
+        message, and :class:`KeyNotFoundError` where this store has no such key version.
+        """
+        header = self.policy.parse_header(message)
+        found = self._cache.opening(header.handle)
+        return MessageInfo(
+            form=header.form.name.lower(),
+            key_id=found.key.key_id,
+            version=found.version.version,
+            state=found.version.state,
+            newest=found.version is _newest(found.key),
+        )
+
+    # Signatures ---------------------------------------------------------------------------
+
+    def sign(self, data: Buffer, *, key_id: str | None = None) -> Signature:
+        """A bare signature of ``data`` by the newest version of a signing key for data."""
+        found = self._signing(key_id)
+        return Signature.made(found.signing.sign(data), found.version_id)
+
+    def sign_stream(self, reader: Reader, *, key_id: str | None = None) -> Signature:
+        """Sign a stream of any size through SHA-512 (docs/format.md, "Pre-hashed signatures")."""
+        found = self._signing(key_id)
+        return Signature.made(found.signing.sign_stream(reader), found.version_id)
+
+    def sign_file(self, reader: Reader, *, key_id: str | None = None) -> bytes:
+        """The bytes of a ``.sig`` file for what ``reader`` gives, which names its key version."""
+        found = self._signing(key_id)
+        return self.policy.encode_prehashed_signature(
+            found.version.handle, found.signing.sign_stream(reader)
+        )
+
+    def verify(self, data: Buffer, signature: bytes, *, key_id: str | None = None) -> None:
+        """Return if ``signature`` is one of ``data`` under ``key_id``.
+
+        A bare name accepts any version whose state may verify.
+        Raises :class:`InvalidSignatureError`.
+        """
+        self._verify(key_id, lambda key: key.verify(data, signature))
+
+    def verify_stream(
+        self, reader: Reader, signature: bytes, *, key_id: str | None = None
+    ) -> None:
+        """:meth:`verify` for what :meth:`sign_stream` signed."""
+        prehashed = self.policy.prehash(reader)
+        self._verify(key_id, lambda key: key.verify_prehashed(prehashed, signature))
+
+    def verify_file(self, reader: Reader, signature_file: bytes, *, key_id: str) -> str:
+        """Verify ``reader`` against a ``.sig`` file; returns the version that signed it.
+
+        The file names a version, and it must be one of ``key_id``.
+        Raises :class:`InvalidSignatureError`.
+        """
+        parsed = self.policy.parse_signature_file(signature_file)
+        name, number = parse_key_id(key_id)
+        key = self._cache.record(name)
+        _check_signs_data(key)
+        try:
+            version = key.by_handle(parsed.handle)
+        except KeyNotFoundError:
+            raise InvalidSignatureError from None
+        if number is not None and number != version.version:
+            raise InvalidSignatureError
+        key.check_verify(version)
+        found = self._cache.opening(version.handle)
+        self._cache.count_opened(found)
+        parsed.verify(found.verifying, reader)
+        return version_id(name, version.version)
+
+    def _signing(self, key_id: str | None) -> KeyInUse:
+        found = self._cache.protecting(key_id or DEFAULT_KEY_ID[KeyType.SIGNING], KeyType.SIGNING)
+        _check_signs_data(found.key)
+        return found
+
+    def _verify(self, key_id: str | None, verify: Callable[[VerifyingKey], None]) -> None:
+        name, number = parse_key_id(key_id or DEFAULT_KEY_ID[KeyType.SIGNING])
+        key = self._cache.record(name)
+        _check_signs_data(key)
+        for version in _candidates(key, number, key.check_verify, False):
+            found = self._cache.opening(version.handle)
+            try:
+                verify(found.verifying)
+            except InvalidSignatureError:
+                continue
+            self._cache.count_opened(found)
+            return
+        raise InvalidSignatureError
+
+    # MACs ---------------------------------------------------------------------------------
+
+    def mac(self, data: Buffer, *, key_id: str | None = None) -> Signature:
+        """The 32-byte HMAC-SHA-256 of ``data`` under a key of type ``mac``."""
+        found = self._cache.protecting(key_id or DEFAULT_KEY_ID[KeyType.MAC], KeyType.MAC)
+        return Signature.made(found.tagger.tag(data), found.version_id)
+
+    def verify_mac(self, data: Buffer, tag: bytes, *, key_id: str | None = None) -> None:
+        """Return if ``tag`` is the MAC of ``data``. Raises :class:`InvalidSignatureError`."""
+        name, number = parse_key_id(key_id or DEFAULT_KEY_ID[KeyType.MAC])
+        key = self._cache.record(name)
+        check_type(key, KeyType.MAC)
+        for version in _candidates(key, number, key.check_verify, False):
+            if not version.wrapped:
+                continue
+            found = self._cache.opening(version.handle)
+            self._cache.count_opened(found)
+            try:
+                found.tagger.verify(data, tag)
+            except InvalidSignatureError:
+                continue
+            return
+        raise InvalidSignatureError
+
+    # Beneath ------------------------------------------------------------------------------
+
+    def _opening(self, handle: bytes, key_id: str | None, allow_compromised: bool) -> KeyInUse:
+        """The version that a message names, if it may open it."""
+        try:
+            found = self._cache.opening(handle)
+        except KeyNotFoundError:
+            raise DecryptionError from None
+        if found.key.key_type is not _ENCRYPTION:
+            raise DecryptionError
+        if key_id is not None:
+            name, number = parse_key_id(key_id)
+            if name != found.key.key_id or number not in (None, found.version.version):
+                raise DecryptionError
+        if found.version.state is not KeyState.ACTIVE:
+            found.key.check_decrypt(found.version, allow_compromised=allow_compromised)
+        return found
+
+    def _sealer_for(
+        self, found: KeyInUse, header: Header, data_key_associated_data: Buffer
+    ) -> Sealer:
+        if not header.wrapped:
+            return found.sealer
+        data_key = found.sealer.unwrap_data_key(header.wrapped, data_key_associated_data)
+        return self.policy.envelope_sealer(data_key, header.handle, header.wrapped)
+
+
+def _check_raw(format: str) -> None:
+    if format != "raw":
+        raise InvalidInputError("a format is sealed or raw")
+
+
+def _check_signs_data(key: Key) -> None:
+    check_type(key, KeyType.SIGNING)
+    if key.use is not KeyUse.DATA:
+        # Otherwise whoever may have data signed could have a request signed.
+        raise KeyUsageError(f"key {key.key_id!r} signs requests only; it never signs data")
+
+
+def _newest(key: Key) -> KeyVersion:
+    try:
+        return key.primary
+    except KeyStateError:
+        return key.latest
+
+
+class _Check(Protocol):
+    def __call__(self, version: KeyVersion, *, allow_compromised: bool = ...) -> None: ...
+
+
+def _candidates(
+    key: Key, number: int | None, check: _Check, allow_compromised: bool
+) -> Iterator[KeyVersion]:
+    """The versions to try, newest first; a version that was named must be permitted.
+
+    Raises :class:`KeyStateError` where no version's state permits it.
+    """
+    if number is not None:
+        version = key.version(number)
+        check(version, allow_compromised=allow_compromised)
+        yield version
+        return
+    refusal: KeyStateError | None = None
+    permitted = False
+    for version in reversed(key.versions):
+        try:
+            check(version, allow_compromised=allow_compromised)
+        except KeyStateError as error:
+            refusal = refusal or error
+            continue
+        permitted = True
+        yield version
+    if refusal is not None and not permitted:
+        raise refusal

@@ -1,0 +1,123 @@
+"""Fixtures for key stores: on SQLite and on a real PostgreSQL, the same tests for both."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mycelium_fractal_net.security.key_providers import LocalCustodian, LocalKeyProvider
+from mycelium_fractal_net.security.key_store import Database, KeyStore, UsageStore
+from mycelium_fractal_net.security.keyring import Keyring
+from mycelium_fractal_net.security.policy import Policy
+from tests.support import postgres
+from tests.support.presence import need
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+class Clock:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def forward(self, **span: float) -> None:
+        """Move on by a timedelta's arguments."""
+        self.now += timedelta(**span)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The URL of a PostgreSQL server of this test process."""
+    if postgres.binaries() is None:
+        need("PostgreSQL's server (Debian: postgresql)")
+    with postgres.server() as url:
+        yield url
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str) -> str:
+    """The URL of a fresh PostgreSQL database."""
+    return postgres.create_database(postgres_server, f"t{secrets.token_hex(6)}")
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A private folder for a store and its master key."""
+    folder = tmp_path / "home"
+    folder.mkdir(mode=0o700)
+    return folder
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store_url(request: pytest.FixtureRequest, home: Path) -> str:
+    """The URL of an empty database, of each kind in turn."""
+    if request.param == "sqlite":
+        return f"sqlite:///{home / 'keys.db'}"
+    return str(request.getfixturevalue("postgres_url"))
+
+
+@pytest.fixture
+def sqlite_url(home: Path) -> str:
+    """The URL of an empty SQLite database."""
+    return f"sqlite:///{home / 'keys.db'}"
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock that the test moves."""
+    return Clock()
+
+
+def open_provider(url: str, home: Path, clock: Clock | None = None) -> LocalKeyProvider:
+    """A provider over that database, which is created where it is empty."""
+    policy = Policy()
+    database = Database(url)
+    database.create()
+    path = home / "master.key"
+    custodian = (
+        LocalCustodian(path, policy) if path.exists() else LocalCustodian.create(path, policy)
+    )
+    provider = LocalKeyProvider(KeyStore(database), custodian, policy, clock=clock or Clock())
+    if provider.store.pulse() is None:
+        provider.initialise()
+    return provider
+
+
+def keyring_over(provider: LocalKeyProvider, **options: float) -> Keyring:
+    """A keyring with its own cache over a provider."""
+    return Keyring(provider, UsageStore(provider.store.database), **options)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def provider(store_url: str, home: Path, clock: Clock) -> Iterator[LocalKeyProvider]:
+    """An initialised provider with no keys, on SQLite and on PostgreSQL."""
+    opened = open_provider(store_url, home, clock)
+    yield opened
+    opened.store.database.close()
+
+
+@pytest.fixture
+def local_provider(sqlite_url: str, home: Path, clock: Clock) -> Iterator[LocalKeyProvider]:
+    """An initialised provider with no keys, on SQLite alone."""
+    opened = open_provider(sqlite_url, home, clock)
+    yield opened
+    opened.store.database.close()
+
+
+@pytest.fixture
+def keyring(local_provider: LocalKeyProvider) -> Iterator[Keyring]:
+    """A keyring on SQLite with the keys orders, release and tags."""
+    local_provider.create_key("orders")
+    local_provider.create_key("release", "signing")
+    local_provider.create_key("tags", "mac")
+    with keyring_over(local_provider) as opened:
+        yield opened
