@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterator
-from typing import Final, Protocol
+from typing import Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import constant_time, hashes
@@ -18,39 +18,24 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 from cryptography.utils import Buffer
 
+from mycelium_fractal_net.security.binary_io import SeekableFile, read_fully
 from mycelium_fractal_net.security.errors import DecryptionError
-from mycelium_fractal_net.security.sealing_streams import (
+from mycelium_fractal_net.security.sealed_format import (
     CHUNK_BYTES,
+    COMMITMENT_BYTES,
     HEAD_BYTES,
+    KEY_BYTES,
+    MAX_CHUNKS,
+    NONCE_BYTES,
+    SALT_BYTES,
     SEALED_CHUNK_BYTES,
     TAG_BYTES,
-    read_fully,
 )
 
-__all__ = ["SealedReader", "SeekableFile"]
+__all__ = ["SealedReader"]
 
-# c2sp.org/chunked-encryption, version 1, with AEAD_AES_256_GCM
 _INFO_LABEL: Final = b"c2sp.org/chunked-encryption@v1+AEAD_AES_256_GCM\x00"
-_SALT_BYTES: Final = 24
-_KEY_BYTES: Final = 32
-_NONCE_BYTES: Final = 12
-_COMMITMENT_BYTES: Final = 32
-_MAX_CHUNKS: Final = 1 << 38
-
 _CHUNKS_PER_READ: Final = 16  # 256 KiB: few calls, and a bound on memory
-
-
-class SeekableFile(Protocol):
-    """A binary file or a mmap."""
-
-    def read(self, size: int, /) -> bytes | None:
-        """At most ``size`` bytes; none at the end."""
-
-    def seek(self, offset: int, whence: int = 0, /) -> object:
-        """Move to ``offset``."""
-
-    def tell(self) -> int:
-        """The position."""
 
 
 class SealedReader(io.RawIOBase):
@@ -76,20 +61,20 @@ class SealedReader(io.RawIOBase):
         self._sealed_bytes = file.tell() - self._start - HEAD_BYTES
         self._last, rest = divmod(self._sealed_bytes, SEALED_CHUNK_BYTES)
         # The final chunk is the short one; a message that ends with a full chunk was cut.
-        if self._last < 0 or rest < TAG_BYTES or self._last >= _MAX_CHUNKS:
+        if self._last < 0 or rest < TAG_BYTES or self._last >= MAX_CHUNKS:
             raise DecryptionError
         self._size = self._last * CHUNK_BYTES + rest - TAG_BYTES
         head = bytes(self._fetch(0, HEAD_BYTES))
-        salt, commitment = head[:_SALT_BYTES], head[_SALT_BYTES:]
+        salt, commitment = head[:SALT_BYTES], head[SALT_BYTES:]
         derived = HKDFExpand(
             algorithm=hashes.SHA512(),
-            length=_KEY_BYTES + _NONCE_BYTES + _COMMITMENT_BYTES,
+            length=KEY_BYTES + NONCE_BYTES + COMMITMENT_BYTES,
             info=b"".join((_INFO_LABEL, salt, context)),
         ).derive(key)
-        if not constant_time.bytes_eq(derived[_KEY_BYTES + _NONCE_BYTES :], commitment):
+        if not constant_time.bytes_eq(derived[KEY_BYTES + NONCE_BYTES :], commitment):
             raise DecryptionError
-        self._cipher = AESGCM(derived[:_KEY_BYTES])
-        self._base_nonce = int.from_bytes(derived[_KEY_BYTES : _KEY_BYTES + _NONCE_BYTES], "big")
+        self._cipher = AESGCM(derived[:KEY_BYTES])
+        self._base_nonce = int.from_bytes(derived[KEY_BYTES : KEY_BYTES + NONCE_BYTES], "big")
         self._cached = (-1, b"")
         self._run(self._last, 1)
 
@@ -182,7 +167,7 @@ class SealedReader(io.RawIOBase):
         sealed = memoryview(self._fetch(HEAD_BYTES + begin, end - begin))
         run = []
         for number in range(count):
-            nonce = (self._base_nonce ^ (first + number)).to_bytes(_NONCE_BYTES, "big")
+            nonce = (self._base_nonce ^ (first + number)).to_bytes(NONCE_BYTES, "big")
             begin = number * SEALED_CHUNK_BYTES
             try:
                 run.append(

@@ -14,14 +14,14 @@ version, form and associated data are all bound.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import IntEnum
 from io import BytesIO
-from typing import Final, NamedTuple, NoReturn
+from typing import Final, NoReturn
 
 from cryptography.cobblestone import Cobblestone256Decryptor, Cobblestone256Encryptor
 from cryptography.exceptions import InvalidTag
 from cryptography.utils import Buffer
 
+from mycelium_fractal_net.security.binary_io import BinaryReader, BinaryWriter, SeekableFile
 from mycelium_fractal_net.security.buffers import as_bytes, release, scratch, wipe
 from mycelium_fractal_net.security.errors import (
     DecryptionError,
@@ -29,20 +29,24 @@ from mycelium_fractal_net.security.errors import (
     InvalidKeyError,
 )
 from mycelium_fractal_net.security.keys import HANDLE_BYTES
-from mycelium_fractal_net.security.sealed_reader import SealedReader, SeekableFile
-from mycelium_fractal_net.security.sealing_streams import (
+from mycelium_fractal_net.security.sealed_format import (
     CHUNK_BYTES,
     HEAD_BYTES,
+    KEY_BYTES,
+    NAMED_BYTES,
+    WRAPPED_KEY_BYTES,
+    Form,
+    Header,
+    parse_header,
+    read_header,
+)
+from mycelium_fractal_net.security.sealed_reader import SealedReader
+from mycelium_fractal_net.security.sealing_push import Decryptor, Encryptor
+from mycelium_fractal_net.security.sealing_streams import (
     PLAIN_BLOCK_BYTES,
     SEALED_BLOCK_BYTES,
-    TAG_BYTES,
-    BinaryReader,
-    BinaryWriter,
-    Decryptor,
-    Encryptor,
     Progress,
     open_into,
-    read_fully,
     seal_into,
 )
 
@@ -56,61 +60,9 @@ __all__ = [
     "read_header",
 ]
 
-KEY_BYTES: Final = 32
-WRAPPED_KEY_BYTES: Final = HEAD_BYTES + KEY_BYTES + TAG_BYTES  # 104
-
-_MAGIC: Final = b"MFN"
-_NAMED_BYTES: Final = len(_MAGIC) + 1 + HANDLE_BYTES  # 12: magic, form, handle
 _SEALED_LABEL: Final = b"mycelium-fractal-net/sealed/v1"
 _ENVELOPE_LABEL: Final = b"mycelium-fractal-net/envelope/v1"
 _DATA_KEY_LABEL: Final = b"mycelium-fractal-net/datakey/v1"
-
-
-class Form(IntEnum):
-    """The fourth byte of a message."""
-
-    SEALED = 1  #: under the named key
-    ENVELOPE = 2  #: under a data key that the message carries, wrapped under the named key
-
-
-class Header(NamedTuple):
-    """What stands before the salt of a message. Nothing of it is secret or yet authenticated."""
-
-    form: Form
-    handle: bytes
-    wrapped: bytes = b""
-
-    @property
-    def raw(self) -> bytes:
-        """The header as it is written: 12 bytes, or 116 with a data key."""
-        return b"%b%c%b%b" % (_MAGIC, self.form, self.handle, self.wrapped)
-
-    @property
-    def body_offset(self) -> int:
-        """Where the salt begins."""
-        return _NAMED_BYTES + len(self.wrapped)
-
-
-def parse_header(message: Buffer) -> Header:
-    """The header at the beginning of ``message``. Raises :class:`DecryptionError`."""
-    start = bytes(as_bytes(message)[: _NAMED_BYTES + WRAPPED_KEY_BYTES])
-    if len(start) >= _NAMED_BYTES and start[:3] == _MAGIC:
-        handle = start[4:_NAMED_BYTES]
-        if start[3] == Form.SEALED:
-            return Header(Form.SEALED, handle)
-        if start[3] == Form.ENVELOPE and len(start) == _NAMED_BYTES + WRAPPED_KEY_BYTES:
-            return Header(Form.ENVELOPE, handle, start[_NAMED_BYTES:])
-    raise DecryptionError
-
-
-def read_header(reader: BinaryReader) -> Header:
-    """Read the header and not a byte more from ``reader``. Raises :class:`DecryptionError`."""
-    start = bytearray(_NAMED_BYTES)
-    start = start[: read_fully(reader, memoryview(start))]
-    if start[:4] == b"%b%c" % (_MAGIC, Form.ENVELOPE):
-        wrapped = bytearray(WRAPPED_KEY_BYTES)
-        start += wrapped[: read_fully(reader, memoryview(wrapped))]
-    return parse_header(start)
 
 
 class Sealer:
@@ -156,7 +108,7 @@ class Sealer:
         return cls(key, bytes(as_bytes(context)), b"", None)
 
     def __repr__(self) -> str:
-        return f"<Sealer {self._prefix[:_NAMED_BYTES].hex() or 'bare'}>"
+        return f"<Sealer {self._prefix[:NAMED_BYTES].hex() or 'bare'}>"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a Sealer holds a key and is not pickled or copied")
@@ -262,7 +214,7 @@ class Sealer:
         return wrapping.open(wrapped)
 
     def _data_key_sealer(self, associated_data: Buffer) -> tuple[Sealer, bytes]:
-        if self._handle is None or len(self._prefix) != _NAMED_BYTES:
+        if self._handle is None or len(self._prefix) != NAMED_BYTES:
             raise InvalidInputError("only a sealer under a named key wraps data keys")
         named = Header(Form.ENVELOPE, self._handle).raw
         context = b"".join((_DATA_KEY_LABEL, named, as_bytes(associated_data)))

@@ -11,38 +11,32 @@ What a reader or writer raises passes through untouched.
 
 from __future__ import annotations
 
-import errno
-import os
-import stat
 from collections.abc import Callable
 from contextlib import suppress
 from queue import SimpleQueue
 from threading import Thread
-from typing import Final, Protocol
+from typing import Final
 
 from cryptography.cobblestone import Cobblestone256Decryptor, Cobblestone256Encryptor
-from cryptography.exceptions import AlreadyFinalized, InvalidTag
+from cryptography.exceptions import InvalidTag
 from cryptography.utils import Buffer
 
-from mycelium_fractal_net.security.buffers import as_bytes, release, scratch, wipe
-from mycelium_fractal_net.security.errors import DecryptionError, InvalidInputError
+from mycelium_fractal_net.security.binary_io import (
+    BinaryReader,
+    BinaryWriter,
+    is_regular_file,
+    read_fully,
+    write_fully,
+)
+from mycelium_fractal_net.security.buffers import release, scratch, wipe
+from mycelium_fractal_net.security.errors import DecryptionError
+from mycelium_fractal_net.security.sealed_format import (
+    CHUNK_BYTES,
+    HEAD_BYTES,
+    SEALED_CHUNK_BYTES,
+)
 
-__all__ = [
-    "BinaryReader",
-    "BinaryWriter",
-    "Decryptor",
-    "Encryptor",
-    "Progress",
-    "open_into",
-    "read_fully",
-    "seal_into",
-]
-
-# c2sp.org/chunked-encryption, version 1, with AEAD_AES_256_GCM
-HEAD_BYTES: Final = 56  # salt(24) || commitment(32)
-CHUNK_BYTES: Final = 16_384  # of plaintext; the final chunk is shorter
-TAG_BYTES: Final = 16
-SEALED_CHUNK_BYTES: Final = CHUNK_BYTES + TAG_BYTES
+__all__ = ["Progress", "open_into", "seal_into"]
 
 # Whole chunks, so that nothing is buffered twice.
 PLAIN_BLOCK_BYTES: Final = 16 * CHUNK_BYTES
@@ -53,72 +47,12 @@ _THREAD_BLOCKS: Final = 3  # one being filled, one waiting, one being written
 Progress = Callable[[int], None]
 
 
-class BinaryReader(Protocol):
-    """Anything with ``read``; ``readinto`` is used where it exists. Short reads are fine."""
-
-    def read(self, size: int, /) -> bytes | None:
-        """At most ``size`` bytes; none at the end."""
-
-
-class BinaryWriter(Protocol):
-    """Anything with ``write`` that returns how much it took."""
-
-    def write(self, data: memoryview, /) -> int | None:
-        """Take some of ``data`` and return how many bytes were taken."""
-
-
-def _checked(count: int | None, limit: int) -> int:
-    """What a read or write returned, if it can be true."""
-    if count is None:
-        raise BlockingIOError(errno.EAGAIN, "the stream is non-blocking and not ready")
-    if not 0 <= count <= limit:
-        raise OSError(errno.EIO, "the stream miscounts its bytes")
-    return count
-
-
-def read_fully(reader: BinaryReader, view: memoryview) -> int:
-    """Fill ``view`` from ``reader`` and return the count, which is smaller only at the end."""
-    readinto: Callable[[memoryview], int | None] | None = getattr(reader, "readinto", None)
-    filled = 0
-    while filled < len(view):
-        rest = view[filled:]
-        if readinto is not None:
-            count = _checked(readinto(rest), len(rest))
-        else:
-            data = reader.read(len(rest))
-            if isinstance(data, str):
-                raise InvalidInputError("the reader must be opened in binary mode")
-            count = _checked(None if data is None else len(data), len(rest))
-            rest[:count] = data or b""
-        if not count:
-            break
-        filled += count
-    return filled
-
-
-def _write_fully(writer: BinaryWriter, data: Buffer) -> None:
-    rest = memoryview(data)
-    while rest:
-        count = _checked(writer.write(rest), len(rest))
-        if not count:
-            raise OSError(errno.EIO, "the writer takes no bytes")
-        rest = rest[count:]
-
-
-def _is_regular_file(stream: object) -> bool:
-    try:
-        descriptor = stream.fileno()  # type: ignore[attr-defined]
-        return stat.S_ISREG(os.fstat(descriptor).st_mode)
-    except (AttributeError, OSError, TypeError, ValueError):
-        return False
-
-
 class _Output:
     """Blocks on their way to the writer, through a thread where that is worth it.
 
     ``take`` a block, fill it, ``put`` it; ``finish`` when all is well and ``stop`` in any
     case. A block that was put comes back even after a failed write, so that nobody waits
-    for one for ever; the failure is raised by the next call.
+    for one for ever; the failure is raised by the next ``take``, before more is read.
     """
 
     def __init__(self, writer: BinaryWriter) -> None:
@@ -133,7 +67,9 @@ class _Output:
         self._stopping = False
 
     def take(self) -> bytearray:
-        return self._free.get()
+        block = self._free.get()
+        self._raise_error()
+        return block
 
     def put(self, block: bytearray, used: int) -> None:
         self._used = max(self._used, used)
@@ -142,14 +78,13 @@ class _Output:
             self._free.put(block)
         else:
             self._full.put((block, used))
-            self._raise_error()
 
     def write(self, data: Buffer) -> None:
         """Write from this thread: before the other one started, or after ``finish``."""
-        _write_fully(self._writer, data)
+        write_fully(self._writer, data)
 
     def may_thread(self, reader: BinaryReader) -> bool:
-        return _is_regular_file(reader) and _is_regular_file(self._writer)
+        return is_regular_file(reader) and is_regular_file(self._writer)
 
     def start_thread(self) -> None:
         while len(self._blocks) < _THREAD_BLOCKS:
@@ -208,8 +143,8 @@ def _pump(
     taken = given = 0
     try:
         while True:
-            count = read_fully(reader, view)
             block = output.take()
+            count = read_fully(reader, view)
             used = work(view[:count], block)
             output.put(block, used)
             given += used
@@ -285,57 +220,3 @@ def open_into(
     finally:
         output.stop(secret=True)
     return given + len(tail)
-
-
-class Encryptor:
-    """Seals one message that is pushed in pieces; the pieces returned, joined, are the message."""
-
-    __slots__ = ("_encryptor", "_prefix")
-
-    def __init__(self, encryptor: Cobblestone256Encryptor, prefix: bytes) -> None:
-        self._encryptor = encryptor
-        self._prefix = prefix
-
-    def update(self, data: Buffer) -> bytes:
-        """The next part of the message, which begins with the prefix."""
-        return self._next(lambda: self._encryptor.update(as_bytes(data)))
-
-    def finalize(self) -> bytes:
-        """The last part of the message. Nothing can follow."""
-        return self._next(self._encryptor.finalize)
-
-    def _next(self, step: Callable[[], bytes]) -> bytes:
-        try:
-            part = step()
-        except AlreadyFinalized:
-            raise InvalidInputError("the message was finished already") from None
-        prefix, self._prefix = self._prefix, b""
-        return prefix + part if prefix else part
-
-
-class Decryptor:
-    """Opens one message that is pushed in pieces, from the salt on.
-
-    What it returns is authenticated; that it is all of the message is known when
-    :meth:`finalize` has returned. Once a call has raised, every further call raises.
-    """
-
-    __slots__ = ("_decryptor",)
-
-    def __init__(self, decryptor: Cobblestone256Decryptor) -> None:
-        self._decryptor = decryptor
-
-    def update(self, data: Buffer) -> bytes:
-        """The plaintext of the chunks completed so far. Raises :class:`DecryptionError`."""
-        data = as_bytes(data)
-        try:
-            return self._decryptor.update(data)
-        except (InvalidTag, AlreadyFinalized, ValueError):
-            raise DecryptionError from None
-
-    def finalize(self) -> bytes:
-        """The rest of the plaintext. Raises :class:`DecryptionError`."""
-        try:
-            return self._decryptor.finalize()
-        except (InvalidTag, AlreadyFinalized, ValueError):
-            raise DecryptionError from None
