@@ -1,0 +1,287 @@
+"""How fresh a cached key is, how many there are, and what a fork or an outage does to them."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mycelium_fractal_net.security import key_cache
+from mycelium_fractal_net.security.errors import (
+    KeyStateError,
+    StoreUnavailableError,
+    UsageLimitError,
+)
+from mycelium_fractal_net.security.key_store.usage import RAW_MESSAGES_LIMIT, RAW_MESSAGES_ROTATE
+from mycelium_fractal_net.security.keys import KeyType, Verb
+from tests.support.stores import Clock, keyring_over
+
+if TYPE_CHECKING:
+    from mycelium_fractal_net.security.key_providers import LocalKeyProvider
+    from mycelium_fractal_net.security.keyring import Keyring
+
+
+class Monotonic:
+    """The monotonic clock, moved by the test."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def monotonic(monkeypatch: pytest.MonkeyPatch) -> Monotonic:
+    """The cache's own clock in the test's hand."""
+    found = Monotonic()
+    monkeypatch.setattr(key_cache, "monotonic", found)
+    return found
+
+
+def break_store(provider: LocalKeyProvider) -> None:
+    """Make the database unreadable, as an outage does."""
+    file = provider.store.database.file
+    assert file is not None
+    provider.store.database.close()
+    for suffix in ("", "-wal", "-shm"):
+        path = file.with_name(file.name + suffix)
+        if path.exists():
+            path.rename(path.with_name(path.name + ".away"))
+    file.mkdir()
+
+
+def mend_store(provider: LocalKeyProvider) -> None:
+    """Put the database back."""
+    file = provider.store.database.file
+    assert file is not None
+    file.rmdir()
+    for path in file.parent.glob("*.away"):
+        path.rename(path.with_suffix(""))
+
+
+def test_a_change_of_state_reaches_others_within_the_refresh_time(
+    monotonic: Monotonic, local_provider: LocalKeyProvider
+) -> None:
+    """A key that another process suspended works until the next reading, and no longer."""
+    local_provider.create_key("orders")
+    with keyring_over(local_provider) as keyring:
+        sealed = keyring.encrypt(b"data", key_id="orders")
+        local_provider.apply(Verb.SUSPEND, "orders")
+        monotonic.now += key_cache.REFRESH_SECONDS - 0.01
+        assert keyring.decrypt(sealed) == b"data"
+        assert keyring.encrypt(b"data", key_id="orders")
+        monotonic.now += 0.02
+        with pytest.raises(KeyStateError):
+            keyring.decrypt(sealed)
+        with pytest.raises(KeyStateError):
+            keyring.encrypt(b"data", key_id="orders")
+
+
+def test_a_rotation_reaches_others_and_other_keys_stay_cached(
+    monotonic: Monotonic, local_provider: LocalKeyProvider
+) -> None:
+    """Only what changed is loaded again."""
+    local_provider.create_key("orders")
+    local_provider.create_key("invoices")
+    with keyring_over(local_provider) as keyring:
+        kept = keyring._cache.protecting("invoices", KeyType.ENCRYPTION)
+        assert keyring.describe(keyring.encrypt(b"", key_id="orders")).version == 1
+        local_provider.rotate_key("orders")
+        monotonic.now += key_cache.REFRESH_SECONDS
+        assert keyring.describe(keyring.encrypt(b"", key_id="orders")).version == 2
+        assert keyring._cache.protecting("invoices", KeyType.ENCRYPTION) is kept
+
+
+def test_an_outage_is_bridged_for_five_seconds_and_then_said(
+    monotonic: Monotonic, local_provider: LocalKeyProvider
+) -> None:
+    """A cached key goes on working until it can no longer be known to be good."""
+    local_provider.create_key("orders")
+    with keyring_over(local_provider) as keyring:
+        sealed = keyring.encrypt(b"data", key_id="orders")
+        assert keyring.decrypt(sealed) == b"data"
+        break_store(local_provider)
+        monotonic.now += key_cache.STALE_SECONDS - 0.01
+        assert keyring.decrypt(sealed) == b"data"
+        monotonic.now += 0.02
+        with pytest.raises(StoreUnavailableError):
+            keyring.decrypt(sealed)
+        with pytest.raises(StoreUnavailableError):
+            keyring.encrypt(b"data", key_id="orders")
+        mend_store(local_provider)
+        assert keyring.decrypt(sealed) == b"data"
+
+
+def test_a_key_is_unwrapped_again_after_its_lifetime(
+    monotonic: Monotonic, local_provider: LocalKeyProvider
+) -> None:
+    """Nothing stays in memory longer than the configured time."""
+    local_provider.create_key("orders")
+    with keyring_over(local_provider, cache_seconds=60) as keyring:
+        first = keyring._cache.protecting("orders", KeyType.ENCRYPTION)
+        record = keyring._cache.record("orders")
+        monotonic.now += 59
+        assert keyring._cache.protecting("orders", KeyType.ENCRYPTION) is first
+        assert keyring._cache.record("orders") is record
+        monotonic.now += 1
+        assert keyring._cache.protecting("orders", KeyType.ENCRYPTION) is not first
+        assert keyring._cache.record("orders") is not record
+
+
+def test_the_cache_holds_no_more_than_its_bound_and_loses_no_count(
+    local_provider: LocalKeyProvider,
+) -> None:
+    """Keys past the bound push out the oldest, whose uses are still written."""
+    names = [f"k{number}" for number in range(6)]
+    for name in names:
+        local_provider.create_key(name)
+    with keyring_over(local_provider, cache_keys=2) as keyring:
+        for _ in range(3):
+            for name in names:
+                keyring.encrypt(b"data", key_id=name)
+        cache = keyring._cache
+        assert len(cache._by_handle) <= 2
+        assert len(cache._primaries) <= 2
+        assert len(cache._records) <= 2
+        keyring.flush()
+        assert not cache._retired
+        handles = [local_provider.key(name).latest.handle for name in names]
+        assert [day.count for day in keyring.usage.days(handles)] == [3] * 6
+
+
+def test_each_day_has_its_own_count_and_begins_durably(
+    monotonic: Monotonic, local_provider: LocalKeyProvider, clock: Clock
+) -> None:
+    """The first use after midnight is in the store before its answer."""
+    local_provider.create_key("orders")
+    handle = local_provider.key("orders").latest.handle
+    with keyring_over(local_provider, cache_seconds=1e9) as keyring:
+        for _ in range(3):
+            keyring.encrypt(b"data", key_id="orders")
+        clock.forward(hours=12)
+        monotonic.now += 12 * 3600
+        keyring.encrypt(b"data", key_id="orders")
+        first, second = keyring.usage.days([handle])
+        assert (second.day - first.day, first.count, second.count) == (1, 3, 0)
+        keyring.flush()
+        assert [day.count for day in keyring.usage.days([handle])] == [3, 1]
+
+
+def test_counts_are_written_now_and_then_without_being_asked(
+    monotonic: Monotonic, local_provider: LocalKeyProvider
+) -> None:
+    """A process that lives long loses half a minute of counts at the most."""
+    local_provider.create_key("orders")
+    handle = local_provider.key("orders").latest.handle
+    with keyring_over(local_provider) as keyring:
+        keyring.encrypt(b"data", key_id="orders")
+        monotonic.now += 31
+        keyring.encrypt(b"data", key_id="orders")
+        assert keyring.usage.days([handle])[0].count >= 1
+
+
+def test_threads_lose_no_count(local_provider: LocalKeyProvider) -> None:
+    """Two thousand uses from four threads are two thousand."""
+    local_provider.create_key("orders")
+    handle = local_provider.key("orders").latest.handle
+    with keyring_over(local_provider) as keyring:
+
+        def work() -> None:
+            for _ in range(500):
+                keyring.encrypt(b"data", key_id="orders")
+
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        keyring.flush()
+        assert keyring.usage.days([handle])[0].count == 2000
+
+
+# Raw messages ---------------------------------------------------------------------------------
+
+
+def test_raw_messages_are_reserved_in_growing_blocks(local_provider: LocalKeyProvider) -> None:
+    """A single message reserves one; steady traffic writes seldom; none goes uncounted."""
+    local_provider.create_key("orders")
+    handle = local_provider.key("orders").latest.handle
+    with keyring_over(local_provider) as keyring:
+        reserved = []
+        for _ in range(300):
+            keyring.encrypt(b"data", key_id="orders", format="raw")
+            reserved.append(keyring.usage.raw_reserved(handle))
+        assert reserved[0] == 1
+        assert all(total >= used for used, total in enumerate(reserved, 1))
+        assert sorted(set(reserved)) == [1, 17, 273, 4369]
+
+
+def test_a_raw_key_is_rotated_long_before_its_limit(local_provider: LocalKeyProvider) -> None:
+    """At 2^31 messages the key gets a new version by itself, and its count starts anew."""
+    local_provider.create_key("orders")
+    handle = local_provider.key("orders").latest.handle
+    with keyring_over(local_provider) as keyring:
+        keyring.usage.reserve_raw(handle, RAW_MESSAGES_ROTATE - 1)
+        old = keyring.encrypt(b"data", key_id="orders", format="raw")
+        assert local_provider.key("orders").latest.version == 2
+        new = keyring.encrypt(b"data", key_id="orders", format="raw")
+        assert keyring.decrypt(old, key_id="orders:v1", format="raw") == b"data"
+        assert keyring.decrypt(new, key_id="orders:v2", format="raw") == b"data"
+
+
+def test_a_raw_version_is_refused_at_its_limit(local_provider: LocalKeyProvider) -> None:
+    """2^32 messages, and not one more, whoever reserved them."""
+    local_provider.create_key("orders")
+    handle = local_provider.key("orders").latest.handle
+    with keyring_over(local_provider) as keyring:
+        keyring.usage.reserve_raw(handle, RAW_MESSAGES_LIMIT)
+        with pytest.raises(UsageLimitError):
+            keyring.encrypt(b"data", key_id="orders", format="raw")
+        assert keyring.encrypt(b"data", key_id="orders")
+
+
+# Forks ----------------------------------------------------------------------------------------
+
+
+def in_child(work) -> int:  # type: ignore[no-untyped-def]
+    """Run ``work`` in a forked child; 0 where it returned True."""
+    child = os.fork()
+    if child == 0:  # pragma: no cover - another process
+        try:
+            os._exit(0 if work() else 1)
+        finally:
+            os._exit(2)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def test_a_forked_child_shares_no_block_of_raw_messages(keyring: Keyring) -> None:
+    """Parent and child count apart: what the child uses was reserved by the child."""
+    for _ in range(3):
+        keyring.encrypt(b"data", key_id="orders", format="raw")
+    handle = keyring.provider.key("orders").latest.handle
+    before = keyring.usage.raw_reserved(handle)
+
+    def work() -> bool:
+        keyring.encrypt(b"data", key_id="orders", format="raw")
+        return keyring.usage.raw_reserved(handle) == before + 1
+
+    assert in_child(work) == 0
+
+
+def test_a_forked_child_does_not_count_its_parents_uses_again(keyring: Keyring) -> None:
+    """Uses that the parent has still to write are the parent's alone."""
+    for _ in range(3):
+        keyring.encrypt(b"data", key_id="orders")
+
+    def work() -> bool:
+        keyring.encrypt(b"data", key_id="orders")
+        keyring.close()
+        return True
+
+    assert in_child(work) == 0
+    keyring.flush()
+    handle = keyring.provider.key("orders").latest.handle
+    assert keyring.usage.days([handle])[0].count == 4
