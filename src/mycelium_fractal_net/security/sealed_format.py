@@ -25,6 +25,10 @@ TAG_BYTES: Final = 16
 SEALED_CHUNK_BYTES: Final = CHUNK_BYTES + TAG_BYTES
 MAX_CHUNKS: Final = 1 << 38
 
+# What is worked on at a time: whole chunks, so that the library buffers nothing twice.
+PLAIN_BLOCK_BYTES: Final = 16 * CHUNK_BYTES
+SEALED_BLOCK_BYTES: Final = 16 * SEALED_CHUNK_BYTES
+
 # docs/format.md
 NAMED_BYTES: Final = 3 + 1 + HANDLE_BYTES  # magic, form, handle
 WRAPPED_KEY_BYTES: Final = HEAD_BYTES + KEY_BYTES + TAG_BYTES  # 104

@@ -14,7 +14,6 @@ version, form and associated data are all bound.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from io import BytesIO
 from typing import Final, NoReturn
 
 from cryptography.cobblestone import Cobblestone256Decryptor, Cobblestone256Encryptor
@@ -22,7 +21,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.utils import Buffer
 
 from mycelium_fractal_net.security.binary_io import BinaryReader, BinaryWriter, SeekableFile
-from mycelium_fractal_net.security.buffers import as_bytes, release, scratch, wipe
+from mycelium_fractal_net.security.buffers import as_bytes
 from mycelium_fractal_net.security.errors import (
     DecryptionError,
     InvalidInputError,
@@ -31,7 +30,6 @@ from mycelium_fractal_net.security.errors import (
 from mycelium_fractal_net.security.keys import HANDLE_BYTES
 from mycelium_fractal_net.security.sealed_format import (
     CHUNK_BYTES,
-    HEAD_BYTES,
     KEY_BYTES,
     NAMED_BYTES,
     WRAPPED_KEY_BYTES,
@@ -41,12 +39,12 @@ from mycelium_fractal_net.security.sealed_format import (
     read_header,
 )
 from mycelium_fractal_net.security.sealed_reader import SealedReader
+from mycelium_fractal_net.security.sealing_blocks import open_blocks, seal_blocks
 from mycelium_fractal_net.security.sealing_push import Decryptor, Encryptor
 from mycelium_fractal_net.security.sealing_streams import (
-    PLAIN_BLOCK_BYTES,
-    SEALED_BLOCK_BYTES,
     Progress,
     open_into,
+    rewrap_into,
     seal_into,
 )
 
@@ -120,16 +118,7 @@ class Sealer:
         encryptor = Cobblestone256Encryptor(self._key, self._bound(associated_data))
         if len(plaintext) < CHUNK_BYTES:
             return self._prefix + encryptor.update(plaintext) + encryptor.finalize()
-        message = BytesIO()
-        message.write(self._prefix)
-        block = scratch()
-        view, plain = memoryview(block), memoryview(plaintext)
-        for start in range(0, len(plain), PLAIN_BLOCK_BYTES):
-            used = encryptor.update_into(plain[start : start + PLAIN_BLOCK_BYTES], block)
-            message.write(view[:used])
-        release(block)
-        message.write(encryptor.finalize())
-        return message.getvalue()
+        return seal_blocks(encryptor, self._prefix, memoryview(plaintext))
 
     def open(self, message: Buffer, associated_data: Buffer = b"") -> bytes:
         """The plaintext of a whole message. Raises :class:`DecryptionError`."""
@@ -142,7 +131,7 @@ class Sealer:
         try:
             if len(message) < CHUNK_BYTES:
                 return decryptor.update(message[offset:]) + decryptor.finalize()
-            return _open_blocks(decryptor, memoryview(message)[offset:])
+            return open_blocks(decryptor, memoryview(message)[offset:])
         except (InvalidTag, ValueError):
             raise DecryptionError from None
 
@@ -177,6 +166,24 @@ class Sealer:
         """
         decryptor = Cobblestone256Decryptor(self._key, self._bound(associated_data))
         return open_into(decryptor, reader, writer, progress)
+
+    def rewrap_stream(
+        self,
+        newer: Sealer,
+        reader: BinaryReader,
+        writer: BinaryWriter,
+        associated_data: Buffer = b"",
+        progress: Progress | None = None,
+    ) -> int:
+        """Write the message in ``reader``, opened as by :meth:`open_stream`, sealed by ``newer``.
+
+        The associated data stays what it was, and the plaintext in memory. Returns, raises
+        and warns as :meth:`open_stream` does.
+        """
+        bound, newly_bound = self._bound(associated_data), newer._bound(associated_data)
+        decryptor = Cobblestone256Decryptor(self._key, bound)
+        encryptor = Cobblestone256Encryptor(newer._key, newly_bound)
+        return rewrap_into(decryptor, encryptor, newer._prefix, reader, writer, progress)
 
     def encryptor(self, associated_data: Buffer = b"") -> Encryptor:
         """Seals one message that is pushed in pieces."""
@@ -229,24 +236,6 @@ class Sealer:
         if not self._prefix:
             raise InvalidInputError("a bare sealer has its whole context and no associated data")
         return b"".join((self._context, associated_data))
-
-
-def _open_blocks(decryptor: Cobblestone256Decryptor, body: memoryview) -> bytes:
-    plaintext = BytesIO()
-    block = scratch()
-    widest = len(block)
-    try:
-        view = memoryview(block)
-        decryptor.update_into(body[:HEAD_BYTES], block)
-        for start in range(HEAD_BYTES, len(body), SEALED_BLOCK_BYTES):
-            used = decryptor.update_into(body[start : start + SEALED_BLOCK_BYTES], block)
-            plaintext.write(view[:used])
-        widest = min(len(body), len(block))
-    finally:
-        wipe(block, widest)
-        release(block)
-    plaintext.write(decryptor.finalize())
-    return plaintext.getvalue()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
