@@ -9,6 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import create_engine, text
 
+from mycelium_fractal_net.security.credentials import (
+    Credential,
+    CredentialState,
+    check_scopes,
+)
 from mycelium_fractal_net.security.errors import (
     AlgorithmNotAllowedError,
     ConflictError,
@@ -28,7 +33,7 @@ from mycelium_fractal_net.security.key_providers import (
     LocalKeyProvider,
 )
 from mycelium_fractal_net.security.key_store import KeyStore
-from mycelium_fractal_net.security.keys import KeyState, KeyType, RotationPolicy, Verb
+from mycelium_fractal_net.security.keys import KeyState, RotationPolicy, Verb
 from mycelium_fractal_net.security.policy import Policy
 from tests.support.stores import Clock, open_provider
 
@@ -582,17 +587,93 @@ def test_a_key_changed_during_a_move_is_moved_by_the_change(
     assert provider.get_key("orders:v1") == before
 
 
-def test_no_credential_material_can_be_got(local_provider: LocalKeyProvider) -> None:
-    """get_key on a key of type api says that there is nothing to hand out."""
-    stored = local_provider.create_key("orders")
-    from dataclasses import replace
+# Credentials --------------------------------------------------------------------------------
 
-    class ApiProvider(LocalKeyProvider):
-        def key(self, key_id: str):  # type: ignore[no-untyped-def]
-            return replace(stored, key_type=KeyType.API)
 
-    provider = ApiProvider(
-        local_provider.store, local_provider.custodian, local_provider.policy
+def credential(**changes: object) -> Credential:
+    values: dict[str, object] = {
+        "credential_id": "c1",
+        "name": "billing",
+        "digest": bytes(32),
+        "scopes": ("encrypt:orders", "decrypt:*"),
+        "state": CredentialState.ACTIVE,
+        "created_at": Clock().now,
+    }
+    return Credential(**(values | changes))  # type: ignore[arg-type]
+
+
+def test_a_credential_comes_back_as_it_was_stored(provider: LocalKeyProvider) -> None:
+    """Every field, with and without the optional ones; an unknown id is not found."""
+    full = credential(
+        credential_id="c2",
+        expires_at=Clock().now,
+        previous_digest=b"p" * 32,
+        previous_until=Clock().now,
     )
+    stored = [provider.insert_credential(each) for each in (credential(), full)]
+    assert provider.credentials() == stored
+    assert provider.credential("c2") == stored[1]
+    with pytest.raises(KeyNotFoundError):
+        provider.credential("c3")
+    with pytest.raises(ConflictError):
+        provider.insert_credential(full)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "scopes = '*'",
+        "state = 'revoked'",
+        "digest = mac",
+        "expires_at = 1",
+        "name = 'other'",
+        "scopes = 'everything'",
+        "state = 'nonsense'",
+    ],
+)
+def test_an_edited_credential_is_refused_and_named(
+    provider: LocalKeyProvider, change: str
+) -> None:
+    """Nobody widens a scope with SQL."""
+    provider.insert_credential(credential())
+    execute(provider, f"UPDATE credentials SET {change}")
+    with pytest.raises(StoreIntegrityError, match="credential 'c1'"):
+        provider.credential("c1")
+
+
+def test_a_credential_written_in_by_sql_is_refused_and_named(provider: LocalKeyProvider) -> None:
+    """A row with another's MAC opens nothing."""
+    provider.insert_credential(credential())
+    execute(
+        provider,
+        "INSERT INTO credentials SELECT 'c0', name, digest, previous_digest, previous_until,"
+        " scopes, state, created_at, expires_at, revision, generation, master_id, mac"
+        " FROM credentials",
+    )
+    with pytest.raises(StoreIntegrityError, match="credential 'c0'"):
+        provider.credentials()
+
+
+def test_a_credential_has_no_key_to_get(provider: LocalKeyProvider) -> None:
+    """Only its digest is stored."""
+    provider.insert_credential(credential())
     with pytest.raises(KeyNotExportableError):
-        provider.get_key("orders")
+        provider.get_key("c1")
+
+
+def test_credentials_move_to_a_new_master_key(provider: LocalKeyProvider) -> None:
+    """Their authentication is made anew, and one that lost a race is not overwritten."""
+    old = provider.insert_credential(credential())
+    new = provider.rewrap_master()
+    assert provider.credential("c1").master_id == new
+    with pytest.raises(ConflictError):
+        provider.store.replace_credential(old, provider.credential("c1"), b"")
+
+
+@pytest.mark.parametrize(
+    "scopes", [(), ("",), ("encrypt",), ("encrypt:",), ("keys:read:*",), ("encrypt:A",), ("**",)]
+)
+def test_a_scope_that_does_not_exist_is_refused(scopes: tuple[str, ...]) -> None:
+    """The list is exact."""
+    with pytest.raises(InvalidInputError, match="a scope is"):
+        check_scopes(scopes)

@@ -75,13 +75,13 @@ def test_an_empty_database_is_told_from_an_older_schema(store_url: str) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["", "nonsense", "sqlite://", "sqlite:///:memory:", "mysql://h/d", "://", "sqlite:/x"],
+    ["", "secret", "sqlite://", "sqlite:///:memory:", "mysql://u:secret@h/d", "://secret"],
 )
 def test_a_url_that_names_no_store_is_refused_and_not_repeated(url: str) -> None:
     """The value may hold a password, so it is not quoted."""
     with pytest.raises(ConfigurationError) as caught:
         Database(url)
-    assert not url or url not in str(caught.value)
+    assert "secret" not in str(caught.value)
 
 
 def test_sqlite_files_are_private_from_the_start(home: Path) -> None:

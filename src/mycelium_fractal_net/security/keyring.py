@@ -50,7 +50,6 @@ __all__ = ["Format", "Keyring", "MessageInfo", "Reader", "Signature", "Writer"]
 
 Format = Literal["sealed", "raw"]
 _ENCRYPTION: Final = KeyType.ENCRYPTION
-_COPY_BYTES: Final = 1 << 18
 
 
 class Reader(Protocol):
@@ -281,19 +280,7 @@ class Keyring:
         opener = self._sealer_for(found, header, data_key_associated_data)
         self._cache.count_opened(found)
         newest = self._cache.protecting(found.key.key_id, _ENCRYPTION)
-        decryptor = opener.decryptor(associated_data)
-        encryptor = newest.sealer.encryptor(associated_data)
-        total = 0
-        while block := reader.read(_COPY_BYTES):
-            plaintext = decryptor.update(block)
-            total += len(plaintext)
-            writer.write(encryptor.update(plaintext))
-            if progress is not None:
-                progress(len(plaintext))
-        plaintext = decryptor.finalize()
-        writer.write(encryptor.update(plaintext))
-        writer.write(encryptor.finalize())
-        return total + len(plaintext)
+        return opener.rewrap_stream(newest.sealer, reader, writer, associated_data, progress)
 
     def open_reader(
         self,

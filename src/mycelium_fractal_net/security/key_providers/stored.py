@@ -6,10 +6,11 @@ rotation and verbs. What differs is in the :class:`Custodian`.
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from datetime import timedelta
+from typing import Final
 
 from mycelium_fractal_net.security.errors import (
     ConflictError,
@@ -20,8 +21,8 @@ from mycelium_fractal_net.security.errors import (
     KeyStateError,
     KeyUsageError,
 )
-from mycelium_fractal_net.security.key_providers.base import Binding, KeyProvider
-from mycelium_fractal_net.security.key_store.authority import check_key, seal_key
+from mycelium_fractal_net.security.key_providers.base import KeyProvider
+from mycelium_fractal_net.security.key_providers.trusted import TrustedRecords
 from mycelium_fractal_net.security.keys import (
     DEFAULT_ALGORITHM,
     DEFAULT_ROTATION,
@@ -37,20 +38,11 @@ from mycelium_fractal_net.security.keys import (
     version_id,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from mycelium_fractal_net.security.key_providers.base import Custodian
-    from mycelium_fractal_net.security.key_store import KeyStore, StoredKey
-    from mycelium_fractal_net.security.key_store.authority import Mac
-    from mycelium_fractal_net.security.policy import Policy
-
 __all__ = ["DESTRUCTION_WINDOW_DAYS", "StoredKeyProvider"]
 
 DESTRUCTION_WINDOW_DAYS: Final = 30  # as AWS KMS, whose least is 7 too
 _WINDOW_DAYS: Final = range(7, 366)
-_ATTEMPTS: Final = 8  # compare-and-swap rounds before a writer gives up
-_AUTHORITY_ALGORITHM: Final = "HMAC-SHA-256"
+_ATTEMPTS: Final = 8  # rounds before a writer gives up
 _ALGORITHMS: Final[dict[KeyType, tuple[str, ...]]] = {
     KeyType.ENCRYPTION: ("AES-256-GCM",),
     KeyType.SIGNING: ("Ed25519", "ECDSA-P256", "ECDSA-P384", "ML-DSA-65"),
@@ -58,31 +50,8 @@ _ALGORITHMS: Final[dict[KeyType, tuple[str, ...]]] = {
 }
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
-class StoredKeyProvider(KeyProvider):
-    """Named keys in a :class:`KeyStore`, wrapped by a :class:`Custodian`.
-
-    ``clock`` gives the time in UTC. All methods may be called from any thread; they raise
-    :class:`StoreUnavailableError` when the store does not answer and
-    :class:`StoreIntegrityError` for a record that fails its authentication.
-    """
-
-    def __init__(
-        self,
-        store: KeyStore,
-        custodian: Custodian,
-        policy: Policy,
-        *,
-        clock: Callable[[], datetime] = _now,
-    ) -> None:
-        self.store = store
-        self.custodian = custodian
-        self.policy = policy
-        self.clock = clock
-        self._authorities: dict[str, Mac] = {}
+class StoredKeyProvider(TrustedRecords, KeyProvider):
+    """Named keys in a :class:`KeyStore`, wrapped by a :class:`Custodian`: made, rotated, changed."""
 
     # The plan's interface -----------------------------------------------------------------
 
@@ -93,14 +62,23 @@ class StoredKeyProvider(KeyProvider):
         :class:`KeyNotExportableError` for a credential.
         """
         name, number = parse_key_id(key_id)
-        key = self.key(name)
-        if key.key_type is KeyType.API:
-            raise KeyNotExportableError("a credential is stored as a digest; there is no key to get")
+        try:
+            key = self.key(name)
+        except KeyNotFoundError:
+            self._refuse_credential(name)
+            raise
         if number is None:
             return self.unwrap(key, key.primary)
         version = key.version(number)
         key.check_decrypt(version)
         return self.unwrap(key, version)
+
+    def _refuse_credential(self, name: str) -> None:
+        with contextlib.suppress(KeyNotFoundError):
+            self.credential(name)
+            raise KeyNotExportableError(
+                "a credential is stored as a digest; there is no key to get"
+            )
 
     def generate_key(self, key_type: str) -> str:
         """A new key of that type under a random name, such as ``encryption-5f3a…``; returns it."""
@@ -116,7 +94,7 @@ class StoredKeyProvider(KeyProvider):
         name, number = parse_key_id(key_id)
         if number is not None:
             raise InvalidInputError("a key is rotated by its name, without a version")
-        return version_id(name, self._update(name, self._with_new_version).latest.version)
+        return version_id(name, self.update(name, self._with_new_version).latest.version)
 
     def rotate_from(self, version: str) -> str:
         """Rotate only if ``version`` (``orders:v3``) is still the newest; returns the newest.
@@ -128,45 +106,7 @@ class StoredKeyProvider(KeyProvider):
         def change(key: Key) -> Key:
             return self._with_new_version(key) if key.latest.version == number else key
 
-        return version_id(name, self._update(name, change).latest.version)
-
-    # Reading ------------------------------------------------------------------------------
-
-    def key(self, key_id: str) -> Key:
-        """The authenticated record of that key; a version id names its key.
-
-        Raises :class:`KeyNotFoundError`.
-        """
-        return self._checked(self.store.load(parse_key_id(key_id)[0]))
-
-    def key_by_handle(self, handle: bytes) -> Key:
-        """The key one of whose versions has that handle. Raises :class:`KeyNotFoundError`."""
-        key = self._checked(self.store.load_by_handle(handle))
-        key.by_handle(handle)
-        return key
-
-    def keys(self, after: str = "", limit: int = 1000) -> list[Key]:
-        """Up to ``limit`` keys whose names sort after ``after``, in order of name."""
-        return [self._checked(stored) for stored in self.store.page(after, limit)]
-
-    def all_keys(self) -> Iterator[Key]:
-        """Every key, in order of name, a page at a time."""
-        after = ""
-        while page := self.keys(after):
-            yield from page
-            after = page[-1].key_id
-
-    def count(self) -> int:
-        """How many keys there are."""
-        return self.store.count()
-
-    def unwrap(self, key: Key, version: KeyVersion) -> bytes:
-        """The material of one version. The caller has checked what its state permits."""
-        if not version.wrapped:
-            raise KeyStateError(
-                f"version {version.version} of key {key.key_id!r} is destroyed: no material is left"
-            )
-        return self.custodian.unwrap(key.master_id, version.wrapped, self._binding(key, version))
+        return version_id(name, self.update(name, change).latest.version)
 
     # Changing -----------------------------------------------------------------------------
 
@@ -212,13 +152,11 @@ class StoredKeyProvider(KeyProvider):
         for _ in range(_ATTEMPTS):
             key = self._with_new_version(empty)
             try:
-                self.store.insert(key, self._seal(key))
+                return self.insert(key)
             except ConflictError:
                 if self._exists(name):
                     raise KeyExistsError(f"a key named {name!r} is there already") from None
                 empty = replace(empty, master_id=self.store.require_pulse().master_id)
-            else:
-                return key
         raise ConflictError("the store is being changed by many at once; try again")
 
     def _exists(self, key_id: str) -> bool:
@@ -247,7 +185,7 @@ class StoredKeyProvider(KeyProvider):
             versions = (changed if each is version else each for each in key.versions)
             return replace(key, versions=tuple(versions))
 
-        return self._update(name, change)
+        return self.update(name, change)
 
     def _changed(
         self, key: Key, version: KeyVersion, verb: Verb, window_days: int
@@ -284,11 +222,11 @@ class StoredKeyProvider(KeyProvider):
             versions = tuple(erased(each) for each in key.versions)
             return key if versions == key.versions else replace(key, versions=versions)
 
-        return self._update(parse_key_id(key_id)[0], change)
+        return self.update(parse_key_id(key_id)[0], change)
 
     def set_rotation(self, key_id: str, rotation: RotationPolicy) -> Key:
         """Change how often the key is rotated and how many versions are kept."""
-        return self._update(parse_key_id(key_id)[0], lambda key: replace(key, rotation=rotation))
+        return self.update(parse_key_id(key_id)[0], lambda key: replace(key, rotation=rotation))
 
     def set_publish(self, key_id: str, publish: bool) -> Key:
         """List a signing key's public keys in the JWKS, or stop."""
@@ -298,49 +236,9 @@ class StoredKeyProvider(KeyProvider):
                 raise KeyUsageError("only a signing key has a public key to publish")
             return replace(key, publish=publish)
 
-        return self._update(parse_key_id(key_id)[0], change)
-
-    def rewrap_master(self, progress: Callable[[int], None] | None = None) -> str:
-        """Move the whole store under a new master key; returns the new one's id.
-
-        May be killed at any moment and called again: it goes on where it stopped, and at
-        every step the custodian holds each master key that some row still needs. Processes
-        that have the store open follow by themselves.
-        """
-        current = self.store.require_pulse().master_id
-        if not self._move_is_under_way(current):
-            self.custodian.add_master_key()
-        newest = self.custodian.newest_id
-        if newest != current:
-            authority = self.policy.generate_key_material(_AUTHORITY_ALGORITHM)
-            wrapped = self.custodian.wrap(newest, authority, self._authority_binding())
-            self.store.move_to(current, newest, wrapped)
-        moved = 0
-        while names := self.store.under_other_master(newest):
-            for name in names:
-                self._update(name, lambda key: key)
-                moved += 1
-                if progress is not None:
-                    progress(moved)
-        self.store.forget_other_masters(newest)
-        self.custodian.forget_master_keys(newest)
-        self.forget_authorities()
-        return newest
-
-    def _move_is_under_way(self, current: str) -> bool:
-        return self.custodian.newest_id != current or bool(
-            self.store.under_other_master(current, limit=1)
-        ) or self.store.former_masters(current)
+        return self.update(parse_key_id(key_id)[0], change)
 
     # Beneath ------------------------------------------------------------------------------
-
-    def initialise(self) -> None:
-        """Begin an empty store under the custodian's newest master key."""
-        master_id = self.custodian.newest_id
-        authority = self.policy.generate_key_material(_AUTHORITY_ALGORITHM)
-        self.store.begin(
-            master_id, self.custodian.wrap(master_id, authority, self._authority_binding())
-        )
 
     def _with_new_version(self, key: Key) -> Key:
         """``key`` with one more version, fresh and active. Nothing is stored yet."""
@@ -361,82 +259,6 @@ class StoredKeyProvider(KeyProvider):
         )
         wrapped = self.custodian.wrap(key.master_id, material, self._binding(key, version))
         return replace(key, versions=(*key.versions, replace(version, wrapped=wrapped)))
-
-    def _update(self, name: str, change: Callable[[Key], Key]) -> Key:
-        """Swap a key's record for what ``change`` makes of it, and try again if it lost a race.
-
-        Whatever is written is wrapped by the store's present master key.
-        """
-        for _ in range(_ATTEMPTS):
-            old = self.key(name)
-            new = change(self._under_present_master(old))
-            if new is old:
-                return old
-            new = replace(new, revision=old.revision + 1)
-            try:
-                self.store.replace(old, new, self._seal(new))
-            except ConflictError:
-                continue
-            return new
-        raise ConflictError(f"key {name!r} is being changed by many at once; try again")
-
-    def _under_present_master(self, key: Key) -> Key:
-        master_id = self.store.require_pulse().master_id
-        if key.master_id == master_id:
-            return key
-        moved = replace(key, master_id=master_id)
-        return replace(moved, versions=tuple(self._rewrapped(key, moved, v) for v in key.versions))
-
-    def _rewrapped(self, old: Key, new: Key, version: KeyVersion) -> KeyVersion:
-        if not version.wrapped:
-            return version
-        material = self.unwrap(old, version)
-        wrapped = self.custodian.wrap(new.master_id, material, self._binding(new, version))
-        return replace(version, wrapped=wrapped)
-
-    def _seal(self, key: Key) -> bytes:
-        return seal_key(self._authority(key.master_id), self.custodian.store_id, key)
-
-    def _checked(self, stored: StoredKey) -> Key:
-        authority = self._authority(stored.key.master_id)
-        check_key(authority, self.custodian.store_id, stored.key, stored.mac)
-        return stored.key
-
-    def _authority(self, master_id: str) -> Mac:
-        found = self._authorities.get(master_id)
-        if found is None:
-            wrapped = self.store.authority_key(master_id)
-            material = self.custodian.unwrap(master_id, wrapped, self._authority_binding())
-            found = self.policy.mac(_AUTHORITY_ALGORITHM, material)
-            self._authorities[master_id] = found
-        return found
-
-    def forget_authorities(self) -> None:
-        """Forget the MAC keys of rows; the store has moved to another master key."""
-        self._authorities.clear()
-
-    def _authority_binding(self) -> Binding:
-        # No named key has this type, so no key's wrapping passes for the authority key.
-        return Binding(
-            store_id=self.custodian.store_id,
-            key_id="",
-            key_type="authority",
-            use="",
-            algorithm=_AUTHORITY_ALGORITHM,
-            version=0,
-            handle=b"",
-        )
-
-    def _binding(self, key: Key, version: KeyVersion) -> Binding:
-        return Binding(
-            store_id=self.custodian.store_id,
-            key_id=key.key_id,
-            key_type=key.key_type.value,
-            use=key.use.value,
-            algorithm=key.algorithm,
-            version=version.version,
-            handle=version.handle,
-        )
 
 
 def _key_type(text: str) -> KeyType:

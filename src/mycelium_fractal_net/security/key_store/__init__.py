@@ -1,7 +1,10 @@
 """Where keys are kept: SQLAlchemy tables on SQLite or PostgreSQL, trusted with nothing."""
 
+from mycelium_fractal_net.security.key_store.credential_table import StoredCredential
 from mycelium_fractal_net.security.key_store.database import Database
-from mycelium_fractal_net.security.key_store.store import KeyStore, Pulse, StoredKey
+from mycelium_fractal_net.security.key_store.key_table import StoredKey
+from mycelium_fractal_net.security.key_store.meta import Pulse
+from mycelium_fractal_net.security.key_store.store import KeyStore
 from mycelium_fractal_net.security.key_store.usage import UsageStore
 
-__all__ = ["Database", "KeyStore", "Pulse", "StoredKey", "UsageStore"]
+__all__ = ["Database", "KeyStore", "Pulse", "StoredCredential", "StoredKey", "UsageStore"]

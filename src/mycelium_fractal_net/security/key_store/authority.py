@@ -14,15 +14,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Protocol
 
 from mycelium_fractal_net.security.errors import InvalidSignatureError, StoreIntegrityError
-from mycelium_fractal_net.security.key_store.rows import key_row, version_row
+from mycelium_fractal_net.security.key_store.rows import credential_row, key_row, version_row
 
 if TYPE_CHECKING:
+    from mycelium_fractal_net.security.credentials import Credential
     from mycelium_fractal_net.security.keys import Key
 
-__all__ = ["STORE_ID_BYTES", "Mac", "check_key", "encode_fields", "seal_key"]
+__all__ = [
+    "STORE_ID_BYTES",
+    "Mac",
+    "check_credential",
+    "check_key",
+    "encode_fields",
+    "seal_credential",
+    "seal_key",
+]
 
 STORE_ID_BYTES: Final = 16
 _KEY_LABEL: Final = b"mycelium-fractal-net/row/key/v1"
+_CREDENTIAL_LABEL: Final = b"mycelium-fractal-net/row/credential/v1"
 
 
 class Mac(Protocol):
@@ -69,12 +79,29 @@ def seal_key(mac: Mac, store_id: bytes, key: Key) -> bytes:
 
 def check_key(mac: Mac, store_id: bytes, key: Key, tag: bytes) -> None:
     """Raise :class:`StoreIntegrityError`, naming the key, unless ``tag`` is its MAC."""
+    _check(mac, _encode_key(store_id, key), tag, f"key {key.key_id!r}")
+
+
+def _encode_credential(store_id: bytes, credential: Credential) -> bytes:
+    return encode_fields(_CREDENTIAL_LABEL, store_id, *credential_row(credential).values())
+
+
+def seal_credential(mac: Mac, store_id: bytes, credential: Credential) -> bytes:
+    """The MAC to be stored beside ``credential``."""
+    return mac.tag(_encode_credential(store_id, credential))
+
+
+def check_credential(mac: Mac, store_id: bytes, credential: Credential, tag: bytes) -> None:
+    """Raise :class:`StoreIntegrityError`, naming the credential, unless ``tag`` is its MAC."""
+    named = f"credential {credential.credential_id!r}"
+    _check(mac, _encode_credential(store_id, credential), tag, named)
+
+
+def _check(mac: Mac, encoded: bytes, tag: bytes, named: str) -> None:
     try:
-        if not key.versions:
-            raise InvalidSignatureError
-        mac.verify(_encode_key(store_id, key), tag)
+        mac.verify(encoded, tag)
     except InvalidSignatureError:
         raise StoreIntegrityError(
-            f"key {key.key_id!r} fails its authentication: its rows were changed outside of"
-            " this software, or come from another store"
+            f"{named} fails its authentication: its rows were changed outside of this software,"
+            " or come from another store"
         ) from None

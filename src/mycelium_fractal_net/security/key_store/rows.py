@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from mycelium_fractal_net.security.credentials import Credential, CredentialState, check_scopes
 from mycelium_fractal_net.security.errors import InvalidInputError, StoreIntegrityError
 from mycelium_fractal_net.security.keys import (
     Key,
@@ -20,7 +21,16 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Row
 
-__all__ = ["day_of", "key_from_rows", "key_row", "micros", "moment", "version_row"]
+__all__ = [
+    "credential_from_row",
+    "credential_row",
+    "day_of",
+    "key_from_rows",
+    "key_row",
+    "micros",
+    "moment",
+    "version_row",
+]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -122,3 +132,45 @@ def _version(row: Row[Any]) -> KeyVersion:
         activate_at=_moment_or_none(row.activate_at),
         destroy_at=_moment_or_none(row.destroy_at),
     )
+
+
+def credential_row(credential: Credential) -> dict[str, Any]:
+    """The columns of ``credentials`` but for generation and mac, which the writer sets."""
+    return {
+        "credential_id": credential.credential_id,
+        "name": credential.name,
+        "digest": credential.digest,
+        "previous_digest": credential.previous_digest,
+        "previous_until": _micros_or_none(credential.previous_until),
+        "scopes": " ".join(credential.scopes),
+        "state": credential.state.value,
+        "created_at": micros(credential.created_at),
+        "expires_at": _micros_or_none(credential.expires_at),
+        "revision": credential.revision,
+        "master_id": credential.master_id,
+    }
+
+
+def credential_from_row(row: Row[Any]) -> Credential:
+    """A credential from its row.
+
+    Raises :class:`StoreIntegrityError` where a column holds what no release ever wrote.
+    """
+    try:
+        scopes = tuple(row.scopes.split(" "))
+        check_scopes(scopes)
+        return Credential(
+            credential_id=row.credential_id,
+            name=row.name,
+            digest=bytes(row.digest),
+            scopes=scopes,
+            state=CredentialState(row.state),
+            created_at=moment(row.created_at),
+            expires_at=_moment_or_none(row.expires_at),
+            previous_digest=None if row.previous_digest is None else bytes(row.previous_digest),
+            previous_until=_moment_or_none(row.previous_until),
+            revision=row.revision,
+            master_id=row.master_id,
+        )
+    except (ValueError, TypeError, OverflowError, InvalidInputError):
+        raise StoreIntegrityError(f"credential {row.credential_id!r}: its row is damaged") from None

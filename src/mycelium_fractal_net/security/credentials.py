@@ -1,0 +1,61 @@
+"""The record of a credential: an API key that is scoped, stored as a digest, and expires."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from mycelium_fractal_net.security.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+__all__ = ["Credential", "CredentialState", "check_scopes"]
+
+_PER_KEY: Final = "encrypt|decrypt|sign|verify|mac|rewrap|datakey"
+_WHOLE: Final = (
+    "allow_compromised|keys:read|keys:admin|credentials:admin|signers:admin|audit:read"
+    "|metrics:read"
+)
+_SCOPE: Final = re.compile(
+    rf"(?:{_PER_KEY}):(?:\*|[a-z0-9][a-z0-9._-]{{0,63}})|{_WHOLE}|\*"
+)
+
+
+class CredentialState(StrEnum):
+    """Whether a credential may be used at all."""
+
+    ACTIVE = "active"
+    REVOKED = "revoked"
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """One API key. ``digest`` is the SHA-256 of its 256-bit secret, which is stored nowhere.
+
+    ``previous_digest`` is that of the secret before the last rotation, good until
+    ``previous_until``. Times are UTC.
+    """
+
+    credential_id: str
+    name: str
+    digest: bytes = field(repr=False)
+    scopes: tuple[str, ...]
+    state: CredentialState
+    created_at: datetime
+    expires_at: datetime | None = None
+    previous_digest: bytes | None = field(default=None, repr=False)
+    previous_until: datetime | None = None
+    revision: int = 0
+    master_id: str = ""
+
+
+def check_scopes(scopes: tuple[str, ...]) -> None:
+    """Raise :class:`InvalidInputError` for a scope that does not exist, or none at all."""
+    if not scopes or not all(_SCOPE.fullmatch(scope) for scope in scopes):
+        raise InvalidInputError(
+            "a scope is encrypt, decrypt, sign, verify, mac, rewrap or datakey with :KEY or :*,"
+            f" or one of {_WHOLE.replace('|', ', ')}, *"
+        )

@@ -1,0 +1,258 @@
+"""Records that are trusted: checked when they come out of the store, sealed when they go in.
+
+Between the key store, which knows no cryptography, and the custodian, which knows no records.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from mycelium_fractal_net.security.errors import ConflictError, KeyStateError
+from mycelium_fractal_net.security.key_providers.base import Binding
+from mycelium_fractal_net.security.key_store.authority import (
+    check_credential,
+    check_key,
+    seal_credential,
+    seal_key,
+)
+from mycelium_fractal_net.security.keys import Key, KeyVersion, parse_key_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from mycelium_fractal_net.security.credentials import Credential
+    from mycelium_fractal_net.security.key_providers.base import Custodian
+    from mycelium_fractal_net.security.key_store import KeyStore, StoredCredential, StoredKey
+    from mycelium_fractal_net.security.key_store.authority import Mac
+    from mycelium_fractal_net.security.policy import Policy
+
+__all__ = ["TrustedRecords"]
+
+_ATTEMPTS: Final = 8  # compare-and-swap rounds before a writer gives up
+_AUTHORITY_ALGORITHM: Final = "HMAC-SHA-256"
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class TrustedRecords:
+    """The keys and credentials of a :class:`KeyStore` under a :class:`Custodian`'s master key.
+
+    ``clock`` gives the time in UTC. All methods may be called from any thread; they raise
+    :class:`StoreUnavailableError` when the store does not answer and
+    :class:`StoreIntegrityError` for a record that fails its authentication.
+    """
+
+    def __init__(
+        self,
+        store: KeyStore,
+        custodian: Custodian,
+        policy: Policy,
+        *,
+        clock: Callable[[], datetime] = _now,
+    ) -> None:
+        self.store = store
+        self.custodian = custodian
+        self.policy = policy
+        self.clock = clock
+        self._authorities: dict[str, Mac] = {}
+
+    # The store as a whole ---------------------------------------------------------------
+
+    def initialise(self) -> None:
+        """Begin an empty store under the custodian's newest master key."""
+        master_id = self.custodian.newest_id
+        authority = self.policy.generate_key_material(_AUTHORITY_ALGORITHM)
+        self.store.begin(
+            master_id, self.custodian.wrap(master_id, authority, self._authority_binding())
+        )
+
+    def rewrap_master(self, progress: Callable[[int], None] | None = None) -> str:
+        """Move the whole store under a new master key; returns the new one's id.
+
+        May be killed at any moment and called again: it goes on where it stopped, and at
+        every step the custodian holds each master key that some row still needs. Processes
+        that have the store open follow by themselves.
+        """
+        current = self.store.require_pulse().master_id
+        if not self._move_is_under_way(current):
+            self.custodian.add_master_key()
+        newest = self.custodian.newest_id
+        if newest != current:
+            authority = self.policy.generate_key_material(_AUTHORITY_ALGORITHM)
+            wrapped = self.custodian.wrap(newest, authority, self._authority_binding())
+            self.store.move_to(current, newest, wrapped)
+        moved = 0
+        while names := self.store.under_other_master(newest):
+            for name in names:
+                self.update(name, lambda key: key)
+                moved += 1
+                if progress is not None:
+                    progress(moved)
+        while ids := self.store.credentials_under_other_master(newest):
+            for credential_id in ids:
+                self._move_credential(credential_id, newest)
+        self.store.forget_other_masters(newest)
+        self.custodian.forget_master_keys(newest)
+        self.forget_authorities()
+        return newest
+
+    def _move_is_under_way(self, current: str) -> bool:
+        return self.custodian.newest_id != current or bool(
+            self.store.under_other_master(current, limit=1)
+        ) or self.store.former_masters(current)
+
+    # Keys -------------------------------------------------------------------------------
+
+    def key(self, key_id: str) -> Key:
+        """The authenticated record of that key; a version id names its key.
+
+        Raises :class:`KeyNotFoundError`.
+        """
+        return self._checked(self.store.load(parse_key_id(key_id)[0]))
+
+    def key_by_handle(self, handle: bytes) -> Key:
+        """The key one of whose versions has that handle. Raises :class:`KeyNotFoundError`."""
+        key = self._checked(self.store.load_by_handle(handle))
+        key.by_handle(handle)
+        return key
+
+    def keys(self, after: str = "", limit: int = 1000) -> list[Key]:
+        """Up to ``limit`` keys whose names sort after ``after``, in order of name."""
+        return [self._checked(stored) for stored in self.store.page(after, limit)]
+
+    def all_keys(self) -> Iterator[Key]:
+        """Every key, in order of name, a page at a time."""
+        after = ""
+        while page := self.keys(after):
+            yield from page
+            after = page[-1].key_id
+
+    def count(self) -> int:
+        """How many keys there are."""
+        return self.store.count()
+
+    def unwrap(self, key: Key, version: KeyVersion) -> bytes:
+        """The material of one version. The caller has checked what its state permits."""
+        if not version.wrapped:
+            raise KeyStateError(
+                f"version {version.version} of key {key.key_id!r} is destroyed: no material is left"
+            )
+        return self.custodian.unwrap(key.master_id, version.wrapped, self._binding(key, version))
+
+    def insert(self, key: Key) -> Key:
+        """Store a key that is new. Raises :class:`ConflictError` where its name is taken."""
+        self.store.insert(key, self._seal(key))
+        return key
+
+    def update(self, name: str, change: Callable[[Key], Key]) -> Key:
+        """Swap a key's record for what ``change`` makes of it, and try again if it lost a race.
+
+        Whatever is written is wrapped by the store's present master key.
+        """
+        for _ in range(_ATTEMPTS):
+            old = self.key(name)
+            new = change(self._under_present_master(old))
+            if new is old:
+                return old
+            new = replace(new, revision=old.revision + 1)
+            try:
+                self.store.replace(old, new, self._seal(new))
+            except ConflictError:
+                continue
+            return new
+        raise ConflictError(f"key {name!r} is being changed by many at once; try again")
+
+    def _under_present_master(self, key: Key) -> Key:
+        master_id = self.store.require_pulse().master_id
+        if key.master_id == master_id:
+            return key
+        moved = replace(key, master_id=master_id)
+        return replace(moved, versions=tuple(self._rewrapped(key, moved, v) for v in key.versions))
+
+    def _rewrapped(self, old: Key, new: Key, version: KeyVersion) -> KeyVersion:
+        if not version.wrapped:
+            return version
+        material = self.unwrap(old, version)
+        wrapped = self.custodian.wrap(new.master_id, material, self._binding(new, version))
+        return replace(version, wrapped=wrapped)
+
+    # Credentials ------------------------------------------------------------------------
+
+    def credential(self, credential_id: str) -> Credential:
+        """The authenticated record of a credential. Raises :class:`KeyNotFoundError`."""
+        return self._checked_credential(self.store.load_credential(credential_id))
+
+    def credentials(self, after: str = "", limit: int = 1000) -> list[Credential]:
+        """Up to ``limit`` credentials whose ids sort after ``after``, in order."""
+        return [self._checked_credential(each) for each in self.store.page_of_credentials(after, limit)]
+
+    def insert_credential(self, credential: Credential) -> Credential:
+        """Store a credential under the present master key, authenticated."""
+        master_id = self.store.require_pulse().master_id
+        placed = replace(credential, master_id=master_id)
+        self.store.insert_credential(placed, self._seal_credential(placed))
+        return placed
+
+    def _move_credential(self, credential_id: str, master_id: str) -> None:
+        old = self.credential(credential_id)
+        new = replace(old, master_id=master_id, revision=old.revision + 1)
+        self.store.replace_credential(old, new, self._seal_credential(new))
+
+    def _seal_credential(self, credential: Credential) -> bytes:
+        authority = self._authority(credential.master_id)
+        return seal_credential(authority, self.custodian.store_id, credential)
+
+    def _checked_credential(self, stored: StoredCredential) -> Credential:
+        authority = self._authority(stored.credential.master_id)
+        check_credential(authority, self.custodian.store_id, stored.credential, stored.mac)
+        return stored.credential
+
+    # Authority --------------------------------------------------------------------------
+
+    def _seal(self, key: Key) -> bytes:
+        return seal_key(self._authority(key.master_id), self.custodian.store_id, key)
+
+    def _checked(self, stored: StoredKey) -> Key:
+        authority = self._authority(stored.key.master_id)
+        check_key(authority, self.custodian.store_id, stored.key, stored.mac)
+        return stored.key
+
+    def _authority(self, master_id: str) -> Mac:
+        found = self._authorities.get(master_id)
+        if found is None:
+            wrapped = self.store.authority_key(master_id)
+            material = self.custodian.unwrap(master_id, wrapped, self._authority_binding())
+            found = self.policy.mac(_AUTHORITY_ALGORITHM, material)
+            self._authorities[master_id] = found
+        return found
+
+    def forget_authorities(self) -> None:
+        """Forget the MAC keys of rows; the store has moved to another master key."""
+        self._authorities.clear()
+
+    def _authority_binding(self) -> Binding:
+        # No named key has this type, so no key's wrapping passes for the authority key.
+        return Binding(
+            store_id=self.custodian.store_id,
+            key_id="",
+            key_type="authority",
+            use="",
+            algorithm=_AUTHORITY_ALGORITHM,
+            version=0,
+            handle=b"",
+        )
+
+    def _binding(self, key: Key, version: KeyVersion) -> Binding:
+        return Binding(
+            store_id=self.custodian.store_id,
+            key_id=key.key_id,
+            key_type=key.key_type.value,
+            use=key.use.value,
+            algorithm=key.algorithm,
+            version=version.version,
+            handle=version.handle,
+        )

@@ -1,0 +1,132 @@
+"""The store as a whole: its generation, its master key, and the order of its writers."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, NamedTuple
+
+from sqlalchemy import delete, func, insert, select, update
+
+from mycelium_fractal_net.security.errors import (
+    ConflictError,
+    StoreIntegrityError,
+    StoreUnavailableError,
+)
+from mycelium_fractal_net.security.key_store.schema import (
+    authority_keys,
+    credentials,
+    keys,
+    store_meta,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy.engine import Connection
+
+    from mycelium_fractal_net.security.key_store.database import Database
+
+__all__ = ["Pulse", "StoreMeta"]
+
+
+class Pulse(NamedTuple):
+    """The store's generation, which grows with every change, and its master key's id."""
+
+    generation: int
+    master_id: str
+
+
+class StoreMeta:
+    """What all tables of a store share, over a :class:`Database`."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    def begin(self, master_id: str, wrapped_authority_key: bytes) -> None:
+        """Make an empty store one that is wrapped by ``master_id``.
+
+        Raises :class:`ConflictError` where it already is somebody's.
+        """
+        with self.database.write() as connection:
+            connection.execute(insert(store_meta).values(id=1, generation=1, master_id=master_id))
+            connection.execute(
+                insert(authority_keys).values(master_id=master_id, wrapped=wrapped_authority_key)
+            )
+
+    def pulse(self) -> Pulse | None:
+        """The generation and master key id; None for a store that was never begun."""
+        with self.database.read() as connection:
+            row = connection.execute(select(store_meta)).first()
+        return None if row is None else Pulse(row.generation, row.master_id)
+
+    def authority_key(self, master_id: str) -> bytes:
+        """The wrapped MAC key that belongs to a master key.
+
+        Raises :class:`StoreIntegrityError` where there is none.
+        """
+        with self.database.read() as connection:
+            wrapped = connection.execute(
+                select(authority_keys.c.wrapped).where(authority_keys.c.master_id == master_id)
+            ).scalar()
+        if wrapped is None:
+            raise StoreIntegrityError("the store holds no authority key under its master key")
+        return bytes(wrapped)
+
+    @contextlib.contextmanager
+    def change(self, master_id: str) -> Iterator[tuple[Connection, int]]:
+        """A write transaction under a new generation, if ``master_id`` is still the store's.
+
+        The row of ``store_meta`` orders all changes, on every database.
+        """
+        with self.database.write() as connection:
+            moved = connection.execute(
+                update(store_meta)
+                .where(store_meta.c.id == 1, store_meta.c.master_id == master_id)
+                .values(generation=store_meta.c.generation + 1)
+            )
+            if moved.rowcount != 1:
+                raise ConflictError("the store has moved to another master key; try again")
+            generation = connection.execute(select(store_meta.c.generation)).scalar_one()
+            yield connection, generation
+
+    # Moving to another master key -------------------------------------------------------
+
+    def move_to(self, old_master_id: str, new_master_id: str, wrapped_authority_key: bytes) -> None:
+        """From now on everything is written under the new master key."""
+        with self.change(old_master_id) as (connection, _):
+            connection.execute(
+                insert(authority_keys).values(
+                    master_id=new_master_id, wrapped=wrapped_authority_key
+                )
+            )
+            connection.execute(update(store_meta).values(master_id=new_master_id))
+
+    def former_masters(self, master_id: str) -> bool:
+        """Whether an authority key of another master key than ``master_id`` is still held."""
+        with self.database.read() as connection:
+            found = connection.execute(
+                select(authority_keys.c.master_id).where(authority_keys.c.master_id != master_id)
+            ).first()
+        return found is not None
+
+    def forget_other_masters(self, master_id: str) -> None:
+        """Drop the authority keys of former master keys once no row needs them.
+
+        Raises :class:`ConflictError` where one does.
+        """
+        with self.change(master_id) as (connection, _):
+            for table in (keys, credentials):
+                if connection.execute(
+                    select(func.count()).select_from(table).where(table.c.master_id != master_id)
+                ).scalar_one():
+                    raise ConflictError("rows are still under the former master key")
+            connection.execute(
+                delete(authority_keys).where(authority_keys.c.master_id != master_id)
+            )
+
+    def require_pulse(self) -> Pulse:
+        """The pulse of a store that was begun. Raises :class:`StoreUnavailableError`."""
+        found = self.pulse()
+        if found is None:
+            raise StoreUnavailableError("the key store was never initialised; run: mfn init")
+        return found
