@@ -32,15 +32,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
+    from mycelium_fractal_net.security.aes_encryption import RawCipher
     from mycelium_fractal_net.security.key_providers import StoredKeyProvider
     from mycelium_fractal_net.security.key_store import UsageStore
-    from mycelium_fractal_net.security.policy import (
-        MacKey,
-        RawCipher,
-        Sealer,
-        SigningKey,
-        VerifyingKey,
-    )
+    from mycelium_fractal_net.security.mac import MacKey
+    from mycelium_fractal_net.security.sealing import Sealer
+    from mycelium_fractal_net.security.signatures import SigningKey, VerifyingKey
 
 __all__ = ["REFRESH_SECONDS", "STALE_SECONDS", "KeyCache", "KeyInUse", "check_type"]
 

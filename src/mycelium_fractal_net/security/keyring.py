@@ -38,13 +38,10 @@ if TYPE_CHECKING:
 
     from mycelium_fractal_net.security.key_providers import StoredKeyProvider
     from mycelium_fractal_net.security.key_store import UsageStore
-    from mycelium_fractal_net.security.policy import (
-        DataKey,
-        Header,
-        SealedReader,
-        Sealer,
-        VerifyingKey,
-    )
+    from mycelium_fractal_net.security.sealed_format import Header
+    from mycelium_fractal_net.security.sealed_reader import SealedReader
+    from mycelium_fractal_net.security.sealing import DataKey, Sealer
+    from mycelium_fractal_net.security.signatures import VerifyingKey
 
 __all__ = ["Format", "Keyring", "MessageInfo", "Reader", "Signature", "Writer"]
 

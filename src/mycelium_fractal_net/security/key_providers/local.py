@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mycelium_fractal_net.security.policy import Policy
+    from mycelium_fractal_net.security.sealing import Sealer
 
 __all__ = ["LocalCustodian", "LocalKeyProvider", "PassphraseKdf"]
 
@@ -316,7 +317,7 @@ def _entry(
 
 def _passphrase_sealer(
     policy: Policy, store_id: bytes, master_id: str, passphrase: PassphraseKdf, salt: bytes
-) -> Any:
+) -> Sealer:
     derived = policy.derive_from_passphrase(
         passphrase.passphrase, salt, iterations=passphrase.iterations
     )

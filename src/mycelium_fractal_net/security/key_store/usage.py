@@ -75,7 +75,7 @@ class UsageStore:
         """Every day on which one of these versions was used, oldest first."""
         with self._database.read() as connection:
             return [
-                UsageDay(bytes(row.handle), row.day, row.kind, row.count)
+                UsageDay(bytes(row.handle), row.day, row.kind, row._mapping["count"])
                 for row in connection.execute(
                     select(usage).where(usage.c.handle.in_(handles)).order_by(usage.c.day)
                 )
