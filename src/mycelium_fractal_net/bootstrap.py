@@ -49,7 +49,7 @@ def open_keyring(
     """
     chosen = settings or load_settings(config=config, store=store, home=home)
     policy = build_policy(chosen)
-    database = Database(chosen.store_url)
+    database = Database(chosen.store)
     database.check()
     custodian = open_custodian(chosen, policy, passphrase)
     provider = LocalKeyProvider(KeyStore(database), custodian, policy)
@@ -72,7 +72,7 @@ def initialise(
     chosen = settings or load_settings(config=config, store=store, home=home)
     policy = build_policy(chosen)
     _check_provider(chosen)
-    database = Database(chosen.store_url)
+    database = Database(chosen.store)
     database.create()
     key_store = KeyStore(database)
     begun = key_store.pulse() is not None
@@ -96,9 +96,17 @@ def initialise(
 
 
 def build_policy(settings: Settings) -> Policy:
-    """The policy that the settings ask for. Raises :class:`ConfigurationError`."""
+    """The policy that the settings ask for. Raises :class:`ConfigurationError`.
+
+    Where encryption is switched off there is none: nothing passes through unencrypted.
+    """
+    if not settings.security.encryption.enabled:
+        raise ConfigurationError(
+            "cryptography is switched off: security.encryption.enabled (MFN_CRYPTO_ENABLED)"
+        )
     return Policy.from_settings(
         allowed_algorithms=settings.security.allowed_algorithms,
+        allowed_macs_and_kdfs=settings.security.allowed_macs_and_kdfs,
         disallowed_algorithms=settings.security.disallowed_algorithms,
         fips_mode=settings.security.fips_mode,
     )

@@ -154,17 +154,10 @@ class StoredKeyProvider(TrustedRecords, KeyProvider):
             try:
                 return self.insert(key)
             except ConflictError:
-                if self._exists(name):
+                if self.store.has(name):
                     raise KeyExistsError(f"a key named {name!r} is there already") from None
                 empty = replace(empty, master_id=self.store.require_pulse().master_id)
         raise ConflictError("the store is being changed by many at once; try again")
-
-    def _exists(self, key_id: str) -> bool:
-        try:
-            self.store.load(key_id)
-        except KeyNotFoundError:
-            return False
-        return True
 
     def apply(
         self, verb: Verb, key_id: str, *, window_days: int = DESTRUCTION_WINDOW_DAYS

@@ -73,6 +73,18 @@ class CredentialTable(StoreMeta):
                 )
             ]
 
+    def credential_ids(self, after: str = "", limit: int = 1000) -> list[str]:
+        """Up to ``limit`` ids that sort after ``after``, in order."""
+        with self.database.read() as connection:
+            return list(
+                connection.execute(
+                    select(credentials.c.credential_id)
+                    .where(credentials.c.credential_id > after)
+                    .order_by(credentials.c.credential_id)
+                    .limit(limit)
+                ).scalars()
+            )
+
     def credentials_under_other_master(self, master_id: str, limit: int = 100) -> list[str]:
         """Ids of credentials that are still authenticated under another master key."""
         with self.database.read() as connection:

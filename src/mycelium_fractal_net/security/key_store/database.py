@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import create_engine, event, text
-from sqlalchemy.engine import Connection, make_url
+from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
 
 from mycelium_fractal_net.security.errors import (
@@ -29,7 +29,7 @@ from mycelium_fractal_net.security.key_store.schema import HEAD
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sqlalchemy.engine import URL, Engine
+    from sqlalchemy.engine import Engine
 
 __all__ = ["Database"]
 
@@ -40,13 +40,14 @@ _STATEMENT_MILLISECONDS = 10_000
 class Database:
     """A key store's database.
 
-    ``url`` is a SQLAlchemy URL: ``sqlite:///FILE`` or ``postgresql+psycopg://...``.
+    ``url`` is a SQLAlchemy URL, ``sqlite:///FILE`` or ``postgresql+psycopg://...``, or the path
+    of a SQLite file, in which no character has a meaning of its own.
     Opening connects to nothing; :meth:`check` does.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str | Path) -> None:
         try:
-            parsed = make_url(url)
+            parsed = URL.create("sqlite", database=str(url)) if isinstance(url, Path) else make_url(url)
         except (ArgumentError, ValueError):
             raise ConfigurationError("the store is not named by a database URL") from None
         backend = parsed.get_backend_name()

@@ -86,13 +86,21 @@ class KeyTable(StoreMeta):
             raise KeyNotFoundError("no key version has that handle")
         return found[0]
 
+    def key_ids(self, after: str = "", limit: int = 1000) -> list[str]:
+        """Up to ``limit`` names that sort after ``after``, in order."""
+        with self.database.read() as connection:
+            return _key_ids(connection, after, limit)
+
+    def has(self, key_id: str) -> bool:
+        """Whether a key of that name is there, authentic or not."""
+        with self.database.read() as connection:
+            found = connection.execute(select(keys.c.key_id).where(keys.c.key_id == key_id))
+            return found.first() is not None
+
     def page(self, after: str = "", limit: int = 1000) -> list[StoredKey]:
         """Up to ``limit`` keys whose names sort after ``after``, in order of name."""
         with self.database.read() as connection:
-            names = connection.execute(
-                select(keys.c.key_id).where(keys.c.key_id > after).order_by(keys.c.key_id).limit(limit)
-            ).scalars()
-            return self._load(connection, list(names))
+            return self._load(connection, _key_ids(connection, after, limit))
 
     @staticmethod
     def _load(connection: Connection, key_ids: Sequence[str]) -> list[StoredKey]:
@@ -140,3 +148,11 @@ class KeyTable(StoreMeta):
                 .scalars()
                 .all()
             )
+
+
+def _key_ids(connection: Connection, after: str, limit: int) -> list[str]:
+    return list(
+        connection.execute(
+            select(keys.c.key_id).where(keys.c.key_id > after).order_by(keys.c.key_id).limit(limit)
+        ).scalars()
+    )

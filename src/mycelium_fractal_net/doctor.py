@@ -1,0 +1,226 @@
+"""What an operator should mend, read from the live configuration and store.
+
+Each check is a small function that yields findings; a later part adds its own to
+:data:`_STORE_CHECKS`. Nothing is changed, and no finding shows a secret.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from mycelium_fractal_net.bootstrap import build_policy, open_custodian
+from mycelium_fractal_net.security.errors import MfnError, StoreIntegrityError
+from mycelium_fractal_net.security.key_providers import LocalCustodian, LocalKeyProvider
+from mycelium_fractal_net.security.key_store import Database, KeyStore, UsageStore
+from mycelium_fractal_net.security.key_store.sqlite import check_private
+from mycelium_fractal_net.security.key_store.usage import RAW_MESSAGES_ROTATE
+from mycelium_fractal_net.security.keys import DEFAULT_KEY_ID, Key, KeyState, version_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from mycelium_fractal_net.bootstrap import Passphrase
+    from mycelium_fractal_net.config import Settings
+
+__all__ = ["Finding", "Severity", "diagnose"]
+
+OWASP_ITERATIONS: Final = 600_000  # OWASP Password Storage Cheat Sheet, 2023, PBKDF2-HMAC-SHA256
+
+
+class Severity(StrEnum):
+    """How soon to act: critical now, warning soon, notice when there is time."""
+
+    NOTICE = "notice"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing to mend: what was checked, on what, and what to do."""
+
+    severity: Severity
+    check: str
+    subject: str
+    advice: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Store:
+    settings: Settings
+    custodian: LocalCustodian
+    provider: LocalKeyProvider
+    usage: UsageStore
+
+
+def diagnose(settings: Settings, passphrase: Passphrase = None) -> list[Finding]:
+    """Everything there is to mend, the most severe first."""
+    findings = list(_files(settings))
+    database: Database | None = None
+    try:
+        policy = build_policy(settings)
+        database = Database(settings.store)
+        database.check()
+        custodian = open_custodian(settings, policy, passphrase)
+        provider = LocalKeyProvider(KeyStore(database), custodian, policy)
+        provider.store.require_pulse()
+        store = _Store(settings, custodian, provider, UsageStore(database))
+        for check in _STORE_CHECKS:
+            findings.extend(check(store))
+    except MfnError as error:
+        if str(error) not in {finding.advice for finding in findings}:
+            findings.append(Finding(Severity.CRITICAL, "open", "key store", str(error)))
+    finally:
+        if database is not None:
+            database.close()
+    order = list(Severity)
+    return sorted(findings, key=lambda finding: -order.index(finding.severity))
+
+
+def _files(settings: Settings) -> Iterator[Finding]:
+    """Files and folders that others may use."""
+    paths = [settings.master_key_file.parent, settings.master_key_file]
+    if settings.master_passphrase_file is not None:
+        paths.append(settings.master_passphrase_file)
+    store = settings.store
+    if isinstance(store, Path):
+        beside = (store.with_name(store.name + end) for end in ("", "-wal", "-shm", ".lock"))
+        paths.extend((store.parent, *beside))
+    for path in dict.fromkeys(paths):
+        if not path.exists():
+            continue
+        try:
+            check_private(path)
+        except MfnError as error:
+            yield Finding(Severity.CRITICAL, "file-modes", str(path), str(error))
+
+
+def _master_key(store: _Store) -> Iterator[Finding]:
+    """How the master key is guarded, and a move that did not finish."""
+    iterations = store.custodian.iterations
+    path = str(store.settings.master_key_file)
+    if iterations is None:
+        yield Finding(
+            Severity.NOTICE,
+            "master-key",
+            path,
+            "the master key lies in the file unencrypted: mfn master passphrase puts it under a"
+            " passphrase",
+        )
+    elif iterations < OWASP_ITERATIONS:
+        yield Finding(
+            Severity.NOTICE,
+            "iterations",
+            path,
+            f"{iterations} PBKDF2 iterations; OWASP advises {OWASP_ITERATIONS}: raise"
+            " security.encryption.key_derivation_iterations and run mfn master passphrase",
+        )
+    records = store.provider
+    current = records.store.require_pulse().master_id
+    if len(store.custodian.master_ids) > 1 or records.store.former_masters(current):
+        yield Finding(
+            Severity.WARNING,
+            "master-move",
+            path,
+            "the store is between two master keys: run mfn master rotate to finish",
+        )
+
+
+def _keys(store: _Store) -> Iterator[Finding]:
+    """Rows that fail their authentication, keys past their policy or out of use."""
+    records = store.provider.store
+    after = ""
+    while names := records.key_ids(after):
+        for name in names:
+            try:
+                key = store.provider.key(name)
+            except StoreIntegrityError as error:
+                yield Finding(Severity.CRITICAL, "authentication", f"key {name}", str(error))
+                continue
+            yield from _key(store, key)
+        after = names[-1]
+    for key_id in DEFAULT_KEY_ID.values():
+        if not records.has(key_id):
+            yield Finding(
+                Severity.NOTICE, "default-key", f"key {key_id}", "is missing: mfn init makes it"
+            )
+
+
+def _key(store: _Store, key: Key) -> Iterator[Finding]:
+    subject = f"key {key.key_id}"
+    for version in key.versions:
+        named = version_id(key.key_id, version.version)
+        if version.wrapped:
+            try:
+                store.provider.unwrap(key, version)
+            except StoreIntegrityError as error:
+                yield Finding(Severity.CRITICAL, "authentication", f"key {named}", str(error))
+        if version.state is KeyState.PENDING_DESTRUCTION and version.destroy_at is not None:
+            yield Finding(
+                Severity.NOTICE,
+                "destruction",
+                f"key {named}",
+                f"is destroyed on {version.destroy_at:%Y-%m-%d}; to keep it:"
+                f" mfn key cancel-destruction {named}",
+            )
+        if store.usage.raw_reserved(version.handle) >= RAW_MESSAGES_ROTATE:
+            yield Finding(
+                Severity.WARNING,
+                "raw-limit",
+                f"key {named}",
+                "has encrypted half of the raw messages that it may: mfn key rotate"
+                f" {key.key_id}",
+            )
+    newest = key.latest
+    if newest.state is not KeyState.ACTIVE:
+        yield Finding(
+            Severity.WARNING,
+            "no-active-version",
+            subject,
+            f"protects nothing, its newest version is {newest.state}: mfn key rotate {key.key_id}",
+        )
+    due = newest.created_at + timedelta(days=key.rotation.interval_days)
+    if due <= store.provider.clock():
+        yield Finding(
+            Severity.WARNING,
+            "rotation-due",
+            subject,
+            f"was to be rotated by {due:%Y-%m-%d}: mfn key rotate {key.key_id}",
+        )
+
+
+def _credentials(store: _Store) -> Iterator[Finding]:
+    """Credentials that fail their authentication."""
+    after = ""
+    while ids := store.provider.store.credential_ids(after):
+        for credential_id in ids:
+            try:
+                store.provider.credential(credential_id)
+            except StoreIntegrityError as error:
+                subject = f"credential {credential_id}"
+                yield Finding(Severity.CRITICAL, "authentication", subject, str(error))
+        after = ids[-1]
+
+
+def _settings(store: _Store) -> Iterator[Finding]:
+    """Settings that are allowed and could be better."""
+    iterations = store.settings.security.encryption.key_derivation_iterations
+    if iterations < OWASP_ITERATIONS and store.custodian.iterations is None:
+        yield Finding(
+            Severity.NOTICE,
+            "iterations",
+            "security.encryption.key_derivation_iterations",
+            f"is {iterations}; OWASP advises {OWASP_ITERATIONS} for the next passphrase",
+        )
+
+
+_STORE_CHECKS: Final[tuple[Callable[[_Store], Iterator[Finding]], ...]] = (
+    _settings,
+    _master_key,
+    _keys,
+    _credentials,
+)
