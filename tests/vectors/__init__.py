@@ -51,21 +51,27 @@ def library_text(*parts: str) -> str:
 def response_file(*parts: str) -> Iterator[dict[str, str]]:
     """The records of a NIST ``.rsp`` file: ``NAME = value`` lines parted by blank lines.
 
-    ``[Name = value]`` section lines are carried into every record below them, and a bare
+    ``[Name = value]`` lines are carried into every record up to the next ones, and a bare
     word such as ``FAIL`` is a member with the value ``""``. Names are in lower case.
     """
     section: dict[str, str] = {}
     record: dict[str, str] = {}
+    ended = False
     for raw in [*library_text(*parts).splitlines(), ""]:
         line = raw.strip()
         if line.startswith("#"):
             continue
         if line.startswith("["):
+            if ended:
+                section, ended = {}, False
             name, _, value = line[1:-1].partition("=")
             section[name.strip().lower()] = value.strip()
         elif line:
             name, _, value = line.partition("=")
+            if name.strip().lower() in record:  # some files have no blank lines
+                yield {**section, **record}
+                record, ended = {}, True
             record[name.strip().lower()] = value.strip()
         elif record:
             yield {**section, **record}
-            record = {}
+            record, ended = {}, True
