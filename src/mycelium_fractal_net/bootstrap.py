@@ -6,6 +6,7 @@ service hold the same thing.
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -14,8 +15,9 @@ from mycelium_fractal_net.security.errors import ConfigurationError, KeyExistsEr
 from mycelium_fractal_net.security.key_providers import LocalCustodian, LocalKeyProvider
 from mycelium_fractal_net.security.key_providers.local import PassphraseKdf
 from mycelium_fractal_net.security.key_store import Database, KeyStore, UsageStore
+from mycelium_fractal_net.security.key_store.sqlite import check_private
 from mycelium_fractal_net.security.keyring import Keyring
-from mycelium_fractal_net.security.keys import DEFAULT_KEY_ID
+from mycelium_fractal_net.security.keys import ALGORITHMS, DEFAULT_KEY_ID
 from mycelium_fractal_net.security.policy import Policy
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ def open_keyring(
     """
     chosen = settings or load_settings(config=config, store=store, home=home)
     policy = build_policy(chosen)
+    _check_provider(chosen)
     database = Database(chosen.store)
     database.check()
     custodian = open_custodian(chosen, policy, passphrase)
@@ -88,10 +91,10 @@ def initialise(
     if not begun:
         provider.initialise()
     for key_type, key_id in DEFAULT_KEY_ID.items():
-        try:
-            provider.create_key(key_id, key_type)
-        except KeyExistsError:
-            continue
+        algorithm = next(filter(policy.allows, ALGORITHMS[key_type]), None)
+        if algorithm is not None and not key_store.has(key_id):
+            with contextlib.suppress(KeyExistsError):
+                provider.create_key(key_id, key_type, algorithm=algorithm)
     return _keyring(chosen, provider, database)
 
 
@@ -163,6 +166,8 @@ def _passphrase(settings: Settings, passphrase: Passphrase) -> bytes | None:
 
 def _read_passphrase(path: Path) -> bytes:
     """The first line of the file, without its line end."""
+    if path.exists():
+        check_private(path)
     try:
         with path.open("rb") as file:
             content = file.read(_PASSPHRASE_BYTES)

@@ -21,7 +21,7 @@ from mycelium_fractal_net.security.errors import (
 )
 
 __all__ = [
-    "DEFAULT_ALGORITHM",
+    "ALGORITHMS",
     "DEFAULT_KEY_ID",
     "DEFAULT_ROTATION",
     "HANDLE_BYTES",
@@ -105,10 +105,11 @@ _TRANSITIONS: Final[dict[Verb, dict[KeyState, KeyState]]] = {
     Verb.CANCEL_DESTRUCTION: {_S.PENDING_DESTRUCTION: _S.DEACTIVATED},
 }
 
-DEFAULT_ALGORITHM: Final[dict[KeyType, str]] = {
-    KeyType.ENCRYPTION: "AES-256-GCM",
-    KeyType.SIGNING: "Ed25519",
-    KeyType.MAC: "HMAC-SHA-256",
+# What a key of a type may work with; the first is what it gets where none is named.
+ALGORITHMS: Final[dict[KeyType, tuple[str, ...]]] = {
+    KeyType.ENCRYPTION: ("AES-256-GCM",),
+    KeyType.SIGNING: ("Ed25519", "ECDSA-P256", "ECDSA-P384", "ML-DSA-65"),
+    KeyType.MAC: ("HMAC-SHA-256",),
 }
 
 # The key that serves where none is named; `mfn init` makes them.

@@ -108,10 +108,9 @@ class Policy:
     def __repr__(self) -> str:
         return f"Policy({sorted(self._allowed)})"
 
-    @property
-    def allowed(self) -> frozenset[str]:
-        """Every name that may be used."""
-        return self._allowed
+    def allows(self, name: str) -> bool:
+        """Whether that algorithm may be used."""
+        return name in self._allowed
 
     def check(self, *names: str) -> None:
         """Raise :class:`AlgorithmNotAllowedError` unless all of these may be used."""

@@ -24,7 +24,7 @@ from mycelium_fractal_net.security.errors import (
 from mycelium_fractal_net.security.key_providers.base import KeyProvider
 from mycelium_fractal_net.security.key_providers.trusted import TrustedRecords
 from mycelium_fractal_net.security.keys import (
-    DEFAULT_ALGORITHM,
+    ALGORITHMS,
     DEFAULT_ROTATION,
     HANDLE_BYTES,
     Key,
@@ -43,11 +43,6 @@ __all__ = ["DESTRUCTION_WINDOW_DAYS", "StoredKeyProvider"]
 DESTRUCTION_WINDOW_DAYS: Final = 30  # as AWS KMS, whose least is 7 too
 _WINDOW_DAYS: Final = range(7, 366)
 _ATTEMPTS: Final = 8  # rounds before a writer gives up
-_ALGORITHMS: Final[dict[KeyType, tuple[str, ...]]] = {
-    KeyType.ENCRYPTION: ("AES-256-GCM",),
-    KeyType.SIGNING: ("Ed25519", "ECDSA-P256", "ECDSA-P384", "ML-DSA-65"),
-    KeyType.MAC: ("HMAC-SHA-256",),
-}
 
 
 class StoredKeyProvider(TrustedRecords, KeyProvider):
@@ -131,10 +126,10 @@ class StoredKeyProvider(TrustedRecords, KeyProvider):
             raise InvalidInputError("a key is made by its name, without a version")
         kind = _key_type(key_type)
         key_use = _key_use(use)
-        chosen = algorithm or DEFAULT_ALGORITHM[kind]
-        if chosen not in _ALGORITHMS[kind]:
+        chosen = algorithm or ALGORITHMS[kind][0]
+        if chosen not in ALGORITHMS[kind]:
             raise InvalidInputError(
-                f"a key of type {kind} takes one of: {', '.join(_ALGORITHMS[kind])}"
+                f"a key of type {kind} takes one of: {', '.join(ALGORITHMS[kind])}"
             )
         if kind is not KeyType.SIGNING and (key_use is not KeyUse.DATA or publish):
             raise InvalidInputError("only a signing key can be for requests, or published")

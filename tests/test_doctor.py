@@ -1,0 +1,202 @@
+"""mfn doctor's findings, each caused for real."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from mycelium_fractal_net import initialise
+from mycelium_fractal_net.bootstrap import build_policy, open_custodian
+from mycelium_fractal_net.config import Settings, load_settings
+from mycelium_fractal_net.doctor import Finding, Severity, diagnose
+from mycelium_fractal_net.security.credentials import Credential, CredentialState
+from mycelium_fractal_net.security.key_providers import LocalKeyProvider
+from mycelium_fractal_net.security.key_store import Database, KeyStore, UsageStore
+from mycelium_fractal_net.security.key_store.usage import RAW_MESSAGES_ROTATE
+from mycelium_fractal_net.security.keys import Verb
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def settings(home: Path) -> Settings:
+    """The settings of a store with a key named orders."""
+    found = load_settings(environ={"MFN_HOME": str(home)})
+    with initialise(settings=found) as keyring:
+        keyring.provider.create_key("orders")
+    return found
+
+
+@pytest.fixture
+def provider(settings: Settings) -> Iterator[LocalKeyProvider]:
+    """A provider over that store."""
+    policy = build_policy(settings)
+    database = Database(settings.store)
+    yield LocalKeyProvider(KeyStore(database), open_custodian(settings, policy), policy)
+    database.close()
+
+
+def tamper(settings: Settings, statement: str) -> None:
+    engine = create_engine(f"sqlite:///{settings.store}")
+    with engine.begin() as connection:
+        connection.execute(text(statement))
+    engine.dispose()
+
+
+def found(settings: Settings, check: str, **options: object) -> list[Finding]:
+    return [each for each in diagnose(settings, **options) if each.check == check]  # type: ignore[arg-type]
+
+
+def test_a_fresh_store_has_nothing_but_an_unencrypted_master_key(settings: Settings) -> None:
+    """One notice, which says what to do about it."""
+    (finding,) = diagnose(settings)
+    assert (finding.severity, finding.check) == (Severity.NOTICE, "master-key")
+    assert "mfn master passphrase" in finding.advice
+
+
+def test_files_that_others_may_use_are_critical(settings: Settings, home: Path) -> None:
+    """Folder, database, key file and passphrase file, each by its path."""
+    passphrase = home / "passphrase"
+    passphrase.write_text("x")
+    named = load_settings(
+        environ={"MFN_HOME": str(home), "MFN_MASTER_PASSPHRASE_FILE": str(passphrase)}
+    )
+    paths = [home / "keys.db", home / "master.key", passphrase]
+    for path in paths:
+        path.chmod(0o644)
+    home.chmod(0o755)
+    findings = found(named, "file-modes")
+    assert {each.subject for each in findings} == {str(home), *map(str, paths)}
+    assert {each.severity for each in findings} == {Severity.CRITICAL}
+
+
+@pytest.mark.parametrize(
+    ("statement", "subject"),
+    [
+        ("UPDATE keys SET interval_days = 1 WHERE key_id = 'orders'", "key orders"),
+        ("UPDATE key_versions SET state = 'suspended' WHERE key_id = 'orders'", "key orders"),
+        ("UPDATE key_versions SET wrapped = mac FROM keys WHERE keys.key_id = 'orders'"
+         " AND key_versions.key_id = 'orders'", "key orders:v1"),
+        ("INSERT INTO credentials SELECT 'intruder', 'x', mac, NULL, NULL, '*', 'active', 1, NULL,"
+         " 0, 1, master_id, mac FROM keys LIMIT 1", "credential intruder"),
+    ],
+)  # fmt: skip
+def test_rows_that_fail_their_authentication_are_named(
+    settings: Settings, statement: str, subject: str
+) -> None:
+    """The one that was changed, and no other."""
+    tamper(settings, statement)
+    (finding,) = found(settings, "authentication")
+    assert (finding.severity, finding.subject) == (Severity.CRITICAL, subject)
+
+
+def test_an_authentic_credential_is_no_finding(
+    settings: Settings, provider: LocalKeyProvider
+) -> None:
+    """What this software wrote is in order."""
+    provider.insert_credential(
+        Credential("c1", "x", bytes(32), ("*",), CredentialState.ACTIVE, datetime.now(UTC))
+    )
+    assert not found(settings, "authentication")
+
+
+def test_a_low_iteration_count_is_advised_against(home: Path) -> None:
+    """For the stored passphrase, or for the next one where there is none."""
+    low = {"MFN_HOME": str(home), "MFN_CONFIG": "prod"}
+    settings = load_settings(environ=low)
+    initialise(settings=settings).close()
+    (finding,) = found(settings, "iterations")
+    assert finding.subject == "security.encryption.key_derivation_iterations"
+    for path in home.iterdir():
+        path.unlink()
+    initialise(settings=settings, passphrase=b"correct horse").close()
+    (finding,) = found(settings, "iterations", passphrase=b"correct horse")
+    assert finding.subject == str(home / "master.key")
+    assert "600000" in finding.advice
+
+
+def test_keys_past_their_policy_and_out_of_use_are_warned_of(
+    settings: Settings, provider: LocalKeyProvider
+) -> None:
+    """A key that was to be rotated, one that protects nothing, one that is about to go."""
+    old = LocalKeyProvider(
+        provider.store,
+        provider.custodian,
+        provider.policy,
+        clock=lambda: datetime.now(UTC) - timedelta(days=91),
+    )
+    old.create_key("ancient")
+    provider.create_key("stopped")
+    provider.apply(Verb.SUSPEND, "stopped")
+    provider.rotate_key("orders")
+    provider.apply(Verb.DESTROY, "orders:v1")
+    (due,) = found(settings, "rotation-due")
+    assert (due.subject, due.severity) == ("key ancient", Severity.WARNING)
+    (stopped,) = found(settings, "no-active-version")
+    assert (stopped.subject, stopped.severity) == ("key stopped", Severity.WARNING)
+    (going,) = found(settings, "destruction")
+    assert (going.subject, going.severity) == ("key orders:v1", Severity.NOTICE)
+    assert "mfn key cancel-destruction orders:v1" in going.advice
+
+
+def test_a_raw_key_near_its_limit_is_warned_of(
+    settings: Settings, provider: LocalKeyProvider
+) -> None:
+    """From 2^31 messages on."""
+    handle = provider.key("orders").latest.handle
+    UsageStore(provider.store.database).reserve_raw(handle, RAW_MESSAGES_ROTATE - 1)
+    assert not found(settings, "raw-limit")
+    UsageStore(provider.store.database).reserve_raw(handle, 1)
+    assert [each.subject for each in found(settings, "raw-limit")] == ["key orders:v1"]
+
+
+def test_a_missing_default_key_is_noticed(settings: Settings) -> None:
+    """A request that names no key would fail."""
+    tamper(settings, "DELETE FROM key_versions WHERE key_id = 'default-mac'")
+    tamper(settings, "DELETE FROM keys WHERE key_id = 'default-mac'")
+    (finding,) = found(settings, "default-key")
+    assert finding.subject == "key default-mac"
+
+
+def test_a_half_done_move_to_another_master_key_is_warned_of(
+    settings: Settings, provider: LocalKeyProvider
+) -> None:
+    """Until it is finished, and not after."""
+    provider.custodian.add_master_key()
+    assert [each.severity for each in found(settings, "master-move")] == [Severity.WARNING]
+    provider.rewrap_master()
+    assert not found(settings, "master-move")
+
+
+def test_a_store_that_does_not_open_is_critical(home: Path) -> None:
+    """Nothing there, nothing to read it with, switched off: the one line of the error."""
+    settings = load_settings(environ={"MFN_HOME": str(home)})
+    (finding,) = diagnose(settings)
+    assert (finding.severity, finding.check) == (Severity.CRITICAL, "open")
+    assert "mfn init" in finding.advice
+    initialise(settings=settings).close()
+    os.unlink(home / "master.key")
+    assert "mfn init" in found(settings, "open")[0].advice
+    off = load_settings(environ={"MFN_HOME": str(home), "MFN_CRYPTO_ENABLED": "no"})
+    assert "switched off" in found(off, "open")[0].advice
+
+
+def test_a_store_on_postgresql_is_read_too(home: Path, postgres_url: str) -> None:
+    """The same checks by the same code."""
+    settings = load_settings(environ={"MFN_HOME": str(home), "MFN_STORE": postgres_url})
+    initialise(settings=settings).close()
+    assert [each.check for each in diagnose(settings)] == ["master-key"]
+
+
+def test_the_most_severe_comes_first(settings: Settings, home: Path) -> None:
+    """Critical before notice."""
+    (home / "master.key").chmod(0o644)
+    severities = [each.severity for each in diagnose(settings)]
+    assert severities == sorted(severities, key=list(Severity).index, reverse=True)
+    assert severities[0] is Severity.CRITICAL
