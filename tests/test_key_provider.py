@@ -631,9 +631,7 @@ def test_a_credential_comes_back_as_it_was_stored(provider: LocalKeyProvider) ->
         "state = 'nonsense'",
     ],
 )
-def test_an_edited_credential_is_refused_and_named(
-    provider: LocalKeyProvider, change: str
-) -> None:
+def test_an_edited_credential_is_refused_and_named(provider: LocalKeyProvider, change: str) -> None:
     """Nobody widens a scope with SQL."""
     provider.insert_credential(credential())
     execute(provider, f"UPDATE credentials SET {change}")

@@ -172,7 +172,9 @@ def _read_passphrase(path: Path) -> bytes:
         with path.open("rb") as file:
             content = file.read(_PASSPHRASE_BYTES)
     except OSError as error:
-        raise MasterKeyError(f"the passphrase file {path} cannot be read: {error.strerror}") from None
+        raise MasterKeyError(
+            f"the passphrase file {path} cannot be read: {error.strerror}"
+        ) from None
     line = content.split(b"\n", 1)[0].rstrip(b"\r")
     if not line:
         raise MasterKeyError(f"the passphrase file {path} is empty")

@@ -6,6 +6,7 @@ Each check is a small function that yields findings; a later part adds its own t
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -132,16 +133,15 @@ def _master_key(store: _Store) -> Iterator[Finding]:
 
 def _keys(store: _Store) -> Iterator[Finding]:
     """Rows that fail their authentication, keys past their policy or out of use."""
+    near_limit = store.usage.raw_reserved_from(RAW_MESSAGES_ROTATE)
     records = store.provider.store
     after = ""
     while names := records.key_ids(after):
-        for name in names:
-            try:
-                key = store.provider.key(name)
-            except StoreIntegrityError as error:
-                yield Finding(Severity.CRITICAL, "authentication", f"key {name}", str(error))
-                continue
-            yield from _key(store, key)
+        for key in _authentic(store, after, names):
+            if isinstance(key, Finding):
+                yield key
+            else:
+                yield from _key(store, key, near_limit)
         after = names[-1]
     for key_id in DEFAULT_KEY_ID.values():
         if not records.has(key_id):
@@ -150,7 +150,19 @@ def _keys(store: _Store) -> Iterator[Finding]:
             )
 
 
-def _key(store: _Store, key: Key) -> Iterator[Finding]:
+def _authentic(store: _Store, after: str, names: list[str]) -> Iterator[Key | Finding]:
+    """A page of keys at once; one by one where it holds a record that is refused."""
+    with contextlib.suppress(StoreIntegrityError):
+        yield from store.provider.keys(after, len(names))
+        return
+    for name in names:
+        try:
+            yield store.provider.key(name)
+        except StoreIntegrityError as error:
+            yield Finding(Severity.CRITICAL, "authentication", f"key {name}", str(error))
+
+
+def _key(store: _Store, key: Key, near_limit: frozenset[bytes]) -> Iterator[Finding]:
     subject = f"key {key.key_id}"
     for version in key.versions:
         named = version_id(key.key_id, version.version)
@@ -167,13 +179,12 @@ def _key(store: _Store, key: Key) -> Iterator[Finding]:
                 f"is destroyed on {version.destroy_at:%Y-%m-%d}; to keep it:"
                 f" mfn key cancel-destruction {named}",
             )
-        if store.usage.raw_reserved(version.handle) >= RAW_MESSAGES_ROTATE:
+        if version.handle in near_limit:
             yield Finding(
                 Severity.WARNING,
                 "raw-limit",
                 f"key {named}",
-                "has encrypted half of the raw messages that it may: mfn key rotate"
-                f" {key.key_id}",
+                f"has encrypted half of the raw messages that it may: mfn key rotate {key.key_id}",
             )
     newest = key.latest
     if newest.state is not KeyState.ACTIVE:

@@ -200,7 +200,10 @@ def test_a_compromised_version_decrypts_only_when_told_so(
         with pytest.raises(KeyStateError, match="compromised"):
             keyring.decrypt(message, key_id="orders", format=format)  # type: ignore[arg-type]
         opened = keyring.decrypt(
-            message, key_id="orders", format=format, allow_compromised=True  # type: ignore[arg-type]
+            message,
+            key_id="orders",
+            format=format,
+            allow_compromised=True,  # type: ignore[arg-type]
         )
         assert opened == b"data"
     with pytest.raises(KeyStateError, match="protects nothing"):

@@ -68,7 +68,7 @@ def test_every_cavp_ecdsa_signature_is_answered_as_cavp_says(
 
 
 def test_every_ml_dsa_65_key_of_the_known_answers_is_ours(ran: Callable[[str, int], None]) -> None:
-    """The seed gives the public key; signatures made for a context are refused, as ours is empty."""
+    """The seed gives the public key; signatures for a context are refused, as ours is empty."""
     count = 0
     for record in response_file("asymmetric", "MLDSA", "kat_MLDSA_65_det_pure.rsp"):
         key = SigningKey.from_private_bytes("ML-DSA-65", bytes.fromhex(record["xi"]))

@@ -16,12 +16,9 @@ __all__ = ["Credential", "CredentialState", "check_scopes"]
 
 _PER_KEY: Final = "encrypt|decrypt|sign|verify|mac|rewrap|datakey"
 _WHOLE: Final = (
-    "allow_compromised|keys:read|keys:admin|credentials:admin|signers:admin|audit:read"
-    "|metrics:read"
+    "allow_compromised|keys:read|keys:admin|credentials:admin|signers:admin|audit:read|metrics:read"
 )
-_SCOPE: Final = re.compile(
-    rf"(?:{_PER_KEY}):(?:\*|[a-z0-9][a-z0-9._-]{{0,63}})|{_WHOLE}|\*"
-)
+_SCOPE: Final = re.compile(rf"(?:{_PER_KEY}):(?:\*|[a-z0-9][a-z0-9._-]{{0,63}})|{_WHOLE}|\*")
 
 
 class CredentialState(StrEnum):

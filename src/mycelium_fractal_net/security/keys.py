@@ -193,7 +193,9 @@ class KeyVersion:
         try:
             after = _TRANSITIONS[verb][self.state]
         except KeyError:
-            raise KeyStateError(f"cannot {verb} version {self.version}: it is {self.state}") from None
+            raise KeyStateError(
+                f"cannot {verb} version {self.version}: it is {self.state}"
+            ) from None
         if verb is Verb.CANCEL_DESTRUCTION and self.compromised:
             return KeyState.COMPROMISED
         return after

@@ -172,9 +172,7 @@ class Policy:
             raise AlgorithmNotAllowedError(f"{algorithm!r} has no symmetric key")
         return secrets.token_bytes(_KEY_BYTES)
 
-    def derive_from_passphrase(
-        self, passphrase: bytes, salt: bytes, *, iterations: int
-    ) -> bytes:
+    def derive_from_passphrase(self, passphrase: bytes, salt: bytes, *, iterations: int) -> bytes:
         """A 32-byte key from a passphrase by PBKDF2-HMAC-SHA-256 (RFC 8018 section 5.2).
 
         Raises :class:`InvalidInputError` for a count or salt outside of what is safe.

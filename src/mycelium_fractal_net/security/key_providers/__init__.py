@@ -4,4 +4,11 @@ from mycelium_fractal_net.security.key_providers.base import Binding, Custodian,
 from mycelium_fractal_net.security.key_providers.local import LocalCustodian, LocalKeyProvider
 from mycelium_fractal_net.security.key_providers.stored import StoredKeyProvider
 
-__all__ = ["Binding", "Custodian", "KeyProvider", "LocalCustodian", "LocalKeyProvider", "StoredKeyProvider"]
+__all__ = [
+    "Binding",
+    "Custodian",
+    "KeyProvider",
+    "LocalCustodian",
+    "LocalKeyProvider",
+    "StoredKeyProvider",
+]

@@ -285,9 +285,7 @@ def _is_entry(entry: dict[str, Any]) -> bool:
     )
 
 
-def _add_key(
-    document: dict[str, Any], policy: Policy, passphrase: PassphraseKdf | None
-) -> str:
+def _add_key(document: dict[str, Any], policy: Policy, passphrase: PassphraseKdf | None) -> str:
     master_id = f"local:{secrets.token_hex(4)}"
     key = secrets.token_bytes(_KEY_BYTES)
     store_id = bytes.fromhex(document["store_id"])

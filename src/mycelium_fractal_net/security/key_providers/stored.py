@@ -154,9 +154,7 @@ class StoredKeyProvider(TrustedRecords, KeyProvider):
                 empty = replace(empty, master_id=self.store.require_pulse().master_id)
         raise ConflictError("the store is being changed by many at once; try again")
 
-    def apply(
-        self, verb: Verb, key_id: str, *, window_days: int = DESTRUCTION_WINDOW_DAYS
-    ) -> Key:
+    def apply(self, verb: Verb, key_id: str, *, window_days: int = DESTRUCTION_WINDOW_DAYS) -> Key:
         """Change the state of one version: the version named, or of a bare name the newest.
 
         ``destroy`` begins a window of ``window_days`` (7 to 365) in which it can be cancelled.
@@ -175,9 +173,7 @@ class StoredKeyProvider(TrustedRecords, KeyProvider):
 
         return self.update(name, change)
 
-    def _changed(
-        self, key: Key, version: KeyVersion, verb: Verb, window_days: int
-    ) -> KeyVersion:
+    def _changed(self, key: Key, version: KeyVersion, verb: Verb, window_days: int) -> KeyVersion:
         state = version.state_after(verb)
         if verb is Verb.DESTROY:
             if version is key.latest and version.state is KeyState.ACTIVE:

@@ -101,9 +101,11 @@ class TrustedRecords:
         return newest
 
     def _move_is_under_way(self, current: str) -> bool:
-        return self.custodian.newest_id != current or bool(
-            self.store.under_other_master(current, limit=1)
-        ) or self.store.former_masters(current)
+        return (
+            self.custodian.newest_id != current
+            or bool(self.store.under_other_master(current, limit=1))
+            or self.store.former_masters(current)
+        )
 
     # Keys -------------------------------------------------------------------------------
 
@@ -188,7 +190,9 @@ class TrustedRecords:
 
     def credentials(self, after: str = "", limit: int = 1000) -> list[Credential]:
         """Up to ``limit`` credentials whose ids sort after ``after``, in order."""
-        return [self._checked_credential(each) for each in self.store.page_of_credentials(after, limit)]
+        return [
+            self._checked_credential(each) for each in self.store.page_of_credentials(after, limit)
+        ]
 
     def insert_credential(self, credential: Credential) -> Credential:
         """Store a credential under the present master key, authenticated."""

@@ -47,7 +47,9 @@ class Database:
 
     def __init__(self, url: str | Path) -> None:
         try:
-            parsed = URL.create("sqlite", database=str(url)) if isinstance(url, Path) else make_url(url)
+            parsed = (
+                URL.create("sqlite", database=str(url)) if isinstance(url, Path) else make_url(url)
+            )
         except (ArgumentError, ValueError):
             raise ConfigurationError("the store is not named by a database URL") from None
         backend = parsed.get_backend_name()
@@ -173,7 +175,9 @@ class Database:
         except SQLAlchemyError as error:
             raise _unavailable(error) from None
         except OSError as error:
-            raise StoreUnavailableError(f"the key store cannot be written: {error.strerror}") from None
+            raise StoreUnavailableError(
+                f"the key store cannot be written: {error.strerror}"
+            ) from None
 
     def close(self) -> None:
         """Close every connection of this process."""

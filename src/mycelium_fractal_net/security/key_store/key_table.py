@@ -34,9 +34,7 @@ class KeyTable(StoreMeta):
     def insert(self, key: Key, mac: bytes) -> None:
         """Store a new key with its versions. Raises :class:`ConflictError` if the name is taken."""
         with self.change(key.master_id) as (connection, generation):
-            connection.execute(
-                insert(keys).values(**key_row(key), generation=generation, mac=mac)
-            )
+            connection.execute(insert(keys).values(**key_row(key), generation=generation, mac=mac))
             connection.execute(
                 insert(key_versions), [version_row(key.key_id, each) for each in key.versions]
             )
@@ -116,10 +114,7 @@ class KeyTable(StoreMeta):
             .order_by(key_versions.c.version)
         ):
             versions[row.key_id].append(row)
-        return [
-            StoredKey(key_from_rows(row, versions[row.key_id]), bytes(row.mac))
-            for row in rows
-        ]
+        return [StoredKey(key_from_rows(row, versions[row.key_id]), bytes(row.mac)) for row in rows]
 
     def count(self) -> int:
         """How many keys there are."""

@@ -119,3 +119,11 @@ class UsageStore:
                 select(raw_usage.c.reserved).where(raw_usage.c.handle == handle)
             ).scalar()
         return 0 if found is None else int(found)
+
+    def raw_reserved_from(self, count: int) -> frozenset[bytes]:
+        """The handles under which at least ``count`` raw messages are reserved or used."""
+        with self._database.read() as connection:
+            found = connection.execute(
+                select(raw_usage.c.handle).where(raw_usage.c.reserved >= count)
+            ).scalars()
+            return frozenset(bytes(handle) for handle in found)
