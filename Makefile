@@ -1,0 +1,88 @@
+# Everything that is needed is installed into .venv, from the locks in requirements/.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+WORKERS ?= 2
+FUZZ_SECONDS ?= 60
+BENCH ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help run tour test lint types format docs bench fuzz coverage lock clean
+
+help: ## show the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+
+run: ## start here: until the service is released, the tour
+	@echo "The HTTP service comes with a later release. Until then, here is the tour of what works:"
+	@$(MAKE) --no-print-directory tour
+
+tour: $(VENV)/run ## walk through the library and the command line on real files
+	@$(BIN)/python scripts/tour.py $(TOUR)
+
+test: $(VENV)/test ## run the tests
+	@rm -f .coverage .coverage.*
+	$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report= $(PYTEST)
+
+coverage: $(VENV)/test ## what the last test run covered; fails below the thresholds
+	$(BIN)/python -m coverage report --include='src/mycelium_fractal_net/security/*' --fail-under=100
+	$(BIN)/python -m coverage report --fail-under=95
+
+lint: $(VENV)/lint ## style, security rules, import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: $(VENV)/lint ## mypy, strict
+	$(BIN)/mypy
+
+format: $(VENV)/lint ## let ruff write the layout
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+docs: $(VENV)/test ## links, commands and settings in the documents
+	$(BIN)/python scripts/check_docs.py
+
+bench: $(VENV)/bench ## measure against peers, side by side; writes docs/benchmarks/
+	$(BIN)/python -m benchmarks $(BENCH)
+
+fuzz: $(VENV)/fuzz ## fuzz everything that parses bytes, FUZZ_SECONDS for each target
+	@for target in fuzz/fuzz_*.py; do \
+	  name=$$(basename $$target .py); \
+	  echo "== $$name"; \
+	  mkdir -p build/fuzz/$$name; \
+	  $(BIN)/python $$target -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 \
+	    -artifact_prefix=build/fuzz/ build/fuzz/$$name fuzz/corpus/$${name#fuzz_} || exit 1; \
+	done
+
+lock: $(VENV)/lint ## make the locks anew from requirements/*.in
+	$(BIN)/python -m pip install --quiet pip-tools
+	cd requirements && for name in run test lint fuzz bench; do \
+	  ../$(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --strip-extras \
+	    --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
+	    --output-file $$name.txt $$name.in || exit 1; \
+	done
+
+clean: ## remove what was installed and built
+	rm -rf $(VENV) build dist .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache
+
+# $(call install,NAME): the lock NAME.txt, then this package on top, editable.
+define install
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing requirements/$(1).txt into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+	  -r requirements/$(1).txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
+	  --no-build-isolation --editable .
+	@touch $@
+endef
+
+$(VENV)/run: requirements/run.txt pyproject.toml
+	$(call install,run)
+$(VENV)/test: requirements/test.txt pyproject.toml
+	$(call install,test)
+$(VENV)/lint: requirements/lint.txt pyproject.toml
+	$(call install,lint)
+$(VENV)/fuzz: requirements/fuzz.txt pyproject.toml
+	$(call install,fuzz)
+$(VENV)/bench: requirements/bench.txt pyproject.toml
+	$(call install,bench)

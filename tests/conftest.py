@@ -1,0 +1,19 @@
+"""What every test has: the fixtures for stores, and Hypothesis set up for parallel runs."""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+pytest_plugins = ["tests.support.stores"]
+
+# Timings on a shared machine say nothing, so no deadline; CI repeats the same examples.
+settings.register_profile(
+    "default", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.register_profile("ci", settings.get_profile("default"), derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "default")
+for _name in [name for name in os.environ if name.startswith("MFN_")]:
+    if not _name.startswith("MFN_TEST_"):
+        del os.environ[_name]
