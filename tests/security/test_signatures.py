@@ -406,7 +406,7 @@ class TestEncodings:
     def test_keys_of_other_kinds_are_refused(self) -> None:
         """RSA, X25519, P-521, secp256k1 and ML-DSA-87, each in well-formed DER."""
         for private in (
-            rsa.generate_private_key(65537, 1024),  # noqa: S505 - it is refused
+            rsa.generate_private_key(65537, 1024),
             x25519.X25519PrivateKey.generate(),
             ec.generate_private_key(ec.SECP521R1()),
             ec.generate_private_key(ec.SECP256K1()),
@@ -473,6 +473,15 @@ class TestEncodings:
         body = b"\x02\x01\x00" + algorithm + b"\x04" + bytes([len(inner)]) + inner
         with pytest.raises(InvalidKeyError, match="one DER encoding"):
             SigningKey.from_der(b"\x30" + bytes([len(body)]) + body)
+
+    @pytest.mark.parametrize("last", [0x6F, 0x71])
+    def test_a_key_of_a_448_curve_with_too_few_bytes_is_refused(self, last: int) -> None:
+        """Found by fuzzing: the library raises its InternalError for such an X448 or Ed448 key."""
+        der = bytearray(KEYS["Ed25519"].private_der())
+        assert der[9:12] == b"\x2b\x65\x70"
+        der[11] = last
+        with pytest.raises(InvalidKeyError):
+            SigningKey.from_der(der)
 
     def test_an_encrypted_private_key_is_refused(self) -> None:
         """Its label is another; it is not asked for a password."""

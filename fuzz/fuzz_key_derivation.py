@@ -1,0 +1,91 @@
+"""Fuzz what reads blobs with parameters of their own: PBKDF2 blocks, HPKE blobs, X25519 keys.
+
+    python fuzz/fuzz_key_derivation.py fuzz/corpus/key_derivation -max_total_time=60
+
+The first byte of an input chooses the reader. A finding is an error that is not one of ours,
+or a block or key that has a second spelling.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable
+
+from mycelium_fractal_net.security.errors import MfnError
+from mycelium_fractal_net.security.key_derivation import PassphraseParameters
+from mycelium_fractal_net.security.recipients import (
+    Recipient,
+    RecipientKey,
+    open_as_recipient,
+    seal_to_recipient,
+)
+
+KEY = RecipientKey.from_private_bytes(bytes([7]) * 32)
+
+
+def _same(one: object, other: object) -> None:
+    assert one == other, "a finding: two spellings of one thing"
+
+
+def parameters(data: bytes) -> None:
+    _same(PassphraseParameters.decode(data).encode(), data)
+
+
+def blob(data: bytes) -> None:
+    open_as_recipient(KEY, data)
+
+
+def recipient(data: bytes) -> None:
+    _same(Recipient.from_bytes(data).public_bytes(), data)
+
+
+def recipient_pem(data: bytes) -> None:
+    _same(Recipient.from_pem(data).pem().strip(), data.replace(b"\r\n", b"\n").strip())
+
+
+def private_pem(data: bytes) -> None:
+    _same(RecipientKey.from_pem(data).private_pem().strip(), data.replace(b"\r\n", b"\n").strip())
+
+
+READERS: tuple[Callable[[bytes], None], ...] = (
+    parameters,
+    blob,
+    recipient,
+    recipient_pem,
+    private_pem,
+)
+
+
+def one_input(data: bytes) -> None:
+    """Run one input; raises only for a finding."""
+    if data:
+        with contextlib.suppress(MfnError):
+            READERS[data[0] % len(READERS)](data[1:])
+
+
+def seeds() -> dict[str, bytes]:
+    """Well-formed inputs for each reader: the corpus that mutations begin from."""
+    contents = {
+        parameters: PassphraseParameters(200_000, bytes(16)).encode(),
+        blob: seal_to_recipient(KEY.public, b"plain"),
+        recipient: KEY.public.public_bytes(),
+        recipient_pem: KEY.public.pem(),
+        private_pem: KEY.private_pem(),
+    }
+    return {
+        reader.__name__: bytes([READERS.index(reader)]) + content
+        for reader, content in contents.items()
+    }
+
+
+def main() -> None:
+    import atheris
+
+    atheris.instrument_all()
+    atheris.Setup(sys.argv, one_input)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()

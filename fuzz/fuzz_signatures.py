@@ -1,0 +1,124 @@
+"""Fuzz what reads signatures and their keys: `.sig` files, DER, PEM, JWK, bare signatures.
+
+    python fuzz/fuzz_signatures.py fuzz/corpus/signatures -max_total_time=60
+
+The first byte of an input chooses the reader. A finding is an error that is not one of ours,
+or a key or file that has a second spelling: what parses must encode to the same bytes again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable
+
+from mycelium_fractal_net.security.errors import MfnError
+from mycelium_fractal_net.security.signature_files import (
+    encode_signature_file,
+    parse_signature_file,
+)
+from mycelium_fractal_net.security.signatures import ALGORITHMS, SigningKey, VerifyingKey
+
+# Fixed, so that an input does the same in every run.
+_SEEDS = {name: bytes([7]) * (48 if name == "ECDSA-P384" else 32) for name in ALGORITHMS}
+KEYS = [SigningKey.from_private_bytes(name, seed) for name, seed in _SEEDS.items()]
+
+
+def _same(one: object, other: object) -> None:
+    assert one == other, "a finding: two spellings of one thing"
+
+
+def signature_file(data: bytes) -> None:
+    _same(encode_signature_file(*parse_signature_file(data)), data)
+
+
+def public_der(data: bytes) -> None:
+    _same(VerifyingKey.from_der(data).der(), data)
+
+
+def private_der(data: bytes) -> None:
+    _same(SigningKey.from_der(data).private_der(), data)
+
+
+def public_pem(data: bytes) -> None:
+    _same(VerifyingKey.from_pem(data).pem().strip(), data.replace(b"\r\n", b"\n").strip())
+
+
+def private_pem(data: bytes) -> None:
+    _same(SigningKey.from_pem(data).private_pem().strip(), data.replace(b"\r\n", b"\n").strip())
+
+
+def _document(data: bytes) -> object:
+    with contextlib.suppress(ValueError, RecursionError):
+        return json.loads(data)
+    return None
+
+
+def public_jwk(data: bytes) -> None:
+    jwk = _document(data)
+    key = VerifyingKey.from_jwk(jwk)  # type: ignore[arg-type]
+    again = key.jwk()
+    for member in ("kty", "crv", "x", "y", "pub"):
+        _same(again.get(member), jwk.get(member))  # type: ignore[attr-defined]
+
+
+def private_jwk(data: bytes) -> None:
+    SigningKey.from_jwk(_document(data))  # type: ignore[arg-type]
+
+
+def bare_signature(data: bytes) -> None:
+    """Any outcome but an error that is not ours."""
+    if not data:
+        return
+    KEYS[data[0] % len(KEYS)].public.verify(b"message", data[1:])
+
+
+READERS: tuple[Callable[[bytes], None], ...] = (
+    signature_file,
+    public_der,
+    private_der,
+    public_pem,
+    private_pem,
+    public_jwk,
+    private_jwk,
+    bare_signature,
+)
+
+
+def one_input(data: bytes) -> None:
+    """Run one input; raises only for a finding."""
+    if data:
+        with contextlib.suppress(MfnError):
+            READERS[data[0] % len(READERS)](data[1:])
+
+
+def seeds() -> dict[str, bytes]:
+    """Well-formed inputs for each reader: the corpus that mutations begin from."""
+    found = {"file": b"\0" + encode_signature_file(bytes(8), 1, b"signature")}  # type: ignore[arg-type]
+    for number, key in enumerate(KEYS):
+        public = key.public
+        for reader, content in (
+            (public_der, public.der()),
+            (private_der, key.private_der()),
+            (public_pem, public.pem()),
+            (private_pem, key.private_pem()),
+            (public_jwk, json.dumps(public.jwk()).encode()),
+            (private_jwk, json.dumps(key.private_jwk()).encode()),
+            (bare_signature, bytes([number]) + key.sign(b"message")),
+        ):
+            name = f"{reader.__name__}-{key.algorithm.lower()}"
+            found[name] = bytes([READERS.index(reader)]) + content
+    return found
+
+
+def main() -> None:
+    import atheris
+
+    atheris.instrument_all()
+    atheris.Setup(sys.argv, one_input)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()
