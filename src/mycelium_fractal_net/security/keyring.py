@@ -6,7 +6,6 @@ seals says by itself which key version opens it; an unknown key never falls back
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol
 
 from mycelium_fractal_net.security.errors import (
@@ -28,6 +27,7 @@ from mycelium_fractal_net.security.keys import (
     parse_key_id,
     version_id,
 )
+from mycelium_fractal_net.security.policy import Policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,6 +36,11 @@ if TYPE_CHECKING:
 
     from cryptography.utils import Buffer
 
+    from mycelium_fractal_net.security.binary_io import (
+        BinaryReader,
+        BinaryWriter,
+        SeekableFile,
+    )
     from mycelium_fractal_net.security.key_providers import StoredKeyProvider
     from mycelium_fractal_net.security.key_store import UsageStore
     from mycelium_fractal_net.security.sealed_format import Header
@@ -43,24 +48,10 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.sealing import DataKey, Sealer
     from mycelium_fractal_net.security.signatures import VerifyingKey
 
-__all__ = ["Format", "Keyring", "MessageInfo", "Reader", "Signature", "Writer"]
+__all__ = ["Format", "Keyring", "MessageInfo", "Signature"]
 
 Format = Literal["sealed", "raw"]
 _ENCRYPTION: Final = KeyType.ENCRYPTION
-
-
-class Reader(Protocol):
-    """A binary stream to read from; it need not seek."""
-
-    def read(self, size: int = ..., /) -> bytes:
-        """Up to ``size`` bytes, empty at the end."""
-
-
-class Writer(Protocol):
-    """A binary stream to write to."""
-
-    def write(self, data: Buffer, /) -> int | None:
-        """Write all of ``data``."""
 
 
 class Signature(bytes):
@@ -228,8 +219,8 @@ class Keyring:
 
     def encrypt_stream(
         self,
-        reader: Reader,
-        writer: Writer,
+        reader: BinaryReader,
+        writer: BinaryWriter,
         *,
         key_id: str | None = None,
         associated_data: Buffer = b"",
@@ -241,8 +232,8 @@ class Keyring:
 
     def decrypt_stream(
         self,
-        reader: Reader,
-        writer: Writer,
+        reader: BinaryReader,
+        writer: BinaryWriter,
         *,
         key_id: str | None = None,
         associated_data: Buffer = b"",
@@ -263,8 +254,8 @@ class Keyring:
 
     def rewrap_stream(
         self,
-        reader: Reader,
-        writer: Writer,
+        reader: BinaryReader,
+        writer: BinaryWriter,
         *,
         associated_data: Buffer = b"",
         data_key_associated_data: Buffer = b"",
@@ -281,7 +272,7 @@ class Keyring:
 
     def open_reader(
         self,
-        file: io.IOBase,
+        file: SeekableFile,
         *,
         associated_data: Buffer = b"",
         data_key_associated_data: Buffer = b"",
@@ -324,6 +315,29 @@ class Keyring:
             newest=found.version is _newest(found.key),
         )
 
+    def protecting_key(self, key_id: str | None = None) -> str:
+        """The name of the key that :meth:`encrypt` takes for ``key_id``, which must protect.
+
+        Raises what :meth:`encrypt` would, before there is anything to encrypt.
+        """
+        name = parse_key_id(key_id or DEFAULT_KEY_ID[_ENCRYPTION])[0]
+        key = self._cache.record(name)
+        check_type(key, _ENCRYPTION)
+        _ = key.primary
+        return name
+
+    @staticmethod
+    def sealed_bytes(plain: int) -> int:
+        """The size of the sealed message of ``plain`` bytes."""
+        return Policy.sealed_bytes(plain)
+
+    def plain_bytes(self, beginning: Buffer, size: int) -> int:
+        """The plaintext's size in a message of ``size`` bytes that begins with ``beginning``.
+
+        Nothing is authenticated by this. Raises :class:`DecryptionError` for what is no message.
+        """
+        return self.policy.plain_bytes(beginning, size)
+
     # Signatures ---------------------------------------------------------------------------
 
     def sign(self, data: Buffer, *, key_id: str | None = None) -> Signature:
@@ -331,12 +345,12 @@ class Keyring:
         found = self._signing(key_id)
         return Signature.made(found.signing.sign(data), found.version_id)
 
-    def sign_stream(self, reader: Reader, *, key_id: str | None = None) -> Signature:
+    def sign_stream(self, reader: BinaryReader, *, key_id: str | None = None) -> Signature:
         """Sign a stream of any size through SHA-512 (docs/format.md, "Pre-hashed signatures")."""
         found = self._signing(key_id)
         return Signature.made(found.signing.sign_stream(reader), found.version_id)
 
-    def sign_file(self, reader: Reader, *, key_id: str | None = None) -> bytes:
+    def sign_file(self, reader: BinaryReader, *, key_id: str | None = None) -> bytes:
         """The bytes of a ``.sig`` file for what ``reader`` gives, which names its key version."""
         found = self._signing(key_id)
         return self.policy.encode_prehashed_signature(
@@ -351,12 +365,12 @@ class Keyring:
         """
         self._verify(key_id, lambda key: key.verify(data, signature))
 
-    def verify_stream(self, reader: Reader, signature: bytes, *, key_id: str | None = None) -> None:
+    def verify_stream(self, reader: BinaryReader, signature: bytes, *, key_id: str | None = None) -> None:
         """:meth:`verify` for what :meth:`sign_stream` signed."""
         prehashed = self.policy.prehash(reader)
         self._verify(key_id, lambda key: key.verify_prehashed(prehashed, signature))
 
-    def verify_file(self, reader: Reader, signature_file: bytes, *, key_id: str) -> str:
+    def verify_file(self, reader: BinaryReader, signature_file: bytes, *, key_id: str) -> str:
         """Verify ``reader`` against a ``.sig`` file; returns the version that signed it.
 
         The file names a version, and it must be one of ``key_id``.

@@ -163,6 +163,20 @@ class Policy:
 
         return read_header(reader)
 
+    @staticmethod
+    def sealed_bytes(plain: int) -> int:
+        """The size of the sealed message of ``plain`` bytes."""
+        from mycelium_fractal_net.security.sealed_format import NAMED_BYTES, sealed_body_bytes
+
+        return NAMED_BYTES + sealed_body_bytes(plain)
+
+    @staticmethod
+    def plain_bytes(beginning: Buffer, size: int) -> int:
+        """The plaintext's size in a message of ``size`` bytes. Raises :class:`DecryptionError`."""
+        from mycelium_fractal_net.security.sealed_format import parse_header, plain_bytes
+
+        return plain_bytes(size - parse_header(beginning).body_offset)
+
     # Keys -----------------------------------------------------------------------------------
 
     def generate_key_material(self, algorithm: str) -> bytes:

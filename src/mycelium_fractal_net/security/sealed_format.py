@@ -80,3 +80,16 @@ def read_header(reader: BinaryReader) -> Header:
         wrapped = bytearray(WRAPPED_KEY_BYTES)
         start += wrapped[: read_fully(reader, memoryview(wrapped))]
     return parse_header(start)
+
+
+def sealed_body_bytes(plain: int) -> int:
+    """How many bytes follow the header of a message of ``plain`` bytes."""
+    return HEAD_BYTES + plain + TAG_BYTES * (plain // CHUNK_BYTES + 1)
+
+
+def plain_bytes(body: int) -> int:
+    """The inverse of :func:`sealed_body_bytes`. Raises :class:`DecryptionError` for no such size."""
+    chunks, last = divmod(body - HEAD_BYTES, SEALED_CHUNK_BYTES)
+    if body < HEAD_BYTES or last < TAG_BYTES:
+        raise DecryptionError
+    return chunks * CHUNK_BYTES + last - TAG_BYTES

@@ -1,0 +1,21 @@
+"""Files and folders: sealed, opened and rewrapped, each whole under its name or not at all."""
+
+from mycelium_fractal_net.files.single import open_file, rewrap_file, seal_file
+from mycelium_fractal_net.files.tree import (
+    SEALED_SUFFIX,
+    TreeReport,
+    open_tree,
+    rewrap_tree,
+    seal_tree,
+)
+
+__all__ = [
+    "SEALED_SUFFIX",
+    "TreeReport",
+    "open_file",
+    "open_tree",
+    "rewrap_file",
+    "rewrap_tree",
+    "seal_file",
+    "seal_tree",
+]

@@ -1,0 +1,161 @@
+"""One file sealed, opened or rewrapped: whole under its name, or not there at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+from mycelium_fractal_net.files.new_file import NewFile, new_file, sync_folder
+from mycelium_fractal_net.security.errors import ConflictError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from cryptography.utils import Buffer
+
+    from mycelium_fractal_net.security.keyring import Keyring
+
+__all__ = ["open_file", "open_source", "rewrap_file", "rewrap_to", "seal_file"]
+
+
+@contextmanager
+def open_source(path: Path) -> Iterator[tuple[BinaryIO, os.stat_result]]:
+    """A file to read, unbuffered, with its status. Raises :class:`OSError`."""
+    with path.open("rb", buffering=0) as file:
+        status = os.fstat(file.fileno())
+        if stat.S_ISDIR(status.st_mode):
+            raise IsADirectoryError(errno.EISDIR, "is a folder", str(path))
+        yield cast("BinaryIO", file), status
+
+
+def seal_file(
+    keyring: Keyring,
+    source: Path,
+    target: Path,
+    *,
+    key_id: str | None = None,
+    associated_data: Buffer = b"",
+    force: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> int:
+    """Seal ``source`` into ``target``, with its permission bits; returns the plaintext's bytes.
+
+    An output that exists is kept unless ``force`` (:class:`FileExistsError`). Whatever fails
+    leaves both files as they were. ``progress`` gets the bytes read since it was last called.
+    """
+    with open_source(source) as (reader, status):
+        _refuse_same(status, target)
+        with new_file(target, status, force=force) as writer:
+            return keyring.encrypt_stream(
+                reader, writer, key_id=key_id, associated_data=associated_data, progress=progress
+            )
+
+
+def open_file(
+    keyring: Keyring,
+    source: Path,
+    target: Path,
+    *,
+    associated_data: Buffer = b"",
+    force: bool = False,
+    progress: Callable[[int], None] | None = None,
+    allow_compromised: bool = False,
+) -> int:
+    """Open the sealed ``source`` into ``target``; returns the plaintext's bytes.
+
+    ``target`` gets its name when the end was verified and not before. Otherwise as
+    :func:`seal_file`. Raises :class:`DecryptionError`.
+    """
+    with open_source(source) as (reader, status):
+        _refuse_same(status, target)
+        with new_file(target, status, force=force) as writer:
+            return keyring.decrypt_stream(
+                reader,
+                writer,
+                associated_data=associated_data,
+                progress=progress,
+                allow_compromised=allow_compromised,
+            )
+
+
+def rewrap_file(
+    keyring: Keyring,
+    path: Path,
+    *,
+    associated_data: Buffer = b"",
+    progress: Callable[[int], None] | None = None,
+    allow_compromised: bool = False,
+) -> bool:
+    """Move a sealed file to its key's newest version, in place; False where it is there already.
+
+    The plaintext never reaches the disk. Mode, owner and times stay. Raises
+    :class:`ConflictError`, and changes nothing, where somebody changed the file meanwhile.
+    """
+    output = rewrap_to(
+        keyring,
+        path,
+        associated_data=associated_data,
+        progress=progress,
+        allow_compromised=allow_compromised,
+    )
+    if output is None:
+        return False
+    try:
+        output.sync()
+        output.publish(force=True)
+        sync_folder(path.parent)
+    finally:
+        output.discard()
+    return True
+
+
+def rewrap_to(
+    keyring: Keyring,
+    path: Path,
+    *,
+    associated_data: Buffer = b"",
+    progress: Callable[[int], None] | None = None,
+    allow_compromised: bool = False,
+) -> NewFile | None:
+    """The rewrapped form of ``path``, finished and not yet published; None where it is newest."""
+    with open_source(path) as (reader, status):
+        if keyring.describe(_beginning(reader)).newest:
+            return None
+        output = NewFile(path)
+        try:
+            keyring.rewrap_stream(
+                reader,
+                output.file,
+                associated_data=associated_data,
+                progress=progress,
+                allow_compromised=allow_compromised,
+            )
+            output.finish(status, times=True, owner=True)
+            if _identity(path.stat()) != _identity(status):
+                raise ConflictError(f"{path} was changed meanwhile; it was left as it is")
+        except BaseException:
+            output.discard()
+            raise
+        return output
+
+
+def _beginning(reader: BinaryIO) -> bytes:
+    """The first bytes of a file, which holds its header, without moving in it."""
+    return os.pread(reader.fileno(), 116, 0)
+
+
+def _identity(status: os.stat_result) -> tuple[int, int, int, int]:
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _refuse_same(source: os.stat_result, target: Path) -> None:
+    try:
+        there = target.stat()
+    except OSError:
+        return
+    if (there.st_dev, there.st_ino) == (source.st_dev, source.st_ino):
+        raise FileExistsError(errno.EEXIST, "is the input itself", str(target))
