@@ -1,4 +1,8 @@
-"""Says after a run how many published vectors each test ran, not only that it passed."""
+"""Says after a run how many published vectors each test ran, not only that it passed.
+
+pytest-xdist's controller loads no conftest below ``tests/``: for the summary to show there too,
+``tests/conftest.py`` imports :func:`pytest_terminal_summary` from here.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from collections.abc import Callable
 import pytest
 
 PROPERTY = "vectors"
+_SHOWN = pytest.StashKey[bool]()
 
 
 @pytest.fixture
@@ -27,7 +32,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         for name, value in getattr(report, "user_properties", [])
         if name == PROPERTY
     ]
-    if lines:
+    stash = terminalreporter.config.stash
+    if lines and not stash.get(_SHOWN, False):
+        stash[_SHOWN] = True
         terminalreporter.section("published vectors that ran")
         for line in sorted(lines):
             terminalreporter.line(line)
