@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -29,9 +31,25 @@ HANDLE = b"12345678"
 
 
 @pytest.fixture
-def database(store_url: str) -> Database:
+def opening() -> Iterator[Callable[[str], Database]]:
+    """Opens databases, and closes them at the end."""
+    with ExitStack() as cleanup:
+
+        def opened(url: str) -> Database:
+            database = Database(url)
+            cleanup.callback(database.close)
+            return database
+
+        yield opened
+
+
+Opening = Callable[[str], Database]
+
+
+@pytest.fixture
+def database(store_url: str, opening: Opening) -> Database:
     """A created database of each kind."""
-    opened = Database(store_url)
+    opened = opening(store_url)
     opened.create()
     return opened
 
@@ -53,9 +71,9 @@ def test_creating_twice_changes_nothing(database: Database) -> None:
     assert KeyStore(database).require_pulse().master_id == "local:1"
 
 
-def test_an_empty_database_is_told_from_an_older_schema(store_url: str) -> None:
+def test_an_empty_database_is_told_from_an_older_schema(store_url: str, opening: Opening) -> None:
     """Each says what to do."""
-    opened = Database(store_url)
+    opened = opening(store_url)
     if opened.file is not None:
         with pytest.raises(StoreUnavailableError, match="mfn init"):
             opened.check()
@@ -84,11 +102,11 @@ def test_a_url_that_names_no_store_is_refused_and_not_repeated(url: str) -> None
     assert "secret" not in str(caught.value)
 
 
-def test_sqlite_files_are_private_from_the_start(home: Path) -> None:
+def test_sqlite_files_are_private_from_the_start(home: Path, opening: Opening) -> None:
     """Database, log, index and lock are 0600 in a 0700 folder, whatever the umask."""
     before = os.umask(0)
     try:
-        opened = Database(f"sqlite:///{home / 'deep' / 'keys.db'}")
+        opened = opening(f"sqlite:///{home / 'deep' / 'keys.db'}")
         opened.create()
         KeyStore(opened).begin("local:1", b"w")
     finally:
@@ -100,9 +118,11 @@ def test_sqlite_files_are_private_from_the_start(home: Path) -> None:
     opened.close()
 
 
-def test_a_store_that_others_may_read_is_refused(sqlite_url: str, home: Path) -> None:
+def test_a_store_that_others_may_read_is_refused(
+    sqlite_url: str, home: Path, opening: Opening
+) -> None:
     """Modes that are too wide are named, file and folder."""
-    opened = Database(sqlite_url)
+    opened = opening(sqlite_url)
     opened.create()
     (home / "keys.db").chmod(0o644)
     with pytest.raises(StorePermissionsError, match="keys.db"):
@@ -114,9 +134,11 @@ def test_a_store_that_others_may_read_is_refused(sqlite_url: str, home: Path) ->
     home.chmod(0o700)
 
 
-def test_sqlite_commits_are_durable_and_destroyed_bytes_are_overwritten(sqlite_url: str) -> None:
+def test_sqlite_commits_are_durable_and_destroyed_bytes_are_overwritten(
+    sqlite_url: str, opening: Opening
+) -> None:
     """WAL, full sync, secure delete, foreign keys."""
-    opened = Database(sqlite_url)
+    opened = opening(sqlite_url)
     opened.create()
     with opened.read() as connection:
         values = {
@@ -132,20 +154,20 @@ def test_sqlite_commits_are_durable_and_destroyed_bytes_are_overwritten(sqlite_u
 
 
 def test_a_file_that_is_no_database_is_an_outage_without_its_content(
-    sqlite_url: str, home: Path
+    sqlite_url: str, home: Path, opening: Opening
 ) -> None:
     """The driver's text does not come through."""
     (home / "keys.db").write_bytes(b"secret " * 1000)
     (home / "keys.db").chmod(0o600)
     with pytest.raises(StoreUnavailableError) as caught:
-        Database(sqlite_url).check()
+        opening(sqlite_url).check()
     assert "secret" not in str(caught.value)
     assert caught.value.__cause__ is None
 
 
-def test_a_server_that_is_not_there_is_an_outage_without_its_password() -> None:
+def test_a_server_that_is_not_there_is_an_outage_without_its_password(opening: Opening) -> None:
     """The error names the kind of failure and not the URL."""
-    opened = Database("postgresql+psycopg://user:hunter2@127.0.0.1:1/x")
+    opened = opening("postgresql+psycopg://user:hunter2@127.0.0.1:1/x")
     with pytest.raises(StoreUnavailableError) as caught:
         KeyStore(opened).pulse()
     assert "hunter2" not in repr(caught.value)
@@ -159,9 +181,11 @@ def test_a_write_that_fails_is_rolled_back(database: Database) -> None:
     assert KeyStore(database).pulse() is None
 
 
-def test_a_store_whose_lock_cannot_be_made_is_an_outage(sqlite_url: str, home: Path) -> None:
+def test_a_store_whose_lock_cannot_be_made_is_an_outage(
+    sqlite_url: str, home: Path, opening: Opening
+) -> None:
     """A lock file that is something else does not let a writer through."""
-    opened = Database(sqlite_url)
+    opened = opening(sqlite_url)
     opened.create()
     (home / "keys.db.lock").unlink()
     (home / "keys.db.lock").symlink_to("/dev/null")
@@ -169,12 +193,12 @@ def test_a_store_whose_lock_cannot_be_made_is_an_outage(sqlite_url: str, home: P
         pass
 
 
-def test_writers_take_turns_and_none_is_lost(store_url: str) -> None:
+def test_writers_take_turns_and_none_is_lost(store_url: str, opening: Opening) -> None:
     """Four writers, each with its own connections, add to one count."""
-    Database(store_url).create()
+    opening(store_url).create()
 
     def write() -> None:
-        usage = UsageStore(Database(store_url))
+        usage = UsageStore(opening(store_url))
         for _ in range(5):
             usage.add({(HANDLE, 1, PROTECT): 1})
 
@@ -183,7 +207,7 @@ def test_writers_take_turns_and_none_is_lost(store_url: str) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert UsageStore(Database(store_url)).days([HANDLE]) == [UsageDay(HANDLE, 1, PROTECT, 20)]
+    assert UsageStore(opening(store_url)).days([HANDLE]) == [UsageDay(HANDLE, 1, PROTECT, 20)]
 
 
 def test_a_child_process_leaves_its_parents_connections_alone(database: Database) -> None:

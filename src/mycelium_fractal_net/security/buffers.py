@@ -7,7 +7,11 @@ that seals a message in the middle of another one takes a block of its own.
 
 from __future__ import annotations
 
+import re
 from collections import deque
+
+# Only the buffer type of that module is used; nothing is ever unpickled.
+from pickle import PickleBuffer
 from typing import Final
 
 from cryptography.utils import Buffer
@@ -18,6 +22,7 @@ __all__ = ["SCRATCH_BYTES", "as_bytes", "release", "scratch", "wipe"]
 
 SCRATCH_BYTES: Final = 16 * (16_384 + 16) + 56  # 16 sealed chunks and the head before them
 _POOLED_BLOCKS: Final = 8  # at most 2 MiB stay allocated
+_FIELD_NAMES: Final = re.compile(r":[^:]*:")  # of a PEP 3118 format: "T{d:price:O:item:}"
 _ZEROS: Final = bytes(SCRATCH_BYTES)
 _pool: deque[bytearray] = deque(maxlen=_POOLED_BLOCKS)
 
@@ -32,11 +37,15 @@ def as_bytes(data: Buffer) -> bytes | bytearray | memoryview:
     if isinstance(data, bytes | bytearray):
         return data
     try:
-        view = memoryview(data)
-        # A view of no bytes may have a zero in its shape, which cast() does not take.
-        return view.cast("B") if view.nbytes else b""
+        with memoryview(data) as shaped:
+            # Memory in Fortran order is not what tobytes() gives; that of Python objects
+            # ("O") holds addresses and not data.
+            if shaped.c_contiguous and "O" not in _FIELD_NAMES.sub("", shaped.format):
+                # cast() knows only the native formats; raw() knows them all.
+                return PickleBuffer(data).raw()
     except (TypeError, ValueError, BufferError):
-        raise InvalidInputError("bytes are needed: a contiguous buffer, not text") from None
+        pass
+    raise InvalidInputError("bytes are needed: a contiguous buffer of plain data, not text")
 
 
 def scratch() -> bytearray:
