@@ -6,7 +6,7 @@ import os
 
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["tests.support.stores"]
+pytest_plugins = ["tests.support.cli", "tests.support.stores"]
 
 # Timings on a shared machine say nothing, so no deadline; CI repeats the same examples.
 settings.register_profile(

@@ -1,0 +1,47 @@
+"""What the shell completes: names of keys. Never asks for anything and never fails aloud."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import typer  # typer resolves the annotations of what completes
+
+if TYPE_CHECKING:
+    from mycelium_fractal_net.security.keys import Key
+
+__all__ = ["key_names", "version_names"]
+
+_MOST: Final = 200  # more than anyone reads; keeps the TAB key quick in a large store
+
+
+def key_names(context: typer.Context, incomplete: str) -> list[str]:
+    """The names of keys that begin with ``incomplete``."""
+    return [key.key_id for key in _keys(context, incomplete)]
+
+
+def version_names(context: typer.Context, incomplete: str) -> list[str]:
+    """The names of keys and, once a name is whole, its versions."""
+    from mycelium_fractal_net.security.keys import version_id
+
+    name, colon, _ = incomplete.partition(":")
+    keys = _keys(context, name)
+    if not colon:
+        return [key.key_id for key in keys]
+    of_name = (key for key in keys if key.key_id == name)
+    return [version_id(name, each.version) for key in of_name for each in key.versions]
+
+
+def _keys(context: typer.Context, prefix: str) -> list[Key]:
+    from mycelium_fractal_net.cli.session import Session
+
+    options = context.find_root().params
+    session = Session(
+        config=options.get("config"), home=options.get("home"), store=options.get("store")
+    )
+    try:
+        with session.keyring(may_ask=False) as keyring:
+            # Names of keys sort by their ASCII bytes: the prefix itself comes first of its kind.
+            found = keyring.provider.keys(after=prefix[:-1], limit=_MOST)
+    except Exception:
+        return []
+    return [key for key in found if key.key_id.startswith(prefix)]

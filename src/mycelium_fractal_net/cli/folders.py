@@ -1,0 +1,142 @@
+"""``-r``: whole folders, in parallel; what a run that was cut off left undone is taken up."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from mycelium_fractal_net.cli.exits import CommandError, ExitCode
+from mycelium_fractal_net.cli.streams import STANDARD, check_input
+from mycelium_fractal_net.cli.terminal import byte_size, complain, progress_bar, say
+
+if TYPE_CHECKING:
+    from mycelium_fractal_net.cli.session import Session
+    from mycelium_fractal_net.cli.terminal import Bar
+    from mycelium_fractal_net.files import TreeReport
+
+__all__ = ["rewrap", "seal", "unseal"]
+
+
+def seal(
+    session: Session,
+    path: str,
+    output: str | None,
+    key: str | None,
+    associated_data: bytes,
+    *,
+    force: bool,
+    workers: int | None,
+) -> None:
+    """Seal every file of the folder ``path`` into ``output``; see :func:`seal_tree`."""
+    from mycelium_fractal_net.files import seal_tree
+
+    source, target = _folders(path, output)
+    with session.keyring() as keyring, _bar(session, "sealing", source) as update:
+        report = seal_tree(
+            keyring,
+            source,
+            target,
+            key_id=key,
+            associated_data=associated_data,
+            workers=workers,
+            force=force,
+            progress=update,
+        )
+    _tell(session, "sealed", report, target)
+
+
+def unseal(
+    session: Session,
+    path: str,
+    output: str | None,
+    associated_data: bytes,
+    *,
+    allow_compromised: bool,
+    force: bool,
+    workers: int | None,
+) -> None:
+    """Open every sealed file of the folder ``path`` into ``output``; see :func:`open_tree`."""
+    from mycelium_fractal_net.files import open_tree
+
+    source, target = _folders(path, output)
+    with session.keyring() as keyring, _bar(session, "opening", source) as update:
+        report = open_tree(
+            keyring,
+            source,
+            target,
+            associated_data=associated_data,
+            workers=workers,
+            force=force,
+            progress=update,
+            allow_compromised=allow_compromised,
+        )
+    _tell(session, "opened", report, target)
+
+
+def rewrap(
+    session: Session,
+    path: str,
+    output: str | None,
+    associated_data: bytes,
+    *,
+    allow_compromised: bool,
+    workers: int | None,
+) -> None:
+    """Move every sealed file of the folder ``path`` to its key's newest version, in place."""
+    from mycelium_fractal_net.files import rewrap_tree
+
+    if output is not None:
+        raise CommandError(ExitCode.USAGE, "rewrap -r works in place", "leave -o away")
+    source = _source(path)
+    with session.keyring() as keyring, _bar(session, "rewrapping", source) as update:
+        report = rewrap_tree(
+            keyring,
+            source,
+            associated_data=associated_data,
+            workers=workers,
+            progress=update,
+            allow_compromised=allow_compromised,
+        )
+    _tell(session, "rewrapped", report, source)
+
+
+def _folders(path: str, output: str | None) -> tuple[Path, Path]:
+    source = _source(path)
+    if output is None or output == STANDARD:
+        raise CommandError(ExitCode.USAGE, "-r needs a folder to write to", "name it with -o")
+    target = Path(output)
+    if target.exists() and not target.is_dir():
+        raise CommandError(ExitCode.EXISTS, f"{output} is no folder", "name another with -o")
+    return source, target
+
+
+def _source(path: str) -> Path:
+    if path == STANDARD:
+        raise CommandError(ExitCode.USAGE, "-r takes a folder", "leave -r away for a stream")
+    check_input(Path(path), folder=True)
+    return Path(path)
+
+
+def _count(folder: Path) -> int:
+    return sum(len(files) for _, _, files in os.walk(folder))
+
+
+def _bar(session: Session, label: str, folder: Path) -> Bar:
+    return progress_bar(label, lambda: _count(folder), quiet=session.quiet, items=True)
+
+
+def _tell(session: Session, done: str, report: TreeReport, target: Path) -> None:
+    """Say what became of the folder. Raises :class:`typer.Exit` with code 11 where some failed."""
+    for path, reason in report.failed:
+        complain(f"{path}: {reason}")
+    for path in report.passed_over:
+        say(f"passed over {path}: a link, a special file, or not sealed", quiet=session.quiet)
+    before = f", {report.skipped} were done before" if report.skipped else ""
+    size = byte_size(report.bytes)
+    say(f"{done} {report.done} files ({size}) in {target}{before}", quiet=session.quiet)
+    if report.failed:
+        complain(f"{len(report.failed)} files failed; mend the cause and run the same again")
+        raise typer.Exit(ExitCode.PARTIAL)

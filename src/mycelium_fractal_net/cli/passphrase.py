@@ -1,0 +1,78 @@
+"""Where a passphrase comes from: a file descriptor or the terminal, never the command line."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import sys
+from typing import Final
+
+from mycelium_fractal_net.cli.exits import CommandError, ExitCode
+
+__all__ = ["ask", "ask_new", "read_descriptor"]
+
+_MAX_BYTES: Final = 4096  # far above any passphrase; bounds what a wrong descriptor can feed us
+
+
+def read_descriptor(descriptor: int) -> bytes:
+    """The passphrase that ``descriptor`` holds, up to its end, without one final line end.
+
+    Raises :class:`CommandError` where it cannot be read, is empty, or is longer than 4096 bytes.
+    """
+    read = b""
+    try:
+        while len(read) <= _MAX_BYTES and (block := os.read(descriptor, _MAX_BYTES)):
+            read += block
+    except OSError as error:
+        raise CommandError(
+            ExitCode.INPUT,
+            f"no passphrase can be read from file descriptor {descriptor}: {error.strerror}",
+            f"open it in the shell, such as {descriptor}<FILE",
+        ) from None
+    return _checked(read.removesuffix(b"\n").removesuffix(b"\r"))
+
+
+def ask(prompt: str = "Passphrase of the master key") -> bytes:
+    """Ask on the controlling terminal, without echo.
+
+    Raises :class:`CommandError` where there is no terminal.
+    """
+    if not _has_terminal():
+        raise CommandError(
+            ExitCode.STORE,
+            "the master key needs its passphrase and there is no terminal to ask on",
+            "give --passphrase-fd N or set MFN_MASTER_PASSPHRASE_FILE",
+        )
+    try:
+        return _checked(getpass.getpass(f"{prompt}: ").encode())
+    except EOFError:
+        raise CommandError(ExitCode.INPUT, "no passphrase was given", "try again") from None
+
+
+def ask_new(prompt: str = "New passphrase") -> bytes:
+    """Ask twice for a passphrase that is to be set. Raises :class:`CommandError`."""
+    first = ask(prompt)
+    if ask(f"{prompt}, again") != first:
+        raise CommandError(ExitCode.USAGE, "the two passphrases differ", "try again")
+    return first
+
+
+def _checked(passphrase: bytes) -> bytes:
+    if not passphrase:
+        raise CommandError(ExitCode.USAGE, "the passphrase is empty", "give one")
+    if len(passphrase) > _MAX_BYTES:
+        raise CommandError(
+            ExitCode.USAGE, "the passphrase is longer than 4096 bytes", "give a shorter one"
+        )
+    return passphrase
+
+
+def _has_terminal() -> bool:
+    # getpass would fall back to standard input, with echo; a pipe there holds data, not a person.
+    if sys.stdin is not None and sys.stdin.isatty():
+        return True
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,218 @@
+"""``mfn encrypt``, ``mfn decrypt`` and ``mfn rewrap`` of one file or stream."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mycelium_fractal_net.cli import folders
+from mycelium_fractal_net.cli.completion import key_names
+from mycelium_fractal_net.cli.options import (
+    AllowCompromised,
+    AssociatedDataFile,
+    AssociatedDataText,
+    Force,
+    Output,
+    Recursive,
+    Workers,
+    associated_data,
+)
+from mycelium_fractal_net.cli.places import (
+    SEALED_SUFFIX,
+    naming,
+    opened_name,
+    output_stream,
+    place,
+    sealed_name,
+)
+from mycelium_fractal_net.cli.session import session_of
+from mycelium_fractal_net.cli.streams import STANDARD, check_input, input_stream
+from mycelium_fractal_net.cli.terminal import byte_size, progress_bar, say
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import BinaryIO
+
+    from mycelium_fractal_net.cli.session import Session
+    from mycelium_fractal_net.cli.terminal import Bar
+
+__all__ = ["register"]
+
+Sealed = Annotated[
+    str, typer.Argument(metavar="PATH", help="A sealed file, a folder with -r, or -.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the three commands."""
+    app.command("encrypt")(_encrypt)
+    app.command("decrypt")(_decrypt)
+    app.command("rewrap")(_rewrap)
+
+
+def _encrypt(
+    context: typer.Context,
+    path: Annotated[str, typer.Argument(metavar="PATH", help="A file, a folder with -r, or -.")],
+    key: Annotated[
+        str | None,
+        typer.Option(
+            "--key",
+            "-k",
+            metavar="KEY",
+            help="The key to seal with [default-encryption].",
+            autocompletion=key_names,
+        ),
+    ] = None,
+    output: Output = None,
+    recursive: Recursive = False,
+    text: AssociatedDataText = None,
+    associated_data_file: AssociatedDataFile = None,
+    force: Force = False,
+    workers: Workers = None,
+) -> None:
+    """Seal a file (FILE -> FILE.mfn), a folder into another, or a stream."""
+    session = session_of(context)
+    bound = associated_data(text, associated_data_file)
+    if recursive:
+        folders.seal(session, path, output, key, bound, force=force, workers=workers)
+        return
+    size = _size(path)
+    target = place(path, output, sealed_name(path))
+    with session.keyring() as keyring, _bar(session, "sealing", size) as update:
+        options: dict[str, Any] = {"key_id": key, "associated_data": bound, "progress": update}
+        if path == STANDARD or target is None:
+            with _streams(path, target, force=force) as (reader, writer):
+                count = keyring.encrypt_stream(reader, writer, **options)
+        else:
+            from mycelium_fractal_net.files import seal_file
+
+            with naming(target):
+                count = seal_file(keyring, Path(path), target, force=force, **options)
+    _tell(session, "sealed", path, target, count)
+
+
+def _decrypt(
+    context: typer.Context,
+    path: Sealed,
+    output: Output = None,
+    recursive: Recursive = False,
+    text: AssociatedDataText = None,
+    associated_data_file: AssociatedDataFile = None,
+    allow_compromised: AllowCompromised = False,
+    force: Force = False,
+    workers: Workers = None,
+) -> None:
+    """Open a sealed file (FILE.mfn -> FILE), a folder of them, or a stream.
+
+    To standard output only authenticated chunks go, but a cut shows at the end alone: what
+    came out is whole only if the exit code is 0.
+    """
+    session = session_of(context)
+    bound = associated_data(text, associated_data_file)
+    if recursive:
+        folders.unseal(
+            session,
+            path,
+            output,
+            bound,
+            allow_compromised=allow_compromised,
+            force=force,
+            workers=workers,
+        )
+        return
+    size = _size(path)
+    target = place(path, output, opened_name(path) if output is None else _stem(path))
+    with session.keyring() as keyring, _bar(session, "opening", size) as update:
+        options: dict[str, Any] = {
+            "associated_data": bound,
+            "allow_compromised": allow_compromised,
+            "progress": update,
+        }
+        if path == STANDARD or target is None:
+            with _streams(path, target, force=force) as (reader, writer):
+                count = keyring.decrypt_stream(reader, writer, **options)
+        else:
+            from mycelium_fractal_net.files import open_file
+
+            with naming(target):
+                count = open_file(keyring, Path(path), target, force=force, **options)
+    _tell(session, "opened", path, target, count)
+
+
+def _rewrap(
+    context: typer.Context,
+    path: Sealed,
+    output: Output = None,
+    recursive: Recursive = False,
+    text: AssociatedDataText = None,
+    associated_data_file: AssociatedDataFile = None,
+    allow_compromised: AllowCompromised = False,
+    force: Force = False,
+    workers: Workers = None,
+) -> None:
+    """Move a sealed file to the newest version of its key, in place or with -o elsewhere.
+
+    The plaintext never reaches the disk.
+    """
+    session = session_of(context)
+    bound = associated_data(text, associated_data_file)
+    if recursive:
+        folders.rewrap(
+            session, path, output, bound, allow_compromised=allow_compromised, workers=workers
+        )
+        return
+    size = _size(path)
+    elsewhere = path == STANDARD or output is not None
+    target = place(path, output, path) if elsewhere else Path(path)
+    with (
+        session.keyring() as keyring,
+        _bar(session, "rewrapping", size) as update,
+    ):
+        options: dict[str, Any] = {
+            "associated_data": bound,
+            "allow_compromised": allow_compromised,
+            "progress": update,
+        }
+        if elsewhere or target is None:
+            with _streams(path, target, force=force) as (reader, writer):
+                count = keyring.rewrap_stream(reader, writer, **options)
+            _tell(session, "rewrapped", path, target, count)
+            return
+        from mycelium_fractal_net.files import rewrap_file
+
+        with naming(target):
+            moved = rewrap_file(keyring, target, **options)
+    said = "was moved to" if moved else "was already under"
+    say(f"{path} {said} the newest version of its key", quiet=session.quiet)
+
+
+def _size(path: str) -> int:
+    """The size of an input that must be a readable file; 0 where nobody knows it."""
+    return 0 if path == STANDARD else check_input(Path(path))
+
+
+def _bar(session: Session, label: str, size: int) -> Bar:
+    return progress_bar(label, size, quiet=session.quiet)
+
+
+def _stem(path: str) -> str:
+    """What a sealed file is called in a folder that -o names."""
+    return opened_name(path) if path.endswith(SEALED_SUFFIX) else path
+
+
+@contextlib.contextmanager
+def _streams(path: str, target: Path | None, *, force: bool) -> Iterator[tuple[BinaryIO, BinaryIO]]:
+    # The output stands outside: standard output that is a terminal is refused before all else.
+    with (
+        output_stream(target, force=force, like=path) as writer,
+        input_stream(path, "", quiet=True) as reader,
+    ):
+        yield reader, writer
+
+
+def _tell(session: Session, done: str, path: str, target: Path | None, count: int) -> None:
+    if target is not None:  # otherwise standard output is the message itself
+        say(f"{done} {path} -> {target} ({byte_size(count)})", quiet=session.quiet)

@@ -1,0 +1,65 @@
+"""What one run of ``mfn`` knows: its global options, and how to open what they name."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import typer
+
+from mycelium_fractal_net.cli import passphrase
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mycelium_fractal_net.config import Settings
+    from mycelium_fractal_net.security.keyring import Keyring
+
+__all__ = ["Session", "session_of"]
+
+
+@dataclass(slots=True)
+class Session:
+    """The global options. Nothing is opened before a command asks for it."""
+
+    config: str | None = None
+    home: str | None = None
+    store: str | None = None
+    passphrase_fd: int | None = None
+    debug: bool = False
+    quiet: bool = False
+    ended_by: int | None = None  # the signal that ended the run, where it was not Ctrl-C
+
+    def settings(self) -> Settings:
+        """The configuration that is in force. Raises :class:`ConfigurationError`."""
+        from mycelium_fractal_net.config import load_settings
+
+        return load_settings(self.config, store=self.store, home=self.home)
+
+    def passphrase(self) -> bytes:
+        """The passphrase of the master key, from ``--passphrase-fd`` or asked for."""
+        if self.passphrase_fd is not None:
+            return passphrase.read_descriptor(self.passphrase_fd)
+        return passphrase.ask()
+
+    @contextlib.contextmanager
+    def keyring(self, *, may_ask: bool = True) -> Iterator[Keyring]:
+        """The keyring over the store that the options and the configuration name.
+
+        The passphrase is asked for where the master key has one, unless ``may_ask`` is false.
+        """
+        from mycelium_fractal_net.bootstrap import open_keyring
+
+        asked = self.passphrase if may_ask else None
+        with open_keyring(settings=self.settings(), passphrase=asked) as keyring:
+            if not gc.isenabled():  # main() switched it off while the program loads
+                gc.freeze()
+                gc.enable()
+            yield keyring
+
+
+def session_of(context: typer.Context) -> Session:
+    """The session of the run that ``context`` belongs to."""
+    return context.ensure_object(Session)

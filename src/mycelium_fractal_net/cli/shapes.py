@@ -1,0 +1,86 @@
+"""The JSON shapes that ``--json`` prints. They are an interface: docs/cli.md lists them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from mycelium_fractal_net.security.errors import KeyStateError
+from mycelium_fractal_net.security.keys import parse_key_id, version_id
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from mycelium_fractal_net.security.keys import Key, KeyVersion, RotationPolicy
+
+__all__ = [
+    "key_shape",
+    "primary_id",
+    "rotation_due",
+    "rotation_shape",
+    "time_text",
+    "version_meant",
+]
+
+
+def time_text(moment: datetime | None) -> str | None:
+    """RFC 3339 in UTC to the second, ``2026-03-01T12:00:00Z``; None stays None."""
+    return None if moment is None else moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def rotation_due(key: Key) -> datetime:
+    """When the policy of the key asks for its next version."""
+    return key.latest.created_at + timedelta(days=key.rotation.interval_days)
+
+
+def primary_id(key: Key) -> str | None:
+    """The version that protects new data, as ``orders:v3``; None where nothing does."""
+    try:
+        return version_id(key.key_id, key.primary.version)
+    except KeyStateError:
+        return None
+
+
+def version_meant(key: Key, name: str) -> KeyVersion:
+    """The version of ``key`` that ``name`` names; of a bare name the newest."""
+    number = parse_key_id(name)[1]
+    return key.latest if number is None else key.version(number)
+
+
+def rotation_shape(rotation: RotationPolicy) -> dict[str, Any]:
+    """A rotation policy: days, counts and whether versions are destroyed unasked."""
+    return {
+        "interval_days": rotation.interval_days,
+        "retain_count": rotation.retain_count,
+        "auto_destroy": rotation.auto_destroy,
+        "unused_for_days": rotation.unused_for_days,
+    }
+
+
+def key_shape(key: Key) -> dict[str, Any]:
+    """A key with all its versions, oldest first."""
+    return {
+        "key_id": key.key_id,
+        "type": key.key_type.value,
+        "use": key.use.value,
+        "algorithm": key.algorithm,
+        "publish": key.publish,
+        "created_at": time_text(key.created_at),
+        "primary": primary_id(key),
+        "rotation_due": time_text(rotation_due(key)),
+        "rotation": rotation_shape(key.rotation),
+        "versions": [_version_shape(key, version) for version in key.versions],
+    }
+
+
+def _version_shape(key: Key, version: KeyVersion) -> dict[str, Any]:
+    return {
+        "version_id": version_id(key.key_id, version.version),
+        "version": version.version,
+        "state": version.state.value,
+        "compromised": version.compromised,
+        "handle": version.handle.hex(),
+        "created_at": time_text(version.created_at),
+        "activate_at": time_text(version.activate_at),
+        "destroy_at": time_text(version.destroy_at),
+    }

@@ -1,0 +1,116 @@
+"""Inputs and outputs as the command line names them: a path, or ``-``."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import stat
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from mycelium_fractal_net.cli.exits import CommandError, ExitCode
+from mycelium_fractal_net.cli.terminal import progress_bar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import BinaryIO
+
+__all__ = [
+    "STANDARD",
+    "binary_stdin",
+    "binary_stdout",
+    "check_input",
+    "input_stream",
+    "read_small",
+]
+
+STANDARD: Final = "-"
+
+
+def binary_stdin() -> BinaryIO:
+    """Standard input. Raises :class:`CommandError` where it was closed."""
+    if sys.stdin is None:
+        raise CommandError(ExitCode.INPUT, "standard input is closed", "name a file")
+    return sys.stdin.buffer
+
+
+def binary_stdout(*, force: bool) -> BinaryIO:
+    """Standard output, for bytes. Raises :class:`CommandError` where it is a terminal.
+
+    With ``force`` a terminal gets the bytes too.
+    """
+    if sys.stdout is None:
+        raise CommandError(ExitCode.WRITE, "standard output is closed", "name a file with -o")
+    if sys.stdout.isatty() and not force:
+        raise CommandError(
+            ExitCode.USAGE,
+            "standard output is a terminal, and the output is not text",
+            "name a file with -o, or send it on with > or |",
+        )
+    return sys.stdout.buffer
+
+
+def check_input(path: Path, *, folder: bool = False) -> int:
+    """Check that ``path`` is a file, or with ``folder`` a folder, that can be read.
+
+    Returns its size in bytes. Raises :class:`CommandError`. Done first, so that whatever the
+    system reports later is about the output.
+    """
+    try:
+        status = path.stat()
+        if folder != stat.S_ISDIR(status.st_mode):
+            what, advice = (
+                (f"{path} is no folder", "leave -r away")
+                if folder
+                else (f"{path} is a folder", "add -r to take all files in it")
+            )
+            raise CommandError(ExitCode.USAGE, what, advice)
+        if folder:
+            next(path.iterdir(), None)
+        elif stat.S_ISREG(status.st_mode):  # opening a pipe would wait for its writer
+            path.open("rb").close()
+    except OSError as error:
+        reason = (error.strerror or "").lower()
+        raise CommandError(
+            ExitCode.INPUT, f"{path} cannot be read: {reason}", "check the path and its mode"
+        ) from None
+    return status.st_size
+
+
+@contextlib.contextmanager
+def input_stream(name: str, label: str, *, quiet: bool) -> Iterator[BinaryIO]:
+    """The file ``name``, or standard input for ``-``, with a progress bar as it is read."""
+    if name == STANDARD:
+        yield binary_stdin()
+        return
+    path = Path(name)
+    size = check_input(path)
+    with path.open("rb", buffering=0) as file, progress_bar(label, size, quiet=quiet) as update:
+        yield file if update is None else cast("BinaryIO", _Watched(file, update))
+
+
+class _Watched(io.RawIOBase):
+    """A file that tells how much of it was read."""
+
+    def __init__(self, file: io.FileIO, update: Callable[[int], None]) -> None:
+        self._file = file
+        self._update = update
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        count = self._file.readinto(buffer)
+        self._update(count)
+        return count
+
+
+def read_small(path: Path, most: int, what: str) -> bytes:
+    """All of a file that must be small. Raises :class:`CommandError`, also past ``most`` bytes."""
+    check_input(path)
+    with path.open("rb") as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise CommandError(ExitCode.USAGE, f"{path} is too large for {what}", "check the path")
+    return content

@@ -1,0 +1,133 @@
+"""Running ``mfn``: in this process where that is enough, as a real process where it is not."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mycelium_fractal_net.cli import main
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PROGRAM = [sys.executable, "-m", "mycelium_fractal_net"]
+_SOURCE = Path(__file__).parents[2] / "src"
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a run ended."""
+
+    code: int
+    out: str
+    err: str
+    raw: bytes = b""
+
+    @property
+    def json(self) -> Any:
+        """Standard output as JSON."""
+        return json.loads(self.out)
+
+
+class Mfn:
+    """``mfn`` over one home folder, run in this process; the working folder is ``folder``."""
+
+    def __init__(self, home: Path, folder: Path, capture: pytest.CaptureFixture[bytes]) -> None:
+        self.home = home
+        self.folder = folder
+        self._capture = capture
+
+    def __call__(self, *arguments: str | Path) -> Ran:
+        """Run it; standard input is empty."""
+        self._capture.readouterr()
+        code = main(["--home", str(self.home), *map(str, arguments)])
+        out, err = self._capture.readouterr()
+        return Ran(int(code), out.decode(errors="replace"), err.decode(), out)
+
+    def ok(self, *arguments: str | Path) -> Ran:
+        """Run it and insist that it succeeds."""
+        ran = self(*arguments)
+        assert (ran.code, ran.err) == (0, "")
+        return ran
+
+    def process(
+        self,
+        *arguments: str | Path,
+        input: bytes = b"",
+        env: dict[str, str] | None = None,
+        **more: Any,
+    ) -> Ran:
+        """Run it as a process of its own."""
+        done = subprocess.run(
+            [*PROGRAM, "--home", str(self.home), *map(str, arguments)],
+            input=input,
+            capture_output=True,
+            cwd=self.folder,
+            env=environment(env),
+            check=False,
+            **more,
+        )
+        return Ran(
+            done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(), done.stdout
+        )
+
+
+def environment(more: dict[str, str] | None = None) -> dict[str, str]:
+    """This process's environment without settings of ours, with the source on the path."""
+    clean = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("MFN_") and name != "PYTHONPATH"
+    }
+    return {**clean, "PYTHONPATH": str(_SOURCE), **(more or {})}
+
+
+def one_line(ran: Ran, code: int) -> str:
+    """The one line that a failed run printed: ``mfn: what; advice``. Checks the code."""
+    assert ran.code == code, ran.err
+    assert ran.err.count("\n") == 1
+    assert ran.err.startswith("mfn: ")
+    assert "Traceback" not in ran.err
+    return ran.err.removeprefix("mfn: ").rstrip("\n")
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    """Every file below ``folder`` and its bytes."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The working folder of the commands."""
+    for name in [each for each in os.environ if each.startswith("MFN_")]:
+        monkeypatch.delenv(name)
+    place = tmp_path / "work"
+    place.mkdir()
+    monkeypatch.chdir(place)
+    return place  # type: ignore[return-value]
+
+
+@pytest.fixture
+def empty(tmp_path: Path, folder: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> Mfn:
+    """``mfn`` before ``mfn init``."""
+    return Mfn(tmp_path / "home", folder, capfdbinary)
+
+
+@pytest.fixture
+def mfn(empty: Mfn) -> Mfn:
+    """``mfn`` over a fresh store with the keys ``orders`` and, for signing, ``release``."""
+    empty.ok("init")
+    empty.ok("key", "create", "orders")
+    empty.ok("key", "create", "release", "--type", "signing")
+    return empty
