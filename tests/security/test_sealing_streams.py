@@ -148,7 +148,9 @@ def test_pipes_that_cannot_seek_work_at_both_ends(sealer: Sealer) -> None:
         in_read, in_write = os.pipe()
         out_read, out_write = os.pipe()
         with open(in_write, "wb") as source, open(out_read, "rb") as drain:
-            feeding = in_thread(lambda feed=feed, source=source: (source.write(feed), source.close()))
+            feeding = in_thread(
+                lambda feed=feed, source=source: (source.write(feed), source.close())
+            )
             draining = in_thread(lambda drain=drain: messages.append(drain.read()))
             with open(in_read, "rb", buffering=0) as reader, open(out_write, "wb") as writer:
                 if feed is plaintext:

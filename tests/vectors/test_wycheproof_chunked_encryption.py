@@ -89,5 +89,10 @@ def test_every_wycheproof_chunked_encryption_vector_is_answered_as_it_says(
                 sealer.open(message)
             _check_streaming(test, sealer, message)
             answers[_check_ranges(test, sealer, message)] += 1
-    assert answers == {}
+    assert answers == {
+        "valid": 10,
+        "range reader not opened": 19,
+        "range reader failed on reading": 4,
+        "key size refused": 2,
+    }
     ran("Wycheproof c2sp_chunked_encryption_aes_256_gcm", count)
