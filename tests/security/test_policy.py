@@ -3,43 +3,66 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
 
-from mycelium_fractal_net.security.errors import AlgorithmNotAllowedError, ConfigurationError
-from mycelium_fractal_net.security.policy import (
+from mycelium_fractal_net.security.algorithms import (
+    BUILT_ON,
     CIPHERS_HASHES_SIGNATURES,
     FORBIDDEN,
+    KNOWN,
     MACS_AND_KDFS,
-    Policy,
 )
+from mycelium_fractal_net.security.errors import (
+    AlgorithmNotAllowedError,
+    ConfigurationError,
+    DecryptionError,
+)
+from mycelium_fractal_net.security.keys import ALGORITHMS
+from mycelium_fractal_net.security.policy import Policy
+from mycelium_fractal_net.security.recipients import RecipientKey
 
 KEY, HANDLE = b"k" * 32, b"12345678"
 ALL = Policy()
 SIGNING = ALL.generate_signing_key("Ed25519")
 
+RECIPIENT = RecipientKey.generate()
+BLOB = ALL.seal_to_recipient(RECIPIENT.public, b"data")
+
+SEALS = {"AES-256-GCM", "SHA-512", "HKDF-SHA512"}
+HPKE = {"HPKE-X25519", "AES-256-GCM", "HKDF-SHA256", "SHA-256"}
+ED25519 = {"Ed25519", "SHA-512"}
 Use = Callable[[Policy], object]
+# Each use, with all the algorithms that it needs and no other.
 USES: dict[str, tuple[set[str], Use]] = {
     "raw_cipher": ({"AES-256-GCM"}, lambda p: p.raw_cipher(KEY).encrypt(b"")),
-    "sealer": ({"AES-256-GCM", "SHA-512"}, lambda p: p.sealer(KEY, HANDLE).seal(b"")),
-    "envelope_sealer": (
-        {"AES-256-GCM", "SHA-512"},
-        lambda p: p.envelope_sealer(KEY, HANDLE, bytes(104)).seal(b""),
-    ),
-    "bare_sealer": ({"AES-256-GCM", "SHA-512"}, lambda p: p.bare_sealer(KEY, b"c").seal(b"")),
+    "sealer": (SEALS, lambda p: p.sealer(KEY, HANDLE).seal(b"")),
+    "envelope_sealer": (SEALS, lambda p: p.envelope_sealer(KEY, HANDLE, bytes(104)).seal(b"")),
+    "bare_sealer": (SEALS, lambda p: p.bare_sealer(KEY, b"c").seal(b"")),
     "material": ({"AES-256-GCM"}, lambda p: p.generate_key_material("AES-256-GCM")),
-    "mac material": ({"HMAC-SHA-256"}, lambda p: p.generate_key_material("HMAC-SHA-256")),
+    "mac material": (
+        {"HMAC-SHA-256", "SHA-256"},
+        lambda p: p.generate_key_material("HMAC-SHA-256"),
+    ),
     "passphrase": (
         {"PBKDF2-SHA256", "SHA-256"},
         lambda p: p.derive_from_passphrase(b"p", bytes(32), iterations=200_000),
     ),
-    "generate": ({"ECDSA-P256"}, lambda p: p.generate_signing_key("ECDSA-P256").sign(b"")),
-    "signing_key": ({"Ed25519"}, lambda p: p.signing_key("Ed25519", SIGNING.private_bytes())),
-    "verifying_key": ({"Ed25519"}, lambda p: p.verifying_key(SIGNING.public.der())),
-    "from_pem": ({"Ed25519"}, lambda p: p.verifying_key_from_pem(SIGNING.public.pem())),
+    "hkdf": ({"HKDF-SHA256", "SHA-256"}, lambda p: p.hkdf(KEY)),
+    "hkdf 512": ({"HKDF-SHA512", "SHA-512"}, lambda p: p.hkdf(KEY, hash="SHA-512")),
+    "hpke seal": (HPKE, lambda p: p.seal_to_recipient(RECIPIENT.public, b"data")),
+    "hpke open": (HPKE, lambda p: p.open_as_recipient(RECIPIENT, BLOB)),
+    "p256": ({"ECDSA-P256", "SHA-256"}, lambda p: p.generate_signing_key("ECDSA-P256").sign(b"")),
+    "p384": ({"ECDSA-P384", "SHA-384"}, lambda p: p.generate_signing_key("ECDSA-P384").sign(b"")),
+    "ml-dsa": ({"ML-DSA-65"}, lambda p: p.generate_signing_key("ML-DSA-65").sign(b"")),
+    "signing_key": (ED25519, lambda p: p.signing_key("Ed25519", SIGNING.private_bytes())),
+    "verifying_key": (ED25519, lambda p: p.verifying_key(SIGNING.public.der())),
+    "from_pem": (ED25519, lambda p: p.verifying_key_from_pem(SIGNING.public.pem())),
     "prehash": ({"SHA-512"}, lambda p: p.prehash(io.BytesIO(b"data"))),
-    "mac": ({"HMAC-SHA-256"}, lambda p: p.mac("HMAC-SHA-256", KEY).tag(b"")),
+    "mac": ({"HMAC-SHA-256", "SHA-256"}, lambda p: p.mac("HMAC-SHA-256", KEY).tag(b"")),
 }
 
 
@@ -47,16 +70,37 @@ USES: dict[str, tuple[set[str], Use]] = {
 def test_everything_is_handed_out_where_it_is_allowed(name: str) -> None:
     """Exactly what a use needs is enough for it."""
     needed, use = USES[name]
-    policy = Policy(needed & CIPHERS_HASHES_SIGNATURES, needed & MACS_AND_KDFS)
-    assert use(policy)
+    assert use(Policy(needed & CIPHERS_HASHES_SIGNATURES, needed & MACS_AND_KDFS))
 
 
 @pytest.mark.parametrize(("name", "without"), [(n, w) for n in USES for w in sorted(USES[n][0])])
 def test_nothing_is_handed_out_without_what_it_needs(name: str, without: str) -> None:
     """Disallowing any one of the algorithms beneath a use refuses the use, by that name."""
-    policy = Policy(disallowed=(without,))
-    with pytest.raises(AlgorithmNotAllowedError, match=f"'{without}' is not allowed"):
-        USES[name][1](policy)
+    with pytest.raises(AlgorithmNotAllowedError, match=rf"\b{without}\b.* not allow"):
+        USES[name][1](Policy(disallowed=(without,)))
+
+
+def test_every_algorithm_that_a_key_can_have_is_known_here() -> None:
+    """The records of keys and the policy speak of the same names, and each serves some use."""
+    assert {name for names in ALGORITHMS.values() for name in names} <= KNOWN
+    assert set().union(*(needed for needed, _ in USES.values())) == KNOWN
+    assert set(BUILT_ON) | {part for parts in BUILT_ON.values() for part in parts} <= KNOWN
+
+
+def test_sealing_without_its_hash_says_what_it_needs() -> None:
+    """The user asked for encryption and is not left to guess what SHA-512 has to do with it."""
+    with pytest.raises(AlgorithmNotAllowedError, match=r"^sealing needs SHA-512, which"):
+        Policy(disallowed=("SHA-512",)).sealer(KEY, HANDLE)
+
+
+def test_what_is_built_on_a_disallowed_hash_falls_with_it() -> None:
+    """A hash that is off is not used under the name of a signature or a MAC either."""
+    policy = Policy(disallowed=("SHA-256",))
+    for name in ("ECDSA-P256", "HMAC-SHA-256", "PBKDF2-SHA256", "HKDF-SHA256", "HPKE-X25519"):
+        assert not policy.allows(name)
+        with pytest.raises(AlgorithmNotAllowedError, match=f"^{name} is built on "):
+            policy.check(name)
+    policy.check("ECDSA-P384", "Ed25519", "ML-DSA-65", "AES-256-GCM")
 
 
 @pytest.mark.parametrize("name", sorted(CIPHERS_HASHES_SIGNATURES | MACS_AND_KDFS))
@@ -83,10 +127,10 @@ def test_the_allowed_list_is_exact() -> None:
 def test_a_broken_algorithm_is_never_allowed(name: str) -> None:
     """Asking for it refuses to start; forbidding it is fine and changes nothing."""
     for setting in ("allowed_algorithms", "allowed_macs_and_kdfs"):
-        with pytest.raises(ConfigurationError, match=f"{setting} names an algorithm that is brok"):
+        with pytest.raises(ConfigurationError, match=f"{setting}: {name} is broken"):
             Policy.from_settings(**{setting: (name,)})  # type: ignore[arg-type]
     assert not Policy(disallowed=(name,)).allows(name)
-    with pytest.raises(AlgorithmNotAllowedError, match="is unknown"):
+    with pytest.raises(AlgorithmNotAllowedError, match=f"{name} is broken and never allowed"):
         ALL.check(name)
 
 
@@ -115,6 +159,59 @@ def test_an_algorithm_serves_its_own_purpose_alone() -> None:
         ALL.generate_signing_key("AES-256-GCM")
 
 
+@pytest.mark.parametrize("hash", ["SHA-384", "MD5", "256", ""])
+def test_hkdf_has_two_hashes(hash: str) -> None:
+    """Another one is refused, whether the library has it or not."""
+    with pytest.raises(AlgorithmNotAllowedError):
+        ALL.hkdf(KEY, hash=hash)
+
+
+def test_what_was_passed_reaches_the_algorithm() -> None:
+    """Salt, info, length and associated data are bound, not dropped on the way."""
+    seen = {
+        ALL.hkdf(KEY),
+        ALL.hkdf(KEY, salt=b"s"),
+        ALL.hkdf(KEY, info=b"i"),
+        ALL.hkdf(KEY, hash="SHA-512"),
+        ALL.hkdf(KEY, info=b"i", length=16),
+    }
+    assert len(seen) == 5
+    blob = ALL.seal_to_recipient(RECIPIENT.public, b"data", info=b"i", associated_data=b"a")
+    assert ALL.open_as_recipient(RECIPIENT, blob, info=b"i", associated_data=b"a") == b"data"
+    for info, associated_data in ((b"", b"a"), (b"i", b"")):
+        with pytest.raises(DecryptionError):
+            ALL.open_as_recipient(RECIPIENT, blob, info=info, associated_data=associated_data)
+
+
+def test_an_unknown_name_is_not_repeated_in_the_error() -> None:
+    """What a caller passes as a name may be anything, a key included."""
+    with pytest.raises(AlgorithmNotAllowedError, match=r"^no such algorithm; there are") as caught:
+        ALL.check("hunter2")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_policy_does_not_change() -> None:
+    """Nobody allows himself something later on; equal policies are equal."""
+    with pytest.raises(AttributeError):
+        ALL.algorithms = frozenset()  # type: ignore[misc]
+    assert Policy() == ALL
+    assert hash(Policy()) == hash(ALL)
+    assert Policy(disallowed=("Ed25519",)) != ALL
+
+
+def test_the_door_loads_no_algorithm_before_it_is_asked() -> None:
+    """A command that lists keys does not pay for cryptography that it never uses."""
+    code = (
+        "import sys; from mycelium_fractal_net.security.policy import Policy; Policy();"
+        "print([m for m in sys.modules if m.startswith(('cryptography', 'pydantic'))"
+        " or m.endswith(('.signatures', '.sealing', '.aes_encryption', '.key_derivation'))])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.strip() == "[]"
+
+
 def test_formats_are_read_whatever_is_allowed() -> None:
     """Parsing a header or a signature file uses no algorithm."""
     nothing = Policy((), ())
@@ -122,4 +219,7 @@ def test_formats_are_read_whatever_is_allowed() -> None:
     assert nothing.read_header(io.BytesIO(b"MFN\x01" + HANDLE)) == header
     file = nothing.encode_prehashed_signature(HANDLE, bytes(64))
     assert nothing.parse_signature_file(file).handle == HANDLE
+    message = ALL.sealer(KEY, HANDLE).seal(b"data")
+    assert nothing.sealed_bytes(4) == len(message)
+    assert nothing.plain_bytes(message[:12], len(message)) == 4
     assert repr(nothing) == "Policy([])"

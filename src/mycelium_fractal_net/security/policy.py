@@ -1,8 +1,6 @@
 """Which algorithms may be used: the one door to them, which checks and hands out.
 
-Service code reaches an algorithm only through a :class:`Policy`. The names of ciphers, hashes
-and signatures are exact: what is not on the list is refused. MACs and key derivation have a
-list of their own, since the plan's list knows none and nothing works without them.
+Service code reaches an algorithm only through a :class:`Policy`.
 
 What the door hands out is imported when it is first asked for, so that a command which only
 lists keys does not load signature code.
@@ -11,8 +9,18 @@ lists keys does not load signature code.
 from __future__ import annotations
 
 import secrets
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from mycelium_fractal_net.security.algorithms import (
+    BUILT_ON,
+    CIPHERS_HASHES_SIGNATURES,
+    FORBIDDEN,
+    KNOWN,
+    MACS_AND_KDFS,
+    SEALING,
+    in_force,
+)
 from mycelium_fractal_net.security.errors import AlgorithmNotAllowedError, ConfigurationError
 
 if TYPE_CHECKING:
@@ -23,50 +31,27 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.aes_encryption import RawCipher
     from mycelium_fractal_net.security.binary_io import BinaryReader
     from mycelium_fractal_net.security.mac import MacKey
+    from mycelium_fractal_net.security.recipients import Recipient, RecipientKey
     from mycelium_fractal_net.security.sealed_format import Header
     from mycelium_fractal_net.security.sealing import Sealer
     from mycelium_fractal_net.security.signature_files import SignatureFile
     from mycelium_fractal_net.security.signatures import SigningKey, VerifyingKey
 
-__all__ = [
-    "CIPHERS_HASHES_SIGNATURES",
-    "FORBIDDEN",
-    "MACS_AND_KDFS",
-    "Policy",
-]
+__all__ = ["Policy"]
 
-CIPHERS_HASHES_SIGNATURES: Final = frozenset(
-    {
-        "AES-256-GCM",
-        "SHA-256",
-        "SHA-384",
-        "SHA-512",
-        "Ed25519",
-        "ECDSA-P256",
-        "ECDSA-P384",
-        "ML-DSA-65",
-        "HPKE-X25519",
-    }
-)
-MACS_AND_KDFS: Final = frozenset({"HMAC-SHA-256", "PBKDF2-SHA256", "HKDF-SHA256", "HKDF-SHA512"})
-# The plan's disallowed_algorithms. None of them is here to be used; they stay known by name so
-# that a configuration which asks for one is refused for what it is.
-FORBIDDEN: Final = frozenset({"MD5", "SHA-1", "RC4", "DES", "3DES"})
-
-_KNOWN: Final = CIPHERS_HASHES_SIGNATURES | MACS_AND_KDFS
-# What else must be allowed for a name to be used: sealing derives its keys with SHA-512.
-_SEALING: Final = ("AES-256-GCM", "SHA-512")
 _KEY_BYTES: Final = 32
 
 
+@dataclass(frozen=True, slots=True, init=False)
 class Policy:
     """The algorithms in force. Immutable; every method may be called from any thread.
 
-    Each method that names an algorithm raises :class:`AlgorithmNotAllowedError` where it is
-    not allowed.
+    Each method that names an algorithm raises :class:`AlgorithmNotAllowedError` where it, or
+    something that it is built on, is not allowed.
     """
 
-    __slots__ = ("_allowed",)
+    algorithms: frozenset[str]
+    """The names of what may be used."""
 
     def __init__(
         self,
@@ -75,10 +60,8 @@ class Policy:
         disallowed: Iterable[str] = FORBIDDEN,
     ) -> None:
         """Raises :class:`ConfigurationError` for a name that no release knows or ever allows."""
-        exact = _checked("allowed_algorithms", allowed, CIPHERS_HASHES_SIGNATURES)
-        derived = _checked("allowed_macs_and_kdfs", allowed_macs_and_kdfs, MACS_AND_KDFS)
-        refused = _checked("disallowed_algorithms", disallowed, _KNOWN | FORBIDDEN)
-        self._allowed = (exact | derived) - refused
+        names = in_force(allowed, allowed_macs_and_kdfs, disallowed)
+        object.__setattr__(self, "algorithms", names)
 
     @classmethod
     def from_settings(
@@ -106,18 +89,34 @@ class Policy:
         )
 
     def __repr__(self) -> str:
-        return f"Policy({sorted(self._allowed)})"
+        return f"Policy({sorted(self.algorithms)})"
 
     def allows(self, name: str) -> bool:
         """Whether that algorithm may be used."""
-        return name in self._allowed
+        return name in self.algorithms
 
     def check(self, *names: str) -> None:
         """Raise :class:`AlgorithmNotAllowedError` unless all of these may be used."""
         for name in names:
-            if name not in self._allowed:
-                known = "is not allowed by this configuration" if name in _KNOWN else "is unknown"
-                raise AlgorithmNotAllowedError(f"the algorithm {name!r} {known}")
+            if name not in self.algorithms:
+                raise AlgorithmNotAllowedError(self._why_not(name))
+
+    def _why_not(self, name: str) -> str:
+        if name in FORBIDDEN:
+            return f"the algorithm {name} is broken and never allowed"
+        if name not in KNOWN:  # and not shown: it may be anything
+            return f"no such algorithm; there are {', '.join(sorted(KNOWN))}"
+        for part in BUILT_ON.get(name, ()):
+            if part not in self.algorithms:
+                return f"{name} is built on {part}, which this configuration does not allow"
+        return f"the algorithm {name} is not allowed by this configuration"
+
+    def _check_sealing(self) -> None:
+        for name in SEALING:
+            if name not in self.algorithms:
+                raise AlgorithmNotAllowedError(
+                    f"sealing needs {name}, which this configuration does not allow"
+                )
 
     # Encryption -----------------------------------------------------------------------------
 
@@ -132,21 +131,21 @@ class Policy:
         """Seals and opens messages under a named key's version: 32 bytes and its handle."""
         from mycelium_fractal_net.security.sealing import Sealer
 
-        self.check(*_SEALING)
+        self._check_sealing()
         return Sealer.sealed(key, handle)
 
     def envelope_sealer(self, data_key: Buffer, handle: bytes, wrapped: bytes) -> Sealer:
         """Seals and opens messages that carry their own wrapped data key."""
         from mycelium_fractal_net.security.sealing import Sealer
 
-        self.check(*_SEALING)
+        self._check_sealing()
         return Sealer.envelope(data_key, handle, wrapped)
 
     def bare_sealer(self, key: Buffer, context: Buffer) -> Sealer:
         """Seals without a header, bound to ``context``: how the local master key wraps."""
         from mycelium_fractal_net.security.sealing import Sealer
 
-        self.check(*_SEALING)
+        self._check_sealing()
         return Sealer.bare(key, context)
 
     @staticmethod
@@ -177,13 +176,41 @@ class Policy:
 
         return plain_bytes(size - parse_header(beginning).body_offset)
 
+    def seal_to_recipient(
+        self,
+        recipient: Recipient,
+        plaintext: Buffer,
+        *,
+        info: Buffer = b"",
+        associated_data: Buffer = b"",
+    ) -> bytes:
+        """Seal to an X25519 public key by HPKE (RFC 9180); 58 bytes longer than the plaintext."""
+        from mycelium_fractal_net.security.recipients import seal_to_recipient
+
+        self.check("HPKE-X25519")
+        return seal_to_recipient(recipient, plaintext, info=info, associated_data=associated_data)
+
+    def open_as_recipient(
+        self,
+        key: RecipientKey,
+        blob: Buffer,
+        *,
+        info: Buffer = b"",
+        associated_data: Buffer = b"",
+    ) -> bytes:
+        """Open what was sealed to ``key.public``. Raises :class:`DecryptionError`."""
+        from mycelium_fractal_net.security.recipients import open_as_recipient
+
+        self.check("HPKE-X25519")
+        return open_as_recipient(key, blob, info=info, associated_data=associated_data)
+
     # Keys -----------------------------------------------------------------------------------
 
     def generate_key_material(self, algorithm: str) -> bytes:
         """32 random bytes for a symmetric algorithm."""
         self.check(algorithm)
         if algorithm not in ("AES-256-GCM", "HMAC-SHA-256"):
-            raise AlgorithmNotAllowedError(f"{algorithm!r} has no symmetric key")
+            raise AlgorithmNotAllowedError(f"{algorithm} has no symmetric key")
         return secrets.token_bytes(_KEY_BYTES)
 
     def derive_from_passphrase(self, passphrase: bytes, salt: bytes, *, iterations: int) -> bytes:
@@ -193,8 +220,26 @@ class Policy:
         """
         from mycelium_fractal_net.security.key_derivation import derive_from_passphrase
 
-        self.check("PBKDF2-SHA256", "SHA-256")
+        self.check("PBKDF2-SHA256")
         return derive_from_passphrase(passphrase, salt, iterations)
+
+    def hkdf(
+        self,
+        secret: Buffer,
+        *,
+        salt: Buffer | None = None,
+        info: Buffer = b"",
+        length: int = _KEY_BYTES,
+        hash: str = "SHA-256",
+    ) -> bytes:
+        """Bytes from another key by HKDF (RFC 5869) with ``SHA-256`` or ``SHA-512``.
+
+        Raises :class:`InvalidInputError` for an empty secret or a length out of range.
+        """
+        from mycelium_fractal_net.security.key_derivation import hkdf
+
+        self.check(f"HKDF-{hash.replace('-', '')}")
+        return hkdf(secret, salt=salt, info=info, length=length, hash=hash)
 
     # Signatures and MACs --------------------------------------------------------------------
 
@@ -258,16 +303,5 @@ class Policy:
 
         self.check(algorithm)
         if algorithm != "HMAC-SHA-256":
-            raise AlgorithmNotAllowedError(f"{algorithm!r} makes no MACs")
+            raise AlgorithmNotAllowedError(f"{algorithm} makes no MACs")
         return MacKey(key)
-
-
-def _checked(setting: str, names: Iterable[str], known: frozenset[str]) -> frozenset[str]:
-    wanted = frozenset(names)
-    if setting != "disallowed_algorithms" and wanted & FORBIDDEN:
-        raise ConfigurationError(f"security.{setting} names an algorithm that is broken")
-    if not wanted <= known:
-        raise ConfigurationError(
-            f"security.{setting} names what is not one of: {', '.join(sorted(known))}"
-        )
-    return wanted

@@ -1,0 +1,87 @@
+"""The names of the algorithms, and what each is built on. No cryptography is imported here.
+
+Ciphers, hashes and signatures are on one list, which a configuration may narrow to exactly
+what it names. MACs and key derivation have a list of their own, since the plan's list knows
+none of them and nothing works without.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from mycelium_fractal_net.security.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "BUILT_ON",
+    "CIPHERS_HASHES_SIGNATURES",
+    "FORBIDDEN",
+    "KNOWN",
+    "MACS_AND_KDFS",
+    "SEALING",
+    "in_force",
+]
+
+CIPHERS_HASHES_SIGNATURES: Final = frozenset(
+    {
+        "AES-256-GCM",
+        "SHA-256",
+        "SHA-384",
+        "SHA-512",
+        "Ed25519",
+        "ECDSA-P256",
+        "ECDSA-P384",
+        "ML-DSA-65",
+        "HPKE-X25519",
+    }
+)
+MACS_AND_KDFS: Final = frozenset({"HMAC-SHA-256", "PBKDF2-SHA256", "HKDF-SHA256", "HKDF-SHA512"})
+KNOWN: Final = CIPHERS_HASHES_SIGNATURES | MACS_AND_KDFS
+
+# The plan's disallowed_algorithms. None of them is here to be used; they stay known by name so
+# that a configuration which asks for one is refused for what it is.
+FORBIDDEN: Final = frozenset({"MD5", "SHA-1", "RC4", "DES", "3DES"})
+
+BUILT_ON: Final[dict[str, tuple[str, ...]]] = {
+    "Ed25519": ("SHA-512",),  # RFC 8032 section 5.1
+    "ECDSA-P256": ("SHA-256",),  # how signatures.py pairs them: RFC 7518 section 3.4
+    "ECDSA-P384": ("SHA-384",),
+    "HPKE-X25519": ("SHA-256", "HKDF-SHA256", "AES-256-GCM"),  # RFC 9180 section 7
+    "HMAC-SHA-256": ("SHA-256",),  # RFC 2104
+    "PBKDF2-SHA256": ("SHA-256",),  # RFC 8018 section 5.2, with HMAC as its function
+    "HKDF-SHA256": ("SHA-256",),  # RFC 5869
+    "HKDF-SHA512": ("SHA-512",),
+}
+"""What must be allowed too; whatever is not listed stands alone. Whole and deepest first,
+so that a refusal names the cause."""
+
+SEALING: Final = ("AES-256-GCM", "SHA-512", "HKDF-SHA512")
+"""What the sealed message is made of: c2sp.org/chunked-encryption, Cobblestone-256."""
+
+
+def in_force(
+    allowed: Iterable[str], allowed_macs_and_kdfs: Iterable[str], disallowed: Iterable[str]
+) -> frozenset[str]:
+    """What may be used: on its list, not disallowed, and so is all that it is built on.
+
+    Raises :class:`ConfigurationError` for a name that no release knows or ever allows.
+    """
+    exact = _checked("allowed_algorithms", allowed, CIPHERS_HASHES_SIGNATURES)
+    derived = _checked("allowed_macs_and_kdfs", allowed_macs_and_kdfs, MACS_AND_KDFS)
+    refused = _checked("disallowed_algorithms", disallowed, KNOWN | FORBIDDEN)
+    named = (exact | derived) - refused
+    return frozenset(name for name in named if named.issuperset(BUILT_ON.get(name, ())))
+
+
+def _checked(setting: str, names: Iterable[str], known: frozenset[str]) -> frozenset[str]:
+    wanted = frozenset(names)
+    if setting != "disallowed_algorithms" and wanted & FORBIDDEN:
+        broken = ", ".join(sorted(wanted & FORBIDDEN))
+        raise ConfigurationError(f"security.{setting}: {broken} is broken and never allowed")
+    if not wanted <= known:
+        raise ConfigurationError(
+            f"security.{setting} names what is not one of {', '.join(sorted(known))}"
+        )
+    return wanted
