@@ -1,4 +1,4 @@
-"""The configuration: what it takes, where it comes from, and what it refuses without a word too much."""
+"""The configuration: what it takes, from where, and what it refuses without a word too much."""
 
 from __future__ import annotations
 

@@ -80,9 +80,12 @@ def test_a_file_is_sealed_opened_and_equal(keyring: Keyring, source: Path, tmp_p
     source.chmod(0o640)
     sealed, back = tmp_path / "big.bin.mfn", tmp_path / "back.bin"
     seen: list[int] = []
-    assert seal_file(
-        keyring, source, sealed, key_id="orders", associated_data=AD, progress=seen.append
-    ) == 100_000
+    assert (
+        seal_file(
+            keyring, source, sealed, key_id="orders", associated_data=AD, progress=seen.append
+        )
+        == 100_000
+    )
     assert sum(seen) == 100_000
     assert open_file(keyring, sealed, back, associated_data=AD) == 100_000
     assert back.read_bytes() == source.read_bytes()
@@ -110,10 +113,12 @@ def test_an_output_that_exists_is_kept_unless_forced(
         seal_file(keyring, source, target, key_id="orders")
     assert target.is_symlink()
     target.unlink()
+
+    def beat_us_to_it(_: int) -> None:
+        target.write_bytes(b"new")
+
     with pytest.raises(FileExistsError):
-        seal_file(
-            keyring, source, target, key_id="orders", progress=lambda _: target.write_bytes(b"new")
-        )
+        seal_file(keyring, source, target, key_id="orders", progress=beat_us_to_it)
     assert target.read_bytes() == b"new"
     assert {path.name for path in tmp_path.iterdir()} == {"big.bin", "out", "home"}
 

@@ -125,7 +125,7 @@ def test_a_store_that_others_may_read_is_refused(
     opened = opening(sqlite_url)
     opened.create()
     (home / "keys.db").chmod(0o644)
-    with pytest.raises(StorePermissionsError, match="keys.db"):
+    with pytest.raises(StorePermissionsError, match=r"keys\.db"):
         opened.check()
     (home / "keys.db").chmod(0o600)
     home.chmod(0o750)

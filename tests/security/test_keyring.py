@@ -202,8 +202,8 @@ def test_a_compromised_version_decrypts_only_when_told_so(
         opened = keyring.decrypt(
             message,
             key_id="orders",
-            format=format,
-            allow_compromised=True,  # type: ignore[arg-type]
+            format=format,  # type: ignore[arg-type]
+            allow_compromised=True,
         )
         assert opened == b"data"
     with pytest.raises(KeyStateError, match="protects nothing"):
@@ -296,7 +296,8 @@ def test_a_stream_is_rewrapped(
     local_provider.rotate_key("orders")
     keyring.refresh()
     for message in (sealed, envelope):
-        moved, seen = io.BytesIO(), []
+        moved = io.BytesIO()
+        seen: list[int] = []
         total = keyring.rewrap_stream(
             io.BytesIO(message), moved, associated_data=AD, progress=seen.append
         )

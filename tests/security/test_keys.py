@@ -172,7 +172,7 @@ def test_a_key_id_parses(text: str, parsed: tuple[str, int | None]) -> None:
     """A name, or a name with its version."""
     assert parse_key_id(text) == parsed
     if parsed[1] is not None:
-        assert version_id(*parsed) == text
+        assert version_id(parsed[0], parsed[1]) == text
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_what_is_no_key_id_is_refused_and_not_repeated(text: str) -> None:
 def test_a_rotation_policy_outside_its_bounds_is_refused(values: dict[str, int]) -> None:
     """A policy that keeps no version, or destroys what was used this year, cannot be made."""
     with pytest.raises(InvalidInputError, match="must be between"):
-        RotationPolicy(**values)
+        RotationPolicy(**values)  # type: ignore[arg-type]
 
 
 def test_the_plans_rotation_table_is_the_default() -> None:

@@ -128,7 +128,7 @@ def test_a_file_a_raw_file_and_a_mmap_are_read(sealer: Sealer, tmp_path: Path) -
     ):
         for file in (buffered, raw, memory):
             read_header(file)
-            with sealer.open_range(file) as reader:
+            with sealer.open_range(file) as reader:  # type: ignore[arg-type]
                 reader.seek(70_000)
                 assert reader.read(10) == content(100_000)[70_000:70_010]
 
@@ -199,7 +199,7 @@ def test_only_the_chunks_in_the_range_are_read(sealer: Sealer) -> None:
 
 
 def test_reading_on_decrypts_no_chunk_twice(sealer: Sealer) -> None:
-    """Small steps are served from the chunk at hand, and the final chunk is at hand from opening."""
+    """Small steps are served from the chunk at hand, and the final one is from opening."""
     file = Counting(sealer.seal(content(20 * CHUNK + 50)))
     file.seek(PREFIX)
     reader = sealer.open_range(file)

@@ -10,8 +10,9 @@ import threading
 import tracemalloc
 from array import array
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 from hypothesis import given
@@ -134,6 +135,17 @@ def test_short_reads_and_short_writes_change_nothing(step: int, size: int) -> No
     assert back.getvalue() == content(size)
 
 
+def feed_and_close(writer: BinaryIO, data: bytes) -> None:
+    """Write all there is and end the stream."""
+    writer.write(data)
+    writer.close()
+
+
+def drain_into(found: list[bytes], reader: BinaryIO) -> None:
+    """Keep all that comes."""
+    found.append(reader.read())
+
+
 def test_pipes_that_cannot_seek_work_at_both_ends(sealer: Sealer) -> None:
     """A message of some MiB flows through pipes in both directions."""
     plaintext = content(2 * MIB + 5)
@@ -148,10 +160,8 @@ def test_pipes_that_cannot_seek_work_at_both_ends(sealer: Sealer) -> None:
         in_read, in_write = os.pipe()
         out_read, out_write = os.pipe()
         with open(in_write, "wb") as source, open(out_read, "rb") as drain:
-            feeding = in_thread(
-                lambda feed=feed, source=source: (source.write(feed), source.close())
-            )
-            draining = in_thread(lambda drain=drain: messages.append(drain.read()))
+            feeding = in_thread(partial(feed_and_close, source, feed))
+            draining = in_thread(partial(drain_into, messages, drain))
             with open(in_read, "rb", buffering=0) as reader, open(out_write, "wb") as writer:
                 if feed is plaintext:
                     assert sealer.seal_stream(reader, writer) == len(plaintext)

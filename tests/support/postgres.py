@@ -67,8 +67,12 @@ def server() -> Iterator[str]:
             "max_connections": 200,
         }
         process = subprocess.Popen(
-            [folder / "postgres", "-D", data]
-            + [part for name, value in options.items() for part in ("-c", f"{name}={value}")],
+            [
+                str(folder / "postgres"),
+                "-D",
+                str(data),
+                *(part for name, value in options.items() for part in ("-c", f"{name}={value}")),
+            ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             user=user,

@@ -1,0 +1,1 @@
+"""Keys, formats, policies and the store: everything below the command line and the service."""

@@ -365,7 +365,9 @@ class Keyring:
         """
         self._verify(key_id, lambda key: key.verify(data, signature))
 
-    def verify_stream(self, reader: BinaryReader, signature: bytes, *, key_id: str | None = None) -> None:
+    def verify_stream(
+        self, reader: BinaryReader, signature: bytes, *, key_id: str | None = None
+    ) -> None:
         """:meth:`verify` for what :meth:`sign_stream` signed."""
         prehashed = self.policy.prehash(reader)
         self._verify(key_id, lambda key: key.verify_prehashed(prehashed, signature))

@@ -259,13 +259,12 @@ class Key:
             return
         if state is KeyState.COMPROMISED and allow_compromised:
             return
-        hint = ""
-        if state is KeyState.PENDING_DESTRUCTION:
-            hint = f"; to keep it: mfn key cancel-destruction {version_id(self.key_id, version.version)}"
-        elif state is KeyState.COMPROMISED:
-            hint = "; decrypting with it must be allowed explicitly"
-        elif state is KeyState.SUSPENDED:
-            hint = f"; to use it again: mfn key activate {version_id(self.key_id, version.version)}"
+        named = version_id(self.key_id, version.version)
+        hint = {
+            KeyState.PENDING_DESTRUCTION: f"; to keep it: mfn key cancel-destruction {named}",
+            KeyState.COMPROMISED: "; decrypting with it must be allowed explicitly",
+            KeyState.SUSPENDED: f"; to use it again: mfn key activate {named}",
+        }.get(state, "")
         raise KeyStateError(
             f"version {version.version} of key {self.key_id!r} may not decrypt: it is {state}{hint}"
         )

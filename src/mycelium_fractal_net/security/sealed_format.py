@@ -88,7 +88,7 @@ def sealed_body_bytes(plain: int) -> int:
 
 
 def plain_bytes(body: int) -> int:
-    """The inverse of :func:`sealed_body_bytes`. Raises :class:`DecryptionError` for no such size."""
+    """The inverse of :func:`sealed_body_bytes`. :class:`DecryptionError` for no such size."""
     chunks, last = divmod(body - HEAD_BYTES, SEALED_CHUNK_BYTES)
     if body < HEAD_BYTES or last < TAG_BYTES:
         raise DecryptionError

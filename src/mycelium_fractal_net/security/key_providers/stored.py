@@ -46,7 +46,7 @@ _ATTEMPTS: Final = 8  # rounds before a writer gives up
 
 
 class StoredKeyProvider(TrustedRecords, KeyProvider):
-    """Named keys in a :class:`KeyStore`, wrapped by a :class:`Custodian`: made, rotated, changed."""
+    """Named keys in a :class:`KeyStore` under a :class:`Custodian`: made, rotated, changed."""
 
     # The plan's interface -----------------------------------------------------------------
 
