@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,9 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mycelium_fractal_net.files import (
-    new_file as new_file_module,
-)
-from mycelium_fractal_net.files import (
+    groups,
     open_file,
     open_tree,
     rewrap_file,
@@ -25,7 +24,11 @@ from mycelium_fractal_net.files import (
     seal_file,
     seal_tree,
 )
+from mycelium_fractal_net.files import (
+    new_file as new_file_module,
+)
 from mycelium_fractal_net.files.groups import sync_file_system
+from mycelium_fractal_net.files.new_file import NewFile
 from mycelium_fractal_net.security.errors import (
     ConflictError,
     DecryptionError,
@@ -35,7 +38,7 @@ from mycelium_fractal_net.security.errors import (
 from tests.support.presence import need
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from mycelium_fractal_net.security.keyring import Keyring
 
@@ -426,6 +429,91 @@ def test_an_interrupted_folder_leaves_only_whole_files(keyring: Keyring, tmp_pat
     assert all(name.endswith(".mfn") for name in names(sealed))
 
 
+def test_a_resume_with_other_associated_data_keeps_nothing_silently(
+    keyring: Keyring, photos: Path, tmp_path: Path
+) -> None:
+    """What was sealed for other associated data is reported, since it would not open with ours."""
+    sealed = tmp_path / "sealed"
+    seal_tree(keyring, photos, sealed, key_id="orders")
+    report = seal_tree(keyring, photos, sealed, key_id="orders", associated_data=AD)
+    assert (report.done, report.skipped, len(report.failed)) == (0, 0, 8)
+
+
+def test_a_file_changed_between_rewrap_and_publication_keeps_the_change(
+    keyring: Keyring, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last look is right before the new file takes the old one's place."""
+    sealed = tmp_path / "sealed"
+    seal_tree(keyring, photos, sealed, key_id="orders")
+    keyring.provider.rotate_key("orders")
+    keyring.refresh()
+    update = keyring.encrypt(b"newer", key_id="orders")
+    victim = sealed / "e.mfn"
+
+    def change_and_sync(folder: Path) -> None:
+        if keyring.describe(victim.read_bytes()).version == 1:
+            victim.write_bytes(update)
+        sync_file_system(folder)
+
+    monkeypatch.setattr(groups, "sync_file_system", change_and_sync)
+    report = rewrap_tree(keyring, sealed)
+    assert (report.done, [path.name for path, _ in report.failed]) == (7, ["e.mfn"])
+    assert victim.read_bytes() == update
+
+
+def test_a_link_is_rewrapped_where_it_leads(keyring: Keyring, source: Path, tmp_path: Path) -> None:
+    """The link stays a link."""
+    sealed, link = tmp_path / "sealed", tmp_path / "link"
+    seal_file(keyring, source, sealed, key_id="orders")
+    link.symlink_to("sealed")
+    keyring.provider.rotate_key("orders")
+    keyring.refresh()
+    assert rewrap_file(keyring, link)
+    assert link.is_symlink()
+    assert keyring.describe(sealed.read_bytes()).version == 2
+
+
+def _as_another_user(work: Callable[[], bool]) -> bool:
+    """Run ``work`` in a child that gave up root's rights."""
+    child = os.fork()
+    if child == 0:  # pragma: no cover - another process
+        try:
+            os.setgroups([])
+            os.setresgid(4321, 4321, 4321)
+            os.setresuid(1234, 1234, 1234)
+            os._exit(0 if work() else 1)
+        finally:
+            os._exit(2)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="changing the user needs root")
+def test_no_other_group_gets_a_permission_and_no_owner_is_lost() -> None:
+    """A group that cannot be given loses its bits; an owner that cannot be kept stops the work."""
+    with TemporaryDirectory(dir="/tmp") as folder:
+        base = Path(folder)
+        base.chmod(0o777)
+        like = base / "like"
+        like.touch()
+        like.chmod(0o664)
+
+        def work() -> bool:
+            output = NewFile(base / "out")
+            output.finish(like.stat())
+            output.publish()
+            refused = NewFile(base / "never")
+            try:
+                refused.finish(like.stat(), owner=True)
+            except PermissionError:
+                refused.discard()
+                return True
+            return False
+
+        assert _as_another_user(work)
+        assert (base / "out").stat().st_mode & 0o777 == 0o604
+        assert not (base / "never").exists()
+
+
 def test_leftovers_of_a_killed_run_go_and_files_in_work_stay(
     keyring: Keyring, photos: Path, tmp_path: Path
 ) -> None:
@@ -433,12 +521,16 @@ def test_leftovers_of_a_killed_run_go_and_files_in_work_stay(
     sealed = tmp_path / "sealed"
     (sealed / "a").mkdir(parents=True)
     dead, alive = sealed / "a" / ".x.00000000.mfn-partial", sealed / ".y.00000000.mfn-partial"
-    for path in (dead, alive):
+    others = [sealed / "notes.mfn-partial", sealed / ".x.mfn-partial"]
+    for path in (dead, alive, *others):
         path.write_bytes(b"part")
+    (sealed / ".z.00000000.mfn-partial").symlink_to("/etc/passwd")
     with alive.open() as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         seal_tree(keyring, photos, sealed, key_id="orders")
         assert (dead.exists(), alive.exists()) == (False, True)
+        assert all(path.exists() for path in others)
+        assert (sealed / ".z.00000000.mfn-partial").is_symlink()
 
 
 @settings(

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from mycelium_fractal_net.security.errors import MfnError
+
 if TYPE_CHECKING:
     from mycelium_fractal_net.files.new_file import NewFile
 
@@ -51,9 +53,9 @@ class Group:
         """Whether it is time to publish."""
         return len(self._files) >= _MAX_FILES or sum(size for _, size in self._files) >= _MAX_BYTES
 
-    def publish(self) -> list[tuple[NewFile, int, OSError | None]]:
+    def publish(self) -> list[tuple[NewFile, int, OSError | MfnError | None]]:
         """Sync all, then name each; returns each with what kept it from getting its name."""
-        outcomes: list[tuple[NewFile, int, OSError | None]] = []
+        outcomes: list[tuple[NewFile, int, OSError | MfnError | None]] = []
         if self._files:
             sync_file_system(self.folder)
         while self._files:
@@ -61,7 +63,7 @@ class Group:
             try:
                 output.publish(force=self.force)
                 outcomes.append((output, size, None))
-            except OSError as error:
+            except (OSError, MfnError) as error:
                 output.discard()
                 outcomes.append((output, size, error))
         return outcomes

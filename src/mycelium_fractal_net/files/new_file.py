@@ -12,16 +12,21 @@ import contextlib
 import errno
 import fcntl
 import os
+import re
 import secrets
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, cast
+
+from mycelium_fractal_net.security.errors import ConflictError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["NewFile", "new_file", "remove_leftovers", "sync_folder"]
+__all__ = ["NewFile", "identity_of", "new_file", "remove_leftovers", "sync_folder"]
 
 _SUFFIX: Final = ".mfn-partial"
+_LEFTOVER: Final = re.compile(r"\..+\.[0-9a-f]{8}\.mfn-partial", re.DOTALL)
 _NO_NAMELESS_FILES: Final = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL)
 _DESCRIPTORS: Final = Path("/proc/self/fd")
 
@@ -32,10 +37,12 @@ class NewFile:
     Mode 0600 until :meth:`finish`. Errors of the operating system pass through.
     """
 
-    __slots__ = ("_temporary", "file", "target")
+    __slots__ = ("_replaced", "_temporary", "file", "target")
 
-    def __init__(self, target: Path) -> None:
+    def __init__(self, target: Path, replaced: os.stat_result | None = None) -> None:
+        """``replaced`` is the status of the file whose place the new one may take, and no other."""
         self.target = target
+        self._replaced = replaced
         self._temporary: Path | None = None
         descriptor = _nameless(target.parent)
         if descriptor is None:
@@ -46,12 +53,22 @@ class NewFile:
         self.file = cast("BinaryIO", os.fdopen(descriptor, "w+b", buffering=0))
 
     def finish(self, like: os.stat_result, *, times: bool = False, owner: bool = False) -> None:
-        """Give the file the permission bits of ``like``, and its times and owner if asked."""
+        """Give the file the permission bits of ``like``, and its times and owner if asked.
+
+        It belongs to the group of ``like`` where that is allowed; where not, another group
+        gets no permission. An owner that cannot be given is a :class:`PermissionError`.
+        """
         descriptor = self.file.fileno()
-        if owner:
-            with contextlib.suppress(PermissionError):
-                os.fchown(descriptor, like.st_uid, like.st_gid)
-        os.fchmod(descriptor, like.st_mode & 0o777)
+        mode = like.st_mode & 0o777
+        own = os.fstat(descriptor)
+        if owner and (own.st_uid, own.st_gid) != (like.st_uid, like.st_gid):
+            os.fchown(descriptor, like.st_uid, like.st_gid)
+        elif own.st_gid != like.st_gid:
+            try:
+                os.fchown(descriptor, -1, like.st_gid)
+            except PermissionError:
+                mode &= ~stat.S_IRWXG
+        os.fchmod(descriptor, mode)
         if times:
             os.utime(descriptor, ns=(like.st_atime_ns, like.st_mtime_ns))
 
@@ -63,8 +80,11 @@ class NewFile:
         """Give the file its name, at once and whole, and close it.
 
         Raises :class:`FileExistsError` where the name is taken, unless ``force``, which puts
-        the new file in the place of the old one.
+        the new file in the place of the old one, and :class:`ConflictError` where that is not
+        the file that was to be replaced, or was changed since.
         """
+        if self._replaced is not None and _identity(self.target) != identity_of(self._replaced):
+            raise ConflictError(f"{self.target} was changed meanwhile; it was left as it is")
         try:
             self._link(self.target)
         except FileExistsError:
@@ -89,6 +109,18 @@ class NewFile:
             self._temporary.unlink(missing_ok=True)
             self._temporary = None
         self.file.close()
+
+
+def identity_of(status: os.stat_result) -> tuple[int, int, int, int]:
+    """What changes when a file is replaced or written to."""
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _identity(path: Path) -> tuple[int, int, int, int] | None:
+    try:
+        return identity_of(path.lstat())
+    except FileNotFoundError:
+        return None
 
 
 def _nameless(folder: Path) -> int | None:
@@ -136,7 +168,11 @@ def sync_folder(folder: Path) -> None:
 def remove_leftovers(folder: Path) -> None:
     """Remove the hidden temporary files in ``folder`` whose writers are gone."""
     with os.scandir(folder) as entries:
-        found = [entry.path for entry in entries if entry.name.endswith(_SUFFIX)]
+        found = [
+            entry.path
+            for entry in entries
+            if _LEFTOVER.fullmatch(entry.name) and entry.is_file(follow_symlinks=False)
+        ]
     for path in found:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from mycelium_fractal_net.files.new_file import NewFile, new_file, sync_folder
-from mycelium_fractal_net.security.errors import ConflictError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -92,12 +91,13 @@ def rewrap_file(
 ) -> bool:
     """Move a sealed file to its key's newest version, in place; False where it is there already.
 
-    The plaintext never reaches the disk. Mode, owner and times stay. Raises
+    The plaintext never reaches the disk. Mode, owner and times stay; of a link the file that it
+    leads to is moved. Raises
     :class:`ConflictError`, and changes nothing, where somebody changed the file meanwhile.
     """
     output = rewrap_to(
         keyring,
-        path,
+        path.resolve(),
         associated_data=associated_data,
         progress=progress,
         allow_compromised=allow_compromised,
@@ -107,7 +107,7 @@ def rewrap_file(
     try:
         output.sync()
         output.publish(force=True)
-        sync_folder(path.parent)
+        sync_folder(output.target.parent)
     finally:
         output.discard()
     return True
@@ -125,7 +125,7 @@ def rewrap_to(
     with open_source(path) as (reader, status):
         if keyring.describe(_beginning(reader)).newest:
             return None
-        output = NewFile(path)
+        output = NewFile(path, replaced=status)
         try:
             keyring.rewrap_stream(
                 reader,
@@ -135,8 +135,6 @@ def rewrap_to(
                 allow_compromised=allow_compromised,
             )
             output.finish(status, times=True, owner=True)
-            if _identity(path.stat()) != _identity(status):
-                raise ConflictError(f"{path} was changed meanwhile; it was left as it is")
         except BaseException:
             output.discard()
             raise
@@ -146,10 +144,6 @@ def rewrap_to(
 def _beginning(reader: BinaryIO) -> bytes:
     """The first bytes of a file, which holds its header, without moving in it."""
     return os.pread(reader.fileno(), 116, 0)
-
-
-def _identity(status: os.stat_result) -> tuple[int, int, int, int]:
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _refuse_same(source: os.stat_result, target: Path) -> None:

@@ -15,7 +15,7 @@ import stat
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -23,7 +23,12 @@ from typing import TYPE_CHECKING, Final
 from mycelium_fractal_net.files.groups import Group, sync_file_system
 from mycelium_fractal_net.files.new_file import NewFile, remove_leftovers
 from mycelium_fractal_net.files.single import open_source, rewrap_to
-from mycelium_fractal_net.security.errors import ConflictError, InvalidInputError, MfnError
+from mycelium_fractal_net.security.errors import (
+    ConflictError,
+    DecryptionError,
+    InvalidInputError,
+    MfnError,
+)
 
 if TYPE_CHECKING:
     from cryptography.utils import Buffer
@@ -87,11 +92,20 @@ def seal_tree(
     sealed_by = keyring.protecting_key(key_id)
     stop = threading.Event()
 
+    def opens_as_ours(path: Path) -> bool:
+        """Whether the key and the associated data are those of this run."""
+        with path.open("rb", buffering=0) as file:
+            if keyring.describe(os.pread(file.fileno(), 116, 0)).key_id != sealed_by:
+                return False
+            with suppress(DecryptionError):
+                keyring.open_reader(file, associated_data=associated_data).close()
+                return True
+            return False
+
     def seal(job: _Job) -> tuple[NewFile, int] | None:
         with open_source(job.source) as (reader, status):
-            if not force and _is_there(
-                keyring, job.target, status, keyring.sealed_bytes(status.st_size), sealed_by
-            ):
+            size = keyring.sealed_bytes(status.st_size)
+            if not force and _is_there(job.target, status, size, opens_as_ours):
                 return None
             output = NewFile(job.target)
             with _discarded_on_error(output):
@@ -131,7 +145,7 @@ def open_tree(
     def unseal(job: _Job) -> tuple[NewFile, int] | None:
         with open_source(job.source) as (reader, status):
             size = keyring.plain_bytes(os.pread(reader.fileno(), 116, 0), status.st_size)
-            if not force and _is_there(keyring, job.target, status, size, None):
+            if not force and _is_there(job.target, status, size):
                 return None
             output = NewFile(job.target)
             with _discarded_on_error(output):
@@ -299,7 +313,10 @@ def _make_folder(source: Path, target: Path) -> None:
 
 
 def _is_there(
-    keyring: Keyring, target: Path, source: os.stat_result, size: int, key_id: str | None
+    target: Path,
+    source: os.stat_result,
+    size: int,
+    is_ours: Callable[[Path], bool] | None = None,
 ) -> bool:
     """Whether ``target`` is this source's output already; raises where it is something else."""
     try:
@@ -311,10 +328,7 @@ def _is_there(
         and status.st_size == size
         and status.st_mtime_ns == source.st_mtime_ns
     )
-    if same and key_id is not None:
-        with target.open("rb", buffering=0) as file:
-            same = keyring.describe(file.read(116)).key_id == key_id
-    if not same:
+    if not same or (is_ours is not None and not is_ours(target)):
         raise FileExistsError(
             errno.EEXIST, "exists already and is not this file's output", str(target)
         )
