@@ -340,7 +340,7 @@ def test_names_of_keys_are_completed(mfn: Mfn) -> None:
         }
         return mfn.process(env=env).out.split()
 
-    assert completed("mfn key show ord") == ["orders"]
+    assert completed("mfn key suspend ord") == ["orders"]
     assert completed("mfn key suspend orders:") == ["orders:v1"]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from mycelium_fractal_net import initialise
 from mycelium_fractal_net.cli import main
 
 if TYPE_CHECKING:
@@ -124,10 +126,18 @@ def empty(tmp_path: Path, folder: Path, capfdbinary: pytest.CaptureFixture[bytes
     return Mfn(tmp_path / "home", folder, capfdbinary)
 
 
+@pytest.fixture(scope="session")
+def made_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store that is made once and copied for each test."""
+    home = tmp_path_factory.mktemp("made") / "home"
+    with initialise(home=home) as keyring:
+        keyring.provider.create_key("orders")
+        keyring.provider.create_key("release", "signing")
+    return home
+
+
 @pytest.fixture
-def mfn(empty: Mfn) -> Mfn:
-    """``mfn`` over a fresh store with the keys ``orders`` and, for signing, ``release``."""
-    empty.ok("init")
-    empty.ok("key", "create", "orders")
-    empty.ok("key", "create", "release", "--type", "signing")
+def mfn(empty: Mfn, made_home: Path) -> Mfn:
+    """``mfn`` over a store with the keys ``orders`` and, for signing, ``release``."""
+    shutil.copytree(made_home, empty.home)
     return empty

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from mycelium_fractal_net.cli.options import AsJson
 from mycelium_fractal_net.cli.session import session_of
-from mycelium_fractal_net.cli.streams import input_stream
-from mycelium_fractal_net.cli.terminal import json_value, say
+from mycelium_fractal_net.cli.streams import STANDARD, input_stream
+from mycelium_fractal_net.cli.terminal import byte_size, json_value, say
+from mycelium_fractal_net.security.errors import DecryptionError, InvalidSignatureError
+from mycelium_fractal_net.security.keys import version_id
 
 if TYPE_CHECKING:
-    from mycelium_fractal_net.security.keyring import MessageInfo
+    from mycelium_fractal_net.security.keyring import Keyring
 
 __all__ = ["register"]
 
-_HEAD_BYTES = 4096  # more than the head of any form, docs/format.md
+_HEAD_BYTES: Final = 16_384  # more than any header, and than the longest .sig file, docs/format.md
 
 
 def register(app: typer.Typer) -> None:
@@ -30,20 +33,29 @@ def _inspect(
     as_json: AsJson = False,
 ) -> None:
     """Say which key version made a file. Reads its head alone, so nothing is verified by it."""
-    session = session_of(context)
-    with session.keyring() as keyring, input_stream(file, "", quiet=True) as reader:
+    with session_of(context).keyring() as keyring, input_stream(file, "", quiet=True) as reader:
         head = reader.read(_HEAD_BYTES)
-        info = keyring.describe(head)
+        size = None if file == STANDARD else Path(file).stat().st_size
+        try:
+            shape = _message(keyring, head, size)
+        except DecryptionError:
+            try:
+                shape = _signature(keyring, head)
+            except InvalidSignatureError:
+                raise DecryptionError from None
     if as_json:
-        json_value({"file": file, **_shape(info)})
+        json_value({"file": file, **shape})
         return
     say(f"file     {file}")
-    say(f"form     {info.form}")
-    say(f"key      {info.version_id}{' (newest)' if info.newest else ''}")
-    say(f"state    {info.state}")
+    say(f"form     {shape['form']}")
+    say(f"key      {shape['version_id']}{' (newest)' if shape['newest'] else ''}")
+    say(f"state    {shape['state']}")
+    if shape["plaintext_bytes"] is not None:
+        say(f"holds    {byte_size(shape['plaintext_bytes'])}")
 
 
-def _shape(info: MessageInfo) -> dict[str, Any]:
+def _message(keyring: Keyring, head: bytes, size: int | None) -> dict[str, Any]:
+    info = keyring.describe(head)
     return {
         "form": info.form,
         "version_id": info.version_id,
@@ -51,4 +63,20 @@ def _shape(info: MessageInfo) -> dict[str, Any]:
         "version": info.version,
         "state": info.state.value,
         "newest": info.newest,
+        "plaintext_bytes": None if size is None else keyring.plain_bytes(head, size),
+    }
+
+
+def _signature(keyring: Keyring, head: bytes) -> dict[str, Any]:
+    handle = keyring.policy.parse_signature_file(head).handle
+    key = keyring.provider.key_by_handle(handle)
+    version = key.by_handle(handle)
+    return {
+        "form": "signature",
+        "version_id": version_id(key.key_id, version.version),
+        "key_id": key.key_id,
+        "version": version.version,
+        "state": version.state.value,
+        "newest": version is key.latest,
+        "plaintext_bytes": None,
     }

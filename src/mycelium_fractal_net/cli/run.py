@@ -35,7 +35,7 @@ def run(arguments: list[str]) -> int:
     try:
         with _unwinding_signals(session):
             code = _invoke(arguments, session)
-            sys.stdout.flush()
+            _flush()
             return code
     except KeyboardInterrupt:
         return _interrupted(session)
@@ -69,17 +69,17 @@ def _unwinding_signals(session: Session) -> Iterator[None]:
         session.ended_by = number
         raise KeyboardInterrupt
 
-    taken = []
+    former = {}
     if threading.current_thread() is threading.main_thread():
-        # One that is ignored, as SIGHUP is under nohup, stays ignored.
-        taken = [n for n in _ENDING if signal.getsignal(n) is signal.SIG_DFL]
-    for number in taken:
-        signal.signal(number, unwind)
+        former = {number: signal.getsignal(number) for number in _ENDING}
+    for number, handler in former.items():
+        if handler is not signal.SIG_IGN:  # as SIGHUP is under nohup; it stays so
+            signal.signal(number, unwind)
     try:
         yield
     finally:
-        for number in taken:
-            signal.signal(number, signal.SIG_DFL)
+        for number, handler in former.items():
+            signal.signal(number, handler)
 
 
 def _interrupted(session: Session) -> int:
@@ -108,9 +108,14 @@ def _failed(error: Exception, session: Session) -> int:
     return code
 
 
+def _flush() -> None:
+    if sys.stdout is not None:  # as it is where the shell closed it
+        sys.stdout.flush()
+
+
 def _abandon_stdout_if_it_fails() -> None:
     try:
-        sys.stdout.flush()
+        _flush()
     except OSError:
         _abandon_stdout()
 

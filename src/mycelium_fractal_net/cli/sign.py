@@ -88,7 +88,9 @@ def _verify(
             "a signature is valid under a named key or not at all",
             "give either -k KEY or --public-key FILE",
         )
-    signed = read_small(signature, _SIGNATURE_BYTES, "a signature file")
+    if file != STANDARD:
+        check_input(Path(file))
+    signed = read_small(signature, _SIGNATURE_BYTES, "a signature file", ExitCode.NOT_AUTHENTIC)
     if public_key is not None:
         _verify_by_public_key(session, file, signed, public_key)
         say(f"{file} was signed by the key of {public_key}", quiet=session.quiet)

@@ -97,20 +97,20 @@ class _Watched(io.RawIOBase):
         self._file = file
         self._update = update
 
-    def readable(self) -> bool:
-        return True
-
     def readinto(self, buffer: Any, /) -> int:
         count = self._file.readinto(buffer)
         self._update(count)
         return count
 
 
-def read_small(path: Path, most: int, what: str) -> bytes:
-    """All of a file that must be small. Raises :class:`CommandError`, also past ``most`` bytes."""
+def read_small(path: Path, most: int, what: str, code: ExitCode = ExitCode.USAGE) -> bytes:
+    """All of a file that must be small.
+
+    Raises :class:`CommandError`, past ``most`` bytes with ``code``.
+    """
     check_input(path)
     with path.open("rb") as file:
         content = file.read(most + 1)
     if len(content) > most:
-        raise CommandError(ExitCode.USAGE, f"{path} is too large for {what}", "check the path")
+        raise CommandError(code, f"{path} is too large for {what}", "check the path")
     return content

@@ -34,7 +34,8 @@ def safe(text: str) -> str:
 
 def complain(text: str) -> None:
     """Print one line of error: ``mfn: text``."""
-    sys.stderr.write(f"mfn: {safe(text)}\n")
+    if sys.stderr is not None:  # as it is where the shell closed it
+        sys.stderr.write(f"mfn: {safe(text)}\n")
 
 
 def say(text: str, *, quiet: bool = False) -> None:
