@@ -1,0 +1,183 @@
+"""The configuration: a JSON file, and the environment over it. The only reader of both.
+
+Whatever is unknown or wrong refuses to start with a :class:`ConfigurationError` that names
+the setting and variable and says why. It never shows a value: a URL can hold a password.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final, get_args
+
+import msgspec
+
+from mycelium_fractal_net.config.document import (
+    MAX_FAULTS,
+    SHIPPED,
+    UNREADABLE,
+    read_document,
+    shown,
+)
+from mycelium_fractal_net.config.settings import Settings
+from mycelium_fractal_net.security.errors import ConfigurationError
+
+__all__ = ["SHIPPED", "VARIABLES", "Settings", "load_settings"]
+
+_BOOLEANS: Final = {
+    "true": True, "1": True, "yes": True, "on": True,
+    "false": False, "0": False, "no": False, "off": False,
+}  # fmt: skip
+
+
+def _boolean(text: str) -> bool:
+    found = _BOOLEANS.get(text.lower())
+    if found is None:
+        raise ValueError(f"is not one of {', '.join(_BOOLEANS)}")
+    return found
+
+
+VARIABLES: Final[dict[str, tuple[str, Callable[[str], object]]]] = {
+    "MFN_CRYPTO_ENABLED": ("security.encryption.enabled", _boolean),
+    "MFN_CRYPTO_ALGORITHM": ("security.encryption.algorithm", str),
+    "MFN_KEY_PROVIDER": ("security.key_management.provider", str),
+    "MFN_VAULT_ADDR": ("security.key_management.vault_addr", str),
+    "MFN_AWS_KMS_KEY_ID": ("security.key_management.aws_kms_key_id", str),
+    "MFN_FIPS_MODE": ("security.fips_mode", _boolean),
+    "MFN_HOME": ("home", str),
+    "MFN_STORE": ("key_store.url", str),
+    "MFN_MASTER_KEY_FILE": ("master_key.file", str),
+    "MFN_MASTER_PASSPHRASE_FILE": ("master_key.passphrase_file", str),
+}
+"""Each variable with the setting that it overrides and what reads its text."""
+
+_CONFIG_VARIABLE: Final = "MFN_CONFIG"
+_IGNORED_PREFIX: Final = "MFN_TEST_"  # what the tests of this project take from outside
+_CALLER: Final = "the command line or call"
+
+
+def load_settings(
+    config: str | Path | None = None,
+    *,
+    store: str | None = None,
+    home: str | Path | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Settings:
+    """The settings in force: the file, the environment over it, the arguments over both.
+
+    ``config`` names a file, or one of :data:`SHIPPED`; otherwise ``MFN_CONFIG`` does, otherwise
+    it is ``dev``. ``store`` is a database URL, ``home`` a folder. A relative path starts at the
+    working folder of this moment. Raises :class:`ConfigurationError`.
+    """
+    environment = os.environ if environ is None else environ
+    _refuse_unknown_variables(environment)
+    if config is not None:
+        document = read_document(config, _CALLER)
+    else:
+        document = read_document(environment.get(_CONFIG_VARIABLE, "dev"), _CONFIG_VARIABLE)
+    origins: dict[str, str] = {}
+
+    def override(path: str, origin: str, parse: Callable[[str], object], text: str) -> None:
+        origins[path] = origin
+        _put(document, path, _parsed(f"{path} ({origin})", parse, text))
+
+    for variable, (path, parse) in VARIABLES.items():
+        if variable in environment:
+            override(path, variable, parse, environment[variable])
+    for path, value in (("key_store.url", store), ("home", home)):
+        if value is not None:
+            override(path, _CALLER, str, str(value))
+    return _converted(document, origins)
+
+
+def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
+    known = (*VARIABLES, _CONFIG_VARIABLE)
+    for variable in sorted(environment):
+        if not variable.startswith("MFN_") or variable.startswith(_IGNORED_PREFIX):
+            continue
+        if variable not in known:
+            import difflib
+
+            close = difflib.get_close_matches(variable, known, 1)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            raise ConfigurationError(f"the environment variable {shown(variable)} is unknown{hint}")
+
+
+def _parsed(named: str, parse: Callable[[str], object], text: str) -> object:
+    reason = "holds a control character, or is not UTF-8"
+    if not UNREADABLE.search(text):
+        try:
+            return parse(text)
+        except ValueError as error:
+            reason = str(error)
+    raise ConfigurationError(f"{named}: {reason}")
+
+
+def _put(document: dict[str, Any], path: str, value: object) -> None:
+    *sections, name = path.split(".")
+    for section in sections:
+        inner = document.setdefault(section, {})
+        if not isinstance(inner, dict):
+            raise ConfigurationError(f"{section}: expected object")
+        document = inner
+    document[name] = value
+
+
+def _converted(document: dict[str, Any], origins: Mapping[str, str]) -> Settings:
+    """The settings, or every fault at once: what is wrong is taken out until the rest is right."""
+    faults: list[str] = []
+    while len(faults) < MAX_FAULTS:
+        try:
+            settings = msgspec.convert(document, Settings, dec_hook=_path)
+            break
+        except msgspec.ValidationError as error:
+            path, reason = _explained(str(error))
+        faults.append(
+            f"{path} ({origins[path]}): {reason}" if path in origins else f"{path}: {reason}"
+        )
+        _take_out(document, path)
+    if faults:
+        raise ConfigurationError("; ".join(faults))
+    return settings
+
+
+def _path(kind: type, value: object) -> object:
+    """A path as the settings hold it, for msgspec, which knows none."""
+    if kind is not Path or not isinstance(value, str) or not value:
+        raise ValueError("Expected the path of a file or folder")
+    try:
+        return Path(value).expanduser().absolute()
+    except (RuntimeError, OSError):  # ~nobody; a working folder that is gone
+        raise ValueError("Expected a path that leads somewhere from here") from None
+
+
+_AT: Final = re.compile(r"(.*) - at `\$\.?([\w.\[\]]+)`", re.DOTALL)
+_UNKNOWN: Final = "Object contains unknown field "
+
+
+def _explained(message: str) -> tuple[str, str]:
+    """The dotted path and the reason in a message of msgspec, without the value it may show."""
+    found = _AT.fullmatch(message)
+    reason, path = found.groups() if found else (message, "")
+    reason = reason.replace("`", "")
+    if reason.startswith(_UNKNOWN):
+        return f"{path}.{reason.removeprefix(_UNKNOWN)}".lstrip("."), "is not a setting"
+    if reason.startswith("Expected "):  # types and bounds
+        return path, f"e{reason[1:]}"
+    return path, f"is not one of {', '.join(_choices(path))}"
+
+
+def _choices(path: str) -> tuple[str, ...]:
+    kind: Any = Settings
+    for name in path.split("."):
+        kind = next(f.type for f in msgspec.structs.fields(kind) if f.encode_name == name)
+    return get_args(kind)
+
+
+def _take_out(document: dict[str, Any], path: str) -> None:
+    *sections, name = re.sub(r"\[\d+\]", "", path).split(".")
+    for section in sections:
+        document = document[section]
+    del document[name]
