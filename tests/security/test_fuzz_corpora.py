@@ -1,4 +1,4 @@
-"""The fuzzers for signatures and key derivation, run over their corpora without a fuzzer."""
+"""The fuzzers, run over their corpora without the fuzzing engine."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fuzz import fuzz_key_derivation, fuzz_signatures
+from fuzz import fuzz_key_derivation, fuzz_sealed, fuzz_signatures
 
 CORPORA = Path(__file__).resolve().parents[2] / "fuzz" / "corpus"
 
 each_fuzzer = pytest.mark.parametrize(
     ("fuzzer", "folder"),
-    [(fuzz_signatures, "signatures"), (fuzz_key_derivation, "key_derivation")],
+    [
+        (fuzz_signatures, "signatures"),
+        (fuzz_key_derivation, "key_derivation"),
+        (fuzz_sealed, "sealed"),
+    ],
 )
 
 
