@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import platformdirs
 import pytest
 from hypothesis import given
 from hypothesis import settings as settings_of_hypothesis
@@ -209,6 +210,10 @@ def test_without_a_home_folder_nothing_is_put_beside_the_caller(
     monkeypatch.setattr(pwd, "getpwuid", nobody)
     with pytest.raises(ConfigurationError, match="MFN_HOME"):
         _ = load_settings(environ={}).home
+    # What platformdirs said before it learned to raise.
+    monkeypatch.setattr(platformdirs, "user_data_path", lambda *_, **__: Path("~/.local/share/x"))
+    with pytest.raises(ConfigurationError, match="MFN_HOME"):
+        _ = load_settings(environ={}).home
 
 
 def test_a_home_that_cannot_be_resolved_is_refused() -> None:
@@ -231,6 +236,8 @@ def test_unlike_any_name_there_is_no_guess_and_test_variables_pass() -> None:
     """MFN_TEST_* belongs to the tests; other programs' variables are none of ours."""
     with pytest.raises(ConfigurationError, match=r"MFN_QQQQQQQQQQQQ is unknown$"):
         load_settings(environ={"MFN_QQQQQQQQQQQQ": "x"})
+    with pytest.raises(ConfigurationError, match="MFN_TEST is unknown"):
+        load_settings(environ={"MFN_TEST": "x"})
     load_settings(environ={"MFN_TEST_VAULT_ADDR": "x", "OTHER": "y"})
 
 
