@@ -11,7 +11,7 @@ from types import ModuleType
 
 import pytest
 
-from mycelium_fractal_net.cli import terminal
+from mycelium_fractal_net.cli import main, terminal
 from mycelium_fractal_net.cli.exits import EXIT_MEANINGS, ExitCode, outcome_of
 from mycelium_fractal_net.security import errors
 
@@ -104,6 +104,24 @@ def test_every_command_and_option_says_what_it_does() -> None:
     """No option without its help text, no command without its sentence."""
     text = script("cli_docs").commands()
     assert not re.findall(r"^  (?:-\w, )?--[\w-]+(?: \w+)?$", text, re.MULTILINE)
+
+
+def test_ctrl_c_while_the_program_loads_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before anything can have been done, and without a trace."""
+
+    def pressed(arguments: list[str]) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mycelium_fractal_net.cli.run.run", pressed)
+    assert main(["key", "list"]) == ExitCode.INTERRUPTED
+    assert capsys.readouterr().err == "mfn: interrupted before anything was done\n"
+
+
+def test_one_is_not_a_plural() -> None:
+    """1 file, 2 files, 0 files."""
+    assert [terminal.counted(n, "file") for n in (0, 1, 2)] == ["0 files", "1 file", "2 files"]
 
 
 @pytest.mark.parametrize(

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import stat
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mycelium_fractal_net import open_keyring
 from mycelium_fractal_net.cli.exits import ExitCode
 from tests.support.cli import Mfn, one_line, snapshot
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 CONTENT = b"every byte of it\n" * 5000
 
@@ -203,8 +203,7 @@ def test_a_folder_again_does_only_what_is_left(mfn: Mfn, tree: dict[str, bytes])
     mfn.ok("encrypt", "-r", "photos", "-o", "sealed")
     (mfn.folder / "sealed" / "0" / "3.jpg.mfn").unlink()
     said = mfn.ok("encrypt", "-r", "photos", "-o", "sealed").out
-    assert "sealed 1 files" in said
-    assert "29 were done before" in said
+    assert "sealed 1 file (300 B) in sealed, 29 done before" in said
 
 
 def test_a_folder_is_rewrapped_in_place(mfn: Mfn, tree: dict[str, bytes]) -> None:
@@ -224,7 +223,7 @@ def test_one_bad_file_does_not_stop_the_others(mfn: Mfn, tree: dict[str, bytes])
     assert ran.code == ExitCode.PARTIAL
     named, summary = ran.err.splitlines()
     assert named.startswith("mfn: sealed/0/3.jpg.mfn: ")
-    assert summary.startswith("mfn: 1 files failed")
+    assert summary.startswith("mfn: 1 file failed")
     assert snapshot(mfn.folder / "back") == {n: b for n, b in tree.items() if n != "0/3.jpg"}
 
 
@@ -297,6 +296,28 @@ def test_a_key_for_requests_signs_no_file(mfn: Mfn, big: Path) -> None:
     mfn.ok("key", "create", "web", "--type", "signing", "--use", "request")
     one_line(mfn("sign", "big.bin", "-k", "web"), ExitCode.FORBIDDEN)
     assert set(snapshot(mfn.folder)) == {"big.bin"}
+
+
+def shape(value: Any) -> Any:
+    """A JSON value with its values left out: names, in their order, and what holds what."""
+    if isinstance(value, dict):
+        return {name: shape(inner) for name, inner in value.items()}
+    return [shape(value[0])] if isinstance(value, list) else ...
+
+
+def test_the_json_of_every_command_is_as_the_document_shows(mfn: Mfn, big: Path) -> None:
+    """Each example of docs/cli.md has the fields, in the order, that the command prints."""
+    mfn.ok("encrypt", "big.bin", "-k", "orders")
+    page = (Path(__file__).parents[1] / "docs" / "cli.md").read_text()
+    shown = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", page, re.DOTALL)]
+    printed = [
+        mfn("key", "show", "orders", "--json").json,
+        mfn("key", "policy", "orders", "--json").json,
+        mfn("inspect", "big.bin.mfn", "--json").json,
+        mfn("doctor", "--json").json,
+    ]
+    assert [shape(each) for each in shown] == [shape(each) for each in printed]
+    assert [list(each) for each in shown[:3]] == [list(each) for each in printed[:3]]
 
 
 # inspect ----------------------------------------------------------------------------------

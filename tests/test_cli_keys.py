@@ -49,7 +49,7 @@ def test_init_makes_a_private_store_and_asks_nothing(empty: Mfn) -> None:
 def test_init_again_changes_no_key(mfn: Mfn) -> None:
     """A second init says that the store is there and leaves the master key as it was."""
     before = (mfn.home / "master.key").read_bytes()
-    assert "there already" in mfn.ok("init").out
+    assert "are there" in mfn.ok("init").out
     assert (mfn.home / "master.key").read_bytes() == before
 
 

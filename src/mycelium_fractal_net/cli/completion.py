@@ -40,8 +40,13 @@ def _keys(context: typer.Context, prefix: str) -> list[Key]:
     )
     try:
         with session.keyring(may_ask=False) as keyring:
-            # Names of keys sort by their ASCII bytes: the prefix itself comes first of its kind.
-            found = keyring.provider.keys(after=prefix[:-1], limit=_MOST)
+            found = keyring.provider.keys(after=_just_before(prefix), limit=_MOST)
     except Exception:
         return []
     return [key for key in found if key.key_id.startswith(prefix)]
+
+
+def _just_before(prefix: str) -> str:
+    """What sorts before all names that begin with ``prefix`` and after all that are less."""
+    # "~" is above every character of a name, and names are compared by their ASCII bytes.
+    return prefix and f"{prefix[:-1]}{chr(ord(prefix[-1]) - 1)}~"

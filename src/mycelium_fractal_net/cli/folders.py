@@ -10,7 +10,7 @@ import typer
 
 from mycelium_fractal_net.cli.exits import CommandError, ExitCode
 from mycelium_fractal_net.cli.streams import STANDARD, check_input
-from mycelium_fractal_net.cli.terminal import byte_size, complain, progress_bar, say
+from mycelium_fractal_net.cli.terminal import byte_size, complain, counted, progress_bar, say
 
 if TYPE_CHECKING:
     from mycelium_fractal_net.cli.session import Session
@@ -134,9 +134,11 @@ def _tell(session: Session, done: str, report: TreeReport, target: Path) -> None
         complain(f"{path}: {reason}")
     for path in report.passed_over:
         say(f"passed over {path}: a link, a special file, or not sealed", quiet=session.quiet)
-    before = f", {report.skipped} were done before" if report.skipped else ""
+    before = f", {report.skipped} done before" if report.skipped else ""
     size = byte_size(report.bytes)
-    say(f"{done} {report.done} files ({size}) in {target}{before}", quiet=session.quiet)
+    count = counted(report.done, "file")
+    say(f"{done} {count} ({size}) in {target}{before}", quiet=session.quiet)
     if report.failed:
-        complain(f"{len(report.failed)} files failed; mend the cause and run the same again")
+        failed = counted(len(report.failed), "file")
+        complain(f"{failed} failed; mend the cause and run the same again")
         raise typer.Exit(ExitCode.PARTIAL)

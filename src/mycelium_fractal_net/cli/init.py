@@ -43,7 +43,7 @@ def _init(
         elif ask:
             chosen = passphrase.ask_new()
         initialise(settings=settings, passphrase=chosen).close()
-        say(f"made a key store and a master key in {settings.home}", quiet=session.quiet)
+        say(f"made a key store, and its master key {settings.master_key_file}", quiet=session.quiet)
         say("back both up, apart from each other: without them nothing opens", quiet=session.quiet)
         return
     if ask or passphrase_fd is not None:
@@ -53,4 +53,4 @@ def _init(
             "'mfn master passphrase' puts it under a passphrase",
         )
     initialise(settings=settings, passphrase=session.passphrase).close()
-    say(f"the key store in {settings.home} was there already", quiet=session.quiet)
+    say(f"key store and master key are there: {settings.master_key_file}", quiet=session.quiet)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import signal
 import sys
@@ -71,10 +70,11 @@ def _unwinding_signals(session: Session) -> Iterator[None]:
 
     former = {}
     if threading.current_thread() is threading.main_thread():
-        former = {number: signal.getsignal(number) for number in _ENDING}
-    for number, handler in former.items():
-        if handler is not signal.SIG_IGN:  # as SIGHUP is under nohup; it stays so
-            signal.signal(number, unwind)
+        handlers = {number: signal.getsignal(number) for number in _ENDING}
+        # One that is ignored, as SIGHUP is under nohup, stays so.
+        former = {n: h for n, h in handlers.items() if h not in (None, signal.SIG_IGN)}
+    for number in former:
+        signal.signal(number, unwind)
     try:
         yield
     finally:
@@ -101,8 +101,6 @@ def _failed(error: Exception, session: Session) -> int:
     if session.debug:
         # The standard form: source lines and no values of variables, which may be secrets.
         traceback.print_exc()
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EIO, errno.EDQUOT):
-        _abandon_stdout_if_it_fails()
     code, what, advice = outcome_of(error)
     complain(f"{what}; {advice}" if advice else what)
     return code
@@ -111,13 +109,6 @@ def _failed(error: Exception, session: Session) -> int:
 def _flush() -> None:
     if sys.stdout is not None:  # as it is where the shell closed it
         sys.stdout.flush()
-
-
-def _abandon_stdout_if_it_fails() -> None:
-    try:
-        _flush()
-    except OSError:
-        _abandon_stdout()
 
 
 def _abandon_stdout() -> None:

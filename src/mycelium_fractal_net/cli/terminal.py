@@ -17,6 +17,7 @@ __all__ = [
     "byte_size",
     "columns",
     "complain",
+    "counted",
     "json_array",
     "json_value",
     "progress_bar",
@@ -68,6 +69,11 @@ def json_array(values: Iterable[Any]) -> None:
         print(",\n" if opened else "[\n", json.dumps(value, indent=2), sep="", end="")
         opened = True
     print("\n]" if opened else "[]")
+
+
+def counted(count: int, what: str) -> str:
+    """``1 file``, ``2 files``."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def byte_size(count: int) -> str:
