@@ -27,7 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     # and once more when it ends, takes a quarter of the time of a short command. The session
     # switches the collector on again where the work begins.
     gc.disable()
-    # Plugins of pydantic that other packages brought would be looked for, and see settings.
+    # typer reads options with pydantic, whose plugins, if other packages brought any, would be
+    # looked for on every start and see what was typed.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     code = _run(sys.argv[1:])
     gc.freeze()
