@@ -19,7 +19,7 @@ from . import wycheproof
 
 def _matches(test: dict[str, Any], plaintext: bytes) -> bool:
     digest = hashlib.sha512(plaintext).hexdigest()
-    return len(plaintext) == test["msgLength"] and digest == test["msgSha512"]
+    return bool(len(plaintext) == test["msgLength"] and digest == test["msgSha512"])
 
 
 def _check_streaming(test: dict[str, Any], sealer: Sealer, message: bytes) -> None:
