@@ -7,13 +7,14 @@ FUZZ_SECONDS ?= 60
 BENCH ?=
 
 .DEFAULT_GOAL := help
+.NOTPARALLEL: # the targets share one environment
 .PHONY: help run tour test lint types format docs bench fuzz coverage lock clean
 
 help: ## show the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
 
-run: ## start here: until the service is released, the tour
-	@echo "The HTTP service comes with a later release. Until then, here is the tour of what works:"
+run: ## start here: the tour, until a later release brings the HTTP service
+	@echo "The HTTP service comes with a later release. Until then, the tour of what works:"
 	@$(MAKE) --no-print-directory tour
 
 tour: $(VENV)/run ## walk through the library and the command line on real files
@@ -28,16 +29,16 @@ coverage: $(VENV)/test ## what the last test run covered; fails below the thresh
 	$(BIN)/python -m coverage report --fail-under=95
 
 lint: $(VENV)/lint ## style, security rules, import rules
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
 	$(BIN)/lint-imports
 
 types: $(VENV)/lint ## mypy, strict
-	$(BIN)/mypy
+	$(BIN)/python -m mypy $(wildcard src tests scripts fuzz benchmarks)
 
 format: $(VENV)/lint ## let ruff write the layout
-	$(BIN)/ruff check --fix-only .
-	$(BIN)/ruff format .
+	$(BIN)/python -m ruff check --fix-only .
+	$(BIN)/python -m ruff format .
 
 docs: $(VENV)/test ## links, commands and settings in the documents
 	$(BIN)/python scripts/check_docs.py
@@ -54,20 +55,24 @@ fuzz: $(VENV)/fuzz ## fuzz everything that parses bytes, FUZZ_SECONDS for each t
 	    -artifact_prefix=build/fuzz/ build/fuzz/$$name fuzz/corpus/$${name#fuzz_} || exit 1; \
 	done
 
-lock: $(VENV)/lint ## make the locks anew from requirements/*.in
-	$(BIN)/python -m pip install --quiet pip-tools
-	cd requirements && for name in run test lint fuzz bench; do \
-	  ../$(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --strip-extras \
+# Each lock is a constraint on those after it, so that all fit into one environment. UPGRADE is
+# empty to keep every version that still fits: make lock UPGRADE=
+UPGRADE ?= --upgrade
+lock: $(VENV)/lock ## make the locks anew from requirements/*.in
+	cd requirements && for name in run test lint fuzz bench lock; do \
+	  ../$(BIN)/pip-compile --quiet $(UPGRADE) --generate-hashes --allow-unsafe --strip-extras \
 	    --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
 	    --output-file $$name.txt $$name.in || exit 1; \
 	done
 
 clean: ## remove what was installed and built
-	rm -rf $(VENV) build dist .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build dist .coverage .coverage.* .hypothesis .import_linter_cache \
+	  .pytest_cache .mypy_cache .ruff_cache
 
 # $(call install,NAME): the lock NAME.txt, then this package on top, editable.
 define install
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	@echo "Installing requirements/$(1).txt into $(VENV) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
 	  -r requirements/$(1).txt
@@ -86,3 +91,5 @@ $(VENV)/fuzz: requirements/fuzz.txt pyproject.toml
 	$(call install,fuzz)
 $(VENV)/bench: requirements/bench.txt pyproject.toml
 	$(call install,bench)
+$(VENV)/lock: requirements/lock.txt pyproject.toml
+	$(call install,lock)
