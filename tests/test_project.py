@@ -13,26 +13,37 @@ from pathlib import Path
 import pytest
 
 import mycelium_fractal_net
+from scripts import check_docs
 
 ROOT = Path(__file__).resolve().parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
-# Put together here, so that this file does not hold what it looks for.
-HOSTS = ["py" + "pi.org", "python" + "hosted", "npmjs" + ".org", "deb." + "debian.org"]
-PLACES = ["/" + "work/", "/" + "root/", "/" + "tmp/w", "/" + "opt/wheels"]
+UNWANTED = re.compile(
+    r"(?<![\w}])/(?:work|root|home(?!/me/|/someone/)|opt|tmp/w)/|pypi\.org|pythonhosted|npmjs\.org|deb\.debian\.org"
+)
+LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
 
 
-def tracked() -> list[Path]:
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        check=False,
-        text=True,
-    )
-    if listed.returncode:
-        pytest.skip("this is no checkout: git lists no files")
-    return [ROOT / name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
+def python(code: str) -> str:
+    """What a fresh interpreter prints for ``code``."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def modules() -> list[str]:
+    """The name of every module of the package; the migrations are loaded by Alembic alone."""
+    names = [".".join(path.relative_to(ROOT / "src").with_suffix("").parts) for path in SOURCES]
+    return [
+        name.removesuffix(".__init__")
+        for name in names
+        if ".migrations" not in name and not name.endswith("__main__")
+    ]
+
+
+def pins(lock: Path) -> dict[str, str]:
+    """The version of each package in a lock."""
+    return dict(re.findall(r"^([A-Za-z0-9._-]+)==(\S+)", lock.read_text(), re.MULTILINE))
 
 
 def test_the_version_is_one() -> None:
@@ -51,44 +62,59 @@ def test_every_public_name_is_there_and_no_other() -> None:
         _ = mycelium_fractal_net.nothing
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT / "src")))
-def test_all_lists_what_a_module_defines(path: Path) -> None:
+@pytest.mark.parametrize("name", modules())
+def test_all_lists_what_a_module_defines(name: str) -> None:
     """A name in a module's __all__ that does not exist would mislead its reader."""
-    parts = path.relative_to(ROOT / "src").with_suffix("").parts
-    if "migrations" in parts or parts[-1] == "__main__":
-        return
-    module = importlib.import_module(".".join(parts).removesuffix(".__init__"))
-    for name in getattr(module, "__all__", ()):
-        assert hasattr(module, name)
+    module = importlib.import_module(name)
+    for public in getattr(module, "__all__", ()):
+        assert hasattr(module, public)
 
 
 def test_importing_the_package_loads_nothing_heavy() -> None:
     """What a name needs is imported when the name is asked for."""
-    code = (
+    loaded = python(
         "import sys, mycelium_fractal_net;"
-        "print([m for m in ('sqlalchemy', 'cryptography', 'typer', 'rich', 'alembic')"
+        "print([m for m in ('sqlalchemy', 'cryptography', 'typer', 'rich', 'alembic', 'msgspec')"
         " if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
-    assert done.stdout.strip() == "[]"
+    assert loaded == "[]"
 
 
-def test_the_environment_is_read_in_one_place() -> None:
-    """Only the configuration reads environment variables that begin with MFN_."""
-    readers = set()
-    for path in SOURCES:
-        for node in ast.walk(ast.parse(path.read_text())):
-            if (
-                isinstance(node, ast.Attribute)
-                and isinstance(node.value, ast.Name)
-                and (node.value.id, node.attr) in {("os", "environ"), ("os", "getenv")}
-            ):
-                readers.add(path.relative_to(ROOT / "src" / "mycelium_fractal_net").parts[0])
-    assert readers <= {"config", "cli"}
+def test_no_module_needs_an_extra() -> None:
+    """Everything imports where PostgreSQL's driver, numpy and torch are not installed."""
+    extras = PYPROJECT["project"]["optional-dependencies"]
+    blocked = [re.split(r"[\[>=]", each)[0] for group in extras.values() for each in group]
+    assert "psycopg" in blocked
+    python(
+        f"import importlib, sys; sys.modules.update(dict.fromkeys({blocked!r}))\n"
+        f"for name in {modules()!r}: importlib.import_module(name)"
+    )
+
+
+def environment_readers(tree: ast.AST) -> bool:
+    """Whether a module takes anything out of the environment, by whichever name."""
+    names = {"environ", "environb", "getenv", "getenvb"}
+    for node in ast.walk(tree):
+        match node:
+            case ast.Attribute(value=ast.Name(id="os"), attr=attribute) if attribute in names:
+                return True
+            case ast.ImportFrom(module="os", names=imported):
+                if names & {each.name for each in imported}:
+                    return True
+    return False
+
+
+def test_settings_come_from_the_environment_in_one_place() -> None:
+    """Only the configuration reads it; the program itself sets a variable, and knows completion."""
+    readers = {
+        str(path.relative_to(ROOT / "src" / "mycelium_fractal_net"))
+        for path in SOURCES
+        if environment_readers(ast.parse(path.read_text()))
+    }
+    assert readers == {"config/__init__.py", "cli/__init__.py", "cli/run.py"}
     for path in SOURCES:
         if "config" not in path.parts:
-            text = path.read_text()
-            assert not re.search(r"environ[\[.](?:get\()?[\"']MFN_", text), path
+            assert not re.search(r"(environ|getenv)\W+(get\W+)?MFN_", path.read_text()), path
 
 
 def test_the_plain_list_of_requirements_is_that_of_the_project() -> None:
@@ -101,32 +127,60 @@ def test_the_plain_list_of_requirements_is_that_of_the_project() -> None:
         assert listed - wanted <= {"hatchling>=1.27", "editables>=0.5"}
 
 
-@pytest.mark.parametrize("name", ["run", "test", "lint", "fuzz", "bench"])
-def test_every_lock_has_hashes_and_no_address(name: str) -> None:
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.stem)
+def test_every_lock_has_hashes_and_no_address(lock: Path) -> None:
     """Each pinned package has at least one hash, and where it comes from is not written down."""
-    text = (ROOT / "requirements" / f"{name}.txt").read_text()
+    text = lock.read_text()
     assert "://" not in text
     assert not re.search(r"^\s*-(?:i|-index|-find|-extra)", text, re.MULTILINE)
-    pins = re.findall(r"^[A-Za-z0-9._-]+==\S+ \\$", text, re.MULTILINE)
-    assert len(pins) == len(re.findall(r"^[A-Za-z]", text, re.MULTILINE)) > 10
+    hashed = re.findall(r"^[A-Za-z0-9._-]+==\S+ \\\n    --hash=sha256:", text, re.MULTILINE)
+    assert len(hashed) == len(re.findall(r"^[A-Za-z]", text, re.MULTILINE)) > 10
+
+
+def test_the_locks_agree() -> None:
+    """The Makefile installs them into one environment: what they share has one version."""
+    assert [lock.stem for lock in LOCKS] == ["bench", "fuzz", "lint", "lock", "run", "test"]
+    versions: dict[str, str] = {}
+    for lock in LOCKS:
+        for package, version in pins(lock).items():
+            assert versions.setdefault(package, version) == version, f"{package} in {lock.name}"
+    assert "torch" not in versions
 
 
 def test_no_file_names_a_registry_or_a_path_of_some_machine() -> None:
     """What is committed works anywhere."""
-    for path in tracked():
+    for path in check_docs.project_files():
         try:
             text = path.read_text()
         except UnicodeDecodeError:
             continue
-        for unwanted in (*HOSTS, *PLACES):
-            assert unwanted not in text, f"{path.relative_to(ROOT)} holds {unwanted}"
+        found = UNWANTED.search(text)
+        assert found is None, f"{path.relative_to(ROOT)} holds {found[0]}"
 
 
 def test_the_documents_are_in_order() -> None:
-    """No dead link, no command or target that does not exist."""
-    script = ROOT / "scripts" / "check_docs.py"
-    done = subprocess.run([sys.executable, script], capture_output=True, check=False, text=True)
-    assert done.returncode == 0, done.stdout
+    """No dead link, no command, variable or target that does not exist."""
+    documents = [path for path in check_docs.project_files() if path.suffix == ".md"]
+    assert ROOT / "README.md" in documents
+    assert [(path.name, fault) for path in documents for fault in check_docs.faults(path)] == []
+
+
+def test_a_fault_in_a_document_is_found(tmp_path: Path) -> None:
+    """Each check sees what it is there for, and lets pass what is right."""
+    page = tmp_path / "page.md"
+    page.write_text(
+        "# The one\n[a](gone.md) [b](#the-one) [c](#the-other) [d](https://example.org/x)\n"
+        "`mfn key list` and `mfn kye list` and `mfn key lst`, `make test lnit`\n"
+        "MFN_HOME, MFN_TEST_VECTORS, MFN_HOUSE\n"
+    )
+    assert check_docs.faults(page) == [
+        "the link gone.md leads nowhere",
+        "the link #the-other leads nowhere",
+        "there is no command mfn kye list",
+        "there is no command mfn key lst",
+        "there is no variable MFN_HOUSE",
+        "there is no target lnit",
+    ]
 
 
 def test_the_shipped_configurations_are_in_the_wheel() -> None:
