@@ -1,0 +1,116 @@
+"""What 100,000 keys in the store cost those who use one."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from sqlalchemy import insert
+
+from benchmarks.files import MFN, environment
+from benchmarks.harness import figures, run, seconds_of
+from mycelium_fractal_net import initialise, open_keyring
+from mycelium_fractal_net.security.key_providers import StoredKeyProvider
+from mycelium_fractal_net.security.key_store.rows import key_row, version_row
+from mycelium_fractal_net.security.key_store.schema import key_versions, keys
+from mycelium_fractal_net.security.keys import Key
+
+_OPEN_AND_ENCRYPT = """
+from mycelium_fractal_net import open_keyring
+with open_keyring() as keyring:
+    keyring.encrypt(b"data", key_id="orders")
+"""
+
+
+@dataclass(frozen=True)
+class Growth:
+    """Ratios to the smallest store, for each number of keys."""
+
+    keys: int
+    start: float
+    show: float
+    encrypt: float
+    record: float
+    memory: float
+
+
+def fill(provider: StoredKeyProvider, count: int) -> None:
+    """``count`` authentic keys, sealed by the provider's own code, in one transaction."""
+    template = provider.key("orders")
+    empty: Key = replace(template, versions=())
+    made = [
+        provider._with_new_version(replace(empty, key_id=f"filler-{number:06}"))
+        for number in range(count)
+    ]
+    with provider.store.database.write() as connection:
+        for start in range(0, count, 1000):
+            part = made[start : start + 1000]
+            connection.execute(
+                insert(keys),
+                [{**key_row(key), "generation": 2, "mac": provider._seal(key)} for key in part],
+            )
+            connection.execute(
+                insert(key_versions), [version_row(key.key_id, key.latest) for key in part]
+            )
+
+
+def measure(counts: tuple[int, ...], rounds: int) -> list[Growth]:
+    """The same work over stores of each size, in alternating rounds."""
+    with tempfile.TemporaryDirectory() as name:
+        homes = {count: Path(name) / str(count) for count in counts}
+        for count, home in homes.items():
+            with initialise(home=home) as keyring:
+                keyring.provider.create_key("orders")
+                fill(keyring.provider, count)
+        starts, shows = _processes(homes, rounds)
+        memory = {count: starts[count][1] for count in counts}
+        start = figures({str(count): starts[count][0] for count in counts})
+        show = figures({str(count): shows[count] for count in counts})
+        encrypt, record = _within(homes, rounds)
+        base = counts[0]
+        return [
+            Growth(
+                count,
+                start[at].ratio,
+                show[at].ratio,
+                encrypt[at],
+                record[at],
+                memory[count] / memory[base],
+            )
+            for at, count in enumerate(counts)
+        ]
+
+
+def _processes(
+    homes: dict[int, Path], rounds: int
+) -> tuple[dict[int, tuple[list[float], int]], dict[int, list[float]]]:
+    starts: dict[int, tuple[list[float], int]] = {count: ([], 0) for count in homes}
+    shows: dict[int, list[float]] = {count: [] for count in homes}
+    for _ in range(rounds):
+        for count, home in homes.items():
+            env = environment(home)
+            ran = run([sys.executable, "-c", _OPEN_AND_ENCRYPT], env=env)
+            times, memory = starts[count]
+            starts[count] = ([*times, ran.seconds], max(memory, ran.memory))
+            shows[count].append(run([*MFN, "key", "show", "orders"], env=env).seconds)
+    return starts, shows
+
+
+def _within(homes: dict[int, Path], rounds: int) -> tuple[list[float], list[float]]:
+    data = os.urandom(64)
+    encrypting: dict[str, list[float]] = {str(count): [] for count in homes}
+    reading: dict[str, list[float]] = {str(count): [] for count in homes}
+    for _ in range(rounds):
+        for count, home in homes.items():
+            with open_keyring(home=home) as keyring:
+                keyring.encrypt(data, key_id="orders")
+                encrypting[str(count)].append(
+                    seconds_of(lambda k=keyring: k.encrypt(data, key_id="orders"), 5000)  # type: ignore[misc]
+                )
+                reading[str(count)].append(
+                    seconds_of(lambda k=keyring: k.provider.key("orders"), 200)  # type: ignore[misc]
+                )
+    return [f.ratio for f in figures(encrypting)], [f.ratio for f in figures(reading)]

@@ -1,0 +1,27 @@
+"""``mfn key list`` beside the imports that no command can do without."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks.files import MFN, environment
+from benchmarks.harness import Figure, figures, run
+
+_IMPORTS = "import cryptography.hazmat.primitives.ciphers.aead, sqlalchemy"
+
+
+def measure(rounds: int) -> list[Figure]:
+    """Start-up as a whole process, in alternating rounds."""
+    with tempfile.TemporaryDirectory() as name:
+        env = environment(Path(name) / "home")
+        run([*MFN, "init"], env=env)
+        times: dict[str, list[float]] = {"import cryptography, sqlalchemy": [], "mfn key list": []}
+        for _ in range(rounds):
+            for label, command in (
+                ("import cryptography, sqlalchemy", [sys.executable, "-c", _IMPORTS]),
+                ("mfn key list", [*MFN, "key", "list"]),
+            ):
+                times[label].append(run(command, env=env).seconds)
+    return figures(times)
