@@ -308,7 +308,7 @@ def _draw_file(axes: Any, found: FileFigures) -> None:
     axes.set_xlabel("time beside cp")
     title = f"A file of {found.size >> 20:,} MiB in memory"
     axes.set_title(title, loc="left", fontweight="bold")
-    axes.legend(frameon=False, loc="lower right")
+    axes.legend(frameon=False, loc="upper right")
 
 
 def _draw_growth(axes: Any, found: list[Growth]) -> None:
