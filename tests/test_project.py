@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
 UNWANTED = re.compile(
-    r"(?<![\w}])/(?:work|root|home(?!/(?:me|someone)\b)|opt|tmp/w)/|pypi\.org|pythonhosted|npmjs\.org|deb\.debian\.org"
+    r"(?<![\w}])/(?:work|root|home(?!/(?:me|someone)\b)|opt|tmp/w)/|pypi\.org|pythonhosted\.org|npmjs\.org|deb\.debian\.org"
 )
 LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
 
