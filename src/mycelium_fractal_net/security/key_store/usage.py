@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from mycelium_fractal_net.security.errors import UsageLimitError
 from mycelium_fractal_net.security.key_store.schema import raw_usage, usage
@@ -40,7 +40,8 @@ class UsageStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._dialect = postgresql if database.dialect == "postgresql" else sqlite
+        # Each dialect has its own upsert, and importing both would show in every start.
+        self._dialect = importlib.import_module(f"sqlalchemy.dialects.{database.dialect}")
 
     def begin_day(self, handle: bytes, day: int, kind: str) -> None:
         """See that the first use of a day is durable before its answer leaves.
