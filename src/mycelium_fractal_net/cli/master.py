@@ -26,8 +26,7 @@ def _rotate(context: typer.Context) -> None:
     with session.keyring() as keyring:
         provider = keyring.provider
         with progress_bar("wrapping", provider.count, quiet=session.quiet, items=True) as update:
-            # The provider tells each key as it is moved, with the number moved so far.
-            newest = provider.rewrap_master(None if update is None else lambda _: update(1))
+            newest = provider.rewrap_master(update)
     say(f"every key is wrapped by {newest} now; back the master key up", quiet=session.quiet)
 
 

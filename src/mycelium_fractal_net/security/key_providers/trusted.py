@@ -75,7 +75,7 @@ class TrustedRecords:
 
         May be killed at any moment and called again: it goes on where it stopped, and at
         every step the custodian holds each master key that some row still needs. Processes
-        that have the store open follow by themselves.
+        that have the store open follow by themselves. ``progress`` gets 1 for each key.
         """
         current = self.store.require_pulse().master_id
         if not self._move_is_under_way(current):
@@ -85,13 +85,11 @@ class TrustedRecords:
             authority = self.policy.generate_key_material(_AUTHORITY_ALGORITHM)
             wrapped = self.custodian.wrap(newest, authority, self._authority_binding())
             self.store.move_to(current, newest, wrapped)
-        moved = 0
         while names := self.store.under_other_master(newest):
             for name in names:
                 self.update(name, lambda key: key)
-                moved += 1
                 if progress is not None:
-                    progress(moved)
+                    progress(1)
         while ids := self.store.credentials_under_other_master(newest):
             for credential_id in ids:
                 self._move_credential(credential_id, newest)
