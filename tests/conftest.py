@@ -17,6 +17,8 @@ settings.register_profile(
 )
 settings.register_profile("ci", settings.get_profile("default"), derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "default")
-for _name in [name for name in os.environ if name.startswith("MFN_")]:
-    if not _name.startswith("MFN_TEST_"):
+for _name in list(os.environ):
+    if _name.startswith("MFN_") and not _name.startswith("MFN_TEST_"):
         del os.environ[_name]
+# Images for containers set it; it hid that what stood in a buffer failed when the program ended.
+os.environ.pop("PYTHONUNBUFFERED", None)
