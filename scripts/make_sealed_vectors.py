@@ -88,11 +88,20 @@ def negative() -> list[dict[str, Any]]:
         ("envelope: other associated data", envelope, b"row 18"),
         ("envelope as sealed", b"MFN\x01" + envelope[4:], AD),
     ]
-    return [
+    found = [
         {"fault": fault, "message": message.hex(), "associated_data": data.hex(),
          "data_key_associated_data": b"lease 1".hex()}
         for fault, message, data in faults
     ]  # fmt: skip
+    found.append(
+        {
+            "fault": "envelope: other associated data of the data key",
+            "message": envelope.hex(),
+            "associated_data": AD.hex(),
+            "data_key_associated_data": b"lease 2".hex(),
+        }
+    )
+    return found
 
 
 def _vector(

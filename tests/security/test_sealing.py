@@ -22,6 +22,7 @@ from mycelium_fractal_net.security.errors import (
     InvalidInputError,
     InvalidKeyError,
 )
+from mycelium_fractal_net.security.sealed_format import plain_bytes, sealed_body_bytes
 from mycelium_fractal_net.security.sealing import (
     DataKey,
     Form,
@@ -431,6 +432,24 @@ def test_what_is_no_header_is_refused(message: bytes) -> None:
     """Too short, another form, another magic."""
     with pytest.raises(DecryptionError):
         parse_header(message)
+
+
+@given(size=sizes | st.integers(0, 1 << 52))
+def test_the_sizes_of_message_and_plaintext_follow_from_each_other(size: int) -> None:
+    """Each plaintext has one size sealed, and a size between two of these belongs to none."""
+    assert plain_bytes(sealed_body_bytes(size)) == size
+    if size < 1 << 20:
+        assert len(Sealer.bare(KEY, b"").seal(bytes(size))) == sealed_body_bytes(size)
+
+
+def test_a_size_that_no_message_has_is_refused() -> None:
+    """Too short for the head, for a tag, or for the final chunk behind a full one."""
+    for body in (-1, 0, 55, 56, 71, 56 + SEALED_CHUNK, 56 + SEALED_CHUNK + 15):
+        with pytest.raises(DecryptionError):
+            plain_bytes(body)
+    assert plain_bytes(72) == 0
+    assert plain_bytes(56 + SEALED_CHUNK - 1) == CHUNK - 1
+    assert plain_bytes(56 + SEALED_CHUNK + 16) == CHUNK
 
 
 # What the API refuses ---------------------------------------------------------------------

@@ -29,7 +29,7 @@ from mycelium_fractal_net.security.sealed_format import (
     NONCE_BYTES,
     SALT_BYTES,
     SEALED_CHUNK_BYTES,
-    TAG_BYTES,
+    plain_bytes,
 )
 
 __all__ = ["SealedReader"]
@@ -59,11 +59,11 @@ class SealedReader(io.RawIOBase):
         self._start = file.tell()
         file.seek(0, os.SEEK_END)
         self._sealed_bytes = file.tell() - self._start - HEAD_BYTES
-        self._last, rest = divmod(self._sealed_bytes, SEALED_CHUNK_BYTES)
-        # The final chunk is the short one; a message that ends with a full chunk was cut.
-        if self._last < 0 or rest < TAG_BYTES or self._last >= MAX_CHUNKS:
+        # The final chunk is the short one; a message that ends with a full chunk has no size.
+        self._size = plain_bytes(HEAD_BYTES + self._sealed_bytes)
+        self._last = self._size // CHUNK_BYTES
+        if self._last >= MAX_CHUNKS:
             raise DecryptionError
-        self._size = self._last * CHUNK_BYTES + rest - TAG_BYTES
         head = bytes(self._fetch(0, HEAD_BYTES))
         salt, commitment = head[:SALT_BYTES], head[SALT_BYTES:]
         derived = HKDFExpand(
