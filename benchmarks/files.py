@@ -2,30 +2,46 @@
 
 from __future__ import annotations
 
+import filecmp
 import os
 import shutil
 import statistics
 import sys
 import tempfile
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
-from benchmarks.harness import Figure, figures, run
+from benchmarks.harness import Figure, Ran, figures, run, turns
 
 MFN = [sys.executable, "-m", "mycelium_fractal_net"]
 
 
 @dataclass
 class FileFigures:
-    """One large file: seconds without start-up beside cp, and memory above an empty file."""
+    """One large file: seconds without start-up beside ``cp``, and what each tool took beside.
+
+    ``start_up`` is in seconds, ``seal_memory`` and ``open_memory`` are bytes above the same
+    command on an empty file; each by the name of the tool.
+    """
 
     size: int
     seal: list[Figure] = field(default_factory=list)
     open: list[Figure] = field(default_factory=list)
-    start_up: float = 0.0
-    seal_memory: int = 0
-    open_memory: int = 0
+    start_up: dict[str, float] = field(default_factory=dict)
+    seal_memory: dict[str, int] = field(default_factory=dict)
+    open_memory: dict[str, int] = field(default_factory=dict)
+    absent: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Tool:
+    """Two commands: each is given its input and its output."""
+
+    seal: Callable[[str, str], list[str]]
+    open: Callable[[str, str], list[str]]
 
 
 def environment(home: Path) -> dict[str, str]:
@@ -34,100 +50,110 @@ def environment(home: Path) -> dict[str, str]:
 
 
 def measure_file(size: int, rounds: int) -> FileFigures:
-    """Seal and open one file on a file system in memory, where the disk does not hide the work."""
-    found = FileFigures(size)
+    """Seal and open one file on a file system in memory, where the disk does not hide the work.
+
+    Every tool is measured alike: its start-up, the same command on an empty file in the same
+    round, is taken off. What it opens must be what it sealed.
+    """
     with ExitStack() as stack:
         place = "/dev/shm" if Path("/dev/shm").is_dir() else None
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=place)))
         env = environment(folder / "home")
         run([*MFN, "init"], env=env)
         run([*MFN, "key", "create", "bench"], env=env)
-        big, empty = folder / "big", folder / "empty"
-        empty.touch()
-        with big.open("wb") as file:
+        (folder / "empty").touch()
+        with (folder / "big").open("wb") as file:
             for _ in range(size >> 20):
                 file.write(os.urandom(1 << 20))
-        tools = _tools(folder, env)
-        seal: dict[str, list[float]] = {"cp": [], "mfn encrypt": [], **{n: [] for n in tools}}
-        unseal: dict[str, list[float]] = {"cp": [], "mfn decrypt": [], **{n: [] for n in tools}}
-        starts, memories = [], []
-        for _ in range(rounds):
-            base = run(
-                [*MFN, "encrypt", str(empty), "-k", "bench", "-o", f"{folder}/e.mfn"], env=env
-            )
-            unbase = run([*MFN, "decrypt", f"{folder}/e.mfn", "-o", f"{folder}/e"], env=env)
-            copy = run(["cp", str(big), f"{folder}/copy"], env=env)
-            Path(f"{folder}/copy").unlink()
-            ours = run(
-                [*MFN, "encrypt", str(big), "-k", "bench", "-o", f"{folder}/big.mfn"], env=env
-            )
-            seal["cp"].append(copy.seconds)
-            seal["mfn encrypt"].append(ours.seconds - base.seconds)
-            back = run([*MFN, "decrypt", f"{folder}/big.mfn", "-o", f"{folder}/back"], env=env)
-            unseal["cp"].append(copy.seconds)
-            unseal["mfn decrypt"].append(back.seconds - unbase.seconds)
-            starts.append(base.seconds)
-            memories.append((ours.memory - base.memory, back.memory - unbase.memory))
-            for name in ("e", "e.mfn", "big.mfn", "back"):
-                (folder / name).unlink()
-            for name, (sealing, opening, output) in tools.items():
-                seal[name].append(run(sealing, env=env).seconds)
-                unseal[name].append(run(opening, env=env).seconds)
-                for made in (output, f"{output}.back"):
-                    Path(made).unlink()
-        found.seal, found.open = figures(seal), figures(unseal)
-        found.start_up = statistics.median(starts)
-        found.seal_memory = max(seal for seal, _ in memories)
-        found.open_memory = max(opened for _, opened in memories)
+        tools, absent = _tools(folder, env)
+        seals: dict[str, list[float]] = {name: [] for name in tools}
+        opens: dict[str, list[float]] = {name: [] for name in tools}
+        starts: dict[str, list[float]] = {name: [] for name in tools}
+        found = FileFigures(size, absent=absent)
+        for names in turns(list(tools), rounds):
+            for name in names:
+                empty = _there_and_back(tools[name], folder, "empty", env)
+                big = _there_and_back(tools[name], folder, "big", env)
+                seals[name].append(big[0].seconds - empty[0].seconds)
+                opens[name].append(big[1].seconds - empty[1].seconds)
+                starts[name].append(empty[0].seconds)
+                for memory, at in ((found.seal_memory, 0), (found.open_memory, 1)):
+                    above = big[at].memory - empty[at].memory
+                    memory[name] = max(memory.get(name, 0), above)
+        found.seal, found.open = figures(seals), figures(opens)
+        found.start_up = {name: statistics.median(times) for name, times in starts.items()}
     return found
 
 
-def _tools(folder: Path, env: dict[str, str]) -> dict[str, tuple[list[str], list[str], str]]:
-    """Peers that work on files, where they are installed: seal, open, and what they write."""
-    big, found = str(folder / "big"), {}
+def _there_and_back(tool: Tool, folder: Path, name: str, env: dict[str, str]) -> tuple[Ran, Ran]:
+    source, sealed, back = (folder / each for each in (name, "sealed", "back"))
+    ran = run(tool.seal(str(source), str(sealed)), env=env)
+    opened = run(tool.open(str(sealed), str(back)), env=env)
+    back.touch()  # age makes no file where there is nothing to write
+    if not filecmp.cmp(source, back, shallow=False):
+        raise RuntimeError(f"what {tool.open('IN', 'OUT')} opened is not what was sealed")
+    sealed.unlink()
+    back.unlink()
+    return ran, opened
+
+
+def _tools(folder: Path, env: dict[str, str]) -> tuple[dict[str, Tool], list[str]]:
+    """``cp``, ours, and the peers that are installed; and the names of those that are not."""
+    copy = Tool(*[lambda source, target: ["cp", source, target]] * 2)
+    tools = {
+        "cp": copy,
+        "mfn": Tool(
+            lambda source, target: [*MFN, "encrypt", source, "-k", "bench", "-o", target],
+            lambda source, target: [*MFN, "decrypt", source, "-o", target],
+        ),
+    }
+    absent = []
     if shutil.which("age"):
-        run(["age-keygen", "-o", f"{folder}/age.key"], env=env)
-        public = next(
-            line.split()[-1]
-            for line in Path(f"{folder}/age.key").read_text().splitlines()
-            if "public key" in line
+        key = f"{folder}/age.key"
+        run(["age-keygen", "-o", key], env=env)
+        # The identity's file names its recipient too: -e -i encrypts to it.
+        tools["age"] = Tool(
+            lambda source, target: ["age", "-e", "-i", key, "-o", target, source],
+            lambda source, target: ["age", "-d", "-i", key, "-o", target, source],
         )
-        out = f"{folder}/age.out"
-        found["age"] = (
-            ["age", "-r", public, "-o", out, big],
-            ["age", "-d", "-i", f"{folder}/age.key", "-o", f"{out}.back", out],
-            out,
+    else:
+        absent.append("age")
+    script = [sys.executable, str(Path(__file__).with_name("whole_file.py"))]
+    for label, name, package in (
+        ("Tink streaming", "tink", "tink"),
+        ("AESGCM, whole file", "aesgcm", "cryptography"),
+    ):
+        if find_spec(package) is None:
+            absent.append(label)
+            continue
+        command = [*script, name]
+        tools[label] = Tool(
+            lambda source, target, command=command: [*command, "seal", source, target],  # type: ignore[misc]
+            lambda source, target, command=command: [*command, "open", source, target],  # type: ignore[misc]
         )
-    script = str(Path(__file__).with_name("whole_file.py"))
-    for name in ("tink", "aesgcm"):
-        out = f"{folder}/{name}.out"
-        if name == "tink":
-            try:
-                import tink  # noqa: F401
-            except ImportError:
-                continue
-        label = {"tink": "Tink streaming", "aesgcm": "AESGCM, whole file"}[name]
-        found[label] = (
-            [sys.executable, script, name, "seal", big, out],
-            [sys.executable, script, name, "open", out, f"{out}.back"],
-            out,
-        )
-    return found
+    return tools, absent
 
 
 @dataclass(frozen=True)
 class FolderFigures:
-    """A folder of small files on the disk: files per second, start-up and syncs included."""
+    """A folder of small files on the disk; seconds include start-up and syncs."""
 
     files: int
-    seal: float
-    open: float
-    copy: float
+    work: list[Figure]
+
+    def rate(self, name: str) -> float:
+        """Files per second, in the median."""
+        return self.files / next(each.seconds for each in self.work if each.name == name)
 
 
 def measure_folder(count: int, rounds: int) -> FolderFigures:
     """Seal and open ``count`` files of 4 KiB on the file system of the working folder."""
-    seals, opens, copies = [], [], []
+    commands = {
+        "cp -r, one sync": ["sh", "-c", "cp -r in copy && sync -f copy"],
+        "mfn encrypt -r": [*MFN, "encrypt", "-r", "in", "-o", "sealed", "-k", "bench"],
+        "mfn decrypt -r": [*MFN, "decrypt", "-r", "sealed", "-o", "back"],
+    }
+    times: dict[str, list[float]] = {name: [] for name in commands}
     with tempfile.TemporaryDirectory(dir=".") as name:
         folder = Path(name).resolve()
         env = environment(folder / "home")
@@ -137,15 +163,10 @@ def measure_folder(count: int, rounds: int) -> FolderFigures:
             path = folder / "in" / f"{number % 100:02}" / f"{number}"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(os.urandom(4096))
-        os.sync()
         for _ in range(rounds):
-            seal = [*MFN, "encrypt", "-r", "in", "-o", "sealed", "-k", "bench"]
-            seals.append(count / run(seal, env=env, cwd=str(folder)).seconds)
-            back = [*MFN, "decrypt", "-r", "sealed", "-o", "back"]
-            opens.append(count / run(back, env=env, cwd=str(folder)).seconds)
-            copy = ["sh", "-c", "cp -r in copy && sync -f copy"]
-            copies.append(count / run(copy, env=env, cwd=str(folder)).seconds)
+            for label, command in commands.items():
+                os.sync()
+                times[label].append(run(command, env=env, cwd=str(folder)).seconds)
             for made in ("sealed", "back", "copy"):
                 shutil.rmtree(folder / made)
-            os.sync()
-    return FolderFigures(count, *(statistics.median(each) for each in (seals, opens, copies)))
+    return FolderFigures(count, figures(times))

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy import insert
 
 from benchmarks.files import MFN, environment
-from benchmarks.harness import figures, run, seconds_of
+from benchmarks.harness import Figure, figures, run, seconds_of, turns
 from mycelium_fractal_net import initialise, open_keyring
 from mycelium_fractal_net.security.key_providers import StoredKeyProvider
 from mycelium_fractal_net.security.key_store.rows import key_row, version_row
@@ -27,13 +29,13 @@ with open_keyring() as keyring:
 
 @dataclass(frozen=True)
 class Growth:
-    """Ratios to the smallest store, for each number of keys."""
+    """What each work costs with that many keys, beside the smallest store."""
 
     keys: int
-    start: float
-    show: float
-    encrypt: float
-    record: float
+    start: Figure
+    show: Figure
+    encrypt: Figure
+    record: Figure
     memory: float
 
 
@@ -74,8 +76,8 @@ def measure(counts: tuple[int, ...], rounds: int) -> list[Growth]:
         return [
             Growth(
                 count,
-                start[at].ratio,
-                show[at].ratio,
+                start[at],
+                show[at],
                 encrypt[at],
                 record[at],
                 memory[count] / memory[base],
@@ -89,9 +91,9 @@ def _processes(
 ) -> tuple[dict[int, tuple[list[float], int]], dict[int, list[float]]]:
     starts: dict[int, tuple[list[float], int]] = {count: ([], 0) for count in homes}
     shows: dict[int, list[float]] = {count: [] for count in homes}
-    for _ in range(rounds):
-        for count, home in homes.items():
-            env = environment(home)
+    for counts in turns(list(homes), rounds):
+        for count in counts:
+            env = environment(homes[count])
             ran = run([sys.executable, "-c", _OPEN_AND_ENCRYPT], env=env)
             times, memory = starts[count]
             starts[count] = ([*times, ran.seconds], max(memory, ran.memory))
@@ -99,18 +101,21 @@ def _processes(
     return starts, shows
 
 
-def _within(homes: dict[int, Path], rounds: int) -> tuple[list[float], list[float]]:
+def _within(homes: dict[int, Path], rounds: int) -> tuple[list[Figure], list[Figure]]:
+    """Short rounds, many of them: these take microseconds, and one disturbance must not decide."""
     data = os.urandom(64)
     encrypting: dict[str, list[float]] = {str(count): [] for count in homes}
     reading: dict[str, list[float]] = {str(count): [] for count in homes}
-    for _ in range(rounds):
-        for count, home in homes.items():
-            with open_keyring(home=home) as keyring:
-                keyring.encrypt(data, key_id="orders")
-                encrypting[str(count)].append(
-                    seconds_of(lambda k=keyring: k.encrypt(data, key_id="orders"), 5000)  # type: ignore[misc]
-                )
-                reading[str(count)].append(
-                    seconds_of(lambda k=keyring: k.provider.key("orders"), 200)  # type: ignore[misc]
-                )
-    return [f.ratio for f in figures(encrypting)], [f.ratio for f in figures(reading)]
+    with ExitStack() as stack:
+        opened = {
+            count: stack.enter_context(open_keyring(home=home)) for count, home in homes.items()
+        }
+        for keyring in opened.values():
+            keyring.encrypt(data, key_id="orders")
+        for counts in turns(list(opened), rounds * 7):
+            for count in counts:
+                encrypt = partial(opened[count].encrypt, data, key_id="orders")
+                read = partial(opened[count].provider.key, "orders")
+                encrypting[str(count)].append(seconds_of(encrypt, 1000))
+                reading[str(count)].append(seconds_of(read, 20))
+    return figures(encrypting), figures(reading)

@@ -7,19 +7,19 @@ and the greatest.
 
 from __future__ import annotations
 
-import contextlib
-import re
 import statistics
 import subprocess
-import threading
+import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeVar
 
+T = TypeVar("T")
 Work = Callable[[], object]
 
-_HIGH_WATER = re.compile(r"^VmHWM:\s+(\d+) kB$", re.MULTILINE)
+_LAUNCH = str(Path(__file__).with_name("launch.py"))
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,17 @@ def compare(contenders: dict[str, Work], *, rounds: int, budget: float) -> list[
     """Time every contender in alternating rounds; the first one is the reference."""
     numbers = {name: number_for(work, budget) for name, work in contenders.items()}
     times: dict[str, list[float]] = {name: [] for name in contenders}
-    for _ in range(rounds):
-        for name, work in contenders.items():
-            times[name].append(seconds_of(work, numbers[name]))
+    for names in turns(list(contenders), rounds):
+        for name in names:
+            times[name].append(seconds_of(contenders[name], numbers[name]))
     return figures(times)
+
+
+def turns(names: list[T], rounds: int) -> Iterator[list[T]]:
+    """The order of each round. Another one begins each time, so that no place is a favour."""
+    for number in range(rounds):
+        at = number % len(names)
+        yield names[at:] + names[:at]
 
 
 def figures(times: dict[str, list[float]]) -> list[Figure]:
@@ -85,35 +92,17 @@ class Ran:
 
 
 def run(command: Sequence[str], *, env: dict[str, str], cwd: str | None = None) -> Ran:
-    """Run a command to its end. Raises :class:`RuntimeError` where it fails.
-
-    Its memory is read while it runs: what the system reports after its end begins with the
-    memory of the process that started it.
-    """
-    started = time.perf_counter()
-    process = subprocess.Popen(
-        command, env=env, cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    """Run a command to its end. Raises :class:`RuntimeError` where it fails."""
+    # -I and -S: a small process, see launch.py. The command's own environment is what env says.
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", _LAUNCH, *command],
+        env=env,
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        errors="replace",
     )
-    peak = _Peak(process.pid)
-    peak.start()
-    _, errors = process.communicate()
-    seconds = time.perf_counter() - started
-    peak.join()
-    if process.returncode:
-        raise RuntimeError(f"{command[0]} failed: {errors.decode(errors='replace')[-300:]}")
-    return Ran(seconds, peak.bytes)
-
-
-class _Peak(threading.Thread):
-    """Watches the greatest resident memory of a process, which only grows, until it ends."""
-
-    def __init__(self, pid: int) -> None:
-        super().__init__(daemon=True)
-        self._status = Path(f"/proc/{pid}/status")
-        self.bytes = 0
-
-    def run(self) -> None:
-        with contextlib.suppress(OSError):
-            while found := _HIGH_WATER.search(self._status.read_text()):
-                self.bytes = int(found.group(1)) * 1024
-                time.sleep(0.004)
+    if done.returncode or done.stdout.split()[2] != "0":
+        raise RuntimeError(f"{command[0]} failed: {done.stderr[-300:]}")
+    seconds, peak, _ = done.stdout.split()
+    return Ran(float(seconds), int(peak) * 1024)

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.files import MFN, environment
-from benchmarks.harness import Figure, figures, run
+from benchmarks.harness import Figure, figures, run, turns
 
 _IMPORTS = "import cryptography.hazmat.primitives.ciphers.aead, sqlalchemy"
 
@@ -18,10 +18,11 @@ def measure(rounds: int) -> list[Figure]:
         env = environment(Path(name) / "home")
         run([*MFN, "init"], env=env)
         times: dict[str, list[float]] = {"import cryptography, sqlalchemy": [], "mfn key list": []}
-        for _ in range(rounds):
-            for label, command in (
-                ("import cryptography, sqlalchemy", [sys.executable, "-c", _IMPORTS]),
-                ("mfn key list", [*MFN, "key", "list"]),
-            ):
-                times[label].append(run(command, env=env).seconds)
+        commands = {
+            "import cryptography, sqlalchemy": [sys.executable, "-c", _IMPORTS],
+            "mfn key list": [*MFN, "key", "list"],
+        }
+        for names in turns(list(commands), rounds):
+            for label in names:
+                times[label].append(run(commands[label], env=env).seconds)
     return figures(times)

@@ -16,8 +16,7 @@ def aesgcm(action: str, source: str, target: str) -> None:
     key, data = AESGCM(bytes(range(32))), Path(source).read_bytes()
     if action == "seal":
         nonce = os.urandom(12)
-        step = 1 << 30  # AESGCM takes less than 2 GiB at a time
-        Path(target).write_bytes(nonce + key.encrypt(nonce, data[:step], None))
+        Path(target).write_bytes(nonce + key.encrypt(nonce, data, None))  # below 2 GiB only
     else:
         Path(target).write_bytes(key.decrypt(data[:12], data[12:], None))
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
 
-from benchmarks import growth, harness, messages, report
+from benchmarks import files, growth, harness, messages, report
 from mycelium_fractal_net.security.keyring import Keyring
 
 
@@ -24,15 +26,46 @@ def test_every_contender_gets_its_rounds() -> None:
         {"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, rounds=3, budget=0
     )
     assert [figure.name for figure in figures] == ["a", "b"]
-    assert calls[-6:] == ["a", "b"] * 3
+    assert calls[-6:] == ["a", "b", "b", "a", "a", "b"]  # who begins takes turns
 
 
 def test_a_failing_command_is_not_measured() -> None:
     """A figure of something that did not work would be worse than none."""
     with pytest.raises(RuntimeError, match="failed"):
         harness.run(["sh", "-c", "echo no >&2; exit 3"], env={})
-    ran = harness.run(["sh", "-c", "sleep 0.1"], env={"PATH": "/bin:/usr/bin"})
-    assert 0 < ran.memory < 100 << 20
+
+
+def test_the_memory_of_a_command_is_its_own() -> None:
+    """What this process holds is not counted as the command's, and what that one holds is."""
+    ballast = os.urandom(64 << 20)
+    env = {"PATH": os.defpath}
+    small = harness.run(["true"], env=env).memory
+    code = "b'x' * (48 << 20)"
+    large = harness.run([sys.executable, "-I", "-S", "-c", code], env=env).memory
+    assert 0 < small < 32 << 20 < len(ballast)
+    assert large - small > 40 << 20
+
+
+def test_every_installed_peer_gives_back_what_it_was_given(tmp_path: Path) -> None:
+    """Peers that are not installed are named as absent; ours has its own tests."""
+    env = files.environment(tmp_path)
+    tools, absent = files._tools(tmp_path, env)
+    (tmp_path / "in").write_bytes(b"data" * 1000)
+    for name in {*tools} - {"mfn"}:
+        sealed, opened = files._there_and_back(tools[name], tmp_path, "in", env)
+        assert sealed.memory > 0 < opened.memory
+    assert {*tools, *absent} == {"cp", "mfn", "age", "Tink streaming", "AESGCM, whole file"}
+
+
+def test_a_tool_that_gives_back_something_else_is_not_measured(tmp_path: Path) -> None:
+    """Speed counts only for those who do the work."""
+    (tmp_path / "in").write_bytes(b"data")
+    wrong = files.Tool(
+        lambda source, target: ["cp", source, target],
+        lambda source, target: ["cp", "/dev/null", target],
+    )
+    with pytest.raises(RuntimeError, match="not what was sealed"):
+        files._there_and_back(wrong, tmp_path, "in", {"PATH": os.defpath})
 
 
 def test_all_contenders_work(keyring: Keyring) -> None:
@@ -57,10 +90,12 @@ def test_the_report_says_what_was_met_and_what_was_missed(tmp_path: Path) -> Non
     good, bad = harness.Figure("cp", 1.0, 1.0, 1.0, 1.0), harness.Figure("x", 2.0, 9.0, 8.0, 9.5)
     results = report.Results(
         startup=[good, bad],
-        growth=[growth.Growth(10, 1, 1, 1, 1, 1), growth.Growth(100, 1, 1, 1, 1, 1)],
+        growth=[growth.Growth(keys, good, good, good, bad, 1.0) for keys in (10, 100)],
+        folder=files.FolderFigures(3000, [good, harness.Figure("mfn encrypt -r", 1, 2, 1, 3)]),
     )
     text = report.markdown(results)
-    assert "**missed**" in text
+    assert "3,000 files/s | met" in text
+    assert "9.00 x (8.00 to 9.50) | **missed**" in text
     assert "| met |" in text
     assert '"met": false' in report.as_json(results)
     report.plots(results, tmp_path)
