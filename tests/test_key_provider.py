@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, text
@@ -28,17 +28,15 @@ from mycelium_fractal_net.security.errors import (
     StoreUnavailableError,
 )
 from mycelium_fractal_net.security.key_providers import (
+    Binding,
     KeyProvider,
     LocalCustodian,
     LocalKeyProvider,
 )
-from mycelium_fractal_net.security.key_store import KeyStore
-from mycelium_fractal_net.security.keys import KeyState, RotationPolicy, Verb
+from mycelium_fractal_net.security.key_store import KeyStore, Pulse
+from mycelium_fractal_net.security.keys import Key, KeyState, RotationPolicy, Verb
 from mycelium_fractal_net.security.policy import Policy
 from tests.support.stores import Clock, open_provider
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def execute(provider: LocalKeyProvider, statement: str, **values: object) -> None:
@@ -585,6 +583,61 @@ def test_a_key_changed_during_a_move_is_moved_by_the_change(
     assert provider.rotate_key("orders") == "orders:v2"
     assert provider.key("orders").master_id == new
     assert provider.get_key("orders:v1") == before
+
+
+def test_a_writer_that_loses_every_race_says_so(
+    local_provider: LocalKeyProvider, clock: Clock
+) -> None:
+    """Nothing was changed, and trying again is safe."""
+
+    class BusyStore(KeyStore):
+        def replace(self, old: Key, new: Key, mac: bytes) -> None:
+            raise ConflictError("changed by somebody else")
+
+    local_provider.create_key("orders")
+    busy = LocalKeyProvider(
+        BusyStore(local_provider.store.database),
+        local_provider.custodian,
+        local_provider.policy,
+        clock=clock,
+    )
+    with pytest.raises(ConflictError, match="by many at once"):
+        busy.rotate_key("orders")
+    assert len(local_provider.key("orders").versions) == 1
+
+
+def test_a_key_made_while_the_store_moves_is_made_under_the_new_master_key(
+    local_provider: LocalKeyProvider, clock: Clock
+) -> None:
+    """Who read the former master key's id a moment ago tries again; and gives up in the end."""
+    provider = local_provider
+    old = provider.store.require_pulse()
+
+    class LateStore(KeyStore):
+        late = 1
+
+        def require_pulse(self) -> Pulse:
+            if self.late:
+                self.late -= 1
+                return old
+            return super().require_pulse()
+
+    new = provider.rewrap_master()
+    store = LateStore(provider.store.database)
+
+    class KeepsOld(LocalCustodian):
+        """A custodian that would still wrap under the master key that is gone."""
+
+        def wrap(self, master_id: str, material: bytes, binding: Binding) -> bytes:
+            return super().wrap(new, material, binding)
+
+    path = Path(provider.store.database.file or "").with_name("master.key")
+    late = LocalKeyProvider(store, KeepsOld(path, provider.policy), provider.policy, clock=clock)
+    late._authorities[old.master_id] = late._authority(new)
+    assert late.create_key("orders").master_id == new
+    store.late = 100
+    with pytest.raises(ConflictError, match="try again"):
+        late.create_key("invoices")
 
 
 # Credentials --------------------------------------------------------------------------------

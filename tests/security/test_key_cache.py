@@ -11,15 +11,18 @@ import pytest
 from mycelium_fractal_net.security import key_cache
 from mycelium_fractal_net.security.errors import (
     KeyStateError,
+    KeyUsageError,
     StoreUnavailableError,
     UsageLimitError,
 )
 from mycelium_fractal_net.security.key_store.usage import RAW_MESSAGES_LIMIT, RAW_MESSAGES_ROTATE
-from mycelium_fractal_net.security.keys import KeyType, Verb
+from mycelium_fractal_net.security.keys import Key, KeyType, Verb
 from tests.support.stores import Clock, keyring_over
 
 if TYPE_CHECKING:
+    from mycelium_fractal_net.security.key_in_use import KeyInUse
     from mycelium_fractal_net.security.key_providers import LocalKeyProvider
+    from mycelium_fractal_net.security.key_store import Pulse
     from mycelium_fractal_net.security.keyring import Keyring
 
 
@@ -285,3 +288,125 @@ def test_a_forked_child_does_not_count_its_parents_uses_again(keyring: Keyring) 
     keyring.flush()
     handle = keyring.provider.key("orders").latest.handle
     assert keyring.usage.days([handle])[0].count == 4
+
+
+# What happens between two steps ---------------------------------------------------------------
+
+
+def test_a_change_noticed_while_a_key_is_loaded_makes_it_load_again(
+    local_provider: LocalKeyProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was read before a change never stays in the cache after it."""
+    local_provider.create_key("orders")
+    with keyring_over(local_provider) as keyring:
+        keyring.refresh()
+        load, loads = local_provider.key, []
+
+        def load_and_be_overtaken(key_id: str) -> Key:
+            found = load(key_id)
+            loads.append(found.latest.version)
+            if len(loads) == 1:
+                local_provider.rotate_from("orders:v1")
+                keyring.refresh()
+            return found
+
+        monkeypatch.setattr(local_provider, "key", load_and_be_overtaken)
+        assert keyring.describe(keyring.encrypt(b"data", key_id="orders")).version == 2
+        assert loads[0] == 1
+        assert loads[-1] == 2
+
+
+def test_a_version_dropped_while_it_is_found_is_used_once_and_not_kept(
+    local_provider: LocalKeyProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A change between finding the version and keeping it leaves nothing stale behind."""
+    local_provider.create_key("orders")
+    with keyring_over(local_provider) as keyring:
+        cache = keyring._cache
+        opening = cache.opening
+
+        def open_and_be_overtaken(handle: bytes) -> KeyInUse:
+            found = opening(handle)
+            local_provider.apply(Verb.SUSPEND, "orders")
+            cache.refresh()
+            return found
+
+        monkeypatch.setattr(cache, "opening", open_and_be_overtaken)
+        keyring.encrypt(b"data", key_id="orders")
+        monkeypatch.undo()
+        with pytest.raises(KeyStateError):
+            keyring.encrypt(b"data", key_id="orders")
+
+
+def test_threads_that_wait_for_a_reading_do_not_read_again(
+    monotonic: Monotonic, local_provider: LocalKeyProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One reading of the store serves all who waited for it, records included."""
+    local_provider.create_key("orders")
+    with keyring_over(local_provider) as keyring:
+        keyring._cache.record("orders")
+        pulses: list[Pulse] = []
+        pulse = local_provider.store.require_pulse
+
+        def counted() -> Pulse:
+            pulses.append(pulse())
+            return pulses[-1]
+
+        monkeypatch.setattr(local_provider.store, "require_pulse", counted)
+        monotonic.now += key_cache.REFRESH_SECONDS
+        threads = [threading.Thread(target=keyring._cache.record, args=["orders"]) for _ in "abc"]
+        with keyring._cache._lock:
+            for thread in threads:
+                thread.start()
+            keyring.refresh()
+        for thread in threads:
+            thread.join()
+        assert len(pulses) == 1
+
+
+def test_two_threads_begin_a_day_once(local_provider: LocalKeyProvider) -> None:
+    """The one that comes second finds it begun, and no count is taken twice."""
+    local_provider.create_key("orders")
+    with keyring_over(local_provider) as keyring:
+        found = keyring._cache.protecting("orders", KeyType.ENCRYPTION)
+        keyring._cache._begin_day(found, found.protected, "protect")
+        keyring.flush()
+        (day,) = keyring.usage.days([found.version.handle])
+        assert day.count == 1
+
+
+def test_a_cache_that_is_gone_is_left_alone_in_a_child(keyring: Keyring) -> None:
+    """What runs after a fork forgets the parent's keys, or finds no cache to care for."""
+    keyring.encrypt(b"data", key_id="orders")
+    key_cache._start_anew(keyring._cache)
+    assert not keyring._cache._by_handle
+    key_cache._start_anew(None)
+
+
+def test_a_key_without_a_public_part_verifies_nothing(keyring: Keyring) -> None:
+    """A MAC key's version has no public key to hand out."""
+    handle = keyring.provider.key("tags").latest.handle
+    with pytest.raises(KeyUsageError, match="no public key"):
+        _ = keyring._cache.opening(handle).verifying
+
+
+def test_a_key_is_unwrapped_once_for_many_uses(
+    keyring: Keyring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Signing, sealing, raw, MACs: the second use asks neither store nor custodian."""
+    uses = [
+        lambda: keyring.sign(b"data", key_id="release"),
+        lambda: keyring.encrypt(b"data", key_id="orders"),
+        lambda: keyring.encrypt(b"data", key_id="orders", format="raw"),
+        lambda: keyring.mac(b"data", key_id="tags"),
+        lambda: keyring.verify(b"data", keyring.sign(b"data", key_id="release"), key_id="release"),
+    ]
+    for use in uses:
+        use()
+
+    def asked(*arguments: object) -> bytes:
+        raise AssertionError("unwrapped again")
+
+    monkeypatch.setattr(keyring.provider, "unwrap", asked)
+    for use in uses:
+        use()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -13,13 +14,17 @@ from sqlalchemy import create_engine, inspect, text
 
 from mycelium_fractal_net.security.errors import (
     ConfigurationError,
+    ConflictError,
+    MissingExtraError,
     StorePermissionsError,
     StoreUnavailableError,
     StoreVersionError,
     UsageLimitError,
 )
 from mycelium_fractal_net.security.key_store import Database, KeyStore, UsageStore
+from mycelium_fractal_net.security.key_store.database import _leave_to_parent
 from mycelium_fractal_net.security.key_store.schema import HEAD, metadata
+from mycelium_fractal_net.security.key_store.sqlite import check_private
 from mycelium_fractal_net.security.key_store.usage import (
     OPEN,
     PROTECT,
@@ -258,3 +263,60 @@ def test_an_intruders_engine_is_not_needed_to_read_the_url(database: Database) -
     with engine.connect() as connection:
         assert connection.execute(text("SELECT count(*) FROM keys")).scalar() == 0
     engine.dispose()
+
+
+# What goes wrong ----------------------------------------------------------------------------
+
+
+def test_without_its_driver_postgresql_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store on PostgreSQL says what to install."""
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(MissingExtraError, match=r"mycelium-fractal-net\[postgresql\]"):
+        Database("postgresql+psycopg://user@host/database")
+
+
+def test_a_statement_that_fails_is_an_outage_and_is_rolled_back(database: Database) -> None:
+    """Whatever the database says comes out as ours."""
+    with pytest.raises(StoreUnavailableError), database.write() as connection:
+        connection.execute(text("INSERT INTO store_meta VALUES (1, 1, 'x')"))
+        connection.execute(text("INSERT INTO nowhere VALUES (1)"))
+    assert KeyStore(database).pulse() is None
+
+
+def test_a_writer_under_another_master_key_changes_nothing(database: Database) -> None:
+    """Nor are the former master keys forgotten while a row needs them."""
+    store = KeyStore(database)
+    store.begin("local:1", b"w")
+    with pytest.raises(ConflictError, match="another master key"):
+        store.move_to("local:0", "local:2", b"w")
+    with store.change("local:1") as (connection, _):
+        connection.execute(
+            text(
+                "INSERT INTO credentials VALUES ('c', 'n', :digest, NULL, NULL, '*', 'active', 1,"
+                " NULL, 0, 1, 'local:1', :digest)"
+            ),
+            {"digest": bytes(32)},
+        )
+    store.move_to("local:1", "local:2", b"w")
+    with pytest.raises(ConflictError, match="still under the former"):
+        store.forget_other_masters("local:2")
+    assert store.former_masters("local:2")
+
+
+def test_a_path_that_leads_through_a_file_is_an_outage(home: Path) -> None:
+    """The system's reason is told."""
+    (home / "file").touch()
+    with pytest.raises(StoreUnavailableError, match="Not a directory"):
+        check_private(home / "file" / "keys.db")
+
+
+def test_a_child_leaves_the_connections_that_are_open_to_its_parent(
+    sqlite_url: str, opening: Opening
+) -> None:
+    """Disposing without closing; and an engine that is gone needs nothing."""
+    database = opening(sqlite_url)
+    database.create()
+    with database.read() as connection:
+        _leave_to_parent(database._engine)
+        _leave_to_parent(None)
+        assert connection.execute(text("SELECT 1")).scalar() == 1

@@ -340,6 +340,15 @@ def test_any_flipped_bit_of_a_wrapped_data_key_is_refused(sealer: Sealer) -> Non
             sealer.unwrap_data_key(changed)
 
 
+def test_a_data_key_of_another_size_is_refused(sealer: Sealer) -> None:
+    """Whoever holds the named key cannot smuggle in something longer or shorter either."""
+    context = b"mycelium-fractal-net/datakey/v1MFN\x02" + HANDLE
+    for size in (0, 31, 33, 64):
+        with pytest.raises(DecryptionError):
+            sealer.unwrap_data_key(Sealer.bare(KEY, context).seal(bytes(size)))
+    assert sealer.unwrap_data_key(Sealer.bare(KEY, context).seal(bytes(32))) == bytes(32)
+
+
 def test_every_data_key_is_new(sealer: Sealer) -> None:
     """Neither the key nor its wrapped form repeats."""
     made = [sealer.wrap_data_key() for _ in range(20)]
@@ -557,8 +566,10 @@ def test_scratch_blocks_are_used_again_and_bounded() -> None:
     block = buffers.scratch()
     buffers.release(block)
     assert buffers.scratch() is block
-    for _ in range(100):
-        buffers.release(bytearray(buffers.SCRATCH_BYTES))
-    handed_out = [buffers.scratch() for _ in range(9)]
-    assert len({id(block) for block in handed_out}) == 9
+    given_back = [bytearray(buffers.SCRATCH_BYTES) for _ in range(20)]
+    for block in given_back:
+        buffers.release(block)
+    handed_out = [buffers.scratch() for _ in range(20)]
+    assert len({id(block) for block in handed_out}) == 20
+    assert sum(any(block is old for old in given_back) for block in handed_out) == 8
     assert all(len(block) == buffers.SCRATCH_BYTES for block in handed_out)

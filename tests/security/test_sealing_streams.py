@@ -22,6 +22,7 @@ from mycelium_fractal_net.security import buffers, write_behind
 from mycelium_fractal_net.security.errors import DecryptionError, InvalidInputError
 from mycelium_fractal_net.security.sealed_format import SEALED_BLOCK_BYTES
 from mycelium_fractal_net.security.sealing import Form, Header, Sealer, read_header
+from mycelium_fractal_net.security.write_behind import WriteBehind
 
 KEY = bytes(range(32))
 HANDLE = b"\x10\x21\x32\x43\x54\x65\x76\x87"
@@ -319,11 +320,61 @@ def test_a_thread_that_cannot_start_is_an_error_that_arrives(
         sealer.seal_stream(reader, writer)
 
 
+class Gate:
+    """A writer whose first write waits for the gate and may then fail."""
+
+    def __init__(self, error: OSError | None) -> None:
+        self.begun, self.gate = threading.Event(), threading.Event()
+        self.error = error
+        self.writes = 0
+
+    def write(self, data: memoryview, /) -> int:
+        """Wait; fail or take it all."""
+        self.writes += 1
+        self.begun.set()
+        self.gate.wait(10)
+        if self.error:
+            raise self.error
+        return len(data)
+
+
+def waiting_blocks(writer: Gate) -> WriteBehind:
+    """Three blocks put: the first is being written, two wait."""
+    output = WriteBehind(writer)
+    output.start_thread()
+    for block in [output.take() for _ in range(3)]:
+        output.put(block, 10)
+    assert writer.begun.wait(10)
+    return output
+
+
+def test_an_error_of_the_last_writes_is_not_lost() -> None:
+    """It is raised by finish when nothing is taken any more; what waited is not written."""
+    error = OSError(errno.ENOSPC, "full")
+    writer = Gate(error)
+    output = waiting_blocks(writer)
+    writer.gate.set()
+    with pytest.raises(OSError, match="full"):
+        output.finish()
+    output.stop(secret=True)
+    assert writer.writes == 1
+
+
+def test_stopping_drops_what_waits() -> None:
+    """When something else went wrong, the thread ends with the write that it is in."""
+    writer = Gate(None)
+    output = waiting_blocks(writer)
+    threading.Timer(0.05, writer.gate.set).start()
+    output.stop(secret=True)
+    assert writer.writes == 1
+    assert not writer_threads()
+
+
 # Errors of reader and writer --------------------------------------------------------------
 
 
 class Failing(io.FileIO):
-    """A real file whose reads or writes fail once ``calls`` of them went well."""
+    """A real file, one of whose reads or writes fails: the one after ``calls`` good ones."""
 
     def __init__(self, path: Path, mode: str, calls: int, error: BaseException) -> None:
         super().__init__(path, mode)
@@ -332,7 +383,7 @@ class Failing(io.FileIO):
 
     def _count(self) -> None:
         self.left -= 1
-        if self.left < 0:
+        if self.left == -1:
             raise self.error
 
     def write(self, data: Any, /) -> int:
@@ -346,7 +397,7 @@ class Failing(io.FileIO):
         return super().readinto(buffer) or 0
 
 
-@pytest.mark.parametrize("calls", [0, 1, 3, 5, 6, 9])
+@pytest.mark.parametrize("calls", [0, 1, 3, 5, 6, 9, 23, 24])
 @pytest.mark.parametrize("opening", [False, True])
 @pytest.mark.parametrize(
     "error",
@@ -356,7 +407,7 @@ def test_what_a_writer_raises_arrives_as_it_was(
     sealer: Sealer, tmp_path: Path, calls: int, opening: bool, error: BaseException
 ) -> None:
     """A full disk, from either thread, stops the reading at once and is the error one sees."""
-    plaintext = content(24 * BLOCK)
+    plaintext = content(24 * BLOCK + 5)
     source = tmp_path / "source"
     source.write_bytes(sealer.seal(plaintext)[12:] if opening else plaintext)
     reads = Watched(source, "rb")
@@ -366,6 +417,7 @@ def test_what_a_writer_raises_arrives_as_it_was(
         assert caught.value is error
         # Blocks under way when it failed: in the queue, in work, and one just begun.
         assert reader.tell() <= (calls + 4) * SEALED_BLOCK_BYTES
+        assert writer.left == -1, "something was written behind the gap"
     assert not writer_threads()
 
 

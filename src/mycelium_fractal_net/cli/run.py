@@ -44,6 +44,10 @@ def run(arguments: list[str]) -> int:
     except typer.TyperException as error:
         return _misused(error)
     except Exception as error:
+        try:
+            _flush()
+        except OSError:  # a full disk, which would fail the interpreter's last flush as well
+            _abandon_stdout()
         return _failed(error, session)
 
 

@@ -11,35 +11,31 @@ and never the fact of use.
 
 from __future__ import annotations
 
-import itertools
 import os
 import threading
 import weakref
 from datetime import timedelta
 from time import monotonic
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from mycelium_fractal_net.security.errors import (
     KeyStateError,
     KeyUsageError,
     StoreUnavailableError,
 )
+from mycelium_fractal_net.security.key_in_use import NEVER, KeyInUse, Uses
 from mycelium_fractal_net.security.key_store.rows import day_of, moment
 from mycelium_fractal_net.security.key_store.usage import OPEN, PROTECT, RAW_MESSAGES_ROTATE
-from mycelium_fractal_net.security.keys import Key, KeyType, KeyVersion, parse_key_id, version_id
+from mycelium_fractal_net.security.keys import Key, KeyType, KeyVersion, parse_key_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
-    from mycelium_fractal_net.security.aes_encryption import RawCipher
     from mycelium_fractal_net.security.key_providers import StoredKeyProvider
     from mycelium_fractal_net.security.key_store import UsageStore
-    from mycelium_fractal_net.security.mac import MacKey
-    from mycelium_fractal_net.security.sealing import Sealer
-    from mycelium_fractal_net.security.signatures import SigningKey, VerifyingKey
 
-__all__ = ["REFRESH_SECONDS", "STALE_SECONDS", "KeyCache", "KeyInUse", "check_type"]
+__all__ = ["REFRESH_SECONDS", "STALE_SECONDS", "KeyCache", "candidates", "check_type"]
 
 REFRESH_SECONDS: Final = 2.0
 STALE_SECONDS: Final = 5.0
@@ -47,118 +43,10 @@ _RETRY_SECONDS: Final = 0.2  # between reads while the store does not answer
 _FLUSH_SECONDS: Final = 30.0
 _RAW_BLOCK: Final = 2**16  # raw messages that a process reserves at once, at most
 _RAW_GROWTH: Final = 16
-_NEVER: Final = float("-inf")
 
 _T = TypeVar("_T")
 _K = TypeVar("_K")
 _V = TypeVar("_V")
-
-
-class _Uses:
-    """A count that threads may add to: ``next`` on an iterator is one step of the interpreter."""
-
-    __slots__ = ("_taken", "day", "day_ends", "ticks")
-
-    def __init__(self) -> None:
-        self.ticks: Iterator[int] = itertools.count()
-        self.day = 0
-        self.day_ends = _NEVER
-        self._taken = 0
-
-    def take(self) -> int:
-        """The uses since this was last called."""
-        now = next(self.ticks)  # itself takes a number, which is no use
-        used = now - self._taken
-        self._taken = now + 1
-        return used
-
-
-class KeyInUse:
-    """One key version, unwrapped when it is first needed. Made by :class:`KeyCache` alone."""
-
-    __slots__ = (
-        "_material",
-        "_provider",
-        "_raw",
-        "_sealer",
-        "_signing",
-        "_tagger",
-        "_verifying",
-        "deadline",
-        "key",
-        "opened",
-        "protected",
-        "raw_block",
-        "raw_block_size",
-        "version",
-        "version_id",
-    )
-
-    def __init__(
-        self, provider: StoredKeyProvider, key: Key, version: KeyVersion, deadline: float
-    ) -> None:
-        self.key = key
-        self.version = version
-        self.version_id = version_id(key.key_id, version.version)
-        self.deadline = deadline
-        self.protected = _Uses()
-        self.opened = _Uses()
-        self.raw_block: Iterator[int] = iter(())
-        self.raw_block_size = 1
-        self._provider = provider
-        self._material: bytes | None = None
-        self._sealer: Sealer | None = None
-        self._raw: RawCipher | None = None
-        self._signing: SigningKey | None = None
-        self._tagger: MacKey | None = None
-        self._verifying: VerifyingKey | None = None
-
-    def __repr__(self) -> str:
-        return f"KeyInUse({self.version_id!r})"
-
-    def _unwrapped(self) -> bytes:
-        if self._material is None:
-            self._material = self._provider.unwrap(self.key, self.version)
-        return self._material
-
-    @property
-    def sealer(self) -> Sealer:
-        """Seals and opens messages of this version."""
-        if self._sealer is None:
-            self._sealer = self._provider.policy.sealer(self._unwrapped(), self.version.handle)
-        return self._sealer
-
-    @property
-    def raw(self) -> RawCipher:
-        """Plain AES-256-GCM under this version."""
-        if self._raw is None:
-            self._raw = self._provider.policy.raw_cipher(self._unwrapped())
-        return self._raw
-
-    @property
-    def signing(self) -> SigningKey:
-        """Signs under this version."""
-        if self._signing is None:
-            policy = self._provider.policy
-            self._signing = policy.signing_key(self.key.algorithm, self._unwrapped())
-        return self._signing
-
-    @property
-    def verifying(self) -> VerifyingKey:
-        """Verifies what this version signed; needs no unwrapping, and outlives destruction."""
-        if self._verifying is None:
-            public_key = self.version.public_key
-            if public_key is None:
-                raise KeyUsageError(f"{self.version_id} has no public key")
-            self._verifying = self._provider.policy.verifying_key(public_key)
-        return self._verifying
-
-    @property
-    def tagger(self) -> MacKey:
-        """Makes and checks MACs under this version."""
-        if self._tagger is None:
-            self._tagger = self._provider.policy.mac(self.key.algorithm, self._unwrapped())
-        return self._tagger
 
 
 class KeyCache:
@@ -183,8 +71,8 @@ class KeyCache:
         self._retired: list[KeyInUse] = []
         self._generation = -1
         self._master_id = ""
-        self._last_read = _NEVER
-        self._fresh_until = _NEVER
+        self._last_read = NEVER
+        self._fresh_until = NEVER
         self._last_flush = monotonic()
 
     # The hot path -------------------------------------------------------------------------
@@ -310,7 +198,7 @@ class KeyCache:
 
     # Counting -----------------------------------------------------------------------------
 
-    def _begin_day(self, found: KeyInUse, uses: _Uses, kind: str) -> None:
+    def _begin_day(self, found: KeyInUse, uses: Uses, kind: str) -> None:
         with self._lock:
             now = self._provider.clock()
             today = day_of(now)
@@ -393,6 +281,36 @@ class KeyCache:
         with self._lock:
             self.flush()
         self._start()
+
+
+class _Check(Protocol):
+    def __call__(self, version: KeyVersion, *, allow_compromised: bool = ...) -> None: ...
+
+
+def candidates(
+    key: Key, number: int | None, check: _Check, allow_compromised: bool
+) -> Iterator[KeyVersion]:
+    """The versions to try, newest first; a version that was named must be permitted.
+
+    Raises :class:`KeyStateError` where no version's state permits it.
+    """
+    if number is not None:
+        version = key.version(number)
+        check(version, allow_compromised=allow_compromised)
+        yield version
+        return
+    refusal: KeyStateError | None = None
+    permitted = False
+    for version in reversed(key.versions):
+        try:
+            check(version, allow_compromised=allow_compromised)
+        except KeyStateError as error:
+            refusal = refusal or error
+            continue
+        permitted = True
+        yield version
+    if refusal is not None and not permitted:
+        raise refusal
 
 
 def check_type(key: Key, key_type: KeyType) -> None:

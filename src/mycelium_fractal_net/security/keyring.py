@@ -6,23 +6,21 @@ seals says by itself which key version opens it; an unknown key never falls back
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from mycelium_fractal_net.security.errors import (
     DecryptionError,
     InvalidInputError,
-    InvalidSignatureError,
     KeyNotFoundError,
     KeyStateError,
-    KeyUsageError,
 )
-from mycelium_fractal_net.security.key_cache import KeyCache, KeyInUse, check_type
+from mycelium_fractal_net.security.key_cache import KeyCache, candidates, check_type
+from mycelium_fractal_net.security.keyring_signing import Signature, Signing
 from mycelium_fractal_net.security.keys import (
     DEFAULT_KEY_ID,
     Key,
     KeyState,
     KeyType,
-    KeyUse,
     KeyVersion,
     parse_key_id,
     version_id,
@@ -30,7 +28,7 @@ from mycelium_fractal_net.security.keys import (
 from mycelium_fractal_net.security.policy import Policy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from types import TracebackType
     from typing import Self
 
@@ -41,30 +39,17 @@ if TYPE_CHECKING:
         BinaryWriter,
         SeekableFile,
     )
+    from mycelium_fractal_net.security.key_in_use import KeyInUse
     from mycelium_fractal_net.security.key_providers import StoredKeyProvider
     from mycelium_fractal_net.security.key_store import UsageStore
     from mycelium_fractal_net.security.sealed_format import Header
     from mycelium_fractal_net.security.sealed_reader import SealedReader
     from mycelium_fractal_net.security.sealing import DataKey, Sealer
-    from mycelium_fractal_net.security.signatures import VerifyingKey
 
 __all__ = ["Format", "Keyring", "MessageInfo", "Signature"]
 
 Format = Literal["sealed", "raw"]
 _ENCRYPTION: Final = KeyType.ENCRYPTION
-
-
-class Signature(bytes):
-    """A bare signature; ``key_id`` says which version made it, such as ``release:v1``."""
-
-    key_id: str
-
-    @classmethod
-    def made(cls, signature: bytes, key_id: str) -> Signature:
-        """``signature`` with the version that made it."""
-        signed = cls(signature)
-        signed.key_id = key_id
-        return signed
 
 
 class MessageInfo(NamedTuple):
@@ -82,7 +67,7 @@ class MessageInfo(NamedTuple):
         return version_id(self.key_id, self.version)
 
 
-class Keyring:
+class Keyring(Signing):
     """Named keys at work. Use it as a context manager, or call :meth:`close` at the end.
 
     Every method may be called from any thread. Beside the errors that each names, all may
@@ -185,7 +170,7 @@ class Keyring:
         name, number = parse_key_id(key_id or DEFAULT_KEY_ID[_ENCRYPTION])
         key = self._cache.record(name)
         check_type(key, _ENCRYPTION)
-        for version in _candidates(key, number, key.check_decrypt, allow_compromised):
+        for version in candidates(key, number, key.check_decrypt, allow_compromised):
             found = self._cache.opening(version.handle)
             self._cache.count_opened(found)
             try:
@@ -338,105 +323,6 @@ class Keyring:
         """
         return self.policy.plain_bytes(beginning, size)
 
-    # Signatures ---------------------------------------------------------------------------
-
-    def sign(self, data: Buffer, *, key_id: str | None = None) -> Signature:
-        """A bare signature of ``data`` by the newest version of a signing key for data."""
-        found = self._signing(key_id)
-        return Signature.made(found.signing.sign(data), found.version_id)
-
-    def sign_stream(self, reader: BinaryReader, *, key_id: str | None = None) -> Signature:
-        """Sign a stream of any size through SHA-512 (docs/format.md, "Pre-hashed signatures")."""
-        found = self._signing(key_id)
-        return Signature.made(found.signing.sign_stream(reader), found.version_id)
-
-    def sign_file(self, reader: BinaryReader, *, key_id: str | None = None) -> bytes:
-        """The bytes of a ``.sig`` file for what ``reader`` gives, which names its key version."""
-        found = self._signing(key_id)
-        return self.policy.encode_prehashed_signature(
-            found.version.handle, found.signing.sign_stream(reader)
-        )
-
-    def verify(self, data: Buffer, signature: bytes, *, key_id: str | None = None) -> None:
-        """Return if ``signature`` is one of ``data`` under ``key_id``.
-
-        A bare name accepts any version whose state may verify.
-        Raises :class:`InvalidSignatureError`.
-        """
-        self._verify(key_id, lambda key: key.verify(data, signature))
-
-    def verify_stream(
-        self, reader: BinaryReader, signature: bytes, *, key_id: str | None = None
-    ) -> None:
-        """:meth:`verify` for what :meth:`sign_stream` signed."""
-        prehashed = self.policy.prehash(reader)
-        self._verify(key_id, lambda key: key.verify_prehashed(prehashed, signature))
-
-    def verify_file(self, reader: BinaryReader, signature_file: bytes, *, key_id: str) -> str:
-        """Verify ``reader`` against a ``.sig`` file; returns the version that signed it.
-
-        The file names a version, and it must be one of ``key_id``.
-        Raises :class:`InvalidSignatureError`.
-        """
-        parsed = self.policy.parse_signature_file(signature_file)
-        name, number = parse_key_id(key_id)
-        key = self._cache.record(name)
-        _check_signs_data(key)
-        try:
-            version = key.by_handle(parsed.handle)
-        except KeyNotFoundError:
-            raise InvalidSignatureError from None
-        if number is not None and number != version.version:
-            raise InvalidSignatureError
-        key.check_verify(version)
-        found = self._cache.opening(version.handle)
-        self._cache.count_opened(found)
-        parsed.verify(found.verifying, reader)
-        return version_id(name, version.version)
-
-    def _signing(self, key_id: str | None) -> KeyInUse:
-        found = self._cache.protecting(key_id or DEFAULT_KEY_ID[KeyType.SIGNING], KeyType.SIGNING)
-        _check_signs_data(found.key)
-        return found
-
-    def _verify(self, key_id: str | None, verify: Callable[[VerifyingKey], None]) -> None:
-        name, number = parse_key_id(key_id or DEFAULT_KEY_ID[KeyType.SIGNING])
-        key = self._cache.record(name)
-        _check_signs_data(key)
-        for version in _candidates(key, number, key.check_verify, False):
-            found = self._cache.opening(version.handle)
-            try:
-                verify(found.verifying)
-            except InvalidSignatureError:
-                continue
-            self._cache.count_opened(found)
-            return
-        raise InvalidSignatureError
-
-    # MACs ---------------------------------------------------------------------------------
-
-    def mac(self, data: Buffer, *, key_id: str | None = None) -> Signature:
-        """The 32-byte HMAC-SHA-256 of ``data`` under a key of type ``mac``."""
-        found = self._cache.protecting(key_id or DEFAULT_KEY_ID[KeyType.MAC], KeyType.MAC)
-        return Signature.made(found.tagger.tag(data), found.version_id)
-
-    def verify_mac(self, data: Buffer, tag: bytes, *, key_id: str | None = None) -> None:
-        """Return if ``tag`` is the MAC of ``data``. Raises :class:`InvalidSignatureError`."""
-        name, number = parse_key_id(key_id or DEFAULT_KEY_ID[KeyType.MAC])
-        key = self._cache.record(name)
-        check_type(key, KeyType.MAC)
-        for version in _candidates(key, number, key.check_verify, False):
-            if not version.wrapped:
-                continue
-            found = self._cache.opening(version.handle)
-            self._cache.count_opened(found)
-            try:
-                found.tagger.verify(data, tag)
-            except InvalidSignatureError:
-                continue
-            return
-        raise InvalidSignatureError
-
     # Beneath ------------------------------------------------------------------------------
 
     def _opening(self, handle: bytes, key_id: str | None, allow_compromised: bool) -> KeyInUse:
@@ -469,45 +355,8 @@ def _check_raw(format: str) -> None:
         raise InvalidInputError("a format is sealed or raw")
 
 
-def _check_signs_data(key: Key) -> None:
-    check_type(key, KeyType.SIGNING)
-    if key.use is not KeyUse.DATA:
-        # Otherwise whoever may have data signed could have a request signed.
-        raise KeyUsageError(f"key {key.key_id!r} signs requests only; it never signs data")
-
-
 def _newest(key: Key) -> KeyVersion:
     try:
         return key.primary
     except KeyStateError:
         return key.latest
-
-
-class _Check(Protocol):
-    def __call__(self, version: KeyVersion, *, allow_compromised: bool = ...) -> None: ...
-
-
-def _candidates(
-    key: Key, number: int | None, check: _Check, allow_compromised: bool
-) -> Iterator[KeyVersion]:
-    """The versions to try, newest first; a version that was named must be permitted.
-
-    Raises :class:`KeyStateError` where no version's state permits it.
-    """
-    if number is not None:
-        version = key.version(number)
-        check(version, allow_compromised=allow_compromised)
-        yield version
-        return
-    refusal: KeyStateError | None = None
-    permitted = False
-    for version in reversed(key.versions):
-        try:
-            check(version, allow_compromised=allow_compromised)
-        except KeyStateError as error:
-            refusal = refusal or error
-            continue
-        permitted = True
-        yield version
-    if refusal is not None and not permitted:
-        raise refusal

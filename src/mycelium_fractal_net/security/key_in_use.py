@@ -1,0 +1,129 @@
+"""One key version at work: unwrapped when it is first needed, with the counts of its uses."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Final
+
+from mycelium_fractal_net.security.errors import KeyUsageError
+from mycelium_fractal_net.security.keys import Key, KeyVersion, version_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mycelium_fractal_net.security.aes_encryption import RawCipher
+    from mycelium_fractal_net.security.key_providers import StoredKeyProvider
+    from mycelium_fractal_net.security.mac import MacKey
+    from mycelium_fractal_net.security.sealing import Sealer
+    from mycelium_fractal_net.security.signatures import SigningKey, VerifyingKey
+
+__all__ = ["NEVER", "KeyInUse", "Uses"]
+
+NEVER: Final = float("-inf")  # before every reading of the monotonic clock
+
+
+class Uses:
+    """A count that threads may add to: ``next`` on an iterator is one step of the interpreter."""
+
+    __slots__ = ("_taken", "day", "day_ends", "ticks")
+
+    def __init__(self) -> None:
+        self.ticks: Iterator[int] = itertools.count()
+        self.day = 0
+        self.day_ends = NEVER
+        self._taken = 0
+
+    def take(self) -> int:
+        """The uses since this was last called."""
+        now = next(self.ticks)  # itself takes a number, which is no use
+        used = now - self._taken
+        self._taken = now + 1
+        return used
+
+
+class KeyInUse:
+    """One key version, unwrapped when it is first needed. Made by :class:`KeyCache` alone."""
+
+    __slots__ = (
+        "_material",
+        "_provider",
+        "_raw",
+        "_sealer",
+        "_signing",
+        "_tagger",
+        "_verifying",
+        "deadline",
+        "key",
+        "opened",
+        "protected",
+        "raw_block",
+        "raw_block_size",
+        "version",
+        "version_id",
+    )
+
+    def __init__(
+        self, provider: StoredKeyProvider, key: Key, version: KeyVersion, deadline: float
+    ) -> None:
+        self.key = key
+        self.version = version
+        self.version_id = version_id(key.key_id, version.version)
+        self.deadline = deadline
+        self.protected = Uses()
+        self.opened = Uses()
+        self.raw_block: Iterator[int] = iter(())
+        self.raw_block_size = 1
+        self._provider = provider
+        self._material: bytes | None = None
+        self._sealer: Sealer | None = None
+        self._raw: RawCipher | None = None
+        self._signing: SigningKey | None = None
+        self._tagger: MacKey | None = None
+        self._verifying: VerifyingKey | None = None
+
+    def __repr__(self) -> str:
+        return f"KeyInUse({self.version_id!r})"
+
+    def _unwrapped(self) -> bytes:
+        if self._material is None:
+            self._material = self._provider.unwrap(self.key, self.version)
+        return self._material
+
+    @property
+    def sealer(self) -> Sealer:
+        """Seals and opens messages of this version."""
+        if self._sealer is None:
+            self._sealer = self._provider.policy.sealer(self._unwrapped(), self.version.handle)
+        return self._sealer
+
+    @property
+    def raw(self) -> RawCipher:
+        """Plain AES-256-GCM under this version."""
+        if self._raw is None:
+            self._raw = self._provider.policy.raw_cipher(self._unwrapped())
+        return self._raw
+
+    @property
+    def signing(self) -> SigningKey:
+        """Signs under this version."""
+        if self._signing is None:
+            policy = self._provider.policy
+            self._signing = policy.signing_key(self.key.algorithm, self._unwrapped())
+        return self._signing
+
+    @property
+    def verifying(self) -> VerifyingKey:
+        """Verifies what this version signed; needs no unwrapping, and outlives destruction."""
+        if self._verifying is None:
+            public_key = self.version.public_key
+            if public_key is None:
+                raise KeyUsageError(f"{self.version_id} has no public key")
+            self._verifying = self._provider.policy.verifying_key(public_key)
+        return self._verifying
+
+    @property
+    def tagger(self) -> MacKey:
+        """Makes and checks MACs under this version."""
+        if self._tagger is None:
+            self._tagger = self._provider.policy.mac(self.key.algorithm, self._unwrapped())
+        return self._tagger
