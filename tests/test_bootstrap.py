@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,28 @@ def test_another_stores_key_file_is_told_from_tampering(tmp_path: Path) -> None:
         pytest.raises(MasterKeyError, match="MFN_MASTER_KEY_FILE"),
     ):
         keyring.encrypt(b"data")
+
+
+def test_two_inits_at_once_make_one_store(home: Path, store_url: str) -> None:
+    """On every database: whoever comes second finds what the first one made."""
+    initialise(settings=settings(home)).close()  # the key file; the race is for the store
+    before = (home / "master.key").read_bytes()
+    failed: list[BaseException] = []
+
+    def init() -> None:
+        try:
+            with initialise(home=home, store=store_url) as keyring:
+                assert keyring.decrypt(keyring.encrypt(b"data")) == b"data"
+        except BaseException as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=init) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    assert (home / "master.key").read_bytes() == before
 
 
 @pytest.mark.parametrize("made", ["key file", "tables", "both"])

@@ -553,6 +553,20 @@ def test_a_move_that_was_cut_off_anywhere_goes_on_when_called_again(
     assert len(LocalCustodian(home / "master.key", policy).master_ids) == 1
 
 
+def test_two_moves_at_once_are_refused(local_provider: LocalKeyProvider, home: Path) -> None:
+    """Each could forget the master key that the other one moved to."""
+    provider = local_provider
+    provider.create_key("orders")
+    before = provider.get_key("orders")
+    other = LocalKeyProvider(
+        provider.store, LocalCustodian(home / "master.key", provider.policy), provider.policy
+    )
+    with other.custodian.moving(), pytest.raises(ConflictError, match="let it end"):
+        provider.rewrap_master()
+    provider.rewrap_master()
+    assert other.get_key("orders") == before
+
+
 def test_a_process_that_has_the_store_open_follows_a_move(
     provider: LocalKeyProvider, home: Path, clock: Clock
 ) -> None:

@@ -11,7 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.config import load_settings
-from mycelium_fractal_net.security.errors import ConfigurationError, KeyExistsError, MasterKeyError
+from mycelium_fractal_net.security.errors import (
+    ConfigurationError,
+    ConflictError,
+    KeyExistsError,
+    MasterKeyError,
+)
 from mycelium_fractal_net.security.key_providers import LocalCustodian, LocalKeyProvider
 from mycelium_fractal_net.security.key_providers.local import PassphraseKdf
 from mycelium_fractal_net.security.key_store import Database, KeyStore, UsageStore
@@ -89,7 +94,9 @@ def initialise(
         LocalCustodian.create(path, policy, _kdf(chosen, passphrase))
     provider = LocalKeyProvider(key_store, open_custodian(chosen, policy, passphrase), policy)
     if not begun:
-        provider.initialise()
+        # Whoever else initialises the same store at once has begun it under this very key.
+        with contextlib.suppress(ConflictError):
+            provider.initialise()
     for key_type, key_id in DEFAULT_KEY_ID.items():
         algorithm = next(filter(policy.allows, ALGORITHMS[key_type]), None)
         if algorithm is not None and not key_store.has(key_id):

@@ -500,6 +500,23 @@ def test_counts_of_use_are_written_at_the_end(home: Path, sqlite_url: str, clock
     assert counts == {("protect", 5), ("open", 2)}
 
 
+def test_an_outage_at_the_end_hides_no_error(
+    home: Path, sqlite_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Counts that cannot be written are a warning; the error that ended the work comes through."""
+    provider = open_provider(sqlite_url, home)
+    provider.create_key("orders")
+    with pytest.raises(ZeroDivisionError), keyring_over(provider) as keyring:
+        keyring.encrypt(b"data", key_id="orders")
+        keyring.encrypt(b"data", key_id="orders")
+        provider.store.database.close()
+        for path in home.glob("keys.db*"):
+            path.unlink()
+        (home / "keys.db").mkdir()
+        _ = 1 / 0
+    assert "counts of use were not written" in caplog.text
+
+
 def test_refused_uses_are_not_counted_as_openings(
     keyring: Keyring, local_provider: LocalKeyProvider
 ) -> None:

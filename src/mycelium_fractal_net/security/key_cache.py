@@ -278,9 +278,10 @@ class KeyCache:
 
     def clear(self) -> None:
         """Write the counts and forget every key."""
-        with self._lock:
+        try:
             self.flush()
-        self._start()
+        finally:
+            self._start()
 
 
 class _Check(Protocol):

@@ -6,6 +6,7 @@ seals says by itself which key version opens it; an unknown key never falls back
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from mycelium_fractal_net.security.errors import (
@@ -13,6 +14,7 @@ from mycelium_fractal_net.security.errors import (
     InvalidInputError,
     KeyNotFoundError,
     KeyStateError,
+    StoreError,
 )
 from mycelium_fractal_net.security.key_cache import KeyCache, candidates, check_type
 from mycelium_fractal_net.security.keyring_signing import Signature, Signing
@@ -50,6 +52,7 @@ __all__ = ["Format", "Keyring", "MessageInfo", "Signature"]
 
 Format = Literal["sealed", "raw"]
 _ENCRYPTION: Final = KeyType.ENCRYPTION
+_LOG: Final = logging.getLogger(__name__)
 
 
 class MessageInfo(NamedTuple):
@@ -103,9 +106,17 @@ class Keyring(Signing):
         self.close()
 
     def close(self) -> None:
-        """Write the counts of uses, forget the keys, close the store."""
-        self._cache.clear()
-        self.provider.store.database.close()
+        """Write the counts of uses, forget the keys, close the store.
+
+        Where the store does not answer the counts are lost, and a warning is logged; that must
+        not hide the error that ended the work.
+        """
+        try:
+            self._cache.clear()
+        except StoreError as error:
+            _LOG.warning("counts of use were not written: %s", error)
+        finally:
+            self.provider.store.database.close()
 
     def refresh(self) -> None:
         """See at once what others changed in the store, instead of within two seconds."""

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
 
 __all__ = ["Binding", "Custodian", "KeyProvider"]
 
@@ -93,6 +96,14 @@ class Custodian(ABC):
 
         Raises :class:`MasterKeyError` where the custodian has no such master key, and
         :class:`StoreIntegrityError` where ``wrapped`` is not its wrapping of that binding.
+        """
+
+    @abstractmethod
+    def moving(self) -> AbstractContextManager[None]:
+        """Held by whoever moves the store to a new master key, and by one at a time.
+
+        Entering raises :class:`ConflictError` while somebody else holds it: two moves at once
+        could each forget the master key that the other one moved to.
         """
 
     @abstractmethod

@@ -37,6 +37,8 @@ from mycelium_fractal_net.security.key_providers.stored import StoredKeyProvider
 from mycelium_fractal_net.security.key_store.authority import STORE_ID_BYTES
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from mycelium_fractal_net.security.policy import Policy
     from mycelium_fractal_net.security.sealing import Sealer
 
@@ -139,6 +141,10 @@ class LocalCustodian(Custodian):
                 f"{named if binding.key_id else 'the authority key'} does not unwrap: its row was"
                 " changed, or comes from another store or master key"
             ) from None
+
+    def moving(self) -> AbstractContextManager[None]:
+        """Held by one process at a time, by a lock on ``master.key.lock``."""
+        return self._file.moving()
 
     def add_master_key(self) -> str:
         """A further master key, under the same protection, written before this returns."""

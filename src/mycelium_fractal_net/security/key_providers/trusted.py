@@ -76,27 +76,29 @@ class TrustedRecords:
         May be killed at any moment and called again: it goes on where it stopped, and at
         every step the custodian holds each master key that some row still needs. Processes
         that have the store open follow by themselves. ``progress`` gets 1 for each key.
+        Raises :class:`ConflictError` while another process moves the store.
         """
-        current = self.store.require_pulse().master_id
-        if not self._move_is_under_way(current):
-            self.custodian.add_master_key()
-        newest = self.custodian.newest_id
-        if newest != current:
-            authority = self.policy.generate_key_material(_AUTHORITY_ALGORITHM)
-            wrapped = self.custodian.wrap(newest, authority, self._authority_binding())
-            self.store.move_to(current, newest, wrapped)
-        while names := self.store.under_other_master(newest):
-            for name in names:
-                self.update(name, lambda key: key)
-                if progress is not None:
-                    progress(1)
-        while ids := self.store.credentials_under_other_master(newest):
-            for credential_id in ids:
-                self._move_credential(credential_id, newest)
-        self.store.forget_other_masters(newest)
-        self.custodian.forget_master_keys(newest)
-        self.forget_authorities()
-        return newest
+        with self.custodian.moving():
+            current = self.store.require_pulse().master_id
+            if not self._move_is_under_way(current):
+                self.custodian.add_master_key()
+            newest = self.custodian.newest_id
+            if newest != current:
+                authority = self.policy.generate_key_material(_AUTHORITY_ALGORITHM)
+                wrapped = self.custodian.wrap(newest, authority, self._authority_binding())
+                self.store.move_to(current, newest, wrapped)
+            while names := self.store.under_other_master(newest):
+                for name in names:
+                    self.update(name, lambda key: key)
+                    if progress is not None:
+                        progress(1)
+            while ids := self.store.credentials_under_other_master(newest):
+                for credential_id in ids:
+                    self._move_credential(credential_id, newest)
+            self.store.forget_other_masters(newest)
+            self.custodian.forget_master_keys(newest)
+            self.forget_authorities()
+            return newest
 
     def _move_is_under_way(self, current: str) -> bool:
         return (

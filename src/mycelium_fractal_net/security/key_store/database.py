@@ -35,6 +35,7 @@ __all__ = ["Database"]
 
 _CONNECT_SECONDS = 3  # an outage must show before a cached key's five seconds are over
 _STATEMENT_MILLISECONDS = 10_000
+_MIGRATION_LOCK = 0x6D666E  # "mfn": one process at a time creates or upgrades the tables
 
 
 class Database:
@@ -140,6 +141,8 @@ class Database:
             "script_location", "mycelium_fractal_net.security.key_store:migrations"
         )
         with self.write() as connection:
+            if self.dialect == "postgresql":  # on SQLite, writers take turns already
+                connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
             configuration.attributes["connection"] = connection
             command.upgrade(configuration, "head")
 
