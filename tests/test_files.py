@@ -450,12 +450,14 @@ def test_a_file_changed_between_rewrap_and_publication_keeps_the_change(
     update = keyring.encrypt(b"newer", key_id="orders")
     victim = sealed / "e.mfn"
 
-    def change_and_sync(folder: Path) -> None:
+    really = groups._syncfs
+
+    def change_and_sync(descriptor: int, place: Path) -> None:
         if keyring.describe(victim.read_bytes()).version == 1:
             victim.write_bytes(update)
-        sync_file_system(folder)
+        really(descriptor, place)
 
-    monkeypatch.setattr(groups, "sync_file_system", change_and_sync)
+    monkeypatch.setattr(groups, "_syncfs", change_and_sync)
     report = rewrap_tree(keyring, sealed)
     assert (report.done, [path.name for path, _ in report.failed]) == (7, ["e.mfn"])
     assert victim.read_bytes() == update

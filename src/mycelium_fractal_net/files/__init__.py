@@ -1,13 +1,8 @@
 """Files and folders: sealed, opened and rewrapped, each whole under its name or not at all."""
 
 from mycelium_fractal_net.files.single import open_file, rewrap_file, seal_file
-from mycelium_fractal_net.files.tree import (
-    SEALED_SUFFIX,
-    TreeReport,
-    open_tree,
-    rewrap_tree,
-    seal_tree,
-)
+from mycelium_fractal_net.files.tree import SEALED_SUFFIX, open_tree, rewrap_tree, seal_tree
+from mycelium_fractal_net.files.walk import TreeReport
 
 __all__ = [
     "SEALED_SUFFIX",

@@ -9,38 +9,49 @@ from __future__ import annotations
 
 import ctypes
 import os
+import resource
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.security.errors import MfnError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mycelium_fractal_net.files.new_file import NewFile
 
-__all__ = ["Group", "sync_file_system"]
+__all__ = ["Group", "descriptor_share", "sync_file_system"]
 
-_MAX_FILES: Final = 128  # each holds a descriptor; processes may have 1,024
+_MAX_FILES: Final = 128  # more make it no faster
 _MAX_BYTES: Final = 256 << 20
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
+
+
+def descriptor_share() -> int:
+    """A quarter of the files that this process may have open: what one use of them may take."""
+    return max(1, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4)
 
 
 def sync_file_system(folder: Path) -> None:
     """Return once everything written to the file system of ``folder`` is on the disk."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        if _LIBC.syncfs(descriptor) != 0:
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number), str(folder))
+        _syncfs(descriptor, folder)
     finally:
         os.close(descriptor)
 
 
+def _syncfs(descriptor: int, place: Path) -> None:
+    """Of a failed write syncfs(2) tells those who have had ``descriptor`` open since before it."""
+    if _LIBC.syncfs(descriptor) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), str(place))
+
+
 @dataclass(slots=True)
 class Group:
-    """Finished outputs below ``folder``, which must be on one file system."""
+    """Finished outputs, on whatever file systems they are."""
 
-    folder: Path
     force: bool
     _files: list[tuple[NewFile, int]] = field(default_factory=list)
 
@@ -51,13 +62,13 @@ class Group:
     @property
     def full(self) -> bool:
         """Whether it is time to publish."""
-        return len(self._files) >= _MAX_FILES or sum(size for _, size in self._files) >= _MAX_BYTES
+        most = min(_MAX_FILES, descriptor_share())
+        return len(self._files) >= most or sum(size for _, size in self._files) >= _MAX_BYTES
 
     def publish(self) -> list[tuple[NewFile, int, OSError | MfnError | None]]:
         """Sync all, then name each; returns each with what kept it from getting its name."""
         outcomes: list[tuple[NewFile, int, OSError | MfnError | None]] = []
-        if self._files:
-            sync_file_system(self.folder)
+        self._sync()
         while self._files:
             output, size = self._files.pop()
             try:
@@ -67,6 +78,13 @@ class Group:
                 output.discard()
                 outcomes.append((output, size, error))
         return outcomes
+
+    def _sync(self) -> None:
+        devices: dict[int, NewFile] = {}
+        for output, _ in self._files:
+            devices.setdefault(os.fstat(output.file.fileno()).st_dev, output)
+        for output in devices.values():
+            _syncfs(output.file.fileno(), output.target.parent)
 
     def discard(self) -> None:
         """Throw away what was not published."""

@@ -18,6 +18,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
+from mycelium_fractal_net.files.permissions import give_permissions
 from mycelium_fractal_net.security.errors import ConflictError
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["NewFile", "identity_of", "new_file", "remove_leftovers", "sync_folder"]
 
 _SUFFIX: Final = ".mfn-partial"
+_NAME_BYTES: Final = 200  # of the target's in a hidden name, which may have 255: NAME_MAX
 _LEFTOVER: Final = re.compile(r"\..+\.[0-9a-f]{8}\.mfn-partial", re.DOTALL)
 _NO_NAMELESS_FILES: Final = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL)
 _DESCRIPTORS: Final = Path("/proc/self/fd")
@@ -46,29 +48,30 @@ class NewFile:
         self._temporary: Path | None = None
         descriptor = _nameless(target.parent)
         if descriptor is None:
-            self._temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}{_SUFFIX}")
-            flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
-            descriptor = os.open(self._temporary, flags, 0o600)
+            descriptor, self._temporary = _hidden(target)
+        else:
+            # It has a hidden name for a moment where it takes the place of another.
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         self.file = cast("BinaryIO", os.fdopen(descriptor, "w+b", buffering=0))
 
-    def finish(self, like: os.stat_result, *, times: bool = False, owner: bool = False) -> None:
-        """Give the file the permission bits of ``like``, and its times and owner if asked.
+    def finish(
+        self,
+        like: os.stat_result,
+        *,
+        acl: bytes | None = None,
+        times: bool = False,
+        owner: bool = False,
+    ) -> None:
+        """Give the file the permissions of ``like``, and its times and owner if asked.
 
-        It belongs to the group of ``like`` where that is allowed; where not, another group
-        gets no permission. An owner that cannot be given is a :class:`PermissionError`.
+        The permissions are those of :func:`give_permissions`. An owner that cannot be given
+        is a :class:`PermissionError`.
         """
         descriptor = self.file.fileno()
-        mode = like.st_mode & 0o777
         own = os.fstat(descriptor)
         if owner and (own.st_uid, own.st_gid) != (like.st_uid, like.st_gid):
             os.fchown(descriptor, like.st_uid, like.st_gid)
-        elif own.st_gid != like.st_gid:
-            try:
-                os.fchown(descriptor, -1, like.st_gid)
-            except PermissionError:
-                mode &= ~stat.S_IRWXG
-        os.fchmod(descriptor, mode)
+        give_permissions(descriptor, like, acl)
         if times:
             os.utime(descriptor, ns=(like.st_atime_ns, like.st_mtime_ns))
 
@@ -80,28 +83,32 @@ class NewFile:
         """Give the file its name, at once and whole, and close it.
 
         Raises :class:`FileExistsError` where the name is taken, unless ``force``, which puts
-        the new file in the place of the old one, and :class:`ConflictError` where that is not
-        the file that was to be replaced, or was changed since.
+        the new file in the place of the old one but never of a folder, device or pipe, and
+        :class:`ConflictError` where that is not the file that was to be replaced, or was
+        changed since.
         """
         if self._replaced is not None and _identity(self.target) != identity_of(self._replaced):
             raise ConflictError(f"{self.target} was changed meanwhile; it was left as it is")
         try:
             self._link(self.target)
         except FileExistsError:
-            if not force:
-                raise FileExistsError(errno.EEXIST, "exists already", str(self.target)) from None
+            _keep_existing(self.target, force=force)
             if self._temporary is None:
-                hidden = f".{self.target.name}.{secrets.token_hex(4)}{_SUFFIX}"
-                self._link(self.target.with_name(hidden))
-                self._temporary = self.target.with_name(hidden)
+                hidden = _hidden_name(self.target)
+                self._link(hidden)
+                self._temporary = hidden
             self._temporary.replace(self.target)
             self._temporary = None
         self.discard()
 
     def _link(self, name: Path) -> None:
-        own = self._temporary or _DESCRIPTORS / str(self.file.fileno())
+        if self._temporary is not None:
+            os.link(self._temporary, name, follow_symlinks=False)
+            return
+        descriptor = self.file.fileno()
         # With src_dir_fd CPython calls linkat, which alone follows /proc/self/fd to the file.
-        os.link(own, name, src_dir_fd=self.file.fileno(), follow_symlinks=True)
+        own = _DESCRIPTORS / str(descriptor)
+        os.link(own, name, src_dir_fd=descriptor, follow_symlinks=True)
 
     def discard(self) -> None:
         """Close the file; if it was not published, nothing of it is left."""
@@ -123,6 +130,36 @@ def _identity(path: Path) -> tuple[int, int, int, int] | None:
         return None
 
 
+def _keep_existing(target: Path, *, force: bool) -> None:
+    """Raise :class:`FileExistsError` for what may not be replaced; only files and links may."""
+    try:
+        mode = target.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not force:
+        raise FileExistsError(errno.EEXIST, "exists already", str(target))
+    if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
+        raise FileExistsError(errno.EEXIST, "exists and is no file", str(target))
+
+
+def _hidden_name(target: Path) -> Path:
+    name = target.name
+    while len(os.fsencode(name)) > _NAME_BYTES:
+        name = name[:-1]
+    return target.with_name(f".{name}.{secrets.token_hex(4)}{_SUFFIX}")
+
+
+def _hidden(target: Path) -> tuple[int, Path]:
+    flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+    while True:
+        path = _hidden_name(target)
+        descriptor = os.open(path, flags, 0o600)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_nlink:
+            return descriptor, path
+        os.close(descriptor)  # another run swept it away before it was locked
+
+
 def _nameless(folder: Path) -> int | None:
     if not _DESCRIPTORS.exists():
         return None
@@ -136,19 +173,19 @@ def _nameless(folder: Path) -> int | None:
 
 @contextlib.contextmanager
 def new_file(
-    target: Path, like: os.stat_result, *, force: bool = False, times: bool = False
+    target: Path, like: os.stat_result, *, acl: bytes | None = None, force: bool = False
 ) -> Iterator[BinaryIO]:
     """A file to write, which becomes ``target`` when the block ends without an error.
 
-    By then it is on the disk, and so is its name. Raises :class:`FileExistsError` before
-    anything is written where ``target`` is there and ``force`` is not given.
+    By then it is on the disk, and so is its name. It gets the permissions of ``like``, with
+    its ``acl``. Raises :class:`FileExistsError` before anything is written where ``target`` is
+    there and ``force`` is not given, or is no file.
     """
-    if not force and os.path.lexists(target):
-        raise FileExistsError(errno.EEXIST, "exists already", str(target))
+    _keep_existing(target, force=force)
     output = NewFile(target)
     try:
         yield output.file
-        output.finish(like, times=times)
+        output.finish(like, acl=acl)
         output.sync()
         output.publish(force=force)
         sync_folder(target.parent)
@@ -166,18 +203,25 @@ def sync_folder(folder: Path) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove the hidden temporary files in ``folder`` whose writers are gone."""
+    """Remove the hidden temporary files in ``folder`` whose writers are gone.
+
+    What another user left, or somebody takes away meanwhile, is no reason to stop.
+    """
     with os.scandir(folder) as entries:
         found = [
-            entry.path
+            Path(entry.path)
             for entry in entries
             if _LEFTOVER.fullmatch(entry.name) and entry.is_file(follow_symlinks=False)
         ]
     for path in found:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        try:
-            with contextlib.suppress(BlockingIOError):
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                Path(path).unlink(missing_ok=True)
-        finally:
-            os.close(descriptor)
+        with contextlib.suppress(OSError):
+            _remove_unlocked(path)
+
+
+def _remove_unlocked(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink()
+    finally:
+        os.close(descriptor)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from mycelium_fractal_net.files.new_file import NewFile, new_file, sync_folder
+from mycelium_fractal_net.files.permissions import acl_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,13 +23,28 @@ __all__ = ["open_file", "open_source", "rewrap_file", "rewrap_to", "seal_file"]
 
 
 @contextmanager
-def open_source(path: Path) -> Iterator[tuple[BinaryIO, os.stat_result]]:
-    """A file to read, unbuffered, with its status. Raises :class:`OSError`."""
-    with path.open("rb", buffering=0) as file:
-        status = os.fstat(file.fileno())
-        if stat.S_ISDIR(status.st_mode):
-            raise IsADirectoryError(errno.EISDIR, "is a folder", str(path))
-        yield cast("BinaryIO", file), status
+def open_source(
+    path: Path, *, follow: bool = True
+) -> Iterator[tuple[BinaryIO, os.stat_result, bytes | None]]:
+    """A file to read, unbuffered, with its status and access control list. Raises :class:`OSError`.
+
+    Without ``follow`` it must be a regular file itself: what a walk saw as one may have become
+    a link to what should not be read, or a pipe that nobody writes to.
+    """
+    flags = os.O_RDONLY | os.O_CLOEXEC
+    if not follow:
+        flags |= os.O_NOFOLLOW | os.O_NONBLOCK
+    try:
+        descriptor = os.open(path, flags)
+    except OSError as error:
+        if error.errno == errno.ELOOP and not follow:
+            raise OSError(errno.ELOOP, "is a link by now; it was not followed", str(path)) from None
+        raise
+    with os.fdopen(descriptor, "rb", buffering=0) as file:
+        status = os.fstat(descriptor)
+        if not follow and not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "is no regular file", str(path))
+        yield cast("BinaryIO", file), status, acl_of(descriptor)
 
 
 def seal_file(
@@ -46,9 +62,9 @@ def seal_file(
     An output that exists is kept unless ``force`` (:class:`FileExistsError`). Whatever fails
     leaves both files as they were. ``progress`` gets the bytes read since it was last called.
     """
-    with open_source(source) as (reader, status):
+    with open_source(source) as (reader, status, acl):
         _refuse_same(status, target)
-        with new_file(target, status, force=force) as writer:
+        with new_file(target, status, acl=acl, force=force) as writer:
             return keyring.encrypt_stream(
                 reader, writer, key_id=key_id, associated_data=associated_data, progress=progress
             )
@@ -69,9 +85,9 @@ def open_file(
     ``target`` gets its name when the end was verified and not before. Otherwise as
     :func:`seal_file`. Raises :class:`DecryptionError`.
     """
-    with open_source(source) as (reader, status):
+    with open_source(source) as (reader, status, acl):
         _refuse_same(status, target)
-        with new_file(target, status, force=force) as writer:
+        with new_file(target, status, acl=acl, force=force) as writer:
             return keyring.decrypt_stream(
                 reader,
                 writer,
@@ -122,7 +138,7 @@ def rewrap_to(
     allow_compromised: bool = False,
 ) -> NewFile | None:
     """The rewrapped form of ``path``, finished and not yet published; None where it is newest."""
-    with open_source(path) as (reader, status):
+    with open_source(path, follow=False) as (reader, status, acl):
         if keyring.describe(_beginning(reader)).newest:
             return None
         output = NewFile(path, replaced=status)
@@ -134,7 +150,7 @@ def rewrap_to(
                 progress=progress,
                 allow_compromised=allow_compromised,
             )
-            output.finish(status, times=True, owner=True)
+            output.finish(status, acl=acl, times=True, owner=True)
         except BaseException:
             output.discard()
             raise

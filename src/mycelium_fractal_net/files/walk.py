@@ -1,0 +1,150 @@
+"""Which files a run on a folder works on, and whether an output is there already."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from mycelium_fractal_net.files.new_file import remove_leftovers
+from mycelium_fractal_net.files.permissions import acl_of, give_permissions
+from mycelium_fractal_net.security.errors import InvalidInputError, MfnError
+
+__all__ = ["Job", "TreeReport", "check_apart", "is_there", "jobs", "reason_of"]
+
+# What file systems round a time down to, in ns: SMB, some NFS, exFAT, ext3 and old ext4, FAT.
+_GRANULES: Final = (100, 1_000, 1_000_000, 10_000_000, 1_000_000_000, 2_000_000_000)
+
+
+@dataclass(slots=True)
+class TreeReport:
+    """What became of a folder: files done and skipped, those that failed and why, plain bytes.
+
+    ``skipped`` were done before; ``passed_over`` are links and special files, which are never
+    followed or read.
+    """
+
+    done: int = 0
+    skipped: int = 0
+    bytes: int = 0
+    failed: list[tuple[Path, str]] = field(default_factory=list)
+    passed_over: list[Path] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One file, and the name of its output."""
+
+    source: Path
+    target: Path
+
+
+def jobs(
+    source: Path,
+    target: Path,
+    named: Callable[[Path], Path | None],
+    report: TreeReport,
+    devices: dict[int, Path],
+) -> Iterator[Job]:
+    """Every file to work on, folder by folder; folders are made in ``target`` on the way.
+
+    ``devices`` gets a folder on each file system that they lie on.
+    """
+    folders = [(source, target)]
+    while folders:
+        here, there = folders.pop()
+        try:
+            if here is not source:
+                _make_folder(here, there)
+            devices.setdefault(there.stat().st_dev, there)
+            remove_leftovers(there)
+            with os.scandir(here) as found:
+                entries = sorted(found, key=lambda entry: entry.name)
+        except OSError as error:
+            report.failed.append((here, reason_of(error)))
+            continue
+        for entry in entries:
+            path = Path(entry.path)
+            if entry.is_dir(follow_symlinks=False):
+                folders.append((path, there / entry.name))
+            elif not entry.is_file(follow_symlinks=False):
+                report.passed_over.append(path)
+            else:
+                output = named(there / entry.name)
+                if output is None:
+                    report.passed_over.append(path)
+                else:
+                    yield Job(path, output)
+
+
+def _make_folder(source: Path, target: Path) -> None:
+    """A folder like ``source``. A link in its place would lead the output elsewhere."""
+    if source == target:
+        return
+    try:
+        target.mkdir(mode=stat.S_IRWXU)
+    except FileExistsError:
+        if not stat.S_ISDIR(target.lstat().st_mode):
+            raise NotADirectoryError(errno.ENOTDIR, "is in the way", str(target)) from None
+        return
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    here = there = -1
+    try:
+        here, there = os.open(source, flags), os.open(target, flags)
+        give_permissions(there, os.fstat(here), acl_of(here), also=stat.S_IRWXU)
+    finally:
+        for descriptor in (here, there):
+            if descriptor >= 0:
+                os.close(descriptor)
+
+
+def is_there(
+    target: Path,
+    source: os.stat_result,
+    size: int,
+    is_ours: Callable[[Path], bool] | None = None,
+) -> bool:
+    """Whether ``target`` is this source's output already; raises where it is something else."""
+    try:
+        status = target.lstat()
+    except FileNotFoundError:
+        return False
+    same = stat.S_ISREG(status.st_mode) and status.st_size == size and _same_time(status, source)
+    if not same or (is_ours is not None and not is_ours(target)):
+        raise FileExistsError(
+            errno.EEXIST, "exists already and is not this file's output", str(target)
+        )
+    return True
+
+
+def _same_time(output: os.stat_result, source: os.stat_result) -> bool:
+    """Whether ``output`` has the time of ``source``, as its file system can hold it.
+
+    Where that rounds, a source changed within the same granule would look the same, so it must
+    also have stayed untouched since the output was made.
+    """
+    made, wanted = output.st_mtime_ns, source.st_mtime_ns
+    if made == wanted:
+        return True
+    rounded = any(made == wanted - wanted % granule for granule in _GRANULES)
+    return rounded and source.st_ctime_ns < output.st_ctime_ns
+
+
+def check_apart(source: Path, target: Path) -> None:
+    """Refuse an output folder that is the source, or in it, or around it."""
+    here, there = source.resolve(), target.resolve()
+    if not here.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, "is no folder", str(source))
+    if source is not target and (here.is_relative_to(there) or there.is_relative_to(here)):
+        raise InvalidInputError("one folder lies in the other; choose another for the output")
+
+
+def reason_of(error: MfnError | OSError) -> str:
+    """An error in one line, without the path."""
+    if isinstance(error, OSError):
+        return error.strerror or type(error).__name__
+    return str(error)
