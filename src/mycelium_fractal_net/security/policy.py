@@ -12,6 +12,7 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from mycelium_fractal_net.security import sealed_format
 from mycelium_fractal_net.security.algorithms import (
     BUILT_ON,
     CIPHERS_HASHES_SIGNATURES,
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.binary_io import BinaryReader
     from mycelium_fractal_net.security.mac import MacKey
     from mycelium_fractal_net.security.recipients import Recipient, RecipientKey
-    from mycelium_fractal_net.security.sealed_format import Header
     from mycelium_fractal_net.security.sealing import Sealer
     from mycelium_fractal_net.security.signature_files import SignatureFile
     from mycelium_fractal_net.security.signatures import SigningKey, VerifyingKey
@@ -148,33 +148,20 @@ class Policy:
         self._check_sealing()
         return Sealer.bare(key, context)
 
-    @staticmethod
-    def parse_header(message: Buffer) -> Header:
-        """The header of a sealed message. Raises :class:`DecryptionError` where it is none."""
-        from mycelium_fractal_net.security.sealed_format import parse_header
-
-        return parse_header(message)
-
-    @staticmethod
-    def read_header(reader: BinaryReader) -> Header:
-        """Read the header and not a byte more. Raises :class:`DecryptionError`."""
-        from mycelium_fractal_net.security.sealed_format import read_header
-
-        return read_header(reader)
+    # Reading a header uses no algorithm; these are on the way of every message.
+    parse_header = staticmethod(sealed_format.parse_header)
+    read_header = staticmethod(sealed_format.read_header)
 
     @staticmethod
     def sealed_bytes(plain: int) -> int:
         """The size of the sealed message of ``plain`` bytes."""
-        from mycelium_fractal_net.security.sealed_format import NAMED_BYTES, sealed_body_bytes
-
-        return NAMED_BYTES + sealed_body_bytes(plain)
+        return sealed_format.NAMED_BYTES + sealed_format.sealed_body_bytes(plain)
 
     @staticmethod
     def plain_bytes(beginning: Buffer, size: int) -> int:
         """The plaintext's size in a message of ``size`` bytes. Raises :class:`DecryptionError`."""
-        from mycelium_fractal_net.security.sealed_format import parse_header, plain_bytes
-
-        return plain_bytes(size - parse_header(beginning).body_offset)
+        header = sealed_format.parse_header(beginning)
+        return sealed_format.plain_bytes(size - header.body_offset)
 
     def seal_to_recipient(
         self,
