@@ -302,7 +302,7 @@ def test_a_stream_is_rewrapped(
             io.BytesIO(message), moved, associated_data=AD, progress=seen.append
         )
         assert total == size
-        assert sum(seen) == len(message) - keyring.policy.parse_header(message).body_offset
+        assert sum(seen) == len(message) - keyring.policy.header_parser()(message).body_offset
         assert keyring.describe(moved.getvalue()).version_id == "orders:v2"
         assert keyring.decrypt(moved.getvalue(), associated_data=AD) == data
     keyring.rewrap_stream(io.BytesIO(sealed), io.BytesIO(), associated_data=AD)

@@ -88,6 +88,7 @@ class Keyring(Signing):
     ) -> None:
         self.provider = provider
         self.policy = provider.policy
+        self._parse_header = self.policy.header_parser()
         self.usage = usage
         self._cache = KeyCache(provider, usage, lifetime=cache_seconds, bound=cache_keys)
 
@@ -167,7 +168,7 @@ class Keyring(Signing):
         Raises :class:`DecryptionError`, with one text for all that can be wrong.
         """
         if format == "sealed":
-            header = self.policy.parse_header(message)
+            header = self._parse_header(message)
             found = self._opening(header.handle, key_id, allow_compromised)
             sealer = self._sealer_for(found, header, data_key_associated_data)
             self._cache.count_opened(found)
@@ -301,7 +302,7 @@ class Keyring(Signing):
         Nothing is authenticated by this. Raises :class:`DecryptionError` for what is no
         message, and :class:`KeyNotFoundError` where this store has no such key version.
         """
-        header = self.policy.parse_header(message)
+        header = self._parse_header(message)
         found = self._cache.opening(header.handle)
         return MessageInfo(
             form=header.form.name.lower(),

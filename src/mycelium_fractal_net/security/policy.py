@@ -12,7 +12,6 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from mycelium_fractal_net.security import sealed_format
 from mycelium_fractal_net.security.algorithms import (
     BUILT_ON,
     CIPHERS_HASHES_SIGNATURES,
@@ -25,7 +24,7 @@ from mycelium_fractal_net.security.algorithms import (
 from mycelium_fractal_net.security.errors import AlgorithmNotAllowedError, ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from cryptography.utils import Buffer
 
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.binary_io import BinaryReader
     from mycelium_fractal_net.security.mac import MacKey
     from mycelium_fractal_net.security.recipients import Recipient, RecipientKey
+    from mycelium_fractal_net.security.sealed_format import Header
     from mycelium_fractal_net.security.sealing import Sealer
     from mycelium_fractal_net.security.signature_files import SignatureFile
     from mycelium_fractal_net.security.signatures import SigningKey, VerifyingKey
@@ -148,18 +148,35 @@ class Policy:
         self._check_sealing()
         return Sealer.bare(key, context)
 
-    # Reading a header uses no algorithm; these are on the way of every message.
-    parse_header = staticmethod(sealed_format.parse_header)
-    read_header = staticmethod(sealed_format.read_header)
+    @staticmethod
+    def header_parser() -> Callable[[Buffer], Header]:
+        """What gives the header of a sealed message, or raises :class:`DecryptionError`.
+
+        It uses no algorithm. Keep it, where every message passes: asking costs what it does.
+        """
+        from mycelium_fractal_net.security.sealed_format import parse_header
+
+        return parse_header
+
+    @staticmethod
+    def read_header(reader: BinaryReader) -> Header:
+        """Read the header and not a byte more. Raises :class:`DecryptionError`."""
+        from mycelium_fractal_net.security.sealed_format import read_header
+
+        return read_header(reader)
 
     @staticmethod
     def sealed_bytes(plain: int) -> int:
         """The size of the sealed message of ``plain`` bytes."""
+        from mycelium_fractal_net.security import sealed_format
+
         return sealed_format.NAMED_BYTES + sealed_format.sealed_body_bytes(plain)
 
     @staticmethod
     def plain_bytes(beginning: Buffer, size: int) -> int:
         """The plaintext's size in a message of ``size`` bytes. Raises :class:`DecryptionError`."""
+        from mycelium_fractal_net.security import sealed_format
+
         header = sealed_format.parse_header(beginning)
         return sealed_format.plain_bytes(size - header.body_offset)
 
