@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -19,6 +21,11 @@ from mycelium_fractal_net.security.errors import (
 from mycelium_fractal_net.security.key_providers import LocalCustodian
 from mycelium_fractal_net.security.key_store import Database
 from mycelium_fractal_net.security.policy import Policy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mycelium_fractal_net.security.keyring import Keyring
 
 
 def settings(home: Path, **environ: str) -> Settings:
@@ -122,9 +129,14 @@ def test_an_interrupted_init_is_finished_by_the_next(home: Path, made: str) -> N
     if made in ("key file", "both"):
         LocalCustodian.create(home / "master.key", Policy())
     if made in ("tables", "both"):
-        Database(home / "keys.db").create()
-        with pytest.raises((StoreUnavailableError, MasterKeyError)):
-            open_keyring(settings=settings(home)).encrypt(b"data")
+        database = Database(home / "keys.db")
+        database.create()
+        database.close()
+        with (
+            pytest.raises((StoreUnavailableError, MasterKeyError)),
+            open_keyring(settings=settings(home)) as keyring,
+        ):
+            keyring.encrypt(b"data")
     with initialise(settings=settings(home)) as keyring:
         assert keyring.decrypt(keyring.encrypt(b"data")) == b"data"
 
@@ -214,3 +226,15 @@ def test_a_passphrase_file_must_be_there_private_and_not_empty(
     with pytest.raises(MasterKeyError, match="cannot be read"):
         initialise(settings=chosen)
     assert not (home / "master.key").exists()
+
+
+@pytest.mark.parametrize("call", [open_keyring, initialise])
+def test_what_fails_to_open_leaves_no_connection(home: Path, call: Callable[..., Keyring]) -> None:
+    """A service that tries again until the master key is there runs out of no descriptors."""
+    initialise(settings=settings(home)).close()
+    (home / "master.key").unlink()
+    with pytest.raises(MasterKeyError) as caught:
+        call(settings=settings(home))
+    links = Path("/proc/self/fd").iterdir()
+    assert [link for link in links if os.path.realpath(link).startswith(str(home))] == []
+    assert caught.value.__traceback__ is not None  # what it holds was not closed by being forgotten

@@ -324,7 +324,7 @@ def test_a_wrong_setting_is_refused_by_its_path(write, content: str, told: str) 
         ("[]", "is not a JSON object"),
         ("null", "is not a JSON object"),
         ("NaN", "is not a JSON object"),
-        ('{"home":\n "a",}', "is not JSON: line 2, column 6"),
+        ('{"home":\n a}', "is not JSON: line 2, column 2"),
         ("{} {}", "is not JSON: line 1, column 4"),
         (b"\xef\xbb\xbf{}", "is not JSON: line 1, column 1"),
         (b"\xff\xfe", "is not JSON in UTF-8"),

@@ -430,6 +430,8 @@ def test_a_record_copied_from_another_store_is_refused(
     )
     with pytest.raises(StoreIntegrityError, match="orders"):
         ours.get_key("orders")
+    for each in (ours, theirs):
+        each.store.database.close()
 
 
 def test_a_key_written_in_by_sql_is_refused(provider: LocalKeyProvider) -> None:
@@ -551,6 +553,7 @@ def test_a_move_that_was_cut_off_anywhere_goes_on_when_called_again(
     assert {name: again.get_key(name) for name in ("a", "b")} == before
     assert {name: provider.get_key(name) for name in ("a", "b")} == before
     assert len(LocalCustodian(home / "master.key", policy).master_ids) == 1
+    again.store.database.close()
 
 
 def test_two_moves_at_once_are_refused(local_provider: LocalKeyProvider, home: Path) -> None:

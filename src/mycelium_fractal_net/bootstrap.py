@@ -26,7 +26,7 @@ from mycelium_fractal_net.security.keys import ALGORITHMS, DEFAULT_KEY_ID
 from mycelium_fractal_net.security.policy import Policy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from mycelium_fractal_net.config import Settings
     from mycelium_fractal_net.security.key_providers import StoredKeyProvider
@@ -58,10 +58,11 @@ def open_keyring(
     policy = build_policy(chosen)
     _check_provider(chosen)
     database = Database(chosen.store)
-    database.check()
-    custodian = open_custodian(chosen, policy, passphrase)
-    provider = LocalKeyProvider(KeyStore(database), custodian, policy)
-    return _keyring(chosen, provider, database)
+    with _closed_on_failure(database):
+        database.check()
+        custodian = open_custodian(chosen, policy, passphrase)
+        provider = LocalKeyProvider(KeyStore(database), custodian, policy)
+        return _keyring(chosen, provider, database)
 
 
 def initialise(
@@ -81,28 +82,29 @@ def initialise(
     policy = build_policy(chosen)
     _check_provider(chosen)
     database = Database(chosen.store)
-    database.create()
-    key_store = KeyStore(database)
-    begun = key_store.pulse() is not None
-    path = chosen.master_key_file
-    if not path.exists():
-        if begun:
-            raise MasterKeyError(
-                f"the key store is there and its master key file {path} is not;"
-                " put the file back, no other key opens this store"
-            )
-        LocalCustodian.create(path, policy, _kdf(chosen, passphrase))
-    provider = LocalKeyProvider(key_store, open_custodian(chosen, policy, passphrase), policy)
-    if not begun:
-        # Whoever else initialises the same store at once has begun it under this very key.
-        with contextlib.suppress(ConflictError):
-            provider.initialise()
-    for key_type, key_id in DEFAULT_KEY_ID.items():
-        algorithm = next(filter(policy.allows, ALGORITHMS[key_type]), None)
-        if algorithm is not None and not key_store.has(key_id):
-            with contextlib.suppress(KeyExistsError):
-                provider.create_key(key_id, key_type, algorithm=algorithm)
-    return _keyring(chosen, provider, database)
+    with _closed_on_failure(database):
+        database.create()
+        key_store = KeyStore(database)
+        begun = key_store.pulse() is not None
+        path = chosen.master_key_file
+        if not path.exists():
+            if begun:
+                raise MasterKeyError(
+                    f"the key store is there and its master key file {path} is not;"
+                    " put the file back, no other key opens this store"
+                )
+            LocalCustodian.create(path, policy, _kdf(chosen, passphrase))
+        provider = LocalKeyProvider(key_store, open_custodian(chosen, policy, passphrase), policy)
+        if not begun:
+            # Whoever else initialises the same store at once has begun it under this very key.
+            with contextlib.suppress(ConflictError):
+                provider.initialise()
+        for key_type, key_id in DEFAULT_KEY_ID.items():
+            algorithm = next(filter(policy.allows, ALGORITHMS[key_type]), None)
+            if algorithm is not None and not key_store.has(key_id):
+                with contextlib.suppress(KeyExistsError):
+                    provider.create_key(key_id, key_type, algorithm=algorithm)
+        return _keyring(chosen, provider, database)
 
 
 def build_policy(settings: Settings) -> Policy:
@@ -135,6 +137,16 @@ def open_custodian(
     if custodian.protection == "passphrase":
         return LocalCustodian(path, policy, _kdf(settings, passphrase))
     return custodian
+
+
+@contextlib.contextmanager
+def _closed_on_failure(database: Database) -> Iterator[None]:
+    """Close the store when the block raises: its caller gets no keyring to close."""
+    try:
+        yield
+    except BaseException:
+        database.close()
+        raise
 
 
 def _keyring(settings: Settings, provider: StoredKeyProvider, database: Database) -> Keyring:

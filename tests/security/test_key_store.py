@@ -320,3 +320,4 @@ def test_a_child_leaves_the_connections_that_are_open_to_its_parent(
         _leave_to_parent(database._engine)
         _leave_to_parent(None)
         assert connection.execute(text("SELECT 1")).scalar() == 1
+        connection.invalidate()  # here there is no parent who would close it

@@ -498,6 +498,7 @@ def test_counts_of_use_are_written_at_the_end(home: Path, sqlite_url: str, clock
         }
     counts = {(day.kind, day.count) for day in usage.days([handle])}
     assert counts == {("protect", 5), ("open", 2)}
+    provider.store.database.close()
 
 
 def test_an_outage_at_the_end_hides_no_error(
