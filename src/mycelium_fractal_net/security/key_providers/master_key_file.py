@@ -44,8 +44,14 @@ class MasterKeyFile:
         """Write a file that was not there; the folder too, with mode 0700."""
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         check_private(self.path.parent)
-        if not _write_new(self.path, document):
-            raise MasterKeyError(f"{self.path} is there already; a master key is never overwritten")
+        try:
+            with _written_beside(self.path, document) as temporary:
+                os.link(temporary, self.path)  # unlike a rename, never over a file that is there
+        except FileExistsError:
+            raise MasterKeyError(
+                f"{self.path} is there already; a master key is never overwritten"
+            ) from None
+        _sync_folder(self.path)
 
     def read(self) -> tuple[bytes, str, dict[str, Any]]:
         """The store id, the newest key's id and the document, checked in shape."""
@@ -108,13 +114,11 @@ class MasterKeyFile:
 
     def replace(self, document: dict[str, Any]) -> None:
         """Put a new document in the place of the old one, whole and durably."""
-        temporary = self.path.with_name(f".{self.path.name}.{secrets.token_hex(4)}")
         try:
-            _write_new(temporary, document)
-            temporary.replace(self.path)
+            with _written_beside(self.path, document) as temporary:
+                temporary.replace(self.path)
             _sync_folder(self.path)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
             raise MasterKeyError(
                 f"the master key file {self.path} cannot be written: {error.strerror}"
             ) from None
@@ -134,8 +138,9 @@ def _is_entry(entry: dict[str, Any]) -> bool:
     )
 
 
-def _write_new(path: Path, document: dict[str, Any]) -> bool:
-    """Write a file of mode 0600, whole and durably; False where there was one."""
+@contextmanager
+def _written_beside(path: Path, document: dict[str, Any]) -> Iterator[Path]:
+    """A temporary file of mode 0600 that holds all of ``document``, durably; gone at the end."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     descriptor = os.open(
         temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
@@ -145,13 +150,9 @@ def _write_new(path: Path, document: dict[str, Any]) -> bool:
             file.write(json.dumps(document, indent=1).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
-        os.link(temporary, path)  # unlike a rename, never over a file that is there
-    except FileExistsError:
-        return False
+        yield temporary
     finally:
         temporary.unlink(missing_ok=True)
-    _sync_folder(path)
-    return True
 
 
 def _sync_folder(path: Path) -> None:
