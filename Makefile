@@ -59,7 +59,7 @@ fuzz: $(VENV)/fuzz ## fuzz everything that parses bytes, FUZZ_SECONDS for each t
 # empty to keep every version that still fits: make lock UPGRADE=
 UPGRADE ?= --upgrade
 lock: $(VENV)/lock ## make the locks anew from requirements/*.in
-	cd requirements && for name in run test lint fuzz bench lock; do \
+	cd requirements && for name in run server test lint fuzz bench lock; do \
 	  ../$(BIN)/pip-compile --quiet $(UPGRADE) --generate-hashes --allow-unsafe --strip-extras \
 	    --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
 	    --output-file $$name.txt $$name.in || exit 1; \
@@ -83,6 +83,8 @@ endef
 
 $(VENV)/run: requirements/run.txt pyproject.toml
 	$(call install,run)
+$(VENV)/server: requirements/server.txt pyproject.toml
+	$(call install,server)
 $(VENV)/test: requirements/test.txt pyproject.toml
 	$(call install,test)
 $(VENV)/lint: requirements/lint.txt pyproject.toml

@@ -17,12 +17,15 @@ from msgspec import Meta
 from mycelium_fractal_net.security.errors import ConfigurationError
 
 __all__ = [
+    "AuditSettings",
+    "Credentials",
     "Encryption",
     "KeyManagement",
     "KeyStoreSettings",
     "KeyringSettings",
     "MasterKey",
     "Security",
+    "Server",
     "Settings",
     "Tls",
 ]
@@ -104,6 +107,35 @@ class KeyringSettings(_Section, frozen=True):
     cache_keys: Annotated[int, Meta(ge=1, le=1_000_000)] = 1000
 
 
+class AuditSettings(_Section, frozen=True):
+    """Where uses and changes of keys are recorded, and which."""
+
+    folder: Path | None = None
+    uses: bool = False
+    segment_bytes: Annotated[int, Meta(ge=65_536, le=1 << 40)] = 67_108_864
+    export: Literal["none", "stdout", "syslog"] = "none"
+
+
+class Credentials(_Section, frozen=True):
+    """API keys: how long one lives before it is due, and how long the former secret serves."""
+
+    rotation_days: _Days = 90
+    overlap_days: _Days = 90
+
+
+class Server(_Section, frozen=True):
+    """The HTTP service. ``production`` hides the documentation pages and asks for more."""
+
+    host: _Text = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65_535)] = 8000
+    workers: Annotated[int, Meta(ge=1, le=256)] = 1
+    production: bool = True
+    trusted_proxies: tuple[_Text, ...] = ()
+    max_body_bytes: Annotated[int, Meta(ge=1024, le=1 << 30)] = 8_388_608
+    max_batch_items: Annotated[int, Meta(ge=1, le=1000)] = 1000
+    shutdown_seconds: Annotated[int, Meta(ge=1, le=3600)] = 30
+
+
 class Settings(_Section, frozen=True):
     """Every setting. Paths are absolute; ``repr`` shows no secret."""
 
@@ -112,6 +144,9 @@ class Settings(_Section, frozen=True):
     key_store: KeyStoreSettings = KeyStoreSettings()
     master_key: MasterKey = MasterKey()
     keyring: KeyringSettings = KeyringSettings()
+    credentials: Credentials = Credentials()
+    audit: AuditSettings = AuditSettings()
+    server: Server = Server()
 
     @property
     def home(self) -> Path:
@@ -143,3 +178,8 @@ class Settings(_Section, frozen=True):
     def master_passphrase_file(self) -> Path | None:
         """The file whose first line is the passphrase of the master key, if one is named."""
         return self.master_key.passphrase_file
+
+    @property
+    def audit_folder(self) -> Path:
+        """The folder of the audit records; ``audit`` in :attr:`home` by default."""
+        return self.audit.folder or self.home / "audit"

@@ -16,6 +16,9 @@
     ├── UsageLimitError               the key version has protected all it may protect
     ├── ConflictError                 somebody else changed it first; nothing was changed
     ├── MasterKeyError                the master key is absent, damaged or not the right one
+    ├── AuthenticationError           the credential is not accepted; one text for every reason
+    ├── NotPermittedError             the credential's scopes do not cover the operation
+    ├── AuditUnavailableError         the audit record cannot be written, so nothing is answered
     └── StoreError
         ├── StoreUnavailableError     the store cannot be reached or is not fresh enough
         ├── StoreIntegrityError       a row fails its authentication; names the row
@@ -31,6 +34,8 @@ from __future__ import annotations
 
 __all__ = [
     "AlgorithmNotAllowedError",
+    "AuditUnavailableError",
+    "AuthenticationError",
     "ConfigurationError",
     "ConflictError",
     "DecryptionError",
@@ -45,6 +50,7 @@ __all__ = [
     "MasterKeyError",
     "MfnError",
     "MissingExtraError",
+    "NotPermittedError",
     "StoreError",
     "StoreIntegrityError",
     "StorePermissionsError",
@@ -136,6 +142,23 @@ class ConflictError(MfnError):
 
 class MasterKeyError(MfnError):
     """The master key is absent, damaged, or not the one that wrapped the store."""
+
+
+class AuthenticationError(MfnError):
+    """The credential is not accepted: unknown, malformed, revoked or expired, all the same."""
+
+    TEXT = "the API key is not accepted"
+
+    def __init__(self) -> None:
+        super().__init__(self.TEXT)
+
+
+class NotPermittedError(MfnError):
+    """The scopes of the credential do not cover the operation."""
+
+
+class AuditUnavailableError(MfnError):
+    """The audit record cannot be written durably, so the operation gives no result."""
 
 
 class StoreError(MfnError):
