@@ -143,7 +143,15 @@ def test_every_lock_has_hashes_and_no_address(lock: Path) -> None:
 
 def test_the_locks_agree() -> None:
     """The Makefile installs them into one environment: what they share has one version."""
-    assert [lock.stem for lock in LOCKS] == ["bench", "fuzz", "lint", "lock", "run", "server", "test"]
+    assert [lock.stem for lock in LOCKS] == [
+        "bench",
+        "fuzz",
+        "lint",
+        "lock",
+        "run",
+        "server",
+        "test",
+    ]
     versions: dict[str, str] = {}
     for lock in LOCKS:
         for package, version in pins(lock).items():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mycelium_fractal_net.cli import shapes
+from mycelium_fractal_net import shapes
 from mycelium_fractal_net.cli.completion import key_names
 from mycelium_fractal_net.cli.options import AsJson
 from mycelium_fractal_net.cli.session import session_of

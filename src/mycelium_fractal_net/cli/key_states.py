@@ -8,9 +8,9 @@ import typer
 
 from mycelium_fractal_net.cli.completion import version_names
 from mycelium_fractal_net.cli.session import session_of
-from mycelium_fractal_net.cli.shapes import time_text, version_meant
 from mycelium_fractal_net.cli.terminal import say
 from mycelium_fractal_net.security.keys import Verb, version_id
+from mycelium_fractal_net.shapes import time_text, version_meant
 
 if TYPE_CHECKING:
     from mycelium_fractal_net.cli.session import Session

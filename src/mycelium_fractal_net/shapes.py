@@ -1,4 +1,7 @@
-"""The JSON shapes that ``--json`` prints. They are an interface: docs/cli.md lists them."""
+"""The JSON shapes of records, as ``--json`` prints and the service answers them.
+
+They are an interface: docs/cli.md lists them.
+"""
 
 from __future__ import annotations
 
