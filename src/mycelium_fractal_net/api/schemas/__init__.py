@@ -1,0 +1,96 @@
+"""What the service takes and answers, as pydantic models; the OpenAPI document shows them."""
+
+from __future__ import annotations
+
+from mycelium_fractal_net.api.schemas.audit import AuditQuery, AuditRecords
+from mycelium_fractal_net.api.schemas.base import BatchError, Model, Problem, problem_example
+from mycelium_fractal_net.api.schemas.batch import (
+    DecryptBatch,
+    DecryptBatchAnswer,
+    EncryptBatch,
+    EncryptBatchAnswer,
+    RewrapBatch,
+    SignBatch,
+    SignBatchAnswer,
+    VerifyBatch,
+    VerifyBatchAnswer,
+)
+from mycelium_fractal_net.api.schemas.credentials import (
+    CreateCredentialRequest,
+    CredentialAnswer,
+    CredentialList,
+    NewCredential,
+    RotateCredentialRequest,
+)
+from mycelium_fractal_net.api.schemas.crypto import (
+    DataKeyRequest,
+    DataKeyResponse,
+    DecryptRequest,
+    DecryptResponse,
+    EncryptRequest,
+    EncryptResponse,
+    MacRequest,
+    MacResponse,
+    MacVerifyRequest,
+    RewrapRequest,
+    SignRequest,
+    SignResponse,
+    VerifyRequest,
+    VerifyResponse,
+)
+from mycelium_fractal_net.api.schemas.health import Live, Ready
+from mycelium_fractal_net.api.schemas.keys import (
+    ChangeKeyRequest,
+    CreateKeyRequest,
+    JwkSet,
+    KeyAnswer,
+    KeyList,
+    PublicKey,
+    StateRequest,
+)
+
+__all__ = [
+    "AuditQuery",
+    "AuditRecords",
+    "BatchError",
+    "ChangeKeyRequest",
+    "CreateCredentialRequest",
+    "CreateKeyRequest",
+    "CredentialAnswer",
+    "CredentialList",
+    "DataKeyRequest",
+    "DataKeyResponse",
+    "DecryptBatch",
+    "DecryptBatchAnswer",
+    "DecryptRequest",
+    "DecryptResponse",
+    "EncryptBatch",
+    "EncryptBatchAnswer",
+    "EncryptRequest",
+    "EncryptResponse",
+    "JwkSet",
+    "KeyAnswer",
+    "KeyList",
+    "Live",
+    "MacRequest",
+    "MacResponse",
+    "MacVerifyRequest",
+    "Model",
+    "NewCredential",
+    "Problem",
+    "PublicKey",
+    "Ready",
+    "RewrapBatch",
+    "RewrapRequest",
+    "RotateCredentialRequest",
+    "SignBatch",
+    "SignBatchAnswer",
+    "SignRequest",
+    "SignResponse",
+    "StateRequest",
+    "VerifyBatch",
+    "VerifyBatchAnswer",
+    "VerifyRequest",
+    "VerifyResponse",
+    "problem_example",
+]

@@ -1,0 +1,103 @@
+"""What all models share: strictness, the texts that bytes travel in, problem details."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = [
+    "AssociatedData",
+    "Base64",
+    "BatchError",
+    "KeyId",
+    "Model",
+    "Moment",
+    "Problem",
+    "Reference",
+    "VersionId",
+    "problem_example",
+]
+
+# RFC 4648 section 4, padded, and with the unused bits of the last character zero (section 3.5):
+# one text for each value. It is in the document only; the decoder checks more cheaply.
+BASE64_PATTERN: Final = (
+    "^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=|[A-Za-z0-9+/][AQgw]==)?$"
+)
+_BASE64: Final[dict[str, Any]] = {"pattern": BASE64_PATTERN, "contentEncoding": "base64"}
+_KEY_ID_PATTERN: Final = r"^[a-z0-9][a-z0-9._-]{0,63}(?::v[1-9][0-9]{0,8})?$"
+
+
+class Model(BaseModel):
+    """Every model refuses members that it does not know, and converts nothing."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+Base64 = Annotated[str, Field(json_schema_extra=_BASE64)]
+AssociatedData = Annotated[
+    str | None,
+    Field(
+        description="Bytes in base64 that are authenticated and not stored; opening needs them"
+        " again. At most what is left of the body.",
+        json_schema_extra=_BASE64,
+    ),
+]
+KeyId = Annotated[
+    str | None,
+    Field(
+        pattern=_KEY_ID_PATTERN,
+        description="A key id such as `orders`, or a version id such as `orders:v3`. Without one"
+        " the default key of the type serves.",
+    ),
+]
+VersionId = Annotated[str, Field(description="The version id, such as `orders:v3`.")]
+Reference = Annotated[
+    str | None,
+    Field(max_length=200, description="A text of the caller's own, which the answer echoes."),
+]
+Moment = Annotated[
+    str,
+    Field(
+        description="RFC 3339, in UTC.",
+        pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?Z$",
+    ),
+]
+
+
+class Fault(Model):
+    """One thing that is wrong with a request, and where."""
+
+    pointer: str = Field(description="RFC 6901, into the body; a query parameter as `?name`.")
+    detail: str
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem details. No answer repeats what the request held."""
+
+    type: str = Field(description="A URI reference that names the kind of problem.")
+    title: str
+    status: int
+    detail: str
+    request_id: str | None = Field(
+        default=None, description="Of the request; the audit record and the log have it too."
+    )
+    errors: list[Fault] | None = None
+
+
+class BatchError(Model):
+    """Why one item of a batch has no result; the others are not touched by it."""
+
+    error: Problem
+    reference: Reference = None
+
+
+def problem_example(status: int, slug: str, title: str, detail: str) -> dict[str, Any]:
+    """A problem as the OpenAPI document shows it."""
+    return {
+        "type": f"/problems/{slug}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "request_id": "9f86d081884c7d65",
+    }
