@@ -7,6 +7,7 @@ seals says by itself which key version opens it; an unknown key never falls back
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from mycelium_fractal_net.security.errors import (
@@ -30,7 +31,6 @@ from mycelium_fractal_net.security.keys import (
 from mycelium_fractal_net.security.policy import Policy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from types import TracebackType
     from typing import Self
 
@@ -47,10 +47,14 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.sealed_format import Header
     from mycelium_fractal_net.security.sealed_reader import SealedReader
     from mycelium_fractal_net.security.sealing import DataKey, Sealer
+    from mycelium_fractal_net.security.sealing_push import Decryptor, Encryptor
 
-__all__ = ["Format", "Keyring", "MessageInfo", "Signature"]
+__all__ = ["Format", "Keyring", "MessageInfo", "Permit", "Result", "Signature"]
 
 Format = Literal["sealed", "raw"]
+Permit = Callable[[str], bool]
+"""Whether a key of that name may be used. A message of one that may not be is like a message
+whose key is not there."""
 _ENCRYPTION: Final = KeyType.ENCRYPTION
 _LOG: Final = logging.getLogger(__name__)
 
@@ -68,6 +72,13 @@ class MessageInfo(NamedTuple):
     def version_id(self) -> str:
         """Such as ``orders:v3``."""
         return version_id(self.key_id, self.version)
+
+
+class Result(NamedTuple):
+    """What was made or opened, and the version that did it, such as ``orders:v3``."""
+
+    data: bytes
+    key_id: str
 
 
 class Keyring(Signing):
@@ -144,12 +155,25 @@ class Keyring(Signing):
         against its limit of 2^32 messages (:class:`UsageLimitError`). ``associated_data`` is
         authenticated and not stored: to decrypt, give it again.
         """
+        return self.encrypt_result(
+            data, key_id=key_id, associated_data=associated_data, format=format
+        ).data
+
+    def encrypt_result(
+        self,
+        data: Buffer,
+        *,
+        key_id: str | None = None,
+        associated_data: Buffer = b"",
+        format: Format = "sealed",
+    ) -> Result:
+        """:meth:`encrypt`, and which version it was."""
         found = self._cache.protecting(key_id or DEFAULT_KEY_ID[_ENCRYPTION], _ENCRYPTION)
         if format == "sealed":
-            return found.sealer.seal(data, associated_data)
+            return Result(found.sealer.seal(data, associated_data), found.version_id)
         _check_raw(format)
         self._cache.take_raw(found)
-        return found.raw.encrypt(data, associated_data)
+        return Result(found.raw.encrypt(data, associated_data), found.version_id)
 
     def decrypt(
         self,
@@ -167,18 +191,39 @@ class Keyring(Signing):
         needs ``key_id``: a version id, or a name whose versions are tried, newest first.
         Raises :class:`DecryptionError`, with one text for all that can be wrong.
         """
+        return self.decrypt_result(
+            message,
+            key_id=key_id,
+            associated_data=associated_data,
+            data_key_associated_data=data_key_associated_data,
+            format=format,
+            allow_compromised=allow_compromised,
+        ).data
+
+    def decrypt_result(
+        self,
+        message: Buffer,
+        *,
+        key_id: str | None = None,
+        associated_data: Buffer = b"",
+        data_key_associated_data: Buffer = b"",
+        format: Format = "sealed",
+        allow_compromised: bool = False,
+        permit: Permit | None = None,
+    ) -> Result:
+        """:meth:`decrypt`, and which version opened it, if ``permit`` lets that key be used."""
         if format == "sealed":
             header = self._parse_header(message)
-            found = self._opening(header.handle, key_id, allow_compromised)
+            found = self._opening(header.handle, key_id, allow_compromised, permit)
             sealer = self._sealer_for(found, header, data_key_associated_data)
             self._cache.count_opened(found)
-            return sealer.open(message, associated_data)
+            return Result(sealer.open(message, associated_data), found.version_id)
         _check_raw(format)
         return self._decrypt_raw(message, key_id, associated_data, allow_compromised)
 
     def _decrypt_raw(
         self, message: Buffer, key_id: str | None, associated_data: Buffer, allow_compromised: bool
-    ) -> bytes:
+    ) -> Result:
         name, number = parse_key_id(key_id or DEFAULT_KEY_ID[_ENCRYPTION])
         key = self._cache.record(name)
         check_type(key, _ENCRYPTION)
@@ -186,7 +231,7 @@ class Keyring(Signing):
             found = self._cache.opening(version.handle)
             self._cache.count_opened(found)
             try:
-                return found.raw.decrypt(message, associated_data)
+                return Result(found.raw.decrypt(message, associated_data), found.version_id)
             except DecryptionError:
                 continue
         raise DecryptionError
@@ -249,6 +294,35 @@ class Keyring(Signing):
         self._cache.count_opened(found)
         return sealer.open_stream(reader, writer, associated_data, progress)
 
+    def encryptor(
+        self, *, key_id: str | None = None, associated_data: Buffer = b""
+    ) -> tuple[Encryptor, str]:
+        """Seals what it is fed, piece by piece; and the version that it seals under."""
+        found = self._cache.protecting(key_id or DEFAULT_KEY_ID[_ENCRYPTION], _ENCRYPTION)
+        return found.sealer.encryptor(associated_data), found.version_id
+
+    def decryptor(
+        self,
+        beginning: Buffer,
+        *,
+        key_id: str | None = None,
+        associated_data: Buffer = b"",
+        data_key_associated_data: Buffer = b"",
+        allow_compromised: bool = False,
+        permit: Permit | None = None,
+    ) -> tuple[Decryptor, str, int]:
+        """Opens what it is fed of a message that begins with ``beginning``.
+
+        Returns it, the version that opens, and how many bytes of ``beginning`` were used: feed
+        it what comes after them. It gives authenticated chunks only; until it is finalised what
+        it gave is a part. Raises :class:`DecryptionError`.
+        """
+        header = self._parse_header(beginning)
+        found = self._opening(header.handle, key_id, allow_compromised, permit)
+        sealer = self._sealer_for(found, header, data_key_associated_data)
+        self._cache.count_opened(found)
+        return sealer.decryptor(associated_data), found.version_id, len(header.raw)
+
     def rewrap_stream(
         self,
         reader: BinaryReader,
@@ -293,8 +367,14 @@ class Keyring(Signing):
         Its ``sealer`` makes messages of the second form, which :meth:`decrypt` opens with the
         same ``data_key_associated_data``.
         """
+        return self.data_key_result(key_id=key_id, associated_data=associated_data)[0]
+
+    def data_key_result(
+        self, *, key_id: str | None = None, associated_data: Buffer = b""
+    ) -> tuple[DataKey, str]:
+        """:meth:`data_key`, and the version that wrapped it."""
         found = self._cache.protecting(key_id or DEFAULT_KEY_ID[_ENCRYPTION], _ENCRYPTION)
-        return found.sealer.wrap_data_key(associated_data)
+        return found.sealer.wrap_data_key(associated_data), found.version_id
 
     def describe(self, message: Buffer) -> MessageInfo:
         """What the first bytes of a message say: 12 of a sealed one, 116 of the second form.
@@ -337,13 +417,21 @@ class Keyring(Signing):
 
     # Beneath ------------------------------------------------------------------------------
 
-    def _opening(self, handle: bytes, key_id: str | None, allow_compromised: bool) -> KeyInUse:
+    def _opening(
+        self,
+        handle: bytes,
+        key_id: str | None,
+        allow_compromised: bool,
+        permit: Permit | None = None,
+    ) -> KeyInUse:
         """The version that a message names, if it may open it."""
         try:
             found = self._cache.opening(handle)
         except KeyNotFoundError:
             raise DecryptionError from None
         if found.key.key_type is not _ENCRYPTION:
+            raise DecryptionError
+        if permit is not None and not permit(found.key.key_id):
             raise DecryptionError
         if key_id is not None:
             name, number = parse_key_id(key_id)

@@ -70,20 +70,20 @@ class Signing:
             found.version.handle, found.signing.sign_stream(reader)
         )
 
-    def verify(self, data: Buffer, signature: bytes, *, key_id: str | None = None) -> None:
-        """Return if ``signature`` is one of ``data`` under ``key_id``.
+    def verify(self, data: Buffer, signature: bytes, *, key_id: str | None = None) -> str:
+        """The version that made ``signature`` of ``data``, one of ``key_id``.
 
         A bare name accepts any version whose state may verify.
         Raises :class:`InvalidSignatureError`.
         """
-        self._verify(key_id, lambda key: key.verify(data, signature))
+        return self._verify(key_id, lambda key: key.verify(data, signature))
 
     def verify_stream(
         self, reader: BinaryReader, signature: bytes, *, key_id: str | None = None
-    ) -> None:
+    ) -> str:
         """:meth:`verify` for what :meth:`sign_stream` signed."""
         prehashed = self.policy.prehash(reader)
-        self._verify(key_id, lambda key: key.verify_prehashed(prehashed, signature))
+        return self._verify(key_id, lambda key: key.verify_prehashed(prehashed, signature))
 
     def verify_file(self, reader: BinaryReader, signature_file: bytes, *, key_id: str) -> str:
         """Verify ``reader`` against a ``.sig`` file; returns the version that signed it.
@@ -112,7 +112,7 @@ class Signing:
         _check_signs_data(found.key)
         return found
 
-    def _verify(self, key_id: str | None, verify: Callable[[VerifyingKey], None]) -> None:
+    def _verify(self, key_id: str | None, verify: Callable[[VerifyingKey], None]) -> str:
         name, number = parse_key_id(key_id or DEFAULT_KEY_ID[KeyType.SIGNING])
         key = self._cache.record(name)
         _check_signs_data(key)
@@ -123,7 +123,7 @@ class Signing:
             except InvalidSignatureError:
                 continue
             self._cache.count_opened(found)
-            return
+            return found.version_id
         raise InvalidSignatureError
 
     # MACs ---------------------------------------------------------------------------------
@@ -133,8 +133,11 @@ class Signing:
         found = self._cache.protecting(key_id or DEFAULT_KEY_ID[KeyType.MAC], KeyType.MAC)
         return Signature.made(found.tagger.tag(data), found.version_id)
 
-    def verify_mac(self, data: Buffer, tag: bytes, *, key_id: str | None = None) -> None:
-        """Return if ``tag`` is the MAC of ``data``. Raises :class:`InvalidSignatureError`."""
+    def verify_mac(self, data: Buffer, tag: bytes, *, key_id: str | None = None) -> str:
+        """The version that made ``tag`` of ``data``, one of ``key_id``.
+
+        Raises :class:`InvalidSignatureError`.
+        """
         name, number = parse_key_id(key_id or DEFAULT_KEY_ID[KeyType.MAC])
         key = self._cache.record(name)
         check_type(key, KeyType.MAC)
@@ -147,7 +150,7 @@ class Signing:
                 found.tagger.verify(data, tag)
             except InvalidSignatureError:
                 continue
-            return
+            return found.version_id
         raise InvalidSignatureError
 
 
