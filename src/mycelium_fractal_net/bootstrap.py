@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     Passphrase = bytes | Callable[[], bytes] | None
 
-__all__ = ["build_policy", "initialise", "open_custodian", "open_keyring"]
+__all__ = ["build_policy", "initialise", "needs_passphrase", "open_custodian", "open_keyring"]
 
 _PASSPHRASE_BYTES: Final = 4096  # the most that a passphrase file may hold
 
@@ -137,6 +137,15 @@ def open_custodian(
     if custodian.protection == "passphrase":
         return LocalCustodian(path, policy, _kdf(settings, passphrase))
     return custodian
+
+
+def needs_passphrase(settings: Settings) -> bool:
+    """Whether the master key is under a passphrase that no file gives."""
+    _check_provider(settings)
+    if settings.master_passphrase_file is not None:
+        return False
+    custodian = LocalCustodian(settings.master_key_file, build_policy(settings))
+    return custodian.protection == "passphrase"
 
 
 @contextlib.contextmanager

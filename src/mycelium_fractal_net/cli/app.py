@@ -15,6 +15,7 @@ from mycelium_fractal_net.cli import (
     key_states,
     master,
     seal,
+    serve,
     sign,
 )
 from mycelium_fractal_net.cli.session import Session
@@ -41,6 +42,7 @@ def application() -> typer.Typer:
     sign.register(app)
     inspect.register(app)
     master.register(_group(app, "master", "Change the master key, which wraps every key at rest."))
+    serve.register(app)
     doctor.register(app)
     app.command(name="version")(_version)
     return app

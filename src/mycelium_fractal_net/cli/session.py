@@ -12,7 +12,7 @@ import typer
 from mycelium_fractal_net.cli import passphrase
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from mycelium_fractal_net.config import Settings
     from mycelium_fractal_net.security.keyring import Keyring
@@ -32,11 +32,17 @@ class Session:
     quiet: bool = False
     ended_by: int | None = None  # the signal that ended the run, where it was not Ctrl-C
 
-    def settings(self) -> Settings:
+    def settings(self, server: Mapping[str, object] | None = None) -> Settings:
         """The configuration that is in force. Raises :class:`ConfigurationError`."""
         from mycelium_fractal_net.config import load_settings
 
-        return load_settings(self.config, store=self.store, home=self.home)
+        return load_settings(self.config, store=self.store, home=self.home, server=server)
+
+    def names_configuration(self) -> bool:
+        """Whether the user named a configuration, and does not just get that of ``dev``."""
+        from mycelium_fractal_net.config import names_configuration
+
+        return names_configuration(self.config)
 
     def passphrase(self) -> bytes:
         """The passphrase of the master key, from ``--passphrase-fd`` or asked for."""

@@ -24,7 +24,7 @@ from mycelium_fractal_net.config.document import (
 from mycelium_fractal_net.config.settings import Settings
 from mycelium_fractal_net.security.errors import ConfigurationError
 
-__all__ = ["SHIPPED", "VARIABLES", "Settings", "load_settings"]
+__all__ = ["SHIPPED", "VARIABLES", "Settings", "load_settings", "names_configuration"]
 
 _BOOLEANS: Final = {
     "true": True, "1": True, "yes": True, "on": True,
@@ -63,13 +63,15 @@ def load_settings(
     *,
     store: str | None = None,
     home: str | Path | None = None,
+    server: Mapping[str, object] | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> Settings:
     """The settings in force: the file, the environment over it, the arguments over both.
 
     ``config`` names a file, or one of :data:`SHIPPED`; otherwise ``MFN_CONFIG`` does, otherwise
-    it is ``dev``. ``store`` is a database URL, ``home`` a folder. A relative path starts at the
-    working folder of this moment. Raises :class:`ConfigurationError`.
+    it is ``dev``. ``store`` is a database URL, ``home`` a folder, ``server`` has settings of the
+    section ``server``, where None is not given. A relative path starts at the working folder of
+    this moment. Raises :class:`ConfigurationError`.
     """
     environment = os.environ if environ is None else environ
     _refuse_unknown_variables(environment)
@@ -89,7 +91,18 @@ def load_settings(
     for path, value in (("key_store.url", store), ("home", home)):
         if value is not None:
             override(path, _CALLER, str, str(value))
+    for name, given in (server or {}).items():
+        if given is not None:
+            origins[f"server.{name}"] = _CALLER
+            _put(document, f"server.{name}", given)
     return _converted(document, origins)
+
+
+def names_configuration(
+    config: str | Path | None = None, environ: Mapping[str, str] | None = None
+) -> bool:
+    """Whether a configuration is named, by the caller or by ``MFN_CONFIG``."""
+    return config is not None or _CONFIG_VARIABLE in (os.environ if environ is None else environ)
 
 
 def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:

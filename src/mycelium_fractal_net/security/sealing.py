@@ -247,6 +247,11 @@ class DataKey:
     handle: bytes
 
     @property
+    def header(self) -> bytes:
+        """The 116 bytes that every message of this data key begins with."""
+        return Header(Form.ENVELOPE, self.handle, self.wrapped).raw
+
+    @property
     def sealer(self) -> Sealer:
         """Seals messages that carry this data key, wrapped, in front."""
         return Sealer.envelope(self.plaintext, self.handle, self.wrapped)

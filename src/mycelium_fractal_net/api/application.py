@@ -1,0 +1,184 @@
+"""The application: FastAPI's description and routing, with the exact table before it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+
+from mycelium_fractal_net import __version__
+from mycelium_fractal_net.api import openapi
+from mycelium_fractal_net.api.call import Call
+from mycelium_fractal_net.api.operation import Operation, answer_problem, log_unexpected
+from mycelium_fractal_net.api.problems import RequestError
+from mycelium_fractal_net.api.routes import SPECS
+from mycelium_fractal_net.api.service import Service
+from mycelium_fractal_net.config import load_settings
+from mycelium_fractal_net.security.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from starlette.requests import Request
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from mycelium_fractal_net.bootstrap import Passphrase
+    from mycelium_fractal_net.config import Settings
+
+__all__ = ["Application", "create_app"]
+
+_LOG: Final = logging.getLogger(__name__)
+ABSENT_GUARDS: Final = (
+    "a time limit for slow clients",
+    "a bound on connections",
+    "a bound on headers",
+    "TLS",
+)
+"""What the application cannot see to by itself, under whatever server it runs."""
+
+
+class Application(FastAPI):
+    """The service as an ASGI application. ``add_middleware`` wraps every route of it."""
+
+    def __init__(self, service: Service, *, behind_front_door: bool) -> None:
+        documented = not service.settings.server.production
+        super().__init__(
+            title="MyceliumFractalNet Security",
+            summary="Keys, encryption and signatures over one keyring.",
+            version=__version__,
+            lifespan=_lifespan,
+            docs_url="/docs" if documented else None,
+            redoc_url=None,
+            openapi_url="/openapi.json" if documented else None,
+        )
+        self.service = service
+        self.behind_front_door = behind_front_door
+        for spec in SPECS:
+            kind = spec.operation or Operation
+            self.router.routes.append(kind(spec, service, **openapi.described(spec)))
+        self.add_exception_handler(HTTPException, _no_route)  # type: ignore[arg-type]
+        self.table = {
+            (route.spec.method, route.path.encode()): route.app
+            for route in self.router.routes
+            if isinstance(route, Operation) and "{" not in route.path
+        }
+
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI document, complete with every error."""
+        if self.openapi_schema is None:
+            self.openapi_schema = openapi.document(self)
+        return self.openapi_schema
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Middleware that was added, around the exact table, around FastAPI's own."""
+        added, self.user_middleware = self.user_middleware, []
+        app: ASGIApp = _Dispatch(self.table, super().build_middleware_stack())
+        self.user_middleware = added
+        for each in reversed(added):
+            app = each.cls(app, *each.args, **each.kwargs)
+        return app
+
+
+# An encoded unreserved character (RFC 3986 section 2.3), a dot segment, an empty segment: each is
+# a second spelling of some other path.
+_NOT_PLAIN: Final = re.compile(
+    rb"%(?:2[DdEe]|3[0-9]|4[1-9A-Fa-f]|5[0-9AaFf]|6[1-9A-Fa-f]|7[0-9AaEe])|//|/\.\.?(?:/|\Z)"
+)
+
+
+class _Dispatch:
+    """Routes whose path has no parameter are found in one look; all others by FastAPI.
+
+    A path is taken as it was sent: one that only decodes to a path of the table is refused.
+    """
+
+    def __init__(self, table: dict[tuple[str, bytes], ASGIApp], rest: ASGIApp) -> None:
+        self._table = table
+        self._rest = rest
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            raw_path = scope["raw_path"]
+            found = self._table.get((scope["method"], raw_path))
+            if found is not None:
+                scope["path_params"] = {}
+                await found(scope, receive, send)
+                return
+            if _NOT_PLAIN.search(raw_path):
+                error = RequestError("bad-request", "the path is not in its plain form")
+                await answer_problem(error, send, Call(_none, "none").request_id)
+                return
+        await self._rest(scope, receive, send)
+
+
+_none: Any = None
+
+
+async def _no_route(request: Request, error: HTTPException) -> Any:
+    allow = (error.headers or {}).get("Allow")
+    slug = "method-not-allowed" if error.status_code == 405 else "not-found"
+    detail = "the path has other methods" if error.status_code == 405 else "no such path"
+    problem = RequestError(slug, detail, allow)
+    service: Service = request.app.service
+    service.count_refusal(slug)
+    return _Problem(problem, Call(service, "none").request_id)
+
+
+class _Problem:
+    """A response that Starlette sends for us."""
+
+    def __init__(self, error: Exception, request_id: str) -> None:
+        self._error = error
+        self._request_id = request_id
+
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        await answer_problem(self._error, send, self._request_id)
+
+
+@contextlib.asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    if not isinstance(app, Application):
+        raise ConfigurationError("this lifespan is that of the service alone")
+    service = app.service
+    if not app.behind_front_door:
+        _warn_of_absent_guards(service.settings)
+    try:
+        await service.start()
+    except ConfigurationError:
+        raise
+    except Exception as error:
+        log_unexpected(error, "start")
+        raise
+    try:
+        yield
+    finally:
+        await service.close()
+
+
+def _warn_of_absent_guards(settings: Settings) -> None:
+    """Say what this server lacks; in production a proxy must be named that has it."""
+    guards = ", ".join(ABSENT_GUARDS)
+    if settings.server.production and not settings.server.trusted_proxies:
+        raise ConfigurationError(
+            f"not started by 'mfn serve', so these are absent: {guards}; in production name the"
+            " proxy that sees to them in server.trusted_proxies"
+        )
+    _LOG.warning("not started by 'mfn serve', so these are absent: %s", guards)
+
+
+def create_app(
+    settings: Settings | None = None,
+    *,
+    passphrase: Passphrase = None,
+    behind_front_door: bool = False,
+) -> Application:
+    """The service over the store that the settings name; by default those of the environment.
+
+    ``behind_front_door`` says that `mfn serve` runs it. Raises :class:`ConfigurationError`.
+    """
+    service = Service(settings or load_settings(), passphrase)
+    return Application(service, behind_front_door=behind_front_door)

@@ -1,0 +1,178 @@
+"""One request at work: who calls, what is recorded of it, and how its answer is sent."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
+
+from fastapi import Security
+from fastapi.security import APIKeyHeader
+
+from mycelium_fractal_net.api.problems import RequestError
+from mycelium_fractal_net.security.blocking import WouldBlockError
+from mycelium_fractal_net.security.errors import KeyNotFoundError, MfnError, NotPermittedError
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope
+
+    from mycelium_fractal_net.api.service import Service
+    from mycelium_fractal_net.security.authentication import Caller
+    from mycelium_fractal_net.security.keyring import Keyring
+
+__all__ = ["API_KEY", "Authenticated", "Call", "Headers", "Public", "read_body", "read_headers"]
+
+API_KEY: Final = APIKeyHeader(
+    name="X-API-Key", scheme_name="ApiKey", description="`mfn_<id>_<secret>`", auto_error=False
+)
+
+_PROCESS: Final = os.urandom(4).hex()
+_numbers: Final = itertools.count(int.from_bytes(os.urandom(3), "big"))
+
+
+class Headers(NamedTuple):
+    """What is looked at of a request's headers."""
+
+    api_key: bytes
+    content_type: bytes
+    content_length: int | None
+    associated_data: bytes
+
+
+def read_headers(scope: Scope) -> Headers:
+    """The headers that matter, each at most once. Raises :class:`RequestError`."""
+    api_key = content_type = associated_data = b""
+    length: int | None = None
+    keys = 0
+    for name, value in scope["headers"]:
+        if name == b"x-api-key":
+            api_key = value
+            keys += 1
+        elif name == b"content-type":
+            content_type = value
+        elif name == b"content-length":
+            length = int(value) if value.isdigit() else None
+        elif name == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
+            raise RequestError("unsupported-media-type", "the body must not be compressed")
+        elif name == b"x-associated-data":
+            associated_data = value
+    if keys > 1:
+        raise RequestError("bad-request", "there is more than one X-API-Key")
+    return Headers(api_key, content_type, length, associated_data)
+
+
+async def read_body(receive: Receive, declared: int | None, most: int) -> bytes | None:
+    """The whole body, None where the client went away.
+
+    Raises :class:`RequestError` as soon as it is longer than ``most`` bytes.
+    """
+    if declared is not None and declared > most:
+        raise _too_large(most)
+    message = await receive()
+    if message["type"] != "http.request":
+        return None
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body", False):
+        if len(body) > most:
+            raise _too_large(most)
+        return body
+    parts, size = [body], len(body)
+    while message.get("more_body", False):
+        if size > most:
+            raise _too_large(most)
+        message = await receive()
+        if message["type"] != "http.request":
+            return None
+        part = message.get("body", b"")
+        parts.append(part)
+        size += len(part)
+    if size > most:
+        raise _too_large(most)
+    return b"".join(parts)
+
+
+def _too_large(most: int) -> RequestError:
+    return RequestError("too-large", f"a body has at most {most} bytes")
+
+
+class Call:
+    """One request. What a handler learns of it is kept here for the audit record."""
+
+    __slots__ = ("_caller", "event", "headers", "items", "key", "reference", "request_id",
+                 "service", "status", "subject")  # fmt: skip
+
+    def __init__(self, service: Service, event: str) -> None:
+        self.service = service
+        self.event = event
+        self.request_id = f"{_PROCESS}{next(_numbers) & 0xFFFFFFFF:08x}"
+        self.status: int | None = None  # where it is not that of the route
+        self.headers: Headers | None = None
+        self._caller: Caller | None = None
+        self.key: str | None = None
+        self.subject: str | None = None
+        self.reference: str | None = None
+        self.items: dict[str, dict[str, int]] | None = None
+
+    @property
+    def keyring(self) -> Keyring:
+        """The keyring. Raises :class:`RequestError` where cryptography is switched off."""
+        return self.service.keyring
+
+    @property
+    def caller(self) -> Caller:
+        """Who calls; of a public route nobody does, and no handler asks."""
+        caller = self._caller
+        if caller is None:
+            raise RequestError("bad-request", "this route knows no caller")
+        return caller
+
+    @property
+    def caller_or_none(self) -> Caller | None:
+        """Who calls, if anybody has been made out."""
+        return self._caller
+
+    @caller_or_none.setter
+    def caller_or_none(self, caller: Caller) -> None:
+        self._caller = caller
+
+    def permit(self, operation: str, key_name: str) -> None:
+        """Raise :class:`KeyNotFoundError` unless the caller may do that with that key."""
+        if not self.caller.may(operation, key_name):
+            raise KeyNotFoundError("no such key, or this credential may not use it")
+
+    def require(self, scope: str) -> None:
+        """Raise :class:`NotPermittedError` unless the caller has that scope."""
+        if not self.caller.has(scope):
+            raise NotPermittedError(f"this needs a credential with the scope {scope}")
+
+    def is_allowed(self, scope: str) -> bool:
+        """On a public route: whether an accepted API key with that scope came along."""
+        if self.headers is None or not self.headers.api_key:
+            return False
+        try:
+            return self.service.directory.authenticate(self.headers.api_key).has(scope)
+        except (MfnError, RequestError, WouldBlockError):
+            return False
+
+    def details(self) -> dict[str, Any]:
+        """What the audit record says beside event and outcome."""
+        caller = self._caller
+        return {
+            "key": self.key,
+            "actor": "anonymous" if caller is None else caller.credential_id,
+            "request": self.request_id,
+            "reference": self.reference,
+            "items": self.items,
+            "subject": self.subject,
+        }
+
+
+Authenticated = Annotated[Call, Security(API_KEY)]
+"""The first parameter of a handler that needs a credential; the document says so."""
+
+
+def _nobody() -> None: ...
+
+
+Public = Annotated[Call, Security(_nobody)]
+"""The first parameter of a handler that anybody may call."""

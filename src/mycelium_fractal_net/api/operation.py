@@ -1,0 +1,226 @@
+"""How every route runs: authenticate, read strictly, do, record, answer.
+
+FastAPI describes an operation and routes to it; what happens then is here, in plain ASGI, since
+its own path through a request costs several times the cryptography. There is one such path.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import traceback
+from dataclasses import dataclass
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Final, get_args, get_origin, get_type_hints
+
+import msgspec
+from fastapi.params import Query
+from fastapi.routing import APIRoute
+
+from mycelium_fractal_net.api.call import Call, Headers, read_body, read_headers
+from mycelium_fractal_net.api.problems import RequestError, body_of, kind_of
+from mycelium_fractal_net.api.query_string import query_decoder
+from mycelium_fractal_net.api.strict_json import decoder
+from mycelium_fractal_net.security.audit import Event
+from mycelium_fractal_net.security.blocking import WouldBlockError
+from mycelium_fractal_net.security.errors import AuditUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.types import Receive, Scope, Send
+
+    from mycelium_fractal_net.api.schemas import Model
+    from mycelium_fractal_net.api.service import Service
+
+__all__ = ["COMMON_HEADERS", "Operation", "Spec", "answer_problem"]
+
+_LOG: Final = logging.getLogger(__name__)
+
+COMMON_HEADERS: Final[tuple[tuple[bytes, bytes], ...]] = (
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-content-type-options", b"nosniff"),
+)
+_JSON: Final = (b"content-type", b"application/json")
+_PROBLEM: Final = (b"content-type", b"application/problem+json")
+_JSON_TYPES: Final = frozenset({b"application/json", b"application/json; charset=utf-8"})
+_INLINE_BYTES: Final = 262_144  # a larger body is worked on in a thread, beside the loop
+_encode: Final = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """One operation as its route file declares it."""
+
+    method: str
+    path: str
+    endpoint: Callable[..., Any]
+    event: str
+    answer: type[Model] | None
+    tag: str
+    status: int = 200
+    scope: str | None = None  # a scope that is not per key, checked before anything is read
+    public: bool = False
+    in_thread: bool = False  # it talks to the store, always
+    recorded: bool = True  # by the route; a change is recorded by the provider, before and after
+    problems: tuple[str, ...] = ()
+    media_type: str = "application/json"
+    operation: type[Operation] | None = None  # where the plain one does not serve
+
+
+class Operation(APIRoute):
+    """A route: described by FastAPI, run by :meth:`run`."""
+
+    def __init__(self, spec: Spec, service: Service, **described: Any) -> None:
+        super().__init__(
+            spec.path,
+            spec.endpoint,
+            methods=[spec.method],
+            response_model=spec.answer,
+            status_code=spec.status,
+            tags=[spec.tag],
+            operation_id=spec.endpoint.__name__,
+            **described,
+        )
+        self.spec = spec
+        self.service = service
+        self.app = self.run
+        self._endpoint = spec.endpoint
+        self._body: Callable[[bytes], Any] | None = None
+        self._query: Callable[[bytes], Any] | None = None
+        self._path: list[str] = []
+        self._optional_body = False
+        self._read_signature(spec.endpoint)
+
+    def _read_signature(self, endpoint: Callable[..., Any]) -> None:
+        hints = get_type_hints(endpoint, include_extras=True)
+        for name, parameter in list(inspect.signature(endpoint).parameters.items())[1:]:
+            hint = hints[name]
+            if any(isinstance(each, Query) for each in get_args(hint)[1:]):
+                self._query = query_decoder(get_args(hint)[0])
+            elif name == "body":
+                self._optional_body = parameter.default is None
+                kind = get_args(hint)[0] if get_origin(hint) is not None else hint
+                self._body = decoder(kind)
+            else:
+                self._path.append(name)
+
+    async def run(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; an ASGI application."""
+        started = perf_counter()
+        service, spec = self.service, self.spec
+        call = Call(service, spec.event)
+        try:
+            headers = call.headers = read_headers(scope)
+            if not spec.public:
+                await self._authenticate(call, headers)
+            body = await self._read(headers, receive)
+            if body is None:
+                return
+            arguments = self._arguments(scope, body)
+            if spec.in_thread or len(body) > _INLINE_BYTES:
+                answer = await service.in_thread(call, self._endpoint, arguments)
+            else:
+                try:
+                    answer = self._endpoint(call, *arguments)
+                except WouldBlockError:
+                    answer = await service.in_thread(call, self._endpoint, arguments)
+            if spec.recorded:
+                await service.durability.record(Event(call.event, "ok", **call.details()))
+        except Exception as error:
+            await self._refuse(call, error, send, started)
+            return
+        await self._answer(call, answer, send)
+        service.metrics.observe(spec.event, spec.status, perf_counter() - started)
+
+    async def _authenticate(self, call: Call, headers: Headers) -> None:
+        directory = self.service.directory
+        try:
+            caller = directory.authenticate(headers.api_key)
+        except WouldBlockError:
+            caller = await self.service.beside_the_loop(directory.authenticate, headers.api_key)
+        call.caller_or_none = caller
+        if self.spec.scope is not None:
+            call.require(self.spec.scope)
+
+    async def _read(self, headers: Headers, receive: Receive) -> bytes | None:
+        if self._body is None:
+            return b"" if not headers.content_length else await read_body(receive, None, 0)
+        body = await read_body(receive, headers.content_length, self.service.max_body_bytes)
+        if headers.content_type.lower() not in _JSON_TYPES and not (
+            self._optional_body and not body
+        ):
+            raise RequestError("unsupported-media-type", "the body must be application/json")
+        return body
+
+    def _arguments(self, scope: Scope, body: bytes) -> list[Any]:
+        arguments: list[Any] = [scope["path_params"][name] for name in self._path]
+        if self._body is not None:
+            arguments.append(None if self._optional_body and not body else self._body(body))
+        if self._query is not None:
+            arguments.append(self._query(scope["query_string"]))
+        elif scope["query_string"]:
+            raise RequestError("bad-request", "this route takes no query parameters")
+        return arguments
+
+    async def _answer(self, call: Call, answer: Any, send: Send) -> None:
+        if isinstance(answer, bytes):
+            payload, kind = answer, (b"content-type", self.spec.media_type.encode())
+        else:
+            payload, kind = _encode(answer), _JSON
+        caller = call.caller_or_none
+        headers = [
+            *COMMON_HEADERS,
+            kind,
+            (b"content-length", b"%d" % len(payload)),
+            (b"x-request-id", call.request_id.encode()),
+        ]
+        if caller is not None and caller.due:
+            headers.append((b"x-api-key-rotation-due", caller.due_text.encode()))
+        status = call.status or self.spec.status
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": payload})
+
+    async def _refuse(self, call: Call, error: Exception, send: Send, started: float) -> None:
+        """Record a refusal and answer it; a stranger's is only counted, and waits for nothing."""
+        service = self.service
+        kind = kind_of(error)
+        if kind.status == 500:
+            log_unexpected(error, call.request_id)
+        if call.caller_or_none is None:
+            service.count_refusal(kind.slug)
+        else:
+            try:
+                await service.durability.record(Event(call.event, kind.slug, **call.details()))
+            except AuditUnavailableError as unavailable:
+                error, kind = unavailable, kind_of(unavailable)
+        await answer_problem(error, send, call.request_id)
+        service.metrics.observe(self.spec.event, kind.status, perf_counter() - started)
+
+
+def log_unexpected(error: Exception, request_id: str) -> None:
+    """The place of an error and its kind; never its text, which could quote a request."""
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    _LOG.error("request %s failed: %s\n%s", request_id, type(error).__name__, frames)
+
+
+async def answer_problem(error: Exception, send: Send, request_id: str) -> None:
+    """Send the problem details of ``error``."""
+    kind = kind_of(error)
+    payload = _encode(body_of(error, request_id))
+    headers = [
+        *COMMON_HEADERS,
+        _PROBLEM,
+        (b"content-length", b"%d" % len(payload)),
+        (b"x-request-id", request_id.encode()),
+    ]
+    if kind.status == 401:
+        headers.append((b"www-authenticate", b'ApiKey realm="mycelium-fractal-net"'))
+    if kind.retry_after is not None:
+        headers.append((b"retry-after", b"%d" % kind.retry_after))
+    if isinstance(error, RequestError) and error.allow is not None:
+        headers.append((b"allow", error.allow.encode()))
+    await send({"type": "http.response.start", "status": kind.status, "headers": headers})
+    await send({"type": "http.response.body", "body": payload})

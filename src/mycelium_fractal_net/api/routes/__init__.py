@@ -1,0 +1,28 @@
+"""Every operation of the service, one file per group."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from mycelium_fractal_net.api.routes import (
+    audit,
+    batch,
+    credentials,
+    crypto,
+    health,
+    key_states,
+    keys,
+    public_keys,
+    streams,
+)
+
+if TYPE_CHECKING:
+    from mycelium_fractal_net.api.operation import Spec
+
+__all__ = ["SPECS"]
+
+SPECS: Final[tuple[Spec, ...]] = tuple(
+    spec
+    for group in (crypto, batch, streams, keys, key_states, public_keys, credentials, audit, health)
+    for spec in group.routes.specs
+)

@@ -1,0 +1,34 @@
+"""`/audit`: the records of this machine."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import Query
+
+from mycelium_fractal_net.api.call import Authenticated
+from mycelium_fractal_net.api.routes.registry import Routes
+from mycelium_fractal_net.api.schemas import AuditQuery, AuditRecords
+from mycelium_fractal_net.security.audit import query as read_records
+
+__all__ = ["routes"]
+
+routes = Routes("audit")
+
+
+@routes.add(
+    "GET", "/audit", "audit.read", AuditRecords, scope="audit:read", in_thread=True,
+    problems=("store-unavailable", "audit-unavailable"),
+)  # fmt: skip
+def audit_records(call: Authenticated, query: Annotated[AuditQuery, Query()]) -> dict[str, Any]:
+    """The records of this machine that fit, newest first. Scope: `audit:read`."""
+    found = read_records(
+        call.service.settings.audit_folder,
+        key=query.key,
+        actor=query.actor,
+        event=query.event,
+        since=query.since,
+        until=query.until,
+        limit=query.limit,
+    )
+    return {"records": found}

@@ -1,0 +1,112 @@
+"""`/crypto/*/batch`: many items of one kind, one audit record for all of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from mycelium_fractal_net.api.call import Authenticated, Call
+from mycelium_fractal_net.api.operation import log_unexpected
+from mycelium_fractal_net.api.problems import RequestError, body_of, kind_of
+from mycelium_fractal_net.api.routes.crypto import (
+    decrypt_item,
+    encrypt_item,
+    rewrap_item,
+    sign_item,
+    verify_item,
+)
+from mycelium_fractal_net.api.routes.registry import Routes
+from mycelium_fractal_net.api.schemas import (
+    DecryptBatch,
+    DecryptBatchAnswer,
+    EncryptBatch,
+    EncryptBatchAnswer,
+    RewrapBatch,
+    SignBatch,
+    SignBatchAnswer,
+    VerifyBatch,
+    VerifyBatchAnswer,
+)
+from mycelium_fractal_net.security.blocking import WouldBlockError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    _Item = TypeVar("_Item")
+
+__all__ = ["routes"]
+
+routes = Routes("batch")
+_UNKNOWN = "-"  # the version of an item that names none, in the audit record
+_WHOLE = ("store-unavailable", "audit-unavailable")
+
+
+@routes.add("POST", "/crypto/encrypt/batch", "encrypt.batch", EncryptBatchAnswer, problems=_WHOLE)
+def encrypt_batch(call: Authenticated, body: EncryptBatch) -> dict[str, Any]:
+    """Encrypt up to 1,000 things; one that fails does not fail the others."""
+    return _each(call, body.items, encrypt_item)
+
+
+@routes.add("POST", "/crypto/decrypt/batch", "decrypt.batch", DecryptBatchAnswer, problems=_WHOLE)
+def decrypt_batch(call: Authenticated, body: DecryptBatch) -> dict[str, Any]:
+    """Open up to 1,000 messages; one that fails does not fail the others."""
+    return _each(call, body.items, decrypt_item)
+
+
+@routes.add("POST", "/crypto/rewrap/batch", "rewrap.batch", EncryptBatchAnswer, problems=_WHOLE)
+def rewrap_batch(call: Authenticated, body: RewrapBatch) -> dict[str, Any]:
+    """Move up to 1,000 messages to the newest version of their keys."""
+    return _each(call, body.items, rewrap_item)
+
+
+@routes.add("POST", "/crypto/sign/batch", "sign.batch", SignBatchAnswer, problems=_WHOLE)
+def sign_batch(call: Authenticated, body: SignBatch) -> dict[str, Any]:
+    """Sign up to 1,000 things; one that fails does not fail the others."""
+    return _each(call, body.items, sign_item)
+
+
+@routes.add("POST", "/crypto/verify/batch", "verify.batch", VerifyBatchAnswer, problems=_WHOLE)
+def verify_batch(call: Authenticated, body: VerifyBatch) -> dict[str, Any]:
+    """Verify up to 1,000 signatures."""
+    return _each(call, body.items, verify_item)
+
+
+def _each(
+    call: Call, items: Sequence[_Item], work: Callable[[Call, _Item], dict[str, Any]]
+) -> dict[str, Any]:
+    """The answers in the order of the items, and the counts for the audit record."""
+    most = call.service.settings.server.max_batch_items
+    if len(items) > most:
+        raise RequestError("too-large", f"a batch has at most {most} items")
+    answers: list[dict[str, Any]] = []
+    counts: dict[tuple[str, str], int] = {}
+    for item in items:
+        call.key = None
+        try:
+            answers.append(work(call, item))
+            outcome = "ok"
+        except WouldBlockError:  # the whole batch is run again, in a thread
+            raise
+        except Exception as error:
+            outcome = kind_of(error).slug
+            if outcome == "unexpected":
+                log_unexpected(error, call.request_id)
+            answers.append(_failed(error, item))
+        counted = (call.key or _UNKNOWN, outcome)
+        counts[counted] = counts.get(counted, 0) + 1
+    _count(call, counts)
+    return {"items": answers}
+
+
+def _failed(error: Exception, item: Any) -> dict[str, Any]:
+    answer: dict[str, Any] = {"error": body_of(error)}
+    if item.reference is not None:
+        answer["reference"] = item.reference
+    return answer
+
+
+def _count(call: Call, counts: dict[tuple[str, str], int]) -> None:
+    call.key = None
+    call.items = {}
+    for (key, outcome), count in counts.items():
+        call.items.setdefault(key, {})[outcome] = count
+        call.service.metrics.count_items(call.event, outcome, count)

@@ -1,0 +1,150 @@
+"""`/credentials`: make, list, rotate and revoke API keys."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import Query
+
+from mycelium_fractal_net.api.call import Authenticated, Call
+from mycelium_fractal_net.api.routes.registry import Routes
+from mycelium_fractal_net.api.schemas import (
+    CreateCredentialRequest,
+    CredentialAnswer,
+    CredentialList,
+    NewCredential,
+    RotateCredentialRequest,
+)
+from mycelium_fractal_net.api.schemas.credentials import CredentialQuery
+from mycelium_fractal_net.security.errors import NotPermittedError
+from mycelium_fractal_net.shapes import credential_shape
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mycelium_fractal_net.security.credentials import Credential
+
+__all__ = ["routes"]
+
+routes = Routes("credentials")
+_STORE = ("store-unavailable", "audit-unavailable")
+
+
+def _check_covers(call: Call, scopes: Iterable[str]) -> None:
+    if not call.caller.covers(scopes):
+        raise NotPermittedError("nobody grants, or takes over, a scope that he lacks")
+
+
+def _shape(call: Call, credential: Credential) -> dict[str, Any]:
+    return credential_shape(credential, call.service.settings.credentials.rotation_days)
+
+
+@routes.add(
+    "POST", "/credentials", "credential.create", NewCredential, status=201,
+    scope="credentials:admin", in_thread=True, recorded=False, problems=_STORE,
+)  # fmt: skip
+def create_credential(call: Authenticated, body: CreateCredentialRequest) -> dict[str, Any]:
+    """Make a credential; its API key is shown this once. Scope: `credentials:admin`.
+
+    Its scopes must be among those of whoever makes it.
+    """
+    _check_covers(call, body.scopes)
+    provider = call.keyring.provider
+    expires = (
+        None if body.expires_days is None else provider.clock() + timedelta(days=body.expires_days)
+    )
+    made, api_key = provider.create_credential(body.name, tuple(body.scopes), expires_at=expires)
+    call.keyring.refresh()
+    return {**_shape(call, made), "api_key": api_key.text}
+
+
+@routes.add(
+    "GET", "/credentials", "credential.list", CredentialList, scope="credentials:admin",
+    in_thread=True, problems=_STORE,
+)  # fmt: skip
+def list_credentials(
+    call: Authenticated, query: Annotated[CredentialQuery, Query()]
+) -> dict[str, Any]:
+    """List credentials in order of id, a page at a time. Scope: `credentials:admin`."""
+    found = call.keyring.provider.credentials(query.after, query.limit)
+    more = len(found) == query.limit
+    return {
+        "credentials": [_shape(call, each) for each in found],
+        "next": found[-1].credential_id if more else None,
+    }
+
+
+@routes.add(
+    "GET", "/credentials/self", "credential.show", CredentialAnswer, in_thread=True, problems=_STORE
+)
+def show_own_credential(call: Authenticated) -> dict[str, Any]:
+    """Show the credential that calls."""
+    call.subject = call.caller.credential_id
+    return _shape(call, call.keyring.provider.credential(call.caller.credential_id))
+
+
+@routes.add(
+    "POST", "/credentials/self/rotate", "credential.rotate", NewCredential, in_thread=True,
+    recorded=False, problems=("conflict", *_STORE),
+)  # fmt: skip
+def rotate_own_credential(
+    call: Authenticated, body: RotateCredentialRequest | None = None
+) -> dict[str, Any]:
+    """Give the credential that calls a new secret, which is shown this once.
+
+    The former one ends one overlap later, or at once with `revoke_previous`.
+    """
+    return _rotate(call, call.caller.credential_id, body)
+
+
+@routes.add(
+    "GET", "/credentials/{credential_id}", "credential.show", CredentialAnswer,
+    scope="credentials:admin", in_thread=True, problems=("not-found", *_STORE),
+)  # fmt: skip
+def show_credential(call: Authenticated, credential_id: str) -> dict[str, Any]:
+    """Show a credential, and never its secret. Scope: `credentials:admin`."""
+    found = call.keyring.provider.credential(credential_id)
+    call.subject = found.credential_id
+    return _shape(call, found)
+
+
+@routes.add(
+    "POST", "/credentials/{credential_id}/rotate", "credential.rotate", NewCredential,
+    scope="credentials:admin", in_thread=True, recorded=False,
+    problems=("not-found", "conflict", *_STORE),
+)  # fmt: skip
+def rotate_credential(
+    call: Authenticated, credential_id: str, body: RotateCredentialRequest | None = None
+) -> dict[str, Any]:
+    """Give another credential a new secret. Scope: `credentials:admin`, and all of its own."""
+    found = call.keyring.provider.credential(credential_id)
+    call.subject = found.credential_id
+    _check_covers(call, found.scopes)
+    return _rotate(call, found.credential_id, body)
+
+
+def _rotate(call: Call, credential_id: str, body: RotateCredentialRequest | None) -> dict[str, Any]:
+    call.subject = credential_id
+    overlap = timedelta(days=call.service.settings.credentials.overlap_days)
+    rotated, api_key = call.keyring.provider.rotate_credential(
+        credential_id,
+        overlap=overlap,
+        revoke_previous=body is not None and body.revoke_previous,
+    )
+    call.keyring.refresh()
+    return {**_shape(call, rotated), "api_key": api_key.text}
+
+
+@routes.add(
+    "POST", "/credentials/{credential_id}/revoke", "credential.revoke", CredentialAnswer,
+    scope="credentials:admin", in_thread=True, recorded=False,
+    problems=("not-found", "conflict", *_STORE),
+)  # fmt: skip
+def revoke_credential(call: Authenticated, credential_id: str) -> dict[str, Any]:
+    """End a credential, for ever and everywhere within 5 seconds. Scope: `credentials:admin`."""
+    found = call.keyring.provider.credential(credential_id)
+    call.subject = found.credential_id
+    revoked = call.keyring.provider.revoke_credential(found.credential_id)
+    call.keyring.refresh()
+    return _shape(call, revoked)

@@ -1,0 +1,43 @@
+"""`/health/*` and `/metrics`: whether the service serves, and how."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mycelium_fractal_net.api.call import Authenticated, Public
+from mycelium_fractal_net.api.routes.registry import Routes
+from mycelium_fractal_net.api.schemas import Live, Ready
+
+__all__ = ["routes"]
+
+routes = Routes("health")
+
+
+@routes.add("GET", "/health/live", "health.live", Live, public=True, recorded=False)
+def live(call: Public) -> dict[str, Any]:  # noqa: ARG001
+    """The process answers. For anybody."""
+    return {"status": "ok"}
+
+
+@routes.add("GET", "/health/ready", "health.ready", Ready, public=True, recorded=False)
+def ready(call: Public) -> dict[str, Any]:
+    """Whether requests are served. For anybody, the status alone; 503 where it is not ready.
+
+    With an `X-API-Key` of the scope `metrics:read` also each backend and its state.
+    """
+    backends = call.service.backends()
+    served = all(state == "ok" for state in backends.values())
+    call.status = 200 if served else 503
+    answer: dict[str, Any] = {"status": "ready" if served else "unavailable"}
+    if call.is_allowed("metrics:read"):
+        answer["backends"] = backends
+    return answer
+
+
+@routes.add(
+    "GET", "/metrics", "metrics", None, scope="metrics:read", recorded=False, in_thread=True,
+    media_type="text/plain; version=0.0.4; charset=utf-8",
+)  # fmt: skip
+def metrics(call: Authenticated) -> bytes:
+    """Counts, times and states for Prometheus. Scope: `metrics:read`."""
+    return call.service.metrics.render()

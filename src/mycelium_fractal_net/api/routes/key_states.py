@@ -1,0 +1,63 @@
+"""`/keys/{key_id}/VERB`: the state of one version, NIST SP 800-57 part 1 section 7."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from mycelium_fractal_net.api.call import Authenticated, Call
+from mycelium_fractal_net.api.routes.keys import name_in_path
+from mycelium_fractal_net.api.routes.registry import Routes
+from mycelium_fractal_net.api.schemas import KeyAnswer, StateRequest
+from mycelium_fractal_net.security.errors import InvalidInputError
+from mycelium_fractal_net.security.key_providers.stored import DESTRUCTION_WINDOW_DAYS
+from mycelium_fractal_net.security.keys import Verb
+from mycelium_fractal_net.shapes import key_shape
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["routes"]
+
+routes = Routes("keys")
+
+_SUMMARIES: Final = {
+    Verb.SUSPEND: "Stop a version for the time being: it neither protects nor opens.",
+    Verb.ACTIVATE: "Let a version that is suspended, or not yet active, serve.",
+    Verb.DEACTIVATE: "Retire a version: it opens and verifies, and never protects again.",
+    Verb.COMPROMISE: "Mark a version as known to others. There is no way back.",
+    Verb.DESTROY: "Begin the recovery window after which the material is erased.",
+    Verb.CANCEL_DESTRUCTION: "Keep a version whose destruction is pending.",
+}
+
+
+def _handler(verb: Verb) -> Callable[..., dict[str, Any]]:
+    def change_state(
+        call: Authenticated, key_id: str, body: StateRequest | None = None
+    ) -> dict[str, Any]:
+        return _apply(call, verb, key_id, body)
+
+    change_state.__name__ = f"{verb.value.replace('-', '_')}_key"
+    change_state.__doc__ = (
+        f"{_SUMMARIES[verb]}\n\nThe version named, or of a bare key id the newest."
+        " Scope: `keys:admin`."
+    )
+    return change_state
+
+
+def _apply(call: Call, verb: Verb, key_id: str, body: StateRequest | None) -> dict[str, Any]:
+    call.key = name_in_path(key_id)
+    window = None if body is None else body.window_days
+    if window is not None and verb is not Verb.DESTROY:
+        raise InvalidInputError("window_days is of destroy alone")
+    keyring = call.keyring
+    key = keyring.provider.apply(verb, key_id, window_days=window or DESTRUCTION_WINDOW_DAYS)
+    keyring.refresh()  # at once in this process; the others follow within seconds
+    return key_shape(key)
+
+
+for _verb in Verb:
+    routes.add(
+        "POST", f"/keys/{{key_id}}/{_verb.value}", f"key.{_verb.value}", KeyAnswer,
+        scope="keys:admin", in_thread=True, recorded=False,
+        problems=("not-found", "key-state", "conflict", "store-unavailable", "audit-unavailable"),
+    )(_handler(_verb))  # fmt: skip

@@ -1,0 +1,121 @@
+"""`/keys`: make, list, show, change and rotate."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import Query
+
+from mycelium_fractal_net.api.call import Authenticated
+from mycelium_fractal_net.api.routes.registry import Routes
+from mycelium_fractal_net.api.schemas import (
+    ChangeKeyRequest,
+    CreateKeyRequest,
+    KeyAnswer,
+    KeyList,
+)
+from mycelium_fractal_net.api.schemas.keys import KeyQuery
+from mycelium_fractal_net.security.errors import InvalidInputError, KeyNotFoundError
+from mycelium_fractal_net.security.keys import (
+    DEFAULT_ROTATION,
+    KeyType,
+    RotationPolicy,
+    parse_key_id,
+)
+from mycelium_fractal_net.shapes import key_shape
+
+if TYPE_CHECKING:
+    from mycelium_fractal_net.api.schemas.keys import RotationChange
+
+__all__ = ["name_in_path", "routes"]
+
+routes = Routes("keys")
+_STORE = ("store-unavailable", "audit-unavailable")
+
+
+def name_in_path(key_id: str) -> str:
+    """A key id in a path; what is none names nothing. Raises :class:`KeyNotFoundError`."""
+    try:
+        parse_key_id(key_id)
+    except InvalidInputError:
+        raise KeyNotFoundError("no such key") from None
+    return key_id
+
+
+def _changed(policy: RotationPolicy, change: RotationChange) -> RotationPolicy:
+    given = {
+        name: value
+        for name in ("interval_days", "retain_count", "auto_destroy", "unused_for_days")
+        if (value := getattr(change, name)) is not None
+    }
+    return replace(policy, **given)
+
+
+@routes.add(
+    "POST", "/keys", "key.create", KeyAnswer, status=201, scope="keys:admin", in_thread=True,
+    recorded=False, problems=("exists", "algorithm", *_STORE),
+)  # fmt: skip
+def create_key(call: Authenticated, body: CreateKeyRequest) -> dict[str, Any]:
+    """Make a named key with its first version, active at once. Scope: `keys:admin`."""
+    call.key = body.key_id
+    policy = DEFAULT_ROTATION[KeyType(body.type)]
+    key = call.keyring.provider.create_key(
+        body.key_id,
+        body.type,
+        algorithm=body.algorithm,
+        use=body.use,
+        publish=body.publish,
+        rotation=policy if body.rotation is None else _changed(policy, body.rotation),
+    )
+    return key_shape(key)
+
+
+@routes.add("GET", "/keys", "key.list", KeyList, scope="keys:read", in_thread=True, problems=_STORE)
+def list_keys(call: Authenticated, query: Annotated[KeyQuery, Query()]) -> dict[str, Any]:
+    """List keys in order of name, a page at a time. Scope: `keys:read`."""
+    found = call.keyring.provider.keys(query.after, query.limit)
+    more = len(found) == query.limit
+    return {
+        "keys": [key_shape(key) for key in found],
+        "next": found[-1].key_id if more else None,
+    }
+
+
+@routes.add(
+    "GET", "/keys/{key_id}", "key.show", KeyAnswer, scope="keys:read", in_thread=True,
+    problems=("not-found", *_STORE),
+)  # fmt: skip
+def show_key(call: Authenticated, key_id: str) -> dict[str, Any]:
+    """Show a key with all its versions, and never a secret. Scope: `keys:read`."""
+    call.key = name_in_path(key_id)
+    return key_shape(call.keyring.provider.key(key_id))
+
+
+@routes.add(
+    "PATCH", "/keys/{key_id}", "key.change", KeyAnswer, scope="keys:admin", in_thread=True,
+    recorded=False, problems=("not-found", "key-usage", "conflict", *_STORE),
+)  # fmt: skip
+def change_key(call: Authenticated, key_id: str, body: ChangeKeyRequest) -> dict[str, Any]:
+    """Change a key's rotation policy, or whether it is published. Scope: `keys:admin`."""
+    call.key = name_in_path(key_id)
+    provider = call.keyring.provider
+    key = provider.key(key_id)
+    if body.publish is not None:
+        key = provider.set_publish(key_id, body.publish)
+    if body.rotation is not None:
+        key = provider.set_rotation(key_id, _changed(key.rotation, body.rotation))
+    return key_shape(key)
+
+
+@routes.add(
+    "POST", "/keys/{key_id}/rotate", "key.rotate", KeyAnswer, scope="keys:admin", in_thread=True,
+    recorded=False, problems=("not-found", "conflict", *_STORE),
+)  # fmt: skip
+def rotate_key(call: Authenticated, key_id: str) -> dict[str, Any]:
+    """Add a version, which protects from now on; older ones go on opening. Scope: `keys:admin`."""
+    call.key = name_in_path(key_id)
+    keyring = call.keyring
+    call.key = keyring.provider.rotate_key(key_id)
+    keyring.refresh()
+    return key_shape(keyring.provider.key(key_id))

@@ -1,0 +1,44 @@
+"""Public keys: of one version to those who may verify with it, and published ones to anybody."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mycelium_fractal_net.api.call import Authenticated, Public
+from mycelium_fractal_net.api.routes.keys import name_in_path
+from mycelium_fractal_net.api.routes.registry import Routes
+from mycelium_fractal_net.api.schemas import JwkSet, PublicKey
+from mycelium_fractal_net.security.errors import KeyNotFoundError
+from mycelium_fractal_net.security.keys import parse_key_id
+
+__all__ = ["routes"]
+
+routes = Routes("keys")
+
+
+@routes.add(
+    "GET", "/keys/{key_id}/public", "key.public", PublicKey, in_thread=True,
+    problems=("not-found", "key-usage", "store-unavailable", "audit-unavailable"),
+)  # fmt: skip
+def public_key(call: Authenticated, key_id: str) -> dict[str, Any]:
+    """The public key of a version, or of the newest. Scope: `verify:KEY` or `keys:read`."""
+    name = parse_key_id(name_in_path(key_id))[0]
+    call.key = key_id
+    if not (call.caller.may("verify", name) or call.caller.has("keys:read")):
+        raise KeyNotFoundError("no such key")
+    found = call.keyring.public_key(key_id)
+    return {
+        "key_id": found.key_id,
+        "algorithm": found.algorithm,
+        "pem": found.pem,
+        "jwk": found.jwk,
+    }
+
+
+@routes.add(
+    "GET", "/.well-known/jwks.json", "jwks", JwkSet, public=True, recorded=False,
+    media_type="application/json", problems=("store-unavailable",),
+)  # fmt: skip
+def jwks(call: Public) -> dict[str, Any]:
+    """The public keys of all published keys that may verify, RFC 7517. For anybody."""
+    return {"keys": call.keyring.published_keys()}

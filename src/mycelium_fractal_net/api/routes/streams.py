@@ -1,0 +1,143 @@
+"""`/crypto/encrypt/stream` and `/crypto/decrypt/stream`: bytes of any length."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Final
+
+from fastapi import Query
+
+from mycelium_fractal_net.api.base64_text import base64_bytes
+from mycelium_fractal_net.api.call import Authenticated, Call
+from mycelium_fractal_net.api.routes.crypto import name_of
+from mycelium_fractal_net.api.routes.registry import Routes
+from mycelium_fractal_net.api.schemas.streams import DecryptStreamQuery, EncryptStreamQuery
+from mycelium_fractal_net.api.streaming import Flow, StreamOperation
+from mycelium_fractal_net.security.keys import DEFAULT_KEY_ID, KeyType
+
+if TYPE_CHECKING:
+    from mycelium_fractal_net.security.keyring import Keyring
+    from mycelium_fractal_net.security.sealing_push import Decryptor, Encryptor
+
+__all__ = ["routes"]
+
+routes = Routes("streams")
+
+_DEFAULT: Final = DEFAULT_KEY_ID[KeyType.ENCRYPTION]
+_HEADER_BYTES: Final = 116  # docs/format.md: of a message of the second form, the longer one
+_PROBLEMS: Final = (
+    "not-found", "key-state", "key-usage", "unsupported-media-type", "http-version",
+    "store-unavailable", "audit-unavailable",
+)  # fmt: skip
+
+
+class _Encrypting:
+    """A plaintext flows in, a sealed message out."""
+
+    beginning_bytes = 0
+    _encryptor: Encryptor
+
+    def __init__(self, keyring: Keyring, key_id: str, associated_data: bytes) -> None:
+        self._keyring = keyring
+        self._key_id = key_id
+        self._associated_data = associated_data
+
+    def begin(self, call: Call, beginning: bytes) -> bytes:
+        self._encryptor, call.key = self._keyring.encryptor(
+            key_id=self._key_id, associated_data=self._associated_data
+        )
+        self.update, self.finalize = self._encryptor.update, self._encryptor.finalize
+        return beginning
+
+    def answer_bytes(self, length: int) -> int:
+        return self._keyring.sealed_bytes(length)
+
+    def update(self, data: bytes) -> bytes:
+        return self._encryptor.update(data)
+
+    def finalize(self) -> bytes:
+        return self._encryptor.finalize()
+
+
+class _Decrypting:
+    """A sealed message of either form flows in, its plaintext out."""
+
+    beginning_bytes = _HEADER_BYTES
+    _decryptor: Decryptor
+
+    def __init__(
+        self, keyring: Keyring, query: DecryptStreamQuery, associated_data: bytes, of_key: bytes
+    ) -> None:
+        self._keyring = keyring
+        self._query = query
+        self._associated_data = associated_data
+        self._of_data_key = of_key
+        self._beginning = b""
+
+    def begin(self, call: Call, beginning: bytes) -> bytes:
+        caller = call.caller
+        self._beginning = beginning
+        self._decryptor, call.key, used = self._keyring.decryptor(
+            beginning,
+            key_id=self._query.key_id,
+            associated_data=self._associated_data,
+            data_key_associated_data=self._of_data_key,
+            allow_compromised=self._query.allow_compromised,
+            permit=lambda name: caller.may("decrypt", name),
+        )
+        return beginning[used:]
+
+    def answer_bytes(self, length: int) -> int:
+        return self._keyring.plain_bytes(self._beginning, length)
+
+    def update(self, data: bytes) -> bytes:
+        return self._decryptor.update(data)
+
+    def finalize(self) -> bytes:
+        return self._decryptor.finalize()
+
+
+def _associated_data(call: Call) -> bytes:
+    """The header ``X-Associated-Data``, which is base64 as in the JSON routes."""
+    headers = call.headers
+    text = b"" if headers is None else headers.associated_data
+    return base64_bytes(text.decode("latin-1"), "X-Associated-Data")
+
+
+@routes.add(
+    "POST", "/crypto/encrypt/stream", "encrypt.stream", None, problems=_PROBLEMS,
+    operation=StreamOperation, media_type="application/octet-stream",
+)  # fmt: skip
+def encrypt_stream(call: Authenticated, query: Annotated[EncryptStreamQuery, Query()]) -> Flow:
+    """Seal a stream of any length. Scope: `encrypt:KEY`.
+
+    `X-Key-Id` of the answer names the version. The associated data is in `X-Associated-Data`.
+    """
+    key_id = query.key_id or _DEFAULT
+    call.key = key_id
+    call.permit("encrypt", name_of(key_id))
+    return _Encrypting(call.keyring, key_id, _associated_data(call))
+
+
+@routes.add(
+    "POST", "/crypto/decrypt/stream", "decrypt.stream", None,
+    problems=("decryption-failed", *_PROBLEMS),
+    operation=StreamOperation, media_type="application/octet-stream",
+)  # fmt: skip
+def decrypt_stream(call: Authenticated, query: Annotated[DecryptStreamQuery, Query()]) -> Flow:
+    """Open a stream of any length. Scope: `decrypt:KEY`.
+
+    What comes is authenticated; that it is all is known only when the answer ends well. A
+    message that turns out wrong ends the connection abnormally.
+    """
+    if query.key_id is not None:
+        call.key = query.key_id
+        call.permit("decrypt", name_of(query.key_id))
+    if query.allow_compromised:
+        call.require("allow_compromised")
+    of_data_key = query.data_key_associated_data
+    return _Decrypting(
+        call.keyring,
+        query,
+        _associated_data(call),
+        b"" if of_data_key is None else base64_bytes(of_data_key, "?data_key_associated_data"),
+    )

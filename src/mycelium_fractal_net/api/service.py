@@ -1,0 +1,169 @@
+"""What the service holds while it runs: keyring, credentials, audit log, threads, metrics.
+
+The event loop's thread never waits for a backend: what would is run again in a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Final
+
+from mycelium_fractal_net.api.durability import Durability
+from mycelium_fractal_net.api.metrics import Metrics
+from mycelium_fractal_net.api.problems import RequestError
+from mycelium_fractal_net.bootstrap import open_keyring
+from mycelium_fractal_net.security import blocking
+from mycelium_fractal_net.security.audit import acting_as
+from mycelium_fractal_net.security.authentication import CredentialDirectory
+from mycelium_fractal_net.security.errors import ConfigurationError, MfnError
+from mycelium_fractal_net.security.freshness import STALE_SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mycelium_fractal_net.api.call import Call
+    from mycelium_fractal_net.bootstrap import Passphrase
+    from mycelium_fractal_net.config import Settings
+    from mycelium_fractal_net.security.audit import AuditLog
+    from mycelium_fractal_net.security.keyring import Keyring
+
+__all__ = ["Service"]
+
+_LOG: Final = logging.getLogger(__name__)
+_THREADS: Final = 8
+_REFRESH_SECONDS: Final = 1.0  # half of what a cache allows, so that no request has to read
+
+
+class Service:
+    """One process's part of the service. :meth:`start` opens it, :meth:`close` ends it."""
+
+    durability: Durability
+
+    def __init__(self, settings: Settings, passphrase: Passphrase = None) -> None:
+        self.settings = settings
+        self.max_body_bytes = settings.server.max_body_bytes
+        self.metrics = Metrics()
+        self._passphrase = passphrase
+        self._keyring: Keyring | None = None
+        self._directory: CredentialDirectory | None = None
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="mfn-service")
+        self._refreshing: asyncio.Task[None] | None = None
+
+    @property
+    def enabled(self) -> bool:
+        """Whether there is any cryptography: ``MFN_CRYPTO_ENABLED``."""
+        return self.settings.security.encryption.enabled
+
+    @property
+    def keyring(self) -> Keyring:
+        """The keyring. Raises :class:`RequestError` where cryptography is switched off."""
+        if self._keyring is None:
+            raise RequestError("disabled", "security.encryption.enabled is false")
+        return self._keyring
+
+    @property
+    def directory(self) -> CredentialDirectory:
+        """The credentials. Raises :class:`RequestError` where cryptography is switched off."""
+        if self._directory is None:
+            raise RequestError("disabled", "security.encryption.enabled is false")
+        return self._directory
+
+    @property
+    def audit(self) -> AuditLog:
+        """The audit log. Every keyring of the service has one."""
+        log = self.keyring.provider.audit
+        if log is None:
+            raise ConfigurationError("the service does not run without an audit log")
+        return log
+
+    async def start(self) -> None:
+        """Open everything, or fail with what is wrong; nothing is served before."""
+        if not self.enabled:
+            _LOG.warning("cryptography is switched off: every crypto route answers 503")
+            return
+        loop = asyncio.get_running_loop()
+        keyring = await asyncio.to_thread(self._open)
+        self._keyring = keyring
+        self._directory = CredentialDirectory(keyring.provider, keyring.freshness)
+        try:
+            await asyncio.to_thread(self._warm)
+        except BaseException:
+            await self.close()
+            raise
+        self.durability = Durability(self.audit, loop)
+        self.metrics.watch(self)
+        blocking.refuse_in_this_thread()
+        self._refreshing = loop.create_task(self._refresh())
+        gc.collect()
+        gc.freeze()  # what is loaded now stays; a collection need not look at it again
+        gc.set_threshold(20_000, 20, 50)
+
+    def _open(self) -> Keyring:
+        return open_keyring(settings=self.settings, passphrase=self._passphrase)
+
+    def _warm(self) -> None:
+        self.audit.open()
+        self.directory.load()
+
+    async def _refresh(self) -> None:
+        """Read the store's generation often enough that requests need not."""
+        while True:
+            await asyncio.sleep(_REFRESH_SECONDS)
+            try:
+                await self.beside_the_loop(self.keyring.refresh)
+            except MfnError as error:
+                _LOG.warning("the key store was not read: %s", error)
+
+    async def close(self) -> None:
+        """End everything; what was counted and recorded is written first."""
+        blocking.allow_in_this_thread()
+        if self._refreshing is not None:
+            self._refreshing.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._refreshing
+            self._refreshing = None
+        keyring, self._keyring, self._directory = self._keyring, None, None
+        if keyring is not None:
+            await asyncio.to_thread(keyring.close)
+        self._threads.shutdown(wait=False)
+        gc.unfreeze()
+
+    # Threads ------------------------------------------------------------------------------
+
+    async def beside_the_loop(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        """What ``work`` returns, run in a thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+
+    async def in_thread(self, call: Call, handler: Callable[..., Any], arguments: list[Any]) -> Any:
+        """What a handler returns, run in a thread on behalf of the caller."""
+        return await self.beside_the_loop(_on_behalf, call, handler, arguments)
+
+    # Health -------------------------------------------------------------------------------
+
+    def backends(self) -> dict[str, str]:
+        """Each backend and its state; ``ok`` is the only good one."""
+        if self._keyring is None:
+            return {"cryptography": "disabled" if not self.enabled else "closed"}
+        age = self.keyring.freshness.age()
+        stale = age is None or age >= STALE_SECONDS
+        return {
+            "key-store": "unavailable" if stale else "ok",
+            "audit": "ok" if self.audit.healthy else "unavailable",
+        }
+
+    # Refusals before authentication -------------------------------------------------------
+
+    def count_refusal(self, reason: str) -> None:
+        """Count a stranger's refusal; the audit log sums them up once a second."""
+        if self._keyring is not None:
+            self.audit.refused(reason)
+
+
+def _on_behalf(call: Call, handler: Callable[..., Any], arguments: list[Any]) -> Any:
+    caller = call.caller_or_none
+    with acting_as("anonymous" if caller is None else caller.credential_id, call.request_id):
+        return handler(call, *arguments)

@@ -1,0 +1,163 @@
+"""``mfn serve``: the HTTP service, from the first key on."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+from typing import IO, TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from mycelium_fractal_net.cli.exits import CommandError, ExitCode
+from mycelium_fractal_net.cli.session import session_of
+from mycelium_fractal_net.cli.terminal import say
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from mycelium_fractal_net.cli.session import Session
+    from mycelium_fractal_net.config import Settings
+
+__all__ = ["register"]
+
+FIRST_NAME: Final = "first"
+_JSON: Final = "-H 'Content-Type: application/json'"
+
+
+def register(app: typer.Typer) -> None:
+    """Add ``mfn serve``."""
+    app.command("serve")(_serve)
+
+
+def _serve(
+    context: typer.Context,
+    host: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Where to listen [server.host].")
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=0, max=65_535, help="Its port; 0 takes a free one [server.port]."
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, max=256, help="Processes that serve [server.workers]."),
+    ] = None,
+) -> None:
+    """Serve HTTP on the key store, until Ctrl-C or SIGTERM. The first time, make an API key."""
+    session = session_of(context)
+    settings = session.settings(server={"host": host, "port": port, "workers": workers})
+    _import_server()
+    from mycelium_fractal_net.api.server import is_loopback, listen, serve_process, url_of
+    from mycelium_fractal_net.api.supervisor import Supervisor
+
+    server = settings.server
+    if not is_loopback(server.host) and not session.names_configuration():
+        raise CommandError(
+            ExitCode.CONFIGURATION,
+            "no configuration is named, and the settings of dev serve this machine alone",
+            "name one: --config prod, or MFN_CONFIG",
+        )
+    if settings.security.tls.required and not server.trusted_proxies:
+        raise CommandError(
+            ExitCode.CONFIGURATION,
+            "security.tls.required is true, and this release has no TLS of its own",
+            "name the proxy that sees to it in server.trusted_proxies",
+        )
+    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
+    with listen(server.host, server.port) as listening:
+        passphrase = _known_passphrase(session, settings)
+        shown = _first_key(settings, passphrase)
+        _greet(url_of(listening), shown, quiet=session.quiet)
+        if server.workers == 1:
+            code = serve_process(settings, listening, passphrase)
+        else:
+            code = Supervisor(
+                server.workers,
+                lambda ready, parent: serve_process(
+                    settings, listening, passphrase, ready=ready, parent=parent
+                ),
+                shutdown_seconds=server.shutdown_seconds,
+            ).run()
+    if code:
+        raise typer.Exit(ExitCode.UNEXPECTED)
+
+
+def _import_server() -> None:
+    from mycelium_fractal_net.security.errors import MissingExtraError
+
+    try:
+        import fastapi  # noqa: F401
+        import httptools  # noqa: F401
+        import prometheus_client  # noqa: F401
+        import pybase64  # noqa: F401
+        import uvicorn  # noqa: F401
+        import uvloop  # noqa: F401
+    except ModuleNotFoundError:
+        raise MissingExtraError("mfn serve", "server") from None
+
+
+def _known_passphrase(session: Session, settings: Settings) -> bytes | None:
+    """The passphrase of the master key, asked for once for all workers; None where it has none."""
+    from mycelium_fractal_net.bootstrap import needs_passphrase
+
+    if not settings.security.encryption.enabled or not needs_passphrase(settings):
+        return None
+    return session.passphrase()
+
+
+def _first_key(settings: Settings, passphrase: bytes | None) -> str:
+    """How a shell names the API key: where there is no credential yet, one that is made now.
+
+    A secret goes to a terminal, or into a file of mode 0600, and never into a log.
+    """
+    if not settings.security.encryption.enabled:
+        return "$API_KEY"
+    from mycelium_fractal_net.bootstrap import open_keyring
+
+    with open_keyring(settings=settings, passphrase=passphrase) as keyring:
+        provider = keyring.provider
+        if provider.credentials(limit=1):
+            return "$API_KEY"
+        path = settings.home / "first-api-key"
+        if sys.stdout.isatty():
+            _, api_key = provider.create_credential(FIRST_NAME, ("*",))
+            print(f"the first API key, which may do all, shown this once: {api_key.text}")
+            return api_key.text
+        with _private_file(path) as file:
+            _, api_key = provider.create_credential(FIRST_NAME, ("*",))
+            file.write(api_key.text + "\n")
+    print(f"the first API key, which may do all, is in the file {path}")
+    return f"$(cat {path})"
+
+
+@contextlib.contextmanager
+def _private_file(path: Path) -> Iterator[IO[str]]:
+    """A new file of mode 0600, which goes again where the block fails."""
+    descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            yield file
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def _greet(url: str, shown: str, *, quiet: bool) -> None:
+    say(f"serving {url}; three lines to try:", quiet=quiet)
+    if quiet:
+        return
+    key = f'-H "X-API-Key: {shown}"'
+    decrypt = f"curl -sS {url}/crypto/decrypt {key} {_JSON} -d @sealed.json"
+    print(
+        f"  curl -sS {url}/crypto/encrypt {key} {_JSON}"
+        ' -d \'{"data": "aGVsbG8="}\' -o sealed.json && cat sealed.json\n'
+        f"  {decrypt}\n"
+        f"  curl -sS -X POST {url}/keys/default-encryption/rotate {key} -o rotated.json"
+        f" && {decrypt}",
+        flush=True,
+    )
