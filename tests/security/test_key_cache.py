@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mycelium_fractal_net.security import key_cache
+from mycelium_fractal_net.security import freshness, key_cache
 from mycelium_fractal_net.security.errors import (
     KeyStateError,
     KeyUsageError,
@@ -38,9 +38,10 @@ class Monotonic:
 
 @pytest.fixture
 def monotonic(monkeypatch: pytest.MonkeyPatch) -> Monotonic:
-    """The cache's own clock in the test's hand."""
+    """The caches' own clock in the test's hand."""
     found = Monotonic()
-    monkeypatch.setattr(key_cache, "monotonic", found)
+    for module in (freshness, key_cache):
+        monkeypatch.setattr(module, "monotonic", found)
     return found
 
 
@@ -73,7 +74,7 @@ def test_a_change_of_state_reaches_others_within_the_refresh_time(
     with keyring_over(local_provider) as keyring:
         sealed = keyring.encrypt(b"data", key_id="orders")
         local_provider.apply(Verb.SUSPEND, "orders")
-        monotonic.now += key_cache.REFRESH_SECONDS - 0.01
+        monotonic.now += freshness.REFRESH_SECONDS - 0.01
         assert keyring.decrypt(sealed) == b"data"
         assert keyring.encrypt(b"data", key_id="orders")
         monotonic.now += 0.02
@@ -93,7 +94,7 @@ def test_a_rotation_reaches_others_and_other_keys_stay_cached(
         kept = keyring._cache.protecting("invoices", KeyType.ENCRYPTION)
         assert keyring.describe(keyring.encrypt(b"", key_id="orders")).version == 1
         local_provider.rotate_key("orders")
-        monotonic.now += key_cache.REFRESH_SECONDS
+        monotonic.now += freshness.REFRESH_SECONDS
         assert keyring.describe(keyring.encrypt(b"", key_id="orders")).version == 2
         assert keyring._cache.protecting("invoices", KeyType.ENCRYPTION) is kept
 
@@ -107,7 +108,7 @@ def test_an_outage_is_bridged_for_five_seconds_and_then_said(
         sealed = keyring.encrypt(b"data", key_id="orders")
         assert keyring.decrypt(sealed) == b"data"
         break_store(local_provider)
-        monotonic.now += key_cache.STALE_SECONDS - 0.01
+        monotonic.now += freshness.STALE_SECONDS - 0.01
         assert keyring.decrypt(sealed) == b"data"
         monotonic.now += 0.02
         with pytest.raises(StoreUnavailableError):
@@ -353,7 +354,7 @@ def test_threads_that_wait_for_a_reading_do_not_read_again(
             return pulses[-1]
 
         monkeypatch.setattr(local_provider.store, "require_pulse", counted)
-        monotonic.now += key_cache.REFRESH_SECONDS
+        monotonic.now += freshness.REFRESH_SECONDS
         threads = [threading.Thread(target=keyring._cache.record, args=["orders"]) for _ in "abc"]
         with keyring._cache._lock:
             for thread in threads:

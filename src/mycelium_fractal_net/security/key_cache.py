@@ -1,8 +1,8 @@
 """Unwrapped keys, held for a while so that steady traffic asks neither store nor custodian.
 
-What is cached is used only while the store's generation was read less than
-:data:`STALE_SECONDS` ago: a suspended or compromised key stops everywhere within that time,
-or the caller gets :class:`StoreUnavailableError`. Ages are taken from the monotonic clock.
+What is cached is used only while it is fresh (:mod:`.freshness`): a suspended or compromised
+key stops everywhere within seconds, or the caller gets :class:`StoreUnavailableError`. In a
+thread that refuses to wait every miss raises :class:`WouldBlockError` (:mod:`.blocking`).
 
 Uses are counted per version, day and kind. The first use of a day is durable before its
 answer; the rest are added up in memory and written now and then, so a crash can lose counts
@@ -11,19 +11,20 @@ and never the fact of use.
 
 from __future__ import annotations
 
+import contextlib
 import os
-import threading
 import weakref
 from datetime import timedelta
 from time import monotonic
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
+from mycelium_fractal_net.security.blocking import about_to_block
 from mycelium_fractal_net.security.errors import (
     KeyStateError,
     KeyUsageError,
     StoreUnavailableError,
 )
-from mycelium_fractal_net.security.key_in_use import NEVER, KeyInUse, Uses
+from mycelium_fractal_net.security.key_in_use import KeyInUse, Uses
 from mycelium_fractal_net.security.key_store.rows import day_of, moment
 from mycelium_fractal_net.security.key_store.usage import OPEN, PROTECT, RAW_MESSAGES_ROTATE
 from mycelium_fractal_net.security.keys import Key, KeyType, KeyVersion, parse_key_id
@@ -32,14 +33,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
+    from mycelium_fractal_net.security.freshness import Freshness
     from mycelium_fractal_net.security.key_providers import StoredKeyProvider
     from mycelium_fractal_net.security.key_store import UsageStore
 
-__all__ = ["REFRESH_SECONDS", "STALE_SECONDS", "KeyCache", "candidates", "check_type"]
+__all__ = ["KeyCache", "candidates", "check_type"]
 
-REFRESH_SECONDS: Final = 2.0
-STALE_SECONDS: Final = 5.0
-_RETRY_SECONDS: Final = 0.2  # between reads while the store does not answer
 _FLUSH_SECONDS: Final = 30.0
 _RAW_BLOCK: Final = 2**16  # raw messages that a process reserves at once, at most
 _RAW_GROWTH: Final = 16
@@ -53,26 +52,30 @@ class KeyCache:
     """Keys in use, at most ``bound`` of them, each for at most ``lifetime`` seconds."""
 
     def __init__(
-        self, provider: StoredKeyProvider, usage: UsageStore, *, lifetime: float, bound: int
+        self,
+        provider: StoredKeyProvider,
+        usage: UsageStore,
+        freshness: Freshness,
+        *,
+        lifetime: float,
+        bound: int,
     ) -> None:
         self._provider = provider
         self._usage = usage
+        self._freshness = freshness
         self._lifetime = lifetime
         self._bound = bound
         self._start()
+        freshness.subscribe(self)
         this = weakref.ref(self)
         os.register_at_fork(after_in_child=lambda: _start_anew(this()))
 
     def _start(self) -> None:
-        self._lock = threading.RLock()
+        self._lock = self._freshness.lock
         self._primaries: dict[str, KeyInUse] = {}
         self._by_handle: dict[bytes, KeyInUse] = {}
         self._records: dict[str, tuple[float, Key]] = {}
         self._retired: list[KeyInUse] = []
-        self._generation = -1
-        self._master_id = ""
-        self._last_read = NEVER
-        self._fresh_until = NEVER
         self._last_flush = monotonic()
 
     # The hot path -------------------------------------------------------------------------
@@ -84,7 +87,7 @@ class KeyCache:
         """
         found = self._primaries.get(key_id)
         now = monotonic()
-        if found is None or now >= found.deadline or now >= self._fresh_until:
+        if found is None or now >= found.deadline or now >= self._freshness.until:
             found = self._find_primary(key_id)
         if found.key.key_type is not key_type:
             check_type(found.key, key_type)
@@ -101,7 +104,7 @@ class KeyCache:
         """
         found = self._by_handle.get(handle)
         now = monotonic()
-        if found is None or now >= found.deadline or now >= self._fresh_until:
+        if found is None or now >= found.deadline or now >= self._freshness.until:
             found = self._find_by_handle(handle)
         return found
 
@@ -124,10 +127,11 @@ class KeyCache:
         """A key's record, as fresh as what is cached of it. Raises :class:`KeyNotFoundError`."""
         found = self._records.get(key_id)
         now = monotonic()
-        if found is None or now >= found[0] or now >= self._fresh_until:
+        if found is None or now >= found[0] or now >= self._freshness.until:
             self._ensure_fresh()
             found = self._records.get(key_id)
             if found is None or now >= found[0]:
+                about_to_block()
                 return self._load(
                     lambda: self._provider.key(key_id), lambda key: self._keep_record(key, now)
                 )
@@ -144,6 +148,7 @@ class KeyCache:
         self._ensure_fresh()
         found = self._primaries.get(key_id)
         if found is None or monotonic() >= found.deadline:
+            about_to_block()
             name, number = parse_key_id(key_id)
             key = self.record(name)
             version = key.primary
@@ -164,6 +169,7 @@ class KeyCache:
         found = self._by_handle.get(handle)
         now = monotonic()
         if found is None or now >= found.deadline:
+            about_to_block()
             return self._load(
                 lambda: self._provider.key_by_handle(handle),
                 lambda key: self._keep_in_use(key, handle, now),
@@ -180,10 +186,10 @@ class KeyCache:
     def _load(self, load: Callable[[], Key], keep: Callable[[Key], _T]) -> _T:
         """Keep what ``load`` reads; read again if a change was noticed meanwhile."""
         while True:
-            before = self._generation
+            before = self._freshness.generation
             loaded = load()
             with self._lock:
-                if self._generation == before:
+                if self._freshness.generation == before:
                     return keep(loaded)
 
     def _make_room(self, cache: dict[_K, _V]) -> _V | None:
@@ -199,6 +205,7 @@ class KeyCache:
     # Counting -----------------------------------------------------------------------------
 
     def _begin_day(self, found: KeyInUse, uses: Uses, kind: str) -> None:
+        about_to_block()
         with self._lock:
             now = self._provider.clock()
             today = day_of(now)
@@ -210,6 +217,7 @@ class KeyCache:
             uses.day_ends = monotonic() + _seconds_left(now, today)
 
     def _reserve_raw(self, found: KeyInUse) -> None:
+        about_to_block()
         size = found.raw_block_size
         reserved = self._usage.reserve_raw(found.version.handle, size)
         found.raw_block = iter(range(size))
@@ -237,38 +245,29 @@ class KeyCache:
 
     def _ensure_fresh(self) -> None:
         """Read the store's generation if that is due; fail once the last reading is stale."""
-        if monotonic() < self._fresh_until:
+        if monotonic() < self._freshness.until:
             return
-        with self._lock:
-            now = monotonic()
-            if now < self._fresh_until:
-                return
-            try:
-                self.refresh()
-            except StoreUnavailableError:
-                if now - self._last_read >= STALE_SECONDS:
-                    raise
-                self._fresh_until = min(now + _RETRY_SECONDS, self._last_read + STALE_SECONDS)
+        self._freshness.ensure()
+        with contextlib.suppress(StoreUnavailableError):  # the counts wait for the next reading
+            self._flush_if_due()
 
     def refresh(self) -> None:
         """Read the store's generation now, and drop what changed since the last reading.
 
         Raises :class:`StoreUnavailableError`.
         """
-        with self._lock:
-            now = monotonic()
-            pulse = self._provider.store.require_pulse()
-            if pulse.generation != self._generation:
-                if self._generation >= 0:
-                    self._drop(set(self._provider.store.changed_since(self._generation)))
-                self._generation = pulse.generation
-            if pulse.master_id != self._master_id:
-                self._provider.forget_authorities()
-                self._master_id = pulse.master_id
-            self._last_read = now
-            self._fresh_until = now + REFRESH_SECONDS
-            if now - self._last_flush >= _FLUSH_SECONDS:
-                self.flush()
+        self._freshness.refresh()
+        self._flush_if_due()
+
+    def _flush_if_due(self) -> None:
+        if monotonic() - self._last_flush >= _FLUSH_SECONDS:
+            self.flush()
+
+    def changed(self, since: int, *, moved: bool) -> None:
+        """Drop the keys that changed after the generation ``since``."""
+        self._drop(set(self._provider.store.changed_since(since)))
+        if moved:
+            self._provider.forget_authorities()
 
     def _drop(self, changed: set[str]) -> None:
         for name in changed:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from mycelium_fractal_net.security.blocking import about_to_block
 from mycelium_fractal_net.security.errors import KeyUsageError
+from mycelium_fractal_net.security.freshness import NEVER
 from mycelium_fractal_net.security.keys import Key, KeyVersion, version_id
 
 if TYPE_CHECKING:
@@ -17,9 +19,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.sealing import Sealer
     from mycelium_fractal_net.security.signatures import SigningKey, VerifyingKey
 
-__all__ = ["NEVER", "KeyInUse", "Uses"]
-
-NEVER: Final = float("-inf")  # before every reading of the monotonic clock
+__all__ = ["KeyInUse", "Uses"]
 
 
 class Uses:
@@ -86,6 +86,7 @@ class KeyInUse:
 
     def _unwrapped(self) -> bytes:
         if self._material is None:
+            about_to_block()
             self._material = self._provider.unwrap(self.key, self.version)
         return self._material
 

@@ -17,6 +17,7 @@ from mycelium_fractal_net.security.errors import (
     KeyStateError,
     StoreError,
 )
+from mycelium_fractal_net.security.freshness import Freshness
 from mycelium_fractal_net.security.key_cache import KeyCache, candidates, check_type
 from mycelium_fractal_net.security.keyring_signing import Signature, Signing
 from mycelium_fractal_net.security.keys import (
@@ -101,7 +102,10 @@ class Keyring(Signing):
         self.policy = provider.policy
         self._parse_header = self.policy.header_parser()
         self.usage = usage
-        self._cache = KeyCache(provider, usage, lifetime=cache_seconds, bound=cache_keys)
+        self.freshness = Freshness(provider.store)
+        self._cache = KeyCache(
+            provider, usage, self.freshness, lifetime=cache_seconds, bound=cache_keys
+        )
 
     def __repr__(self) -> str:
         return f"Keyring({type(self.provider).__name__})"
@@ -402,6 +406,10 @@ class Keyring(Signing):
         check_type(key, _ENCRYPTION)
         _ = key.primary
         return name
+
+    def algorithm_of(self, key_id: str) -> str:
+        """The algorithm of the key of that id or version id. Raises :class:`KeyNotFoundError`."""
+        return self._cache.record(parse_key_id(key_id)[0]).algorithm
 
     @staticmethod
     def sealed_bytes(plain: int) -> int:

@@ -1,0 +1,116 @@
+"""How old the store may be that a process has in memory.
+
+Whatever is cached of the store is used only while its generation was read less than
+:data:`STALE_SECONDS` ago: a suspended key or a revoked credential stops everywhere within that
+time, or the caller gets :class:`StoreUnavailableError`. Ages are taken from the monotonic
+clock. All caches of a process share one :class:`Freshness`, so that one reading serves them.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from time import monotonic
+from typing import TYPE_CHECKING, Final, Protocol
+
+from mycelium_fractal_net.security.blocking import about_to_block
+from mycelium_fractal_net.security.errors import StoreUnavailableError
+
+if TYPE_CHECKING:
+    from mycelium_fractal_net.security.key_store import KeyStore
+
+__all__ = ["NEVER", "REFRESH_SECONDS", "STALE_SECONDS", "Freshness", "Listener"]
+
+REFRESH_SECONDS: Final = 2.0
+STALE_SECONDS: Final = 5.0
+_RETRY_SECONDS: Final = 0.2  # between reads while the store does not answer
+
+NEVER: Final = float("-inf")  # before every reading of the monotonic clock
+
+
+class Listener(Protocol):
+    """What caches rows of the store."""
+
+    def changed(self, since: int, *, moved: bool) -> None:
+        """Drop, or read again, what changed after the generation ``since``.
+
+        Called under :attr:`Freshness.lock`. ``moved`` says that the store went to another master
+        key. Where this raises, it is called again with the same ``since`` at the next reading.
+        """
+
+
+class Freshness:
+    """When the store's generation was last read, and who is told that it moved.
+
+    ``until`` is the monotonic moment until which cached rows may be used. ``generation`` is that
+    of the last reading: whoever keeps rows that he read takes ``lock`` to do so, and reads them
+    again where the generation is another one than before he began.
+    """
+
+    def __init__(self, store: KeyStore) -> None:
+        self._store = store
+        self._listeners: list[Listener] = []
+        self._master_id = ""
+        self.generation = -1
+        self._start()
+        this = weakref.ref(self)
+        os.register_at_fork(after_in_child=lambda: _start_anew(this()))
+
+    def _start(self) -> None:
+        self.lock = threading.RLock()
+        self.until = NEVER
+        self._last_read = NEVER
+
+    def subscribe(self, listener: Listener) -> None:
+        """From now on tell ``listener`` of every change. It lives as long as this does."""
+        with self.lock:
+            self._listeners.append(listener)
+
+    def age(self) -> float | None:
+        """Seconds since the store was last read; None where it never was."""
+        return None if self._last_read == NEVER else monotonic() - self._last_read
+
+    def ensure(self) -> None:
+        """Read the store's generation if that is due.
+
+        Raises :class:`StoreUnavailableError` once the last reading is stale.
+        """
+        if monotonic() < self.until:
+            return
+        about_to_block()
+        with self.lock:
+            now = monotonic()
+            if now < self.until:
+                return
+            try:
+                self.refresh()
+            except StoreUnavailableError:
+                if now - self._last_read >= STALE_SECONDS:
+                    raise
+                self.until = min(now + _RETRY_SECONDS, self._last_read + STALE_SECONDS)
+
+    def refresh(self) -> None:
+        """Read the store's generation now, and tell the listeners what moved.
+
+        Raises :class:`StoreUnavailableError`.
+        """
+        about_to_block()
+        with self.lock:
+            now = monotonic()
+            pulse = self._store.require_pulse()
+            if pulse.generation != self.generation:
+                if self.generation >= 0:
+                    moved = pulse.master_id != self._master_id
+                    for listener in self._listeners:
+                        listener.changed(self.generation, moved=moved)
+                self.generation = pulse.generation
+                self._master_id = pulse.master_id
+            self._last_read = now
+            self.until = now + REFRESH_SECONDS
+
+
+def _start_anew(freshness: Freshness | None) -> None:
+    # A thread of the parent may hold the lock, and its reading may be older than it looks.
+    if freshness is not None:
+        freshness._start()
