@@ -19,6 +19,7 @@ from mycelium_fractal_net.security.errors import (
 )
 from mycelium_fractal_net.security.freshness import Freshness
 from mycelium_fractal_net.security.key_cache import KeyCache, candidates, check_type
+from mycelium_fractal_net.security.keyring_public_keys import PublicKeyInfo, PublicKeys
 from mycelium_fractal_net.security.keyring_signing import Signature, Signing
 from mycelium_fractal_net.security.keys import (
     DEFAULT_KEY_ID,
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.sealing import DataKey, Sealer
     from mycelium_fractal_net.security.sealing_push import Decryptor, Encryptor
 
-__all__ = ["Format", "Keyring", "MessageInfo", "Permit", "Result", "Signature"]
+__all__ = ["Format", "Keyring", "MessageInfo", "Permit", "PublicKeyInfo", "Result", "Signature"]
 
 Format = Literal["sealed", "raw"]
 Permit = Callable[[str], bool]
@@ -82,7 +83,7 @@ class Result(NamedTuple):
     key_id: str
 
 
-class Keyring(Signing):
+class Keyring(Signing, PublicKeys):
     """Named keys at work. Use it as a context manager, or call :meth:`close` at the end.
 
     Every method may be called from any thread. Beside the errors that each names, all may

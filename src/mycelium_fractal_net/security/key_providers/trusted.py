@@ -133,6 +133,10 @@ class TrustedRecords:
             yield from page
             after = page[-1].key_id
 
+    def published_keys(self) -> list[Key]:
+        """Every key that is marked to be published, in order of name."""
+        return [self._checked(stored) for stored in self.store.published()]
+
     def count(self) -> int:
         """How many keys there are."""
         return self.store.count()

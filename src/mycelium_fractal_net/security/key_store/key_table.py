@@ -100,6 +100,12 @@ class KeyTable(StoreMeta):
         with self.database.read() as connection:
             return self._load(connection, _key_ids(connection, after, limit))
 
+    def published(self) -> list[StoredKey]:
+        """Every key that is marked to be published, in order of name."""
+        with self.database.read() as connection:
+            names = connection.execute(select(keys.c.key_id).where(keys.c.publish)).scalars().all()
+            return self._load(connection, names)
+
     @staticmethod
     def _load(connection: Connection, key_ids: Sequence[str]) -> list[StoredKey]:
         if not key_ids:
