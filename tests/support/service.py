@@ -1,0 +1,142 @@
+"""The service as a real process on a real socket, with a client that has every scope."""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from mycelium_fractal_net import initialise
+from tests.support.cli import environment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+START_SECONDS = 30.0
+
+
+def b64(data: bytes) -> str:
+    """Canonical base64."""
+    return base64.b64encode(data).decode()
+
+
+def unb64(text: str) -> bytes:
+    """What :func:`b64` was given."""
+    return base64.b64decode(text, validate=True)
+
+
+@dataclass
+class Running:
+    """A service that runs: its process, address, home folder and first API key."""
+
+    process: subprocess.Popen[bytes]
+    url: str
+    home: Path
+    api_key: str
+    said: str
+
+    def client(self, api_key: str | None = None, **options: Any) -> httpx.Client:
+        """A client of it; by default with the first API key, with "" without any."""
+        key = self.api_key if api_key is None else api_key
+        headers = {"X-API-Key": key} if key else {}
+        return httpx.Client(base_url=self.url, headers=headers, timeout=30.0, **options)
+
+    def stop(self) -> int:
+        """End it gracefully; returns its exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(START_SECONDS)
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+        return code
+
+
+def start(
+    home: Path, *arguments: str, env: Mapping[str, str] | None = None, port: int = 0
+) -> Running:
+    """Start ``mfn serve`` over an initialised home folder, and wait until it serves."""
+    process = subprocess.Popen(
+        [
+            sys.executable, "-m", "mycelium_fractal_net", "--home", str(home),
+            "serve", "--port", str(port), *arguments,
+        ],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        env=environment(dict(env or {})),
+    )  # fmt: skip
+    try:
+        url, said = _address(process)
+        file = home / "first-api-key"
+        running = Running(
+            process, url, home, file.read_text().strip() if file.exists() else "", said
+        )
+        _wait(running)
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
+    return running
+
+
+def _address(process: subprocess.Popen[bytes]) -> tuple[str, str]:
+    """The URL in what the process says, and all that it said."""
+    assert process.stdout is not None
+    said = b""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        ready, _, _ = select.select([process.stdout], [], [], 0.5)
+        part = os.read(process.stdout.fileno(), 65_536) if ready else b""
+        said += part
+        found = re.search(rb"serving (http://\S+);", said)
+        if found and said.count(b"curl") >= 4:
+            return found[1].decode(), said.decode()
+        if ready and not part:
+            break
+    raise AssertionError(f"mfn serve did not start: {said.decode()!r}")
+
+
+def _wait(running: Running) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            if httpx.get(f"{running.url}/health/live", timeout=5.0).status_code == 200:
+                return
+        except httpx.HTTPError:
+            time.sleep(0.05)
+        assert running.process.poll() is None, "mfn serve ended"
+    raise AssertionError("mfn serve did not answer")
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """One service for all tests of a process; each test makes keys of its own."""
+    home = tmp_path_factory.mktemp("service") / "home"
+    initialise(home=home).close()
+    running = start(home)
+    yield running
+    assert running.stop() == 0
+
+
+@pytest.fixture
+def client(service: Running) -> Iterator[httpx.Client]:
+    """A client with the first API key, which may do all."""
+    with service.client() as opened:
+        yield opened
+
+
+def credential(client: httpx.Client, *scopes: str, **more: Any) -> str:
+    """The API key of a new credential with those scopes."""
+    made = client.post("/credentials", json={"name": "test", "scopes": list(scopes), **more})
+    assert made.status_code == 201, made.text
+    return str(made.json()["api_key"])
