@@ -175,10 +175,12 @@ def create_app(
     *,
     passphrase: Passphrase = None,
     behind_front_door: bool = False,
+    metrics_folder: str | None = None,
 ) -> Application:
     """The service over the store that the settings name; by default those of the environment.
 
-    ``behind_front_door`` says that `mfn serve` runs it. Raises :class:`ConfigurationError`.
+    ``behind_front_door`` says that `mfn serve` runs it, and ``metrics_folder`` is where it sums
+    up the metrics of several workers. Raises :class:`ConfigurationError`.
     """
-    service = Service(settings or load_settings(), passphrase)
+    service = Service(settings or load_settings(), passphrase, metrics_folder=metrics_folder)
     return Application(service, behind_front_door=behind_front_door)

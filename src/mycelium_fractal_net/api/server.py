@@ -1,67 +1,28 @@
-"""The server under the service: a listening socket of our own, and one uvicorn per process."""
+"""The server under the service: one uvicorn per process, on a socket that it is given."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import logging
 import os
-import socket
 from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
 
 from mycelium_fractal_net.api.application import create_app
 from mycelium_fractal_net.api.streaming import StreamCutError
-from mycelium_fractal_net.security.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    import socket
+
     from mycelium_fractal_net.bootstrap import Passphrase
     from mycelium_fractal_net.config import Settings
 
-__all__ = ["is_loopback", "listen", "serve_process", "url_of"]
+__all__ = ["serve_process"]
 
-_BACKLOG: Final = 2048  # connections that wait to be accepted; the kernel may hold fewer
 _KEEP_ALIVE_SECONDS: Final = 75
 READY: Final = b"."
-
-
-def is_loopback(host: str) -> bool:
-    """Whether ``host`` is an address that only this machine reaches."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens there; port 0 takes a free one. Raises :class:`ConfigurationError`."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listening = socket.socket(family, kind, protocol)
-        try:
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listening.bind(address)
-            listening.listen(_BACKLOG)
-        except OSError:
-            listening.close()
-            raise
-    except OSError as error:
-        raise ConfigurationError(
-            f"server.host and server.port: cannot listen there: {error.strerror}"
-        ) from None
-    return listening
-
-
-def url_of(listening: socket.socket) -> str:
-    """The address of a listening socket as a URL."""
-    host, port = listening.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 class _Server(uvicorn.Server):
@@ -94,13 +55,16 @@ def serve_process(
     *,
     ready: int | None = None,
     parent: int | None = None,
+    metrics_folder: str | None = None,
 ) -> int:
     """Serve in this process until SIGTERM or SIGINT; returns an exit code.
 
     ``ready`` is a file descriptor that gets one byte once requests are served, ``parent`` one
-    whose end means that the process must end.
+    whose end means that the process must end; in ``metrics_folder`` all workers' metrics meet.
     """
-    app = create_app(settings, passphrase=passphrase, behind_front_door=True)
+    app = create_app(
+        settings, passphrase=passphrase, behind_front_door=True, metrics_folder=metrics_folder
+    )
     config = uvicorn.Config(
         app,
         http="httptools",

@@ -43,10 +43,16 @@ class Service:
 
     durability: Durability
 
-    def __init__(self, settings: Settings, passphrase: Passphrase = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        passphrase: Passphrase = None,
+        *,
+        metrics_folder: str | None = None,
+    ) -> None:
         self.settings = settings
         self.max_body_bytes = settings.server.max_body_bytes
-        self.metrics = Metrics()
+        self.metrics = Metrics(metrics_folder)
         self._passphrase = passphrase
         self._keyring: Keyring | None = None
         self._directory: CredentialDirectory | None = None

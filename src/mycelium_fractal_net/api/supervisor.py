@@ -27,25 +27,25 @@ _KILL_AFTER_SECONDS: Final = 5.0  # beyond what the workers were given to finish
 
 
 class Supervisor:
-    """Keeps ``workers`` processes running, each of which is ``work(ready, parent)``.
+    """Keeps ``workers`` processes running. Make it before the service is imported.
 
-    ``work`` gets two file descriptors: one to write a byte to when it serves, one whose end
+    The ``work`` of :meth:`run` gets two file descriptors: one to write a byte to when it serves, one whose end
     means that the parent is gone. It returns an exit code.
     """
 
-    def __init__(
-        self, workers: int, work: Callable[[int, int], int], *, shutdown_seconds: float
-    ) -> None:
+    def __init__(self, workers: int, *, shutdown_seconds: float) -> None:
         self._wanted = workers
-        self._work = work
         self._shutdown_seconds = shutdown_seconds
         self._workers: dict[int, float] = {}
         self._pipe = os.pipe()
         self._ready = os.pipe()
-        self._metrics = tempfile.mkdtemp(prefix="mfn-metrics-")
+        self.metrics_folder = tempfile.mkdtemp(prefix="mfn-metrics-")
+        # How the library for metrics is told to sum up several processes, before its import.
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = self.metrics_folder
 
-    def run(self) -> int:
+    def run(self, work: Callable[[int, int], int]) -> int:
         """Run until a signal ends it; returns an exit code."""
+        self._work = work
         former = signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
         try:
             for _ in range(self._wanted):
@@ -53,7 +53,7 @@ class Supervisor:
             return self._watch(former)
         finally:
             self._end()
-            shutil.rmtree(self._metrics, ignore_errors=True)
+            shutil.rmtree(self.metrics_folder, ignore_errors=True)
             for descriptor in (*self._pipe, *self._ready):
                 os.close(descriptor)
             signal.pthread_sigmask(signal.SIG_SETMASK, former)
@@ -66,8 +66,6 @@ class Supervisor:
         code = 1
         try:
             os.close(self._pipe[1])
-            # Metrics of several processes are summed up over files; the library asks for it so.
-            os.environ["PROMETHEUS_MULTIPROC_DIR"] = self._metrics
             for number in _ENDING:
                 signal.signal(number, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
@@ -90,11 +88,14 @@ class Supervisor:
                 self._start(mask)
 
     def _reap(self) -> list[tuple[int, int, float]]:
+        from prometheus_client.multiprocess import mark_process_dead
+
         ended = []
         for pid in list(self._workers):
             found, status = os.waitpid(pid, os.WNOHANG)
             if found:
                 lived = monotonic() - self._workers.pop(pid)
+                mark_process_dead(pid, self.metrics_folder)
                 ended.append((pid, os.waitstatus_to_exitcode(status), lived))
         return ended
 

@@ -17,6 +17,7 @@ from mycelium_fractal_net.cli.terminal import say
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+    from socket import socket
 
     from mycelium_fractal_net.cli.session import Session
     from mycelium_fractal_net.config import Settings
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["register"]
 
 FIRST_NAME: Final = "first"
+_NEEDED: Final = ("fastapi", "httptools", "prometheus_client", "pybase64", "uvicorn", "uvloop")
 _JSON: Final = "-H 'Content-Type: application/json'"
 
 
@@ -51,9 +53,8 @@ def _serve(
     """Serve HTTP on the key store, until Ctrl-C or SIGTERM. The first time, make an API key."""
     session = session_of(context)
     settings = session.settings(server={"host": host, "port": port, "workers": workers})
-    _import_server()
-    from mycelium_fractal_net.api.server import is_loopback, listen, serve_process, url_of
-    from mycelium_fractal_net.api.supervisor import Supervisor
+    _require_server()
+    from mycelium_fractal_net.api.sockets import is_loopback, listen, url_of
 
     server = settings.server
     if not is_loopback(server.host) and not session.names_configuration():
@@ -73,32 +74,40 @@ def _serve(
         passphrase = _known_passphrase(session, settings)
         shown = _first_key(settings, passphrase)
         _greet(url_of(listening), shown, quiet=session.quiet)
-        if server.workers == 1:
-            code = serve_process(settings, listening, passphrase)
-        else:
-            code = Supervisor(
-                server.workers,
-                lambda ready, parent: serve_process(
-                    settings, listening, passphrase, ready=ready, parent=parent
-                ),
-                shutdown_seconds=server.shutdown_seconds,
-            ).run()
+        code = _run(settings, listening, passphrase)
     if code:
         raise typer.Exit(ExitCode.UNEXPECTED)
 
 
-def _import_server() -> None:
+def _run(settings: Settings, listening: socket, passphrase: bytes | None) -> int:
+    """Serve in this process, or in several that it forks; returns an exit code."""
+    supervisor = None
+    if settings.server.workers > 1:
+        from mycelium_fractal_net.api.supervisor import Supervisor
+
+        supervisor = Supervisor(
+            settings.server.workers, shutdown_seconds=settings.server.shutdown_seconds
+        )
+    from mycelium_fractal_net.api.server import serve_process
+
+    if supervisor is None:
+        return serve_process(settings, listening, passphrase)
+    folder = supervisor.metrics_folder
+    return supervisor.run(
+        lambda ready, parent: serve_process(
+            settings, listening, passphrase, ready=ready, parent=parent, metrics_folder=folder
+        )
+    )
+
+
+def _require_server() -> None:
+    """Raise :class:`MissingExtraError` where what the service needs is not installed."""
+    from importlib.util import find_spec
+
     from mycelium_fractal_net.security.errors import MissingExtraError
 
-    try:
-        import fastapi  # noqa: F401
-        import httptools  # noqa: F401
-        import prometheus_client  # noqa: F401
-        import pybase64  # noqa: F401
-        import uvicorn  # noqa: F401
-        import uvloop  # noqa: F401
-    except ModuleNotFoundError:
-        raise MissingExtraError("mfn serve", "server") from None
+    if not all(find_spec(name) for name in _NEEDED):
+        raise MissingExtraError("mfn serve", "server")
 
 
 def _known_passphrase(session: Session, settings: Settings) -> bytes | None:
