@@ -84,7 +84,7 @@ def test_files_that_others_may_use_are_critical(settings: Settings, home: Path) 
         ("UPDATE key_versions SET wrapped = mac FROM keys WHERE keys.key_id = 'orders'"
          " AND key_versions.key_id = 'orders'", "key orders:v1"),
         ("INSERT INTO credentials SELECT 'intruder', 'x', mac, NULL, NULL, '*', 'active', 1, NULL,"
-         " 0, 1, master_id, mac FROM keys LIMIT 1", "credential intruder"),
+         " 0, 1, master_id, mac, NULL FROM keys LIMIT 1", "credential intruder"),
     ],
 )  # fmt: skip
 def test_rows_that_fail_their_authentication_are_named(

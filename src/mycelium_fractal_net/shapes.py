@@ -14,9 +14,11 @@ from mycelium_fractal_net.security.keys import parse_key_id, version_id
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from mycelium_fractal_net.security.credentials import Credential
     from mycelium_fractal_net.security.keys import Key, KeyVersion, RotationPolicy
 
 __all__ = [
+    "credential_shape",
     "key_shape",
     "primary_id",
     "rotation_due",
@@ -86,4 +88,19 @@ def _version_shape(key: Key, version: KeyVersion) -> dict[str, Any]:
         "created_at": time_text(version.created_at),
         "activate_at": time_text(version.activate_at),
         "destroy_at": time_text(version.destroy_at),
+    }
+
+
+def credential_shape(credential: Credential, rotation_days: int) -> dict[str, Any]:
+    """A credential, whose secret is due for renewal ``rotation_days`` after it was made."""
+    return {
+        "id": credential.credential_id,
+        "name": credential.name,
+        "scopes": list(credential.scopes),
+        "state": credential.state.value,
+        "created_at": time_text(credential.created_at),
+        "expires_at": time_text(credential.expires_at),
+        "rotated_at": time_text(credential.rotated_at),
+        "rotation_due": time_text(credential.due_at(rotation_days)),
+        "previous_until": time_text(credential.previous_until),
     }

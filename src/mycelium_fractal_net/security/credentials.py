@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
@@ -12,8 +13,9 @@ from mycelium_fractal_net.security.errors import InvalidInputError
 if TYPE_CHECKING:
     from datetime import datetime
 
-__all__ = ["Credential", "CredentialState", "check_scopes"]
+__all__ = ["Credential", "CredentialState", "check_name", "check_scopes"]
 
+_NAME: Final = re.compile(r"[\x20-\x7e]{1,200}")
 _PER_KEY: Final = "encrypt|decrypt|sign|verify|mac|rewrap|datakey"
 _WHOLE: Final = (
     "allow_compromised|keys:read|keys:admin|credentials:admin|signers:admin|audit:read|metrics:read"
@@ -32,8 +34,8 @@ class CredentialState(StrEnum):
 class Credential:
     """One API key. ``digest`` is the SHA-256 of its 256-bit secret, which is stored nowhere.
 
-    ``previous_digest`` is that of the secret before the last rotation, good until
-    ``previous_until``. Times are UTC.
+    ``previous_digest`` is that of the secret before the last rotation, which was at
+    ``rotated_at``; it is good until ``previous_until``. Times are UTC.
     """
 
     credential_id: str
@@ -43,10 +45,21 @@ class Credential:
     state: CredentialState
     created_at: datetime
     expires_at: datetime | None = None
+    rotated_at: datetime | None = None
     previous_digest: bytes | None = field(default=None, repr=False)
     previous_until: datetime | None = None
     revision: int = 0
     master_id: str = ""
+
+    def due_at(self, rotation_days: int) -> datetime:
+        """When the holder should have renewed a secret that serves ``rotation_days``."""
+        return (self.rotated_at or self.created_at) + timedelta(days=rotation_days)
+
+
+def check_name(name: str) -> None:
+    """Raise :class:`InvalidInputError` unless it is 1 to 200 characters of printable ASCII."""
+    if _NAME.fullmatch(name) is None:
+        raise InvalidInputError("the name of a credential is 1 to 200 characters, printable ASCII")
 
 
 def check_scopes(scopes: tuple[str, ...]) -> None:

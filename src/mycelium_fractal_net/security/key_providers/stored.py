@@ -22,7 +22,7 @@ from mycelium_fractal_net.security.errors import (
     KeyUsageError,
 )
 from mycelium_fractal_net.security.key_providers.base import KeyProvider
-from mycelium_fractal_net.security.key_providers.trusted import TrustedRecords
+from mycelium_fractal_net.security.key_providers.credential_management import CredentialManagement
 from mycelium_fractal_net.security.keys import (
     ALGORITHMS,
     DEFAULT_ROTATION,
@@ -45,7 +45,7 @@ _WINDOW_DAYS: Final = range(7, 366)
 _ATTEMPTS: Final = 8  # rounds before a writer gives up
 
 
-class StoredKeyProvider(TrustedRecords, KeyProvider):
+class StoredKeyProvider(CredentialManagement, KeyProvider):
     """Named keys in a :class:`KeyStore` under a :class:`Custodian`: made, rotated, changed."""
 
     # The plan's interface -----------------------------------------------------------------

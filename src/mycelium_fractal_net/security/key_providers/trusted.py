@@ -94,7 +94,7 @@ class TrustedRecords:
                         progress(1)
             while ids := self.store.credentials_under_other_master(newest):
                 for credential_id in ids:
-                    self._move_credential(credential_id, newest)
+                    self.update_credential(credential_id, lambda credential: credential)
             self.store.forget_other_masters(newest)
             self.custodian.forget_master_keys(newest)
             self.forget_authorities()
@@ -192,11 +192,15 @@ class TrustedRecords:
         """The authenticated record of a credential. Raises :class:`KeyNotFoundError`."""
         return self._checked_credential(self.store.load_credential(credential_id))
 
-    def credentials(self, after: str = "", limit: int = 1000) -> list[Credential]:
-        """Up to ``limit`` credentials whose ids sort after ``after``, in order."""
-        return [
-            self._checked_credential(each) for each in self.store.page_of_credentials(after, limit)
-        ]
+    def credentials(
+        self, after: str = "", limit: int = 1000, *, since: int = -1
+    ) -> list[Credential]:
+        """Up to ``limit`` credentials whose ids sort after ``after``, in order.
+
+        Only those that changed after the store's generation ``since``.
+        """
+        page = self.store.page_of_credentials(after, limit, since=since)
+        return [self._checked_credential(each) for each in page]
 
     def insert_credential(self, credential: Credential) -> Credential:
         """Store a credential under the present master key, authenticated."""
@@ -205,10 +209,26 @@ class TrustedRecords:
         self.store.insert_credential(placed, self._seal_credential(placed))
         return placed
 
-    def _move_credential(self, credential_id: str, master_id: str) -> None:
-        old = self.credential(credential_id)
-        new = replace(old, master_id=master_id, revision=old.revision + 1)
-        self.store.replace_credential(old, new, self._seal_credential(new))
+    def update_credential(
+        self, credential_id: str, change: Callable[[Credential], Credential]
+    ) -> Credential:
+        """Swap a credential's record for what ``change`` makes of it, as :meth:`update` does.
+
+        Raises :class:`KeyNotFoundError`.
+        """
+        for _ in range(_ATTEMPTS):
+            old = self.credential(credential_id)
+            master_id = self.store.require_pulse().master_id
+            new = change(old if old.master_id == master_id else replace(old, master_id=master_id))
+            if new is old:
+                return old
+            new = replace(new, revision=old.revision + 1)
+            try:
+                self.store.replace_credential(old, new, self._seal_credential(new))
+            except ConflictError:
+                continue
+            return new
+        raise ConflictError("the credential is being changed by many at once; try again")
 
     def _seal_credential(self, credential: Credential) -> bytes:
         authority = self._authority(credential.master_id)

@@ -57,29 +57,36 @@ class CredentialTable(StoreMeta):
                 select(credentials).where(credentials.c.credential_id == credential_id)
             ).first()
         if row is None:
-            raise KeyNotFoundError("there is no such credential")
+            raise KeyNotFoundError(
+                "there is no such credential; mfn credential list shows those there are"
+            )
         return StoredCredential(credential_from_row(row), bytes(row.mac))
 
-    def page_of_credentials(self, after: str = "", limit: int = 1000) -> list[StoredCredential]:
-        """Up to ``limit`` credentials whose ids sort after ``after``, in order."""
+    def page_of_credentials(
+        self, after: str = "", limit: int = 1000, *, since: int = -1
+    ) -> list[StoredCredential]:
+        """Up to ``limit`` credentials whose ids sort after ``after``, in order.
+
+        Only those that changed after the generation ``since``.
+        """
         with self.database.read() as connection:
             return [
                 StoredCredential(credential_from_row(row), bytes(row.mac))
                 for row in connection.execute(
                     select(credentials)
-                    .where(credentials.c.credential_id > after)
+                    .where(credentials.c.credential_id > after, credentials.c.generation > since)
                     .order_by(credentials.c.credential_id)
                     .limit(limit)
                 )
             ]
 
-    def credential_ids(self, after: str = "", limit: int = 1000) -> list[str]:
-        """Up to ``limit`` ids that sort after ``after``, in order."""
+    def credential_ids(self, after: str = "", limit: int = 1000, *, since: int = -1) -> list[str]:
+        """Up to ``limit`` ids that sort after ``after``, in order, as the page above has them."""
         with self.database.read() as connection:
             return list(
                 connection.execute(
                     select(credentials.c.credential_id)
-                    .where(credentials.c.credential_id > after)
+                    .where(credentials.c.credential_id > after, credentials.c.generation > since)
                     .order_by(credentials.c.credential_id)
                     .limit(limit)
                 ).scalars()

@@ -146,6 +146,7 @@ def credential_row(credential: Credential) -> dict[str, Any]:
         "state": credential.state.value,
         "created_at": micros(credential.created_at),
         "expires_at": _micros_or_none(credential.expires_at),
+        "rotated_at": _micros_or_none(credential.rotated_at),
         "revision": credential.revision,
         "master_id": credential.master_id,
     }
@@ -167,6 +168,7 @@ def credential_from_row(row: Row[Any]) -> Credential:
             state=CredentialState(row.state),
             created_at=moment(row.created_at),
             expires_at=_moment_or_none(row.expires_at),
+            rotated_at=_moment_or_none(row.rotated_at),
             previous_digest=None if row.previous_digest is None else bytes(row.previous_digest),
             previous_until=_moment_or_none(row.previous_until),
             revision=row.revision,

@@ -36,7 +36,7 @@ __all__ = [
     "usage",
 ]
 
-HEAD: Final = "0001"  # the newest migration; read without Alembic at every start
+HEAD: Final = "0002"  # the newest migration; read without Alembic at every start
 
 metadata = MetaData(
     naming_convention={
@@ -134,5 +134,6 @@ credentials = Table(
     Column("generation", BigInteger, nullable=False),
     Column("master_id", String(200), nullable=False),
     Column("mac", LargeBinary, nullable=False),
+    Column("rotated_at", BigInteger, nullable=True),
     Index("ix_credentials_generation", "generation"),
 )
