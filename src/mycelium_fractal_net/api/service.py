@@ -94,7 +94,11 @@ class Service:
         loop = asyncio.get_running_loop()
         keyring = await asyncio.to_thread(self._open)
         self._keyring = keyring
-        self._directory = CredentialDirectory(keyring.provider, keyring.freshness)
+        self._directory = CredentialDirectory(
+            keyring.provider,
+            keyring.freshness,
+            rotation_days=self.settings.credentials.rotation_days,
+        )
         try:
             await asyncio.to_thread(self._warm)
         except BaseException:
