@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 FUZZ_SECONDS ?= 60
 BENCH ?=
+SERVE ?=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # the targets share one environment
@@ -13,9 +14,9 @@ BENCH ?=
 help: ## show the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
 
-run: ## start here: the tour, until a later release brings the HTTP service
-	@echo "The HTTP service comes with a later release. Until then, the tour of what works:"
-	@$(MAKE) --no-print-directory tour
+run: $(VENV)/server ## start here: the HTTP service on the embedded store, at 127.0.0.1:8000
+	@$(BIN)/mfn --quiet init
+	@exec $(BIN)/mfn serve $(SERVE)
 
 tour: $(VENV)/run ## walk through the library and the command line on real files
 	@$(BIN)/python scripts/tour.py $(TOUR)

@@ -29,8 +29,8 @@ _KILL_AFTER_SECONDS: Final = 5.0  # beyond what the workers were given to finish
 class Supervisor:
     """Keeps ``workers`` processes running. Make it before the service is imported.
 
-    The ``work`` of :meth:`run` gets two file descriptors: one to write a byte to when it serves, one whose end
-    means that the parent is gone. It returns an exit code.
+    The ``work`` of :meth:`run` gets two file descriptors: one to write a byte to when it serves,
+    one whose end means that the parent is gone. It returns an exit code.
     """
 
     def __init__(self, workers: int, *, shutdown_seconds: float) -> None:
