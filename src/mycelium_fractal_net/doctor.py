@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.bootstrap import build_policy, open_custodian
+from mycelium_fractal_net.security.credentials import CredentialState
 from mycelium_fractal_net.security.errors import MfnError, StoreIntegrityError
 from mycelium_fractal_net.security.key_providers import LocalCustodian, LocalKeyProvider
 from mycelium_fractal_net.security.key_store import Database, KeyStore, UsageStore
@@ -205,16 +206,30 @@ def _key(store: _Store, key: Key, near_limit: frozenset[bytes]) -> Iterator[Find
 
 
 def _credentials(store: _Store) -> Iterator[Finding]:
-    """Credentials that fail their authentication."""
-    after = ""
-    while ids := store.provider.store.credential_ids(after):
-        for credential_id in ids:
-            try:
-                store.provider.credential(credential_id)
-            except StoreIntegrityError as error:
-                subject = f"credential {credential_id}"
-                yield Finding(Severity.CRITICAL, "authentication", subject, str(error))
-        after = ids[-1]
+    """Credentials that fail their authentication, that are due for renewal, or have ended."""
+    now = store.provider.clock()
+    for credential_id, found in store.provider.authentic_credentials():
+        subject = f"credential {credential_id}"
+        if isinstance(found, StoreIntegrityError):
+            yield Finding(Severity.CRITICAL, "authentication", subject, str(found))
+        elif found.state is not CredentialState.ACTIVE:
+            continue
+        elif found.expires_at is not None and found.expires_at <= now:
+            yield Finding(
+                Severity.NOTICE,
+                "credential-expired",
+                subject,
+                f"({found.name}) ended on {found.expires_at:%Y-%m-%d} and is refused; to say so"
+                f" for good: mfn credential revoke {credential_id}",
+            )
+        elif (due := found.due_at(store.settings.credentials.rotation_days)) <= now:
+            yield Finding(
+                Severity.WARNING,
+                "credential-due",
+                subject,
+                f"({found.name}) was to be rotated by {due:%Y-%m-%d}; its holder calls"
+                f" POST /credentials/self/rotate, or: mfn credential rotate {credential_id}",
+            )
 
 
 def _settings(store: _Store) -> Iterator[Finding]:

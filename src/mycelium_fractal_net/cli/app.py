@@ -8,6 +8,7 @@ import typer
 
 from mycelium_fractal_net import __version__
 from mycelium_fractal_net.cli import (
+    credential,
     doctor,
     init,
     inspect,
@@ -41,6 +42,7 @@ def application() -> typer.Typer:
     seal.register(app)
     sign.register(app)
     inspect.register(app)
+    credential.register(_group(app, "credential", "Make, list and change API keys of the service."))
     master.register(_group(app, "master", "Change the master key, which wraps every key at rest."))
     serve.register(app)
     doctor.register(app)

@@ -1,15 +1,19 @@
-"""What the shell completes: names of keys. Never asks for anything and never fails aloud."""
+"""What the shell completes: names of keys, ids of credentials. Never asks and never fails aloud."""
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Final
 
 import typer  # typer resolves the annotations of what completes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mycelium_fractal_net.security.key_providers import StoredKeyProvider
     from mycelium_fractal_net.security.keys import Key
 
-__all__ = ["key_names", "version_names"]
+__all__ = ["credential_ids", "key_names", "version_names"]
 
 _MOST: Final = 200  # more than anyone reads; keeps the TAB key quick in a large store
 
@@ -31,19 +35,32 @@ def version_names(context: typer.Context, incomplete: str) -> list[str]:
     return [version_id(name, each.version) for key in of_name for each in key.versions]
 
 
+def credential_ids(context: typer.Context, incomplete: str) -> list[str]:
+    """The ids of credentials that begin with ``incomplete``."""
+    with contextlib.suppress(Exception), _provider(context) as provider:
+        found = provider.credentials(after=_just_before(incomplete), limit=_MOST)
+        ids = [credential.credential_id for credential in found]
+        return [each for each in ids if each.startswith(incomplete)]
+    return []
+
+
 def _keys(context: typer.Context, prefix: str) -> list[Key]:
+    with contextlib.suppress(Exception), _provider(context) as provider:
+        found = provider.keys(after=_just_before(prefix), limit=_MOST)
+        return [key for key in found if key.key_id.startswith(prefix)]
+    return []
+
+
+@contextlib.contextmanager
+def _provider(context: typer.Context) -> Iterator[StoredKeyProvider]:
     from mycelium_fractal_net.cli.session import Session
 
     options = context.find_root().params
     session = Session(
         config=options.get("config"), home=options.get("home"), store=options.get("store")
     )
-    try:
-        with session.keyring(may_ask=False) as keyring:
-            found = keyring.provider.keys(after=_just_before(prefix), limit=_MOST)
-    except Exception:
-        return []
-    return [key for key in found if key.key_id.startswith(prefix)]
+    with session.keyring(may_ask=False) as keyring:
+        yield keyring.provider
 
 
 def _just_before(prefix: str) -> str:

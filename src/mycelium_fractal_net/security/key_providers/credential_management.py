@@ -107,6 +107,13 @@ class CredentialManagement(TrustedRecords):
 
         return self.update_credential(credential_id, change)
 
+    def all_credentials(self) -> Iterator[Credential]:
+        """Every credential, in order of id, a page at a time."""
+        after = ""
+        while page := self.credentials(after):
+            yield from page
+            after = page[-1].credential_id
+
     def authentic_credentials(
         self, since: int = -1
     ) -> Iterator[tuple[str, Credential | StoreIntegrityError]]:

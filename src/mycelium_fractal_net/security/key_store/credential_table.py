@@ -52,10 +52,13 @@ class CredentialTable(StoreMeta):
 
     def load_credential(self, credential_id: str) -> StoredCredential:
         """The credential of that id. Raises :class:`KeyNotFoundError`."""
-        with self.database.read() as connection:
-            row = connection.execute(
-                select(credentials).where(credentials.c.credential_id == credential_id)
-            ).first()
+        row = None
+        # What is no id of ours is not asked for: some databases take no NUL, for example.
+        if credential_id.isascii() and credential_id.isalnum():
+            with self.database.read() as connection:
+                row = connection.execute(
+                    select(credentials).where(credentials.c.credential_id == credential_id)
+                ).first()
         if row is None:
             raise KeyNotFoundError(
                 "there is no such credential; mfn credential list shows those there are"
