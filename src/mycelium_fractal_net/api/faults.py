@@ -21,7 +21,7 @@ _MOST_LOOKED_AT: Final = 200  # listing one takes pydantic about 20 us
 # patterns that are filled in are the model's.
 _REASONS: Final = {
     "missing": "is required",
-    "extra_forbidden": "has a member that is not known",
+    "extra_forbidden": "holds a name that is not known",
     "model_type": "must be an object",
     "list_type": "must be an array",
     "string_type": "must be a string",

@@ -23,7 +23,7 @@ from pydantic.fields import FieldInfo
 __all__ = ["ModelStruct", "struct_of"]
 
 Quotes = Callable[[Sequence[Any]], int]
-"""The quotation marks that values have at least, their own around a string not counted."""
+"""The quotation marks inside of many values of one type, at least."""
 
 _BOUNDS: Final = ("ge", "le", "gt", "lt", "min_length", "max_length", "pattern")
 _ALWAYS: Final = object()  # in place of a default: no value is it
@@ -44,7 +44,8 @@ class ModelStruct:
     """The struct of a model. ``scalars`` are its members that are no object and no array."""
 
     type: type[msgspec.Struct]
-    quotes: Quotes
+    quotes: Callable[[Any], int]
+    quotes_of_many: Quotes
     scalars: dict[str, Any]
 
 
@@ -61,13 +62,14 @@ def struct_of(model: type[BaseModel]) -> ModelStruct:
     defaults: list[Any] = []
     kinds: list[_Kind] = []
     for name, info in model.model_fields.items():
-        kind, nullable = _kind(info.annotation, info.metadata, f"{model.__name__}.{name}")
+        where = f"{model.__name__}.{name}"
+        kind, nullable = _kind(info.annotation, info.metadata, where)
         taken = kind.type | None if nullable else kind.type
         if info.is_required():
             fields.append((name, taken))
             defaults.append(None if nullable else _ALWAYS)
         else:
-            default = _default(info, name)
+            default = _default(info, where)
             fields.append((name, taken, default))
             defaults.append(default)
         names.append(name)
@@ -78,13 +80,21 @@ def struct_of(model: type[BaseModel]) -> ModelStruct:
         frozen=True,
         kw_only=True,
         forbid_unknown_fields=True,
-        gc=False,
+        gc=False,  # frozen, made of texts and of one another: no cycle can come about
+        namespace={"__repr__": _name_only, "__rich_repr__": None},
     )
+    quotes, quotes_of_many = _quotes_of(names, defaults, kinds)
     return ModelStruct(
         struct,
-        _quotes_of_objects(names, defaults, kinds),
+        quotes,
+        quotes_of_many,
         {name: kind.type for name, kind in zip(names, kinds, strict=True) if not kind.inside},
     )
+
+
+def _name_only(value: object) -> str:
+    """A plaintext is never in a repr."""
+    return f"<{type(value).__name__}>"
 
 
 def _check(model: type[BaseModel]) -> None:
@@ -93,19 +103,19 @@ def _check(model: type[BaseModel]) -> None:
         raise TypeError(f"{model.__name__} has validators, which a struct does not run")
     if model.model_config.get("extra") != "forbid":
         raise TypeError(f"{model.__name__} does not forbid members that it does not know")
+    if any(info.validation_alias is not None for info in model.model_fields.values()):
+        raise TypeError(f"{model.__name__} has a member of two names")
 
 
-def _default(info: FieldInfo, name: str) -> Any:
+def _default(info: FieldInfo, where: str) -> Any:
     default = info.default
-    if info.default_factory is not None or info.alias is not None:
-        raise TypeError(f"{name}: a default that is made, or an alias, is not known here")
     if isinstance(default, str):
         # An object of its own, so that a member that is there with this value is told from one
         # that is absent. (Python may keep one object for a text of one character or none.)
         return "".join(list(default))
-    if default is None or isinstance(default, bool | int | float):
+    if info.default_factory is None and (default is None or isinstance(default, bool | int)):
         return default
-    raise TypeError(f"{name}: a default of that type is not known here")
+    raise TypeError(f"{where}: a default of that type is not known here")
 
 
 def _kind(annotation: Any, metadata: Sequence[Any], where: str) -> tuple[_Kind, bool]:
@@ -128,7 +138,7 @@ def _kind(annotation: Any, metadata: Sequence[Any], where: str) -> tuple[_Kind, 
 def _plain(annotation: Any, origin: Any, arguments: tuple[Any, ...], where: str) -> _Kind:
     if annotation in (str, datetime):
         return _Kind(annotation, _NAME)
-    if annotation in (bool, int, float):
+    if annotation in (bool, int):
         return _Kind(annotation)
     if origin is Literal and all(isinstance(each, str) for each in arguments):
         return _Kind(annotation, _NAME)
@@ -138,7 +148,7 @@ def _plain(annotation: Any, origin: Any, arguments: tuple[Any, ...], where: str)
             return _Kind(list[element.type], 0, _quotes_of_arrays(element))  # type: ignore[name-defined]
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         inner = struct_of(annotation)
-        return _Kind(inner.type, 0, inner.quotes)
+        return _Kind(inner.type, 0, inner.quotes_of_many)
     raise TypeError(f"{where}: the type is not known here")
 
 
@@ -173,8 +183,10 @@ def _whole(pattern: Any, where: str) -> str:
     return f"^{inner}\\Z"
 
 
-def _quotes_of_objects(names: list[str], defaults: list[Any], kinds: list[_Kind]) -> Quotes:
-    """Count those of objects: of all at once, since a batch has a thousand.
+def _quotes_of(
+    names: list[str], defaults: list[Any], kinds: list[_Kind]
+) -> tuple[Callable[[Any], int], Quotes]:
+    """Count those of one object, and those of many at once, since a batch has a thousand.
 
     What *is* the default is taken to be absent; if it is there, then the count is too low, and
     never too high.
@@ -188,14 +200,21 @@ def _quotes_of_objects(names: list[str], defaults: list[Any], kinds: list[_Kind]
     ]
     members = msgspec.structs.astuple
 
-    def quotes(objects: Sequence[Any]) -> int:
-        there = map(is_not, chain.from_iterable(map(members, objects)), cycle(absent))
-        count = sum(compress(cycle(weights), there))
+    def of_one(value: Any) -> int:
+        count = sum(compress(weights, map(is_not, members(value), absent)))
         for get, default, inside in inner:
-            count += inside([each for each in map(get, objects) if each is not default])
+            if (found := get(value)) is not default:
+                count += inside((found,))
         return count
 
-    return quotes
+    def of_many(values: Sequence[Any]) -> int:
+        there = map(is_not, chain.from_iterable(map(members, values)), cycle(absent))
+        count = sum(compress(cycle(weights), there))
+        for get, default, inside in inner:
+            count += inside([found for found in map(get, values) if found is not default])
+        return count
+
+    return of_one, of_many
 
 
 def _quotes_of_arrays(element: _Kind) -> Quotes:

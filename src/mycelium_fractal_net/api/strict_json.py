@@ -58,7 +58,7 @@ def decoder(model: type[M]) -> Callable[[bytes], M]:
         # Each member that is there has two quotation marks around its name, and two more where
         # it is a string. A body with no more of them than the members in `value` ask for has
         # no member twice, nor one that it does not show. (`count` takes six times as long.)
-        if len(body) - len(body.replace(b'"', b"")) != quotes((value,)):
+        if len(body) - len(body.replace(b'"', b"")) != quotes(value):
             _refuse_duplicates(body)
         return cast("M", value)
 
