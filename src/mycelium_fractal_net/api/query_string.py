@@ -19,8 +19,9 @@ __all__ = ["query_decoder"]
 
 M = TypeVar("M", bound=BaseModel)
 
-# RFC 3986 section 2: visible ASCII, each % before two digits; section 7.3: never %00.
-_ENCODED: Final = re.compile(rb"(?:[!-$&-~]|%(?!00)[0-9A-Fa-f]{2})*")
+# RFC 3986 section 2: ASCII without space and quotation marks, no fragment, each % before two
+# digits; section 7.3: never %00.
+_ENCODED: Final = re.compile(rb"(?:[!$&-~]|%(?!00)[0-9A-Fa-f]{2})*")
 _INTEGER: Final = re.compile(r"0|-?[1-9][0-9]{0,18}")
 _TRUTH: Final = {"true": True, "false": False}
 
