@@ -308,16 +308,19 @@ def shape(value: Any) -> Any:
 def test_the_json_of_every_command_is_as_the_document_shows(mfn: Mfn, big: Path) -> None:
     """Each example of docs/cli.md has the fields, in the order, that the command prints."""
     mfn.ok("encrypt", "big.bin", "-k", "orders")
+    made = mfn.ok("credential", "create", "billing", "--scope", "encrypt:orders", "--json").json
+    credential_id = made["id"]
     page = (Path(__file__).parents[1] / "docs" / "cli.md").read_text()
     shown = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", page, re.DOTALL)]
     printed = [
         mfn("key", "show", "orders", "--json").json,
         mfn("key", "policy", "orders", "--json").json,
         mfn("inspect", "big.bin.mfn", "--json").json,
+        mfn("credential", "show", credential_id, "--json").json,
         mfn("doctor", "--json").json,
     ]
     assert [shape(each) for each in shown] == [shape(each) for each in printed]
-    assert [list(each) for each in shown[:3]] == [list(each) for each in printed[:3]]
+    assert [list(each) for each in shown[:4]] == [list(each) for each in printed[:4]]
 
 
 # inspect ----------------------------------------------------------------------------------
