@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from hmac import compare_digest
 from time import monotonic
@@ -181,12 +181,13 @@ class CredentialDirectory:
 
     def _entry(self, credential: Credential) -> _Entry:
         ends = credential.expires_at or _FUTURE
+        caller = Caller.of(credential, self._rotation_days, due=False)
         return _Entry(
             digest=credential.digest,
             ends=ends if credential.state is CredentialState.ACTIVE else _PAST,
             previous_digest=credential.previous_digest or _NO_DIGEST,
             previous_ends=credential.previous_until or _PAST,
             due_at=credential.due_at(self._rotation_days),
-            caller=Caller.of(credential, self._rotation_days, due=False),
-            caller_due=Caller.of(credential, self._rotation_days, due=True),
+            caller=caller,
+            caller_due=replace(caller, due=True),
         )
