@@ -18,6 +18,7 @@ from tests.support.strict_models import (
     Batch,
     CreateCredential,
     CreateKey,
+    CreateKeys,
     Encrypt,
     Rotation,
     Strict,
@@ -94,6 +95,27 @@ def test_a_time_is_rfc_3339() -> None:
 def test_what_is_not_one_json_value_in_utf8_is_malformed(body: bytes) -> None:
     """Nothing is guessed, skipped, repaired or chosen."""
     assert isinstance(refused(Encrypt, body), MalformedError)
+
+
+@pytest.mark.parametrize(
+    ("model", "body"),
+    [
+        (Rotation, b'{"days":1,"days":1}'),
+        (Rotation, b'{"days":1,"retain":4,"days":2}'),
+        (CreateKey, b"{" + KEY + b',"publish":true,"publish":true}'),
+        (CreateKey, b"{" + KEY + b',"publish":true,"publish":false}'),
+        (CreateKey, b"{" + KEY + b',"rotation":{},"rotation":{}}'),
+        (CreateKey, b"{" + KEY + b',"rotation":{"days":1,"days":1}}'),
+        (CreateKeys, b'{"keys":[],"keys":[]}'),
+        (CreateKeys, b'{"keys":[{' + KEY + b',"rotation":{"days":1},"rotation":{"days":1}}]}'),
+        (Batch, b'{"items":[{"data":""},{"data":"","data":""}]}'),
+        (CreateCredential, b'{"name":"","scopes":["a"],"levels":[1],"levels":[1]}'),
+        (CreateCredential, b'{"name":"","scopes":["a"],"scopes":["a"],"levels":[1]}'),
+    ],
+)
+def test_a_member_that_is_there_twice_is_malformed(model: type[BaseModel], body: bytes) -> None:
+    """Of every kind, at every depth, and also where both say the same."""
+    assert str(refused(model, body)) == "a member is there twice"
 
 
 @pytest.mark.parametrize(
@@ -187,6 +209,7 @@ def test_no_refusal_holds_anything_of_the_input(secret: str) -> None:
         (Encrypt, b'{"format":"raw","data":"\\n","reference":"r"}'),
         (Batch, b'{"items":[{"data":"x"},{"data":"y","format":"sealed","reference":"r"}]}'),
         (CreateKey, b"{" + KEY + b',"publish":true,"rotation":{"days":7}}'),
+        (CreateKeys, b'{"keys":[{' + KEY + b'},{"rotation":{"retain":2},' + KEY + b"}]}"),
         (CreateCredential, b'{"name":"n","scopes":["a","b"],"levels":[1,2]}'),
     ],
 )

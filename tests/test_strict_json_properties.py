@@ -13,7 +13,15 @@ from pydantic import BaseModel
 
 from mycelium_fractal_net.api.model_structs import struct_of
 from mycelium_fractal_net.api.strict_json import MalformedError, SchemaError, decoder
-from tests.support.strict_models import MODELS, Batch, CreateKey, Encrypt, dumped, refused
+from tests.support.strict_models import (
+    MODELS,
+    Batch,
+    CreateKey,
+    CreateKeys,
+    Encrypt,
+    dumped,
+    refused,
+)
 
 # Values that are right in some places and wrong in others, and members of every model.
 _leaves = st.one_of(
@@ -62,6 +70,7 @@ _valid = st.one_of(
         st.fixed_dictionaries({"items": st.lists(_encrypts, min_size=1, max_size=3)}),
     ),
     st.tuples(st.just(CreateKey), _keys),
+    st.tuples(st.just(CreateKeys), st.fixed_dictionaries({"keys": st.lists(_keys, max_size=3)})),
 )
 
 

@@ -41,6 +41,10 @@ class CreateKey(Strict):
     label: str = "-"
 
 
+class CreateKeys(Strict):
+    keys: list[CreateKey]
+
+
 class CreateCredential(Strict):
     name: str
     scopes: list[str]
@@ -48,7 +52,7 @@ class CreateCredential(Strict):
     expires_at: datetime | None = None
 
 
-MODELS: tuple[type[BaseModel], ...] = (Encrypt, Batch, Rotation, CreateKey)
+MODELS: tuple[type[BaseModel], ...] = (Encrypt, Batch, Rotation, CreateKey, CreateKeys)
 
 
 def refused(model: type[BaseModel], body: bytes) -> MalformedError | SchemaError:
