@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from alembic import command
 from sqlalchemy import create_engine, inspect, text
 
 from mycelium_fractal_net.security.errors import (
@@ -94,6 +95,33 @@ def test_an_empty_database_is_told_from_an_older_schema(store_url: str, opening:
         connection.execute(text("DELETE FROM alembic_version"))
     with pytest.raises(StoreVersionError, match="is empty"):
         opened.check()
+
+
+def test_an_older_store_is_brought_up_to_date_with_what_is_in_it(
+    store_url: str, opening: Opening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the first schema to the newest, rows kept; what came since is not set."""
+    opened = opening(store_url)
+    newest = command.upgrade
+    with monkeypatch.context() as first:
+        first.setattr(command, "upgrade", lambda config, _: newest(config, "0001"))
+        opened.create()
+    store = KeyStore(opened)
+    store.begin("local:1", b"w")
+    with store.change("local:1") as (connection, _):
+        connection.execute(
+            text(
+                "INSERT INTO credentials VALUES ('c', 'n', :digest, NULL, NULL, '*', 'active', 1,"
+                " NULL, 0, 1, 'local:1', :digest)"
+            ),
+            {"digest": bytes(32)},
+        )
+    with pytest.raises(StoreVersionError, match=f"0001, this release works with {HEAD}"):
+        opened.check()
+    opened.create()
+    opened.check()
+    assert store.require_pulse().master_id == "local:1"
+    assert store.load_credential("c").credential.rotated_at is None
 
 
 @pytest.mark.parametrize(
