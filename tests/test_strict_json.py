@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pydantic
 import pytest
@@ -262,6 +262,8 @@ class _Validating(Strict):
     "model",
     [
         _Validating,
+        _model(Annotated[str, pydantic.AfterValidator(str.strip)]),
+        _model(list[Annotated[str, pydantic.AfterValidator(str.strip)]]),
         _model(str, extra="ignore"),
         _model(float),
         _model(bytes),
