@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.config import load_settings
+from mycelium_fractal_net.security.audit import AuditLog
+from mycelium_fractal_net.security.audit.export import exporter
 from mycelium_fractal_net.security.errors import (
     ConfigurationError,
     ConflictError,
@@ -24,6 +26,7 @@ from mycelium_fractal_net.security.key_store.sqlite import check_private
 from mycelium_fractal_net.security.keyring import Keyring
 from mycelium_fractal_net.security.keys import ALGORITHMS, DEFAULT_KEY_ID
 from mycelium_fractal_net.security.policy import Policy
+from mycelium_fractal_net.security.recorded_keyring import RecordedKeyring
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,7 +36,14 @@ if TYPE_CHECKING:
 
     Passphrase = bytes | Callable[[], bytes] | None
 
-__all__ = ["build_policy", "initialise", "needs_passphrase", "open_custodian", "open_keyring"]
+__all__ = [
+    "audit_log",
+    "build_policy",
+    "initialise",
+    "needs_passphrase",
+    "open_custodian",
+    "open_keyring",
+]
 
 _PASSPHRASE_BYTES: Final = 4096  # the most that a passphrase file may hold
 
@@ -62,6 +72,7 @@ def open_keyring(
         database.check()
         custodian = open_custodian(chosen, policy, passphrase)
         provider = LocalKeyProvider(KeyStore(database), custodian, policy)
+        provider.audit = audit_log(chosen, provider)
         return _keyring(chosen, provider, database)
 
 
@@ -99,6 +110,7 @@ def initialise(
             # Whoever else initialises the same store at once has begun it under this very key.
             with contextlib.suppress(ConflictError):
                 provider.initialise()
+        provider.audit = audit_log(chosen, provider)
         for key_type, key_id in DEFAULT_KEY_ID.items():
             algorithm = next(filter(policy.allows, ALGORITHMS[key_type]), None)
             if algorithm is not None and not key_store.has(key_id):
@@ -158,8 +170,22 @@ def _closed_on_failure(database: Database) -> Iterator[None]:
         raise
 
 
+def audit_log(settings: Settings, provider: StoredKeyProvider) -> AuditLog:
+    """The audit log of a provider, as the settings have it; nothing is opened yet."""
+    return AuditLog(
+        settings.audit_folder,
+        provider.store,
+        provider.custodian.store_id,
+        provider.audit_key,
+        segment_bytes=settings.audit.segment_bytes,
+        export=exporter(settings.audit.export),
+        resolve=provider.resolve_intents,
+    )
+
+
 def _keyring(settings: Settings, provider: StoredKeyProvider, database: Database) -> Keyring:
-    return Keyring(
+    kind = RecordedKeyring if settings.audit.uses else Keyring
+    return kind(
         provider,
         UsageStore(database),
         cache_seconds=settings.keyring.cache_seconds,

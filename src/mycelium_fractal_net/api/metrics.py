@@ -81,7 +81,7 @@ class Metrics:
         registry = self._registry
         if self._shared_folder is not None:
             registry = CollectorRegistry()
-            MultiProcessCollector(registry, path=self._shared_folder)
+            MultiProcessCollector(registry, path=self._shared_folder)  # type: ignore[no-untyped-call]
         return generate_latest(registry)
 
     def _read_states(self) -> None:

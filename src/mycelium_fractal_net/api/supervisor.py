@@ -58,7 +58,7 @@ class Supervisor:
                 os.close(descriptor)
             signal.pthread_sigmask(signal.SIG_SETMASK, former)
 
-    def _start(self, mask: set[signal.Signals]) -> None:
+    def _start(self, mask: set[int | signal.Signals]) -> None:
         child = os.fork()
         if child:
             self._workers[child] = monotonic()
@@ -75,7 +75,7 @@ class Supervisor:
         finally:
             os._exit(code)
 
-    def _watch(self, mask: set[signal.Signals]) -> int:
+    def _watch(self, mask: set[int | signal.Signals]) -> int:
         while True:
             number = signal.sigwait(_WATCHED)
             if number in _ENDING:
@@ -95,7 +95,7 @@ class Supervisor:
             found, status = os.waitpid(pid, os.WNOHANG)
             if found:
                 lived = monotonic() - self._workers.pop(pid)
-                mark_process_dead(pid, self.metrics_folder)
+                mark_process_dead(pid, self.metrics_folder)  # type: ignore[no-untyped-call]
                 ended.append((pid, os.waitstatus_to_exitcode(status), lived))
         return ended
 

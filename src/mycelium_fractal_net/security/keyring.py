@@ -133,6 +133,8 @@ class Keyring(Signing, PublicKeys):
         except StoreError as error:
             _LOG.warning("counts of use were not written: %s", error)
         finally:
+            if self.provider.audit is not None:
+                self.provider.audit.close()
             self.provider.store.database.close()
 
     def refresh(self) -> None:

@@ -45,7 +45,6 @@ class _Encrypting:
         self._encryptor, call.key = self._keyring.encryptor(
             key_id=self._key_id, associated_data=self._associated_data
         )
-        self.update, self.finalize = self._encryptor.update, self._encryptor.finalize
         return beginning
 
     def answer_bytes(self, length: int) -> int:

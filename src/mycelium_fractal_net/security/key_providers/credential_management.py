@@ -90,7 +90,7 @@ class CredentialManagement(TrustedRecords):
                 previous_until=None if revoke_previous else now + overlap,
             )
 
-        return self.update_credential(credential_id, change), key
+        return self.update_credential(credential_id, change, "credential.rotate"), key
 
     def revoke_credential(self, credential_id: str) -> Credential:
         """End a credential for ever. Raises :class:`KeyNotFoundError`."""
@@ -105,7 +105,7 @@ class CredentialManagement(TrustedRecords):
                 previous_until=None,
             )
 
-        return self.update_credential(credential_id, change)
+        return self.update_credential(credential_id, change, "credential.revoke")
 
     def all_credentials(self) -> Iterator[Credential]:
         """Every credential, in order of id, a page at a time."""

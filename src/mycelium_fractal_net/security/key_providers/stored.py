@@ -62,11 +62,13 @@ class StoredKeyProvider(CredentialManagement, KeyProvider):
         except KeyNotFoundError:
             self._refuse_credential(name)
             raise
-        if number is None:
-            return self.unwrap(key, key.primary)
-        version = key.version(number)
-        key.check_decrypt(version)
-        return self.unwrap(key, version)
+        version = key.primary if number is None else key.version(number)
+        if number is not None:
+            key.check_decrypt(version)
+        material = self.unwrap(key, version)
+        if self.audit is not None:
+            self.audit.now("key.export", key=version_id(name, version.version))
+        return material
 
     def _refuse_credential(self, name: str) -> None:
         with contextlib.suppress(KeyNotFoundError):
@@ -89,7 +91,9 @@ class StoredKeyProvider(CredentialManagement, KeyProvider):
         name, number = parse_key_id(key_id)
         if number is not None:
             raise InvalidInputError("a key is rotated by its name, without a version")
-        return version_id(name, self.update(name, self._with_new_version).latest.version)
+        return version_id(
+            name, self.update(name, self._with_new_version, "key.rotate").latest.version
+        )
 
     def rotate_from(self, version: str) -> str:
         """Rotate only if ``version`` (``orders:v3``) is still the newest; returns the newest.
@@ -101,7 +105,7 @@ class StoredKeyProvider(CredentialManagement, KeyProvider):
         def change(key: Key) -> Key:
             return self._with_new_version(key) if key.latest.version == number else key
 
-        return version_id(name, self.update(name, change).latest.version)
+        return version_id(name, self.update(name, change, "key.rotate").latest.version)
 
     # Changing -----------------------------------------------------------------------------
 
@@ -171,7 +175,7 @@ class StoredKeyProvider(CredentialManagement, KeyProvider):
             versions = (changed if each is version else each for each in key.versions)
             return replace(key, versions=tuple(versions))
 
-        return self.update(name, change)
+        return self.update(name, change, f"key.{verb.value}")
 
     def _changed(self, key: Key, version: KeyVersion, verb: Verb, window_days: int) -> KeyVersion:
         state = version.state_after(verb)
@@ -206,11 +210,12 @@ class StoredKeyProvider(CredentialManagement, KeyProvider):
             versions = tuple(erased(each) for each in key.versions)
             return key if versions == key.versions else replace(key, versions=versions)
 
-        return self.update(parse_key_id(key_id)[0], change)
+        return self.update(parse_key_id(key_id)[0], change, "key.erase")
 
     def set_rotation(self, key_id: str, rotation: RotationPolicy) -> Key:
         """Change how often the key is rotated and how many versions are kept."""
-        return self.update(parse_key_id(key_id)[0], lambda key: replace(key, rotation=rotation))
+        name = parse_key_id(key_id)[0]
+        return self.update(name, lambda key: replace(key, rotation=rotation), "key.policy")
 
     def set_publish(self, key_id: str, publish: bool) -> Key:
         """List a signing key's public keys in the JWKS, or stop."""
@@ -220,7 +225,7 @@ class StoredKeyProvider(CredentialManagement, KeyProvider):
                 raise KeyUsageError("only a signing key has a public key to publish")
             return replace(key, publish=publish)
 
-        return self.update(parse_key_id(key_id)[0], change)
+        return self.update(parse_key_id(key_id)[0], change, "key.publish")
 
     # Beneath ------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.security.errors import ConflictError, KeyStateError
+from mycelium_fractal_net.security.key_providers.audited import AUTHORITY_ALGORITHM, AuditedStore
 from mycelium_fractal_net.security.key_providers.base import Binding
 from mycelium_fractal_net.security.key_store.authority import (
     check_credential,
@@ -17,7 +18,7 @@ from mycelium_fractal_net.security.key_store.authority import (
     seal_credential,
     seal_key,
 )
-from mycelium_fractal_net.security.keys import Key, KeyVersion, parse_key_id
+from mycelium_fractal_net.security.keys import Key, KeyVersion, parse_key_id, version_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,14 +32,13 @@ if TYPE_CHECKING:
 __all__ = ["TrustedRecords"]
 
 _ATTEMPTS: Final = 8  # compare-and-swap rounds before a writer gives up
-_AUTHORITY_ALGORITHM: Final = "HMAC-SHA-256"
 
 
 def _now() -> datetime:
     return datetime.now(UTC)
 
 
-class TrustedRecords:
+class TrustedRecords(AuditedStore):
     """The keys and credentials of a :class:`KeyStore` under a :class:`Custodian`'s master key.
 
     ``clock`` gives the time in UTC. All methods may be called from any thread; they raise
@@ -54,9 +54,7 @@ class TrustedRecords:
         *,
         clock: Callable[[], datetime] = _now,
     ) -> None:
-        self.store = store
-        self.custodian = custodian
-        self.policy = policy
+        super().__init__(store, custodian, policy)
         self.clock = clock
         self._authorities: dict[str, Mac] = {}
 
@@ -65,7 +63,7 @@ class TrustedRecords:
     def initialise(self) -> None:
         """Begin an empty store under the custodian's newest master key."""
         master_id = self.custodian.newest_id
-        authority = self.policy.generate_key_material(_AUTHORITY_ALGORITHM)
+        authority = self.policy.generate_key_material(AUTHORITY_ALGORITHM)
         self.store.begin(
             master_id, self.custodian.wrap(master_id, authority, self._authority_binding())
         )
@@ -78,13 +76,13 @@ class TrustedRecords:
         that have the store open follow by themselves. ``progress`` gets 1 for each key.
         Raises :class:`ConflictError` while another process moves the store.
         """
-        with self.custodian.moving():
+        with self.custodian.moving(), self._recorded("master.rotate", b"", b""):
             current = self.store.require_pulse().master_id
             if not self._move_is_under_way(current):
                 self.custodian.add_master_key()
             newest = self.custodian.newest_id
             if newest != current:
-                authority = self.policy.generate_key_material(_AUTHORITY_ALGORITHM)
+                authority = self.policy.generate_key_material(AUTHORITY_ALGORITHM)
                 wrapped = self.custodian.wrap(newest, authority, self._authority_binding())
                 self.store.move_to(current, newest, wrapped)
             while names := self.store.under_other_master(newest):
@@ -95,6 +93,7 @@ class TrustedRecords:
             while ids := self.store.credentials_under_other_master(newest):
                 for credential_id in ids:
                     self.update_credential(credential_id, lambda credential: credential)
+            self._move_audit_key(newest)
             self.store.forget_other_masters(newest)
             self.custodian.forget_master_keys(newest)
             self.forget_authorities()
@@ -151,13 +150,16 @@ class TrustedRecords:
 
     def insert(self, key: Key) -> Key:
         """Store a key that is new. Raises :class:`ConflictError` where its name is taken."""
-        self.store.insert(key, self._seal(key))
+        mac = self._seal(key)
+        with self._recorded("key.create", mac, b"", key=version_id(key.key_id, 1)):
+            self.store.insert(key, mac)
         return key
 
-    def update(self, name: str, change: Callable[[Key], Key]) -> Key:
+    def update(self, name: str, change: Callable[[Key], Key], event: str | None = None) -> Key:
         """Swap a key's record for what ``change`` makes of it, and try again if it lost a race.
 
-        Whatever is written is wrapped by the store's present master key.
+        Whatever is written is wrapped by the store's present master key. ``event`` is what the
+        audit log calls it.
         """
         for _ in range(_ATTEMPTS):
             old = self.key(name)
@@ -165,8 +167,10 @@ class TrustedRecords:
             if new is old:
                 return old
             new = replace(new, revision=old.revision + 1)
+            mac, named = self._seal(new), _named_by(event, old, new)
             try:
-                self.store.replace(old, new, self._seal(new))
+                with self._recorded(event, mac, self._seal(old), key=named):
+                    self.store.replace(old, new, mac)
             except ConflictError:
                 continue
             return new
@@ -206,11 +210,16 @@ class TrustedRecords:
         """Store a credential under the present master key, authenticated."""
         master_id = self.store.require_pulse().master_id
         placed = replace(credential, master_id=master_id)
-        self.store.insert_credential(placed, self._seal_credential(placed))
+        mac = self._seal_credential(placed)
+        with self._recorded("credential.create", mac, b"", subject=placed.credential_id):
+            self.store.insert_credential(placed, mac)
         return placed
 
     def update_credential(
-        self, credential_id: str, change: Callable[[Credential], Credential]
+        self,
+        credential_id: str,
+        change: Callable[[Credential], Credential],
+        event: str | None = None,
     ) -> Credential:
         """Swap a credential's record for what ``change`` makes of it, as :meth:`update` does.
 
@@ -223,8 +232,10 @@ class TrustedRecords:
             if new is old:
                 return old
             new = replace(new, revision=old.revision + 1)
+            mac, former = self._seal_credential(new), self._seal_credential(old)
             try:
-                self.store.replace_credential(old, new, self._seal_credential(new))
+                with self._recorded(event, mac, former, subject=credential_id):
+                    self.store.replace_credential(old, new, mac)
             except ConflictError:
                 continue
             return new
@@ -254,7 +265,7 @@ class TrustedRecords:
         if found is None:
             wrapped = self.store.authority_key(master_id)
             material = self.custodian.unwrap(master_id, wrapped, self._authority_binding())
-            found = self.policy.mac(_AUTHORITY_ALGORITHM, material)
+            found = self.policy.mac(AUTHORITY_ALGORITHM, material)
             self._authorities[master_id] = found
         return found
 
@@ -263,16 +274,7 @@ class TrustedRecords:
         self._authorities.clear()
 
     def _authority_binding(self) -> Binding:
-        # No named key has this type, so no key's wrapping passes for the authority key.
-        return Binding(
-            store_id=self.custodian.store_id,
-            key_id="",
-            key_type="authority",
-            use="",
-            algorithm=_AUTHORITY_ALGORITHM,
-            version=0,
-            handle=b"",
-        )
+        return self._binding_of("authority")
 
     def _binding(self, key: Key, version: KeyVersion) -> Binding:
         return Binding(
@@ -284,3 +286,12 @@ class TrustedRecords:
             version=version.version,
             handle=version.handle,
         )
+
+
+def _named_by(event: str | None, old: Key, new: Key) -> str:
+    """The key, or the one version that a change is about."""
+    if event == "key.rotate":
+        return version_id(new.key_id, new.latest.version)
+    before = {each.handle: each for each in old.versions}
+    changed = [each for each in new.versions if before.get(each.handle) != each]
+    return version_id(new.key_id, changed[0].version) if len(changed) == 1 else new.key_id

@@ -13,6 +13,7 @@ from mycelium_fractal_net.security.errors import (
     StoreUnavailableError,
 )
 from mycelium_fractal_net.security.key_store.schema import (
+    audit_keys,
     authority_keys,
     credentials,
     keys,
@@ -115,7 +116,7 @@ class StoreMeta:
         Raises :class:`ConflictError` where one does.
         """
         with self.change(master_id) as (connection, _):
-            for table in (keys, credentials):
+            for table in (keys, credentials, audit_keys):
                 if connection.execute(
                     select(func.count()).select_from(table).where(table.c.master_id != master_id)
                 ).scalar_one():

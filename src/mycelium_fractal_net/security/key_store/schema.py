@@ -26,6 +26,8 @@ from sqlalchemy import (
 
 __all__ = [
     "HEAD",
+    "audit_chains",
+    "audit_keys",
     "authority_keys",
     "credentials",
     "key_versions",
@@ -63,6 +65,27 @@ authority_keys = Table(
     metadata,
     Column("master_id", String(200), primary_key=True),
     Column("wrapped", LargeBinary, nullable=False),
+)
+
+# The MAC key of the audit log, wrapped by the master key; it is made once and moves with it.
+audit_keys = Table(
+    "audit_keys",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("wrapped", LargeBinary, nullable=False),
+    Column("master_id", String(200), nullable=False),
+)
+
+# How far each chain of the audit log has come. The chains themselves are files.
+audit_chains = Table(
+    "audit_chains",
+    metadata,
+    Column("chain_id", String(32), primary_key=True),
+    Column("machine", String(32), nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("mac", LargeBinary(32), nullable=False),
+    Column("closed", Boolean, nullable=False),
+    Column("tag", LargeBinary(32), nullable=False),
 )
 
 keys = Table(

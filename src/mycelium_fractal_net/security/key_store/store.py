@@ -6,11 +6,12 @@ record's MAC (:mod:`.authority`).
 
 from __future__ import annotations
 
+from mycelium_fractal_net.security.key_store.audit_table import AuditTable
 from mycelium_fractal_net.security.key_store.credential_table import CredentialTable
 from mycelium_fractal_net.security.key_store.key_table import KeyTable
 
 __all__ = ["KeyStore"]
 
 
-class KeyStore(KeyTable, CredentialTable):
+class KeyStore(KeyTable, CredentialTable, AuditTable):
     """Every table of a store that grants authority, over one :class:`Database`."""

@@ -1,0 +1,26 @@
+"""The audit log: every use of a key, every change, every refusal, before its answer leaves.
+
+Records stand in a chain that is keyed: whoever edits, removes, moves or cuts one is found out by
+:func:`verify`. One process writes a chain at a time; docs/audit.md has the whole.
+"""
+
+from __future__ import annotations
+
+from mycelium_fractal_net.security.audit.actor import acting_as, current_actor, current_request
+from mycelium_fractal_net.security.audit.events import Event
+from mycelium_fractal_net.security.audit.log import AuditLog, Statistics
+from mycelium_fractal_net.security.audit.reading import query
+from mycelium_fractal_net.security.audit.verification import Head, Report, verify
+
+__all__ = [
+    "AuditLog",
+    "Event",
+    "Head",
+    "Report",
+    "Statistics",
+    "acting_as",
+    "current_actor",
+    "current_request",
+    "query",
+    "verify",
+]

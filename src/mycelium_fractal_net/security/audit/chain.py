@@ -1,0 +1,69 @@
+"""One line of a chain, and how it hangs on the line before.
+
+A line is a JSON object whose last member is the MAC: HMAC-SHA-256, under the store's audit key,
+of the MAC of the line before and the bytes of this line up to ``,"mac"``. The first line of a
+chain hangs on the chain's and the store's id.
+"""
+
+from __future__ import annotations
+
+import binascii
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import msgspec
+
+if TYPE_CHECKING:
+    from mycelium_fractal_net.security.key_store.authority import Mac
+
+__all__ = ["Line", "beginning", "parse", "sealed"]
+
+_BEGINNING_LABEL: Final = b"mycelium-fractal-net/audit/chain/v1"
+_MAC_MEMBER: Final = b',"mac":"'
+_MAC_TEXT_BYTES: Final = 64
+_END: Final = b'"}\n'
+_TAIL_BYTES: Final = len(_MAC_MEMBER) + _MAC_TEXT_BYTES + len(_END)
+
+_decode: Final = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+class Line(NamedTuple):
+    """A line as it was read. Whether its MAC is right is for :meth:`hangs_on` to say."""
+
+    sequence: int
+    signed: bytes
+    mac: bytes
+    raw: bytes
+
+    def hangs_on(self, previous: bytes, key: Mac) -> bool:
+        """Whether this line's MAC is right after a line whose MAC is ``previous``."""
+        from hmac import compare_digest
+
+        return compare_digest(key.tag(previous + self.signed), self.mac)
+
+    def record(self) -> dict[str, Any]:
+        """The members of the line."""
+        return _decode(self.raw)
+
+
+def beginning(store_id: bytes, chain_id: str, key: Mac) -> bytes:
+    """What the first line of a chain hangs on."""
+    return key.tag(b"%b\x00%b%b" % (_BEGINNING_LABEL, store_id, chain_id.encode()))
+
+
+def sealed(body: bytes, previous: bytes, key: Mac) -> tuple[bytes, bytes]:
+    """The line for ``body``, a JSON object without its last brace; and the line's MAC."""
+    mac = key.tag(previous + body)
+    return b"%b%b%b%b" % (body, _MAC_MEMBER, binascii.hexlify(mac), _END), mac
+
+
+def parse(raw: bytes) -> Line | None:
+    """A whole line with its line end, None for what no release ever wrote."""
+    signed, tail = raw[:-_TAIL_BYTES], raw[-_TAIL_BYTES:]
+    if not (tail.startswith(_MAC_MEMBER) and tail.endswith(_END)):
+        return None
+    try:
+        mac = binascii.unhexlify(tail[len(_MAC_MEMBER) : -len(_END)])
+        sequence = _decode(raw)["sequence"]
+    except (ValueError, KeyError, msgspec.DecodeError):
+        return None
+    return Line(sequence, signed, mac, raw) if type(sequence) is int else None

@@ -1,0 +1,188 @@
+"""A chain that this process writes: found free and taken over, or begun.
+
+A chain is a folder. Whoever writes it holds the lock of a file in it; when he is gone, the next
+process goes on where he stopped, so that ten thousand runs of a command make one chain.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+import re
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from mycelium_fractal_net.security.audit.chain import beginning
+from mycelium_fractal_net.security.audit.events import INTENT
+from mycelium_fractal_net.security.audit.segments import backwards, segments, sync_folder
+from mycelium_fractal_net.security.audit.tail import Tail, tail_of
+from mycelium_fractal_net.security.errors import InvalidSignatureError
+from mycelium_fractal_net.security.key_store.audit_table import Anchor
+from mycelium_fractal_net.security.key_store.authority import encode_fields
+from mycelium_fractal_net.security.key_store.sqlite import check_private
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
+
+    from mycelium_fractal_net.security.key_store import KeyStore
+    from mycelium_fractal_net.security.key_store.authority import Mac
+
+__all__ = ["HeldChain", "anchor_is_ours", "chain_folders", "hold_chain", "machine_id"]
+
+_LOG: Final = logging.getLogger(__name__)
+_CHAIN_ID: Final = re.compile(r"[0-9a-f]{32}")
+_ANCHOR_LABEL: Final = b"mycelium-fractal-net/audit/anchor/v1"
+OPENED: Final = "audit.opened"  # the first record of each process
+
+
+@dataclass
+class HeldChain:
+    """A chain under this process's lock, and where it stands."""
+
+    chain_id: str
+    folder: Path
+    machine: str
+    key: Mac
+    store_id: bytes
+    lock: int
+    tail: Tail
+    clean: bool
+
+    def anchor(self, sequence: int, mac: bytes, *, closed: bool) -> Anchor:
+        """The row that says how far the chain has come."""
+        fields = (self.chain_id, self.machine, sequence, mac, closed)
+        return Anchor(*fields, self.key.tag(_encode(self.store_id, fields)))
+
+    def open_intents(self) -> list[dict[str, Any]]:
+        """Intents of the last process whose outcome is not there; none where it ended well."""
+        if self.clean:
+            return []
+        intents: dict[int, dict[str, Any]] = {}
+        done: set[int] = set()
+        for segment in reversed(segments(self.folder)):
+            for line in backwards(segment.path):
+                record = line.record()
+                if record.get("intent") is not None:
+                    done.add(record["intent"])
+                if record["outcome"] == INTENT and line.sequence not in done:
+                    intents[line.sequence] = record
+                if record["event"] == OPENED:
+                    return [intents[each] for each in sorted(intents)]
+        return [intents[each] for each in sorted(intents)]
+
+    def release(self) -> None:
+        """Let the next process have the chain."""
+        os.close(self.lock)
+
+
+def _encode(store_id: bytes, fields: tuple[str, str, int, bytes, bool]) -> bytes:
+    return encode_fields(_ANCHOR_LABEL, store_id, *fields)
+
+
+def anchor_is_ours(anchor: Anchor, store_id: bytes, key: Mac) -> bool:
+    """Whether the row was written by a process that has the store's audit key."""
+    try:
+        key.verify(_encode(store_id, anchor[:5]), anchor.tag)
+    except InvalidSignatureError:
+        return False
+    return True
+
+
+def chain_folders(folder: Path) -> list[Path]:
+    """The chains in an audit folder, in order of their ids."""
+    if not folder.is_dir():
+        return []
+    return sorted(p for p in folder.iterdir() if _CHAIN_ID.fullmatch(p.name) and p.is_dir())
+
+
+def machine_id(folder: Path) -> str:
+    """The id of an audit folder, made where there is none: 32 hexadecimal digits.
+
+    Raises :class:`OSError`.
+    """
+    path = folder / "machine"
+    with contextlib.suppress(FileExistsError):
+        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
+        temporary = folder / f".machine-{secrets.token_hex(8)}"
+        descriptor = os.open(temporary, flags, 0o600)
+        try:
+            os.write(descriptor, secrets.token_hex(16).encode())
+            os.fsync(descriptor)
+            os.link(temporary, path)
+        finally:
+            os.close(descriptor)
+            temporary.unlink()
+        sync_folder(folder)
+    return path.read_text()
+
+
+def hold_chain(folder: Path, store: KeyStore, key: Mac, store_id: bytes) -> HeldChain:
+    """A chain of this store that nobody writes, or a new one, which the store then knows.
+
+    Raises :class:`OSError`, :class:`StoreError`.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    check_private(folder)
+    machine = machine_id(folder)
+    for path in chain_folders(folder):
+        held = _take_over(path, store, key, store_id, machine)
+        if held is not None:
+            return held
+    return _begin(folder, store, key, store_id, machine)
+
+
+def _take_over(
+    path: Path, store: KeyStore, key: Mac, store_id: bytes, machine: str
+) -> HeldChain | None:
+    lock = _locked(path)
+    if lock is None:
+        return None
+    try:
+        anchor = store.chain(path.name)
+        if anchor is None or not anchor_is_ours(anchor, store_id, key):
+            _LOG.warning("audit chain %s is not one of this store; it is left alone", path.name)
+        else:
+            tail = tail_of(path, anchor, key, beginning(store_id, path.name, key))
+            if tail is not None:
+                clean = anchor.closed and anchor.sequence == tail.sequence
+                return HeldChain(path.name, path, machine, key, store_id, lock, tail, clean)
+            _LOG.error("audit chain %s was tampered with: mfn audit verify", path.name)
+    except BaseException:
+        os.close(lock)
+        raise
+    os.close(lock)
+    return None
+
+
+def _begin(folder: Path, store: KeyStore, key: Mac, store_id: bytes, machine: str) -> HeldChain:
+    chain_id = secrets.token_hex(16)
+    path = folder / chain_id
+    path.mkdir(mode=0o700)
+    sync_folder(folder)
+    lock = _locked(path)
+    if lock is None:
+        raise BlockingIOError("a new audit chain is held by somebody else")
+    tail = Tail(0, beginning(store_id, chain_id, key), None, 0)
+    held = HeldChain(chain_id, path, machine, key, store_id, lock, tail, True)
+    try:
+        store.register_chain(held.anchor(0, tail.mac, closed=True))
+    except BaseException:
+        os.close(lock)
+        raise
+    return held
+
+
+def _locked(path: Path) -> int | None:
+    """The lock of a chain, None where somebody else holds it."""
+    flags = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+    descriptor = os.open(path / "lock", flags, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor

@@ -1,0 +1,78 @@
+"""The segment that is written now. After one failure it is never written again.
+
+A sync that failed may have dropped what was written, and the next one may claim success all the
+same; so what was not yet durable is written again, from memory, into another file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from typing import TYPE_CHECKING, Final
+
+from mycelium_fractal_net.security.audit.segments import create
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["SegmentFile"]
+
+_LOG: Final = logging.getLogger(__name__)
+
+
+class SegmentFile:
+    """Appends lines to the segments of one chain, durably. Used by one thread."""
+
+    def __init__(self, folder: Path, goes_on: Path | None, most_bytes: int) -> None:
+        self._folder = folder
+        self._goes_on = goes_on
+        self._most_bytes = most_bytes
+        self._descriptor: int | None = None
+        self._size = 0
+
+    def write(self, lines: list[bytes], first: int) -> bool:
+        """Make ``lines`` durable, the first of which has that sequence; returns whether they are.
+
+        Where they are not, nothing of them counts: they are to be given again.
+        """
+        fresh: Path | None = None
+        try:
+            if self._descriptor is None or self._size >= self._most_bytes:
+                fresh = self._begin(first)
+            self._write_all(b"".join(lines))
+            os.fdatasync(self._descriptor or -1)
+        except OSError as error:
+            _LOG.error("an audit segment was given up: %s", error.strerror)
+            self.close()
+            if fresh is not None:  # nobody was ever told of a record in it
+                with contextlib.suppress(OSError):
+                    fresh.unlink()
+            return False
+        return True
+
+    def _begin(self, first: int) -> Path | None:
+        """Open the segment to go on with, or a new one, whose path is returned."""
+        self.close()
+        path, self._goes_on = self._goes_on, None
+        if path is not None and (size := path.stat().st_size) < self._most_bytes:
+            self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+            self._size = size
+            return None
+        self._descriptor, path = create(self._folder, first)
+        self._size = 0
+        return path
+
+    def _write_all(self, content: bytes) -> None:
+        view = memoryview(content)
+        while view:
+            written = os.write(self._descriptor or -1, view)
+            self._size += written
+            view = view[written:]
+
+    def close(self) -> None:
+        """Let go of the segment that is written."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            with contextlib.suppress(OSError):
+                os.close(descriptor)

@@ -1,0 +1,117 @@
+"""The files of a chain: segments of lines, each named by the sequence of its first line.
+
+A segment is written by one process, to its end, and never again after a write or a sync of it
+failed: the next one repeats what was not yet durable. So lines of a segment whose sequence is
+reached by the next segment do not count.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from mycelium_fractal_net.security.audit.chain import Line, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Segment", "Torn", "backwards", "create", "forwards", "segments", "sync_folder"]
+
+_NAME: Final = re.compile(r"([0-9]{20})-([0-9]{4})\.jsonl")
+_BLOCK_BYTES: Final = 65_536
+_LINE_BYTES: Final = 1 << 20  # no line is longer; a record of a batch has at most 1,000 counts
+
+
+class Segment(NamedTuple):
+    """One file: the sequence that it begins with, and which try at it this is."""
+
+    first: int
+    attempt: int
+    path: Path
+
+
+class Torn(NamedTuple):
+    """Bytes that are no line, from ``offset`` on."""
+
+    path: Path
+    offset: int
+    size: int
+
+
+def segments(folder: Path) -> list[Segment]:
+    """The segments of a chain in order."""
+    found = []
+    for path in folder.iterdir():
+        match = _NAME.fullmatch(path.name)
+        if match is not None:
+            found.append(Segment(int(match[1]), int(match[2]), path))
+    return sorted(found)
+
+
+def create(folder: Path, first: int) -> tuple[int, Path]:
+    """A new segment, mode 0600, whose name is durable; returns its file descriptor.
+
+    Raises :class:`OSError`.
+    """
+    attempt = 0
+    while True:
+        path = folder / f"{first:020d}-{attempt:04d}.jsonl"
+        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
+        try:
+            descriptor = os.open(path, flags, 0o600)
+            break
+        except FileExistsError:
+            attempt += 1
+    try:
+        sync_folder(folder)
+    except OSError:
+        os.close(descriptor)
+        path.unlink(missing_ok=True)
+        raise
+    return descriptor, path
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in ``folder`` durable. Raises :class:`OSError`."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def forwards(path: Path) -> Iterator[Line | Torn]:
+    """The lines of a segment in order; the first thing that is no line ends it."""
+    offset = 0
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        while raw := file.readline(_LINE_BYTES):
+            line = parse(raw)
+            if line is None:
+                yield Torn(path, offset, size - offset)
+                return
+            offset += len(raw)
+            yield line
+
+
+def backwards(path: Path) -> Iterator[Line]:
+    """The lines of a segment from its end; what is no line is passed over."""
+    with path.open("rb") as file:
+        position = file.seek(0, os.SEEK_END)
+        rest = b""
+        while position:
+            start = max(0, position - _BLOCK_BYTES)
+            file.seek(start)
+            block = file.read(position - start) + rest
+            position = start
+            rest, *lines = block.splitlines(keepends=True) or [b""]
+            if not start:
+                lines, rest = [rest, *lines], b""
+            for raw in reversed(lines):
+                line = parse(raw)
+                if line is not None:
+                    yield line
+            if len(rest) > _LINE_BYTES:
+                return
