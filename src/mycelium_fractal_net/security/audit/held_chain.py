@@ -146,7 +146,7 @@ def _take_over(
         if anchor is None or not anchor_is_ours(anchor, store_id, key):
             _LOG.warning("audit chain %s is not one of this store; it is left alone", path.name)
         else:
-            tail = tail_of(path, anchor, key, beginning(store_id, path.name, key))
+            tail = tail_of(path, anchor, key)
             if tail is not None:
                 clean = anchor.closed and anchor.sequence == tail.sequence
                 return HeldChain(path.name, path, machine, key, store_id, lock, tail, clean)

@@ -16,12 +16,25 @@ from mycelium_fractal_net.security.audit.chain import Line, parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from io import BufferedReader
 
-__all__ = ["Segment", "Torn", "backwards", "create", "forwards", "segments", "sync_folder"]
+__all__ = [
+    "LINE_BYTES",
+    "Damaged",
+    "Segment",
+    "Torn",
+    "backwards",
+    "create",
+    "forwards",
+    "is_torn",
+    "rename_free",
+    "segments",
+    "sync_folder",
+]
 
 _NAME: Final = re.compile(r"([0-9]{20})-([0-9]{4})\.jsonl")
 _BLOCK_BYTES: Final = 65_536
-_LINE_BYTES: Final = 1 << 20  # no line is longer; a record of a batch has at most 1,000 counts
+LINE_BYTES: Final = 1 << 20  # no line is longer; a record of a batch has at most 1,000 counts
 
 
 class Segment(NamedTuple):
@@ -33,10 +46,14 @@ class Segment(NamedTuple):
 
 
 class Torn(NamedTuple):
-    """Bytes that are no line, from ``offset`` on."""
+    """The end of a segment that a crash cut off."""
 
-    path: Path
-    offset: int
+    size: int
+
+
+class Damaged(NamedTuple):
+    """A whole line that no release ever wrote."""
+
     size: int
 
 
@@ -73,6 +90,17 @@ def create(folder: Path, first: int) -> tuple[int, Path]:
     return descriptor, path
 
 
+def rename_free(folder: Path, temporary: Path, first: int) -> None:
+    """Give a file that is durable the name of the next try at that segment."""
+    attempt = 0
+    while True:
+        try:
+            os.link(temporary, folder / f"{first:020d}-{attempt:04d}.jsonl")
+            return
+        except FileExistsError:
+            attempt += 1
+
+
 def sync_folder(folder: Path) -> None:
     """Make the names in ``folder`` durable. Raises :class:`OSError`."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -82,18 +110,33 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def forwards(path: Path) -> Iterator[Line | Torn]:
-    """The lines of a segment in order; the first thing that is no line ends it."""
-    offset = 0
-    size = path.stat().st_size
+def is_torn(raw: bytes, file: BufferedReader) -> bool:
+    """Whether what is no line is the end that a crash left; ``file`` stands behind it.
+
+    One write is cut off, or blocks of it were never written and read as zeros. A whole line is
+    never left half true.
+    """
+    if not raw.endswith(b"\n") and not file.peek(1):
+        return True
+    return b"\0" in raw or any(
+        b"\0" in block for block in iter(lambda: file.read(_BLOCK_BYTES), b"")
+    )
+
+
+def forwards(path: Path) -> Iterator[Line | Damaged | Torn]:
+    """The lines of a segment in order, and what stands in their place."""
     with path.open("rb") as file:
-        while raw := file.readline(_LINE_BYTES):
+        while raw := file.readline(LINE_BYTES):
             line = parse(raw)
-            if line is None:
-                yield Torn(path, offset, size - offset)
+            if line is not None:
+                yield line
+                continue
+            behind = file.tell()
+            if is_torn(raw, file):
+                yield Torn(path.stat().st_size - behind + len(raw))
                 return
-            offset += len(raw)
-            yield line
+            file.seek(behind)
+            yield Damaged(len(raw))
 
 
 def backwards(path: Path) -> Iterator[Line]:
@@ -113,5 +156,5 @@ def backwards(path: Path) -> Iterator[Line]:
                 line = parse(raw)
                 if line is not None:
                     yield line
-            if len(rest) > _LINE_BYTES:
+            if len(rest) > LINE_BYTES:
                 return

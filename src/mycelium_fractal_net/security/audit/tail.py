@@ -1,17 +1,30 @@
 """The end of a chain whose process is gone: where the next one goes on, or that it must not.
 
-Bytes after the last line that hangs on the one before are a torn tail: what a crash or a full
-disk leaves. Past the anchor they are cut. A line that is missing before the anchor, or is not
-the anchored one, is no accident.
+What lies past the anchor is followed line by line. A crash or a full disk leaves one line that is
+cut off, or blocks of zeros: a torn end, which counts no more. A whole line that does not hang on
+the one before, and a line that the store was told of and that is not there, are no accident, and
+the chain is left as it is found, for :mod:`.verification`.
+
+The lines past the anchor are written again before the chain goes on: a sync of them may have
+failed in the process that is gone, and then they are in this machine's memory alone.
 """
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Final, NamedTuple
+import secrets
+from typing import IO, TYPE_CHECKING, Final, NamedTuple
 
-from mycelium_fractal_net.security.audit.chain import Line, parse
-from mycelium_fractal_net.security.audit.segments import Segment, backwards, segments
+from mycelium_fractal_net.security.audit.chain import parse
+from mycelium_fractal_net.security.audit.segments import (
+    LINE_BYTES,
+    Segment,
+    backwards,
+    is_torn,
+    rename_free,
+    segments,
+    sync_folder,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,80 +34,137 @@ if TYPE_CHECKING:
 
 __all__ = ["Tail", "tail_of"]
 
-_LOOKED_AT_BYTES: Final = 1 << 20
+_COPY_BYTES: Final = 1 << 20
+_AGAIN: Final = ".again-"  # a segment that is being written again has no name yet
 
 
 class Tail(NamedTuple):
     """The last line of a chain: its sequence and MAC; and the segment that may be gone on with.
 
-    ``torn`` is how many bytes were cut behind it.
+    ``torn`` bytes behind it count no more. ``beyond`` lines lie past the anchor.
     """
 
     sequence: int
     mac: bytes
     segment: Path | None
-    torn: int
+    torn: int = 0
+    beyond: int = 0
 
 
-def tail_of(folder: Path, anchor: Anchor, key: Mac, first_mac: bytes) -> Tail | None:
-    """Where a chain goes on, after its torn tail was cut; None where it was tampered with.
+class _Part(NamedTuple):
+    """Lines past the anchor: where they are, and the sequence of the first."""
 
-    Raises :class:`OSError`.
-    """
+    first: int
+    path: Path
+    start: int
+    end: int
+
+
+class _BrokenError(Exception):
+    """The chain was tampered with."""
+
+
+def tail_of(folder: Path, anchor: Anchor, key: Mac) -> Tail | None:
+    """Where a chain goes on; None where it was tampered with. Raises :class:`OSError`."""
     found = segments(folder)
-    last, end = _last_line(found, key)
-    sequence, mac = (0, first_mac) if last is None else (last.sequence, last.mac)
-    if sequence < anchor.sequence or (sequence == anchor.sequence and mac != anchor.mac):
+    if anchor.closed and _ends_with(found, anchor):
+        return Tail(anchor.sequence, anchor.mac, found[-1].path if found else None)
+    try:
+        tail, parts = _follow(found, anchor, key)
+    except _BrokenError:
         return None
-    torn = _cut(found[-1].path, end) if found else 0
-    goes_on = found and not torn and anchor.closed and anchor.sequence == sequence
-    return Tail(sequence, mac, found[-1].path if goes_on else None, torn)
+    for left in folder.glob(_AGAIN + "*"):  # by a process that was killed here
+        left.unlink()
+    for part in parts:
+        _write_again(folder, part)
+    if parts:
+        sync_folder(folder)
+    return tail
 
 
-def _last_line(found: list[Segment], key: Mac) -> tuple[Line | None, int]:
-    """The last line that hangs on the one before; and where it ends in the last segment."""
+def _ends_with(found: list[Segment], anchor: Anchor) -> bool:
+    """Whether the chain ends with the anchored line; what is before it is not looked at."""
     if not found:
-        return None, 0
-    *former, segment = found
-    size = segment.path.stat().st_size
-    start = max(0, size - _LOOKED_AT_BYTES)
-    with segment.path.open("rb") as file:
-        file.seek(start)
-        if start:
-            start += len(file.readline())  # the line that the look begins in the middle of
-        last: Line | None = None
-        end = start
-        for raw in file:
-            line = parse(raw)
-            if line is None or (last is not None and not _follows(line, last, key)):
+        return anchor.sequence == 0
+    last = next(backwards(found[-1].path), None)
+    if last is None or (last.sequence, last.mac) != (anchor.sequence, anchor.mac):
+        return False
+    size = found[-1].path.stat().st_size
+    with found[-1].path.open("rb") as file:
+        file.seek(size - len(last.raw))
+        return file.read() == last.raw
+
+
+def _follow(found: list[Segment], anchor: Anchor, key: Mac) -> tuple[Tail, list[_Part]]:
+    """The lines past the anchor. Raises :class:`_BrokenError`."""
+    place, offset = _anchored(found, anchor)
+    sequence, mac, torn = anchor.sequence, anchor.mac, 0
+    parts = []
+    for number in range(place, len(found)):
+        path = found[number].path
+        following = found[number + 1].first if number + 1 < len(found) else None
+        end, first = offset, sequence + 1
+        with path.open("rb") as file:
+            file.seek(offset)
+            # What the next segment repeats counts there alone.
+            while (following is None or sequence + 1 < following) and (
+                raw := file.readline(LINE_BYTES)
+            ):
+                line = parse(raw)
+                if line is None or line.sequence != sequence + 1 or not line.hangs_on(mac, key):
+                    if following is not None or not is_torn(raw, file):
+                        raise _BrokenError
+                    torn = path.stat().st_size - end
+                    break
+                sequence, mac, end = line.sequence, line.mac, end + len(raw)
+        if following is not None and sequence + 1 < following:
+            raise _BrokenError
+        if sequence >= first:
+            parts.append(_Part(first, path, offset, end))
+        offset = 0
+    return Tail(sequence, mac, None, torn, sequence - anchor.sequence), parts
+
+
+def _anchored(found: list[Segment], anchor: Anchor) -> tuple[int, int]:
+    """The segment with the anchored line, and where in it that line ends."""
+    if anchor.sequence == 0:
+        return 0, 0
+    places = [place for place, each in enumerate(found) if each.first <= anchor.sequence]
+    if not places:
+        raise _BrokenError
+    beginning = b'{"sequence":%d,' % anchor.sequence
+    with found[places[-1]].path.open("rb") as file:
+        offset = 0
+        while raw := file.readline(LINE_BYTES):
+            offset += len(raw)
+            if raw.startswith(beginning):
+                line = parse(raw)
+                if line is not None and line.mac == anchor.mac:
+                    return places[-1], offset
                 break
-            last, end = line, end + len(raw)
-    if last is None:
-        return _before(former, segment.first), end
-    return last, end
+    raise _BrokenError
 
 
-def _follows(line: Line, last: Line, key: Mac) -> bool:
-    return line.sequence == last.sequence + 1 and line.hangs_on(last.mac, key)
+def _write_again(folder: Path, part: _Part) -> None:
+    """Lines as a segment of their own, which comes under its name when it is durable."""
+    temporary = folder / f"{_AGAIN}{secrets.token_hex(8)}"
+    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
+    try:
+        with (
+            part.path.open("rb") as source,
+            os.fdopen(os.open(temporary, flags, 0o600), "wb") as target,
+        ):
+            source.seek(part.start)
+            _copy(source, target, part.end - part.start)
+            target.flush()
+            os.fdatasync(target.fileno())
+        rename_free(folder, temporary, part.first)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
-def _before(former: list[Segment], first: int) -> Line | None:
-    """The last line that a segment beginning with ``first`` goes on from."""
-    for segment in reversed(former):
-        for line in backwards(segment.path):
-            if line.sequence < first:
-                return line
-    return None
-
-
-def _cut(path: Path, end: int) -> int:
-    """Cut a segment behind ``end``; returns how many bytes that were."""
-    torn = path.stat().st_size - end
-    if torn:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-        try:
-            os.ftruncate(descriptor, end)
-            os.fdatasync(descriptor)
-        finally:
-            os.close(descriptor)
-    return torn
+def _copy(source: IO[bytes], target: IO[bytes], size: int) -> None:
+    while size:
+        block = source.read(min(size, _COPY_BYTES))
+        target.write(block)
+        size -= len(block)

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from mycelium_fractal_net.security.audit.chain import beginning
+from mycelium_fractal_net.security.audit.following import Follower
 from mycelium_fractal_net.security.audit.held_chain import anchor_is_ours, chain_folders
-from mycelium_fractal_net.security.audit.segments import Torn, forwards, segments
+from mycelium_fractal_net.security.audit.segments import Damaged, Torn, forwards, segments
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from mycelium_fractal_net.security.audit.segments import Segment
     from mycelium_fractal_net.security.key_store.audit_table import Anchor
     from mycelium_fractal_net.security.key_store.authority import Mac
 
@@ -131,47 +131,25 @@ def _chain(
 
 
 def _lines(
-    report: ChainReport, folder: Path, mac: bytes, key: Mac, wanted: dict[tuple[int, str], str]
+    report: ChainReport, folder: Path, begins: bytes, key: Mac, wanted: dict[tuple[int, str], str]
 ) -> int:
     """Follow the lines of a chain; takes out of ``wanted`` what is found; the last sequence."""
-    sequence = 0
+    follower = Follower(key, begins)
     found = segments(folder)
     for place, segment in enumerate(found):
         following = found[place + 1].first if place + 1 < len(found) else None
-        if segment.first != sequence + 1:
-            _gap(report, segment, sequence)
-            sequence = segment.first - 1
-            mac = b""
+        follower.skip_to(segment.first)
         for line in forwards(segment.path):
-            if following is not None and sequence + 1 >= following:
+            if following is not None and follower.sequence + 1 >= following:
                 break  # repeated in the next segment, where it counts
-            if isinstance(line, Torn):
-                if following is None:
-                    report.torn_bytes = line.size
-                else:
-                    _fault(report, sequence + 1, "edited: it is no record")
-                break
-            if line.sequence != sequence + 1:
-                _fault(report, sequence + 1, _displaced(line.sequence, sequence + 1))
-                mac = b""
-            elif mac and not line.hangs_on(mac, key):
-                _fault(report, line.sequence, "edited, or not written by this store")
-            sequence, mac = line.sequence, line.mac
-            report.records += 1
-            wanted.pop((sequence, mac.hex()), None)
-    return sequence
-
-
-def _gap(report: ChainReport, segment: Segment, sequence: int) -> None:
-    what = "deleted" if segment.first > sequence + 1 else "reordered"
-    _fault(report, sequence + 1, f"{what}: the next segment begins with {segment.first}")
-
-
-def _displaced(there: int, wanted: int) -> str:
-    if there > wanted:
-        return f"deleted: after it comes {there}"
-    return f"reordered: {there} stands in its place"
-
-
-def _fault(report: ChainReport, sequence: int, what: str) -> None:
-    report.faults.append(Fault(report.chain, sequence, what))
+            if isinstance(line, Damaged):
+                follower.damaged()
+            elif isinstance(line, Torn):
+                report.torn_bytes = line.size
+            else:
+                follower.line(line)
+                report.records += 1
+                wanted.pop((line.sequence, line.mac.hex()), None)
+    follower.end()
+    report.faults.extend(Fault(report.chain, *fault) for fault in follower.faults)
+    return follower.sequence

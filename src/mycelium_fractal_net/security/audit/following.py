@@ -1,0 +1,96 @@
+"""Following the lines of a chain, and saying of each that is out of place what was done to it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from mycelium_fractal_net.security.audit.chain import Line
+    from mycelium_fractal_net.security.key_store.authority import Mac
+
+__all__ = ["Follower"]
+
+_MOST: Final = 1000  # faults, and gaps, that are told one by one; more help nobody
+
+
+class Follower:
+    """Takes the lines as they stand. ``faults`` are sequences and what is wrong with each.
+
+    ``sequence`` is that of the last line that stood in its place, or behind a gap. ``begins`` is
+    what the first line hangs on.
+    """
+
+    def __init__(self, key: Mac, begins: bytes) -> None:
+        self.sequence = 0
+        self.faults: list[tuple[int, str]] = []
+        self._key = key
+        self._previous: tuple[bytes, ...] = (begins,)  # none of it where that is not known
+        self._missing: list[range] = []
+        self._damaged = 0
+
+    def line(self, line: Line) -> None:
+        """Take the next line."""
+        if self._damaged:
+            self._place_damage(line.sequence)
+        wanted = self.sequence + 1
+        if line.sequence < wanted:
+            self._displaced(line.sequence)
+            return
+        if line.sequence > wanted:
+            self.skip_to(line.sequence)
+        previous, self._previous = self._previous, (line.mac,)
+        if previous and not any(line.hangs_on(each, self._key) for each in previous):
+            self._fault(line.sequence, "edited, or not written with this store's audit key")
+            # If the MAC is what was edited, the next line hangs on the one it had.
+            self._previous = (line.mac, *(self._key.tag(each + line.signed) for each in previous))
+        self.sequence = line.sequence
+
+    def damaged(self) -> None:
+        """Take a line that is no record."""
+        self._damaged += 1
+
+    def skip_to(self, sequence: int) -> None:
+        """Go on with that sequence; what it leaves out is missing, or comes later."""
+        if sequence <= self.sequence + 1:
+            return
+        if len(self._missing) >= _MOST:
+            self._tell_missing()
+        self._missing.append(range(self.sequence + 1, sequence))
+        self.sequence, self._previous = sequence - 1, ()
+
+    def end(self) -> None:
+        """There are no more lines."""
+        if self._damaged:
+            self._place_damage(self.sequence + 1 + self._damaged)
+        self._tell_missing()
+        self.faults.sort()
+
+    def _place_damage(self, sequence: int) -> None:
+        """Lines that are no record stand before the line of that sequence: in whose place?"""
+        count, self._damaged = self._damaged, 0
+        if sequence != self.sequence + 1 + count:
+            self._fault(self.sequence + 1, "something that is no record stands before it")
+            return
+        for _ in range(count):
+            self.sequence += 1
+            self._fault(self.sequence, "edited: it is no record any more")
+        self._previous = ()
+
+    def _displaced(self, sequence: int) -> None:
+        for place, gap in enumerate(self._missing):
+            if sequence in gap:
+                rest = (range(gap.start, sequence), range(sequence + 1, gap.stop))
+                self._missing[place : place + 1] = [each for each in rest if each]
+                self._fault(sequence, f"reordered: it stands behind {self.sequence}")
+                return
+        self._fault(sequence, f"repeated: it stands behind {self.sequence} once more")
+
+    def _tell_missing(self) -> None:
+        for gap in self._missing:
+            what = "deleted" if len(gap) == 1 else f"deleted, and all up to {gap[-1]}"
+            self._fault(gap.start, what)
+        self._missing.clear()
+
+    def _fault(self, sequence: int, what: str) -> None:
+        if len(self.faults) < _MOST:
+            self.faults.append((sequence, what))
