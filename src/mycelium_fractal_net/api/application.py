@@ -67,6 +67,14 @@ class Application(FastAPI):
             if isinstance(route, Operation) and "{" not in route.path
         }
 
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve; FastAPI's own way here looks at the environment for each request."""
+        stack = self.middleware_stack
+        if stack is None:
+            stack = self.middleware_stack = self.build_middleware_stack()
+        scope["app"] = self
+        await stack(scope, receive, send)
+
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document, complete with every error."""
         if self.openapi_schema is None:
@@ -110,7 +118,7 @@ class _Dispatch:
                 return
             if _NOT_PLAIN.search(raw_path):
                 error = RequestError("bad-request", "the path is not in its plain form")
-                await answer_problem(error, send, Call(_none, "none").request_id)
+                await answer_problem(error, scope, send, Call(_none, "none").request_id)
                 return
         await self._rest(scope, receive, send)
 
@@ -135,8 +143,8 @@ class _Problem:
         self._error = error
         self._request_id = request_id
 
-    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
-        await answer_problem(self._error, send, self._request_id)
+    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        await answer_problem(self._error, scope, send, self._request_id)
 
 
 @contextlib.asynccontextmanager

@@ -19,6 +19,7 @@ from fastapi.routing import APIRoute
 
 from mycelium_fractal_net.api.call import Call, Headers, read_body, read_headers
 from mycelium_fractal_net.api.problems import RequestError, body_of, kind_of
+from mycelium_fractal_net.api.protocol import exchange_of
 from mycelium_fractal_net.api.query_string import query_decoder
 from mycelium_fractal_net.api.strict_json import decoder
 from mycelium_fractal_net.security.audit import Event
@@ -26,14 +27,14 @@ from mycelium_fractal_net.security.blocking import WouldBlockError
 from mycelium_fractal_net.security.errors import AuditUnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from starlette.types import Receive, Scope, Send
 
     from mycelium_fractal_net.api.schemas import Model
     from mycelium_fractal_net.api.service import Service
 
-__all__ = ["COMMON_HEADERS", "Operation", "Spec", "answer_problem"]
+__all__ = ["COMMON_HEADERS", "Operation", "Spec", "answer_problem", "log_unexpected"]
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -43,8 +44,8 @@ COMMON_HEADERS: Final[tuple[tuple[bytes, bytes], ...]] = (
     (b"referrer-policy", b"no-referrer"),
     (b"x-content-type-options", b"nosniff"),
 )
-_JSON: Final = (b"content-type", b"application/json")
-_PROBLEM: Final = (b"content-type", b"application/problem+json")
+_COMMON_BLOCK: Final = b"".join(b"%b: %b\r\n" % header for header in COMMON_HEADERS)
+_PROBLEM: Final = b"application/problem+json"
 _JSON_TYPES: Final = frozenset({b"application/json", b"application/json; charset=utf-8"})
 _INLINE_BYTES: Final = 262_144  # a larger body is worked on in a thread, beside the loop
 _encode: Final = msgspec.json.Encoder().encode
@@ -88,6 +89,7 @@ class Operation(APIRoute):
         self.service = service
         self.app = self.run
         self._endpoint = spec.endpoint
+        self._media_type = spec.media_type.encode()
         self._body: Callable[[bytes], Any] | None = None
         self._query: Callable[[bytes], Any] | None = None
         self._path: list[str] = []
@@ -116,7 +118,7 @@ class Operation(APIRoute):
             headers = call.headers = read_headers(scope)
             if not spec.public:
                 await self._authenticate(call, headers)
-            body = await self._read(headers, receive)
+            body = await self._read(headers, scope, receive)
             if body is None:
                 return
             arguments = self._arguments(scope, body)
@@ -130,9 +132,9 @@ class Operation(APIRoute):
             if spec.recorded:
                 await service.durability.record(Event(call.event, "ok", **call.details()))
         except Exception as error:
-            await self._refuse(call, error, send, started)
+            await self._refuse(call, error, scope, send, started)
             return
-        await self._answer(call, answer, send)
+        await self._answer(call, answer, scope, send)
         service.metrics.observe(spec.event, spec.status, perf_counter() - started)
 
     async def _authenticate(self, call: Call, headers: Headers) -> None:
@@ -145,10 +147,15 @@ class Operation(APIRoute):
         if self.spec.scope is not None:
             call.require(self.spec.scope)
 
-    async def _read(self, headers: Headers, receive: Receive) -> bytes | None:
+    async def _read(self, headers: Headers, scope: Scope, receive: Receive) -> bytes | None:
+        """The body, None where the client went away. Raises :class:`RequestError`."""
         if self._body is None:
             return b"" if not headers.content_length else await read_body(receive, None, 0)
-        body = await read_body(receive, headers.content_length, self.service.max_body_bytes)
+        most = self.service.max_body_bytes
+        exchange = exchange_of(scope)
+        body = None if exchange is None else exchange.whole_body()
+        if body is None or len(body) > most:
+            body = await read_body(receive, headers.content_length, most)
         if headers.content_type.lower() not in _JSON_TYPES and not (
             self._optional_body and not body
         ):
@@ -165,25 +172,21 @@ class Operation(APIRoute):
             raise RequestError("bad-request", "this route takes no query parameters")
         return arguments
 
-    async def _answer(self, call: Call, answer: Any, send: Send) -> None:
+    async def _answer(self, call: Call, answer: Any, scope: Scope, send: Send) -> None:
         if isinstance(answer, bytes):
-            payload, kind = answer, (b"content-type", self.spec.media_type.encode())
+            payload, kind = answer, self._media_type
         else:
-            payload, kind = _encode(answer), _JSON
+            payload, kind = _encode(answer), b"application/json"
         caller = call.caller_or_none
-        headers = [
-            *COMMON_HEADERS,
-            kind,
-            (b"content-length", b"%d" % len(payload)),
-            (b"x-request-id", call.request_id.encode()),
-        ]
+        more: tuple[tuple[bytes, bytes], ...] = ()
         if caller is not None and caller.due:
-            headers.append((b"x-api-key-rotation-due", caller.due_text.encode()))
+            more = ((b"x-api-key-rotation-due", caller.due_text.encode()),)
         status = call.status or self.spec.status
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": payload})
+        await answer_whole(scope, send, status, kind, call.request_id, payload, more)
 
-    async def _refuse(self, call: Call, error: Exception, send: Send, started: float) -> None:
+    async def _refuse(
+        self, call: Call, error: Exception, scope: Scope, send: Send, started: float
+    ) -> None:
         """Record a refusal and answer it; a stranger's is only counted, and waits for nothing."""
         service = self.service
         kind = kind_of(error)
@@ -196,7 +199,7 @@ class Operation(APIRoute):
                 await service.durability.record(Event(call.event, kind.slug, **call.details()))
             except AuditUnavailableError as unavailable:
                 error, kind = unavailable, kind_of(unavailable)
-        await answer_problem(error, send, call.request_id)
+        await answer_problem(error, scope, send, call.request_id)
         service.metrics.observe(self.spec.event, kind.status, perf_counter() - started)
 
 
@@ -206,21 +209,48 @@ def log_unexpected(error: Exception, request_id: str) -> None:
     _LOG.error("request %s failed: %s\n%s", request_id, type(error).__name__, frames)
 
 
-async def answer_problem(error: Exception, send: Send, request_id: str) -> None:
+async def answer_problem(error: Exception, scope: Scope, send: Send, request_id: str) -> None:
     """Send the problem details of ``error``."""
     kind = kind_of(error)
+    more: list[tuple[bytes, bytes]] = []
+    if kind.status == 401:
+        more.append((b"www-authenticate", b'ApiKey realm="mycelium-fractal-net"'))
+    if kind.retry_after is not None:
+        more.append((b"retry-after", b"%d" % kind.retry_after))
+    if isinstance(error, RequestError) and error.allow is not None:
+        more.append((b"allow", error.allow.encode()))
     payload = _encode(body_of(error, request_id))
+    await answer_whole(scope, send, kind.status, _PROBLEM, request_id, payload, more)
+
+
+async def answer_whole(
+    scope: Scope,
+    send: Send,
+    status: int,
+    media_type: bytes,
+    request_id: str,
+    payload: bytes,
+    more: Iterable[tuple[bytes, bytes]] = (),
+) -> None:
+    """Send an answer that is all there, in one write where the server can."""
+    exchange = exchange_of(scope)
+    if exchange is not None:
+        block = b"%bcontent-type: %b\r\ncontent-length: %d\r\nx-request-id: %b\r\n" % (
+            _COMMON_BLOCK,
+            media_type,
+            len(payload),
+            request_id.encode(),
+        )
+        for header in more:
+            block += b"%b: %b\r\n" % header
+        await exchange.respond(status, block, payload)
+        return
     headers = [
         *COMMON_HEADERS,
-        _PROBLEM,
+        (b"content-type", media_type),
         (b"content-length", b"%d" % len(payload)),
         (b"x-request-id", request_id.encode()),
+        *more,
     ]
-    if kind.status == 401:
-        headers.append((b"www-authenticate", b'ApiKey realm="mycelium-fractal-net"'))
-    if kind.retry_after is not None:
-        headers.append((b"retry-after", b"%d" % kind.retry_after))
-    if isinstance(error, RequestError) and error.allow is not None:
-        headers.append((b"allow", error.allow.encode()))
-    await send({"type": "http.response.start", "status": kind.status, "headers": headers})
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": payload})

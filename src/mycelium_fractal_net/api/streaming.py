@@ -93,7 +93,7 @@ class StreamOperation(Operation):
         except Exception as error:
             if not begun:
                 if not isinstance(error, _DisconnectedError):
-                    await self._refuse(call, error, send, started)
+                    await self._refuse(call, error, scope, send, started)
                 return
             await self._cut(call, error, size)
             raise StreamCutError from None
