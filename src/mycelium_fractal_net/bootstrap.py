@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.config import load_settings
 from mycelium_fractal_net.security.audit import AuditLog
-from mycelium_fractal_net.security.audit.export import exporter
+from mycelium_fractal_net.security.audit.export import sink
 from mycelium_fractal_net.security.errors import (
     ConfigurationError,
     ConflictError,
@@ -178,7 +178,7 @@ def audit_log(settings: Settings, provider: StoredKeyProvider) -> AuditLog:
         provider.custodian.store_id,
         provider.audit_key,
         segment_bytes=settings.audit.segment_bytes,
-        export=exporter(settings.audit.export),
+        sink=sink(settings.audit.export),
         resolve=provider.resolve_intents,
     )
 

@@ -15,7 +15,7 @@ import msgspec
 if TYPE_CHECKING:
     from mycelium_fractal_net.security.key_store.authority import Mac
 
-__all__ = ["Line", "beginning", "parse", "sealed"]
+__all__ = ["Line", "beginning", "mac_of", "parse", "sealed"]
 
 _BEGINNING_LABEL: Final = b"mycelium-fractal-net/audit/chain/v1"
 _MAC_MEMBER: Final = b',"mac":"'
@@ -67,3 +67,8 @@ def parse(raw: bytes) -> Line | None:
     except (ValueError, KeyError, msgspec.DecodeError):
         return None
     return Line(sequence, signed, mac, raw) if type(sequence) is int else None
+
+
+def mac_of(line: bytes) -> bytes:
+    """The MAC that a line ends with, which this process made."""
+    return binascii.unhexlify(line[-_MAC_TEXT_BYTES - len(_END) : -len(_END)])

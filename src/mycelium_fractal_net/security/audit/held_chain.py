@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.security.audit.chain import beginning
 from mycelium_fractal_net.security.audit.events import INTENT
-from mycelium_fractal_net.security.audit.segments import backwards, segments, sync_folder
+from mycelium_fractal_net.security.audit.queue import Standing
+from mycelium_fractal_net.security.audit.segments import lines_backwards, sync_folder
 from mycelium_fractal_net.security.audit.tail import Tail, tail_of
 from mycelium_fractal_net.security.errors import InvalidSignatureError
 from mycelium_fractal_net.security.key_store.audit_table import Anchor
@@ -39,7 +40,10 @@ _ANCHOR_LABEL: Final = b"mycelium-fractal-net/audit/anchor/v1"
 OPENED: Final = "audit.opened"  # the first record of each process
 
 
-@dataclass
+_Fields = tuple[str, str, int, bytes, bool, int | None]
+
+
+@dataclass(frozen=True, slots=True)
 class HeldChain:
     """A chain under this process's lock, and where it stands."""
 
@@ -50,28 +54,28 @@ class HeldChain:
     store_id: bytes
     lock: int
     tail: Tail
-    clean: bool
+    open_from: int
 
-    def anchor(self, sequence: int, mac: bytes, *, closed: bool) -> Anchor:
+    def anchor(self, standing: Standing, *, closed: bool) -> Anchor:
         """The row that says how far the chain has come."""
-        fields = (self.chain_id, self.machine, sequence, mac, closed)
+        sequence, mac, _, open_from = standing
+        fields = (self.chain_id, self.machine, sequence, mac, closed, open_from)
         return Anchor(*fields, self.key.tag(_encode(self.store_id, fields)))
 
     def open_intents(self) -> list[dict[str, Any]]:
-        """Intents of the last process whose outcome is not there; none where it ended well."""
-        if self.clean:
-            return []
+        """Intents of former processes whose outcome is not there, oldest first."""
         intents: dict[int, dict[str, Any]] = {}
         done: set[int] = set()
-        for segment in reversed(segments(self.folder)):
-            for line in backwards(segment.path):
-                record = line.record()
-                if record.get("intent") is not None:
-                    done.add(record["intent"])
-                if record["outcome"] == INTENT and line.sequence not in done:
-                    intents[line.sequence] = record
-                if record["event"] == OPENED:
-                    return [intents[each] for each in sorted(intents)]
+        for line in lines_backwards(self.folder):
+            if line.sequence < self.open_from:
+                break
+            if b'"intent"' not in line.signed:
+                continue
+            record = line.record()
+            if record.get("intent") is not None:
+                done.add(record["intent"])
+            if record["outcome"] == INTENT and line.sequence not in done:
+                intents[line.sequence] = record
         return [intents[each] for each in sorted(intents)]
 
     def release(self) -> None:
@@ -79,14 +83,14 @@ class HeldChain:
         os.close(self.lock)
 
 
-def _encode(store_id: bytes, fields: tuple[str, str, int, bytes, bool]) -> bytes:
+def _encode(store_id: bytes, fields: _Fields) -> bytes:
     return encode_fields(_ANCHOR_LABEL, store_id, *fields)
 
 
 def anchor_is_ours(anchor: Anchor, store_id: bytes, key: Mac) -> bool:
     """Whether the row was written by a process that has the store's audit key."""
     try:
-        key.verify(_encode(store_id, anchor[:5]), anchor.tag)
+        key.verify(_encode(store_id, anchor[:6]), anchor.tag)
     except InvalidSignatureError:
         return False
     return True
@@ -148,8 +152,8 @@ def _take_over(
         else:
             tail = tail_of(path, anchor, key)
             if tail is not None:
-                clean = anchor.closed and anchor.sequence == tail.sequence
-                return HeldChain(path.name, path, machine, key, store_id, lock, tail, clean)
+                since = anchor.open_from or anchor.sequence + 1
+                return HeldChain(path.name, path, machine, key, store_id, lock, tail, since)
             _LOG.error("audit chain %s was tampered with: mfn audit verify", path.name)
     except BaseException:
         os.close(lock)
@@ -166,10 +170,10 @@ def _begin(folder: Path, store: KeyStore, key: Mac, store_id: bytes, machine: st
     lock = _locked(path)
     if lock is None:
         raise BlockingIOError("a new audit chain is held by somebody else")
-    tail = Tail(0, beginning(store_id, chain_id, key), None, 0)
-    held = HeldChain(chain_id, path, machine, key, store_id, lock, tail, True)
+    tail = Tail(0, beginning(store_id, chain_id, key), None)
+    held = HeldChain(chain_id, path, machine, key, store_id, lock, tail, 1)
     try:
-        store.register_chain(held.anchor(0, tail.mac, closed=True))
+        store.register_chain(held.anchor(Standing(0, tail.mac, True, None), closed=True))
     except BaseException:
         os.close(lock)
         raise

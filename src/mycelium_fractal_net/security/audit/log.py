@@ -1,25 +1,27 @@
 """The log that a process writes: records in a chain, many of them durable with one sync.
 
 *Durable* means that fdatasync returned. A record that is appended waits for a writer in a thread
-of its own, which takes all that wait, writes them at once, syncs once, and tells.
+of its own. The chain is opened with the first record, by each process for itself.
 """
 
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import threading
-import time
 import weakref
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from mycelium_fractal_net.security.audit.actor import current_actor, current_request
-from mycelium_fractal_net.security.audit.chain import sealed
-from mycelium_fractal_net.security.audit.events import INTENT, OK, Event, encode
+from mycelium_fractal_net.security.audit.anchoring import Anchoring
+from mycelium_fractal_net.security.audit.events import INTENT, OK, Event
+from mycelium_fractal_net.security.audit.export import Exporter
 from mycelium_fractal_net.security.audit.held_chain import OPENED, HeldChain, hold_chain
+from mycelium_fractal_net.security.audit.queue import Queue
+from mycelium_fractal_net.security.audit.refusals import Refusals
 from mycelium_fractal_net.security.audit.segment_file import SegmentFile
+from mycelium_fractal_net.security.audit.writer import Writer
 from mycelium_fractal_net.security.blocking import about_to_block
 from mycelium_fractal_net.security.errors import (
     AuditUnavailableError,
@@ -34,15 +36,9 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.key_store import KeyStore
     from mycelium_fractal_net.security.key_store.authority import Mac
 
-__all__ = ["AuditLog", "Statistics"]
+    Resolve = Callable[[list[dict[str, Any]]], Iterable[Event]]
 
-_LOG: Final = logging.getLogger(__name__)
-_MOST_PENDING: Final = 100_000  # records that wait for a disk that does not answer
-_ANCHOR_SECONDS: Final = 1.0
-_SUMMARY_SECONDS: Final = 1.0  # between records of refusals before authentication
-_RETRY_SECONDS: Final = (0.05, 0.1, 0.2, 0.5, 1.0)
-_MOST_REASONS: Final = 64
-_FAILED: Final = "the audit record cannot be written"
+__all__ = ["AuditLog", "Statistics"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +50,24 @@ class Statistics:
     sync_seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """What there is while a chain is open."""
+
+    chain: HeldChain
+    queue: Queue
+    writer: Writer
+    anchoring: Anchoring
+    exporter: Exporter | None
+
+
 class AuditLog:
     """One process's audit log. All methods may be called from any thread.
 
     ``key`` gives the store's audit key when the chain is opened, which is at the first record or
-    by :meth:`open`. ``resolve`` turns the open intents of a process that is gone into outcomes.
-    ``export`` gets the lines that have become durable. ``listener`` is called by the writer
-    after each sync with the sequence that is now durable and whether writing failed.
+    by :meth:`open`. ``resolve`` turns open intents, as records, into their outcomes. ``sink``
+    gets the lines that have become durable, in a thread of its own. ``listener`` is called by
+    the writer after each sync with the last durable sequence and whether writing failed.
     """
 
     def __init__(
@@ -71,40 +78,26 @@ class AuditLog:
         key: Callable[[], Mac],
         *,
         segment_bytes: int = 67_108_864,
-        export: Callable[[list[bytes]], None] | None = None,
-        resolve: Callable[[list[dict[str, Any]]], Iterable[Event]] | None = None,
+        sink: Callable[[list[bytes]], None] | None = None,
+        resolve: Resolve | None = None,
     ) -> None:
         self.folder = folder
         self.listener: Callable[[int, bool], None] | None = None
         self._store = store
         self._store_id = store_id
-        self._load_key = key
+        self._key = key
         self._segment_bytes = segment_bytes
-        self._export = export
+        self._sink = sink
         self._resolve = resolve
-        self._start_anew()
+        self._begin()
         this = weakref.ref(self)
-        os.register_at_fork(after_in_child=lambda: _in_child(this()))
+        os.register_at_fork(after_in_child=lambda: _leave_to_parent(this()))
 
-    def _start_anew(self) -> None:
-        self._opening = threading.Lock()
-        self._lock = threading.Lock()
-        self._synced = threading.Condition(self._lock)
-        self._wake = threading.Event()
-        self._ended = threading.Event()
-        self._chain: HeldChain | None = None
-        self._file: SegmentFile | None = None
-        self._threads: list[threading.Thread] = []
-        self._pending: list[tuple[int, bytes]] = []
-        self._unsynced: list[tuple[int, bytes]] = []
-        self._sequence = self._durable = self._refused_through = self._anchored = 0
-        self._mac = self._durable_mac = b""
-        self._failing = self._closed = False
-        self._abandoned = 0
-        self._sync_seconds = 0.0
-        self._second, self._second_text = -1, ""
-        self._refusals: dict[str, int] = {}
-        self._next_summary = 0.0
+    def _begin(self) -> None:
+        self._opening = threading.RLock()
+        self._open: _Open | None = None
+        self._queue: Queue | None = None
+        self._refusals = Refusals()
 
     # Writing ------------------------------------------------------------------------------
 
@@ -113,88 +106,41 @@ class AuditLog:
 
         Raises :class:`AuditUnavailableError` and :class:`StoreError`.
         """
-        with self._opening:
-            if self._chain is not None:
-                return
-            about_to_block()
-            self._closed = False
-            key = self._load_key()
-            try:
-                chain = hold_chain(self.folder, self._store, key, self._store_id)
-            except OSError as error:
-                raise AuditUnavailableError(
-                    f"the audit folder {self.folder} cannot be used: {error.strerror}"
-                ) from None
-            tail = chain.tail
-            self._sequence = self._durable = self._anchored = tail.sequence
-            self._mac = self._durable_mac = tail.mac
-            self._file = SegmentFile(chain.folder, tail.segment, self._segment_bytes)
-            self._chain = chain
-            for work in (self._write_loop, self._anchor_loop):
-                thread = threading.Thread(target=work, name="mfn-audit", daemon=True)
-                thread.start()
-                self._threads.append(thread)
-        self._tell_of_the_former(chain)
+        self._opened()
 
-    def _tell_of_the_former(self, chain: HeldChain) -> None:
-        intents = chain.open_intents()
-        self.append(Event(OPENED, OK, actor="system"))
-        if chain.tail.torn:
-            self.append(Event("audit.torn", OK, actor="system", bytes=chain.tail.torn))
-        if intents and self._resolve is not None:
-            for event in self._resolve(intents):
-                self.append(event)
-
-    def append(self, event: Event) -> int:
+    def append(self, event: Event, *, wake: bool = True) -> int:
         """Put a record into the chain; returns its sequence, for :meth:`wait`. Never blocks.
 
+        Only the first one may: it opens the chain. Without ``wake`` the writer is not called
+        for it: do so with :meth:`wake` once all that belongs together is there.
         Raises :class:`AuditUnavailableError` while records cannot be written.
         """
-        if self._chain is None:
-            self.open()
-        encoded = encode(event)
-        with self._lock:
-            chain = self._chain
-            if self._failing or chain is None or len(self._pending) >= _MOST_PENDING:
-                raise AuditUnavailableError(_FAILED)
-            sequence = self._sequence + 1
-            body = b'{"sequence":%d,"time":"%b",%b' % (sequence, self._now(), encoded[1:-1])
-            line, self._mac = sealed(body, self._mac, chain.key)
-            self._sequence = sequence
-            self._pending.append((sequence, line))
-        if not self._wake.is_set():
-            self._wake.set()
-        return sequence
+        return (self._queue or self._opened()).put(event, wake=wake)
 
-    def _now(self) -> bytes:
-        seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
-        if seconds != self._second:
-            self._second = seconds
-            self._second_text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
-        return b"%b.%06dZ" % (self._second_text.encode(), nanoseconds // 1000)
+    def wake(self) -> None:
+        """Call the writer for what was appended without."""
+        if self._queue is not None:
+            self._queue.wake.set()
 
     def wait(self, sequence: int, timeout: float = 30.0) -> None:
         """Return once that record is durable. Raises :class:`AuditUnavailableError`."""
-        deadline = time.monotonic() + timeout
-        with self._synced:
-            while self._durable < sequence:
-                left = deadline - time.monotonic()
-                if self._refused_through >= sequence or self._chain is None or left <= 0:
-                    raise AuditUnavailableError(_FAILED)
-                self._synced.wait(left)
+        queue = self._queue
+        if queue is None:
+            raise AuditUnavailableError("the audit log is closed")
+        about_to_block()
+        queue.wait(sequence, timeout)
 
     def record(self, event: Event) -> int:
         """Put a record into the chain and return, with its sequence, once it is durable."""
+        about_to_block()
         sequence = self.append(event)
         self.wait(sequence)
         return sequence
 
     def refused(self, reason: str) -> None:
         """Count a refusal before authentication; at most one record a second sums them up."""
-        with self._lock:
-            if reason in self._refusals or len(self._refusals) < _MOST_REASONS:
-                self._refusals[reason] = self._refusals.get(reason, 0) + 1
-        self._wake.set()
+        if self._refusals.count(reason) and self._queue is not None:
+            self._queue.wake.set()
 
     # Changes ------------------------------------------------------------------------------
 
@@ -206,144 +152,107 @@ class AuditLog:
     @contextlib.contextmanager
     def change(self, event: str, **more: Any) -> Iterator[None]:
         """Record a change: its intent before the block runs, its outcome before this returns."""
-        named = {name: more[name] for name in ("key", "subject") if name in more}
         intent = self.now(event, INTENT, **more)
+        named = {name: more[name] for name in ("key", "subject") if name in more}
         try:
             yield
-        except BaseException as error:
-            outcome = "conflict" if isinstance(error, ConflictError) else "failed"
-            with contextlib.suppress(AuditUnavailableError):  # then the intent stays open
-                self.now(event, outcome, intent=intent, **named)
+        except ConflictError:
+            self.now(event, "conflict", intent=intent, **named)
+            raise
+        except BaseException:
+            # Whether the store has it is for the store to say, now or when it answers again.
+            with contextlib.suppress(MfnError):
+                self._settle([{**more, "event": event, "sequence": intent}])
             raise
         self.now(event, OK, intent=intent, **named)
+
+    def _settle(self, intents: list[dict[str, Any]]) -> None:
+        for event in self._resolve(intents) if self._resolve is not None else ():
+            self.record(event)
 
     # States -------------------------------------------------------------------------------
 
     @property
     def healthy(self) -> bool:
         """Whether records can be written, as far as is known."""
-        return not self._failing
+        queue = self._queue
+        return queue is None or not queue.failing
 
     @property
     def stats(self) -> Statistics:
         """Figures for metrics."""
-        return Statistics(self._sequence - self._durable, self._abandoned, self._sync_seconds)
+        opened = self._open
+        if opened is None:
+            return Statistics(0, 0, 0.0)
+        pending = opened.queue.sequence - opened.queue.durable
+        return Statistics(pending, opened.writer.abandoned, opened.writer.sync_seconds)
+
+    # Opening and closing ------------------------------------------------------------------
+
+    def _opened(self) -> Queue:
+        about_to_block()
+        with self._opening:
+            if self._queue is not None:
+                return self._queue
+            key = self._key()
+            try:
+                chain = hold_chain(self.folder, self._store, key, self._store_id)
+            except OSError as error:
+                raise AuditUnavailableError(
+                    f"the audit folder {self.folder} cannot be used: {error.strerror}"
+                ) from None
+            try:
+                intents = chain.open_intents()
+                numbers = [intent["sequence"] for intent in intents]
+                queue = Queue(key, chain.tail.sequence, chain.tail.mac, numbers)
+                for event in self._first(chain, intents):
+                    queue.put(event)
+            except BaseException:
+                chain.release()
+                raise
+            file = SegmentFile(chain.folder, chain.tail.segment, self._segment_bytes)
+            exporter = None if self._sink is None else Exporter(self._sink)
+            writer = Writer(queue, file, self._refusals, self._tell, exporter)
+            anchoring = Anchoring(chain, queue, self._store)
+            self._open = _Open(chain, queue, writer, anchoring, exporter)
+            self._queue = queue
+            return queue
+
+    def _first(self, chain: HeldChain, intents: list[dict[str, Any]]) -> Iterator[Event]:
+        """What a process records first: that it is here, and what the last one left undone."""
+        yield Event(OPENED, OK, actor="system")
+        if chain.tail.torn:
+            yield Event("audit.torn", OK, actor="system", bytes=chain.tail.torn)
+        if intents and self._resolve is not None:
+            yield from self._resolve(intents)
+
+    def _tell(self, durable: int, failed: bool) -> None:
+        if self.listener is not None:
+            self.listener(durable, failed)
 
     def close(self) -> None:
         """Write what waits, tell the store how far the chain has come, let go of it."""
         with self._opening:
-            chain = self._chain
-            if chain is None:
+            opened = self._open
+            if opened is None:
                 return
-            with self._lock:
-                self._closed = True
-            self._ended.set()
-            self._wake.set()
-            for thread in self._threads:
-                thread.join()
-            self._anchor(closed=not self._failing and self._durable == self._sequence)
-            if self._file is not None:
-                self._file.close()
-            chain.release()
-            self._start_anew()
+            opened.writer.close()
+            opened.queue.end()
+            opened.anchoring.close()
+            opened.chain.release()
+            if opened.exporter is not None:
+                opened.exporter.close()
+            self._begin()
 
-    # The writer ---------------------------------------------------------------------------
-
-    def _write_loop(self) -> None:
-        tries = 0
-        while True:
-            self._wake.wait(self._patience(tries))
-            self._wake.clear()
-            self._sum_up_refusals()
-            with self._lock:
-                self._unsynced += self._pending
-                self._pending = []
-                closed = self._closed
-            if self._unsynced:
-                tries = 0 if self._write() else tries + 1
-            if closed and (not self._pending or tries):
-                return
-
-    def _patience(self, tries: int) -> float | None:
-        if self._closed:
-            return 0.0
-        if tries:
-            return _RETRY_SECONDS[min(tries, len(_RETRY_SECONDS)) - 1]
-        return _SUMMARY_SECONDS if self._refusals else None
-
-    def _write(self) -> bool:
-        """Make the records that wait durable; returns whether they are."""
-        lines, file = self._unsynced, self._file
-        if file is None:
-            return False
-        started = time.monotonic()
-        failed = not file.write([line for _, line in lines], lines[0][0])
-        self._sync_seconds = time.monotonic() - started
-        with self._synced:
-            if failed:
-                if not self._failing:
-                    _LOG.error(
-                        "audit records cannot be written; nothing is answered until they can"
-                    )
-                self._failing = True
-                self._abandoned += 1
-                self._refused_through = self._sequence
-            else:
-                if self._failing:
-                    _LOG.warning("audit records can be written again")
-                self._failing = False
-                self._durable, last = lines[-1]
-                self._durable_mac = _mac_of(last)
-                self._unsynced = []
-            self._synced.notify_all()
-        if self.listener is not None:
-            self.listener(self._durable, failed)
-        if not failed and self._export is not None:
-            self._export([line for _, line in lines])
-        return not failed
-
-    def _sum_up_refusals(self) -> None:
-        now = time.monotonic()
-        if not self._refusals or self._failing or (now < self._next_summary and not self._closed):
-            return
-        with self._lock:
-            counts, self._refusals = self._refusals, {}
-        self._next_summary = now + _SUMMARY_SECONDS
-        self.append(Event("refused", "unauthenticated", actor="anonymous", items={"-": counts}))
-
-    # The anchor ---------------------------------------------------------------------------
-
-    def _anchor_loop(self) -> None:
-        while not self._ended.wait(_ANCHOR_SECONDS):
-            self._anchor(closed=False)
-
-    def _anchor(self, *, closed: bool) -> None:
-        """Tell the store how far the chain has come. That it does not answer stops nothing."""
-        chain = self._chain
-        with self._lock:
-            durable, mac = self._durable, self._durable_mac
-        if chain is None or (durable == self._anchored and not closed):
-            return
-        try:
-            self._store.anchor_chain(chain.anchor(durable, mac, closed=closed))
-            self._anchored = durable
-        except MfnError as error:
-            _LOG.warning("the store was not told of the audit chain: %s", error)
-
-    def _after_fork(self) -> None:
+    def _leave(self) -> None:
         # The chain is the parent's: this process gets one of its own with its first record.
-        chain, file = self._chain, self._file
-        self._start_anew()
-        if file is not None:
-            file.close()
-        if chain is not None:
-            chain.release()
+        opened = self._open
+        self._begin()
+        if opened is not None:
+            opened.writer.leave()
+            opened.chain.release()
 
 
-def _mac_of(line: bytes) -> bytes:
-    return bytes.fromhex(line[-67:-3].decode())
-
-
-def _in_child(log: AuditLog | None) -> None:
+def _leave_to_parent(log: AuditLog | None) -> None:
     if log is not None:
-        log._after_fork()
+        log._leave()

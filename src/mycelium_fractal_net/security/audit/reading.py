@@ -7,7 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from mycelium_fractal_net.security.audit.held_chain import chain_folders
-from mycelium_fractal_net.security.audit.segments import backwards, segments
+from mycelium_fractal_net.security.audit.segments import lines_backwards
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,15 +60,10 @@ def _moment(text: str) -> str:
 
 
 def _records(folder: Path, since: str | None) -> Iterator[dict[str, Any]]:
-    """The records of one chain, newest first, without those that a later segment repeats."""
-    following: int | None = None
-    for segment in reversed(segments(folder)):
-        for line in backwards(segment.path):
-            if following is not None and line.sequence >= following:
-                continue
-            record = line.record()
-            if since is not None and _moment(record["time"]) < _moment(since):
-                return
-            del record["mac"]
-            yield {"chain": folder.name, **record}
-        following = segment.first
+    """The records of one chain, newest first."""
+    for line in lines_backwards(folder):
+        record = line.record()
+        if since is not None and _moment(record["time"]) < _moment(since):
+            return
+        del record["mac"]
+        yield {"chain": folder.name, **record}

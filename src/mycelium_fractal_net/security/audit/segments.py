@@ -27,6 +27,7 @@ __all__ = [
     "create",
     "forwards",
     "is_torn",
+    "lines_backwards",
     "rename_free",
     "segments",
     "sync_folder",
@@ -158,3 +159,13 @@ def backwards(path: Path) -> Iterator[Line]:
                     yield line
             if len(rest) > LINE_BYTES:
                 return
+
+
+def lines_backwards(folder: Path) -> Iterator[Line]:
+    """The lines of a chain from its end, but for those that a later segment repeats."""
+    following: int | None = None
+    for segment in reversed(segments(folder)):
+        for line in backwards(segment.path):
+            if following is None or line.sequence < following:
+                yield line
+        following = segment.first

@@ -31,7 +31,8 @@ class Anchor(NamedTuple):
     """How far a chain had come when the store was last told.
 
     ``machine`` is the id of the audit folder, ``mac`` that of the line ``sequence``. ``closed``
-    says that the process which wrote it ended well. ``tag`` authenticates the row.
+    says that the process which wrote it ended well, ``open_from`` is the first of the intents
+    whose outcome was not there. ``tag`` authenticates the row.
     """
 
     chain_id: str
@@ -39,6 +40,7 @@ class Anchor(NamedTuple):
     sequence: int
     mac: bytes
     closed: bool
+    open_from: int | None
     tag: bytes
 
 
@@ -102,5 +104,11 @@ class AuditTable(StoreMeta):
 
 def _anchor(row: Row[Any]) -> Anchor:
     return Anchor(
-        row.chain_id, row.machine, row.sequence, bytes(row.mac), row.closed, bytes(row.tag)
+        row.chain_id,
+        row.machine,
+        row.sequence,
+        bytes(row.mac),
+        row.closed,
+        row.open_from,
+        bytes(row.tag),
     )

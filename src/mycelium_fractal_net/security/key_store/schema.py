@@ -85,6 +85,7 @@ audit_chains = Table(
     Column("sequence", BigInteger, nullable=False),
     Column("mac", LargeBinary(32), nullable=False),
     Column("closed", Boolean, nullable=False),
+    Column("open_from", BigInteger, nullable=True),
     Column("tag", LargeBinary(32), nullable=False),
 )
 

@@ -23,5 +23,6 @@ def upgrade() -> None:
         sa.Column("sequence", sa.BigInteger, nullable=False),
         sa.Column("mac", sa.LargeBinary(32), nullable=False),
         sa.Column("closed", sa.Boolean, nullable=False),
+        sa.Column("open_from", sa.BigInteger, nullable=True),
         sa.Column("tag", sa.LargeBinary(32), nullable=False),
     )

@@ -1,0 +1,55 @@
+"""The thread that tells the key store how far the chain has come. No record waits for it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING, Final
+
+from mycelium_fractal_net.security.errors import MfnError
+
+if TYPE_CHECKING:
+    from mycelium_fractal_net.security.audit.held_chain import HeldChain
+    from mycelium_fractal_net.security.audit.queue import Queue, Standing
+    from mycelium_fractal_net.security.key_store import KeyStore
+
+__all__ = ["Anchoring"]
+
+_LOG: Final = logging.getLogger(__name__)
+_SECONDS: Final = 1.0  # DESIGN: at least once a second under load, and at close
+
+
+class Anchoring:
+    """Tells the store within a second of a record that it has become durable, and at the end.
+
+    Where the store does not answer that is logged and stops nothing: the next one tells it all.
+    """
+
+    def __init__(self, chain: HeldChain, queue: Queue, store: KeyStore) -> None:
+        self._chain = chain
+        self._queue = queue
+        self._store = store
+        self._told = queue.durable
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="mfn-audit-anchor", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Tell the store where the chain ended. Call it when nothing is written any more."""
+        self._ending.set()
+        self._thread.join()
+        standing = self._queue.standing()
+        self._tell(standing, closed=standing.whole)
+
+    def _run(self) -> None:
+        while not self._ending.wait(_SECONDS):
+            standing = self._queue.standing()
+            if standing.sequence != self._told:
+                self._tell(standing, closed=False)
+
+    def _tell(self, standing: Standing, *, closed: bool) -> None:
+        try:
+            self._store.anchor_chain(self._chain.anchor(standing, closed=closed))
+            self._told = standing.sequence
+        except MfnError as error:
+            _LOG.warning("the store was not told of the audit chain: %s", error)

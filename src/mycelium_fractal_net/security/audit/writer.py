@@ -1,0 +1,106 @@
+"""The thread that makes records durable, many with one sync, and tells who waits for them."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING, Final
+
+from mycelium_fractal_net.security.errors import AuditUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mycelium_fractal_net.security.audit.export import Exporter
+    from mycelium_fractal_net.security.audit.queue import Queue
+    from mycelium_fractal_net.security.audit.refusals import Refusals
+    from mycelium_fractal_net.security.audit.segment_file import SegmentFile
+
+__all__ = ["Writer"]
+
+_LOG: Final = logging.getLogger(__name__)
+_RETRY_SECONDS: Final = (0.05, 0.1, 0.2, 0.5, 1.0)
+
+
+class Writer:
+    """Takes all that waits, writes it at once, syncs once, and tells; then begins again.
+
+    There is no linger: while one sync lasts, the records for the next one gather. ``told`` is
+    called after each with the last durable sequence and whether writing failed.
+    """
+
+    def __init__(
+        self,
+        queue: Queue,
+        file: SegmentFile,
+        refusals: Refusals,
+        told: Callable[[int, bool], None],
+        exporter: Exporter | None,
+    ) -> None:
+        self.abandoned = 0
+        self.sync_seconds = 0.0
+        self._queue = queue
+        self._file = file
+        self._refusals = refusals
+        self._told = told
+        self._exporter = exporter
+        self._unsynced: list[bytes] = []
+        self._tries = 0
+        self._ending = threading.Event()
+        # A program that ends without closing its keyring must end; nobody was told of the rest.
+        self._thread = threading.Thread(target=self._run, name="mfn-audit", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Write what waits, with one more try where the disk refused, and end."""
+        self._ending.set()
+        self._queue.wake.set()
+        self._thread.join()
+        self._file.close()
+
+    def leave(self) -> None:
+        """In a child process: let go of the file, which is the parent's."""
+        self._file.close()
+
+    def _run(self) -> None:
+        while True:
+            if self._tries:
+                # Not the queue's word: refusals that are counted must not make the disk busy.
+                self._ending.wait(_RETRY_SECONDS[min(self._tries, len(_RETRY_SECONDS)) - 1])
+            else:
+                self._queue.wake.wait(self._refusals.patience())
+            ending = self._ending.is_set()
+            self._queue.wake.clear()
+            if not self._queue.failing and (event := self._refusals.due(at_once=ending)):
+                with contextlib.suppress(AuditUnavailableError):  # the line is full
+                    self._queue.put(event)
+            self._unsynced += self._queue.take()
+            if self._unsynced:
+                self._tries = 0 if self._write() else self._tries + 1
+            if ending:
+                return
+
+    def _write(self) -> bool:
+        """Make the records that wait durable; returns whether they are."""
+        lines, started = self._unsynced, time.monotonic()
+        written = self._file.write(lines, self._queue.durable + 1)
+        self.sync_seconds = time.monotonic() - started
+        if written:
+            if self._queue.failing:
+                _LOG.warning("audit records can be written again")
+            self._unsynced = []
+            self._queue.written(lines)
+        else:
+            if not self._queue.failing:
+                _LOG.error("audit records cannot be written; nothing is answered until they can")
+            self.abandoned += 1
+            self._queue.failed()
+        try:
+            self._told(self._queue.durable, not written)
+        except Exception:
+            _LOG.exception("who listens to the audit log failed")
+        if written and self._exporter is not None:
+            self._exporter.put(lines)
+        return written
