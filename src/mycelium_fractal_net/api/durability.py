@@ -26,23 +26,34 @@ class Durability:
         self._log = log
         self._loop = loop
         self._durable = 0
+        self._calling = False
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
         log.listener = self._from_writer
 
     async def record(self, event: Event) -> None:
         """Return once ``event`` is durable. Raises :class:`AuditUnavailableError`."""
-        sequence = self._log.append(event)
-        if sequence > self._durable:
-            future = self._loop.create_future()
-            self._waiting.append((sequence, future))
-            await future
+        sequence = self._log.append(event, wake=False)
+        if not self._calling:
+            self._calling = True
+            self._loop.call_soon(self._call_writer)
+        future = self._loop.create_future()
+        self._waiting.append((sequence, future))
+        # The writer may have been faster, have seen nobody who waits, and told nobody.
+        if sequence <= self._durable or not self._log.healthy:
+            self._settle(self._durable, not self._log.healthy)
+        await future
+
+    def _call_writer(self) -> None:
+        """Call the writer once for all records of one round of the loop: one sync serves them."""
+        self._calling = False
+        self._log.wake()
 
     def _from_writer(self, durable: int, failed: bool) -> None:
+        self._durable = durable
         if self._waiting and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._settle, durable, failed)
 
     def _settle(self, durable: int, failed: bool) -> None:
-        self._durable = max(self._durable, durable)
         waiting = self._waiting
         while waiting and waiting[0][0] <= durable:
             future = waiting.popleft()[1]

@@ -121,20 +121,19 @@ class Operation(APIRoute):
             body = await self._read(headers, scope, receive)
             if body is None:
                 return
-            arguments = self._arguments(scope, body)
             if spec.in_thread or len(body) > _INLINE_BYTES:
-                answer = await service.in_thread(call, self._endpoint, arguments)
+                payload = await service.in_thread(call, self._perform, scope, body)
             else:
                 try:
-                    answer = self._endpoint(call, *arguments)
+                    payload = self._perform(call, scope, body)
                 except WouldBlockError:
-                    answer = await service.in_thread(call, self._endpoint, arguments)
+                    payload = await service.in_thread(call, self._perform, scope, body)
             if spec.recorded:
                 await service.durability.record(Event(call.event, "ok", **call.details()))
         except Exception as error:
             await self._refuse(call, error, scope, send, started)
             return
-        await self._answer(call, answer, scope, send)
+        await self._answer(call, payload, scope, send)
         service.metrics.observe(spec.event, spec.status, perf_counter() - started)
 
     async def _authenticate(self, call: Call, headers: Headers) -> None:
@@ -172,17 +171,18 @@ class Operation(APIRoute):
             raise RequestError("bad-request", "this route takes no query parameters")
         return arguments
 
-    async def _answer(self, call: Call, answer: Any, scope: Scope, send: Send) -> None:
-        if isinstance(answer, bytes):
-            payload, kind = answer, self._media_type
-        else:
-            payload, kind = _encode(answer), b"application/json"
+    def _perform(self, call: Call, scope: Scope, body: bytes) -> bytes:
+        """From the body to the body of the answer."""
+        answer = self._endpoint(call, *self._arguments(scope, body))
+        return answer if isinstance(answer, bytes) else _encode(answer)
+
+    async def _answer(self, call: Call, payload: bytes, scope: Scope, send: Send) -> None:
         caller = call.caller_or_none
         more: tuple[tuple[bytes, bytes], ...] = ()
         if caller is not None and caller.due:
             more = ((b"x-api-key-rotation-due", caller.due_text.encode()),)
         status = call.status or self.spec.status
-        await answer_whole(scope, send, status, kind, call.request_id, payload, more)
+        await answer_whole(scope, send, status, self._media_type, call.request_id, payload, more)
 
     async def _refuse(
         self, call: Call, error: Exception, scope: Scope, send: Send, started: float

@@ -91,6 +91,13 @@ class Service:
         if not self.enabled:
             _LOG.warning("cryptography is switched off: every crypto route answers 503")
             return
+        try:
+            await self._start()
+        except MfnError as error:
+            _LOG.error("the service does not start: %s", error)
+            raise
+
+    async def _start(self) -> None:
         loop = asyncio.get_running_loop()
         keyring = await asyncio.to_thread(self._open)
         self._keyring = keyring
@@ -148,9 +155,9 @@ class Service:
         """What ``work`` returns, run in a thread."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
 
-    async def in_thread(self, call: Call, handler: Callable[..., Any], arguments: list[Any]) -> Any:
-        """What a handler returns, run in a thread on behalf of the caller."""
-        return await self.beside_the_loop(_on_behalf, call, handler, arguments)
+    async def in_thread(self, call: Call, work: Callable[..., Any], *arguments: Any) -> Any:
+        """What ``work`` returns of a call, run in a thread on behalf of the caller."""
+        return await self.beside_the_loop(_on_behalf, call, work, arguments)
 
     # Health -------------------------------------------------------------------------------
 
@@ -173,7 +180,7 @@ class Service:
             self.audit.refused(reason)
 
 
-def _on_behalf(call: Call, handler: Callable[..., Any], arguments: list[Any]) -> Any:
+def _on_behalf(call: Call, work: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
     caller = call.caller_or_none
     with acting_as("anonymous" if caller is None else caller.credential_id, call.request_id):
-        return handler(call, *arguments)
+        return work(call, *arguments)

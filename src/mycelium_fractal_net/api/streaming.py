@@ -74,7 +74,7 @@ class StreamOperation(Operation):
             try:
                 rest = flow.begin(call, beginning)
             except WouldBlockError:
-                rest = await service.in_thread(call, _begin, [flow, beginning])
+                rest = await service.in_thread(call, _begin, flow, beginning)
             length = headers.content_length
             answered = None if length is None else flow.answer_bytes(length)
             first = flow.update(rest)
