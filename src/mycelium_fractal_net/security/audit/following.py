@@ -16,15 +16,16 @@ _MOST: Final = 1000  # faults, and gaps, that are told one by one; more help nob
 class Follower:
     """Takes the lines as they stand. ``faults`` are sequences and what is wrong with each.
 
-    ``sequence`` is that of the last line that stood in its place, or behind a gap. ``begins`` is
-    what the first line hangs on.
+    ``sequence`` is that of the last line that stood in its place, or behind a gap. The first
+    line comes after it and hangs on ``begins``, where that is known.
     """
 
-    def __init__(self, key: Mac, begins: bytes) -> None:
-        self.sequence = 0
+    def __init__(self, key: Mac, begins: bytes | None, sequence: int = 0) -> None:
+        self.sequence = sequence
         self.faults: list[tuple[int, str]] = []
         self._key = key
-        self._previous: tuple[bytes, ...] = (begins,)  # none of it where that is not known
+        # None of it where that is not known.
+        self._previous: tuple[bytes, ...] = () if begins is None else (begins,)
         self._missing: list[range] = []
         self._damaged = 0
 

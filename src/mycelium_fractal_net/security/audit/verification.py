@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mycelium_fractal_net.security.audit.chain import beginning
 from mycelium_fractal_net.security.audit.following import Follower
-from mycelium_fractal_net.security.audit.held_chain import anchor_is_ours, chain_folders
-from mycelium_fractal_net.security.audit.segments import Damaged, Torn, forwards, segments
+from mycelium_fractal_net.security.audit.held_chain import anchor_is_ours
+from mycelium_fractal_net.security.audit.places import chains_in, newest, segments_in
+from mycelium_fractal_net.security.audit.segments import Damaged, Torn, forwards
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+    from mycelium_fractal_net.security.audit.segments import Segment
     from mycelium_fractal_net.security.key_store.audit_table import Anchor
     from mycelium_fractal_net.security.key_store.authority import Mac
 
@@ -38,9 +40,15 @@ class Fault(NamedTuple):
 
 @dataclass(slots=True)
 class ChainReport:
-    """What one chain holds. ``past_anchor`` records lie past what the store was told of."""
+    """What one chain holds, from the record ``begins`` on, which is 1 where it is whole.
+
+    ``past_anchor`` records lie past what the store was told of, the ``anchor``; that is None
+    where the store does not know the chain, or what it says of it was changed.
+    """
 
     chain: str
+    anchor: Anchor | None = None
+    begins: int = 1
     records: int = 0
     past_anchor: int = 0
     torn_bytes: int = 0
@@ -49,9 +57,10 @@ class ChainReport:
 
 @dataclass(slots=True)
 class Report:
-    """What all chains of an audit folder hold."""
+    """What all chains of an audit folder hold; ``elsewhere`` are those of other machines."""
 
     chains: list[ChainReport]
+    elsewhere: list[str] = field(default_factory=list)
 
     @property
     def faults(self) -> list[Fault]:
@@ -71,71 +80,106 @@ def verify(
     key: Mac,
     *,
     heads: Iterable[Head] = (),
+    also: Sequence[Path] = (),
+    all_here: bool = False,
+    most_bytes: int | None = None,
 ) -> Report:
     """Verify every chain in an audit folder, in constant memory.
 
-    ``anchors`` is what the store knows, ``heads`` what was kept elsewhere. A chain that the
-    store has for this folder and that is not there is a fault. Raises :class:`OSError`.
+    ``anchors`` is what the store knows; it is gone through after the folders were listed, so
+    that a chain that is begun meanwhile is no fault. ``heads`` is what was kept elsewhere. A
+    chain that the store has for this folder, or with ``all_here`` any chain that it has, is a
+    fault where it is not there.
+
+    A chain whose first segments were moved away is read from the folders ``also`` as well, which
+    are laid out as ``folder``; or it begins after a head that was kept. Otherwise its first
+    records were deleted. With ``most_bytes`` only the newest segments of each chain are read,
+    up to that size and at least one, and nothing before them is asked for.
+
+    Raises :class:`OSError`.
     """
+    places = (folder, *also)
+    begun = {chain for chain, folders in chains_in(places).items() if segments_in(folders)}
     known = {anchor.chain_id: anchor for anchor in anchors}
-    path = folder / "machine"
-    machine = path.read_text() if path.exists() else ""
     kept: dict[str, list[Head]] = {}
     for head in heads:
         kept.setdefault(head.chain, []).append(head)
+    there = {
+        chain: folders
+        for chain, folders in chains_in(places).items()
+        if chain in known or chain in begun
+    }
     reports = [
-        _chain(chain, known.get(chain.name), store_id, key, kept.pop(chain.name, []))
-        for chain in chain_folders(folder)
-    ]
-    there = {report.chain for report in reports}
-    for anchor in known.values():
-        if anchor.machine == machine and anchor.chain_id not in there and anchor.sequence:
-            reports.append(_missing(anchor.chain_id, anchor.sequence))
-            there.add(anchor.chain_id)
-    reports.extend(
-        _missing(chain, found[0].sequence) for chain, found in kept.items() if chain not in there
-    )
-    return Report(reports)
+        _chain(
+            ChainReport(chain), segments_in(folders), known.get(chain), store_id, key,
+            kept.pop(chain, []), most_bytes,
+        )
+        for chain, folders in sorted(there.items())
+    ]  # fmt: skip
+    path = folder / "machine"
+    machine = path.read_text() if path.exists() else ""
+    absent = [each for each in known.values() if each.sequence and each.chain_id not in there]
+    missing = {each.chain_id for each in absent if all_here or each.machine == machine}
+    elsewhere = [each.chain_id for each in absent if each.chain_id not in missing]
+    missing.update(chain for chain in kept if chain not in elsewhere)
+    reports.extend(_missing(chain) for chain in sorted(missing))
+    return Report(reports, elsewhere)
 
 
-def _missing(chain: str, sequence: int) -> ChainReport:
+def _missing(chain: str) -> ChainReport:
     report = ChainReport(chain)
-    report.faults.append(Fault(chain, sequence, "the whole chain is missing"))
+    report.faults.append(Fault(chain, 1, "the whole chain is missing"))
     return report
 
 
 def _chain(
-    folder: Path, anchor: Anchor | None, store_id: bytes, key: Mac, heads: list[Head]
+    report: ChainReport,
+    found: list[Segment],
+    anchor: Anchor | None,
+    store_id: bytes,
+    key: Mac,
+    heads: list[Head],
+    most_bytes: int | None,
 ) -> ChainReport:
-    report = ChainReport(folder.name)
-
     def fault(sequence: int, what: str) -> None:
-        report.faults.append(Fault(folder.name, sequence, what))
+        report.faults.append(Fault(report.chain, sequence, what))
 
     if anchor is None:
         fault(0, "the store does not know this chain")
     elif not anchor_is_ours(anchor, store_id, key):
         fault(anchor.sequence, "what the store says of this chain was changed")
-        anchor = None
+    else:
+        report.anchor = anchor
+    begins: bytes | None = beginning(store_id, report.chain, key)
+    if most_bytes is not None:
+        found = newest(found, most_bytes)
+    before = found[0].first - 1 if found else 0
+    if before:
+        kept = [bytes.fromhex(head.mac) for head in heads if head.sequence == before]
+        if kept or most_bytes is not None:
+            report.begins = before + 1
+            begins = kept[0] if kept else None
     wanted = {(head.sequence, head.mac): "a head that was kept" for head in heads}
-    if anchor is not None and anchor.sequence:
-        wanted[(anchor.sequence, anchor.mac.hex())] = "what the store was told of"
-    last = _lines(report, folder, beginning(store_id, folder.name, key), key, wanted)
+    if report.anchor is not None:
+        wanted[(report.anchor.sequence, report.anchor.mac.hex())] = "what the store was told of"
+    wanted = {place: source for place, source in wanted.items() if place[0] >= report.begins}
+    last = _lines(report, found, Follower(key, begins, report.begins - 1), wanted)
     for (sequence, _), source in wanted.items():
         if sequence > last:
             fault(last + 1, f"cut: the records up to {sequence} are missing")
         else:
             fault(sequence, f"not the record of {source}")
-    report.past_anchor = max(0, last - (anchor.sequence if anchor is not None else 0))
+    report.past_anchor = max(0, last - (report.anchor.sequence if report.anchor else 0))
     return report
 
 
 def _lines(
-    report: ChainReport, folder: Path, begins: bytes, key: Mac, wanted: dict[tuple[int, str], str]
+    report: ChainReport,
+    found: list[Segment],
+    follower: Follower,
+    wanted: dict[tuple[int, str], str],
 ) -> int:
     """Follow the lines of a chain; takes out of ``wanted`` what is found; the last sequence."""
-    follower = Follower(key, begins)
-    found = segments(folder)
     for place, segment in enumerate(found):
         following = found[place + 1].first if place + 1 < len(found) else None
         follower.skip_to(segment.first)
