@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.config import load_settings
-from mycelium_fractal_net.security.audit import AuditLog
+from mycelium_fractal_net.security.audit import AuditLog, Report, verify
 from mycelium_fractal_net.security.audit.export import sink
 from mycelium_fractal_net.security.errors import (
     ConfigurationError,
     ConflictError,
     KeyExistsError,
     MasterKeyError,
+    StoreIntegrityError,
 )
 from mycelium_fractal_net.security.key_providers import LocalCustodian, LocalKeyProvider
 from mycelium_fractal_net.security.key_providers.local import PassphraseKdf
@@ -29,20 +30,24 @@ from mycelium_fractal_net.security.policy import Policy
 from mycelium_fractal_net.security.recorded_keyring import RecordedKeyring
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from mycelium_fractal_net.config import Settings
+    from mycelium_fractal_net.security.audit import Head
     from mycelium_fractal_net.security.key_providers import StoredKeyProvider
+    from mycelium_fractal_net.security.key_store.audit_table import Anchor
 
     Passphrase = bytes | Callable[[], bytes] | None
 
 __all__ = [
     "audit_log",
+    "audit_report",
     "build_policy",
     "initialise",
     "needs_passphrase",
     "open_custodian",
     "open_keyring",
+    "verify_audit",
 ]
 
 _PASSPHRASE_BYTES: Final = 4096  # the most that a passphrase file may hold
@@ -55,14 +60,16 @@ def open_keyring(
     home: str | Path | None = None,
     settings: Settings | None = None,
     passphrase: Passphrase = None,
+    record_uses: bool = True,
 ) -> Keyring:
     """The keyring over the store that the configuration names.
 
     ``config`` names a configuration file, ``store`` another database URL and ``home`` another
     folder; ``settings`` takes the place of all three. ``passphrase`` is that of the master
-    key, or what to call where one is needed. Close the keyring at the end, or use it as a
-    context manager. Raises :class:`ConfigurationError`, :class:`MasterKeyError` and
-    :class:`StoreError`.
+    key, or what to call where one is needed. ``record_uses`` is false where the caller sees to
+    the audit records of uses itself, whatever ``audit.uses`` says. Close the keyring at the
+    end, or use it as a context manager. Raises :class:`ConfigurationError`,
+    :class:`MasterKeyError` and :class:`StoreError`.
     """
     chosen = settings or load_settings(config=config, store=store, home=home)
     policy = build_policy(chosen)
@@ -73,7 +80,7 @@ def open_keyring(
         custodian = open_custodian(chosen, policy, passphrase)
         provider = LocalKeyProvider(KeyStore(database), custodian, policy)
         provider.audit = audit_log(chosen, provider)
-        return _keyring(chosen, provider, database)
+        return _keyring(chosen, provider, database, record_uses=record_uses)
 
 
 def initialise(
@@ -111,12 +118,17 @@ def initialise(
             with contextlib.suppress(ConflictError):
                 provider.initialise()
         provider.audit = audit_log(chosen, provider)
-        for key_type, key_id in DEFAULT_KEY_ID.items():
-            algorithm = next(filter(policy.allows, ALGORITHMS[key_type]), None)
-            if algorithm is not None and not key_store.has(key_id):
-                with contextlib.suppress(KeyExistsError):
-                    provider.create_key(key_id, key_type, algorithm=algorithm)
-        return _keyring(chosen, provider, database)
+        with _closed_on_failure(provider.audit):
+            _create_default_keys(provider)
+        return _keyring(chosen, provider, database, record_uses=True)
+
+
+def _create_default_keys(provider: StoredKeyProvider) -> None:
+    for key_type, key_id in DEFAULT_KEY_ID.items():
+        algorithm = next(filter(provider.policy.allows, ALGORITHMS[key_type]), None)
+        if algorithm is not None and not provider.store.has(key_id):
+            with contextlib.suppress(KeyExistsError):
+                provider.create_key(key_id, key_type, algorithm=algorithm)
 
 
 def build_policy(settings: Settings) -> Policy:
@@ -161,12 +173,12 @@ def needs_passphrase(settings: Settings) -> bool:
 
 
 @contextlib.contextmanager
-def _closed_on_failure(database: Database) -> Iterator[None]:
-    """Close the store when the block raises: its caller gets no keyring to close."""
+def _closed_on_failure(opened: Database | AuditLog) -> Iterator[None]:
+    """Close it when the block raises: its caller gets no keyring to close."""
     try:
         yield
     except BaseException:
-        database.close()
+        opened.close()
         raise
 
 
@@ -183,8 +195,65 @@ def audit_log(settings: Settings, provider: StoredKeyProvider) -> AuditLog:
     )
 
 
-def _keyring(settings: Settings, provider: StoredKeyProvider, database: Database) -> Keyring:
-    kind = RecordedKeyring if settings.audit.uses else Keyring
+def verify_audit(
+    settings: Settings,
+    passphrase: Passphrase = None,
+    heads: Iterable[Head] = (),
+    *,
+    also: Sequence[Path] = (),
+) -> Report:
+    """Verify the audit records of this machine; takes no chain and writes nothing.
+
+    See :func:`.security.audit.verify`. Raises what :func:`open_keyring` does, and
+    :class:`OSError`.
+    """
+    policy = build_policy(settings)
+    _check_provider(settings)
+    database = Database(settings.store)
+    with contextlib.closing(database):
+        database.check()
+        custodian = open_custodian(settings, policy, passphrase)
+        provider = LocalKeyProvider(KeyStore(database), custodian, policy)
+        return audit_report(settings, provider, heads, also=also)
+
+
+def audit_report(
+    settings: Settings,
+    provider: StoredKeyProvider,
+    heads: Iterable[Head] = (),
+    *,
+    also: Sequence[Path] = (),
+    most_bytes: int | None = None,
+) -> Report:
+    """:func:`verify_audit` through a provider that is there.
+
+    A store that is a file has one machine: then every chain that it knows must be here.
+    """
+    store = provider.store
+    if store.audit_key() is None:  # one that nothing was recorded for yet makes no key here
+        if store.chains() or any(settings.audit_folder.glob("*/*.jsonl")):
+            raise StoreIntegrityError("the key of the audit log is not in the store any more")
+        return Report([])
+
+    def anchors() -> Iterator[Anchor]:
+        yield from store.chains()
+
+    return verify(
+        settings.audit_folder,
+        anchors(),
+        provider.custodian.store_id,
+        provider.audit_key(),
+        heads=heads,
+        also=also,
+        all_here=store.database.file is not None,
+        most_bytes=most_bytes,
+    )
+
+
+def _keyring(
+    settings: Settings, provider: StoredKeyProvider, database: Database, *, record_uses: bool
+) -> Keyring:
+    kind = RecordedKeyring if record_uses and settings.audit.uses else Keyring
     return kind(
         provider,
         UsageStore(database),

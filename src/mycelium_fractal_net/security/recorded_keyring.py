@@ -6,9 +6,11 @@ service records its requests by itself, and the command line its commands.
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
-from mycelium_fractal_net.security.errors import MfnError
+from mycelium_fractal_net.security.audit import outcome_of
+from mycelium_fractal_net.security.audit.events import BEGUN, OK
 from mycelium_fractal_net.security.keyring import Keyring
 
 if TYPE_CHECKING:
@@ -22,47 +24,64 @@ __all__ = ["RecordedKeyring"]
 
 
 def _recorded(
-    event: str, method: Callable[_P, _R], version: Callable[[_R], str | None]
+    event: str, method: Callable[_P, _R], version: Callable[[_R], str] | None = None
 ) -> Callable[_P, _R]:
     """``method``, with a record of each call: that it succeeded and with which version, or how
     it failed."""
 
+    @functools.wraps(method)
     def call(*arguments: _P.args, **named: _P.kwargs) -> _R:
         keyring: Any = arguments[0]
-        audit = keyring.provider.audit
+        given: Any = named.get("key_id")
         try:
             result = method(*arguments, **named)
-        except MfnError as error:
-            given: Any = named.get("key_id")
-            audit.now(event, type(error).__name__, key=given)
+        except Exception as error:
+            keyring.provider.audit.now(event, outcome_of(error), key=given)
             raise
-        audit.now(event, key=version(result))
+        keyring.provider.audit.now(event, key=given if version is None else version(result))
         return result
 
-    call.__name__ = method.__name__
-    call.__doc__ = method.__doc__
     return call
 
 
-def _unknown(_: object) -> None:
-    return None
+def _streamed(event: str, method: Callable[_P, int]) -> Callable[_P, int]:
+    """``method``, with one record before its first byte and one when it ended."""
+
+    @functools.wraps(method)
+    def call(*arguments: _P.args, **named: _P.kwargs) -> int:
+        keyring: Any = arguments[0]
+        given: Any = named.get("key_id")
+        keyring.provider.audit.now(event, BEGUN, key=given)
+        try:
+            count = method(*arguments, **named)
+        except BaseException as error:
+            keyring.provider.audit.now(event, outcome_of(error), key=given)
+            raise
+        keyring.provider.audit.now(event, OK, key=given, bytes=count)
+        return count
+
+    return call
 
 
 class RecordedKeyring(Keyring):
-    """A :class:`Keyring` whose every use is durable in the audit log before it returns."""
+    """A :class:`Keyring` whose every use is durable in the audit log before it returns.
+
+    All methods may raise :class:`AuditUnavailableError` beside what they raise else. What is
+    sealed, opened or read piece by piece is one record, when it begins.
+    """
 
     encrypt_result = _recorded("encrypt", Keyring.encrypt_result, lambda result: result.key_id)
     decrypt_result = _recorded("decrypt", Keyring.decrypt_result, lambda result: result.key_id)
     data_key_result = _recorded("datakey", Keyring.data_key_result, lambda result: result[1])
-    encrypt_stream = _recorded("encrypt.stream", Keyring.encrypt_stream, _unknown)
-    decrypt_stream = _recorded("decrypt.stream", Keyring.decrypt_stream, _unknown)
-    rewrap_stream = _recorded("rewrap.stream", Keyring.rewrap_stream, _unknown)
-    open_reader = _recorded("decrypt.open", Keyring.open_reader, _unknown)
-    encryptor = _recorded("encrypt.push", Keyring.encryptor, lambda result: result[1])
-    decryptor = _recorded("decrypt.push", Keyring.decryptor, lambda result: result[1])
+    encrypt_stream = _streamed("encrypt.stream", Keyring.encrypt_stream)
+    decrypt_stream = _streamed("decrypt.stream", Keyring.decrypt_stream)
+    rewrap_stream = _streamed("rewrap.stream", Keyring.rewrap_stream)
+    open_reader = _recorded("decrypt.range", Keyring.open_reader)
+    encryptor = _recorded("encrypt.stream", Keyring.encryptor, lambda result: result[1])
+    decryptor = _recorded("decrypt.stream", Keyring.decryptor, lambda result: result[1])
     sign = _recorded("sign", Keyring.sign, lambda result: result.key_id)
     sign_stream = _recorded("sign", Keyring.sign_stream, lambda result: result.key_id)
-    sign_file = _recorded("sign", Keyring.sign_file, _unknown)
+    sign_file = _recorded("sign", Keyring.sign_file)
     verify = _recorded("verify", Keyring.verify, lambda result: result)
     verify_stream = _recorded("verify", Keyring.verify_stream, lambda result: result)
     verify_file = _recorded("verify", Keyring.verify_file, lambda result: result)

@@ -7,11 +7,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any, Final
 
 from mycelium_fractal_net.security.audit import Event
-from mycelium_fractal_net.security.errors import (
-    ConflictError,
-    KeyNotFoundError,
-    StoreIntegrityError,
-)
+from mycelium_fractal_net.security.errors import ConflictError, KeyNotFoundError
 from mycelium_fractal_net.security.key_providers.base import Binding
 from mycelium_fractal_net.security.key_store.audit_table import StoredAuditKey
 from mycelium_fractal_net.security.keys import parse_key_id
@@ -88,15 +84,13 @@ class AuditedStore:
         No scope reaches it, and no method gives its bytes.
         """
         stored = self.store.audit_key()
-        if stored is None:
+        while stored is None:
             master_id = self.store.require_pulse().master_id
             material = self.policy.generate_key_material(AUTHORITY_ALGORITHM)
             wrapped = self.custodian.wrap(master_id, material, self._binding_of("audit"))
-            with contextlib.suppress(ConflictError):  # another process was first: take its key
+            with contextlib.suppress(ConflictError):  # somebody was first, or the master key moved
                 self.store.insert_audit_key(StoredAuditKey(_FIRST, wrapped, master_id))
             stored = self.store.audit_key()
-        if stored is None:
-            raise StoreIntegrityError("the store keeps no audit key")
         return self.policy.mac(AUTHORITY_ALGORITHM, self._unwrapped_audit_key(stored))
 
     def _unwrapped_audit_key(self, stored: StoredAuditKey) -> bytes:

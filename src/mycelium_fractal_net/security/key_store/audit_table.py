@@ -48,8 +48,11 @@ class AuditTable(StoreMeta):
     """The tables ``audit_keys`` and ``audit_chains``."""
 
     def insert_audit_key(self, key: StoredAuditKey) -> None:
-        """Store an audit key. Raises :class:`ConflictError` where somebody else was first."""
-        with self.database.write() as connection:
+        """Store an audit key. Raises :class:`ConflictError` where somebody else was first.
+
+        Or where the store has moved to another master key, which must not leave it behind.
+        """
+        with self.change(key.master_id) as (connection, _):
             connection.execute(insert(audit_keys).values(**key._asdict()))
 
     def audit_key(self) -> StoredAuditKey | None:
