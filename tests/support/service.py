@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
 import re
 import select
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -20,10 +22,13 @@ from mycelium_fractal_net import initialise
 from tests.support.cli import environment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
+    from collections.abc import Iterator, Mapping, Sequence
 
 START_SECONDS = 30.0
+
+
+def _children(pid: int) -> Path:
+    return Path(f"/proc/{pid}/task/{pid}/children")
 
 
 def b64(data: bytes) -> str:
@@ -52,6 +57,15 @@ class Running:
         headers = {"X-API-Key": key} if key else {}
         return httpx.Client(base_url=self.url, headers=headers, timeout=30.0, **options)
 
+    def kill(self) -> None:
+        """End all of its processes at once, by SIGKILL."""
+        _kill(self.process)
+
+    def workers(self) -> list[int]:
+        """The ids of its worker processes."""
+        pid = self.process.pid
+        return [int(each) for each in _children(pid).read_text().split()]
+
     def stop(self) -> int:
         """End it gracefully; returns its exit code."""
         if self.process.poll() is None:
@@ -62,18 +76,36 @@ class Running:
         return code
 
 
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait(START_SECONDS)
+    if process.stdout is not None:
+        process.stdout.close()
+
+
 def start(
-    home: Path, *arguments: str, env: Mapping[str, str] | None = None, port: int = 0
+    home: Path,
+    *arguments: str,
+    env: Mapping[str, str] | None = None,
+    port: int = 0,
+    prefix: Sequence[str] = (),
+    **popen: Any,
 ) -> Running:
-    """Start ``mfn serve`` over an initialised home folder, and wait until it serves."""
+    """Start ``mfn serve`` over an initialised home folder, and wait until it serves.
+
+    ``prefix`` is a command to run it under. It leads a process group of its own.
+    """
     process = subprocess.Popen(
         [
-            sys.executable, "-m", "mycelium_fractal_net", "--home", str(home),
+            *prefix, sys.executable, "-m", "mycelium_fractal_net", "--home", str(home),
             "serve", "--port", str(port), *arguments,
         ],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         env=environment(dict(env or {})),
+        start_new_session=True,
+        **popen,
     )  # fmt: skip
     try:
         url, said = _address(process)
@@ -83,8 +115,7 @@ def start(
         )
         _wait(running)
     except BaseException:
-        process.kill()
-        process.wait()
+        _kill(process)
         raise
     return running
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from mycelium_fractal_net import __version__
 from mycelium_fractal_net.api import openapi
@@ -18,7 +19,7 @@ from mycelium_fractal_net.api.problems import RequestError
 from mycelium_fractal_net.api.routes import SPECS
 from mycelium_fractal_net.api.service import Service
 from mycelium_fractal_net.config import load_settings
-from mycelium_fractal_net.security.errors import ConfigurationError
+from mycelium_fractal_net.security.errors import ConfigurationError, MfnError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -127,13 +128,22 @@ _none: Any = None
 
 
 async def _no_route(request: Request, error: HTTPException) -> Any:
-    allow = (error.headers or {}).get("Allow")
+    allow = _allowed(request) if error.status_code == 405 else None
     slug = "method-not-allowed" if error.status_code == 405 else "not-found"
     detail = "the path has other methods" if error.status_code == 405 else "no such path"
     problem = RequestError(slug, detail, allow)
     service: Service = request.app.service
     service.count_refusal(slug)
     return _Problem(problem, Call(service, "none").request_id)
+
+
+def _allowed(request: Request) -> str:
+    """Every method of the path; the router names those of the first route that fits alone."""
+    found: set[str] = set()
+    for route in request.app.routes:
+        if route.matches(request.scope)[0] is not Match.NONE:
+            found |= route.methods
+    return ", ".join(sorted(found))
 
 
 class _Problem:
@@ -156,7 +166,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         _warn_of_absent_guards(service.settings)
     try:
         await service.start()
-    except ConfigurationError:
+    except MfnError:  # of which it has told
         raise
     except Exception as error:
         log_unexpected(error, "start")

@@ -26,8 +26,18 @@ API_KEY: Final = APIKeyHeader(
     name="X-API-Key", scheme_name="ApiKey", description="`mfn_<id>_<secret>`", auto_error=False
 )
 
-_PROCESS: Final = os.urandom(4).hex()
+_process = ""
 _numbers: Final = itertools.count(int.from_bytes(os.urandom(3), "big"))
+
+
+def _name_process() -> None:
+    """Begin the ids of this process's requests as those of no other begin."""
+    global _process  # noqa: PLW0603
+    _process = os.urandom(4).hex()
+
+
+_name_process()
+os.register_at_fork(after_in_child=_name_process)  # workers are forked from one that loaded this
 
 
 class Headers(NamedTuple):
@@ -104,7 +114,7 @@ class Call:
     def __init__(self, service: Service, event: str) -> None:
         self.service = service
         self.event = event
-        self.request_id = f"{_PROCESS}{next(_numbers) & 0xFFFFFFFF:08x}"
+        self.request_id = f"{_process}{next(_numbers) & 0xFFFFFFFF:08x}"
         self.status: int | None = None  # where it is not that of the route
         self.headers: Headers | None = None
         self._caller: Caller | None = None

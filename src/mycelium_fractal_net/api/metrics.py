@@ -58,8 +58,9 @@ class Metrics:
         self._service: Service | None = None
 
     def watch(self, service: Service) -> None:
-        """From now on states are read from ``service`` when they are asked for."""
+        """From now on states are read from ``service``."""
         self._service = service
+        self.read_states()
 
     def observe(self, operation: str, status: int, seconds: float) -> None:
         """Count one request."""
@@ -77,14 +78,15 @@ class Metrics:
 
     def render(self) -> bytes:
         """Everything in the text format 0.0.4."""
-        self._read_states()
+        self.read_states()
         registry = self._registry
         if self._shared_folder is not None:
             registry = CollectorRegistry()
             MultiProcessCollector(registry, path=self._shared_folder)  # type: ignore[no-untyped-call]
         return generate_latest(registry)
 
-    def _read_states(self) -> None:
+    def read_states(self) -> None:
+        """Note the states of this process, of which another worker may be asked."""
         service = self._service
         if service is None:
             return

@@ -6,15 +6,20 @@ import asyncio
 import contextlib
 import logging
 import os
+import shutil
+import signal
 from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
 
 from mycelium_fractal_net.api.application import create_app
+from mycelium_fractal_net.api.protocol import Protocol
 from mycelium_fractal_net.api.streaming import StreamCutError
+from mycelium_fractal_net.api.supervisor import SERVES
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Iterator
 
     from mycelium_fractal_net.bootstrap import Passphrase
     from mycelium_fractal_net.config import Settings
@@ -22,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["serve_process"]
 
 _KEEP_ALIVE_SECONDS: Final = 75
-READY: Final = b"."
+_ENDING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class _Server(uvicorn.Server):
@@ -32,6 +37,23 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._ready = ready
         self._parent = parent
+        self.orphaned = False
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """End gracefully by these signals, and by SIGHUP too, as a terminal sends that closes.
+
+        One that is ignored, as SIGHUP is under nohup, stays so. None is raised again at the end:
+        to end when asked to is a success.
+        """
+        former = {n: h for n in _ENDING if (h := signal.getsignal(n)) is not signal.SIG_IGN}
+        for number in former:
+            signal.signal(number, self.handle_exit)
+        try:
+            yield
+        finally:
+            for number, handler in former.items():
+                signal.signal(number, handler)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -40,10 +62,10 @@ class _Server(uvicorn.Server):
         if self._parent is not None:
             asyncio.get_running_loop().add_reader(self._parent, self._end)
         if self._ready is not None:
-            os.write(self._ready, READY)
+            os.write(self._ready, SERVES)
 
     def _end(self) -> None:
-        self.should_exit = True
+        self.should_exit = self.orphaned = True
         if self._parent is not None:
             asyncio.get_running_loop().remove_reader(self._parent)
 
@@ -67,7 +89,7 @@ def serve_process(
     )
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=Protocol,
         ws="none",
         loop="uvloop",
         lifespan="on",
@@ -78,18 +100,23 @@ def serve_process(
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=settings.server.shutdown_seconds,
     )
-    logging.getLogger("uvicorn.error").addFilter(_without_cut_streams)
+    logging.getLogger("uvicorn.error").addFilter(_is_news)
     server = _Server(config, ready, parent)
     try:
-        # It raises the signal that ended it again, for whoever handled it before.
-        with contextlib.suppress(KeyboardInterrupt):
-            server.run(sockets=[listening])
+        server.run(sockets=[listening])
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 1
+    if server.orphaned and metrics_folder is not None:  # whose parent can clean up no more
+        shutil.rmtree(metrics_folder, ignore_errors=True)
     return 0 if server.started else 1
 
 
-def _without_cut_streams(record: logging.LogRecord) -> bool:
-    """Whether a log record is kept: a stream that was cut has its audit record."""
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether a log record is kept.
+
+    A stream that was cut has its audit record. Why the service does not start, it says itself.
+    """
     info: Any = record.exc_info
-    return not (info and isinstance(info[1], StreamCutError))
+    if info and isinstance(info[1], StreamCutError):
+        return False
+    return not str(record.msg).startswith("Traceback")

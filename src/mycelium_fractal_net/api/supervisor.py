@@ -6,6 +6,7 @@ parent that is killed takes them along, since they watch a pipe of which it hold
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shutil
@@ -16,20 +17,23 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from socket import socket
 
-__all__ = ["Supervisor"]
+__all__ = ["SERVES", "Supervisor"]
 
 _LOG: Final = logging.getLogger(__name__)
-_WATCHED: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 _ENDING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-_TOO_SOON_SECONDS: Final = 2.0  # a worker that ends before that would end again
+_SOON_SECONDS: Final = 2.0  # a worker that ended before that may well end again,
+_PAUSE_SECONDS: Final = 1.0  # so the next one waits that long
 _KILL_AFTER_SECONDS: Final = 5.0  # beyond what the workers were given to finish
+SERVES: Final = b"."
+"""What a worker says once it serves."""
 
 
 class Supervisor:
     """Keeps ``workers`` processes running. Make it before the service is imported.
 
-    The ``work`` of :meth:`run` gets two file descriptors: one to write a byte to when it serves,
+    The ``work`` of :meth:`run` gets two file descriptors: one to write :data:`SERVES` to,
     one whose end means that the parent is gone. It returns an exit code.
     """
 
@@ -37,25 +41,39 @@ class Supervisor:
         self._wanted = workers
         self._shutdown_seconds = shutdown_seconds
         self._workers: dict[int, float] = {}
+        self._missing: list[float] = []  # when each worker that is to be replaced may start
+        self._has_served = False
         self._pipe = os.pipe()
         self._ready = os.pipe()
+        os.set_blocking(self._ready[0], False)
         self.metrics_folder = tempfile.mkdtemp(prefix="mfn-metrics-")
         # How the library for metrics is told to sum up several processes, before its import.
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = self.metrics_folder
 
-    def run(self, work: Callable[[int, int], int]) -> int:
-        """Run until a signal ends it; returns an exit code."""
+    def run(self, work: Callable[[int, int], int], listening: socket) -> int:
+        """Run until a signal ends it; returns an exit code.
+
+        ``listening`` is the socket that the workers accept from. It is closed once they are to
+        end, so that nobody waits in its queue for an answer that will not come.
+        """
         self._work = work
-        former = signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # were it ignored, none could be waited for
+        # One that is ignored, as SIGHUP is under nohup, stays so.
+        ending = [n for n in _ENDING if signal.getsignal(n) is not signal.SIG_IGN]
+        watched = {signal.SIGCHLD, *ending}
+        former = signal.pthread_sigmask(signal.SIG_BLOCK, watched)
         try:
             for _ in range(self._wanted):
                 self._start(former)
-            return self._watch(former)
+            return self._watch(former, watched)
         finally:
+            listening.close()
             self._end()
             shutil.rmtree(self.metrics_folder, ignore_errors=True)
             for descriptor in (*self._pipe, *self._ready):
                 os.close(descriptor)
+            while signal.sigtimedwait(watched, 0):  # a second Ctrl-C while the workers ended
+                pass
             signal.pthread_sigmask(signal.SIG_SETMASK, former)
 
     def _start(self, mask: set[int | signal.Signals]) -> None:
@@ -67,7 +85,8 @@ class Supervisor:
         try:
             os.close(self._pipe[1])
             for number in _ENDING:
-                signal.signal(number, signal.SIG_DFL)
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    signal.signal(number, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             code = self._work(self._ready[1], self._pipe[0])
         except BaseException as error:
@@ -75,16 +94,24 @@ class Supervisor:
         finally:
             os._exit(code)
 
-    def _watch(self, mask: set[int | signal.Signals]) -> int:
+    def _watch(self, mask: set[int | signal.Signals], watched: set[signal.Signals]) -> int:
         while True:
-            number = signal.sigwait(_WATCHED)
-            if number in _ENDING:
+            patience = min(self._missing, default=monotonic() + _PAUSE_SECONDS) - monotonic()
+            found = signal.sigtimedwait(watched, max(0.0, patience))
+            if found is not None and found.si_signo != signal.SIGCHLD:
                 return 0
+            with contextlib.suppress(BlockingIOError):
+                self._has_served = bool(os.read(self._ready[0], 1)) or self._has_served
             for pid, code, lived in self._reap():
-                if lived < _TOO_SOON_SECONDS:
-                    _LOG.error("worker %s ended at once, with code %s", pid, code)
+                if not self._has_served:
+                    _LOG.error("worker %s ended before it served, with code %s", pid, code)
                     return 1
                 _LOG.error("worker %s ended with code %s; another takes its place", pid, code)
+                pause = _PAUSE_SECONDS if lived < _SOON_SECONDS else 0.0
+                self._missing.append(monotonic() + pause)
+            due = [moment for moment in self._missing if moment <= monotonic()]
+            for moment in due:
+                self._missing.remove(moment)
                 self._start(mask)
 
     def _reap(self) -> list[tuple[int, int, float]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import shlex
 import sys
 from typing import IO, TYPE_CHECKING, Annotated, Final
 
@@ -96,7 +97,8 @@ def _run(settings: Settings, listening: socket, passphrase: bytes | None) -> int
     return supervisor.run(
         lambda ready, parent: serve_process(
             settings, listening, passphrase, ready=ready, parent=parent, metrics_folder=folder
-        )
+        ),
+        listening,
     )
 
 
@@ -133,21 +135,34 @@ def _first_key(settings: Settings, passphrase: bytes | None) -> str:
         if provider.credentials(limit=1):
             return "$API_KEY"
         path = settings.home / "first-api-key"
-        if sys.stdout.isatty():
+        if sys.stdout is not None and sys.stdout.isatty():
             _, api_key = provider.create_credential(FIRST_NAME, ("*",))
             print(f"the first API key, which may do all, shown this once: {api_key.text}")
             return api_key.text
         with _private_file(path) as file:
             _, api_key = provider.create_credential(FIRST_NAME, ("*",))
             file.write(api_key.text + "\n")
-    print(f"the first API key, which may do all, is in the file {path}")
-    return f"$(cat {path})"
+    say(f"the first API key, which may do all, is in the file {path}")
+    return f"$(cat {shlex.quote(str(path))})"
 
 
 @contextlib.contextmanager
 def _private_file(path: Path) -> Iterator[IO[str]]:
-    """A new file of mode 0600, which goes again where the block fails."""
-    descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    """A new file of mode 0600, which goes again where the block fails.
+
+    Raises :class:`CommandError` where it cannot be made. One that is there may hold the key of
+    another store with the same home, so it is kept.
+    """
+    try:
+        if path.exists() and not path.stat().st_size:  # of a start that was interrupted
+            path.unlink()
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise CommandError(
+            ExitCode.WRITE,
+            f"the first API key cannot be kept in the file {path}: {error.strerror}",
+            "move that file away, make its folder, or start mfn serve on a terminal once",
+        ) from None
     try:
         with os.fdopen(descriptor, "w") as file:
             yield file
@@ -157,9 +172,11 @@ def _private_file(path: Path) -> Iterator[IO[str]]:
 
 
 def _greet(url: str, shown: str, *, quiet: bool) -> None:
-    say(f"serving {url}; three lines to try:", quiet=quiet)
     if quiet:
+        if sys.stdout is not None:  # as it is where the shell closed it
+            sys.stdout.flush()
         return
+    say(f"serving {url}; three lines to try:")
     key = f'-H "X-API-Key: {shown}"'
     decrypt = f"curl -sS {url}/crypto/decrypt {key} {_JSON} -d @sealed.json"
     print(
