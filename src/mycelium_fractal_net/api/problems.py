@@ -48,7 +48,7 @@ _REQUEST_KINDS: Final = (
 
 # The first class that an error is an instance of decides, so the narrower stand first.
 _TABLE: Final[tuple[tuple[type[Exception], Kind], ...]] = (
-    (MalformedError, Kind(400, "malformed", "The body is not the JSON that is asked for")),
+    (MalformedError, Kind(400, "malformed", "The body or the query string is malformed")),
     (SchemaError, Kind(422, "invalid", "The request does not fit its description")),
     (errors.AuthenticationError, Kind(401, "unauthenticated", "The API key is not accepted")),
     (errors.NotPermittedError, Kind(403, "forbidden", "The credential lacks the scope")),

@@ -18,7 +18,6 @@ routes = Routes("audit")
 
 @routes.add(
     "GET", "/audit", "audit.read", AuditRecords, scope="audit:read", in_thread=True,
-    problems=("store-unavailable", "audit-unavailable"),
 )  # fmt: skip
 def audit_records(call: Authenticated, query: Annotated[AuditQuery, Query()]) -> dict[str, Any]:
     """The records of this machine that fit, newest first. Scope: `audit:read`."""

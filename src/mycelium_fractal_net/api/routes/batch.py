@@ -37,34 +37,33 @@ __all__ = ["routes"]
 
 routes = Routes("batch")
 _UNKNOWN = "-"  # the version of an item that names none, in the audit record
-_WHOLE = ("store-unavailable", "audit-unavailable")
 
 
-@routes.add("POST", "/crypto/encrypt/batch", "encrypt.batch", EncryptBatchAnswer, problems=_WHOLE)
+@routes.add("POST", "/crypto/encrypt/batch", "encrypt.batch", EncryptBatchAnswer)
 def encrypt_batch(call: Authenticated, body: EncryptBatch) -> dict[str, Any]:
     """Encrypt up to 1,000 things; one that fails does not fail the others."""
     return _each(call, body.items, encrypt_item)
 
 
-@routes.add("POST", "/crypto/decrypt/batch", "decrypt.batch", DecryptBatchAnswer, problems=_WHOLE)
+@routes.add("POST", "/crypto/decrypt/batch", "decrypt.batch", DecryptBatchAnswer)
 def decrypt_batch(call: Authenticated, body: DecryptBatch) -> dict[str, Any]:
     """Open up to 1,000 messages; one that fails does not fail the others."""
     return _each(call, body.items, decrypt_item)
 
 
-@routes.add("POST", "/crypto/rewrap/batch", "rewrap.batch", EncryptBatchAnswer, problems=_WHOLE)
+@routes.add("POST", "/crypto/rewrap/batch", "rewrap.batch", EncryptBatchAnswer)
 def rewrap_batch(call: Authenticated, body: RewrapBatch) -> dict[str, Any]:
     """Move up to 1,000 messages to the newest version of their keys."""
     return _each(call, body.items, rewrap_item)
 
 
-@routes.add("POST", "/crypto/sign/batch", "sign.batch", SignBatchAnswer, problems=_WHOLE)
+@routes.add("POST", "/crypto/sign/batch", "sign.batch", SignBatchAnswer)
 def sign_batch(call: Authenticated, body: SignBatch) -> dict[str, Any]:
     """Sign up to 1,000 things; one that fails does not fail the others."""
     return _each(call, body.items, sign_item)
 
 
-@routes.add("POST", "/crypto/verify/batch", "verify.batch", VerifyBatchAnswer, problems=_WHOLE)
+@routes.add("POST", "/crypto/verify/batch", "verify.batch", VerifyBatchAnswer)
 def verify_batch(call: Authenticated, body: VerifyBatch) -> dict[str, Any]:
     """Verify up to 1,000 signatures."""
     return _each(call, body.items, verify_item)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from fastapi import Query
 
@@ -17,7 +18,7 @@ from mycelium_fractal_net.api.schemas import (
     RotateCredentialRequest,
 )
 from mycelium_fractal_net.api.schemas.credentials import CredentialQuery
-from mycelium_fractal_net.security.errors import NotPermittedError
+from mycelium_fractal_net.security.errors import KeyNotFoundError, NotPermittedError
 from mycelium_fractal_net.shapes import credential_shape
 
 if TYPE_CHECKING:
@@ -28,12 +29,21 @@ if TYPE_CHECKING:
 __all__ = ["routes"]
 
 routes = Routes("credentials")
-_STORE = ("store-unavailable", "audit-unavailable")
+_ID: Final = re.compile("[a-z0-9]{16}")
 
 
 def _check_covers(call: Call, scopes: Iterable[str]) -> None:
     if not call.caller.covers(scopes):
         raise NotPermittedError("nobody grants, or takes over, a scope that he lacks")
+
+
+def _named(call: Call, credential_id: str) -> Credential:
+    """The credential of an id in a path; what is no id names nothing."""
+    if _ID.fullmatch(credential_id) is None:
+        raise KeyNotFoundError("no such credential")
+    found = call.keyring.provider.credential(credential_id)
+    call.subject = found.credential_id
+    return found
 
 
 def _shape(call: Call, credential: Credential) -> dict[str, Any]:
@@ -42,7 +52,7 @@ def _shape(call: Call, credential: Credential) -> dict[str, Any]:
 
 @routes.add(
     "POST", "/credentials", "credential.create", NewCredential, status=201,
-    scope="credentials:admin", in_thread=True, recorded=False, problems=_STORE,
+    scope="credentials:admin", in_thread=True, recorded=False, problems=("conflict",),
 )  # fmt: skip
 def create_credential(call: Authenticated, body: CreateCredentialRequest) -> dict[str, Any]:
     """Make a credential; its API key is shown this once. Scope: `credentials:admin`.
@@ -61,7 +71,7 @@ def create_credential(call: Authenticated, body: CreateCredentialRequest) -> dic
 
 @routes.add(
     "GET", "/credentials", "credential.list", CredentialList, scope="credentials:admin",
-    in_thread=True, problems=_STORE,
+    in_thread=True,
 )  # fmt: skip
 def list_credentials(
     call: Authenticated, query: Annotated[CredentialQuery, Query()]
@@ -76,7 +86,12 @@ def list_credentials(
 
 
 @routes.add(
-    "GET", "/credentials/self", "credential.show", CredentialAnswer, in_thread=True, problems=_STORE
+    "GET",
+    "/credentials/self",
+    "credential.show",
+    CredentialAnswer,
+    in_thread=True,
+    problems=("not-found",),
 )
 def show_own_credential(call: Authenticated) -> dict[str, Any]:
     """Show the credential that calls."""
@@ -86,7 +101,7 @@ def show_own_credential(call: Authenticated) -> dict[str, Any]:
 
 @routes.add(
     "POST", "/credentials/self/rotate", "credential.rotate", NewCredential, in_thread=True,
-    recorded=False, problems=("conflict", *_STORE),
+    recorded=False, problems=("not-found", "key-state", "conflict"),
 )  # fmt: skip
 def rotate_own_credential(
     call: Authenticated, body: RotateCredentialRequest | None = None
@@ -100,26 +115,24 @@ def rotate_own_credential(
 
 @routes.add(
     "GET", "/credentials/{credential_id}", "credential.show", CredentialAnswer,
-    scope="credentials:admin", in_thread=True, problems=("not-found", *_STORE),
+    scope="credentials:admin", in_thread=True, problems=("not-found",),
 )  # fmt: skip
 def show_credential(call: Authenticated, credential_id: str) -> dict[str, Any]:
     """Show a credential, and never its secret. Scope: `credentials:admin`."""
-    found = call.keyring.provider.credential(credential_id)
-    call.subject = found.credential_id
+    found = _named(call, credential_id)
     return _shape(call, found)
 
 
 @routes.add(
     "POST", "/credentials/{credential_id}/rotate", "credential.rotate", NewCredential,
     scope="credentials:admin", in_thread=True, recorded=False,
-    problems=("not-found", "conflict", *_STORE),
+    problems=("not-found", "key-state", "conflict"),
 )  # fmt: skip
 def rotate_credential(
     call: Authenticated, credential_id: str, body: RotateCredentialRequest | None = None
 ) -> dict[str, Any]:
     """Give another credential a new secret. Scope: `credentials:admin`, and all of its own."""
-    found = call.keyring.provider.credential(credential_id)
-    call.subject = found.credential_id
+    found = _named(call, credential_id)
     _check_covers(call, found.scopes)
     return _rotate(call, found.credential_id, body)
 
@@ -139,12 +152,11 @@ def _rotate(call: Call, credential_id: str, body: RotateCredentialRequest | None
 @routes.add(
     "POST", "/credentials/{credential_id}/revoke", "credential.revoke", CredentialAnswer,
     scope="credentials:admin", in_thread=True, recorded=False,
-    problems=("not-found", "conflict", *_STORE),
+    problems=("not-found", "conflict"),
 )  # fmt: skip
 def revoke_credential(call: Authenticated, credential_id: str) -> dict[str, Any]:
     """End a credential, for ever and everywhere within 5 seconds. Scope: `credentials:admin`."""
-    found = call.keyring.provider.credential(credential_id)
-    call.subject = found.credential_id
+    found = _named(call, credential_id)
     revoked = call.keyring.provider.revoke_credential(found.credential_id)
     call.keyring.refresh()
     return _shape(call, revoked)

@@ -28,7 +28,7 @@ from mycelium_fractal_net.api.schemas import (
     VerifyRequest,
     VerifyResponse,
 )
-from mycelium_fractal_net.security.errors import InvalidInputError, InvalidSignatureError
+from mycelium_fractal_net.security.errors import InvalidSignatureError
 from mycelium_fractal_net.security.keys import DEFAULT_KEY_ID, KeyType
 
 if TYPE_CHECKING:
@@ -48,8 +48,8 @@ routes = Routes("crypto")
 _ENCRYPTION: Final = DEFAULT_KEY_ID[KeyType.ENCRYPTION]
 _SIGNING: Final = DEFAULT_KEY_ID[KeyType.SIGNING]
 _MAC: Final = DEFAULT_KEY_ID[KeyType.MAC]
-_USES: Final = ("not-found", "key-state", "key-usage", "store-unavailable", "audit-unavailable")
-_OPENS: Final = ("decryption-failed", *_USES)
+_USES: Final = ("not-found", "key-state", "key-usage", "algorithm")
+_OPENS: Final = ("decryption-failed", "forbidden", *_USES)
 
 
 def name_of(key_id: str) -> str:
@@ -252,8 +252,6 @@ def verify_mac(call: Authenticated, body: MacVerifyRequest) -> dict[str, Any]:
     call.key, call.reference = key_id, body.reference
     call.permit("mac", name_of(key_id))
     data, tag = base64_bytes(body.data, "/data"), base64_bytes(body.mac, "/mac")
-    if not tag:
-        raise InvalidInputError("a MAC is not empty")
     try:
         call.key = call.keyring.verify_mac(data, tag, key_id=key_id)
     except InvalidSignatureError:

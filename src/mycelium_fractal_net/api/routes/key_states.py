@@ -8,7 +8,6 @@ from mycelium_fractal_net.api.call import Authenticated, Call
 from mycelium_fractal_net.api.routes.keys import name_in_path
 from mycelium_fractal_net.api.routes.registry import Routes
 from mycelium_fractal_net.api.schemas import KeyAnswer, StateRequest
-from mycelium_fractal_net.security.errors import InvalidInputError
 from mycelium_fractal_net.security.key_providers.stored import DESTRUCTION_WINDOW_DAYS
 from mycelium_fractal_net.security.keys import Verb
 from mycelium_fractal_net.shapes import key_shape
@@ -31,26 +30,30 @@ _SUMMARIES: Final = {
 
 
 def _handler(verb: Verb) -> Callable[..., dict[str, Any]]:
-    def change_state(
+    def change_state(call: Authenticated, key_id: str) -> dict[str, Any]:
+        return _apply(call, verb, key_id)
+
+    def destroy(
         call: Authenticated, key_id: str, body: StateRequest | None = None
     ) -> dict[str, Any]:
-        return _apply(call, verb, key_id, body)
+        window = None if body is None else body.window_days
+        return _apply(call, verb, key_id, window or DESTRUCTION_WINDOW_DAYS)
 
-    change_state.__name__ = f"{verb.value.replace('-', '_')}_key"
-    change_state.__doc__ = (
+    handler = destroy if verb is Verb.DESTROY else change_state
+    handler.__name__ = f"{verb.value.replace('-', '_')}_key"
+    handler.__doc__ = (
         f"{_SUMMARIES[verb]}\n\nThe version named, or of a bare key id the newest."
         " Scope: `keys:admin`."
     )
-    return change_state
+    return handler
 
 
-def _apply(call: Call, verb: Verb, key_id: str, body: StateRequest | None) -> dict[str, Any]:
+def _apply(
+    call: Call, verb: Verb, key_id: str, window_days: int = DESTRUCTION_WINDOW_DAYS
+) -> dict[str, Any]:
     call.key = name_in_path(key_id)
-    window = None if body is None else body.window_days
-    if window is not None and verb is not Verb.DESTROY:
-        raise InvalidInputError("window_days is of destroy alone")
     keyring = call.keyring
-    key = keyring.provider.apply(verb, key_id, window_days=window or DESTRUCTION_WINDOW_DAYS)
+    key = keyring.provider.apply(verb, key_id, window_days=window_days)
     keyring.refresh()  # at once in this process; the others follow within seconds
     return key_shape(key)
 
@@ -59,5 +62,5 @@ for _verb in Verb:
     routes.add(
         "POST", f"/keys/{{key_id}}/{_verb.value}", f"key.{_verb.value}", KeyAnswer,
         scope="keys:admin", in_thread=True, recorded=False,
-        problems=("not-found", "key-state", "conflict", "store-unavailable", "audit-unavailable"),
+        problems=("not-found", "key-state", "conflict"),
     )(_handler(_verb))  # fmt: skip

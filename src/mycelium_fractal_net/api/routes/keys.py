@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 __all__ = ["name_in_path", "routes"]
 
 routes = Routes("keys")
-_STORE = ("store-unavailable", "audit-unavailable")
 
 
 def name_in_path(key_id: str) -> str:
@@ -54,7 +53,7 @@ def _changed(policy: RotationPolicy, change: RotationChange) -> RotationPolicy:
 
 @routes.add(
     "POST", "/keys", "key.create", KeyAnswer, status=201, scope="keys:admin", in_thread=True,
-    recorded=False, problems=("exists", "algorithm", *_STORE),
+    recorded=False, problems=("exists", "algorithm", "conflict"),
 )  # fmt: skip
 def create_key(call: Authenticated, body: CreateKeyRequest) -> dict[str, Any]:
     """Make a named key with its first version, active at once. Scope: `keys:admin`."""
@@ -71,7 +70,7 @@ def create_key(call: Authenticated, body: CreateKeyRequest) -> dict[str, Any]:
     return key_shape(key)
 
 
-@routes.add("GET", "/keys", "key.list", KeyList, scope="keys:read", in_thread=True, problems=_STORE)
+@routes.add("GET", "/keys", "key.list", KeyList, scope="keys:read", in_thread=True)
 def list_keys(call: Authenticated, query: Annotated[KeyQuery, Query()]) -> dict[str, Any]:
     """List keys in order of name, a page at a time. Scope: `keys:read`."""
     found = call.keyring.provider.keys(query.after, query.limit)
@@ -84,7 +83,7 @@ def list_keys(call: Authenticated, query: Annotated[KeyQuery, Query()]) -> dict[
 
 @routes.add(
     "GET", "/keys/{key_id}", "key.show", KeyAnswer, scope="keys:read", in_thread=True,
-    problems=("not-found", *_STORE),
+    problems=("not-found",),
 )  # fmt: skip
 def show_key(call: Authenticated, key_id: str) -> dict[str, Any]:
     """Show a key with all its versions, and never a secret. Scope: `keys:read`."""
@@ -94,7 +93,7 @@ def show_key(call: Authenticated, key_id: str) -> dict[str, Any]:
 
 @routes.add(
     "PATCH", "/keys/{key_id}", "key.change", KeyAnswer, scope="keys:admin", in_thread=True,
-    recorded=False, problems=("not-found", "key-usage", "conflict", *_STORE),
+    recorded=False, problems=("not-found", "key-usage", "conflict"),
 )  # fmt: skip
 def change_key(call: Authenticated, key_id: str, body: ChangeKeyRequest) -> dict[str, Any]:
     """Change a key's rotation policy, or whether it is published. Scope: `keys:admin`."""
@@ -110,11 +109,13 @@ def change_key(call: Authenticated, key_id: str, body: ChangeKeyRequest) -> dict
 
 @routes.add(
     "POST", "/keys/{key_id}/rotate", "key.rotate", KeyAnswer, scope="keys:admin", in_thread=True,
-    recorded=False, problems=("not-found", "conflict", *_STORE),
+    recorded=False, problems=("not-found", "algorithm", "conflict"),
 )  # fmt: skip
 def rotate_key(call: Authenticated, key_id: str) -> dict[str, Any]:
     """Add a version, which protects from now on; older ones go on opening. Scope: `keys:admin`."""
     call.key = name_in_path(key_id)
+    if ":" in key_id:
+        raise KeyNotFoundError("a key is rotated by its name, without a version")
     keyring = call.keyring
     call.key = keyring.provider.rotate_key(key_id)
     keyring.refresh()

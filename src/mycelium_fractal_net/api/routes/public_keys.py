@@ -18,7 +18,7 @@ routes = Routes("keys")
 
 @routes.add(
     "GET", "/keys/{key_id}/public", "key.public", PublicKey, in_thread=True,
-    problems=("not-found", "key-usage", "store-unavailable", "audit-unavailable"),
+    problems=("not-found", "key-usage"),
 )  # fmt: skip
 def public_key(call: Authenticated, key_id: str) -> dict[str, Any]:
     """The public key of a version, or of the newest. Scope: `verify:KEY` or `keys:read`."""
@@ -37,7 +37,7 @@ def public_key(call: Authenticated, key_id: str) -> dict[str, Any]:
 
 @routes.add(
     "GET", "/.well-known/jwks.json", "jwks", JwkSet, public=True, recorded=False,
-    media_type="application/json", problems=("store-unavailable",),
+    problems=("store-unavailable", "store-integrity", "master-key", "disabled"),
 )  # fmt: skip
 def jwks(call: Public) -> dict[str, Any]:
     """The public keys of all published keys that may verify, RFC 7517. For anybody."""

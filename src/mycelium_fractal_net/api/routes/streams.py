@@ -25,9 +25,12 @@ routes = Routes("streams")
 _DEFAULT: Final = DEFAULT_KEY_ID[KeyType.ENCRYPTION]
 _HEADER_BYTES: Final = 116  # docs/format.md: of a message of the second form, the longer one
 _PROBLEMS: Final = (
-    "not-found", "key-state", "key-usage", "unsupported-media-type", "http-version",
-    "store-unavailable", "audit-unavailable",
-)  # fmt: skip
+    "not-found",
+    "key-state",
+    "key-usage",
+    "algorithm",
+    "http-version",
+)
 
 
 class _Encrypting:
@@ -119,7 +122,7 @@ def encrypt_stream(call: Authenticated, query: Annotated[EncryptStreamQuery, Que
 
 @routes.add(
     "POST", "/crypto/decrypt/stream", "decrypt.stream", None,
-    problems=("decryption-failed", *_PROBLEMS),
+    problems=("decryption-failed", "forbidden", *_PROBLEMS),
     operation=StreamOperation, media_type="application/octet-stream",
 )  # fmt: skip
 def decrypt_stream(call: Authenticated, query: Annotated[DecryptStreamQuery, Query()]) -> Flow:

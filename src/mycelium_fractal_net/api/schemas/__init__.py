@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mycelium_fractal_net.api.schemas.audit import AuditQuery, AuditRecords
-from mycelium_fractal_net.api.schemas.base import BatchError, Model, Problem, problem_example
+from mycelium_fractal_net.api.schemas.base import BatchError, Fault, Model, Problem
 from mycelium_fractal_net.api.schemas.batch import (
     DecryptBatch,
     DecryptBatchAnswer,
@@ -68,6 +68,7 @@ __all__ = [
     "EncryptBatchAnswer",
     "EncryptRequest",
     "EncryptResponse",
+    "Fault",
     "JwkSet",
     "KeyAnswer",
     "KeyList",
@@ -92,5 +93,4 @@ __all__ = [
     "VerifyBatchAnswer",
     "VerifyRequest",
     "VerifyResponse",
-    "problem_example",
 ]

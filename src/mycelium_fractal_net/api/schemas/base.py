@@ -6,17 +6,23 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from mycelium_fractal_net.security.errors import DecryptionError
+
 __all__ = [
+    "CREDENTIAL_ID_PATTERN",
+    "KEY_ID_PATTERN",
+    "KEY_NAME_PATTERN",
     "AssociatedData",
     "Base64",
     "BatchError",
+    "Fault",
     "KeyId",
     "Model",
     "Moment",
     "Problem",
     "Reference",
     "VersionId",
-    "problem_example",
+    "examples",
 ]
 
 # RFC 4648 section 4, padded, and with the unused bits of the last character zero (section 3.5):
@@ -25,7 +31,15 @@ BASE64_PATTERN: Final = (
     "^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=|[A-Za-z0-9+/][AQgw]==)?$"
 )
 _BASE64: Final[dict[str, Any]] = {"pattern": BASE64_PATTERN, "contentEncoding": "base64"}
-_KEY_ID_PATTERN: Final = r"^[a-z0-9][a-z0-9._-]{0,63}(?::v[1-9][0-9]{0,8})?$"
+KEY_NAME_PATTERN: Final = "^[a-z0-9][a-z0-9._-]{0,63}$"
+KEY_ID_PATTERN: Final = "^[a-z0-9][a-z0-9._-]{0,63}(?::v[1-9][0-9]{0,8})?$"
+CREDENTIAL_ID_PATTERN: Final = "^[a-z0-9]{16}$"
+_NO_CONTROLS: Final = r"^[^\x00-\x1f\x7f]*$"  # it is shown on terminals and in logs
+
+
+def examples(*shown: dict[str, Any]) -> ConfigDict:
+    """The configuration of a model that is described with these examples."""
+    return ConfigDict(json_schema_extra={"examples": list(shown)})
 
 
 class Model(BaseModel):
@@ -46,15 +60,22 @@ AssociatedData = Annotated[
 KeyId = Annotated[
     str | None,
     Field(
-        pattern=_KEY_ID_PATTERN,
+        pattern=KEY_ID_PATTERN,
         description="A key id such as `orders`, or a version id such as `orders:v3`. Without one"
         " the default key of the type serves.",
     ),
 ]
-VersionId = Annotated[str, Field(description="The version id, such as `orders:v3`.")]
+VersionId = Annotated[
+    str, Field(pattern=KEY_ID_PATTERN, description="The version id, such as `orders:v3`.")
+]
 Reference = Annotated[
     str | None,
-    Field(max_length=200, description="A text of the caller's own, which the answer echoes."),
+    Field(
+        max_length=200,
+        pattern=_NO_CONTROLS,
+        description="A text of the caller's own, which the answer echoes and the audit record"
+        " keeps; no control characters.",
+    ),
 ]
 Moment = Annotated[
     str,
@@ -75,29 +96,37 @@ class Fault(Model):
 class Problem(BaseModel):
     """RFC 9457 problem details. No answer repeats what the request held."""
 
-    type: str = Field(description="A URI reference that names the kind of problem.")
+    type: str = Field(
+        description="A URI reference that names the kind of problem.",
+        pattern="^/problems/[a-z-]+$",
+        examples=["/problems/not-found"],
+    )
     title: str
-    status: int
+    status: int = Field(ge=400, le=599, description="The status of the answer, or of an item.")
     detail: str
     request_id: str | None = Field(
-        default=None, description="Of the request; the audit record and the log have it too."
+        default=None,
+        description="Of the request; its audit record and the log have it too. Absent in batches.",
     )
-    errors: list[Fault] | None = None
+    errors: Annotated[
+        list[Fault] | None, Field(description="Of `/problems/invalid`: what is wrong, and where.")
+    ] = None
 
 
 class BatchError(Model):
     """Why one item of a batch has no result; the others are not touched by it."""
 
+    model_config = examples(
+        {
+            "error": {
+                "type": "/problems/decryption-failed",
+                "title": "The message does not open",
+                "status": 400,
+                "detail": DecryptionError.TEXT,
+            },
+            "reference": "row 18",
+        }
+    )
+
     error: Problem
     reference: Reference = None
-
-
-def problem_example(status: int, slug: str, title: str, detail: str) -> dict[str, Any]:
-    """A problem as the OpenAPI document shows it."""
-    return {
-        "type": f"/problems/{slug}",
-        "title": title,
-        "status": status,
-        "detail": detail,
-        "request_id": "9f86d081884c7d65",
-    }

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from mycelium_fractal_net.api.schemas.base import Model, Moment
+from mycelium_fractal_net.api.schemas.base import (
+    CREDENTIAL_ID_PATTERN,
+    Model,
+    Moment,
+    examples,
+)
 
 __all__ = [
     "CreateCredentialRequest",
@@ -23,10 +28,27 @@ _SCOPE = (
     r"|metrics:read|\*)$"
 )
 Scope = Annotated[str, Field(pattern=_SCOPE, examples=["encrypt:orders"])]
+CredentialId = Annotated[str, Field(pattern=CREDENTIAL_ID_PATTERN)]
+_CREDENTIAL: dict[str, Any] = {
+    "id": "un23xcch6poedl7m",
+    "name": "billing",
+    "scopes": ["encrypt:orders", "decrypt:*"],
+    "state": "active",
+    "created_at": "2026-11-24T12:27:35Z",
+    "expires_at": None,
+    "rotated_at": None,
+    "rotation_due": "2027-02-22T12:27:35Z",
+    "previous_until": None,
+}
+_API_KEY = "mfn_un23xcch6poedl7m_this-is-an-example-that-opens-nothing-at-al"
 
 
 class CreateCredentialRequest(Model):
     """A credential to be made. Nobody grants a scope that he lacks."""
+
+    model_config = examples(
+        {"name": "billing", "scopes": ["encrypt:orders", "decrypt:*"], "expires_days": 365}
+    )
 
     name: Annotated[
         str,
@@ -47,38 +69,57 @@ class CreateCredentialRequest(Model):
 class RotateCredentialRequest(Model):
     """How the former secret ends: one overlap later, or at once."""
 
+    model_config = examples({"revoke_previous": True})
+
     revoke_previous: bool = False
 
 
 class CredentialQuery(Model):
     """A page of the list."""
 
-    after: Annotated[str, Field(max_length=64, description="List what sorts after this id.")] = ""
+    after: Annotated[
+        str,
+        Field(pattern=r"^(?:[a-z0-9]{16})?$", description="List what sorts after this id."),
+    ] = ""
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
 
 
 class CredentialAnswer(Model):
     """A credential. Its secret is stored nowhere and cannot be shown."""
 
-    id: str
+    model_config = examples(_CREDENTIAL)
+
+    id: CredentialId
     name: str
-    scopes: list[str]
+    scopes: list[Scope]
     state: Literal["active", "revoked"]
     created_at: Moment
     expires_at: Moment | None
     rotated_at: Moment | None
-    rotation_due: Moment
-    previous_until: Moment | None
+    rotation_due: Annotated[Moment, Field(description="When the secret should be renewed.")]
+    previous_until: Annotated[
+        Moment | None, Field(description="Until when the former secret is accepted.")
+    ]
 
 
 class NewCredential(CredentialAnswer):
     """A credential with its API key, which is shown this once."""
 
-    api_key: Annotated[str, Field(description="`mfn_<id>_<secret>`; send it as `X-API-Key`.")]
+    model_config = examples({**_CREDENTIAL, "api_key": _API_KEY})
+
+    api_key: Annotated[
+        str,
+        Field(
+            pattern="^mfn_[a-z0-9]{16}_[A-Za-z0-9_-]{43}$",
+            description="`mfn_<id>_<secret>`; send it as `X-API-Key`.",
+        ),
+    ]
 
 
 class CredentialList(Model):
     """A page of credentials in order of id; `next` is the `after` of the next page, if any."""
 
+    model_config = examples({"credentials": [_CREDENTIAL], "next": None})
+
     credentials: list[CredentialAnswer]
-    next: str | None
+    next: CredentialId | None

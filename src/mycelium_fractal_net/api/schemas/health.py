@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from mycelium_fractal_net.api.schemas.base import Model
+from mycelium_fractal_net.api.schemas.base import Model, examples
 
 __all__ = ["Live", "Ready"]
 
@@ -14,14 +14,23 @@ __all__ = ["Live", "Ready"]
 class Live(Model):
     """The process answers."""
 
+    model_config = examples({"status": "ok"})
+
     status: Literal["ok"]
 
 
 class Ready(Model):
     """Whether requests are served; what is wrong is told to credentials with `metrics:read`."""
 
+    model_config = examples(
+        {"status": "ready"},
+        {"status": "unavailable", "backends": {"key-store": "unavailable", "audit": "ok"}},
+    )
+
     status: Literal["ready", "unavailable"]
     backends: Annotated[
         dict[str, str] | None,
-        Field(description="Each backend and its state; absent without a credential."),
+        Field(
+            description="Each backend and its state, `ok` or not; absent without a credential."
+        ),
     ] = None

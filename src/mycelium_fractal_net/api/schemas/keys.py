@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
-from mycelium_fractal_net.api.schemas.base import Model, Moment
+from mycelium_fractal_net.api.schemas.base import (
+    KEY_NAME_PATTERN,
+    Model,
+    Moment,
+    VersionId,
+    examples,
+)
 
 __all__ = [
     "ChangeKeyRequest",
     "CreateKeyRequest",
+    "Jwk",
     "JwkSet",
     "KeyAnswer",
     "KeyList",
@@ -25,7 +32,81 @@ __all__ = [
 _Days = Annotated[int, Field(ge=1, le=36_500)]
 _Versions = Annotated[int, Field(ge=1, le=10_000)]
 _Unused = Annotated[int, Field(ge=400, le=36_500)]
-KEY_NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
+_Algorithm = Literal[
+    "AES-256-GCM", "Ed25519", "ECDSA-P256", "ECDSA-P384", "ML-DSA-65", "HMAC-SHA-256"
+]
+
+# What the members say together: which algorithms a type takes, and that only a signing key has
+# a use or is published. The provider refuses the rest; the document says it here.
+_NOT_SIGNING: dict[str, Any] = {"use": {"const": "data"}, "publish": {"const": False}}
+_TOGETHER: list[dict[str, Any]] = [
+    {
+        "title": "encryption",
+        "properties": {
+            "type": {"const": "encryption"},
+            "algorithm": {"enum": ["AES-256-GCM", None]},
+            **_NOT_SIGNING,
+        },
+    },
+    {
+        "title": "signing",
+        "properties": {
+            "type": {"const": "signing"},
+            "algorithm": {"enum": ["Ed25519", "ECDSA-P256", "ECDSA-P384", "ML-DSA-65", None]},
+        },
+        "required": ["type"],
+    },
+    {
+        "title": "mac",
+        "properties": {
+            "type": {"const": "mac"},
+            "algorithm": {"enum": ["HMAC-SHA-256", None]},
+            **_NOT_SIGNING,
+        },
+        "required": ["type"],
+    },
+]
+_ROTATION: dict[str, Any] = {
+    "interval_days": 90,
+    "retain_count": 3,
+    "auto_destroy": False,
+    "unused_for_days": 400,
+}
+_KEY: dict[str, Any] = {
+    "key_id": "orders",
+    "type": "encryption",
+    "use": "data",
+    "algorithm": "AES-256-GCM",
+    "publish": False,
+    "created_at": "2026-11-24T12:27:35Z",
+    "primary": "orders:v1",
+    "rotation_due": "2027-02-22T12:27:35Z",
+    "rotation": _ROTATION,
+    "versions": [
+        {
+            "version_id": "orders:v1",
+            "version": 1,
+            "state": "active",
+            "compromised": False,
+            "handle": "0c2af47757767c92",
+            "created_at": "2026-11-24T12:27:35Z",
+            "activate_at": None,
+            "destroy_at": None,
+        }
+    ],
+}
+_JWK: dict[str, Any] = {
+    "kid": "release:v1",
+    "kty": "OKP",
+    "alg": "EdDSA",
+    "use": "sig",
+    "crv": "Ed25519",
+    "x": "7YRr54a-qA1SlaJ4DYhzaTiGxSaxHWuXcsotZwWR6ik",
+}
+_PEM = (
+    "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA7YRr54a+qA1SlaJ4DYhzaTiGxSaxHWuXcsotZwWR6ik=\n"
+    "-----END PUBLIC KEY-----\n"
+)
 
 
 class RotationChange(Model):
@@ -40,11 +121,26 @@ class RotationChange(Model):
 class CreateKeyRequest(Model):
     """A key to be made."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": _TOGETHER,  # type: ignore[dict-item]
+            "examples": [
+                {"key_id": "orders"},
+                {
+                    "key_id": "release",
+                    "type": "signing",
+                    "algorithm": "Ed25519",
+                    "publish": True,
+                    "rotation": {"interval_days": 365},
+                },
+            ],
+        }
+    )
+
     key_id: Annotated[str, Field(pattern=KEY_NAME_PATTERN, examples=["orders"])]
     type: Literal["encryption", "signing", "mac"] = "encryption"
     algorithm: Annotated[
-        Literal["AES-256-GCM", "Ed25519", "ECDSA-P256", "ECDSA-P384", "ML-DSA-65", "HMAC-SHA-256"]
-        | None,
+        _Algorithm | None,
         Field(description="One that the type takes; its first where none is named."),
     ] = None
     use: Annotated[
@@ -59,19 +155,23 @@ class CreateKeyRequest(Model):
 class ChangeKeyRequest(Model):
     """What to change of a key; what is absent stays as it is."""
 
+    model_config = examples({"rotation": {"interval_days": 30}})
+
     rotation: RotationChange | None = None
     publish: bool | None = None
 
 
 class StateRequest(Model):
-    """How to change the state of a version."""
+    """How a version is destroyed."""
+
+    model_config = examples({"window_days": 30})
 
     window_days: Annotated[
         int | None,
         Field(
             ge=7,
             le=365,
-            description="Of `destroy` alone: days in which it can be cancelled, 30 by default.",
+            description="Days in which it can be cancelled, 30 by default.",
         ),
     ] = None
 
@@ -80,7 +180,11 @@ class KeyQuery(Model):
     """A page of the list."""
 
     after: Annotated[
-        str, Field(max_length=64, description="List what sorts after this key id.")
+        str,
+        Field(
+            pattern=r"^(?:[a-z0-9][a-z0-9._-]{0,63})?$",
+            description="List what sorts after this key id.",
+        ),
     ] = ""
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
 
@@ -97,8 +201,8 @@ class Rotation(Model):
 class VersionAnswer(Model):
     """One version of a key."""
 
-    version_id: str
-    version: int
+    version_id: VersionId
+    version: Annotated[int, Field(ge=1)]
     state: Literal[
         "pre-activation",
         "active",
@@ -109,7 +213,9 @@ class VersionAnswer(Model):
         "destroyed",
     ]
     compromised: bool
-    handle: str
+    handle: Annotated[
+        str, Field(pattern="^[0-9a-f]{16}$", description="What a message names it by.")
+    ]
     created_at: Moment
     activate_at: Moment | None
     destroy_at: Moment | None
@@ -118,13 +224,18 @@ class VersionAnswer(Model):
 class KeyAnswer(Model):
     """A key with all its versions, oldest first."""
 
-    key_id: str
+    model_config = examples(_KEY)
+
+    key_id: Annotated[str, Field(pattern=KEY_NAME_PATTERN)]
     type: Literal["encryption", "signing", "mac"]
     use: Literal["data", "request"]
-    algorithm: str
+    algorithm: _Algorithm
     publish: bool
     created_at: Moment
-    primary: Annotated[str | None, Field(description="The version that protects new data.")]
+    primary: Annotated[
+        VersionId | None,
+        Field(description="The version that protects new data; null where none does."),
+    ]
     rotation_due: Moment
     rotation: Rotation
     versions: list[VersionAnswer]
@@ -133,20 +244,43 @@ class KeyAnswer(Model):
 class KeyList(Model):
     """A page of keys in order of name; `next` is the `after` of the next page, if there is one."""
 
+    model_config = examples({"keys": [_KEY], "next": None})
+
     keys: list[KeyAnswer]
     next: str | None
+
+
+class Jwk(Model):
+    """A public key as RFC 7517 has it: OKP (RFC 8037), EC (RFC 7518) or AKP (RFC 9964)."""
+
+    kid: VersionId
+    kty: Literal["OKP", "EC", "AKP"]
+    alg: Literal["EdDSA", "ES256", "ES384", "ML-DSA-65"]
+    use: Literal["sig"]
+    crv: Annotated[
+        Literal["Ed25519", "P-256", "P-384"] | None, Field(description="Of OKP and EC.")
+    ] = None
+    x: Annotated[str | None, Field(description="Of OKP and EC.")] = None
+    y: Annotated[str | None, Field(description="Of EC.")] = None
+    pub: Annotated[str | None, Field(description="Of AKP.")] = None
 
 
 class PublicKey(Model):
     """A public key of one version."""
 
-    key_id: str
-    algorithm: str
-    pem: str
-    jwk: dict[str, Any]
+    model_config = examples(
+        {"key_id": "release:v1", "algorithm": "Ed25519", "pem": _PEM, "jwk": _JWK}
+    )
+
+    key_id: VersionId
+    algorithm: Literal["Ed25519", "ECDSA-P256", "ECDSA-P384", "ML-DSA-65"]
+    pem: Annotated[str, Field(description="SubjectPublicKeyInfo, RFC 7468 section 13.")]
+    jwk: Jwk
 
 
 class JwkSet(Model):
     """RFC 7517 section 5: the public keys of all keys that are published and may verify."""
 
-    keys: list[dict[str, Any]]
+    model_config = examples({"keys": [_JWK]})
+
+    keys: list[Jwk]
