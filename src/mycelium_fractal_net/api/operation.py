@@ -134,7 +134,8 @@ class Operation(APIRoute):
             await self._refuse(call, error, scope, send, started)
             return
         await self._answer(call, payload, scope, send)
-        service.metrics.observe(spec.event, spec.status, perf_counter() - started)
+        status = call.status or spec.status
+        service.metrics.observe(spec.event, status, perf_counter() - started)
 
     async def _authenticate(self, call: Call, headers: Headers) -> None:
         directory = self.service.directory

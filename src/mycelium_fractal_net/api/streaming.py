@@ -150,6 +150,8 @@ def _start(call: Call, length: int | None) -> dict[str, Any]:
     ]
     if length is not None:
         headers.append((b"content-length", b"%d" % length))
+    if call.caller.due:
+        headers.append((b"x-api-key-rotation-due", call.caller.due_text.encode()))
     return {"type": "http.response.start", "status": 200, "headers": headers}
 
 
