@@ -9,7 +9,12 @@ from hypothesis import HealthCheck, settings
 # What runs in parallel reports through this file alone.
 from tests.vectors.conftest import pytest_terminal_summary  # noqa: F401
 
-pytest_plugins = ["tests.support.cli", "tests.support.service", "tests.support.stores"]
+pytest_plugins = [
+    "tests.support.audit",
+    "tests.support.cli",
+    "tests.support.service",
+    "tests.support.stores",
+]
 
 # Timings on a shared machine say nothing, so no deadline; CI repeats the same examples.
 settings.register_profile(
