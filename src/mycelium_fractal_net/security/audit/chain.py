@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
+from mycelium_fractal_net.security.audit.events import Event
+
 if TYPE_CHECKING:
     from mycelium_fractal_net.security.key_store.authority import Mac
 
@@ -23,7 +25,16 @@ _MAC_TEXT_BYTES: Final = 64
 _END: Final = b'"}\n'
 _TAIL_BYTES: Final = len(_MAC_MEMBER) + _MAC_TEXT_BYTES + len(_END)
 
+
+class _Record(Event, frozen=True, kw_only=True):
+    """What every line says: an event, its place and its time."""
+
+    sequence: int
+    time: str
+
+
 _decode: Final = msgspec.json.Decoder(dict[str, Any]).decode
+_check: Final = msgspec.json.Decoder(_Record).decode
 
 
 class Line(NamedTuple):
@@ -63,10 +74,10 @@ def parse(raw: bytes) -> Line | None:
         return None
     try:
         mac = binascii.unhexlify(tail[len(_MAC_MEMBER) : -len(_END)])
-        sequence = _decode(raw)["sequence"]
-    except (ValueError, KeyError, msgspec.DecodeError):
+        sequence = _check(raw).sequence
+    except (ValueError, msgspec.DecodeError):
         return None
-    return Line(sequence, signed, mac, raw) if type(sequence) is int else None
+    return Line(sequence, signed, mac, raw)
 
 
 def mac_of(line: bytes) -> bytes:

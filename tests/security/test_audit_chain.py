@@ -1,0 +1,141 @@
+"""Lines of a chain: what they hang on, and what is none."""
+
+from __future__ import annotations
+
+import hmac
+import json
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mycelium_fractal_net.security.audit import Event
+from mycelium_fractal_net.security.audit.chain import beginning, mac_of, parse, sealed
+from mycelium_fractal_net.security.audit.events import encode
+from mycelium_fractal_net.security.policy import Policy
+
+if TYPE_CHECKING:
+    from tests.support.audit import Books
+
+KEY_BYTES = bytes(range(32))
+KEY = Policy().mac("HMAC-SHA-256", KEY_BYTES)
+STORE = b"s" * 16
+CHAIN = "0123456789abcdef" * 2
+BODY = b'{"sequence":1,"time":"2026-03-01T12:00:00.000000Z","event":"encrypt","outcome":"ok"'
+
+
+def tag(data: bytes) -> bytes:
+    """HMAC-SHA-256 by the standard library, not by what is tested."""
+    return hmac.digest(KEY_BYTES, data, sha256)
+
+
+def test_a_line_is_json_whose_last_member_is_its_mac() -> None:
+    """HMAC-SHA-256 over the former MAC and the bytes of the line before the member."""
+    former = bytes(32)
+    line, mac = sealed(BODY, former, KEY)
+    assert mac == tag(former + BODY)
+    assert line == BODY + b',"mac":"' + mac.hex().encode() + b'"}\n'
+    assert json.loads(line)["mac"] == mac.hex()
+    assert mac_of(line) == mac
+
+
+def test_the_first_line_hangs_on_the_store_and_the_chain() -> None:
+    """No chain's first line passes for another chain's, nor for another store's."""
+    first = beginning(STORE, CHAIN, KEY)
+    assert first == tag(
+        b"mycelium-fractal-net/audit/chain/v1\0" + STORE + CHAIN.encode(),
+    )
+    others = {beginning(b"t" * 16, CHAIN, KEY), beginning(STORE, CHAIN[::-1], KEY)}
+    assert len(others | {first}) == 3
+
+
+def test_a_line_that_is_read_hangs_on_the_one_before_alone() -> None:
+    """Neither under another MAC nor with another body is its own MAC right."""
+    former = tag(b"former")
+    line, mac = sealed(BODY, former, KEY)
+    read = parse(line)
+    assert read is not None
+    assert (read.sequence, read.mac, read.raw) == (1, mac, line)
+    assert read.hangs_on(former, KEY)
+    assert not read.hangs_on(mac, KEY)
+    edited = parse(line.replace(b"encrypt", b"decrypt"))
+    assert edited is not None
+    assert not edited.hangs_on(former, KEY)
+
+
+LINE = sealed(BODY, bytes(32), KEY)[0]
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"\n",
+        LINE[:-1],
+        LINE[1:],
+        LINE[:40],
+        LINE[: -len(LINE) // 2] + b"\n",
+        LINE.replace(b',"mac"', b',"mak"'),
+        LINE.replace(b'"sequence":1', b'"sequence":"1"'),
+        LINE.replace(b'"sequence":1', b'"sequence":1.0'),
+        LINE.replace(b'"sequence":1', b'"sequence":true'),
+        LINE.replace(b'"sequence"', b'"sequenze"'),
+        LINE[:-10] + b"zz" + LINE[-8:],
+        LINE.replace(b'"time"', b'"time'),
+        LINE.replace(b'"time"', b'"tame"'),
+        LINE.replace(b'"event"', b'"evint"'),
+        LINE.replace(b'"outcome":"ok"', b'"outcome":17'),
+        LINE.replace(b'"outcome":"ok"', b'"outcome":"ok","intent":[1]'),
+        LINE.replace(b'"outcome":"ok"', b'"outcome":"ok","items":7'),
+        LINE.replace(b'"outcome":"ok"', b'"outcome":"ok","key":7'),
+        LINE.replace(b"encrypt", b"\xff\xfe"),
+        b"[" + LINE[1:-2] + b"]\n",
+        b"\0" * 200 + b"\n",
+    ],
+)
+def test_what_no_release_ever_wrote_is_no_line(raw: bytes) -> None:
+    """It is None, and never an error of whoever reads it: a tamperer stops nobody."""
+    assert parse(raw) is None
+
+
+def test_what_an_event_leaves_out_is_not_written() -> None:
+    """A line holds what was said, and nothing that was not."""
+    assert encode(Event("encrypt", "ok")) == b'{"event":"encrypt","outcome":"ok"}'
+    assert json.loads(encode(Event("a", "ok", key="k:v1", items={"k:v1": {"ok": 3}}, bytes=7))) == {
+        "event": "a", "outcome": "ok", "key": "k:v1", "items": {"k:v1": {"ok": 3}}, "bytes": 7,
+    }  # fmt: skip
+
+
+def test_every_member_of_an_event_can_be_read_again() -> None:
+    """What is written is a line to whoever reads it, whatever it says."""
+    full = Event(
+        "master.rotate", "intent", "k:v1", "cli:0", "r1", 'a "reference"\n\r\0 é', {"k": {"ok": 1}},
+        1 << 40, "c1", "why\u2028", 7, "aa", "", 3,
+    )  # fmt: skip
+    body = b'{"sequence":5,"time":"2026-03-01T12:00:00.000000Z",' + encode(full)[1:-1]
+    line = parse(sealed(body, bytes(32), KEY)[0])
+    assert line is not None
+    record = line.record()
+    assert record["reference"] == full.reference
+    assert {name: record[name] for name in ("intent", "former", "count", "items")} == {
+        "intent": 7, "former": "", "count": 3, "items": {"k": {"ok": 1}},
+    }  # fmt: skip
+
+
+def test_a_chain_on_disk_is_private_and_numbered_from_one(books: Books) -> None:
+    """Segments and locks 0600 in folders 0700; each line hangs on the one before."""
+    books.write(3)
+    assert books.folder.stat().st_mode & 0o777 == 0o700
+    assert books.chain.stat().st_mode & 0o777 == 0o700
+    assert books.files[0].name == "00000000000000000001-0000.jsonl"
+    for path in (*books.chain.iterdir(), books.folder / "machine"):
+        assert path.stat().st_mode & 0o777 == 0o600
+    key = books.provider.audit_key()
+    former = beginning(books.provider.custodian.store_id, books.chain.name, key)
+    for number, raw in enumerate(books.lines(), start=1):
+        line = parse(raw)
+        assert line is not None
+        assert line.sequence == number
+        assert line.hangs_on(former, key)
+        former = line.mac
+    assert [each["event"] for each in books.records()] == ["audit.opened", *["encrypt"] * 3]
