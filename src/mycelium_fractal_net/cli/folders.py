@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,10 +10,14 @@ from typing import TYPE_CHECKING
 import typer
 
 from mycelium_fractal_net.cli.exits import CommandError, ExitCode
+from mycelium_fractal_net.cli.places import SEALED_SUFFIX
+from mycelium_fractal_net.cli.recording import head_of, record_opening, record_sealing
 from mycelium_fractal_net.cli.streams import STANDARD, check_input
 from mycelium_fractal_net.cli.terminal import byte_size, complain, counted, progress_bar, say
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from mycelium_fractal_net.cli.session import Session
     from mycelium_fractal_net.cli.terminal import Bar
     from mycelium_fractal_net.files import TreeReport
@@ -35,6 +40,7 @@ def seal(
 
     source, target = _folders(path, output)
     with session.keyring() as keyring, _bar(session, "sealing", source) as update:
+        record_sealing(keyring, key, count=_count(source))
         report = seal_tree(
             keyring,
             source,
@@ -62,7 +68,8 @@ def unseal(
     from mycelium_fractal_net.files import open_tree
 
     source, target = _folders(path, output)
-    with session.keyring() as keyring, _bar(session, "opening", source) as update:
+    with session.keyring() as keyring, _bar(session, "opening", source, SEALED_SUFFIX) as update:
+        record_opening(keyring, "decrypt", map(head_of, _files(source, SEALED_SUFFIX)))
         report = open_tree(
             keyring,
             source,
@@ -91,7 +98,8 @@ def rewrap(
     if output is not None:
         raise CommandError(ExitCode.USAGE, "rewrap -r works in place", "leave -o away")
     source = _source(path)
-    with session.keyring() as keyring, _bar(session, "rewrapping", source) as update:
+    with session.keyring() as keyring, _bar(session, "rewrapping", source, SEALED_SUFFIX) as update:
+        record_opening(keyring, "rewrap", map(head_of, _files(source, SEALED_SUFFIX)))
         report = rewrap_tree(
             keyring,
             source,
@@ -120,12 +128,24 @@ def _source(path: str) -> Path:
     return Path(path)
 
 
-def _count(folder: Path) -> int:
-    return sum(len(files) for _, _, files in os.walk(folder))
+def _files(folder: Path, suffix: str = "") -> Iterator[str]:
+    """The files below a folder that a run works on; what cannot be listed is left to the run."""
+    folders = [os.fspath(folder)]
+    while folders:
+        with contextlib.suppress(OSError), os.scandir(folders.pop()) as found:
+            for entry in found:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                elif entry.name.endswith(suffix) and entry.is_file(follow_symlinks=False):
+                    yield entry.path
 
 
-def _bar(session: Session, label: str, folder: Path) -> Bar:
-    return progress_bar(label, lambda: _count(folder), quiet=session.quiet, items=True)
+def _count(folder: Path, suffix: str = "") -> int:
+    return sum(1 for _ in _files(folder, suffix))
+
+
+def _bar(session: Session, label: str, folder: Path, suffix: str = "") -> Bar:
+    return progress_bar(label, lambda: _count(folder, suffix), quiet=session.quiet, items=True)
 
 
 def _tell(session: Session, done: str, report: TreeReport, target: Path) -> None:

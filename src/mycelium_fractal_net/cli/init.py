@@ -42,7 +42,8 @@ def _init(
             chosen = passphrase.read_descriptor(descriptor)
         elif ask:
             chosen = passphrase.ask_new()
-        initialise(settings=settings, passphrase=chosen).close()
+        with session.acting():
+            initialise(settings=settings, passphrase=chosen).close()
         say(f"made a key store, and its master key {settings.master_key_file}", quiet=session.quiet)
         say("back both up, apart from each other: without them nothing opens", quiet=session.quiet)
         return
@@ -52,5 +53,6 @@ def _init(
             f"the master key {settings.master_key_file} is there already",
             "'mfn master passphrase' puts it under a passphrase",
         )
-    initialise(settings=settings, passphrase=session.passphrase).close()
+    with session.acting():
+        initialise(settings=settings, passphrase=session.passphrase).close()
     say(f"key store and master key are there: {settings.master_key_file}", quiet=session.quiet)

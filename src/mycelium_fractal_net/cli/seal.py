@@ -28,8 +28,14 @@ from mycelium_fractal_net.cli.places import (
     place,
     sealed_name,
 )
+from mycelium_fractal_net.cli.recording import (
+    HEAD_BYTES,
+    head_of,
+    record_opening,
+    record_sealing,
+)
 from mycelium_fractal_net.cli.session import session_of
-from mycelium_fractal_net.cli.streams import STANDARD, check_input, input_stream
+from mycelium_fractal_net.cli.streams import STANDARD, begun, check_input, input_stream
 from mycelium_fractal_net.cli.terminal import byte_size, progress_bar, say
 
 if TYPE_CHECKING:
@@ -38,6 +44,7 @@ if TYPE_CHECKING:
 
     from mycelium_fractal_net.cli.session import Session
     from mycelium_fractal_net.cli.terminal import Bar
+    from mycelium_fractal_net.security.keyring import Keyring
 
 __all__ = ["register"]
 
@@ -83,6 +90,7 @@ def _encrypt(
     target = place(path, output, sealed_name(path))
     with session.keyring() as keyring, _bar(session, "sealing", size) as update:
         options: dict[str, Any] = {"key_id": key, "associated_data": bound, "progress": update}
+        record_sealing(keyring, key)
         if path == STANDARD or target is None:
             with _streams(path, target, force=force) as (reader, writer):
                 count = keyring.encrypt_stream(reader, writer, **options)
@@ -132,11 +140,13 @@ def _decrypt(
             "progress": update,
         }
         if path == STANDARD or target is None:
-            with _streams(path, target, force=force) as (reader, writer):
+            with _streams(path, target, force=force) as (source, writer):
+                reader = _recorded(keyring, "decrypt", source)
                 count = keyring.decrypt_stream(reader, writer, **options)
         else:
             from mycelium_fractal_net.files import open_file
 
+            record_opening(keyring, "decrypt", [head_of(path)])
             with naming(target):
                 count = open_file(keyring, Path(path), target, force=force, **options)
     _tell(session, "opened", path, target, count)
@@ -177,12 +187,14 @@ def _rewrap(
             "progress": update,
         }
         if elsewhere or target is None:
-            with _streams(path, target, force=force) as (reader, writer):
+            with _streams(path, target, force=force) as (source, writer):
+                reader = _recorded(keyring, "rewrap", source)
                 count = keyring.rewrap_stream(reader, writer, **options)
             _tell(session, "rewrapped", path, target, count)
             return
         from mycelium_fractal_net.files import rewrap_file
 
+        record_opening(keyring, "rewrap", [head_of(path)])
         with naming(target):
             moved = rewrap_file(keyring, target, **options)
     said = "was moved to" if moved else "was already under"
@@ -211,6 +223,13 @@ def _streams(path: str, target: Path | None, *, force: bool) -> Iterator[tuple[B
         input_stream(path, "", quiet=True) as reader,
     ):
         yield reader, writer
+
+
+def _recorded(keyring: Keyring, event: str, reader: BinaryIO) -> BinaryIO:
+    """What ``reader`` gives, once there is an audit record of the key version it begins with."""
+    head, whole = begun(reader, HEAD_BYTES)
+    record_opening(keyring, event, [head])
+    return whole
 
 
 def _tell(session: Session, done: str, path: str, target: Path | None, count: int) -> None:

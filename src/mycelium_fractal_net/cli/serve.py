@@ -73,7 +73,7 @@ def _serve(
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
     with listen(server.host, server.port) as listening:
         passphrase = _known_passphrase(session, settings)
-        shown = _first_key(settings, passphrase)
+        shown = _first_key(session, settings, passphrase)
         _greet(url_of(listening), shown, quiet=session.quiet)
         code = _run(settings, listening, passphrase)
     if code:
@@ -121,7 +121,7 @@ def _known_passphrase(session: Session, settings: Settings) -> bytes | None:
     return session.passphrase()
 
 
-def _first_key(settings: Settings, passphrase: bytes | None) -> str:
+def _first_key(session: Session, settings: Settings, passphrase: bytes | None) -> str:
     """How a shell names the API key: where there is no credential yet, one that is made now.
 
     A secret goes to a terminal, or into a file of mode 0600, and never into a log.
@@ -130,7 +130,7 @@ def _first_key(settings: Settings, passphrase: bytes | None) -> str:
         return "$API_KEY"
     from mycelium_fractal_net.bootstrap import open_keyring
 
-    with open_keyring(settings=settings, passphrase=passphrase) as keyring:
+    with session.acting(), open_keyring(settings=settings, passphrase=passphrase) as keyring:
         provider = keyring.provider
         if provider.credentials(limit=1):
             return "$API_KEY"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from mycelium_fractal_net.cli import passphrase
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     from mycelium_fractal_net.config import Settings
     from mycelium_fractal_net.security.keyring import Keyring
@@ -50,20 +52,40 @@ class Session:
             return passphrase.read_descriptor(self.passphrase_fd)
         return passphrase.ask()
 
+    def acting(self) -> AbstractContextManager[None]:
+        """Within it, audit records name the user who runs the command: ``cli:UID``."""
+        from mycelium_fractal_net.security.audit import acting_as
+
+        return acting_as(f"cli:{os.getuid()}")
+
     @contextlib.contextmanager
     def keyring(self, *, may_ask: bool = True) -> Iterator[Keyring]:
         """The keyring over the store that the options and the configuration name.
 
         The passphrase is asked for where the master key has one, unless ``may_ask`` is false.
+        Uses are not recorded by it: a command records itself, :mod:`.recording`.
         """
         from mycelium_fractal_net.bootstrap import open_keyring
 
         asked = self.passphrase if may_ask else None
-        with open_keyring(settings=self.settings(), passphrase=asked) as keyring:
+        settings = _without_export_to_stdout(self.settings())
+        with (
+            self.acting(),
+            open_keyring(settings=settings, passphrase=asked, record_uses=False) as keyring,
+        ):
             if not gc.isenabled():  # main() switched it off while the program loads
                 gc.freeze()
                 gc.enable()
             yield keyring
+
+
+def _without_export_to_stdout(settings: Settings) -> Settings:
+    """Settings under which audit records do not get into what a command prints."""
+    from msgspec.structs import replace
+
+    if settings.audit.export != "stdout":
+        return settings
+    return replace(settings, audit=replace(settings.audit, export="none"))
 
 
 def session_of(context: typer.Context) -> Session:

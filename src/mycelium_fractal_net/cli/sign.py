@@ -10,6 +10,7 @@ import typer
 from mycelium_fractal_net.cli.completion import key_names
 from mycelium_fractal_net.cli.exits import CommandError, ExitCode
 from mycelium_fractal_net.cli.places import output_stream, place
+from mycelium_fractal_net.cli.recording import record_signing, record_verifying
 from mycelium_fractal_net.cli.session import session_of
 from mycelium_fractal_net.cli.streams import STANDARD, check_input, input_stream, read_small
 from mycelium_fractal_net.cli.terminal import say
@@ -56,6 +57,7 @@ def _sign(
         output_stream(target, force=force, like=file) as writer,
         input_stream(file, "signing", quiet=session.quiet) as reader,
     ):
+        record_signing(keyring, key)
         writer.write(keyring.sign_file(reader, key_id=key))
     if target is not None:
         say(f"signed {file} -> {target}", quiet=session.quiet)
@@ -99,6 +101,7 @@ def _verify(
         session.keyring() as keyring,
         input_stream(file, "verifying", quiet=session.quiet) as reader,
     ):
+        record_verifying(keyring, str(key))
         by = keyring.verify_file(reader, signed, key_id=str(key))
     say(f"{file} was signed by {by}", quiet=session.quiet)
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "STANDARD",
+    "begun",
     "binary_stdin",
     "binary_stdout",
     "check_input",
@@ -100,6 +101,33 @@ class _Watched(io.RawIOBase):
     def readinto(self, buffer: Any, /) -> int:
         count = self._file.readinto(buffer)
         self._update(count)
+        return count
+
+
+def begun(reader: BinaryIO, size: int) -> tuple[bytes, BinaryIO]:
+    """The first ``size`` bytes, fewer where there are no more; and a stream that has them still."""
+    head = b""
+    while len(head) < size and (block := reader.read(size - len(head))):
+        head += block
+    return head, cast("BinaryIO", _Begun(head, reader))
+
+
+class _Begun(io.RawIOBase):
+    """A stream whose first bytes were read before."""
+
+    def __init__(self, head: bytes, rest: BinaryIO) -> None:
+        self._head = head
+        self._rest = rest
+
+    def fileno(self) -> int:
+        return self._rest.fileno()
+
+    def readinto(self, buffer: Any, /) -> int:
+        if not self._head:
+            return self._rest.readinto(buffer)  # type: ignore[attr-defined, no-any-return]
+        count = min(len(buffer), len(self._head))
+        buffer[:count] = self._head[:count]
+        self._head = self._head[count:]
         return count
 
 

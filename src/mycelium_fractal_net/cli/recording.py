@@ -1,0 +1,103 @@
+"""The audit record of a command that uses a key: one, durable before anything is done.
+
+Its outcome is ``begun``. What a command prints says how it ended; that it was run cannot be
+taken back by killing it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final
+
+from mycelium_fractal_net.security.errors import (
+    AuditUnavailableError,
+    DecryptionError,
+    KeyNotFoundError,
+    KeyStateError,
+)
+from mycelium_fractal_net.security.keys import DEFAULT_KEY_ID, KeyType, version_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mycelium_fractal_net.security.keyring import Keyring
+
+__all__ = [
+    "HEAD_BYTES",
+    "head_of",
+    "record_opening",
+    "record_sealing",
+    "record_signing",
+    "record_verifying",
+]
+
+HEAD_BYTES: Final = 116  # of a message, by which its key version is known: docs/format.md
+_MOST_VERSIONS: Final = 1000  # in one record; whatever else is in a folder is counted under "-"
+_UNKNOWN: Final = "-"
+
+
+def record_sealing(keyring: Keyring, key: str | None, *, count: int = 1) -> None:
+    """Record that ``count`` files are about to be sealed; raises what sealing would.
+
+    Raises :class:`AuditUnavailableError`, as all of these do.
+    """
+    name = keyring.protecting_key(key)
+    newest = keyring.provider.key(name).primary
+    _record(keyring, "encrypt", key=version_id(name, newest.version), count=count)
+
+
+def record_opening(keyring: Keyring, event: str, heads: Iterable[bytes]) -> None:
+    """Record that messages are about to be opened or rewrapped; ``heads`` are their first bytes."""
+    versions = Counter(_version_of(keyring, head) for head in heads)
+    count = versions.total()
+    if len(versions) == 1:
+        (only,) = versions
+        _record(keyring, event, key=None if only == _UNKNOWN else only, count=count)
+        return
+    named = dict(versions.most_common(_MOST_VERSIONS))
+    if rest := count - sum(named.values()):
+        named[_UNKNOWN] = named.get(_UNKNOWN, 0) + rest
+    items = {version: {"begun": number} for version, number in named.items()}
+    _record(keyring, event, items=items or None, count=count)
+
+
+def record_signing(keyring: Keyring, key: str | None) -> None:
+    """Record that a file is about to be signed. Raises where no version of the key may."""
+    found = keyring.provider.key(key or DEFAULT_KEY_ID[KeyType.SIGNING])
+    _record(keyring, "sign", key=version_id(found.key_id, found.primary.version), count=1)
+
+
+def record_verifying(keyring: Keyring, key: str) -> None:
+    """Record that a signature is about to be verified. Raises :class:`KeyNotFoundError`."""
+    keyring.provider.key(key)
+    _record(keyring, "verify", key=key, count=1)
+
+
+def head_of(path: str | os.PathLike[str]) -> bytes:
+    """The first bytes of a file, none where it cannot be read. Never waits for a pipe."""
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+    try:
+        descriptor = os.open(path, flags)
+        try:
+            return os.pread(descriptor, HEAD_BYTES, 0)
+        finally:
+            os.close(descriptor)
+    except OSError:
+        return b""
+
+
+def _version_of(keyring: Keyring, head: bytes) -> str:
+    try:
+        return keyring.describe(head).version_id
+    except (DecryptionError, KeyNotFoundError, KeyStateError):
+        return _UNKNOWN  # opening it will say what is wrong
+
+
+def _record(keyring: Keyring, event: str, **more: Any) -> None:
+    from mycelium_fractal_net.security.audit.events import BEGUN
+
+    audit = keyring.provider.audit
+    if audit is None:
+        raise AuditUnavailableError("this keyring has no audit log")
+    audit.now(event, BEGUN, **more)
