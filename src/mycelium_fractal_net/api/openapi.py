@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from fastapi import Response
 from fastapi.openapi.utils import get_openapi
@@ -11,7 +11,7 @@ from fastapi.openapi.utils import get_openapi
 from mycelium_fractal_net.api.openapi_answers import EXAMPLES, HEADERS, OCTETS, answers
 from mycelium_fractal_net.api.openapi_links import LINKS
 from mycelium_fractal_net.api.operation import Operation
-from mycelium_fractal_net.api.schemas import Problem
+from mycelium_fractal_net.api.schemas import Model, Problem
 from mycelium_fractal_net.api.schemas.base import (
     BASE64_PATTERN,
     CREDENTIAL_ID_PATTERN,
@@ -104,6 +104,7 @@ def _complete(operation: dict[str, Any], spec: Spec) -> None:
     elif "requestBody" in operation:
         media = operation["requestBody"]["content"]["application/json"]
         media["schema"] = _without_null(media["schema"])
+        media["schema"].pop("title", None)
     if spec.path == "/health/ready":
         operation["security"] = _OPTIONAL_KEY
     success = operation["responses"][str(spec.status)]
@@ -161,6 +162,16 @@ def _complete_schemas(schemas: dict[str, Any]) -> None:
     for schema in schemas.values():
         for member in schema.get("properties", {}).values():
             member.pop("title", None)
+    for model in _models(Model):
+        if model.__name__ in schemas and (shown := model.model_config.get("json_schema_extra")):
+            # FastAPI leaves null out of everything, examples too.
+            schemas[model.__name__].update(cast("dict[str, Any]", shown))
+
+
+def _models(root: type[Model]) -> Iterator[type[Model]]:
+    for model in root.__subclasses__():
+        yield model
+        yield from _models(model)
 
 
 def _answer_no_null(schemas: dict[str, Any], paths: dict[str, Any]) -> None:
