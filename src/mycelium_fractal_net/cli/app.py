@@ -8,6 +8,7 @@ import typer
 
 from mycelium_fractal_net import __version__
 from mycelium_fractal_net.cli import (
+    audit,
     credential,
     doctor,
     init,
@@ -44,6 +45,7 @@ def application() -> typer.Typer:
     inspect.register(app)
     credential.register(_group(app, "credential", "Make, list and change API keys of the service."))
     master.register(_group(app, "master", "Change the master key, which wraps every key at rest."))
+    audit.register(_group(app, "audit", "Verify and read the audit records of this machine."))
     serve.register(app)
     doctor.register(app)
     app.command(name="version")(_version)

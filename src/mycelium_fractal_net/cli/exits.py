@@ -42,7 +42,8 @@ EXIT_MEANINGS: Final[dict[ExitCode, str]] = {
     ExitCode.EXISTS: "the output, or the key to be made, exists; it was kept",
     ExitCode.WRITE: "the output could not be written: no space, or no permission",
     ExitCode.KEY_UNKNOWN: "no such key or version",
-    ExitCode.NOT_AUTHENTIC: "the message does not open, or the signature does not verify",
+    ExitCode.NOT_AUTHENTIC: "the message does not open, the signature does not verify, or audit"
+    " records were tampered with",
     ExitCode.FORBIDDEN: "the key's state, type or use, or the policy, forbids it",
     ExitCode.STORE: "the key store or the master key is missing, damaged or out of reach",
     ExitCode.PARTIAL: "some files of a folder failed, and the others are done",

@@ -128,7 +128,7 @@ def verify(
 
 def _missing(chain: str) -> ChainReport:
     report = ChainReport(chain)
-    report.faults.append(Fault(chain, 1, "the whole chain is missing"))
+    report.faults.append(Fault(chain, 0, "the whole chain is missing"))
     return report
 
 

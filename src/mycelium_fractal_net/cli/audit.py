@@ -1,0 +1,246 @@
+"""``mfn audit``: verify the audit records, keep their heads elsewhere, read them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from mycelium_fractal_net.cli.exits import CommandError, ExitCode
+from mycelium_fractal_net.cli.options import AsJson
+from mycelium_fractal_net.cli.session import session_of
+from mycelium_fractal_net.cli.streams import check_input, read_small
+from mycelium_fractal_net.cli.terminal import (
+    columns,
+    complain,
+    counted,
+    json_array,
+    json_value,
+    say,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from mycelium_fractal_net.cli.session import Session
+    from mycelium_fractal_net.security.audit import Head, Report
+    from mycelium_fractal_net.security.audit.verification import ChainReport, Fault
+
+__all__ = ["register"]
+
+_HEADS_BYTES: Final = 16 << 20  # a head a day of each of a hundred chains, for three years
+_CHAIN: Final = re.compile(r"[0-9a-f]{32}")
+_MAC: Final = re.compile(r"[0-9a-f]{64}")
+_MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?Z", re.ASCII)
+_SHOWN: Final = ("time", "event", "outcome", "key", "actor")
+_NOT_SHOWN: Final = ("chain", "sequence", "mark", "former")  # for machines: --json has them
+
+
+def register(group: typer.Typer) -> None:
+    """Add the commands of this file to the group ``mfn audit``."""
+    group.command("verify")(_verify)
+    group.command("head")(_head)
+    group.command("show")(_show)
+
+
+def _verify(
+    context: typer.Context,
+    head: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Heads that were kept elsewhere, as 'mfn audit head' prints them."
+        ),
+    ] = None,
+    also: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FOLDER", help="Where old segments were moved to; give it again for each."
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Verify every audit record of this machine, and say of each fault what it is and where."""
+    session = session_of(context)
+    heads = [] if head is None else _read_heads(head)
+    for folder in also or ():
+        check_input(folder, folder=True)
+    report = _report(session, heads, also or ())
+    if as_json:
+        json_value(_report_shape(report))
+    else:
+        _tell(session, report)
+    if report.faults:
+        raise typer.Exit(ExitCode.NOT_AUTHENTIC)
+
+
+def _head(context: typer.Context, as_json: AsJson = False) -> None:
+    """Print how far each chain has come, a line of JSON each: keep them on another machine.
+
+    The records are verified first; a chain with a fault has no line.
+    """
+    report = _report(session_of(context))
+    heads = (
+        {"chain": chain.chain, "sequence": chain.anchor.sequence, "mac": chain.anchor.mac.hex()}
+        for chain in report.chains
+        if chain.anchor is not None and chain.anchor.sequence and not chain.faults
+    )
+    if as_json:
+        json_array(heads)
+    else:
+        for each in heads:
+            print(json.dumps(each, separators=(",", ":")))
+    if report.faults:
+        _complain(report.faults)
+        raise typer.Exit(ExitCode.NOT_AUTHENTIC)
+
+
+def _show(
+    context: typer.Context,
+    key: Annotated[
+        str | None, typer.Option(metavar="KEY", help="Of a key with all its versions, or of one.")
+    ] = None,
+    actor: Annotated[
+        str | None,
+        typer.Option(metavar="ACTOR", help="A credential's id, cli:UID, library or system."),
+    ] = None,
+    event: Annotated[
+        str | None, typer.Option(metavar="EVENT", help="Such as decrypt; key finds key.rotate too.")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help="In UTC, such as 2026-03-01T12:00:00Z.")
+    ] = None,
+    until: Annotated[str | None, typer.Option(metavar="TIME", help="The same.")] = None,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, max=100_000, help="At most.")] = 100,
+    as_json: AsJson = False,
+) -> None:
+    """Show audit records of this machine, newest first. They are read and not verified."""
+    from mycelium_fractal_net.security.audit import query
+
+    for moment in (since, until):
+        if moment is not None and _MOMENT.fullmatch(moment) is None:
+            raise CommandError(
+                ExitCode.USAGE,
+                "a time is in UTC, in the form of RFC 3339",
+                "write it as 2026-03-01T12:00:00Z",
+            )
+    folder = session_of(context).settings().audit_folder
+    with _readable(folder):
+        found = query(
+            folder, key=key, actor=actor, event=event, since=since, until=until, limit=limit
+        )
+    if as_json:
+        json_array(found)
+    else:
+        heads = (*(name.upper() for name in _SHOWN), "MORE")
+        columns(heads, (_row(record) for record in found))
+
+
+def _row(record: dict[str, Any]) -> tuple[str, ...]:
+    more = (
+        f"{name}={value if isinstance(value, str) else json.dumps(value)}"
+        for name, value in record.items()
+        if name not in _SHOWN + _NOT_SHOWN
+    )
+    return (*(str(record.get(name, "-")) for name in _SHOWN), " ".join(more))
+
+
+def _report(session: Session, heads: Sequence[Head] = (), also: Sequence[Path] = ()) -> Report:
+    from mycelium_fractal_net.bootstrap import verify_audit
+
+    settings = session.settings()
+    with _readable(settings.audit_folder):
+        return verify_audit(settings, session.passphrase, heads, also=also)
+
+
+@contextlib.contextmanager
+def _readable(folder: Path) -> Iterator[None]:
+    """Let an error of the system say that it is the records that cannot be read."""
+    try:
+        yield
+    except OSError as error:
+        raise CommandError(
+            ExitCode.INPUT,
+            f"the audit records cannot be read: {error.filename or folder}: {error.strerror}",
+            "run it as the user that mfn runs as",
+        ) from None
+
+
+def _read_heads(path: Path) -> list[Head]:
+    from mycelium_fractal_net.security.audit import Head
+
+    content = read_small(path, _HEADS_BYTES, "a file of heads")
+    try:
+        if content.lstrip().startswith(b"["):
+            values = json.loads(content)
+        else:
+            values = [json.loads(line) for line in content.splitlines() if line.strip()]
+        heads = [Head(value["chain"], value["sequence"], value["mac"]) for value in values]
+        if not all(_is_head(head) for head in heads):
+            raise ValueError
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise CommandError(
+            ExitCode.USAGE, f"{path} holds something that is no head", "'mfn audit head' makes them"
+        ) from None
+    return heads
+
+
+def _is_head(head: Head) -> bool:
+    return (
+        _CHAIN.fullmatch(head.chain) is not None
+        and type(head.sequence) is int
+        and head.sequence > 0
+        and _MAC.fullmatch(head.mac) is not None
+    )
+
+
+def _tell(session: Session, report: Report) -> None:
+    for chain in report.chains:
+        if not chain.faults:
+            say(f"chain {chain.chain}: {_summary(chain)}", quiet=session.quiet)
+    if report.elsewhere:
+        found = counted(len(report.elsewhere), "chain")
+        say(f"{found} of other machines: verify them there", quiet=session.quiet)
+    if report.faults:
+        _complain(report.faults)
+        complain("the audit records are not whole; keep the folder as it is for whoever looks")
+        return
+    count, records = counted(len(report.chains), "chain"), counted(report.records, "record")
+    say(f"whole: {count}, {records}", quiet=session.quiet)
+
+
+def _summary(chain: ChainReport) -> str:
+    said = f"{counted(chain.records, 'record')}, {chain.past_anchor} of them past the anchor"
+    if chain.begins > 1:
+        said += f"; begins with record {chain.begins}, after a head that was kept"
+    if chain.torn_bytes:
+        said += f"; {chain.torn_bytes} torn bytes at its end, which a crash leaves"
+    return said
+
+
+def _complain(faults: list[Fault]) -> None:
+    for fault in faults:
+        place = f"record {fault.sequence}: " if fault.sequence else ""
+        complain(f"chain {fault.chain}: {place}{fault.what}")
+
+
+def _report_shape(report: Report) -> dict[str, Any]:
+    return {
+        "whole": not report.faults,
+        "records": report.records,
+        "chains": [
+            {
+                "chain": chain.chain,
+                "begins": chain.begins,
+                "records": chain.records,
+                "past_anchor": chain.past_anchor,
+                "torn_bytes": chain.torn_bytes,
+                "faults": [{"record": each.sequence, "what": each.what} for each in chain.faults],
+            }
+            for chain in report.chains
+        ],
+        "elsewhere": report.elsewhere,
+    }
