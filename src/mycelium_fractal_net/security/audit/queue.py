@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from mycelium_fractal_net.security.audit.chain import mac_of, sealed
 from mycelium_fractal_net.security.audit.events import INTENT, Event, encode
-from mycelium_fractal_net.security.errors import AuditUnavailableError
+from mycelium_fractal_net.security.audit.segments import LINE_BYTES
+from mycelium_fractal_net.security.errors import AuditUnavailableError, InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["MOST_PENDING", "Queue", "Standing"]
 
 MOST_PENDING: Final = 100_000  # records that wait for a disk that does not answer
+_MOST_BYTES: Final = LINE_BYTES - 1024  # of an event; the rest of its line takes less than that
 _FAILED: Final = "the audit record cannot be written"
 
 
@@ -57,9 +59,15 @@ class Queue:
 
         Without ``wake`` the writer may not come for it before somebody sets that.
 
-        Raises :class:`AuditUnavailableError` while records cannot be written.
+        Raises :class:`AuditUnavailableError` while records cannot be written, and
+        :class:`InvalidInputError` for one that nobody could read again.
         """
-        encoded = encode(event)
+        try:
+            encoded = encode(event)
+        except UnicodeEncodeError:  # a lone surrogate, as in a file's name that is not UTF-8
+            raise InvalidInputError("an audit record holds text that is not Unicode") from None
+        if len(encoded) > _MOST_BYTES:
+            raise InvalidInputError(f"an audit record has at most {_MOST_BYTES} bytes")
         with self._synced:
             if self.failing or self._ended or self.sequence - self.durable >= MOST_PENDING:
                 raise AuditUnavailableError(_FAILED)

@@ -38,10 +38,11 @@ class SegmentFile:
         """
         fresh: Path | None = None
         try:
-            if self._descriptor is None or self._size >= self._most_bytes:
-                fresh = self._begin(first)
-            self._write_all(b"".join(lines))
-            os.fdatasync(self._descriptor or -1)
+            descriptor = self._descriptor
+            if descriptor is None or self._size >= self._most_bytes:
+                descriptor, fresh = self._begin(first)
+            self._write_all(descriptor, b"".join(lines))
+            os.fdatasync(descriptor)
         except OSError as error:
             _LOG.error("an audit segment was given up: %s", error.strerror)
             self.close()
@@ -51,22 +52,22 @@ class SegmentFile:
             return False
         return True
 
-    def _begin(self, first: int) -> Path | None:
-        """Open the segment to go on with, or a new one, whose path is returned."""
+    def _begin(self, first: int) -> tuple[int, Path | None]:
+        """Open the segment to go on with, or a new one; its descriptor, and a new one's path."""
         self.close()
         path, self._goes_on = self._goes_on, None
         if path is not None and (size := path.stat().st_size) < self._most_bytes:
-            self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
-            self._size = size
-            return None
-        self._descriptor, path = create(self._folder, first)
-        self._size = 0
-        return path
+            descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+            self._descriptor, self._size = descriptor, size
+            return descriptor, None
+        descriptor, path = create(self._folder, first)
+        self._descriptor, self._size = descriptor, 0
+        return descriptor, path
 
-    def _write_all(self, content: bytes) -> None:
+    def _write_all(self, descriptor: int, content: bytes) -> None:
         view = memoryview(content)
         while view:
-            written = os.write(self._descriptor or -1, view)
+            written = os.write(descriptor, view)
             self._size += written
             view = view[written:]
 
