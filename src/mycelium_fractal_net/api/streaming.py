@@ -6,6 +6,7 @@ wrong after the first byte ends the connection abnormally, so that nobody takes 
 
 from __future__ import annotations
 
+import contextlib
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -14,6 +15,7 @@ from mycelium_fractal_net.api.operation import COMMON_HEADERS, Operation
 from mycelium_fractal_net.api.problems import RequestError, kind_of
 from mycelium_fractal_net.security.audit import Event
 from mycelium_fractal_net.security.blocking import WouldBlockError
+from mycelium_fractal_net.security.errors import AuditUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -104,7 +106,9 @@ class StreamOperation(Operation):
         outcome = "disconnected" if isinstance(error, _DisconnectedError) else kind_of(error).slug
         self.service.metrics.observe(call.event, 499 if outcome == "disconnected" else 500, 0.0)
         event = Event(call.event, outcome, bytes=size, **call.details())
-        await self.service.durability.record(event)
+        # Where the log fails there is a beginning without an end, as after a crash.
+        with contextlib.suppress(AuditUnavailableError):
+            await self.service.durability.record(event)
 
 
 def _begin(call: Call, flow: Flow, beginning: bytes) -> bytes:
