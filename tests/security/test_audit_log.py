@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import threading
-import warnings
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,9 +14,10 @@ from mycelium_fractal_net.security.audit import AuditLog, Event, acting_as, curr
 from mycelium_fractal_net.security.blocking import WouldBlockError
 from mycelium_fractal_net.security.errors import AuditUnavailableError, StorePermissionsError
 from tests.support.audit import Books
+from tests.support.killed import killed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 
 def used(number: int = 1) -> Event:
@@ -32,21 +31,6 @@ def log(books: Books) -> Iterator[AuditLog]:
     opened = books.log()
     yield opened
     opened.close()
-
-
-def child(work: Callable[[], object]) -> None:
-    """Run ``work`` in a child process, which is then killed by SIGKILL."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # a fork beside threads is the point
-        pid = os.fork()
-    if pid == 0:
-        try:
-            work()
-            os.kill(os.getpid(), signal.SIGKILL)
-        finally:
-            os._exit(1)
-    _, status = os.waitpid(pid, 0)
-    assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL
 
 
 @pytest.fixture
@@ -149,7 +133,7 @@ def test_two_at_once_write_two_chains(books: Books) -> None:
 def test_a_child_never_goes_on_with_its_parents_chain(books: Books, log: AuditLog) -> None:
     """Nor keeps it locked: parent and child go on, each with a chain of its own."""
     log.record(used(1))
-    child(lambda: log.record(used(2)))
+    killed(lambda: log.record(used(2)))
     assert log.record(used(3)) == 3
     log.close()
     assert len(books.chains) == 2
@@ -162,7 +146,7 @@ def test_a_child_that_records_nothing_leaves_no_chain(books: Books, log: AuditLo
     """A fork alone costs nothing, whether the parent's log was open or not."""
     with books.opened() as opened:
         opened.record(used())
-        child(lambda: log.healthy)
+        killed(lambda: log.healthy)
     assert len(books.chains) == 1
 
 

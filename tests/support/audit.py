@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mycelium_fractal_net.security.audit import AuditLog, Event, Report, verify
+from mycelium_fractal_net.security.audit import AuditLog, Event, Report, query, verify
 from mycelium_fractal_net.security.audit.held_chain import chain_folders
 from mycelium_fractal_net.security.audit.segments import segments
 
@@ -101,6 +101,14 @@ class Books:
             for segment in segments(chain)
             for line in self.lines(segment.path)
         ]
+
+    def records_of(self, event: str) -> list[dict[str, Any]]:
+        """Those of one event, newest first."""
+        return query(self.folder, event=event, limit=1000)
+
+    def tamper_with(self, place: int, lines: list[bytes]) -> None:
+        """Have a segment hold these lines."""
+        self.files[place].write_bytes(b"".join(lines))
 
     def anchored(self) -> int:
         """How far the store was told that the one chain has come."""
