@@ -1,0 +1,1 @@
+"""The HTTP service beside plain FastAPI, over loopback."""
