@@ -2,97 +2,160 @@
 
 from __future__ import annotations
 
+import os
+from bisect import bisect_left
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+
+from mycelium_fractal_net.api.counts import Counts, read_counts
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from prometheus_client.core import Metric
+
     from mycelium_fractal_net.api.service import Service
 
-__all__ = ["CONTENT_TYPE", "Metrics"]
-
-CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+__all__ = ["Metrics"]
 
 # Seconds. A request of some microseconds of cryptography waits for one sync of the audit log.
 _BUCKETS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+_BOUNDS: Final = (*map(str, _BUCKETS), "+Inf")
+_REQUESTS: Final = "requests"
+_SECONDS: Final = "seconds"
+_BUCKET: Final = "bucket"
+_ITEMS: Final = "items"
+_STATE: Final = "state"
+
+# Each state with what it says, and how those of several processes are put together.
+_STATES: Final[dict[str, tuple[str, Callable[[list[float]], float]]]] = {
+    "mfn_audit_pending_records": ("Audit records that are not yet durable", sum),
+    "mfn_audit_healthy": ("1 while every worker can write audit records", min),
+    "mfn_audit_abandoned_segments": (
+        "Audit segments that were given up after a failed write or sync",
+        sum,
+    ),
+    "mfn_store_read_age_seconds": (
+        "Time since the key store was last read, of the worker that waits longest",
+        max,
+    ),
+    "mfn_credentials_due": ("Credentials that are due for rotation", max),
+    "mfn_workers": ("Processes that serve", sum),
+}
 
 
 class Metrics:
-    """The metrics of one process; :meth:`render` sums up all workers of one machine."""
+    """The metrics of one process; :meth:`render` sums up all workers that share the folder."""
 
     def __init__(self, shared_folder: str | None = None) -> None:
-        registry = CollectorRegistry()
-        self._registry = registry
-        self._shared_folder = shared_folder
-        self._requests = Counter(
-            "mfn_requests", "Requests by operation and status", ["operation", "status"],
-            registry=registry,
-        )  # fmt: skip
-        self._seconds = Histogram(
-            "mfn_request_seconds", "Time from a request's first byte to its answer", ["operation"],
-            buckets=_BUCKETS, registry=registry,
-        )  # fmt: skip
-        self._items = Counter(
-            "mfn_items", "Items of batches by operation and outcome", ["operation", "outcome"],
-            registry=registry,
-        )  # fmt: skip
-        self._audit_pending = Gauge(
-            "mfn_audit_pending_records", "Audit records that are not yet durable",
-            registry=registry, multiprocess_mode="livesum",
-        )  # fmt: skip
-        self._audit_healthy = Gauge(
-            "mfn_audit_healthy", "1 while audit records can be written",
-            registry=registry, multiprocess_mode="livemin",
-        )  # fmt: skip
-        self._store_age = Gauge(
-            "mfn_store_read_age_seconds", "Time since the key store was last read",
-            registry=registry, multiprocess_mode="livemax",
-        )  # fmt: skip
-        self._due = Gauge(
-            "mfn_credentials_due", "Credentials that are due for rotation",
-            registry=registry, multiprocess_mode="livemax",
-        )  # fmt: skip
-        self._counters: dict[tuple[str, int], Counter] = {}
-        self._histograms: dict[str, Histogram] = {}
+        self._shared = None if shared_folder is None else Path(shared_folder)
+        self._counts = Counts(self._shared)
+        self._values: memoryview[float] = self._counts.values
+        self._slots: dict[tuple[str, int], tuple[int, int, list[int]]] = {}
         self._service: Service | None = None
 
     def watch(self, service: Service) -> None:
         """From now on states are read from ``service``."""
         self._service = service
-        self.read_states()
+        self.note_states()
 
     def observe(self, operation: str, status: int, seconds: float) -> None:
         """Count one request."""
-        name = (operation, status)
-        counter = self._counters.get(name)
-        if counter is None:
-            counter = self._counters[name] = self._requests.labels(operation, str(status))
-            self._histograms[operation] = self._seconds.labels(operation)
-        counter.inc()
-        self._histograms[operation].observe(seconds)
+        slots = self._slots.get((operation, status))
+        if slots is None:
+            slots = self._slots[operation, status] = self._slots_of(operation, status)
+        requests, total, buckets = slots
+        self._values[requests] += 1
+        self._values[total] += seconds
+        self._values[buckets[bisect_left(_BUCKETS, seconds)]] += 1
+
+    def _slots_of(self, operation: str, status: int) -> tuple[int, int, list[int]]:
+        slot = self._counts.slot
+        return (
+            slot(f"{_REQUESTS} {operation} {status}"),
+            slot(f"{_SECONDS} {operation}"),
+            [slot(f"{_BUCKET} {operation} {bound}") for bound in _BOUNDS],
+        )
 
     def count_items(self, operation: str, outcome: str, count: int) -> None:
         """Count the items of a batch that ended alike."""
-        self._items.labels(operation, outcome).inc(count)
+        self._values[self._counts.slot(f"{_ITEMS} {operation} {outcome}")] += count
 
-    def render(self) -> bytes:
-        """Everything in the text format 0.0.4."""
-        self.read_states()
-        registry = self._registry
-        if self._shared_folder is not None:
-            registry = CollectorRegistry()
-            MultiProcessCollector(registry, path=self._shared_folder)  # type: ignore[no-untyped-call]
-        return generate_latest(registry)
-
-    def read_states(self) -> None:
+    def note_states(self) -> None:
         """Note the states of this process, of which another worker may be asked."""
         service = self._service
         if service is None:
             return
-        log = service.audit
-        self._audit_pending.set(log.stats.pending)
-        self._audit_healthy.set(1 if log.healthy else 0)
-        age = service.keyring.freshness.age()
-        self._store_age.set(-1 if age is None else age)
-        self._due.set(service.directory.due_count())
+        log, age = service.audit, service.keyring.freshness.age()
+        for name, value in (
+            ("mfn_audit_pending_records", float(log.stats.pending)),
+            ("mfn_audit_healthy", float(log.healthy)),
+            ("mfn_audit_abandoned_segments", float(log.stats.segments_abandoned)),
+            ("mfn_store_read_age_seconds", -1.0 if age is None else age),
+            ("mfn_credentials_due", float(service.directory.due_count())),
+            ("mfn_workers", 1.0),
+        ):
+            self._values[self._counts.slot(f"{_STATE} {name}")] = value
+
+    def render(self) -> bytes:
+        """Everything in the text format 0.0.4."""
+        self.note_states()
+        if self._shared is None:
+            processes = [(os.getpid(), self._counts.read())]
+        else:
+            processes = list(read_counts(self._shared))
+        registry = CollectorRegistry()
+        registry.register(_Sums(processes))
+        return generate_latest(registry)
+
+
+class _Sums:
+    """The sums of several processes, as the library takes them.
+
+    Of a process that is gone the counts stay, so that none goes backwards, and its states do not.
+    """
+
+    def __init__(self, processes: list[tuple[int, dict[str, float]]]) -> None:
+        self._total: dict[tuple[str, ...], float] = {}
+        self._states: dict[str, list[float]] = {}
+        for process, numbers in processes:
+            lives = Path(f"/proc/{process}").exists()
+            for name, value in numbers.items():
+                kind, *labels = name.split(" ")
+                if kind != _STATE:
+                    known = self._total.get((kind, *labels), 0.0)
+                    self._total[kind, *labels] = known + value
+                elif lives:
+                    self._states.setdefault(labels[0], []).append(value)
+
+    def _of(self, kind: str) -> list[tuple[list[str], float]]:
+        return [(list(name[1:]), v) for name, v in sorted(self._total.items()) if name[0] == kind]
+
+    def collect(self) -> Iterator[Metric]:
+        """The families, in the order in which they are shown."""
+        for name, text, kind, label in (
+            ("mfn_requests", "Requests by operation and status", _REQUESTS, "status"),
+            ("mfn_items", "Items of batches by operation and outcome", _ITEMS, "outcome"),
+        ):
+            counter = CounterMetricFamily(name, text, labels=["operation", label])
+            for labels, value in self._of(kind):
+                counter.add_metric(labels, value)
+            yield counter
+        yield self._seconds()
+        for state, (text, together) in _STATES.items():
+            if state in self._states:
+                yield GaugeMetricFamily(state, text, value=together(self._states[state]))
+
+    def _seconds(self) -> Metric:
+        text = "Time from a request's first byte to its answer"
+        family = HistogramMetricFamily("mfn_request_seconds", text, labels=["operation"])
+        for labels, seconds in self._of(_SECONDS):
+            reached, buckets = 0.0, []
+            for bound in _BOUNDS:
+                reached += self._total.get((_BUCKET, *labels, bound), 0.0)
+                buckets.append((bound, reached))
+            family.add_metric(labels, buckets, seconds)
+        return family

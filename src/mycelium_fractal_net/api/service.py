@@ -121,9 +121,7 @@ class Service:
 
     def _open(self) -> Keyring:
         # Each request is recorded by itself, and the event loop must not wait for that.
-        return open_keyring(
-            settings=self.settings, passphrase=self._passphrase, record_uses=False
-        )
+        return open_keyring(settings=self.settings, passphrase=self._passphrase, record_uses=False)
 
     def _warm(self) -> None:
         self.audit.open()
@@ -133,7 +131,7 @@ class Service:
         """Read the store's generation often enough that requests need not."""
         while True:
             await asyncio.sleep(_REFRESH_SECONDS)
-            self.metrics.read_states()
+            self.metrics.note_states()
             try:
                 await self.beside_the_loop(self.keyring.refresh)
             except MfnError as error:

@@ -31,7 +31,7 @@ SERVES: Final = b"."
 
 
 class Supervisor:
-    """Keeps ``workers`` processes running. Make it before the service is imported.
+    """Keeps ``workers`` processes running.
 
     The ``work`` of :meth:`run` gets two file descriptors: one to write :data:`SERVES` to,
     one whose end means that the parent is gone. It returns an exit code.
@@ -47,8 +47,6 @@ class Supervisor:
         self._ready = os.pipe()
         os.set_blocking(self._ready[0], False)
         self.metrics_folder = tempfile.mkdtemp(prefix="mfn-metrics-")
-        # How the library for metrics is told to sum up several processes, before its import.
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = self.metrics_folder
 
     def run(self, work: Callable[[int, int], int], listening: socket) -> int:
         """Run until a signal ends it; returns an exit code.
@@ -115,14 +113,11 @@ class Supervisor:
                 self._start(mask)
 
     def _reap(self) -> list[tuple[int, int, float]]:
-        from prometheus_client.multiprocess import mark_process_dead
-
         ended = []
         for pid in list(self._workers):
             found, status = os.waitpid(pid, os.WNOHANG)
             if found:
                 lived = monotonic() - self._workers.pop(pid)
-                mark_process_dead(pid, self.metrics_folder)  # type: ignore[no-untyped-call]
                 ended.append((pid, os.waitstatus_to_exitcode(status), lived))
         return ended
 
