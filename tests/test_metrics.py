@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 
 def samples(metrics: Metrics) -> dict[tuple[str, ...], float]:
-    """Every sample, by its name and the values of its labels."""
+    """Every sample, by its name and the values of its labels, in the order of their names."""
     return {
-        (sample.name, *sample.labels.values()): sample.value
+        (sample.name, *(sample.labels[name] for name in sorted(sample.labels))): sample.value
         for family in text_string_to_metric_families(metrics.render().decode())
         for sample in family.samples
     }
@@ -40,14 +40,14 @@ def test_requests_are_counted_by_operation_and_status() -> None:
     assert found["mfn_requests_total", "encrypt", "404"] == 1
     assert found["mfn_items_total", "encrypt.batch", "ok"] == 7
     buckets = {
-        name[2]: value
+        name[1]: value
         for name, value in found.items()
-        if name[:2] == ("mfn_request_seconds_bucket", "encrypt")
+        if name[0] == "mfn_request_seconds_bucket" and name[2] == "encrypt"
     }
     assert (buckets["0.0005"], buckets["0.001"], buckets["0.005"], buckets["+Inf"]) == (1, 1, 2, 2)
     assert found["mfn_request_seconds_count", "encrypt"] == 2
     assert found["mfn_request_seconds_sum", "sign"] == 9.0
-    assert found["mfn_request_seconds_bucket", "sign", "5.0"] == 0
+    assert found["mfn_request_seconds_bucket", "5.0", "sign"] == 0
 
 
 def test_what_a_killed_process_counted_is_still_counted(tmp_path: Path) -> None:
