@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from mycelium_fractal_net.security.audit.chain import beginning
 from mycelium_fractal_net.security.audit.events import INTENT
 from mycelium_fractal_net.security.audit.queue import Standing
-from mycelium_fractal_net.security.audit.segments import lines_backwards, sync_folder
+from mycelium_fractal_net.security.audit.segments import lines_backwards, segments, sync_folder
 from mycelium_fractal_net.security.audit.tail import Tail, tail_of
 from mycelium_fractal_net.security.errors import InvalidSignatureError
 from mycelium_fractal_net.security.key_store.audit_table import Anchor
@@ -109,19 +109,24 @@ def machine_id(folder: Path) -> str:
     Raises :class:`OSError`.
     """
     path = folder / "machine"
-    with contextlib.suppress(FileExistsError):
-        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
-        temporary = folder / f".machine-{secrets.token_hex(8)}"
-        descriptor = os.open(temporary, flags, 0o600)
-        try:
-            os.write(descriptor, secrets.token_hex(16).encode())
-            os.fsync(descriptor)
-            os.link(temporary, path)
-        finally:
-            os.close(descriptor)
-            temporary.unlink()
-        sync_folder(folder)
+    if not path.exists():
+        with contextlib.suppress(FileExistsError):
+            _make_machine_id(folder, path)
     return path.read_text()
+
+
+def _make_machine_id(folder: Path, path: Path) -> None:
+    temporary = folder / f".machine-{secrets.token_hex(8)}"
+    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
+    descriptor = os.open(temporary, flags, 0o600)
+    try:
+        os.write(descriptor, secrets.token_hex(16).encode())
+        os.fsync(descriptor)
+        os.link(temporary, path)
+    finally:
+        os.close(descriptor)
+        temporary.unlink()
+    sync_folder(folder)
 
 
 def hold_chain(folder: Path, store: KeyStore, key: Mac, store_id: bytes) -> HeldChain:
@@ -147,8 +152,12 @@ def _take_over(
         return None
     try:
         anchor = store.chain(path.name)
+        if anchor is None and not segments(path):  # whoever made the folder came no further
+            return _registered(path, store, key, store_id, machine, lock)
         if anchor is None or not anchor_is_ours(anchor, store_id, key):
             _LOG.warning("audit chain %s is not one of this store; it is left alone", path.name)
+        elif anchor.machine != machine:
+            _LOG.warning("audit chain %s is another machine's; it is left alone", path.name)
         else:
             tail = tail_of(path, anchor, key)
             if tail is not None:
@@ -163,20 +172,29 @@ def _take_over(
 
 
 def _begin(folder: Path, store: KeyStore, key: Mac, store_id: bytes, machine: str) -> HeldChain:
-    chain_id = secrets.token_hex(16)
-    path = folder / chain_id
-    path.mkdir(mode=0o700)
-    sync_folder(folder)
-    lock = _locked(path)
-    if lock is None:
-        raise BlockingIOError("a new audit chain is held by somebody else")
-    tail = Tail(0, beginning(store_id, chain_id, key), None)
-    held = HeldChain(chain_id, path, machine, key, store_id, lock, tail, 1)
+    while True:
+        path = folder / secrets.token_hex(16)
+        path.mkdir(mode=0o700)
+        sync_folder(folder)
+        lock = _locked(path)
+        if lock is not None:  # else somebody looked for a chain just now, and has this one
+            break
     try:
-        store.register_chain(held.anchor(Standing(0, tail.mac, True, None), closed=True))
+        return _registered(path, store, key, store_id, machine, lock)
     except BaseException:
+        (path / "lock").unlink()
+        path.rmdir()
         os.close(lock)
         raise
+
+
+def _registered(
+    path: Path, store: KeyStore, key: Mac, store_id: bytes, machine: str, lock: int
+) -> HeldChain:
+    """A chain without records, which the store knows from now on."""
+    tail = Tail(0, beginning(store_id, path.name, key), None)
+    held = HeldChain(path.name, path, machine, key, store_id, lock, tail, 1)
+    store.register_chain(held.anchor(Standing(0, tail.mac, True, None), closed=True))
     return held
 
 
