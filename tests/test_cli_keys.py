@@ -38,12 +38,13 @@ def descriptor(text: str) -> int:
 
 
 def test_init_makes_a_private_store_and_asks_nothing(empty: Mfn) -> None:
-    """The folder is 0700, its files 0600, and the outcome says to back them up."""
+    """Folders are 0700, files 0600, and the outcome says to back them up."""
     said = empty.ok("init").out
     assert "back both up" in said
     assert stat.S_IMODE(empty.home.stat().st_mode) == 0o700
-    for file in empty.home.iterdir():
-        assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
+    for path in empty.home.rglob("*"):
+        wanted = 0o700 if path.is_dir() else 0o600
+        assert stat.S_IMODE(path.stat().st_mode) == wanted, path
 
 
 def test_init_again_changes_no_key(mfn: Mfn) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -113,8 +114,7 @@ def test_a_low_iteration_count_is_advised_against(home: Path) -> None:
     initialise(settings=settings).close()
     (finding,) = found(settings, "iterations")
     assert finding.subject == "security.encryption.key_derivation_iterations"
-    for path in home.iterdir():
-        path.unlink()
+    shutil.rmtree(home)
     initialise(settings=settings, passphrase=b"correct horse").close()
     (finding,) = found(settings, "iterations", passphrase=b"correct horse")
     assert finding.subject == str(home / "master.key")

@@ -7,16 +7,17 @@ Each check is a small function that yields findings; a later part adds its own t
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+import os
 from datetime import timedelta
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.bootstrap import build_policy, open_custodian
+from mycelium_fractal_net.doctor.audit_records import audit_findings
+from mycelium_fractal_net.doctor.findings import Examined, Finding, Severity
 from mycelium_fractal_net.security.credentials import CredentialState
 from mycelium_fractal_net.security.errors import MfnError, StoreIntegrityError
-from mycelium_fractal_net.security.key_providers import LocalCustodian, LocalKeyProvider
+from mycelium_fractal_net.security.key_providers import LocalKeyProvider
 from mycelium_fractal_net.security.key_store import Database, KeyStore, UsageStore
 from mycelium_fractal_net.security.key_store.sqlite import check_private
 from mycelium_fractal_net.security.key_store.usage import RAW_MESSAGES_ROTATE
@@ -28,35 +29,9 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.bootstrap import Passphrase
     from mycelium_fractal_net.config import Settings
 
-__all__ = ["Finding", "Severity", "diagnose"]
+__all__ = ["diagnose"]
 
 OWASP_ITERATIONS: Final = 600_000  # OWASP Password Storage Cheat Sheet, 2023, PBKDF2-HMAC-SHA256
-
-
-class Severity(StrEnum):
-    """How soon to act: critical now, warning soon, notice when there is time."""
-
-    NOTICE = "notice"
-    WARNING = "warning"
-    CRITICAL = "critical"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing to mend: what was checked, on what, and what to do."""
-
-    severity: Severity
-    check: str
-    subject: str
-    advice: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Store:
-    settings: Settings
-    custodian: LocalCustodian
-    provider: LocalKeyProvider
-    usage: UsageStore
 
 
 def diagnose(settings: Settings, passphrase: Passphrase = None) -> list[Finding]:
@@ -70,7 +45,7 @@ def diagnose(settings: Settings, passphrase: Passphrase = None) -> list[Finding]
         custodian = open_custodian(settings, policy, passphrase)
         provider = LocalKeyProvider(KeyStore(database), custodian, policy)
         provider.store.require_pulse()
-        store = _Store(settings, custodian, provider, UsageStore(database))
+        store = Examined(settings, custodian, provider, UsageStore(database))
         for check in _STORE_CHECKS:
             findings.extend(check(store))
     except MfnError as error:
@@ -92,6 +67,10 @@ def _files(settings: Settings) -> Iterator[Finding]:
     if isinstance(store, Path):
         beside = (store.with_name(store.name + end) for end in ("", "-wal", "-shm", ".lock"))
         paths.extend((store.parent, *beside))
+    audit = settings.audit_folder
+    paths.append(audit)
+    if os.access(audit, os.R_OK | os.X_OK):
+        paths.extend(path for path in sorted(audit.iterdir()) if path.is_dir())
     for path in dict.fromkeys(paths):
         if not path.exists():
             continue
@@ -101,7 +80,7 @@ def _files(settings: Settings) -> Iterator[Finding]:
             yield Finding(Severity.CRITICAL, "file-modes", str(path), str(error))
 
 
-def _master_key(store: _Store) -> Iterator[Finding]:
+def _master_key(store: Examined) -> Iterator[Finding]:
     """How the master key is guarded, and a move that did not finish."""
     iterations = store.custodian.iterations
     path = str(store.settings.master_key_file)
@@ -132,7 +111,7 @@ def _master_key(store: _Store) -> Iterator[Finding]:
         )
 
 
-def _keys(store: _Store) -> Iterator[Finding]:
+def _keys(store: Examined) -> Iterator[Finding]:
     """Rows that fail their authentication, keys past their policy or out of use."""
     near_limit = store.usage.raw_reserved_from(RAW_MESSAGES_ROTATE)
     records = store.provider.store
@@ -151,7 +130,7 @@ def _keys(store: _Store) -> Iterator[Finding]:
             )
 
 
-def _authentic(store: _Store, after: str, names: list[str]) -> Iterator[Key | Finding]:
+def _authentic(store: Examined, after: str, names: list[str]) -> Iterator[Key | Finding]:
     """A page of keys at once; one by one where it holds a record that is refused."""
     with contextlib.suppress(StoreIntegrityError):
         yield from store.provider.keys(after, len(names))
@@ -163,7 +142,7 @@ def _authentic(store: _Store, after: str, names: list[str]) -> Iterator[Key | Fi
             yield Finding(Severity.CRITICAL, "authentication", f"key {name}", str(error))
 
 
-def _key(store: _Store, key: Key, near_limit: frozenset[bytes]) -> Iterator[Finding]:
+def _key(store: Examined, key: Key, near_limit: frozenset[bytes]) -> Iterator[Finding]:
     subject = f"key {key.key_id}"
     for version in key.versions:
         named = version_id(key.key_id, version.version)
@@ -205,7 +184,7 @@ def _key(store: _Store, key: Key, near_limit: frozenset[bytes]) -> Iterator[Find
         )
 
 
-def _credentials(store: _Store) -> Iterator[Finding]:
+def _credentials(store: Examined) -> Iterator[Finding]:
     """Credentials that fail their authentication, that are due for renewal, or have ended."""
     now = store.provider.clock()
     for credential_id, found in store.provider.authentic_credentials():
@@ -232,7 +211,7 @@ def _credentials(store: _Store) -> Iterator[Finding]:
             )
 
 
-def _settings(store: _Store) -> Iterator[Finding]:
+def _settings(store: Examined) -> Iterator[Finding]:
     """Settings that are allowed and could be better."""
     iterations = store.settings.security.encryption.key_derivation_iterations
     if iterations < OWASP_ITERATIONS and store.custodian.iterations is None:
@@ -244,9 +223,10 @@ def _settings(store: _Store) -> Iterator[Finding]:
         )
 
 
-_STORE_CHECKS: Final[tuple[Callable[[_Store], Iterator[Finding]], ...]] = (
+_STORE_CHECKS: Final[tuple[Callable[[Examined], Iterator[Finding]], ...]] = (
     _settings,
     _master_key,
     _keys,
     _credentials,
+    audit_findings,
 )

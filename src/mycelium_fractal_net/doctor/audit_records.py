@@ -1,0 +1,73 @@
+"""Audit records that were tampered with, or that cannot be written."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from mycelium_fractal_net.bootstrap import audit_report
+from mycelium_fractal_net.doctor.findings import Finding, Severity
+from mycelium_fractal_net.security.errors import StoreIntegrityError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mycelium_fractal_net.doctor.findings import Examined
+
+__all__ = ["audit_findings"]
+
+# Of each audit chain, the newest files up to this size are verified: under two seconds.
+AUDIT_BYTES: Final = 134_217_728
+_MOST_FAULTS: Final = 20  # of audit records, told one by one; mfn audit verify tells all
+
+
+def audit_findings(store: Examined) -> Iterator[Finding]:
+    """Faults in the newest records of each chain, and folders that take no more of them."""
+    folder = store.settings.audit_folder
+    chains: list[Path] = []
+    try:
+        report = audit_report(store.settings, store.provider, most_bytes=AUDIT_BYTES)
+        for fault in report.faults[:_MOST_FAULTS]:
+            place = f"record {fault.sequence}: " if fault.sequence else ""
+            yield _tampered(f"audit chain {fault.chain}", f"{place}{fault.what}")
+        chains = [folder / chain.chain for chain in report.chains]
+    except StoreIntegrityError as error:
+        yield _tampered("audit key", str(error))
+    except OSError as error:
+        yield _unusable(error.filename or folder, "read", error)
+    for path in (folder, *(each for each in chains if each.is_dir())):
+        try:
+            _try_writing(path)
+        except OSError as error:
+            yield _unusable(path, "written", error)
+
+
+def _tampered(subject: str, what: str) -> Finding:
+    return Finding(
+        Severity.CRITICAL,
+        "audit-tampering",
+        subject,
+        f"{what}; keep the folder as it is and run mfn audit verify, which reads all of it",
+    )
+
+
+def _unusable(path: str | Path, done: str, error: OSError) -> Finding:
+    return Finding(
+        Severity.CRITICAL,
+        "audit-folder",
+        str(path),
+        f"audit records cannot be {done}: {error.strerror}; nothing is done without a record",
+    )
+
+
+def _try_writing(folder: Path) -> None:
+    """Write a file that never has a name, there or in what the folder would be made in.
+
+    Raises :class:`OSError`.
+    """
+    place = next(path for path in (folder, *folder.parents) if path.exists())
+    with tempfile.TemporaryFile(dir=place, buffering=0) as file:
+        file.write(bytes(4096))
+        os.fsync(file.fileno())

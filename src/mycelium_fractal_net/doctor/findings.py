@@ -1,0 +1,42 @@
+"""What is found, and what it is found in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mycelium_fractal_net.config import Settings
+    from mycelium_fractal_net.security.key_providers import LocalCustodian, LocalKeyProvider
+    from mycelium_fractal_net.security.key_store import UsageStore
+
+__all__ = ["Examined", "Finding", "Severity"]
+
+
+class Severity(StrEnum):
+    """How soon to act: critical now, warning soon, notice when there is time."""
+
+    NOTICE = "notice"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing to mend: what was checked, on what, and what to do."""
+
+    severity: Severity
+    check: str
+    subject: str
+    advice: str
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """A store that opened, and what it was opened with."""
+
+    settings: Settings
+    custodian: LocalCustodian
+    provider: LocalKeyProvider
+    usage: UsageStore
