@@ -62,12 +62,12 @@ def test_any_folder_name_will_do(tmp_path: Path, name: str) -> None:
 
 
 def test_a_store_on_postgresql_needs_its_url_alone(home: Path, postgres_url: str) -> None:
-    """The same calls, another URL; the master key stays on this machine."""
+    """The same calls, another URL; master key and audit records stay on this machine."""
     with initialise(home=home, store=postgres_url) as keyring:
         sealed = keyring.encrypt(b"data")
     with open_keyring(home=home, store=postgres_url) as keyring:
         assert keyring.decrypt(sealed) == b"data"
-    assert [entry.name for entry in home.iterdir()] == ["master.key"]
+    assert sorted(entry.name for entry in home.iterdir()) == ["audit", "master.key"]
 
 
 def test_a_store_that_is_not_there_says_how_to_make_it(home: Path) -> None:
