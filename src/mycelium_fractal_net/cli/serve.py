@@ -51,7 +51,7 @@ def _serve(
         typer.Option(metavar="N", min=1, max=256, help="Processes that serve [server.workers]."),
     ] = None,
 ) -> None:
-    """Serve HTTP on the key store, until Ctrl-C or SIGTERM. The first time, make an API key."""
+    """Serve HTTP on the key store, until Ctrl-C or SIGTERM. The first time it makes an API key."""
     session = session_of(context)
     settings = session.settings(server={"host": host, "port": port, "workers": workers})
     _require_server()
