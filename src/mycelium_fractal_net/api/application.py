@@ -13,9 +13,11 @@ from starlette.routing import Match
 
 from mycelium_fractal_net import __version__
 from mycelium_fractal_net.api import openapi
-from mycelium_fractal_net.api.call import Call
-from mycelium_fractal_net.api.operation import Operation, answer_problem, log_unexpected
+from mycelium_fractal_net.api.answers import answer_problem, log_unexpected
+from mycelium_fractal_net.api.call import new_request_id
+from mycelium_fractal_net.api.operation import Operation
 from mycelium_fractal_net.api.problems import RequestError
+from mycelium_fractal_net.api.protocol import exchange_of
 from mycelium_fractal_net.api.routes import SPECS
 from mycelium_fractal_net.api.service import Service
 from mycelium_fractal_net.config import load_settings
@@ -119,12 +121,9 @@ class _Dispatch:
                 return
             if _NOT_PLAIN.search(raw_path):
                 error = RequestError("bad-request", "the path is not in its plain form")
-                await answer_problem(error, scope, send, Call(_none, "none").request_id)
+                await answer_problem(error, exchange_of(scope), send, new_request_id())
                 return
         await self._rest(scope, receive, send)
-
-
-_none: Any = None
 
 
 async def _no_route(request: Request, error: HTTPException) -> Any:
@@ -134,7 +133,7 @@ async def _no_route(request: Request, error: HTTPException) -> Any:
     problem = RequestError(slug, detail, allow)
     service: Service = request.app.service
     service.count_refusal(slug)
-    return _Problem(problem, Call(service, "none").request_id)
+    return _Problem(problem)
 
 
 def _allowed(request: Request) -> str:
@@ -149,12 +148,11 @@ def _allowed(request: Request) -> str:
 class _Problem:
     """A response that Starlette sends for us."""
 
-    def __init__(self, error: Exception, request_id: str) -> None:
+    def __init__(self, error: Exception) -> None:
         self._error = error
-        self._request_id = request_id
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
-        await answer_problem(self._error, scope, send, self._request_id)
+        await answer_problem(self._error, exchange_of(scope), send, new_request_id())
 
 
 @contextlib.asynccontextmanager

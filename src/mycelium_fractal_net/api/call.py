@@ -4,23 +4,34 @@ from __future__ import annotations
 
 import itertools
 import os
-from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 
 from fastapi import Security
 from fastapi.security import APIKeyHeader
 
 from mycelium_fractal_net.api.problems import RequestError
+from mycelium_fractal_net.security.audit import Event
 from mycelium_fractal_net.security.blocking import WouldBlockError
 from mycelium_fractal_net.security.errors import KeyNotFoundError, MfnError, NotPermittedError
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope
 
+    from mycelium_fractal_net.api.protocol import Exchange
     from mycelium_fractal_net.api.service import Service
     from mycelium_fractal_net.security.authentication import Caller
     from mycelium_fractal_net.security.keyring import Keyring
 
-__all__ = ["API_KEY", "Authenticated", "Call", "Headers", "Public", "read_body", "read_headers"]
+__all__ = [
+    "API_KEY",
+    "Authenticated",
+    "Call",
+    "Headers",
+    "Public",
+    "new_request_id",
+    "read_body",
+    "read_headers",
+]
 
 API_KEY: Final = APIKeyHeader(
     name="X-API-Key", scheme_name="ApiKey", description="`mfn_<id>_<secret>`", auto_error=False
@@ -105,19 +116,25 @@ def _too_large(most: int) -> RequestError:
     return RequestError("too-large", f"a body has at most {most} bytes")
 
 
+def new_request_id() -> str:
+    """16 hexadecimal digits that no other request of this machine has soon."""
+    return f"{_process}{next(_numbers) & 0xFFFFFFFF:08x}"
+
+
 class Call:
     """One request. What a handler learns of it is kept here for the audit record."""
 
-    __slots__ = ("_caller", "event", "headers", "items", "key", "reference", "request_id",
-                 "service", "status", "subject")  # fmt: skip
+    __slots__ = ("caller_or_none", "event", "exchange", "headers", "items", "key", "reference",
+                 "request_id", "service", "status", "subject")  # fmt: skip
 
-    def __init__(self, service: Service, event: str) -> None:
+    def __init__(self, service: Service, event: str, exchange: Exchange | None) -> None:
         self.service = service
         self.event = event
-        self.request_id = f"{_process}{next(_numbers) & 0xFFFFFFFF:08x}"
+        self.exchange = exchange
+        self.request_id = new_request_id()
         self.status: int | None = None  # where it is not that of the route
         self.headers: Headers | None = None
-        self._caller: Caller | None = None
+        self.caller_or_none: Caller | None = None
         self.key: str | None = None
         self.subject: str | None = None
         self.reference: str | None = None
@@ -131,19 +148,10 @@ class Call:
     @property
     def caller(self) -> Caller:
         """Who calls; of a public route nobody does, and no handler asks."""
-        caller = self._caller
+        caller = self.caller_or_none
         if caller is None:
             raise RequestError("bad-request", "this route knows no caller")
         return caller
-
-    @property
-    def caller_or_none(self) -> Caller | None:
-        """Who calls, if anybody has been made out."""
-        return self._caller
-
-    @caller_or_none.setter
-    def caller_or_none(self, caller: Caller) -> None:
-        self._caller = caller
 
     def permit(self, operation: str, key_name: str) -> None:
         """Raise :class:`KeyNotFoundError` unless the caller may do that with that key."""
@@ -164,17 +172,20 @@ class Call:
         except (MfnError, RequestError, WouldBlockError):
             return False
 
-    def details(self) -> dict[str, Any]:
-        """What the audit record says beside event and outcome."""
-        caller = self._caller
-        return {
-            "key": self.key,
-            "actor": "anonymous" if caller is None else caller.credential_id,
-            "request": self.request_id,
-            "reference": self.reference,
-            "items": self.items,
-            "subject": self.subject,
-        }
+    def outcome(self, outcome: str, size: int | None = None) -> Event:
+        """The audit record of the request: how it ended, or that it ``begun``."""
+        caller = self.caller_or_none
+        return Event(
+            self.event,
+            outcome,
+            key=self.key,
+            actor="anonymous" if caller is None else caller.credential_id,
+            request=self.request_id,
+            reference=self.reference,
+            items=self.items,
+            bytes=size,
+            subject=self.subject,
+        )
 
 
 Authenticated = Annotated[Call, Security(API_KEY)]

@@ -7,48 +7,39 @@ its own path through a request costs several times the cryptography. There is on
 from __future__ import annotations
 
 import inspect
-import logging
-import traceback
 from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, get_args, get_origin, get_type_hints
 
-import msgspec
 from fastapi.params import Query
 from fastapi.routing import APIRoute
 
+from mycelium_fractal_net.api.answers import (
+    answer_problem,
+    answer_whole,
+    log_unexpected,
+    to_json,
+)
 from mycelium_fractal_net.api.call import Call, Headers, read_body, read_headers
-from mycelium_fractal_net.api.problems import RequestError, body_of, kind_of
+from mycelium_fractal_net.api.problems import RequestError, kind_of
 from mycelium_fractal_net.api.protocol import exchange_of
 from mycelium_fractal_net.api.query_string import query_decoder
 from mycelium_fractal_net.api.strict_json import decoder
-from mycelium_fractal_net.security.audit import Event
 from mycelium_fractal_net.security.blocking import WouldBlockError
 from mycelium_fractal_net.security.errors import AuditUnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from starlette.types import Receive, Scope, Send
 
     from mycelium_fractal_net.api.schemas import Model
     from mycelium_fractal_net.api.service import Service
 
-__all__ = ["COMMON_HEADERS", "Operation", "Spec", "answer_problem", "log_unexpected"]
+__all__ = ["Operation", "Spec"]
 
-_LOG: Final = logging.getLogger(__name__)
-
-COMMON_HEADERS: Final[tuple[tuple[bytes, bytes], ...]] = (
-    (b"cache-control", b"no-store"),
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"x-content-type-options", b"nosniff"),
-)
-_COMMON_BLOCK: Final = b"".join(b"%b: %b\r\n" % header for header in COMMON_HEADERS)
-_PROBLEM: Final = b"application/problem+json"
 _JSON_TYPES: Final = frozenset({b"application/json", b"application/json; charset=utf-8"})
 _INLINE_BYTES: Final = 262_144  # a larger body is worked on in a thread, beside the loop
-_encode: Final = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,14 +104,21 @@ class Operation(APIRoute):
         """Serve one request; an ASGI application."""
         started = perf_counter()
         service, spec = self.service, self.spec
-        call = Call(service, spec.event)
+        call = Call(service, spec.event, exchange_of(scope))
         try:
             headers = call.headers = read_headers(scope)
             if not spec.public:
-                await self._authenticate(call, headers)
-            body = await self._read(headers, scope, receive)
+                try:
+                    call.caller_or_none = service.directory.authenticate(headers.api_key)
+                except WouldBlockError:
+                    await self._authenticate_beside(call, headers)
+                if spec.scope is not None:
+                    call.require(spec.scope)
+            body = self._whole_body(call, headers)
             if body is None:
-                return
+                body = await self._read(headers, receive)
+                if body is None:
+                    return
             if spec.in_thread or len(body) > _INLINE_BYTES:
                 payload = await service.in_thread(call, self._perform, scope, body)
             else:
@@ -129,38 +127,49 @@ class Operation(APIRoute):
                 except WouldBlockError:
                     payload = await service.in_thread(call, self._perform, scope, body)
             if spec.recorded:
-                await service.durability.record(Event(call.event, "ok", **call.details()))
+                await service.durability.record(call.outcome("ok"))
         except Exception as error:
-            await self._refuse(call, error, scope, send, started)
+            await self._refuse(call, error, send, started)
             return
-        await self._answer(call, payload, scope, send)
         status = call.status or spec.status
+        caller = call.caller_or_none
+        more: tuple[tuple[bytes, bytes], ...] = ()
+        if caller is not None and caller.due:
+            more = ((b"x-api-key-rotation-due", caller.due_text.encode()),)
+        await answer_whole(
+            call.exchange, send, status, self._media_type, call.request_id, payload, more
+        )
         service.metrics.observe(spec.event, status, perf_counter() - started)
 
-    async def _authenticate(self, call: Call, headers: Headers) -> None:
-        directory = self.service.directory
-        try:
-            caller = directory.authenticate(headers.api_key)
-        except WouldBlockError:
-            caller = await self.service.beside_the_loop(directory.authenticate, headers.api_key)
-        call.caller_or_none = caller
-        if self.spec.scope is not None:
-            call.require(self.spec.scope)
+    async def _authenticate_beside(self, call: Call, headers: Headers) -> None:
+        """Find the caller where the store has to be read first."""
+        service = self.service
+        authenticate = service.directory.authenticate
+        call.caller_or_none = await service.beside_the_loop(authenticate, headers.api_key)
 
-    async def _read(self, headers: Headers, scope: Scope, receive: Receive) -> bytes | None:
+    def _whole_body(self, call: Call, headers: Headers) -> bytes | None:
+        """The body if all of it is here already, None where it has to be read."""
+        if self._body is None:
+            return None if headers.content_length else b""
+        exchange = call.exchange
+        body = None if exchange is None else exchange.whole_body()
+        if body is None or len(body) > self.service.max_body_bytes:
+            return None
+        self._check_media_type(headers, body)
+        return body
+
+    async def _read(self, headers: Headers, receive: Receive) -> bytes | None:
         """The body, None where the client went away. Raises :class:`RequestError`."""
         if self._body is None:
-            return b"" if not headers.content_length else await read_body(receive, None, 0)
-        most = self.service.max_body_bytes
-        exchange = exchange_of(scope)
-        body = None if exchange is None else exchange.whole_body()
-        if body is None or len(body) > most:
-            body = await read_body(receive, headers.content_length, most)
-        if headers.content_type.lower() not in _JSON_TYPES and not (
-            self._optional_body and not body
-        ):
-            raise RequestError("unsupported-media-type", "the body must be application/json")
+            return await read_body(receive, None, 0)
+        body = await read_body(receive, headers.content_length, self.service.max_body_bytes)
+        if body is not None:
+            self._check_media_type(headers, body)
         return body
+
+    def _check_media_type(self, headers: Headers, body: bytes) -> None:
+        if headers.content_type.lower() not in _JSON_TYPES and (body or not self._optional_body):
+            raise RequestError("unsupported-media-type", "the body must be application/json")
 
     def _arguments(self, scope: Scope, body: bytes) -> list[Any]:
         arguments: list[Any] = [scope["path_params"][name] for name in self._path]
@@ -175,19 +184,9 @@ class Operation(APIRoute):
     def _perform(self, call: Call, scope: Scope, body: bytes) -> bytes:
         """From the body to the body of the answer."""
         answer = self._endpoint(call, *self._arguments(scope, body))
-        return answer if isinstance(answer, bytes) else _encode(answer)
+        return answer if isinstance(answer, bytes) else to_json(answer)
 
-    async def _answer(self, call: Call, payload: bytes, scope: Scope, send: Send) -> None:
-        caller = call.caller_or_none
-        more: tuple[tuple[bytes, bytes], ...] = ()
-        if caller is not None and caller.due:
-            more = ((b"x-api-key-rotation-due", caller.due_text.encode()),)
-        status = call.status or self.spec.status
-        await answer_whole(scope, send, status, self._media_type, call.request_id, payload, more)
-
-    async def _refuse(
-        self, call: Call, error: Exception, scope: Scope, send: Send, started: float
-    ) -> None:
+    async def _refuse(self, call: Call, error: Exception, send: Send, started: float) -> None:
         """Record a refusal and answer it; a stranger's is only counted, and waits for nothing."""
         service = self.service
         kind = kind_of(error)
@@ -197,61 +196,8 @@ class Operation(APIRoute):
             service.count_refusal(kind.slug)
         else:
             try:
-                await service.durability.record(Event(call.event, kind.slug, **call.details()))
+                await service.durability.record(call.outcome(kind.slug))
             except AuditUnavailableError as unavailable:
                 error, kind = unavailable, kind_of(unavailable)
-        await answer_problem(error, scope, send, call.request_id)
+        await answer_problem(error, call.exchange, send, call.request_id)
         service.metrics.observe(self.spec.event, kind.status, perf_counter() - started)
-
-
-def log_unexpected(error: Exception, request_id: str) -> None:
-    """The place of an error and its kind; never its text, which could quote a request."""
-    frames = "".join(traceback.format_tb(error.__traceback__))
-    _LOG.error("request %s failed: %s\n%s", request_id, type(error).__name__, frames)
-
-
-async def answer_problem(error: Exception, scope: Scope, send: Send, request_id: str) -> None:
-    """Send the problem details of ``error``."""
-    kind = kind_of(error)
-    more: list[tuple[bytes, bytes]] = []
-    if kind.status == 401:
-        more.append((b"www-authenticate", b'ApiKey realm="mycelium-fractal-net"'))
-    if kind.retry_after is not None:
-        more.append((b"retry-after", b"%d" % kind.retry_after))
-    if isinstance(error, RequestError) and error.allow is not None:
-        more.append((b"allow", error.allow.encode()))
-    payload = _encode(body_of(error, request_id))
-    await answer_whole(scope, send, kind.status, _PROBLEM, request_id, payload, more)
-
-
-async def answer_whole(
-    scope: Scope,
-    send: Send,
-    status: int,
-    media_type: bytes,
-    request_id: str,
-    payload: bytes,
-    more: Iterable[tuple[bytes, bytes]] = (),
-) -> None:
-    """Send an answer that is all there, in one write where the server can."""
-    exchange = exchange_of(scope)
-    if exchange is not None:
-        block = b"%bcontent-type: %b\r\ncontent-length: %d\r\nx-request-id: %b\r\n" % (
-            _COMMON_BLOCK,
-            media_type,
-            len(payload),
-            request_id.encode(),
-        )
-        for header in more:
-            block += b"%b: %b\r\n" % header
-        await exchange.respond(status, block, payload)
-        return
-    headers = [
-        *COMMON_HEADERS,
-        (b"content-type", media_type),
-        (b"content-length", b"%d" % len(payload)),
-        (b"x-request-id", request_id.encode()),
-        *more,
-    ]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": payload})

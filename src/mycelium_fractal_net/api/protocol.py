@@ -42,13 +42,16 @@ class Exchange:
             return None
         return bytes(cycle.body)
 
-    async def respond(self, status: int, block: bytes, body: bytes) -> None:
-        """Send the whole answer. ``block`` is its header lines, Content-Length among them."""
+    def respond(self, status: int, block: bytes, body: bytes) -> bool:
+        """Send the whole answer; False where the client has first to read what is on its way.
+
+        ``block`` is the header lines, Content-Length among them.
+        """
         cycle = self._cycle
-        if cycle.flow.write_paused and not cycle.disconnected:
-            await cycle.flow.drain()
         if cycle.disconnected:
-            return
+            return True
+        if cycle.flow.write_paused:
+            return False
         close = b"" if cycle.keep_alive else b"connection: close\r\n"
         cycle.response_started = cycle.response_complete = True
         cycle.transport.write(
@@ -58,6 +61,7 @@ class Exchange:
         if not cycle.keep_alive:
             cycle.transport.close()
         cycle.on_response()
+        return True
 
     def _defaults(self) -> bytes:
         """The headers of every answer, such as Date, which the server renews each second."""

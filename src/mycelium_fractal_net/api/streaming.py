@@ -10,10 +10,11 @@ import contextlib
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from mycelium_fractal_net.api.answers import COMMON_HEADERS
 from mycelium_fractal_net.api.call import Call, read_headers
-from mycelium_fractal_net.api.operation import COMMON_HEADERS, Operation
+from mycelium_fractal_net.api.operation import Operation
 from mycelium_fractal_net.api.problems import RequestError, kind_of
-from mycelium_fractal_net.security.audit import Event
+from mycelium_fractal_net.api.protocol import exchange_of
 from mycelium_fractal_net.security.blocking import WouldBlockError
 from mycelium_fractal_net.security.errors import AuditUnavailableError
 
@@ -63,12 +64,15 @@ class StreamOperation(Operation):
         """Serve one request; an ASGI application."""
         started = perf_counter()
         service, spec = self.service, self.spec
-        call = Call(service, spec.event)
+        call = Call(service, spec.event, exchange_of(scope))
         begun = False
         size = 0
         try:
             headers = call.headers = read_headers(scope)
-            await self._authenticate(call, headers)
+            try:
+                call.caller_or_none = service.directory.authenticate(headers.api_key)
+            except WouldBlockError:
+                await self._authenticate_beside(call, headers)
             _check(scope, headers)
             flow: Flow = self._endpoint(call, *self._arguments(scope, b""))
             parts = _parts(receive)
@@ -80,7 +84,7 @@ class StreamOperation(Operation):
             length = headers.content_length
             answered = None if length is None else flow.answer_bytes(length)
             first = flow.update(rest)
-            await service.durability.record(Event(call.event, "begun", **call.details()))
+            await service.durability.record(call.outcome("begun"))
             begun = True
             size = len(beginning)
             await send(_start(call, answered))
@@ -89,13 +93,12 @@ class StreamOperation(Operation):
                 size += len(part)
                 await _send_part(send, flow.update(part))
             last = flow.finalize()
-            ended = Event(call.event, "ok", bytes=size, **call.details())
-            await service.durability.record(ended)
+            await service.durability.record(call.outcome("ok", size))
             await send({"type": "http.response.body", "body": last})
         except Exception as error:
             if not begun:
                 if not isinstance(error, _DisconnectedError):
-                    await self._refuse(call, error, scope, send, started)
+                    await self._refuse(call, error, send, started)
                 return
             await self._cut(call, error, size)
             raise StreamCutError from None
@@ -105,10 +108,9 @@ class StreamOperation(Operation):
         """Record how a stream ended that was begun and not finished."""
         outcome = "disconnected" if isinstance(error, _DisconnectedError) else kind_of(error).slug
         self.service.metrics.observe(call.event, 499 if outcome == "disconnected" else 500, 0.0)
-        event = Event(call.event, outcome, bytes=size, **call.details())
         # Where the log fails there is a beginning without an end, as after a crash.
         with contextlib.suppress(AuditUnavailableError):
-            await self.service.durability.record(event)
+            await self.service.durability.record(call.outcome(outcome, size))
 
 
 def _begin(call: Call, flow: Flow, beginning: bytes) -> bytes:

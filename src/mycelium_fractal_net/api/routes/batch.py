@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from mycelium_fractal_net.api.answers import log_unexpected
 from mycelium_fractal_net.api.call import Authenticated, Call
-from mycelium_fractal_net.api.operation import log_unexpected
 from mycelium_fractal_net.api.problems import RequestError, body_of, kind_of
 from mycelium_fractal_net.api.routes.crypto import (
     decrypt_item,
