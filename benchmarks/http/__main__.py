@@ -15,7 +15,15 @@ from benchmarks.http.load import LoadFailedError, require_wrk
 from benchmarks.http.measure import PARTS, Plan, measure
 from benchmarks.http.process import NotEnoughCoresError
 from benchmarks.http.requests import WrongAnswerError
-from benchmarks.http.servers import StartFailedError
+from benchmarks.http.servers import NotRecordedError, StartFailedError
+
+_FAILURES = (
+    LoadFailedError,
+    NotEnoughCoresError,
+    NotRecordedError,
+    StartFailedError,
+    WrongAnswerError,
+)
 
 
 def main() -> int:
@@ -25,7 +33,9 @@ def main() -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--quick", action="store_true", help="two rounds of a second")
+    parser.add_argument(
+        "--quick", action="store_true", help="within a minute: two rounds of a second"
+    )
     parser.add_argument("--only", default=",".join(PARTS), help=f"parts of {','.join(PARTS)}")
     parser.add_argument("--rounds", type=int, choices=range(1, 10), metavar="1-9")
     parser.add_argument("--seconds", type=int, choices=range(1, 11), metavar="1-10")
@@ -40,11 +50,12 @@ def main() -> int:
         seconds=options.seconds or (1 if options.quick else 2),
         parts=parts,
         with_service=not options.without_service,
+        quick=options.quick,
     )
     try:
         require_wrk()
         results = measure(plan)
-    except (LoadFailedError, NotEnoughCoresError, StartFailedError, WrongAnswerError) as error:
+    except _FAILURES as error:
         print(error, file=sys.stderr)
         return 1
     results.quick = options.quick

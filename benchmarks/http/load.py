@@ -66,6 +66,9 @@ def _post(server: Server, request: Request) -> bytes:
         connection.request("POST", request.path, request.body, headers)
         answer = connection.getresponse()
         read = answer.read()
+    except (OSError, http.client.HTTPException) as error:
+        said = server.log.read_text(errors="replace")[-500:]
+        raise LoadFailedError(f"{server.name}: {request.path}: {error!r}: {said}") from None
     finally:
         connection.close()
     if answer.status != 200:
@@ -89,6 +92,7 @@ def load(server: Server, request: Request, *, connections: int, seconds: float, 
     failed = {name: said[name] for name in ("refused", "broken", "late") if said[name]}
     if failed or not requests or said["bytes"] < requests * least:
         raise LoadFailedError(f"{server.name}: {request.path}: not every answer was good: {said}")
+    server.acknowledged += requests
     return Seen(
         requests=requests,
         rate=requests / elapsed,

@@ -25,6 +25,8 @@ JSON, STREAM = "service, JSON", "service, octet-stream"
 PARTS = ("single", "operations", "batch", "bulk", "workers", "profile")
 _SYNCS = 200
 _AGAIN = 2
+_SHORT_SECONDS = 2
+_SHORT_ROUNDS = 3
 
 
 @dataclass(frozen=True)
@@ -47,10 +49,10 @@ class Group:
 
 @dataclass
 class Results:
-    """Everything that one run measured. Memory is resident bytes: at start, after all load."""
+    """Everything that one run measured. Memory: resident bytes of each server after each part."""
 
     groups: dict[str, Group] = field(default_factory=dict)
-    memory: dict[str, tuple[int, int]] = field(default_factory=dict)
+    memory: dict[str, dict[str, int]] = field(default_factory=dict)
     profiles: dict[str, Profile] = field(default_factory=dict)
     sync_seconds: float = 0.0
     quick: bool = False
@@ -58,12 +60,24 @@ class Results:
 
 @dataclass(frozen=True)
 class Plan:
-    """How long it may take: rounds of whole seconds, and with which servers."""
+    """How long it may take: rounds of whole seconds, and with which servers.
+
+    A quick one measures what is beside the point once, and keeps rounds that were disturbed.
+    """
 
     rounds: int
     seconds: int
     parts: tuple[str, ...]
     with_service: bool = True
+    quick: bool = False
+
+    @property
+    def short_rounds(self) -> int:
+        return 1 if self.quick else min(self.rounds, _SHORT_ROUNDS)
+
+    @property
+    def short_seconds(self) -> int:
+        return min(self.seconds, _SHORT_SECONDS)
 
 
 def measure(plan: Plan) -> Results:
@@ -74,7 +88,7 @@ def measure(plan: Plan) -> Results:
         results.sync_seconds = sync_seconds(folder)
         if set(plan.parts) & {"single", "operations", "batch", "bulk"}:
             _pinned(plan, folder, results)
-        if "workers" in plan.parts:
+        if "workers" in plan.parts and (plan.with_service or not plan.quick):
             print("workers ...", flush=True)
             results.groups["workers"] = _workers(plan, folder)
         if "profile" in plan.parts:
@@ -84,17 +98,23 @@ def measure(plan: Plan) -> Results:
 
 
 def compare(
-    contenders: dict[str, Contender], *, connections: int, rounds: int, seconds: int, cores: str
+    contenders: dict[str, Contender],
+    *,
+    connections: int,
+    rounds: int,
+    seconds: int,
+    cores: str,
+    again: int = _AGAIN,
+    warm: bool = True,
 ) -> Group:
-    """Load every contender in alternating rounds, after one that does not count.
+    """Load every contender in alternating rounds, after one that does not count where ``warm``.
 
-    A round that others of this machine disturbed is made again; twice at most in a group.
+    A round that others of this machine disturbed is made again; ``again`` times at most.
     """
     seen: dict[str, list[Seen]] = {name: [] for name in contenders}
     run = partial(load, connections=connections, cores=cores)
-    for each in contenders.values():
+    for each in contenders.values() if warm else ():
         run(each.server, each.request, seconds=1)
-    again = _AGAIN
     for names in turns(list(contenders), rounds):
         while True:
             found = {
@@ -130,10 +150,21 @@ def _pinned(plan: Plan, folder: Path, results: Results) -> None:
         bare = stack.enter_context(servers.bare(own, folder))
         ours = stack.enter_context(servers.service(own, folder)) if plan.with_service else None
         known = [server for server in (fastapi, ours, bare) if server]
-        at_start = {server.name: resident(server.pid) for server in known}
+        again = 0 if plan.quick else _AGAIN
+
+        def memory(moment: str) -> None:
+            for server in known:
+                results.memory.setdefault(server.name, {})[moment] = resident(server.pid)
+
+        memory("at start")
 
         def part(
-            name: str, connections: int, contenders: dict[str, Contender | None], **changed: int
+            name: str,
+            connections: int,
+            contenders: dict[str, Contender | None],
+            *,
+            rounds: int,
+            seconds: int,
         ) -> None:
             if name.partition(",")[0] not in plan.parts:
                 return
@@ -141,44 +172,44 @@ def _pinned(plan: Plan, folder: Path, results: Results) -> None:
             there = {label: each for label, each in contenders.items() if each}
             for each in there.values():
                 ask(each.server, each.request)
-            times = {"rounds": plan.rounds, "seconds": plan.seconds} | changed
             results.groups[name] = compare(
-                there, connections=connections, rounds=times["rounds"],
-                seconds=times["seconds"], cores=other,
+                there, connections=connections, rounds=rounds, seconds=seconds, cores=other,
+                again=again, warm=not plan.quick or not results.groups,
             )  # fmt: skip
+            memory(name)
 
         def by(server: Server | None, request: Request) -> Contender | None:
             return Contender(server, request) if server else None
 
         one, raw_one, signing = requests.encrypt(), requests.encrypt(raw=True), requests.sign()
-        short = min(plan.seconds, 2)
+        long = {"rounds": plan.rounds, "seconds": plan.seconds}
+        short = {"rounds": plan.short_rounds, "seconds": plan.short_seconds}
+        batch = short if plan.quick else {"rounds": plan.rounds, "seconds": plan.short_seconds}
         for connections in (64, 16):
             part(f"single, {connections} connections", connections, {
                 REFERENCE: by(fastapi, one),
                 SEALED: by(ours, one),
                 RAW: by(ours, raw_one),
                 FLOOR: by(bare, one),
-            })  # fmt: skip
+            }, **long)  # fmt: skip
         part("operations", 64, {
             "FastAPI, decrypt raw": by(fastapi, requests.decrypt(ask(fastapi, one))),
             "service, decrypt sealed": _after(ours, one, requests.decrypt),
             "service, sign": by(ours, signing),
             "service, verify": _after(ours, signing, partial(requests.verify, signing)),
-        }, rounds=min(plan.rounds, 3), seconds=short)  # fmt: skip
+        }, **short)  # fmt: skip
         part("batch", 8, {
             REFERENCE: by(fastapi, requests.encrypt_batch()),
             SEALED: by(ours, requests.encrypt_batch()),
             RAW: by(ours, requests.encrypt_batch(raw=True)),
-        }, seconds=short)  # fmt: skip
-        large = requests.encrypt(requests.MIB)
+        }, **batch)  # fmt: skip
+        large, stream = requests.encrypt(requests.MIB), requests.encrypt_stream()
         part("bulk", 8, {
             "FastAPI, JSON": by(fastapi, large),
             JSON: by(ours, large),
-            STREAM: by(ours, requests.encrypt_stream()),
-        }, seconds=short)  # fmt: skip
-        results.memory = {
-            server.name: (at_start[server.name], resident(server.pid)) for server in known
-        }
+            STREAM: by(ours, stream),
+            "service, octet-stream, decrypt": _after(ours, stream, requests.decrypt_stream),
+        }, **batch)  # fmt: skip
 
 
 def _after(
@@ -192,25 +223,27 @@ def _workers(plan: Plan, folder: Path) -> Group:
     """One worker and two, with the load beside them: for CPU per request and scaling only."""
     both = ",".join(str(core) for core in two_cores())
     with ExitStack() as stack:
-        contenders = {}
+        contenders: dict[str, Contender] = {}
         for workers in (1, 2):
             label = f"{workers} worker{'s' if workers > 1 else ''}"
-            starts: dict[str, AbstractContextManager[Server]] = {
-                "FastAPI": servers.reference(both, folder, workers=workers)
-            }
+            starts: dict[str, AbstractContextManager[Server]] = {}
+            if not plan.quick:
+                starts["FastAPI"] = servers.reference(both, folder, workers=workers)
             if plan.with_service:
                 starts["service"] = servers.service(both, folder, workers=workers)
             for name, start in starts.items():
                 server = stack.enter_context(start)
                 contenders[f"{name}, {label}"] = Contender(server, requests.encrypt())
                 ask(server, requests.encrypt())
-        rounds, seconds = min(plan.rounds, 3), min(plan.seconds, 2)
-        return compare(contenders, connections=64, rounds=rounds, seconds=seconds, cores=both)
+        return compare(
+            contenders, connections=64, rounds=plan.short_rounds, seconds=plan.short_seconds,
+            cores=both, again=0,
+        )  # fmt: skip
 
 
 def _profiles(plan: Plan, folder: Path, results: Results) -> None:
     own, other = (str(core) for core in two_cores())
-    starts = {"FastAPI": servers.reference}
+    starts = {} if plan.quick else {"FastAPI": servers.reference}
     if plan.with_service:
         starts["service"] = servers.service
     for name, start in starts.items():

@@ -20,6 +20,7 @@ from benchmarks.files import MFN, environment
 
 START_SECONDS = 30.0
 _STOP_SECONDS = 35.0  # above what the service gives requests to finish
+_LAST_BYTES = 65_536  # of a segment: a record is shorter
 _SCOPES = ("encrypt:*", "decrypt:*", "sign:*", "verify:*")
 
 
@@ -27,7 +28,11 @@ class StartFailedError(Exception):
     """A server did not start, or ended while it was measured."""
 
 
-@dataclass(frozen=True)
+class NotRecordedError(Exception):
+    """The service acknowledged more than its audit log holds."""
+
+
+@dataclass
 class Server:
     """One that runs. Its API key is in a file, since arguments can be read by everybody."""
 
@@ -36,8 +41,11 @@ class Server:
     host: str
     port: int
     key_file: Path
+    log: Path
     works: bool = True
     """Whether it does what it is asked; the floor gives one answer to everything."""
+    acknowledged: int = 0
+    """Good answers that the load counted so far."""
 
     @property
     def api_key(self) -> str:
@@ -48,7 +56,10 @@ class Server:
 def service(
     cores: str, folder: Path, *, workers: int = 1, profile: Path | None = None
 ) -> Iterator[Server]:
-    """``mfn serve`` on a fresh store, as anybody starts it, with a credential of four scopes."""
+    """``mfn serve`` on a fresh store, as anybody starts it, with a credential of four scopes.
+
+    Raises :class:`NotRecordedError` in the end where an acknowledged request has no audit record.
+    """
     home = folder / f"home-{secrets.token_hex(4)}"
     env = environment(home)
     subprocess.run([*MFN, "--quiet", "init"], env=env, check=True, stdin=subprocess.DEVNULL)
@@ -62,8 +73,26 @@ def service(
     )
     key = json.loads(made.stdout)["api_key"]
     arguments = ["serve", "--port", "0", "--workers", str(workers)]
+    before = _records(home / "audit")
     with _running("service", MFN[-1], arguments, env, key, cores, folder, profile) as server:
         yield server
+    recorded = _records(home / "audit") - before
+    if recorded < server.acknowledged:
+        raise NotRecordedError(f"{server.acknowledged} acknowledged, {recorded} recorded")
+
+
+def _records(audit: Path) -> int:
+    """How many records there are: each chain's last one has its number, counted from 1."""
+    found = 0
+    for chain in (each for each in audit.iterdir() if each.is_dir()):
+        for segment in sorted(chain.glob("*.jsonl"), reverse=True):
+            if size := segment.stat().st_size:
+                with segment.open("rb") as file:
+                    file.seek(max(0, size - _LAST_BYTES))
+                    last = file.read().splitlines()[-1]
+                found += int(json.loads(last)["sequence"])
+                break
+    return found
 
 
 @contextmanager
@@ -103,7 +132,7 @@ def _running(
         )
     try:
         host, port = _address(process, log)
-        yield Server(name, process.pid, host, port, key_file)
+        yield Server(name, process.pid, host, port, key_file, log)
         if process.poll() is not None:
             raise StartFailedError(f"{name} ended while it was measured: {_tail(log)}")
     finally:
