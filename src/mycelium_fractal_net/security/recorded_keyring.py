@@ -6,15 +6,18 @@ service records its requests by itself, and the command line its commands.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from typing import TYPE_CHECKING, Any
 
 from mycelium_fractal_net.security.audit import outcome_of
 from mycelium_fractal_net.security.audit.events import BEGUN, OK
+from mycelium_fractal_net.security.errors import InvalidInputError
 from mycelium_fractal_net.security.keyring import Keyring
+from mycelium_fractal_net.security.keys import parse_key_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import ParamSpec, TypeVar
 
     _P = ParamSpec("_P")
@@ -32,7 +35,7 @@ def _recorded(
     @functools.wraps(method)
     def call(*arguments: _P.args, **named: _P.kwargs) -> _R:
         keyring: Any = arguments[0]
-        given: Any = named.get("key_id")
+        given = _given(named)
         try:
             result = method(*arguments, **named)
         except Exception as error:
@@ -44,13 +47,23 @@ def _recorded(
     return call
 
 
+def _given(named: Mapping[str, object]) -> str | None:
+    """The key that a call names, where that is a name at all: the rest is not for a record."""
+    key_id = named.get("key_id")
+    with contextlib.suppress(InvalidInputError):
+        if isinstance(key_id, str):
+            parse_key_id(key_id)
+            return key_id
+    return None
+
+
 def _streamed(event: str, method: Callable[_P, int]) -> Callable[_P, int]:
     """``method``, with one record before its first byte and one when it ended."""
 
     @functools.wraps(method)
     def call(*arguments: _P.args, **named: _P.kwargs) -> int:
         keyring: Any = arguments[0]
-        given: Any = named.get("key_id")
+        given = _given(named)
         keyring.provider.audit.now(event, BEGUN, key=given)
         try:
             count = method(*arguments, **named)

@@ -7,7 +7,12 @@ import hashlib
 from typing import TYPE_CHECKING, Any, Final
 
 from mycelium_fractal_net.security.audit import Event
-from mycelium_fractal_net.security.errors import ConflictError, KeyNotFoundError
+from mycelium_fractal_net.security.errors import (
+    ConflictError,
+    InvalidInputError,
+    KeyNotFoundError,
+    StoreIntegrityError,
+)
 from mycelium_fractal_net.security.key_providers.base import Binding
 from mycelium_fractal_net.security.key_store.audit_table import StoredAuditKey
 from mycelium_fractal_net.security.keys import parse_key_id
@@ -54,27 +59,31 @@ class AuditedStore:
         """How changes ended whose process is gone: ``done``, ``not-done`` or ``superseded``.
 
         Each intent has the marks of the record before and after; the store has one of them,
-        or that of a later change. A move to another master key is ``interrupted``: it goes on
-        when it is run again.
+        or that of a later change; of a record that is damaged it is ``unknown``. A move to
+        another master key is ``interrupted``: it goes on when it is run again.
         """
         for intent in intents:
             key, subject = intent.get("key"), intent.get("subject")
             outcome = "interrupted"
             if key is not None or subject is not None:
-                outcomes = {intent["former"]: "not-done", intent["mark"]: "done"}
+                outcomes = {intent.get("former"): "not-done", intent.get("mark"): "done"}
+                outcomes[None] = "unknown"
                 outcome = outcomes.get(self._present_mark(key, subject), "superseded")
             yield Event(
                 intent["event"], outcome, key=key, subject=subject, actor="system",
                 intent=intent["sequence"],
             )  # fmt: skip
 
-    def _present_mark(self, key: str | None, subject: str | None) -> str:
+    def _present_mark(self, key: str | None, subject: str | None) -> str | None:
+        """The mark of the record that the store has; None where that cannot be told."""
         try:
             if subject is not None:
                 return _mark(self.store.load_credential(subject).mac)
             return _mark(self.store.load(parse_key_id(key or "")[0]).mac)
         except KeyNotFoundError:
             return _mark(b"")
+        except (StoreIntegrityError, InvalidInputError):  # one bad record stops no service
+            return None
 
     # The audit key ----------------------------------------------------------------------
 
