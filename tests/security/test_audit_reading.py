@@ -1,0 +1,152 @@
+"""Reading records back: what fits, newest first."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mycelium_fractal_net.security.audit import Event, query
+from mycelium_fractal_net.security.audit.segments import backwards, forwards
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.audit import Books
+
+EVENTS = [
+    Event("key.rotate", "ok", key="orders:v2", actor="alice"),
+    Event("encrypt", "ok", key="orders:v2", actor="bob"),
+    Event("encrypt", "ok", key="orders2:v1", actor="alice"),
+    Event("encrypt.batch", "ok", items={"orders:v1": {"ok": 3}, "t:v1": {"ok": 1}}, actor="bob"),
+    Event("encrypted", "ok", actor="carol"),
+    Event("refused", "unauthenticated", items={"-": {"unauthenticated": 5}}, actor="anonymous"),
+]
+
+
+@pytest.fixture
+def filled(books: Books) -> Books:
+    """A chain with the events above, each with a sync of its own."""
+    with books.opened() as log:
+        for event in EVENTS:
+            log.record(event)
+    return books
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        ({}, [7, 6, 5, 4, 3, 2, 1]),
+        ({"limit": 3}, [7, 6, 5]),
+        ({"limit": 0}, []),
+        ({"key": "orders"}, [5, 3, 2]),
+        ({"key": "orders:v1"}, [5]),
+        ({"key": "orders:v2"}, [3, 2]),
+        ({"key": "order"}, []),
+        ({"key": "-"}, [7]),
+        ({"actor": "alice"}, [4, 2]),
+        ({"event": "encrypt"}, [5, 4, 3]),
+        ({"event": "encrypt.batch"}, [5]),
+        ({"event": "key"}, [2]),
+        ({"event": "key.rot"}, []),
+        ({"actor": "bob", "key": "orders", "event": "encrypt"}, [5, 3]),
+        ({"actor": "bob", "limit": 1}, [5]),
+    ],
+)
+def test_all_that_is_asked_for_must_hold(
+    filled: Books, wanted: dict[str, Any], found: list[int]
+) -> None:
+    """A key's name stands for its versions, an event's for all below it; never for a part."""
+    assert [each["sequence"] for each in query(filled.folder, **wanted)] == found
+
+
+def test_a_record_that_is_read_names_its_chain_and_has_no_mac(filled: Books) -> None:
+    """All else is as it was written."""
+    (newest,) = query(filled.folder, limit=1)
+    written = json.loads(filled.lines()[-1])
+    del written["mac"]
+    assert newest == {"chain": filled.chain.name, **written}
+
+
+def test_times_are_inclusive_and_may_be_short(filled: Books) -> None:
+    """To the second or to any digit behind it."""
+    times = {each["sequence"]: each["time"] for each in query(filled.folder)}
+
+    def between(**wanted: Any) -> list[int]:
+        return sorted(each["sequence"] for each in query(filled.folder, **wanted))
+
+    assert between(since=times[3], until=times[5]) == [3, 4, 5]
+    assert between(since=times[7]) == [7]
+    assert between(until=times[1]) == [1]
+    second = times[1][:19] + "Z"
+    assert 1 in between(since=second)
+    assert 1 not in between(until=second) or times[1].endswith(".000000Z")
+    assert between(since=times[3][:-1].rstrip("0") + "Z")[0] == 3
+    assert between(since="2999-01-01T00:00:00Z") == []
+
+
+def test_chains_are_read_as_one(books: Books) -> None:
+    """Records of several processes come in the order of their times."""
+    with books.opened() as one, books.opened() as two:
+        for number in range(10):
+            (one, two)[number % 2].record(Event("encrypt", "ok", count=number))
+    assert [each.get("count") for each in query(books.folder, event="encrypt")] == list(
+        range(9, -1, -1)
+    )
+    assert len({each["chain"] for each in query(books.folder)}) == 2
+
+
+def test_segments_are_read_from_the_last_to_the_first(books: Books) -> None:
+    """And what a later one repeats is there once."""
+    books.write(8, segment_bytes=1)
+    found = [each["sequence"] for each in query(books.folder)]
+    assert found == list(range(9, 0, -1))
+    first, second = books.files[:2]
+    first.write_bytes(first.read_bytes() + second.read_bytes() + b'{"sequence":3')
+    assert [each["sequence"] for each in query(books.folder)] == found
+
+
+def test_where_nothing_was_recorded_nothing_is_found(tmp_path: Path) -> None:
+    """A folder that is not there is empty."""
+    assert query(tmp_path / "audit") == []
+
+
+def test_what_is_no_record_is_passed_over(filled: Books) -> None:
+    """Whoever tampers keeps nobody from reading the rest."""
+    first, second, third, *others = filled.lines()
+    damaged = [b"\0\0\n", first, second, b'{"mac":1}\n', third[:30] + b"\n", *others, b'{"seq']
+    filled.tamper(lambda _: damaged)
+    assert [each["sequence"] for each in query(filled.folder)] == [7, 6, 5, 4, 2, 1]
+
+
+def test_lines_are_found_from_both_ends_alike(books: Books) -> None:
+    """Across the blocks that a file is read in, for lines of any length."""
+    with books.opened() as log:
+        for length in (10, 65_000, 3, 70_000, 200_000, 1, 131_072, 900_000, 7):
+            log.append(Event("encrypt", "ok", reason="x" * length))
+        for _ in range(1000):
+            log.append(Event("encrypt", "ok"))
+    (path,) = books.files
+    there = list(forwards(path))
+    assert len(there) == 1010
+    assert list(backwards(path)) == there[::-1]
+
+
+def test_reading_from_the_end_gives_up_where_no_line_ends(filled: Books) -> None:
+    """A file of something else does not fill the memory of who reads it."""
+    (path,) = filled.files
+    content = path.read_bytes()
+    path.write_bytes(content + b"x" * 3_000_000 + b"\n" + content)
+    assert [line.sequence for line in backwards(path)] == list(range(7, 0, -1))
+
+
+def test_reading_takes_no_more_than_is_asked_for(books: Books) -> None:
+    """The newest records of a long chain are found without reading the rest."""
+    books.write(8, segment_bytes=1)
+    for path in books.files[:4]:
+        path.unlink()
+        path.mkdir()  # which cannot be read
+    assert [each["sequence"] for each in query(books.folder, limit=2)] == [9, 8]
+    with pytest.raises(IsADirectoryError):
+        query(books.folder)
