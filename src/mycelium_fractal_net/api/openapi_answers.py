@@ -65,7 +65,7 @@ _DETAILS: Final = {
     "malformed": "a member is there twice",
     "invalid": "/data is required",
     "bad-request": "there is more than one X-API-Key",
-    "too-large": "a body has at most 10485760 bytes",
+    "too-large": "a body has at most 8388608 bytes",
     "unsupported-media-type": "the body must be application/json",
     "forbidden": "this needs a credential with the scope keys:admin",
     "disabled": "security.encryption.enabled is false",

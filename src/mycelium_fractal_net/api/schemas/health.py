@@ -30,7 +30,5 @@ class Ready(Model):
     status: Literal["ready", "unavailable"]
     backends: Annotated[
         dict[str, str] | None,
-        Field(
-            description="Each backend and its state, `ok` or not; absent without a credential."
-        ),
+        Field(description="Each backend and its state, `ok` or not; absent without a credential."),
     ] = None
