@@ -6,57 +6,31 @@ Between the key store, which knows no cryptography, and the custodian, which kno
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from mycelium_fractal_net.security.errors import ConflictError, KeyStateError
-from mycelium_fractal_net.security.key_providers.audited import AUTHORITY_ALGORITHM, AuditedStore
+from mycelium_fractal_net.security.key_providers.audited import AUTHORITY_ALGORITHM
+from mycelium_fractal_net.security.key_providers.authorities import ATTEMPTS
 from mycelium_fractal_net.security.key_providers.base import Binding
-from mycelium_fractal_net.security.key_store.authority import (
-    check_credential,
-    check_key,
-    seal_credential,
-    seal_key,
-)
+from mycelium_fractal_net.security.key_providers.trusted_credentials import TrustedCredentials
+from mycelium_fractal_net.security.key_store.authority import check_key, seal_key
 from mycelium_fractal_net.security.keys import Key, KeyVersion, parse_key_id, version_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from mycelium_fractal_net.security.credentials import Credential
-    from mycelium_fractal_net.security.key_providers.base import Custodian
-    from mycelium_fractal_net.security.key_store import KeyStore, StoredCredential, StoredKey
-    from mycelium_fractal_net.security.key_store.authority import Mac
-    from mycelium_fractal_net.security.policy import Policy
+    from mycelium_fractal_net.security.key_store import StoredKey
 
 __all__ = ["TrustedRecords"]
 
-_ATTEMPTS: Final = 8  # compare-and-swap rounds before a writer gives up
 
-
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
-class TrustedRecords(AuditedStore):
+class TrustedRecords(TrustedCredentials):
     """The keys and credentials of a :class:`KeyStore` under a :class:`Custodian`'s master key.
 
-    ``clock`` gives the time in UTC. All methods may be called from any thread; they raise
+    All methods may be called from any thread; they raise
     :class:`StoreUnavailableError` when the store does not answer and
     :class:`StoreIntegrityError` for a record that fails its authentication.
     """
-
-    def __init__(
-        self,
-        store: KeyStore,
-        custodian: Custodian,
-        policy: Policy,
-        *,
-        clock: Callable[[], datetime] = _now,
-    ) -> None:
-        super().__init__(store, custodian, policy)
-        self.clock = clock
-        self._authorities: dict[str, Mac] = {}
 
     # The store as a whole ---------------------------------------------------------------
 
@@ -161,7 +135,7 @@ class TrustedRecords(AuditedStore):
         Whatever is written is wrapped by the store's present master key. ``event`` is what the
         audit log calls it.
         """
-        for _ in range(_ATTEMPTS):
+        for _ in range(ATTEMPTS):
             old = self.key(name)
             new = change(self._under_present_master(old))
             if new is old:
@@ -190,67 +164,7 @@ class TrustedRecords(AuditedStore):
         wrapped = self.custodian.wrap(new.master_id, material, self._binding(new, version))
         return replace(version, wrapped=wrapped)
 
-    # Credentials ------------------------------------------------------------------------
-
-    def credential(self, credential_id: str) -> Credential:
-        """The authenticated record of a credential. Raises :class:`KeyNotFoundError`."""
-        return self._checked_credential(self.store.load_credential(credential_id))
-
-    def credentials(
-        self, after: str = "", limit: int = 1000, *, since: int = -1
-    ) -> list[Credential]:
-        """Up to ``limit`` credentials whose ids sort after ``after``, in order.
-
-        Only those that changed after the store's generation ``since``.
-        """
-        page = self.store.page_of_credentials(after, limit, since=since)
-        return [self._checked_credential(each) for each in page]
-
-    def insert_credential(self, credential: Credential) -> Credential:
-        """Store a credential under the present master key, authenticated."""
-        master_id = self.store.require_pulse().master_id
-        placed = replace(credential, master_id=master_id)
-        mac = self._seal_credential(placed)
-        with self._recorded("credential.create", mac, b"", subject=placed.credential_id):
-            self.store.insert_credential(placed, mac)
-        return placed
-
-    def update_credential(
-        self,
-        credential_id: str,
-        change: Callable[[Credential], Credential],
-        event: str | None = None,
-    ) -> Credential:
-        """Swap a credential's record for what ``change`` makes of it, as :meth:`update` does.
-
-        Raises :class:`KeyNotFoundError`.
-        """
-        for _ in range(_ATTEMPTS):
-            old = self.credential(credential_id)
-            master_id = self.store.require_pulse().master_id
-            new = change(old if old.master_id == master_id else replace(old, master_id=master_id))
-            if new is old:
-                return old
-            new = replace(new, revision=old.revision + 1)
-            mac, former = self._seal_credential(new), self._seal_credential(old)
-            try:
-                with self._recorded(event, mac, former, subject=credential_id):
-                    self.store.replace_credential(old, new, mac)
-            except ConflictError:
-                continue
-            return new
-        raise ConflictError("the credential is being changed by many at once; try again")
-
-    def _seal_credential(self, credential: Credential) -> bytes:
-        authority = self._authority(credential.master_id)
-        return seal_credential(authority, self.custodian.store_id, credential)
-
-    def _checked_credential(self, stored: StoredCredential) -> Credential:
-        authority = self._authority(stored.credential.master_id)
-        check_credential(authority, self.custodian.store_id, stored.credential, stored.mac)
-        return stored.credential
-
-    # Authority --------------------------------------------------------------------------
+    # Beneath ----------------------------------------------------------------------------
 
     def _seal(self, key: Key) -> bytes:
         return seal_key(self._authority(key.master_id), self.custodian.store_id, key)
@@ -259,22 +173,6 @@ class TrustedRecords(AuditedStore):
         authority = self._authority(stored.key.master_id)
         check_key(authority, self.custodian.store_id, stored.key, stored.mac)
         return stored.key
-
-    def _authority(self, master_id: str) -> Mac:
-        found = self._authorities.get(master_id)
-        if found is None:
-            wrapped = self.store.authority_key(master_id)
-            material = self.custodian.unwrap(master_id, wrapped, self._authority_binding())
-            found = self.policy.mac(AUTHORITY_ALGORITHM, material)
-            self._authorities[master_id] = found
-        return found
-
-    def forget_authorities(self) -> None:
-        """Forget the MAC keys of rows; the store has moved to another master key."""
-        self._authorities.clear()
-
-    def _authority_binding(self) -> Binding:
-        return self._binding_of("authority")
 
     def _binding(self, key: Key, version: KeyVersion) -> Binding:
         return Binding(
