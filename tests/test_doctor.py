@@ -13,7 +13,8 @@ from sqlalchemy import create_engine, text
 from mycelium_fractal_net import initialise
 from mycelium_fractal_net.bootstrap import build_policy, open_custodian
 from mycelium_fractal_net.config import Settings, load_settings
-from mycelium_fractal_net.doctor import Finding, Severity, diagnose
+from mycelium_fractal_net.doctor import Finding, Severity, audit_records, diagnose
+from mycelium_fractal_net.security.audit import Event
 from mycelium_fractal_net.security.credentials import Credential, CredentialState
 from mycelium_fractal_net.security.key_providers import LocalKeyProvider
 from mycelium_fractal_net.security.key_store import Database, KeyStore, UsageStore
@@ -62,15 +63,16 @@ def test_a_fresh_store_has_nothing_but_an_unencrypted_master_key(settings: Setti
 
 
 def test_files_that_others_may_use_are_critical(settings: Settings, home: Path) -> None:
-    """Folder, database, key file and passphrase file, each by its path."""
+    """Folders, database, key file and passphrase file, each by its path."""
     passphrase = home / "passphrase"
     passphrase.write_text("x")
     named = load_settings(
         environ={"MFN_HOME": str(home), "MFN_MASTER_PASSPHRASE_FILE": str(passphrase)}
     )
-    paths = [home / "keys.db", home / "master.key", passphrase]
+    (chain,) = (path.parent for path in (home / "audit").glob("*/lock"))
+    paths = [home / "keys.db", home / "master.key", passphrase, home / "audit", chain]
     for path in paths:
-        path.chmod(0o644)
+        path.chmod(0o755 if path.is_dir() else 0o644)
     home.chmod(0o755)
     findings = found(named, "file-modes")
     assert {each.subject for each in findings} == {str(home), *map(str, paths)}
@@ -172,6 +174,109 @@ def test_a_half_done_move_to_another_master_key_is_warned_of(
     assert [each.severity for each in found(settings, "master-move")] == [Severity.WARNING]
     provider.rewrap_master()
     assert not found(settings, "master-move")
+
+
+# Audit records --------------------------------------------------------------------------------
+
+
+def segments(settings: Settings) -> list[Path]:
+    return sorted(settings.audit_folder.glob("*/*.jsonl"))
+
+
+def edit(path: Path, old: bytes, new: bytes) -> None:
+    content = path.read_bytes()
+    assert old in content
+    path.write_bytes(content.replace(old, new, 1))
+
+
+def test_an_audit_record_that_was_changed_is_critical(settings: Settings) -> None:
+    """With its chain and place, and that nothing there should be touched."""
+    (path,) = segments(settings)
+    edit(path, b"key.create", b"key.rotate")
+    (finding,) = found(settings, "audit-tampering")
+    assert (finding.severity, finding.subject) == (
+        Severity.CRITICAL, f"audit chain {path.parent.name}",
+    )  # fmt: skip
+    assert finding.advice.startswith("record 2: edited")
+    assert "mfn audit verify" in finding.advice
+
+
+def test_audit_records_that_are_missing_are_critical(settings: Settings) -> None:
+    """Whole chains too, and the key that they are chained with."""
+    (chain,) = (path.parent for path in segments(settings))
+    chain.rename(chain.with_name("elsewhere"))
+    (finding,) = found(settings, "audit-tampering")
+    assert finding.advice.startswith("the whole chain is missing")
+    chain.with_name("elsewhere").rename(chain)
+    assert not found(settings, "audit-tampering")
+    tamper(settings, "DELETE FROM audit_keys")
+    (finding,) = found(settings, "audit-tampering")
+    assert (finding.severity, finding.subject) == (Severity.CRITICAL, "audit key")
+
+
+def test_many_faults_are_not_told_one_by_one(settings: Settings) -> None:
+    """The doctor's page stays a page; ``mfn audit verify`` has the rest."""
+    (path,) = segments(settings)
+    lines = path.read_bytes().splitlines(keepends=True)
+    with initialise(settings=settings) as keyring:
+        assert keyring.provider.audit is not None
+        for _ in range(50):
+            keyring.provider.audit.record(Event("encrypt", "ok"))
+    path.write_bytes(path.read_bytes().replace(b'"encrypt"', b'"decrypt"'))
+    assert len(found(settings, "audit-tampering")) == 20
+    assert len(lines) < 50
+
+
+def test_the_newest_audit_records_of_a_long_chain_are_verified(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that is whole at least; what was before them may have been moved away."""
+    monkeypatch.setattr(audit_records, "AUDIT_BYTES", 1)
+    (home / "mfn.json").write_text('{"audit": {"segment_bytes": 65536}}')
+    settings = load_settings(home / "mfn.json", home=home, environ={})
+    with initialise(settings=settings) as keyring:
+        assert keyring.provider.audit is not None
+        for _ in range(10):
+            for _ in range(199):
+                keyring.provider.audit.append(Event("encrypt", "ok", actor="library"))
+            keyring.provider.audit.record(Event("encrypt", "ok", actor="library"))
+    first, *_, last = segments(settings)
+    edit(first, b"key.create", b"key.rotate")
+    assert not found(settings, "audit-tampering")
+    first.unlink()
+    assert not found(settings, "audit-tampering")
+    edit(last, b'"encrypt"', b'"decrypt"')  # its first record, which hangs on the file before
+    assert len(found(settings, "audit-tampering")) == 1
+
+
+def test_an_audit_folder_that_takes_no_records_is_critical(settings: Settings) -> None:
+    """Something else is in its place; every command would fail."""
+    settings.audit_folder.rename(settings.home / "elsewhere")
+    settings.audit_folder.write_text("in the way")
+    settings.audit_folder.chmod(0o600)
+    (finding,) = found(settings, "audit-folder")
+    assert (finding.severity, finding.subject) == (Severity.CRITICAL, str(settings.audit_folder))
+    assert "cannot be written" in finding.advice
+
+
+def test_audit_records_that_cannot_be_read_are_critical(settings: Settings) -> None:
+    """Named by the file."""
+    (path,) = segments(settings)
+    path.unlink()
+    path.mkdir()
+    (finding,) = found(settings, "audit-folder")
+    assert (finding.severity, finding.subject) == (Severity.CRITICAL, str(path))
+    assert "cannot be read" in finding.advice
+
+
+def test_looking_at_the_audit_records_leaves_nothing_there(settings: Settings) -> None:
+    """Not even for a moment has what is written beside them a name."""
+    before = sorted(settings.audit_folder.rglob("*")), segments(settings)[0].read_bytes()
+    diagnose(settings)
+    assert (sorted(settings.audit_folder.rglob("*")), segments(settings)[0].read_bytes()) == before
+
+
+# The store as a whole -------------------------------------------------------------------------
 
 
 def test_a_store_that_does_not_open_is_critical(home: Path) -> None:

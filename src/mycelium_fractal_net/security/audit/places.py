@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mycelium_fractal_net.security.audit.held_chain import chain_folders
-from mycelium_fractal_net.security.audit.segments import segments
+from mycelium_fractal_net.security.audit.segments import backwards, segments
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from mycelium_fractal_net.security.audit.segments import Segment
 
-__all__ = ["chains_in", "newest", "segments_in"]
+__all__ = ["chains_in", "mac_of_record", "newest", "segments_in"]
 
 
 def chains_in(places: Iterable[Path]) -> dict[str, list[Path]]:
@@ -34,11 +34,22 @@ def segments_in(folders: Iterable[Path]) -> list[Segment]:
     return [found[place] for place in sorted(found)]
 
 
-def newest(found: list[Segment], most_bytes: int) -> list[Segment]:
-    """The last segments that have no more than ``most_bytes`` together; at least one."""
+def newest(found: list[Segment], most_bytes: int) -> tuple[list[Segment], list[Segment]]:
+    """The last segments that have no more than ``most_bytes`` together, at least one.
+
+    Returns those before them as well, first.
+    """
     size = 0
     for place in range(len(found) - 1, -1, -1):
         size += found[place].path.stat().st_size
         if size > most_bytes:
-            return found[min(place + 1, len(found) - 1) :]
-    return found
+            cut = min(place + 1, len(found) - 1)
+            return found[:cut], found[cut:]
+    return [], found
+
+
+def mac_of_record(found: list[Segment], sequence: int) -> bytes | None:
+    """The MAC that stands in that record, the last of ``found``; None where it is not there."""
+    lines = (line for segment in reversed(found) for line in backwards(segment.path))
+    last = next((line for line in lines if line.sequence <= sequence), None)
+    return last.mac if last is not None and last.sequence == sequence else None

@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from mycelium_fractal_net.security.audit.chain import beginning
 from mycelium_fractal_net.security.audit.following import Follower
 from mycelium_fractal_net.security.audit.held_chain import anchor_is_ours
-from mycelium_fractal_net.security.audit.places import chains_in, newest, segments_in
+from mycelium_fractal_net.security.audit.places import (
+    chains_in,
+    mac_of_record,
+    newest,
+    segments_in,
+)
 from mycelium_fractal_net.security.audit.segments import Damaged, Torn, forwards
 
 if TYPE_CHECKING:
@@ -151,14 +156,15 @@ def _chain(
     else:
         report.anchor = anchor
     begins: bytes | None = beginning(store_id, report.chain, key)
+    former: list[Segment] = []
     if most_bytes is not None:
-        found = newest(found, most_bytes)
+        former, found = newest(found, most_bytes)
     before = found[0].first - 1 if found else 0
     if before:
         kept = [bytes.fromhex(head.mac) for head in heads if head.sequence == before]
         if kept or most_bytes is not None:
             report.begins = before + 1
-            begins = kept[0] if kept else None
+            begins = kept[0] if kept else mac_of_record(former, before)
     wanted = {(head.sequence, head.mac): "a head that was kept" for head in heads}
     if report.anchor is not None:
         wanted[(report.anchor.sequence, report.anchor.mac.hex())] = "what the store was told of"
