@@ -67,6 +67,7 @@ def create_key(call: Authenticated, body: CreateKeyRequest) -> dict[str, Any]:
         publish=body.publish,
         rotation=policy if body.rotation is None else _changed(policy, body.rotation),
     )
+    call.keyring.refresh()  # at once in this process; the others follow within seconds
     return key_shape(key)
 
 
@@ -104,6 +105,7 @@ def change_key(call: Authenticated, key_id: str, body: ChangeKeyRequest) -> dict
         key = provider.set_publish(key_id, body.publish)
     if body.rotation is not None:
         key = provider.set_rotation(key_id, _changed(key.rotation, body.rotation))
+    call.keyring.refresh()
     return key_shape(key)
 
 
