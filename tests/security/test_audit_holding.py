@@ -139,6 +139,7 @@ def test_what_a_child_is_left_with_is_a_log_of_its_own(books: Books) -> None:
         log_module._leave_to_parent(log)
         assert log.stats.pending == 0
         assert log.record(used()) > 0
+    log_module._leave_to_parent(books.log())
     log_module._leave_to_parent(None)
     assert books.faults() == []
 
