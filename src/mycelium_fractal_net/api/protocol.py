@@ -58,6 +58,9 @@ class Exchange:
             b"%b%b%b%b\r\n%b" % (_STATUS_LINES[status], self._defaults(), block, close, body)
         )
         cycle.message_event.set()
+        # The scope holds this, which holds the cycle, which holds the scope: what is done with is
+        # let go at once, and waits for no garbage collection.
+        cycle.scope.pop("extensions", None)
         if not cycle.keep_alive:
             cycle.transport.close()
         cycle.on_response()
