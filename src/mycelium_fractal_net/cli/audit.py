@@ -33,9 +33,10 @@ if TYPE_CHECKING:
 __all__ = ["register"]
 
 _HEADS_BYTES: Final = 16 << 20  # a head a day of each of a hundred chains, for three years
-_CHAIN: Final = re.compile(r"[0-9a-f]{32}")
-_MAC: Final = re.compile(r"[0-9a-f]{64}")
-_MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?Z", re.ASCII)
+# Not compiled here: every command loads this file.
+_CHAIN: Final = "[0-9a-f]{32}"
+_MAC: Final = "[0-9a-f]{64}"
+_MOMENT: Final = "[0-9]{4}(?:-[0-9]{2}){2}T[0-9]{2}(?::[0-9]{2}){2}(?:[.][0-9]{1,6})?Z"
 _SHOWN: Final = ("time", "event", "outcome", "key", "actor")
 _NOT_SHOWN: Final = ("chain", "sequence", "mark", "former")  # for machines: --json has them
 
@@ -121,7 +122,7 @@ def _show(
     from mycelium_fractal_net.security.audit import query
 
     for moment in (since, until):
-        if moment is not None and _MOMENT.fullmatch(moment) is None:
+        if moment is not None and re.fullmatch(_MOMENT, moment) is None:
             raise CommandError(
                 ExitCode.USAGE,
                 "a time is in UTC, in the form of RFC 3339",
@@ -190,10 +191,10 @@ def _read_heads(path: Path) -> list[Head]:
 
 def _is_head(head: Head) -> bool:
     return (
-        _CHAIN.fullmatch(head.chain) is not None
+        re.fullmatch(_CHAIN, head.chain) is not None
         and type(head.sequence) is int
         and head.sequence > 0
-        and _MAC.fullmatch(head.mac) is not None
+        and re.fullmatch(_MAC, head.mac) is not None
     )
 
 

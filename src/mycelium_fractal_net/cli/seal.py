@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mycelium_fractal_net.cli import folders
+from mycelium_fractal_net.cli import folders, recording
 from mycelium_fractal_net.cli.completion import key_names
 from mycelium_fractal_net.cli.options import (
     AllowCompromised,
@@ -27,12 +27,6 @@ from mycelium_fractal_net.cli.places import (
     output_stream,
     place,
     sealed_name,
-)
-from mycelium_fractal_net.cli.recording import (
-    HEAD_BYTES,
-    head_of,
-    record_opening,
-    record_sealing,
 )
 from mycelium_fractal_net.cli.session import session_of
 from mycelium_fractal_net.cli.streams import STANDARD, begun, check_input, input_stream
@@ -90,7 +84,7 @@ def _encrypt(
     target = place(path, output, sealed_name(path))
     with session.keyring() as keyring, _bar(session, "sealing", size) as update:
         options: dict[str, Any] = {"key_id": key, "associated_data": bound, "progress": update}
-        record_sealing(keyring, key)
+        recording.record_sealing(keyring, key)
         if path == STANDARD or target is None:
             with _streams(path, target, force=force) as (reader, writer):
                 count = keyring.encrypt_stream(reader, writer, **options)
@@ -146,7 +140,7 @@ def _decrypt(
         else:
             from mycelium_fractal_net.files import open_file
 
-            record_opening(keyring, "decrypt", [head_of(path)])
+            recording.record_opening(keyring, "decrypt", [recording.head_of(path)])
             with naming(target):
                 count = open_file(keyring, Path(path), target, force=force, **options)
     _tell(session, "opened", path, target, count)
@@ -194,7 +188,7 @@ def _rewrap(
             return
         from mycelium_fractal_net.files import rewrap_file
 
-        record_opening(keyring, "rewrap", [head_of(path)])
+        recording.record_opening(keyring, "rewrap", [recording.head_of(path)])
         with naming(target):
             moved = rewrap_file(keyring, target, **options)
     said = "was moved to" if moved else "was already under"
@@ -227,8 +221,8 @@ def _streams(path: str, target: Path | None, *, force: bool) -> Iterator[tuple[B
 
 def _recorded(keyring: Keyring, event: str, reader: BinaryIO) -> BinaryIO:
     """What ``reader`` gives, once there is an audit record of the key version it begins with."""
-    head, whole = begun(reader, HEAD_BYTES)
-    record_opening(keyring, event, [head])
+    head, whole = begun(reader, recording.HEAD_BYTES)
+    recording.record_opening(keyring, event, [head])
     return whole
 
 
