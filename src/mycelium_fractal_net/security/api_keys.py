@@ -8,18 +8,20 @@ enough here: nobody guesses 256 random bits.
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 import string
 from dataclasses import dataclass, field
 from typing import Final
 
-__all__ = ["DIGEST_BYTES", "ApiKey", "generate", "parse"]
+__all__ = ["CREDENTIAL_ID", "DIGEST_BYTES", "ApiKey", "generate", "parse"]
 
 DIGEST_BYTES: Final = 32  # SHA-256
 _PREFIX: Final = b"mfn_"
 _ID_CHARACTERS: Final = 16
 _SECRET_BYTES: Final = 32
 _ALPHABET: Final = string.ascii_lowercase + string.digits
+CREDENTIAL_ID: Final = re.compile(rf"[a-z0-9]{{{_ID_CHARACTERS}}}")
 _ID_END: Final = len(_PREFIX) + _ID_CHARACTERS
 _KEY_CHARACTERS: Final = _ID_END + 1 + 43  # base64url of 32 bytes, RFC 4648 section 5, unpadded
 

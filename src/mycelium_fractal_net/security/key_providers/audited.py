@@ -68,15 +68,19 @@ class AuditedStore:
             if key is not None or subject is not None:
                 outcomes = {intent.get("former"): "not-done", intent.get("mark"): "done"}
                 outcomes[None] = "unknown"
-                outcome = outcomes.get(self._present_mark(key, subject), "superseded")
+                outcome = outcomes.get(
+                    self._present_mark(intent["event"], key, subject), "superseded"
+                )
             yield Event(
                 intent["event"], outcome, key=key, subject=subject, actor="system",
                 intent=intent["sequence"],
             )  # fmt: skip
 
-    def _present_mark(self, key: str | None, subject: str | None) -> str | None:
+    def _present_mark(self, event: str, key: str | None, subject: str | None) -> str | None:
         """The mark of the record that the store has; None where that cannot be told."""
         try:
+            if subject is not None and event.startswith("signer."):
+                return _mark(self.store.load_signer(subject).mac)
             if subject is not None:
                 return _mark(self.store.load_credential(subject).mac)
             return _mark(self.store.load(parse_key_id(key or "")[0]).mac)

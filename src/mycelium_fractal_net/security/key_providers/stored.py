@@ -23,6 +23,7 @@ from mycelium_fractal_net.security.errors import (
 )
 from mycelium_fractal_net.security.key_providers.base import KeyProvider
 from mycelium_fractal_net.security.key_providers.credential_management import CredentialManagement
+from mycelium_fractal_net.security.key_providers.signer_management import SignerManagement
 from mycelium_fractal_net.security.keys import (
     ALGORITHMS,
     DEFAULT_ROTATION,
@@ -45,7 +46,7 @@ _WINDOW_DAYS: Final = range(7, 366)
 _ATTEMPTS: Final = 8  # rounds before a writer gives up
 
 
-class StoredKeyProvider(CredentialManagement, KeyProvider):
+class StoredKeyProvider(CredentialManagement, SignerManagement, KeyProvider):
     """Named keys in a :class:`KeyStore` under a :class:`Custodian`: made, rotated, changed."""
 
     # The plan's interface -----------------------------------------------------------------

@@ -13,6 +13,7 @@ from mycelium_fractal_net.security.key_providers.audited import AUTHORITY_ALGORI
 from mycelium_fractal_net.security.key_providers.authorities import ATTEMPTS
 from mycelium_fractal_net.security.key_providers.base import Binding
 from mycelium_fractal_net.security.key_providers.trusted_credentials import TrustedCredentials
+from mycelium_fractal_net.security.key_providers.trusted_signers import TrustedSigners
 from mycelium_fractal_net.security.key_store.authority import check_key, seal_key
 from mycelium_fractal_net.security.keys import Key, KeyVersion, parse_key_id, version_id
 
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["TrustedRecords"]
 
 
-class TrustedRecords(TrustedCredentials):
-    """The keys and credentials of a :class:`KeyStore` under a :class:`Custodian`'s master key.
+class TrustedRecords(TrustedCredentials, TrustedSigners):
+    """The keys, credentials and signers of a :class:`KeyStore` under a custodian's master key.
 
     All methods may be called from any thread; they raise
     :class:`StoreUnavailableError` when the store does not answer and
@@ -67,6 +68,9 @@ class TrustedRecords(TrustedCredentials):
             while ids := self.store.credentials_under_other_master(newest):
                 for credential_id in ids:
                     self.update_credential(credential_id, lambda credential: credential)
+            while signers := self.store.signers_under_other_master(newest):
+                for name in signers:
+                    self.update_signer(name, lambda signer: signer)
             self._move_audit_key(newest)
             self.store.forget_other_masters(newest)
             self.custodian.forget_master_keys(newest)

@@ -15,24 +15,29 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from mycelium_fractal_net.security.errors import InvalidSignatureError, StoreIntegrityError
 from mycelium_fractal_net.security.key_store.rows import credential_row, key_row, version_row
+from mycelium_fractal_net.security.key_store.signer_table import signer_row
 
 if TYPE_CHECKING:
     from mycelium_fractal_net.security.credentials import Credential
     from mycelium_fractal_net.security.keys import Key
+    from mycelium_fractal_net.security.signers import Signer
 
 __all__ = [
     "STORE_ID_BYTES",
     "Mac",
     "check_credential",
     "check_key",
+    "check_signer",
     "encode_fields",
     "seal_credential",
     "seal_key",
+    "seal_signer",
 ]
 
 STORE_ID_BYTES: Final = 16
 _KEY_LABEL: Final = b"mycelium-fractal-net/row/key/v1"
 _CREDENTIAL_LABEL: Final = b"mycelium-fractal-net/row/credential/v1"
+_SIGNER_LABEL: Final = b"mycelium-fractal-net/row/signer/v1"
 
 
 class Mac(Protocol):
@@ -95,6 +100,20 @@ def check_credential(mac: Mac, store_id: bytes, credential: Credential, tag: byt
     """Raise :class:`StoreIntegrityError`, naming the credential, unless ``tag`` is its MAC."""
     named = f"credential {credential.credential_id!r}"
     _check(mac, _encode_credential(store_id, credential), tag, named)
+
+
+def _encode_signer(store_id: bytes, signer: Signer) -> bytes:
+    return encode_fields(_SIGNER_LABEL, store_id, *signer_row(signer).values())
+
+
+def seal_signer(mac: Mac, store_id: bytes, signer: Signer) -> bytes:
+    """The MAC to be stored beside ``signer``."""
+    return mac.tag(_encode_signer(store_id, signer))
+
+
+def check_signer(mac: Mac, store_id: bytes, signer: Signer, tag: bytes) -> None:
+    """Raise :class:`StoreIntegrityError`, naming the signer, unless ``tag`` is its MAC."""
+    _check(mac, _encode_signer(store_id, signer), tag, f"signer {signer.name!r}")
 
 
 def _check(mac: Mac, encoded: bytes, tag: bytes, named: str) -> None:

@@ -17,6 +17,7 @@ from mycelium_fractal_net.security.key_store.schema import (
     authority_keys,
     credentials,
     keys,
+    signers,
     store_meta,
 )
 
@@ -116,7 +117,7 @@ class StoreMeta:
         Raises :class:`ConflictError` where one does.
         """
         with self.change(master_id) as (connection, _):
-            for table in (keys, credentials, audit_keys):
+            for table in (keys, credentials, signers, audit_keys):
                 if connection.execute(
                     select(func.count()).select_from(table).where(table.c.master_id != master_id)
                 ).scalar_one():

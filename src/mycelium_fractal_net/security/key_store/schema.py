@@ -34,11 +34,13 @@ __all__ = [
     "keys",
     "metadata",
     "raw_usage",
+    "request_nonces",
+    "signers",
     "store_meta",
     "usage",
 ]
 
-HEAD: Final = "0002"  # the newest migration; read without Alembic at every start
+HEAD: Final = "0003"  # the newest migration; read without Alembic at every start
 
 metadata = MetaData(
     naming_convention={
@@ -160,4 +162,33 @@ credentials = Table(
     Column("mac", LargeBinary, nullable=False),
     Column("rotated_at", BigInteger, nullable=True),
     Index("ix_credentials_generation", "generation"),
+)
+
+# Public keys that may sign requests. `credentials` holds the ids that a signer signs for, with a
+# space between them, and is empty where `any_credential` is true.
+signers = Table(
+    "signers",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("public_key", LargeBinary, nullable=False),
+    Column("algorithm", String(32), nullable=False),
+    Column("credentials", Text, nullable=False),
+    Column("any_credential", Boolean, nullable=False),
+    Column("state", String(24), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("generation", BigInteger, nullable=False),
+    Column("master_id", String(200), nullable=False),
+    Column("mac", LargeBinary, nullable=False),
+    Index("ix_signers_generation", "generation"),
+)
+
+# Nonces of requests that were accepted, until they could not be accepted again: the digest of
+# the signer's public key and of the nonce. Grants nothing, and is never cached.
+request_nonces = Table(
+    "request_nonces",
+    metadata,
+    Column("digest", LargeBinary(32), primary_key=True),
+    Column("expires_at", BigInteger, nullable=False),  # seconds since the Unix epoch
+    Index("ix_request_nonces_expires_at", "expires_at"),
 )

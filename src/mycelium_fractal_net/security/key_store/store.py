@@ -9,9 +9,10 @@ from __future__ import annotations
 from mycelium_fractal_net.security.key_store.audit_table import AuditTable
 from mycelium_fractal_net.security.key_store.credential_table import CredentialTable
 from mycelium_fractal_net.security.key_store.key_table import KeyTable
+from mycelium_fractal_net.security.key_store.signer_table import SignerTable
 
 __all__ = ["KeyStore"]
 
 
-class KeyStore(KeyTable, CredentialTable, AuditTable):
+class KeyStore(KeyTable, CredentialTable, SignerTable, AuditTable):
     """Every table of a store that grants authority, over one :class:`Database`."""

@@ -1,0 +1,91 @@
+"""Signers registered and revoked. What is registered is a public key: nothing of it is secret."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from mycelium_fractal_net.security.errors import (
+    AlgorithmNotAllowedError,
+    ConflictError,
+    KeyExistsError,
+    KeyNotFoundError,
+)
+from mycelium_fractal_net.security.key_providers.authorities import ATTEMPTS
+from mycelium_fractal_net.security.key_providers.trusted import TrustedRecords
+from mycelium_fractal_net.security.signers import (
+    SIGNER_ALGORITHMS,
+    Signer,
+    SignerState,
+    check_signer,
+)
+
+__all__ = ["SignerManagement"]
+
+
+class SignerManagement(TrustedRecords):
+    """The life of signers. Revoked ones stay in the store: a credential that one named is bound."""
+
+    def add_signer(
+        self,
+        name: str,
+        public_key: bytes,
+        *,
+        credentials: tuple[str, ...] = (),
+        any_credential: bool = False,
+    ) -> Signer:
+        """Register a public key, PEM or DER, that signs requests of ``credentials`` or of any.
+
+        Raises :class:`KeyExistsError` where the name or the key is taken,
+        :class:`KeyNotFoundError` for a credential that is not there,
+        :class:`InvalidKeyError`, :class:`AlgorithmNotAllowedError`, :class:`InvalidInputError`.
+        """
+        check_signer(name, credentials, any_credential)
+        pem = public_key.lstrip().startswith(b"-----BEGIN")
+        read = self.policy.verifying_key_from_pem if pem else self.policy.verifying_key
+        verifying = read(public_key)
+        if verifying.algorithm not in SIGNER_ALGORITHMS:
+            raise AlgorithmNotAllowedError(
+                f"requests are signed with {', '.join(SIGNER_ALGORITHMS)}"
+            )
+        for credential_id in credentials:
+            self.credential(credential_id)
+        der = verifying.der()
+        for _, found in self.authentic_signers():
+            if isinstance(found, Signer) and found.public_key == der:
+                raise KeyExistsError(f"that public key is the one of signer {found.name!r}")
+        signer = Signer(
+            name=name,
+            public_key=der,
+            algorithm=verifying.algorithm,
+            credentials=tuple(dict.fromkeys(credentials)),
+            any_credential=any_credential,
+            state=SignerState.ACTIVE,
+            created_at=self.clock(),
+        )
+        for _ in range(ATTEMPTS):
+            try:
+                return self.insert_signer(signer)
+            except ConflictError:
+                if self._has_signer(name):
+                    raise KeyExistsError(f"a signer named {name!r} is there already") from None
+        raise ConflictError("the store is being changed by many at once; try again")
+
+    def revoke_signer(self, name: str) -> Signer:
+        """End a signer for ever. A credential whose last signer it was works no more.
+
+        Raises :class:`KeyNotFoundError`.
+        """
+
+        def change(signer: Signer) -> Signer:
+            if signer.state is SignerState.REVOKED:
+                return signer
+            return replace(signer, state=SignerState.REVOKED)
+
+        return self.update_signer(name, change, "signer.revoke")
+
+    def _has_signer(self, name: str) -> bool:
+        try:
+            self.store.load_signer(name)
+        except KeyNotFoundError:
+            return False
+        return True
