@@ -379,11 +379,14 @@ def test_a_body_must_say_that_it_is_json(client: httpx.Client) -> None:
 
 
 def test_a_second_spelling_of_a_path_is_refused(service: Running) -> None:
-    """Encoded unreserved characters, dot segments and empty segments."""
+    """Encoded unreserved characters and slashes, dot segments and empty segments."""
     import http.client
 
     host = service.url.removeprefix("http://")
-    for path in ("/%63rypto/encrypt", "//crypto/encrypt", "/keys/../crypto/encrypt", "/x/./y"):
+    for path in (
+        "/%63rypto/encrypt", "//crypto/encrypt", "/keys/../crypto/encrypt", "/x/./y",
+        "/crypto%2Fencrypt", "/keys/orders%2frotate",
+    ):  # fmt: skip
         connection = http.client.HTTPConnection(host)
         connection.request("POST", path, headers={"X-API-Key": service.api_key})
         assert connection.getresponse().status == 400, path

@@ -252,7 +252,7 @@ def test_compromise_is_remembered_through_destruction(client: httpx.Client) -> N
 
 
 @pytest.mark.parametrize("each", VERBS)
-@pytest.mark.parametrize("absent", ["absent", "a:v1", "Not-A-Key", "%00", "a%2Fb", "k:v0"])
+@pytest.mark.parametrize("absent", ["absent", "a:v1", "Not-A-Key", "%00", "a%3Ab", "k:v0"])
 def test_what_is_not_there_has_no_state(client: httpx.Client, each: str, absent: str) -> None:
     """Names that no key can have are not there either."""
     problem(client.post(f"/keys/{absent}/{each}"), 404, "not-found")

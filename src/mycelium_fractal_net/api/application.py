@@ -57,6 +57,7 @@ class Application(FastAPI):
             docs_url="/docs" if documented else None,
             redoc_url=None,
             openapi_url="/openapi.json" if documented else None,
+            redirect_slashes=False,  # it would lead to whatever Host the request names
         )
         self.service = service
         self.behind_front_door = behind_front_door
@@ -94,10 +95,10 @@ class Application(FastAPI):
         return app
 
 
-# An encoded unreserved character (RFC 3986 section 2.3), a dot segment, an empty segment: each is
-# a second spelling of some other path.
+# An encoded unreserved character (RFC 3986 section 2.3) or slash, a dot segment, an empty segment:
+# each is a second spelling of some other path, for us or for what stands in front of us.
 _NOT_PLAIN: Final = re.compile(
-    rb"%(?:2[DdEe]|3[0-9]|4[1-9A-Fa-f]|5[0-9AaFf]|6[1-9A-Fa-f]|7[0-9AaEe])|//|/\.\.?(?:/|\Z)"
+    rb"%(?:2[DdEeFf]|3[0-9]|4[1-9A-Fa-f]|5[0-9AaFf]|6[1-9A-Fa-f]|7[0-9AaEe])|//|/\.\.?(?:/|\Z)"
 )
 
 
