@@ -31,7 +31,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 256 KiB."""
     folder = tmp_path / "small"
     folder.mkdir(mode=0o700)
-    command = ["mount", "-t", "tmpfs", "-o", "size=256k,mode=0700", "none", folder]
+    command = ["mount", "-t", "tmpfs", "-o", "size=256k,mode=0700", "none", str(folder)]
     if subprocess.run(command, capture_output=True, check=False).returncode:
         need("the right to mount a tmpfs")
     yield folder

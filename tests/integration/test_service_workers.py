@@ -160,4 +160,4 @@ def test_a_worker_that_cannot_start_ends_the_service(home: Path) -> None:
                 start(home, "--workers", workers, stderr=errors)
     said = (home / "errors").read_text()
     assert said.count("the service does not start: the audit folder") in (2, 3)
-    assert "File \"" not in said, said
+    assert 'File "' not in said, said

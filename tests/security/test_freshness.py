@@ -155,6 +155,81 @@ def test_an_outage_is_bridged_until_the_last_reading_is_stale(
         fresh.ensure()
 
 
+def test_learning_that_nobody_answers_makes_what_is_cached_older(
+    monotonic: Monotonic, fresh: Freshness, local_provider: LocalKeyProvider,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """A reading that took three seconds to fail ends later than it began."""
+
+    def silent() -> Pulse:
+        monotonic.now += 3
+        raise StoreUnavailableError("the key store does not answer")
+
+    fresh.ensure()
+    monkeypatch.setattr(local_provider.store, "require_pulse", silent)
+    monotonic.now += freshness.STALE_SECONDS - 1
+    with pytest.raises(StoreUnavailableError):
+        fresh.ensure()
+    assert fresh.age() == freshness.STALE_SECONDS + 2
+
+
+def test_who_waited_for_a_reading_that_failed_does_not_try_again(
+    monotonic: Monotonic, fresh: Freshness, local_provider: LocalKeyProvider,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Many who wait for a silent store would wait one after the other."""
+    readings = 0
+    refused: list[Exception] = []
+    asked = threading.Event()
+
+    def ask() -> None:
+        try:
+            fresh.ensure()
+        except StoreUnavailableError as error:
+            refused.append(error)
+
+    def silent() -> Pulse:
+        nonlocal readings
+        readings += 1
+        monkeypatch.setattr(freshness, "about_to_block", asked.set)
+        other.start()
+        asked.wait()
+        monotonic.now += 3
+        raise StoreUnavailableError("the key store does not answer")
+
+    other = threading.Thread(target=ask)
+    monkeypatch.setattr(local_provider.store, "require_pulse", silent)
+    ask()
+    other.join()
+    assert (readings, len(refused)) == (1, 2)
+
+
+@pytest.mark.parametrize("read_before", [True, False])
+def test_nobody_waits_as_long_as_whoever_reads_a_silent_store(
+    monotonic: Monotonic, fresh: Freshness, monkeypatch: pytest.MonkeyPatch, read_before: bool
+) -> None:
+    """He has the lock, and perhaps for ever."""
+    monkeypatch.setattr(freshness, "_WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(freshness, "STALE_SECONDS", 0.01)
+    if read_before:
+        fresh.ensure()
+    monotonic.now += 60
+    refused: list[Exception] = []
+
+    def ask() -> None:
+        try:
+            fresh.ensure()
+        except StoreUnavailableError as error:
+            refused.append(error)
+
+    with fresh.lock:
+        thread = threading.Thread(target=ask)
+        thread.start()
+        thread.join()
+    assert len(refused) == 1
+    fresh.ensure()
+
+
 def test_the_age_is_that_of_the_last_reading_that_succeeded(
     monotonic: Monotonic, fresh: Freshness
 ) -> None:

@@ -19,7 +19,11 @@ from mycelium_fractal_net.bootstrap import open_keyring
 from mycelium_fractal_net.security import blocking
 from mycelium_fractal_net.security.audit import acting_as
 from mycelium_fractal_net.security.authentication import CredentialDirectory
-from mycelium_fractal_net.security.errors import ConfigurationError, MfnError
+from mycelium_fractal_net.security.errors import (
+    ConfigurationError,
+    MfnError,
+    StoreUnavailableError,
+)
 from mycelium_fractal_net.security.freshness import STALE_SECONDS
 
 if TYPE_CHECKING:
@@ -36,6 +40,8 @@ __all__ = ["Service"]
 _LOG: Final = logging.getLogger(__name__)
 _THREADS: Final = 8
 _REFRESH_SECONDS: Final = 1.0  # half of what a cache allows, so that no request has to read
+_PATIENCE_SECONDS: Final = 30.0  # for what a thread does; beyond, the store does not answer
+_CLOSE_SECONDS: Final = 10.0  # for the last that is written to a store
 
 
 class Service:
@@ -57,7 +63,11 @@ class Service:
         self._keyring: Keyring | None = None
         self._directory: CredentialDirectory | None = None
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="mfn-service")
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="mfn-reader")
         self._refreshing: asyncio.Task[None] | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._was_read = True
+        self._abandoned: set[asyncio.Future[Any]] = set()
 
     @property
     def enabled(self) -> bool:
@@ -115,6 +125,7 @@ class Service:
         self.metrics.watch(self)
         blocking.refuse_in_this_thread()
         self._refreshing = loop.create_task(self._refresh())
+        gc.enable()  # the command line switches it off while it loads
         gc.collect()
         gc.freeze()  # what is loaded now stays; a collection need not look at it again
         gc.set_threshold(20_000, 20, 50)
@@ -128,34 +139,84 @@ class Service:
         self.directory.load()
 
     async def _refresh(self) -> None:
-        """Read the store's generation often enough that requests need not."""
+        """Have the store's generation read often enough that requests need not."""
         while True:
             await asyncio.sleep(_REFRESH_SECONDS)
             self.metrics.note_states()
-            try:
-                await self.beside_the_loop(self.keyring.refresh)
-            except MfnError as error:
-                _LOG.warning("the key store was not read: %s", error)
+            if self._reading is None or self._reading.done():
+                self._reading = asyncio.get_running_loop().create_task(self._read())
+
+    async def _read(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.run_in_executor(self._reader, self.keyring.refresh)
+        except Exception as error:
+            if self._was_read:
+                what = str(error) if isinstance(error, MfnError) else type(error).__name__
+                _LOG.error("the key store is not read: %s", what)
+            self._was_read = False
+        else:
+            if not self._was_read:
+                _LOG.warning("the key store is read again")
+            self._was_read = True
 
     async def close(self) -> None:
         """End everything; what was counted and recorded is written first."""
         blocking.allow_in_this_thread()
-        if self._refreshing is not None:
-            self._refreshing.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._refreshing
-            self._refreshing = None
+        for task in (self._refreshing, self._reading):
+            if task is not None:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+        self._refreshing = self._reading = None
         keyring, self._keyring, self._directory = self._keyring, None, None
         if keyring is not None:
-            await asyncio.to_thread(keyring.close)
+            closing = ThreadPoolExecutor(1, thread_name_prefix="mfn-close")
+            try:
+                await self._within(_CLOSE_SECONDS, closing, keyring.close)
+            except StoreUnavailableError:
+                _LOG.error("the key store is silent; the last counts of uses are lost")
         self._threads.shutdown(wait=False)
+        self._reader.shutdown(wait=False)
         gc.unfreeze()
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether a thread still waits for a store that is silent, perhaps for ever."""
+        return bool(self._abandoned)
 
     # Threads ------------------------------------------------------------------------------
 
     async def beside_the_loop(self, work: Callable[..., Any], *arguments: Any) -> Any:
-        """What ``work`` returns, run in a thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+        """What ``work`` returns, run in a thread.
+
+        Raises :class:`StoreUnavailableError` where the store is known not to answer, or nothing
+        comes back for a long time: nobody waits for a thread that waits for a silent store.
+        """
+        return await self._within(
+            _PATIENCE_SECONDS, self._threads, self._unless_stale, work, *arguments
+        )
+
+    def _unless_stale(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        if self._is_stale():
+            raise StoreUnavailableError("the key store was not read for too long")
+        return work(*arguments)
+
+    async def _within(
+        self, seconds: float, threads: ThreadPoolExecutor, work: Callable[..., Any], *arguments: Any
+    ) -> Any:
+        future = asyncio.get_running_loop().run_in_executor(threads, work, *arguments)
+        done, _ = await asyncio.wait((future,), timeout=seconds)
+        if done:
+            return future.result()
+        self._abandoned.add(future)
+        future.add_done_callback(self._take_back)
+        raise StoreUnavailableError("the key store does not answer in time")
+
+    def _take_back(self, future: asyncio.Future[Any]) -> None:
+        self._abandoned.discard(future)
+        if not future.cancelled() and (error := future.exception()) is not None:
+            _LOG.warning("what was waited for too long ended: %s", type(error).__name__)
 
     async def in_thread(self, call: Call, work: Callable[..., Any], *arguments: Any) -> Any:
         """What ``work`` returns of a call, run in a thread on behalf of the caller."""
@@ -167,12 +228,15 @@ class Service:
         """Each backend and its state; ``ok`` is the only good one."""
         if self._keyring is None:
             return {"cryptography": "disabled" if not self.enabled else "closed"}
-        age = self.keyring.freshness.age()
-        stale = age is None or age >= STALE_SECONDS
         return {
-            "key-store": "unavailable" if stale else "ok",
+            "key-store": "unavailable" if self._is_stale() else "ok",
             "audit": "ok" if self.audit.healthy else "unavailable",
         }
+
+    def _is_stale(self) -> bool:
+        """Whether what is in memory of the store is too old to be used."""
+        age = self.keyring.freshness.age()
+        return age is None or age >= STALE_SECONDS
 
     # Refusals before authentication -------------------------------------------------------
 

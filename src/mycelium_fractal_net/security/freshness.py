@@ -25,6 +25,8 @@ __all__ = ["NEVER", "REFRESH_SECONDS", "STALE_SECONDS", "Freshness", "Listener"]
 REFRESH_SECONDS: Final = 2.0
 STALE_SECONDS: Final = 5.0
 _RETRY_SECONDS: Final = 0.2  # between reads while the store does not answer
+_WAIT_SECONDS: Final = 1.0  # for somebody else's reading, once what is cached is stale
+_SILENT: Final = "the key store does not answer, and what is known of it is too old"
 
 NEVER: Final = float("-inf")  # before every reading of the monotonic clock
 
@@ -59,7 +61,7 @@ class Freshness:
 
     def _start(self) -> None:
         self.lock = threading.RLock()
-        self.until = NEVER
+        self.until = self._failed_at = NEVER
         self._last_read = NEVER
 
     def subscribe(self, listener: Listener) -> None:
@@ -74,21 +76,35 @@ class Freshness:
     def ensure(self) -> None:
         """Read the store's generation if that is due.
 
-        Raises :class:`StoreUnavailableError` once the last reading is stale.
+        Raises :class:`StoreUnavailableError` once the last reading is stale. Of many threads one
+        reads for all; where the store is silent the others do not wait as long as he may have to.
         """
-        if monotonic() < self.until:
+        now = monotonic()
+        if now < self.until:
             return
         about_to_block()
-        with self.lock:
-            now = monotonic()
-            if now < self.until:
-                return
-            try:
-                self.refresh()
-            except StoreUnavailableError:
-                if now - self._last_read >= STALE_SECONDS:
-                    raise
-                self.until = min(now + _RETRY_SECONDS, self._last_read + STALE_SECONDS)
+        left = STALE_SECONDS if self._last_read == NEVER else self._last_read + STALE_SECONDS - now
+        if not self.lock.acquire(timeout=max(_WAIT_SECONDS, left)):
+            raise StoreUnavailableError(_SILENT)
+        try:
+            self._read_if_due(now)
+        finally:
+            self.lock.release()
+
+    def _read_if_due(self, asked: float) -> None:
+        """Read, unless somebody did, in vain or not, since the moment ``asked``."""
+        if monotonic() < self.until:
+            return
+        if self._failed_at > asked:
+            raise StoreUnavailableError(_SILENT)
+        try:
+            self.refresh()
+        except StoreUnavailableError:
+            now = monotonic()  # to learn that nobody answers may have taken seconds
+            if now - self._last_read >= STALE_SECONDS:
+                self._failed_at = now
+                raise
+            self.until = min(now + _RETRY_SECONDS, self._last_read + STALE_SECONDS)
 
     def refresh(self) -> None:
         """Read the store's generation now, and tell the listeners what moved.

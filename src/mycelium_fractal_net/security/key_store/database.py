@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Database"]
 
 _CONNECT_SECONDS = 3  # an outage must show before a cached key's five seconds are over
+_SILENT_MILLISECONDS = 5_000  # what was sent is not acknowledged: the connection ends
 _STATEMENT_MILLISECONDS = 10_000
 _MIGRATION_LOCK = 0x6D666E  # "mfn": one process at a time creates or upgrades the tables
 
@@ -84,6 +85,8 @@ class Database:
                 pool_timeout=_CONNECT_SECONDS,
                 connect_args={
                     "connect_timeout": _CONNECT_SECONDS,
+                    # A machine or network that is gone without a word, on a connection that was.
+                    "tcp_user_timeout": _SILENT_MILLISECONDS,
                     "options": f"-c statement_timeout={_STATEMENT_MILLISECONDS}",
                 },
             )
