@@ -341,12 +341,12 @@ def test_chains_of_other_machines_are_counted_where_a_store_is_shared(
     empty: Mfn, postgres_url: str
 ) -> None:
     """They are verified where they are."""
-    shared = Mfn(empty.home, empty.folder, empty._capture)
-    shared.ok("--store", postgres_url, "init")
+    shared = ("--store", postgres_url)
+    empty.ok(*shared, "init")
     shutil.move(empty.home / "audit", empty.home / "of-another-machine")
-    assert "whole: 0 chains" in shared.ok("--store", postgres_url, "audit", "verify").out
-    shared.ok("--store", postgres_url, "key", "create", "orders")
-    said = shared.ok("--store", postgres_url, "audit", "verify").out
+    assert "whole: 0 chains" in empty.ok(*shared, "audit", "verify").out
+    empty.ok(*shared, "key", "create", "orders")
+    said = empty.ok(*shared, "audit", "verify").out
     assert "1 chain of other machines: verify them there" in said
     assert "whole: 1 chain, 3 records" in said
 
