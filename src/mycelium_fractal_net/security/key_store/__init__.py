@@ -4,6 +4,7 @@ from mycelium_fractal_net.security.key_store.credential_table import StoredCrede
 from mycelium_fractal_net.security.key_store.database import Database
 from mycelium_fractal_net.security.key_store.key_table import StoredKey
 from mycelium_fractal_net.security.key_store.meta import Pulse
+from mycelium_fractal_net.security.key_store.nonce_table import NonceStore
 from mycelium_fractal_net.security.key_store.signer_table import StoredSigner
 from mycelium_fractal_net.security.key_store.store import KeyStore
 from mycelium_fractal_net.security.key_store.usage import UsageStore
@@ -11,6 +12,7 @@ from mycelium_fractal_net.security.key_store.usage import UsageStore
 __all__ = [
     "Database",
     "KeyStore",
+    "NonceStore",
     "Pulse",
     "StoredCredential",
     "StoredKey",

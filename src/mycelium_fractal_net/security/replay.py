@@ -1,0 +1,166 @@
+"""The replay guard: a nonce is accepted once, by one of all processes, across every restart.
+
+Nonces that come together are stored together, in one transaction; whoever waits goes on when it
+is durable. Where the store does not answer, nothing is accepted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import threading
+import weakref
+from queue import Empty, SimpleQueue
+from time import monotonic
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from mycelium_fractal_net.security.errors import MfnError, StoreUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from mycelium_fractal_net.security.key_store import NonceStore
+
+__all__ = ["Nonce", "ReplayGuard", "nonce_digest"]
+
+_LOG: Final = logging.getLogger(__name__)
+_LABEL: Final = b"mycelium-fractal-net/nonce/v1"
+_PURGE_SECONDS: Final = 60.0
+_MOST_NONCES: Final = 4096  # of one transaction
+
+
+class Nonce(NamedTuple):
+    """The digest of a nonce, 32 bytes, and the Unix second at which its request expires."""
+
+    digest: bytes
+    expires_at: int
+
+
+class _Group(NamedTuple):
+    nonces: Sequence[Nonce]
+    done: Callable[[list[bool] | None], None]
+
+
+def nonce_digest(public_key: bytes, nonce: str | bytes) -> bytes:
+    """What is stored of a nonce: two signers' nonces never meet, and none can be read back."""
+    text = nonce.encode() if isinstance(nonce, str) else nonce
+    thumbprint = hashlib.sha256(public_key).digest()
+    return hashlib.sha256(_LABEL + thumbprint + hashlib.sha256(text).digest()).digest()
+
+
+class ReplayGuard:
+    """Takes nonces for one process. ``skew_seconds`` is how far clocks may be apart."""
+
+    def __init__(self, store: NonceStore, *, skew_seconds: int = 30) -> None:
+        self._store = store
+        self._skew_seconds = skew_seconds
+        self._start_anew()
+        this = weakref.ref(self)
+        os.register_at_fork(after_in_child=lambda: _in_child(this()))
+
+    def _start_anew(self) -> None:
+        self._queue: SimpleQueue[_Group | None] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._next_purge = monotonic() + _PURGE_SECONDS
+
+    def submit(self, nonces: Sequence[Nonce], done: Callable[[list[bool] | None], None]) -> None:
+        """Take nonces together; returns at once.
+
+        ``done`` is called in another thread with whether each was taken by this call, and nobody
+        before; with None where the store did not answer.
+        """
+        if self._thread is None:
+            self._begin()
+        self._queue.put(_Group(nonces, done))
+
+    def take(self, nonce: Nonce, timeout: float = 15.0) -> bool:
+        """Whether nobody took that nonce before. Blocks.
+
+        Raises :class:`StoreUnavailableError` where the store does not answer.
+        """
+        taken: list[bool] = []
+        ended = threading.Event()
+
+        def done(result: list[bool] | None) -> None:
+            taken.extend(result or ())
+            ended.set()
+
+        self.submit([nonce], done)
+        if not ended.wait(timeout) or not taken:
+            raise StoreUnavailableError("the nonces of requests cannot be stored")
+        return taken[0]
+
+    def close(self) -> None:
+        """Finish what was submitted."""
+        with self._lock:
+            thread, self._thread = self._thread, None
+        if thread is not None:
+            self._queue.put(None)
+            thread.join()
+
+    # The thread ---------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="mfn-replay", daemon=True)
+                self._thread.start()
+
+    def _run(self) -> None:
+        ending = False
+        while not ending:
+            groups, ending = self._next_groups()
+            if groups:
+                self._take(groups)
+            if monotonic() >= self._next_purge:
+                self._purge()
+
+    def _next_groups(self) -> tuple[list[_Group], bool]:
+        """All groups that wait, up to a bound; and whether this is the end."""
+        groups: list[_Group] = []
+        count = 0
+        try:
+            while count < _MOST_NONCES:
+                patience = max(0.0, self._next_purge - monotonic())
+                group = self._queue.get(block=not groups, timeout=None if groups else patience)
+                if group is None:
+                    return groups, True
+                groups.append(group)
+                count += len(group.nonces)
+        except Empty:
+            pass
+        return groups, False
+
+    def _take(self, groups: list[_Group]) -> None:
+        expiry: dict[bytes, int] = {}
+        for group in groups:
+            for nonce in group.nonces:
+                expiry.setdefault(nonce.digest, nonce.expires_at)
+        fresh: set[bytes] | None = None
+        try:
+            fresh = self._store.take(expiry.items())
+        except MfnError as error:
+            _LOG.warning("the nonces of requests were not stored: %s", error)
+        for group in groups:
+            if fresh is None:
+                group.done(None)
+                continue
+            taken = []
+            for nonce in group.nonces:
+                taken.append(nonce.digest in fresh)
+                fresh.discard(nonce.digest)  # one that came twice together is taken once
+            group.done(taken)
+
+    def _purge(self) -> None:
+        self._next_purge = monotonic() + _PURGE_SECONDS
+        try:
+            self._store.purge(2 * self._skew_seconds)
+        except MfnError as error:
+            _LOG.warning("the nonces that expired were not forgotten: %s", error)
+
+
+def _in_child(guard: ReplayGuard | None) -> None:
+    if guard is not None:
+        guard._start_anew()
