@@ -61,6 +61,11 @@ class Running:
         """End all of its processes at once, by SIGKILL."""
         _kill(self.process)
 
+    def address(self) -> tuple[str, int]:
+        """Its host and port."""
+        host, _, port = self.url.removeprefix("http://").rpartition(":")
+        return host, int(port)
+
     def workers(self) -> list[int]:
         """The ids of its worker processes."""
         pid = self.process.pid

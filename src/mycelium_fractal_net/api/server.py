@@ -118,9 +118,10 @@ def serve_process(
 def _is_news(record: logging.LogRecord) -> bool:
     """Whether a log record is kept.
 
-    A stream that was cut has its audit record. Why the service does not start, it says itself.
+    A stream that was cut has its audit record. How many requests were cut at the end is said in
+    one line, and why the service does not start, it says itself.
     """
     info: Any = record.exc_info
-    if info and isinstance(info[1], StreamCutError):
+    if info and isinstance(info[1], (StreamCutError, asyncio.CancelledError)):
         return False
     return not str(record.msg).startswith("Traceback")

@@ -6,6 +6,7 @@ wrong after the first byte ends the connection abnormally, so that nobody takes 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -76,7 +77,7 @@ class StreamOperation(Operation):
             _check(scope, headers)
             flow: Flow = self._endpoint(call, *self._arguments(scope, b""))
             parts = _parts(receive)
-            beginning = await _beginning(parts, flow.beginning_bytes)
+            beginning, whole = await _beginning(parts, flow.beginning_bytes)
             try:
                 rest = flow.begin(call, beginning)
             except WouldBlockError:
@@ -84,17 +85,31 @@ class StreamOperation(Operation):
             length = headers.content_length
             answered = None if length is None else flow.answer_bytes(length)
             first = flow.update(rest)
+            size = len(beginning)
+            last: bytes | None = None
+            if whole or answered == 0:
+                # Nothing is missing from an answer of no bytes when it is cut, so all of the body
+                # comes first: no more than an empty message, whose size was declared.
+                async for part in parts:
+                    size += len(part)
+                    first += flow.update(part)
+                last = flow.finalize()
             await service.durability.record(call.outcome("begun"))
             begun = True
-            size = len(beginning)
             await send(_start(call, answered))
             await _send_part(send, first)
             async for part in parts:
                 size += len(part)
                 await _send_part(send, flow.update(part))
-            last = flow.finalize()
+            if last is None:
+                last = flow.finalize()
             await service.durability.record(call.outcome("ok", size))
             await send({"type": "http.response.body", "body": last})
+        except asyncio.CancelledError:  # the service ends, and waited as long as it may
+            if begun:
+                with contextlib.suppress(AuditUnavailableError):
+                    service.audit.append(call.outcome("interrupted", size))
+            raise
         except Exception as error:
             if not begun:
                 if not isinstance(error, _DisconnectedError):
@@ -136,15 +151,15 @@ async def _parts(receive: Receive) -> AsyncIterator[bytes]:
             yield body
 
 
-async def _beginning(parts: AsyncIterator[bytes], wanted: int) -> bytes:
-    """At least ``wanted`` bytes, or all there are."""
+async def _beginning(parts: AsyncIterator[bytes], wanted: int) -> tuple[bytes, bool]:
+    """At least ``wanted`` bytes, or all there are, and whether they are that."""
     beginning = b""
     while len(beginning) < wanted:
         part = await anext(parts, b"")
         if not part:
-            break
+            return beginning, True
         beginning += part
-    return beginning
+    return beginning, False
 
 
 def _start(call: Call, length: int | None) -> dict[str, Any]:
