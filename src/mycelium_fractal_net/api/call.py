@@ -70,12 +70,16 @@ def read_headers(scope: Scope) -> Headers:
             api_key = value
             keys += 1
         elif name == b"content-type":
+            if content_type:
+                raise RequestError("bad-request", "there is more than one Content-Type")
             content_type = value
         elif name == b"content-length":
             length = int(value) if value.isdigit() else None
         elif name == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
             raise RequestError("unsupported-media-type", "the body must not be compressed")
         elif name == b"x-associated-data":
+            if associated_data:
+                raise RequestError("bad-request", "there is more than one X-Associated-Data")
             associated_data = value
     if keys > 1:
         raise RequestError("bad-request", "there is more than one X-API-Key")

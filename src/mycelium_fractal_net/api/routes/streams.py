@@ -113,6 +113,7 @@ def encrypt_stream(call: Authenticated, query: Annotated[EncryptStreamQuery, Que
     """Seal a stream of any length. Scope: `encrypt:KEY`.
 
     `X-Key-Id` of the answer names the version. The associated data is in `X-Associated-Data`.
+    Read the answer while sending: the service holds no more than some chunks.
     """
     key_id = query.key_id or _DEFAULT
     call.key = key_id
@@ -129,7 +130,8 @@ def decrypt_stream(call: Authenticated, query: Annotated[DecryptStreamQuery, Que
     """Open a stream of any length. Scope: `decrypt:KEY`.
 
     What comes is authenticated; that it is all is known only when the answer ends well. A
-    message that turns out wrong ends the connection abnormally.
+    message that turns out wrong ends the connection abnormally. Read the answer while sending:
+    the service holds no more than some chunks.
     """
     if query.key_id is not None:
         call.key = query.key_id
