@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -107,6 +108,33 @@ def test_a_log_that_was_closed_opens_again(books: Books, log: AuditLog) -> None:
     log.close()
     assert len(books.files) == 1
     assert not books.faults()
+
+
+def test_closing_beside_others_never_makes_a_second_chain(books: Books, log: AuditLog) -> None:
+    """Whoever comes meanwhile is refused or opens the log again, and what he was told is there."""
+    told: list[int] = []
+    ending = threading.Event()
+
+    def work() -> None:
+        while not ending.is_set():
+            with contextlib.suppress(AuditUnavailableError):
+                told.append(log.record(EVENT))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for _ in range(12):
+        time.sleep(0.005)
+        log.close()
+    ending.set()
+    for thread in threads:
+        thread.join()
+    log.close()
+    assert len(books.chains) == 1
+    assert not books.faults()
+    written = [each["sequence"] for each in books.records() if each["event"] == "encrypt"]
+    assert len(set(told)) == len(told) > 10
+    assert set(told) <= set(written)
 
 
 def test_many_threads_share_one_chain(books: Books, log: AuditLog) -> None:

@@ -80,6 +80,10 @@ class HeldChain:
 
     def release(self) -> None:
         """Let the next process have the chain."""
+        _unlock(self.lock)
+
+    def leave(self) -> None:
+        """In a child process: let go of the parent's lock, which the parent keeps."""
         os.close(self.lock)
 
 
@@ -165,9 +169,9 @@ def _take_over(
                 return HeldChain(path.name, path, machine, key, store_id, lock, tail, since)
             _LOG.error("audit chain %s was tampered with: mfn audit verify", path.name)
     except BaseException:
-        os.close(lock)
+        _unlock(lock)
         raise
-    os.close(lock)
+    _unlock(lock)
     return None
 
 
@@ -184,7 +188,7 @@ def _begin(folder: Path, store: KeyStore, key: Mac, store_id: bytes, machine: st
     except BaseException:
         (path / "lock").unlink()
         path.rmdir()
-        os.close(lock)
+        _unlock(lock)
         raise
 
 
@@ -208,3 +212,9 @@ def _locked(path: Path) -> int | None:
         os.close(descriptor)
         return None
     return descriptor
+
+
+def _unlock(descriptor: int) -> None:
+    # A child that was forked meanwhile has the descriptor too: closing it here frees nothing.
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
+    os.close(descriptor)

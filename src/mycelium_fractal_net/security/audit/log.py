@@ -21,7 +21,7 @@ from mycelium_fractal_net.security.audit.held_chain import OPENED, HeldChain, ho
 from mycelium_fractal_net.security.audit.queue import Queue
 from mycelium_fractal_net.security.audit.refusals import Refusals
 from mycelium_fractal_net.security.audit.segment_file import SegmentFile
-from mycelium_fractal_net.security.audit.writer import Writer
+from mycelium_fractal_net.security.audit.writer import Statistics, Writer
 from mycelium_fractal_net.security.blocking import about_to_block
 from mycelium_fractal_net.security.errors import (
     AuditUnavailableError,
@@ -39,15 +39,6 @@ if TYPE_CHECKING:
     Resolve = Callable[[list[dict[str, Any]]], Iterable[Event]]
 
 __all__ = ["AuditLog", "Statistics"]
-
-
-@dataclass(frozen=True, slots=True)
-class Statistics:
-    """For metrics: records that are not durable yet, segments given up, the last sync's time."""
-
-    pending: int
-    segments_abandoned: int
-    sync_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +80,12 @@ class AuditLog:
         self._segment_bytes = segment_bytes
         self._sink = sink
         self._resolve = resolve
+        self._opening = threading.RLock()
         self._begin()
         this = weakref.ref(self)
         os.register_at_fork(after_in_child=lambda: _leave_to_parent(this()))
 
     def _begin(self) -> None:
-        self._opening = threading.RLock()
         self._open: _Open | None = None
         self._queue: Queue | None = None
         self._refusals = Refusals()
@@ -182,10 +173,7 @@ class AuditLog:
     def stats(self) -> Statistics:
         """Figures for metrics."""
         opened = self._open
-        if opened is None:
-            return Statistics(0, 0, 0.0)
-        pending = opened.queue.sequence - opened.queue.durable
-        return Statistics(pending, opened.writer.abandoned, opened.writer.sync_seconds)
+        return Statistics() if opened is None else opened.writer.statistics()
 
     # Opening and closing ------------------------------------------------------------------
 
@@ -194,22 +182,13 @@ class AuditLog:
         with self._opening:
             if self._queue is not None:
                 return self._queue
-            key = self._key()
             try:
-                chain = hold_chain(self.folder, self._store, key, self._store_id)
+                chain = hold_chain(self.folder, self._store, self._key(), self._store_id)
+                queue = self._queue_of(chain)
             except OSError as error:
                 raise AuditUnavailableError(
                     f"the audit folder {self.folder} cannot be used: {error.strerror}"
                 ) from None
-            try:
-                intents = chain.open_intents()
-                numbers = [intent["sequence"] for intent in intents]
-                queue = Queue(key, chain.tail.sequence, chain.tail.mac, numbers)
-                for event in self._first(chain, intents):
-                    queue.put(event)
-            except BaseException:
-                chain.release()
-                raise
             file = SegmentFile(chain.folder, chain.tail.segment, self._segment_bytes)
             exporter = None if self._sink is None else Exporter(self._sink)
             writer = Writer(queue, file, self._refusals, self._tell, exporter)
@@ -217,6 +196,18 @@ class AuditLog:
             self._open = _Open(chain, queue, writer, anchoring, exporter)
             self._queue = queue
             return queue
+
+    def _queue_of(self, chain: HeldChain) -> Queue:
+        try:
+            intents = chain.open_intents()
+            numbers = [intent["sequence"] for intent in intents]
+            queue = Queue(chain.key, chain.tail.sequence, chain.tail.mac, numbers)
+            for event in self._first(chain, intents):
+                queue.put(event)
+        except BaseException:
+            chain.release()
+            raise
+        return queue
 
     def _first(self, chain: HeldChain, intents: list[dict[str, Any]]) -> Iterator[Event]:
         """What a process records first: that it is here, and what the last one left undone."""
@@ -247,10 +238,11 @@ class AuditLog:
     def _leave(self) -> None:
         # The chain is the parent's: this process gets one of its own with its first record.
         opened = self._open
+        self._opening = threading.RLock()  # a thread that is not here may have the former one
         self._begin()
         if opened is not None:
             opened.writer.leave()
-            opened.chain.release()
+            opened.chain.leave()
 
 
 def _leave_to_parent(log: AuditLog | None) -> None:

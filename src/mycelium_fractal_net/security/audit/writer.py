@@ -6,6 +6,7 @@ import contextlib
 import logging
 import threading
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.security.errors import AuditUnavailableError
@@ -18,10 +19,19 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.audit.refusals import Refusals
     from mycelium_fractal_net.security.audit.segment_file import SegmentFile
 
-__all__ = ["Writer"]
+__all__ = ["Statistics", "Writer"]
 
 _LOG: Final = logging.getLogger(__name__)
 _RETRY_SECONDS: Final = (0.05, 0.1, 0.2, 0.5, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """For metrics: records that are not durable yet, segments given up, the last sync's time."""
+
+    pending: int = 0
+    segments_abandoned: int = 0
+    sync_seconds: float = 0.0
 
 
 class Writer:
@@ -39,8 +49,8 @@ class Writer:
         told: Callable[[int, bool], None],
         exporter: Exporter | None,
     ) -> None:
-        self.abandoned = 0
-        self.sync_seconds = 0.0
+        self._abandoned = 0
+        self._sync_seconds = 0.0
         self._queue = queue
         self._file = file
         self._refusals = refusals
@@ -52,6 +62,11 @@ class Writer:
         # A program that ends without closing its keyring must end; nobody was told of the rest.
         self._thread = threading.Thread(target=self._run, name="mfn-audit", daemon=True)
         self._thread.start()
+
+    def statistics(self) -> Statistics:
+        """Figures of this moment."""
+        pending = self._queue.sequence - self._queue.durable
+        return Statistics(pending, self._abandoned, self._sync_seconds)
 
     def close(self) -> None:
         """Write what waits, with one more try where the disk refused, and end."""
@@ -86,7 +101,7 @@ class Writer:
         """Make the records that wait durable; returns whether they are."""
         lines, started = self._unsynced, time.monotonic()
         written = self._file.write(lines, self._queue.durable + 1)
-        self.sync_seconds = time.monotonic() - started
+        self._sync_seconds = time.monotonic() - started
         if written:
             if self._queue.failing:
                 _LOG.warning("audit records can be written again")
@@ -95,7 +110,7 @@ class Writer:
         else:
             if not self._queue.failing:
                 _LOG.error("audit records cannot be written; nothing is answered until they can")
-            self.abandoned += 1
+            self._abandoned += 1
             self._queue.failed()
         try:
             self._told(self._queue.durable, not written)

@@ -89,6 +89,8 @@ class MasterKeyFile:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
         finally:
+            # A child that was forked meanwhile has it too: closing it here frees nothing.
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
             os.close(descriptor)
 
     @contextmanager
@@ -110,6 +112,7 @@ class MasterKeyFile:
                 "the store is being moved to a new master key by another process; let it end"
             ) from None
         finally:
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
             os.close(descriptor)
 
     def replace(self, document: dict[str, Any]) -> None:

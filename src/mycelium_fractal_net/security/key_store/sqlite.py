@@ -91,4 +91,6 @@ def write_turn(database: Path) -> Iterator[None]:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
+        # A child that was forked meanwhile has the descriptor too: closing it here frees nothing.
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
         os.close(descriptor)
