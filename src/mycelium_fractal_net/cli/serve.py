@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
+import secrets
 import shlex
 import sys
 from typing import IO, TYPE_CHECKING, Annotated, Final
@@ -148,15 +150,17 @@ def _first_key(session: Session, settings: Settings, passphrase: bytes | None) -
 
 @contextlib.contextmanager
 def _private_file(path: Path) -> Iterator[IO[str]]:
-    """A new file of mode 0600, which goes again where the block fails.
+    """A new file of mode 0600, which is there once it is whole, and only where the block ends well.
 
     Raises :class:`CommandError` where it cannot be made. One that is there may hold the key of
     another store with the same home, so it is kept.
     """
+    unfinished = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
     try:
-        if path.exists() and not path.stat().st_size:  # of a start that was interrupted
-            path.unlink()
-        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+        if path.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
+        descriptor = os.open(unfinished, flags, 0o600)
     except OSError as error:
         raise CommandError(
             ExitCode.WRITE,
@@ -166,8 +170,11 @@ def _private_file(path: Path) -> Iterator[IO[str]]:
     try:
         with os.fdopen(descriptor, "w") as file:
             yield file
+            file.flush()
+            os.fsync(descriptor)
+        unfinished.rename(path)
     except BaseException:
-        path.unlink(missing_ok=True)
+        unfinished.unlink(missing_ok=True)
         raise
 
 
