@@ -130,7 +130,7 @@ def seeds() -> dict[str, bytes]:
         "key": b'{"key_id":"k","type":"signing","use":"data","publish":true,"rotation":'
         b'{"interval_days":90,"auto_destroy":false,"retain_count":null}}',
         "credential": b'{"name":"billing","scopes":["encrypt:orders","*"],"expires_days":30}',
-        "query": b"key=orders%3Av3&event=de+crypt&since=2026-01-02T03:04:05Z&limit=17",
+        "query": b"key=orders%3Av3&event=de%63rypt&since=2026-01-02T03:04:05Z&limit=17",
         "text": b"aGVsbG8=",
         "pieces": bytes(
             [0, *map(PIECES.index, (b"{", b'"data":"QQ=="', b",", b'"key_id":"k"', b"}"))]
