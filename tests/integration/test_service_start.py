@@ -317,6 +317,27 @@ def test_without_the_extra_it_says_what_to_install(home: Path, missing: str) -> 
     assert b"mycelium-fractal-net[server]" in ran.stderr
 
 
+def test_with_cryptography_switched_off_nothing_passes_through(home: Path) -> None:
+    """Every route that would need a key is 503, with and without a credential; no key is made."""
+    running = start(home, "--workers", "2", env={"MFN_CRYPTO_ENABLED": "false"})
+    try:
+        with running.client("mfn_nobody") as client:
+            paths = client.get("/openapi.json").json()["paths"]
+            for path, operations in paths.items():
+                for method in operations:
+                    body = {} if method == "get" else {"json": {"data": b64(b"hello")}}
+                    answer = client.request(method, path, **body)  # type: ignore[arg-type]
+                    if path == "/health/live":
+                        assert answer.status_code == 200
+                    else:
+                        assert answer.status_code == 503, (method, path, answer.text)
+                        assert b64(b"hello") not in answer.text
+            assert client.get("/nowhere").status_code == 404
+    finally:
+        assert running.stop() == 0
+    assert list(home.iterdir()) == []
+
+
 # Plain uvicorn --------------------------------------------------------------------------------
 
 
