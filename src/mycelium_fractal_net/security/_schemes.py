@@ -8,6 +8,9 @@
 | ML-DSA-65  | FIPS 204, pure, no context  | seed 32  | 1952          | 3309, raw        |
 
 *Material* is the private key as the key store wraps it. Sizes in bytes.
+
+The *fixed-size form* of an ECDSA signature is ``r || s``, each as long as ``d``: IEEE P1363, which
+RFC 7518 section 3.4 and RFC 9421 section 3.3.4 write. Of the others it is the signature itself.
 """
 
 from __future__ import annotations
@@ -69,6 +72,14 @@ class Scheme(ABC):
     @abstractmethod
     def verify(self, public: Any, data: Buffer, signature: bytes) -> None:
         """Return if ``signature`` is one of ``data``."""
+
+    def fixed_size(self, signature: bytes) -> bytes:
+        """The fixed-size form of what :meth:`sign` gave. Raises InvalidSignature."""
+        return signature
+
+    def verify_fixed_size(self, public: Any, data: Buffer, signature: bytes) -> None:
+        """As :meth:`verify`, of the fixed-size form."""
+        self.verify(public, data, signature)
 
     def owns(self, key: object) -> bool:
         """Whether ``key``, private or public, is a key of this scheme."""
@@ -160,15 +171,35 @@ class _Ecdsa(Scheme):
         return private.sign(data, self._algorithm)
 
     def verify(self, public: ec.EllipticCurvePublicKey, data: Buffer, signature: bytes) -> None:
+        self._numbers(signature)
+        public.verify(signature, data, self._algorithm)
+
+    def fixed_size(self, signature: bytes) -> bytes:
+        size = self.material_bytes
+        return b"".join(number.to_bytes(size, "big") for number in self._numbers(signature))
+
+    def verify_fixed_size(
+        self, public: ec.EllipticCurvePublicKey, data: Buffer, signature: bytes
+    ) -> None:
+        size = self.material_bytes
+        r, s = int.from_bytes(signature[:size], "big"), int.from_bytes(signature[size:], "big")
+        if len(signature) != 2 * size or not self._in_range(r, s):
+            raise InvalidSignature
+        public.verify(encode_dss_signature(r, s), data, self._algorithm)
+
+    def _numbers(self, signature: bytes) -> tuple[int, int]:
+        """Both numbers of a DER signature. Raises InvalidSignature."""
         try:
             r, s = decode_dss_signature(signature)
         except ValueError:
             raise InvalidSignature from None
-        in_range = 0 < r < self._order and 0 < s < self._order
         # DER has one encoding per pair (X.690 section 10); a parser that grew lax shows here.
-        if not in_range or encode_dss_signature(r, s) != signature:
+        if not self._in_range(r, s) or encode_dss_signature(r, s) != signature:
             raise InvalidSignature
-        public.verify(signature, data, self._algorithm)
+        return r, s
+
+    def _in_range(self, r: int, s: int) -> bool:
+        return 0 < r < self._order and 0 < s < self._order
 
 
 class _MlDsa65(Scheme):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 
 from cryptography.exceptions import InvalidSignature
@@ -109,6 +110,10 @@ class VerifyingKey:
         """The public JWK with ``kty``, ``alg``, ``use`` and ``crv``; without a ``kid``."""
         return jwk_encode(self.algorithm, self._scheme.point(self._public))
 
+    def thumbprint(self) -> bytes:
+        """The SHA-256 of :meth:`der`, 32 bytes: names the key, since it has one DER encoding."""
+        return hashlib.sha256(self._der).digest()
+
     def verify(self, data: Buffer, signature: Buffer) -> None:
         """Return if ``signature`` is one of ``data`` under this key.
 
@@ -121,6 +126,35 @@ class VerifyingKey:
         if is_labelled(data):
             raise InvalidSignatureError
         self._verify(data, signature)
+
+    def verify_fixed_size(self, data: Buffer, signature: Buffer) -> None:
+        """As :meth:`verify`, of what :meth:`SigningKey.sign_fixed_size` gave.
+
+        :raises InvalidSignatureError: it is no such signature of ``data``.
+        :raises InvalidInputError: one of them is no buffer.
+        """
+        if type(data) is not bytes:
+            data = as_bytes(data)
+        if is_labelled(data):
+            raise InvalidSignatureError
+        if type(signature) is not bytes:
+            signature = bytes(as_bytes(signature))
+        try:
+            self._scheme.verify_fixed_size(self._public, data, signature)
+        except InvalidSignature:
+            raise InvalidSignatureError from None
+
+    def fixed_size(self, signature: Buffer) -> bytes:
+        """The fixed-size form of what :meth:`SigningKey.sign` gave, which is not verified.
+
+        ``r || s`` for ECDSA, 64 or 96 bytes (RFC 7518 section 3.4); else the signature itself.
+
+        :raises InvalidSignatureError: it is no signature of this algorithm's form.
+        """
+        try:
+            return self._scheme.fixed_size(bytes(as_bytes(signature)))
+        except InvalidSignature:
+            raise InvalidSignatureError from None
 
     def verify_prehashed(self, digest: Buffer, signature: Buffer) -> None:
         """Return if ``signature`` is one of the stream with that SHA-512 (:func:`prehash`).

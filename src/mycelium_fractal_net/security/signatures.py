@@ -159,6 +159,10 @@ class SigningKey:
             raise InvalidInputError("the data begins with the label that marks signed hashes")
         return self._scheme.sign(self._private, data)
 
+    def sign_fixed_size(self, data: Buffer) -> bytes:
+        """As :meth:`sign`, in a form of one size: ``r || s`` for ECDSA (RFC 7518 section 3.4)."""
+        return self._scheme.fixed_size(self.sign(data))
+
     def sign_prehashed(self, digest: Buffer) -> bytes:
         """The signature of the stream with that SHA-512 (:func:`prehash`).
 

@@ -1,0 +1,84 @@
+"""The ``Content-Digest`` of a body: RFC 9530 section 2.
+
+``sha-256`` and ``sha-512`` are known. Other algorithms are ignored where one of these stands
+beside them, and each known one that is there must be right.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from hmac import compare_digest
+from typing import TYPE_CHECKING, Final
+
+from mycelium_fractal_net.security.errors import InvalidInputError, InvalidSignatureError
+from mycelium_fractal_net.security.http_signatures.structured_fields import (
+    parse_byte_sequences,
+    serialise_byte_sequences,
+)
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
+
+    from cryptography.utils import Buffer
+
+__all__ = ["BodyDigest", "check_content_digest", "content_digest"]
+
+_HASHES: Final[dict[str, Callable[..., _Hash]]] = {
+    "sha-256": hashlib.sha256,
+    "sha-512": hashlib.sha512,
+}
+
+
+def content_digest(body: Buffer, algorithm: str = "sha-256") -> str:
+    """The field's value for a body as it is sent, encodings included.
+
+    :raises InvalidInputError: the algorithm is neither ``sha-256`` nor ``sha-512``.
+    """
+    if algorithm not in _HASHES:
+        raise InvalidInputError("the digest of a body is sha-256 or sha-512")
+    return serialise_byte_sequences({algorithm: _HASHES[algorithm](body).digest()})
+
+
+def check_content_digest(field: bytes, body: Buffer) -> None:
+    """Return if the field, without blanks around it, fits the body.
+
+    :raises InvalidSignatureError: it does not, is malformed, or has no algorithm that is known.
+    """
+    known = False
+    for name, expected in parse_byte_sequences(field).items():
+        if name in _HASHES:
+            known = True
+            if not compare_digest(_HASHES[name](body).digest(), expected):
+                raise InvalidSignatureError
+    if not known:
+        raise InvalidSignatureError
+
+
+class BodyDigest:
+    """The same check over a body that is read piece by piece. For one body and one thread.
+
+    :raises InvalidSignatureError: the field is malformed, or has no algorithm that is known.
+    """
+
+    __slots__ = ("_running",)
+
+    def __init__(self, field: bytes) -> None:
+        self._running = [
+            (_HASHES[name](), expected)
+            for name, expected in parse_byte_sequences(field).items()
+            if name in _HASHES
+        ]
+        if not self._running:
+            raise InvalidSignatureError
+
+    def update(self, piece: Buffer) -> None:
+        """Take the next piece of the body."""
+        for running, _ in self._running:
+            running.update(piece)
+
+    def check(self) -> None:
+        """Return if the field fits what was taken. Raises :class:`InvalidSignatureError`."""
+        for running, expected in self._running:
+            if not compare_digest(running.digest(), expected):
+                raise InvalidSignatureError

@@ -1,0 +1,264 @@
+"""The structured fields that signatures of HTTP messages are made of: RFC 9651, a strict subset.
+
+Read are dictionaries of inner lists of strings with parameters (``Signature-Input``) and
+dictionaries of byte sequences (``Signature``, ``Content-Digest``). A bare item is an integer, a
+string, a token, a boolean or a byte sequence; decimals, dates and display strings are refused.
+
+Stricter than the RFC, so that no two readers of a field can understand it differently:
+
+- a key or a parameter that is there twice is refused, where the RFC takes the last one;
+- a member has one spelling, the one that the RFC's serialiser gives: no second space, no ``01``,
+  ``-0`` or ``;flag=?1``, no base64 with unused bits set or without its padding. Between members
+  any blanks may stand, since intermediaries put them there;
+- a byte sequence of a dictionary has no parameters;
+- sizes are bounded.
+
+So the text of a member *is* its serialisation, which is what RFC 9421 signs.
+
+Readers raise :class:`InvalidSignatureError` and nothing else, without the input; writers
+:class:`InvalidInputError`.
+"""
+
+from __future__ import annotations
+
+import re
+from binascii import a2b_base64, b2a_base64
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Final
+
+from msgspec import Struct
+
+from mycelium_fractal_net.security.errors import InvalidInputError, InvalidSignatureError
+
+__all__ = [
+    "BareItem",
+    "InnerList",
+    "Item",
+    "Token",
+    "canonical_base64",
+    "parse_byte_sequences",
+    "parse_inner_lists",
+    "parse_items",
+    "serialise_byte_sequences",
+    "serialise_inner_list",
+    "serialise_item",
+    "serialise_key",
+    "serialise_parameters",
+]
+
+MAX_FIELD_BYTES: Final = 8192  # all lines of one field together; servers take no more per header
+MAX_MEMBERS: Final = 8  # of a dictionary: signatures on one message, digests of one body
+MAX_ITEMS: Final = 64  # of an inner list: covered components
+MAX_PARAMETERS: Final = 16  # of an inner list or an item; RFC 9421 knows six and five
+_REMEMBERED_LISTS: Final = 256  # each at most one field long
+
+_MAX_INTEGER: Final = 999_999_999_999_999  # RFC 9651 section 3.3.1: 15 digits
+
+# Every repetition is possessive or followed by what it cannot match: time is linear in the text.
+_KEY: Final = r"[a-z*][a-z0-9_\-.*]*+"  # section 3.1.2
+_INTEGER: Final = r"0|-?[1-9][0-9]{0,14}+"
+_CHARACTERS: Final = r'[ !#-\[\]-~]*+(?:\\["\\][ !#-\[\]-~]*+)*+'
+_STRING: Final = f'"{_CHARACTERS}"'
+_WORD: Final = r"[A-Za-z*][!#$%&'*+\-.^_`|~0-9A-Za-z:/]*+"
+_BYTES: Final = r":[A-Za-z0-9+/]*+={0,2}+:"
+_BARE: Final = rf"{_STRING}|{_INTEGER}|{_WORD}|{_BYTES}|\?0"
+_PARAMETERS: Final = rf"(?:;{_KEY}(?:=(?:{_BARE}))?+)*+"
+_ITEM: Final = rf"{_STRING}{_PARAMETERS}"
+_NEXT: Final = r"[ \t]*+(?:(,)[ \t]*+|\Z)"  # section 4.2.2; nothing may follow the last member
+
+_key: Final = re.compile(_KEY)
+_list_member: Final = re.compile(
+    rf"({_KEY})=(\(((?:{_ITEM}(?: {_ITEM})*+)?+)\)({_PARAMETERS})){_NEXT}"
+)
+_bytes_member: Final = re.compile(rf"({_KEY})=({_BYTES}){_NEXT}")
+_item: Final = re.compile(rf'"({_CHARACTERS})"({_PARAMETERS})')
+_parameter: Final = re.compile(  # its key, and a string that is not empty, an integer or the rest
+    rf';({_KEY})(?:=(?:"(?!")({_CHARACTERS})"|({_INTEGER})|({_WORD}|{_BYTES}|\?0|"")))?+'
+)
+_string: Final = re.compile(_STRING)
+_token: Final = re.compile(_WORD)
+_escaped: Final = re.compile(r'\\(["\\])')
+
+
+class Token(Struct, frozen=True):
+    """A token. No string, so that ``tag=a`` never passes for ``tag="a"``."""
+
+    text: str
+
+
+BareItem = int | str | bool | bytes | Token
+"""A value. True as a parameter is written as its bare name."""
+
+
+class Item(Struct, frozen=True):
+    """A string with its parameters, as one covered component is named."""
+
+    value: str
+    parameters: dict[str, BareItem]
+
+
+class InnerList(Struct, frozen=True):
+    """A member of ``Signature-Input``.
+
+    ``text`` is its serialisation, brackets and parameters included; ``items`` that between the
+    brackets, for :func:`parse_items`.
+    """
+
+    text: str
+    items: str
+    parameters: dict[str, BareItem]
+
+
+# Reading -------------------------------------------------------------------------------------
+
+
+def parse_inner_lists(field: bytes) -> dict[str, InnerList]:
+    """A dictionary of inner lists, in its order; without blanks around it, and not empty."""
+    text = _ascii(field)
+    found: dict[str, InnerList] = {}
+    end = 0
+    more: str | None = ","
+    while more:
+        member = _list_member.match(text, end)
+        if member is None:
+            raise InvalidSignatureError
+        key, whole, items, parameters, more = member.groups()
+        if key in found or len(found) == MAX_MEMBERS:
+            raise InvalidSignatureError
+        parse_items(items)
+        found[key] = InnerList(whole, items, _parameters(parameters))
+        end = member.end()
+    return found
+
+
+def parse_byte_sequences(field: bytes) -> dict[str, bytes]:
+    """A dictionary of byte sequences, in its order; without blanks around it, and not empty."""
+    text = _ascii(field)
+    found: dict[str, bytes] = {}
+    end = 0
+    more: str | None = ","
+    while more:
+        member = _bytes_member.match(text, end)
+        if member is None:
+            raise InvalidSignatureError
+        key, value, more = member.groups()
+        if key in found or len(found) == MAX_MEMBERS:
+            raise InvalidSignatureError
+        found[key] = canonical_base64(value[1:-1])
+        end = member.end()
+    return found
+
+
+@lru_cache(_REMEMBERED_LISTS)  # a client covers the same components in every request
+def parse_items(text: str) -> tuple[Item, ...]:
+    """The items of an :class:`InnerList`."""
+    found = tuple(
+        Item(_escaped.sub(r"\1", string), _parameters(parameters))
+        for string, parameters in _item.findall(text)
+    )
+    if len(found) > MAX_ITEMS:
+        raise InvalidSignatureError
+    return found
+
+
+def canonical_base64(text: str | bytes) -> bytes:
+    """The bytes whose base64 (RFC 4648 section 4, padded) is exactly ``text``."""
+    try:
+        value = a2b_base64(text)
+    except ValueError:
+        raise InvalidSignatureError from None
+    if b2a_base64(value, newline=False) != (text.encode() if isinstance(text, str) else text):
+        raise InvalidSignatureError
+    return value
+
+
+def _ascii(field: bytes) -> str:
+    if len(field) > MAX_FIELD_BYTES:
+        raise InvalidSignatureError
+    try:
+        return field.decode("ascii")
+    except UnicodeDecodeError:
+        raise InvalidSignatureError from None
+
+
+def _parameters(text: str) -> dict[str, BareItem]:
+    """Those in a text that the member's pattern has matched."""
+    parts = _parameter.findall(text)
+    found: dict[str, BareItem] = {
+        key: string or (int(integer) if integer else _value(other))
+        for key, string, integer, other in parts
+    }
+    if len(found) != len(parts) or len(parts) > MAX_PARAMETERS:
+        raise InvalidSignatureError
+    if "\\" in text:  # which stands in strings alone
+        return {key: _unescaped(value) for key, value in found.items()}
+    return found
+
+
+def _value(other: str) -> BareItem:
+    if not other:
+        return True
+    if other[0] == ":":
+        return canonical_base64(other[1:-1])
+    if other == "?0":
+        return False
+    return "" if other == '""' else Token(other)
+
+
+def _unescaped(value: BareItem) -> BareItem:
+    return _escaped.sub(r"\1", value) if isinstance(value, str) else value
+
+
+# Writing -------------------------------------------------------------------------------------
+
+
+def serialise_inner_list(items: Iterable[Item], parameters: Mapping[str, BareItem]) -> str:
+    """The text of an :class:`InnerList`."""
+    return f"({' '.join(map(serialise_item, items))}){serialise_parameters(parameters)}"
+
+
+def serialise_item(item: Item) -> str:
+    """A string with its parameters: how RFC 9421 section 2 writes a component's identifier."""
+    return _serialise_value(item.value) + serialise_parameters(item.parameters)
+
+
+def serialise_byte_sequences(members: Mapping[str, bytes]) -> str:
+    """A dictionary of byte sequences."""
+    return ", ".join(
+        f"{serialise_key(key)}={_serialise_value(value)}" for key, value in members.items()
+    )
+
+
+def serialise_key(key: str) -> str:
+    """``key`` itself, if it can be one: of a dictionary or a parameter."""
+    if not _key.fullmatch(key):
+        raise InvalidInputError("a key begins with a-z or * and goes on with a-z0-9_-.*")
+    return key
+
+
+def serialise_parameters(parameters: Mapping[str, BareItem]) -> str:
+    """Parameters, each with its semicolon."""
+    return "".join(
+        f";{serialise_key(key)}" + ("" if value is True else f"={_serialise_value(value)}")
+        for key, value in parameters.items()
+    )
+
+
+def _serialise_value(value: BareItem) -> str:
+    if isinstance(value, str):
+        text = '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        if _string.fullmatch(text):
+            return text
+        raise InvalidInputError("a string of a structured field is printable ASCII")
+    if isinstance(value, bytes):
+        return f":{b2a_base64(value, newline=False).decode()}:"
+    if isinstance(value, bool):
+        return "?1" if value else "?0"
+    if isinstance(value, Token):
+        if _token.fullmatch(value.text):
+            return value.text
+        raise InvalidInputError("that is no token of a structured field")
+    if abs(value) > _MAX_INTEGER:
+        raise InvalidInputError("an integer of a structured field has at most 15 digits")
+    return str(value)
