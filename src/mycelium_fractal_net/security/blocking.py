@@ -7,10 +7,18 @@ the same call can be made again in another thread.
 
 from __future__ import annotations
 
+import contextlib
 import threading
+from collections.abc import Iterator
 from typing import Final
 
-__all__ = ["WouldBlockError", "about_to_block", "allow_in_this_thread", "refuse_in_this_thread"]
+__all__ = [
+    "WouldBlockError",
+    "about_to_block",
+    "allow_in_this_thread",
+    "refuse_in_this_thread",
+    "refusing",
+]
 
 
 class WouldBlockError(Exception):
@@ -35,6 +43,17 @@ def refuse_in_this_thread() -> None:
 def allow_in_this_thread() -> None:
     """From now on this thread waits, as every thread does that never refused."""
     _thread.refuses = False
+
+
+@contextlib.contextmanager
+def refusing() -> Iterator[None]:
+    """Within the block this thread refuses to wait, whatever it does outside."""
+    before = _thread.refuses
+    _thread.refuses = True
+    try:
+        yield
+    finally:
+        _thread.refuses = before
 
 
 def about_to_block() -> None:

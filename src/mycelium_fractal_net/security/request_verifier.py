@@ -1,0 +1,227 @@
+"""Verifying that a request was signed by a registered signer, just now, and only once.
+
+Steps, of which each must hold: one profile (RFC 9421 or the plan's), well formed; enough covered;
+in time; a registered signer, who signs for that credential; his signature; the body's digest; a
+nonce that nobody used. The nonce comes last, so that nobody burns one with a signature that is not
+valid.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from typing import TYPE_CHECKING, Final, NamedTuple, ParamSpec, TypeVar
+
+from mycelium_fractal_net.security import blocking
+from mycelium_fractal_net.security.api_keys import parse as parse_api_key
+from mycelium_fractal_net.security.errors import InvalidSignatureError, StoreUnavailableError
+from mycelium_fractal_net.security.http_signatures import (
+    TIMESTAMP_SECONDS,
+    BodyDigest,
+    RequestView,
+    bears_plan_signature,
+    check_content_digest,
+    check_coverage,
+    check_times,
+    check_timestamp,
+    choose_by_tag,
+    parse_plan_signature,
+    parse_signatures,
+    verify,
+    verify_plan,
+)
+from mycelium_fractal_net.security.replay import Nonce, nonce_digest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from mycelium_fractal_net.security.replay import ReplayGuard
+    from mycelium_fractal_net.security.signer_directory import KnownSigner, SignerDirectory
+
+__all__ = ["RequestVerifier", "SignedHead", "bears_signature", "credential_id_of"]
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+_SIGNATURE_FIELDS: Final = (b"signature", b"signature-input")
+_NO_BODY: Final = hashlib.sha256(b"").hexdigest()
+
+
+def bears_signature(request: RequestView) -> bool:
+    """Whether a header of either profile is there."""
+    fields = request.fields
+    return any(name in fields for name in _SIGNATURE_FIELDS) or bears_plan_signature(request)
+
+
+def credential_id_of(request: RequestView) -> str | None:
+    """The id in the ``X-API-Key`` of a request, as it says; None where it has none.
+
+    Whether the secret is right is for others to find out. One that is no API key has no id, and
+    no signer signs for it: the id is empty.
+    """
+    api_key = request.fields.get(b"x-api-key")
+    return None if api_key is None else parse_api_key(api_key)[0].decode("ascii", "replace")
+
+
+class SignedHead(NamedTuple):
+    """A request whose head was verified. Its body and its nonce were not looked at yet.
+
+    ``digest`` takes the body where it flows; it is None for the plan's profile without a body.
+    """
+
+    signer: str
+    nonce: Nonce
+    digest: BodyDigest | None
+
+
+class RequestVerifier:
+    """Verifies requests to one authority. Used on one event loop.
+
+    ``authority`` is the host, with the port where it is not the default, that requests are made
+    to; it never comes from the request. ``skew_seconds`` is how far clocks may be apart.
+    """
+
+    def __init__(
+        self,
+        signers: SignerDirectory,
+        guard: ReplayGuard,
+        *,
+        authority: str,
+        skew_seconds: int = 30,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.authority = authority
+        self._signers = signers
+        self._nonces = _Nonces(guard)
+        self._skew_seconds = skew_seconds
+        self._clock = clock
+
+    async def is_bound(self, credential_id: str) -> bool:
+        """Whether that credential works only with a signature."""
+        return bool(await _beside(self._signers.is_bound, credential_id))
+
+    async def verify(self, request: RequestView, body: bytes) -> str:
+        """The name of the signer of a whole request, whose nonce is taken by this.
+
+        Raises :class:`InvalidSignatureError`, with one text, and :class:`StoreUnavailableError`.
+        """
+        head = await _beside(self._verify, request, body)
+        await self.take_nonce(head)
+        return head.signer
+
+    async def verify_head(self, request: RequestView) -> SignedHead:
+        """Verify the head of a request whose body will flow, by RFC 9421 alone.
+
+        The plan's profile signs the body itself, so it cannot be verified before that is here.
+        """
+        return await _beside(self._verify_message, request, True)
+
+    async def take_nonce(self, head: SignedHead) -> None:
+        """Raise :class:`InvalidSignatureError` where that nonce was used before."""
+        if not await self._nonces.take(head.nonce):
+            raise InvalidSignatureError
+
+    # The steps ----------------------------------------------------------------------------
+
+    def _verify(self, request: RequestView, body: bytes) -> SignedHead:
+        if bears_plan_signature(request):
+            return self._verify_plan(request, body)
+        head = self._verify_message(request, bool(body))
+        field = request.fields.get(b"content-digest")
+        if field is not None:
+            check_content_digest(field.strip(b" \t"), body)
+        return head
+
+    def _verify_message(self, request: RequestView, has_body: bool) -> SignedHead:
+        """RFC 9421 section 3.2."""
+        if bears_plan_signature(request):
+            raise InvalidSignatureError
+        signature = choose_by_tag(parse_signatures(request))
+        check_coverage(signature, request, has_body=has_body)
+        check_times(signature, now=self._clock(), skew=self._skew_seconds)
+        parameters = signature.parameters
+        known = self._signers.by_name(parameters.keyid or "")
+        _check_signs_for(known, request)
+        verify(signature, request, known.verifying)
+        field = request.fields.get(b"content-digest")
+        digest = None if field is None else BodyDigest(field.strip(b" \t"))
+        return self._head(known, parameters.nonce or "", parameters.expires or 0, digest)
+
+    def _verify_plan(self, request: RequestView, body: bytes) -> SignedHead:
+        if any(name in request.fields for name in _SIGNATURE_FIELDS):
+            raise InvalidSignatureError  # two profiles on one request
+        signature = parse_plan_signature(request)
+        check_timestamp(signature, now=self._clock())
+        known = self._signers.by_public_key(signature.public_key)
+        _check_signs_for(known, request)
+        verify_plan(
+            signature,
+            request,
+            known.verifying,
+            api_key_id=credential_id_of(request),
+            body_sha256=hashlib.sha256(body).hexdigest() if body else _NO_BODY,
+        )
+        expires = signature.timestamp + TIMESTAMP_SECONDS
+        return self._head(known, signature.nonce, expires, None)
+
+    def _head(
+        self, known: KnownSigner, nonce: str, expires: int, digest: BodyDigest | None
+    ) -> SignedHead:
+        taken = Nonce(nonce_digest(known.signer.public_key, nonce), expires)
+        return SignedHead(known.signer.name, taken, digest)
+
+
+def _check_signs_for(known: KnownSigner, request: RequestView) -> None:
+    """Raise unless the signer signs for the credential of the request; one without has none."""
+    credential_id = credential_id_of(request)
+    if credential_id is None:
+        allowed = known.signer.any_credential
+    else:
+        allowed = bool(credential_id) and known.signer.signs_for(credential_id)
+    if not allowed:
+        raise InvalidSignatureError
+
+
+async def _beside(work: Callable[_P, _R], *arguments: _P.args, **named: _P.kwargs) -> _R:
+    """What ``work`` returns: at once where it has all it needs, else from a thread."""
+    try:
+        with blocking.refusing():
+            return work(*arguments, **named)
+    except blocking.WouldBlockError:
+        return await asyncio.to_thread(work, *arguments, **named)
+
+
+class _Nonces:
+    """The nonces of one round of an event loop, taken together."""
+
+    def __init__(self, guard: ReplayGuard) -> None:
+        self._guard = guard
+        self._waiting: list[tuple[Nonce, asyncio.Future[bool]]] = []
+
+    async def take(self, nonce: Nonce) -> bool:
+        """Whether nobody took it before. Raises :class:`StoreUnavailableError`."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[bool] = loop.create_future()
+        if not self._waiting:
+            loop.call_soon(self._submit, loop)
+        self._waiting.append((nonce, future))
+        return await future
+
+    def _submit(self, loop: asyncio.AbstractEventLoop) -> None:
+        waiting, self._waiting = self._waiting, []
+
+        def done(taken: list[bool] | None) -> None:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(_settle, [future for _, future in waiting], taken)
+
+        self._guard.submit([nonce for nonce, _ in waiting], done)
+
+
+def _settle(futures: Sequence[asyncio.Future[bool]], taken: list[bool] | None) -> None:
+    for place, future in enumerate(futures):
+        if future.done():
+            continue
+        if taken is None:
+            future.set_exception(StoreUnavailableError("the nonces of requests cannot be stored"))
+        else:
+            future.set_result(taken[place])
