@@ -380,3 +380,15 @@ def test_what_is_revoked_on_one_service_ends_on_the_other(two: tuple[Running, Ru
         until(there, mine["api_key"], 200)
         ok(here.post(f"/credentials/{mine['id']}/revoke"))
         until(there, mine["api_key"], 401)
+
+
+def test_a_former_secret_rotates_nothing(client: httpx.Client) -> None:
+    """Whoever still holds one must not lock out whoever has the newest."""
+    first = made(client, "encrypt:*")
+    headers = {"X-API-Key": first["api_key"]}
+    ok(client.post("/credentials/self/rotate", headers=headers))
+    until(client, first["api_key"], 200)
+    answer = client.post(
+        "/credentials/self/rotate", json={"revoke_previous": True}, headers=headers
+    )
+    problem(answer, 403, "forbidden")

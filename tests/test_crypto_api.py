@@ -309,15 +309,16 @@ def test_one_bad_item_fails_alone(client: httpx.Client) -> None:
     items = [
         {"data": b64(b"0"), "reference": "a"},
         {"data": "not base64", "reference": "b"},
+        {"data": HELLO, "key_id": "No Key", "reference": "b2"},
         {"data": b64(b"2"), "key_id": name("absent"), "reference": "c"},
         {"data": b64(b"3")},
     ]
     answers = ok(client.post("/crypto/encrypt/batch", json={"items": items}))["items"]
-    assert [each.get("reference") for each in answers] == ["a", "b", "c", None]
+    assert [each.get("reference") for each in answers] == ["a", "b", "b2", "c", None]
     assert [each["error"]["status"] if "error" in each else 200 for each in answers] == [
-        200, 422, 404, 200,
+        200, 422, 422, 404, 200,
     ]  # fmt: skip
-    sealed = [{"ciphertext": answers[place]["ciphertext"]} for place in (0, 3)]
+    sealed = [{"ciphertext": answers[place]["ciphertext"]} for place in (0, 4)]
     opened = ok(client.post("/crypto/decrypt/batch", json={"items": sealed}))["items"]
     assert [unb64(each["data"]) for each in opened] == [b"0", b"3"]
 

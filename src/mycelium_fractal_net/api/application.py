@@ -24,7 +24,7 @@ from mycelium_fractal_net.config import load_settings
 from mycelium_fractal_net.security.errors import ConfigurationError, MfnError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from starlette.requests import Request
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -88,7 +88,8 @@ class Application(FastAPI):
     def build_middleware_stack(self) -> ASGIApp:
         """Middleware that was added, around the exact table, around FastAPI's own."""
         added, self.user_middleware = self.user_middleware, []
-        app: ASGIApp = _Dispatch(self.table, super().build_middleware_stack())
+        rest = super().build_middleware_stack()
+        app: ASGIApp = _Dispatch(self.table, rest, self.service.count_refusal)
         self.user_middleware = added
         for each in reversed(added):
             app = each.cls(app, *each.args, **each.kwargs)
@@ -108,9 +109,15 @@ class _Dispatch:
     A path is taken as it was sent: one that only decodes to a path of the table is refused.
     """
 
-    def __init__(self, table: dict[tuple[str, bytes], ASGIApp], rest: ASGIApp) -> None:
+    def __init__(
+        self,
+        table: dict[tuple[str, bytes], ASGIApp],
+        rest: ASGIApp,
+        count_refusal: Callable[[str], None],
+    ) -> None:
         self._table = table
         self._rest = rest
+        self._count_refusal = count_refusal
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -122,6 +129,7 @@ class _Dispatch:
                 return
             if _NOT_PLAIN.search(raw_path):
                 error = RequestError("bad-request", "the path is not in its plain form")
+                self._count_refusal(error.slug)
                 await answer_problem(error, exchange_of(scope), send, new_request_id())
                 return
         await self._rest(scope, receive, send)

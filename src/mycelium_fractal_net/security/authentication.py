@@ -39,7 +39,8 @@ class Caller:
     """Whose API key was accepted, and what he may do.
 
     ``due`` says that the secret should be renewed, and has been due since ``due_text``
-    (RFC 3339, UTC), which of a secret that is not yet due lies ahead.
+    (RFC 3339, UTC), which of a secret that is not yet due lies ahead. ``former`` says that he
+    came with the secret before the last rotation: somebody has a newer one.
     """
 
     credential_id: str
@@ -49,6 +50,7 @@ class Caller:
     due_text: str
     _all: bool = field(repr=False)
     _every_key: frozenset[str] = field(repr=False)  # operations with the scope `operation:*`
+    former: bool = False
 
     @classmethod
     def of(cls, credential: Credential, rotation_days: int, *, due: bool) -> Caller:
@@ -142,7 +144,7 @@ class CredentialDirectory:
         caller = entry.caller if now < entry.due_at else entry.caller_due
         if not (newest | previous) & (now < entry.ends) or caller is None:
             raise AuthenticationError
-        return caller
+        return caller if newest else replace(caller, former=True)
 
     def due_count(self) -> int:
         """How many credentials that may be used are due for renewal, of those in memory."""

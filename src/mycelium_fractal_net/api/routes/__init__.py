@@ -12,6 +12,7 @@ from mycelium_fractal_net.api.routes import (
     health,
     key_states,
     keys,
+    leases,
     public_keys,
     streams,
 )
@@ -23,6 +24,6 @@ __all__ = ["SPECS"]
 
 SPECS: Final[tuple[Spec, ...]] = tuple(
     spec
-    for group in (crypto, batch, streams, keys, key_states, public_keys, credentials, audit, health)
+    for group in (crypto, leases, batch, streams, keys, key_states, public_keys, credentials, audit, health)
     for spec in group.routes.specs
 )

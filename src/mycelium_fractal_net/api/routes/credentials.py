@@ -101,15 +101,18 @@ def show_own_credential(call: Authenticated) -> dict[str, Any]:
 
 @routes.add(
     "POST", "/credentials/self/rotate", "credential.rotate", NewCredential, in_thread=True,
-    recorded=False, problems=("not-found", "key-state", "conflict"),
+    recorded=False, problems=("forbidden", "not-found", "key-state", "conflict"),
 )  # fmt: skip
 def rotate_own_credential(
     call: Authenticated, body: RotateCredentialRequest | None = None
 ) -> dict[str, Any]:
     """Give the credential that calls a new secret, which is shown this once.
 
-    The former one ends one overlap later, or at once with `revoke_previous`.
+    The former one ends one overlap later, or at once with `revoke_previous`. It takes the newest
+    one to rotate: whoever holds a former secret locks nobody out.
     """
+    if call.caller.former:
+        raise NotPermittedError("a credential is rotated with its newest API key")
     return _rotate(call, call.caller.credential_id, body)
 
 

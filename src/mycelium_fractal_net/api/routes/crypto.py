@@ -29,7 +29,7 @@ from mycelium_fractal_net.api.schemas import (
     VerifyResponse,
 )
 from mycelium_fractal_net.security.errors import InvalidSignatureError
-from mycelium_fractal_net.security.keys import DEFAULT_KEY_ID, KeyType
+from mycelium_fractal_net.security.keys import DEFAULT_KEY_ID, KeyType, parse_key_id
 
 if TYPE_CHECKING:
     from mycelium_fractal_net.security.keyring import Result
@@ -57,6 +57,16 @@ def name_of(key_id: str) -> str:
     return key_id.partition(":")[0]
 
 
+def named_key(call: Call, key_id: str | None, default: str) -> str:
+    """The key of a request, which is recorded. Raises :class:`InvalidInputError` for none."""
+    if key_id is None:
+        key_id = default
+    else:
+        parse_key_id(key_id)
+    call.key = key_id
+    return key_id
+
+
 def _echoed(answer: dict[str, Any], reference: str | None) -> dict[str, Any]:
     if reference is not None:
         answer["reference"] = reference
@@ -68,8 +78,7 @@ def _echoed(answer: dict[str, Any], reference: str | None) -> dict[str, Any]:
 
 def encrypt_item(call: Call, item: EncryptRequest) -> dict[str, Any]:
     """The answer for one thing to encrypt."""
-    key_id = item.key_id or _ENCRYPTION
-    call.key = key_id
+    key_id = named_key(call, item.key_id, _ENCRYPTION)
     call.permit("encrypt", name_of(key_id))
     associated = item.associated_data
     made = call.keyring.encrypt_result(
@@ -115,8 +124,7 @@ def _opened(call: Call, item: DecryptRequest | RewrapRequest, operation: str) ->
     key_id = item.key_id
     caller = call.caller
     if key_id is not None or item.format == "raw":
-        key_id = key_id or _ENCRYPTION
-        call.key = key_id
+        key_id = named_key(call, key_id, _ENCRYPTION)
         call.permit(operation, name_of(key_id))
     if item.allow_compromised:
         call.require("allow_compromised")
@@ -138,8 +146,7 @@ def _opened(call: Call, item: DecryptRequest | RewrapRequest, operation: str) ->
 
 def sign_item(call: Call, item: SignRequest) -> dict[str, Any]:
     """The answer for one thing to sign."""
-    key_id = item.key_id or _SIGNING
-    call.key = key_id
+    key_id = named_key(call, item.key_id, _SIGNING)
     call.permit("sign", name_of(key_id))
     keyring = call.keyring
     signature = keyring.sign(base64_bytes(item.data, "/data"), key_id=key_id)
@@ -154,8 +161,7 @@ def sign_item(call: Call, item: SignRequest) -> dict[str, Any]:
 
 def verify_item(call: Call, item: VerifyRequest) -> dict[str, Any]:
     """Whether one signature is valid."""
-    key_id = item.key_id or _SIGNING
-    call.key = key_id
+    key_id = named_key(call, item.key_id, _SIGNING)
     call.permit("verify", name_of(key_id))
     data = base64_bytes(item.data, "/data")
     signature = base64_bytes(item.signature, "/signature")
@@ -210,8 +216,8 @@ def verify(call: Authenticated, body: VerifyRequest) -> dict[str, Any]:
 @routes.add("POST", "/crypto/datakey", "datakey", DataKeyResponse, problems=_USES)
 def datakey(call: Authenticated, body: DataKeyRequest) -> dict[str, Any]:
     """Make a data key for messages that are sealed elsewhere. Scope: `datakey:KEY`."""
-    key_id = body.key_id or _ENCRYPTION
-    call.key, call.reference = key_id, body.reference
+    call.reference = body.reference
+    key_id = named_key(call, body.key_id, _ENCRYPTION)
     call.permit("datakey", name_of(key_id))
     associated = body.associated_data
     made, call.key = call.keyring.data_key_result(
@@ -231,8 +237,8 @@ def datakey(call: Authenticated, body: DataKeyRequest) -> dict[str, Any]:
 @routes.add("POST", "/crypto/mac", "mac", MacResponse, problems=_USES)
 def mac(call: Authenticated, body: MacRequest) -> dict[str, Any]:
     """Make a MAC with a key of type `mac`. Scope: `mac:KEY`."""
-    key_id = body.key_id or _MAC
-    call.key, call.reference = key_id, body.reference
+    call.reference = body.reference
+    key_id = named_key(call, body.key_id, _MAC)
     call.permit("mac", name_of(key_id))
     keyring = call.keyring
     made = keyring.mac(base64_bytes(body.data, "/data"), key_id=key_id)
@@ -248,8 +254,8 @@ def mac(call: Authenticated, body: MacRequest) -> dict[str, Any]:
 @routes.add("POST", "/crypto/mac/verify", "mac.verify", VerifyResponse, problems=_USES)
 def verify_mac(call: Authenticated, body: MacVerifyRequest) -> dict[str, Any]:
     """Whether a MAC is one of a message under a key. Scope: `mac:KEY`."""
-    key_id = body.key_id or _MAC
-    call.key, call.reference = key_id, body.reference
+    call.reference = body.reference
+    key_id = named_key(call, body.key_id, _MAC)
     call.permit("mac", name_of(key_id))
     data, tag = base64_bytes(body.data, "/data"), base64_bytes(body.mac, "/mac")
     try:

@@ -8,7 +8,7 @@ from fastapi import Query
 
 from mycelium_fractal_net.api.base64_text import base64_bytes
 from mycelium_fractal_net.api.call import Authenticated, Call
-from mycelium_fractal_net.api.routes.crypto import name_of
+from mycelium_fractal_net.api.routes.crypto import name_of, named_key
 from mycelium_fractal_net.api.routes.registry import Routes
 from mycelium_fractal_net.api.schemas.streams import DecryptStreamQuery, EncryptStreamQuery
 from mycelium_fractal_net.api.streaming import Flow, StreamOperation
@@ -115,8 +115,7 @@ def encrypt_stream(call: Authenticated, query: Annotated[EncryptStreamQuery, Que
     `X-Key-Id` of the answer names the version. The associated data is in `X-Associated-Data`.
     Read the answer while sending: the service holds no more than some chunks.
     """
-    key_id = query.key_id or _DEFAULT
-    call.key = key_id
+    key_id = named_key(call, query.key_id, _DEFAULT)
     call.permit("encrypt", name_of(key_id))
     return _Encrypting(call.keyring, key_id, _associated_data(call))
 
@@ -134,8 +133,7 @@ def decrypt_stream(call: Authenticated, query: Annotated[DecryptStreamQuery, Que
     the service holds no more than some chunks.
     """
     if query.key_id is not None:
-        call.key = query.key_id
-        call.permit("decrypt", name_of(query.key_id))
+        call.permit("decrypt", name_of(named_key(call, query.key_id, _DEFAULT)))
     if query.allow_compromised:
         call.require("allow_compromised")
     of_data_key = query.data_key_associated_data

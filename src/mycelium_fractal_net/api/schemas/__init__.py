@@ -48,6 +48,11 @@ from mycelium_fractal_net.api.schemas.keys import (
     PublicKey,
     StateRequest,
 )
+from mycelium_fractal_net.api.schemas.leases import (
+    DataKeyReport,
+    DataKeyReportAnswer,
+    DataKeyUse,
+)
 
 __all__ = [
     "AuditQuery",
@@ -58,8 +63,11 @@ __all__ = [
     "CreateKeyRequest",
     "CredentialAnswer",
     "CredentialList",
+    "DataKeyReport",
+    "DataKeyReportAnswer",
     "DataKeyRequest",
     "DataKeyResponse",
+    "DataKeyUse",
     "DecryptBatch",
     "DecryptBatchAnswer",
     "DecryptRequest",

@@ -60,7 +60,8 @@ AssociatedData = Annotated[
 KeyId = Annotated[
     str | None,
     Field(
-        pattern=KEY_ID_PATTERN,
+        # In the document only: the handler looks, since one bad item must not fail its batch.
+        json_schema_extra={"pattern": KEY_ID_PATTERN},
         description="A key id such as `orders`, or a version id such as `orders:v3`. Without one"
         " the default key of the type serves.",
     ),
