@@ -24,6 +24,17 @@ __all__ = ["SPECS"]
 
 SPECS: Final[tuple[Spec, ...]] = tuple(
     spec
-    for group in (crypto, leases, batch, streams, keys, key_states, public_keys, credentials, audit, health)
+    for group in (
+        crypto,
+        leases,
+        batch,
+        streams,
+        keys,
+        key_states,
+        public_keys,
+        credentials,
+        audit,
+        health,
+    )
     for spec in group.routes.specs
 )
