@@ -27,8 +27,10 @@ if TYPE_CHECKING:
 START_SECONDS = 30.0
 
 
-def _children(pid: int) -> Path:
-    return Path(f"/proc/{pid}/task/{pid}/children")
+def workers_of(pid: int) -> list[int]:
+    """The ids of the processes that the service with that id has forked."""
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(each) for each in children.read_text().split()]
 
 
 def b64(data: bytes) -> str:
@@ -68,8 +70,7 @@ class Running:
 
     def workers(self) -> list[int]:
         """The ids of its worker processes."""
-        pid = self.process.pid
-        return [int(each) for each in _children(pid).read_text().split()]
+        return workers_of(self.process.pid)
 
     def stop(self) -> int:
         """End it gracefully; returns its exit code."""
@@ -108,7 +109,7 @@ def start(
         ],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
-        env=environment(dict(env or {})),
+        env=environment({"TMPDIR": str(home.parent), **(env or {})}),
         start_new_session=True,
         **popen,
     )  # fmt: skip
