@@ -237,10 +237,10 @@ def every_error(root: type[errors.MfnError] = errors.MfnError) -> Iterator[type[
 
 @pytest.mark.parametrize("error", list(every_error()), ids=lambda error: error.__name__)
 def test_every_error_of_the_library_has_its_problem(error: type[errors.MfnError]) -> None:
-    """But those of the configuration, which end the start and reach no request."""
+    """But those of the configuration, which end the start, and the client's own of a service."""
     one = error.__new__(error)
     kind = kind_of(one)
-    if issubclass(error, errors.ConfigurationError):
+    if issubclass(error, errors.ConfigurationError | errors.ServiceError):
         assert kind.slug == "unexpected"
     else:
         assert kind.slug != "unexpected"

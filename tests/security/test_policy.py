@@ -20,12 +20,14 @@ from mycelium_fractal_net.security.errors import (
     AlgorithmNotAllowedError,
     ConfigurationError,
     DecryptionError,
+    InvalidKeyError,
 )
 from mycelium_fractal_net.security.keys import ALGORITHMS
 from mycelium_fractal_net.security.policy import Policy
 from mycelium_fractal_net.security.recipients import RecipientKey
 
 KEY, HANDLE = b"k" * 32, b"12345678"
+DATA_KEY_HEADER = b"MFN\x02" + HANDLE + bytes(104)
 ALL = Policy()
 SIGNING = ALL.generate_signing_key("Ed25519")
 
@@ -41,6 +43,7 @@ USES: dict[str, tuple[set[str], Use]] = {
     "raw_cipher": ({"AES-256-GCM"}, lambda p: p.raw_cipher(KEY).encrypt(b"")),
     "sealer": (SEALS, lambda p: p.sealer(KEY, HANDLE).seal(b"")),
     "envelope_sealer": (SEALS, lambda p: p.envelope_sealer(KEY, HANDLE, bytes(104)).seal(b"")),
+    "data_key": (SEALS, lambda p: p.data_key(KEY, DATA_KEY_HEADER).sealer.seal(b"")),
     "bare_sealer": (SEALS, lambda p: p.bare_sealer(KEY, b"c").seal(b"")),
     "material": ({"AES-256-GCM"}, lambda p: p.generate_key_material("AES-256-GCM")),
     "mac material": (
@@ -210,6 +213,20 @@ def test_the_door_loads_no_algorithm_before_it_is_asked() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_a_data_key_is_put_together_from_what_the_service_hands_out() -> None:
+    """Its 32 bytes and its header of 116; nothing shorter, longer or of the first form."""
+    named = ALL.sealer(KEY, HANDLE)
+    made = named.wrap_data_key(b"ad")
+    again = ALL.data_key(bytearray(made.plaintext), bytearray(made.header))
+    assert again.header == made.header
+    assert made.sealer.open(again.sealer.seal(b"data")) == b"data"
+    with pytest.raises(InvalidKeyError):
+        ALL.data_key(KEY[1:], made.header)
+    for header in (made.header[:-1], made.header + b"x", b"MFN\x01" + HANDLE, b""):
+        with pytest.raises(DecryptionError):
+            ALL.data_key(KEY, header)
 
 
 def test_formats_are_read_whatever_is_allowed() -> None:

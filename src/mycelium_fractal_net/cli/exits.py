@@ -105,6 +105,7 @@ _TABLE: Final[tuple[tuple[type[Exception], ExitCode, str], ...]] = (
     (errors.AuditUnavailableError, ExitCode.STORE, "nothing was done; 'mfn doctor' looks closer"),
     (errors.MasterKeyError, ExitCode.STORE, "'mfn init' makes one, 'mfn doctor' looks closer"),
     (errors.StoreError, ExitCode.STORE, "'mfn doctor' says what to mend"),
+    (errors.ServiceError, ExitCode.STORE, "see whether the service runs, and what its log says"),
     (FileExistsError, ExitCode.EXISTS, "add --force to replace it, or name another with -o"),
     (FileNotFoundError, ExitCode.INPUT, "check the path"),
     (OSError, ExitCode.WRITE, "make room or choose another place with -o; nothing was left behind"),

@@ -19,6 +19,8 @@
     ├── AuthenticationError           the credential is not accepted; one text for every reason
     ├── NotPermittedError             the credential's scopes do not cover the operation
     ├── AuditUnavailableError         the audit record cannot be written, so nothing is answered
+    ├── ServiceError                  the service answered what a client cannot use
+    │   └── ServiceUnavailableError   the service cannot be reached, or does not serve now
     └── StoreError
         ├── StoreUnavailableError     the store cannot be reached or is not fresh enough
         ├── StoreIntegrityError       a row fails its authentication; names the row
@@ -51,6 +53,8 @@ __all__ = [
     "MfnError",
     "MissingExtraError",
     "NotPermittedError",
+    "ServiceError",
+    "ServiceUnavailableError",
     "StoreError",
     "StoreIntegrityError",
     "StorePermissionsError",
@@ -159,6 +163,14 @@ class NotPermittedError(MfnError):
 
 class AuditUnavailableError(MfnError):
     """The audit record cannot be written durably, so the operation gives no result."""
+
+
+class ServiceError(MfnError):
+    """The service answered what a client cannot use: not as agreed, or that it failed itself."""
+
+
+class ServiceUnavailableError(ServiceError):
+    """The service cannot be reached, or does not serve now. Whether it did the work is unknown."""
 
 
 class StoreError(MfnError):

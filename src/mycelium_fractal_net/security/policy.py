@@ -21,7 +21,12 @@ from mycelium_fractal_net.security.algorithms import (
     SEALING,
     in_force,
 )
-from mycelium_fractal_net.security.errors import AlgorithmNotAllowedError, ConfigurationError
+from mycelium_fractal_net.security.buffers import as_bytes
+from mycelium_fractal_net.security.errors import (
+    AlgorithmNotAllowedError,
+    ConfigurationError,
+    DecryptionError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -33,7 +38,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.mac import MacKey
     from mycelium_fractal_net.security.recipients import Recipient, RecipientKey
     from mycelium_fractal_net.security.sealed_format import Header
-    from mycelium_fractal_net.security.sealing import Sealer
+    from mycelium_fractal_net.security.sealing import DataKey, Sealer
     from mycelium_fractal_net.security.signature_files import SignatureFile
     from mycelium_fractal_net.security.signatures import SigningKey, VerifyingKey
 
@@ -140,6 +145,22 @@ class Policy:
 
         self._check_sealing()
         return Sealer.envelope(data_key, handle, wrapped)
+
+    def data_key(self, plaintext: Buffer, header: Buffer) -> DataKey:
+        """A data key from its 32 bytes and the 116 that each of its messages begins with.
+
+        Raises :class:`InvalidKeyError` for another size, :class:`DecryptionError` for another
+        header.
+        """
+        from mycelium_fractal_net.security import sealing
+
+        self._check_sealing()
+        parsed = sealing.parse_header(header)
+        made = sealing.DataKey(bytes(as_bytes(plaintext)), parsed.wrapped, parsed.handle)
+        if made.header != header:
+            raise DecryptionError
+        _ = made.sealer
+        return made
 
     def bare_sealer(self, key: Buffer, context: Buffer) -> Sealer:
         """Seals without a header, bound to ``context``: how the local master key wraps."""
