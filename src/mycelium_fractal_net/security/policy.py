@@ -21,7 +21,6 @@ from mycelium_fractal_net.security.algorithms import (
     SEALING,
     in_force,
 )
-from mycelium_fractal_net.security.buffers import as_bytes
 from mycelium_fractal_net.security.errors import (
     AlgorithmNotAllowedError,
     ConfigurationError,
@@ -153,6 +152,7 @@ class Policy:
         header.
         """
         from mycelium_fractal_net.security import sealing
+        from mycelium_fractal_net.security.buffers import as_bytes
 
         self._check_sealing()
         parsed = sealing.parse_header(header)
