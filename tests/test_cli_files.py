@@ -264,6 +264,18 @@ def test_a_public_key_verifies_without_a_store(
     one_line(ran, ExitCode.NOT_AUTHENTIC)
 
 
+@pytest.mark.parametrize("algorithm", ["Ed25519", "ML-DSA-65"])
+def test_a_jwk_verifies_too(mfn: Mfn, big: Path, algorithm: str) -> None:
+    """As ``mfn key public --format jwk`` prints it and the service publishes it; a set does not."""
+    mfn.ok("key", "create", "web", "--type", "signing", "--algorithm", algorithm)
+    mfn.ok("sign", "big.bin", "-k", "web")
+    jwk = mfn.ok("key", "public", "web", "--format", "jwk").out
+    (mfn.folder / "web.jwk").write_text(jwk)
+    mfn.ok("verify", "big.bin", "big.bin.sig", "--public-key", "web.jwk")
+    (mfn.folder / "web.jwk").write_text(f'{{"keys": [{jwk}]}}')
+    one_line(mfn("verify", "big.bin", "big.bin.sig", "--public-key", "web.jwk"), ExitCode.USAGE)
+
+
 def test_standard_input_is_signed_and_verified(mfn: Mfn) -> None:
     """The signature goes to standard output, the same as for a file."""
     ran = mfn.process("sign", "-", "-k", "release", input=CONTENT)

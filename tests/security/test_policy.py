@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -64,6 +65,8 @@ USES: dict[str, tuple[set[str], Use]] = {
     "signing_key": (ED25519, lambda p: p.signing_key("Ed25519", SIGNING.private_bytes())),
     "verifying_key": (ED25519, lambda p: p.verifying_key(SIGNING.public.der())),
     "from_pem": (ED25519, lambda p: p.verifying_key_from_pem(SIGNING.public.pem())),
+    "from_jwk": (ED25519, lambda p: p.verifying_key_from_jwk(SIGNING.public.jwk())),
+    "read": (ED25519, lambda p: p.read_verifying_key(SIGNING.public.der())),
     "prehash": ({"SHA-512"}, lambda p: p.prehash(io.BytesIO(b"data"))),
     "mac": ({"HMAC-SHA-256", "SHA-256"}, lambda p: p.mac("HMAC-SHA-256", KEY).tag(b"")),
 }
@@ -184,6 +187,43 @@ def test_what_was_passed_reaches_the_algorithm() -> None:
     for info, associated_data in ((b"", b"a"), (b"i", b"")):
         with pytest.raises(DecryptionError):
             ALL.open_as_recipient(RECIPIENT, blob, info=info, associated_data=associated_data)
+
+
+@pytest.mark.parametrize("algorithm", ["Ed25519", "ECDSA-P256", "ECDSA-P384", "ML-DSA-65"])
+def test_a_public_key_is_read_in_each_of_its_forms(algorithm: str) -> None:
+    """PEM, JWK and DER, told by how they begin; blank space before a text says nothing."""
+    public = ALL.generate_signing_key(algorithm).public
+    text = json.dumps({"kid": "peer", **public.jwk()})
+    for content in (public.pem(), b"\n" + public.pem(), text.encode(), b" " + text.encode()):
+        assert ALL.read_verifying_key(content) == public
+    assert ALL.read_verifying_key(public.der()) == public
+    assert ALL.verifying_key_from_jwk(text) == public
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b'{"kty": NaN}',
+        b"{" * 100_000,
+        b'{"keys": []}',
+        json.dumps({**SIGNING.public.jwk(), "alg": "ES256"}).encode(),
+        json.dumps(SIGNING.private_jwk()).encode(),
+        json.dumps(SIGNING.public.jwk()).encode("utf-16"),
+        b'\xef\xbb\xbf{"kty": "OKP"}',
+        b'{"kty": "EC", ' + json.dumps(SIGNING.public.jwk()).encode()[1:],
+        b'{"x5t": {"a": 1, "a": 2}, ' + json.dumps(SIGNING.public.jwk()).encode()[1:],
+    ],
+    ids=["empty", "cut", "NaN", "deep", "a set", "two algorithms", "private", "UTF-16", "BOM",
+         "twice", "twice within"],
+)  # fmt: skip
+def test_what_is_no_one_public_key_is_refused(content: bytes) -> None:
+    """No JSON, a whole set, a private key, a member that two readers could read in two ways."""
+    with pytest.raises(InvalidKeyError):
+        ALL.read_verifying_key(content)
+    with pytest.raises(InvalidKeyError):
+        ALL.verifying_key_from_jwk(b"[" + content + b"]")
 
 
 def test_an_unknown_name_is_not_repeated_in_the_error() -> None:

@@ -79,7 +79,7 @@ def _verify(
     ] = None,
     public_key: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="A public key in PEM or DER; needs no key store."),
+        typer.Option(metavar="FILE", help="A public key: PEM, DER or JWK; needs no key store."),
     ] = None,
 ) -> None:
     """Check a file against its signature, under the key that is named."""
@@ -111,9 +111,6 @@ def _verify_by_public_key(session: Session, file: str, signed: bytes, public_key
 
     policy = build_policy(session.settings())
     content = read_small(public_key, _PUBLIC_KEY_BYTES, "a public key")
-    if content.startswith(b"-----BEGIN "):
-        public = policy.verifying_key_from_pem(content)
-    else:
-        public = policy.verifying_key(content)
+    public = policy.read_verifying_key(content)
     with input_stream(file, "verifying", quiet=session.quiet) as reader:
         policy.parse_signature_file(signed).verify(public, reader)

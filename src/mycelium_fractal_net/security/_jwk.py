@@ -6,13 +6,14 @@ an AKP key (RFC 9964 section 3). Every byte member has exactly one size and one 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple, NoReturn
 
 from mycelium_fractal_net.security._encodings import b64url_decode, b64url_encode
 from mycelium_fractal_net.security.errors import InvalidKeyError
 
-__all__ = ["jwk_decode", "jwk_encode", "jwk_private"]
+__all__ = ["jwk_decode", "jwk_encode", "jwk_members", "jwk_private"]
 
 # Of any key type: RFC 7518 sections 6.2.2, 6.3.2 and 6.4, RFC 8037, RFC 9964.
 _PRIVATE_MEMBERS: Final = frozenset(["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"])
@@ -48,6 +49,33 @@ def jwk_encode(algorithm: str, point: bytes, material: bytes | None = None) -> d
     if material is not None:
         jwk[layout.private[0]] = b64url_encode(material)
     return jwk
+
+
+def jwk_members(text: str | bytes) -> Mapping[str, object]:
+    """The members of a JWK in JSON.
+
+    :raises InvalidKeyError: it is no JSON in UTF-8, or a member stands in it twice, which
+        RFC 7517 section 4 lets a reader refuse: two readers could see two keys.
+    """
+    try:
+        raw = text if isinstance(text, str) else text.decode()
+        members = json.loads(raw, object_pairs_hook=_each_once, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        raise InvalidKeyError("a JWK is a JSON object") from None
+    if not isinstance(members, dict):
+        raise InvalidKeyError("a JWK is a JSON object")
+    return members
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise InvalidKeyError("a member of the JWK is there twice")
+    return members
+
+
+def _no_constant(_name: str) -> NoReturn:
+    raise ValueError("JSON has no NaN and no infinity")  # RFC 8259 section 6
 
 
 def jwk_decode(jwk: Mapping[str, object]) -> tuple[str, bytes]:

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.utils import Buffer
 
 from mycelium_fractal_net.security._encodings import pem_decode, pem_encode
-from mycelium_fractal_net.security._jwk import jwk_decode, jwk_encode
+from mycelium_fractal_net.security._jwk import jwk_decode, jwk_encode, jwk_members
 from mycelium_fractal_net.security._prehash import is_labelled, prehash, prehashed_message
 from mycelium_fractal_net.security._schemes import LOAD_ERRORS, Scheme, scheme_named, scheme_of
 from mycelium_fractal_net.security.binary_io import BinaryReader
@@ -90,6 +90,11 @@ class VerifyingKey:
         """
         algorithm, point = jwk_decode(jwk)
         return cls._from_point(algorithm, point)
+
+    @classmethod
+    def from_jwk_text(cls, text: str | bytes) -> VerifyingKey:
+        """From a public JWK in JSON. Raises as :meth:`from_jwk`, also for what is no JSON."""
+        return cls.from_jwk(jwk_members(text))
 
     @classmethod
     def _from_point(cls, algorithm: str, point: bytes) -> VerifyingKey:

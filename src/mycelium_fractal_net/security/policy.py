@@ -28,7 +28,7 @@ from mycelium_fractal_net.security.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from cryptography.utils import Buffer
 
@@ -293,6 +293,23 @@ class Policy:
         from mycelium_fractal_net.security.signatures import VerifyingKey
 
         return self._allowed_public(VerifyingKey.from_pem(pem))
+
+    def verifying_key_from_jwk(self, jwk: Mapping[str, object] | str | bytes) -> VerifyingKey:
+        """The public key in a JWK, as its members or in JSON. Raises :class:`InvalidKeyError`."""
+        from mycelium_fractal_net.security.signatures import VerifyingKey
+
+        if isinstance(jwk, str | bytes):
+            return self._allowed_public(VerifyingKey.from_jwk_text(jwk))
+        return self._allowed_public(VerifyingKey.from_jwk(jwk))
+
+    def read_verifying_key(self, content: bytes) -> VerifyingKey:
+        """The public key in a file, PEM, JWK or DER. Raises :class:`InvalidKeyError`."""
+        beginning = content.lstrip()[:11]
+        if beginning == b"-----BEGIN ":
+            return self.verifying_key_from_pem(content)
+        if beginning[:1] == b"{":
+            return self.verifying_key_from_jwk(content)
+        return self.verifying_key(content)
 
     def _allowed_public(self, key: VerifyingKey) -> VerifyingKey:
         self.check(key.algorithm)

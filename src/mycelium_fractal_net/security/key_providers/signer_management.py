@@ -33,16 +33,14 @@ class SignerManagement(TrustedRecords):
         credentials: tuple[str, ...] = (),
         any_credential: bool = False,
     ) -> Signer:
-        """Register a public key, PEM or DER, that signs requests of ``credentials`` or of any.
+        """Register a public key, PEM, JWK or DER, that signs requests of ``credentials`` or of any.
 
         Raises :class:`KeyExistsError` where the name or the key is taken,
         :class:`KeyNotFoundError` for a credential that is not there,
         :class:`InvalidKeyError`, :class:`AlgorithmNotAllowedError`, :class:`InvalidInputError`.
         """
         check_signer(name, credentials, any_credential)
-        pem = public_key.lstrip().startswith(b"-----BEGIN")
-        read = self.policy.verifying_key_from_pem if pem else self.policy.verifying_key
-        verifying = read(public_key)
+        verifying = self.policy.read_verifying_key(public_key)
         if verifying.algorithm not in SIGNER_ALGORITHMS:
             raise AlgorithmNotAllowedError(
                 f"requests are signed with {', '.join(SIGNER_ALGORITHMS)}"
