@@ -24,6 +24,7 @@ from mycelium_fractal_net.security.errors import (
     StoreVersionError,
 )
 from mycelium_fractal_net.security.key_store import sqlite
+from mycelium_fractal_net.security.key_store.fork_gate import ForkGate
 from mycelium_fractal_net.security.key_store.schema import HEAD
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ _CONNECT_SECONDS = 3  # an outage must show before a cached key's five seconds a
 _SILENT_MILLISECONDS = 5_000  # what was sent is not acknowledged: the connection ends
 _STATEMENT_MILLISECONDS = 10_000
 _MIGRATION_LOCK = 0x6D666E  # "mfn": one process at a time creates or upgrades the tables
+_FORK_GATE = ForkGate()
 
 
 class Database:
@@ -153,7 +155,7 @@ class Database:
     def read(self) -> Iterator[Connection]:
         """A connection on which all statements see one snapshot."""
         try:
-            with self._engine.connect() as connection:
+            with self._between_forks(), self._engine.connect() as connection:
                 if self.dialect == "sqlite":
                     connection.exec_driver_sql("BEGIN")
                 else:
@@ -171,7 +173,7 @@ class Database:
         """
         turn = sqlite.write_turn(self.file) if self.file else contextlib.nullcontext()
         try:
-            with turn, self._engine.connect() as connection:
+            with self._between_forks(), turn, self._engine.connect() as connection:
                 if self.dialect == "sqlite":
                     connection.exec_driver_sql("BEGIN IMMEDIATE")
                 yield connection
@@ -184,6 +186,9 @@ class Database:
             raise StoreUnavailableError(
                 f"the key store cannot be written: {error.strerror}"
             ) from None
+
+    def _between_forks(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext() if self.file is None else _FORK_GATE.transaction()
 
     def close(self) -> None:
         """Close every connection of this process."""
