@@ -109,8 +109,9 @@ def test_what_an_event_leaves_out_is_not_written() -> None:
 def test_every_member_of_an_event_can_be_read_again() -> None:
     """What is written is a line to whoever reads it, whatever it says."""
     full = Event(
-        "master.rotate", "intent", "k:v1", "cli:0", "r1", 'a "reference"\n\r\0 é', {"k": {"ok": 1}},
-        1 << 40, "c1", "why\u2028", 7, "aa", "", 3,
+        "master.rotate", "intent", key="k:v1", actor="cli:0", request="r1",
+        reference='a "reference"\n\r\0 é', items={"k": {"ok": 1}}, bytes=1 << 40, subject="c1",
+        reason="why\u2028", intent=7, mark="aa", former="", count=3,
     )  # fmt: skip
     body = b'{"sequence":5,"time":"2026-03-01T12:00:00.000000Z",' + encode(full)[1:-1]
     line = parse(sealed(body, bytes(32), KEY)[0])

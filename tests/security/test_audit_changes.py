@@ -370,6 +370,23 @@ def test_intents_of_processes_that_died_one_after_another_are_all_resolved(books
     assert len(history(books)) == before + 1
 
 
+@pytest.mark.parametrize(
+    "named",
+    [
+        {"event": "key.create", "key": "new:v1"},
+        {"event": "credential.create", "subject": "abcdefghijklmnop"},
+        {"event": "signer.create", "subject": "abcdefghijklmnop"},
+    ],
+)
+def test_what_was_to_be_made_and_is_not_there_was_not_done(
+    books: Books, named: dict[str, str]
+) -> None:
+    """A key, a credential, a signer: each is looked for where it would be."""
+    (event,) = books.provider.resolve_intents([{**named, "sequence": 7, "mark": "a", "former": ""}])
+    assert (event.event, event.outcome, event.intent) == (named["event"], "not-done", 7)
+    assert (event.key, event.subject) == (named.get("key"), named.get("subject"))
+
+
 def test_an_intent_that_names_what_is_no_key_is_unknown(books: Books) -> None:
     """Who edits a file cannot keep a log from opening."""
     intents = [{"event": "key.rotate", "sequence": 7, "key": "No Key!"}]
