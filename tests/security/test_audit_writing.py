@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import resource
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -20,6 +22,7 @@ from mycelium_fractal_net.security.audit import (
 from mycelium_fractal_net.security.audit import queue as queue_module
 from mycelium_fractal_net.security.audit.queue import Queue
 from mycelium_fractal_net.security.audit.refusals import Refusals
+from mycelium_fractal_net.security.audit.segments import create
 from mycelium_fractal_net.security.errors import (
     AuditUnavailableError,
     InvalidInputError,
@@ -29,6 +32,7 @@ from mycelium_fractal_net.security.policy import Policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.support.audit import Books
 
@@ -421,3 +425,20 @@ def test_times_are_in_utc_to_the_microsecond_and_change_with_the_second(books: B
     assert times == sorted(times)
     assert {len(each) for each in times} == {27}
     assert times[1][:19] < times[2][:19]
+
+
+def test_a_segment_whose_name_is_not_durable_is_none(tmp_path: Path) -> None:
+    """Here there are no more descriptors for the folder's sync; the file is gone again."""
+    free = os.open(os.devnull, os.O_RDONLY)
+    os.close(free)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free + 1, hard))
+    try:
+        with pytest.raises(OSError, match="Too many open files"):
+            create(tmp_path, 1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert not list(tmp_path.iterdir())
+    descriptor, path = create(tmp_path, 1)
+    os.close(descriptor)
+    assert path.name == "00000000000000000001-0000.jsonl"
