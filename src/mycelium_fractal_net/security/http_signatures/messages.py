@@ -44,6 +44,9 @@ class RequestView(Struct, frozen=True):
     def __post_init__(self) -> None:
         force_setattr(self, "fields", _combined(self.headers))
 
+    def __repr__(self) -> str:  # headers and queries hold secrets
+        return f"RequestView({self.method!r})"
+
 
 class ResponseView(Struct, frozen=True):
     """An answer with the request that it answers. ``status`` has three digits."""
@@ -56,6 +59,9 @@ class ResponseView(Struct, frozen=True):
 
     def __post_init__(self) -> None:
         force_setattr(self, "fields", _combined(self.headers))
+
+    def __repr__(self) -> str:
+        return f"ResponseView({self.status!r})"
 
 
 def _combined(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:

@@ -23,11 +23,9 @@ def query_parameter(raw_query: bytes, encoded_name: str) -> bytes:
     :raises InvalidSignatureError: it is not there, or twice, or something in the query is not
         percent-encoded UTF-8.
     """
-    values = []
-    for pair in raw_query.split(b"&"):
-        name, _, value = pair.partition(b"=")
-        if encoded(name) == encoded_name:
-            values.append(encoded(value))
+    pairs = [pair.partition(b"=") for pair in raw_query.split(b"&")]
+    decoded = [(encoded(name), encoded(value)) for name, _, value in pairs]
+    values = [value for name, value in decoded if name == encoded_name]
     if len(values) != 1 or not encoded_name:
         raise InvalidSignatureError
     return values[0].encode("ascii")
