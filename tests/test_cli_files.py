@@ -274,6 +274,9 @@ def test_a_jwk_verifies_too(mfn: Mfn, big: Path, algorithm: str) -> None:
     mfn.ok("verify", "big.bin", "big.bin.sig", "--public-key", "web.jwk")
     (mfn.folder / "web.jwk").write_text(f'{{"keys": [{jwk}]}}')
     one_line(mfn("verify", "big.bin", "big.bin.sig", "--public-key", "web.jwk"), ExitCode.USAGE)
+    ran = mfn.process("verify", "big.bin", "big.bin.sig", "--public-key", "-", input=jwk.encode())
+    assert ran.out == "big.bin was signed by the key of -\n"
+    one_line(mfn("verify", "-", "big.bin.sig", "--public-key", "-"), ExitCode.USAGE)
 
 
 def test_standard_input_is_signed_and_verified(mfn: Mfn) -> None:
@@ -324,6 +327,8 @@ def test_the_json_of_every_command_is_as_the_document_shows(mfn: Mfn, big: Path)
     mfn.ok("encrypt", "big.bin", "-k", "orders")
     made = mfn.ok("credential", "create", "billing", "--scope", "encrypt:orders", "--json").json
     credential_id = made["id"]
+    (mfn.folder / "peer.pem").write_text(mfn.ok("key", "public", "release").out)
+    mfn.ok("signer", "add", "peer", "--public-key", "peer.pem", "--credential", credential_id)
     (records,) = (mfn.home / "audit").glob("*/*.jsonl")
     records.write_bytes(records.read_bytes().replace(b"key.create", b"key.rotate", 1))
     page = (Path(__file__).parents[1] / "docs" / "cli.md").read_text()
@@ -333,12 +338,13 @@ def test_the_json_of_every_command_is_as_the_document_shows(mfn: Mfn, big: Path)
         mfn("key", "policy", "orders", "--json").json,
         mfn("inspect", "big.bin.mfn", "--json").json,
         mfn("credential", "show", credential_id, "--json").json,
+        mfn("signer", "show", "peer", "--json").json,
         mfn("audit", "verify", "--json").json,
         mfn("audit", "show", "--event", "encrypt", "--json").json,
         mfn("doctor", "--json").json,
     ]
     assert [shape(each) for each in shown] == [shape(each) for each in printed]
-    assert [list(each) for each in shown[:4]] == [list(each) for each in printed[:4]]
+    assert [list(each) for each in shown[:5]] == [list(each) for each in printed[:5]]
 
 
 # inspect ----------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from mycelium_fractal_net.security.credentials import Credential
     from mycelium_fractal_net.security.keys import Key, KeyVersion, RotationPolicy
+    from mycelium_fractal_net.security.signers import Signer
 
 __all__ = [
     "credential_shape",
@@ -23,6 +24,7 @@ __all__ = [
     "primary_id",
     "rotation_due",
     "rotation_shape",
+    "signer_shape",
     "time_text",
     "version_meant",
 ]
@@ -103,4 +105,18 @@ def credential_shape(credential: Credential, rotation_days: int) -> dict[str, An
         "rotated_at": time_text(credential.rotated_at),
         "rotation_due": time_text(credential.due_at(rotation_days)),
         "previous_until": time_text(credential.previous_until),
+    }
+
+
+def signer_shape(signer: Signer) -> dict[str, Any]:
+    """A signer with its public key; the thumbprint is the SHA-256 of its DER, in hexadecimal."""
+    return {
+        "name": signer.name,
+        "algorithm": signer.algorithm,
+        "credentials": list(signer.credentials),
+        "any_credential": signer.any_credential,
+        "state": signer.state.value,
+        "created_at": time_text(signer.created_at),
+        "public_key": signer.pem(),
+        "thumbprint": signer.thumbprint().hex(),
     }

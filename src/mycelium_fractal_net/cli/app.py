@@ -19,6 +19,7 @@ from mycelium_fractal_net.cli import (
     seal,
     serve,
     sign,
+    signer,
 )
 from mycelium_fractal_net.cli.session import Session
 
@@ -44,6 +45,7 @@ def application() -> typer.Typer:
     sign.register(app)
     inspect.register(app)
     credential.register(_group(app, "credential", "Make, list and change API keys of the service."))
+    signer.register(_group(app, "signer", "Register public keys that may sign requests."))
     master.register(_group(app, "master", "Change the master key, which wraps every key at rest."))
     audit.register(_group(app, "audit", "Verify and read the audit records of this machine."))
     serve.register(app)

@@ -1,4 +1,7 @@
-"""What the shell completes: names of keys, ids of credentials. Never asks and never fails aloud."""
+"""What the shell completes: names of keys and signers, ids of credentials.
+
+Never asks and never fails aloud.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.key_providers import StoredKeyProvider
     from mycelium_fractal_net.security.keys import Key
 
-__all__ = ["credential_ids", "key_names", "version_names"]
+__all__ = ["credential_ids", "key_names", "signer_names", "version_names"]
 
 _MOST: Final = 200  # more than anyone reads; keeps the TAB key quick in a large store
 
@@ -41,6 +44,14 @@ def credential_ids(context: typer.Context, incomplete: str) -> list[str]:
         found = provider.credentials(after=_just_before(incomplete), limit=_MOST)
         ids = [credential.credential_id for credential in found]
         return [each for each in ids if each.startswith(incomplete)]
+    return []
+
+
+def signer_names(context: typer.Context, incomplete: str) -> list[str]:
+    """The names of signers that begin with ``incomplete``."""
+    with contextlib.suppress(Exception), _provider(context) as provider:
+        found = provider.signers(after=_just_before(incomplete), limit=_MOST)
+        return [signer.name for signer in found if signer.name.startswith(incomplete)]
     return []
 
 

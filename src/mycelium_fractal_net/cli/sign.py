@@ -10,6 +10,7 @@ import typer
 from mycelium_fractal_net.cli.completion import key_names
 from mycelium_fractal_net.cli.exits import CommandError, ExitCode
 from mycelium_fractal_net.cli.places import output_stream, place
+from mycelium_fractal_net.cli.public_keys import public_key_input
 from mycelium_fractal_net.cli.recording import record_signing, record_verifying
 from mycelium_fractal_net.cli.session import session_of
 from mycelium_fractal_net.cli.streams import STANDARD, check_input, input_stream, read_small
@@ -22,7 +23,6 @@ __all__ = ["SIGNATURE_SUFFIX", "register"]
 
 SIGNATURE_SUFFIX: Final = ".sig"
 _SIGNATURE_BYTES: Final = 65_536  # a .sig file of the longest scheme has under 4 KiB
-_PUBLIC_KEY_BYTES: Final = 65_536  # an ML-DSA-65 key as PEM has under 3 KiB
 
 
 def register(app: typer.Typer) -> None:
@@ -78,8 +78,8 @@ def _verify(
         ),
     ] = None,
     public_key: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="A public key: PEM, DER or JWK; needs no key store."),
+        str | None,
+        typer.Option(metavar="FILE", help="A public key, PEM, DER or JWK; needs no store."),
     ] = None,
 ) -> None:
     """Check a file against its signature, under the key that is named."""
@@ -89,6 +89,12 @@ def _verify(
             ExitCode.USAGE,
             "a signature is valid under a named key or not at all",
             "give either -k KEY or --public-key FILE",
+        )
+    if file == STANDARD == public_key:
+        raise CommandError(
+            ExitCode.USAGE,
+            "the file and the public key cannot both be standard input",
+            "name a file for one of them",
         )
     if file != STANDARD:
         check_input(Path(file))
@@ -106,11 +112,10 @@ def _verify(
     say(f"{file} was signed by {by}", quiet=session.quiet)
 
 
-def _verify_by_public_key(session: Session, file: str, signed: bytes, public_key: Path) -> None:
+def _verify_by_public_key(session: Session, file: str, signed: bytes, public_key: str) -> None:
     from mycelium_fractal_net.bootstrap import build_policy
 
     policy = build_policy(session.settings())
-    content = read_small(public_key, _PUBLIC_KEY_BYTES, "a public key")
-    public = policy.read_verifying_key(content)
+    public = policy.read_verifying_key(public_key_input(public_key))
     with input_stream(file, "verifying", quiet=session.quiet) as reader:
         policy.parse_signature_file(signed).verify(public, reader)

@@ -24,6 +24,7 @@ __all__ = [
     "check_input",
     "input_stream",
     "read_small",
+    "read_small_input",
 ]
 
 STANDARD: Final = "-"
@@ -141,4 +142,16 @@ def read_small(path: Path, most: int, what: str, code: ExitCode = ExitCode.USAGE
         content = file.read(most + 1)
     if len(content) > most:
         raise CommandError(code, f"{path} is too large for {what}", "check the path")
+    return content
+
+
+def read_small_input(name: str, most: int, what: str) -> bytes:
+    """As :func:`read_small` the file ``name``, or standard input for ``-``."""
+    if name != STANDARD:
+        return read_small(Path(name), most, what)
+    content = binary_stdin().read(most + 1)
+    if len(content) > most:
+        raise CommandError(
+            ExitCode.USAGE, f"standard input is too large for {what}", "check what is sent there"
+        )
     return content

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.utils import Buffer
 
-from mycelium_fractal_net.security._encodings import pem_decode, pem_encode
+from mycelium_fractal_net.security._encodings import PUBLIC_KEY, pem_decode, pem_encode
 from mycelium_fractal_net.security._jwk import jwk_decode, jwk_encode, jwk_members
 from mycelium_fractal_net.security._prehash import is_labelled, prehash, prehashed_message
 from mycelium_fractal_net.security._schemes import LOAD_ERRORS, Scheme, scheme_named, scheme_of
@@ -22,8 +22,6 @@ from mycelium_fractal_net.security.buffers import as_bytes
 from mycelium_fractal_net.security.errors import InvalidKeyError, InvalidSignatureError
 
 __all__ = ["VerifyingKey"]
-
-_PEM_LABEL = "PUBLIC KEY"  # RFC 7468 section 13
 
 
 class VerifyingKey:
@@ -79,7 +77,7 @@ class VerifyingKey:
     @classmethod
     def from_pem(cls, pem: str | bytes) -> VerifyingKey:
         """From one PEM block ``PUBLIC KEY``. Raises as :meth:`from_der`."""
-        return cls.from_der(pem_decode(_PEM_LABEL, pem))
+        return cls.from_der(pem_decode(PUBLIC_KEY, pem))
 
     @classmethod
     def from_jwk(cls, jwk: Mapping[str, object]) -> VerifyingKey:
@@ -109,7 +107,7 @@ class VerifyingKey:
 
     def pem(self) -> bytes:
         """The PEM block ``PUBLIC KEY``, ASCII, LF line ends."""
-        return pem_encode(_PEM_LABEL, self._der)
+        return pem_encode(PUBLIC_KEY, self._der)
 
     def jwk(self) -> dict[str, str]:
         """The public JWK with ``kty``, ``alg``, ``use`` and ``crv``; without a ``kid``."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+from mycelium_fractal_net.security._encodings import PUBLIC_KEY, pem_encode
 from mycelium_fractal_net.security.api_keys import CREDENTIAL_ID
 from mycelium_fractal_net.security.errors import InvalidInputError
 from mycelium_fractal_net.security.keys import KEY_ID_PATTERN
@@ -50,6 +52,14 @@ class Signer:
     def signs_for(self, credential_id: str) -> bool:
         """Whether its signature on a request of that credential counts."""
         return self.any_credential or credential_id in self.credentials
+
+    def pem(self) -> str:
+        """The public key as a PEM block ``PUBLIC KEY``, LF line ends."""
+        return pem_encode(PUBLIC_KEY, self.public_key).decode("ascii")
+
+    def thumbprint(self) -> bytes:
+        """The SHA-256 of the DER public key, 32 bytes: it has one DER encoding."""
+        return hashlib.sha256(self.public_key).digest()
 
 
 def check_signer(name: str, credentials: tuple[str, ...], any_credential: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from mycelium_fractal_net.security.errors import (
     AlgorithmNotAllowedError,
@@ -18,6 +19,9 @@ from mycelium_fractal_net.security.signers import (
     SignerState,
     check_signer,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["SignerManagement"]
 
@@ -50,7 +54,9 @@ class SignerManagement(TrustedRecords):
         der = verifying.der()
         for _, found in self.authentic_signers():
             if isinstance(found, Signer) and found.public_key == der:
-                raise KeyExistsError(f"that public key is the one of signer {found.name!r}")
+                raise KeyExistsError(
+                    f"that public key is the one of signer {found.name!r}; a key is registered once"
+                )
         signer = Signer(
             name=name,
             public_key=der,
@@ -65,7 +71,9 @@ class SignerManagement(TrustedRecords):
                 return self.insert_signer(signer)
             except ConflictError:
                 if self._has_signer(name):
-                    raise KeyExistsError(f"a signer named {name!r} is there already") from None
+                    raise KeyExistsError(
+                        f"a signer named {name!r} is there already; choose another name"
+                    ) from None
         raise ConflictError("the store is being changed by many at once; try again")
 
     def revoke_signer(self, name: str) -> Signer:
@@ -80,6 +88,13 @@ class SignerManagement(TrustedRecords):
             return replace(signer, state=SignerState.REVOKED)
 
         return self.update_signer(name, change, "signer.revoke")
+
+    def all_signers(self) -> Iterator[Signer]:
+        """Every signer in order of name, read a page at a time."""
+        after = ""
+        while page := self.signers(after):
+            yield from page
+            after = page[-1].name
 
     def _has_signer(self, name: str) -> bool:
         try:
