@@ -27,10 +27,8 @@ def made(kind: type[Exception]) -> Exception:
     """An error of that class."""
     if kind is errors.MissingExtraError:
         return errors.MissingExtraError("PostgreSQL", "postgresql")
-    if kind in (
-        errors.AuthenticationError,
-        errors.DecryptionError,
-        errors.InvalidSignatureError,
+    if issubclass(
+        kind, errors.AuthenticationError | errors.DecryptionError | errors.InvalidSignatureError
     ):
         return kind()
     return kind("something is wrong")

@@ -315,6 +315,7 @@ def production(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     config = folder / "config.json"
     server = {
         "production": True,
+        "request_signing": "off",
         "trusted_proxies": ["127.0.0.1"],
         "max_body_bytes": 2048,
         "max_batch_items": 3,

@@ -44,7 +44,7 @@ def configuration(tmp_path: Path, small_disk: Path) -> Path:
     path = tmp_path / "small.json"
     settings = {
         "security": {"tls": {"required": False}},
-        "server": {"production": False},
+        "server": {"request_signing": "off", "production": False},
         "audit": {"folder": str(small_disk / "audit")},
     }
     path.write_text(json.dumps(settings))

@@ -115,7 +115,7 @@ def test_what_takes_too_long_is_cut(tmp_path: Path, home: Path) -> None:
     configuration = tmp_path / "short.json"
     settings = {
         "security": {"tls": {"required": False}},
-        "server": {"production": False, "shutdown_seconds": 1},
+        "server": {"request_signing": "off", "production": False, "shutdown_seconds": 1},
     }
     configuration.write_text(json.dumps(settings))
     initialise(home=home).close()

@@ -255,7 +255,9 @@ def test_tls_that_is_required_needs_a_proxy_that_sees_to_it(home: Path) -> None:
     assert said.startswith("security.tls.required is true")
     assert "server.trusted_proxies" in said
     configuration = home.parent / "proxied.json"
-    configuration.write_text(json.dumps({"server": {"trusted_proxies": ["192.0.2.7"]}}))
+    configuration.write_text(
+        json.dumps({"server": {"request_signing": "off", "trusted_proxies": ["192.0.2.7"]}})
+    )
     running = start(home, "--host", "0.0.0.0", env={"MFN_CONFIG": str(configuration)})
     assert running.stop() == 0
 

@@ -20,6 +20,7 @@ from mycelium_fractal_net.api.problems import RequestError
 from mycelium_fractal_net.api.protocol import exchange_of
 from mycelium_fractal_net.api.routes import SPECS
 from mycelium_fractal_net.api.service import Service
+from mycelium_fractal_net.api.signing import RequestSigning
 from mycelium_fractal_net.config import load_settings
 from mycelium_fractal_net.security.errors import ConfigurationError, MfnError
 
@@ -66,10 +67,22 @@ class Application(FastAPI):
             self.router.routes.append(kind(spec, service, **openapi.described(spec)))
         self.add_exception_handler(HTTPException, _no_route)  # type: ignore[arg-type]
         self.table = {
-            (route.spec.method, route.path.encode()): route.app
+            (route.spec.method, route.path.encode()): route
             for route in self.router.routes
             if isinstance(route, Operation) and "{" not in route.path
         }
+
+        self.add_middleware(RequestSigning, application=self)
+
+    def route_of(self, scope: Scope) -> Operation | None:
+        """The route that runs for a request; None where none does."""
+        found = self.table.get((scope["method"], scope["raw_path"]))
+        if found is not None or _NOT_PLAIN.search(scope["raw_path"]):
+            return found
+        for route in self.router.routes:
+            if isinstance(route, Operation) and route.matches(scope)[0] is Match.FULL:
+                return route
+        return None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve; FastAPI's own way here looks at the environment for each request."""
@@ -111,7 +124,7 @@ class _Dispatch:
 
     def __init__(
         self,
-        table: dict[tuple[str, bytes], ASGIApp],
+        table: dict[tuple[str, bytes], Operation],
         rest: ASGIApp,
         count_refusal: Callable[[str], None],
     ) -> None:
@@ -125,7 +138,7 @@ class _Dispatch:
             found = self._table.get((scope["method"], raw_path))
             if found is not None:
                 scope["path_params"] = {}
-                await found(scope, receive, send)
+                await found.app(scope, receive, send)
                 return
             if _NOT_PLAIN.search(raw_path):
                 error = RequestError("bad-request", "the path is not in its plain form")
@@ -201,11 +214,15 @@ def create_app(
     passphrase: Passphrase = None,
     behind_front_door: bool = False,
     metrics_folder: str | None = None,
+    authority: str | None = None,
 ) -> Application:
     """The service over the store that the settings name; by default those of the environment.
 
     ``behind_front_door`` says that `mfn serve` runs it, and ``metrics_folder`` is where it sums
-    up the metrics of several workers. Raises :class:`ConfigurationError`.
+    up the metrics of several workers. ``authority`` is the address that is served, which signed
+    requests are for where the settings name no other. Raises :class:`ConfigurationError`.
     """
-    service = Service(settings or load_settings(), passphrase, metrics_folder=metrics_folder)
+    service = Service(
+        settings or load_settings(), passphrase, metrics_folder=metrics_folder, authority=authority
+    )
     return Application(service, behind_front_door=behind_front_door)

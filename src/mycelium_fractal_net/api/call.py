@@ -129,7 +129,7 @@ class Call:
     """One request. What a handler learns of it is kept here for the audit record."""
 
     __slots__ = ("caller_or_none", "event", "exchange", "headers", "items", "key", "reference",
-                 "request_id", "service", "status", "subject")  # fmt: skip
+                 "request_id", "service", "signer", "status", "subject")  # fmt: skip
 
     def __init__(self, service: Service, event: str, exchange: Exchange | None) -> None:
         self.service = service
@@ -141,6 +141,7 @@ class Call:
         self.caller_or_none: Caller | None = None
         self.key: str | None = None
         self.subject: str | None = None
+        self.signer: str | None = None
         self.reference: str | None = None
         self.items: dict[str, dict[str, int]] | None = None
 
@@ -189,6 +190,7 @@ class Call:
             items=self.items,
             bytes=size,
             subject=self.subject,
+            signer=self.signer,
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from bisect import bisect_left
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -56,6 +57,7 @@ class Metrics:
         self._values: memoryview[float] = self._counts.values
         self._slots: dict[tuple[str, int], tuple[int, int, list[int]]] = {}
         self._service: Service | None = None
+        self._counting = threading.Lock()
 
     def watch(self, service: Service) -> None:
         """From now on states are read from ``service``."""
@@ -82,7 +84,9 @@ class Metrics:
 
     def count_items(self, operation: str, outcome: str, count: int) -> None:
         """Count the items of a batch that ended alike."""
-        self._values[self._counts.slot(f"{_ITEMS} {operation} {outcome}")] += count
+        slot = self._counts.slot(f"{_ITEMS} {operation} {outcome}")
+        with self._counting:  # large batches count in threads
+            self._values[slot] += count
 
     def note_states(self) -> None:
         """Note the states of this process, of which another worker may be asked."""

@@ -27,6 +27,7 @@ from mycelium_fractal_net.api.query_string import query_decoder
 from mycelium_fractal_net.api.strict_json import decoder
 from mycelium_fractal_net.security.blocking import WouldBlockError
 from mycelium_fractal_net.security.errors import AuditUnavailableError
+from mycelium_fractal_net.security.request_signing import SIGNER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -105,6 +106,7 @@ class Operation(APIRoute):
         started = perf_counter()
         service, spec = self.service, self.spec
         call = Call(service, spec.event, exchange_of(scope))
+        call.signer = scope.get(SIGNER)
         try:
             headers = call.headers = read_headers(scope)
             if not spec.public:

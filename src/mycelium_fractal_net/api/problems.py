@@ -62,6 +62,15 @@ _TABLE: Final[tuple[tuple[type[Exception], Kind], ...]] = (
         ),
     ),
     (errors.DecryptionError, Kind(400, "decryption-failed", "The message does not open")),
+    (
+        errors.RequestSignatureError,
+        Kind(
+            401,
+            "request-signature",
+            "The request is not signed as it must be",
+            "the body is not the one that was signed",
+        ),
+    ),
     (errors.InvalidSignatureError, Kind(400, "invalid-signature", "It does not verify")),
     (errors.KeyExistsError, Kind(409, "exists", "The name is taken")),
     (errors.KeyStateError, Kind(409, "key-state", "The state of the key forbids it")),
@@ -102,12 +111,19 @@ _TABLE: Final[tuple[tuple[type[Exception], Kind], ...]] = (
 _UNEXPECTED: Final = Kind(
     500, "unexpected", "Something went wrong", "the log says more, under the request id"
 )
-_BY_SLUG: Final = {kind.slug: kind for kind in _REQUEST_KINDS}
+# What the front door answers, before there is a route.
+_DOOR_KINDS: Final = (
+    Kind(408, "too-slow", "The request did not come in time"),
+    Kind(414, "target-too-long", "The target is too long"),
+    Kind(431, "headers-too-large", "The headers are too large"),
+    Kind(503, "overloaded", "There is no room", retry_after=1),
+)
+_BY_SLUG: Final = {kind.slug: kind for kind in (*_REQUEST_KINDS, *_DOOR_KINDS)}
 
 KINDS: Final = {
     kind.slug: kind for kind in (*_REQUEST_KINDS, *(kind for _, kind in _TABLE), _UNEXPECTED)
 }
-"""Every kind of problem there is."""
+"""Every kind of problem that a route answers with."""
 
 
 def kind_of(error: Exception) -> Kind:
@@ -131,6 +147,8 @@ def body_of(error: Exception, request_id: str | None = None) -> dict[str, Any]:
     }
     if request_id is not None:
         body["request_id"] = request_id
+    if isinstance(error, errors.RequestSignatureError):
+        body["error"] = "Invalid signature"  # the plan's member
     if isinstance(error, SchemaError):
         body["errors"] = _faults(error.faults)
     return body

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 import uvicorn
 
 from mycelium_fractal_net.api.application import create_app
+from mycelium_fractal_net.api.front_door.door import FrontDoor
 from mycelium_fractal_net.api.protocol import Protocol
+from mycelium_fractal_net.api.sockets import url_of
 from mycelium_fractal_net.api.streaming import StreamCutError
 from mycelium_fractal_net.api.supervisor import SERVES
 
@@ -21,20 +23,23 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Iterator
 
+    from mycelium_fractal_net.api.front_door.connections import Place
     from mycelium_fractal_net.bootstrap import Passphrase
     from mycelium_fractal_net.config import Settings
 
 __all__ = ["serve_process"]
 
-_KEEP_ALIVE_SECONDS: Final = 75
 _ENDING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class _Server(uvicorn.Server):
     """A server that says when it serves, and ends when whoever started it is gone."""
 
-    def __init__(self, config: uvicorn.Config, ready: int | None, parent: int | None) -> None:
+    def __init__(
+        self, config: uvicorn.Config, door: FrontDoor, ready: int | None, parent: int | None
+    ) -> None:
         super().__init__(config)
+        self._door = door
         self._ready = ready
         self._parent = parent
         self.orphaned = False
@@ -56,13 +61,28 @@ class _Server(uvicorn.Server):
                 signal.signal(number, handler)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        await super().startup([])  # the front door listens
         if self.should_exit:
             return
+        self._door.open(sockets or [], self._protocol)
         if self._parent is not None:
             asyncio.get_running_loop().add_reader(self._parent, self._end)
         if self._ready is not None:
             os.write(self._ready, SERVES)
+
+    def _protocol(self, place: Place) -> Protocol:
+        return Protocol(
+            self._door.connections,
+            place,
+            self._door.note_refusal,
+            config=self.config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+        )
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._door.close()
+        await super().shutdown(sockets)
 
     def _end(self) -> None:
         self.should_exit = self.orphaned = True
@@ -85,7 +105,11 @@ def serve_process(
     whose end means that the process must end; in ``metrics_folder`` all workers' metrics meet.
     """
     app = create_app(
-        settings, passphrase=passphrase, behind_front_door=True, metrics_folder=metrics_folder
+        settings,
+        passphrase=passphrase,
+        behind_front_door=True,
+        metrics_folder=metrics_folder,
+        authority=url_of(listening).partition("://")[2],
     )
     config = uvicorn.Config(
         app,
@@ -97,11 +121,10 @@ def serve_process(
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=settings.server.shutdown_seconds,
     )
     logging.getLogger("uvicorn.error").addFilter(_is_news)
-    server = _Server(config, ready, parent)
+    server = _Server(config, FrontDoor(settings, app.service.count_refusal), ready, parent)
     try:
         server.run(sockets=[listening])
     except SystemExit as end:

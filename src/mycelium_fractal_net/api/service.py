@@ -25,6 +25,10 @@ from mycelium_fractal_net.security.errors import (
     StoreUnavailableError,
 )
 from mycelium_fractal_net.security.freshness import STALE_SECONDS
+from mycelium_fractal_net.security.key_store import NonceStore
+from mycelium_fractal_net.security.replay import ReplayGuard
+from mycelium_fractal_net.security.request_verifier import RequestVerifier
+from mycelium_fractal_net.security.signer_directory import SignerDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,6 +52,8 @@ class Service:
     """One process's part of the service. :meth:`start` opens it, :meth:`close` ends it."""
 
     durability: Durability
+    signers: SignerDirectory
+    verifier: RequestVerifier
 
     def __init__(
         self,
@@ -55,10 +61,13 @@ class Service:
         passphrase: Passphrase = None,
         *,
         metrics_folder: str | None = None,
+        authority: str | None = None,
     ) -> None:
         self.settings = settings
         self.max_body_bytes = settings.server.max_body_bytes
         self.metrics = Metrics(metrics_folder)
+        server = settings.server
+        self._authority = server.public_authority or authority or f"{server.host}:{server.port}"
         self._passphrase = passphrase
         self._keyring: Keyring | None = None
         self._directory: CredentialDirectory | None = None
@@ -116,6 +125,9 @@ class Service:
             keyring.freshness,
             rotation_days=self.settings.credentials.rotation_days,
         )
+        self.signers = SignerDirectory(keyring.provider, keyring.freshness)
+        self._replay = ReplayGuard(NonceStore(keyring.provider.store.database))
+        self.verifier = RequestVerifier(self.signers, self._replay, authority=self._authority)
         try:
             await asyncio.to_thread(self._warm)
         except BaseException:
@@ -137,6 +149,7 @@ class Service:
     def _warm(self) -> None:
         self.audit.open()
         self.directory.load()
+        self.signers.load()
 
     async def _refresh(self) -> None:
         """Have the store's generation read often enough that requests need not."""
@@ -173,12 +186,16 @@ class Service:
         if keyring is not None:
             closing = ThreadPoolExecutor(1, thread_name_prefix="mfn-close")
             try:
-                await self._within(_CLOSE_SECONDS, closing, keyring.close)
+                await self._within(_CLOSE_SECONDS, closing, self._end, keyring)
             except StoreUnavailableError:
                 _LOG.error("the key store is silent; the last counts of uses are lost")
         self._threads.shutdown(wait=False)
         self._reader.shutdown(wait=False)
         gc.unfreeze()
+
+    def _end(self, keyring: Keyring) -> None:
+        self._replay.close()
+        keyring.close()
 
     @property
     def is_stuck(self) -> bool:

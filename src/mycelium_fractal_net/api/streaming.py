@@ -18,6 +18,7 @@ from mycelium_fractal_net.api.problems import RequestError, kind_of
 from mycelium_fractal_net.api.protocol import exchange_of
 from mycelium_fractal_net.security.blocking import WouldBlockError
 from mycelium_fractal_net.security.errors import AuditUnavailableError
+from mycelium_fractal_net.security.request_signing import SIGNER
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -66,6 +67,7 @@ class StreamOperation(Operation):
         started = perf_counter()
         service, spec = self.service, self.spec
         call = Call(service, spec.event, exchange_of(scope))
+        call.signer = scope.get(SIGNER)
         begun = False
         size = 0
         try:

@@ -46,6 +46,8 @@ VARIABLES: Final[dict[str, tuple[str, Callable[[str], object]]]] = {
     "MFN_VAULT_ADDR": ("security.key_management.vault_addr", str),
     "MFN_AWS_KMS_KEY_ID": ("security.key_management.aws_kms_key_id", str),
     "MFN_FIPS_MODE": ("security.fips_mode", _boolean),
+    "MFN_REQUEST_SIGNING": ("server.request_signing", str),
+    "MFN_PUBLIC_AUTHORITY": ("server.public_authority", str),
     "MFN_HOME": ("home", str),
     "MFN_STORE": ("key_store.url", str),
     "MFN_MASTER_KEY_FILE": ("master_key.file", str),

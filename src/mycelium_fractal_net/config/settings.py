@@ -34,6 +34,7 @@ __all__ = [
 # million one guess costs seconds, which only hurts the one who knows the passphrase.
 _Iterations = Annotated[int, Meta(ge=200_000, le=10_000_000)]
 _Days = Annotated[int, Meta(ge=1, le=36_500)]
+_Seconds = Annotated[int, Meta(ge=1, le=3600)]
 _Text = Annotated[str, Meta(min_length=1, max_length=4096)]
 
 _HIDDEN: Final = frozenset({"url", "vault_addr"})  # URLs, which take a password
@@ -132,8 +133,17 @@ class Server(_Section, frozen=True):
     production: bool = True
     trusted_proxies: tuple[_Text, ...] = ()
     max_body_bytes: Annotated[int, Meta(ge=1024, le=1 << 30)] = 8_388_608
+    request_signing: Literal["required", "optional", "off"] = "required"
+    public_authority: _Text | None = None
     max_batch_items: Annotated[int, Meta(ge=1, le=1000)] = 1000
     shutdown_seconds: Annotated[int, Meta(ge=1, le=3600)] = 30
+    max_connections: Annotated[int, Meta(ge=1, le=1_000_000)] = 1000
+    max_connections_per_address: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
+    handshake_seconds: _Seconds = 5
+    header_seconds: _Seconds = 10
+    gap_seconds: _Seconds = 10
+    idle_seconds: _Seconds = 75
+    min_bytes_per_second: Annotated[int, Meta(ge=0, le=1 << 30)] = 1024
 
 
 class Settings(_Section, frozen=True):

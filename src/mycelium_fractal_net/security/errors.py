@@ -8,6 +8,7 @@
     ├── AlgorithmNotAllowedError      the policy does not allow the algorithm
     ├── DecryptionError               the message does not open; one text for every reason
     ├── InvalidSignatureError         the signature or MAC does not verify
+    │   └── RequestSignatureError     the request is not signed as it must be
     ├── KeyNotFoundError              no such key or version
     ├── KeyExistsError                the name is taken
     ├── KeyUsageError                 the key's type or use does not serve the operation
@@ -53,6 +54,7 @@ __all__ = [
     "MfnError",
     "MissingExtraError",
     "NotPermittedError",
+    "RequestSignatureError",
     "ServiceError",
     "ServiceUnavailableError",
     "StoreError",
@@ -114,6 +116,10 @@ class InvalidSignatureError(MfnError):
 
     def __init__(self) -> None:
         super().__init__(self.TEXT)
+
+
+class RequestSignatureError(InvalidSignatureError):
+    """The request is not signed as it must be, or its body is not the one that was signed."""
 
 
 class KeyNotFoundError(MfnError):

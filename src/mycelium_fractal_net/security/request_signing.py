@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from mycelium_fractal_net.security.errors import (
     ConfigurationError,
     InvalidSignatureError,
+    RequestSignatureError,
     StoreUnavailableError,
 )
 from mycelium_fractal_net.security.http_signatures import RequestView
@@ -229,7 +230,10 @@ def _checked(receive: Receive, digest: BodyDigest) -> Receive:
         if message["type"] == "http.request":
             digest.update(message.get("body", b""))
             if not message.get("more_body", False):
-                digest.check()
+                try:
+                    digest.check()
+                except InvalidSignatureError:
+                    raise RequestSignatureError from None
         return message
 
     return checked

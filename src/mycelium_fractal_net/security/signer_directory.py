@@ -69,6 +69,13 @@ class SignerDirectory:
         """Whether that credential works only with a signature: some signer names it, or did."""
         return credential_id in self._fresh().bound
 
+    @property
+    def binds_nobody(self) -> bool:
+        """Whether it is known, without asking the store, that no credential is bound."""
+        known = self._signers
+        fresh = monotonic() < self._freshness.until
+        return fresh and known is not None and not known.bound
+
     def load(self) -> None:
         """Read every signer, so that no request has to wait for that."""
         self._fresh()

@@ -68,7 +68,12 @@ class AuditRecord(Model):
         Field(description="Of a batch: how many items of each version had each outcome."),
     ] = None
     bytes: Annotated[int | None, Field(description="Of a stream: how many came in.")] = None
-    subject: Annotated[str | None, Field(description="The credential that was changed.")] = None
+    subject: Annotated[
+        str | None, Field(description="The credential or signer that was changed.")
+    ] = None
+    signer: Annotated[
+        str | None, Field(description="Who signed the request, where it was signed.")
+    ] = None
     reason: Annotated[str | None, Field(description="An operator's word.")] = None
     intent: Annotated[
         int | None, Field(description="The sequence of the intent that this is the outcome of.")

@@ -109,6 +109,10 @@ class Problem(BaseModel):
         default=None,
         description="Of the request; its audit record and the log have it too. Absent in batches.",
     )
+    error: str | None = Field(
+        default=None,
+        description="`Invalid signature`, where a request is not signed as it must be.",
+    )
     errors: Annotated[
         list[Fault] | None, Field(description="Of `/problems/invalid`: what is wrong, and where.")
     ] = None

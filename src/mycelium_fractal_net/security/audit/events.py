@@ -33,6 +33,8 @@ class Event(msgspec.Struct, omit_defaults=True, frozen=True):
     """Of a stream: how many bytes came in."""
     subject: str | None = None
     """A credential or signer that was changed."""
+    signer: str | None = None
+    """Who signed the request, where it was signed."""
     reason: str | None = None
     """An operator's word."""
     intent: int | None = None

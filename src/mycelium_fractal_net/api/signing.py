@@ -1,0 +1,65 @@
+"""Signed requests before every route of the service: the plan's middleware, with our own routes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mycelium_fractal_net.api.streaming import StreamOperation
+from mycelium_fractal_net.security.request_signing import SignatureVerificationMiddleware
+from mycelium_fractal_net.security.signing_rules import SigningPolicy
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from mycelium_fractal_net.api.application import Application
+
+__all__ = ["RequestSigning"]
+
+
+class RequestSigning:
+    """Middleware of the service: ``server.request_signing`` for all but the public routes.
+
+    Which route runs is asked of the application that will run it. A request that no route takes
+    gets the policy of the settings.
+    """
+
+    def __init__(self, app: ASGIApp, *, application: Application) -> None:
+        self._app = app
+        self._application = application
+        self._policy = SigningPolicy(application.service.settings.server.request_signing)
+        self._verifying: SignatureVerificationMiddleware | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve; an ASGI application."""
+        service = self._application.service
+        if scope["type"] == "lifespan" or not service.enabled:
+            await self._app(scope, receive, send)
+            return
+        policy = self._decide(scope)
+        if policy is SigningPolicy.OFF and service.signers.binds_nobody:
+            await self._app(scope, receive, send)
+            return
+        if self._verifying is None:
+            self._verifying = self._made()
+        await self._verifying(scope, receive, send)
+
+    def _made(self) -> SignatureVerificationMiddleware:
+        service = self._application.service
+        return SignatureVerificationMiddleware(
+            self._app,
+            verifier=service.verifier,
+            scheme="https" if service.settings.security.tls.required else None,
+            decide=self._decide,
+            flows=self._flows,
+            refused=service.count_refusal,
+            max_body_bytes=service.max_body_bytes,
+        )
+
+    def _decide(self, scope: Any) -> SigningPolicy:
+        route = self._application.route_of(scope)
+        if route is not None and route.spec.public:
+            return SigningPolicy.OFF
+        return self._policy
+
+    def _flows(self, scope: Any) -> bool:
+        return isinstance(self._application.route_of(scope), StreamOperation)
