@@ -23,6 +23,14 @@ def _credential(operation: str, about: str) -> dict[str, Any]:
     }
 
 
+def _signer(operation: str, about: str) -> dict[str, Any]:
+    return {
+        "operationId": operation,
+        "parameters": {"name": "$response.body#/name"},
+        "description": about,
+    }
+
+
 def _whole(operation: str, about: str) -> dict[str, Any]:
     return {"operationId": operation, "requestBody": "$response.body", "description": about}
 
@@ -76,6 +84,10 @@ LINKS: Final[dict[str, dict[str, Any]]] = {
         "show": _credential("show_credential", "Show it."),
         "rotate": _credential("rotate_credential", "Give it a new secret."),
         "revoke": _credential("revoke_credential", "End it."),
+    },
+    "add_signer": {
+        "show": _signer("show_signer", "Show it."),
+        "revoke": _signer("revoke_signer", "End it."),
     },
 }
 """By operation id: the links of its success (OpenAPI 3.1 section 4.8.20)."""

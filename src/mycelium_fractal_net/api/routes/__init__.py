@@ -14,6 +14,7 @@ from mycelium_fractal_net.api.routes import (
     keys,
     leases,
     public_keys,
+    signers,
     streams,
 )
 
@@ -33,6 +34,7 @@ SPECS: Final[tuple[Spec, ...]] = tuple(
         key_states,
         public_keys,
         credentials,
+        signers,
         audit,
         health,
     )

@@ -53,8 +53,14 @@ from mycelium_fractal_net.api.schemas.leases import (
     DataKeyReportAnswer,
     DataKeyUse,
 )
+from mycelium_fractal_net.api.schemas.signers import (
+    AddSignerRequest,
+    SignerAnswer,
+    SignerList,
+)
 
 __all__ = [
+    "AddSignerRequest",
     "AuditQuery",
     "AuditRecords",
     "BatchError",
@@ -96,6 +102,8 @@ __all__ = [
     "SignBatchAnswer",
     "SignRequest",
     "SignResponse",
+    "SignerAnswer",
+    "SignerList",
     "StateRequest",
     "VerifyBatch",
     "VerifyBatchAnswer",

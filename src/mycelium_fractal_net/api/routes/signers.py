@@ -1,0 +1,110 @@
+"""`/signers`: register, list and revoke public keys that may sign requests.
+
+A signer has a hand on its credentials: it is one half of what they need, and the one that binds
+them can shut them out. So it takes the scopes of a credential to register, or revoke, its signer.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import Query
+
+from mycelium_fractal_net.api.call import Authenticated, Call
+from mycelium_fractal_net.api.routes.registry import Routes
+from mycelium_fractal_net.api.schemas import AddSignerRequest, SignerAnswer, SignerList
+from mycelium_fractal_net.api.schemas.signers import SignerQuery
+from mycelium_fractal_net.security.errors import KeyNotFoundError, NotPermittedError
+from mycelium_fractal_net.security.keys import KEY_ID_PATTERN
+from mycelium_fractal_net.shapes import signer_shape
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mycelium_fractal_net.security.signers import Signer
+
+__all__ = ["routes"]
+
+routes = Routes("signers")
+
+
+def _check_covers(call: Call, credentials: Iterable[str], *, any_credential: bool) -> None:
+    """Raise :class:`NotPermittedError` unless the caller has all that those credentials have."""
+    provider = call.keyring.provider
+    scopes = {scope for each in credentials for scope in provider.credential(each).scopes}
+    if not call.caller.covers({*scopes, "*"} if any_credential else scopes):
+        raise NotPermittedError(
+            "nobody adds, or ends, a signer for a credential that has a scope that he lacks"
+        )
+
+
+def _named(call: Call, name: str) -> Signer:
+    """The signer of a name in a path; what can be no name names nothing."""
+    if KEY_ID_PATTERN.fullmatch(name) is None:
+        raise KeyNotFoundError("no such signer")
+    found = call.keyring.provider.signer(name)
+    call.subject = found.name
+    return found
+
+
+@routes.add(
+    "POST", "/signers", "signer.add", SignerAnswer, status=201,
+    scope="signers:admin", in_thread=True, recorded=False,
+    problems=("not-found", "exists", "algorithm", "conflict"),
+)  # fmt: skip
+def add_signer(call: Authenticated, body: AddSignerRequest) -> dict[str, Any]:
+    """Register a public key that may sign requests. Scope: `signers:admin`, and all of its own.
+
+    It takes every scope of the credentials that it names, and `*` for one that signs for any. The
+    credentials that it names work only in signed requests from then on.
+    """
+    call.subject = body.name
+    credentials = tuple(body.credentials or ())
+    _check_covers(call, credentials, any_credential=body.any_credential)
+    added = call.keyring.provider.add_signer(
+        body.name,
+        body.public_key.encode(),
+        credentials=credentials,
+        any_credential=body.any_credential,
+    )
+    call.keyring.refresh()
+    return signer_shape(added)
+
+
+@routes.add(
+    "GET", "/signers", "signer.list", SignerList, scope="signers:admin", in_thread=True,
+)  # fmt: skip
+def list_signers(call: Authenticated, query: Annotated[SignerQuery, Query()]) -> dict[str, Any]:
+    """List signers in order of name, a page at a time. Scope: `signers:admin`."""
+    found = call.keyring.provider.signers(query.after, query.limit)
+    more = len(found) == query.limit
+    return {
+        "signers": [signer_shape(each) for each in found],
+        "next": found[-1].name if more else None,
+    }
+
+
+@routes.add(
+    "GET", "/signers/{name}", "signer.show", SignerAnswer, scope="signers:admin",
+    in_thread=True, problems=("not-found",),
+)  # fmt: skip
+def show_signer(call: Authenticated, name: str) -> dict[str, Any]:
+    """Show a signer with its public key. Scope: `signers:admin`."""
+    return signer_shape(_named(call, name))
+
+
+@routes.add(
+    "POST", "/signers/{name}/revoke", "signer.revoke", SignerAnswer, scope="signers:admin",
+    in_thread=True, recorded=False, problems=("not-found", "conflict"),
+)  # fmt: skip
+def revoke_signer(call: Authenticated, name: str) -> dict[str, Any]:
+    """End a signer, for ever and everywhere within 5 seconds. Scope: `signers:admin`.
+
+    It takes every scope of the credentials that it names, and `*` for one that signs for any. A
+    credential whose last signer it was works no more.
+    """
+    found = _named(call, name)
+    _check_covers(call, found.credentials, any_credential=found.any_credential)
+    revoked = call.keyring.provider.revoke_signer(found.name)
+    call.keyring.refresh()
+    return signer_shape(revoked)
