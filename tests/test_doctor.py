@@ -20,6 +20,7 @@ from mycelium_fractal_net.security.key_providers import LocalKeyProvider
 from mycelium_fractal_net.security.key_store import Database, KeyStore, UsageStore
 from mycelium_fractal_net.security.key_store.usage import RAW_MESSAGES_ROTATE
 from mycelium_fractal_net.security.keys import Verb
+from mycelium_fractal_net.security.signatures import SigningKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,6 +89,9 @@ def test_files_that_others_may_use_are_critical(settings: Settings, home: Path) 
          " AND key_versions.key_id = 'orders'", "key orders:v1"),
         ("INSERT INTO credentials SELECT 'intruder', 'x', mac, NULL, NULL, '*', 'active', 1, NULL,"
          " 0, 1, master_id, mac, NULL FROM keys LIMIT 1", "credential intruder"),
+        ("INSERT INTO signers (name, public_key, algorithm, credentials, any_credential, state,"
+         " created_at, revision, generation, master_id, mac) SELECT 'intruder', mac, 'Ed25519', '',"
+         " 1, 'active', 1, 0, 1, master_id, mac FROM keys LIMIT 1", "signer intruder"),
     ],
 )  # fmt: skip
 def test_rows_that_fail_their_authentication_are_named(
@@ -107,6 +111,67 @@ def test_an_authentic_credential_is_no_finding(
         Credential("c1", "x", bytes(32), ("*",), CredentialState.ACTIVE, datetime.now(UTC))
     )
     assert not found(settings, "authentication")
+
+
+# Signers --------------------------------------------------------------------------------------
+
+
+def credential(provider: LocalKeyProvider, name: str = "billing") -> str:
+    return provider.create_credential(name, ("*",))[0].credential_id
+
+
+def public() -> bytes:
+    return SigningKey.generate("Ed25519").public.der()
+
+
+def test_a_credential_whose_signers_are_all_revoked_is_noticed(
+    settings: Settings, provider: LocalKeyProvider
+) -> None:
+    """It is refused for ever; while one of them is left there is nothing to say."""
+    first, second = credential(provider), credential(provider)
+    provider.add_signer("one", public(), credentials=(first, second))
+    provider.add_signer("two", public(), credentials=(first,))
+    assert not found(settings, "credential-signer")
+    provider.revoke_signer("one")
+    (finding,) = found(settings, "credential-signer")
+    assert (finding.severity, finding.subject) == (Severity.NOTICE, f"credential {second}")
+    assert "(billing)" in finding.advice
+    provider.revoke_signer("two")
+    assert {each.subject for each in found(settings, "credential-signer")} == {
+        f"credential {first}", f"credential {second}",
+    }  # fmt: skip
+
+
+def test_a_signer_of_any_credential_or_a_new_one_mends_that(
+    settings: Settings, provider: LocalKeyProvider
+) -> None:
+    """Or the end of the credential itself."""
+    bound = [credential(provider, name) for name in "abc"]
+    provider.add_signer("gone", public(), credentials=tuple(bound))
+    provider.revoke_signer("gone")
+    provider.add_signer("new", public(), credentials=(bound[0],))
+    provider.revoke_credential(bound[1])
+    (finding,) = found(settings, "credential-signer")
+    assert finding.subject == f"credential {bound[2]}"
+    provider.add_signer("all", public(), any_credential=True)
+    assert not found(settings, "credential-signer")
+    provider.revoke_signer("all")
+    assert len(found(settings, "credential-signer")) == 1
+
+
+def test_a_signer_that_was_edited_signs_for_nobody(
+    settings: Settings, provider: LocalKeyProvider
+) -> None:
+    """It is named as such, the sound ones are looked at, and it keeps no credential at work."""
+    bound = credential(provider)
+    provider.add_signer("edited", public(), any_credential=True)
+    provider.add_signer("gone", public(), credentials=(bound,))
+    provider.revoke_signer("gone")
+    tamper(settings, "UPDATE signers SET algorithm = 'x' WHERE name = 'edited'")
+    (finding,) = found(settings, "authentication")
+    assert (finding.severity, finding.subject) == (Severity.CRITICAL, "signer edited")
+    (finding,) = found(settings, "credential-signer")
+    assert finding.subject == f"credential {bound}"
 
 
 def test_a_low_iteration_count_is_advised_against(home: Path) -> None:

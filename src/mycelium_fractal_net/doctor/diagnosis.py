@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from mycelium_fractal_net.bootstrap import build_policy, open_custodian
 from mycelium_fractal_net.doctor.audit_records import audit_findings
 from mycelium_fractal_net.doctor.findings import Examined, Finding, Severity
+from mycelium_fractal_net.doctor.signers import signer_findings
 from mycelium_fractal_net.security.credentials import CredentialState
 from mycelium_fractal_net.security.errors import MfnError, StoreIntegrityError
 from mycelium_fractal_net.security.key_providers import LocalKeyProvider
@@ -228,5 +229,6 @@ _STORE_CHECKS: Final[tuple[Callable[[Examined], Iterator[Finding]], ...]] = (
     _master_key,
     _keys,
     _credentials,
+    signer_findings,
     audit_findings,
 )
