@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fuzz import fuzz_key_derivation, fuzz_sealed, fuzz_signatures, fuzz_strict_json
+from fuzz import (
+    fuzz_http_signatures,
+    fuzz_key_derivation,
+    fuzz_sealed,
+    fuzz_signatures,
+    fuzz_strict_json,
+)
 
 CORPORA = Path(__file__).resolve().parents[2] / "fuzz" / "corpus"
 
@@ -20,6 +26,7 @@ each_fuzzer = pytest.mark.parametrize(
         (fuzz_key_derivation, "key_derivation"),
         (fuzz_sealed, "sealed"),
         (fuzz_strict_json, "strict_json"),
+        (fuzz_http_signatures, "http_signatures"),
     ],
 )
 
