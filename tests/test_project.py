@@ -85,12 +85,12 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 
 
 def test_no_module_needs_an_extra() -> None:
-    """All but the service's own modules imports where no extra is installed."""
+    """All but the service's own modules, and the client's, import where no extra is installed."""
     extras = PYPROJECT["project"]["optional-dependencies"]
     blocked = [re.split(r"[\[>=]", each)[0] for group in extras.values() for each in group]
     assert {"psycopg", "fastapi", "pydantic"} <= set(blocked)
-    names = [name for name in modules() if ".api." not in name]
-    assert "mycelium_fractal_net.api" in names
+    names = [name for name in modules() if ".api." not in name and ".client." not in name]
+    assert {"mycelium_fractal_net.api", "mycelium_fractal_net.client"} <= set(names)
     python(
         f"import importlib, sys; sys.modules.update(dict.fromkeys({blocked!r}))\n"
         f"for name in {names!r}: importlib.import_module(name)"

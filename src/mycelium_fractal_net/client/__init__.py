@@ -1,0 +1,82 @@
+"""The Python client of the service: the keyring's operations, over HTTP.
+
+    from mycelium_fractal_net.client import Client
+
+    with Client("https://keys.example.org", api_key) as client:
+        sealed = client.encrypt(b"...", key_id="orders", associated_data=b"row 17")
+        client.decrypt(sealed, associated_data=b"row 17")
+
+        with client.local("orders") as lease:  # on this machine, for five minutes at a time
+            sealed = lease.encrypt(b"...", associated_data=b"row 18")
+
+It raises the library's errors, never HTTP's. It needs the extra ``client``.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from mycelium_fractal_net.security.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from mycelium_fractal_net.client.batches import (
+        BatchLimits,
+        DecryptItem,
+        EncryptItem,
+        SignItem,
+        VerifyItem,
+    )
+    from mycelium_fractal_net.client.clients import DATA_KEY_ASSOCIATED_DATA, AsyncClient, Client
+    from mycelium_fractal_net.client.credentials import Health, OwnCredential
+    from mycelium_fractal_net.client.key_operations import PublicKey
+    from mycelium_fractal_net.client.lease import AsyncLease, Lease
+    from mycelium_fractal_net.client.retries import Retries
+    from mycelium_fractal_net.client.versioned import StreamResult, Versioned
+
+_HOMES = {
+    "batches": ("BatchLimits", "DecryptItem", "EncryptItem", "SignItem", "VerifyItem"),
+    "clients": ("DATA_KEY_ASSOCIATED_DATA", "AsyncClient", "Client"),
+    "credentials": ("Health", "OwnCredential"),
+    "key_operations": ("PublicKey",),
+    "lease": ("AsyncLease", "Lease"),
+    "retries": ("Retries",),
+    "versioned": ("StreamResult", "Versioned"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "DATA_KEY_ASSOCIATED_DATA",
+    "AsyncClient",
+    "AsyncLease",
+    "BatchLimits",
+    "Client",
+    "DecryptItem",
+    "EncryptItem",
+    "Health",
+    "Lease",
+    "OwnCredential",
+    "PublicKey",
+    "Retries",
+    "SignItem",
+    "StreamResult",
+    "VerifyItem",
+    "Versioned",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        module = importlib.import_module(f"{__name__}.{home}")
+    except ModuleNotFoundError as error:
+        if error.name is not None and error.name.startswith(__name__.partition(".")[0]):
+            raise
+        raise MissingExtraError("the client", "client") from None
+    return getattr(module, name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

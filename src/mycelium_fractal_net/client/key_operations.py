@@ -1,0 +1,251 @@
+"""Keys: made, listed, rotated, and their states. The records are the library's own."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from mycelium_fractal_net.client.steps import decoded, json_request
+from mycelium_fractal_net.security.errors import InvalidInputError, ServiceError
+from mycelium_fractal_net.security.keys import (
+    Key,
+    KeyState,
+    KeyType,
+    KeyUse,
+    KeyVersion,
+    RotationPolicy,
+    Verb,
+    parse_key_id,
+    version_id,
+)
+
+if TYPE_CHECKING:
+    from mycelium_fractal_net.client.steps import Reply, Steps
+
+__all__ = [
+    "PublicKey",
+    "change_key",
+    "change_key_state",
+    "create_key",
+    "key",
+    "keys",
+    "public_key",
+    "published_keys",
+    "rotate_key",
+]
+
+_PAGE: Final = 1000  # the most that the service lists at once
+
+
+class PublicKey(msgspec.Struct, frozen=True):
+    """The public key of one version of a signing key. Nothing of it is secret."""
+
+    key_id: str
+    algorithm: str
+    pem: str
+    jwk: dict[str, str]
+
+
+class _Rotation(msgspec.Struct, frozen=True):
+    interval_days: int
+    retain_count: int
+    auto_destroy: bool
+    unused_for_days: int
+
+
+class _Version(msgspec.Struct, frozen=True):
+    version: int
+    state: KeyState
+    compromised: bool
+    handle: str
+    created_at: datetime
+    activate_at: datetime | None
+    destroy_at: datetime | None
+
+
+class _Key(msgspec.Struct, frozen=True):
+    key_id: str
+    type: KeyType
+    use: KeyUse
+    algorithm: str
+    publish: bool
+    created_at: datetime
+    rotation: _Rotation
+    versions: list[_Version]
+
+
+class _Page(msgspec.Struct, frozen=True):
+    keys: list[_Key]
+    next: str | None
+
+
+class _Published(msgspec.Struct, frozen=True):
+    keys: list[dict[str, str]]
+
+
+def _record(shown: _Key) -> Key:
+    """The library's record. What only the key store knows is empty in it."""
+    rotation = shown.rotation
+    try:
+        versions = tuple(
+            KeyVersion(
+                version=each.version,
+                handle=bytes.fromhex(each.handle),
+                state=each.state,
+                created_at=each.created_at,
+                wrapped=b"",
+                compromised=each.compromised,
+                activate_at=each.activate_at,
+                destroy_at=each.destroy_at,
+            )
+            for each in shown.versions
+        )
+    except ValueError:
+        versions = ()
+    if not versions:
+        raise ServiceError("the answer of the service cannot be read")
+    return Key(
+        key_id=shown.key_id,
+        key_type=shown.type,
+        use=shown.use,
+        algorithm=shown.algorithm,
+        rotation=RotationPolicy(
+            rotation.interval_days,
+            rotation.retain_count,
+            rotation.auto_destroy,
+            rotation.unused_for_days,
+        ),
+        created_at=shown.created_at,
+        versions=versions,
+        publish=shown.publish,
+    )
+
+
+def _key(reply: Reply) -> Key:
+    return _record(decoded(reply, _Key))
+
+
+def _path(key_id: str, rest: str = "") -> str:
+    """The path of a key. Raises :class:`InvalidInputError` for what would be another path."""
+    parse_key_id(key_id)
+    return f"/keys/{key_id}{rest}"
+
+
+def _rotation_change(
+    interval_days: int | None,
+    retain_count: int | None,
+    auto_destroy: bool | None,
+    unused_for_days: int | None,
+) -> dict[str, Any] | None:
+    given = {
+        "interval_days": interval_days,
+        "retain_count": retain_count,
+        "auto_destroy": auto_destroy,
+        "unused_for_days": unused_for_days,
+    }
+    return {name: value for name, value in given.items() if value is not None} or None
+
+
+def create_key(
+    key_id: str,
+    *,
+    type: KeyType | str = KeyType.ENCRYPTION,
+    algorithm: str | None = None,
+    use: KeyUse | str | None = None,
+    publish: bool | None = None,
+    interval_days: int | None = None,
+    retain_count: int | None = None,
+    auto_destroy: bool | None = None,
+    unused_for_days: int | None = None,
+) -> Steps[Key]:
+    """Make a key with its first version, active at once. Scope: ``keys:admin``.
+
+    What is left out is as the type has it. Raises :class:`KeyExistsError`; it is not repeated
+    after an answer that was lost, so look with :meth:`key` after :class:`ServiceUnavailableError`.
+    """
+    asked = {
+        "key_id": key_id,
+        "type": str(type),
+        "algorithm": algorithm,
+        "use": None if use is None else str(use),
+        "publish": publish,
+        "rotation": _rotation_change(interval_days, retain_count, auto_destroy, unused_for_days),
+    }
+    return _key((yield json_request("POST", "/keys", asked, repeatable=False)))
+
+
+def key(key_id: str) -> Steps[Key]:
+    """A key with all its versions, as the library's record. Scope: ``keys:read``.
+
+    Its versions have neither material nor public key; :meth:`public_key` gives the latter.
+    """
+    return _key((yield json_request("GET", _path(key_id), None)))
+
+
+def keys() -> Steps[list[Key]]:
+    """All keys in order of their names. Scope: ``keys:read``."""
+    found: list[Key] = []
+    after: str | None = ""
+    while after is not None:
+        query = (("after", after), ("limit", str(_PAGE)))
+        page = decoded((yield json_request("GET", "/keys", None, query=query)), _Page)
+        found += map(_record, page.keys)
+        if page.next is not None and page.next <= after:
+            raise ServiceError("the service lists keys without an end")
+        after = page.next
+    return found
+
+
+def change_key(
+    key_id: str,
+    *,
+    publish: bool | None = None,
+    interval_days: int | None = None,
+    retain_count: int | None = None,
+    auto_destroy: bool | None = None,
+    unused_for_days: int | None = None,
+) -> Steps[Key]:
+    """Change a key's rotation policy, or whether it is published. Scope: ``keys:admin``."""
+    asked = {
+        "publish": publish,
+        "rotation": _rotation_change(interval_days, retain_count, auto_destroy, unused_for_days),
+    }
+    return _key((yield json_request("PATCH", _path(key_id), asked, repeatable=False)))
+
+
+def rotate_key(key_id: str) -> Steps[str]:
+    """Add a version, which protects from now on; returns its version id. Scope: ``keys:admin``.
+
+    Not repeated after an answer that was lost: there would be two.
+    """
+    path = _path(key_id, "/rotate")
+    rotated = _key((yield json_request("POST", path, None, repeatable=False)))
+    return version_id(rotated.key_id, rotated.latest.version)
+
+
+def change_key_state(
+    key_id: str, verb: Verb | str, *, window_days: int | None = None
+) -> Steps[Key]:
+    """Suspend, activate, deactivate, compromise, destroy a version, or cancel its destruction.
+
+    ``key_id`` is a version id; a bare name is its newest version. ``window_days`` is the recovery
+    window of ``destroy``, 30 by default. Scope: ``keys:admin``. Raises :class:`KeyStateError`.
+    """
+    if verb not in list(Verb):
+        raise InvalidInputError(f"a state is changed by {', '.join(Verb)}")
+    path = _path(key_id, f"/{verb}")
+    body = None if window_days is None else {"window_days": window_days}
+    return _key((yield json_request("POST", path, body, repeatable=False)))
+
+
+def public_key(key_id: str) -> Steps[PublicKey]:
+    """The public key of a version, or of the newest. Scope: ``verify:KEY`` or ``keys:read``."""
+    return decoded((yield json_request("GET", _path(key_id, "/public"), None)), PublicKey)
+
+
+def published_keys() -> Steps[list[dict[str, str]]]:
+    """The JWKs (RFC 7517) of all published keys that may verify; each ``kid`` is a version id."""
+    reply = yield json_request("GET", "/.well-known/jwks.json", None)
+    return decoded(reply, _Published).keys

@@ -1,0 +1,236 @@
+"""What a lease may do without asking: data keys at work, their bounds, and what was done.
+
+A data key is used for its time, for so many messages and so many bytes, counted together for
+sealing and opening; then it is forgotten, and the service is asked for another one, or to open
+the message. Times are of a clock that goes on while the machine sleeps, and they begin before
+the data key was asked for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import threading
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from mycelium_fractal_net.client.data_keys import Use, data_key, report
+from mycelium_fractal_net.client.steps import Steps
+from mycelium_fractal_net.security.errors import DecryptionError, InvalidInputError, MfnError
+from mycelium_fractal_net.security.keys import parse_key_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mycelium_fractal_net.security.policy import Policy
+    from mycelium_fractal_net.security.sealing import Sealer
+
+__all__ = ["Bounds", "LeaseCore", "lease_clock"]
+
+_HEADER_BYTES: Final = 116  # docs/format.md: what each message of a data key begins with
+_FORM: Final = b"MFN\x02"
+_KEPT: Final = 64  # data keys that still open what they sealed; each is dropped at its time
+LONGEST_SECONDS: Final = 86_400.0  # a revocation does not end a lease before its time
+
+
+def lease_clock() -> float:
+    """Seconds that grow also while the machine sleeps, where the system counts them."""
+    if hasattr(time, "CLOCK_BOOTTIME"):
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+    return time.monotonic()
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How long one data key is used, for how many messages, and for how much plaintext."""
+
+    seconds: float
+    messages: int
+    bytes: int
+
+    def __post_init__(self) -> None:
+        if not 0 < self.seconds <= LONGEST_SECONDS:
+            raise InvalidInputError("a lease is for a day at most, and for some time")
+        if self.messages < 1 or self.bytes < 1:
+            raise InvalidInputError("a lease is for one message and one byte at least")
+
+
+class _Grant:
+    """One data key at work."""
+
+    __slots__ = ("bytes", "key_id", "messages", "sealer", "until")
+
+    def __init__(self, sealer: Sealer, key_id: str, until: float, bounds: Bounds) -> None:
+        self.sealer = sealer
+        self.key_id = key_id
+        self.until = until
+        self.messages = bounds.messages
+        self.bytes = bounds.bytes
+
+    def take(self, size: int, now: float) -> bool:
+        """Count one message of that size, if it lies within the bounds."""
+        if now >= self.until or self.messages < 1 or self.bytes < size:
+            return False
+        self.messages -= 1
+        self.bytes -= size
+        return True
+
+
+class _Counts:
+    __slots__ = ("bytes", "decrypted", "encrypted", "failed")
+
+    def __init__(self) -> None:
+        self.encrypted = self.decrypted = self.failed = self.bytes = 0
+
+
+class LeaseCore:
+    """The state of a lease. Threads may share it; a process that forks leaves it behind."""
+
+    def __init__(
+        self,
+        key_id: str | None,
+        bounds: Bounds,
+        data_key_associated_data: bytes,
+        policy: Policy,
+        clock: Callable[[], float],
+    ) -> None:
+        if key_id is not None:
+            parse_key_id(key_id)
+        self.key_id = key_id
+        self.associated_data = data_key_associated_data
+        self.reference = f"lease {secrets.token_hex(8)}"
+        self._bounds = bounds
+        self._policy = policy
+        self._clock = clock
+        self._begin()
+
+    def _begin(self) -> None:
+        self._process = os.getpid()
+        self._lock = threading.Lock()
+        self._sealing: _Grant | None = None
+        self._grants: OrderedDict[bytes, _Grant] = OrderedDict()
+        self._counts: dict[str, _Counts] = {}
+        self.ended = False
+
+    def _check(self) -> None:
+        self._leave_parent()
+        if self.ended:
+            raise InvalidInputError("the lease has ended")
+
+    def _leave_parent(self) -> None:
+        """In a process that was forked: what the parent counts and reports is its own."""
+        if os.getpid() != self._process:
+            ended = self.ended
+            self._begin()
+            self.ended = ended
+
+    # Sealing and opening ----------------------------------------------------------------------
+
+    def sealer(self, size: int) -> Sealer | None:
+        """What seals a plaintext of that size, which is counted; None where it must be renewed.
+
+        Raises :class:`InvalidInputError` for more than any data key of this lease may protect,
+        and once the lease has ended.
+        """
+        self._check()
+        if size > self._bounds.bytes:
+            raise InvalidInputError("the plaintext is larger than all that this lease is for")
+        with self._lock:
+            grant = self._sealing
+            if grant is None or not grant.take(size, self._clock()):
+                return None
+            counts = self._counted(grant)
+            counts.encrypted += 1
+            counts.bytes += size
+            return grant.sealer
+
+    def opened(
+        self, message: bytes | bytearray | memoryview, associated_data: bytes
+    ) -> bytes | None:
+        """The plaintext, if a data key that is at work opens it; None where the service must.
+
+        Raises :class:`DecryptionError`.
+        """
+        self._check()
+        header = bytes(message[:_HEADER_BYTES])
+        if header[:4] != _FORM:
+            return None
+        with self._lock:
+            grant = self._grants.get(header)
+            if grant is None or not grant.take(self._plain_bytes(message), self._clock()):
+                return None
+        try:
+            plaintext = grant.sealer.open(message, associated_data)
+        except DecryptionError:
+            with self._lock:
+                self._counted(grant).failed += 1
+            raise
+        with self._lock:
+            counts = self._counted(grant)
+            counts.decrypted += 1
+            counts.bytes += len(plaintext)
+        return plaintext
+
+    def _plain_bytes(self, message: bytes | bytearray | memoryview) -> int:
+        try:
+            return self._policy.plain_bytes(message, len(message))
+        except DecryptionError:
+            return 0  # no size of a message: it will not open
+
+    def _counted(self, grant: _Grant) -> _Counts:
+        return self._counts.setdefault(grant.key_id, _Counts())
+
+    # Asking and reporting ---------------------------------------------------------------------
+
+    def renew(self) -> Steps[None]:
+        """Get a data key, and report what was done with those before."""
+        self._check()
+        begun = self._clock()
+        made, key_id = yield from data_key(
+            self._policy, self.key_id, self.associated_data, self.reference
+        )
+        grant = _Grant(made.sealer, key_id, begun + self._bounds.seconds, self._bounds)
+        with self._lock:
+            now = self._clock()
+            for header in [name for name, each in self._grants.items() if each.until <= now]:
+                del self._grants[header]
+            while len(self._grants) >= _KEPT:
+                self._grants.popitem(last=False)
+            self._grants[made.header] = grant
+            self._sealing = grant
+        with contextlib.suppress(MfnError):  # the counts are kept, for the next time or the end
+            yield from self.report()
+
+    def report(self) -> Steps[None]:
+        """Have what was done recorded; what could not be reported is kept for the next time."""
+        self._leave_parent()
+        with self._lock:
+            counts, self._counts = self._counts, {}
+        uses = [
+            Use(key_id, each.encrypted, each.decrypted, each.failed, each.bytes)
+            for key_id, each in counts.items()
+        ]
+        if not uses:
+            return
+        try:
+            yield from report(uses, self.reference)
+        except BaseException:
+            with self._lock:
+                for use in uses:
+                    kept = self._counts.setdefault(use.key_id, _Counts())
+                    kept.encrypted += use.encrypted
+                    kept.decrypted += use.decrypted
+                    kept.failed += use.failed
+                    kept.bytes += use.bytes
+            raise
+
+    def end(self) -> None:
+        """Forget the data keys. What was done can still be reported."""
+        self._leave_parent()
+        self.ended = True
+        with self._lock:
+            self._sealing = None
+            self._grants.clear()

@@ -1,0 +1,100 @@
+"""What went wrong, as the library's own errors: a client never sees HTTP.
+
+The other side of the one table from error to problem, ``api/problems.py``; a test holds the two
+together.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from mycelium_fractal_net.security import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from mycelium_fractal_net.client.steps import Failure, Reply
+
+__all__ = ["Problem", "error_of_failure", "error_of_problem", "error_of_reply", "problem_of"]
+
+_TYPE: Final = re.compile("/problems/([a-z-]{1,64})")
+_TEXT_CHARACTERS: Final = 300  # what is shown of a problem's text; the service's own are shorter
+_UNPRINTABLE: Final = re.compile(r"[^\x20-\x7e]")
+_MEDIA_TYPE: Final = "application/problem+json"
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """RFC 9457 problem details, as far as they matter here."""
+
+    type: str = ""
+    title: str = ""
+    detail: str = ""
+
+    @property
+    def slug(self) -> str:
+        """The name of the kind of problem; empty for none of ours."""
+        found = _TYPE.fullmatch(self.type)
+        return "" if found is None else found[1]
+
+
+_BY_SLUG: Final[Mapping[str, Callable[[str], errors.MfnError]]] = {
+    "unauthenticated": lambda _: errors.AuthenticationError(),
+    "forbidden": errors.NotPermittedError,
+    "not-found": errors.KeyNotFoundError,
+    "decryption-failed": lambda _: errors.DecryptionError(),
+    "invalid-signature": lambda _: errors.InvalidSignatureError(),
+    "exists": errors.KeyExistsError,
+    "key-state": errors.KeyStateError,
+    "key-usage": errors.KeyUsageError,
+    "not-exportable": errors.KeyNotExportableError,
+    "usage-limit": errors.UsageLimitError,
+    "algorithm": errors.AlgorithmNotAllowedError,
+    "invalid": errors.InvalidInputError,
+    "too-large": errors.InvalidInputError,
+    "conflict": errors.ConflictError,
+    "audit-unavailable": errors.AuditUnavailableError,
+    "store-integrity": errors.StoreIntegrityError,
+    "store-unavailable": errors.StoreUnavailableError,
+    "master-key": errors.MasterKeyError,
+}
+_UNAVAILABLE: Final = frozenset({429, 502, 503, 504})  # of what is in front of the service too
+
+
+def problem_of(reply: Reply) -> Problem:
+    """The problem in an answer; an empty one where it says nothing that is understood."""
+    if reply.headers.get("content-type", "").partition(";")[0].strip() == _MEDIA_TYPE:
+        try:
+            return msgspec.json.decode(reply.body, type=Problem)
+        except (msgspec.DecodeError, ValueError, RecursionError):
+            pass
+    return Problem()
+
+
+def error_of_problem(problem: Problem, status: int, request_id: str | None) -> errors.MfnError:
+    """The library's error for a problem; what is unknown is judged by its status."""
+    make = _BY_SLUG.get(problem.slug)
+    shown = _UNPRINTABLE.sub("?", problem.detail or problem.title)[:_TEXT_CHARACTERS]
+    if make is not None:
+        error = make(shown or "the service refused it")
+    elif status in _UNAVAILABLE:
+        error = errors.ServiceUnavailableError(shown or f"there was no answer but status {status}")
+    elif 300 <= status < 400:
+        error = errors.ServiceError("the answer leads elsewhere, and no redirect is followed")
+    else:
+        error = errors.ServiceError(shown or f"the answer has status {status} and no explanation")
+    if request_id is not None and re.fullmatch("[0-9A-Za-z-]{1,64}", request_id):
+        error.add_note(f"request {request_id} of the service")
+    return error
+
+
+def error_of_reply(reply: Reply) -> errors.MfnError:
+    """The error of an answer that is no success."""
+    return error_of_problem(problem_of(reply), reply.status, reply.headers.get("x-request-id"))
+
+
+def error_of_failure(failure: Failure) -> errors.MfnError:
+    """The error of an answer that did not come."""
+    return errors.ServiceUnavailableError(failure.reason)

@@ -1,0 +1,121 @@
+"""What an operation is made of, before anything is sent: one text for both clients.
+
+An operation is a generator. It yields a :class:`Request`, gets the :class:`Reply`, and returns
+its result; a refusal is raised into it. What is retried, who waits, and how bytes travel is
+decided around it, so that the client that blocks and the one that does not run the same code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar
+
+import msgspec
+
+from mycelium_fractal_net.security.errors import ServiceError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mycelium_fractal_net.client.transfers import Transfer
+
+__all__ = [
+    "Effect",
+    "Failure",
+    "Flow",
+    "Outcome",
+    "Pause",
+    "Reply",
+    "Request",
+    "Steps",
+    "Work",
+    "decoded",
+    "json_of",
+    "json_request",
+]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request of an operation."""
+
+    method: str
+    path: str
+    body: bytes | None = field(default=None, repr=False)
+    query: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    repeatable: bool = True
+    """Whether sending it twice does no harm. Else it is repeated only if it never arrived."""
+
+    also: frozenset[int] = frozenset()
+    """Statuses that are an answer to this request, though they are problems to others."""
+
+    transfer: Transfer | None = field(default=None, repr=False)
+    """Where the body comes from and the answer goes, if they are streams."""
+
+
+class Reply(NamedTuple):
+    """An answer that came whole."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Failure(NamedTuple):
+    """There is no answer, or not all of it."""
+
+    reason: str
+    """For people; nothing of the request."""
+
+    arrived: bool
+    """False where the request surely never reached the service."""
+
+    lasting: bool = False
+    """Whether trying again is of no use."""
+
+
+class Pause(NamedTuple):
+    """Wait that long."""
+
+    seconds: float
+
+
+class Work(NamedTuple):
+    """Call a function of the user's, which may block; answered with what it raised, or None."""
+
+    function: Callable[[], None]
+
+
+Outcome: TypeAlias = Reply | Failure
+Steps: TypeAlias = Generator[Request, Reply, T]
+"""An operation with a result of that type."""
+
+Effect: TypeAlias = Request | Pause | Work
+Flow: TypeAlias = Generator[Effect, Outcome | Exception | None, T]
+"""An operation with all that happens around it; what runs it has only to do as it says."""
+
+# Subclasses of bytes are known to msgspec as buffers alone.
+_encode: Final = msgspec.json.Encoder(enc_hook=memoryview).encode
+
+
+def json_of(body: dict[str, Any]) -> bytes:
+    """An object as JSON; members that are None are left out, bytes are base64."""
+    return _encode({name: value for name, value in body.items() if value is not None})
+
+
+def json_request(method: str, path: str, body: dict[str, Any] | None, **more: Any) -> Request:
+    """A request whose body is that object, if there is one; see :func:`json_of`."""
+    return Request(method, path, None if body is None else json_of(body), **more)
+
+
+def decoded(reply: Reply, kind: type[T]) -> T:
+    """The body of an answer as a record of that type. Raises :class:`ServiceError`."""
+    try:
+        return msgspec.json.decode(reply.body, type=kind)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        pass
+    raise ServiceError("the answer of the service cannot be read")
