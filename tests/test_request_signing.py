@@ -57,10 +57,11 @@ def send(app: Any, *requests: httpx.Request) -> list[httpx.Response]:
     return asyncio.run(run())
 
 
-def post(path: str = "/orders/7", body: bytes = b'{"a": 1}', **headers: str) -> httpx.Request:
-    return httpx.Request(
-        "POST", f"http://{AUTHORITY}{path}", content=body, headers={**JSON, **headers}
-    )
+def post(
+    path: str = "/orders/7", body: bytes = b'{"a": 1}', api_key: str | None = None
+) -> httpx.Request:
+    headers = JSON if api_key is None else {**JSON, "X-API-Key": api_key}
+    return httpx.Request("POST", f"http://{AUTHORITY}{path}", content=body, headers=headers)
 
 
 def peer(keyring: Keyring, algorithm: str = "Ed25519", **options: Any) -> Peer:
@@ -69,6 +70,12 @@ def peer(keyring: Keyring, algorithm: str = "Ed25519", **options: Any) -> Peer:
     options = options or {"any_credential": True}
     keyring.provider.add_signer("peer", made.public_key, **options)
     return made
+
+
+def lifetime(created: int, expires: int) -> dict[str, int]:
+    """Times of a signature, in seconds from now."""
+    now = int(time.time())
+    return {"created": now + created, "expires": now + expires}
 
 
 def refused(response: httpx.Response) -> None:
@@ -115,9 +122,9 @@ def test_a_request_without_a_signature_is_refused(keyring: Keyring) -> None:
         lambda peer: peer.sign_plan(peer.sign(post())),
         lambda peer: peer.sign(post(), tag="another"),
         lambda peer: peer.sign(post(), nonce=None),
-        lambda peer: peer.sign(post(), created=int(time.time()) - 400, expires=int(time.time()) - 100),
+        lambda peer: peer.sign(post(), **lifetime(-400, -100)),
         lambda peer: peer.sign(post(), expires=int(time.time()) + 4000),
-        lambda peer: peer.sign(post(), created=int(time.time()) + 200, expires=int(time.time()) + 260),
+        lambda peer: peer.sign(post(), **lifetime(200, 260)),
         lambda peer: peer.sign(post(), alg="ecdsa-p256-sha256"),
         lambda peer: peer.sign(post(), covered=("@method", "@path", "@query")),
         lambda peer: peer.sign(post(), covered=("@authority", "@path", "@query")),
@@ -184,8 +191,8 @@ def test_a_signer_signs_for_the_credentials_it_names(keyring: Keyring) -> None:
     mine, key = keyring.provider.create_credential("mine", ("*",))
     other, other_key = keyring.provider.create_credential("other", ("*",))
     signer = peer(keyring, credentials=(mine.credential_id,))
-    good = signer.sign(post(**{"X-API-Key": key.text}))
-    stolen = signer.sign(post(**{"X-API-Key": other_key.text}))
+    good = signer.sign(post(api_key=key.text))
+    stolen = signer.sign(post(api_key=other_key.text))
     alone = signer.sign(post())
     app = application(keyring)
     answers = send(app, good, stolen, alone)
@@ -201,15 +208,14 @@ def test_a_credential_that_has_a_signer_works_only_with_it(keyring: Keyring) -> 
     _, free = keyring.provider.create_credential("free", ("*",))
     signer = peer(keyring, credentials=(mine.credential_id,))
     app = application(keyring, policy="off")
-    header = {"X-API-Key": key.text}
     answers = send(
-        app, post(**header), signer.sign(post(**header)), post(**{"X-API-Key": free.text})
+        app, post(api_key=key.text), signer.sign(post(api_key=key.text)), post(api_key=free.text)
     )
     refused(answers[0])
     assert [each.status_code for each in answers[1:]] == [200, 200]
     keyring.provider.revoke_signer("peer")
     keyring.refresh()
-    for request in (post(**header), signer.sign(post(**header))):
+    for request in (post(api_key=key.text), signer.sign(post(api_key=key.text))):
         refused(send(application(keyring, policy="off"), request)[0])
 
 
@@ -297,7 +303,7 @@ def test_what_cannot_be_configured_is_refused(keyring: Keyring) -> None:
         {"keyring": keyring},
     ):
         with pytest.raises(ConfigurationError):
-            SignatureVerificationMiddleware(**options)  # type: ignore[arg-type]
+            SignatureVerificationMiddleware(**options)
     bare = SignatureVerificationMiddleware(keyring=keyring, authority=AUTHORITY)
     with pytest.raises(ConfigurationError):
         asyncio.run(bare({}, None, None.__class__))

@@ -67,7 +67,7 @@ class Service:
         self.max_body_bytes = settings.server.max_body_bytes
         self.metrics = Metrics(metrics_folder)
         server = settings.server
-        self._authority = server.public_authority or authority or f"{server.host}:{server.port}"
+        self.authority = server.public_authority or authority or f"{server.host}:{server.port}"
         self._passphrase = passphrase
         self._keyring: Keyring | None = None
         self._directory: CredentialDirectory | None = None
@@ -117,6 +117,9 @@ class Service:
             raise
 
     async def _start(self) -> None:
+        server = self.settings.server
+        if server.production and server.body_only_signatures:
+            raise ConfigurationError("server.body_only_signatures is not for production")
         loop = asyncio.get_running_loop()
         keyring = await asyncio.to_thread(self._open)
         self._keyring = keyring
@@ -127,7 +130,12 @@ class Service:
         )
         self.signers = SignerDirectory(keyring.provider, keyring.freshness)
         self._replay = ReplayGuard(NonceStore(keyring.provider.store.database))
-        self.verifier = RequestVerifier(self.signers, self._replay, authority=self._authority)
+        self.verifier = RequestVerifier(
+            self.signers,
+            self._replay,
+            authority=self.authority,
+            body_only=self.settings.server.body_only_signatures,
+        )
         try:
             await asyncio.to_thread(self._warm)
         except BaseException:
@@ -150,6 +158,8 @@ class Service:
         self.audit.open()
         self.directory.load()
         self.signers.load()
+        if self.settings.server.sign_answers_with is not None:
+            self.keyring.request_key(self.settings.server.sign_answers_with)
 
     async def _refresh(self) -> None:
         """Have the store's generation read often enough that requests need not."""

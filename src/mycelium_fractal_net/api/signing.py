@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from mycelium_fractal_net.api.streaming import StreamOperation
 from mycelium_fractal_net.security.request_signing import SignatureVerificationMiddleware
+from mycelium_fractal_net.security.response_signing import ResponseSigningMiddleware
 from mycelium_fractal_net.security.signing_rules import SigningPolicy
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ class RequestSigning:
         self._application = application
         self._policy = SigningPolicy(application.service.settings.server.request_signing)
         self._verifying: SignatureVerificationMiddleware | None = None
+        self._signing: ResponseSigningMiddleware | None = None
+        self._signs_answers = application.service.settings.server.sign_answers_with is not None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve; an ASGI application."""
@@ -35,6 +38,15 @@ class RequestSigning:
         if scope["type"] == "lifespan" or not service.enabled:
             await self._app(scope, receive, send)
             return
+        if self._signs_answers:
+            if self._signing is None:
+                self._signing = self._made_signing()
+            await self._signing(scope, receive, send)
+        else:
+            await self._verified(scope, receive, send)
+
+    async def _verified(self, scope: Scope, receive: Receive, send: Send) -> None:
+        service = self._application.service
         policy = self._decide(scope)
         if policy is SigningPolicy.OFF and service.signers.binds_nobody:
             await self._app(scope, receive, send)
@@ -53,6 +65,17 @@ class RequestSigning:
             flows=self._flows,
             refused=service.count_refusal,
             max_body_bytes=service.max_body_bytes,
+        )
+
+    def _made_signing(self) -> ResponseSigningMiddleware:
+        service = self._application.service
+        return ResponseSigningMiddleware(
+            self._verified,
+            keyring=service.keyring,
+            key_id=service.settings.server.sign_answers_with or "",
+            authority=service.authority,
+            scheme="https" if service.settings.security.tls.required else None,
+            flows=self._flows,
         )
 
     def _decide(self, scope: Any) -> SigningPolicy:

@@ -134,6 +134,8 @@ class Server(_Section, frozen=True):
     trusted_proxies: tuple[_Text, ...] = ()
     max_body_bytes: Annotated[int, Meta(ge=1024, le=1 << 30)] = 8_388_608
     request_signing: Literal["required", "optional", "off"] = "required"
+    body_only_signatures: bool = False
+    sign_answers_with: _Text | None = None
     public_authority: _Text | None = None
     max_batch_items: Annotated[int, Meta(ge=1, le=1000)] = 1000
     shutdown_seconds: Annotated[int, Meta(ge=1, le=3600)] = 30

@@ -126,6 +126,27 @@ class Signing:
             return found.version_id
         raise InvalidSignatureError
 
+    # Requests -----------------------------------------------------------------------------
+
+    def request_key(self, key_id: str) -> str:
+        """The version that signs requests under ``key_id``, such as ``service:v1``.
+
+        Raises :class:`KeyUsageError` for a key that is not of use ``request``.
+        """
+        name = parse_key_id(key_id)[0]
+        key = self._cache.record(name)
+        _check_signs_requests(key)
+        return version_id(name, key.primary.version)
+
+    def sign_request(self, base: Buffer, *, key_id: str) -> Signature:
+        """The signature of a signature base (RFC 9421 section 2.5) by a key for requests.
+
+        64 bytes for Ed25519, ``r || s`` for ECDSA: 64 or 96 bytes.
+        """
+        found = self._cache.protecting(key_id, KeyType.SIGNING)
+        _check_signs_requests(found.key)
+        return Signature.made(found.signing.sign_fixed_size(base), found.version_id)
+
     # MACs ---------------------------------------------------------------------------------
 
     def mac(self, data: Buffer, *, key_id: str | None = None) -> Signature:
@@ -152,6 +173,12 @@ class Signing:
                 continue
             return found.version_id
         raise InvalidSignatureError
+
+
+def _check_signs_requests(key: Key) -> None:
+    check_type(key, KeyType.SIGNING)
+    if key.use is not KeyUse.REQUEST:
+        raise KeyUsageError(f"key {key.key_id!r} signs data only; it never signs a request")
 
 
 def _check_signs_data(key: Key) -> None:

@@ -170,7 +170,6 @@ class SignatureVerificationMiddleware:
     ) -> None:
         """The head is verified before any of the body is read, the body as it comes."""
         head = await self._verifier.verify_head(request)
-        await self._verifier.take_nonce(head)
         scope[SIGNER] = head.signer
         checked = receive if head.digest is None else _checked(receive, head.digest)
         await app(scope, checked, send)

@@ -26,6 +26,7 @@ from mycelium_fractal_net.security.http_signatures import (
     check_times,
     check_timestamp,
     choose_by_tag,
+    parse_body_signature,
     parse_plan_signature,
     parse_signatures,
     verify,
@@ -66,11 +67,12 @@ def credential_id_of(request: RequestView) -> str | None:
 class SignedHead(NamedTuple):
     """A request whose head was verified. Its body and its nonce were not looked at yet.
 
-    ``digest`` takes the body where it flows; it is None for the plan's profile without a body.
+    ``digest`` takes the body where it flows; the plan's profile has none, and its form that signs
+    the body alone has no nonce.
     """
 
     signer: str
-    nonce: Nonce
+    nonce: Nonce | None
     digest: BodyDigest | None
 
 
@@ -79,6 +81,10 @@ class RequestVerifier:
 
     ``authority`` is the host, with the port where it is not the default, that requests are made
     to; it never comes from the request. ``skew_seconds`` is how far clocks may be apart.
+
+    ``body_only`` accepts the plan's sketch as well: ``X-Signature`` over the body alone, without
+    timestamp and nonce, by a registered key. Such a request can be sent again, and elsewhere: it
+    is for development.
     """
 
     def __init__(
@@ -88,9 +94,11 @@ class RequestVerifier:
         *,
         authority: str,
         skew_seconds: int = 30,
+        body_only: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.authority = authority
+        self._body_only = body_only
         self._signers = signers
         self._nonces = _Nonces(guard)
         self._skew_seconds = skew_seconds
@@ -106,19 +114,23 @@ class RequestVerifier:
         Raises :class:`InvalidSignatureError`, with one text, and :class:`StoreUnavailableError`.
         """
         head = await _beside(self._verify, request, body)
-        await self.take_nonce(head)
+        if head.nonce is not None:
+            await self.take_nonce(head.nonce)
         return head.signer
 
     async def verify_head(self, request: RequestView) -> SignedHead:
-        """Verify the head of a request whose body will flow, by RFC 9421 alone.
+        """Verify the head of a request whose body will flow, by RFC 9421 alone; takes its nonce.
 
         The plan's profile signs the body itself, so it cannot be verified before that is here.
         """
-        return await _beside(self._verify_message, request, True)
+        head = await _beside(self._verify_message, request, True)
+        if head.nonce is not None:
+            await self.take_nonce(head.nonce)
+        return head
 
-    async def take_nonce(self, head: SignedHead) -> None:
+    async def take_nonce(self, nonce: Nonce) -> None:
         """Raise :class:`InvalidSignatureError` where that nonce was used before."""
-        if not await self._nonces.take(head.nonce):
+        if not await self._nonces.take(nonce):
             raise InvalidSignatureError
 
     # The steps ----------------------------------------------------------------------------
@@ -150,6 +162,8 @@ class RequestVerifier:
     def _verify_plan(self, request: RequestView, body: bytes) -> SignedHead:
         if any(name in request.fields for name in _SIGNATURE_FIELDS):
             raise InvalidSignatureError  # two profiles on one request
+        if self._body_only and b"x-signature-nonce" not in request.fields:
+            return self._verify_body_only(request, body)
         signature = parse_plan_signature(request)
         check_timestamp(signature, now=self._clock())
         known = self._signers.by_public_key(signature.public_key)
@@ -163,6 +177,13 @@ class RequestVerifier:
         )
         expires = signature.timestamp + TIMESTAMP_SECONDS
         return self._head(known, signature.nonce, expires, None)
+
+    def _verify_body_only(self, request: RequestView, body: bytes) -> SignedHead:
+        signature, public_key = parse_body_signature(request)
+        known = self._signers.by_public_key(public_key)
+        _check_signs_for(known, request)
+        known.verifying.verify_fixed_size(body, signature)
+        return SignedHead(known.signer.name, None, None)
 
     def _head(
         self, known: KnownSigner, nonce: str, expires: int, digest: BodyDigest | None

@@ -44,6 +44,7 @@ __all__ = [
     "bears_plan_signature",
     "canonical_request",
     "check_timestamp",
+    "parse_body_signature",
     "parse_plan_signature",
     "sign_plan",
     "verify_plan",
@@ -109,6 +110,26 @@ def parse_plan_signature(request: RequestView) -> PlanSignature:
     return PlanSignature(
         canonical_base64(signature), public_key, int(timestamp), nonce.decode("ascii")
     )
+
+
+def parse_body_signature(request: RequestView) -> tuple[bytes, bytes]:
+    """Signature and DER public key of the plan's first sketch, which signs the body alone.
+
+    :raises InvalidSignatureError: one is missing, there is a timestamp, or one is not base64.
+    """
+    fields = request.fields
+    if b"x-signature-timestamp" in fields:
+        raise InvalidSignatureError
+    try:
+        signature, key = (fields[name].strip(b" \t") for name in _HEADERS[:2])
+    except KeyError:
+        raise InvalidSignatureError from None
+    if len(signature) > _MAX_SIGNATURE_CHARACTERS or len(key) > _MAX_KEY_CHARACTERS:
+        raise InvalidSignatureError
+    public_key = canonical_base64(key)
+    if len(public_key) == _ED25519_KEY_BYTES:
+        public_key = _ED25519_SPKI + public_key
+    return canonical_base64(signature), public_key
 
 
 def check_timestamp(signature: PlanSignature, *, now: float) -> None:
