@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.client.key_operations import PublicKey
     from mycelium_fractal_net.client.lease import AsyncLease, Lease
     from mycelium_fractal_net.client.retries import Retries
+    from mycelium_fractal_net.client.signing import RequestSigner
     from mycelium_fractal_net.client.versioned import StreamResult, Versioned
 
 _HOMES = {
@@ -41,6 +42,7 @@ _HOMES = {
     "key_operations": ("PublicKey",),
     "lease": ("AsyncLease", "Lease"),
     "retries": ("Retries",),
+    "signing": ("RequestSigner",),
     "versioned": ("StreamResult", "Versioned"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -57,6 +59,7 @@ __all__ = [
     "Lease",
     "OwnCredential",
     "PublicKey",
+    "RequestSigner",
     "Retries",
     "SignItem",
     "StreamResult",

@@ -81,6 +81,8 @@ def error_of_problem(problem: Problem, status: int, request_id: str | None) -> e
         error = make(shown or "the service refused it")
     elif status in _UNAVAILABLE:
         error = errors.ServiceUnavailableError(shown or f"there was no answer but status {status}")
+    elif status == 401:  # of signatures, which have an answer of their own: the plan's
+        error = errors.NotPermittedError("the service accepts no signature of this request")
     elif 300 <= status < 400:
         error = errors.ServiceError("the answer leads elsewhere, and no redirect is followed")
     else:

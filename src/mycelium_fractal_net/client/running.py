@@ -14,6 +14,7 @@ import httpx
 
 from mycelium_fractal_net.client.duplex import DuplexTransport
 from mycelium_fractal_net.client.failures import RAISED, failure_of, reply_of
+from mycelium_fractal_net.client.signing import RequestSigner
 from mycelium_fractal_net.client.steps import Effect, Failure, Outcome, Pause, Request, Work
 from mycelium_fractal_net.security.errors import InvalidInputError
 
@@ -99,7 +100,9 @@ class _Streams:
                     headers=[*self._session.headers(request), *headers.items()],
                 )
 
-            return request.transfer.run(send)
+            auth = self._options.auth
+            digest = auth.stream_digest if isinstance(auth, RequestSigner) else None
+            return request.transfer.run(send, digest)
 
 
 def _called(work: Work) -> Exception | None:

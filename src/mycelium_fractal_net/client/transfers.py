@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 from base64 import b64encode
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, cast
@@ -30,7 +31,7 @@ from mycelium_fractal_net.security.errors import DecryptionError, InvalidInputEr
 from mycelium_fractal_net.security.policy import Policy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
     import httpx
@@ -56,6 +57,9 @@ _BROKE_OFF: Final = (
 )
 
 
+Digest = Callable[[BinaryReader], str | None]
+
+
 class Send(Protocol):
     """Sends the request of a transfer; gives the answer as it comes."""
 
@@ -77,23 +81,32 @@ class Transfer:
     sent: int = 0
     received: int = 0
     beginning: bytes = b""
+    _read: bool = False
 
-    def run(self, send: Send) -> Outcome:
-        """One attempt. What reading and writing raise passes through."""
+    def run(self, send: Send, digest: Digest | None = None) -> Outcome:
+        """One attempt. What reading and writing raise passes through.
+
+        ``digest`` gives the ``Content-Digest`` of what is to be sent, if one goes ahead of it.
+        """
         self.sent = self.received = 0
         self.beginning = b""
         if isinstance(self.target, Path) and not self.force and os.path.lexists(self.target):
             raise FileExistsError(errno.EEXIST, "exists already", str(self.target))
         if isinstance(self.source, Path):
             with self.source.open("rb", buffering=0) as reader:
-                return self._run(send, reader, reader.fileno())
-        return self._run(send, self.source, None)
+                headers = {}
+                if is_regular_file(reader):
+                    headers["Content-Length"] = str(os.fstat(reader.fileno()).st_size)
+                    if digest is not None and (ahead := digest(reader)) is not None:
+                        headers["Content-Digest"] = ahead
+                    reader.seek(0)
+                return self._run(send, reader, headers, reader.fileno())
+        return self._run(send, self.source, {}, None)
 
-    def _run(self, send: Send, reader: BinaryReader, descriptor: int | None) -> Outcome:
-        length: int | None = None
-        if descriptor is not None and is_regular_file(reader):
-            length = os.fstat(descriptor).st_size
-        headers = {} if length is None else {"Content-Length": str(length)}
+    def _run(
+        self, send: Send, reader: BinaryReader, headers: dict[str, str], descriptor: int | None
+    ) -> Outcome:
+        length = int(headers["Content-Length"]) if headers else None
         begun = False
         try:
             with send(self._parts(reader, length), headers) as answer:
@@ -105,9 +118,12 @@ class Transfer:
             failure = failure_of(error)
         if begun:
             return Failure(_BROKE_OFF, arrived=True, lasting=True)
+        if self._read and not isinstance(self.source, Path):
+            return failure._replace(arrived=True, lasting=True)  # what was read is gone
         return failure
 
     def _parts(self, reader: BinaryReader, length: int | None) -> Iterator[bytes]:
+        self._read = True
         block = memoryview(bytearray(_BLOCK_BYTES))
         while length is None or self.sent < length:
             wanted = _BLOCK_BYTES if length is None else min(_BLOCK_BYTES, length - self.sent)
