@@ -133,6 +133,7 @@ class Protocol(HttpToolsProtocol):
         self._framing = Framing()
         self._received = 0
         self._read = b""  # since the head began
+        self._begins_at = 0  # there; negative where that is not known
         self._head_bytes = 0
         self._blank = b""  # empty lines before a head
         self._body_bytes = self._chunking_bytes = 0
@@ -264,9 +265,11 @@ class Protocol(HttpToolsProtocol):
                 self._head_bytes += len(data)
             else:
                 self._read = data
+                self._begins_at = 0
                 self._head_bytes = len(data)
                 if cycle is not None and cycle.more_body:
                     has_body = True
+                    self._begins_at = -1
                 elif data[0] <= _SPACE or self._blank:
                     self._check_blank(data)
             body_bytes = self._body_bytes
@@ -293,6 +296,7 @@ class Protocol(HttpToolsProtocol):
         if blank not in (b"", b"\r", b"\r\n") or (rest and blank == b"\r"):
             raise RefusedError("bad-request", "there are line breaks before the request")
         self._blank = b"" if rest else blank
+        self._begins_at = len(data) - len(rest)
 
     def _measure_head(self, data: bytes, *, began_before: bool) -> None:
         """Bound a head that is not whole yet."""
@@ -323,7 +327,8 @@ class Protocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Take a request, if its head is right. Raises :class:`RefusedError`."""
         parser, headers = self.parser, self.headers or []
-        check_line(parser.get_method(), self.url, self._read)
+        check_line(parser.get_method(), self.url, self._read, self._begins_at)
+        self._begins_at = -1
         self._framing.finish(parser.get_http_version())
         if len(headers) > MAX_HEADERS or len(self._read) > MAX_HEADER_BYTES:
             check_sizes(self.url, headers)

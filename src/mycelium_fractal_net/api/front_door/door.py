@@ -1,0 +1,57 @@
+"""The front door of one process, put together."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from mycelium_fractal_net.api.call import new_request_id
+from mycelium_fractal_net.api.front_door.connections import Connections
+from mycelium_fractal_net.api.front_door.descriptors import room_for
+from mycelium_fractal_net.api.front_door.limits import Limits
+from mycelium_fractal_net.api.front_door.listening import Listener
+from mycelium_fractal_net.api.front_door.refusals import RefusedError, answer_to
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Iterable
+
+    from mycelium_fractal_net.api.front_door.connections import Place
+    from mycelium_fractal_net.config import Settings
+
+__all__ = ["FrontDoor"]
+
+
+class FrontDoor:
+    """Everybody comes in here. ``note_refusal`` is told the kind of each refusal."""
+
+    def __init__(self, settings: Settings, note_refusal: Callable[[str], None]) -> None:
+        limits = Limits.of(settings.server)
+        limits = replace(limits, connections=room_for(limits.connections))
+        self.connections = Connections(limits, frozenset(settings.server.trusted_proxies))
+        self.note_refusal = note_refusal
+        self._listeners: list[Listener] = []
+
+    def open(
+        self, sockets: Iterable[socket.socket], protocol: Callable[[Place], asyncio.Protocol]
+    ) -> None:
+        """Accept what comes to the sockets, from within the event loop."""
+        for each in sockets:
+            listener = Listener(each, self.connections, protocol, self._refusal)
+            self._listeners.append(listener)
+            listener.start()
+        self.connections.watch(asyncio.get_running_loop())
+
+    def close(self) -> None:
+        """Accept no more. Who is in stays, and is still looked at."""
+        for listener in self._listeners:
+            listener.close()
+
+    def _refusal(self, too_many: bool) -> bytes:
+        """What one of too many connections is sent."""
+        self.note_refusal("overloaded")
+        whose = "of this address" if too_many else "at this moment"
+        return answer_to(
+            RefusedError("overloaded", f"there are too many connections {whose}"), new_request_id()
+        )

@@ -1,0 +1,176 @@
+"""The listening socket. Who connects is counted before a byte is read, TLS handshakes too."""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import contextlib
+import errno
+import logging
+import socket
+from typing import TYPE_CHECKING, Any, Final
+
+from mycelium_fractal_net.api.front_door.pace import Wait
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable
+
+    from mycelium_fractal_net.api.front_door.connections import Connections, Place
+
+__all__ = ["Listener"]
+
+_LOG: Final = logging.getLogger(__name__)
+_AT_ONCE: Final = 64  # connections accepted before requests have their turn again
+_PAUSE_SECONDS: Final = 0.2  # where the process has no descriptor left
+_NO_MORE: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+_PARTING: Final = 256  # refused ones that are kept for a moment, so that they read the answer
+_PARTING_BYTES: Final = 65_536
+_TLS_CLOSE_SECONDS: Final = 5.0
+
+
+class _Arrival:
+    """A connection that has no protocol yet."""
+
+    def __init__(self) -> None:
+        self.task: asyncio.Task[None] | None = None
+
+    def waits_for(self) -> tuple[Wait, object, int]:
+        """The handshake, which is one message, whose bytes nobody counts."""
+        return Wait.HANDSHAKE, None, 0
+
+    def give_up(self, wait: Wait) -> None:  # noqa: ARG002
+        """End it. Who has not finished a handshake can be told nothing."""
+        if self.task is not None:
+            self.task.cancel()
+
+    make_room = give_up
+
+
+class Listener:
+    """Accepts what comes to one socket.
+
+    ``protocol`` makes the protocol of a connection from its place, ``tls`` says what handshakes
+    are made with at this moment, ``refusal`` what is sent to one of too many.
+    """
+
+    def __init__(
+        self,
+        listening: socket.socket,
+        connections: Connections,
+        protocol: Callable[[Place], asyncio.Protocol],
+        refusal: Callable[[bool], bytes],
+        tls: Callable[[], ssl.SSLContext] | None = None,
+    ) -> None:
+        self._listening = listening
+        self._connections = connections
+        self._protocol = protocol
+        self._refusal = refusal
+        self._tls = tls
+        self._opening: set[asyncio.Task[None]] = set()
+        self._parting: collections.deque[socket.socket] = collections.deque()
+        self._loop = asyncio.get_running_loop()
+        self._is_open = False
+        self._is_short = False
+
+    def start(self) -> None:
+        """Accept from now on."""
+        self._listening.setblocking(False)
+        self._is_open = True
+        self._loop.add_reader(self._listening, self._accept)
+
+    def close(self) -> None:
+        """Accept no more, and let go of whoever is still in a handshake."""
+        if self._is_open:
+            self._is_open = False
+            self._loop.remove_reader(self._listening)
+        for task in self._opening:
+            task.cancel()
+        while self._parting:
+            self._parting.popleft().close()
+
+    def _accept(self) -> None:
+        for _ in range(_AT_ONCE):
+            try:
+                arrived, address = self._listening.accept()
+            except (BlockingIOError, InterruptedError):
+                return
+            except ConnectionAbortedError:
+                continue
+            except OSError as error:
+                if error.errno not in _NO_MORE:
+                    raise
+                self._pause(error)
+                return
+            arrived.setblocking(False)
+            self._take(arrived, str(address[0]) if address else "")
+
+    def _pause(self, error: OSError) -> None:
+        """Wait a moment for a descriptor, instead of asking for one without end."""
+        if not self._is_short:
+            _LOG.error("no connection is accepted for now: %s", error.strerror)
+        self._is_short = True
+        self._loop.remove_reader(self._listening)
+        self._loop.call_later(_PAUSE_SECONDS, self._resume)
+
+    def _resume(self) -> None:
+        if self._is_open:
+            self._loop.add_reader(self._listening, self._accept)
+
+    def _take(self, arrived: socket.socket, address: str) -> None:
+        self._is_short = False
+        connections = self._connections
+        too_many = connections.has_too_many(address)
+        if too_many or not connections.has_room():
+            self._send_away(arrived, too_many)
+            return
+        arrival = _Arrival()
+        place = connections.enter(address, arrival)
+        task = arrival.task = self._loop.create_task(self._open(arrived, place))
+        self._opening.add(task)
+        task.add_done_callback(self._opening.discard)
+
+    async def _open(self, arrived: socket.socket, place: Place) -> None:
+        options: dict[str, Any] = {}
+        if self._tls is not None:
+            options = {
+                "ssl": self._tls(),
+                "ssl_handshake_timeout": self._connections.limits.handshake_seconds,
+                "ssl_shutdown_timeout": _TLS_CLOSE_SECONDS,
+            }
+        opened = False
+        try:
+            with contextlib.suppress(OSError):  # which fails where it is no TCP, or gone
+                arrived.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            await self._loop.connect_accepted_socket(
+                lambda: self._protocol(place), arrived, **options
+            )
+            opened = True
+        except (OSError, asyncio.CancelledError):  # of TLS too; the client's affair
+            pass
+        finally:
+            if not opened:
+                self._connections.leave(place)
+                arrived.close()
+
+    def _send_away(self, arrived: socket.socket, too_many: bool) -> None:
+        """Answer one of too many at once. Without a handshake, which costs, TLS has no answer."""
+        if self._tls is not None:
+            arrived.close()
+            return
+        # Were it closed with bytes that nobody read, the answer could be lost with them.
+        with contextlib.suppress(OSError):
+            arrived.send(self._refusal(too_many))
+            arrived.shutdown(socket.SHUT_WR)
+            arrived.recv(_PARTING_BYTES)
+        if len(self._parting) >= _PARTING:
+            self._parting.popleft().close()
+        self._parting.append(arrived)
+        self._loop.call_later(_PAUSE_SECONDS, self._part, arrived)
+
+    def _part(self, parting: socket.socket) -> None:
+        if parting in self._parting:
+            self._parting.remove(parting)
+            with contextlib.suppress(OSError):
+                parting.recv(_PARTING_BYTES)
+            parting.close()
