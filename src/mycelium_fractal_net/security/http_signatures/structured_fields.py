@@ -61,7 +61,8 @@ _INTEGER: Final = r"0|-?[1-9][0-9]{0,14}+"
 _CHARACTERS: Final = r'[ !#-\[\]-~]*+(?:\\["\\][ !#-\[\]-~]*+)*+'
 _STRING: Final = f'"{_CHARACTERS}"'
 _WORD: Final = r"[A-Za-z*][!#$%&'*+\-.^_`|~0-9A-Za-z:/]*+"
-_BYTES: Final = r":[A-Za-z0-9+/]*+={0,2}+:"
+_BASE64: Final = r"[A-Za-z0-9+/]*+={0,2}+"
+_BYTES: Final = f":{_BASE64}:"
 _BARE: Final = rf"{_STRING}|{_INTEGER}|{_WORD}|{_BYTES}|\?0"
 _PARAMETERS: Final = rf"(?:;{_KEY}(?:=(?:{_BARE}))?+)*+"
 _ITEM: Final = rf"{_STRING}{_PARAMETERS}"
@@ -71,7 +72,7 @@ _key: Final = re.compile(_KEY)
 _list_member: Final = re.compile(
     rf"({_KEY})=(\(((?:{_ITEM}(?: {_ITEM})*+)?+)\)({_PARAMETERS})){_NEXT}"
 )
-_bytes_member: Final = re.compile(rf"({_KEY})=({_BYTES}){_NEXT}")
+_bytes_member: Final = re.compile(rf"({_KEY})=:({_BASE64}):{_NEXT}".encode())
 _item: Final = re.compile(rf'"({_CHARACTERS})"({_PARAMETERS})')
 _parameter: Final = re.compile(  # its key, and a string that is not empty, an integer or the rest
     rf';({_KEY})(?:=(?:"(?!")({_CHARACTERS})"|({_INTEGER})|({_WORD}|{_BYTES}|\?0|"")))?+'
@@ -115,7 +116,12 @@ class InnerList(Struct, frozen=True):
 
 def parse_inner_lists(field: bytes) -> dict[str, InnerList]:
     """A dictionary of inner lists, in its order; without blanks around it, and not empty."""
-    text = _ascii(field)
+    if len(field) > MAX_FIELD_BYTES:
+        raise InvalidSignatureError
+    try:
+        text = field.decode("ascii")
+    except UnicodeDecodeError:
+        raise InvalidSignatureError from None
     found: dict[str, InnerList] = {}
     end = 0
     more: str | None = ","
@@ -134,18 +140,20 @@ def parse_inner_lists(field: bytes) -> dict[str, InnerList]:
 
 def parse_byte_sequences(field: bytes) -> dict[str, bytes]:
     """A dictionary of byte sequences, in its order; without blanks around it, and not empty."""
-    text = _ascii(field)
+    if len(field) > MAX_FIELD_BYTES:
+        raise InvalidSignatureError
     found: dict[str, bytes] = {}
     end = 0
-    more: str | None = ","
+    more: bytes | None = b","
     while more:
-        member = _bytes_member.match(text, end)
+        member = _bytes_member.match(field, end)
         if member is None:
             raise InvalidSignatureError
-        key, value, more = member.groups()
+        raw, value, more = member.groups()
+        key = raw.decode("ascii")
         if key in found or len(found) == MAX_MEMBERS:
             raise InvalidSignatureError
-        found[key] = canonical_base64(value[1:-1])
+        found[key] = canonical_base64(value)
         end = member.end()
     return found
 
@@ -162,24 +170,15 @@ def parse_items(text: str) -> tuple[Item, ...]:
     return found
 
 
-def canonical_base64(text: str | bytes) -> bytes:
+def canonical_base64(text: bytes) -> bytes:
     """The bytes whose base64 (RFC 4648 section 4, padded) is exactly ``text``."""
     try:
         value = a2b_base64(text)
     except ValueError:
         raise InvalidSignatureError from None
-    if b2a_base64(value, newline=False) != (text.encode() if isinstance(text, str) else text):
+    if b2a_base64(value, newline=False) != text:
         raise InvalidSignatureError
     return value
-
-
-def _ascii(field: bytes) -> str:
-    if len(field) > MAX_FIELD_BYTES:
-        raise InvalidSignatureError
-    try:
-        return field.decode("ascii")
-    except UnicodeDecodeError:
-        raise InvalidSignatureError from None
 
 
 def _parameters(text: str) -> dict[str, BareItem]:
@@ -200,7 +199,7 @@ def _value(other: str) -> BareItem:
     if not other:
         return True
     if other[0] == ":":
-        return canonical_base64(other[1:-1])
+        return canonical_base64(other[1:-1].encode("ascii"))
     if other == "?0":
         return False
     return "" if other == '""' else Token(other)
