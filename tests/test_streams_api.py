@@ -144,6 +144,27 @@ def test_a_wrong_message_ends_the_connection_abnormally(
 
 
 @pytest.mark.parametrize("declared", [True, False], ids=["declared", "chunked"])
+@pytest.mark.parametrize("chunks", [1, 5, 64, 300])
+def test_an_end_that_stands_for_no_byte_is_seen_too(
+    client: httpx.Client, chunks: int, declared: bool
+) -> None:
+    """A plaintext of whole chunks ends in an empty one, which alone tells a cut message from it.
+
+    With a declared length all of the answer would be there before that was seen.
+    """
+    data = os.urandom(chunks * CHUNK)
+    sealed = encrypt(client, data).content
+    changed = sealed[:-1] + bytes([sealed[-1] ^ 1])
+    cut = encrypt(client, data + os.urandom(CHUNK)).content[: -TAG - CHUNK - TAG] + bytes(TAG)
+    assert len(cut) == len(changed)
+    for message in (changed, cut):
+        status, received, whole = got(client, message if declared else parts(message))
+        assert (status, whole) == (200, False)
+        assert len(received) < len(data)
+    assert decrypt(client, sealed).content == data
+
+
+@pytest.mark.parametrize("declared", [True, False], ids=["declared", "chunked"])
 def test_an_empty_message_is_no_exception(client: httpx.Client, declared: bool) -> None:
     """Nothing would be missing from its answer, so it is opened before the answer begins."""
     sealed = encrypt(client, b"").content

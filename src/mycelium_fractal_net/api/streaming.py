@@ -99,14 +99,18 @@ class StreamOperation(Operation):
             await service.durability.record(call.outcome("begun"))
             begun = True
             await send(_start(call, answered))
-            await _send_part(send, first)
+            # The end of a message may stand for no byte of the answer. So some of what comes
+            # before is held back until the end is seen, or all that was declared would be there.
+            held = first
             async for part in parts:
                 size += len(part)
-                await _send_part(send, flow.update(part))
+                if made := flow.update(part):
+                    await _send_part(send, held)
+                    held = made
             if last is None:
                 last = flow.finalize()
             await service.durability.record(call.outcome("ok", size))
-            await send({"type": "http.response.body", "body": last})
+            await send({"type": "http.response.body", "body": held + last})
         except asyncio.CancelledError:  # the service ends, and waited as long as it may
             if begun:
                 with contextlib.suppress(AuditUnavailableError):
