@@ -22,6 +22,7 @@ from mycelium_fractal_net.security.http_signatures import (
     sign_plan,
     verify_plan,
 )
+from mycelium_fractal_net.security.http_signatures.plan_profile import parse_body_signature
 from mycelium_fractal_net.security.policy import Policy
 
 POLICY = Policy()
@@ -295,3 +296,41 @@ def test_two_requests_have_one_canonical_form_only_if_they_are_one(
 
     same = (one[0], one[1] or b"/", *one[2:]) == (other[0], other[1] or b"/", *other[2:])
     assert (form(one) == form(other)) is same
+
+
+class TestBodyOnly:
+    """The plan's first sketch: ``X-Signature`` and ``X-Public-Key`` alone."""
+
+    KEY = base64.b64encode(KEYS["Ed25519"].public.der())
+    SIGNATURE = base64.b64encode(bytes(64))
+
+    def headers(self, signature: bytes, key: bytes) -> Headers:
+        return [(b"x-signature", signature), (b"x-public-key", key)]
+
+    def test_signature_and_key_are_read(self) -> None:
+        """The key as DER, whichever way it was sent."""
+        expected = bytes(64), KEYS["Ed25519"].public.der()
+        for key in (self.KEY, base64.b64encode(expected[1][-32:])):
+            message = request(headers=self.headers(self.SIGNATURE, key))
+            assert parse_body_signature(message) == expected
+
+    @pytest.mark.parametrize(
+        "headers",
+        [
+            [(b"x-signature", SIGNATURE)],
+            [(b"x-public-key", KEY)],
+            [(b"x-signature", SIGNATURE), (b"x-public-key", b"AB==")],
+            [(b"x-signature", b"AB=="), (b"x-public-key", KEY)],
+            [(b"x-signature", b"A" * 132), (b"x-public-key", KEY)],
+            [(b"x-signature", SIGNATURE), (b"x-public-key", b"A" * 164)],
+            [
+                (b"x-signature", SIGNATURE),
+                (b"x-public-key", KEY),
+                (b"x-signature-timestamp", b"1800000000"),
+            ],
+        ],
+    )
+    def test_anything_else_is_refused(self, headers: Headers) -> None:
+        """A timestamp among it: then the whole request must have been signed."""
+        with pytest.raises(InvalidSignatureError):
+            parse_body_signature(request(headers=headers))
