@@ -6,16 +6,16 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 
 from mycelium_fractal_net.security.audit import query
 from mycelium_fractal_net.security.signatures import SigningKey
 from tests.support.service import credential
+from tests.support.signing import Peer
 from tests.test_crypto_api import name, ok, problem
 
 if TYPE_CHECKING:
-    import httpx
-
     from tests.support.service import Running
 
 FIELDS = [
@@ -137,6 +137,27 @@ def test_an_unknown_signer_is_not_found(client: httpx.Client, unknown: str) -> N
     """Also what can be no name."""
     problem(client.get(f"/signers/{unknown}"), 404, "not-found")
     problem(client.post(f"/signers/{unknown}/revoke"), 404, "not-found")
+
+
+def test_a_signer_binds_its_credential_at_once(client: httpx.Client, service: Running) -> None:
+    """No policy asks for signatures here: the leaked API key alone is refused all the same."""
+    api_key = credential(client, "encrypt:*")
+    peer = Peer(name("peer"), authority=service.url.removeprefix("http://"))
+    request = httpx.Request(
+        "GET", f"{service.url}/credentials/self", headers={"X-API-Key": api_key}
+    )
+    with httpx.Client(timeout=30.0) as bare:
+        ok(bare.send(request))
+        added(
+            client,
+            name=peer.name,
+            public_key=peer.key.public.pem().decode(),
+            credentials=[api_key.split("_")[1]],
+        )
+        problem(bare.send(request), 401, "request-signature")
+        ok(bare.send(peer.sign(request)))
+        ok(client.post(f"/signers/{peer.name}/revoke"))
+        problem(bare.send(peer.sign(request)), 401, "request-signature")
 
 
 # Who may do it --------------------------------------------------------------------------------

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 PAGE = (Path(__file__).parents[1] / "docs" / "signing.md").read_text()
 PYTHON = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+(CLIENT,) = re.findall(r"```python client\n(.*?)```", PAGE, re.DOTALL)
 SHOWN = dict(re.findall(r"```text ([\w-]+)\n(.*?)\n?```", PAGE, re.DOTALL))
 _GUARDS = "SignatureVerificationMiddleware"
 SIGNING = "\n".join(block for block in PYTHON if _GUARDS not in block)
@@ -45,7 +46,7 @@ APPLICATIONS = "\n".join(block for block in PYTHON if _GUARDS in block)
 def page() -> dict[str, Any]:
     """The names that the page's code for clients makes."""
     names: dict[str, Any] = {}
-    exec(compile(SIGNING, "docs/signing.md", "exec"), names)
+    exec(compile(f"{SIGNING}\n{CLIENT}", "docs/signing.md", "exec"), names)
     return names
 
 
@@ -140,8 +141,24 @@ def test_the_applications_of_the_page_take_the_requests_of_the_page(
                 first, again = answers(app, sent, sent)
                 assert first.json() == {"signed_by": "billing", "order": {"amount": 5}}
                 assert again.status_code == 401
+        for auth in (page["signer"], page["by_plan"]):
+            assert order(names["app"], request, auth) == {"amount": 5}
         health = httpx.Request("GET", f"http://{request['authority']}/health")
         assert answers(names["app"], health)[0].json() == {"alive": True}
+
+
+def order(app: Any, request: dict[str, Any], auth: httpx.Auth) -> Any:
+    """The order in the answer to a request that httpx makes and ``auth`` signs."""
+
+    async def run() -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), auth=auth) as client:
+            return await client.post(
+                f"http://{request['authority']}/orders/7",
+                json={"amount": 5},
+                headers={"X-API-Key": request["api_key"]},
+            )
+
+    return asyncio.run(run()).json()["order"]
 
 
 def accepts_a_websocket(app: Any) -> bool:
