@@ -12,6 +12,7 @@ from tests.vectors.conftest import pytest_terminal_summary  # noqa: F401
 pytest_plugins = [
     "tests.support.audit",
     "tests.support.cli",
+    "tests.support.client",
     "tests.support.service",
     "tests.support.stores",
 ]

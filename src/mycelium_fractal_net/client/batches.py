@@ -13,7 +13,12 @@ from mycelium_fractal_net.client.problems import Problem, error_of_problem, erro
 from mycelium_fractal_net.client.steps import Request, decoded, json_of
 from mycelium_fractal_net.client.versioned import Versioned
 from mycelium_fractal_net.security.buffers import as_bytes
-from mycelium_fractal_net.security.errors import InvalidSignatureError, MfnError, ServiceError
+from mycelium_fractal_net.security.errors import (
+    InvalidInputError,
+    InvalidSignatureError,
+    MfnError,
+    ServiceError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -38,6 +43,7 @@ __all__ = [
 
 T = TypeVar("T")
 
+MOST_ITEMS: Final = 1000  # no service takes more at once
 _BEFORE: Final = b'{"items":['
 _AFTER: Final = b"]}"
 _TOO_LARGE: Final = frozenset({413})
@@ -52,8 +58,12 @@ class BatchLimits:
     split further.
     """
 
-    items: int = 1000
+    items: int = MOST_ITEMS
     body_bytes: int = 8_388_608
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.items <= MOST_ITEMS:
+            raise InvalidInputError(f"a batch has 1 to {MOST_ITEMS} items")
 
 
 @dataclass(frozen=True, slots=True)

@@ -235,8 +235,8 @@ class Client(_Client):
     decrypt_stream = _blocking(transfers.decrypt_stream)
 
     create_key = _blocking(key_operations.create_key)
-    key = _blocking(key_operations.key)
-    keys = _blocking(key_operations.keys)
+    show_key = _blocking(key_operations.show_key)
+    list_keys = _blocking(key_operations.list_keys)
     change_key = _blocking(key_operations.change_key)
     rotate_key = _blocking(key_operations.rotate_key)
     change_key_state = _blocking(key_operations.change_key_state)
@@ -360,8 +360,8 @@ class AsyncClient(_Client):
     decrypt_stream = _awaited(transfers.decrypt_stream)
 
     create_key = _awaited(key_operations.create_key)
-    key = _awaited(key_operations.key)
-    keys = _awaited(key_operations.keys)
+    show_key = _awaited(key_operations.show_key)
+    list_keys = _awaited(key_operations.list_keys)
     change_key = _awaited(key_operations.change_key)
     rotate_key = _awaited(key_operations.rotate_key)
     change_key_state = _awaited(key_operations.change_key_state)

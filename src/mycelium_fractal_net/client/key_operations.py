@@ -29,11 +29,11 @@ __all__ = [
     "change_key",
     "change_key_state",
     "create_key",
-    "key",
-    "keys",
+    "list_keys",
     "public_key",
     "published_keys",
     "rotate_key",
+    "show_key",
 ]
 
 _PAGE: Final = 1000  # the most that the service lists at once
@@ -162,8 +162,8 @@ def create_key(
 ) -> Steps[Key]:
     """Make a key with its first version, active at once. Scope: ``keys:admin``.
 
-    What is left out is as the type has it. Raises :class:`KeyExistsError`; it is not repeated
-    after an answer that was lost, so look with :meth:`key` after :class:`ServiceUnavailableError`.
+    What is left out is as the type has it. Raises :class:`KeyExistsError`. It is not repeated
+    after an answer that was lost: look with :meth:`show_key` whether it is there.
     """
     asked = {
         "key_id": key_id,
@@ -176,7 +176,7 @@ def create_key(
     return _key((yield json_request("POST", "/keys", asked, repeatable=False)))
 
 
-def key(key_id: str) -> Steps[Key]:
+def show_key(key_id: str) -> Steps[Key]:
     """A key with all its versions, as the library's record. Scope: ``keys:read``.
 
     Its versions have neither material nor public key; :meth:`public_key` gives the latter.
@@ -184,7 +184,7 @@ def key(key_id: str) -> Steps[Key]:
     return _key((yield json_request("GET", _path(key_id), None)))
 
 
-def keys() -> Steps[list[Key]]:
+def list_keys() -> Steps[list[Key]]:
     """All keys in order of their names. Scope: ``keys:read``."""
     found: list[Key] = []
     after: str | None = ""

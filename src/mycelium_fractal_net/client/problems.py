@@ -24,6 +24,7 @@ _TYPE: Final = re.compile("/problems/([a-z-]{1,64})")
 _TEXT_CHARACTERS: Final = 300  # what is shown of a problem's text; the service's own are shorter
 _UNPRINTABLE: Final = re.compile(r"[^\x20-\x7e]")
 _MEDIA_TYPE: Final = "application/problem+json"
+_PLAN: Final = (401, "application/json")  # the plan's answer to a request that is not signed
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -46,6 +47,10 @@ _BY_SLUG: Final[Mapping[str, Callable[[str], errors.MfnError]]] = {
     "not-found": errors.KeyNotFoundError,
     "decryption-failed": lambda _: errors.DecryptionError(),
     "invalid-signature": lambda _: errors.InvalidSignatureError(),
+    # Not InvalidSignatureError: nobody shall take it for what verify() says of his data.
+    "request-signature": lambda _: errors.NotPermittedError(
+        "the service accepts no signature of this request"
+    ),
     "exists": errors.KeyExistsError,
     "key-state": errors.KeyStateError,
     "key-usage": errors.KeyUsageError,
@@ -65,7 +70,8 @@ _UNAVAILABLE: Final = frozenset({429, 502, 503, 504})  # of what is in front of 
 
 def problem_of(reply: Reply) -> Problem:
     """The problem in an answer; an empty one where it says nothing that is understood."""
-    if reply.headers.get("content-type", "").partition(";")[0].strip() == _MEDIA_TYPE:
+    media_type = reply.headers.get("content-type", "").partition(";")[0].strip()
+    if media_type == _MEDIA_TYPE or (reply.status, media_type) == _PLAN:
         try:
             return msgspec.json.decode(reply.body, type=Problem)
         except (msgspec.DecodeError, ValueError, RecursionError):
@@ -81,8 +87,6 @@ def error_of_problem(problem: Problem, status: int, request_id: str | None) -> e
         error = make(shown or "the service refused it")
     elif status in _UNAVAILABLE:
         error = errors.ServiceUnavailableError(shown or f"there was no answer but status {status}")
-    elif status == 401:  # of signatures, which have an answer of their own: the plan's
-        error = errors.NotPermittedError("the service accepts no signature of this request")
     elif 300 <= status < 400:
         error = errors.ServiceError("the answer leads elsewhere, and no redirect is followed")
     else:
