@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from mycelium_fractal_net.security.errors import (
     AlgorithmNotAllowedError,
+    ConflictError,
     InvalidInputError,
     InvalidKeyError,
     InvalidSignatureError,
@@ -96,6 +97,33 @@ def test_a_name_and_a_key_are_taken_once(provider: LocalKeyProvider) -> None:
         provider.add_signer("peer", public(), any_credential=True)
     with pytest.raises(KeyNotFoundError):
         provider.revoke_signer("nobody")
+
+
+def test_who_never_wins_gives_up_and_says_so(
+    local_provider: LocalKeyProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Adding and revoking end with a conflict, and nothing was stored."""
+    made = local_provider.add_signer("peer", public(), any_credential=True)
+
+    def lost(*arguments: object) -> None:
+        raise ConflictError("somebody else was first")
+
+    monkeypatch.setattr(local_provider.store, "insert_signer", lost)
+    monkeypatch.setattr(local_provider.store, "replace_signer", lost)
+    with pytest.raises(ConflictError, match="by many at once"):
+        local_provider.add_signer("other", public(), any_credential=True)
+    with pytest.raises(ConflictError, match="by many at once"):
+        local_provider.revoke_signer("peer")
+    assert list(local_provider.all_signers()) == [made]
+
+
+def test_a_change_of_what_was_changed_meanwhile_is_refused(provider: LocalKeyProvider) -> None:
+    """Compare and swap: the record that was read must be the one that is there."""
+    made = provider.add_signer("peer", public(), any_credential=True)
+    revoked = provider.revoke_signer("peer")
+    with pytest.raises(ConflictError, match="by somebody else"):
+        provider.store.replace_signer(made, made, bytes(32))
+    assert provider.signer("peer") == revoked
 
 
 def test_a_row_that_was_edited_is_refused(provider: LocalKeyProvider) -> None:
