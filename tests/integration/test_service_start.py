@@ -253,6 +253,7 @@ def test_tls_that_is_required_needs_a_proxy_that_sees_to_it(home: Path) -> None:
     code, said = refusal(home, "--config", "prod", "serve", "--port", "0")
     assert code == 3
     assert said.startswith("security.tls.required is true")
+    assert "security.tls.certificate" in said
     assert "server.trusted_proxies" in said
     configuration = home.parent / "proxied.json"
     configuration.write_text(

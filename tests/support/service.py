@@ -22,6 +22,7 @@ from mycelium_fractal_net import initialise
 from tests.support.cli import environment
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Iterator, Mapping, Sequence
 
 START_SECONDS = 30.0
@@ -52,12 +53,14 @@ class Running:
     home: Path
     api_key: str
     said: str
+    verify: ssl.SSLContext | bool = True
 
     def client(self, api_key: str | None = None, **options: Any) -> httpx.Client:
         """A client of it; by default with the first API key, with "" without any."""
         key = self.api_key if api_key is None else api_key
         headers = {"X-API-Key": key} if key else {}
-        return httpx.Client(base_url=self.url, headers=headers, timeout=30.0, **options)
+        options = {"timeout": 30.0, "verify": self.verify, **options}
+        return httpx.Client(base_url=self.url, headers=headers, **options)
 
     def kill(self) -> None:
         """End all of its processes at once, by SIGKILL."""
@@ -65,7 +68,7 @@ class Running:
 
     def address(self) -> tuple[str, int]:
         """Its host and port."""
-        host, _, port = self.url.removeprefix("http://").rpartition(":")
+        host, _, port = self.url.partition("://")[2].rpartition(":")
         return host, int(port)
 
     def workers(self) -> list[int]:
@@ -96,11 +99,13 @@ def start(
     env: Mapping[str, str] | None = None,
     port: int = 0,
     prefix: Sequence[str] = (),
+    verify: ssl.SSLContext | bool = True,
     **popen: Any,
 ) -> Running:
     """Start ``mfn serve`` over an initialised home folder, and wait until it serves.
 
-    ``prefix`` is a command to run it under. It leads a process group of its own.
+    ``prefix`` is a command to run it under, ``verify`` what its certificate is verified with. It
+    leads a process group of its own.
     """
     process = subprocess.Popen(
         [
@@ -117,7 +122,7 @@ def start(
         url, said = _address(process)
         file = home / "first-api-key"
         running = Running(
-            process, url, home, file.read_text().strip() if file.exists() else "", said
+            process, url, home, file.read_text().strip() if file.exists() else "", said, verify
         )
         _wait(running)
     except BaseException:
@@ -135,7 +140,7 @@ def _address(process: subprocess.Popen[bytes]) -> tuple[str, str]:
         ready, _, _ = select.select([process.stdout], [], [], 0.5)
         part = os.read(process.stdout.fileno(), 65_536) if ready else b""
         said += part
-        found = re.search(rb"serving (http://\S+);", said)
+        found = re.search(rb"serving (https?://\S+);", said)
         if found and said.count(b"curl") >= 4:
             return found[1].decode(), said.decode()
         if ready and not part:
@@ -147,7 +152,8 @@ def _wait(running: Running) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         try:
-            if httpx.get(f"{running.url}/health/live", timeout=5.0).status_code == 200:
+            live = httpx.get(f"{running.url}/health/live", timeout=5.0, verify=running.verify)
+            if live.status_code == 200:
                 return
         except httpx.HTTPError:
             time.sleep(0.05)

@@ -14,6 +14,7 @@ import uvicorn
 
 from mycelium_fractal_net.api.application import create_app
 from mycelium_fractal_net.api.front_door.door import FrontDoor
+from mycelium_fractal_net.api.hangup import asks_for_the_certificate
 from mycelium_fractal_net.api.protocol import Protocol
 from mycelium_fractal_net.api.sockets import url_of
 from mycelium_fractal_net.api.streaming import StreamCutError
@@ -36,10 +37,17 @@ class _Server(uvicorn.Server):
     """A server that says when it serves, and ends when whoever started it is gone."""
 
     def __init__(
-        self, config: uvicorn.Config, door: FrontDoor, ready: int | None, parent: int | None
+        self,
+        config: uvicorn.Config,
+        door: FrontDoor,
+        ready: int | None,
+        parent: int | None,
+        *,
+        renews: bool,
     ) -> None:
         super().__init__(config)
         self._door = door
+        self._renews = renews
         self._ready = ready
         self._parent = parent
         self.orphaned = False
@@ -48,12 +56,15 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """End gracefully by these signals, and by SIGHUP too, as a terminal sends that closes.
 
+        Where it is to have the certificate read again, it does that.
         One that is ignored, as SIGHUP is under nohup, stays so. None is raised again at the end:
         to end when asked to is a success.
         """
         former = {n: h for n in _ENDING if (h := signal.getsignal(n)) is not signal.SIG_IGN}
         for number in former:
             signal.signal(number, self.handle_exit)
+        if self._renews and signal.SIGHUP in former:
+            signal.signal(signal.SIGHUP, lambda *_: self._door.renew())
         try:
             yield
         finally:
@@ -124,7 +135,10 @@ def serve_process(
         timeout_graceful_shutdown=settings.server.shutdown_seconds,
     )
     logging.getLogger("uvicorn.error").addFilter(_is_news)
-    server = _Server(config, FrontDoor(settings, app.service.count_refusal), ready, parent)
+    door = FrontDoor(settings, app.service.count_refusal)
+    app.service.front_door = door.states()
+    renews = asks_for_the_certificate(settings)
+    server = _Server(config, door, ready, parent, renews=renews)
     try:
         server.run(sockets=[listening])
     except SystemExit as end:

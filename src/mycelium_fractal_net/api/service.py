@@ -76,6 +76,7 @@ class Service:
         self._refreshing: asyncio.Task[None] | None = None
         self._reading: asyncio.Task[None] | None = None
         self._was_read = True
+        self.front_door: dict[str, Callable[[], str]] = {}  # what of it has a state, by name
         self._abandoned: set[asyncio.Future[Any]] = set()
 
     @property
@@ -258,6 +259,7 @@ class Service:
         return {
             "key-store": "unavailable" if self._is_stale() else "ok",
             "audit": "ok" if self.audit.healthy else "unavailable",
+            **{name: state() for name, state in self.front_door.items()},
         }
 
     def _is_stale(self) -> bool:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable
     from socket import socket
+    from types import FrameType
 
 __all__ = ["SERVES", "Supervisor"]
 
@@ -30,15 +31,25 @@ SERVES: Final = b"."
 """What a worker says once it serves."""
 
 
+def _ignore(_number: int, _frame: FrameType | None) -> None: ...
+
+
 class Supervisor:
-    """Keeps ``workers`` processes running.
+    """Keeps ``workers`` processes running, and passes some signals on to them.
 
     The ``work`` of :meth:`run` gets two file descriptors: one to write :data:`SERVES` to,
     one whose end means that the parent is gone. It returns an exit code.
     """
 
-    def __init__(self, workers: int, *, shutdown_seconds: float) -> None:
+    def __init__(
+        self,
+        workers: int,
+        *,
+        shutdown_seconds: float,
+        passes_on: frozenset[signal.Signals] = frozenset(),
+    ) -> None:
         self._wanted = workers
+        self._passes_on = passes_on
         self._shutdown_seconds = shutdown_seconds
         self._workers: dict[int, float] = {}
         self._missing: list[float] = []  # when each worker that is to be replaced may start
@@ -84,7 +95,9 @@ class Supervisor:
             os.close(self._pipe[1])
             for number in _ENDING:
                 if signal.getsignal(number) is not signal.SIG_IGN:
-                    signal.signal(number, signal.SIG_DFL)
+                    # Until it serves, nothing is there to be done by one that is passed on.
+                    ends = number not in self._passes_on
+                    signal.signal(number, signal.SIG_DFL if ends else _ignore)
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             code = self._work(self._ready[1], self._pipe[0])
         except BaseException as error:
@@ -96,6 +109,10 @@ class Supervisor:
         while True:
             patience = min(self._missing, default=monotonic() + _PAUSE_SECONDS) - monotonic()
             found = signal.sigtimedwait(watched, max(0.0, patience))
+            if found is not None and found.si_signo in self._passes_on:
+                for pid in self._workers:
+                    os.kill(pid, found.si_signo)
+                continue
             if found is not None and found.si_signo != signal.SIGCHLD:
                 return 0
             with contextlib.suppress(BlockingIOError):

@@ -8,6 +8,7 @@ import logging
 import os
 import secrets
 import shlex
+import signal
 import sys
 from typing import IO, TYPE_CHECKING, Annotated, Final
 
@@ -66,30 +67,47 @@ def _serve(
             "no configuration is named, and the settings of dev serve this machine alone",
             "name one: --config prod, or MFN_CONFIG",
         )
-    if settings.security.tls.required and not server.trusted_proxies:
-        raise CommandError(
-            ExitCode.CONFIGURATION,
-            "security.tls.required is true, and this release has no TLS of its own",
-            "name the proxy that sees to it in server.trusted_proxies",
-        )
+    with_tls = _checked_tls(settings)
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
     with listen(server.host, server.port) as listening:
         passphrase = _known_passphrase(session, settings)
         shown = _first_key(session, settings, passphrase)
-        _greet(url_of(listening), shown, quiet=session.quiet)
+        _greet(url_of(listening, tls=with_tls), shown, quiet=session.quiet)
         code = _run(settings, listening, passphrase)
     if code:
         raise typer.Exit(ExitCode.UNEXPECTED)
+
+
+def _checked_tls(settings: Settings) -> bool:
+    """Whether TLS is served, from files that serve now. Raises where it must be and is not."""
+    from mycelium_fractal_net.api.front_door.tls import load, serves_tls
+
+    tls = settings.security.tls
+    if serves_tls(tls):
+        load(tls)
+        return True
+    if tls.required and not settings.server.trusted_proxies:
+        raise CommandError(
+            ExitCode.CONFIGURATION,
+            "security.tls.required is true, and there is no certificate",
+            "name one in security.tls.certificate, or the proxy that sees to TLS in"
+            " server.trusted_proxies",
+        )
+    return False
 
 
 def _run(settings: Settings, listening: socket, passphrase: bytes | None) -> int:
     """Serve in this process, or in several that it forks; returns an exit code."""
     supervisor = None
     if settings.server.workers > 1:
+        from mycelium_fractal_net.api.hangup import asks_for_the_certificate
         from mycelium_fractal_net.api.supervisor import Supervisor
 
+        hangup = frozenset({signal.SIGHUP}) if asks_for_the_certificate(settings) else frozenset()
         supervisor = Supervisor(
-            settings.server.workers, shutdown_seconds=settings.server.shutdown_seconds
+            settings.server.workers,
+            shutdown_seconds=settings.server.shutdown_seconds,
+            passes_on=hangup,
         )
     from mycelium_fractal_net.api.server import serve_process
 

@@ -74,6 +74,10 @@ class Tls(_Section, frozen=True):
 
     min_version: Literal["1.2", "1.3"] = "1.2"
     required: bool = True
+    certificate: Path | None = None
+    private_key: Path | None = None
+    client_ca: Path | None = None
+    client_certificates: Literal["none", "optional", "required"] = "none"
 
 
 class Security(_Section, frozen=True):

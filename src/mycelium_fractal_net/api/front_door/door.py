@@ -7,11 +7,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mycelium_fractal_net.api.call import new_request_id
+from mycelium_fractal_net.api.front_door.certificate import Certificate
 from mycelium_fractal_net.api.front_door.connections import Connections
 from mycelium_fractal_net.api.front_door.descriptors import room_for
 from mycelium_fractal_net.api.front_door.limits import Limits
 from mycelium_fractal_net.api.front_door.listening import Listener
 from mycelium_fractal_net.api.front_door.refusals import RefusedError, answer_to
+from mycelium_fractal_net.api.front_door.tls import serves_tls
 
 if TYPE_CHECKING:
     import socket
@@ -31,6 +33,8 @@ class FrontDoor:
         limits = replace(limits, connections=room_for(limits.connections))
         self.connections = Connections(limits, frozenset(settings.server.trusted_proxies))
         self.note_refusal = note_refusal
+        tls = settings.security.tls
+        self.certificate = Certificate(tls) if serves_tls(tls) else None
         self._listeners: list[Listener] = []
 
     def open(
@@ -38,15 +42,30 @@ class FrontDoor:
     ) -> None:
         """Accept what comes to the sockets, from within the event loop."""
         for each in sockets:
-            listener = Listener(each, self.connections, protocol, self._refusal)
+            tls = None if self.certificate is None else self.certificate.context
+            listener = Listener(each, self.connections, protocol, self._refusal, tls)
             self._listeners.append(listener)
             listener.start()
         self.connections.watch(asyncio.get_running_loop())
+        if self.certificate is not None:
+            self.certificate.watch()
 
     def close(self) -> None:
         """Accept no more. Who is in stays, and is still looked at."""
         for listener in self._listeners:
             listener.close()
+        if self.certificate is not None:
+            self.certificate.close()
+
+    def renew(self) -> None:
+        """Have the certificate read again if it changed. Signal handlers may call it."""
+        if self.certificate is not None:
+            self.certificate.look_soon()
+
+    def states(self) -> dict[str, Callable[[], str]]:
+        """What has a state, by the name under which health shows it."""
+        certificate = self.certificate
+        return {} if certificate is None else {"tls": lambda: certificate.state}
 
     def _refusal(self, too_many: bool) -> bytes:
         """What one of too many connections is sent."""

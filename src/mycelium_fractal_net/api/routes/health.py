@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from mycelium_fractal_net.api.call import Authenticated, Public
 from mycelium_fractal_net.api.routes.registry import Routes
 from mycelium_fractal_net.api.schemas import Live, Ready
 
 __all__ = ["routes"]
+
+# A certificate that could not be renewed still serves, and the counts of rates go on in memory.
+_SERVES: Final = ("ok", "renewal-refused", "in-memory")
 
 routes = Routes("health")
 
@@ -26,7 +29,7 @@ def ready(call: Public) -> dict[str, Any]:
     With an `X-API-Key` of the scope `metrics:read` also each backend and its state.
     """
     backends = call.service.backends()
-    served = all(state == "ok" for state in backends.values())
+    served = all(state in _SERVES for state in backends.values())
     call.status = 200 if served else 503
     answer: dict[str, Any] = {"status": "ready" if served else "unavailable"}
     if call.is_allowed("metrics:read"):

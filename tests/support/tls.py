@@ -1,0 +1,105 @@
+"""Certificates for tests: an authority, and what it signs for this machine."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import ssl
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def _name(text: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+
+@dataclass
+class Pair:
+    """A certificate and its private key, in PEM."""
+
+    certificate: bytes
+    private_key: bytes
+
+    def write(self, folder: Path) -> None:
+        """Have it served from ``folder``."""
+        (folder / "server.key").write_bytes(self.private_key)
+        (folder / "server.pem").write_bytes(self.certificate)
+
+
+class Authority:
+    """Signs certificates that only those who are told of it trust."""
+
+    def __init__(self) -> None:
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        now = datetime.now(UTC)
+        self._certificate = (
+            x509.CertificateBuilder()
+            .subject_name(_name("test authority"))
+            .issuer_name(_name("test authority"))
+            .public_key(self._key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(days=1))
+            .not_valid_after(now + timedelta(days=1))
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .sign(self._key, hashes.SHA256())
+        )
+
+    @property
+    def pem(self) -> bytes:
+        """Its certificate."""
+        return self._certificate.public_bytes(Encoding.PEM)
+
+    def issue(
+        self, name: str = "first", *, after: timedelta = timedelta(hours=1), key: Any = None
+    ) -> Pair:
+        """A certificate of that name for 127.0.0.1, valid until ``after`` from now."""
+        key = key or ec.generate_private_key(ec.SECP256R1())
+        now = datetime.now(UTC)
+        address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+        made = (
+            x509.CertificateBuilder()
+            .subject_name(_name(name))
+            .issuer_name(self._certificate.subject)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(hours=1))
+            .not_valid_after(now + after)
+            .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+            .sign(self._key, hashes.SHA256())
+        )
+        private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        return Pair(made.public_bytes(Encoding.PEM), private)
+
+    def trusted(self, **bounds: Any) -> ssl.SSLContext:
+        """What a client needs who trusts this authority alone; ``bounds`` are of versions."""
+        context = ssl.create_default_context(cadata=self.pem.decode())
+        for name, value in bounds.items():
+            setattr(context, name, value)
+        return context
+
+
+def configured(folder: Path, *, server: dict[str, Any] | None = None, **tls: Any) -> Path:
+    """A configuration that serves TLS from ``folder``."""
+    path = folder / "tls.json"
+    settings = {
+        "security": {
+            "tls": {
+                "certificate": str(folder / "server.pem"),
+                "private_key": str(folder / "server.key"),
+                **tls,
+            }
+        },
+        "server": {"request_signing": "off", **(server or {})},
+    }
+    path.write_text(json.dumps(settings))
+    return path
