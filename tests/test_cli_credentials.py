@@ -102,7 +102,9 @@ def test_a_rotation_gives_a_new_key_and_keeps_the_former_one_for_a_while(mfn: Mf
     rotated = mfn.ok("credential", "rotate", made["id"], "--json").json
     assert rotated["id"] == made["id"]
     assert rotated["previous_until"] is not None
-    assert caller(mfn, made["api_key"]) == caller(mfn, rotated["api_key"])
+    former, newest = caller(mfn, made["api_key"]), caller(mfn, rotated["api_key"])
+    assert (former.credential_id, former.former) == (newest.credential_id, True)
+    assert not newest.former
     said = mfn.ok("credential", "rotate", made["id"]).out
     assert "former secret ends at" in said
 

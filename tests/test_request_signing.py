@@ -213,6 +213,12 @@ def test_a_credential_that_has_a_signer_works_only_with_it(keyring: Keyring) -> 
     )
     refused(answers[0])
     assert [each.status_code for each in answers[1:]] == [200, 200]
+    anybody = Peer("anybody")
+    keyring.provider.add_signer("anybody", anybody.public_key, any_credential=True)
+    keyring.refresh()
+    refused(send(application(keyring, policy="off"), anybody.sign(post(api_key=key.text)))[0])
+    free_signed = anybody.sign(post(api_key=free.text))
+    assert send(application(keyring), free_signed)[0].status_code == 200
     keyring.provider.revoke_signer("peer")
     keyring.refresh()
     for request in (post(api_key=key.text), signer.sign(post(api_key=key.text))):

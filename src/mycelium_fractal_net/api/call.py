@@ -173,7 +173,9 @@ class Call:
         if self.headers is None or not self.headers.api_key:
             return False
         try:
-            return self.service.directory.authenticate(self.headers.api_key).has(scope)
+            caller = self.service.directory.authenticate(self.headers.api_key)
+            # No signature is asked for here, and this credential might work only with one.
+            return caller.has(scope) and not self.service.signers.is_bound(caller.credential_id)
         except (MfnError, RequestError, WouldBlockError):
             return False
 

@@ -19,8 +19,8 @@ OCTETS: Final[dict[str, Any]] = {"type": "string", "format": "binary"}
 # Of every request; of each that needs a credential; of those with a body or query parameters.
 _HTTP: Final = ("bad-request", "too-large", "unsupported-media-type", "unexpected")
 _CALLER: Final = (
-    "unauthenticated", "request-signature", "audit-unavailable", "store-unavailable", "store-integrity", "master-key",
-    "disabled",
+    "unauthenticated", "request-signature", "audit-unavailable", "store-unavailable",
+    "store-integrity", "master-key", "disabled",
 )  # fmt: skip
 _INPUT: Final = ("malformed", "invalid")
 

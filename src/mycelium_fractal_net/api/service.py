@@ -136,6 +136,7 @@ class Service:
             self._replay,
             authority=self.authority,
             body_only=self.settings.server.body_only_signatures,
+            in_thread=self.beside_the_loop,
         )
         try:
             await asyncio.to_thread(self._warm)

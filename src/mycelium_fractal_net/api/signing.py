@@ -47,8 +47,11 @@ class RequestSigning:
 
     async def _verified(self, scope: Scope, receive: Receive, send: Send) -> None:
         service = self._application.service
-        policy = self._decide(scope)
-        if policy is SigningPolicy.OFF and service.signers.binds_nobody:
+        route = self._application.route_of(scope) if scope["type"] == "http" else None
+        if route is not None and route.spec.public:
+            await self._app(scope, receive, send)
+            return
+        if self._policy is SigningPolicy.OFF and service.signers.binds_nobody:
             await self._app(scope, receive, send)
             return
         if self._verifying is None:
@@ -78,10 +81,7 @@ class RequestSigning:
             flows=self._flows,
         )
 
-    def _decide(self, scope: Any) -> SigningPolicy:
-        route = self._application.route_of(scope)
-        if route is not None and route.spec.public:
-            return SigningPolicy.OFF
+    def _decide(self, _scope: Any) -> SigningPolicy:
         return self._policy
 
     def _flows(self, scope: Any) -> bool:

@@ -32,8 +32,6 @@ def _shut_out(store: Examined, signers: list[Signer]) -> Iterator[Finding]:
     """Credentials that need a signature which nobody can make any more."""
     bound = {credential_id for signer in signers for credential_id in signer.credentials}
     active = [signer for signer in signers if signer.state is SignerState.ACTIVE]
-    if any(signer.any_credential for signer in active):
-        return
     alone = bound.difference(*(signer.credentials for signer in active))
     for credential_id, found in store.provider.authentic_credentials() if alone else ():
         if isinstance(found, StoreIntegrityError) or found.state is not CredentialState.ACTIVE:

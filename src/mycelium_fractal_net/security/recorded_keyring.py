@@ -95,6 +95,7 @@ class RecordedKeyring(Keyring):
     sign = _recorded("sign", Keyring.sign, lambda result: result.key_id)
     sign_stream = _recorded("sign", Keyring.sign_stream, lambda result: result.key_id)
     sign_file = _recorded("sign", Keyring.sign_file)
+    sign_request = _recorded("sign.request", Keyring.sign_request, lambda result: result.key_id)
     verify = _recorded("verify", Keyring.verify, lambda result: result)
     verify_stream = _recorded("verify", Keyring.verify_stream, lambda result: result)
     verify_file = _recorded("verify", Keyring.verify_file, lambda result: result)

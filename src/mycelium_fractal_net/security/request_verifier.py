@@ -9,9 +9,10 @@ valid.
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
 import time
-from typing import TYPE_CHECKING, Final, NamedTuple, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, ParamSpec, TypeVar
 
 from mycelium_fractal_net.security import blocking
 from mycelium_fractal_net.security.api_keys import parse as parse_api_key
@@ -35,7 +36,7 @@ from mycelium_fractal_net.security.http_signatures import (
 from mycelium_fractal_net.security.replay import Nonce, nonce_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from mycelium_fractal_net.security.replay import ReplayGuard
     from mycelium_fractal_net.security.signer_directory import KnownSigner, SignerDirectory
@@ -84,7 +85,7 @@ class RequestVerifier:
 
     ``body_only`` accepts the plan's sketch as well: ``X-Signature`` over the body alone, without
     timestamp and nonce, by a registered key. Such a request can be sent again, and elsewhere: it
-    is for development.
+    is for development. ``in_thread`` runs what has to wait for the store.
     """
 
     def __init__(
@@ -96,8 +97,10 @@ class RequestVerifier:
         skew_seconds: int = 30,
         body_only: bool = False,
         clock: Callable[[], float] = time.time,
+        in_thread: Callable[..., Awaitable[Any]] = asyncio.to_thread,
     ) -> None:
         self.authority = authority
+        self._in_thread = in_thread
         self._body_only = body_only
         self._signers = signers
         self._nonces = _Nonces(guard)
@@ -106,14 +109,14 @@ class RequestVerifier:
 
     async def is_bound(self, credential_id: str) -> bool:
         """Whether that credential works only with a signature."""
-        return bool(await _beside(self._signers.is_bound, credential_id))
+        return bool(await self._beside(self._signers.is_bound, credential_id))
 
     async def verify(self, request: RequestView, body: bytes) -> str:
         """The name of the signer of a whole request, whose nonce is taken by this.
 
         Raises :class:`InvalidSignatureError`, with one text, and :class:`StoreUnavailableError`.
         """
-        head = await _beside(self._verify, request, body)
+        head = await self._beside(self._verify, request, body)
         if head.nonce is not None:
             await self.take_nonce(head.nonce)
         return head.signer
@@ -123,7 +126,7 @@ class RequestVerifier:
 
         The plan's profile signs the body itself, so it cannot be verified before that is here.
         """
-        head = await _beside(self._verify_message, request, True)
+        head = await self._beside(self._verify_message, request, True)
         if head.nonce is not None:
             await self.take_nonce(head.nonce)
         return head
@@ -132,6 +135,15 @@ class RequestVerifier:
         """Raise :class:`InvalidSignatureError` where that nonce was used before."""
         if not await self._nonces.take(nonce):
             raise InvalidSignatureError
+
+    async def _beside(self, work: Callable[_P, _R], *arguments: _P.args, **named: _P.kwargs) -> _R:
+        """What ``work`` returns: at once where it has all it needs, else from a thread."""
+        try:
+            with blocking.refusing():
+                return work(*arguments, **named)
+        except blocking.WouldBlockError:
+            result: _R = await self._in_thread(functools.partial(work, *arguments, **named))
+            return result
 
     # The steps ----------------------------------------------------------------------------
 
@@ -153,7 +165,7 @@ class RequestVerifier:
         check_times(signature, now=self._clock(), skew=self._skew_seconds)
         parameters = signature.parameters
         known = self._signers.by_name(parameters.keyid or "")
-        _check_signs_for(known, request)
+        self._check_signs_for(known, request)
         verify(signature, request, known.verifying)
         field = request.fields.get(b"content-digest")
         digest = None if field is None else BodyDigest(field.strip(b" \t"))
@@ -167,7 +179,7 @@ class RequestVerifier:
         signature = parse_plan_signature(request)
         check_timestamp(signature, now=self._clock())
         known = self._signers.by_public_key(signature.public_key)
-        _check_signs_for(known, request)
+        self._check_signs_for(known, request)
         verify_plan(
             signature,
             request,
@@ -181,35 +193,30 @@ class RequestVerifier:
     def _verify_body_only(self, request: RequestView, body: bytes) -> SignedHead:
         signature, public_key = parse_body_signature(request)
         known = self._signers.by_public_key(public_key)
-        _check_signs_for(known, request)
+        self._check_signs_for(known, request)
         known.verifying.verify_fixed_size(body, signature)
         return SignedHead(known.signer.name, None, None)
+
+    def _check_signs_for(self, known: KnownSigner, request: RequestView) -> None:
+        """Raise unless the signer signs for the credential of the request, if that has one.
+
+        One that some signer names works only with those that name it.
+        """
+        signer, credential_id = known.signer, credential_id_of(request)
+        if credential_id is None:
+            allowed = signer.any_credential
+        elif signer.any_credential:
+            allowed = bool(credential_id) and not self._signers.is_bound(credential_id)
+        else:
+            allowed = signer.signs_for(credential_id)
+        if not allowed:
+            raise InvalidSignatureError
 
     def _head(
         self, known: KnownSigner, nonce: str, expires: int, digest: BodyDigest | None
     ) -> SignedHead:
         taken = Nonce(nonce_digest(known.signer.public_key, nonce), expires)
         return SignedHead(known.signer.name, taken, digest)
-
-
-def _check_signs_for(known: KnownSigner, request: RequestView) -> None:
-    """Raise unless the signer signs for the credential of the request; one without has none."""
-    credential_id = credential_id_of(request)
-    if credential_id is None:
-        allowed = known.signer.any_credential
-    else:
-        allowed = bool(credential_id) and known.signer.signs_for(credential_id)
-    if not allowed:
-        raise InvalidSignatureError
-
-
-async def _beside(work: Callable[_P, _R], *arguments: _P.args, **named: _P.kwargs) -> _R:
-    """What ``work`` returns: at once where it has all it needs, else from a thread."""
-    try:
-        with blocking.refusing():
-            return work(*arguments, **named)
-    except blocking.WouldBlockError:
-        return await asyncio.to_thread(work, *arguments, **named)
 
 
 class _Nonces:

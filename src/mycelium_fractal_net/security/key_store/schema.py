@@ -170,7 +170,7 @@ signers = Table(
     "signers",
     metadata,
     Column("name", String(64), primary_key=True),
-    Column("public_key", LargeBinary, nullable=False),
+    Column("public_key", LargeBinary, nullable=False, unique=True),
     Column("algorithm", String(32), nullable=False),
     Column("credentials", Text, nullable=False),
     Column("any_credential", Boolean, nullable=False),

@@ -22,6 +22,7 @@ def upgrade() -> None:
         sa.Column("generation", sa.BigInteger, nullable=False),
         sa.Column("master_id", sa.String(200), nullable=False),
         sa.Column("mac", sa.LargeBinary, nullable=False),
+        sa.UniqueConstraint("public_key", name="uq_signers_public_key"),
     )
     op.create_index("ix_signers_generation", "signers", ["generation"])
     op.create_table(
