@@ -80,7 +80,9 @@ def test_several_segments_past_the_anchor_are_all_written_again(books: Books) ->
     assert books.faults() == []
 
 
-@pytest.mark.parametrize("torn", [TORN, b"\0" * 4096, TORN + b"\0" * 4096 + b'"}\n', b"{}\n\0"])
+@pytest.mark.parametrize(
+    "torn", [TORN, b"{" + b"\0" * 4096, TORN + b"\0" * 4096 + b'"}\n', b"{}\n\0"]
+)
 def test_a_torn_end_is_cut_and_recorded(crashed: Books, torn: bytes) -> None:
     """A write that was cut off, or blocks that never reached the disk; the bytes stay there."""
     with crashed.files[0].open("ab") as file:

@@ -86,7 +86,7 @@ class Books:
         """The lines of a segment, by default of the only one."""
         if path is None:
             (path,) = self.files
-        return path.read_bytes().splitlines(keepends=True)
+        return path.read_bytes().rstrip(b"\0").splitlines(keepends=True)
 
     def tamper(self, change: Callable[[list[bytes]], Iterable[bytes]]) -> None:
         """Put in the only segment's place what ``change`` makes of its lines."""

@@ -2,6 +2,10 @@
 
 A sync that failed may have dropped what was written, and the next one may claim success all the
 same; so what was not yet durable is written again, from memory, into another file.
+
+A process that writes much extends its segment ahead with zeros, the *reserve*: a sync then has to
+write the lines and not the file's size as well, which takes a third less. The reserve is cut off
+when the segment is closed, and stands for nothing where it was not.
 """
 
 from __future__ import annotations
@@ -19,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["SegmentFile"]
 
 _LOG: Final = logging.getLogger(__name__)
+_RESERVE_BYTES: Final = 1 << 20
+_RESERVE_FROM_BYTES: Final = 1 << 16  # what one command writes never comes near
 
 
 class SegmentFile:
@@ -29,7 +35,9 @@ class SegmentFile:
         self._goes_on = goes_on
         self._most_bytes = most_bytes
         self._descriptor: int | None = None
-        self._size = 0
+        self._size = 0  # of the lines
+        self._reserved = 0  # the size of the file
+        self._reserves_from = _RESERVE_FROM_BYTES
 
     def write(self, lines: list[bytes], first: int) -> bool:
         """Make ``lines`` durable, the first of which has that sequence; returns whether they are.
@@ -45,7 +53,7 @@ class SegmentFile:
             os.fdatasync(descriptor)
         except OSError as error:
             _LOG.error("an audit segment was given up: %s", error.strerror)
-            self.close()
+            self.leave()
             if fresh is not None:  # nobody was ever told of a record in it
                 with contextlib.suppress(OSError):
                     fresh.unlink()
@@ -57,22 +65,43 @@ class SegmentFile:
         self.close()
         path, self._goes_on = self._goes_on, None
         if path is not None and (size := path.stat().st_size) < self._most_bytes:
-            descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
-            self._descriptor, self._size = descriptor, size
+            descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+            self._descriptor, self._size, self._reserved = descriptor, size, size
+            self._reserves_from = size + _RESERVE_FROM_BYTES
             return descriptor, None
         descriptor, path = create(self._folder, first)
-        self._descriptor, self._size = descriptor, 0
+        self._descriptor, self._size, self._reserved = descriptor, 0, 0
+        self._reserves_from = min(self._reserves_from, _RESERVE_FROM_BYTES)
         return descriptor, path
 
     def _write_all(self, descriptor: int, content: bytes) -> None:
+        end = self._size + len(content)
+        if end > self._reserved and end > self._reserves_from:
+            self._reserve(descriptor, end)
         view = memoryview(content)
         while view:
-            written = os.write(descriptor, view)
+            written = os.pwrite(descriptor, view, self._size)
             self._size += written
             view = view[written:]
+        self._reserved = max(self._reserved, self._size)
+
+    def _reserve(self, descriptor: int, end: int) -> None:
+        """Write zeros where the next lines will be. Where there is no room for them, none are."""
+        zeros = bytes(end - self._reserved + _RESERVE_BYTES)
+        try:
+            self._reserved += os.pwrite(descriptor, zeros, self._reserved)
+        except OSError:
+            self._reserves_from = end + _RESERVE_BYTES  # until then lines alone, as far as they fit
 
     def close(self) -> None:
-        """Let go of the segment that is written."""
+        """Let go of the segment that is written, without its reserve."""
+        if self._descriptor is not None and self._reserved > self._size:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._descriptor, self._size)
+        self.leave()
+
+    def leave(self) -> None:
+        """Let go of the segment as it is: it is another process's, or is given up."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             with contextlib.suppress(OSError):

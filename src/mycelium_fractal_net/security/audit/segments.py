@@ -26,6 +26,7 @@ __all__ = [
     "backwards",
     "create",
     "forwards",
+    "is_reserve",
     "is_torn",
     "lines_backwards",
     "rename_free",
@@ -76,7 +77,7 @@ def create(folder: Path, first: int) -> tuple[int, Path]:
     attempt = 0
     while True:
         path = folder / f"{first:020d}-{attempt:04d}.jsonl"
-        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
+        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
         try:
             descriptor = os.open(path, flags, 0o600)
             break
@@ -111,6 +112,18 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def is_reserve(raw: bytes, file: BufferedReader) -> bool:
+    """Whether ``raw`` and all that follows are zeros, which a writer put there for lines to come.
+
+    ``file`` stands behind ``raw``, which begins where a line would, and does so again.
+    """
+    behind = file.tell()
+    blocks = iter(lambda: file.read(_BLOCK_BYTES), b"")
+    found = not raw.strip(b"\0") and not any(block.strip(b"\0") for block in blocks)
+    file.seek(behind)
+    return found
+
+
 def is_torn(raw: bytes, file: BufferedReader) -> bool:
     """Whether what is no line is the end that a crash left; ``file`` stands behind it.
 
@@ -132,6 +145,8 @@ def forwards(path: Path) -> Iterator[Line | Damaged | Torn]:
             if line is not None:
                 yield line
                 continue
+            if is_reserve(raw, file):
+                return
             behind = file.tell()
             if is_torn(raw, file):
                 yield Torn(path.stat().st_size - behind + len(raw))
@@ -143,7 +158,7 @@ def forwards(path: Path) -> Iterator[Line | Damaged | Torn]:
 def backwards(path: Path) -> Iterator[Line]:
     """The lines of a segment from its end; what is no line is passed over."""
     with path.open("rb") as file:
-        position = file.seek(0, os.SEEK_END)
+        position = _end_of_lines(file)
         rest = b""
         while position:
             start = max(0, position - _BLOCK_BYTES)
@@ -159,6 +174,19 @@ def backwards(path: Path) -> Iterator[Line]:
                     yield line
             if len(rest) > LINE_BYTES:
                 return
+
+
+def _end_of_lines(file: BufferedReader) -> int:
+    """Where the zeros at the end of a segment begin."""
+    position = file.seek(0, os.SEEK_END)
+    while position:
+        start = max(0, position - _BLOCK_BYTES)
+        file.seek(start)
+        kept = len(file.read(position - start).rstrip(b"\0"))
+        if kept:
+            return start + kept
+        position = start
+    return 0
 
 
 def lines_backwards(folder: Path) -> Iterator[Line]:

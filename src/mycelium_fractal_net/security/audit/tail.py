@@ -20,6 +20,7 @@ from mycelium_fractal_net.security.audit.segments import (
     LINE_BYTES,
     Segment,
     backwards,
+    is_reserve,
     is_torn,
     rename_free,
     segments,
@@ -112,6 +113,8 @@ def _follow(found: list[Segment], anchor: Anchor, key: Mac) -> tuple[Tail, list[
             ):
                 line = parse(raw)
                 if line is None or line.sequence != sequence + 1 or not line.hangs_on(mac, key):
+                    if is_reserve(raw, file):
+                        break
                     if following is not None or not is_torn(raw, file):
                         raise _BrokenError
                     torn = path.stat().st_size - end

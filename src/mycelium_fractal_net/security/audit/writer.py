@@ -77,7 +77,7 @@ class Writer:
 
     def leave(self) -> None:
         """In a child process: let go of the file, which is the parent's."""
-        self._file.close()
+        self._file.leave()
 
     def _run(self) -> None:
         while True:
