@@ -278,6 +278,14 @@ def test_the_plans_form_works_in_fastapi(keyring: Keyring) -> None:
     refused(answers[1])
     refused(answers[2])
     assert answers[3].status_code == 200
+    free = FastAPI()
+    free.middleware("http")(
+        SignatureVerificationMiddleware(keyring=keyring, authority=AUTHORITY, policy="optional")
+    )
+    free.add_route("/orders/{id}", echo, methods=["GET", "POST"])
+    get = httpx.Request("GET", f"http://{AUTHORITY}/orders/7")
+    signed_get = signer.sign(httpx.Request("GET", f"http://{AUTHORITY}/orders/7?x=1"))
+    assert [each.text for each in send(free, get, signed_get)] == ["None ", "peer "]
 
 
 def test_a_body_that_is_too_large_is_not_held_in_memory(keyring: Keyring) -> None:

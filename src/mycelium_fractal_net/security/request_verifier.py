@@ -117,8 +117,7 @@ class RequestVerifier:
         Raises :class:`InvalidSignatureError`, with one text, and :class:`StoreUnavailableError`.
         """
         head = await self._beside(self._verify, request, body)
-        if head.nonce is not None:
-            await self.take_nonce(head.nonce)
+        await self._take_nonce(head)
         return head.signer
 
     async def verify_head(self, request: RequestView) -> SignedHead:
@@ -127,13 +126,12 @@ class RequestVerifier:
         The plan's profile signs the body itself, so it cannot be verified before that is here.
         """
         head = await self._beside(self._verify_message, request, True)
-        if head.nonce is not None:
-            await self.take_nonce(head.nonce)
+        await self._take_nonce(head)
         return head
 
-    async def take_nonce(self, nonce: Nonce) -> None:
-        """Raise :class:`InvalidSignatureError` where that nonce was used before."""
-        if not await self._nonces.take(nonce):
+    async def _take_nonce(self, head: SignedHead) -> None:
+        """Raise :class:`InvalidSignatureError` where its nonce was used before."""
+        if head.nonce is not None and not await self._nonces.take(head.nonce):
             raise InvalidSignatureError
 
     async def _beside(self, work: Callable[_P, _R], *arguments: _P.args, **named: _P.kwargs) -> _R:

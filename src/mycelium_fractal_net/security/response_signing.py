@@ -149,10 +149,6 @@ class _Held:
             self._parts.append(message.get("body", b""))
             self._size += len(self._parts[-1])
             if self._size > self._most and self.start is not None:
-                await self._hand_on(message.get("more_body", False))
-
-    async def _hand_on(self, more: bool) -> None:
-        start, self.start, self._passes = self.start, None, True
-        if start is not None:
-            await self._send(start)
-            await self._send({"type": "http.response.body", "body": self.body, "more_body": more})
+                start, self.start, self._passes = self.start, None, True
+                await self._send(start)
+                await self._send({**message, "body": self.body})
