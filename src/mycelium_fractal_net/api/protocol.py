@@ -7,7 +7,9 @@ server there is none, and it sends as ASGI says.
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import struct
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
@@ -43,6 +45,7 @@ _STATUS_LINES: Final = {
 }
 _CHUNKING_BYTES: Final = 65_536  # what chunks may need beside data, and so many times the data:
 _CHUNKING_SHARE: Final = 8
+_DROP: Final = struct.pack("ii", 1, 0)  # struct linger: RST, and nothing is kept
 _SPACE: Final = 0x20
 _TCP_INFO_BYTES: Final = 128  # struct tcp_info of linux/tcp.h, up to and with
 _BYTES_ACKED: Final = slice(120, 128)  # tcpi_bytes_acked
@@ -148,6 +151,8 @@ class Protocol(HttpToolsProtocol):
         """Take over from whoever accepted it."""
         super().connection_made(transport)
         self._place.guest = self
+        if not self._connections.has(self._place):  # which somebody else was given meanwhile
+            transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Give the place back."""
@@ -191,7 +196,7 @@ class Protocol(HttpToolsProtocol):
         if wait in (Wait.HEAD, Wait.BODY):
             self.refuse(RefusedError("too-slow", "the request did not come in time"))
         elif wait in (Wait.LINGER, Wait.READER):
-            self.transport.abort()
+            self._reset()
         else:
             self.hang_up()
 
@@ -200,9 +205,17 @@ class Protocol(HttpToolsProtocol):
         if wait in (Wait.HEAD, Wait.BODY):
             self.refuse(RefusedError("overloaded", "there are too many connections"))
         if wait is Wait.READER:
-            self.transport.abort()
+            self._reset()
         else:
             self.hang_up()
+
+    def _reset(self) -> None:
+        """Drop the connection with all that the kernel still holds for it."""
+        with contextlib.suppress(OSError, AttributeError):  # it is closed by now; this is TLS
+            self.transport.get_extra_info("socket").setsockopt(
+                socket.SOL_SOCKET, socket.SO_LINGER, _DROP
+            )
+        self.transport.abort()
 
     def hang_up(self, *, lingering: bool = False) -> None:
         """Close once all is sent; ``lingering``, once the client had time to read it too.

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Connections", "Guest", "Place"]
 
-_ROOM_SHARE: Final = 0.75  # of the places taken: from then on it is known who could make room
+_SEARCH_SECONDS: Final = 0.05  # between two searches for those who could make room
 
 
 class Guest(Protocol):
-    """A connection as it is looked at once a second."""
+    """A connection as it is looked at twice a second."""
 
     def waits_for(self) -> tuple[Wait, object, int]:
         """What the server waits for, of which message, and how many bytes have moved so far."""
@@ -57,7 +57,8 @@ class Connections:
         self._clock = clock
         self._places: dict[Place, None] = {}
         self._of_address: dict[str, int] = {}
-        self._may_make_room: list[Place] = []
+        self._stalled: list[tuple[Place, Wait, object]] = []  # the last one makes room first
+        self._searched_at = float("-inf")
         self._looking: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
@@ -73,14 +74,27 @@ class Connections:
     def has_room(self) -> bool:
         """Whether there is a place, perhaps since somebody who stalled has left it just now."""
         while len(self._places) >= self.limits.connections:
-            if not self._may_make_room:
+            if not self._stalled and not self._search():
                 return False
-            place = self._may_make_room.pop()
-            wait = place.guest.waits_for()[0]
-            if place in self._places and wait is place.pace.wait:
+            place, wait, of = self._stalled.pop()
+            if place in self._places and place.guest.waits_for()[:2] == (wait, of):
                 self.leave(place)
                 place.guest.make_room(wait)
         return True
+
+    def _search(self) -> bool:
+        """Look for those who stall, those that have asked for nothing yet before all others."""
+        now = self._clock()
+        if now - self._searched_at < _SEARCH_SECONDS:
+            return False
+        self._searched_at = now
+        for place in self._places:  # which begin with the oldest
+            wait, of, moved = place.guest.waits_for()
+            if place.pace.may_make_room(wait, of, moved, now, self.limits):
+                self._stalled.append((place, wait, of))
+        self._stalled.reverse()
+        self._stalled.sort(key=lambda each: -each[1])
+        return bool(self._stalled)
 
     def enter(self, address: str, guest: Guest) -> Place:
         """Take a place."""
@@ -88,6 +102,10 @@ class Connections:
         self._places[place] = None
         self._of_address[address] = self._of_address.get(address, 0) + 1
         return place
+
+    def has(self, place: Place) -> bool:
+        """Whether the place is still held."""
+        return place in self._places
 
     def leave(self, place: Place) -> None:
         """Give a place back; to do so twice is once."""
@@ -100,20 +118,15 @@ class Connections:
                 del self._of_address[place.address]
 
     def look(self) -> None:
-        """Look at everybody once: end what is too slow, and note who could make room."""
+        """Look at everybody once, and end what is too slow."""
         now, limits = self._clock(), self.limits
         for place in list(self._places):
             wait, of, moved = place.guest.waits_for()
             if place.pace.look(wait, of, moved, now, limits):
                 place.guest.give_up(wait)
-        self._may_make_room.clear()
-        if len(self._places) >= limits.connections * _ROOM_SHARE:
-            self._may_make_room.extend(p for p in self._places if p.pace.may_make_room(now))
-            # The last of the list makes room first.
-            self._may_make_room.sort(key=lambda p: (-p.pace.wait, -p.pace.since))
 
     def watch(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Look at everybody each second from now on, until :meth:`close`."""
+        """Look at everybody twice a second from now on, until :meth:`close`."""
         self._looking = loop.call_later(LOOK_SECONDS, self._look_again, loop)
 
     def _look_again(self, loop: asyncio.AbstractEventLoop) -> None:

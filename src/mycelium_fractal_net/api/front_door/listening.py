@@ -27,17 +27,19 @@ _NO_MORE: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _PARTING: Final = 256  # refused ones that are kept for a moment, so that they read the answer
 _PARTING_BYTES: Final = 65_536
 _TLS_CLOSE_SECONDS: Final = 5.0
+_UNSENT_BYTES: Final = 262_144  # of an answer, in the kernel
 
 
 class _Arrival:
     """A connection that has no protocol yet."""
 
-    def __init__(self) -> None:
+    def __init__(self, wait: Wait) -> None:
+        self._wait = wait
         self.task: asyncio.Task[None] | None = None
 
     def waits_for(self) -> tuple[Wait, object, int]:
-        """The handshake, which is one message, whose bytes nobody counts."""
-        return Wait.HANDSHAKE, None, 0
+        """The handshake, which is one message, whose bytes nobody counts; without TLS nothing."""
+        return self._wait, None, 0
 
     def give_up(self, wait: Wait) -> None:  # noqa: ARG002
         """End it. Who has not finished a handshake can be told nothing."""
@@ -124,7 +126,7 @@ class Listener:
         if too_many or not connections.has_room():
             self._send_away(arrived, too_many)
             return
-        arrival = _Arrival()
+        arrival = _Arrival(Wait.NOTHING if self._tls is None else Wait.HANDSHAKE)
         place = connections.enter(address, arrival)
         task = arrival.task = self._loop.create_task(self._open(arrived, place))
         self._opening.add(task)
@@ -140,8 +142,10 @@ class Listener:
             }
         opened = False
         try:
-            with contextlib.suppress(OSError):  # which fails where it is no TCP, or gone
+            with contextlib.suppress(OSError):  # which fails where it is gone
                 arrived.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                # Otherwise the kernel takes megabytes for each reader who does not read.
+                arrived.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
             await self._loop.connect_accepted_socket(
                 lambda: self._protocol(place), arrived, **options
             )

@@ -1,4 +1,4 @@
-"""Whether a client moves: one look at each connection a second, and nothing while it is served.
+"""Whether a client moves: a look at each connection twice a second, nothing while it is served.
 
 A request that is being read or an answer that is being sent is given up when nothing moves for
 the gap, or less than the least rate over ten seconds; a head when it is not whole in time. So a
@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 
 __all__ = ["LINGER_SECONDS", "LOOK_SECONDS", "Pace", "Wait"]
 
-LOOK_SECONDS: Final = 1.0
+LOOK_SECONDS: Final = 0.5
 LINGER_SECONDS: Final = 2.0  # for a client to read the answer that refused it
 _RATE_SECONDS: Final = 10.0  # over which a rate is taken
-_STALLED_SECONDS: Final = 1.0  # after which one may have to make room
+_STALLED_SECONDS: Final = 1.0  # after which one may have to make room,
+_UNKNOWN_SECONDS: Final = 0.25  # and one that has not yet asked for anything
 
 
 class Wait(enum.IntEnum):
@@ -42,7 +43,6 @@ class Pace:
         "_moved_at",
         "_of",
         "_since",
-        "_slow",
         "_window",
         "_window_moved",
         "wait",
@@ -56,18 +56,14 @@ class Pace:
     def _begin(self, moved: int, now: float) -> None:
         self._since = self._moved_at = self._window = now
         self._moved = self._window_moved = moved
-        self._slow = False
-
-    @property
-    def since(self) -> float:
-        """When the server began to wait for what it waits for."""
-        return self._since
 
     def look(self, wait: Wait, of: object, moved: int, now: float, limits: Limits) -> bool:
         """Whether to wait no longer for ``of``, of which ``moved`` bytes have moved so far."""
         if wait is not self.wait or of is not self._of:
+            since = self._since if wait is Wait.FIRST else now  # a silent one was so from the start
             self.wait, self._of = wait, of
             self._begin(moved, now)
+            self._since = since
             return False
         passed = now - self._since
         if wait >= Wait.IDLE:
@@ -81,7 +77,6 @@ class Pace:
         return self._is_too_slow(moved, now, limits)
 
     def _is_too_slow(self, moved: int, now: float, limits: Limits) -> bool:
-        self._slow = moved - self._moved < limits.least_rate * LOOK_SECONDS / 2
         if moved != self._moved:
             self._moved, self._moved_at = moved, now
         elif now - self._moved_at >= limits.gap_seconds:
@@ -94,8 +89,17 @@ class Pace:
         self._window, self._window_moved = now, moved
         return False
 
-    def may_make_room(self, now: float) -> bool:
+    def may_make_room(self, wait: Wait, of: object, moved: int, now: float, limits: Limits) -> bool:
         """Whether this one stalls, so that somebody who moves may have its place."""
-        if self.wait is Wait.NOTHING or now - self._since < _STALLED_SECONDS:
+        if wait is not self.wait or of is not self._of:
+            self.look(wait, of, moved, now, limits)
+        waited = now - self._since
+        if wait <= Wait.LINGER:
+            return waited >= _UNKNOWN_SECONDS
+        if wait is Wait.NOTHING or waited < _STALLED_SECONDS:
             return False
-        return self._slow or self.wait not in (Wait.BODY, Wait.READER)
+        if wait is Wait.IDLE:
+            return True
+        window = now - self._window
+        moved_since = moved - self._window_moved
+        return window >= _STALLED_SECONDS and moved_since < limits.least_rate * window
