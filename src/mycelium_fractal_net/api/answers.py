@@ -47,8 +47,9 @@ async def answer_problem(
     more: list[tuple[bytes, bytes]] = []
     if kind.status == 401:
         more.append((b"www-authenticate", b'ApiKey realm="mycelium-fractal-net"'))
-    if kind.retry_after is not None:
-        more.append((b"retry-after", b"%d" % kind.retry_after))
+    retry_after = getattr(error, "retry_after", None) or kind.retry_after
+    if retry_after is not None:
+        more.append((b"retry-after", b"%d" % retry_after))
     if isinstance(error, RequestError) and error.allow is not None:
         more.append((b"allow", error.allow.encode()))
     payload = to_json(body_of(error, request_id))

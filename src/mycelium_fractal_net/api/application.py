@@ -18,6 +18,7 @@ from mycelium_fractal_net.api.call import new_request_id
 from mycelium_fractal_net.api.operation import Operation
 from mycelium_fractal_net.api.problems import RequestError
 from mycelium_fractal_net.api.protocol import exchange_of
+from mycelium_fractal_net.api.rating import AddressRates
 from mycelium_fractal_net.api.routes import SPECS
 from mycelium_fractal_net.api.service import Service
 from mycelium_fractal_net.api.signing import RequestSigning
@@ -106,7 +107,8 @@ class Application(FastAPI):
         self.user_middleware = added
         for each in reversed(added):
             app = each.cls(app, *each.args, **each.kwargs)
-        return app
+        rates = self.service.rates
+        return app if rates is None else AddressRates(app, self.service, rates)
 
 
 # An encoded unreserved character (RFC 3986 section 2.3) or slash, a dot segment, an empty segment:

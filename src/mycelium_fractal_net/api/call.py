@@ -128,8 +128,9 @@ def new_request_id() -> str:
 class Call:
     """One request. What a handler learns of it is kept here for the audit record."""
 
-    __slots__ = ("caller_or_none", "event", "exchange", "headers", "items", "key", "reference",
-                 "request_id", "service", "signer", "status", "subject")  # fmt: skip
+    __slots__ = ("address", "are_items_counted", "caller_or_none", "event", "exchange", "headers",
+                 "items", "key", "reference", "request_id", "service", "signer", "status",
+                 "subject")  # fmt: skip
 
     def __init__(self, service: Service, event: str, exchange: Exchange | None) -> None:
         self.service = service
@@ -142,6 +143,8 @@ class Call:
         self.key: str | None = None
         self.subject: str | None = None
         self.signer: str | None = None
+        self.address = ""  # of the client, where rates are counted
+        self.are_items_counted = False
         self.reference: str | None = None
         self.items: dict[str, dict[str, int]] | None = None
 

@@ -17,7 +17,9 @@ PROBLEM_JSON: Final = "application/problem+json"
 OCTETS: Final[dict[str, Any]] = {"type": "string", "format": "binary"}
 
 # Of every request; of each that needs a credential; of those with a body or query parameters.
-_HTTP: Final = ("bad-request", "too-large", "unsupported-media-type", "unexpected")
+_HTTP: Final = (
+    "bad-request", "too-large", "unsupported-media-type", "too-many-requests", "unexpected",
+)  # fmt: skip
 _CALLER: Final = (
     "unauthenticated", "request-signature", "audit-unavailable", "store-unavailable",
     "store-integrity", "master-key", "disabled",
@@ -67,6 +69,7 @@ _DETAILS: Final = {
     "bad-request": "there is more than one X-API-Key",
     "too-large": "a body has at most 8388608 bytes",
     "unsupported-media-type": "the body must be application/json",
+    "too-many-requests": "there are at most 6000 in a minute",
     "forbidden": "this needs a credential with the scope keys:admin",
     "disabled": "security.encryption.enabled is false",
     "http-version": "a stream's end cannot be told in HTTP/1.0",

@@ -24,6 +24,7 @@ from mycelium_fractal_net.api.call import Call, Headers, read_body, read_headers
 from mycelium_fractal_net.api.problems import RequestError, kind_of
 from mycelium_fractal_net.api.protocol import exchange_of
 from mycelium_fractal_net.api.query_string import query_decoder
+from mycelium_fractal_net.api.rating import take_request
 from mycelium_fractal_net.api.strict_json import decoder
 from mycelium_fractal_net.security.blocking import WouldBlockError
 from mycelium_fractal_net.security.errors import AuditUnavailableError
@@ -114,6 +115,8 @@ class Operation(APIRoute):
                     call.caller_or_none = service.directory.authenticate(headers.api_key)
                 except WouldBlockError:
                     await self._authenticate_beside(call, headers)
+                if service.rates is not None:
+                    await take_request(service, call, scope)
                 if spec.scope is not None:
                     call.require(spec.scope)
             body = self._whole_body(call, headers)

@@ -34,6 +34,7 @@ class RequestError(Exception):
         super().__init__(detail)
         self.slug = slug
         self.allow = allow  # the methods of the path, for 405
+        self.retry_after: int | None = None  # seconds, where they are not those of the kind
 
 
 _REQUEST_KINDS: Final = (
@@ -42,6 +43,7 @@ _REQUEST_KINDS: Final = (
     Kind(405, "method-not-allowed", "The resource has no such method"),
     Kind(413, "too-large", "The body is too large"),
     Kind(415, "unsupported-media-type", "The body is of another media type"),
+    Kind(429, "too-many-requests", "There were too many in too short a time", retry_after=60),
     Kind(503, "disabled", "Cryptography is switched off"),
     Kind(505, "http-version", "This route needs HTTP/1.1"),
 )

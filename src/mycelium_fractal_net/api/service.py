@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
 from mycelium_fractal_net.api.durability import Durability
+from mycelium_fractal_net.api.front_door.rates import Rates
 from mycelium_fractal_net.api.metrics import Metrics
 from mycelium_fractal_net.api.problems import RequestError
 from mycelium_fractal_net.bootstrap import open_keyring
@@ -77,6 +78,7 @@ class Service:
         self._reading: asyncio.Task[None] | None = None
         self._was_read = True
         self.front_door: dict[str, Callable[[], str]] = {}  # what of it has a state, by name
+        self.rates = Rates.of(settings.server)
         self._abandoned: set[asyncio.Future[Any]] = set()
 
     @property
@@ -261,6 +263,7 @@ class Service:
             "key-store": "unavailable" if self._is_stale() else "ok",
             "audit": "ok" if self.audit.healthy else "unavailable",
             **{name: state() for name, state in self.front_door.items()},
+            **({} if self.rates is None else {"rates": self.rates.counting.state}),
         }
 
     def _is_stale(self) -> bool:

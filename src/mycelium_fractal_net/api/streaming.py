@@ -16,6 +16,7 @@ from mycelium_fractal_net.api.call import Call, read_headers
 from mycelium_fractal_net.api.operation import Operation
 from mycelium_fractal_net.api.problems import RequestError, kind_of
 from mycelium_fractal_net.api.protocol import exchange_of
+from mycelium_fractal_net.api.rating import take_request
 from mycelium_fractal_net.security.blocking import WouldBlockError
 from mycelium_fractal_net.security.errors import AuditUnavailableError
 from mycelium_fractal_net.security.request_signing import SIGNER
@@ -76,6 +77,8 @@ class StreamOperation(Operation):
                 call.caller_or_none = service.directory.authenticate(headers.api_key)
             except WouldBlockError:
                 await self._authenticate_beside(call, headers)
+            if service.rates is not None:
+                await take_request(service, call, scope)
             _check(scope, headers)
             flow: Flow = self._endpoint(call, *self._arguments(scope, b""))
             parts = _parts(receive)

@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 __all__ = ["register"]
 
 FIRST_NAME: Final = "first"
-_NEEDED: Final = ("fastapi", "httptools", "prometheus_client", "pybase64", "uvicorn", "uvloop")
+_NEEDED: Final = (
+    "fastapi", "httptools", "limits", "prometheus_client", "pybase64", "uvicorn", "uvloop",
+)  # fmt: skip
 _JSON: Final = "-H 'Content-Type: application/json'"
 
 
@@ -68,6 +70,7 @@ def _serve(
             "name one: --config prod, or MFN_CONFIG",
         )
     with_tls = _checked_tls(settings)
+    _check_limits(settings)
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
     with listen(server.host, server.port) as listening:
         passphrase = _known_passphrase(session, settings)
@@ -94,6 +97,15 @@ def _checked_tls(settings: Settings) -> bool:
             " server.trusted_proxies",
         )
     return False
+
+
+def _check_limits(settings: Settings) -> None:
+    """Raise where the proxies or the counting of rates are not what they should be."""
+    from mycelium_fractal_net.api.front_door.addresses import Proxies
+    from mycelium_fractal_net.api.front_door.rates import Rates
+
+    Proxies(settings.server.trusted_proxies)
+    Rates.of(settings.server)
 
 
 def _run(settings: Settings, listening: socket, passphrase: bytes | None) -> int:

@@ -36,8 +36,11 @@ _Iterations = Annotated[int, Meta(ge=200_000, le=10_000_000)]
 _Days = Annotated[int, Meta(ge=1, le=36_500)]
 _Seconds = Annotated[int, Meta(ge=1, le=3600)]
 _Text = Annotated[str, Meta(min_length=1, max_length=4096)]
+_Rate = Annotated[str, Meta(pattern="^[1-9][0-9]{0,8}/(second|minute|hour|day)$")]
 
-_HIDDEN: Final = frozenset({"url", "vault_addr"})  # URLs, which take a password
+_HIDDEN: Final = frozenset(
+    {"url", "vault_addr", "rate_limit_storage"}
+)  # URLs, which take a password
 
 
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -150,6 +153,11 @@ class Server(_Section, frozen=True):
     gap_seconds: _Seconds = 10
     idle_seconds: _Seconds = 75
     min_bytes_per_second: Annotated[int, Meta(ge=0, le=1 << 30)] = 1024
+    requests_per_credential: _Rate | None = None
+    requests_per_address: _Rate | None = None
+    items_per_credential: _Rate | None = None
+    items_per_address: _Rate | None = None
+    rate_limit_storage: _Text | None = None
 
 
 class Settings(_Section, frozen=True):

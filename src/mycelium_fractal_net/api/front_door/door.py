@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mycelium_fractal_net.api.call import new_request_id
+from mycelium_fractal_net.api.front_door.addresses import Proxies
 from mycelium_fractal_net.api.front_door.certificate import Certificate
 from mycelium_fractal_net.api.front_door.connections import Connections
 from mycelium_fractal_net.api.front_door.descriptors import room_for
@@ -31,7 +32,7 @@ class FrontDoor:
     def __init__(self, settings: Settings, note_refusal: Callable[[str], None]) -> None:
         limits = Limits.of(settings.server)
         limits = replace(limits, connections=room_for(limits.connections))
-        self.connections = Connections(limits, frozenset(settings.server.trusted_proxies))
+        self.connections = Connections(limits, Proxies(settings.server.trusted_proxies))
         self.note_refusal = note_refusal
         tls = settings.security.tls
         self.certificate = Certificate(tls) if serves_tls(tls) else None

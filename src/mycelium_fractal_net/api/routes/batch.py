@@ -76,6 +76,10 @@ def _each(
     most = call.service.settings.server.max_batch_items
     if len(items) > most:
         raise RequestError("too-large", f"a batch has at most {most} items")
+    rates = call.service.rates
+    if rates is not None and not call.are_items_counted:  # a handler may be run again in a thread
+        rates.take_items(call.caller.credential_id, call.address, len(items))
+        call.are_items_counted = True
     answers: list[dict[str, Any]] = []
     counts: dict[tuple[str, str], int] = {}
     for item in items:
