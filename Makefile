@@ -73,12 +73,13 @@ clean: ## remove what was installed and built
 	rm -rf $(VENV) build dist .coverage .coverage.* .hypothesis .import_linter_cache \
 	  .pytest_cache .mypy_cache .ruff_cache
 
-# $(call install,NAME): the lock NAME.txt, then this package on top, editable.
+# $(call install,NAME): the lock NAME.txt, then this package on top, editable. The lock is whole, so
+# nothing is resolved: an older pip would look for "coverage[toml]" beside the pinned "coverage".
 define install
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	@echo "Installing requirements/$(1).txt into $(VENV) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
 	  -r requirements/$(1).txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
 	  --no-build-isolation --editable .
