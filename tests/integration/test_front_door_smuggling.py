@@ -134,6 +134,8 @@ REFUSED = {
     + HOST
     + b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAAA\r\n\r\n",
     "an upgrade without Connection": GET + HOST + b"Upgrade: h2c\r\n\r\n",
+    "two API keys": POST + HOST + b"X-API-Key: another\r\nContent-Length: 2\r\n\r\n{}",
+    "two API keys that are alike": POST + HOST + b"x-api-key: API_KEY\r\n\r\n",
     "a TLS handshake": bytes.fromhex("160301020001000001fc0303") + bytes(32),
 }  # fmt: skip
 

@@ -26,7 +26,7 @@ _HOST: Final = re.compile(
 )
 
 WATCHED: Final = frozenset(
-    {b"host", b"content-length", b"transfer-encoding", b"upgrade", b"expect"}
+    {b"host", b"content-length", b"transfer-encoding", b"upgrade", b"expect", b"x-api-key"}
 )
 """The headers of which :meth:`Framing.note` must learn, in lower case."""
 
@@ -34,11 +34,11 @@ WATCHED: Final = frozenset(
 class Framing:
     """What decides where a request ends and for whom it is; one for each connection."""
 
-    __slots__ = ("_accepted_host", "_host", "_is_chunked")
+    __slots__ = ("_accepted_host", "_has_key", "_host", "_is_chunked")
 
     def __init__(self) -> None:
         self._host: bytes | None = None
-        self._is_chunked = False
+        self._is_chunked = self._has_key = False
         self._accepted_host: bytes | None = None
 
     def note(self, name: bytes, value: bytes) -> None:
@@ -47,6 +47,10 @@ class Framing:
             if self._host is not None:
                 raise RefusedError("bad-request", "there is more than one Host")
             self._host = value
+        elif name == b"x-api-key":
+            if self._has_key:
+                raise RefusedError("bad-request", "there is more than one X-API-Key")
+            self._has_key = True
         elif name == b"content-length":
             if not value.isdigit():
                 raise RefusedError("bad-request", "the Content-Length is not a number")
@@ -60,7 +64,7 @@ class Framing:
     def finish(self, version: str) -> None:
         """Check what was noted of one head, and forget it. Raises :class:`RefusedError`."""
         host, is_chunked = self._host, self._is_chunked
-        self._host, self._is_chunked = None, False
+        self._host, self._is_chunked, self._has_key = None, False, False
         if version != "1.1":
             if version != "1.0":
                 raise RefusedError("bad-request", "the version of HTTP is not 1.1 or 1.0")

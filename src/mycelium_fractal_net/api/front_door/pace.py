@@ -100,6 +100,8 @@ class Pace:
             return False
         if wait is Wait.IDLE:
             return True
+        if moved == self._moved and now - self._moved_at >= _STALLED_SECONDS:
+            return True
         window = now - self._window
         moved_since = moved - self._window_moved
         return window >= _STALLED_SECONDS and moved_since < limits.least_rate * window
