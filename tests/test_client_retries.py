@@ -120,7 +120,7 @@ def test_every_problem_of_the_service_is_the_error_that_it_was(slug: str) -> Non
     if slug in ("bad-request", "malformed", "method-not-allowed", "unsupported-media-type",
                 "http-version", "unexpected"):  # fmt: skip
         assert type(error) is ServiceError
-    elif slug == "disabled":
+    elif slug in ("disabled", "too-many-requests"):
         assert type(error) is ServiceUnavailableError
     elif slug == "too-large":
         assert type(error) is InvalidInputError
