@@ -309,3 +309,24 @@ def test_client_certificates_are_those_of_the_authority(
         assert running.stop() == 0
     finally:
         running.kill()
+
+
+def test_one_too_many_is_told_so_over_tls_too(tmp_path: Path, authority: Authority) -> None:
+    """After its handshake, of which there are only so many at a time."""
+    running = begun(tmp_path, authority, server={"max_connections": 1})
+    try:
+        with running.client() as busy:
+            octets = {"Content-Type": "application/octet-stream", "Content-Length": "100000"}
+
+            def slowly() -> Iterator[bytes]:
+                yield bytes(50_000)
+                with running.client() as late:
+                    answer = late.get("/health/live")
+                assert answer.status_code == 503
+                assert answer.headers["retry-after"] == "1"
+                yield bytes(50_000)
+
+            answer = busy.post("/crypto/encrypt/stream", content=slowly(), headers=octets)
+            assert answer.status_code == 200
+    finally:
+        running.kill()

@@ -14,7 +14,7 @@ from mycelium_fractal_net.api.front_door.pace import Wait
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from mycelium_fractal_net.api.front_door.connections import Connections, Place
 
@@ -25,9 +25,10 @@ _AT_ONCE: Final = 64  # connections accepted before requests have their turn aga
 _PAUSE_SECONDS: Final = 0.2  # where the process has no descriptor left
 _NO_MORE: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _PARTING: Final = 256  # refused ones that are kept for a moment, so that they read the answer
+_TURNED_AWAY: Final = 16  # handshakes at a time with those for whom there is no room
 _PARTING_BYTES: Final = 65_536
 _TLS_CLOSE_SECONDS: Final = 5.0
-_UNSENT_BYTES: Final = 262_144  # of an answer, in the kernel
+_UNSENT_BYTES: Final = 1 << 20  # of an answer, in the kernel
 
 
 class _Arrival:
@@ -47,6 +48,18 @@ class _Arrival:
             self.task.cancel()
 
     make_room = give_up
+
+
+class _Answer(asyncio.Protocol):
+    """Answers whoever is there, and closes."""
+
+    def __init__(self, answer: bytes) -> None:
+        self._answer = answer
+
+    def connection_made(self, transport: Any) -> None:
+        """Answer, and close."""
+        transport.write(self._answer)
+        transport.close()
 
 
 class Listener:
@@ -74,6 +87,7 @@ class Listener:
         self._loop = asyncio.get_running_loop()
         self._is_open = False
         self._is_short = False
+        self._turned_away = 0
 
     def start(self) -> None:
         """Accept from now on."""
@@ -128,11 +142,23 @@ class Listener:
             return
         arrival = _Arrival(Wait.NOTHING if self._tls is None else Wait.HANDSHAKE)
         place = connections.enter(address, arrival)
-        task = arrival.task = self._loop.create_task(self._open(arrived, place))
+        opening = self._open(
+            arrived, lambda: self._protocol(place), lambda: connections.leave(place)
+        )
+        arrival.task = self._begin(opening)
+
+    def _begin(self, opening: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = self._loop.create_task(opening)
         self._opening.add(task)
         task.add_done_callback(self._opening.discard)
+        return task
 
-    async def _open(self, arrived: socket.socket, place: Place) -> None:
+    async def _open(
+        self,
+        arrived: socket.socket,
+        protocol: Callable[[], asyncio.Protocol],
+        leave: Callable[[], None],
+    ) -> None:
         options: dict[str, Any] = {}
         if self._tls is not None:
             options = {
@@ -146,21 +172,26 @@ class Listener:
                 arrived.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 # Otherwise the kernel takes megabytes for each reader who does not read.
                 arrived.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
-            await self._loop.connect_accepted_socket(
-                lambda: self._protocol(place), arrived, **options
-            )
+            await self._loop.connect_accepted_socket(protocol, arrived, **options)
             opened = True
         except (OSError, asyncio.CancelledError):  # of TLS too; the client's affair
             pass
         finally:
             if not opened:
-                self._connections.leave(place)
+                leave()
                 arrived.close()
 
     def _send_away(self, arrived: socket.socket, too_many: bool) -> None:
-        """Answer one of too many at once. Without a handshake, which costs, TLS has no answer."""
+        """Answer one of too many at once. With TLS, whose handshakes cost, only some learn why."""
         if self._tls is not None:
-            arrived.close()
+            if self._turned_away >= _TURNED_AWAY:
+                arrived.close()
+                return
+            self._turned_away += 1
+            answer = self._refusal(too_many)
+            self._begin(
+                self._open(arrived, lambda: _Answer(answer), lambda: None)
+            ).add_done_callback(self._has_turned_away)
             return
         # Were it closed with bytes that nobody read, the answer could be lost with them.
         with contextlib.suppress(OSError):
@@ -171,6 +202,9 @@ class Listener:
             self._parting.popleft().close()
         self._parting.append(arrived)
         self._loop.call_later(_PAUSE_SECONDS, self._part, arrived)
+
+    def _has_turned_away(self, _: object) -> None:
+        self._turned_away -= 1
 
     def _part(self, parting: socket.socket) -> None:
         if parting in self._parting:
