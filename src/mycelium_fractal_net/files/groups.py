@@ -10,14 +10,13 @@ from __future__ import annotations
 import ctypes
 import os
 import resource
+from pathlib import Path
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.security.errors import MfnError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from mycelium_fractal_net.files.new_file import NewFile
 
 __all__ = ["Group", "descriptor_share", "sync_file_system"]
@@ -28,8 +27,9 @@ _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
 
 def descriptor_share() -> int:
-    """A quarter of the files that this process may have open: what one use of them may take."""
-    return max(1, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4)
+    """A quarter of the files that this process may still open: what one use of them may take."""
+    taken = sum(1 for _ in Path("/proc/self/fd").iterdir())
+    return max(1, (resource.getrlimit(resource.RLIMIT_NOFILE)[0] - taken) // 4)
 
 
 def sync_file_system(folder: Path) -> None:
