@@ -10,8 +10,8 @@ from __future__ import annotations
 import ctypes
 import os
 import resource
-from pathlib import Path
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.security.errors import MfnError
