@@ -79,7 +79,7 @@ class Running:
         """End it gracefully; returns its exit code."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(START_SECONDS)
+        code = self.process.wait(3 * START_SECONDS)
         if self.process.stdout is not None:
             self.process.stdout.close()
         return code
@@ -88,7 +88,7 @@ class Running:
 def _kill(process: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    process.wait(START_SECONDS)
+    process.wait(3 * START_SECONDS)
     if process.stdout is not None:
         process.stdout.close()
 
