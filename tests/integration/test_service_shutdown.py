@@ -95,7 +95,7 @@ def test_what_was_accepted_is_finished(home: Path, workers: str, number: signal.
         assert any(thread.is_alive() for thread in threads)
         with idle:
             assert idle.recv(1) == b""
-        assert running.process.wait(START_SECONDS) == 0
+        assert running.process.wait(3 * START_SECONDS) == 0
     finally:
         for thread in threads:
             thread.join(30)
