@@ -9,10 +9,10 @@ SERVE ?=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # the targets share one environment
-.PHONY: help run tour test lint types format docs bench bench-http fuzz coverage lock clean
+.PHONY: help run tour test lint types format docs bench bench-http bench-signed fuzz coverage lock clean
 
 help: ## show the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 run: $(VENV)/server ## start here: the HTTP service on the embedded store, at 127.0.0.1:8000
 	@$(BIN)/mfn --quiet init
@@ -49,6 +49,9 @@ bench: $(VENV)/bench ## measure against peers, side by side; writes docs/benchma
 
 bench-http: $(VENV)/bench ## load the service beside plain FastAPI; needs wrk (Debian: wrk)
 	$(BIN)/python -m benchmarks.http $(BENCH)
+
+bench-signed: $(VENV)/bench ## what verifying a signed request costs, and taking its nonce
+	$(BIN)/python -m benchmarks.signed $(BENCH)
 
 fuzz: $(VENV)/fuzz ## fuzz everything that parses bytes, FUZZ_SECONDS for each target
 	@for target in fuzz/fuzz_*.py; do \

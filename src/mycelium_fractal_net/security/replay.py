@@ -42,11 +42,12 @@ class _Group(NamedTuple):
     done: Callable[[list[bool] | None], None]
 
 
-def nonce_digest(public_key: bytes, nonce: str | bytes) -> bytes:
-    """What is stored of a nonce: two signers' nonces never meet, and none can be read back."""
-    text = nonce.encode() if isinstance(nonce, str) else nonce
-    thumbprint = hashlib.sha256(public_key).digest()
-    return hashlib.sha256(_LABEL + thumbprint + hashlib.sha256(text).digest()).digest()
+def nonce_digest(thumbprint: bytes, nonce: str) -> bytes:
+    """What is stored of a nonce: two signers' nonces never meet, and none can be read back.
+
+    ``thumbprint`` is that of the signer's public key, 32 bytes; the nonce, of any length, is last.
+    """
+    return hashlib.sha256(_LABEL + thumbprint + nonce.encode()).digest()
 
 
 class ReplayGuard:

@@ -68,8 +68,8 @@ def credential_id_of(request: RequestView) -> str | None:
 class SignedHead(NamedTuple):
     """A request whose head was verified. Its body and its nonce were not looked at yet.
 
-    ``digest`` takes the body where it flows; the plan's profile has none, and its form that signs
-    the body alone has no nonce.
+    ``digest`` takes the body where it flows, and is None where all of it was there. The form of
+    the plan's profile that signs the body alone has no nonce.
     """
 
     signer: str
@@ -125,7 +125,7 @@ class RequestVerifier:
 
         The plan's profile signs the body itself, so it cannot be verified before that is here.
         """
-        head = await self._beside(self._verify_message, request, True)
+        head = await self._beside(self._verify_flowing, request)
         await self._take_nonce(head)
         return head
 
@@ -154,10 +154,15 @@ class RequestVerifier:
             check_content_digest(field.strip(b" \t"), body)
         return head
 
-    def _verify_message(self, request: RequestView, has_body: bool) -> SignedHead:
-        """RFC 9421 section 3.2."""
+    def _verify_flowing(self, request: RequestView) -> SignedHead:
         if bears_plan_signature(request):
             raise InvalidSignatureError
+        head = self._verify_message(request, True)
+        field = request.fields.get(b"content-digest", b"")  # which is covered, so it is there
+        return head._replace(digest=BodyDigest(field.strip(b" \t")))
+
+    def _verify_message(self, request: RequestView, has_body: bool) -> SignedHead:
+        """RFC 9421 section 3.2, of a request that bears no signature of the plan's profile."""
         signature = choose_by_tag(parse_signatures(request))
         check_coverage(signature, request, has_body=has_body)
         check_times(signature, now=self._clock(), skew=self._skew_seconds)
@@ -165,9 +170,7 @@ class RequestVerifier:
         known = self._signers.by_name(parameters.keyid or "")
         self._check_signs_for(known, request)
         verify(signature, request, known.verifying)
-        field = request.fields.get(b"content-digest")
-        digest = None if field is None else BodyDigest(field.strip(b" \t"))
-        return self._head(known, parameters.nonce or "", parameters.expires or 0, digest)
+        return self._head(known, parameters.nonce or "", parameters.expires or 0)
 
     def _verify_plan(self, request: RequestView, body: bytes) -> SignedHead:
         if any(name in request.fields for name in _SIGNATURE_FIELDS):
@@ -186,7 +189,7 @@ class RequestVerifier:
             body_sha256=hashlib.sha256(body).hexdigest() if body else _NO_BODY,
         )
         expires = signature.timestamp + TIMESTAMP_SECONDS
-        return self._head(known, signature.nonce, expires, None)
+        return self._head(known, signature.nonce, expires)
 
     def _verify_body_only(self, request: RequestView, body: bytes) -> SignedHead:
         signature, public_key = parse_body_signature(request)
@@ -210,11 +213,9 @@ class RequestVerifier:
         if not allowed:
             raise InvalidSignatureError
 
-    def _head(
-        self, known: KnownSigner, nonce: str, expires: int, digest: BodyDigest | None
-    ) -> SignedHead:
-        taken = Nonce(nonce_digest(known.signer.public_key, nonce), expires)
-        return SignedHead(known.signer.name, taken, digest)
+    def _head(self, known: KnownSigner, nonce: str, expires: int) -> SignedHead:
+        taken = Nonce(nonce_digest(known.thumbprint, nonce), expires)
+        return SignedHead(known.signer.name, taken, None)
 
 
 class _Nonces:

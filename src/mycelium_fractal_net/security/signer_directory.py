@@ -29,10 +29,11 @@ _LOG: Final = logging.getLogger(__name__)
 
 
 class KnownSigner(NamedTuple):
-    """A signer, and the key that verifies what it signed."""
+    """A signer, the key that verifies what it signed, and the SHA-256 of that key's DER."""
 
     signer: Signer
     verifying: VerifyingKey
+    thumbprint: bytes
 
 
 class _Signers(NamedTuple):
@@ -112,7 +113,7 @@ class SignerDirectory:
                 except (AlgorithmNotAllowedError, InvalidKeyError) as error:
                     _LOG.error("signer %s is refused: %s", name, error)
                     continue
-                by_name[name] = KnownSigner(found, verifying)
+                by_name[name] = KnownSigner(found, verifying, verifying.thumbprint())
         by_key = {known.signer.public_key: known for known in by_name.values()}
         return _Signers(by_name, by_key, frozenset(bound))
 

@@ -57,7 +57,7 @@ class Component(NamedTuple):
     of_request: bool
 
 
-class Covered(Struct, frozen=True):
+class Covered(Struct, frozen=True, gc=False):
     """What one signature covers, in its order."""
 
     components: tuple[Component, ...]

@@ -59,7 +59,7 @@ ALGORITHMS: Final = {
 """Our algorithms and their names in RFC 9421 section 6.2.2. No other key signs messages."""
 
 
-class SignatureParameters(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class SignatureParameters(Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
     """RFC 9421 section 2.3, in the order they are written here. Times are Unix seconds."""
 
     created: int | None = None
@@ -70,7 +70,7 @@ class SignatureParameters(Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     tag: str | None = None
 
 
-class Candidate(Struct, frozen=True):
+class Candidate(Struct, frozen=True, gc=False):
     """A signature that a message bears, of which nothing is known but that it is well formed."""
 
     label: str
@@ -78,7 +78,7 @@ class Candidate(Struct, frozen=True):
     signature: bytes
 
 
-class MessageSignature(Struct, frozen=True):
+class MessageSignature(Struct, frozen=True, gc=False):
     """A signature whose components and parameters are understood. Not verified yet."""
 
     label: str

@@ -23,7 +23,7 @@ _AUTHORITIES: Final = 64  # a service has one or two
 _authority: Final = re.compile(r"(?:[a-z0-9._~%!$&'()*+,;=-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
 
 
-class RequestView(Struct, frozen=True):
+class RequestView(Struct, frozen=True, gc=False):
     """A request in origin form (RFC 9112 section 3.2.1); ``scheme`` is in lower case.
 
     ``authority`` is the one that the request was made to: a server takes it from its
@@ -48,7 +48,7 @@ class RequestView(Struct, frozen=True):
         return f"RequestView({self.method!r})"
 
 
-class ResponseView(Struct, frozen=True):
+class ResponseView(Struct, frozen=True, gc=False):
     """An answer with the request that it answers. ``status`` has three digits."""
 
     status: int

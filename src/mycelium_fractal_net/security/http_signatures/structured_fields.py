@@ -82,7 +82,7 @@ _token: Final = re.compile(_WORD)
 _escaped: Final = re.compile(r'\\(["\\])')
 
 
-class Token(Struct, frozen=True):
+class Token(Struct, frozen=True, gc=False):
     """A token. No string, so that ``tag=a`` never passes for ``tag="a"``."""
 
     text: str
@@ -92,14 +92,14 @@ BareItem = int | str | bool | bytes | Token
 """A value. True as a parameter is written as its bare name."""
 
 
-class Item(Struct, frozen=True):
+class Item(Struct, frozen=True, gc=False):
     """A string with its parameters, as one covered component is named."""
 
     value: str
     parameters: dict[str, BareItem]
 
 
-class InnerList(Struct, frozen=True):
+class InnerList(Struct, frozen=True, gc=False):
     """A member of ``Signature-Input``.
 
     ``text`` is its serialisation, brackets and parameters included; ``items`` that between the
