@@ -439,7 +439,9 @@ def test_a_key_written_in_by_sql_is_refused(provider: LocalKeyProvider) -> None:
     provider.create_key("orders")
     execute(
         provider,
-        "INSERT INTO keys SELECT 'forged', key_type, \"use\", algorithm, publish, interval_days,"
+        'INSERT INTO keys (key_id, key_type, "use", algorithm, publish, interval_days,'
+        " retain_count, auto_destroy, unused_for_days, created_at, revision, generation,"
+        " master_id, mac) SELECT 'forged', key_type, \"use\", algorithm, publish, interval_days,"
         " retain_count, auto_destroy, unused_for_days, created_at, revision, generation,"
         " master_id, mac FROM keys",
     )

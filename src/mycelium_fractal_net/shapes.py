@@ -5,7 +5,6 @@ They are an interface: docs/cli.md lists them.
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from mycelium_fractal_net.security.errors import KeyStateError
@@ -22,7 +21,6 @@ __all__ = [
     "credential_shape",
     "key_shape",
     "primary_id",
-    "rotation_due",
     "rotation_shape",
     "signer_shape",
     "time_text",
@@ -33,11 +31,6 @@ __all__ = [
 def time_text(moment: datetime | None) -> str | None:
     """RFC 3339 in UTC to the second, ``2026-03-01T12:00:00Z``; None stays None."""
     return None if moment is None else moment.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def rotation_due(key: Key) -> datetime:
-    """When the policy of the key asks for its next version."""
-    return key.latest.created_at + timedelta(days=key.rotation.interval_days)
 
 
 def primary_id(key: Key) -> str | None:
@@ -74,7 +67,7 @@ def key_shape(key: Key) -> dict[str, Any]:
         "publish": key.publish,
         "created_at": time_text(key.created_at),
         "primary": primary_id(key),
-        "rotation_due": time_text(rotation_due(key)),
+        "rotation_due": time_text(key.rotation_due),
         "rotation": rotation_shape(key.rotation),
         "versions": [_version_shape(key, version) for version in key.versions],
     }

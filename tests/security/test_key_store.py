@@ -209,7 +209,9 @@ def test_a_server_that_is_not_there_is_an_outage_without_its_password(opening: O
 def test_a_write_that_fails_is_rolled_back(database: Database) -> None:
     """An error inside a transaction leaves nothing of it."""
     with pytest.raises(RuntimeError), database.write() as connection:
-        connection.execute(text("INSERT INTO store_meta VALUES (1, 1, 'x')"))
+        connection.execute(
+            text("INSERT INTO store_meta (id, generation, master_id) VALUES (1, 1, 'x')")
+        )
         raise RuntimeError
     assert KeyStore(database).pulse() is None
 
@@ -306,7 +308,9 @@ def test_without_its_driver_postgresql_names_the_extra(monkeypatch: pytest.Monke
 def test_a_statement_that_fails_is_an_outage_and_is_rolled_back(database: Database) -> None:
     """Whatever the database says comes out as ours."""
     with pytest.raises(StoreUnavailableError), database.write() as connection:
-        connection.execute(text("INSERT INTO store_meta VALUES (1, 1, 'x')"))
+        connection.execute(
+            text("INSERT INTO store_meta (id, generation, master_id) VALUES (1, 1, 'x')")
+        )
         connection.execute(text("INSERT INTO nowhere VALUES (1)"))
     assert KeyStore(database).pulse() is None
 

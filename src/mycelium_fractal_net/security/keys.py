@@ -9,10 +9,11 @@ a key never falls back to an older version by itself.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from mycelium_fractal_net.security.errors import (
     InvalidInputError,
@@ -26,6 +27,7 @@ __all__ = [
     "DEFAULT_ROTATION",
     "HANDLE_BYTES",
     "KEY_ID_PATTERN",
+    "Floors",
     "Key",
     "KeyState",
     "KeyType",
@@ -122,12 +124,16 @@ DEFAULT_KEY_ID: Final[dict[KeyType, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class RotationPolicy:
-    """How often a key is rotated and how many versions are kept. Days and counts."""
+    """How often a key is rotated and how many versions are kept. Days and counts.
+
+    ``automatic`` has schedulers rotate it; without, it is rotated by hand alone.
+    """
 
     interval_days: int
     retain_count: int
     auto_destroy: bool = False
     unused_for_days: int = 400
+    automatic: bool = True
 
     def __post_init__(self) -> None:
         if not 1 <= self.interval_days <= 36_500:
@@ -169,13 +175,22 @@ def parse_key_id(text: str) -> tuple[str, int | None]:
     )
 
 
+class Floors(NamedTuple):
+    """Version numbers: ``available <= decrypt <= encrypt <= latest``."""
+
+    available: int
+    decrypt: int
+    encrypt: int
+    latest: int
+
+
 @dataclass(frozen=True, slots=True)
 class KeyVersion:
     """One version of a key, as the store holds it.
 
     ``wrapped`` is the key material under the master key and empty once destroyed;
     ``public_key`` is the DER SubjectPublicKeyInfo of a signing key, kept for ever.
-    Times are UTC.
+    ``rewrapped_at`` is when somebody recorded that no data is under it any more. Times are UTC.
     """
 
     version: int
@@ -187,6 +202,7 @@ class KeyVersion:
     compromised: bool = False
     activate_at: datetime | None = None
     destroy_at: datetime | None = None
+    rewrapped_at: datetime | None = None
 
     def state_after(self, verb: Verb) -> KeyState:
         """The state that ``verb`` leads to. Raises :class:`KeyStateError` if it is not legal."""
@@ -213,8 +229,28 @@ class Key:
     created_at: datetime
     versions: tuple[KeyVersion, ...]
     publish: bool = False
+    rotate_at: datetime | None = None
     revision: int = 0
     master_id: str = ""
+
+    @property
+    def rotation_due(self) -> datetime:
+        """When its policy asks for the next version."""
+        if self.rotate_at is not None:
+            return self.rotate_at
+        return self.latest.created_at + timedelta(days=self.rotation.interval_days)
+
+    @property
+    def floors(self) -> Floors:
+        """From which version on it is there, opens and protects. They never cross."""
+        states = {each.version: each.state for each in self.versions}
+        encrypt = latest = self.latest.version
+        with suppress(KeyStateError):  # where nothing protects, the next version will
+            encrypt = self.primary.version
+        opens = [n for n in states if n <= encrypt and states[n] in (_S.ACTIVE, _S.DEACTIVATED)]
+        decrypt = min(opens, default=encrypt)
+        there = [n for n in states if n <= decrypt and states[n] is not _S.DESTROYED]
+        return Floors(min(there, default=decrypt), decrypt, encrypt, latest)
 
     @property
     def latest(self) -> KeyVersion:

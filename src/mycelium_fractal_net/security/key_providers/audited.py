@@ -46,7 +46,7 @@ class AuditedStore:
 
     @contextlib.contextmanager
     def _recorded(
-        self, event: str | None, mac: bytes, former: bytes, **named: str
+        self, event: str | None, mac: bytes, former: bytes, **named: str | None
     ) -> Iterator[None]:
         """Record what the block changes; ``mac`` and ``former`` are of the record after, before."""
         if self.audit is None or event is None:

@@ -10,7 +10,7 @@ import contextlib
 import secrets
 from dataclasses import replace
 from datetime import timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.security.errors import (
     ConflictError,
@@ -18,12 +18,12 @@ from mycelium_fractal_net.security.errors import (
     KeyExistsError,
     KeyNotExportableError,
     KeyNotFoundError,
-    KeyStateError,
     KeyUsageError,
 )
 from mycelium_fractal_net.security.key_providers.base import KeyProvider
 from mycelium_fractal_net.security.key_providers.credential_management import CredentialManagement
 from mycelium_fractal_net.security.key_providers.signer_management import SignerManagement
+from mycelium_fractal_net.security.key_providers.state_management import StateManagement
 from mycelium_fractal_net.security.keys import (
     ALGORITHMS,
     DEFAULT_ROTATION,
@@ -34,19 +34,19 @@ from mycelium_fractal_net.security.keys import (
     KeyUse,
     KeyVersion,
     RotationPolicy,
-    Verb,
     parse_key_id,
     version_id,
 )
 
-__all__ = ["DESTRUCTION_WINDOW_DAYS", "StoredKeyProvider"]
+if TYPE_CHECKING:
+    from datetime import datetime
 
-DESTRUCTION_WINDOW_DAYS: Final = 30  # as AWS KMS, whose least is 7 too
-_WINDOW_DAYS: Final = range(7, 366)
+__all__ = ["StoredKeyProvider"]
+
 _ATTEMPTS: Final = 8  # rounds before a writer gives up
 
 
-class StoredKeyProvider(CredentialManagement, SignerManagement, KeyProvider):
+class StoredKeyProvider(StateManagement, CredentialManagement, SignerManagement, KeyProvider):
     """Named keys in a :class:`KeyStore` under a :class:`Custodian`: made, rotated, changed."""
 
     # The plan's interface -----------------------------------------------------------------
@@ -83,30 +83,39 @@ class StoredKeyProvider(CredentialManagement, SignerManagement, KeyProvider):
         kind = _key_type(key_type)
         return self.create_key(f"{kind.value}-{secrets.token_hex(8)}", kind).key_id
 
-    def rotate_key(self, key_id: str) -> str:
+    def rotate_key(self, key_id: str, *, activate_at: datetime | None = None) -> str:
         """Add a version, which protects from now on; returns its id, such as ``orders:v3``.
 
         Compare-and-swap: of several that rotate at once each adds a version of its own, and
         a crash leaves the old one or the new one newest. The former versions go on opening.
+        With ``activate_at`` the version waits: it is there, and protects once a scheduler, or
+        the verb activate, has made it active.
         """
         name, number = parse_key_id(key_id)
         if number is not None:
             raise InvalidInputError("a key is rotated by its name, without a version")
-        return version_id(
-            name, self.update(name, self._with_new_version, "key.rotate").latest.version
-        )
+        if activate_at is not None and activate_at <= self.clock():
+            raise InvalidInputError("a version is activated in the future, or at once")
 
-    def rotate_from(self, version: str) -> str:
+        def change(key: Key) -> Key:
+            return self._with_new_version(key, activate_at)
+
+        return version_id(name, self.update(name, change, "key.rotate").latest.version)
+
+    def rotate_from(self, version: str, *, reason: str | None = None) -> str:
         """Rotate only if ``version`` (``orders:v3``) is still the newest; returns the newest.
 
-        What a scheduler calls: whoever loses the race sees the winner's version.
+        What a scheduler calls: whoever loses the race sees the winner's version. ``reason`` goes
+        to the audit log.
         """
         name, number = parse_key_id(version)
 
         def change(key: Key) -> Key:
             return self._with_new_version(key) if key.latest.version == number else key
 
-        return version_id(name, self.update(name, change, "key.rotate").latest.version)
+        return version_id(
+            name, self.update(name, change, "key.rotate", reason=reason).latest.version
+        )
 
     # Changing -----------------------------------------------------------------------------
 
@@ -159,64 +168,27 @@ class StoredKeyProvider(CredentialManagement, SignerManagement, KeyProvider):
                 empty = replace(empty, master_id=self.store.require_pulse().master_id)
         raise ConflictError("the store is being changed by many at once; try again")
 
-    def apply(self, verb: Verb, key_id: str, *, window_days: int = DESTRUCTION_WINDOW_DAYS) -> Key:
-        """Change the state of one version: the version named, or of a bare name the newest.
-
-        ``destroy`` begins a window of ``window_days`` (7 to 365) in which it can be cancelled.
-        Raises :class:`KeyStateError` where the change is not legal; the newest version that
-        still protects data is not destroyed, rotate or deactivate it first.
-        """
-        if window_days not in _WINDOW_DAYS:
-            raise InvalidInputError("window_days must be between 7 and 365")
-        name, number = parse_key_id(key_id)
-
-        def change(key: Key) -> Key:
-            version = key.latest if number is None else key.version(number)
-            changed = self._changed(key, version, verb, window_days)
-            versions = (changed if each is version else each for each in key.versions)
-            return replace(key, versions=tuple(versions))
-
-        return self.update(name, change, f"key.{verb.value}")
-
-    def _changed(self, key: Key, version: KeyVersion, verb: Verb, window_days: int) -> KeyVersion:
-        state = version.state_after(verb)
-        if verb is Verb.DESTROY:
-            if version is key.latest and version.state is KeyState.ACTIVE:
-                raise KeyStateError(
-                    f"version {version.version} of key {key.key_id!r} protects new data;"
-                    " rotate the key or deactivate the version first"
-                )
-            destroy_at = self.clock() + timedelta(days=window_days)
-            return replace(version, state=state, destroy_at=destroy_at)
-        if verb is Verb.COMPROMISE:
-            return replace(version, state=state, compromised=True)
-        if verb is Verb.CANCEL_DESTRUCTION:
-            return replace(version, state=state, destroy_at=None)
-        return replace(version, state=state, activate_at=None)
-
-    def erase_due(self, key_id: str) -> Key:
-        """Erase the material of the key's versions whose recovery window has passed.
-
-        Public keys and the record of the version stay. There is no way back.
-        """
-        now = self.clock()
-
-        def erased(version: KeyVersion) -> KeyVersion:
-            due = version.destroy_at is not None and version.destroy_at <= now
-            if version.state is not KeyState.PENDING_DESTRUCTION or not due:
-                return version
-            return replace(version, state=KeyState.DESTROYED, wrapped=b"")
-
-        def change(key: Key) -> Key:
-            versions = tuple(erased(each) for each in key.versions)
-            return key if versions == key.versions else replace(key, versions=versions)
-
-        return self.update(parse_key_id(key_id)[0], change, "key.erase")
-
     def set_rotation(self, key_id: str, rotation: RotationPolicy) -> Key:
-        """Change how often the key is rotated and how many versions are kept."""
-        name = parse_key_id(key_id)[0]
-        return self.update(name, lambda key: replace(key, rotation=rotation), "key.policy")
+        """Change how often the key is rotated and how many versions are kept.
+
+        Another interval counts from the newest version on.
+        """
+
+        def change(key: Key) -> Key:
+            if key.rotation == rotation:
+                return key
+            same = key.rotation.interval_days == rotation.interval_days
+            return replace(key, rotation=rotation, rotate_at=key.rotate_at if same else None)
+
+        return self.update(parse_key_id(key_id)[0], change, "key.policy")
+
+    def set_rotate_at(self, key_id: str, moment: datetime, *, reason: str | None = None) -> Key:
+        """Have the key's next version due at that moment, whatever its interval says."""
+
+        def change(key: Key) -> Key:
+            return key if key.rotate_at == moment else replace(key, rotate_at=moment)
+
+        return self.update(parse_key_id(key_id)[0], change, "key.policy", reason=reason)
 
     def set_publish(self, key_id: str, publish: bool) -> Key:
         """List a signing key's public keys in the JWKS, or stop."""
@@ -230,8 +202,8 @@ class StoredKeyProvider(CredentialManagement, SignerManagement, KeyProvider):
 
     # Beneath ------------------------------------------------------------------------------
 
-    def _with_new_version(self, key: Key) -> Key:
-        """``key`` with one more version, fresh and active. Nothing is stored yet."""
+    def _with_new_version(self, key: Key, activate_at: datetime | None = None) -> Key:
+        """``key`` with one more version, fresh and active, or waiting. Nothing is stored yet."""
         self.policy.check(key.algorithm)
         public_key: bytes | None = None
         if key.key_type is KeyType.SIGNING:
@@ -239,16 +211,22 @@ class StoredKeyProvider(CredentialManagement, SignerManagement, KeyProvider):
             material, public_key = signing.private_bytes(), signing.public.der()
         else:
             material = self.policy.generate_key_material(key.algorithm)
+        now = self.clock()
         version = KeyVersion(
             version=key.versions[-1].version + 1 if key.versions else 1,
             handle=secrets.token_bytes(HANDLE_BYTES),
-            state=KeyState.ACTIVE,
-            created_at=self.clock(),
+            state=KeyState.ACTIVE if activate_at is None else KeyState.PRE_ACTIVATION,
+            created_at=now,
             wrapped=b"",
             public_key=public_key,
+            activate_at=activate_at,
         )
         wrapped = self.custodian.wrap(key.master_id, material, self._binding(key, version))
-        return replace(key, versions=(*key.versions, replace(version, wrapped=wrapped)))
+        return replace(
+            key,
+            versions=(*key.versions, replace(version, wrapped=wrapped)),
+            rotate_at=max(now, activate_at or now) + timedelta(days=key.rotation.interval_days),
+        )
 
 
 def _key_type(text: str) -> KeyType:

@@ -133,11 +133,18 @@ class TrustedRecords(TrustedCredentials, TrustedSigners):
             self.store.insert(key, mac)
         return key
 
-    def update(self, name: str, change: Callable[[Key], Key], event: str | None = None) -> Key:
+    def update(
+        self,
+        name: str,
+        change: Callable[[Key], Key],
+        event: str | None = None,
+        *,
+        reason: str | None = None,
+    ) -> Key:
         """Swap a key's record for what ``change`` makes of it, and try again if it lost a race.
 
         Whatever is written is wrapped by the store's present master key. ``event`` is what the
-        audit log calls it.
+        audit log calls it, ``reason`` an operator's word for it.
         """
         for _ in range(ATTEMPTS):
             old = self.key(name)
@@ -147,7 +154,7 @@ class TrustedRecords(TrustedCredentials, TrustedSigners):
             new = replace(new, revision=old.revision + 1)
             mac, named = self._seal(new), _named_by(event, old, new)
             try:
-                with self._recorded(event, mac, self._seal(old), key=named):
+                with self._recorded(event, mac, self._seal(old), key=named, reason=reason):
                     self.store.replace(old, new, mac)
             except ConflictError:
                 continue

@@ -14,10 +14,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Protocol
 
 from mycelium_fractal_net.security.errors import InvalidSignatureError, StoreIntegrityError
-from mycelium_fractal_net.security.key_store.rows import credential_row, key_row, version_row
+from mycelium_fractal_net.security.key_store.rows import (
+    credential_row,
+    key_fields,
+    key_row,
+    version_fields,
+    version_row,
+)
 from mycelium_fractal_net.security.key_store.signer_table import signer_row
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from mycelium_fractal_net.security.credentials import Credential
     from mycelium_fractal_net.security.keys import Key
     from mycelium_fractal_net.security.signers import Signer
@@ -34,9 +42,16 @@ __all__ = [
     "seal_signer",
 ]
 
+Field = bytes | str | int | bool | None
+
 STORE_ID_BYTES: Final = 16
 _KEY_LABEL: Final = b"mycelium-fractal-net/row/key/v1"
 _CREDENTIAL_LABEL: Final = b"mycelium-fractal-net/row/credential/v1"
+_LATER_DEFAULTS: Final[dict[str, Field]] = {
+    "automatic": True,
+    "rotate_at": None,
+    "rewrapped_at": None,
+}
 _SIGNER_LABEL: Final = b"mycelium-fractal-net/row/signer/v1"
 
 
@@ -50,7 +65,7 @@ class Mac(Protocol):
         """Raise :class:`InvalidSignatureError` unless ``tag`` is the tag of ``data``."""
 
 
-def encode_fields(*fields: bytes | str | int | bool | None) -> bytes:
+def encode_fields(*fields: Field) -> bytes:
     """Fields as bytes, each with a kind and its length, so that none runs into the next."""
     parts = []
     for field in fields:
@@ -67,14 +82,30 @@ def encode_fields(*fields: bytes | str | int | bool | None) -> bytes:
 
 
 def _encode_key(store_id: bytes, key: Key) -> bytes:
-    fields = [_KEY_LABEL, store_id, *key_row(key).values(), len(key.versions)]
+    fields = [_KEY_LABEL, store_id, *key_fields(key).values(), len(key.versions)]
     for version in key.versions:
-        row = version_row(key.key_id, version)
+        row = version_fields(key.key_id, version)
         # The wrapping authenticates itself and what it is bound to; but a version that is
         # there must not become one whose material was erased.
         row["wrapped"] = bool(version.wrapped)
         fields.extend(row.values())
-    return encode_fields(*fields)
+    return encode_fields(*fields, *_later_fields(key))
+
+
+def _later_fields(key: Key) -> Iterator[Field]:
+    """What a later schema added, where it says something: a record of before is as it was.
+
+    Each is named, since any of them may be absent; of a version after its number.
+    """
+    row, first = key_row(key), key_fields(key)
+    for name, value in row.items():
+        if name not in first and value != _LATER_DEFAULTS[name]:
+            yield from (name, value)
+    for version in key.versions:
+        row, first = version_row(key.key_id, version), version_fields(key.key_id, version)
+        for name, value in row.items():
+            if name not in first and value != _LATER_DEFAULTS[name]:
+                yield from (version.version, name, value)
 
 
 def seal_key(mac: Mac, store_id: bytes, key: Key) -> bytes:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import contextlib
 import os
 import weakref
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import create_engine, event, text
+from sqlalchemy import create_engine, event, func, select, text
 from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
 
@@ -186,6 +187,14 @@ class Database:
             raise StoreUnavailableError(
                 f"the key store cannot be written: {error.strerror}"
             ) from None
+
+    def now(self) -> datetime:
+        """The time by the store's clock, UTC: on PostgreSQL one for all machines that share it."""
+        if self.dialect == "sqlite":
+            return datetime.now(UTC)
+        with self.read() as connection:
+            now: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
+        return now.astimezone(UTC)
 
     def _between_forks(self) -> contextlib.AbstractContextManager[None]:
         return contextlib.nullcontext() if self.file is None else _FORK_GATE.transaction()

@@ -25,10 +25,12 @@ __all__ = [
     "credential_from_row",
     "credential_row",
     "day_of",
+    "key_fields",
     "key_from_rows",
     "key_row",
     "micros",
     "moment",
+    "version_fields",
     "version_row",
 ]
 
@@ -62,6 +64,15 @@ def _moment_or_none(value: int | None) -> datetime | None:
 def key_row(key: Key) -> dict[str, Any]:
     """The columns of ``keys`` but for generation and mac, which the writer sets."""
     return {
+        **key_fields(key),
+        "automatic": key.rotation.automatic,
+        "rotate_at": _micros_or_none(key.rotate_at),
+    }
+
+
+def key_fields(key: Key) -> dict[str, Any]:
+    """Those of the first schema, as they are authenticated."""
+    return {
         "key_id": key.key_id,
         "key_type": key.key_type.value,
         "use": key.use.value,
@@ -79,6 +90,14 @@ def key_row(key: Key) -> dict[str, Any]:
 
 def version_row(key_id: str, version: KeyVersion) -> dict[str, Any]:
     """The columns of ``key_versions``."""
+    return {
+        **version_fields(key_id, version),
+        "rewrapped_at": _micros_or_none(version.rewrapped_at),
+    }
+
+
+def version_fields(key_id: str, version: KeyVersion) -> dict[str, Any]:
+    """Those of the first schema, as they are authenticated."""
     return {
         "handle": version.handle,
         "key_id": key_id,
@@ -109,10 +128,12 @@ def key_from_rows(row: Row[Any], versions: Iterable[Row[Any]]) -> Key:
                 retain_count=row.retain_count,
                 auto_destroy=row.auto_destroy,
                 unused_for_days=row.unused_for_days,
+                automatic=row.automatic,
             ),
             created_at=moment(row.created_at),
             versions=tuple(_version(each) for each in versions),
             publish=row.publish,
+            rotate_at=_moment_or_none(row.rotate_at),
             revision=row.revision,
             master_id=row.master_id,
         )
@@ -131,6 +152,7 @@ def _version(row: Row[Any]) -> KeyVersion:
         compromised=row.compromised,
         activate_at=_moment_or_none(row.activate_at),
         destroy_at=_moment_or_none(row.destroy_at),
+        rewrapped_at=_moment_or_none(row.rewrapped_at),
     )
 
 

@@ -22,6 +22,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    true,
 )
 
 __all__ = [
@@ -29,18 +30,22 @@ __all__ = [
     "audit_chains",
     "audit_keys",
     "authority_keys",
+    "backed_up_versions",
+    "backups",
     "credentials",
     "key_versions",
     "keys",
     "metadata",
     "raw_usage",
     "request_nonces",
+    "rotation_failures",
+    "scheduler_clock",
     "signers",
     "store_meta",
     "usage",
 ]
 
-HEAD: Final = "0003"  # the newest migration; read without Alembic at every start
+HEAD: Final = "0004"  # the newest migration; read without Alembic at every start
 
 metadata = MetaData(
     naming_convention={
@@ -59,6 +64,7 @@ store_meta = Table(
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("generation", BigInteger, nullable=False),
     Column("master_id", String(200), nullable=False),
+    Column("restored_at", BigInteger, nullable=True),  # of a store that came from a backup
 )
 
 # The MAC key of the authority rows, one per master key while the store moves to a new one.
@@ -108,6 +114,8 @@ keys = Table(
     Column("generation", BigInteger, nullable=False),
     Column("master_id", String(200), nullable=False),
     Column("mac", LargeBinary, nullable=False),
+    Column("automatic", Boolean, nullable=False, server_default=true()),
+    Column("rotate_at", BigInteger, nullable=True),
     Index("ix_keys_generation", "generation"),
     Index("ix_keys_master_id", "master_id"),
 )
@@ -125,6 +133,7 @@ key_versions = Table(
     Column("destroy_at", BigInteger, nullable=True),
     Column("wrapped", LargeBinary, nullable=False),
     Column("public_key", LargeBinary, nullable=True),
+    Column("rewrapped_at", BigInteger, nullable=True),
     UniqueConstraint("key_id", "version"),
 )
 
@@ -133,7 +142,7 @@ usage = Table(
     metadata,
     Column("handle", LargeBinary(8), primary_key=True),
     Column("day", Integer, primary_key=True, autoincrement=False),  # days since 1970-01-01
-    Column("kind", String(8), primary_key=True),  # "protect" or "open"
+    Column("kind", String(8), primary_key=True),  # "protect", "open", "lease" or "refused"
     Column("count", BigInteger, nullable=False),
 )
 
@@ -191,4 +200,40 @@ request_nonces = Table(
     Column("digest", LargeBinary(32), primary_key=True),
     Column("expires_at", BigInteger, nullable=False),  # seconds since the Unix epoch
     Index("ix_request_nonces_expires_at", "expires_at"),
+)
+
+# Keys whose rotation failed, for all schedulers: the next attempt is at `retry_at`. Grants nothing:
+# whoever edits it delays a rotation by the longest pause at most.
+rotation_failures = Table(
+    "rotation_failures",
+    metadata,
+    Column("key_id", String(64), primary_key=True),
+    Column("failures", Integer, nullable=False),
+    Column("since", BigInteger, nullable=False),
+    Column("retry_at", BigInteger, nullable=False),
+    Column("reason", String(200), nullable=False),
+)
+
+# One row: when a scheduler last looked, and until when nothing is erased since the clock jumped.
+scheduler_clock = Table(
+    "scheduler_clock",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("looked_at", BigInteger, nullable=False),
+    Column("held_until", BigInteger, nullable=True),
+)
+
+# Backups that were made of this store, and the versions that at least one of them holds.
+backups = Table(
+    "backups",
+    metadata,
+    Column("backup_id", String(32), primary_key=True),
+    Column("made_at", BigInteger, nullable=False),
+    Column("generation", BigInteger, nullable=False),
+)
+backed_up_versions = Table(
+    "backed_up_versions",
+    metadata,
+    Column("handle", LargeBinary(8), primary_key=True),
+    Column("backup_id", String(32), nullable=False),
 )

@@ -1,0 +1,98 @@
+"""What an operator, or the time, does to the states of key versions: SP 800-57 part 1 section 7."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final
+
+from mycelium_fractal_net.security.errors import InvalidInputError, KeyStateError
+from mycelium_fractal_net.security.key_providers.trusted import TrustedRecords
+from mycelium_fractal_net.security.keys import Key, KeyState, KeyVersion, Verb, parse_key_id
+
+__all__ = ["DESTRUCTION_WINDOW_DAYS", "StateManagement"]
+
+DESTRUCTION_WINDOW_DAYS: Final = 30  # as AWS KMS, whose least is 7 too
+_WINDOW_DAYS: Final = range(7, 366)
+
+
+class StateManagement(TrustedRecords):
+    """The states of key versions, changed one record at a time."""
+
+    def apply(
+        self,
+        verb: Verb,
+        key_id: str,
+        *,
+        window_days: int = DESTRUCTION_WINDOW_DAYS,
+        reason: str | None = None,
+    ) -> Key:
+        """Change the state of one version: the version named, or of a bare name the newest.
+
+        ``destroy`` begins a window of ``window_days`` (7 to 365) in which it can be cancelled.
+        ``reason`` goes to the audit log.
+        Raises :class:`KeyStateError` where the change is not legal; the newest version that
+        still protects data is not destroyed, rotate or deactivate it first.
+        """
+        if window_days not in _WINDOW_DAYS:
+            raise InvalidInputError("window_days must be between 7 and 365")
+        name, number = parse_key_id(key_id)
+
+        def change(key: Key) -> Key:
+            version = key.latest if number is None else key.version(number)
+            changed = self._changed(key, version, verb, window_days)
+            versions = (changed if each is version else each for each in key.versions)
+            return replace(key, versions=tuple(versions))
+
+        return self.update(name, change, f"key.{verb.value}", reason=reason)
+
+    def _changed(self, key: Key, version: KeyVersion, verb: Verb, window_days: int) -> KeyVersion:
+        state = version.state_after(verb)
+        if verb is Verb.DESTROY:
+            if version is key.latest and version.state is KeyState.ACTIVE:
+                raise KeyStateError(
+                    f"version {version.version} of key {key.key_id!r} protects new data;"
+                    " rotate the key or deactivate the version first"
+                )
+            destroy_at = self.clock() + timedelta(days=window_days)
+            return replace(version, state=state, destroy_at=destroy_at)
+        if verb is Verb.COMPROMISE:
+            return replace(version, state=state, compromised=True)
+        if verb is Verb.CANCEL_DESTRUCTION:
+            return replace(version, state=state, destroy_at=None)
+        return replace(version, state=state, activate_at=None)
+
+    def erase_due(self, key_id: str) -> Key:
+        """Erase the material of the key's versions whose recovery window has passed.
+
+        Public keys and the record of the version stay. There is no way back.
+        """
+        now = self.clock()
+
+        def erased(version: KeyVersion) -> KeyVersion:
+            due = version.destroy_at is not None and version.destroy_at <= now
+            if version.state is not KeyState.PENDING_DESTRUCTION or not due:
+                return version
+            return replace(version, state=KeyState.DESTROYED, wrapped=b"")
+
+        def change(key: Key) -> Key:
+            versions = tuple(erased(each) for each in key.versions)
+            return key if versions == key.versions else replace(key, versions=versions)
+
+        return self.update(parse_key_id(key_id)[0], change, "key.erase")
+
+    def activate_due(self, key_id: str) -> Key:
+        """Make the versions active that were to be by now."""
+        now = self.clock()
+
+        def activated(version: KeyVersion) -> KeyVersion:
+            due = version.activate_at is not None and version.activate_at <= now
+            if version.state is not KeyState.PRE_ACTIVATION or not due:
+                return version
+            return replace(version, state=KeyState.ACTIVE, activate_at=None)
+
+        def change(key: Key) -> Key:
+            versions = tuple(activated(each) for each in key.versions)
+            return key if versions == key.versions else replace(key, versions=versions)
+
+        return self.update(parse_key_id(key_id)[0], change, "key.activate")
