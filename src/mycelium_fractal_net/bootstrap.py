@@ -145,6 +145,7 @@ def build_policy(settings: Settings) -> Policy:
         allowed_macs_and_kdfs=settings.security.allowed_macs_and_kdfs,
         disallowed_algorithms=settings.security.disallowed_algorithms,
         fips_mode=settings.security.fips_mode,
+        read_xor=settings.legacy.read_xor,
     )
 
 
@@ -259,6 +260,7 @@ def _keyring(
         UsageStore(database),
         cache_seconds=settings.keyring.cache_seconds,
         cache_keys=settings.keyring.cache_keys,
+        read_xor=settings.legacy.read_xor,
     )
 
 

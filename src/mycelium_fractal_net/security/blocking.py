@@ -14,9 +14,12 @@ from typing import Final
 
 __all__ = [
     "WouldBlockError",
+    "WouldComputeError",
     "about_to_block",
+    "about_to_compute",
     "allow_in_this_thread",
     "refuse_in_this_thread",
+    "refuse_to_compute_in_this_thread",
     "refusing",
 ]
 
@@ -28,8 +31,13 @@ class WouldBlockError(Exception):
     """
 
 
+class WouldComputeError(WouldBlockError):
+    """The call computes for long, and this thread has other things to do: there is one for it."""
+
+
 class _Thread(threading.local):
     refuses = False
+    refuses_to_compute = False
 
 
 _thread: Final = _Thread()
@@ -40,9 +48,15 @@ def refuse_in_this_thread() -> None:
     _thread.refuses = True
 
 
+def refuse_to_compute_in_this_thread() -> None:
+    """From now on a call that takes milliseconds of the processor raises
+    :class:`WouldComputeError` in this thread."""
+    _thread.refuses_to_compute = True
+
+
 def allow_in_this_thread() -> None:
     """From now on this thread waits, as every thread does that never refused."""
-    _thread.refuses = False
+    _thread.refuses = _thread.refuses_to_compute = False
 
 
 @contextlib.contextmanager
@@ -60,3 +74,9 @@ def about_to_block() -> None:
     """Raise :class:`WouldBlockError` in a thread that refuses to wait."""
     if _thread.refuses:
         raise WouldBlockError
+
+
+def about_to_compute() -> None:
+    """Raise :class:`WouldComputeError` in a thread that refuses to compute for long."""
+    if _thread.refuses_to_compute:
+        raise WouldComputeError

@@ -319,6 +319,8 @@ def check_type(key: Key, key_type: KeyType) -> None:
         raise KeyUsageError(
             f"key {key.key_id!r} is of type {key.key_type}; this needs one of type {key_type}"
         )
+    if key.is_legacy:
+        raise KeyUsageError(f"key {key.key_id!r} only opens what the XOR cipher wrote")
 
 
 def _seconds_left(now: datetime, today: int) -> float:

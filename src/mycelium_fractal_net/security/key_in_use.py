@@ -6,7 +6,7 @@ import itertools
 from typing import TYPE_CHECKING
 
 from mycelium_fractal_net.security.blocking import about_to_block
-from mycelium_fractal_net.security.errors import KeyUsageError
+from mycelium_fractal_net.security.errors import DecryptionError, KeyUsageError
 from mycelium_fractal_net.security.freshness import NEVER
 from mycelium_fractal_net.security.keys import Key, KeyVersion, version_id
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from mycelium_fractal_net.security.aes_encryption import RawCipher
     from mycelium_fractal_net.security.key_providers import StoredKeyProvider
+    from mycelium_fractal_net.security.legacy_xor import XorOpener
     from mycelium_fractal_net.security.mac import MacKey
     from mycelium_fractal_net.security.sealing import Sealer
     from mycelium_fractal_net.security.signatures import SigningKey, VerifyingKey
@@ -52,6 +53,7 @@ class KeyInUse:
         "_signing",
         "_tagger",
         "_verifying",
+        "_xor",
         "deadline",
         "key",
         "opened",
@@ -80,6 +82,7 @@ class KeyInUse:
         self._signing: SigningKey | None = None
         self._tagger: MacKey | None = None
         self._verifying: VerifyingKey | None = None
+        self._xor: XorOpener | None = None
 
     def __repr__(self) -> str:
         return f"KeyInUse({self.version_id!r})"
@@ -92,10 +95,22 @@ class KeyInUse:
 
     @property
     def sealer(self) -> Sealer:
-        """Seals and opens messages of this version."""
+        """Seals and opens messages of this version; the key of the XOR cipher knows none.
+
+        Raises :class:`DecryptionError` there: a message that names it was never sealed here.
+        """
         if self._sealer is None:
+            if self.key.is_legacy:
+                raise DecryptionError
             self._sealer = self._provider.policy.sealer(self._unwrapped(), self.version.handle)
         return self._sealer
+
+    @property
+    def xor(self) -> XorOpener:
+        """Opens messages of the XOR cipher."""
+        if self._xor is None:
+            self._xor = self._provider.policy.xor_opener(self._unwrapped())
+        return self._xor
 
     @property
     def raw(self) -> RawCipher:

@@ -10,6 +10,8 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
+from mycelium_fractal_net.security.blocking import about_to_compute
+from mycelium_fractal_net.security.buffers import as_bytes
 from mycelium_fractal_net.security.errors import (
     DecryptionError,
     InvalidInputError,
@@ -23,6 +25,7 @@ from mycelium_fractal_net.security.keyring_public_keys import PublicKeyInfo, Pub
 from mycelium_fractal_net.security.keyring_signing import Signature, Signing
 from mycelium_fractal_net.security.keys import (
     DEFAULT_KEY_ID,
+    LEGACY_XOR_KEY_ID,
     Key,
     KeyState,
     KeyType,
@@ -51,9 +54,19 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.sealing import DataKey, Sealer
     from mycelium_fractal_net.security.sealing_push import Decryptor, Encryptor
 
-__all__ = ["Format", "Keyring", "MessageInfo", "Permit", "PublicKeyInfo", "Result", "Signature"]
+__all__ = [
+    "Format",
+    "Keyring",
+    "MessageInfo",
+    "Permit",
+    "PublicKeyInfo",
+    "Result",
+    "Signature",
+    "is_xor",
+]
 
-Format = Literal["sealed", "raw"]
+Format = Literal["sealed", "raw", "xor"]
+"""``xor`` is what the XOR cipher wrote, which is opened and never made."""
 Permit = Callable[[str], bool]
 """Whether a key of that name may be used. A message of one that may not be is like a message
 whose key is not there."""
@@ -81,6 +94,7 @@ class Result(NamedTuple):
 
     data: bytes
     key_id: str
+    legacy: bool = False  # it was a message of the XOR cipher
 
 
 class Keyring(Signing, PublicKeys):
@@ -98,11 +112,14 @@ class Keyring(Signing, PublicKeys):
         *,
         cache_seconds: float = 300.0,
         cache_keys: int = 1000,
+        read_xor: bool = False,
     ) -> None:
+        """``read_xor`` has :meth:`decrypt` open what the XOR cipher wrote: ``legacy.read_xor``."""
         self.provider = provider
         self.policy = provider.policy
         self._parse_header = self.policy.header_parser()
         self.usage = usage
+        self.reads_xor = read_xor
         self.freshness = Freshness(provider.store)
         self._cache = KeyCache(
             provider, usage, self.freshness, lifetime=cache_seconds, bound=cache_keys
@@ -196,6 +213,8 @@ class Keyring(Signing, PublicKeys):
 
         A sealed message names its key itself, and a ``key_id`` that is given must agree. Raw
         needs ``key_id``: a version id, or a name whose versions are tried, newest first.
+        While ``legacy.read_xor`` is on, ``xor`` opens what the XOR cipher wrote, and so does
+        ``sealed`` where the message does not begin with ``MFN``; there is no associated data.
         Raises :class:`DecryptionError`, with one text for all that can be wrong.
         """
         return self.decrypt_result(
@@ -219,6 +238,10 @@ class Keyring(Signing, PublicKeys):
         permit: Permit | None = None,
     ) -> Result:
         """:meth:`decrypt`, and which version opened it, if ``permit`` lets that key be used."""
+        if self.reads_xor and is_xor(message, format):
+            if len(associated_data) or len(data_key_associated_data):
+                raise InvalidInputError("a message of the XOR cipher has no associated data")
+            return self._open_xor(message, key_id, allow_compromised, permit)
         if format == "sealed":
             header = self._parse_header(message)
             found = self._opening(header.handle, key_id, allow_compromised, permit)
@@ -227,6 +250,44 @@ class Keyring(Signing, PublicKeys):
             return Result(sealer.open(message, associated_data), found.version_id)
         _check_raw(format)
         return self._decrypt_raw(message, key_id, associated_data, allow_compromised)
+
+    def open_xor(
+        self,
+        message: str | Buffer,
+        *,
+        key_id: str | None = None,
+        allow_compromised: bool = False,
+    ) -> Result:
+        """The data in what the XOR cipher wrote, whatever ``legacy.read_xor`` says; migrations
+        call it.
+
+        Costs some 23 ms of PBKDF2, each time. Raises :class:`DecryptionError`, also where the
+        key of that cipher was not imported, and :class:`ConfigurationError` in FIPS mode.
+        """
+        return self._open_xor(message, key_id, allow_compromised, None)
+
+    def _open_xor(
+        self,
+        message: str | Buffer,
+        key_id: str | None,
+        allow_compromised: bool,
+        permit: Permit | None,
+    ) -> Result:
+        if permit is not None and not permit(LEGACY_XOR_KEY_ID):
+            raise DecryptionError
+        try:
+            key = self._cache.record(LEGACY_XOR_KEY_ID)
+        except KeyNotFoundError:
+            raise DecryptionError from None
+        if not key.is_legacy or key_id not in (None, key.key_id, version_id(key.key_id, 1)):
+            raise DecryptionError
+        key.check_decrypt(key.latest, allow_compromised=allow_compromised)
+        found = self._cache.opening(key.latest.handle)
+        opener = found.xor
+        about_to_compute()
+        data = opener.open(message)
+        self._cache.count_opened(found)  # what did not open was perhaps never such a message
+        return Result(data, found.version_id, legacy=True)
 
     def _decrypt_raw(
         self, message: Buffer, key_id: str | None, associated_data: Buffer, allow_compromised: bool
@@ -253,8 +314,10 @@ class Keyring(Signing, PublicKeys):
     ) -> bytes:
         """The same plaintext sealed under the newest version of the same key.
 
-        Opens both forms and gives the first. Raises :class:`DecryptionError`.
+        Opens both forms and gives the first. Raises :class:`DecryptionError`, also for what the
+        XOR cipher wrote, whose key has no newest version.
         """
+        self._parse_header(message)
         plaintext = self.decrypt(
             message,
             associated_data=associated_data,
@@ -461,7 +524,16 @@ class Keyring(Signing, PublicKeys):
         return self.policy.envelope_sealer(data_key, header.handle, header.wrapped)
 
 
+def is_xor(message: Buffer, format: str = "sealed") -> bool:
+    """Whether a message is one of the XOR cipher: said so, or without the sealed beginning."""
+    return format == "xor" or (format == "sealed" and bytes(as_bytes(message)[:3]) != b"MFN")
+
+
 def _check_raw(format: str) -> None:
+    if format == "xor":
+        raise InvalidInputError(
+            "a format is sealed or raw; xor is opened while legacy.read_xor is on, and never made"
+        )
     if format != "raw":
         raise InvalidInputError("a format is sealed or raw")
 

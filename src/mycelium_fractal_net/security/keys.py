@@ -27,6 +27,8 @@ __all__ = [
     "DEFAULT_ROTATION",
     "HANDLE_BYTES",
     "KEY_ID_PATTERN",
+    "LEGACY_XOR",
+    "LEGACY_XOR_KEY_ID",
     "Floors",
     "Key",
     "KeyState",
@@ -113,6 +115,11 @@ ALGORITHMS: Final[dict[KeyType, tuple[str, ...]]] = {
     KeyType.SIGNING: ("Ed25519", "ECDSA-P256", "ECDSA-P384", "ML-DSA-65"),
     KeyType.MAC: ("HMAC-SHA-256",),
 }
+
+# The XOR cipher that this package replaces, and the one key of it. Nothing but an import makes
+# such a key, and it only opens: it protects nothing, has no next version and never raw bytes.
+LEGACY_XOR: Final = "LEGACY-XOR"
+LEGACY_XOR_KEY_ID: Final = "legacy-xor"
 
 # The key that serves where none is named; `mfn init` makes them.
 DEFAULT_KEY_ID: Final[dict[KeyType, str]] = {
@@ -253,6 +260,11 @@ class Key:
         return Floors(min(there, default=decrypt), decrypt, encrypt, latest)
 
     @property
+    def is_legacy(self) -> bool:
+        """Whether it is the key of the XOR cipher, which only opens old messages."""
+        return self.algorithm == LEGACY_XOR
+
+    @property
     def latest(self) -> KeyVersion:
         """The version with the highest number, whatever its state."""
         return self.versions[-1]
@@ -277,6 +289,10 @@ class Key:
 
         Raises :class:`KeyStateError` where that version is not active.
         """
+        if self.is_legacy:
+            raise KeyStateError(
+                f"key {self.key_id!r} protects nothing: it only opens what the XOR cipher wrote"
+            )
         for candidate in reversed(self.versions):
             if candidate.state is KeyState.PRE_ACTIVATION:
                 continue

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from mycelium_fractal_net.security.aes_encryption import RawCipher
     from mycelium_fractal_net.security.binary_io import BinaryReader
+    from mycelium_fractal_net.security.legacy_xor import XorOpener
     from mycelium_fractal_net.security.mac import MacKey
     from mycelium_fractal_net.security.recipients import Recipient, RecipientKey
     from mycelium_fractal_net.security.sealed_format import Header
@@ -56,16 +57,21 @@ class Policy:
 
     algorithms: frozenset[str]
     """The names of what may be used."""
+    fips_mode: bool
+    """Whether nothing outside of FIPS 140-3 is ever loaded, the XOR cipher first of all."""
 
     def __init__(
         self,
         allowed: Iterable[str] = CIPHERS_HASHES_SIGNATURES,
         allowed_macs_and_kdfs: Iterable[str] = MACS_AND_KDFS,
         disallowed: Iterable[str] = FORBIDDEN,
+        *,
+        fips_mode: bool = False,
     ) -> None:
         """Raises :class:`ConfigurationError` for a name that no release knows or ever allows."""
         names = in_force(allowed, allowed_macs_and_kdfs, disallowed)
         object.__setattr__(self, "algorithms", names)
+        object.__setattr__(self, "fips_mode", fips_mode)
 
     @classmethod
     def from_settings(
@@ -75,12 +81,18 @@ class Policy:
         allowed_macs_and_kdfs: Iterable[str] | None = None,
         disallowed_algorithms: Iterable[str] = (),
         fips_mode: bool = False,
+        read_xor: bool = False,
     ) -> Policy:
         """The policy of a configuration; None stands for every algorithm of this release.
 
         Raises :class:`ConfigurationError`, also for ``fips_mode``, which this release has not:
-        it fails closed rather than run without it.
+        it fails closed rather than run without it. ``read_xor``, the setting ``legacy.read_xor``,
+        never goes with it.
         """
+        if fips_mode and read_xor:
+            raise ConfigurationError(
+                "legacy.read_xor: the XOR cipher is never opened in FIPS mode (security.fips_mode)"
+            )
         if fips_mode:
             raise ConfigurationError(
                 "security.fips_mode (MFN_FIPS_MODE) is not in this release;"
@@ -200,6 +212,21 @@ class Policy:
 
         header = sealed_format.parse_header(beginning)
         return sealed_format.plain_bytes(size - header.body_offset)
+
+    def xor_opener(self, key: Buffer) -> XorOpener:
+        """Opens messages of the XOR cipher under its 32-byte master key; nothing writes them.
+
+        Raises :class:`ConfigurationError` in FIPS mode, before any of it is loaded.
+        """
+        if self.fips_mode:
+            raise ConfigurationError(
+                "the XOR cipher is never opened in FIPS mode (security.fips_mode): migrate where"
+                " that is off, and switch legacy.read_xor off"
+            )
+        self.check("PBKDF2-SHA256", "HMAC-SHA-256", "SHA-256")
+        from mycelium_fractal_net.security.legacy_xor import XorOpener
+
+        return XorOpener(key)
 
     def seal_to_recipient(
         self,

@@ -85,6 +85,7 @@ class RecordedKeyring(Keyring):
 
     encrypt_result = _recorded("encrypt", Keyring.encrypt_result, lambda result: result.key_id)
     decrypt_result = _recorded("decrypt", Keyring.decrypt_result, lambda result: result.key_id)
+    open_xor = _recorded("decrypt", Keyring.open_xor, lambda result: result.key_id)
     data_key_result = _recorded("datakey", Keyring.data_key_result, lambda result: result[1])
     encrypt_stream = _streamed("encrypt.stream", Keyring.encrypt_stream)
     decrypt_stream = _streamed("decrypt.stream", Keyring.decrypt_stream)

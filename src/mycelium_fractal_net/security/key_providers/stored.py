@@ -24,10 +24,13 @@ from mycelium_fractal_net.security.key_providers.base import KeyProvider
 from mycelium_fractal_net.security.key_providers.credential_management import CredentialManagement
 from mycelium_fractal_net.security.key_providers.signer_management import SignerManagement
 from mycelium_fractal_net.security.key_providers.state_management import StateManagement
+from mycelium_fractal_net.security.key_providers.xor_key import XorKey
 from mycelium_fractal_net.security.keys import (
     ALGORITHMS,
     DEFAULT_ROTATION,
     HANDLE_BYTES,
+    LEGACY_XOR,
+    LEGACY_XOR_KEY_ID,
     Key,
     KeyState,
     KeyType,
@@ -46,7 +49,9 @@ __all__ = ["StoredKeyProvider"]
 _ATTEMPTS: Final = 8  # rounds before a writer gives up
 
 
-class StoredKeyProvider(StateManagement, CredentialManagement, SignerManagement, KeyProvider):
+class StoredKeyProvider(
+    StateManagement, CredentialManagement, SignerManagement, XorKey, KeyProvider
+):
     """Named keys in a :class:`KeyStore` under a :class:`Custodian`: made, rotated, changed."""
 
     # The plan's interface -----------------------------------------------------------------
@@ -55,7 +60,7 @@ class StoredKeyProvider(StateManagement, CredentialManagement, SignerManagement,
         """The key's bytes: of the version that protects new data, or of the version named.
 
         Raises :class:`KeyNotFoundError`, :class:`KeyStateError`, and
-        :class:`KeyNotExportableError` for a credential.
+        :class:`KeyNotExportableError` for a credential and for the key of the XOR cipher.
         """
         name, number = parse_key_id(key_id)
         try:
@@ -66,6 +71,8 @@ class StoredKeyProvider(StateManagement, CredentialManagement, SignerManagement,
         version = key.primary if number is None else key.version(number)
         if number is not None:
             key.check_decrypt(version)
+        if key.is_legacy:
+            raise KeyNotExportableError("the key of the XOR cipher only opens messages here")
         material = self.unwrap(key, version)
         if self.audit is not None:
             self.audit.now("key.export", key=version_id(name, version.version))
@@ -140,6 +147,10 @@ class StoredKeyProvider(StateManagement, CredentialManagement, SignerManagement,
             raise InvalidInputError("a key is made by its name, without a version")
         kind = _key_type(key_type)
         key_use = _key_use(use)
+        if name == LEGACY_XOR_KEY_ID or algorithm == LEGACY_XOR:
+            raise InvalidInputError(
+                "the key of the XOR cipher is not made, it is imported: mfn key import-xor FILE"
+            )
         chosen = algorithm or ALGORITHMS[kind][0]
         if chosen not in ALGORITHMS[kind]:
             raise InvalidInputError(
@@ -177,6 +188,8 @@ class StoredKeyProvider(StateManagement, CredentialManagement, SignerManagement,
         def change(key: Key) -> Key:
             if key.rotation == rotation:
                 return key
+            if key.is_legacy and rotation.automatic:
+                raise _no_next_version(key)
             same = key.rotation.interval_days == rotation.interval_days
             return replace(key, rotation=rotation, rotate_at=key.rotate_at if same else None)
 
@@ -204,6 +217,8 @@ class StoredKeyProvider(StateManagement, CredentialManagement, SignerManagement,
 
     def _with_new_version(self, key: Key, activate_at: datetime | None = None) -> Key:
         """``key`` with one more version, fresh and active, or waiting. Nothing is stored yet."""
+        if key.is_legacy:
+            raise _no_next_version(key)
         self.policy.check(key.algorithm)
         public_key: bytes | None = None
         if key.key_type is KeyType.SIGNING:
@@ -227,6 +242,12 @@ class StoredKeyProvider(StateManagement, CredentialManagement, SignerManagement,
             versions=(*key.versions, replace(version, wrapped=wrapped)),
             rotate_at=max(now, activate_at or now) + timedelta(days=key.rotation.interval_days),
         )
+
+
+def _no_next_version(key: Key) -> KeyUsageError:
+    return KeyUsageError(
+        f"key {key.key_id!r} only opens what the XOR cipher wrote: it has no next version"
+    )
 
 
 def _key_type(text: str) -> KeyType:
