@@ -14,7 +14,7 @@ from mycelium_fractal_net.api.front_door.pace import Wait
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable
 
     from mycelium_fractal_net.api.front_door.connections import Connections, Place
 
@@ -37,6 +37,7 @@ class _Arrival:
     def __init__(self, wait: Wait) -> None:
         self._wait = wait
         self.task: asyncio.Task[None] | None = None
+        self.protocol: asyncio.Protocol | None = None
 
     def waits_for(self) -> tuple[Wait, object, int]:
         """The handshake, which is one message, whose bytes nobody counts; without TLS nothing."""
@@ -142,23 +143,44 @@ class Listener:
             return
         arrival = _Arrival(Wait.NOTHING if self._tls is None else Wait.HANDSHAKE)
         place = connections.enter(address, arrival)
-        opening = self._open(
-            arrived, lambda: self._protocol(place), lambda: connections.leave(place)
-        )
-        arrival.task = self._begin(opening)
 
-    def _begin(self, opening: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = self._loop.create_task(opening)
-        self._opening.add(task)
-        task.add_done_callback(self._opening.discard)
-        return task
+        def make() -> asyncio.Protocol:
+            arrival.protocol = self._protocol(place)
+            return arrival.protocol
 
-    async def _open(
+        def lost() -> None:
+            if arrival.protocol is None or place.guest is arrival:
+                connections.leave(place)
+            else:  # given up just when it was made: the loop ends that without a word
+                arrival.protocol.connection_lost(None)
+
+        arrival.task = self._begin(arrived, make, lost)
+
+    def _begin(
         self,
         arrived: socket.socket,
         protocol: Callable[[], asyncio.Protocol],
-        leave: Callable[[], None],
-    ) -> None:
+        lost: Callable[[], None],
+    ) -> asyncio.Task[None]:
+        """Open a connection; ``lost`` is called where that comes to nothing, even at once."""
+        task = self._loop.create_task(self._open(arrived, protocol))
+        self._opening.add(task)
+
+        def ended(_: object) -> None:
+            self._opening.discard(task)
+            error = asyncio.CancelledError() if task.cancelled() else task.exception()
+            if error is None:
+                return
+            lost()
+            arrived.close()
+            if not isinstance(error, (OSError, asyncio.CancelledError)):
+                raise error
+
+        task.add_done_callback(ended)
+        return task
+
+    async def _open(self, arrived: socket.socket, protocol: Callable[[], asyncio.Protocol]) -> None:
+        """Raises :class:`OSError` for what is the client's affair, of TLS too."""
         options: dict[str, Any] = {}
         if self._tls is not None:
             options = {
@@ -166,20 +188,11 @@ class Listener:
                 "ssl_handshake_timeout": self._connections.limits.handshake_seconds,
                 "ssl_shutdown_timeout": _TLS_CLOSE_SECONDS,
             }
-        opened = False
-        try:
-            with contextlib.suppress(OSError):  # which fails where it is gone
-                arrived.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                # Otherwise the kernel takes megabytes for each reader who does not read.
-                arrived.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
-            await self._loop.connect_accepted_socket(protocol, arrived, **options)
-            opened = True
-        except (OSError, asyncio.CancelledError):  # of TLS too; the client's affair
-            pass
-        finally:
-            if not opened:
-                leave()
-                arrived.close()
+        with contextlib.suppress(OSError):  # which fails where it is gone
+            arrived.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            # Otherwise the kernel takes megabytes for each reader who does not read.
+            arrived.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
+        await self._loop.connect_accepted_socket(protocol, arrived, **options)
 
     def _send_away(self, arrived: socket.socket, too_many: bool) -> None:
         """Answer one of too many at once. With TLS, whose handshakes cost, only some learn why."""
@@ -189,9 +202,8 @@ class Listener:
                 return
             self._turned_away += 1
             answer = self._refusal(too_many)
-            self._begin(
-                self._open(arrived, lambda: _Answer(answer), lambda: None)
-            ).add_done_callback(self._has_turned_away)
+            opening = self._begin(arrived, lambda: _Answer(answer), lambda: None)
+            opening.add_done_callback(self._has_turned_away)
             return
         # Were it closed with bytes that nobody read, the answer could be lost with them.
         with contextlib.suppress(OSError):
