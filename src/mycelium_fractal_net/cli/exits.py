@@ -105,6 +105,11 @@ _TABLE: Final[tuple[tuple[type[Exception], ExitCode, str], ...]] = (
     (errors.AuditUnavailableError, ExitCode.STORE, "nothing was done; 'mfn doctor' looks closer"),
     (errors.MasterKeyError, ExitCode.STORE, "'mfn init' makes one, 'mfn doctor' looks closer"),
     (errors.StoreError, ExitCode.STORE, "'mfn doctor' says what to mend"),
+    (
+        errors.DatabaseUnavailableError,
+        ExitCode.INPUT,
+        "what was done stays done; mend the cause and run the same again",
+    ),
     (errors.ServiceError, ExitCode.STORE, "see whether the service runs, and what its log says"),
     (FileExistsError, ExitCode.EXISTS, "add --force to replace it, or name another with -o"),
     (FileNotFoundError, ExitCode.INPUT, "check the path"),

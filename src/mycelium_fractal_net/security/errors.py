@@ -20,6 +20,7 @@
     ├── AuthenticationError           the credential is not accepted; one text for every reason
     ├── NotPermittedError             the credential's scopes do not cover the operation
     ├── AuditUnavailableError         the audit record cannot be written, so nothing is answered
+    ├── DatabaseUnavailableError      the database of a column does not do what it is asked
     ├── ServiceError                  the service answered what a client cannot use
     │   └── ServiceUnavailableError   the service cannot be reached, or does not serve now
     └── StoreError
@@ -41,6 +42,7 @@ __all__ = [
     "AuthenticationError",
     "ConfigurationError",
     "ConflictError",
+    "DatabaseUnavailableError",
     "DecryptionError",
     "InvalidInputError",
     "InvalidKeyError",
@@ -169,6 +171,13 @@ class NotPermittedError(MfnError):
 
 class AuditUnavailableError(MfnError):
     """The audit record cannot be written durably, so the operation gives no result."""
+
+
+class DatabaseUnavailableError(MfnError):
+    """The database of a column, which is not the key store, does not do what it is asked.
+
+    Work on a column is committed in small parts: what was done stays done.
+    """
 
 
 class ServiceError(MfnError):

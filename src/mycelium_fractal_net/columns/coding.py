@@ -1,0 +1,110 @@
+"""How a column holds a message: as bytes, or as base64 text in one of its spellings.
+
+A value keeps the spelling that it has. A text without any of the four characters in which the
+two alphabets differ does not tell which one its readers take; it gets the one of the column.
+"""
+
+from __future__ import annotations
+
+import binascii
+from dataclasses import dataclass
+from typing import Final
+
+from mycelium_fractal_net.security.errors import DecryptionError
+
+__all__ = ["Coding", "Habit", "Value", "beginning", "decode", "encode"]
+
+Value = bytes | str
+_MAGIC: Final = b"MFN"
+_MAGIC_TEXT: Final = binascii.b2a_base64(_MAGIC, newline=False)  # three bytes are four characters
+_TO_STANDARD: Final = bytes.maketrans(b"-_", b"+/")
+_TO_URLSAFE: Final = bytes.maketrans(b"+/", b"-_")
+
+
+@dataclass(frozen=True, slots=True)
+class Coding:
+    """How one value is written. None is what its characters do not tell."""
+
+    text: bool
+    """Whether the value is text, and not bytes."""
+    base64: bool
+    urlsafe: bool | None = None
+    padded: bool | None = None
+
+
+_RAW: Final = Coding(text=False, base64=False)
+
+
+@dataclass(slots=True)
+class Habit:
+    """What the values of a column have in common, as far as they were seen."""
+
+    urlsafe: bool = False
+    padded: bool = True
+
+    def learn(self, coding: Coding) -> None:
+        """Take over what ``coding`` tells."""
+        if coding.urlsafe is not None:
+            self.urlsafe = coding.urlsafe
+        if coding.padded is not None:
+            self.padded = coding.padded
+
+
+def decode(value: Value) -> tuple[bytes, Coding]:
+    """The message in a value, and how it is written there. Raises :class:`DecryptionError`.
+
+    Bytes may hold the message or its base64 text. One spelling has one text: unused bits,
+    stray characters and line ends are refused.
+    """
+    if isinstance(value, str):
+        try:
+            return _from_base64(value.encode("ascii"), text=True)
+        except UnicodeEncodeError:
+            raise DecryptionError from None
+    if value.startswith(_MAGIC_TEXT):
+        return _from_base64(value, text=False)
+    return value, _RAW
+
+
+def _from_base64(written: bytes, *, text: bool) -> tuple[bytes, Coding]:
+    urlsafe = b"-" in written or b"_" in written
+    standard = b"+" in written or b"/" in written
+    if urlsafe and standard:
+        raise DecryptionError
+    spelled = written.translate(_TO_STANDARD) if urlsafe else written
+    missing = -len(spelled) % 4
+    if missing:
+        spelled += b"=" * missing
+    try:
+        message = binascii.a2b_base64(spelled, strict_mode=True)
+    except binascii.Error:
+        raise DecryptionError from None
+    if binascii.b2a_base64(message, newline=False) != spelled:
+        raise DecryptionError
+    padded = None if not missing and not spelled.endswith(b"=") else not missing
+    return message, Coding(text, True, urlsafe if urlsafe or standard else None, padded)
+
+
+def encode(message: bytes, coding: Coding, habit: Habit) -> Value:
+    """``message`` in that spelling; what it leaves open is as ``habit`` has it."""
+    if not coding.base64:
+        return message
+    written = binascii.b2a_base64(message, newline=False)
+    if habit.urlsafe if coding.urlsafe is None else coding.urlsafe:
+        written = written.translate(_TO_URLSAFE)
+    if not (habit.padded if coding.padded is None else coding.padded):
+        written = written.rstrip(b"=")
+    return written.decode("ascii") if coding.text else written
+
+
+def beginning(start: Value) -> bytes:
+    """The first 12 bytes of a message, from the first 16 bytes or characters of its value.
+
+    The form in it is always 1, so that 12 bytes tell the key version of both forms. What is no
+    message gives nothing.
+    """
+    try:
+        head = decode(start)[0][:12]
+    except DecryptionError:
+        return b""
+    return _MAGIC + b"\x01" + head[4:] if len(head) == 12 and head.startswith(_MAGIC) else b""

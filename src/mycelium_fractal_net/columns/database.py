@@ -1,0 +1,249 @@
+"""The user's database: connections, short transactions, and errors of our own.
+
+A driver's error never leaves this file: its text can hold the statement, values and the URL.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import tempfile
+import time
+from enum import Enum, auto
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import create_engine, event, func, select
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from mycelium_fractal_net.security.errors import (
+    DatabaseUnavailableError,
+    InvalidInputError,
+    MissingExtraError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy.engine import URL, Connection, Engine
+
+__all__ = ["BinaryList", "ColumnDatabase", "NotWrittenError", "Why"]
+
+_CONNECT_SECONDS: Final = 10
+# Far below PostgreSQL's deadlock_timeout of a second: where two wait for each other it is never
+# the application's transaction that the database ends.
+_LOCK_MILLISECONDS: Final = 100
+_SQLITE_WAIT_MILLISECONDS: Final = 30_000
+_LEAST_PAUSE_SECONDS: Final = 0.002
+# A version is destroyed because its data was moved: what was moved must outlive a power cut.
+_POSTGRESQL_DURABLE: Final = (
+    "SELECT set_config('synchronous_commit', 'on', false)"
+    " WHERE current_setting('synchronous_commit') = 'off'"
+)
+_SQLITE_SETTINGS: Final = (
+    f"PRAGMA busy_timeout={_SQLITE_WAIT_MILLISECONDS}",
+    "PRAGMA synchronous=FULL",  # as above
+    "PRAGMA secure_delete=ON",  # old values leave no bytes in free pages
+)
+_SQLITE_BUSY: Final = ("SQLITE_BUSY", "SQLITE_LOCKED")
+# PostgreSQL, appendix A of its manual: a lock that is not to be had, or a race that is lost;
+_CONTENDED: Final = ("55P03", "57014", "40001", "40P01")
+# and classes of what the database has against one value: data, constraints, triggers.
+_REFUSED: Final = ("22", "23", "27", "44", "P0")
+
+
+class BinaryList(list[Any]):
+    """A list that goes to PostgreSQL as an array in binary, a third of the cost of text."""
+
+
+class Why(Enum):
+    """What a statement failed for."""
+
+    CONTENDED = auto()
+    """Somebody else holds the row, or was first. Trying again may help."""
+    REFUSED = auto()
+    """The database does not take this value: it is too long, or a constraint forbids it."""
+    UNSUITED = auto()
+    """The statement does not fit the types of this table."""
+
+
+class NotWrittenError(Exception):
+    """A transaction changed nothing. Never leaves this package."""
+
+    def __init__(self, why: Why, kind: str) -> None:
+        super().__init__(kind)
+        self.why = why
+        self.kind = kind
+
+
+class ColumnDatabase:
+    """A SQLite file or a PostgreSQL database that is the user's. Making one connects to nothing.
+
+    ``url`` is a SQLAlchemy URL. No connection outlives its block, so that processes may be
+    forked between them. Everything raises :class:`DatabaseUnavailableError`.
+    """
+
+    def __init__(self, url: str) -> None:
+        try:
+            parsed = make_url(url)
+        except (ArgumentError, ValueError):
+            raise InvalidInputError("the database is not named by a URL") from None
+        self._turns: _Turns | None = None
+        backend = parsed.get_backend_name()
+        if backend == "sqlite":
+            self._engine = _sqlite_engine(parsed)
+            self._turns = _Turns()
+        elif backend == "postgresql":
+            self._engine = _postgresql_engine(parsed)
+        else:
+            raise InvalidInputError("the database must be on sqlite or postgresql")
+
+    def __repr__(self) -> str:
+        return f"ColumnDatabase({self.dialect!r})"
+
+    @property
+    def dialect(self) -> str:
+        """``sqlite`` or ``postgresql``."""
+        return self._engine.dialect.name
+
+    @contextlib.contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """A connection of this process's own."""
+        try:
+            with self._engine.connect() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            raise unavailable(error) from None
+
+    @contextlib.contextmanager
+    def reading(self, connection: Connection) -> Iterator[Connection]:
+        """A block of reads that leaves no transaction open."""
+        try:
+            yield connection
+        except SQLAlchemyError as error:
+            raise unavailable(error) from None
+        finally:
+            _roll_back(connection)
+
+    @contextlib.contextmanager
+    def writing(
+        self, connection: Connection, *, wait_milliseconds: int = _LOCK_MILLISECONDS
+    ) -> Iterator[Connection]:
+        """A transaction that is durable once the block has ended.
+
+        On PostgreSQL it waits that long for a row that somebody else holds.
+        Raises :class:`NotWrittenError` where nothing was changed and something else may work.
+        """
+        turn = contextlib.nullcontext() if self._turns is None else self._turns.turn()
+        with turn:
+            try:
+                if self._turns is not None:
+                    connection.exec_driver_sql("BEGIN IMMEDIATE")
+                else:
+                    waiting = func.set_config("lock_timeout", str(wait_milliseconds), True)
+                    connection.execute(select(waiting))
+                yield connection
+                connection.commit()
+            except DBAPIError as error:
+                why = self._why(error)
+                _roll_back(connection)
+                if why is None:
+                    raise unavailable(error) from None
+                raise NotWrittenError(why, type(error.orig).__name__) from None
+            except BaseException:
+                _roll_back(connection)
+                raise
+
+    def _why(self, error: DBAPIError) -> Why | None:
+        if error.connection_invalidated:
+            return None
+        if self.dialect == "sqlite":
+            name = getattr(error.orig, "sqlite_errorname", "")
+            if name.startswith(_SQLITE_BUSY):
+                return Why.CONTENDED
+            return Why.REFUSED if name.startswith("SQLITE_CONSTRAINT") else None
+        state: str | None = getattr(error.orig, "sqlstate", None)
+        if state in _CONTENDED:
+            return Why.CONTENDED
+        if state is None or (state.startswith("42") and state != "42501"):  # not a permission
+            return Why.UNSUITED
+        return Why.REFUSED if state.startswith(_REFUSED) else None
+
+
+def unavailable(error: SQLAlchemyError) -> DatabaseUnavailableError:
+    """The kind of a driver's error, never its text."""
+    kind = type(error.orig).__name__ if isinstance(error, DBAPIError) else type(error).__name__
+    return DatabaseUnavailableError(f"the database of the column failed ({kind})")
+
+
+def _roll_back(connection: Connection) -> None:
+    with contextlib.suppress(SQLAlchemyError):  # it is gone, and so is its transaction
+        if not connection.closed:
+            connection.rollback()
+
+
+class _Turns:
+    """Lets one of our processes write to a SQLite file at a time, and others in between.
+
+    SQLite's writers poll for their turn: whoever writes without a pause keeps it. So the file is
+    left alone after each transaction for as long as that took. The lock is the kernel's, by
+    process, so it goes when its holder is killed; forked children share its file.
+    """
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the database's object
+
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[None]:
+        fcntl.lockf(self._file, fcntl.LOCK_EX)
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            time.sleep(max(_LEAST_PAUSE_SECONDS, time.monotonic() - began))
+            fcntl.lockf(self._file, fcntl.LOCK_UN)
+
+
+def _sqlite_engine(url: URL) -> Engine:
+    path = url.database
+    if not path or path == ":memory:":
+        raise InvalidInputError("the database must be a file: sqlite:///PATH")
+    if "uri" not in url.query and not Path(path).is_file():  # it would be made, and empty
+        raise DatabaseUnavailableError("there is no such database file")
+    engine = create_engine(url, hide_parameters=True, poolclass=NullPool)
+
+    def on_connect(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # transactions are begun by us
+        for statement in _SQLITE_SETTINGS:
+            connection.execute(statement).close()
+
+    event.listen(engine, "connect", on_connect)
+    return engine
+
+
+def _postgresql_engine(url: URL) -> Engine:
+    try:
+        from psycopg.types.array import ListBinaryDumper
+
+        query = {"connect_timeout": str(_CONNECT_SECONDS), **url.query}
+        engine = create_engine(
+            url.set(drivername="postgresql+psycopg", query=query),
+            hide_parameters=True,
+            poolclass=NullPool,
+            isolation_level="READ COMMITTED",
+            connect_args={}
+            if "connect_timeout" in url.query
+            else {"connect_timeout": _CONNECT_SECONDS},
+        )
+    except ImportError:
+        raise MissingExtraError("a column in PostgreSQL", "postgresql") from None
+
+    def on_connect(connection: Any, _record: object) -> None:
+        connection.adapters.register_dumper(BinaryList, ListBinaryDumper)
+        connection.execute(_POSTGRESQL_DURABLE)
+        connection.commit()
+
+    event.listen(engine, "connect", on_connect)
+    return engine

@@ -1,0 +1,103 @@
+"""Moves the sealed messages of a column to the newest version of their key."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+
+from mycelium_fractal_net.columns.coding import Habit, Value, decode, encode
+from mycelium_fractal_net.columns.sweep import Progress, Report, Sweep, located
+from mycelium_fractal_net.security.errors import DecryptionError, InvalidInputError
+
+if TYPE_CHECKING:
+    from cryptography.utils import Buffer
+
+    from mycelium_fractal_net.columns.database import ColumnDatabase
+    from mycelium_fractal_net.columns.place import Place
+    from mycelium_fractal_net.columns.report import ColumnReport
+    from mycelium_fractal_net.security.keyring import Keyring
+
+__all__ = ["learned", "rewrap_column"]
+
+_SPAN_ROWS: Final = 1000
+_SAMPLE: Final = 1000  # values from which the spelling of a column is learned
+_KNOWN_SECONDS: Final = 0.5  # within which a version counts as the newest, or not, once asked
+_NAMED_BYTES: Final = 12  # docs/format.md: magic, form and handle
+
+
+def rewrap_column(
+    keyring: Keyring,
+    url: str,
+    table: str,
+    column: str,
+    *,
+    associated_data: Buffer = b"",
+    associated_data_column: str | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+    report: Report | None = None,
+    allow_compromised: bool = False,
+) -> ColumnReport:
+    """Move every sealed message of a column to its key's newest version, in place.
+
+    ``url`` is a SQLAlchemy URL of a SQLite file or a PostgreSQL database, ``table`` a table with
+    a primary key, as ``name`` or ``schema.name``. Values are bytes, or base64 text whose
+    spelling stays; NULL is passed over. The associated data is one for all rows, or that of a
+    column: bytes, or text as UTF-8. ``workers`` is the number of processes, one for each
+    processor by default; with 1 all is done in this one.
+
+    No row is written that is not what was read, so an application may go on writing. Killed at
+    any moment, the same call takes up the rest. ``progress`` gets how many values were seen,
+    ``report`` each that had to stay; without it they are in the result.
+
+    Raises :class:`InvalidInputError`, :class:`DatabaseUnavailableError`, :class:`StoreError`.
+    """
+    constant = _one_source(associated_data, associated_data_column)
+    where = located(url, table, column, associated_data_column)
+    habit = learned(where.database, where.place)
+    known: dict[bytes, bool] = {}
+    until = 0.0
+
+    def is_newest(message: bytes) -> bool:
+        nonlocal until
+        now = monotonic()
+        if now >= until:
+            known.clear()
+            until = now + _KNOWN_SECONDS
+        name = message[:_NAMED_BYTES]
+        found = known.get(name)
+        if found is None:
+            found = known[name] = keyring.describe(message).newest
+        return found
+
+    def convert(value: Value, bound: bytes) -> Value | None:
+        message, coding = decode(value)
+        habit.learn(coding)
+        if is_newest(message):
+            return None
+        rewrapped = keyring.rewrap(
+            message, associated_data=bound or constant, allow_compromised=allow_compromised
+        )
+        return encode(rewrapped, coding, habit)
+
+    sweep = Sweep(keyring, where.database, where.place, workers, progress, report)
+    return sweep.run(convert, rows=_SPAN_ROWS)
+
+
+def _one_source(associated_data: Buffer, column: str | None) -> bytes:
+    constant = bytes(associated_data)
+    if constant and column is not None:
+        raise InvalidInputError("associated data comes from a column or is given, not both")
+    return constant
+
+
+def learned(database: ColumnDatabase, place: Place) -> Habit:
+    """How the column spells base64, from a sample of its values."""
+    habit = Habit()
+    with database.connection() as connection, database.reading(connection):
+        for (value,) in connection.execute(place.sample(_SAMPLE)):
+            try:
+                habit.learn(decode(value)[1])
+            except DecryptionError:
+                continue
+    return habit
