@@ -29,6 +29,7 @@ _REQUESTS: Final = "requests"
 _SECONDS: Final = "seconds"
 _BUCKET: Final = "bucket"
 _ITEMS: Final = "items"
+_XOR: Final = "xor"
 _STATE: Final = "state"
 
 # Each state with what it says, and how those of several processes are put together.
@@ -87,6 +88,12 @@ class Metrics:
         slot = self._counts.slot(f"{_ITEMS} {operation} {outcome}")
         with self._counting:  # large batches count in threads
             self._values[slot] += count
+
+    def count_xor(self) -> None:
+        """Count one message of the XOR cipher that was opened."""
+        slot = self._counts.slot(_XOR)
+        with self._counting:
+            self._values[slot] += 1
 
     def note_states(self) -> None:
         """Note the states of this process, of which another worker may be asked."""
@@ -148,6 +155,9 @@ class _Sums:
             for labels, value in self._of(kind):
                 counter.add_metric(labels, value)
             yield counter
+        for _, value in self._of(_XOR):
+            text = "Messages of the XOR cipher that were opened"
+            yield CounterMetricFamily("mfn_xor_opened", text, value=value)
         yield self._seconds()
         for state, (text, together) in _STATES.items():
             if state in self._states:

@@ -71,6 +71,7 @@ _DETAILS: Final = {
     "unsupported-media-type": "the body must be application/json",
     "too-many-requests": "there are at most 6000 in a minute",
     "forbidden": "this needs a credential with the scope keys:admin",
+    "overloaded": "too many messages of the XOR cipher wait; try again",
     "disabled": "security.encryption.enabled is false",
     "http-version": "a stream's end cannot be told in HTTP/1.0",
 }

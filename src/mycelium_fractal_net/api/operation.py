@@ -6,6 +6,7 @@ its own path through a request costs several times the cryptography. There is on
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from dataclasses import dataclass
 from time import perf_counter
@@ -26,7 +27,7 @@ from mycelium_fractal_net.api.protocol import exchange_of
 from mycelium_fractal_net.api.query_string import query_decoder
 from mycelium_fractal_net.api.rating import take_request
 from mycelium_fractal_net.api.strict_json import decoder
-from mycelium_fractal_net.security.blocking import WouldBlockError
+from mycelium_fractal_net.security.blocking import WouldBlockError, WouldComputeError
 from mycelium_fractal_net.security.errors import AuditUnavailableError
 from mycelium_fractal_net.security.request_signing import SIGNER
 
@@ -125,12 +126,12 @@ class Operation(APIRoute):
                 if body is None:
                     return
             if spec.in_thread or len(body) > _INLINE_BYTES:
-                payload = await service.in_thread(call, self._perform, scope, body)
+                payload = await self._beside(call, scope, body)
             else:
                 try:
                     payload = self._perform(call, scope, body)
-                except WouldBlockError:
-                    payload = await service.in_thread(call, self._perform, scope, body)
+                except WouldBlockError as refused:
+                    payload = await self._beside(call, scope, body, refused)
             if spec.recorded:
                 await service.durability.record(call.outcome("ok"))
         except Exception as error:
@@ -185,6 +186,19 @@ class Operation(APIRoute):
         elif scope["query_string"]:
             raise RequestError("bad-request", "this route takes no query parameters")
         return arguments
+
+    async def _beside(
+        self, call: Call, scope: Scope, body: bytes, refused: WouldBlockError | None = None
+    ) -> bytes:
+        """:meth:`_perform` in the thread for it: one that may wait, or one that may compute."""
+        service = self.service
+        payload: bytes
+        if not isinstance(refused, WouldComputeError):
+            with contextlib.suppress(WouldComputeError):
+                payload = await service.in_thread(call, self._perform, scope, body)
+                return payload
+        payload = await service.in_slow_lane(call, self._perform, scope, body)
+        return payload
 
     def _perform(self, call: Call, scope: Scope, body: bytes) -> bytes:
         """From the body to the body of the answer."""

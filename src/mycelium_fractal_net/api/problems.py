@@ -45,6 +45,7 @@ _REQUEST_KINDS: Final = (
     Kind(415, "unsupported-media-type", "The body is of another media type"),
     Kind(429, "too-many-requests", "There were too many in too short a time", retry_after=60),
     Kind(503, "disabled", "Cryptography is switched off"),
+    Kind(503, "overloaded", "There is no room", retry_after=1),
     Kind(505, "http-version", "This route needs HTTP/1.1"),
 )
 
@@ -118,7 +119,6 @@ _DOOR_KINDS: Final = (
     Kind(408, "too-slow", "The request did not come in time"),
     Kind(414, "target-too-long", "The target is too long"),
     Kind(431, "headers-too-large", "The headers are too large"),
-    Kind(503, "overloaded", "There is no room", retry_after=1),
 )
 _BY_SLUG: Final = {kind.slug: kind for kind in (*_REQUEST_KINDS, *_DOOR_KINDS)}
 

@@ -16,6 +16,7 @@ from mycelium_fractal_net.api.durability import Durability
 from mycelium_fractal_net.api.front_door.rates import Rates
 from mycelium_fractal_net.api.metrics import Metrics
 from mycelium_fractal_net.api.problems import RequestError
+from mycelium_fractal_net.api.slow_lane import SlowLane
 from mycelium_fractal_net.bootstrap import open_keyring
 from mycelium_fractal_net.security import blocking
 from mycelium_fractal_net.security.audit import acting_as
@@ -72,7 +73,10 @@ class Service:
         self._passphrase = passphrase
         self._keyring: Keyring | None = None
         self._directory: CredentialDirectory | None = None
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="mfn-service")
+        self._threads = ThreadPoolExecutor(
+            _THREADS, "mfn-service", blocking.refuse_to_compute_in_this_thread
+        )
+        self._slow_lane = SlowLane()
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="mfn-reader")
         self._refreshing: asyncio.Task[None] | None = None
         self._reading: asyncio.Task[None] | None = None
@@ -148,6 +152,7 @@ class Service:
         self.durability = Durability(self.audit, loop)
         self.metrics.watch(self)
         blocking.refuse_in_this_thread()
+        blocking.refuse_to_compute_in_this_thread()
         self._refreshing = loop.create_task(self._refresh())
         gc.enable()  # the command line switches it off while it loads
         gc.collect()
@@ -205,6 +210,7 @@ class Service:
                 _LOG.error("the key store is silent; the last counts of uses are lost")
         self._threads.shutdown(wait=False)
         self._reader.shutdown(wait=False)
+        self._slow_lane.close()
         gc.unfreeze()
 
     def _end(self, keyring: Keyring) -> None:
@@ -252,6 +258,13 @@ class Service:
     async def in_thread(self, call: Call, work: Callable[..., Any], *arguments: Any) -> Any:
         """What ``work`` returns of a call, run in a thread on behalf of the caller."""
         return await self.beside_the_loop(_on_behalf, call, work, arguments)
+
+    async def in_slow_lane(self, call: Call, work: Callable[..., Any], *arguments: Any) -> Any:
+        """The same in the one thread for what computes for long, and does not wait for long.
+
+        Raises :class:`RequestError` where too much waits for it already.
+        """
+        return await self._slow_lane.run(self._unless_stale, _on_behalf, call, work, arguments)
 
     # Health -------------------------------------------------------------------------------
 

@@ -231,6 +231,7 @@ class _Item(msgspec.Struct, frozen=True):
     signature: bytes | None = None
     valid: bool | None = None
     key_id: str = ""
+    legacy: bool = False
     error: _Refusal | None = None
 
 
@@ -241,7 +242,7 @@ class _Answer(msgspec.Struct, frozen=True):
 def _versioned(data: bytes | None, item: _Item) -> Versioned:
     if data is None:
         raise ServiceError("the answer of the service cannot be read")
-    return Versioned.of(data, item.key_id)
+    return Versioned.of(data, item.key_id, legacy=item.legacy)
 
 
 def _message(item: _Item) -> Versioned:

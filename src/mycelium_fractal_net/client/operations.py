@@ -32,7 +32,8 @@ __all__ = [
     "wrapped_data_key",
 ]
 
-Format = Literal["sealed", "raw"]
+Format = Literal["sealed", "raw", "xor"]
+"""``xor`` is what the XOR cipher wrote, which a service may open and nobody makes."""
 
 
 # The answers, as far as they are used; a service may add members ------------------------------
@@ -50,6 +51,7 @@ class Plaintext(msgspec.Struct, frozen=True):
 
     data: bytes
     key_id: str
+    legacy: bool = False
 
 
 class Signed(msgspec.Struct, frozen=True):
@@ -146,7 +148,8 @@ def decrypt(
 ) -> Steps[Versioned]:
     """The plaintext of a message, sealed (both forms) or raw. Scope: ``decrypt:KEY``.
 
-    A sealed message names its key itself, and a ``key_id`` that is given must agree.
+    A sealed message names its key itself, and a ``key_id`` that is given must agree. Of what the
+    XOR cipher wrote, the text in ASCII, ``legacy`` of the result is true.
     Raises :class:`DecryptionError`, with one text for all that can be wrong with a message.
     """
     asked = opening(
@@ -154,7 +157,7 @@ def decrypt(
         reference,
     )  # fmt: skip
     opened = decoded((yield json_request("POST", "/crypto/decrypt", asked)), Plaintext)
-    return Versioned.of(opened.data, opened.key_id)
+    return Versioned.of(opened.data, opened.key_id, legacy=opened.legacy)
 
 
 def rewrap(

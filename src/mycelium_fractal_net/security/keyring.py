@@ -10,7 +10,6 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
-from mycelium_fractal_net.security.blocking import about_to_compute
 from mycelium_fractal_net.security.buffers import as_bytes
 from mycelium_fractal_net.security.errors import (
     DecryptionError,
@@ -283,9 +282,7 @@ class Keyring(Signing, PublicKeys):
             raise DecryptionError
         key.check_decrypt(key.latest, allow_compromised=allow_compromised)
         found = self._cache.opening(key.latest.handle)
-        opener = found.xor
-        about_to_compute()
-        data = opener.open(message)
+        data = found.xor.open(message)
         self._cache.count_opened(found)  # what did not open was perhaps never such a message
         return Result(data, found.version_id, legacy=True)
 

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 from cryptography.utils import Buffer
 
+from mycelium_fractal_net.security.blocking import about_to_compute
 from mycelium_fractal_net.security.buffers import as_bytes
 from mycelium_fractal_net.security.errors import (
     DecryptionError,
@@ -76,6 +77,7 @@ class XorOpener:
         if len(raw) < OVERHEAD_BYTES:
             raise DecryptionError
         signed, tag = raw[:-TAG_BYTES], raw[-TAG_BYTES:]
+        about_to_compute()
         salt, iv = bytes(signed[:SALT_BYTES]), signed[SALT_BYTES : SALT_BYTES + IV_BYTES]
         derived = PBKDF2HMAC(hashes.SHA256(), KEY_BYTES, salt, ITERATIONS).derive(self._key)
         try:

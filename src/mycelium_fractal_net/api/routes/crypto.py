@@ -5,12 +5,16 @@ The work on one item stands apart from the route, in ``*_item``: a batch does th
 
 from __future__ import annotations
 
+import contextlib
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from pybase64 import b64encode_as_string
 
 from mycelium_fractal_net.api.base64_text import base64_bytes
 from mycelium_fractal_net.api.call import Authenticated, Call
+from mycelium_fractal_net.api.faults import SchemaError
+from mycelium_fractal_net.api.problems import RequestError
 from mycelium_fractal_net.api.routes.registry import Routes
 from mycelium_fractal_net.api.schemas import (
     DataKeyRequest,
@@ -28,8 +32,13 @@ from mycelium_fractal_net.api.schemas import (
     VerifyRequest,
     VerifyResponse,
 )
-from mycelium_fractal_net.security.errors import InvalidSignatureError
-from mycelium_fractal_net.security.keys import DEFAULT_KEY_ID, KeyType, parse_key_id
+from mycelium_fractal_net.security.errors import DecryptionError, InvalidSignatureError
+from mycelium_fractal_net.security.keys import (
+    DEFAULT_KEY_ID,
+    LEGACY_XOR_KEY_ID,
+    KeyType,
+    parse_key_id,
+)
 
 if TYPE_CHECKING:
     from mycelium_fractal_net.security.keyring import Result
@@ -37,6 +46,7 @@ if TYPE_CHECKING:
 __all__ = [
     "decrypt_item",
     "encrypt_item",
+    "is_xor",
     "rewrap_item",
     "routes",
     "sign_item",
@@ -50,6 +60,8 @@ _SIGNING: Final = DEFAULT_KEY_ID[KeyType.SIGNING]
 _MAC: Final = DEFAULT_KEY_ID[KeyType.MAC]
 _USES: Final = ("not-found", "key-state", "key-usage", "algorithm")
 _OPENS: Final = ("decryption-failed", "forbidden", *_USES)
+_XOR_TEXT: Final = re.compile(rb"[A-Za-z0-9_-]{86,}={0,2}")  # 64 bytes and more in base64url
+_SEALED_BEGINNING: Final = "TUZO"  # base64 of "MFN"
 
 
 def name_of(key_id: str) -> str:
@@ -102,13 +114,18 @@ def _encrypted(call: Call, made: Result, reference: str | None) -> dict[str, Any
 
 def decrypt_item(call: Call, item: DecryptRequest) -> dict[str, Any]:
     """The answer for one message to open."""
-    opened = _opened(call, item, "decrypt")
-    answer = {"data": b64encode_as_string(opened.data), "key_id": opened.key_id}
+    opened = _opened_xor(call, item) if is_xor(call, item) else _opened(call, item, "decrypt")
+    answer: dict[str, Any] = {"data": b64encode_as_string(opened.data), "key_id": opened.key_id}
+    if opened.legacy:
+        answer["legacy"] = True
+        call.service.metrics.count_xor()
     return _echoed(answer, item.reference)
 
 
 def rewrap_item(call: Call, item: RewrapRequest) -> dict[str, Any]:
     """The answer for one message to move to the newest version of its key."""
+    if is_xor(call, item):  # the key that opens it has no newer version
+        raise DecryptionError
     opened = _opened(call, item, "rewrap")
     associated = item.associated_data
     made = call.keyring.encrypt_result(
@@ -118,6 +135,53 @@ def rewrap_item(call: Call, item: RewrapRequest) -> dict[str, Any]:
         format=item.format,
     )
     return _encrypted(call, made, item.reference)
+
+
+def is_xor(call: Call, item: DecryptRequest | RewrapRequest) -> bool:
+    """Whether an item is opened as a message of the XOR cipher: it says so, or, while those are
+    opened here, does not begin as a sealed one. Raises :class:`RequestError` while they are not.
+    """
+    if call.keyring.reads_xor:
+        text = item.ciphertext
+        sealed = item.format == "raw" or text.startswith(_SEALED_BEGINNING)
+        return item.format == "xor" or not sealed
+    if item.format == "xor":
+        raise RequestError(
+            "bad-request", "messages of the XOR cipher are not opened here: legacy.read_xor is off"
+        )
+    return False
+
+
+def _opened_xor(call: Call, item: DecryptRequest) -> Result:
+    caller = call.caller
+    if item.key_id is not None or item.format == "xor":
+        key_id = named_key(call, item.key_id, LEGACY_XOR_KEY_ID)
+        call.permit("decrypt", name_of(key_id))
+    if item.allow_compromised:
+        call.require("allow_compromised")
+    opened = call.keyring.decrypt_result(
+        _xor_text(item.ciphertext),
+        key_id=item.key_id,
+        associated_data=(item.associated_data or "").encode(),  # any is refused
+        data_key_associated_data=(item.data_key_associated_data or "").encode(),
+        format="xor",
+        allow_compromised=item.allow_compromised,
+        permit=lambda name: caller.may("decrypt", name),
+    )
+    call.key = opened.key_id
+    return opened
+
+
+def _xor_text(ciphertext: str) -> bytes:
+    """The text that the XOR cipher wrote: base64 of it, as of every message, or it itself.
+
+    The two cannot be taken for each other: what the text itself decodes to are random bytes.
+    """
+    with contextlib.suppress(SchemaError):
+        decoded = base64_bytes(ciphertext)
+        if _XOR_TEXT.fullmatch(decoded):
+            return decoded
+    return ciphertext.encode()
 
 
 def _opened(call: Call, item: DecryptRequest | RewrapRequest, operation: str) -> Result:
@@ -182,7 +246,7 @@ def encrypt(call: Authenticated, body: EncryptRequest) -> dict[str, Any]:
     return encrypt_item(call, body)
 
 
-@routes.add("POST", "/crypto/decrypt", "decrypt", DecryptResponse, problems=_OPENS)
+@routes.add("POST", "/crypto/decrypt", "decrypt", DecryptResponse, problems=(*_OPENS, "overloaded"))
 def decrypt(call: Authenticated, body: DecryptRequest) -> dict[str, Any]:
     """Open a message. Scope: `decrypt:KEY`.
 

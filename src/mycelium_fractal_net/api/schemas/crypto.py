@@ -58,6 +58,15 @@ Format = Annotated[
         " `nonce(12) || ciphertext || tag(16)` of plain AES-256-GCM."
     ),
 ]
+FormatToOpen = Annotated[
+    Literal["sealed", "raw", "xor"],
+    Field(
+        description="`sealed` is a sealed message, which names its key; `raw` is"
+        " `nonce(12) || ciphertext || tag(16)` of plain AES-256-GCM; `xor` is what the XOR cipher"
+        " wrote, which is opened while the setting `legacy.read_xor` is on. Then a message that"
+        " does not begin with `MFN` is taken for one under `sealed` too."
+    ),
+]
 AllowCompromised = Annotated[
     bool,
     Field(
@@ -114,7 +123,6 @@ class _Opening(Model):
     ] = None
     associated_data: AssociatedData = None
     data_key_associated_data: OfDataKey = None
-    format: Format = "sealed"
     allow_compromised: AllowCompromised = False
     reference: Reference = None
 
@@ -124,6 +132,8 @@ class DecryptRequest(_Opening):
 
     model_config = examples({"ciphertext": _MESSAGE})
 
+    format: FormatToOpen = "sealed"
+
 
 class DecryptResponse(Model):
     """The plaintext, and the version that opened the message."""
@@ -132,6 +142,10 @@ class DecryptResponse(Model):
 
     data: Base64
     key_id: VersionId
+    legacy: Annotated[
+        Literal[True] | None,
+        Field(description="True where it was a message of the XOR cipher; else absent."),
+    ] = None
     reference: Reference = None
 
 
@@ -139,6 +153,8 @@ class RewrapRequest(_Opening):
     """A message to move to the newest version of its key; the plaintext is not shown."""
 
     model_config = examples({"ciphertext": _MESSAGE})
+
+    format: Format = "sealed"
 
 
 class SignRequest(Model):
