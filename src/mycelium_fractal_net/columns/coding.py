@@ -7,16 +7,29 @@ two alphabets differ does not tell which one its readers take; it gets the one o
 from __future__ import annotations
 
 import binascii
+import string
 from dataclasses import dataclass
 from typing import Final
 
 from mycelium_fractal_net.security.errors import DecryptionError
 
-__all__ = ["Coding", "Habit", "Value", "beginning", "decode", "encode"]
+__all__ = [
+    "MAGIC",
+    "Coding",
+    "Habit",
+    "Value",
+    "beginning",
+    "decode",
+    "decode_legacy",
+    "encode",
+    "legacy_text",
+]
 
 Value = bytes | str
-_MAGIC: Final = b"MFN"
-_MAGIC_TEXT: Final = binascii.b2a_base64(_MAGIC, newline=False)  # three bytes are four characters
+MAGIC: Final = b"MFN"  # docs/format.md: the first bytes of every message
+_MAGIC_TEXT: Final = binascii.b2a_base64(MAGIC, newline=False)  # three bytes are four characters
+_NAMED_BYTES: Final = 12  # docs/format.md: magic, form and handle
+_BASE64: Final = string.ascii_letters.encode() + string.digits.encode() + b"+/-_="
 _TO_STANDARD: Final = bytes.maketrans(b"-_", b"+/")
 _TO_URLSAFE: Final = bytes.maketrans(b"+/", b"-_")
 
@@ -66,6 +79,21 @@ def decode(value: Value) -> tuple[bytes, Coding]:
     return value, _RAW
 
 
+def decode_legacy(value: Value) -> tuple[bytes, Coding]:
+    """The same for a value that may be of the XOR cipher, whose messages begin with anything.
+
+    Bytes that are all of base64's characters are text: a random message has 64 bytes or more.
+    """
+    if isinstance(value, bytes) and not value.startswith(MAGIC) and not value.strip(_BASE64):
+        return _from_base64(value, text=False)
+    return decode(value)
+
+
+def legacy_text(message: bytes) -> bytes:
+    """The text that the XOR cipher wrote for those bytes."""
+    return binascii.b2a_base64(message, newline=False).translate(_TO_URLSAFE)
+
+
 def _from_base64(written: bytes, *, text: bool) -> tuple[bytes, Coding]:
     urlsafe = b"-" in written or b"_" in written
     standard = b"+" in written or b"/" in written
@@ -104,7 +132,9 @@ def beginning(start: Value) -> bytes:
     message gives nothing.
     """
     try:
-        head = decode(start)[0][:12]
+        head = decode(start)[0][:_NAMED_BYTES]
     except DecryptionError:
         return b""
-    return _MAGIC + b"\x01" + head[4:] if len(head) == 12 and head.startswith(_MAGIC) else b""
+    return (
+        MAGIC + b"\x01" + head[4:] if len(head) == _NAMED_BYTES and head.startswith(MAGIC) else b""
+    )

@@ -11,13 +11,21 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy.engine import Connection
 
 from mycelium_fractal_net.columns.coding import Value
 from mycelium_fractal_net.columns.database import ColumnDatabase, NotWrittenError, Why
-from mycelium_fractal_net.columns.place import Change, Key, Place, Row, Span, associated_bytes
+from mycelium_fractal_net.columns.place import (
+    Change,
+    Key,
+    Place,
+    Row,
+    Span,
+    associated_bytes,
+    value_of,
+)
 from mycelium_fractal_net.columns.report import Failure
 from mycelium_fractal_net.security.errors import (
     DecryptionError,
@@ -101,7 +109,11 @@ class Mover:
         missed = False
         if self._single:
             for change in self._changes(rows, bad):
-                won = self._write_some([change])
+                try:
+                    won = self._write_some([change])
+                except _OF_ONE_VALUE as error:
+                    bad[change.row.key] = change.row, str(error)
+                    continue
                 part.done += won
                 missed = missed or not won
         else:
@@ -142,10 +154,9 @@ class Mover:
         for pause in _PAUSES:
             time.sleep(pause)
             with self._database.reading(self._connection) as connection:
-                found = connection.execute(*self._place.row(key)).first()
-            if found is None or found[-2] is None:
+                row = self._place.read(connection, key)
+            if row is None:
                 return
-            row = _row(found)
             try:
                 new = self._converted(row)
                 if new is None:
@@ -167,7 +178,7 @@ class Mover:
 
     def _rows(self, span: Span) -> list[Row]:
         with self._database.reading(self._connection) as connection:
-            return [_row(found) for found in connection.execute(*self._place.rows(span))]
+            return self._place.rows(connection, span)
 
     def _changes(self, rows: Sequence[Row], bad: dict[Key, tuple[Row, str]]) -> Iterator[Change]:
         for row in rows:
@@ -182,9 +193,7 @@ class Mover:
                 yield Change(row, new)
 
     def _converted(self, row: Row) -> Value | None:
-        if not isinstance(row.value, bytes | str):
-            raise InvalidInputError("the value is neither bytes nor text")
-        return self._convert(row.value, associated_bytes(row.associated))
+        return self._convert(value_of(row), associated_bytes(row.associated))
 
     # Writing ------------------------------------------------------------------------------
 
@@ -231,17 +240,8 @@ class Mover:
                 raise
             place.send_no_arrays()
         with self._database.writing(self._connection) as connection:
-            each = [place.parameters(change) for change in changes]
-            return connection.execute(place.write_row(), each).rowcount
+            return connection.execute(*place.write_row(*changes)).rowcount
 
 
 def _write_row(connection: Connection, place: Place, change: Change) -> bool:
-    return connection.execute(place.write_row(), place.parameters(change)).rowcount == 1
-
-
-def _row(found: Sequence[Any]) -> Row:
-    """A row from key, value and associated data, as :meth:`Place.rows` asks for them."""
-    *key, value, associated = found
-    if isinstance(value, bytearray | memoryview):
-        value = bytes(value)
-    return Row(tuple(key), value, associated)
+    return connection.execute(*place.write_row(change)).rowcount == 1

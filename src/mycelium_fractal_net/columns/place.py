@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Inspector
     from sqlalchemy.types import TypeEngine
 
-__all__ = ["Change", "Key", "Place", "Row", "Span", "associated_bytes"]
+__all__ = ["Change", "Key", "Place", "Row", "Span", "associated_bytes", "value_of"]
 
 Key = tuple[Any, ...]
 """A primary key, in the order of its columns."""
@@ -105,6 +105,12 @@ class Place:
             isinstance(types[name], NullType) for name in sent
         )
         self._bulk: dict[bool, Update] = {}
+        self._one_row = (
+            update(found)
+            .where(self._is_row, self.value == _given("old"))
+            .where(*self._same_associated(_given("bound")))
+            .values({self.value: _given("new")})
+        )
 
     # Finding ------------------------------------------------------------------------------
 
@@ -139,6 +145,13 @@ class Place:
         types = {each: columns[each]["type"] for each in columns} if postgresql else None
         return cls(found, key, value, associated, types)
 
+    def beside(self, other: TableClause, value: str) -> Place:
+        """The column ``value`` of a table that has the same primary key."""
+        types = self._types
+        if types is not None:
+            types = {**{name: types[name] for name in self.key_names}, value: _ANY}
+        return Place(other, self.key_names, value, None, types)
+
     # Reading ------------------------------------------------------------------------------
 
     def border(self, after: Key | None, count: int) -> tuple[Select[Any], dict[str, Any]]:
@@ -146,20 +159,21 @@ class Place:
         found = select(*self.keys).order_by(*self.keys).offset(count - 1).limit(1)
         return self._within(found, Span(after, None))
 
-    def rows(self, span: Span) -> tuple[Select[Any], dict[str, Any]]:
-        """Key, value and associated data of every row of ``span`` that has a value."""
+    def rows(self, connection: Connection, span: Span) -> list[Row]:
+        """Every row of ``span`` that has a value."""
         inline = case((self._length() <= INLINE_BYTES, self.value))
         found = (
             select(*self.keys, inline, self._bound())
             .where(self.value.is_not(None))
             .order_by(*self.keys)
         )
-        return self._within(found, span)
+        return [_row(each) for each in connection.execute(*self._within(found, span))]
 
-    def row(self, key: Key) -> tuple[Select[Any], dict[str, Any]]:
-        """Key, value, however long, and associated data of one row."""
-        found = select(*self.keys, self.value, self._bound()).where(self._is_row)
-        return found, self.named(key)
+    def read(self, connection: Connection, key: Key) -> Row | None:
+        """One row with its value, however long; None where it is gone or has none."""
+        asked = select(*self.keys, self.value, self._bound()).where(self._is_row)
+        found = connection.execute(asked, self.named(key)).first()
+        return None if found is None or found[-2] is None else _row(found)
 
     def sample(self, count: int) -> Select[Any]:
         """Some values that are not long."""
@@ -218,17 +232,11 @@ class Place:
 
     # Writing ------------------------------------------------------------------------------
 
-    def write_row(self) -> Update:
-        """Gives one row its new value, if all is as it was read: :meth:`parameters`."""
-        return (
-            update(self.table)
-            .where(self._is_row, self.value == _given("old"))
-            .where(*self._same_associated(_given("bound")))
-            .values({self.value: _given("new")})
-        )
+    def write_row(self, *changes: Change) -> tuple[Update, list[dict[str, Any]]]:
+        """Gives rows their new values, one by one, if all is as it was read."""
+        return self._one_row, [self._parameters(change) for change in changes]
 
-    def parameters(self, change: Change) -> dict[str, Any]:
-        """What :meth:`write_row` takes."""
+    def _parameters(self, change: Change) -> dict[str, Any]:
         row = change.row
         given = {"old": row.value, "new": change.new, **self.named(row.key)}
         if self.associated is not None:
@@ -293,6 +301,21 @@ def _table_name(looking: Inspector, name: str) -> tuple[str | None, str]:
 
 def _holds_values(kind: TypeEngine[Any]) -> bool:
     return isinstance(kind.data_type if isinstance(kind, DOMAIN) else kind, LargeBinary | String)
+
+
+def _row(found: Sequence[Any]) -> Row:
+    """A row from key, value and associated data."""
+    *key, value, associated = found
+    if isinstance(value, bytearray | memoryview):
+        value = bytes(value)
+    return Row(tuple(key), value, associated)
+
+
+def value_of(row: Row) -> Value:
+    """The value of a row. Raises :class:`InvalidInputError` where it is of another kind."""
+    if not isinstance(row.value, bytes | str):
+        raise InvalidInputError("the value is neither bytes nor text")
+    return row.value
 
 
 def associated_bytes(value: Any) -> bytes:

@@ -6,8 +6,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.columns.coding import Habit, Value, decode, encode
-from mycelium_fractal_net.columns.sweep import Progress, Report, Sweep, located
-from mycelium_fractal_net.security.errors import DecryptionError, InvalidInputError
+from mycelium_fractal_net.columns.sweep import Progress, Report, Sweep, located, one_source
+from mycelium_fractal_net.security.errors import DecryptionError
 
 if TYPE_CHECKING:
     from cryptography.utils import Buffer
@@ -52,7 +52,7 @@ def rewrap_column(
 
     Raises :class:`InvalidInputError`, :class:`DatabaseUnavailableError`, :class:`StoreError`.
     """
-    constant = _one_source(associated_data, associated_data_column)
+    constant = one_source(associated_data, associated_data_column)
     where = located(url, table, column, associated_data_column)
     habit = learned(where.database, where.place)
     known: dict[bytes, bool] = {}
@@ -82,13 +82,6 @@ def rewrap_column(
 
     sweep = Sweep(keyring, where.database, where.place, workers, progress, report)
     return sweep.run(convert, rows=_SPAN_ROWS)
-
-
-def _one_source(associated_data: Buffer, column: str | None) -> bytes:
-    constant = bytes(associated_data)
-    if constant and column is not None:
-        raise InvalidInputError("associated data comes from a column or is given, not both")
-    return constant
 
 
 def learned(database: ColumnDatabase, place: Place) -> Habit:

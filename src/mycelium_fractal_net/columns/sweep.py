@@ -9,15 +9,26 @@ from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.columns.database import ColumnDatabase
 from mycelium_fractal_net.columns.moving import Convert, Mover, WriteRow
-from mycelium_fractal_net.columns.place import Place, Span
+from mycelium_fractal_net.columns.place import Place, Row, Span
 from mycelium_fractal_net.columns.report import ColumnReport, Failure
 from mycelium_fractal_net.columns.running import run, worker_count
-from mycelium_fractal_net.security.errors import StoreError
+from mycelium_fractal_net.security.errors import InvalidInputError, StoreError
 
 if TYPE_CHECKING:
+    from cryptography.utils import Buffer
+
     from mycelium_fractal_net.security.keyring import Keyring
 
-__all__ = ["Progress", "Report", "Sweep", "located"]
+__all__ = [
+    "Located",
+    "Progress",
+    "Report",
+    "Sweep",
+    "located",
+    "one_source",
+    "pages",
+    "spans",
+]
 
 Progress = Callable[[int], None]
 """Called with how many values were looked at since its last call."""
@@ -27,17 +38,57 @@ _UNFOUND: Final = "a part of its primary key is NULL, so that it cannot be found
 _MOST_UNFOUND: Final = 1000
 
 
-def located(url: str, table: str, column: str, associated: str | None = None) -> _Located:
+@dataclass(frozen=True, slots=True)
+class Located:
+    """A column and its database."""
+
+    database: ColumnDatabase
+    place: Place
+
+
+def located(url: str, table: str, column: str, associated: str | None = None) -> Located:
     """The column in its database. Raises as :meth:`Place.find` does."""
     database = ColumnDatabase(url)
     with database.connection() as connection, database.reading(connection):
-        return _Located(database, Place.find(connection, table, column, associated))
+        return Located(database, Place.find(connection, table, column, associated))
 
 
-@dataclass(frozen=True, slots=True)
-class _Located:
-    database: ColumnDatabase
-    place: Place
+def one_source(associated_data: Buffer, column: str | None) -> bytes:
+    """Associated data that is the same for all rows; none where a column has it."""
+    constant = bytes(associated_data)
+    if constant and column is not None:
+        raise InvalidInputError("associated data comes from a column or is given, not both")
+    return constant
+
+
+def pages(where: Located, rows: int = 1000) -> Iterator[list[Row]]:
+    """The rows of a column that have a value, some at a time."""
+    with where.database.connection() as connection:
+        for span in spans(where.database, where.place, rows):
+            with where.database.reading(connection):
+                found = where.place.rows(connection, span)
+                read = (
+                    where.place.read(connection, row.key) if row.value is None else row
+                    for row in found
+                )
+                page = [row for row in read if row is not None]
+            yield page
+
+
+def spans(database: ColumnDatabase, place: Place, rows: int) -> Iterator[Span]:
+    """The whole table. The last span has no end, so that it has what was added meanwhile."""
+    after = None
+    with database.connection() as connection:
+        while True:
+            with database.reading(connection):
+                found = connection.execute(*place.border(after, rows)).first()
+            upto = None if found is None else tuple(found)
+            # Of some types the database and the driver disagree on what is equal.
+            if upto is None or upto == after:
+                break
+            yield Span(after, upto)
+            after = upto
+    yield Span(after, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +117,7 @@ class Sweep:
             return Mover(self.database, self.place, convert, write_row, finish=self._flush)
 
         looked = 0
-        parts = run(self._spans(rows), mover, worker_count(self.workers))
+        parts = run(spans(self.database, self.place, rows), mover, worker_count(self.workers))
         with contextlib.closing(parts):
             for part in parts:
                 looked += part.looked
@@ -79,21 +130,6 @@ class Sweep:
         for failure in self._unfound():
             failed(failure)
         return found
-
-    def _spans(self, rows: int) -> Iterator[Span]:
-        """The whole table. The last span has no end, so that it has what was added meanwhile."""
-        after = None
-        with self.database.connection() as connection:
-            while True:
-                with self.database.reading(connection):
-                    found = connection.execute(*self.place.border(after, rows)).first()
-                upto = None if found is None else tuple(found)
-                # Of some types the database and the driver disagree on what is equal.
-                if upto is None or upto == after:
-                    break
-                yield Span(after, upto)
-                after = upto
-        yield Span(after, None)
 
     def _unfound(self) -> list[Failure]:
         asked = self.place.without_key(_MOST_UNFOUND)
