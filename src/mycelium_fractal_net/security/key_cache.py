@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import os
 import weakref
-from datetime import timedelta
 from time import monotonic
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
@@ -25,9 +24,15 @@ from mycelium_fractal_net.security.errors import (
     StoreUnavailableError,
 )
 from mycelium_fractal_net.security.key_in_use import KeyInUse, Uses
-from mycelium_fractal_net.security.key_store.rows import day_of, moment
-from mycelium_fractal_net.security.key_store.usage import OPEN, PROTECT, RAW_MESSAGES_ROTATE
-from mycelium_fractal_net.security.keys import Key, KeyType, KeyVersion, parse_key_id
+from mycelium_fractal_net.security.key_store.rows import day_of, moment_of_day
+from mycelium_fractal_net.security.key_store.usage import (
+    LEASE,
+    OPEN,
+    PROTECT,
+    RAW_MESSAGES_ROTATE,
+    REFUSED,
+)
+from mycelium_fractal_net.security.keys import Key, KeyState, KeyType, KeyVersion, parse_key_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,6 +47,7 @@ __all__ = ["KeyCache", "candidates", "check_type"]
 _FLUSH_SECONDS: Final = 30.0
 _RAW_BLOCK: Final = 2**16  # raw messages that a process reserves at once, at most
 _RAW_GROWTH: Final = 16
+_LEASE_DAYS: Final = 1  # the longest that a client uses a data key, client.lease_core
 
 _T = TypeVar("_T")
 _K = TypeVar("_K")
@@ -67,6 +73,7 @@ class KeyCache:
         self._bound = bound
         self._start()
         freshness.subscribe(self)
+        provider.counting.add(self)
         this = weakref.ref(self)
         os.register_at_fork(after_in_child=lambda: _start_anew(this()))
 
@@ -114,6 +121,28 @@ class KeyCache:
         if monotonic() >= uses.day_ends:
             self._begin_day(found, uses, OPEN)
         next(uses.ticks)
+
+    def count_lease(self, found: KeyInUse) -> None:
+        """Count one data key that may be used where nobody counts, until the end of tomorrow."""
+        uses = found.leased
+        if monotonic() >= uses.day_ends:
+            self._begin_day(found, uses, LEASE, _LEASE_DAYS)
+        next(uses.ticks)
+
+    def count_pending(self, found: KeyInUse) -> None:
+        """Count and alarm one use of a version, if its destruction is pending.
+
+        Raises :class:`AuditUnavailableError`.
+        """
+        if found.version.state is not KeyState.PENDING_DESTRUCTION:
+            return
+        if self._provider.is_alarm_due(found.version):
+            about_to_block()
+        uses = found.refused
+        if monotonic() >= uses.day_ends:
+            self._begin_day(found, uses, REFUSED)
+        next(uses.ticks)
+        self._provider.alarm_pending_use(found.key, found.version)
 
     def take_raw(self, found: KeyInUse) -> None:
         """Count one raw message against the version's limit, durably, in blocks.
@@ -204,16 +233,16 @@ class KeyCache:
 
     # Counting -----------------------------------------------------------------------------
 
-    def _begin_day(self, found: KeyInUse, uses: Uses, kind: str) -> None:
+    def _begin_day(self, found: KeyInUse, uses: Uses, kind: str, ahead: int = 0) -> None:
         about_to_block()
         with self._lock:
             now = self._provider.clock()
             today = day_of(now)
-            if monotonic() < uses.day_ends and uses.day == today:
+            if monotonic() < uses.day_ends and uses.day == today + ahead:
                 return
             self._write_counts({(found.version.handle, uses.day, kind): uses.take()})
-            self._usage.begin_day(found.version.handle, today, kind)
-            uses.day = today
+            self._usage.begin_day(found.version.handle, today + ahead, kind)
+            uses.day = today + ahead
             uses.day_ends = monotonic() + _seconds_left(now, today)
 
     def _reserve_raw(self, found: KeyInUse) -> None:
@@ -231,7 +260,12 @@ class KeyCache:
         with self._lock:
             counts: dict[tuple[bytes, int, str], int] = {}
             for found in (*self._by_handle.values(), *self._retired):
-                for uses, kind in ((found.protected, PROTECT), (found.opened, OPEN)):
+                for uses, kind in (
+                    (found.protected, PROTECT),
+                    (found.opened, OPEN),
+                    (found.leased, LEASE),
+                    (found.refused, REFUSED),
+                ):
                     name = (found.version.handle, uses.day, kind)
                     counts[name] = counts.get(name, 0) + uses.take()
             self._write_counts(counts)
@@ -324,7 +358,7 @@ def check_type(key: Key, key_type: KeyType) -> None:
 
 
 def _seconds_left(now: datetime, today: int) -> float:
-    return (moment(0) + timedelta(days=today + 1) - now).total_seconds()
+    return (moment_of_day(today + 1) - now).total_seconds()
 
 
 def _start_anew(cache: KeyCache | None) -> None:

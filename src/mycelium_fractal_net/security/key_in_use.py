@@ -56,10 +56,12 @@ class KeyInUse:
         "_xor",
         "deadline",
         "key",
+        "leased",
         "opened",
         "protected",
         "raw_block",
         "raw_block_size",
+        "refused",
         "version",
         "version_id",
     )
@@ -73,6 +75,8 @@ class KeyInUse:
         self.deadline = deadline
         self.protected = Uses()
         self.opened = Uses()
+        self.leased = Uses()
+        self.refused = Uses()
         self.raw_block: Iterator[int] = iter(())
         self.raw_block_size = 1
         self._provider = provider

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from mycelium_fractal_net.security.buffers import as_bytes
@@ -280,8 +281,9 @@ class Keyring(Signing, PublicKeys):
             raise DecryptionError from None
         if not key.is_legacy or key_id not in (None, key.key_id, version_id(key.key_id, 1)):
             raise DecryptionError
-        key.check_decrypt(key.latest, allow_compromised=allow_compromised)
         found = self._cache.opening(key.latest.handle)
+        self._cache.count_pending(found)
+        key.check_decrypt(key.latest, allow_compromised=allow_compromised)
         data = found.xor.open(message)
         self._cache.count_opened(found)  # what did not open was perhaps never such a message
         return Result(data, found.version_id, legacy=True)
@@ -292,14 +294,36 @@ class Keyring(Signing, PublicKeys):
         name, number = parse_key_id(key_id or DEFAULT_KEY_ID[_ENCRYPTION])
         key = self._cache.record(name)
         check_type(key, _ENCRYPTION)
-        for version in candidates(key, number, key.check_decrypt, allow_compromised):
-            found = self._cache.opening(version.handle)
-            self._cache.count_opened(found)
-            try:
-                return Result(found.raw.decrypt(message, associated_data), found.version_id)
-            except DecryptionError:
-                continue
+        try:
+            for version in candidates(key, number, key.check_decrypt, allow_compromised):
+                found = self._cache.opening(version.handle)
+                with suppress(DecryptionError):
+                    data = found.raw.decrypt(message, associated_data)
+                    self._cache.count_opened(found)  # not of those that did not open it
+                    return Result(data, found.version_id)
+        except KeyStateError:
+            self._refuse_raw_pending(key, number, message, associated_data)
+            raise
+        self._refuse_raw_pending(key, number, message, associated_data)
         raise DecryptionError
+
+    def _refuse_raw_pending(
+        self, key: Key, number: int | None, message: Buffer, associated_data: Buffer
+    ) -> None:
+        """Refuse by its state what only a version opens whose destruction is pending.
+
+        A raw message does not name its version: else it would look damaged until it is lost.
+        """
+        for version in reversed(key.versions):
+            if version.state is not KeyState.PENDING_DESTRUCTION:
+                continue
+            if number not in (None, version.version):
+                continue
+            found = self._cache.opening(version.handle)
+            with suppress(DecryptionError):
+                found.raw.decrypt(message, associated_data)
+                self._cache.count_pending(found)
+                key.check_decrypt(version)
 
     def rewrap(
         self,
@@ -441,6 +465,7 @@ class Keyring(Signing, PublicKeys):
     ) -> tuple[DataKey, str]:
         """:meth:`data_key`, and the version that wrapped it."""
         found = self._cache.protecting(key_id or DEFAULT_KEY_ID[_ENCRYPTION], _ENCRYPTION)
+        self._cache.count_lease(found)
         return found.sealer.wrap_data_key(associated_data), found.version_id
 
     def describe(self, message: Buffer) -> MessageInfo:
@@ -509,6 +534,7 @@ class Keyring(Signing, PublicKeys):
             if name != found.key.key_id or number not in (None, found.version.version):
                 raise DecryptionError
         if found.version.state is not KeyState.ACTIVE:
+            self._cache.count_pending(found)
             found.key.check_decrypt(found.version, allow_compromised=allow_compromised)
         return found
 

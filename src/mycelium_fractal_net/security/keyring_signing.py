@@ -171,6 +171,7 @@ class Signing:
                 found.tagger.verify(data, tag)
             except InvalidSignatureError:
                 continue
+            self._cache.count_pending(found)  # a MAC needs the key again, unlike a signature
             return found.version_id
         raise InvalidSignatureError
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from typing import TYPE_CHECKING, Any, Final
+import weakref
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from mycelium_fractal_net.security.audit import Event
 from mycelium_fractal_net.security.errors import (
@@ -26,16 +27,24 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.key_store.authority import Mac
     from mycelium_fractal_net.security.policy import Policy
 
-__all__ = ["AUTHORITY_ALGORITHM", "AuditedStore"]
+__all__ = ["AUTHORITY_ALGORITHM", "AuditedStore", "Counting"]
 
 AUTHORITY_ALGORITHM: Final = "HMAC-SHA-256"
 _FIRST: Final = 1  # there is one audit key; a number leaves room for the next
 
 
+class Counting(Protocol):
+    """What counts uses of keys in memory."""
+
+    def flush(self) -> None:
+        """Write the counts."""
+
+
 class AuditedStore:
     """A :class:`KeyStore` under a :class:`Custodian`'s master key, with an audit log if it has one.
 
-    The base of every provider. ``audit`` is set by whoever puts a keyring together.
+    The base of every provider. ``audit`` is set by whoever puts a keyring together. What counts
+    uses in memory is in ``counting``, so that they are written before they are judged.
     """
 
     def __init__(self, store: KeyStore, custodian: Custodian, policy: Policy) -> None:
@@ -43,6 +52,8 @@ class AuditedStore:
         self.custodian = custodian
         self.policy = policy
         self.audit: AuditLog | None = None
+        self.counting: weakref.WeakSet[Counting] = weakref.WeakSet()
+        self._alarms: dict[bytes, float] = {}  # until when a version is not alarmed about again
 
     @contextlib.contextmanager
     def _recorded(

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.security.errors import InvalidInputError, KeyStateError
 from mycelium_fractal_net.security.key_providers.trusted import TrustedRecords
+from mycelium_fractal_net.security.key_store import UsageStore
+from mycelium_fractal_net.security.key_store.rows import day_of
+from mycelium_fractal_net.security.key_store.usage import KEPT
 from mycelium_fractal_net.security.keys import Key, KeyState, KeyVersion, Verb, parse_key_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
 
 __all__ = ["DESTRUCTION_WINDOW_DAYS", "StateManagement"]
 
@@ -26,11 +34,13 @@ class StateManagement(TrustedRecords):
         *,
         window_days: int = DESTRUCTION_WINDOW_DAYS,
         reason: str | None = None,
+        only_if: Callable[[Key, KeyVersion], bool] | None = None,
     ) -> Key:
         """Change the state of one version: the version named, or of a bare name the newest.
 
         ``destroy`` begins a window of ``window_days`` (7 to 365) in which it can be cancelled.
-        ``reason`` goes to the audit log.
+        ``reason`` goes to the audit log. Nothing is changed where ``only_if`` says no to the
+        record that would be.
         Raises :class:`KeyStateError` where the change is not legal; the newest version that
         still protects data is not destroyed, rotate or deactivate it first.
         """
@@ -40,6 +50,8 @@ class StateManagement(TrustedRecords):
 
         def change(key: Key) -> Key:
             version = key.latest if number is None else key.version(number)
+            if only_if is not None and not only_if(key, version):
+                return key
             changed = self._changed(key, version, verb, window_days)
             versions = (changed if each is version else each for each in key.versions)
             return replace(key, versions=tuple(versions))
@@ -49,7 +61,7 @@ class StateManagement(TrustedRecords):
     def _changed(self, key: Key, version: KeyVersion, verb: Verb, window_days: int) -> KeyVersion:
         state = version.state_after(verb)
         if verb is Verb.DESTROY:
-            if version is key.latest and version.state is KeyState.ACTIVE:
+            if version is _protecting(key):
                 raise KeyStateError(
                     f"version {version.version} of key {key.key_id!r} protects new data;"
                     " rotate the key or deactivate the version first"
@@ -59,15 +71,20 @@ class StateManagement(TrustedRecords):
         if verb is Verb.COMPROMISE:
             return replace(version, state=state, compromised=True)
         if verb is Verb.CANCEL_DESTRUCTION:
-            return replace(version, state=state, destroy_at=None)
+            # Whoever keeps it means to: it does not go again for the reason for which it went.
+            day = day_of(self.clock())
+            UsageStore(self.store.database).add({(version.handle, day, KEPT): 1})
+            return replace(version, state=state, destroy_at=None, rewrapped_at=None)
         return replace(version, state=state, activate_at=None)
 
-    def erase_due(self, key_id: str) -> Key:
+    def erase_due(self, key_id: str, *, now: datetime | None = None) -> Key:
         """Erase the material of the key's versions whose recovery window has passed.
 
-        Public keys and the record of the version stay. There is no way back.
+        By this machine's clock and by the store's, which is ``now`` where it was read already.
+        Public keys and the record of the version stay. There is no way back; what is left in
+        the files is for :meth:`Database.scrub`.
         """
-        now = self.clock()
+        now = min(self.clock(), now or self.store.database.now())
 
         def erased(version: KeyVersion) -> KeyVersion:
             due = version.destroy_at is not None and version.destroy_at <= now
@@ -96,3 +113,9 @@ class StateManagement(TrustedRecords):
             return key if versions == key.versions else replace(key, versions=versions)
 
         return self.update(parse_key_id(key_id)[0], change, "key.activate")
+
+
+def _protecting(key: Key) -> KeyVersion | None:
+    with suppress(KeyStateError):
+        return key.primary
+    return None

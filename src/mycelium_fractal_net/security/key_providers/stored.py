@@ -22,8 +22,8 @@ from mycelium_fractal_net.security.errors import (
 )
 from mycelium_fractal_net.security.key_providers.base import KeyProvider
 from mycelium_fractal_net.security.key_providers.credential_management import CredentialManagement
+from mycelium_fractal_net.security.key_providers.retirement import Retirement
 from mycelium_fractal_net.security.key_providers.signer_management import SignerManagement
-from mycelium_fractal_net.security.key_providers.state_management import StateManagement
 from mycelium_fractal_net.security.key_providers.xor_key import XorKey
 from mycelium_fractal_net.security.keys import (
     ALGORITHMS,
@@ -49,9 +49,7 @@ __all__ = ["StoredKeyProvider"]
 _ATTEMPTS: Final = 8  # rounds before a writer gives up
 
 
-class StoredKeyProvider(
-    StateManagement, CredentialManagement, SignerManagement, XorKey, KeyProvider
-):
+class StoredKeyProvider(Retirement, CredentialManagement, SignerManagement, XorKey, KeyProvider):
     """Named keys in a :class:`KeyStore` under a :class:`Custodian`: made, rotated, changed."""
 
     # The plan's interface -----------------------------------------------------------------
@@ -70,6 +68,7 @@ class StoredKeyProvider(
             raise
         version = key.primary if number is None else key.version(number)
         if number is not None:
+            self._refuse_pending(key, version)
             key.check_decrypt(version)
         if key.is_legacy:
             raise KeyNotExportableError("the key of the XOR cipher only opens messages here")

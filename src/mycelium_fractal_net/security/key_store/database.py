@@ -188,6 +188,29 @@ class Database:
                 f"the key store cannot be written: {error.strerror}"
             ) from None
 
+    def scrub(self) -> bool:
+        """See that no file of the store holds what was overwritten or deleted; says if that is so.
+
+        On SQLite the write-ahead log goes into the database, which keeps no freed bytes, and is
+        cut to nothing; false while somebody reads a former state of it. On PostgreSQL it is
+        false always: tables, logs and replicas keep former rows for a time of their own.
+        """
+        if self.file is None:
+            return False
+        try:
+            with (
+                self._between_forks(),
+                sqlite.write_turn(self.file),
+                self._engine.connect() as connection,
+            ):
+                return sqlite.truncate_log(connection)
+        except SQLAlchemyError as error:
+            raise _unavailable(error) from None
+        except OSError as error:
+            raise StoreUnavailableError(
+                f"the key store cannot be written: {error.strerror}"
+            ) from None
+
     def now(self) -> datetime:
         """The time by the store's clock, UTC: on PostgreSQL one for all machines that share it."""
         if self.dialect == "sqlite":

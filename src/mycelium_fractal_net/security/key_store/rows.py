@@ -30,6 +30,7 @@ __all__ = [
     "key_row",
     "micros",
     "moment",
+    "moment_of_day",
     "version_fields",
     "version_row",
 ]
@@ -51,6 +52,11 @@ def moment(value: int) -> datetime:
 def day_of(value: datetime) -> int:
     """Days since 1970-01-01, UTC."""
     return (value - _EPOCH).days
+
+
+def moment_of_day(day: int) -> datetime:
+    """The beginning of the day that :func:`day_of` gave."""
+    return _EPOCH + timedelta(days=day)
 
 
 def _micros_or_none(value: datetime | None) -> int | None:

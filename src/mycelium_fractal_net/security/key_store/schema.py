@@ -142,7 +142,7 @@ usage = Table(
     metadata,
     Column("handle", LargeBinary(8), primary_key=True),
     Column("day", Integer, primary_key=True, autoincrement=False),  # days since 1970-01-01
-    Column("kind", String(8), primary_key=True),  # "protect", "open", "lease" or "refused"
+    Column("kind", String(8), primary_key=True),  # see .usage
     Column("count", BigInteger, nullable=False),
 )
 

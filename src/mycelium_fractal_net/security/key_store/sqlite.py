@@ -14,16 +14,19 @@ from mycelium_fractal_net.security.errors import StorePermissionsError, StoreUna
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["check_private", "create_private_file", "on_connect", "write_turn"]
+    from sqlalchemy.engine import Connection
+
+__all__ = ["check_private", "create_private_file", "on_connect", "truncate_log", "write_turn"]
 
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+_BUSY_TIMEOUT: Final = "PRAGMA busy_timeout=10000"  # milliseconds; writers wait in write_turn
 _PRAGMAS: Final = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",  # a commit that was acknowledged outlives a power cut
     "PRAGMA foreign_keys=ON",
     "PRAGMA secure_delete=ON",  # destroyed key material leaves no bytes in free pages
     "PRAGMA trusted_schema=OFF",
-    "PRAGMA busy_timeout=10000",  # milliseconds; writers wait in write_turn, not here
+    _BUSY_TIMEOUT,
 )
 
 
@@ -94,3 +97,16 @@ def write_turn(database: Path) -> Iterator[None]:
         # A child that was forked meanwhile has the descriptor too: closing it here frees nothing.
         fcntl.flock(descriptor, fcntl.LOCK_UN)
         os.close(descriptor)
+
+
+def truncate_log(connection: Connection) -> bool:
+    """Write the write-ahead log into the database and cut it to nothing; says if that was done.
+
+    It is not while another connection reads an older state; nobody waits for that.
+    """
+    try:
+        connection.exec_driver_sql("PRAGMA busy_timeout=0")
+        busy: int = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()[0]
+        return busy == 0
+    finally:
+        connection.exec_driver_sql(_BUSY_TIMEOUT)

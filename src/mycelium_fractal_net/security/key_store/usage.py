@@ -1,4 +1,8 @@
-"""How much each key version was used: per day, and raw messages against their limit."""
+"""How much each key version was used: per day, and raw messages against their limit.
+
+A row of kind ``lease`` stands on the day on which a data key may last be used, and one of kind
+``rewrap`` on the day for which a finished rewrap was recorded; all others on the day of the use.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +10,37 @@ import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
 from mycelium_fractal_net.security.errors import UsageLimitError
-from mycelium_fractal_net.security.key_store.schema import raw_usage, usage
+from mycelium_fractal_net.security.key_store.schema import backed_up_versions, raw_usage, usage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
+
+    from sqlalchemy.engine import Connection
 
     from mycelium_fractal_net.security.key_store.database import Database
 
-__all__ = ["OPEN", "PROTECT", "RAW_MESSAGES_LIMIT", "RAW_MESSAGES_ROTATE", "UsageDay", "UsageStore"]
+__all__ = [
+    "KEPT",
+    "LEASE",
+    "OPEN",
+    "PROTECT",
+    "RAW_MESSAGES_LIMIT",
+    "RAW_MESSAGES_ROTATE",
+    "REFUSED",
+    "UsageDay",
+    "UsageStore",
+    "UsageSummary",
+]
 
 PROTECT: Final = "protect"
 OPEN: Final = "open"
+LEASE: Final = "lease"  # data keys that are used where nobody counts, until the end of that day
+REFUSED: Final = "refused"  # uses of a version whose destruction is pending
+KEPT: Final = "kept"  # its destruction was cancelled
+_REWRAP: Final = "rewrap"
 
 RAW_MESSAGES_LIMIT: Final = 2**32  # SP 800-38D section 8.3: random 96-bit nonces under one key
 RAW_MESSAGES_ROTATE: Final = 2**31  # half of it, so that a rotation comes long before a refusal
@@ -32,6 +53,16 @@ class UsageDay:
     handle: bytes
     day: int
     kind: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class UsageSummary:
+    """All uses of one kind of one version: the last day (since 1970-01-01, UTC), and how many."""
+
+    handle: bytes
+    kind: str
+    last_day: int
     count: int
 
 
@@ -82,6 +113,62 @@ class UsageStore:
                 )
             ]
 
+    def summaries(self, handles: Iterable[bytes]) -> list[UsageSummary]:
+        """What :meth:`days` says, summed up by version and kind.
+
+        Where a process ended before it wrote its counts, more happened than is counted; the last
+        day is right all the same.
+        """
+        with self._database.read() as connection:
+            rows = connection.execute(
+                select(usage.c.handle, usage.c.kind, func.max(usage.c.day), func.sum(usage.c.count))
+                .where(usage.c.handle.in_(list(handles)), usage.c.kind != _REWRAP)
+                .group_by(usage.c.handle, usage.c.kind)
+            ).all()
+        return [
+            UsageSummary(bytes(handle), kind, day, int(count)) for handle, kind, day, count in rows
+        ]
+
+    def mark_rewrapped(self, handles: Iterable[bytes], day: int) -> None:
+        """Note how much these versions were used by now on the day of a finished rewrap.
+
+        The uses of the rewrap itself are among them: only what is counted beyond is later.
+        """
+        with self._database.write() as connection:
+            for handle in sorted(handles):
+                reached = _uses_of(connection, handle, day)
+                statement = self._dialect.insert(usage).values(
+                    handle=handle, day=day, kind=_REWRAP, count=reached
+                )
+                connection.execute(
+                    statement.on_conflict_do_update(
+                        index_elements=["handle", "day", "kind"], set_={"count": reached}
+                    )
+                )
+
+    def was_used_after_rewrap(self, handle: bytes, day: int) -> bool:
+        """Whether the version was used after :meth:`mark_rewrapped` noted its uses of that day."""
+        with self._database.read() as connection:
+            where = (usage.c.handle == handle, usage.c.kind != _REWRAP)
+            later = select(usage.c.day).where(*where, usage.c.day > day).limit(1)
+            if connection.execute(later).first() is not None:
+                return True
+            marked = connection.execute(
+                select(usage.c.count).where(
+                    usage.c.handle == handle, usage.c.kind == _REWRAP, usage.c.day == day
+                )
+            ).scalar()
+            return _uses_of(connection, handle, day) > (marked or 0)
+
+    def backed_up(self, handles: Iterable[bytes]) -> frozenset[bytes]:
+        """Those of these versions that at least one backup holds."""
+        table = backed_up_versions
+        with self._database.read() as connection:
+            found = connection.execute(
+                select(table.c.handle).where(table.c.handle.in_(list(handles)))
+            ).scalars()
+            return frozenset(bytes(handle) for handle in found)
+
     def reserve_raw(self, handle: bytes, count: int) -> int:
         """Reserve ``count`` raw messages, durably; returns the number reserved in all.
 
@@ -128,3 +215,15 @@ class UsageStore:
                 select(raw_usage.c.handle).where(raw_usage.c.reserved >= count)
             ).scalars()
             return frozenset(bytes(handle) for handle in found)
+
+
+def _uses_of(connection: Connection, handle: bytes, day: int) -> int:
+    """The uses of one day, and one more for each kind: a day is begun before it is counted."""
+    # A lease that ends that day was granted before it, or is counted as a use of its own.
+    kinds = usage.c.kind.in_((PROTECT, OPEN, REFUSED))
+    found = connection.execute(
+        select(func.sum(usage.c.count + 1)).where(
+            usage.c.handle == handle, usage.c.day == day, kinds
+        )
+    ).scalar()
+    return 0 if found is None else int(found)
