@@ -68,6 +68,7 @@ class Database:
             self._engine = self._postgresql_engine(parsed)
         else:
             raise ConfigurationError("the store must be on sqlite or postgresql+psycopg")
+        self.needs_scrub = self.file is not None  # as far as this process knows
         engine = weakref.ref(self._engine)
         os.register_at_fork(after_in_child=lambda: _leave_to_parent(engine()))
 
@@ -192,8 +193,8 @@ class Database:
         """See that no file of the store holds what was overwritten or deleted; says if that is so.
 
         On SQLite the write-ahead log goes into the database, which keeps no freed bytes, and is
-        cut to nothing; false while somebody reads a former state of it. On PostgreSQL it is
-        false always: tables, logs and replicas keep former rows for a time of their own.
+        cut to nothing; false, and still ``needs_scrub``, while somebody reads a former state. On
+        PostgreSQL it is false always: tables, logs and replicas keep rows for times of their own.
         """
         if self.file is None:
             return False
@@ -203,7 +204,8 @@ class Database:
                 sqlite.write_turn(self.file),
                 self._engine.connect() as connection,
             ):
-                return sqlite.truncate_log(connection)
+                self.needs_scrub = not sqlite.truncate_log(connection)
+                return not self.needs_scrub
         except SQLAlchemyError as error:
             raise _unavailable(error) from None
         except OSError as error:

@@ -12,17 +12,20 @@ from mycelium_fractal_net.security.errors import (
     StoreIntegrityError,
     StoreUnavailableError,
 )
+from mycelium_fractal_net.security.key_store.rows import moment
 from mycelium_fractal_net.security.key_store.schema import (
     audit_keys,
     authority_keys,
     credentials,
     keys,
+    scheduler_clock,
     signers,
     store_meta,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
     from sqlalchemy.engine import Connection
 
@@ -32,10 +35,15 @@ __all__ = ["Pulse", "StoreMeta"]
 
 
 class Pulse(NamedTuple):
-    """The store's generation, which grows with every change, and its master key's id."""
+    """The store's generation, which grows with every change, and its master key's id.
+
+    A store that came from a backup says when it did, in microseconds, and the backup's id.
+    """
 
     generation: int
     master_id: str
+    restored_at: int | None = None
+    restored_from: str | None = None
 
 
 class StoreMeta:
@@ -59,7 +67,9 @@ class StoreMeta:
         """The generation and master key id; None for a store that was never begun."""
         with self.database.read() as connection:
             row = connection.execute(select(store_meta)).first()
-        return None if row is None else Pulse(row.generation, row.master_id)
+        if row is None:
+            return None
+        return Pulse(row.generation, row.master_id, row.restored_at, row.restored_from)
 
     def authority_key(self, master_id: str) -> bytes:
         """The wrapped MAC key that belongs to a master key.
@@ -90,6 +100,12 @@ class StoreMeta:
                 raise ConflictError("the store has moved to another master key; try again")
             generation = connection.execute(select(store_meta.c.generation)).scalar_one()
             yield connection, generation
+
+    def held_until(self) -> datetime | None:
+        """Until when nothing is erased, since the clock of a scheduler has jumped; None for now."""
+        with self.database.read() as connection:
+            found = connection.execute(select(scheduler_clock.c.held_until)).scalar()
+        return None if found is None else moment(found)
 
     # Moving to another master key -------------------------------------------------------
 

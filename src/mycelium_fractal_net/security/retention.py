@@ -1,0 +1,360 @@
+"""Which old versions of a key may go, and how they go: proposed, then pending, then erased.
+
+A version past the retained count is *proposed*. It goes to pending destruction only
+
+(a) by an operator's word, with a reason that the audit log keeps;
+(b) where a finished rewrap is recorded for it, and nothing has used it since;
+(c) where the key's policy has ``auto_destroy``, and nothing has used it for ``unused_for_days``.
+
+Unread is not unneeded: without one of the three a version stays, however old it is. In the
+recovery window every use is refused, counted and alarmed, and the destruction can be cancelled.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from mycelium_fractal_net.security.errors import InvalidInputError
+from mycelium_fractal_net.security.key_providers.state_management import DESTRUCTION_WINDOW_DAYS
+from mycelium_fractal_net.security.key_store.rows import day_of, moment_of_day
+from mycelium_fractal_net.security.key_store.usage import (
+    KEPT,
+    LEASE,
+    OPEN,
+    PROTECT,
+    REFUSED,
+    UsageSummary,
+)
+from mycelium_fractal_net.security.keys import Key, KeyState, Verb, parse_key_id, version_id
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from datetime import date, datetime
+
+    from mycelium_fractal_net.security.key_providers import StoredKeyProvider
+    from mycelium_fractal_net.security.key_store import UsageStore
+    from mycelium_fractal_net.security.keys import KeyVersion
+
+__all__ = [
+    "CleanupReport",
+    "Ground",
+    "Proposal",
+    "VersionUse",
+    "cleanup_old_versions",
+    "erase_due",
+    "past_retained",
+    "propose",
+    "usage_of",
+]
+
+# Not yet in use, or on the way out already: neither old nor among those that are kept.
+_NOT_COUNTED: Final = (
+    KeyState.PRE_ACTIVATION,
+    KeyState.PENDING_DESTRUCTION,
+    KeyState.DESTROYED,
+)
+# Of other states uses are refused uncounted, so that nothing is known of who needs them.
+_JUDGED_BY_REWRAP: Final = (KeyState.ACTIVE, KeyState.DEACTIVATED, KeyState.COMPROMISED)
+_JUDGED_BY_USE: Final = (KeyState.ACTIVE, KeyState.DEACTIVATED)
+
+
+class Ground(StrEnum):
+    """Why a version may go without an operator's word."""
+
+    REWRAPPED = "rewrapped"
+    UNUSED = "unused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionUse:
+    """What is known of the use of one version. Days are UTC; a count is the least there were.
+
+    ``leased_until`` is the last day on which a data key under it may be used where nobody
+    counts, ``last_kept`` when its destruction was last cancelled.
+    """
+
+    version_id: str
+    version: int
+    state: KeyState
+    created_at: datetime
+    rewrapped_at: datetime | None
+    destroy_at: datetime | None
+    last_opened: date | None
+    last_protected: date | None
+    last_refused: date | None
+    last_kept: date | None
+    leased_until: date | None
+    opened: int
+    protected: int
+    refused: int
+    backed_up: bool
+
+    @property
+    def opens(self) -> bool:
+        """Whether its state lets it open, or verify, what it protected."""
+        return self.state in (KeyState.ACTIVE, KeyState.DEACTIVATED)
+
+    @property
+    def last_used(self) -> date:
+        """The last day that speaks for it: of any use, or of its making where there was none."""
+        days = (
+            self.last_opened,
+            self.last_protected,
+            self.last_refused,
+            self.last_kept,
+            self.leased_until,
+        )
+        return max((day for day in days if day is not None), default=self.created_at.date())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal(VersionUse):
+    """A version past the retained count. ``why`` is a sentence's end: why it may go, or not."""
+
+    ground: Ground | None
+    why: str
+
+    @property
+    def may_go(self) -> bool:
+        """Whether it may go without an operator's word."""
+        return self.ground is not None
+
+
+@dataclass(frozen=True, slots=True)
+class CleanupReport:
+    """What was proposed, and which of it is pending destruction now, until ``destroy_at``."""
+
+    key_id: str
+    retain_count: int
+    proposals: tuple[Proposal, ...]
+    moved: tuple[str, ...] = ()
+    destroy_at: datetime | None = None
+
+
+def past_retained(key: Key, retain_count: int) -> list[KeyVersion]:
+    """The versions that are older than the newest ``retain_count``, oldest first.
+
+    Those that wait for their activation, and those that are gone or going, are not counted.
+    Raises :class:`InvalidInputError` for less than 1.
+    """
+    if retain_count < 1:
+        raise InvalidInputError("retain_count must be 1 at least: the newest version always stays")
+    counted = [each for each in key.versions if each.state not in _NOT_COUNTED]
+    return counted[:-retain_count]
+
+
+def usage_of(provider: StoredKeyProvider, usage: UsageStore, key: Key) -> list[VersionUse]:
+    """What is known of the use of each version, oldest first.
+
+    What other processes counted within the last half minute may be missing, but not a first
+    use of a day. Bytes that :meth:`get_key` handed out are used where nobody counts.
+    """
+    for counting in list(provider.counting):
+        counting.flush()
+    handles = [each.handle for each in key.versions]
+    held = usage.backed_up(handles)
+    found = {(each.handle, each.kind): each for each in usage.summaries(handles)}
+    return [_use_of(key, each, found, each.handle in held) for each in key.versions]
+
+
+def _use_of(
+    key: Key,
+    version: KeyVersion,
+    found: dict[tuple[bytes, str], UsageSummary],
+    backed_up: bool,
+) -> VersionUse:
+    def last(kind: str) -> date | None:
+        summary = found.get((version.handle, kind))
+        return None if summary is None else moment_of_day(summary.last_day).date()
+
+    def count(kind: str) -> int:
+        summary = found.get((version.handle, kind))
+        # A day is begun before its uses are counted: who is on record has used it once at least.
+        return 0 if summary is None else max(summary.count, 1)
+
+    return VersionUse(
+        version_id=version_id(key.key_id, version.version),
+        version=version.version,
+        state=version.state,
+        created_at=version.created_at,
+        rewrapped_at=version.rewrapped_at,
+        destroy_at=version.destroy_at,
+        last_opened=last(OPEN),
+        last_protected=last(PROTECT),
+        last_refused=last(REFUSED),
+        last_kept=last(KEPT),
+        leased_until=last(LEASE),
+        opened=count(OPEN),
+        protected=count(PROTECT),
+        refused=count(REFUSED),
+        backed_up=backed_up,
+    )
+
+
+# What may go ------------------------------------------------------------------------------------
+
+
+def propose(
+    provider: StoredKeyProvider,
+    usage: UsageStore,
+    key_id: str,
+    retain_count: int,
+    *,
+    now: datetime | None = None,
+) -> list[Proposal]:
+    """The versions past the newest ``retain_count``, oldest first, and what may become of each.
+
+    ``now`` is the time by the store's clock, where it was read already; of it and this
+    machine's the earlier one counts. Nothing is changed. Raises :class:`InvalidInputError`.
+    """
+    return _proposals(provider, usage, provider.key(_name(key_id)), retain_count, now)
+
+
+def _proposals(
+    provider: StoredKeyProvider,
+    usage: UsageStore,
+    key: Key,
+    retain_count: int,
+    now: datetime | None,
+) -> list[Proposal]:
+    old = {each.version: each for each in past_retained(key, retain_count)}
+    if not old:
+        return []
+    today = _earlier(provider, now).date()
+    proposals = []
+    for use in usage_of(provider, usage, key):
+        version = old.get(use.version)
+        if version is not None:
+            ground, why = _judge(usage, key, version, use, today)
+            known = {each.name: getattr(use, each.name) for each in fields(use)}
+            proposals.append(Proposal(**known, ground=ground, why=why))
+    return proposals
+
+
+def _judge(
+    usage: UsageStore, key: Key, version: KeyVersion, use: VersionUse, today: date
+) -> tuple[Ground | None, str]:
+    rewrapped = version.rewrapped_at
+    why = "nothing says that its data was moved: rewrap it, or give a reason"
+    if version.state is KeyState.SUSPENDED:
+        return None, "it is suspended, so that nobody could use it: give a reason"
+    if rewrapped is not None and version.state in _JUDGED_BY_REWRAP:
+        if not usage.was_used_after_rewrap(version.handle, day_of(rewrapped)):
+            return Ground.REWRAPPED, f"its data was moved by {rewrapped:%Y-%m-%d}, and it is unused"
+        why = f"it was used after its rewrap was recorded on {rewrapped:%Y-%m-%d}"
+    if key.rotation.auto_destroy and version.state in _JUDGED_BY_USE:
+        unused = (today - use.last_used).days
+        least = key.rotation.unused_for_days
+        if unused >= least:
+            return Ground.UNUSED, f"nothing has used it since {use.last_used}, for {unused} days"
+        why = f"it was in use on {use.last_used}; the policy asks for {least} days without"
+    return None, why
+
+
+# How it goes ------------------------------------------------------------------------------------
+
+
+def cleanup_old_versions(
+    provider: StoredKeyProvider,
+    usage: UsageStore,
+    key_id: str,
+    retain_count: int,
+    *,
+    reason: str | None = None,
+    versions: Collection[str] | None = None,
+    window_days: int = DESTRUCTION_WINDOW_DAYS,
+    now: datetime | None = None,
+) -> CleanupReport:
+    """Move versions past the newest ``retain_count`` to pending destruction.
+
+    Without ``reason`` those alone that may go by themselves; with one, which is an operator's
+    word, all that are proposed, or those of ``versions`` (``orders:v3``). Each move is a record of
+    the audit log. ``window_days``, 7 to 365, is how long it can be cancelled.
+    Raises :class:`InvalidInputError`, also for a version that is not proposed.
+    """
+    if reason is not None and not reason.strip():
+        raise InvalidInputError("a reason says why the versions may go")
+    name = _name(key_id)
+    proposals = propose(provider, usage, name, retain_count, now=now)
+    _check_proposed(proposals, versions)
+    moved: list[str] = []
+    destroy_at: datetime | None = None
+
+    def still(key: Key, version: KeyVersion) -> bool:
+        found = _proposals(provider, usage, key, retain_count, now)
+        return any(
+            each.version == version.version and (reason is not None or each.may_go)
+            for each in found
+        )
+
+    for proposal in proposals:
+        asked = versions is None or proposal.version_id in versions
+        if not asked or (reason is None and not proposal.may_go):
+            continue
+        key = provider.apply(
+            Verb.DESTROY,
+            proposal.version_id,
+            window_days=window_days,
+            reason=reason or f"{proposal.ground}: {proposal.why}",
+            only_if=still,
+        )
+        version = key.version(proposal.version)
+        if version.state is KeyState.PENDING_DESTRUCTION:
+            moved.append(proposal.version_id)
+            destroy_at = version.destroy_at
+    return CleanupReport(name, retain_count, tuple(proposals), tuple(moved), destroy_at)
+
+
+def _check_proposed(proposals: list[Proposal], versions: Collection[str] | None) -> None:
+    known = {each.version_id for each in proposals}
+    for each in versions or ():
+        parse_key_id(each)
+        if each not in known:
+            raise InvalidInputError(
+                f"{each} is not proposed: it is among the versions that are kept, waits for its"
+                " activation, or is on its way out already"
+            )
+
+
+def erase_due(
+    provider: StoredKeyProvider, key_id: str, *, now: datetime | None = None
+) -> tuple[str, ...]:
+    """Erase the versions of a key whose recovery window has passed; returns which.
+
+    It has passed by the store's clock, ``now`` where that was read already, and by this
+    machine's; and nothing is erased for a day after a clock has jumped ahead. On SQLite no byte
+    of the wrapped material is left in the store's files; docs/retention.md says what stays
+    elsewhere. Public keys stay.
+    """
+    name, database = _name(key_id), provider.store.database
+    moment = _earlier(provider, now)
+    held_until = provider.store.held_until()
+    erased: tuple[str, ...] = ()
+    if held_until is None or moment >= held_until:
+        before = provider.key(name)
+        after = provider.erase_due(name, now=moment)
+        former = {each.version: each.state for each in before.versions}
+        erased = tuple(
+            version_id(name, each.version)
+            for each in after.versions
+            if each.state is KeyState.DESTROYED
+            and former.get(each.version) is not KeyState.DESTROYED
+        )
+    # What another process erased, and could not scrub, it may have taken with it when it ended.
+    if erased or database.needs_scrub:
+        database.scrub()
+    return erased
+
+
+def _earlier(provider: StoredKeyProvider, now: datetime | None) -> datetime:
+    """The earlier of this machine's time and the store's: who is ahead destroys nothing early."""
+    return min(provider.clock(), now or provider.store.database.now())
+
+
+def _name(key_id: str) -> str:
+    name, number = parse_key_id(key_id)
+    if number is not None:
+        raise InvalidInputError("old versions are told by the name of their key, without a version")
+    return name
