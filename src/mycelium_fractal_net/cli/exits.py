@@ -46,7 +46,7 @@ EXIT_MEANINGS: Final[dict[ExitCode, str]] = {
     " records were tampered with",
     ExitCode.FORBIDDEN: "the key's state, type or use, or the policy, forbids it",
     ExitCode.STORE: "the key store or the master key is missing, damaged or out of reach",
-    ExitCode.PARTIAL: "some files of a folder failed, and the others are done",
+    ExitCode.PARTIAL: "some files of a folder, or values of a column, failed; the others are done",
     ExitCode.DOCTOR_NOTICE: "`mfn doctor` found notices",
     ExitCode.DOCTOR_WARNING: "`mfn doctor` found warnings",
     ExitCode.DOCTOR_CRITICAL: "`mfn doctor` found something critical",

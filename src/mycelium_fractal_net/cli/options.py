@@ -19,6 +19,7 @@ __all__ = [
     "Force",
     "Output",
     "Recursive",
+    "Report",
     "Workers",
     "associated_data",
 ]
@@ -47,7 +48,16 @@ AssociatedDataFile = Annotated[
 Force = Annotated[bool, typer.Option("--force", help="Replace an output that exists.")]
 Workers = Annotated[
     int | None,
-    typer.Option(metavar="N", min=1, max=256, help="Files at once with -r; by default one a CPU."),
+    typer.Option(
+        metavar="N",
+        min=1,
+        max=256,
+        help="Files or rows at once; by default one a CPU.",
+    ),
+]
+Report = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Write what could not be moved there, as JSON lines."),
 ]
 AllowCompromised = Annotated[
     bool,

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "HEAD_BYTES",
     "head_of",
+    "record_counted",
     "record_opening",
     "record_sealing",
     "record_signing",
@@ -49,7 +50,14 @@ def record_sealing(keyring: Keyring, key: str | None, *, count: int = 1) -> None
 
 def record_opening(keyring: Keyring, event: str, heads: Iterable[bytes]) -> None:
     """Record that messages are about to be opened or rewrapped; ``heads`` are their first bytes."""
-    versions = Counter(_version_of(keyring, head) for head in heads)
+    record_counted(keyring, event, ((head, 1) for head in heads))
+
+
+def record_counted(keyring: Keyring, event: str, heads: Iterable[tuple[bytes, int]]) -> None:
+    """:func:`record_opening` where each beginning comes with how many messages have it."""
+    versions: Counter[str] = Counter()
+    for head, number in heads:
+        versions[_version_of(keyring, head)] += number
     count = versions.total()
     if len(versions) == 1:
         (only,) = versions

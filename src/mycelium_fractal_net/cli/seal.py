@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mycelium_fractal_net.cli import folders, recording
+from mycelium_fractal_net.cli import columns, folders, recording
 from mycelium_fractal_net.cli.completion import key_names
+from mycelium_fractal_net.cli.exits import CommandError, ExitCode
 from mycelium_fractal_net.cli.options import (
     AllowCompromised,
     AssociatedDataFile,
@@ -17,6 +18,7 @@ from mycelium_fractal_net.cli.options import (
     Force,
     Output,
     Recursive,
+    Report,
     Workers,
     associated_data,
 )
@@ -44,6 +46,9 @@ __all__ = ["register"]
 
 Sealed = Annotated[
     str, typer.Argument(metavar="PATH", help="A sealed file, a folder with -r, or -.")
+]
+OptionallySealed = Annotated[
+    str | None, typer.Argument(metavar="PATH", help="A sealed file, a folder with -r, or -.")
 ]
 
 
@@ -148,7 +153,7 @@ def _decrypt(
 
 def _rewrap(
     context: typer.Context,
-    path: Sealed,
+    path: OptionallySealed = None,
     output: Output = None,
     recursive: Recursive = False,
     text: AssociatedDataText = None,
@@ -156,13 +161,35 @@ def _rewrap(
     allow_compromised: AllowCompromised = False,
     force: Force = False,
     workers: Workers = None,
+    database: columns.Database = None,
+    database_file: columns.DatabaseFile = None,
+    database_env: columns.DatabaseEnv = None,
+    table: columns.Table = None,
+    column: columns.Column = None,
+    associated_data_column: columns.AssociatedDataColumn = None,
+    report: Report = None,
 ) -> None:
     """Move a sealed file to the newest version of its key, in place or with -o elsewhere.
 
-    The plaintext never reaches the disk.
+    The plaintext never reaches the disk. With --database it is the messages of a column.
     """
     session = session_of(context)
     bound = associated_data(text, associated_data_file)
+    choice = columns.chosen(
+        database, database_file, database_env, table, column, bound, associated_data_column
+    )
+    if choice is not None:
+        columns.refuse_path(path, output)
+        columns.rewrap(
+            session,
+            choice,
+            allow_compromised=allow_compromised,
+            workers=workers,
+            report=report,
+        )
+        return
+    if path is None:
+        raise CommandError(ExitCode.USAGE, "nothing to rewrap", "name a file, or --database")
     if recursive:
         folders.rewrap(
             session, path, output, bound, allow_compromised=allow_compromised, workers=workers

@@ -1,21 +1,20 @@
 """Columns of a database that is the user's, changed in place while an application runs."""
 
 from mycelium_fractal_net.columns.migrating import (
-    ColumnCount,
     commit_column,
-    count_column,
     migrate_column,
     roll_back_column,
 )
 from mycelium_fractal_net.columns.report import ColumnReport, Failure, json_line
 from mycelium_fractal_net.columns.rewrapping import rewrap_column
+from mycelium_fractal_net.columns.sweep import beginnings, count_values
 
 __all__ = [
-    "ColumnCount",
     "ColumnReport",
     "Failure",
+    "beginnings",
     "commit_column",
-    "count_column",
+    "count_values",
     "json_line",
     "migrate_column",
     "rewrap_column",

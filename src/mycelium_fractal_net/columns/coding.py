@@ -14,7 +14,6 @@ from typing import Final
 from mycelium_fractal_net.security.errors import DecryptionError
 
 __all__ = [
-    "MAGIC",
     "Coding",
     "Habit",
     "Value",
@@ -26,8 +25,8 @@ __all__ = [
 ]
 
 Value = bytes | str
-MAGIC: Final = b"MFN"  # docs/format.md: the first bytes of every message
-_MAGIC_TEXT: Final = binascii.b2a_base64(MAGIC, newline=False)  # three bytes are four characters
+_MAGIC: Final = b"MFN"  # docs/format.md: the first bytes of every message
+_MAGIC_TEXT: Final = binascii.b2a_base64(_MAGIC, newline=False)  # three bytes are four characters
 _NAMED_BYTES: Final = 12  # docs/format.md: magic, form and handle
 _BASE64: Final = string.ascii_letters.encode() + string.digits.encode() + b"+/-_="
 _TO_STANDARD: Final = bytes.maketrans(b"-_", b"+/")
@@ -82,9 +81,10 @@ def decode(value: Value) -> tuple[bytes, Coding]:
 def decode_legacy(value: Value) -> tuple[bytes, Coding]:
     """The same for a value that may be of the XOR cipher, whose messages begin with anything.
 
-    Bytes that are all of base64's characters are text: a random message has 64 bytes or more.
+    Bytes that are all of base64's characters are text: a random message has 64 bytes or more,
+    and the fourth of a sealed one is none of them.
     """
-    if isinstance(value, bytes) and not value.startswith(MAGIC) and not value.strip(_BASE64):
+    if isinstance(value, bytes) and not value.strip(_BASE64):
         return _from_base64(value, text=False)
     return decode(value)
 
@@ -136,5 +136,7 @@ def beginning(start: Value) -> bytes:
     except DecryptionError:
         return b""
     return (
-        MAGIC + b"\x01" + head[4:] if len(head) == _NAMED_BYTES and head.startswith(MAGIC) else b""
+        _MAGIC + b"\x01" + head[4:]
+        if len(head) == _NAMED_BYTES and head.startswith(_MAGIC)
+        else b""
     )

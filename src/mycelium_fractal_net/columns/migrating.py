@@ -6,11 +6,9 @@ and each row is written in a transaction of its own.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.columns.coding import (
-    MAGIC,
     Habit,
     Value,
     decode,
@@ -26,9 +24,12 @@ from mycelium_fractal_net.columns.sweep import (
     Sweep,
     located,
     one_source,
-    pages,
 )
-from mycelium_fractal_net.security.errors import DecryptionError, InvalidInputError
+from mycelium_fractal_net.security.errors import (
+    DecryptionError,
+    InvalidInputError,
+    KeyNotFoundError,
+)
 
 if TYPE_CHECKING:
     from cryptography.utils import Buffer
@@ -40,48 +41,13 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.keyring import Keyring
 
 __all__ = [
-    "ColumnCount",
     "commit_column",
-    "count_column",
     "migrate_column",
     "roll_back_column",
 ]
 
 _SPAN_ROWS: Final = 40  # a second of one processor
 _OLD_ROWS: Final = 500
-_LEAST_BYTES: Final = 64  # of salt, IV and MAC: what is shorter was never of that cipher
-
-
-@dataclass(slots=True)
-class ColumnCount:
-    """What a column holds: values of the XOR cipher by their form, sealed messages, neither."""
-
-    xor: int = 0
-    sealed: int = 0
-    other: int = 0
-
-
-def count_column(
-    url: str, table: str, column: str, *, progress: Progress | None = None
-) -> ColumnCount:
-    """Count what is in a column, by form alone: nothing is opened and nothing written."""
-    where = located(url, table, column)
-    count = ColumnCount()
-    for rows in pages(where):
-        for row in rows:
-            try:
-                message = decode_legacy(value_of(row))[0]
-            except (DecryptionError, InvalidInputError):
-                message = b""
-            if message.startswith(MAGIC):
-                count.sealed += 1
-            elif len(message) >= _LEAST_BYTES:
-                count.xor += 1
-            else:
-                count.other += 1
-        if progress is not None:
-            progress(len(rows))
-    return count
 
 
 def migrate_column(
@@ -94,6 +60,7 @@ def migrate_column(
     side_table: str | None = None,
     associated_data: Buffer = b"",
     associated_data_column: str | None = None,
+    dry_run: bool = False,
     workers: int | None = None,
     progress: Progress | None = None,
     report: Report | None = None,
@@ -105,20 +72,24 @@ def migrate_column(
     Each new value is opened before it takes the old one's place, which is kept in ``side_table``
     (``TABLE_COLUMN_xor`` by default) in the same transaction, until :func:`commit_column` or
     :func:`roll_back_column`. The old cipher knew no associated data; the new messages are bound
-    to what is given here. Otherwise as :func:`.rewrap_column`.
+    to what is given here. ``dry_run`` opens everything and writes nothing: ``done`` is then what
+    would be sealed. Otherwise as :func:`.rewrap_column`.
     """
     constant = one_source(associated_data, associated_data_column)
     name = keyring.protecting_key(key_id)
     where = located(url, table, column, associated_data_column)
     side = SideTable(where.database, where.place, side_table)
-    side.create()
+    if not dry_run:
+        side.create()
     habit = Habit(urlsafe=True)  # as the old cipher wrote
 
     def convert(value: Value, bound: bytes) -> Value | None:
         message, coding = decode_legacy(value)
-        if message.startswith(MAGIC):
+        if _is_sealed(keyring, message):
             return None
         plaintext = keyring.open_xor(legacy_text(message)).data
+        if dry_run:
+            return value
         bound = bound or constant
         sealed = keyring.encrypt(plaintext, key_id=name, associated_data=bound)
         if keyring.decrypt(sealed, associated_data=bound) != plaintext:
@@ -126,6 +97,8 @@ def migrate_column(
         return encode(sealed, coding, habit)
 
     def write_row(connection: Connection, place: Place, change: Change) -> bool:
+        if dry_run:
+            return True
         if connection.execute(*place.write_row(change)).rowcount != 1:
             return False
         side.keep(connection, change)
@@ -196,6 +169,15 @@ def roll_back_column(
         return True
 
     return _finish(keyring, where.database, side, write_row, workers, progress, report)
+
+
+def _is_sealed(keyring: Keyring, message: bytes) -> bool:
+    """Whether it is a sealed message of this store; one of the old cipher begins with anything."""
+    try:
+        keyring.describe(message)
+    except (DecryptionError, KeyNotFoundError):
+        return False
+    return True
 
 
 def _existing(side: SideTable) -> SideTable:

@@ -106,6 +106,7 @@ class Mover:
         part.looked = len(rows)
         bad: dict[Key, tuple[Row, str]] = {}
         long = [row.key for row in rows if row.value is None]
+        settled: set[Key] = set()
         missed = False
         if self._single:
             for change in self._changes(rows, bad):
@@ -114,20 +115,25 @@ class Mover:
                 except _OF_ONE_VALUE as error:
                     bad[change.row.key] = change.row, str(error)
                     continue
-                part.done += won
-                missed = missed or not won
+                if won:
+                    part.done += 1
+                    settled.add(change.row.key)
+                else:
+                    missed = True
         else:
             changes = list(self._changes(rows, bad))
             won = self._write_all(changes)
             part.done += won
             missed = won < len(changes)
         if missed or bad:
-            self._look_again(span, bad, part)
+            self._look_again(span, bad, settled, part)
         for key in long:
             self._alone(key, part)
         return part
 
-    def _look_again(self, span: Span, bad: dict[Key, tuple[Row, str]], part: Part) -> None:
+    def _look_again(
+        self, span: Span, bad: dict[Key, tuple[Row, str]], settled: set[Key], part: Part
+    ) -> None:
         """See to what was not written, and to what failed and is another value by now."""
         if bad:
             time.sleep(_SETTLE_SECONDS)
@@ -136,7 +142,7 @@ class Mover:
             known = bad.pop(row.key, None)
             if known is not None and known[0] == row:
                 part.failures.append(Failure(self._place.shown(row.key), known[1]))
-            elif row.value is not None:
+            elif row.value is not None and row.key not in settled:
                 left.append(row)
         for row in left:
             if self._is_left(row):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from mycelium_fractal_net.columns.coding import beginning
 from mycelium_fractal_net.columns.database import ColumnDatabase
 from mycelium_fractal_net.columns.moving import Convert, Mover, WriteRow
-from mycelium_fractal_net.columns.place import Place, Row, Span
+from mycelium_fractal_net.columns.place import Place, Span
 from mycelium_fractal_net.columns.report import ColumnReport, Failure
 from mycelium_fractal_net.columns.running import run, worker_count
 from mycelium_fractal_net.security.errors import InvalidInputError, StoreError
@@ -24,9 +26,10 @@ __all__ = [
     "Progress",
     "Report",
     "Sweep",
+    "beginnings",
+    "count_values",
     "located",
     "one_source",
-    "pages",
     "spans",
 ]
 
@@ -36,6 +39,7 @@ Report = Callable[[Failure], None]
 """Called with each value that had to stay as it was."""
 _UNFOUND: Final = "a part of its primary key is NULL, so that it cannot be found again"
 _MOST_UNFOUND: Final = 1000
+_MOST_BEGINNINGS: Final = 10_000  # far more than a store has versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,20 +63,6 @@ def one_source(associated_data: Buffer, column: str | None) -> bytes:
     if constant and column is not None:
         raise InvalidInputError("associated data comes from a column or is given, not both")
     return constant
-
-
-def pages(where: Located, rows: int = 1000) -> Iterator[list[Row]]:
-    """The rows of a column that have a value, some at a time."""
-    with where.database.connection() as connection:
-        for span in spans(where.database, where.place, rows):
-            with where.database.reading(connection):
-                found = where.place.rows(connection, span)
-                read = (
-                    where.place.read(connection, row.key) if row.value is None else row
-                    for row in found
-                )
-                page = [row for row in read if row is not None]
-            yield page
 
 
 def spans(database: ColumnDatabase, place: Place, rows: int) -> Iterator[Span]:
@@ -143,3 +133,26 @@ class Sweep:
         # Of each version the first use of a day is durable; what is lost here is a count.
         with contextlib.suppress(StoreError):
             self.keyring.flush()
+
+
+def beginnings(url: str, table: str, column: str) -> Counter[bytes]:
+    """The first 12 bytes of the messages in a column, and how many values begin so.
+
+    Of both forms they are those of a sealed message, which tell the key version. What is no
+    message stands under no bytes. The database counts; no value is read.
+    """
+    where = located(url, table, column)
+    found: Counter[bytes] = Counter()
+    with where.database.connection() as connection, where.database.reading(connection):
+        for start, count in connection.execute(where.place.beginnings(_MOST_BEGINNINGS)):
+            found[beginning(start)] += count
+        total = connection.execute(where.place.total()).scalar_one()
+    found[b""] += max(0, total - found.total())
+    return +found
+
+
+def count_values(url: str, table: str, column: str) -> int:
+    """How many rows of a table have a value in that column."""
+    where = located(url, table, column)
+    with where.database.connection() as connection, where.database.reading(connection):
+        return int(connection.execute(where.place.total()).scalar_one())
