@@ -1,0 +1,163 @@
+"""One file of the XOR cipher: sealed in its place, and for good, or back.
+
+What it was stays beside it under ``FILE.xor-old``, a second name of the same file, so mode, owner
+and times are the old ones. First it gets that name, then the sealed file gets the first one: at
+whatever moment a run is killed, the file under its name opens, as old or as new.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from mycelium_fractal_net.files.new_file import NewFile, identity_of
+from mycelium_fractal_net.files.single import open_source
+from mycelium_fractal_net.security.errors import ConflictError, DecryptionError, InvalidInputError
+
+if TYPE_CHECKING:
+    from typing import BinaryIO
+
+    from mycelium_fractal_net.security.keyring import Keyring
+
+__all__ = ["OLD_SUFFIX", "commit_old", "migrate_old", "roll_back_old"]
+
+OLD_SUFFIX: Final = ".xor-old"
+# A message is opened as a whole, in some six times its size of memory.
+_MOST_BYTES: Final = 256 << 20
+_NOT_OLD: Final = "is no message of the XOR cipher, or one of another key"
+_SEALED: Final = (b"MFN\x01", b"MFN\x02")  # the text of an old message may begin with MFN too
+
+
+def migrate_old(keyring: Keyring, path: Path, key_id: str, *, dry_run: bool) -> int | None:
+    """Seal the old message in ``path`` under ``key_id``; returns its bytes of data.
+
+    None where it is sealed already. What is sealed is read back and opened before it takes the
+    name. Mode, owner, times and access control list stay. With ``dry_run`` the old message is
+    opened and nothing is written. Raises :class:`InvalidInputError` for what is no such message,
+    :class:`FileExistsError` where another old one is kept already, and :class:`ConflictError`
+    where somebody changed the file meanwhile.
+    """
+    with open_source(path, follow=False) as (reader, status, acl):
+        if _is_sealed(reader):
+            return None
+        _lock(reader)
+        if status.st_size > _MOST_BYTES:
+            raise InvalidInputError("is larger than the 256 MiB that an old message may have here")
+        data = _opened(keyring, reader)
+        if dry_run:
+            return len(data)
+        output = NewFile(path, replaced=status)
+        try:
+            output.file.write(keyring.encrypt(data, key_id=key_id))
+            output.finish(status, acl=acl, times=True, owner=True)
+            output.sync()
+            if keyring.decrypt(_whole(output.file)) != data:
+                raise OSError(errno.EIO, "was not read back as it was written", str(path))
+            made = _keep(path, status)
+            try:
+                output.publish(force=True)
+            except BaseException:
+                if made is not None:
+                    made.unlink(missing_ok=True)
+                raise
+        finally:
+            output.discard()
+        return len(data)
+
+
+def commit_old(keyring: Keyring, path: Path) -> int:
+    """Remove the old message that is kept beside ``path``, if what has the name now is sealed and
+    opens; returns the bytes of the old one.
+
+    Raises :class:`ConflictError` where it is not sealed or does not open.
+    """
+    kept = path.with_name(path.name + OLD_SUFFIX)
+    size = kept.lstat().st_size
+    with open_source(path, follow=False) as (reader, _, _):
+        if not _is_sealed(reader):
+            raise ConflictError("is not sealed, so the old one beside it was kept")
+        try:
+            with Path(os.devnull).open("wb", buffering=0) as nowhere:
+                keyring.decrypt_stream(reader, nowhere)
+        except DecryptionError:
+            raise ConflictError("does not open, so the old one beside it was kept") from None
+    kept.unlink()
+    return size
+
+
+def roll_back_old(keyring: Keyring, path: Path) -> int:
+    """Put the old message that is kept beside ``path`` in its place again; returns its bytes.
+
+    Raises :class:`ConflictError` where the two do not hold the same: somebody wrote to ``path``
+    since, and that is not to be lost.
+    """
+    kept = path.with_name(path.name + OLD_SUFFIX)
+    with (
+        open_source(path, follow=False) as (reader, status, _),
+        open_source(kept, follow=False) as (old, old_status, _),
+    ):
+        if (status.st_dev, status.st_ino) == (old_status.st_dev, old_status.st_ino):
+            kept.unlink()  # a run was killed before the sealed one took the name
+            return old_status.st_size
+        if not _is_sealed(reader) or not _hold_the_same(keyring, reader, old):
+            raise ConflictError("holds something else by now, so it was left, and the old one too")
+    if identity_of(path.lstat()) != identity_of(status):
+        raise ConflictError("was changed meanwhile; it was left as it is")
+    kept.replace(path)
+    return old_status.st_size
+
+
+def _is_sealed(reader: BinaryIO) -> bool:
+    return os.pread(reader.fileno(), 4, 0) in _SEALED
+
+
+def _whole(reader: BinaryIO) -> bytes:
+    """All of an open file, from its beginning."""
+    reader.seek(0)
+    return reader.read()
+
+
+def _opened(keyring: Keyring, reader: BinaryIO) -> bytes:
+    """The data of an old message. An editor or ``echo`` may have ended its line."""
+    text = _whole(reader)
+    try:
+        return keyring.open_xor(text.removesuffix(b"\n").removesuffix(b"\r")).data
+    except DecryptionError:
+        raise InvalidInputError(_NOT_OLD) from None
+
+
+def _hold_the_same(keyring: Keyring, new: BinaryIO, old: BinaryIO) -> bool:
+    with suppress(DecryptionError):
+        return keyring.decrypt(_whole(new)) == _opened(keyring, old)
+    return False
+
+
+def _lock(reader: BinaryIO) -> None:
+    """Keep other runs from the file: each would take the other's second name for its own."""
+    try:
+        fcntl.flock(reader.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise ConflictError("another run is at work on it; let it end") from None
+
+
+def _keep(path: Path, status: os.stat_result) -> Path | None:
+    """Give the old file its second name; returns it, None where a run that was killed gave it."""
+    kept = path.with_name(path.name + OLD_SUFFIX)
+    try:
+        os.link(path, kept, follow_symlinks=False)
+    except FileExistsError:
+        if identity_of(kept.lstat()) == identity_of(status):
+            return None
+        raise FileExistsError(
+            errno.EEXIST,
+            f"another old message is kept in {kept.name}: --commit or --rollback it first",
+            str(path),
+        ) from None
+    if identity_of(kept.lstat()) != identity_of(status):
+        kept.unlink()
+        raise ConflictError("was changed meanwhile; it was left as it is")
+    return kept
