@@ -22,7 +22,7 @@ from mycelium_fractal_net.security.errors import (
     StoreVersionError,
     UsageLimitError,
 )
-from mycelium_fractal_net.security.key_store import Database, KeyStore, UsageStore
+from mycelium_fractal_net.security.key_store import Database, KeyStore, Pulse, UsageStore
 from mycelium_fractal_net.security.key_store.database import _leave_to_parent
 from mycelium_fractal_net.security.key_store.schema import HEAD, metadata
 from mycelium_fractal_net.security.key_store.sqlite import check_private
@@ -251,9 +251,9 @@ def test_a_child_process_leaves_its_parents_connections_alone(database: Database
     store.begin("local:1", b"w")
     child = os.fork()
     if child == 0:  # pragma: no cover - another process
-        os._exit(0 if store.pulse() == (1, "local:1") else 1)
+        os._exit(0 if store.pulse() == Pulse(1, "local:1") else 1)
     assert os.waitpid(child, 0)[1] == 0
-    assert store.pulse() == (1, "local:1")
+    assert store.pulse() == Pulse(1, "local:1")
 
 
 # Counts -------------------------------------------------------------------------------------

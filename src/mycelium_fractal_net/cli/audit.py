@@ -205,6 +205,11 @@ def _tell(session: Session, report: Report) -> None:
     if report.elsewhere:
         found = counted(len(report.elsewhere), "chain")
         say(f"{found} of other machines: verify them there", quiet=session.quiet)
+    if report.before:
+        found = counted(len(report.before), "chain")
+        machines = ", ".join(sorted({each.machine for each in report.before}))
+        said = f"{found} of before the restore, whose records stayed in the audit folder {machines}"
+        say(said, quiet=session.quiet)
     if report.faults:
         _complain(report.faults)
         complain("the audit records are not whole; keep the folder as it is for whoever looks")
@@ -244,4 +249,8 @@ def _report_shape(report: Report) -> dict[str, Any]:
             for chain in report.chains
         ],
         "elsewhere": report.elsewhere,
+        "before_restore": [
+            {"chain": each.chain_id, "machine": each.machine, "record": each.sequence}
+            for each in report.before
+        ],
     }

@@ -168,10 +168,14 @@ class CredentialDirectory:
                     self._entries = entries
                     return entries
 
-    def changed(self, since: int, *, moved: bool) -> None:  # noqa: ARG002 - the rows say it
-        """Read again the credentials that changed after the generation ``since``."""
-        if self._entries is not None:
-            self._read(self._entries, since=since)
+    def changed(self, since: int, *, moved: bool) -> None:
+        """Read again the credentials that changed after ``since``, or all where the store moved."""
+        if self._entries is None:
+            return
+        # A store that was restored may lack some of those that are here.
+        entries: dict[bytes, _Entry] = {} if moved else self._entries
+        self._read(entries, since=-1 if moved else since)
+        self._entries = entries
 
     def _read(self, entries: dict[bytes, _Entry], *, since: int) -> None:
         for credential_id, found in self._provider.authentic_credentials(since):

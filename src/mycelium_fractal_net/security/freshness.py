@@ -38,7 +38,8 @@ class Listener(Protocol):
         """Drop, or read again, what changed after the generation ``since``.
 
         Called under :attr:`Freshness.lock`. ``moved`` says that the store went to another master
-        key. Where this raises, it is called again with the same ``since`` at the next reading.
+        key, or is another one, restored from a backup: then nothing of before is worth anything.
+        Where this raises, it is called again with the same ``since`` at the next reading.
         """
 
 
@@ -46,7 +47,8 @@ class Freshness:
     """When the store's generation was last read, and who is told that it moved.
 
     ``until`` is the monotonic moment until which cached rows may be used. ``generation`` is that
-    of the last reading: whoever keeps rows that he read takes ``lock`` to do so, and reads them
+    of the last reading, ``restored_at`` when by then the store had come from a backup, in
+    microseconds: whoever keeps rows that he read takes ``lock`` to do so, and reads them
     again where the generation is another one than before he began.
     """
 
@@ -54,6 +56,7 @@ class Freshness:
         self._store = store
         self._listeners: list[Listener] = []
         self._master_id = ""
+        self.restored_at: int | None = None
         self.generation = -1
         self._start()
         this = weakref.ref(self)
@@ -117,11 +120,12 @@ class Freshness:
             pulse = self._store.require_pulse()
             if pulse.generation != self.generation:
                 if self.generation >= 0:
-                    moved = pulse.master_id != self._master_id
+                    former = (self._master_id, self.restored_at)
+                    moved = (pulse.master_id, pulse.restored_at) != former
                     for listener in self._listeners:
                         listener.changed(self.generation, moved=moved)
                 self.generation = pulse.generation
-                self._master_id = pulse.master_id
+                self._master_id, self.restored_at = pulse.master_id, pulse.restored_at
             self._last_read = now
             self.until = now + REFRESH_SECONDS
 

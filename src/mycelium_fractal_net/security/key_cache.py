@@ -298,10 +298,12 @@ class KeyCache:
             self.flush()
 
     def changed(self, since: int, *, moved: bool) -> None:
-        """Drop the keys that changed after the generation ``since``."""
-        self._drop(set(self._provider.store.changed_since(since)))
-        if moved:
+        """Drop the keys that changed after the generation ``since``, or all if the store moved."""
+        if moved:  # one that was restored may lack some of those that are here
+            self._drop({*self._records, *(held.key.key_id for held in self._by_handle.values())})
             self._provider.forget_authorities()
+            return
+        self._drop(set(self._provider.store.changed_since(since)))
 
     def _drop(self, changed: set[str]) -> None:
         for name in changed:

@@ -46,6 +46,7 @@ __all__ = ["RequestVerifier", "SignedHead", "bears_signature", "credential_id_of
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 _SIGNATURE_FIELDS: Final = (b"signature", b"signature-input")
+_MICROSECONDS: Final = 1_000_000  # in a second
 _NO_BODY: Final = hashlib.sha256(b"").hexdigest()
 
 
@@ -168,6 +169,7 @@ class RequestVerifier:
         check_times(signature, now=self._clock(), skew=self._skew_seconds)
         parameters = signature.parameters
         known = self._signers.by_name(parameters.keyid or "")
+        self._check_made_since_restore(parameters.created or 0, self._skew_seconds)
         self._check_signs_for(known, request)
         verify(signature, request, known.verifying)
         return self._head(known, parameters.nonce or "", parameters.expires or 0)
@@ -180,6 +182,7 @@ class RequestVerifier:
         signature = parse_plan_signature(request)
         check_timestamp(signature, now=self._clock())
         known = self._signers.by_public_key(signature.public_key)
+        self._check_made_since_restore(signature.timestamp, TIMESTAMP_SECONDS)
         self._check_signs_for(known, request)
         verify_plan(
             signature,
@@ -197,6 +200,19 @@ class RequestVerifier:
         self._check_signs_for(known, request)
         known.verifying.verify_fixed_size(body, signature)
         return SignedHead(known.signer.name, None, None)
+
+    def _check_made_since_restore(self, created: int, apart: int) -> None:
+        """Raise where the signature may be of before the store was restored from a backup.
+
+        Its nonce may have been taken in the store before, which is not there any more. The signer's
+        clock may have been ``apart`` seconds ahead. Called once the signers are fresh.
+        """
+        restored_at = self._signers.restored_at
+        if (
+            restored_at is not None
+            and created * _MICROSECONDS <= restored_at + apart * _MICROSECONDS
+        ):
+            raise InvalidSignatureError
 
     def _check_signs_for(self, known: KnownSigner, request: RequestView) -> None:
         """Raise unless the signer signs for the credential of the request, if that has one.

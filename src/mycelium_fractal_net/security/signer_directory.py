@@ -94,9 +94,16 @@ class SignerDirectory:
                     found = self._signers = read
         return found
 
-    def changed(self, since: int, *, moved: bool) -> None:  # noqa: ARG002 - the rows say it
-        """Read the signers again where one changed after the generation ``since``."""
-        if self._signers is not None and self._provider.store.signer_names(limit=1, since=since):
+    @property
+    def restored_at(self) -> int | None:
+        """When the store came from a backup, in microseconds, as fresh as the signers are."""
+        return self._freshness.restored_at
+
+    def changed(self, since: int, *, moved: bool) -> None:
+        """Read the signers again where one changed after ``since``, or where the store moved."""
+        if self._signers is None:
+            return
+        if moved or self._provider.store.signer_names(limit=1, since=since):
             self._signers = self._read()
 
     def _read(self) -> _Signers:

@@ -32,12 +32,21 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.key_store import KeyStore
     from mycelium_fractal_net.security.key_store.authority import Mac
 
-__all__ = ["HeldChain", "anchor_is_ours", "chain_folders", "hold_chain", "machine_id"]
+__all__ = [
+    "HeldChain",
+    "anchor_is_ours",
+    "chain_folders",
+    "found_behind",
+    "hold_chain",
+    "left_behind",
+    "machine_id",
+]
 
 _LOG: Final = logging.getLogger(__name__)
 _CHAIN_ID: Final = re.compile(r"[0-9a-f]{32}")
 _ANCHOR_LABEL: Final = b"mycelium-fractal-net/audit/anchor/v1"
 OPENED: Final = "audit.opened"  # the first record of each process
+RESTORED: Final = "store.restore"  # the first of each chain after the store came from a backup
 
 
 _Fields = tuple[str, str, int, bytes, bool, int | None]
@@ -87,17 +96,50 @@ class HeldChain:
         os.close(self.lock)
 
 
-def _encode(store_id: bytes, fields: _Fields) -> bytes:
-    return encode_fields(_ANCHOR_LABEL, store_id, *fields)
+def _encode(store_id: bytes, fields: _Fields, restored_from: str | None = None) -> bytes:
+    later = () if restored_from is None else ("restored_from", restored_from)
+    return encode_fields(_ANCHOR_LABEL, store_id, *fields, *later)
 
 
 def anchor_is_ours(anchor: Anchor, store_id: bytes, key: Mac) -> bool:
     """Whether the row was written by a process that has the store's audit key."""
     try:
-        key.verify(_encode(store_id, anchor[:6]), anchor.tag)
+        key.verify(_encode(store_id, anchor[:6], anchor.restored_from), anchor.tag)
     except InvalidSignatureError:
         return False
     return True
+
+
+def left_behind(anchor: Anchor, store_id: bytes, key: Mac, restored_from: str) -> Anchor:
+    """The row of a chain that stays with the store before: nobody goes on with it.
+
+    A row that is not authentic stays as it is, so that it is found.
+    """
+    if not anchor_is_ours(anchor, store_id, key):
+        return anchor
+    tag = key.tag(_encode(store_id, anchor[:6], restored_from))
+    return anchor._replace(restored_from=restored_from, tag=tag)
+
+
+def found_behind(
+    folder: Path, known: Anchor | None, store_id: bytes, key: Mac, restored_from: str
+) -> Anchor | None:
+    """The row of a chain that is in the audit folder when a store is restored, at its present end.
+
+    ``known`` is what the backup says of it, None of a chain that was begun after the backup.
+    None where it was tampered with, or is no chain of this store. Raises :class:`OSError`.
+    """
+    chain_id = folder.name
+    machine = machine_id(folder.parent)
+    if known is None:
+        start = beginning(store_id, chain_id, key)
+        known = Anchor(chain_id, machine, 0, start, False, 1, b"")
+    tail = tail_of(folder, known, key)
+    if tail is None or not tail.sequence:
+        return None
+    fields = (chain_id, known.machine, tail.sequence, tail.mac, False, known.open_from)
+    tag = key.tag(_encode(store_id, fields, restored_from))
+    return Anchor(*fields, tag, restored_from)
 
 
 def chain_folders(folder: Path) -> list[Path]:
@@ -158,7 +200,9 @@ def _take_over(
         anchor = store.chain(path.name)
         if anchor is None and not segments(path):  # whoever made the folder came no further
             return _registered(path, store, key, store_id, machine, lock)
-        if anchor is None or not anchor_is_ours(anchor, store_id, key):
+        if anchor is not None and anchor.restored_from is not None:
+            pass  # of the store before the backup was restored: it has ended
+        elif anchor is None or not anchor_is_ours(anchor, store_id, key):
             _LOG.warning("audit chain %s is not one of this store; it is left alone", path.name)
         elif anchor.machine != machine:
             _LOG.warning("audit chain %s is another machine's; it is left alone", path.name)

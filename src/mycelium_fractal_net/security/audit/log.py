@@ -17,7 +17,7 @@ from mycelium_fractal_net.security.audit.actor import current_actor, current_req
 from mycelium_fractal_net.security.audit.anchoring import Anchoring
 from mycelium_fractal_net.security.audit.events import INTENT, OK, Event
 from mycelium_fractal_net.security.audit.export import Exporter
-from mycelium_fractal_net.security.audit.held_chain import OPENED, HeldChain, hold_chain
+from mycelium_fractal_net.security.audit.held_chain import OPENED, RESTORED, HeldChain, hold_chain
 from mycelium_fractal_net.security.audit.queue import Queue
 from mycelium_fractal_net.security.audit.refusals import Refusals
 from mycelium_fractal_net.security.audit.segment_file import SegmentFile
@@ -210,7 +210,13 @@ class AuditLog:
         return queue
 
     def _first(self, chain: HeldChain, intents: list[dict[str, Any]]) -> Iterator[Event]:
-        """What a process records first: that it is here, and what the last one left undone."""
+        """What a process records first: that it is here, and what the last one left undone.
+
+        A chain that is begun in a store that came from a backup says so before everything else.
+        """
+        pulse = self._store.pulse() if chain.tail.sequence == 0 else None
+        if pulse is not None and pulse.restored_from is not None:
+            yield Event(RESTORED, OK, actor=current_actor(), subject=pulse.restored_from)
         yield Event(OPENED, OK, actor="system")
         if chain.tail.torn:
             yield Event("audit.torn", OK, actor="system", bytes=chain.tail.torn)

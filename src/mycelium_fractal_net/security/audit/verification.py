@@ -62,10 +62,15 @@ class ChainReport:
 
 @dataclass(slots=True)
 class Report:
-    """What all chains of an audit folder hold; ``elsewhere`` are those of other machines."""
+    """What all chains of an audit folder hold; ``elsewhere`` are those of other machines.
+
+    ``before`` are chains of the store before it came from a backup, which are not here: the id of
+    each one's audit folder is in its row.
+    """
 
     chains: list[ChainReport]
     elsewhere: list[str] = field(default_factory=list)
+    before: list[Anchor] = field(default_factory=list)
 
     @property
     def faults(self) -> list[Fault]:
@@ -94,7 +99,8 @@ def verify(
     ``anchors`` is what the store knows; it is gone through after the folders were listed, so
     that a chain that is begun meanwhile is no fault. ``heads`` is what was kept elsewhere. A
     chain that the store has for this folder, or with ``all_here`` any chain that it has, is a
-    fault where it is not there.
+    fault where it is not there; but where the store came from a backup, its former chains may have
+    stayed where they were.
 
     A chain whose first segments were moved away is read from the folders ``also`` as well, which
     are laid out as ``folder``; or it begins after a head that was kept. Otherwise its first
@@ -124,11 +130,19 @@ def verify(
     path = folder / "machine"
     machine = path.read_text() if path.exists() else ""
     absent = [each for each in known.values() if each.sequence and each.chain_id not in there]
+    before = [each for each in absent if _before_restore(each, store_id, key)]
+    absent = [each for each in absent if each not in before]
     missing = {each.chain_id for each in absent if all_here or each.machine == machine}
     elsewhere = [each.chain_id for each in absent if each.chain_id not in missing]
-    missing.update(chain for chain in kept if chain not in elsewhere)
+    stayed = {*elsewhere, *(each.chain_id for each in before)}
+    missing.update(chain for chain in kept if chain not in stayed)
     reports.extend(_missing(chain) for chain in sorted(missing))
-    return Report(reports, elsewhere)
+    return Report(reports, elsewhere, before)
+
+
+def _before_restore(anchor: Anchor, store_id: bytes, key: Mac) -> bool:
+    """Whether the chain was begun before the store was restored, as whoever restored it wrote."""
+    return anchor.restored_from is not None and anchor_is_ours(anchor, store_id, key)
 
 
 def _missing(chain: str) -> ChainReport:

@@ -32,7 +32,8 @@ class Anchor(NamedTuple):
 
     ``machine`` is the id of the audit folder, ``mac`` that of the line ``sequence``. ``closed``
     says that the process which wrote it ended well, ``open_from`` is the first of the intents
-    whose outcome was not there. ``tag`` authenticates the row.
+    whose outcome was not there. ``tag`` authenticates the row. ``restored_from`` is the backup that
+    the store came from since: whoever wrote the chain wrote it for the store before.
     """
 
     chain_id: str
@@ -42,6 +43,7 @@ class Anchor(NamedTuple):
     closed: bool
     open_from: int | None
     tag: bytes
+    restored_from: str | None = None
 
 
 class AuditTable(StoreMeta):
@@ -114,4 +116,5 @@ def _anchor(row: Row[Any]) -> Anchor:
         row.closed,
         row.open_from,
         bytes(row.tag),
+        row.restored_from,
     )

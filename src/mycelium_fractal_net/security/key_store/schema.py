@@ -65,6 +65,7 @@ store_meta = Table(
     Column("generation", BigInteger, nullable=False),
     Column("master_id", String(200), nullable=False),
     Column("restored_at", BigInteger, nullable=True),  # of a store that came from a backup
+    Column("restored_from", String(32), nullable=True),  # the id of that backup
 )
 
 # The MAC key of the authority rows, one per master key while the store moves to a new one.
@@ -84,7 +85,8 @@ audit_keys = Table(
     Column("master_id", String(200), nullable=False),
 )
 
-# How far each chain of the audit log has come. The chains themselves are files.
+# How far each chain of the audit log has come. The chains themselves are files. One that was begun
+# before the store was restored says from which backup: nobody goes on with it.
 audit_chains = Table(
     "audit_chains",
     metadata,
@@ -95,6 +97,7 @@ audit_chains = Table(
     Column("closed", Boolean, nullable=False),
     Column("open_from", BigInteger, nullable=True),
     Column("tag", LargeBinary(32), nullable=False),
+    Column("restored_from", String(32), nullable=True),
 )
 
 keys = Table(
@@ -223,13 +226,15 @@ scheduler_clock = Table(
     Column("held_until", BigInteger, nullable=True),
 )
 
-# Backups that were made of this store, and the versions that at least one of them holds.
+# Backups that were made of this store, and the versions that at least one of them holds, of which
+# `backup_id` is the newest. A backup is worth something as long as its master key is there.
 backups = Table(
     "backups",
     metadata,
     Column("backup_id", String(32), primary_key=True),
     Column("made_at", BigInteger, nullable=False),
     Column("generation", BigInteger, nullable=False),
+    Column("master_id", String(200), nullable=False),
 )
 backed_up_versions = Table(
     "backed_up_versions",

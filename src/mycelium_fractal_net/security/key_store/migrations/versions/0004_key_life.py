@@ -15,6 +15,8 @@ def upgrade() -> None:
     op.add_column("keys", sa.Column("rotate_at", sa.BigInteger, nullable=True))
     op.add_column("key_versions", sa.Column("rewrapped_at", sa.BigInteger, nullable=True))
     op.add_column("store_meta", sa.Column("restored_at", sa.BigInteger, nullable=True))
+    op.add_column("store_meta", sa.Column("restored_from", sa.String(32), nullable=True))
+    op.add_column("audit_chains", sa.Column("restored_from", sa.String(32), nullable=True))
     op.create_table(
         "rotation_failures",
         sa.Column("key_id", sa.String(64), primary_key=True),
@@ -34,6 +36,7 @@ def upgrade() -> None:
         sa.Column("backup_id", sa.String(32), primary_key=True),
         sa.Column("made_at", sa.BigInteger, nullable=False),
         sa.Column("generation", sa.BigInteger, nullable=False),
+        sa.Column("master_id", sa.String(200), nullable=False),
     )
     op.create_table(
         "backed_up_versions",
