@@ -235,17 +235,19 @@ def finish(
     with session.keyring() as keyring, reporting(report) as failed:
         count = count_values(choice.url, choice.table, choice.column)
         recording.record_migrating(keyring, step, None, count=count)
-        options: dict[str, Any] = {
-            "side_table": side_table,
-            "workers": workers,
-            "report": failed,
-        }
+        url, table, column = choice.url, choice.table, choice.column
         with progress_bar(step, count, quiet=session.quiet, items=True) as update:
-            where = (keyring, choice.url, choice.table, choice.column)
+            options: dict[str, Any] = {
+                "side_table": side_table,
+                "workers": workers,
+                "progress": update,
+                "report": failed,
+            }
             if step == "commit":
-                found = commit_column(*where, **choice.bound, progress=update, **options)
+                options |= choice.bound
+                found = commit_column(keyring, url, table, column, **options)
             else:
-                found = roll_back_column(*where, progress=update, **options)
+                found = roll_back_column(keyring, url, table, column, **options)
     done = "removed the old" if step == "commit" else "put back the old"
     tell(session, done, found, choice.name)
     return found
