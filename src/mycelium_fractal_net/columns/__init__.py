@@ -1,5 +1,6 @@
 """Columns of a database that is the user's, changed in place while an application runs."""
 
+from mycelium_fractal_net.columns.database import shown_url
 from mycelium_fractal_net.columns.migrating import (
     commit_column,
     migrate_column,
@@ -19,4 +20,5 @@ __all__ = [
     "migrate_column",
     "rewrap_column",
     "roll_back_column",
+    "shown_url",
 ]

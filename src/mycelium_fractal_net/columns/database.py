@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import URL, Connection, Engine
 
-__all__ = ["BinaryList", "ColumnDatabase", "NotWrittenError", "Why"]
+__all__ = ["BinaryList", "ColumnDatabase", "NotWrittenError", "Why", "shown_url"]
 
 _CONNECT_SECONDS: Final = 10
 # Far below PostgreSQL's deadlock_timeout of a second: where two wait for each other it is never
@@ -47,6 +47,7 @@ _SQLITE_SETTINGS: Final = (
     "PRAGMA synchronous=FULL",  # as above
     "PRAGMA secure_delete=ON",  # old values leave no bytes in free pages
 )
+_NO_URL: Final = "the database is not named by a URL"
 _SQLITE_BUSY: Final = ("SQLITE_BUSY", "SQLITE_LOCKED")
 # PostgreSQL, appendix A of its manual: a lock that is not to be had, or a race that is lost;
 _CONTENDED: Final = ("55P03", "57014", "40001", "40P01")
@@ -89,7 +90,7 @@ class ColumnDatabase:
         try:
             parsed = make_url(url)
         except (ArgumentError, ValueError):
-            raise InvalidInputError("the database is not named by a URL") from None
+            raise InvalidInputError(_NO_URL) from None
         self._turns: _Turns | None = None
         backend = parsed.get_backend_name()
         if backend == "sqlite":
@@ -176,6 +177,22 @@ def unavailable(error: SQLAlchemyError) -> DatabaseUnavailableError:
     """The kind of a driver's error, never its text."""
     kind = type(error.orig).__name__ if isinstance(error, DBAPIError) else type(error).__name__
     return DatabaseUnavailableError(f"the database of the column failed ({kind})")
+
+
+def shown_url(url: str) -> str:
+    """A database by what tells it from others and holds no secret: its file, or host and name."""
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        raise InvalidInputError(_NO_URL) from None
+    if parsed.get_backend_name() == "sqlite":
+        return str(parsed.database)
+    host = parsed.host or "localhost"
+    return (
+        f"{host}/{parsed.database}"
+        if parsed.port is None
+        else (f"{host}:{parsed.port}/{parsed.database}")
+    )
 
 
 def _roll_back(connection: Connection) -> None:
