@@ -6,7 +6,7 @@ import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
@@ -28,8 +28,11 @@ __all__ = [
     "Database",
     "DatabaseEnv",
     "DatabaseFile",
+    "SideTable",
     "Table",
     "chosen",
+    "finish",
+    "migrate",
     "refuse_path",
     "reporting",
     "rewrap",
@@ -60,6 +63,12 @@ Table = Annotated[
     typer.Option(metavar="TABLE", help="The table, or SCHEMA.TABLE; it needs a primary key."),
 ]
 Column = Annotated[str | None, typer.Option(metavar="COLUMN", help="The column with the messages.")]
+SideTable = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TABLE", help="Where the old values are kept [TABLE_COLUMN_xor, same schema]."
+    ),
+]
 AssociatedDataColumn = Annotated[
     str | None,
     typer.Option(
@@ -173,6 +182,74 @@ def rewrap(
                 allow_compromised=allow_compromised,
             )
     tell(session, "rewrapped", found, choice.name)
+    return found
+
+
+def migrate(
+    session: Session,
+    choice: ColumnChoice,
+    key: str | None,
+    *,
+    side_table: str | None,
+    dry_run: bool,
+    workers: int | None,
+    report: Path | None,
+) -> ColumnReport:
+    """Seal under ``key`` what the XOR cipher wrote into a column; see :func:`migrate_column`."""
+    from mycelium_fractal_net.columns import count_values, migrate_column
+
+    with session.keyring() as keyring, reporting(report) as failed:
+        count = count_values(choice.url, choice.table, choice.column)
+        recording.record_migrating(keyring, "migrate", key, count=count)
+        label = "opening" if dry_run else "migrating"
+        with progress_bar(label, count, quiet=session.quiet, items=True) as update:
+            found = migrate_column(
+                keyring,
+                choice.url,
+                choice.table,
+                choice.column,
+                key,
+                side_table=side_table,
+                **choice.bound,
+                dry_run=dry_run,
+                workers=workers,
+                progress=update,
+                report=failed,
+            )
+    tell(session, "would migrate" if dry_run else "migrated", found, choice.name)
+    return found
+
+
+def finish(
+    session: Session,
+    choice: ColumnChoice,
+    step: Literal["commit", "rollback"],
+    *,
+    side_table: str | None,
+    workers: int | None,
+    report: Path | None,
+) -> ColumnReport:
+    """Remove the old values that a migration kept, or put them back."""
+    from mycelium_fractal_net.columns import commit_column, count_values, roll_back_column
+
+    with session.keyring() as keyring, reporting(report) as failed:
+        count = count_values(choice.url, choice.table, choice.column)
+        recording.record_migrating(keyring, step, None, count=count)
+        url, table, column = choice.url, choice.table, choice.column
+        with progress_bar(step, count, quiet=session.quiet, items=True) as update:
+            options: dict[str, Any] = {
+                "side_table": side_table,
+                "workers": workers,
+                "progress": update,
+                "report": failed,
+            }
+            if step == "commit":
+                options |= choice.bound
+                found = commit_column(keyring, url, table, column, **options)
+            else:
+                found = roll_back_column(keyring, url, table, column, **options)
+    done = "removed the old" if step == "commit" else "put back the old"
+    tell(session, done, found, choice.name)
     return found
 
 

@@ -27,6 +27,7 @@ __all__ = [
     "HEAD_BYTES",
     "head_of",
     "record_counted",
+    "record_migrating",
     "record_opening",
     "record_sealing",
     "record_signing",
@@ -80,6 +81,19 @@ def record_verifying(keyring: Keyring, key: str) -> None:
     """Record that a signature is about to be verified. Raises :class:`KeyNotFoundError`."""
     keyring.provider.key(key)
     _record(keyring, "verify", key=key, count=1)
+
+
+def record_migrating(keyring: Keyring, step: str, key: str | None, *, count: int) -> None:
+    """Record that ``count`` messages of the XOR cipher are about to be migrated.
+
+    ``step`` is ``migrate``, ``commit`` or ``rollback``; only the first seals, under ``key``.
+    """
+    version = None
+    if step == "migrate":
+        keyring.xor_key()
+        name = keyring.protecting_key(key)
+        version = version_id(name, keyring.provider.key(name).primary.version)
+    _record(keyring, f"xor.{step}", key=version, count=count)
 
 
 def head_of(path: str | os.PathLike[str]) -> bytes:
