@@ -11,19 +11,23 @@ from mycelium_fractal_net.security.errors import KeyStateError
 from mycelium_fractal_net.security.keys import parse_key_id, version_id
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from collections.abc import Iterable
+    from datetime import date, datetime
 
     from mycelium_fractal_net.security.credentials import Credential
     from mycelium_fractal_net.security.keys import Key, KeyVersion, RotationPolicy
+    from mycelium_fractal_net.security.retention_rules import CleanupReport, VersionUse
     from mycelium_fractal_net.security.signers import Signer
 
 __all__ = [
+    "cleanup_shape",
     "credential_shape",
     "key_shape",
     "primary_id",
     "rotation_shape",
     "signer_shape",
     "time_text",
+    "usage_shape",
     "version_meant",
 ]
 
@@ -83,6 +87,54 @@ def _version_shape(key: Key, version: KeyVersion) -> dict[str, Any]:
         "created_at": time_text(version.created_at),
         "activate_at": time_text(version.activate_at),
         "destroy_at": time_text(version.destroy_at),
+    }
+
+
+def usage_shape(key_id: str, uses: Iterable[VersionUse]) -> dict[str, Any]:
+    """What is known of the use of each version of a key, oldest first."""
+    return {"key_id": key_id, "versions": [_use_shape(use) for use in uses]}
+
+
+def _use_shape(use: VersionUse) -> dict[str, Any]:
+    return {
+        "version_id": use.version_id,
+        "version": use.version,
+        "state": use.state.value,
+        "opens": use.opens,
+        "created_at": time_text(use.created_at),
+        "last_opened": _day_text(use.last_opened),
+        "last_protected": _day_text(use.last_protected),
+        "last_refused": _day_text(use.last_refused),
+        "last_kept": _day_text(use.last_kept),
+        "leased_until": _day_text(use.leased_until),
+        "opened": use.opened,
+        "protected": use.protected,
+        "refused": use.refused,
+        "rewrapped_at": time_text(use.rewrapped_at),
+        "destroy_at": time_text(use.destroy_at),
+        "backed_up": use.backed_up,
+    }
+
+
+def _day_text(day: date | None) -> str | None:
+    return None if day is None else day.isoformat()
+
+
+def cleanup_shape(report: CleanupReport) -> dict[str, Any]:
+    """The versions past the retained count, and which of them are pending destruction now."""
+    return {
+        "key_id": report.key_id,
+        "retain_count": report.retain_count,
+        "proposals": [
+            {
+                **_use_shape(each),
+                "ground": None if each.ground is None else each.ground.value,
+                "why": each.why,
+            }
+            for each in report.proposals
+        ],
+        "moved": list(report.moved),
+        "destroy_at": time_text(report.destroy_at),
     }
 
 

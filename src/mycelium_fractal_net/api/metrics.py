@@ -30,6 +30,7 @@ _SECONDS: Final = "seconds"
 _BUCKET: Final = "bucket"
 _ITEMS: Final = "items"
 _XOR: Final = "xor"
+_PENDING_USES: Final = "pending-uses"
 _STATE: Final = "state"
 
 # Each state with what it says, and how those of several processes are put together.
@@ -92,6 +93,12 @@ class Metrics:
     def count_xor(self) -> None:
         """Count one message of the XOR cipher that was opened."""
         slot = self._counts.slot(_XOR)
+        with self._counting:
+            self._values[slot] += 1
+
+    def count_pending_use(self) -> None:
+        """Count one use of a key version whose destruction is pending."""
+        slot = self._counts.slot(_PENDING_USES)
         with self._counting:
             self._values[slot] += 1
 
@@ -158,6 +165,9 @@ class _Sums:
         for _, value in self._of(_XOR):
             text = "Messages of the XOR cipher that were opened"
             yield CounterMetricFamily("mfn_xor_opened", text, value=value)
+        for _, value in self._of(_PENDING_USES):
+            text = "Uses of key versions whose destruction is pending"
+            yield CounterMetricFamily("mfn_pending_destruction_uses", text, value=value)
         yield self._seconds()
         for state, (text, together) in _STATES.items():
             if state in self._states:

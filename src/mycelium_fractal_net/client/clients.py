@@ -240,6 +240,8 @@ class Client(_Client):
     change_key = _blocking(key_operations.change_key)
     rotate_key = _blocking(key_operations.rotate_key)
     change_key_state = _blocking(key_operations.change_key_state)
+    key_usage = _blocking(key_operations.key_usage)
+    cleanup_key = _blocking(key_operations.cleanup_key)
     public_key = _blocking(key_operations.public_key)
     published_keys = _blocking(key_operations.published_keys)
 
@@ -365,6 +367,8 @@ class AsyncClient(_Client):
     change_key = _awaited(key_operations.change_key)
     rotate_key = _awaited(key_operations.rotate_key)
     change_key_state = _awaited(key_operations.change_key_state)
+    key_usage = _awaited(key_operations.key_usage)
+    cleanup_key = _awaited(key_operations.cleanup_key)
     public_key = _awaited(key_operations.public_key)
     published_keys = _awaited(key_operations.published_keys)
 

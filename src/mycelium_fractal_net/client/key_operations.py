@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -20,15 +20,25 @@ from mycelium_fractal_net.security.keys import (
     parse_key_id,
     version_id,
 )
+from mycelium_fractal_net.security.retention_rules import (
+    CleanupReport,
+    Ground,
+    Proposal,
+    VersionUse,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mycelium_fractal_net.client.steps import Reply, Steps
 
 __all__ = [
     "PublicKey",
     "change_key",
     "change_key_state",
+    "cleanup_key",
     "create_key",
+    "key_usage",
     "list_keys",
     "public_key",
     "published_keys",
@@ -74,6 +84,41 @@ class _Key(msgspec.Struct, frozen=True):
     created_at: datetime
     rotation: _Rotation
     versions: list[_Version]
+
+
+class _Use(msgspec.Struct, frozen=True):
+    version_id: str
+    version: int
+    state: KeyState
+    created_at: datetime
+    rewrapped_at: datetime | None
+    destroy_at: datetime | None
+    last_opened: date | None
+    last_protected: date | None
+    last_refused: date | None
+    last_kept: date | None
+    leased_until: date | None
+    opened: int
+    protected: int
+    refused: int
+    backed_up: bool
+
+
+class _Proposal(_Use, frozen=True):
+    ground: Ground | None
+    why: str
+
+
+class _Usage(msgspec.Struct, frozen=True):
+    versions: list[_Use]
+
+
+class _Cleanup(msgspec.Struct, frozen=True):
+    key_id: str
+    retain_count: int
+    proposals: list[_Proposal]
+    moved: list[str]
+    destroy_at: datetime | None
 
 
 class _Page(msgspec.Struct, frozen=True):
@@ -238,6 +283,43 @@ def change_key_state(
     path = _path(key_id, f"/{verb}")
     body = None if window_days is None else {"window_days": window_days}
     return _key((yield json_request("POST", path, body, repeatable=False)))
+
+
+def key_usage(key_id: str) -> Steps[list[VersionUse]]:
+    """What is known of the use of each version of a key, oldest first. Scope: ``keys:read``.
+
+    Those whose ``opens`` is true still open what they sealed; ``last_opened`` is when they did.
+    """
+    shown = decoded((yield json_request("GET", _path(key_id, "/usage"), None)), _Usage)
+    return [VersionUse(**msgspec.structs.asdict(each)) for each in shown.versions]
+
+
+def cleanup_key(
+    key_id: str,
+    retain_count: int | None = None,
+    *,
+    versions: Sequence[str] | None = None,
+    reason: str | None = None,
+    window_days: int | None = None,
+) -> Steps[CleanupReport]:
+    """The versions past the newest ``retain_count``; with a ``reason`` their destruction begins.
+
+    Of all that are proposed, or of ``versions``. Without ``retain_count`` as many stay as the
+    key's policy says; ``window_days`` is the recovery window, 30 by default. The reason is kept
+    in the audit log. Scope: ``keys:admin``.
+    """
+    asked = {
+        "retain_count": retain_count,
+        "versions": None if versions is None else list(versions),
+        "reason": reason,
+        "window_days": window_days,
+    }
+    path = _path(key_id, "/cleanup")
+    done = decoded((yield json_request("POST", path, asked, repeatable=False)), _Cleanup)
+    proposals = (Proposal(**msgspec.structs.asdict(each)) for each in done.proposals)
+    return CleanupReport(
+        done.key_id, done.retain_count, tuple(proposals), tuple(done.moved), done.destroy_at
+    )
 
 
 def public_key(key_id: str) -> Steps[PublicKey]:

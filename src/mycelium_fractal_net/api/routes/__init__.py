@@ -14,6 +14,7 @@ from mycelium_fractal_net.api.routes import (
     keys,
     leases,
     public_keys,
+    retention,
     signers,
     streams,
 )
@@ -32,6 +33,7 @@ SPECS: Final[tuple[Spec, ...]] = tuple(
         streams,
         keys,
         key_states,
+        retention,
         public_keys,
         credentials,
         signers,

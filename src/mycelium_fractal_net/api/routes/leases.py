@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 from mycelium_fractal_net.api.call import Authenticated
 from mycelium_fractal_net.api.routes.registry import Routes
 from mycelium_fractal_net.api.schemas import DataKeyReport, DataKeyReportAnswer
 from mycelium_fractal_net.security.errors import KeyNotFoundError
+from mycelium_fractal_net.security.key_store.rows import day_of
+from mycelium_fractal_net.security.key_store.usage import OPEN, PROTECT
 from mycelium_fractal_net.security.keys import parse_key_id
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["routes"]
 
 routes = Routes("crypto")
+
+_MOST_COUNTED: Final = 2**32  # of one report, so that sums stay within the store's 64 bits
 
 
 @routes.add(
@@ -23,20 +30,23 @@ routes = Routes("crypto")
 def report_datakeys(call: Authenticated, body: DataKeyReport) -> dict[str, Any]:
     """Record what was done elsewhere with data keys. Scope: `datakey:KEY` of each.
 
-    The counts are the word of who reports them, and the record says whose.
+    The counts are the word of who reports them, and the record says whose. That there were uses
+    is kept with the versions, too: they are not destroyed as unused.
     """
     call.reference = body.reference
     counts: dict[str, Counter[str]] = {}
+    handles: dict[str, bytes] = {}
     for use in body.uses:
         name, number = parse_key_id(use.key_id)
         call.key = use.key_id
         call.permit("datakey", name)
         if number is None:
             raise KeyNotFoundError("a report names versions")
-        call.keyring.provider.key(name).version(number)
+        handles[use.key_id] = call.keyring.provider.key(name).version(number).handle
         counts.setdefault(use.key_id, Counter()).update(
             encrypted=use.encrypted, decrypted=use.decrypted, failed=use.failed, bytes=use.bytes
         )
+    _count_uses(call, handles, counts)
     call.key = None
     call.items = {key_id: dict(+count) for key_id, count in counts.items()}
     totals: Counter[str] = sum(counts.values(), Counter())
@@ -47,3 +57,21 @@ def report_datakeys(call: Authenticated, body: DataKeyReport) -> dict[str, Any]:
     if body.reference is not None:
         answer["reference"] = body.reference
     return answer
+
+
+def _count_uses(
+    call: Authenticated, handles: Mapping[str, bytes], counts: Mapping[str, Counter[str]]
+) -> None:
+    """Count what was done elsewhere as uses of today, durably."""
+    keyring = call.keyring
+    today = day_of(keyring.provider.clock())
+    uses = {
+        (handles[key_id], today, kind): min(number, _MOST_COUNTED)
+        for key_id, count in counts.items()
+        for kind, number in (
+            (PROTECT, count["encrypted"]),
+            (OPEN, count["decrypted"] + count["failed"]),
+        )
+        if number
+    }
+    keyring.usage.add(uses)

@@ -53,6 +53,11 @@ from mycelium_fractal_net.api.schemas.leases import (
     DataKeyReportAnswer,
     DataKeyUse,
 )
+from mycelium_fractal_net.api.schemas.retention import (
+    CleanupAnswer,
+    CleanupRequest,
+    UsageAnswer,
+)
 from mycelium_fractal_net.api.schemas.signers import (
     AddSignerRequest,
     SignerAnswer,
@@ -65,6 +70,8 @@ __all__ = [
     "AuditRecords",
     "BatchError",
     "ChangeKeyRequest",
+    "CleanupAnswer",
+    "CleanupRequest",
     "CreateCredentialRequest",
     "CreateKeyRequest",
     "CredentialAnswer",
@@ -105,6 +112,7 @@ __all__ = [
     "SignerAnswer",
     "SignerList",
     "StateRequest",
+    "UsageAnswer",
     "VerifyBatch",
     "VerifyBatchAnswer",
     "VerifyRequest",

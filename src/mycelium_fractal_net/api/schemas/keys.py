@@ -25,10 +25,20 @@ __all__ = [
     "PublicKey",
     "Rotation",
     "RotationChange",
+    "State",
     "StateRequest",
     "VersionAnswer",
 ]
 
+State = Literal[
+    "pre-activation",
+    "active",
+    "suspended",
+    "deactivated",
+    "compromised",
+    "pending-destruction",
+    "destroyed",
+]
 _Days = Annotated[int, Field(ge=1, le=36_500)]
 _Versions = Annotated[int, Field(ge=1, le=10_000)]
 _Unused = Annotated[int, Field(ge=400, le=36_500)]
@@ -203,15 +213,7 @@ class VersionAnswer(Model):
 
     version_id: VersionId
     version: Annotated[int, Field(ge=1)]
-    state: Literal[
-        "pre-activation",
-        "active",
-        "suspended",
-        "deactivated",
-        "compromised",
-        "pending-destruction",
-        "destroyed",
-    ]
+    state: State
     compromised: bool
     handle: Annotated[
         str, Field(pattern="^[0-9a-f]{16}$", description="What a message names it by.")

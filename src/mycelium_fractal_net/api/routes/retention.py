@@ -1,0 +1,69 @@
+"""`/keys/{key_id}/usage` and `/keys/{key_id}/cleanup`: what old versions are still for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mycelium_fractal_net.api.call import Authenticated
+from mycelium_fractal_net.api.routes.keys import name_in_path
+from mycelium_fractal_net.api.routes.registry import Routes
+from mycelium_fractal_net.api.schemas import CleanupAnswer, CleanupRequest, UsageAnswer
+from mycelium_fractal_net.security.errors import KeyNotFoundError
+from mycelium_fractal_net.security.key_providers.state_management import DESTRUCTION_WINDOW_DAYS
+from mycelium_fractal_net.security.retention import (
+    CleanupReport,
+    cleanup_old_versions,
+    propose,
+    usage_of,
+)
+from mycelium_fractal_net.shapes import cleanup_shape, usage_shape
+
+__all__ = ["routes"]
+
+routes = Routes("keys")
+
+
+@routes.add(
+    "GET", "/keys/{key_id}/usage", "key.usage", UsageAnswer, scope="keys:read", in_thread=True,
+    problems=("not-found",),
+)  # fmt: skip
+def key_usage(call: Authenticated, key_id: str) -> dict[str, Any]:
+    """Show which versions still open data, and when they last did. Scope: `keys:read`."""
+    call.key = name_in_path(key_id)
+    keyring = call.keyring
+    key = keyring.provider.key(key_id)
+    return usage_shape(key.key_id, usage_of(keyring.provider, keyring.usage, key))
+
+
+@routes.add(
+    "POST", "/keys/{key_id}/cleanup", "key.cleanup", CleanupAnswer, scope="keys:admin",
+    in_thread=True, problems=("not-found", "key-state", "conflict"),
+)  # fmt: skip
+def cleanup_key(
+    call: Authenticated, key_id: str, body: CleanupRequest | None = None
+) -> dict[str, Any]:
+    """List the versions past the retained count and, with a reason, begin their destruction.
+
+    Each that is moved is in the audit log with the reason. Scope: `keys:admin`.
+    """
+    call.key = name_in_path(key_id)
+    if ":" in key_id:
+        raise KeyNotFoundError("old versions are told by the name of their key")
+    asked = body or CleanupRequest()
+    keyring = call.keyring
+    provider, usage = keyring.provider, keyring.usage
+    retain = asked.retain_count or provider.key(key_id).rotation.retain_count
+    if asked.reason is None:
+        proposals = propose(provider, usage, key_id, retain)
+        return cleanup_shape(CleanupReport(key_id, retain, tuple(proposals)))
+    report = cleanup_old_versions(
+        provider,
+        usage,
+        key_id,
+        retain,
+        reason=asked.reason,
+        versions=asked.versions,
+        window_days=asked.window_days or DESTRUCTION_WINDOW_DAYS,
+    )
+    keyring.refresh()  # at once in this process; the others follow within seconds
+    return cleanup_shape(report)

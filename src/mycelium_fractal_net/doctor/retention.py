@@ -1,0 +1,65 @@
+"""Old versions of keys: what is proposed for destruction, pending, or needed after all."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from mycelium_fractal_net.doctor.findings import Examined, Finding, Severity
+from mycelium_fractal_net.security.keys import KeyState, version_id
+from mycelium_fractal_net.security.retention import past_retained, usage_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mycelium_fractal_net.security.keys import Key
+
+__all__ = ["retention_findings"]
+
+_SOON: Final = timedelta(days=7)  # the shortest recovery window that there is
+
+
+def retention_findings(store: Examined, key: Key) -> Iterator[Finding]:
+    """What an operator should know of the versions of one key that are on their way out."""
+    old = past_retained(key, key.rotation.retain_count)
+    if old:
+        names = ", ".join(version_id(key.key_id, each.version) for each in old)
+        yield Finding(
+            Severity.NOTICE,
+            "retention",
+            f"key {key.key_id}",
+            f"is to keep {key.rotation.retain_count} versions and has older ones: {names}; what is"
+            f" known of their use: mfn rotation cleanup {key.key_id}",
+        )
+    if any(each.state is KeyState.PENDING_DESTRUCTION for each in key.versions):
+        yield from _pending(store, key)
+
+
+def _pending(store: Examined, key: Key) -> Iterator[Finding]:
+    now = store.provider.clock()
+    for use in usage_of(store.provider, store.usage, key):
+        if use.state is not KeyState.PENDING_DESTRUCTION or use.destroy_at is None:
+            continue
+        day = f"{use.destroy_at:%Y-%m-%d}"
+        keep = f"to keep it: mfn key cancel-destruction {use.version_id}"
+        was_kept_since = use.last_kept is not None and (
+            use.last_refused is None or use.last_refused < use.last_kept
+        )
+        if use.last_refused is not None and not was_kept_since:
+            yield Finding(
+                Severity.CRITICAL,
+                "pending-use",
+                f"key {use.version_id}",
+                f"is erased on {day} and somebody needs it: {use.refused} uses since, the last"
+                f" on {use.last_refused}; {keep}",
+            )
+        elif use.destroy_at - now <= _SOON:
+            yield Finding(
+                Severity.WARNING, "destruction", f"key {use.version_id}",
+                f"is erased on {day}; {keep}",
+            )  # fmt: skip
+        else:
+            yield Finding(
+                Severity.NOTICE, "destruction", f"key {use.version_id}",
+                f"is erased on {day}; {keep}",
+            )  # fmt: skip
