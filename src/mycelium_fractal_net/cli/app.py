@@ -16,6 +16,7 @@ from mycelium_fractal_net.cli import (
     key,
     key_states,
     master,
+    migrate,
     seal,
     serve,
     sign,
@@ -41,7 +42,9 @@ def application() -> typer.Typer:
     key_group = _group(app, "key", "Make, list and change keys.")
     key.register(key_group)
     key_states.register(key_group)
+    migrate.register_import(key_group)
     seal.register(app)
+    migrate.register(app)
     sign.register(app)
     inspect.register(app)
     credential.register(_group(app, "credential", "Make, list and change API keys of the service."))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from mycelium_fractal_net.bootstrap import build_policy, open_custodian
 from mycelium_fractal_net.doctor.audit_records import audit_findings
 from mycelium_fractal_net.doctor.findings import Examined, Finding, Severity
+from mycelium_fractal_net.doctor.old_cipher import old_cipher_findings
 from mycelium_fractal_net.doctor.signers import signer_findings
 from mycelium_fractal_net.security.credentials import CredentialState
 from mycelium_fractal_net.security.errors import MfnError, StoreIntegrityError
@@ -167,6 +168,8 @@ def _key(store: Examined, key: Key, near_limit: frozenset[bytes]) -> Iterator[Fi
                 f"key {named}",
                 f"has encrypted half of the raw messages that it may: mfn key rotate {key.key_id}",
             )
+    if key.is_legacy:  # it has one version, which protects nothing and has no next one
+        return
     newest = key.latest
     if newest.state is not KeyState.ACTIVE:
         yield Finding(
@@ -230,5 +233,6 @@ _STORE_CHECKS: Final[tuple[Callable[[Examined], Iterator[Finding]], ...]] = (
     _keys,
     _credentials,
     signer_findings,
+    old_cipher_findings,
     audit_findings,
 )

@@ -251,6 +251,21 @@ class Keyring(Signing, PublicKeys):
         _check_raw(format)
         return self._decrypt_raw(message, key_id, associated_data, allow_compromised)
 
+    def xor_key(self) -> str:
+        """The version that opens what the XOR cipher wrote: ``legacy-xor:v1``.
+
+        Raises :class:`KeyNotFoundError` where it was not imported.
+        """
+        try:
+            key = self._cache.record(LEGACY_XOR_KEY_ID)
+        except KeyNotFoundError:
+            key = None
+        if key is None or not key.is_legacy:
+            raise KeyNotFoundError(
+                "the key of the XOR cipher is not here; take it over with mfn key import-xor FILE"
+            )
+        return version_id(key.key_id, key.latest.version)
+
     def open_xor(
         self,
         message: str | Buffer,
