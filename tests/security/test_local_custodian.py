@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from mycelium_fractal_net.security.errors import (
 from mycelium_fractal_net.security.key_providers import Binding, LocalCustodian
 from mycelium_fractal_net.security.key_providers.local import PassphraseKdf
 from mycelium_fractal_net.security.policy import Policy
+from tests.support.killed import killed
 
 POLICY = Policy()
 KDF = PassphraseKdf(b"correct horse", 200_000)
@@ -255,6 +257,25 @@ def test_forgetting_keeps_what_it_is_told_to_keep(custodian: LocalCustodian) -> 
     assert list(custodian.master_ids) == [second]
     with pytest.raises(MasterKeyError):
         custodian.wrap(first, b"k", binding(custodian))
+
+
+def test_what_a_killed_writer_left_goes_with_the_next_change(
+    custodian: LocalCustodian, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It holds master keys that would otherwise be forgotten everywhere but there."""
+
+    def die(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", die)
+        killed(custodian.add_master_key)
+    (left,) = set(path.parent.iterdir()) - {path}
+    assert json.loads(left.read_bytes())["keys"].keys() > {custodian.newest_id}
+    other = path.with_name(f".{path.name}.old")
+    other.touch()
+    custodian.forget_master_keys(custodian.add_master_key())
+    assert set(path.parent.iterdir()) == {path, other}
 
 
 def test_a_file_that_cannot_be_written_stays_as_it_was(

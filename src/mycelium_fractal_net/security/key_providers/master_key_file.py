@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import secrets
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
@@ -45,7 +46,7 @@ class MasterKeyFile:
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         check_private(self.path.parent)
         try:
-            with _written_beside(self.path, document) as temporary:
+            with self.locked(), _written_beside(self.path, document) as temporary:
                 os.link(temporary, self.path)  # unlike a rename, never over a file that is there
         except FileExistsError:
             raise MasterKeyError(
@@ -116,7 +117,7 @@ class MasterKeyFile:
             os.close(descriptor)
 
     def replace(self, document: dict[str, Any]) -> None:
-        """Put a new document in the place of the old one, whole and durably."""
+        """Put a new document in the place of the old one, whole and durably; call it locked."""
         try:
             with _written_beside(self.path, document) as temporary:
                 temporary.replace(self.path)
@@ -143,7 +144,12 @@ def _is_entry(entry: dict[str, Any]) -> bool:
 
 @contextmanager
 def _written_beside(path: Path, document: dict[str, Any]) -> Iterator[Path]:
-    """A temporary file of mode 0600 that holds all of ``document``, durably; gone at the end."""
+    """A temporary file of mode 0600 that holds all of ``document``, durably; gone at the end.
+
+    The caller holds the lock: whoever was killed with such a file in hand has left it here, with
+    master keys that are to be forgotten, so it goes first.
+    """
+    _remove_leftovers(path)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     descriptor = os.open(
         temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
@@ -156,6 +162,13 @@ def _written_beside(path: Path, document: dict[str, Any]) -> Iterator[Path]:
         yield temporary
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _remove_leftovers(path: Path) -> None:
+    leftover = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{8}}")
+    for each in path.absolute().parent.iterdir():
+        if leftover.fullmatch(each.name):
+            each.unlink(missing_ok=True)
 
 
 def _sync_folder(path: Path) -> None:
