@@ -17,6 +17,8 @@ from mycelium_fractal_net.cli import (
     key_states,
     master,
     migrate,
+    retention,
+    rotation,
     seal,
     serve,
     sign,
@@ -50,6 +52,8 @@ def application() -> typer.Typer:
     credential.register(_group(app, "credential", "Make, list and change API keys of the service."))
     signer.register(_group(app, "signer", "Register public keys that may sign requests."))
     master.register(_group(app, "master", "Change the master key, which wraps every key at rest."))
+    rotation.register(_group(app, "rotation", "Rotate keys on time, and retire old versions."))
+    retention.register(app)
     audit.register(_group(app, "audit", "Verify and read the audit records of this machine."))
     serve.register(app)
     doctor.register(app)

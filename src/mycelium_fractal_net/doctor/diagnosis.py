@@ -16,6 +16,7 @@ from mycelium_fractal_net.bootstrap import build_policy, open_custodian
 from mycelium_fractal_net.doctor.audit_records import audit_findings
 from mycelium_fractal_net.doctor.findings import Examined, Finding, Severity
 from mycelium_fractal_net.doctor.old_cipher import old_cipher_findings
+from mycelium_fractal_net.doctor.retention import retention_findings
 from mycelium_fractal_net.doctor.signers import signer_findings
 from mycelium_fractal_net.security.credentials import CredentialState
 from mycelium_fractal_net.security.errors import MfnError, StoreIntegrityError
@@ -153,14 +154,6 @@ def _key(store: Examined, key: Key, near_limit: frozenset[bytes]) -> Iterator[Fi
                 store.provider.unwrap(key, version)
             except StoreIntegrityError as error:
                 yield Finding(Severity.CRITICAL, "authentication", f"key {named}", str(error))
-        if version.state is KeyState.PENDING_DESTRUCTION and version.destroy_at is not None:
-            yield Finding(
-                Severity.NOTICE,
-                "destruction",
-                f"key {named}",
-                f"is destroyed on {version.destroy_at:%Y-%m-%d}; to keep it:"
-                f" mfn key cancel-destruction {named}",
-            )
         if version.handle in near_limit:
             yield Finding(
                 Severity.WARNING,
@@ -168,6 +161,7 @@ def _key(store: Examined, key: Key, near_limit: frozenset[bytes]) -> Iterator[Fi
                 f"key {named}",
                 f"has encrypted half of the raw messages that it may: mfn key rotate {key.key_id}",
             )
+    yield from retention_findings(store, key)
     if key.is_legacy:  # it has one version, which protects nothing and has no next one
         return
     newest = key.latest

@@ -162,7 +162,8 @@ def cleanup_old_versions(
 ) -> CleanupReport:
     """Move versions past the newest ``retain_count`` to pending destruction.
 
-    Without ``reason`` those alone that may go by themselves; with one, which is an operator's
+    Without ``reason`` those alone that may go by themselves, and none for a day after a clock has
+    jumped ahead; with one, which is an operator's
     word, all that are proposed, or those of ``versions`` (``orders:v3``). Each move is a record of
     the audit log. ``window_days``, 7 to 365, is how long it can be cancelled.
     Raises :class:`InvalidInputError`, also for a version that is not proposed.
@@ -172,6 +173,8 @@ def cleanup_old_versions(
     name = _name(key_id)
     proposals = propose(provider, usage, name, retain_count, now=now)
     _check_proposed(proposals, versions)
+    if reason is None and _is_held(provider, _earlier(provider, now)):
+        return CleanupReport(name, retain_count, tuple(proposals))
     moved: list[str] = []
     destroy_at: datetime | None = None
 
@@ -223,9 +226,8 @@ def erase_due(
     """
     name, database = _name(key_id), provider.store.database
     moment = _earlier(provider, now)
-    held_until = provider.store.held_until()
     erased: tuple[str, ...] = ()
-    if held_until is None or moment >= held_until:
+    if not _is_held(provider, moment):
         before = provider.key(name)
         after = provider.erase_due(name, now=moment)
         former = {each.version: each.state for each in before.versions}
@@ -239,6 +241,12 @@ def erase_due(
     if erased or database.needs_scrub:
         database.scrub()
     return erased
+
+
+def _is_held(provider: StoredKeyProvider, moment: datetime) -> bool:
+    """Whether a clock has just jumped ahead, so that no time of today can be believed."""
+    held_until = provider.store.held_until()
+    return held_until is not None and moment < held_until
 
 
 def _earlier(provider: StoredKeyProvider, now: datetime | None) -> datetime:
