@@ -24,9 +24,13 @@ _SCOPE: Final = re.compile(rf"(?:{_PER_KEY}):(?:\*|[a-z0-9][a-z0-9._-]{{0,63}})|
 
 
 class CredentialState(StrEnum):
-    """Whether a credential may be used at all."""
+    """Whether a credential may be used at all: only where it is active.
+
+    Unconfirmed are those of a store that came from a backup, since they may have been revoked.
+    """
 
     ACTIVE = "active"
+    UNCONFIRMED = "unconfirmed"
     REVOKED = "revoked"
 
 

@@ -298,11 +298,15 @@ class Key:
                 continue
             if candidate.state is KeyState.ACTIVE:
                 return candidate
+            waits = "" if candidate is self.latest else _wait(self.latest)
             raise KeyStateError(
                 f"key {self.key_id!r} protects nothing: its newest version"
-                f" {candidate.version} is {candidate.state}; rotate it or activate that version"
+                f" {candidate.version} is {candidate.state}"
+                f"{waits or '; rotate it or activate that version'}"
             )
-        raise KeyStateError(f"key {self.key_id!r} protects nothing: it is not yet active")
+        raise KeyStateError(
+            f"key {self.key_id!r} protects nothing: it is not yet active{_wait(self.latest)}"
+        )
 
     def check_decrypt(self, version: KeyVersion, *, allow_compromised: bool = False) -> None:
         """Raise :class:`KeyStateError` unless ``version`` may decrypt and be rewrapped from."""
@@ -332,3 +336,10 @@ class Key:
                 f"version {version.version} of key {self.key_id!r} may not verify:"
                 f" it is {'compromised' if version.compromised else state}"
             )
+
+
+def _wait(version: KeyVersion) -> str:
+    """What a version that is not yet active waits for: its day, or a backup."""
+    if version.activate_at is not None:
+        return f"; version {version.version} is activated on {version.activate_at:%Y-%m-%d}"
+    return f"; version {version.version} waits for a backup that holds it: mfn backup FILE"

@@ -43,7 +43,8 @@ class Counting(Protocol):
 class AuditedStore:
     """A :class:`KeyStore` under a :class:`Custodian`'s master key, with an audit log if it has one.
 
-    The base of every provider. ``audit`` is set by whoever puts a keyring together. What counts
+    The base of every provider. ``audit`` and ``require_backup`` are set by whoever puts a keyring
+    together: with the second a new version protects data only once a backup holds it. What counts
     uses in memory is in ``counting``, so that they are written before they are judged.
     """
 
@@ -52,6 +53,7 @@ class AuditedStore:
         self.custodian = custodian
         self.policy = policy
         self.audit: AuditLog | None = None
+        self.require_backup = False
         self.counting: weakref.WeakSet[Counting] = weakref.WeakSet()
         self._alarms: dict[bytes, float] = {}  # until when a version is not alarmed about again
 

@@ -78,6 +78,11 @@ class CredentialManagement(TrustedRecords):
 
         def change(credential: Credential) -> Credential:
             now = self.clock()
+            if credential.state is CredentialState.UNCONFIRMED:
+                raise KeyStateError(
+                    "the credential is unconfirmed since the store was restored;"
+                    f" if it is still good: mfn credential confirm {credential_id}"
+                )
             if credential.state is not CredentialState.ACTIVE:
                 raise KeyStateError("the credential is revoked; create another")
             if credential.expires_at is not None and credential.expires_at <= now:
@@ -106,6 +111,27 @@ class CredentialManagement(TrustedRecords):
             )
 
         return self.update_credential(credential_id, change, "credential.revoke")
+
+    def confirm_credential(self, credential_id: str) -> Credential:
+        """Make a credential that came with a restored store work again; an active one stays so.
+
+        Raises :class:`KeyNotFoundError`, and :class:`KeyStateError` for one that is revoked.
+        """
+
+        def change(credential: Credential) -> Credential:
+            if credential.state is CredentialState.ACTIVE:
+                return credential
+            if credential.state is CredentialState.REVOKED:
+                raise KeyStateError("the credential is revoked; create another")
+            return replace(credential, state=CredentialState.ACTIVE)
+
+        return self.update_credential(credential_id, change, "credential.confirm")
+
+    def unconfirmed_credentials(self) -> Iterator[Credential]:
+        """Those of a restored store that nobody has confirmed or revoked, in order of id."""
+        for _, found in self.authentic_credentials():
+            if isinstance(found, Credential) and found.state is CredentialState.UNCONFIRMED:
+                yield found
 
     def all_credentials(self) -> Iterator[Credential]:
         """Every credential, in order of id, a page at a time."""

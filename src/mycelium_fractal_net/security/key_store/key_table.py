@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from mycelium_fractal_net.security.keys import Key
 
-__all__ = ["KeyTable", "StoredKey"]
+__all__ = ["KeyTable", "StoredKey", "load_keys", "swap_key"]
 
 
 class StoredKey(NamedTuple):
@@ -45,30 +45,13 @@ class KeyTable(StoreMeta):
         Raises :class:`ConflictError` where somebody else changed it since ``old`` was read.
         Versions are added or changed and never removed.
         """
-        before = {each.handle: each for each in old.versions}
         with self.change(new.master_id) as (connection, generation):
-            swapped = connection.execute(
-                update(keys)
-                .where(keys.c.key_id == old.key_id, keys.c.revision == old.revision)
-                .values(**key_row(new), generation=generation, mac=mac)
-            )
-            if swapped.rowcount != 1:
-                raise ConflictError(f"key {old.key_id!r} was changed by somebody else; try again")
-            for version in new.versions:
-                row = version_row(new.key_id, version)
-                if version.handle not in before:
-                    connection.execute(insert(key_versions).values(**row))
-                elif version != before[version.handle]:
-                    connection.execute(
-                        update(key_versions)
-                        .where(key_versions.c.handle == version.handle)
-                        .values(**row)
-                    )
+            swap_key(connection, generation, old, new, mac)
 
     def load(self, key_id: str) -> StoredKey:
         """The key of that name. Raises :class:`KeyNotFoundError`."""
         with self.database.read() as connection:
-            found = self._load(connection, [key_id])
+            found = load_keys(connection, [key_id])
         if not found:
             raise KeyNotFoundError(f"no key is named {key_id!r}")
         return found[0]
@@ -79,7 +62,7 @@ class KeyTable(StoreMeta):
             key_id = connection.execute(
                 select(key_versions.c.key_id).where(key_versions.c.handle == handle)
             ).scalar()
-            found = [] if key_id is None else self._load(connection, [key_id])
+            found = [] if key_id is None else load_keys(connection, [key_id])
         if not found:
             raise KeyNotFoundError("no key version has that handle")
         return found[0]
@@ -98,29 +81,13 @@ class KeyTable(StoreMeta):
     def page(self, after: str = "", limit: int = 1000) -> list[StoredKey]:
         """Up to ``limit`` keys whose names sort after ``after``, in order of name."""
         with self.database.read() as connection:
-            return self._load(connection, _key_ids(connection, after, limit))
+            return load_keys(connection, _key_ids(connection, after, limit))
 
     def published(self) -> list[StoredKey]:
         """Every key that is marked to be published, in order of name."""
         with self.database.read() as connection:
             names = connection.execute(select(keys.c.key_id).where(keys.c.publish)).scalars().all()
-            return self._load(connection, names)
-
-    @staticmethod
-    def _load(connection: Connection, key_ids: Sequence[str]) -> list[StoredKey]:
-        if not key_ids:
-            return []
-        rows = connection.execute(
-            select(keys).where(keys.c.key_id.in_(key_ids)).order_by(keys.c.key_id)
-        ).all()
-        versions: dict[str, list[Row[Any]]] = {key_id: [] for key_id in key_ids}
-        for row in connection.execute(
-            select(key_versions)
-            .where(key_versions.c.key_id.in_(key_ids))
-            .order_by(key_versions.c.version)
-        ):
-            versions[row.key_id].append(row)
-        return [StoredKey(key_from_rows(row, versions[row.key_id]), bytes(row.mac)) for row in rows]
+            return load_keys(connection, names)
 
     def count(self) -> int:
         """How many keys there are."""
@@ -148,6 +115,43 @@ class KeyTable(StoreMeta):
                 )
                 .scalars()
                 .all()
+            )
+
+
+def load_keys(connection: Connection, key_ids: Sequence[str]) -> list[StoredKey]:
+    """The keys of those names that are there, in order of name."""
+    if not key_ids:
+        return []
+    rows = connection.execute(
+        select(keys).where(keys.c.key_id.in_(key_ids)).order_by(keys.c.key_id)
+    ).all()
+    versions: dict[str, list[Row[Any]]] = {key_id: [] for key_id in key_ids}
+    for row in connection.execute(
+        select(key_versions)
+        .where(key_versions.c.key_id.in_(key_ids))
+        .order_by(key_versions.c.version)
+    ):
+        versions[row.key_id].append(row)
+    return [StoredKey(key_from_rows(row, versions[row.key_id]), bytes(row.mac)) for row in rows]
+
+
+def swap_key(connection: Connection, generation: int, old: Key, new: Key, mac: bytes) -> None:
+    """Swap a key's record within a transaction; :class:`ConflictError` where it is not ``old``."""
+    swapped = connection.execute(
+        update(keys)
+        .where(keys.c.key_id == old.key_id, keys.c.revision == old.revision)
+        .values(**key_row(new), generation=generation, mac=mac)
+    )
+    if swapped.rowcount != 1:
+        raise ConflictError(f"key {old.key_id!r} was changed by somebody else; try again")
+    before = {each.handle: each for each in old.versions}
+    for version in new.versions:
+        row = version_row(new.key_id, version)
+        if version.handle not in before:
+            connection.execute(insert(key_versions).values(**row))
+        elif version != before[version.handle]:
+            connection.execute(
+                update(key_versions).where(key_versions.c.handle == version.handle).values(**row)
             )
 
 

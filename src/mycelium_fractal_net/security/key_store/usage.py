@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import func, select, update
 
 from mycelium_fractal_net.security.errors import UsageLimitError
+from mycelium_fractal_net.security.key_store.backup_table import held_versions
 from mycelium_fractal_net.security.key_store.schema import backed_up_versions, raw_usage, usage
 
 if TYPE_CHECKING:
@@ -161,11 +162,10 @@ class UsageStore:
             return _uses_of(connection, handle, day) > (marked or 0)
 
     def backed_up(self, handles: Iterable[bytes]) -> frozenset[bytes]:
-        """Those of these versions that at least one backup holds."""
-        table = backed_up_versions
+        """Those of these versions that a backup holds which the store's master key opens."""
         with self._database.read() as connection:
             found = connection.execute(
-                select(table.c.handle).where(table.c.handle.in_(list(handles)))
+                held_versions().where(backed_up_versions.c.handle.in_(list(handles)))
             ).scalars()
             return frozenset(bytes(handle) for handle in found)
 
