@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from fuzz import (
     fuzz_http_signatures,
     fuzz_key_derivation,
+    fuzz_legacy_xor,
     fuzz_sealed,
     fuzz_signatures,
     fuzz_strict_json,
@@ -24,6 +25,7 @@ each_fuzzer = pytest.mark.parametrize(
     [
         (fuzz_signatures, "signatures"),
         (fuzz_key_derivation, "key_derivation"),
+        (fuzz_legacy_xor, "legacy_xor"),
         (fuzz_sealed, "sealed"),
         (fuzz_strict_json, "strict_json"),
         (fuzz_http_signatures, "http_signatures"),

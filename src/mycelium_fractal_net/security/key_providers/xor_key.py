@@ -82,7 +82,9 @@ class XorKey(TrustedRecords):
         except ConflictError:
             if not self.store.has(LEGACY_XOR_KEY_ID):  # the master key moved meanwhile
                 raise
-            raise KeyExistsError(f"a key named {LEGACY_XOR_KEY_ID!r} is there already") from None
+            raise KeyExistsError(
+                f"a key named {LEGACY_XOR_KEY_ID!r} is there already; it is imported once"
+            ) from None
 
 
 def read_xor_key(path: Path) -> bytes:
@@ -98,7 +100,9 @@ def read_xor_key(path: Path) -> bytes:
             check_private(path)
             content = file.read(_MOST_FILE_BYTES)
     except OSError as error:
-        raise MasterKeyError(f"the key file {path} cannot be read: {error.strerror}") from None
+        raise MasterKeyError(
+            f"the key file {path} cannot be read: {error.strerror}; check the path"
+        ) from None
     if len(content) == _KEY_BYTES:
         return content
     text = content.strip()
