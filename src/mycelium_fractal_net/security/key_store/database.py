@@ -138,6 +138,15 @@ class Database:
 
     def create(self) -> None:
         """Create the tables, or bring them to the newest migration."""
+        with self.creating():
+            pass
+
+    @contextlib.contextmanager
+    def creating(self) -> Iterator[Connection]:
+        """A write transaction, see :meth:`write`, in which the tables are created or upgraded.
+
+        Where the block raises there are none, or those of before.
+        """
         if self.file is not None:
             sqlite.create_private_file(self.file)
         from alembic import command
@@ -152,6 +161,7 @@ class Database:
                 connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
             configuration.attributes["connection"] = connection
             command.upgrade(configuration, "head")
+            yield connection
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
