@@ -1,0 +1,220 @@
+"""What must hold after every kill, and what is looked at less often because it takes longer."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import re
+import sqlite3
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final
+
+from mycelium_fractal_net.bootstrap import audit_log, audit_report
+from mycelium_fractal_net.security.audit import query
+from mycelium_fractal_net.security.audit.held_chain import chain_folders
+from mycelium_fractal_net.security.keys import KeyState
+from tests.torture.killing import forked
+from tests.torture.place import ROWS, SIDE_TABLE, file_contents, old_values
+
+if TYPE_CHECKING:
+    import random
+
+    from mycelium_fractal_net.security.keyring import Keyring
+    from mycelium_fractal_net.security.keys import Key
+    from tests.torture.ledger import Ledger, Message, VersionLedger
+    from tests.torture.place import Place
+
+__all__ = ["check", "check_whole"]
+
+_SAMPLE: Final = 6
+_HOME: Final = re.compile(r"keys\.db(-wal|-shm|\.lock)?|master\.key(\.lock)?|audit|first-api-key")
+_MASTER_KEY_IN_WORK: Final = re.compile(r"\.master\.key\.[0-9a-f]{8}")
+_RESOLVED: Final = ("done", "not-done", "superseded", "interrupted", "unknown")
+_LEFTOVER: Final = ".mfn-partial"
+
+
+class TortureError(AssertionError):
+    """Something that was acknowledged is lost, or something half-written is left."""
+
+
+def _insist(condition: object, what: str) -> None:
+    if not condition:
+        raise TortureError(what)
+
+
+def check(place: Place, keyring: Keyring, draw: random.Random) -> None:
+    """What costs little: the keys, some messages and the counts."""
+    keyring.refresh()
+    ledger = place.ledger
+    for name, known in ledger.keys.items():
+        _check_key(keyring.provider.key(name), known)
+    newest = ledger.messages[-2:]
+    for message in newest + draw.sample(ledger.messages, min(_SAMPLE, len(ledger.messages))):
+        _check_message(keyring, message)
+    for handle, used in ledger.raw.items():
+        _insist(keyring.usage.raw_reserved(handle) >= used, "raw messages are not counted")
+    _check_old_files(place, keyring)
+    _check_old_rows(place, keyring)
+
+
+def _check_key(key: Key, known: VersionLedger) -> None:
+    numbers = [version.version for version in key.versions]
+    _insist(numbers == list(range(1, len(numbers) + 1)), f"{key.key_id} has versions {numbers}")
+    handles = {version.handle for version in key.versions}
+    _insist(len(handles) == len(numbers), f"two versions of {key.key_id} have one handle")
+    latest = key.latest.version
+    _insist(
+        known.latest <= latest <= known.latest + known.tried,
+        f"{key.key_id} is at v{latest}; v{known.latest} was acknowledged, {known.tried} tried",
+    )
+    _insist(key.primary is key.latest, f"the newest version of {key.key_id} does not protect")
+    floors = key.floors
+    _insist(list(floors) == sorted(floors), f"the floors of {key.key_id} cross: {floors}")
+    for version in key.versions:
+        may_be = known.may_be(version.version)
+        _insist(
+            version.state in may_be,
+            f"{key.key_id}:v{version.version} is {version.state}, not of {sorted(may_be)}",
+        )
+        erased = version.state is KeyState.DESTROYED
+        _insist(erased != bool(version.wrapped), "material and state disagree")
+        known.states[version.version] = {version.state}
+    # What was seen once must stay.
+    known.latest, known.tried = latest, 0
+
+
+def _check_message(keyring: Keyring, message: Message) -> None:
+    plain = keyring.decrypt(message.sealed)
+    _insist(plain == message.plain, f"a message of {message.key_id} opens as something else")
+
+
+def _check_old_files(place: Place, keyring: Keyring) -> None:
+    """Each opens under its name, and what it was is kept until somebody gave it up."""
+    for number, old in enumerate(old_values()):
+        path = place.old_files / str(number)
+        kept = path.with_name(f"{number}.xor-old")
+        now = path.read_bytes()
+        if now == old.encode():
+            continue
+        _insist(keyring.decrypt(now) == b"old %d" % number, f"{path} opens as something else")
+        if "commit files" not in place.ledger.unfinished or kept.exists():
+            _insist(kept.read_bytes() == old.encode(), f"{kept} is not what {path} was")
+
+
+def _check_old_rows(place: Place, keyring: Keyring) -> None:
+    side = place.rows(SIDE_TABLE) if SIDE_TABLE in place.tables() else {}
+    rows = place.rows("letters")
+    for number, old in enumerate(old_values()):
+        now = rows[number]
+        if now == old.encode():
+            continue
+        plain = keyring.decrypt(base64.urlsafe_b64decode(now))
+        _insist(plain == b"old %d" % number, f"row {number} opens as something else")
+        if "commit rows" not in place.ledger.unfinished or number in side:
+            _insist(side.get(number) == old.encode(), f"what row {number} was is not kept")
+
+
+def check_whole(place: Place, keyring: Keyring) -> Counter[str]:
+    """Everything, with the store's next start, which resolves what was left open.
+
+    Returns how the changes ended whose processes were killed in the middle.
+    """
+    ledger = place.ledger
+    for message in ledger.messages:
+        _check_message(keyring, message)
+    _check_counts(keyring, ledger)
+    for path, plain in file_contents(place.files):
+        _insist(keyring.decrypt(path.read_bytes()) == plain, f"{path} opens as something else")
+    rows = place.rows("people")
+    _insist(len(rows) == ROWS, f"{len(rows)} rows are left")
+    for number, value in rows.items():
+        _insist(keyring.decrypt(value) == b"row %d" % number, f"row {number} is lost")
+    _check_folders(place)
+    if place.on_sqlite:
+        _check_sqlite(place)
+    return _check_audit(place, keyring)
+
+
+def _check_counts(keyring: Keyring, ledger: Ledger) -> None:
+    used = {(message.key_id, message.version) for message in ledger.messages}
+    keys = {name: keyring.provider.key(name) for name, _ in used}
+    handles = [keys[name].version(number).handle for name, number in used]
+    counted = {day.handle for day in keyring.usage.days(handles) if day.kind == "protect"}
+    _insist(set(handles) <= counted, "a version has sealed and no day of use stands for it")
+
+
+def _check_folders(place: Place) -> None:
+    names = [path.name for path in place.home.iterdir()]
+    moving = "master" in place.ledger.unfinished
+    stray = [
+        name
+        for name in names
+        if not _HOME.fullmatch(name) and not (moving and _MASTER_KEY_IN_WORK.fullmatch(name))
+    ]
+    _insist(not stray, f"left in the store's folder: {stray}")
+    for work, folder in (("rewrap files", place.files), ("migrate files", place.old_files)):
+        if work not in place.ledger.unfinished:
+            parts = [path for path in folder.rglob("*") if path.name.endswith(_LEFTOVER)]
+            _insist(not parts, f"left by a run that is over: {parts}")
+
+
+def _check_audit(place: Place, keyring: Keyring) -> Counter[str]:
+    # Who starts takes one chain that nobody writes, and resolves what was left open in that one.
+    with contextlib.ExitStack() as stack:
+        for _ in chain_folders(place.settings.audit_folder):
+            log = audit_log(place.settings, keyring.provider)
+            stack.callback(log.close)
+            log.open()
+    report = audit_report(place.settings, keyring.provider)
+    _insist(not report.faults, f"the audit chain: {report.faults}")
+    records = query(place.settings.audit_folder, limit=1_000_000)
+    _check_intents(records)
+    _check_rotations(keyring, records)
+    return Counter(
+        record["outcome"] for record in records if record["outcome"] in _RESOLVED
+    ) + Counter(record["event"] for record in records if record["event"] == "audit.torn")
+
+
+def _check_intents(records: list[dict[str, Any]]) -> None:
+    intents = [record for record in records if record["outcome"] == "intent"]
+    answers = Counter(
+        (record.get("chain"), record["intent"]) for record in records if "intent" in record
+    )
+    for record in intents:
+        place = (record.get("chain"), record["sequence"])
+        _insist(answers[place] == 1, f"{answers[place]} outcomes of one intent: {record}")
+
+
+def _check_rotations(keyring: Keyring, records: list[dict[str, Any]]) -> None:
+    """As many rotations as versions; of one that was superseded the log does not say."""
+    for key in keyring.provider.all_keys():
+        of_key = [
+            record["outcome"]
+            for record in records
+            if record["event"] == "key.rotate"
+            and str(record.get("key", "")).partition(":")[0] == key.key_id
+        ]
+        outcomes = Counter(of_key)
+        certain = outcomes["ok"] + outcomes["done"]
+        made = len(key.versions) - 1
+        _insist(
+            certain <= made <= certain + outcomes["superseded"],
+            f"{key.key_id} has {made} versions more, and in the log {dict(outcomes)}",
+        )
+
+
+def _check_sqlite(place: Place) -> None:
+    for path in (place.home / "keys.db", place.folder / "rows.db"):
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            (word,) = connection.execute("PRAGMA integrity_check").fetchone()
+        _insist(word == "ok", f"{path.name}: {word}")
+    # Whoever opens and closes the file of a database loses the locks that his process has on it
+    # (https://sqlite.org/howtocorrupt.html, section 2.2). So another process looks.
+    looked = forked(lambda tell: tell("begun") if _holds_erased(place) else None, 0).ended()
+    _insist(not looked.said("begun"), "an erased key is in a file")
+
+
+def _holds_erased(place: Place) -> bool:
+    held = b"".join(path.read_bytes() for path in place.home.glob("keys.db*"))
+    ledger = place.ledger
+    return any(wrapped in held for wrapped, n in ledger.doomed.items() if n in ledger.gone)

@@ -1,0 +1,227 @@
+"""What the children do: each operation says what it is about to change, and what it has changed.
+
+``tell.begun()`` stands where the operation itself begins; what is before it is never killed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from mycelium_fractal_net.columns import (
+    commit_column,
+    migrate_column,
+    rewrap_column,
+    roll_back_column,
+)
+from mycelium_fractal_net.files import commit_xor, migrate_xor, rewrap_tree, roll_back_xor
+from mycelium_fractal_net.security.keys import KeyState, Verb
+from mycelium_fractal_net.security.retention import cleanup_old_versions, erase_due
+from tests.torture.place import SIDE_TABLE, Place, put_old_files, put_old_letters
+
+if TYPE_CHECKING:
+    import random
+
+    from mycelium_fractal_net.security.key_providers import StoredKeyProvider
+    from mycelium_fractal_net.security.keys import KeyVersion
+    from tests.torture.killing import Tell
+
+__all__ = ["BESIDE", "OPERATIONS", "Operation"]
+
+Operation = Callable[[Place, "Tell", "random.Random"], None]
+_OPEN: Final = (KeyState.ACTIVE, KeyState.DEACTIVATED)
+
+
+def rotated(provider: StoredKeyProvider, key: str, tell: Tell) -> int:
+    """Rotate a key, and say so."""
+    tell("try-version", key)
+    number = int(provider.rotate_key(key).rpartition("v")[2])
+    tell("version", key, number)
+    return number
+
+
+def rotate(place: Place, tell: Tell, draw: random.Random) -> None:
+    """A new version, and a message under it."""
+    key = draw.choice(["orders", "release", "tags"])
+    with place.open() as keyring:
+        tell.begun()
+        number = rotated(keyring.provider, key, tell)
+        if key == "orders":
+            plain = os.urandom(16)
+            sealed = keyring.encrypt(plain, key_id=key)
+            by = keyring.describe(sealed).version
+            if by < number:
+                raise AssertionError(f"sealed under v{by} after v{number} was made")
+            tell("sealed", sealed.hex(), plain.hex(), key, by)
+
+
+def seal(place: Place, tell: Tell, draw: random.Random) -> None:
+    """Messages of both kinds, with their counts."""
+    with place.open() as keyring:
+        tell.begun()
+        for _ in range(draw.randint(1, 4)):
+            plain = os.urandom(draw.choice([1, 100, 1000]))
+            sealed = keyring.encrypt(plain, key_id="orders")
+            by = keyring.describe(sealed).version
+            tell("sealed", sealed.hex(), plain.hex(), "orders", by)
+        result = keyring.encrypt_result(b"raw", key_id="orders", format="raw")
+        number = int(result.key_id.rpartition("v")[2])
+        tell("raw", keyring.provider.key("orders").version(number).handle.hex())
+
+
+def _old_logs(provider: StoredKeyProvider, *states: KeyState) -> list[KeyVersion]:
+    return [v for v in provider.key("logs").versions[:-1] if v.state in states]
+
+
+def destroy(place: Place, tell: Tell, draw: random.Random) -> None:
+    """An old version goes to pending destruction; now and then its destruction is cancelled."""
+    with place.open() as keyring:
+        provider = keyring.provider
+        if not _old_logs(provider, *_OPEN):
+            rotated(provider, "logs", tell)
+        pending = _old_logs(provider, KeyState.PENDING_DESTRUCTION)
+        verb = Verb.CANCEL_DESTRUCTION if pending and draw.random() < 0.2 else Verb.DESTROY
+        version = (pending if verb is not Verb.DESTROY else _old_logs(provider, *_OPEN))[0]
+        name, after = f"logs:v{version.version}", version.state_after(verb)
+        tell("try-state", "logs", version.version, after.value)
+        # So that the window has passed by the store's clock, which nobody moves.
+        provider.clock = lambda: datetime.now(UTC) - timedelta(days=40)
+        tell.begun()
+        if verb is Verb.DESTROY:
+            report = cleanup_old_versions(
+                provider, keyring.usage, "logs", 1, reason="torture", versions=[name]
+            )
+            if report.moved != (name,):
+                raise AssertionError(f"not moved: {report}")
+        else:
+            provider.apply(verb, name, reason="torture")
+        tell("state", "logs", version.version, after.value)
+
+
+def erase(place: Place, tell: Tell, _: random.Random) -> None:
+    """What is pending and past its window is erased, and scrubbed from the files."""
+    with place.open() as keyring:
+        provider = keyring.provider
+        pending = _old_logs(provider, KeyState.PENDING_DESTRUCTION)
+        for version in pending:
+            tell("doomed", version.version, version.wrapped.hex())
+            tell("try-state", "logs", version.version, KeyState.DESTROYED.value)
+        tell.begun()
+        erase_due(provider, "logs")
+        for version in pending:
+            tell("state", "logs", version.version, KeyState.DESTROYED.value)
+        if place.on_sqlite and not provider.store.database.needs_scrub:
+            for version in _old_logs(provider, KeyState.DESTROYED):
+                tell("gone", version.version)
+
+
+def rewrap_files(place: Place, tell: Tell, draw: random.Random) -> None:
+    """A folder of files moves to a version that is new, or goes on where a kill stopped it."""
+    with place.open() as keyring:
+        if "rewrap files" not in place.ledger.unfinished:
+            rotated(keyring.provider, "files", tell)
+        tell("unfinished", "rewrap files")
+        newest = keyring.provider.key("files").latest.version
+        tell.begun()
+        report = rewrap_tree(keyring, place.files, workers=draw.choice([1, 2]))
+        if report.failed:
+            raise AssertionError(f"not moved: {report.failed}")
+        for path in place.files.rglob("*.mfn"):
+            at = keyring.describe(path.read_bytes()[:116]).version
+            if at < newest:
+                raise AssertionError(f"{path} is at v{at} after all went to v{newest}")
+        tell("finished", "rewrap files")
+
+
+def rewrap_rows(place: Place, tell: Tell, draw: random.Random) -> None:
+    """A column moves to a version that is new, or goes on where a kill stopped it."""
+    with place.open() as keyring:
+        if "rewrap rows" not in place.ledger.unfinished:
+            rotated(keyring.provider, "rows", tell)
+        tell("unfinished", "rewrap rows")
+        newest = keyring.provider.key("rows").latest.version
+        workers = draw.choice([1, 2])
+        tell.begun()
+        report = rewrap_column(keyring, place.rows_url, "people", "value", workers=workers)
+        if report.failed:
+            raise AssertionError(f"not moved: {report.failures}")
+        tell("finished", "rewrap rows")
+        at = {keyring.describe(value).version for value in place.rows("people").values()}
+        if min(at) < newest:
+            raise AssertionError(f"rows are at v{min(at)} after all went to v{newest}")
+
+
+def migrate_files(place: Place, tell: Tell, draw: random.Random) -> None:
+    """Files leave the XOR cipher; then what was kept goes, or all goes back."""
+    with place.open() as keyring:
+        kept = any(path.suffix == ".xor-old" for path in place.old_files.iterdir())
+        if "migrate files" not in place.ledger.unfinished and kept:
+            commit = "commit files" in place.ledger.unfinished or draw.random() < 0.5
+            step = commit_xor if commit else roll_back_xor
+            tell("unfinished", "commit files") if commit else None
+            tell.begun()
+            report = step(keyring, [place.old_files], workers=2)
+        else:
+            if not kept and "commit files" in place.ledger.unfinished:
+                put_old_files(place)
+                tell("finished", "commit files")
+            tell("unfinished", "migrate files")
+            tell.begun()
+            report = migrate_xor(keyring, [place.old_files], key_id="orders", workers=2)
+            tell("finished", "migrate files")
+        if report.failed:
+            raise AssertionError(f"not moved: {report.failed}")
+
+
+def migrate_rows(place: Place, tell: Tell, draw: random.Random) -> None:
+    """A column leaves the XOR cipher; then what was kept goes, or all goes back."""
+    column = (place.rows_url, "letters", "value")
+    with place.open() as keyring:
+        kept = SIDE_TABLE in place.tables()
+        if "migrate rows" not in place.ledger.unfinished and kept:
+            workers = draw.choice([1, 2])
+            if "commit rows" in place.ledger.unfinished or draw.random() < 0.5:
+                tell("unfinished", "commit rows")
+                tell.begun()
+                report = commit_column(keyring, *column, workers=workers)
+            else:
+                tell.begun()
+                report = roll_back_column(keyring, *column, workers=workers)
+        else:
+            if not kept and "commit rows" in place.ledger.unfinished:
+                put_old_letters(place)
+                tell("finished", "commit rows")
+            tell("unfinished", "migrate rows")
+            tell.begun()
+            report = migrate_column(keyring, *column, "orders", workers=2)
+            tell("finished", "migrate rows")
+        if report.failed:
+            raise AssertionError(f"not moved: {report.failures}")
+
+
+def move_master(place: Place, tell: Tell, _: random.Random) -> None:
+    """The whole store moves under a new master key, or goes on doing so."""
+    with place.open() as keyring:
+        tell("unfinished", "master")
+        tell.begun()
+        keyring.provider.rewrap_master()
+        tell("finished", "master")
+
+
+OPERATIONS: Final[dict[str, tuple[Operation, int]]] = {
+    "rotate": (rotate, 6),
+    "seal": (seal, 2),
+    "cleanup: to pending": (destroy, 3),
+    "cleanup: erase": (erase, 2),
+    "rewrap files": (rewrap_files, 3),
+    "rewrap rows": (rewrap_rows, 3),
+    "migrate files": (migrate_files, 3),
+    "migrate rows": (migrate_rows, 3),
+    "master key": (move_master, 1),
+}
+"""By name, with how often each is drawn."""
+
+BESIDE: Final[dict[str, Operation]] = {"rotate": rotate, "seal": seal}
+"""What may run beside one that is killed, to its end."""
