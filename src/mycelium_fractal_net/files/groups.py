@@ -10,10 +10,12 @@ from __future__ import annotations
 import ctypes
 import os
 import resource
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from mycelium_fractal_net.files.replacing import GRACE_SECONDS
 from mycelium_fractal_net.security.errors import MfnError
 
 if TYPE_CHECKING:
@@ -54,6 +56,7 @@ class Group:
 
     force: bool
     _files: list[tuple[NewFile, int]] = field(default_factory=list)
+    _placed: list[tuple[NewFile, int]] = field(default_factory=list)
 
     def add(self, output: NewFile, size: int) -> None:
         """Take a finished output of ``size`` bytes."""
@@ -70,13 +73,27 @@ class Group:
         outcomes: list[tuple[NewFile, int, OSError | MfnError | None]] = []
         self._sync()
         while self._files:
-            output, size = self._files.pop()
+            output, size = self._files[-1]
             try:
-                output.publish(force=self.force)
+                if output.publish(force=self.force):
+                    outcomes.append((output, size, None))
+                else:
+                    self._placed.append((output, size))
+            except (OSError, MfnError) as error:
+                output.discard()
+                outcomes.append((output, size, error))
+            self._files.pop()
+        if self._placed:
+            time.sleep(GRACE_SECONDS)
+        while self._placed:
+            output, size = self._placed[-1]
+            try:
+                output.settle()
                 outcomes.append((output, size, None))
             except (OSError, MfnError) as error:
                 output.discard()
                 outcomes.append((output, size, error))
+            self._placed.pop()
         return outcomes
 
     def _sync(self) -> None:
@@ -87,6 +104,7 @@ class Group:
             _syncfs(output.file.fileno(), output.target.parent)
 
     def discard(self) -> None:
-        """Throw away what was not published."""
-        while self._files:
-            self._files.pop()[0].discard()
+        """Throw away what was not published, and settle what was."""
+        for files in (self._placed, self._files):
+            while files:
+                files.pop()[0].discard()

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
 from mycelium_fractal_net.files.permissions import give_permissions
+from mycelium_fractal_net.files.replacing import Replaced
 from mycelium_fractal_net.security.errors import ConflictError
 
 if TYPE_CHECKING:
@@ -39,12 +40,22 @@ class NewFile:
     Mode 0600 until :meth:`finish`. Errors of the operating system pass through.
     """
 
-    __slots__ = ("_replaced", "_temporary", "file", "target")
+    __slots__ = ("_place", "_replaced", "_temporary", "file", "target")
 
-    def __init__(self, target: Path, replaced: os.stat_result | None = None) -> None:
-        """``replaced`` is the status of the file whose place the new one may take, and no other."""
+    def __init__(
+        self,
+        target: Path,
+        replaced: os.stat_result | None = None,
+        *,
+        place: Replaced | None = None,
+    ) -> None:
+        """``replaced`` is the status of the file whose place the new one may take, and no other.
+
+        So is ``place``, which is held for that, and closed with the new file.
+        """
         self.target = target
         self._replaced = replaced
+        self._place = place
         self._temporary: Path | None = None
         descriptor = _nameless(target.parent)
         if descriptor is None:
@@ -79,32 +90,56 @@ class NewFile:
         """Return once the content is on the disk."""
         os.fsync(self.file.fileno())
 
-    def publish(self, *, force: bool = False) -> None:
-        """Give the file its name, at once and whole, and close it.
+    def publish(self, *, force: bool = False) -> bool:
+        """Give the file its name, at once and whole, and close it; true when that is done.
+
+        False where it takes the place of a file that is held: :meth:`settle` ends it then, once
+        :data:`GRACE_SECONDS` have passed.
 
         Raises :class:`FileExistsError` where the name is taken, unless ``force``, which puts
         the new file in the place of the old one but never of a folder, device or pipe, and
         :class:`ConflictError` where that is not the file that was to be replaced, or was
         changed since.
         """
+        if self._place is not None:
+            self._place.swap(self._named(), self.target, os.fstat(self.file.fileno()))
+            return False
         if self._replaced is not None and _identity(self.target) != identity_of(self._replaced):
             raise ConflictError(f"{self.target} was changed meanwhile; it was left as it is")
         try:
             self._link(self.target)
         except FileExistsError:
             _keep_existing(self.target, force=force)
-            if self._temporary is None:
-                hidden = _hidden_name(self.target)
-                self._link(hidden)
-                self._temporary = hidden
-            self._temporary.replace(self.target)
+            self._named().replace(self.target)
+            self._temporary = None
+        self.discard()
+        return True
+
+    def settle(self) -> None:
+        """The last look after :meth:`publish` has put the file in the place of another.
+
+        Raises :class:`ConflictError` where somebody writes to the other, which is back then.
+        """
+        if self._place is not None and self._temporary is not None:
+            new = os.fstat(self.file.fileno())
+            self._place.settle(self._temporary, self.target, new)
             self._temporary = None
         self.discard()
 
+    def _named(self) -> Path:
+        """Its hidden name, which it gets if it has none yet."""
+        if self._temporary is None:
+            self._temporary = _hidden_name(self.target)  # first: an interrupt leaves nothing
+            self._link_nameless(self._temporary)
+        return self._temporary
+
     def _link(self, name: Path) -> None:
-        if self._temporary is not None:
+        if self._temporary is None:
+            self._link_nameless(name)
+        else:
             os.link(self._temporary, name, follow_symlinks=False)
-            return
+
+    def _link_nameless(self, name: Path) -> None:
         descriptor = self.file.fileno()
         # With src_dir_fd CPython calls linkat, which alone follows /proc/self/fd to the file.
         own = _DESCRIPTORS / str(descriptor)
@@ -113,8 +148,15 @@ class NewFile:
     def discard(self) -> None:
         """Close the file; if it was not published, nothing of it is left."""
         if self._temporary is not None:
+            if self._place is not None:
+                # Under the hidden name may be what somebody else put there just now.
+                with contextlib.suppress(ConflictError):
+                    new = os.fstat(self.file.fileno())
+                    self._place.settle(self._temporary, self.target, new)
             self._temporary.unlink(missing_ok=True)
             self._temporary = None
+        if self._place is not None:
+            self._place.close()
         self.file.close()
 
 

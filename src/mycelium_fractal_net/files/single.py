@@ -5,12 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from mycelium_fractal_net.files.new_file import NewFile, new_file, sync_folder
 from mycelium_fractal_net.files.permissions import acl_of
+from mycelium_fractal_net.files.replacing import GRACE_SECONDS, Replaced, settled_status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -76,6 +78,7 @@ def open_file(
     target: Path,
     *,
     associated_data: Buffer = b"",
+    data_key_associated_data: Buffer = b"",
     force: bool = False,
     progress: Callable[[int], None] | None = None,
     allow_compromised: bool = False,
@@ -92,6 +95,7 @@ def open_file(
                 reader,
                 writer,
                 associated_data=associated_data,
+                data_key_associated_data=data_key_associated_data,
                 progress=progress,
                 allow_compromised=allow_compromised,
             )
@@ -102,6 +106,7 @@ def rewrap_file(
     path: Path,
     *,
     associated_data: Buffer = b"",
+    data_key_associated_data: Buffer = b"",
     progress: Callable[[int], None] | None = None,
     allow_compromised: bool = False,
 ) -> bool:
@@ -109,12 +114,14 @@ def rewrap_file(
 
     The plaintext never reaches the disk. Mode, owner and times stay; of a link the file that it
     leads to is moved. Raises
-    :class:`ConflictError`, and changes nothing, where somebody changed the file meanwhile.
+    :class:`ConflictError`, and changes nothing, where somebody changed the file meanwhile or
+    has it open for writing.
     """
     output = rewrap_to(
         keyring,
         path.resolve(),
         associated_data=associated_data,
+        data_key_associated_data=data_key_associated_data,
         progress=progress,
         allow_compromised=allow_compromised,
     )
@@ -123,6 +130,8 @@ def rewrap_file(
     try:
         output.sync()
         output.publish(force=True)
+        time.sleep(GRACE_SECONDS)
+        output.settle()
         sync_folder(output.target.parent)
     finally:
         output.discard()
@@ -134,19 +143,28 @@ def rewrap_to(
     path: Path,
     *,
     associated_data: Buffer = b"",
+    data_key_associated_data: Buffer = b"",
     progress: Callable[[int], None] | None = None,
     allow_compromised: bool = False,
 ) -> NewFile | None:
     """The rewrapped form of ``path``, finished and not yet published; None where it is newest."""
-    with open_source(path, follow=False) as (reader, status, acl):
+    with open_source(path, follow=False) as (reader, _, _):
         if keyring.describe(_beginning(reader)).newest:
             return None
-        output = NewFile(path, replaced=status)
+        status = settled_status(reader.fileno())
+        acl = acl_of(reader.fileno())
+        place = Replaced(reader.fileno(), status)
+        try:
+            output = NewFile(path, place=place)
+        except BaseException:
+            place.close()
+            raise
         try:
             keyring.rewrap_stream(
                 reader,
                 output.file,
                 associated_data=associated_data,
+                data_key_associated_data=data_key_associated_data,
                 progress=progress,
                 allow_compromised=allow_compromised,
             )
