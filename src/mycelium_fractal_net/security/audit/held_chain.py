@@ -20,7 +20,7 @@ from mycelium_fractal_net.security.audit.events import INTENT
 from mycelium_fractal_net.security.audit.queue import Standing
 from mycelium_fractal_net.security.audit.segments import lines_backwards, segments, sync_folder
 from mycelium_fractal_net.security.audit.tail import Tail, tail_of
-from mycelium_fractal_net.security.errors import InvalidSignatureError
+from mycelium_fractal_net.security.errors import ConflictError, InvalidSignatureError
 from mycelium_fractal_net.security.key_store.audit_table import Anchor
 from mycelium_fractal_net.security.key_store.authority import encode_fields
 from mycelium_fractal_net.security.key_store.sqlite import check_private
@@ -127,14 +127,22 @@ def found_behind(
     """The row of a chain that is in the audit folder when a store is restored, at its present end.
 
     ``known`` is what the backup says of it, None of a chain that was begun after the backup.
-    None where it was tampered with, or is no chain of this store. Raises :class:`OSError`.
+    None where it was tampered with, or is no chain of this store. Raises :class:`ConflictError`
+    where a process still writes it, and :class:`OSError`.
     """
     chain_id = folder.name
-    machine = machine_id(folder.parent)
     if known is None:
         start = beginning(store_id, chain_id, key)
-        known = Anchor(chain_id, machine, 0, start, False, 1, b"")
-    tail = tail_of(folder, known, key)
+        known = Anchor(chain_id, machine_id(folder.parent), 0, start, False, 1, b"")
+    lock = _locked(folder)
+    if lock is None:
+        raise ConflictError(
+            f"another process still writes audit records in {folder}; nothing was restored: end it"
+        )
+    try:
+        tail = tail_of(folder, known, key)
+    finally:
+        _unlock(lock)
     if tail is None or not tail.sequence:
         return None
     fields = (chain_id, known.machine, tail.sequence, tail.mac, False, known.open_from)

@@ -52,7 +52,7 @@ __all__ = ["BACKED_UP", "LEFT_OUT", "Filling", "Snapshot", "filling", "snapshot"
 
 # In the order in which they are written: what later rows are checked or held by comes first.
 BACKED_UP: Final = {
-    table.name: table
+    str(table.name): table
     for table in (
         store_meta, authority_keys, audit_keys, audit_chains, credentials, signers, keys,
         key_versions, usage, raw_usage, backups, backed_up_versions,

@@ -1,0 +1,156 @@
+"""The bytes of a backup: what stands before its body, and the frames that the body holds.
+
+docs/format.md is the specification. In short::
+
+    "MFB" 0x01 || length of the header (4) || header, JSON || body
+
+The body is Cobblestone-256 under the data key that the header carries, wrapped by the master key,
+with the label and all bytes before the body as its context. Its plaintext is frames, each a length
+(4) and a MessagePack value: a map begins a table, arrays are its rows, a last map counts them all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import msgspec
+from msgspec import Meta
+
+from mycelium_fractal_net.security.binary_io import read_fully
+from mycelium_fractal_net.security.errors import DecryptionError
+from mycelium_fractal_net.security.key_providers.base import Binding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from mycelium_fractal_net.security.binary_io import BinaryReader
+
+__all__ = [
+    "BLOCK_BYTES",
+    "DATA_KEY_ALGORITHM",
+    "FRAME_BYTES",
+    "LENGTH_BYTES",
+    "Backup",
+    "Header",
+    "binding_of",
+    "context_of",
+    "decode_value",
+    "encode_frames",
+    "encode_start",
+    "read_start",
+]
+
+MAGIC: Final = b"MFB\x01"
+LENGTH_BYTES: Final = 4  # big-endian
+HEADER_BYTES: Final = 65_536  # at most; a wrapped data key is hundreds of bytes
+FRAME_BYTES: Final = 1 << 24  # at most; a row is hundreds of bytes
+BLOCK_BYTES: Final = 262_144  # worked on at a time
+DATA_KEY_ALGORITHM: Final = "AES-256-GCM"
+_CONTEXT_LABEL: Final = b"mycelium-fractal-net/backup/v1"
+
+_Id = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
+_Name = Annotated[str, Meta(pattern="^[\\x21-\\x7e]{1,200}$")]
+
+
+class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What stands in the clear. Nothing of it is secret; all of it is in the body's context."""
+
+    backup_id: _Id
+    store_id: _Id
+    made_at: int
+    """Microseconds since the Unix epoch, by the store's clock."""
+    generation: int
+    schema: Annotated[str, Meta(pattern="^[0-9]{4}$")]
+    master_id: _Name
+    wrapped_key: Annotated[bytes, Meta(min_length=1)]
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """A backup that was written or read to its end.
+
+    ``rows`` counts the rows of each table. ``handles`` are those of the versions whose material
+    it holds, 8 bytes each, one behind the other.
+    """
+
+    backup_id: str
+    made_at: datetime
+    generation: int
+    master_id: str
+    rows: dict[str, int]
+    handles: bytes = field(repr=False)
+
+
+def encode_start(header: Header) -> bytes:
+    """All that stands before the body."""
+    encoded = msgspec.json.encode(header)
+    return b"%b%b%b" % (MAGIC, len(encoded).to_bytes(LENGTH_BYTES, "big"), encoded)
+
+
+def read_start(reader: BinaryReader) -> tuple[Header, bytes]:
+    """Read up to the body and not a byte more: the header, and the bytes that were read.
+
+    Raises :class:`DecryptionError` for what is no backup.
+    """
+    start = _exactly(reader, len(MAGIC) + LENGTH_BYTES)
+    size = int.from_bytes(start[len(MAGIC) :], "big")
+    if start[: len(MAGIC)] != MAGIC or size > HEADER_BYTES:
+        raise DecryptionError
+    encoded = _exactly(reader, size)
+    try:
+        return msgspec.json.decode(encoded, type=Header), start + encoded
+    except msgspec.DecodeError:
+        raise DecryptionError from None
+
+
+def _exactly(reader: BinaryReader, size: int) -> bytes:
+    block = bytearray(size)
+    if read_fully(reader, memoryview(block)) != size:
+        raise DecryptionError
+    return bytes(block)
+
+
+def context_of(start: bytes) -> bytes:
+    """The context of the body behind these bytes."""
+    return _CONTEXT_LABEL + start
+
+
+def binding_of(store_id: bytes, backup_id: str) -> Binding:
+    """What the wrapped data key is bound to: this backup of this store.
+
+    No named key has the type ``backup``, so no key's wrapping passes for a backup's.
+    """
+    return Binding(
+        store_id=store_id,
+        key_id="",
+        key_type="backup",
+        use="",
+        algorithm=DATA_KEY_ALGORITHM,
+        version=0,
+        handle=bytes.fromhex(backup_id),
+    )
+
+
+def encode_frames(values: Iterable[Any]) -> bytes:
+    """Values as frames, one behind the other."""
+    encode = _encoder.encode
+    parts = []
+    for value in values:
+        encoded = encode(value)
+        parts.append(len(encoded).to_bytes(LENGTH_BYTES, "big"))
+        parts.append(encoded)
+    return b"".join(parts)
+
+
+def decode_value(encoded: bytes | bytearray | memoryview) -> Any:
+    """The value in a frame. Raises :class:`DecryptionError`."""
+    try:
+        return _decoder.decode(encoded)
+    except msgspec.DecodeError:
+        raise DecryptionError from None
+
+
+_encoder: Final = msgspec.msgpack.Encoder()
+_decoder: Final = msgspec.msgpack.Decoder()

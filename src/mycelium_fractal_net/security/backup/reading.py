@@ -1,0 +1,183 @@
+"""Reading a backup, from its header to its end. Nothing of it is true before its end was seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mycelium_fractal_net.security.backup.format import (
+    BLOCK_BYTES,
+    FRAME_BYTES,
+    LENGTH_BYTES,
+    Backup,
+    Header,
+    binding_of,
+    context_of,
+    decode_value,
+    read_start,
+)
+from mycelium_fractal_net.security.backup.making import handles_in
+from mycelium_fractal_net.security.binary_io import read_fully
+from mycelium_fractal_net.security.errors import (
+    DecryptionError,
+    MasterKeyError,
+    StoreIntegrityError,
+    StoreVersionError,
+)
+from mycelium_fractal_net.security.key_store.rows import moment
+from mycelium_fractal_net.security.key_store.schema import HEAD
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from mycelium_fractal_net.security.binary_io import BinaryReader
+    from mycelium_fractal_net.security.key_providers.base import Custodian
+    from mycelium_fractal_net.security.policy import Policy
+    from mycelium_fractal_net.security.sealing_push import Decryptor
+
+    Progress = Callable[[int], None]
+
+__all__ = ["OpenedBackup", "RowsOf", "open_backup", "verify_backup"]
+
+
+@dataclass(frozen=True, slots=True)
+class RowsOf:
+    """Some rows of a table, in the order of its columns."""
+
+    table: str
+    columns: list[str]
+    rows: list[list[Any]]
+
+
+def open_backup(custodian: Custodian, policy: Policy, reader: BinaryReader) -> OpenedBackup:
+    """Read the header and unwrap the data key.
+
+    Raises :class:`MasterKeyError` where the custodian holds another master key than the backup's,
+    :class:`StoreVersionError` where a newer release made it, and :class:`DecryptionError`.
+    """
+    header, start = read_start(reader)
+    if bytes.fromhex(header.store_id) != custodian.store_id:
+        raise MasterKeyError(
+            "the backup is of another store than the master key here is for;"
+            " put the master key of that store in its place (local: its file master.key)"
+        )
+    if header.schema > HEAD:
+        raise StoreVersionError("the backup was made by a newer release: restore it with that")
+    try:
+        data_key = custodian.unwrap(
+            header.master_id, header.wrapped_key, binding_of(custodian.store_id, header.backup_id)
+        )
+    except StoreIntegrityError:
+        raise DecryptionError from None
+    decryptor = policy.bare_sealer(data_key, context_of(start)).decryptor()
+    return OpenedBackup(header, decryptor, reader)
+
+
+class OpenedBackup:
+    """A backup whose header was read. Its rows are gone through once."""
+
+    def __init__(self, header: Header, decryptor: Decryptor, reader: BinaryReader) -> None:
+        self.header = header
+        self._decryptor = decryptor
+        self._reader = reader
+        self._counts: dict[str, int] = {}
+        self._handles = bytearray()
+
+    def finished(self) -> Backup:
+        """The backup, once its rows were gone through."""
+        header = self.header
+        return Backup(
+            header.backup_id, moment(header.made_at), header.generation, header.master_id,
+            dict(self._counts), bytes(self._handles),
+        )  # fmt: skip
+
+    def rows(self) -> Iterator[RowsOf]:
+        """All rows in order, some at a time, each table at least once.
+
+        Raises :class:`DecryptionError`, at the latest in the place of the end: throw away what it
+        gave before.
+        """
+        found: RowsOf | None = None
+        ended = False
+        for values in self._values():
+            for value in values:
+                if ended:
+                    raise DecryptionError  # something behind the end
+                if isinstance(value, list) and found is not None:
+                    found.rows.append(value)
+                    continue
+                if found is not None:
+                    yield self._counted(found)
+                found, ended = self._begun(value)
+            if found is not None and found.rows:
+                yield self._counted(found)
+                found = RowsOf(found.table, found.columns, [])
+        if not ended:
+            raise DecryptionError
+
+    def _begun(self, value: Any) -> tuple[RowsOf | None, bool]:
+        """The table that a map begins; or the end, which counts what was there."""
+        match value:
+            case {"table": str(table), "columns": list(columns)} if table not in self._counts:
+                self._counts[table] = 0
+                return RowsOf(table, columns, []), False
+            case {"end": dict(counts)} if counts == self._counts:
+                return None, True
+            case _:
+                raise DecryptionError
+
+    def _counted(self, found: RowsOf) -> RowsOf:
+        if any(len(row) != len(found.columns) for row in found.rows):
+            raise DecryptionError
+        self._counts[found.table] += len(found.rows)
+        if found.table == "key_versions":
+            self._handles += handles_in(found.columns, found.rows)
+        return found
+
+    def _values(self) -> Iterator[list[Any]]:
+        """The values of the frames that came with each block."""
+        waiting = bytearray()
+        for part in self._plaintext():
+            waiting += part
+            values, used = _frames_in(waiting)
+            del waiting[:used]
+            yield values
+        if waiting:
+            raise DecryptionError
+
+    def _plaintext(self) -> Iterator[bytes]:
+        block = bytearray(BLOCK_BYTES)
+        view = memoryview(block)
+        while count := read_fully(self._reader, view):
+            yield self._decryptor.update(view[:count])
+        yield self._decryptor.finalize()
+
+
+def _frames_in(data: bytearray) -> tuple[list[Any], int]:
+    """The values of the frames that are whole, and how many bytes those are."""
+    values, place = [], 0
+    with memoryview(data) as view:
+        while place + LENGTH_BYTES <= len(data):
+            size = int.from_bytes(view[place : place + LENGTH_BYTES], "big")
+            if size > FRAME_BYTES:
+                raise DecryptionError
+            begin = place + LENGTH_BYTES
+            if begin + size > len(data):
+                break
+            values.append(decode_value(bytes(view[begin : begin + size])))
+            place = begin + size
+    return values, place
+
+
+def verify_backup(
+    custodian: Custodian,
+    policy: Policy,
+    reader: BinaryReader,
+    progress: Progress | None = None,
+) -> Backup:
+    """Open a backup to its end without restoring it. Raises what :func:`open_backup` does."""
+    opened = open_backup(custodian, policy, reader)
+    for part in opened.rows():
+        if progress is not None:
+            progress(len(part.rows))
+    return opened.finished()

@@ -1,0 +1,195 @@
+"""Restoring a backup into an empty store, which starts closed.
+
+What the backup cannot know is what was decided after it. So keys with raw uses are rotated,
+pending destruction begins anew, requests that were signed before are refused, and no credential
+works before somebody confirms it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from mycelium_fractal_net.security.audit.held_chain import (
+    chain_folders,
+    found_behind,
+    left_behind,
+)
+from mycelium_fractal_net.security.backup.making import activate_held, each_handle
+from mycelium_fractal_net.security.backup.reading import RowsOf, open_backup
+from mycelium_fractal_net.security.errors import StoreIntegrityError
+from mycelium_fractal_net.security.key_store import StoredCredential
+from mycelium_fractal_net.security.key_store.audit_table import Anchor, StoredAuditKey
+from mycelium_fractal_net.security.key_store.backup_table import MadeBackup
+from mycelium_fractal_net.security.key_store.rows import (
+    credential_from_row,
+    credential_row,
+    micros,
+)
+from mycelium_fractal_net.security.key_store.snapshot import filling
+from mycelium_fractal_net.security.keys import version_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+    from pathlib import Path
+
+    from sqlalchemy.engine import Row
+
+    from mycelium_fractal_net.security.backup.format import Backup, Header
+    from mycelium_fractal_net.security.binary_io import BinaryReader
+    from mycelium_fractal_net.security.key_providers import StoredKeyProvider
+    from mycelium_fractal_net.security.key_store.authority import Mac
+    from mycelium_fractal_net.security.key_store.snapshot import Filling
+
+    Progress = Callable[[int], None]
+    Columns = dict[str, Any]
+
+__all__ = ["Restored", "restore_backup"]
+
+# A process that was never told of the restore has seen a former generation of the store: all that
+# it knows is older than this one, however much was changed since the backup.
+_GENERATIONS_LATER: Final = 1 << 32
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What was restored. ``rotated`` are the ids of versions that were made for it."""
+
+    backup: Backup
+    restored_at: datetime
+    rotated: list[str] = field(default_factory=list)
+    unconfirmed: int = 0
+
+
+def restore_backup(
+    provider: StoredKeyProvider,
+    reader: BinaryReader,
+    *,
+    audit_folder: Path | None = None,
+    progress: Progress | None = None,
+) -> Restored:
+    """Put a backup into the provider's store, which must be empty; all of it or nothing.
+
+    The provider's custodian holds the master key that the backup is under. Chains of audit
+    records in ``audit_folder`` end where they are; new ones begin with a record of the restore.
+    Raises :class:`ConflictError` where the store is not empty, or a process still writes in that
+    folder, :class:`DecryptionError` for a file that is not what was written, and what
+    :func:`.reading.open_backup` raises. What ``reader`` raises passes through.
+    """
+    opened = open_backup(provider.custodian, provider.policy, reader)
+    now = max(provider.clock(), provider.store.database.now())
+    with filling(provider.store.database) as store:
+        restoring = _Restoring(provider, store, opened.header, now)
+        for part in opened.rows():
+            restoring.put(part)
+            if progress is not None:
+                progress(len(part.rows))
+        backup = opened.finished()
+        if audit_folder is not None:
+            restoring.end_chains(audit_folder)
+        rotated = restoring.close_keys()
+        made = MadeBackup(
+            backup.backup_id, micros(backup.made_at), backup.generation, backup.master_id
+        )
+        store.note_backup(made, each_handle(backup.handles))
+    if provider.audit is not None:
+        provider.audit.open()
+    activate_held(provider)
+    return Restored(backup, now, rotated, restoring.unconfirmed)
+
+
+class _Restoring:
+    """The rows of a backup on their way into the store, each as it is to be there."""
+
+    def __init__(
+        self, provider: StoredKeyProvider, store: Filling, header: Header, now: datetime
+    ) -> None:
+        self._provider = provider
+        self._store = store
+        self._backup_id = header.backup_id
+        self._generation = header.generation + _GENERATIONS_LATER
+        self._now = now
+        self._audit_key: Mac | None = None
+        self._chains: dict[str, Anchor] = {}
+        self.unconfirmed = 0
+
+    def put(self, part: RowsOf) -> None:
+        """Take some rows of one table."""
+        rows = [dict(zip(part.columns, row, strict=True)) for row in part.rows]
+        change = {
+            "store_meta": self._meta,
+            "authority_keys": self._authority,
+            "audit_keys": self._key_of_audit,
+            "audit_chains": self._chain,
+            "credentials": self._credential,
+        }.get(part.table)
+        if change is not None:
+            rows = [change(row) for row in rows]
+        if "generation" in part.columns and part.table not in ("store_meta", "backups"):
+            rows = [{**row, "generation": self._generation} for row in rows]
+        self._store.put(part.table, rows)
+
+    def _meta(self, row: Columns) -> Columns:
+        return {
+            **row,
+            "generation": self._generation,
+            "restored_at": micros(self._now),
+            "restored_from": self._backup_id,
+        }
+
+    def _authority(self, row: Columns) -> Columns:
+        self._provider.adopt_authority(row["master_id"], row["wrapped"])
+        return row
+
+    def _key_of_audit(self, row: Columns) -> Columns:
+        self._audit_key = self._provider.audit_key_of(StoredAuditKey(**row))
+        return row
+
+    def _chain(self, row: Columns) -> Columns:
+        anchor = Anchor(**row)
+        self._chains[anchor.chain_id] = anchor
+        if self._audit_key is None:
+            return row
+        store_id = self._provider.custodian.store_id
+        return left_behind(anchor, store_id, self._audit_key, self._backup_id)._asdict()
+
+    def _credential(self, row: Columns) -> Columns:
+        try:
+            found = credential_from_row(cast("Row[Any]", SimpleNamespace(**row)))
+        except StoreIntegrityError:
+            return row  # refused as it is
+        closed = self._provider.closed_credential(StoredCredential(found, row["mac"]))
+        if closed is None:
+            return row
+        self.unconfirmed += 1
+        credential, mac = closed
+        return {**row, **credential_row(credential), "mac": mac}
+
+    def end_chains(self, folder: Path) -> None:
+        """Have the store know the chains that lie in the audit folder, at the end they have."""
+        if self._audit_key is None:
+            return
+        for path in chain_folders(folder):
+            found = found_behind(
+                path,
+                self._chains.get(path.name),
+                self._provider.custodian.store_id,
+                self._audit_key,
+                self._backup_id,
+            )
+            if found is not None:
+                self._store.put_chain(found)
+
+    def close_keys(self) -> list[str]:
+        """Close the keys that need it; the ids of the versions that were made."""
+        made = []
+        for stored, used_raw in self._store.keys_to_close():
+            closed = self._provider.closed_key(stored, used_raw=used_raw, now=self._now)
+            if closed is None:
+                continue
+            self._store.swap(self._generation, *closed)
+            if len(closed.new.versions) > len(closed.old.versions):
+                made.append(version_id(closed.new.key_id, closed.new.latest.version))
+        return made
