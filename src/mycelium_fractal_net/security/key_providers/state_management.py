@@ -42,7 +42,8 @@ class StateManagement(TrustedRecords):
         ``reason`` goes to the audit log. Nothing is changed where ``only_if`` says no to the
         record that would be.
         Raises :class:`KeyStateError` where the change is not legal; the newest version that
-        still protects data is not destroyed, rotate or deactivate it first.
+        still protects data is not destroyed, rotate or deactivate it first. A version that waits
+        for a backup is not activated before there is one.
         """
         if window_days not in _WINDOW_DAYS:
             raise InvalidInputError("window_days must be between 7 and 365")
@@ -60,6 +61,11 @@ class StateManagement(TrustedRecords):
 
     def _changed(self, key: Key, version: KeyVersion, verb: Verb, window_days: int) -> KeyVersion:
         state = version.state_after(verb)
+        if verb is Verb.ACTIVATE and version not in self._free_to_protect([version]):
+            raise KeyStateError(
+                f"version {version.version} of key {key.key_id!r} is activated once a backup holds"
+                " it (rotation.require_backup); mfn backup FILE makes one and activates it"
+            )
         if verb is Verb.DESTROY:
             if version is _protecting(key):
                 raise KeyStateError(
@@ -98,21 +104,40 @@ class StateManagement(TrustedRecords):
 
         return self.update(parse_key_id(key_id)[0], change, "key.erase")
 
-    def activate_due(self, key_id: str) -> Key:
-        """Make the versions active that were to be by now."""
-        now = self.clock()
+    def activate_due(
+        self, key_id: str, *, now: datetime | None = None, reason: str | None = None
+    ) -> Key:
+        """Make the versions active that were to be by ``now``, the store's time if it is given.
 
-        def activated(version: KeyVersion) -> KeyVersion:
-            due = version.activate_at is not None and version.activate_at <= now
-            if version.state is not KeyState.PRE_ACTIVATION or not due:
-                return version
-            return replace(version, state=KeyState.ACTIVE, activate_at=None)
+        And that a backup holds, where it must; one without a day waits for a backup alone.
+        """
+        now = now or self.clock()
 
         def change(key: Key) -> Key:
-            versions = tuple(activated(each) for each in key.versions)
-            return key if versions == key.versions else replace(key, versions=versions)
+            due = [
+                each
+                for each in key.versions
+                if each.state is KeyState.PRE_ACTIVATION
+                and (each.activate_at is None or each.activate_at <= now)
+            ]
+            free = self._free_to_protect(due)
+            if not free:
+                return key
+            versions = (
+                replace(each, state=KeyState.ACTIVE, activate_at=None) if each in free else each
+                for each in key.versions
+            )
+            return replace(key, versions=tuple(versions))
 
-        return self.update(parse_key_id(key_id)[0], change, "key.activate")
+        return self.update(parse_key_id(key_id)[0], change, "key.activate", reason=reason)
+
+    def _free_to_protect(self, versions: list[KeyVersion]) -> list[KeyVersion]:
+        """Those of these versions that need not wait for a backup, or no longer."""
+        new = [each.handle for each in versions if each.state is KeyState.PRE_ACTIVATION]
+        if not self.require_backup or not new:
+            return versions
+        held = UsageStore(self.store.database).backed_up(new)
+        return [each for each in versions if each.handle in held or each.handle not in new]
 
 
 def _protecting(key: Key) -> KeyVersion | None:

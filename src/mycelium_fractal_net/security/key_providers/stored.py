@@ -22,6 +22,7 @@ from mycelium_fractal_net.security.errors import (
 )
 from mycelium_fractal_net.security.key_providers.base import KeyProvider
 from mycelium_fractal_net.security.key_providers.credential_management import CredentialManagement
+from mycelium_fractal_net.security.key_providers.restored import RestoredStore
 from mycelium_fractal_net.security.key_providers.retirement import Retirement
 from mycelium_fractal_net.security.key_providers.signer_management import SignerManagement
 from mycelium_fractal_net.security.key_providers.xor_key import XorKey
@@ -42,6 +43,7 @@ from mycelium_fractal_net.security.keys import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
 __all__ = ["StoredKeyProvider"]
@@ -49,8 +51,15 @@ __all__ = ["StoredKeyProvider"]
 _ATTEMPTS: Final = 8  # rounds before a writer gives up
 
 
-class StoredKeyProvider(Retirement, CredentialManagement, SignerManagement, XorKey, KeyProvider):
-    """Named keys in a :class:`KeyStore` under a :class:`Custodian`: made, rotated, changed."""
+class StoredKeyProvider(
+    Retirement, CredentialManagement, SignerManagement, XorKey, RestoredStore, KeyProvider
+):
+    """Named keys in a :class:`KeyStore` under a :class:`Custodian`: made, rotated, changed.
+
+    ``default_rotation`` is the policy of a key that is made without one.
+    """
+
+    default_rotation: Mapping[KeyType, RotationPolicy] = DEFAULT_ROTATION
 
     # The plan's interface -----------------------------------------------------------------
 
@@ -92,6 +101,7 @@ class StoredKeyProvider(Retirement, CredentialManagement, SignerManagement, XorK
     def rotate_key(self, key_id: str, *, activate_at: datetime | None = None) -> str:
         """Add a version, which protects from now on; returns its id, such as ``orders:v3``.
 
+        Where the provider is to ``require_backup`` it protects once a backup holds it.
         Compare-and-swap: of several that rotate at once each adds a version of its own, and
         a crash leaves the old one or the new one newest. The former versions go on opening.
         With ``activate_at`` the version waits: it is there, and protects once a scheduler, or
@@ -111,17 +121,36 @@ class StoredKeyProvider(Retirement, CredentialManagement, SignerManagement, XorK
     def rotate_from(self, version: str, *, reason: str | None = None) -> str:
         """Rotate only if ``version`` (``orders:v3``) is still the newest; returns the newest.
 
-        What a scheduler calls: whoever loses the race sees the winner's version. ``reason`` goes
-        to the audit log.
+        Whoever loses the race sees the winner's version. ``reason`` goes to the audit log.
         """
         name, number = parse_key_id(version)
+        newest = self.rotate_if(name, lambda key: key.latest.version == number, reason=reason)
+        return newest or version_id(name, self.key(name).latest.version)
+
+    def rotate_if(
+        self,
+        key_id: str,
+        wanted: Callable[[Key], bool],
+        *,
+        now: datetime | None = None,
+        reason: str | None = None,
+    ) -> str | None:
+        """Rotate a key where its record, as it is when it is swapped, is ``wanted``, else not.
+
+        Returns the new version's id, or None. So of any number of schedulers that saw the same
+        record one rotates. The next rotation counts from ``now``, the store's time, where it is
+        given. ``reason`` goes to the audit log.
+        """
+        rotated = False
 
         def change(key: Key) -> Key:
-            return self._with_new_version(key) if key.latest.version == number else key
+            nonlocal rotated
+            rotated = wanted(key)
+            return self._with_new_version(key, now=now) if rotated else key
 
-        return version_id(
-            name, self.update(name, change, "key.rotate", reason=reason).latest.version
-        )
+        name = parse_key_id(key_id)[0]
+        newest = self.update(name, change, "key.rotate", reason=reason).latest
+        return version_id(name, newest.version) if rotated else None
 
     # Changing -----------------------------------------------------------------------------
 
@@ -135,7 +164,7 @@ class StoredKeyProvider(Retirement, CredentialManagement, SignerManagement, XorK
         publish: bool = False,
         rotation: RotationPolicy | None = None,
     ) -> Key:
-        """Make a named key with its first version, active at once.
+        """Make a named key with its first version, active at once or once a backup holds it.
 
         ``use`` is for signing keys: ``data`` or ``request``, fixed for ever. ``publish`` lists
         its public keys in the JWKS. Raises :class:`KeyExistsError` where the name is taken,
@@ -162,7 +191,7 @@ class StoredKeyProvider(Retirement, CredentialManagement, SignerManagement, XorK
             key_type=kind,
             use=key_use,
             algorithm=chosen,
-            rotation=rotation or DEFAULT_ROTATION[kind],
+            rotation=rotation or self.default_rotation[kind],
             created_at=self.clock(),
             versions=(),
             publish=publish,
@@ -194,11 +223,22 @@ class StoredKeyProvider(Retirement, CredentialManagement, SignerManagement, XorK
 
         return self.update(parse_key_id(key_id)[0], change, "key.policy")
 
-    def set_rotate_at(self, key_id: str, moment: datetime, *, reason: str | None = None) -> Key:
-        """Have the key's next version due at that moment, whatever its interval says."""
+    def set_rotate_at(
+        self,
+        key_id: str,
+        moment: datetime,
+        *,
+        only_if: Callable[[Key], bool] = lambda _: True,
+        reason: str | None = None,
+    ) -> Key:
+        """Have the key's next version due at that moment, whatever its interval says.
+
+        Nothing is changed where ``only_if`` says no to the record that would be.
+        """
 
         def change(key: Key) -> Key:
-            return key if key.rotate_at == moment else replace(key, rotate_at=moment)
+            same = key.rotate_at == moment or not only_if(key)
+            return key if same else replace(key, rotate_at=moment)
 
         return self.update(parse_key_id(key_id)[0], change, "key.policy", reason=reason)
 
@@ -214,7 +254,9 @@ class StoredKeyProvider(Retirement, CredentialManagement, SignerManagement, XorK
 
     # Beneath ------------------------------------------------------------------------------
 
-    def _with_new_version(self, key: Key, activate_at: datetime | None = None) -> Key:
+    def _with_new_version(
+        self, key: Key, activate_at: datetime | None = None, *, now: datetime | None = None
+    ) -> Key:
         """``key`` with one more version, fresh and active, or waiting. Nothing is stored yet."""
         if key.is_legacy:
             raise _no_next_version(key)
@@ -225,11 +267,12 @@ class StoredKeyProvider(Retirement, CredentialManagement, SignerManagement, XorK
             material, public_key = signing.private_bytes(), signing.public.der()
         else:
             material = self.policy.generate_key_material(key.algorithm)
-        now = self.clock()
+        now = now or self.clock()
+        waits = self.require_backup or activate_at is not None
         version = KeyVersion(
             version=key.versions[-1].version + 1 if key.versions else 1,
             handle=secrets.token_bytes(HANDLE_BYTES),
-            state=KeyState.ACTIVE if activate_at is None else KeyState.PRE_ACTIVATION,
+            state=KeyState.PRE_ACTIVATION if waits else KeyState.ACTIVE,
             created_at=now,
             wrapped=b"",
             public_key=public_key,
