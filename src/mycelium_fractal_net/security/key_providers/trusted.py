@@ -6,9 +6,15 @@ Between the key store, which knows no cryptography, and the custodian, which kno
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from mycelium_fractal_net.security.errors import ConflictError, KeyStateError
+from mycelium_fractal_net.security.errors import (
+    ConflictError,
+    KeyStateError,
+    MasterKeyError,
+    MfnError,
+    StoreIntegrityError,
+)
 from mycelium_fractal_net.security.key_providers.audited import AUTHORITY_ALGORITHM
 from mycelium_fractal_net.security.key_providers.authorities import ATTEMPTS
 from mycelium_fractal_net.security.key_providers.base import Binding
@@ -23,6 +29,9 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.key_store import StoredKey
 
 __all__ = ["TrustedRecords"]
+
+# What a record comes to that was edited: a MAC that is wrong, or a master key that nobody has.
+_REFUSED: Final = (StoreIntegrityError, MasterKeyError)
 
 
 class TrustedRecords(TrustedCredentials, TrustedSigners):
@@ -110,6 +119,29 @@ class TrustedRecords(TrustedCredentials, TrustedSigners):
             yield from page
             after = page[-1].key_id
 
+    def authentic_keys(self) -> Iterator[tuple[str, Key | MfnError]]:
+        """Every key, in order of name. One that fails its authentication is given as its error.
+
+        It must not keep the others from being rotated, or looked over.
+        """
+        after: str | None = ""
+        while after is not None:
+            try:
+                page = {key.key_id: key for key in self.keys(after)}
+            except _REFUSED:
+                for name in (names := self.store.key_ids(after)):
+                    yield name, self._key_or_error(name)
+            else:
+                names = list(page)
+                yield from page.items()
+            after = names[-1] if names else None
+
+    def _key_or_error(self, name: str) -> Key | MfnError:
+        try:
+            return self.key(name)
+        except _REFUSED as error:
+            return error
+
     def published_keys(self) -> list[Key]:
         """Every key that is marked to be published, in order of name."""
         return [self._checked(stored) for stored in self.store.published()]
@@ -148,9 +180,10 @@ class TrustedRecords(TrustedCredentials, TrustedSigners):
         """
         for _ in range(ATTEMPTS):
             old = self.key(name)
-            new = change(self._under_present_master(old))
-            if new is old:
-                return old
+            present = self._under_present_master(old)
+            new = change(present)
+            if new is old or (new is present and event is not None):
+                return old  # and no record says that something was done
             new = replace(new, revision=old.revision + 1)
             mac, named = self._seal(new), _named_by(event, old, new)
             try:
