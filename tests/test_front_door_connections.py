@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import resource
 import socket
+import weakref
 from typing import TYPE_CHECKING
 
 import pytest
@@ -197,6 +199,69 @@ def test_who_was_found_to_stall_and_moves_again_is_left_alone() -> None:
     room.now += 1
     assert not room.connections.has_room()
     assert [guest.ended for guest in guests] == [["made room IDLE"], []]
+
+
+@pytest.mark.parametrize("wait", [Wait.BODY, Wait.READER])
+def test_who_was_found_to_stall_in_a_message_and_goes_on_with_it_is_left_alone(wait: Wait) -> None:
+    """It is the same body, or answer, and it moves: its place went to whoever came next."""
+    room, guests = Room(most=2), [Guest(wait), Guest(wait)]
+    for guest in guests:
+        room.enter(guest)
+    room.passes(2)
+    assert room.connections.has_room()
+    room.enter(Guest(Wait.NOTHING))
+
+    def move() -> None:
+        guests[1].moved += 100_000
+
+    room.passes(0.5, move)
+    room.now += 0.2
+    guests[1].moved += 100_000
+    assert not room.connections.has_room()
+    assert [guest.ended for guest in guests] == [[f"made room {wait.name}"], []]
+
+
+@pytest.mark.parametrize("wait", [Wait.BODY, Wait.READER, Wait.IDLE])
+def test_half_a_second_without_moving_makes_room(wait: Wait) -> None:
+    """Counted from when it was first looked at: who comes after a burst does not wait long."""
+    room, guest = Room(most=1), Guest()
+    room.enter(guest)
+    guest.wait = wait
+    assert not room.connections.has_room()
+    room.now += 0.4
+    assert not room.connections.has_room()
+    room.now += 0.1
+    assert room.connections.has_room()
+
+
+def test_nobody_is_kept_in_memory_for_having_stalled() -> None:
+    """A connection that has gone is gone, with all that was read from it."""
+    room, guests = Room(most=3), [Guest(Wait.BODY) for _ in range(3)]
+    places = [room.enter(guest) for guest in guests]
+    room.passes(2)
+    assert room.connections.has_room()
+    gone = weakref.ref(guests[1])
+    for place in places:
+        room.connections.leave(place)
+    del guests, places, place
+    room.passes(0.5)
+    gc.collect()
+    assert gone() is None
+
+
+def test_a_network_of_ipv6_has_the_share_of_one_address() -> None:
+    """Whoever has one address there has as many as he likes; a proxy is one address of it."""
+    room = Room(most=10, connections_per_address=2)
+    for last in (1, 2):
+        room.enter(Guest(), f"2001:db8:0:1::{last}")
+    assert room.connections.has_too_many("2001:db8:0:1:f::3")
+    assert not room.connections.has_too_many("2001:db8:0:2::1")
+    place = room.enter(Guest(), "::ffff:198.51.100.1")
+    assert not room.connections.has_too_many("198.51.100.1")
+    room.enter(Guest(), "198.51.100.1")
+    assert room.connections.has_too_many("::ffff:198.51.100.1")
+    room.connections.leave(place)
+    assert not room.connections.has_too_many("198.51.100.1")
 
 
 def test_an_address_has_its_share_unless_it_is_a_proxy() -> None:

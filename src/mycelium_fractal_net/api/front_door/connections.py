@@ -6,6 +6,7 @@ import contextlib
 from time import monotonic
 from typing import TYPE_CHECKING, Final, Protocol
 
+from mycelium_fractal_net.api.front_door.addresses import grouped
 from mycelium_fractal_net.api.front_door.pace import LOOK_SECONDS, Pace, Wait
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Place:
     __slots__ = ("address", "guest", "pace")
 
     def __init__(self, address: str, guest: Guest, now: float) -> None:
-        self.address = address
+        self.address = grouped(address)  # whoever has one of IPv6 has a network of them
         self.guest = guest
         self.pace = Pace(guest.waits_for()[0], now)
 
@@ -57,7 +58,7 @@ class Connections:
         self._clock = clock
         self._places: dict[Place, None] = {}
         self._of_address: dict[str, int] = {}
-        self._stalled: list[tuple[Place, Wait, object]] = []  # the last one makes room first
+        self._stalled: list[tuple[Wait, Place]] = []  # the last one makes room first
         self._searched_at = float("-inf")
         self._looking: asyncio.TimerHandle | None = None
 
@@ -69,18 +70,21 @@ class Connections:
         most = self.limits.connections_per_address
         if most is None or address in self._trusted:
             return False
-        return self._of_address.get(address, 0) >= most
+        return self._of_address.get(grouped(address), 0) >= most
 
     def has_room(self) -> bool:
         """Whether there is a place, perhaps since somebody who stalled has left it just now."""
         while len(self._places) >= self.limits.connections:
             if not self._stalled and not self._search():
                 return False
-            place, wait, of = self._stalled.pop()
-            if place in self._places and place.guest.waits_for()[:2] == (wait, of):
+            _, place = self._stalled.pop()
+            if place in self._places and self._stalls(place, self._clock()):
                 self.leave(place)
-                place.guest.make_room(wait)
+                place.guest.make_room(place.pace.wait)
         return True
+
+    def _stalls(self, place: Place, now: float) -> bool:
+        return place.pace.may_make_room(*place.guest.waits_for(), now, self.limits)
 
     def _search(self) -> bool:
         """Look for those who stall, those that have asked for nothing yet before all others."""
@@ -89,18 +93,17 @@ class Connections:
             return False
         self._searched_at = now
         for place in self._places:  # which begin with the oldest
-            wait, of, moved = place.guest.waits_for()
-            if place.pace.may_make_room(wait, of, moved, now, self.limits):
-                self._stalled.append((place, wait, of))
+            if self._stalls(place, now):
+                self._stalled.append((place.pace.wait, place))
         self._stalled.reverse()
-        self._stalled.sort(key=lambda each: -each[1])
+        self._stalled.sort(key=lambda each: -each[0])
         return bool(self._stalled)
 
     def enter(self, address: str, guest: Guest) -> Place:
         """Take a place."""
         place = Place(address, guest, self._clock())
         self._places[place] = None
-        self._of_address[address] = self._of_address.get(address, 0) + 1
+        self._of_address[place.address] = self._of_address.get(place.address, 0) + 1
         return place
 
     def has(self, place: Place) -> bool:
@@ -119,6 +122,7 @@ class Connections:
 
     def look(self) -> None:
         """Look at everybody once, and end what is too slow."""
+        self._stalled.clear()  # nobody is held in memory for having stalled once
         now, limits = self._clock(), self.limits
         for place in list(self._places):
             wait, of, moved = place.guest.waits_for()

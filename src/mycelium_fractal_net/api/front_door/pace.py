@@ -18,7 +18,7 @@ __all__ = ["LINGER_SECONDS", "LOOK_SECONDS", "Pace", "Wait"]
 LOOK_SECONDS: Final = 0.5
 LINGER_SECONDS: Final = 2.0  # for a client to read the answer that refused it
 _RATE_SECONDS: Final = 10.0  # over which a rate is taken
-_STALLED_SECONDS: Final = 1.0  # after which one may have to make room,
+_STALLED_SECONDS: Final = 0.5  # after which one may have to make room,
 _UNKNOWN_SECONDS: Final = 0.25  # and one that has not yet asked for anything
 
 
