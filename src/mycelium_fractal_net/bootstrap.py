@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
     from mycelium_fractal_net.config import Settings
     from mycelium_fractal_net.security.audit import Head
+    from mycelium_fractal_net.security.backup import Backup, Restored
+    from mycelium_fractal_net.security.binary_io import BinaryReader
     from mycelium_fractal_net.security.key_providers import StoredKeyProvider
     from mycelium_fractal_net.security.key_store.audit_table import Anchor
 
@@ -47,7 +49,9 @@ __all__ = [
     "needs_passphrase",
     "open_custodian",
     "open_keyring",
+    "restore",
     "verify_audit",
+    "verify_backup_file",
 ]
 
 _PASSPHRASE_BYTES: Final = 4096  # the most that a passphrase file may hold
@@ -79,6 +83,7 @@ def open_keyring(
         database.check()
         custodian = open_custodian(chosen, policy, passphrase)
         provider = LocalKeyProvider(KeyStore(database), custodian, policy)
+        provider.require_backup = chosen.rotation.require_backup
         provider.audit = audit_log(chosen, provider)
         return _keyring(chosen, provider, database, record_uses=record_uses)
 
@@ -113,6 +118,7 @@ def initialise(
                 )
             LocalCustodian.create(path, policy, _kdf(chosen, passphrase))
         provider = LocalKeyProvider(key_store, open_custodian(chosen, policy, passphrase), policy)
+        provider.require_backup = chosen.rotation.require_backup
         if not begun:
             # Whoever else initialises the same store at once has begun it under this very key.
             with contextlib.suppress(ConflictError):
@@ -121,6 +127,65 @@ def initialise(
         with _closed_on_failure(provider.audit):
             _create_default_keys(provider)
         return _keyring(chosen, provider, database, record_uses=True)
+
+
+def restore(
+    settings: Settings,
+    reader: BinaryReader,
+    passphrase: Passphrase = None,
+    *,
+    progress: Callable[[int], None] | None = None,
+) -> Restored:
+    """Put a backup into the store that the settings name, which must be empty.
+
+    The master key of the backup must be where the settings have it. See
+    :func:`.security.backup.restore_backup`. Raises what that does, and :class:`MasterKeyError`.
+    """
+    from mycelium_fractal_net.security.backup import restore_backup
+
+    policy = build_policy(settings)
+    custodian = _custodian_of_backup(settings, policy, passphrase)
+    database = Database(settings.store)
+    with contextlib.closing(database):
+        provider = LocalKeyProvider(KeyStore(database), custodian, policy)
+        provider.require_backup = settings.rotation.require_backup
+        provider.audit = audit_log(settings, provider)
+        with contextlib.closing(provider.audit):
+            return restore_backup(
+                provider, reader, audit_folder=settings.audit_folder, progress=progress
+            )
+
+
+def verify_backup_file(
+    settings: Settings,
+    reader: BinaryReader,
+    passphrase: Passphrase = None,
+    *,
+    progress: Callable[[int], None] | None = None,
+) -> Backup:
+    """Open a backup to its end; the master key is asked for and the store is not.
+
+    See :func:`.security.backup.verify_backup`.
+    """
+    from mycelium_fractal_net.security.backup import verify_backup
+
+    policy = build_policy(settings)
+    return verify_backup(
+        _custodian_of_backup(settings, policy, passphrase), policy, reader, progress
+    )
+
+
+def _custodian_of_backup(
+    settings: Settings, policy: Policy, passphrase: Passphrase
+) -> LocalCustodian:
+    _check_provider(settings)
+    path = settings.master_key_file
+    if not path.exists():
+        raise MasterKeyError(
+            f"the master key file {path} is not there; put the file there that the backed-up"
+            " store had: no other key opens its backup"
+        )
+    return open_custodian(settings, policy, passphrase)
 
 
 def _create_default_keys(provider: StoredKeyProvider) -> None:

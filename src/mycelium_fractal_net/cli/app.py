@@ -9,6 +9,7 @@ import typer
 from mycelium_fractal_net import __version__
 from mycelium_fractal_net.cli import (
     audit,
+    backup,
     credential,
     doctor,
     init,
@@ -55,6 +56,7 @@ def application() -> typer.Typer:
     rotation.register(_group(app, "rotation", "Rotate keys on time, and retire old versions."))
     retention.register(app)
     audit.register(_group(app, "audit", "Verify and read the audit records of this machine."))
+    backup.register(app)
     serve.register(app)
     doctor.register(app)
     app.command(name="version")(_version)

@@ -9,6 +9,7 @@ import typer
 
 from mycelium_fractal_net import shapes
 from mycelium_fractal_net.cli.completion import credential_ids
+from mycelium_fractal_net.cli.exits import CommandError, ExitCode
 from mycelium_fractal_net.cli.options import AsJson
 from mycelium_fractal_net.cli.session import session_of
 from mycelium_fractal_net.cli.terminal import columns, json_array, json_value, say
@@ -36,6 +37,7 @@ def register(group: typer.Typer) -> None:
     group.command("show")(_show)
     group.command("rotate")(_rotate)
     group.command("revoke")(_revoke)
+    group.command("confirm")(_confirm)
 
 
 def _create(
@@ -158,3 +160,37 @@ def _revoke(context: typer.Context, credential_id: CredentialId) -> None:
     with session.keyring() as keyring:
         revoked = keyring.provider.revoke_credential(credential_id)
     say(f"revoked: {revoked.credential_id} ({revoked.name})", quiet=session.quiet)
+
+
+def _confirm(
+    context: typer.Context,
+    credential_id: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="ID",
+            help="A credential, by the 16 characters of its id.",
+            autocompletion=credential_ids,
+        ),
+    ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="All that wait since the store was restored.")
+    ] = False,
+) -> None:
+    """Let a credential work again after 'mfn restore', which may be older than its revocation."""
+    if every == (credential_id is not None):
+        raise CommandError(
+            ExitCode.USAGE, "it takes one credential, or --all", "'mfn credential list' shows them"
+        )
+    session = session_of(context)
+    with session.keyring() as keyring:
+        provider = keyring.provider
+        if credential_id is not None:
+            names = [credential_id]
+        else:
+            names = [each.credential_id for each in provider.unconfirmed_credentials()]
+        for name in names:
+            confirmed = provider.confirm_credential(name)
+            said = f"confirmed: {confirmed.credential_id} ({confirmed.name})"
+            say(said, quiet=session.quiet)
+    if not names:
+        say("nothing waits to be confirmed", quiet=session.quiet)

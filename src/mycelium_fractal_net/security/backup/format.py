@@ -20,6 +20,7 @@ from msgspec import Meta
 from mycelium_fractal_net.security.binary_io import read_fully
 from mycelium_fractal_net.security.errors import DecryptionError
 from mycelium_fractal_net.security.key_providers.base import Binding
+from mycelium_fractal_net.security.keys import HANDLE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -81,6 +82,11 @@ class Backup:
     master_id: str
     rows: dict[str, int]
     handles: bytes = field(repr=False)
+
+    @property
+    def versions(self) -> int:
+        """How many versions of keys it holds the material of."""
+        return len(self.handles) // HANDLE_BYTES
 
 
 def encode_start(header: Header) -> bytes:

@@ -107,7 +107,7 @@ def _write_rows(
     counts: dict[str, int] = {}
     handles = bytearray()
     for name, table in BACKED_UP.items():
-        columns = [str(column) for column in table.c.keys()]
+        columns = [str(column.name) for column in table.c]
         sealed.put(encode_frames([{"table": name, "columns": columns}]))
         counts[name] = 0
         for rows in state.rows(name):
