@@ -51,12 +51,15 @@ READS: dict[str, Callable[[Client], Any]] = {
     "verify_mac": lambda remote: remote.verify_mac(b"x", b"y"),
     "data_key": lambda remote: remote.data_key(),
     "show_key": lambda remote: remote.show_key("a"),
+    "key_usage": lambda remote: remote.key_usage("a"),
+    "cleanup_key, listing": lambda remote: remote.cleanup_key("a", 1),
     "own_credential": lambda remote: remote.own_credential(),
 }
 CHANGES: dict[str, Callable[[Client], Any]] = {
     "create_key": lambda remote: remote.create_key("a"),
     "change_key": lambda remote: remote.change_key("a", publish=True),
     "rotate_key": lambda remote: remote.rotate_key("a"),
+    "cleanup_key": lambda remote: remote.cleanup_key("a", 1, reason="old"),
     "change_key_state": lambda remote: remote.change_key_state("a", "suspend"),
     "rotate_own_credential": lambda remote: remote.rotate_own_credential(),
 }

@@ -18,7 +18,8 @@ from mycelium_fractal_net.security.audit import Event
 from mycelium_fractal_net.security.credentials import Credential, CredentialState
 from mycelium_fractal_net.security.key_providers import LocalKeyProvider
 from mycelium_fractal_net.security.key_store import Database, KeyStore, UsageStore
-from mycelium_fractal_net.security.key_store.usage import RAW_MESSAGES_ROTATE
+from mycelium_fractal_net.security.key_store.rows import day_of
+from mycelium_fractal_net.security.key_store.usage import RAW_MESSAGES_ROTATE, REFUSED
 from mycelium_fractal_net.security.keys import Verb
 from mycelium_fractal_net.security.signatures import SigningKey
 
@@ -206,6 +207,52 @@ def test_keys_past_their_policy_and_out_of_use_are_warned_of(
     (going,) = found(settings, "destruction")
     assert (going.subject, going.severity) == ("key orders:v1", Severity.NOTICE)
     assert "mfn key cancel-destruction orders:v1" in going.advice
+
+
+def test_versions_past_the_retained_count_are_a_notice(
+    settings: Settings, provider: LocalKeyProvider
+) -> None:
+    """By name, with the command that says what is known of their use."""
+    for _ in range(4):
+        provider.rotate_key("orders")
+    (old,) = found(settings, "retention")
+    assert (old.subject, old.severity) == ("key orders", Severity.NOTICE)
+    assert "orders:v1, orders:v2;" in old.advice
+    assert "mfn rotation cleanup orders" in old.advice
+
+
+def test_a_window_that_is_about_to_pass_is_a_warning(
+    settings: Settings, provider: LocalKeyProvider
+) -> None:
+    """A week before its end."""
+    provider.rotate_key("orders")
+    provider.apply(Verb.DESTROY, "orders:v1", window_days=8)
+    assert [each.severity for each in found(settings, "destruction")] == [Severity.NOTICE]
+    provider.apply(Verb.CANCEL_DESTRUCTION, "orders:v1")
+    provider.apply(Verb.DESTROY, "orders:v1", window_days=7)
+    (going,) = found(settings, "destruction")
+    assert (going.subject, going.severity) == ("key orders:v1", Severity.WARNING)
+
+
+def test_a_pending_version_that_is_needed_is_critical(
+    settings: Settings, provider: LocalKeyProvider
+) -> None:
+    """It was used while it waits; uses of a window that was cancelled are forgiven."""
+    handle = provider.key("orders").latest.handle
+    usage = UsageStore(provider.store.database)
+    provider.rotate_key("orders")
+    provider.apply(Verb.DESTROY, "orders:v1", window_days=7)
+    yesterday = day_of(datetime.now(UTC)) - 1
+    usage.add({(handle, yesterday, REFUSED): 3})
+    (needed,) = found(settings, "pending-use")
+    assert (needed.subject, needed.severity) == ("key orders:v1", Severity.CRITICAL)
+    assert "3 uses since" in needed.advice
+    assert "mfn key cancel-destruction orders:v1" in needed.advice
+    assert found(settings, "destruction") == []
+    provider.apply(Verb.CANCEL_DESTRUCTION, "orders:v1")
+    provider.apply(Verb.DESTROY, "orders:v1")
+    assert found(settings, "pending-use") == []
+    assert len(found(settings, "destruction")) == 1
 
 
 def test_a_raw_key_near_its_limit_is_warned_of(

@@ -314,8 +314,8 @@ def cleanup_key(
         "reason": reason,
         "window_days": window_days,
     }
-    path = _path(key_id, "/cleanup")
-    done = decoded((yield json_request("POST", path, asked, repeatable=False)), _Cleanup)
+    path, changes = _path(key_id, "/cleanup"), reason is not None
+    done = decoded((yield json_request("POST", path, asked, repeatable=not changes)), _Cleanup)
     proposals = (Proposal(**msgspec.structs.asdict(each)) for each in done.proposals)
     return CleanupReport(
         done.key_id, done.retain_count, tuple(proposals), tuple(done.moved), done.destroy_at
