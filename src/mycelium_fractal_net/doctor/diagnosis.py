@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.bootstrap import build_policy, open_custodian
 from mycelium_fractal_net.doctor.audit_records import audit_findings
+from mycelium_fractal_net.doctor.backups import backup_findings
 from mycelium_fractal_net.doctor.findings import Examined, Finding, Severity
 from mycelium_fractal_net.doctor.old_cipher import old_cipher_findings
 from mycelium_fractal_net.doctor.retention import retention_findings
 from mycelium_fractal_net.doctor.signers import signer_findings
 from mycelium_fractal_net.security.credentials import CredentialState
-from mycelium_fractal_net.security.errors import MfnError, StoreIntegrityError
+from mycelium_fractal_net.security.errors import KeyStateError, MfnError, StoreIntegrityError
 from mycelium_fractal_net.security.key_providers import LocalKeyProvider
 from mycelium_fractal_net.security.key_store import Database, KeyStore, UsageStore
 from mycelium_fractal_net.security.key_store.sqlite import check_private
@@ -165,13 +166,14 @@ def _key(store: Examined, key: Key, near_limit: frozenset[bytes]) -> Iterator[Fi
     if key.is_legacy:  # it has one version, which protects nothing and has no next one
         return
     newest = key.latest
-    if newest.state is not KeyState.ACTIVE:
-        yield Finding(
-            Severity.WARNING,
-            "no-active-version",
-            subject,
-            f"protects nothing, its newest version is {newest.state}: mfn key rotate {key.key_id}",
+    try:
+        key.primary  # noqa: B018 - it says why nothing is protected
+    except KeyStateError as error:
+        what = (
+            f"protects nothing, its newest version is {newest.state}: mfn key rotate {key.key_id}"
         )
+        waits = newest.state is KeyState.PRE_ACTIVATION
+        yield Finding(Severity.WARNING, "no-active-version", subject, str(error) if waits else what)
     due = newest.created_at + timedelta(days=key.rotation.interval_days)
     if due <= store.provider.clock():
         yield Finding(
@@ -229,4 +231,5 @@ _STORE_CHECKS: Final[tuple[Callable[[Examined], Iterator[Finding]], ...]] = (
     signer_findings,
     old_cipher_findings,
     audit_findings,
+    backup_findings,
 )

@@ -163,3 +163,20 @@ def revoke_credential(call: Authenticated, credential_id: str) -> dict[str, Any]
     revoked = call.keyring.provider.revoke_credential(found.credential_id)
     call.keyring.refresh()
     return _shape(call, revoked)
+
+
+@routes.add(
+    "POST", "/credentials/{credential_id}/confirm", "credential.confirm", CredentialAnswer,
+    scope="credentials:admin", in_thread=True, recorded=False,
+    problems=("not-found", "key-state", "conflict"),
+)  # fmt: skip
+def confirm_credential(call: Authenticated, credential_id: str) -> dict[str, Any]:
+    """Let a credential work again that waits since the store was restored from a backup.
+
+    Scope: `credentials:admin`, and all of its own.
+    """
+    found = _named(call, credential_id)
+    _check_covers(call, found.scopes)
+    confirmed = call.keyring.provider.confirm_credential(found.credential_id)
+    call.keyring.refresh()
+    return _shape(call, confirmed)

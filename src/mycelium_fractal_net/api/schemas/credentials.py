@@ -92,7 +92,7 @@ class CredentialAnswer(Model):
     id: CredentialId
     name: str
     scopes: list[Scope]
-    state: Literal["active", "revoked"]
+    state: Literal["active", "unconfirmed", "revoked"]
     created_at: Moment
     expires_at: Moment | None
     rotated_at: Moment | None

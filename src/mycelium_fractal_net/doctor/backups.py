@@ -1,0 +1,70 @@
+"""What no backup holds, backups that are old, and a restored store that waits for its operator."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from mycelium_fractal_net.doctor.findings import Finding, Severity
+from mycelium_fractal_net.security.key_store.rows import moment
+from mycelium_fractal_net.security.keys import version_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mycelium_fractal_net.doctor.findings import Examined
+
+__all__ = ["backup_findings"]
+
+# A key that is rotated every 90 days has a version that is older than this in two looks of three.
+_OLD: Final = timedelta(days=30)
+
+
+def backup_findings(store: Examined) -> Iterator[Finding]:
+    """Of a store whose keys nobody rotates unasked and that never had a backup, nothing.
+
+    What was made by hand somebody knows of; what schedulers make is lost with the store.
+    """
+    yield from _unconfirmed(store)
+    keys = store.provider.store
+    last = keys.last_backup()
+    settings = store.settings
+    automatic = (
+        settings.security.key_management.rotation_enabled or settings.rotation.require_backup
+    )
+    if last is None and not automatic:
+        return
+    count, some = keys.not_held()
+    if count:
+        named = ", ".join(version_id(key_id, version) for key_id, version in some)
+        more = f" and {count - len(some)} more" if count > len(some) else ""
+        yield Finding(
+            Severity.WARNING if automatic else Severity.NOTICE,
+            "no-backup",
+            f"key {named}{more}",
+            "no backup holds it: what it protects is lost with this store; mfn backup FILE",
+        )
+    if last is None:
+        return
+    age = store.provider.clock() - moment(last.made_at)
+    if age > _OLD:
+        yield Finding(
+            Severity.WARNING if automatic else Severity.NOTICE,
+            "old-backup",
+            "key store",
+            f"its last backup is {age.days} days old: mfn backup FILE",
+        )
+
+
+def _unconfirmed(store: Examined) -> Iterator[Finding]:
+    """Credentials of a store that came from a backup, which nobody has looked at."""
+    waiting = sum(1 for _ in store.provider.unconfirmed_credentials())
+    pulse = store.provider.store.require_pulse()
+    if waiting and pulse.restored_at is not None:
+        yield Finding(
+            Severity.WARNING,
+            "unconfirmed",
+            f"{waiting} credentials" if waiting > 1 else "1 credential",
+            f"refused since the store was restored on {moment(pulse.restored_at):%Y-%m-%d}:"
+            " mfn credential list, then mfn credential confirm ID or revoke ID",
+        )
