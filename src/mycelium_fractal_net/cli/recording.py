@@ -6,10 +6,10 @@ taken back by killing it.
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
+from mycelium_fractal_net.security.binary_io import HEAD_BYTES, head_of
 from mycelium_fractal_net.security.errors import (
     AuditUnavailableError,
     DecryptionError,
@@ -34,7 +34,6 @@ __all__ = [
     "record_verifying",
 ]
 
-HEAD_BYTES: Final = 116  # of a message, by which its key version is known: docs/format.md
 _MOST_VERSIONS: Final = 1000  # in one record; whatever else is in a folder is counted under "-"
 _UNKNOWN: Final = "-"
 
@@ -94,19 +93,6 @@ def record_migrating(keyring: Keyring, step: str, key: str | None, *, count: int
         name = keyring.protecting_key(key)
         version = version_id(name, keyring.provider.key(name).primary.version)
     _record(keyring, f"xor.{step}", key=version, count=count)
-
-
-def head_of(path: str | os.PathLike[str]) -> bytes:
-    """The first bytes of a file, none where it cannot be read. Never waits for a pipe."""
-    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
-    try:
-        descriptor = os.open(path, flags)
-        try:
-            return os.pread(descriptor, HEAD_BYTES, 0)
-        finally:
-            os.close(descriptor)
-    except OSError:
-        return b""
 
 
 def _version_of(keyring: Keyring, head: bytes) -> str:

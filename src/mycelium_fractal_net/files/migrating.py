@@ -35,6 +35,8 @@ __all__ = ["commit_xor", "migrate_xor", "roll_back_xor"]
 
 _FLIGHT_FACTOR: Final = 16  # files in work or waiting, for each worker
 _DESCRIPTORS: Final = 4  # of one file at work
+# PBKDF2 keeps one busy; the others wait for the disk, and until a change would show in a status.
+_PER_PROCESSOR: Final = 3
 
 
 def migrate_xor(
@@ -132,7 +134,8 @@ def _each(
     """Put what ``wanted`` gives for every file through ``work``; sync the names at the end."""
     report = TreeReport()
     devices: dict[int, Path] = {}
-    count = min(workers or os.cpu_count() or 1, max(1, descriptor_share() // _DESCRIPTORS))
+    wanted_at_once = workers or _PER_PROCESSOR * (os.cpu_count() or 1)
+    count = min(wanted_at_once, max(1, descriptor_share() // _DESCRIPTORS))
     flying: deque[tuple[Path, Future[int | None]]] = deque()
     with ThreadPoolExecutor(count, "mfn-file") as pool:
         try:

@@ -10,15 +10,19 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-from contextlib import suppress
+import time
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from mycelium_fractal_net.files.new_file import NewFile, identity_of
+from mycelium_fractal_net.files.new_file import NewFile, identity_of, sync_folder
+from mycelium_fractal_net.files.permissions import acl_of
+from mycelium_fractal_net.files.replacing import GRACE_SECONDS, Replaced, settled_status
 from mycelium_fractal_net.files.single import open_source
 from mycelium_fractal_net.security.errors import ConflictError, DecryptionError, InvalidInputError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import BinaryIO
 
     from mycelium_fractal_net.security.keyring import Keyring
@@ -38,35 +42,56 @@ def migrate_old(keyring: Keyring, path: Path, key_id: str, *, dry_run: bool) -> 
     None where it is sealed already. What is sealed is read back and opened before it takes the
     name. Mode, owner, times and access control list stay. With ``dry_run`` the old message is
     opened and nothing is written. Raises :class:`InvalidInputError` for what is no such message,
-    :class:`FileExistsError` where another old one is kept already, and :class:`ConflictError`
-    where somebody changed the file meanwhile.
+    :class:`FileExistsError` where another old one is kept already, and :class:`ConflictError`,
+    with everything as it was, where somebody changed the file meanwhile or has it open for
+    writing.
     """
-    with open_source(path, follow=False) as (reader, status, acl):
+    with open_source(path, follow=False) as (reader, status, _):
         if _is_sealed(reader):
             return None
-        _lock(reader)
         if status.st_size > _MOST_BYTES:
             raise InvalidInputError("is larger than the 256 MiB that an old message may have here")
-        data = _opened(keyring, reader)
+        _lock(reader)
+        old = _whole(reader)
+        data = _opened(keyring, old)
         if dry_run:
             return len(data)
-        output = NewFile(path, replaced=status)
+        new = keyring.encrypt(data, key_id=key_id)
+        made = _keep(path, status)
         try:
-            output.file.write(keyring.encrypt(data, key_id=key_id))
-            output.finish(status, acl=acl, times=True, owner=True)
-            output.sync()
-            if keyring.decrypt(_whole(output.file)) != data:
-                raise OSError(errno.EIO, "was not read back as it was written", str(path))
-            made = _keep(path, status)
-            try:
-                output.publish(force=True)
-            except BaseException:
-                if made is not None:
-                    made.unlink(missing_ok=True)
-                raise
-        finally:
-            output.discard()
+            # Its second name has just changed the file's status; from now on nothing may.
+            settled = settled_status(reader.fileno())
+            if _whole(reader) != old:
+                raise ConflictError("was changed meanwhile; it was left as it is")
+            with _replacing(path, reader, settled) as output:
+                output.file.write(new)
+                output.finish(settled, acl=acl_of(reader.fileno()), times=True, owner=True)
+                if keyring.decrypt(_whole(output.file)) != data:
+                    raise OSError(errno.EIO, "was not read back as it was written", str(path))
+        except BaseException:
+            if made is not None:
+                made.unlink(missing_ok=True)
+            raise
         return len(data)
+
+
+@contextmanager
+def _replacing(path: Path, reader: BinaryIO, settled: os.stat_result) -> Iterator[NewFile]:
+    """A file to write, which takes the place of the open one, and of no other, at the end."""
+    place = Replaced(reader.fileno(), settled)
+    try:
+        output = NewFile(path, place=place)
+    except BaseException:
+        place.close()
+        raise
+    try:
+        yield output
+        output.sync()
+        output.publish(force=True)
+        time.sleep(GRACE_SECONDS)
+        output.settle()
+    finally:
+        output.discard()
 
 
 def commit_old(keyring: Keyring, path: Path) -> int:
@@ -98,16 +123,23 @@ def roll_back_old(keyring: Keyring, path: Path) -> int:
     kept = path.with_name(path.name + OLD_SUFFIX)
     with (
         open_source(path, follow=False) as (reader, status, _),
-        open_source(kept, follow=False) as (old, old_status, _),
+        open_source(kept, follow=False) as (source, old_status, acl),
     ):
+        # A run was killed before the new one took the name, or after the old one had it back.
         if (status.st_dev, status.st_ino) == (old_status.st_dev, old_status.st_ino):
-            kept.unlink()  # a run was killed before the sealed one took the name
+            kept.unlink()
             return old_status.st_size
-        if not _is_sealed(reader) or not _hold_the_same(keyring, reader, old):
-            raise ConflictError("holds something else by now, so it was left, and the old one too")
-    if identity_of(path.lstat()) != identity_of(status):
-        raise ConflictError("was changed meanwhile; it was left as it is")
-    kept.replace(path)
+        _lock(reader)
+        settled = settled_status(reader.fileno())
+        present, old = _whole(reader), _whole(source)
+        if present != old:
+            if not _hold_the_same(keyring, present, old):
+                raise ConflictError("holds something else by now, so both were left as they are")
+            with _replacing(path, reader, settled) as output:
+                output.file.write(old)
+                output.finish(old_status, acl=acl, times=True, owner=True)
+    sync_folder(path.parent)
+    kept.unlink()
     return old_status.st_size
 
 
@@ -121,27 +153,27 @@ def _whole(reader: BinaryIO) -> bytes:
     return reader.read()
 
 
-def _opened(keyring: Keyring, reader: BinaryIO) -> bytes:
+def _opened(keyring: Keyring, text: bytes) -> bytes:
     """The data of an old message. An editor or ``echo`` may have ended its line."""
-    text = _whole(reader)
     try:
         return keyring.open_xor(text.removesuffix(b"\n").removesuffix(b"\r")).data
     except DecryptionError:
         raise InvalidInputError(_NOT_OLD) from None
 
 
-def _hold_the_same(keyring: Keyring, new: BinaryIO, old: BinaryIO) -> bool:
+def _hold_the_same(keyring: Keyring, new: bytes, old: bytes) -> bool:
     with suppress(DecryptionError):
-        return keyring.decrypt(_whole(new)) == _opened(keyring, old)
+        return new.startswith(_SEALED) and keyring.decrypt(new) == _opened(keyring, old)
     return False
 
 
 def _lock(reader: BinaryIO) -> None:
     """Keep other runs from the file: each would take the other's second name for its own."""
-    try:
-        fcntl.flock(reader.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise ConflictError("another run is at work on it; let it end") from None
+    with suppress(OSError):  # where there are no locks
+        try:
+            fcntl.flock(reader.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConflictError("another run is at work on it; let it end") from None
 
 
 def _keep(path: Path, status: os.stat_result) -> Path | None:

@@ -87,13 +87,13 @@ class Replaced:
         self._hold()
         now = os.fstat(self._descriptor)
         if _changes(now) != _changes(self._status) or now.st_ctime_ns != self._status.st_ctime_ns:
-            raise _changed(target)
+            raise _changed()
         if _identity(target) != _inode(self._status):
-            raise _changed(target)
+            raise _changed()
         try:
             _exchange(hidden, target)
         except FileNotFoundError:
-            raise _changed(target) from None
+            raise _changed() from None
         except OSError as error:
             if error.errno not in _NO_EXCHANGE:
                 raise
@@ -102,7 +102,7 @@ class Replaced:
             return
         if _identity(hidden) != _inode(self._status):
             _put_back(hidden, target, _inode(new))
-            raise _changed(target)
+            raise _changed()
 
     def settle(self, hidden: Path, target: Path, new: os.stat_result) -> None:
         """Remove the old file, now at ``hidden``; or put it back if somebody writes to it.
@@ -122,7 +122,7 @@ class Replaced:
             hidden.unlink()
             return
         _put_back(hidden, target, _inode(new))
-        raise _changed(target)
+        raise _changed()
 
     def _hold(self) -> None:
         """Take the lease. Raises :class:`ConflictError` where somebody is writing."""
@@ -142,10 +142,7 @@ class Replaced:
         if _changes(os.fstat(self._descriptor)) != _changes(self._status):
             return False
         # Of a lease that is being broken it says what will be left: none.
-        return (
-            not self._leased
-            or fcntl.fcntl(self._descriptor, fcntl.F_GETLEASE) == fcntl.F_RDLCK
-        )
+        return not self._leased or fcntl.fcntl(self._descriptor, fcntl.F_GETLEASE) == fcntl.F_RDLCK
 
 
 def _put_back(hidden: Path, target: Path, new: _Identity) -> None:
@@ -195,5 +192,5 @@ def _changes(status: os.stat_result) -> tuple[int, ...]:
     )
 
 
-def _changed(target: Path) -> ConflictError:
-    return ConflictError(f"{target} was changed meanwhile; it was left as it is")
+def _changed() -> ConflictError:
+    return ConflictError("was changed meanwhile; it was left as it is")

@@ -9,18 +9,19 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from mycelium_fractal_net.files.groups import Group, descriptor_share, sync_file_system
 from mycelium_fractal_net.files.new_file import NewFile
-from mycelium_fractal_net.files.walk import Job, TreeReport, check_apart, jobs, reason_of
+from mycelium_fractal_net.files.walk import Job, TreeReport, check_apart, jobs
 from mycelium_fractal_net.security.errors import ConflictError, MfnError
 
-__all__ = ["run"]
+__all__ = ["only_run", "put_through", "run", "watching"]
 
 _FLIGHT_FACTOR: Final = 16  # files in work or waiting, for each worker
 
@@ -46,76 +47,161 @@ def run(
     report = TreeReport()
     check_apart(source, target)
     target.mkdir(mode=0o700, parents=True, exist_ok=True)
-    share = descriptor_share()
-    count = min(workers or os.cpu_count() or 1, share)
-    flight = min(count * _FLIGHT_FACTOR, share)
-    group = Group(force)
     devices: dict[int, Path] = {}
-    with _only_run(target), ThreadPoolExecutor(count, "mfn-file") as pool:
-        flying: dict[Future[tuple[NewFile, int] | None], Job] = {}
-        try:
-            for job in jobs(source, target, named, report, devices):
-                flying[pool.submit(work, job)] = job
-                if len(flying) >= flight:
-                    _collect(flying, group, report, progress)
-            while flying:
-                _collect(flying, group, report, progress)
-            _publish(group, report, progress)
-        except BaseException:
-            stop.set()
-            for future in flying:
-                future.cancel()
-            _abandon(flying, group)
-            raise
+    with only_run(target):
+        found = jobs(source, target, named, report, devices)
+        put_through(found, work, stop, workers, Group(force), report, progress)
         for folder in devices.values():
             sync_file_system(folder)
     return report
 
 
-def _collect(
-    flying: dict[Future[tuple[NewFile, int] | None], Job],
+def put_through(
+    found: Iterable[Job],
+    work: Work,
+    stop: threading.Event,
+    workers: int | None,
     group: Group,
     report: TreeReport,
     progress: Progress | None,
+    *,
+    tries: int = 1,
 ) -> None:
-    for future in wait(flying, return_when=FIRST_COMPLETED).done:
-        job = flying.pop(future)
+    """Put each job through ``work`` and into ``group``; ``report`` gets what became of them.
+
+    One that meets a :class:`ConflictError` is tried ``tries`` times. Whatever ends this early
+    leaves no unfinished file behind.
+    """
+    share = descriptor_share()
+    count = min(workers or os.cpu_count() or 1, share)
+    flight = min(count * _FLIGHT_FACTOR, share)
+    with ThreadPoolExecutor(count, "mfn-file") as pool:
+        flying = _Flight(pool, work, group, report, progress, tries)
         try:
-            outcome = future.result()
-        except (MfnError, OSError) as error:
-            report.failed.append((job.source, reason_of(error)))
-            continue
-        if outcome is None:
-            report.skipped += 1
-            _tell(progress)
-            continue
-        group.add(*outcome)
-        if group.full:
-            _publish(group, report, progress)
+            for job in found:
+                flying.start(job)
+                while flying.count >= flight:
+                    flying.land()
+            while flying.count or flying.waiting:
+                flying.land()
+        except BaseException:
+            stop.set()
+            flying.abandon()
+            raise
 
 
-def _publish(group: Group, report: TreeReport, progress: Progress | None) -> None:
-    for output, size, error in group.publish():
-        if error is not None:
-            report.failed.append((output.target, reason_of(error)))
-            continue
-        report.done += 1
-        report.bytes += size
-        _tell(progress)
+def watching(stop: threading.Event) -> Progress:
+    """For the progress of one file: raises, inside of a worker, once ``stop`` is set."""
+
+    def watch(_: int) -> None:
+        if stop.is_set():
+            raise _Stopped
+
+    return watch
 
 
-def _abandon(flying: dict[Future[tuple[NewFile, int] | None], Job], group: Group) -> None:
-    """Let go of everything that has no name yet."""
-    group.discard()
-    for future in wait(flying).done:
-        if not future.cancelled() and future.exception() is None:
-            outcome = future.result()
-            if outcome is not None:
-                outcome[0].discard()
+class _Stopped(BaseException):
+    """The run was interrupted; raised inside of workers alone."""
+
+
+class _Flight:
+    """The jobs in work, and their outputs until these have their names."""
+
+    def __init__(
+        self,
+        pool: ThreadPoolExecutor,
+        work: Work,
+        group: Group,
+        report: TreeReport,
+        progress: Progress | None,
+        tries: int,
+    ) -> None:
+        self._pool = pool
+        self._work = work
+        self._group = group
+        self._report = report
+        self._progress = progress
+        self._tries = tries
+        self._flying: dict[Future[tuple[NewFile, int] | None], _Try] = {}
+        self._landed: dict[NewFile, _Try] = {}
+
+    @property
+    def count(self) -> int:
+        """How many are in work."""
+        return len(self._flying)
+
+    @property
+    def waiting(self) -> int:
+        """How many are done and wait for their names."""
+        return len(self._landed)
+
+    def start(self, job: Job, number: int = 1) -> None:
+        """Have a worker take the job."""
+        self._flying[self._pool.submit(self._work, job)] = _Try(job, number)
+
+    def land(self) -> None:
+        """Take what is done, and publish the group where it is full or nothing else flies."""
+        for future in wait(self._flying, return_when=FIRST_COMPLETED).done:
+            tried = self._flying.pop(future)
+            try:
+                outcome = future.result()
+            except (MfnError, OSError) as error:
+                self._failed(tried, error)
+                continue
+            if outcome is None:
+                self._report.skipped += 1
+                self._tell()
+                continue
+            self._landed[outcome[0]] = tried
+            self._group.add(*outcome)
+            if self._group.full:
+                self._publish()
+        if not self._flying:
+            self._publish()
+
+    def _publish(self) -> None:
+        for output, size, error in self._group.publish():
+            tried = self._landed.pop(output)
+            if error is not None:
+                self._failed(tried, error)
+                continue
+            self._report.done += 1
+            self._report.bytes += size
+            self._tell()
+
+    def _failed(self, tried: _Try, error: MfnError | OSError) -> None:
+        if isinstance(error, ConflictError) and tried.number < self._tries:
+            self.start(tried.job, tried.number + 1)
+        else:
+            self._report.fail(tried.job.source, error)
+
+    def abandon(self) -> None:
+        """Let go of everything that has no name yet."""
+        for future in self._flying:
+            future.cancel()
+        self._group.discard()
+        for future in wait(self._flying).done:
+            if not future.cancelled() and future.exception() is None:
+                outcome = future.result()
+                if outcome is not None:
+                    outcome[0].discard()
+
+    def _tell(self) -> None:
+        if self._progress is not None:
+            self._progress(1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Try:
+    """A job, and for which time it is tried."""
+
+    job: Job
+    number: int
 
 
 @contextmanager
-def _only_run(target: Path) -> Iterator[None]:
+def only_run(target: Path) -> Iterator[None]:
+    """Raises :class:`ConflictError` where another run is at work in the folder."""
     descriptor = os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         try:
@@ -125,8 +211,3 @@ def _only_run(target: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-def _tell(progress: Progress | None) -> None:
-    if progress is not None:
-        progress(1)

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 from mycelium_fractal_net.files.new_file import NewFile, new_file, sync_folder
 from mycelium_fractal_net.files.permissions import acl_of
 from mycelium_fractal_net.files.replacing import GRACE_SECONDS, Replaced, settled_status
+from mycelium_fractal_net.security.binary_io import HEAD_BYTES
+from mycelium_fractal_net.security.errors import ConflictError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,7 +23,13 @@ if TYPE_CHECKING:
 
     from mycelium_fractal_net.security.keyring import Keyring
 
-__all__ = ["open_file", "open_source", "rewrap_file", "rewrap_to", "seal_file"]
+__all__ = [
+    "open_file",
+    "open_source",
+    "rewrap_file",
+    "rewrap_to",
+    "seal_file",
+]
 
 
 @contextmanager
@@ -133,6 +141,8 @@ def rewrap_file(
         time.sleep(GRACE_SECONDS)
         output.settle()
         sync_folder(output.target.parent)
+    except ConflictError as error:
+        raise ConflictError(f"{path} {error}") from None
     finally:
         output.discard()
     return True
@@ -149,7 +159,7 @@ def rewrap_to(
 ) -> NewFile | None:
     """The rewrapped form of ``path``, finished and not yet published; None where it is newest."""
     with open_source(path, follow=False) as (reader, _, _):
-        if keyring.describe(_beginning(reader)).newest:
+        if keyring.describe(os.pread(reader.fileno(), HEAD_BYTES, 0)).newest:
             return None
         status = settled_status(reader.fileno())
         acl = acl_of(reader.fileno())
@@ -173,11 +183,6 @@ def rewrap_to(
             output.discard()
             raise
         return output
-
-
-def _beginning(reader: BinaryIO) -> bytes:
-    """The first bytes of a file, which holds its header, without moving in it."""
-    return os.pread(reader.fileno(), 116, 0)
 
 
 def _refuse_same(source: os.stat_result, target: Path) -> None:

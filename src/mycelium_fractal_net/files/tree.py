@@ -1,4 +1,4 @@
-"""Folders of files, in parallel: sealed, opened, rewrapped; gone on with after a kill.
+"""Folders of files, in parallel: sealed and opened; gone on with after a kill.
 
 An output has the modification time of its source, and the size of a sealed message follows
 from that of its plaintext. So a run that was cut off is simply run again: what has its name,
@@ -11,12 +11,12 @@ from __future__ import annotations
 import os
 import threading
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from mycelium_fractal_net.files.new_file import NewFile
-from mycelium_fractal_net.files.running import run
-from mycelium_fractal_net.files.single import open_source, rewrap_to
-from mycelium_fractal_net.files.walk import Job, TreeReport, is_there
+from mycelium_fractal_net.files.running import run, watching
+from mycelium_fractal_net.files.single import open_source
+from mycelium_fractal_net.files.walk import SEALED_SUFFIX, Job, TreeReport, is_there
 from mycelium_fractal_net.security.errors import DecryptionError
 
 if TYPE_CHECKING:
@@ -29,13 +29,7 @@ if TYPE_CHECKING:
 
     Progress = Callable[[int], None]
 
-__all__ = ["SEALED_SUFFIX", "open_tree", "rewrap_tree", "seal_tree"]
-
-SEALED_SUFFIX: Final = ".mfn"
-
-
-class _Stopped(BaseException):
-    """The run was interrupted; raised inside of workers alone."""
+__all__ = ["open_tree", "seal_tree"]
 
 
 def seal_tree(
@@ -81,7 +75,7 @@ def seal_tree(
                     output.file,
                     key_id=key_id,
                     associated_data=associated_data,
-                    progress=_watching(stop),
+                    progress=watching(stop),
                 )
                 output.finish(status, acl=acl, times=True)
             return output, size
@@ -98,6 +92,7 @@ def open_tree(
     target: Path,
     *,
     associated_data: Buffer = b"",
+    data_key_associated_data: Buffer = b"",
     workers: int | None = None,
     force: bool = False,
     progress: Progress | None = None,
@@ -120,7 +115,8 @@ def open_tree(
                     reader,
                     output.file,
                     associated_data=associated_data,
-                    progress=_watching(stop),
+                    data_key_associated_data=data_key_associated_data,
+                    progress=watching(stop),
                     allow_compromised=allow_compromised,
                 )
                 output.finish(status, acl=acl, times=True)
@@ -132,34 +128,6 @@ def open_tree(
     return run(source, target, named, unseal, stop, workers, force, progress)
 
 
-def rewrap_tree(
-    keyring: Keyring,
-    folder: Path,
-    *,
-    associated_data: Buffer = b"",
-    workers: int | None = None,
-    progress: Progress | None = None,
-    allow_compromised: bool = False,
-) -> TreeReport:
-    """Move every ``.mfn`` file below ``folder`` to the newest version of its key, in place."""
-    stop = threading.Event()
-
-    def rewrap(job: Job) -> tuple[NewFile, int] | None:
-        output = rewrap_to(
-            keyring,
-            job.source,
-            associated_data=associated_data,
-            progress=_watching(stop),
-            allow_compromised=allow_compromised,
-        )
-        return None if output is None else (output, os.fstat(output.file.fileno()).st_size)
-
-    def named(path: Path) -> Path | None:
-        return path if path.suffix == SEALED_SUFFIX else None
-
-    return run(folder, folder, named, rewrap, stop, workers, True, progress)
-
-
 @contextmanager
 def _discarded_on_error(output: NewFile) -> Iterator[None]:
     try:
@@ -167,11 +135,3 @@ def _discarded_on_error(output: NewFile) -> Iterator[None]:
     except BaseException:
         output.discard()
         raise
-
-
-def _watching(stop: threading.Event) -> Progress:
-    def watch(_: int) -> None:
-        if stop.is_set():
-            raise _Stopped
-
-    return watch

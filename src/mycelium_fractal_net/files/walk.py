@@ -10,11 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from mycelium_fractal_net.files.listing import Kind, Listing
 from mycelium_fractal_net.files.new_file import remove_leftovers
 from mycelium_fractal_net.files.permissions import acl_of, give_permissions
 from mycelium_fractal_net.security.errors import InvalidInputError, MfnError
 
-__all__ = ["Job", "TreeReport", "check_apart", "is_there", "jobs", "reason_of"]
+__all__ = ["SEALED_SUFFIX", "Job", "TreeReport", "check_apart", "is_there", "jobs", "reason_of"]
+
+SEALED_SUFFIX: Final = ".mfn"
 
 # What file systems round a time down to, in ns: SMB, some NFS, exFAT, ext3 and old ext4, FAT.
 _GRANULES: Final = (100, 1_000, 1_000_000, 10_000_000, 1_000_000_000, 2_000_000_000)
@@ -33,6 +36,14 @@ class TreeReport:
     bytes: int = 0
     failed: list[tuple[Path, str]] = field(default_factory=list)
     passed_over: list[Path] = field(default_factory=list)
+
+    def fail(self, path: Path, error: MfnError | OSError) -> None:
+        """One that failed, and why."""
+        self.failed.append((path, reason_of(error)))
+
+    def pass_over(self, path: Path) -> None:
+        """One that is none of ours."""
+        self.passed_over.append(path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,31 +65,36 @@ def jobs(
 
     ``devices`` gets a folder on each file system that they lie on.
     """
-    folders = [(source, target)]
-    while folders:
-        here, there = folders.pop()
+    levels: list[tuple[Path, Path, Listing]] = []
+
+    def enter(here: Path, there: Path) -> None:
         try:
             if here is not source:
                 _make_folder(here, there)
             devices.setdefault(there.stat().st_dev, there)
             remove_leftovers(there)
-            with os.scandir(here) as found:
-                entries = sorted(found, key=lambda entry: entry.name)
+            levels.append((here, there, Listing(here)))
         except OSError as error:
-            report.failed.append((here, reason_of(error)))
-            continue
-        for entry in entries:
-            path = Path(entry.path)
-            if entry.is_dir(follow_symlinks=False):
-                folders.append((path, there / entry.name))
-            elif not entry.is_file(follow_symlinks=False):
-                report.passed_over.append(path)
-            else:
-                output = named(there / entry.name)
+            report.fail(here, error)
+
+    enter(source, target)
+    try:
+        while levels:
+            here, there, entries = levels[-1]
+            for kind, name in entries:
+                if kind is Kind.FOLDER:
+                    enter(here / name, there / name)
+                    break  # and go on with the rest of these entries after it
+                output = named(there / name) if kind is Kind.FILE else None
                 if output is None:
-                    report.passed_over.append(path)
+                    report.pass_over(here / name)
                 else:
-                    yield Job(path, output)
+                    yield Job(here / name, output)
+            else:
+                levels.pop()[2].close()
+    finally:
+        for _, _, entries in levels:
+            entries.close()
 
 
 def _make_folder(source: Path, target: Path) -> None:

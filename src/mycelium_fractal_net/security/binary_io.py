@@ -6,20 +6,24 @@ import errno
 import os
 import stat
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from cryptography.utils import Buffer
 
 from mycelium_fractal_net.security.errors import InvalidInputError
 
 __all__ = [
+    "HEAD_BYTES",
     "BinaryReader",
     "BinaryWriter",
     "SeekableFile",
+    "head_of",
     "is_regular_file",
     "read_fully",
     "write_fully",
 ]
+
+HEAD_BYTES: Final = 116  # of a message, by which its key version is known: docs/format.md
 
 
 class BinaryReader(Protocol):
@@ -95,3 +99,16 @@ def is_regular_file(stream: object) -> bool:
         return stat.S_ISREG(os.fstat(descriptor).st_mode)
     except (AttributeError, OSError, TypeError, ValueError):
         return False
+
+
+def head_of(path: str | os.PathLike[str]) -> bytes:
+    """The first bytes of a file, none where it cannot be read. Never waits for a pipe."""
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+    try:
+        descriptor = os.open(path, flags)
+        try:
+            return os.pread(descriptor, HEAD_BYTES, 0)
+        finally:
+            os.close(descriptor)
+    except OSError:
+        return b""

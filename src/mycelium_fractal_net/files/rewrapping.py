@@ -1,0 +1,196 @@
+"""Files and folders of any number, moved to the newest versions of their keys.
+
+Nothing that is kept grows with their number. What is done is seen by its first bytes alone, so a
+run that was cut off is simply run again.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from mycelium_fractal_net.files.groups import Group, sync_file_system
+from mycelium_fractal_net.files.new_file import NewFile, remove_leftovers
+from mycelium_fractal_net.files.running import only_run, put_through, watching
+from mycelium_fractal_net.files.single import rewrap_to
+from mycelium_fractal_net.files.walk import SEALED_SUFFIX, Job, TreeReport, jobs, reason_of
+from mycelium_fractal_net.security.binary_io import head_of
+from mycelium_fractal_net.security.errors import DecryptionError, KeyNotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from cryptography.utils import Buffer
+
+    from mycelium_fractal_net.security.errors import MfnError
+    from mycelium_fractal_net.security.keyring import Keyring
+
+    Progress = Callable[[int], None]
+    Failed = Callable[[str, str], None]
+
+__all__ = ["RewrapReport", "heads", "rewrap_paths", "rewrap_tree"]
+
+_TRIES: Final = 3  # of a file that others change meanwhile
+_MOST_KEPT: Final = 100  # failures and files passed over that a report keeps; it counts all
+
+
+@dataclass(slots=True)
+class RewrapReport(TreeReport):
+    """What became of any number of files.
+
+    ``failed`` and ``passed_over`` keep the first hundred; ``failures`` and ``others`` count all.
+    ``on_failure`` gets each failure, as a path and a reason, when it is known.
+    """
+
+    failures: int = 0
+    others: int = 0
+    on_failure: Failed | None = None
+
+    def fail(self, path: Path, error: MfnError | OSError) -> None:
+        """One that could not be moved, and the error."""
+        self.add_failure(path, reason_of(error))
+
+    def add_failure(self, path: Path, reason: str) -> None:
+        """One that could not be moved, and why."""
+        self.failures += 1
+        if len(self.failed) < _MOST_KEPT:
+            self.failed.append((path, reason))
+        if self.on_failure is not None:
+            self.on_failure(os.fspath(path), reason)
+
+    def pass_over(self, path: Path) -> None:
+        """One that is a link, a special file or not sealed."""
+        self.others += 1
+        if len(self.passed_over) < _MOST_KEPT:
+            self.passed_over.append(path)
+
+
+def rewrap_paths(
+    keyring: Keyring,
+    paths: Iterable[Path],
+    *,
+    associated_data: Buffer = b"",
+    data_key_associated_data: Buffer = b"",
+    any_name: bool = False,
+    finishing: str | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+    on_failure: Failed | None = None,
+    allow_compromised: bool = False,
+) -> RewrapReport:
+    """Move files, and every ``.mfn`` file below folders, to the newest versions of their keys.
+
+    In place: each is replaced in one step, and only what was read is (:mod:`.replacing`); what
+    others change meanwhile is tried again. With ``any_name`` whatever in the folders begins as a
+    sealed message is taken. ``finishing`` names a key that is to have no older data when this
+    ends: a file that is passed over for its name, and sealed by it, is a failure then.
+
+    ``workers`` is the number of threads, one for each processor by default. ``progress`` is
+    called with 1 as each file is done or skipped. One file that fails does not stop the others.
+    Raises :class:`OSError` where a path is not there, and :class:`ConflictError` while another
+    run works in one of the folders.
+    """
+    report = RewrapReport(on_failure=on_failure)
+    stop = threading.Event()
+    devices: dict[int, Path] = {}
+
+    def rewrap(job: Job) -> tuple[NewFile, int] | None:
+        output = rewrap_to(
+            keyring,
+            job.source,
+            associated_data=associated_data,
+            data_key_associated_data=data_key_associated_data,
+            progress=watching(stop),
+            allow_compromised=allow_compromised,
+        )
+        return None if output is None else (output, os.fstat(output.file.fileno()).st_size)
+
+    def named(path: Path) -> Path | None:
+        if path.suffix == SEALED_SUFFIX:
+            return path
+        if any_name:
+            return path if _key_of(keyring, path) is not None else None
+        if finishing is not None and _key_of(keyring, path) == finishing:
+            report.add_failure(path, f"is sealed, and its name does not end in {SEALED_SUFFIX}")
+        return None
+
+    def work_on(found: Iterable[Job]) -> None:
+        put_through(found, rewrap, stop, workers, Group(force=True), report, progress, tries=_TRIES)
+
+    files, folders = _sorted_out(paths)
+    work_on(_jobs_of(files, devices))
+    for folder in folders:
+        with only_run(folder):
+            work_on(jobs(folder, folder, named, report, devices))
+    for place in devices.values():
+        sync_file_system(place)
+    return report
+
+
+def rewrap_tree(
+    keyring: Keyring,
+    folder: Path,
+    *,
+    associated_data: Buffer = b"",
+    workers: int | None = None,
+    progress: Progress | None = None,
+    allow_compromised: bool = False,
+) -> RewrapReport:
+    """:func:`rewrap_paths` of one folder."""
+    return rewrap_paths(
+        keyring,
+        [folder],
+        associated_data=associated_data,
+        workers=workers,
+        progress=progress,
+        allow_compromised=allow_compromised,
+    )
+
+
+def heads(keyring: Keyring, paths: Iterable[Path], *, any_name: bool = False) -> Iterator[bytes]:
+    """The first bytes of every file that :func:`rewrap_paths` will look into."""
+    files, folders = _sorted_out(paths)
+    for file in files:
+        yield head_of(file)
+
+    def named(path: Path) -> Path | None:
+        if path.suffix == SEALED_SUFFIX or (any_name and _key_of(keyring, path) is not None):
+            return path
+        return None
+
+    for folder in folders:
+        for job in jobs(folder, folder, named, RewrapReport(), {}):
+            yield head_of(job.source)
+
+
+def _sorted_out(paths: Iterable[Path]) -> tuple[list[Path], list[Path]]:
+    """Files and folders, links followed, each once; folders in other folders left away."""
+    found = dict.fromkeys(path.resolve(strict=True) for path in paths)
+    folders = {path for path in found if path.is_dir()}
+    return (
+        [path for path in found if path not in folders],
+        [path for path in found if path in folders and folders.isdisjoint(path.parents)],
+    )
+
+
+def _jobs_of(files: Iterable[Path], devices: dict[int, Path]) -> Iterator[Job]:
+    swept: Path | None = None
+    for file in files:
+        if file.parent != swept:
+            swept = file.parent
+            devices.setdefault(swept.stat().st_dev, swept)
+            remove_leftovers(swept)
+        yield Job(file, file)
+
+
+def _key_of(keyring: Keyring, path: Path) -> str | None:
+    """The key that sealed a file; None where it is not sealed. One unknown here has no name."""
+    try:
+        return keyring.describe(head_of(path)).key_id
+    except KeyNotFoundError:
+        return ""
+    except DecryptionError:
+        return None
