@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from mycelium_fractal_net.api.counts import Counts, read_counts
-from mycelium_fractal_net.api.metrics import Metrics
+from mycelium_fractal_net.api.metrics import _STATES, Metrics
 from tests.support.cli import environment
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import pytest
 
 
@@ -48,6 +48,21 @@ def test_requests_are_counted_by_operation_and_status() -> None:
     assert found["mfn_request_seconds_count", "encrypt"] == 2
     assert found["mfn_request_seconds_sum", "sign"] == 9.0
     assert found["mfn_request_seconds_bucket", "5.0", "sign"] == 0
+
+
+def test_every_metric_is_on_the_page_and_no_other() -> None:
+    """docs/service.md has the list for who makes alarms of them."""
+    metrics = Metrics()
+    metrics.observe("encrypt", 200, 0.1)
+    metrics.count_items("encrypt.batch", "ok", 1)
+    metrics.count_xor()
+    metrics.count_pending_use()
+    for state in _STATES:
+        metrics._values[metrics._counts.slot(f"state {state}")] = 1
+    shown = re.findall(r"^# TYPE (\w+) ", metrics.render().decode(), re.MULTILINE)
+    page = (Path(__file__).parents[1] / "docs" / "service.md").read_text()
+    listed = re.findall(r"^\| `(mfn_\w+)` \|", page, re.MULTILINE)
+    assert sorted(listed) == sorted(name for name in shown if not name.endswith("_created"))
 
 
 def test_what_a_killed_process_counted_is_still_counted(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -76,6 +78,21 @@ def test_metrics_count_requests_by_operation_and_status(client: httpx.Client) ->
     assert after[seconds] == before.get(seconds, 0) + 2
     assert after["mfn_audit_healthy"] == 1
     assert 0 <= after["mfn_store_read_age_seconds"] < 5
+
+
+def test_connections_are_counted_while_they_are_open(
+    client: httpx.Client, service: Running
+) -> None:
+    """Those too that have asked for nothing yet."""
+    before = metrics(client)["mfn_connections"]
+    assert before >= 1
+    with contextlib.ExitStack() as opened:
+        for _ in range(5):
+            opened.enter_context(socket.create_connection(service.address()))
+        while metrics(client)["mfn_connections"] != before + 5:
+            time.sleep(0.02)
+    while metrics(client)["mfn_connections"] != before:
+        time.sleep(0.02)
 
 
 def test_metrics_name_no_key_and_no_caller(client: httpx.Client) -> None:

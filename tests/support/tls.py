@@ -60,7 +60,12 @@ class Authority:
         return self._certificate.public_bytes(Encoding.PEM)
 
     def issue(
-        self, name: str = "first", *, after: timedelta = timedelta(hours=1), key: Any = None
+        self,
+        name: str = "first",
+        *,
+        begins: timedelta = timedelta(hours=-1),
+        after: timedelta = timedelta(hours=1),
+        key: Any = None,
     ) -> Pair:
         """A certificate of that name for 127.0.0.1, valid until ``after`` from now."""
         key = key or ec.generate_private_key(ec.SECP256R1())
@@ -72,7 +77,7 @@ class Authority:
             .issuer_name(self._certificate.subject)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(hours=1))
+            .not_valid_before(now + begins)
             .not_valid_after(now + after)
             .add_extension(x509.SubjectAlternativeName([address]), critical=False)
             .sign(self._key, hashes.SHA256())

@@ -46,6 +46,7 @@ _STATES: Final[dict[str, tuple[str, Callable[[list[float]], float]]]] = {
         max,
     ),
     "mfn_credentials_due": ("Credentials that are due for rotation", max),
+    "mfn_connections": ("Connections that are open, TLS handshakes among them", sum),
     "mfn_workers": ("Processes that serve", sum),
 }
 
@@ -108,14 +109,17 @@ class Metrics:
         if service is None:
             return
         log, age = service.audit, service.keyring.freshness.age()
-        for name, value in (
-            ("mfn_audit_pending_records", float(log.stats.pending)),
-            ("mfn_audit_healthy", float(log.healthy)),
-            ("mfn_audit_abandoned_segments", float(log.stats.segments_abandoned)),
-            ("mfn_store_read_age_seconds", -1.0 if age is None else age),
-            ("mfn_credentials_due", float(service.directory.due_count())),
-            ("mfn_workers", 1.0),
-        ):
+        states = {
+            "mfn_audit_pending_records": float(log.stats.pending),
+            "mfn_audit_healthy": float(log.healthy),
+            "mfn_audit_abandoned_segments": float(log.stats.segments_abandoned),
+            "mfn_store_read_age_seconds": -1.0 if age is None else age,
+            "mfn_credentials_due": float(service.directory.due_count()),
+            "mfn_workers": 1.0,
+        }
+        if service.connections is not None:  # of `mfn serve`
+            states["mfn_connections"] = float(service.connections())
+        for name, value in states.items():
             self._values[self._counts.slot(f"{_STATE} {name}")] = value
 
     def render(self) -> bytes:

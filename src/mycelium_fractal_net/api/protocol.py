@@ -95,8 +95,9 @@ class Exchange:
         )
         cycle.message_event.set()
         # The scope holds this, which holds the cycle, which holds the scope: what is done with is
-        # let go at once, and waits for no garbage collection.
+        # let go at once, and waits for no garbage collection. The connection keeps the cycle.
         cycle.scope.pop("extensions", None)
+        cycle.body = bytearray()
         if not cycle.keep_alive:
             self._protocol.hang_up(lingering=cycle.more_body)
         cycle.on_response()
@@ -297,6 +298,8 @@ class Protocol(HttpToolsProtocol):
                 refused = RefusedError("bad-request", "this is not a request of HTTP/1.1")
             self.refuse(refused)
             return
+        if self.headers is None:
+            self._read = b""  # as much as was read at once, for as long as the connection idles
         begun = self._next
         if begun is not None:
             self._next = None

@@ -137,6 +137,7 @@ def serve_process(
     logging.getLogger("uvicorn.error").addFilter(_is_news)
     door = FrontDoor(settings, app.service.count_refusal)
     app.service.front_door = door.states()
+    app.service.connections = door.connections.__len__
     renews = asks_for_the_certificate(settings)
     server = _Server(config, door, ready, parent, renews=renews)
     try:

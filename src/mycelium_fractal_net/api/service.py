@@ -82,6 +82,7 @@ class Service:
         self._reading: asyncio.Task[None] | None = None
         self._was_read = True
         self.front_door: dict[str, Callable[[], str]] = {}  # what of it has a state, by name
+        self.connections: Callable[[], int] | None = None  # how many there are, where that is known
         self.rates = Rates.of(settings.server)
         self._abandoned: set[asyncio.Future[Any]] = set()
 

@@ -76,9 +76,12 @@ class Certificate:
             await asyncio.to_thread(self.look)  # a folder may be on a network
 
     def look(self) -> None:
-        """Take the files if they changed; tell once why not."""
+        """Take the files if they changed; tell once why not.
+
+        Those that were refused are read again: they may be valid from a moment on.
+        """
         found = self._signature()
-        if found == self._seen:
+        if found == self._seen and self._refused is None:
             return
         try:
             self._served = load(self._tls)
