@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from mycelium_fractal_net.security.errors import InvalidInputError
 from mycelium_fractal_net.security.key_providers.state_management import DESTRUCTION_WINDOW_DAYS
+from mycelium_fractal_net.security.key_store.rotation_table import RotationTable
 from mycelium_fractal_net.security.key_store.rows import day_of, moment_of_day
 from mycelium_fractal_net.security.key_store.usage import (
     KEPT,
@@ -245,8 +246,8 @@ def erase_due(
 
 def _is_held(provider: StoredKeyProvider, moment: datetime) -> bool:
     """Whether a clock has just jumped ahead, so that no time of today can be believed."""
-    held_until = provider.store.held_until()
-    return held_until is not None and moment < held_until
+    look = RotationTable(provider.store.database).last_look()
+    return look is not None and look.held_until is not None and moment < look.held_until
 
 
 def _earlier(provider: StoredKeyProvider, now: datetime | None) -> datetime:

@@ -12,20 +12,17 @@ from mycelium_fractal_net.security.errors import (
     StoreIntegrityError,
     StoreUnavailableError,
 )
-from mycelium_fractal_net.security.key_store.rows import moment
 from mycelium_fractal_net.security.key_store.schema import (
     audit_keys,
     authority_keys,
     credentials,
     keys,
-    scheduler_clock,
     signers,
     store_meta,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import datetime
 
     from sqlalchemy.engine import Connection
 
@@ -100,12 +97,6 @@ class StoreMeta:
                 raise ConflictError("the store has moved to another master key; try again")
             generation = connection.execute(select(store_meta.c.generation)).scalar_one()
             yield connection, generation
-
-    def held_until(self) -> datetime | None:
-        """Until when nothing is erased, since the clock of a scheduler has jumped; None for now."""
-        with self.database.read() as connection:
-            found = connection.execute(select(scheduler_clock.c.held_until)).scalar()
-        return None if found is None else moment(found)
 
     # Moving to another master key -------------------------------------------------------
 
