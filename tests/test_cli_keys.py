@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 KEY_FIELDS = [
     "key_id", "type", "use", "algorithm", "publish", "created_at", "primary", "rotation_due",
-    "rotation", "versions",
+    "rotation", "floors", "versions",
 ]  # fmt: skip
 VERSION_FIELDS = [
     "version_id", "version", "state", "compromised", "handle", "created_at", "activate_at",
@@ -191,6 +191,7 @@ def test_the_policy_changes_only_what_is_named(mfn: Mfn) -> None:
         "retain_count": 3,
         "auto_destroy": True,
         "unused_for_days": 400,
+        "automatic": True,
         "publish": False,
     }
     assert "interval_days    30" in mfn.ok("key", "policy", "orders").out

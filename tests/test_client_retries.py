@@ -33,8 +33,9 @@ GOOD = httpx.Response(200, json={"ciphertext": "eA==", "key_id": "a:v1"})
 KEY = httpx.Response(200, json={
     "key_id": "a", "type": "encryption", "use": "data", "algorithm": "AES-256-GCM",
     "publish": False, "created_at": "2026-11-24T12:27:35Z",
+    "rotation_due": "2027-02-22T12:27:35Z",
     "rotation": {"interval_days": 90, "retain_count": 3, "auto_destroy": False,
-                 "unused_for_days": 400},
+                 "unused_for_days": 400, "automatic": True},
     "versions": [{"version": 1, "state": "active", "compromised": False, "handle": "0c2a",
                   "created_at": "2026-11-24T12:27:35Z", "activate_at": None,
                   "destroy_at": None}],

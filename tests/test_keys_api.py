@@ -43,7 +43,9 @@ def test_a_key_is_made_shown_and_listed(client: httpx.Client) -> None:
     assert (shown["primary"], state(shown)) == (f"{key_id}:v1", "active")
     assert shown["rotation"] == {
         "interval_days": 90, "retain_count": 3, "auto_destroy": False, "unused_for_days": 400,
+        "automatic": True,
     }  # fmt: skip
+    assert shown["floors"] == {"available": 1, "decrypt": 1, "encrypt": 1, "latest": 1}
     assert ok(client.get(f"/keys/{key_id}")) == shown
     assert ok(client.get(f"/keys/{key_id}:v1")) == shown
     listed = ok(client.get("/keys", params={"after": key_id[:-1], "limit": 1000}))["keys"]

@@ -7,6 +7,7 @@ service hold the same thing.
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -25,9 +26,15 @@ from mycelium_fractal_net.security.key_providers.local import PassphraseKdf
 from mycelium_fractal_net.security.key_store import Database, KeyStore, UsageStore
 from mycelium_fractal_net.security.key_store.sqlite import check_private
 from mycelium_fractal_net.security.keyring import Keyring
-from mycelium_fractal_net.security.keys import ALGORITHMS, DEFAULT_KEY_ID
+from mycelium_fractal_net.security.keys import (
+    ALGORITHMS,
+    DEFAULT_KEY_ID,
+    DEFAULT_ROTATION,
+    KeyType,
+)
 from mycelium_fractal_net.security.policy import Policy
 from mycelium_fractal_net.security.recorded_keyring import RecordedKeyring
+from mycelium_fractal_net.security.rotation import KeyRotationScheduler
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -38,6 +45,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.binary_io import BinaryReader
     from mycelium_fractal_net.security.key_providers import StoredKeyProvider
     from mycelium_fractal_net.security.key_store.audit_table import Anchor
+    from mycelium_fractal_net.security.rotation import RunReport
 
     Passphrase = bytes | Callable[[], bytes] | None
 
@@ -50,10 +58,12 @@ __all__ = [
     "open_custodian",
     "open_keyring",
     "restore",
+    "rotation_scheduler",
     "verify_audit",
     "verify_backup_file",
 ]
 
+_SAME_INTERVAL: Final = (KeyType.ENCRYPTION, KeyType.MAC)  # a signing key keeps its year
 _PASSPHRASE_BYTES: Final = 4096  # the most that a passphrase file may hold
 
 
@@ -83,7 +93,7 @@ def open_keyring(
         database.check()
         custodian = open_custodian(chosen, policy, passphrase)
         provider = LocalKeyProvider(KeyStore(database), custodian, policy)
-        provider.require_backup = chosen.rotation.require_backup
+        _follow(provider, chosen)
         provider.audit = audit_log(chosen, provider)
         return _keyring(chosen, provider, database, record_uses=record_uses)
 
@@ -118,7 +128,7 @@ def initialise(
                 )
             LocalCustodian.create(path, policy, _kdf(chosen, passphrase))
         provider = LocalKeyProvider(key_store, open_custodian(chosen, policy, passphrase), policy)
-        provider.require_backup = chosen.rotation.require_backup
+        _follow(provider, chosen)
         if not begun:
             # Whoever else initialises the same store at once has begun it under this very key.
             with contextlib.suppress(ConflictError):
@@ -148,7 +158,7 @@ def restore(
     database = Database(settings.store)
     with contextlib.closing(database):
         provider = LocalKeyProvider(KeyStore(database), custodian, policy)
-        provider.require_backup = settings.rotation.require_backup
+        _follow(provider, settings)
         provider.audit = audit_log(settings, provider)
         with contextlib.closing(provider.audit):
             return restore_backup(
@@ -186,6 +196,28 @@ def _custodian_of_backup(
             " store had: no other key opens its backup"
         )
     return open_custodian(settings, policy, passphrase)
+
+
+def rotation_scheduler(
+    settings: Settings,
+    provider: StoredKeyProvider,
+    *,
+    listener: Callable[[RunReport | None], None] | None = None,
+) -> KeyRotationScheduler:
+    """The scheduler of a provider's keys. ``listener`` is told of each look."""
+    return KeyRotationScheduler(
+        provider, credential_days=settings.credentials.rotation_days, listener=listener
+    )
+
+
+def _follow(provider: StoredKeyProvider, settings: Settings) -> None:
+    """Have new keys and versions be as the settings ask for."""
+    provider.require_backup = settings.rotation.require_backup
+    days = settings.security.key_management.rotation_interval_days
+    provider.default_rotation = {
+        kind: replace(policy, interval_days=days) if kind in _SAME_INTERVAL else policy
+        for kind, policy in DEFAULT_ROTATION.items()
+    }
 
 
 def _create_default_keys(provider: StoredKeyProvider) -> None:

@@ -5,26 +5,32 @@ They are an interface: docs/cli.md lists them.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from mycelium_fractal_net.security.errors import KeyStateError
+from mycelium_fractal_net.security.errors import InvalidInputError, KeyStateError, MfnError
 from mycelium_fractal_net.security.keys import parse_key_id, version_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from datetime import date, datetime
+    from datetime import date
 
     from mycelium_fractal_net.security.credentials import Credential
     from mycelium_fractal_net.security.keys import Key, KeyVersion, RotationPolicy
     from mycelium_fractal_net.security.retention_rules import CleanupReport, VersionUse
+    from mycelium_fractal_net.security.rotation_due import ScheduledKey
+    from mycelium_fractal_net.security.rotation_report import RunReport
     from mycelium_fractal_net.security.signers import Signer
 
 __all__ = [
     "cleanup_shape",
     "credential_shape",
     "key_shape",
+    "look_shape",
+    "moment_of",
     "primary_id",
     "rotation_shape",
+    "schedule_shape",
     "signer_shape",
     "time_text",
     "usage_shape",
@@ -35,6 +41,21 @@ __all__ = [
 def time_text(moment: datetime | None) -> str | None:
     """RFC 3339 in UTC to the second, ``2026-03-01T12:00:00Z``; None stays None."""
     return None if moment is None else moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def moment_of(text: str) -> datetime:
+    """The time of such a text, or of a day, ``2026-03-01``, which begins at midnight in UTC.
+
+    Raises :class:`InvalidInputError` for anything else, and for a time without its offset.
+    """
+    day = len(text) == len("2026-03-01")
+    try:
+        moment = datetime.fromisoformat(f"{text}T00:00:00Z" if day else text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise InvalidInputError("a time is 2026-03-01T12:00:00Z, or a day in UTC 2026-03-01")
+    return moment.astimezone(UTC)
 
 
 def primary_id(key: Key) -> str | None:
@@ -52,12 +73,13 @@ def version_meant(key: Key, name: str) -> KeyVersion:
 
 
 def rotation_shape(rotation: RotationPolicy) -> dict[str, Any]:
-    """A rotation policy: days, counts and whether versions are destroyed unasked."""
+    """A rotation policy: days, counts, and what is done unasked."""
     return {
         "interval_days": rotation.interval_days,
         "retain_count": rotation.retain_count,
         "auto_destroy": rotation.auto_destroy,
         "unused_for_days": rotation.unused_for_days,
+        "automatic": rotation.automatic,
     }
 
 
@@ -73,6 +95,7 @@ def key_shape(key: Key) -> dict[str, Any]:
         "primary": primary_id(key),
         "rotation_due": time_text(key.rotation_due),
         "rotation": rotation_shape(key.rotation),
+        "floors": key.floors._asdict(),
         "versions": [_version_shape(key, version) for version in key.versions],
     }
 
@@ -87,6 +110,51 @@ def _version_shape(key: Key, version: KeyVersion) -> dict[str, Any]:
         "created_at": time_text(version.created_at),
         "activate_at": time_text(version.activate_at),
         "destroy_at": time_text(version.destroy_at),
+    }
+
+
+def schedule_shape(name: str, seen: ScheduledKey | MfnError) -> dict[str, Any]:
+    """When a key is due, and whether its rotation fails; ``error`` is of a record refused."""
+    if isinstance(seen, MfnError):
+        return {"key_id": name, "error": str(seen)}
+    key, failure = seen.key, seen.failure
+    return {
+        "key_id": name,
+        "type": key.key_type.value,
+        "automatic": key.rotation.automatic,
+        "interval_days": key.rotation.interval_days,
+        "newest": version_id(name, key.latest.version),
+        "state": key.latest.state.value,
+        "activate_at": time_text(key.latest.activate_at),
+        "protects": seen.protects,
+        "due_at": time_text(seen.due_at),
+        "due": None if seen.reason is None else seen.reason.value,
+        "failure": None
+        if failure is None
+        else {
+            "failures": failure.failures,
+            "since": time_text(failure.since),
+            "retry_at": time_text(failure.retry_at),
+            "reason": failure.reason,
+        },
+    }
+
+
+def look_shape(report: RunReport) -> dict[str, Any]:
+    """What one look of a scheduler did."""
+    return {
+        "looked_at": time_text(report.looked_at),
+        "ok": report.ok,
+        "rotated": report.rotated,
+        "activated": report.activated,
+        "set_back": report.set_back,
+        "failed": [{"key_id": name, "reason": reason} for name, reason in report.failed],
+        "waiting": report.waiting,
+        "proposed": report.proposed,
+        "pending": report.pending,
+        "erased": report.erased,
+        "credentials_due": report.credentials_due,
+        "held_until": time_text(report.held_until),
     }
 
 

@@ -15,10 +15,12 @@ from mycelium_fractal_net.cli.options import AsJson
 from mycelium_fractal_net.cli.session import session_of
 from mycelium_fractal_net.cli.terminal import columns, json_array, json_value, say
 from mycelium_fractal_net.security.errors import KeyUsageError
-from mycelium_fractal_net.security.keys import KeyType, KeyUse, version_id
+from mycelium_fractal_net.security.keys import KeyState, KeyType, KeyUse, version_id
 
 if TYPE_CHECKING:
-    from mycelium_fractal_net.security.keys import Key
+    from collections.abc import Iterator
+
+    from mycelium_fractal_net.security.keys import Key, KeyVersion
 
 __all__ = ["KeyName", "register"]
 
@@ -119,9 +121,15 @@ def _show(context: typer.Context, name: KeyName, as_json: AsJson = False) -> Non
     say(f"key        {key.key_id}")
     say(f"type       {key.key_type}{use}, {key.algorithm}{', published' if key.publish else ''}")
     say(f"protects   {shapes.primary_id(key) or 'nothing'}")
+    by_hand = "by hand, asked for every" if not rotation.automatic else "every"
     say(
-        f"rotation   every {rotation.interval_days} days, due"
+        f"rotation   {by_hand} {rotation.interval_days} days, due"
         f" {key.rotation_due.date()}; keeps {rotation.retain_count} versions, {destroys}"
+    )
+    available, decrypt, encrypt, latest = key.floors
+    say(
+        f"floors     there from v{available}, opens from v{decrypt}, protects with v{encrypt}"
+        f" of v{latest}"
     )
     print()
     columns(
@@ -131,24 +139,43 @@ def _show(context: typer.Context, name: KeyName, as_json: AsJson = False) -> Non
                 version_id(key.key_id, version.version),
                 version.state.value,
                 version.created_at.date().isoformat(),
-                "; ".join(_notes(version.compromised, shapes.time_text(version.destroy_at))),
+                "; ".join(_notes(version)),
             )
             for version in key.versions
         ),
     )
 
 
-def _notes(compromised: bool, destroy_at: str | None) -> list[str]:
-    notes = ["was compromised"] if compromised else []
-    return notes + ([] if destroy_at is None else [f"erased at {destroy_at}"])
+def _notes(version: KeyVersion) -> Iterator[str]:
+    if version.compromised:
+        yield "was compromised"
+    if version.activate_at is not None:
+        yield f"activated at {shapes.time_text(version.activate_at)}"
+    if version.destroy_at is not None:
+        yield f"erased at {shapes.time_text(version.destroy_at)}"
 
 
-def _rotate(context: typer.Context, name: KeyName) -> None:
+def _rotate(
+    context: typer.Context,
+    name: KeyName,
+    activate_at: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Have it protect from then on, such as 2027-01-01 or 2027-01-01T12:00:00Z;"
+            " a scheduler sees to it.",
+        ),
+    ] = None,
+) -> None:
     """Add a version that protects from now on; what older ones sealed still opens."""
     session = session_of(context)
+    begins = None if activate_at is None else shapes.moment_of(activate_at)
     with session.keyring() as keyring:
-        newest = keyring.provider.rotate_key(name)
-    say(f"rotated: {newest} protects from now on", quiet=session.quiet)
+        newest = keyring.provider.rotate_key(name, activate_at=begins)
+        waits = keyring.provider.key(newest).latest.state is KeyState.PRE_ACTIVATION
+    since = "now on" if begins is None else str(shapes.time_text(begins))
+    backed = ", once a backup holds it" if waits and begins is None else ""
+    say(f"rotated: {newest} protects from {since}{backed}", quiet=session.quiet)
 
 
 def _policy(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -63,6 +63,7 @@ class _Rotation(msgspec.Struct, frozen=True):
     retain_count: int
     auto_destroy: bool
     unused_for_days: int
+    automatic: bool
 
 
 class _Version(msgspec.Struct, frozen=True):
@@ -82,6 +83,7 @@ class _Key(msgspec.Struct, frozen=True):
     algorithm: str
     publish: bool
     created_at: datetime
+    rotation_due: datetime
     rotation: _Rotation
     versions: list[_Version]
 
@@ -161,10 +163,12 @@ def _record(shown: _Key) -> Key:
             rotation.retain_count,
             rotation.auto_destroy,
             rotation.unused_for_days,
+            rotation.automatic,
         ),
         created_at=shown.created_at,
         versions=versions,
         publish=shown.publish,
+        rotate_at=shown.rotation_due,
     )
 
 
@@ -178,17 +182,26 @@ def _path(key_id: str, rest: str = "") -> str:
     return f"/keys/{key_id}{rest}"
 
 
+def _moment_text(moment: datetime) -> str:
+    """RFC 3339 in UTC. Raises :class:`InvalidInputError` for a time without its zone."""
+    if moment.tzinfo is None:
+        raise InvalidInputError("activate_at needs its time zone")
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
 def _rotation_change(
     interval_days: int | None,
     retain_count: int | None,
     auto_destroy: bool | None,
     unused_for_days: int | None,
+    automatic: bool | None,
 ) -> dict[str, Any] | None:
     given = {
         "interval_days": interval_days,
         "retain_count": retain_count,
         "auto_destroy": auto_destroy,
         "unused_for_days": unused_for_days,
+        "automatic": automatic,
     }
     return {name: value for name, value in given.items() if value is not None} or None
 
@@ -204,6 +217,7 @@ def create_key(
     retain_count: int | None = None,
     auto_destroy: bool | None = None,
     unused_for_days: int | None = None,
+    automatic: bool | None = None,
 ) -> Steps[Key]:
     """Make a key with its first version, active at once. Scope: ``keys:admin``.
 
@@ -216,7 +230,9 @@ def create_key(
         "algorithm": algorithm,
         "use": None if use is None else str(use),
         "publish": publish,
-        "rotation": _rotation_change(interval_days, retain_count, auto_destroy, unused_for_days),
+        "rotation": _rotation_change(
+            interval_days, retain_count, auto_destroy, unused_for_days, automatic
+        ),
     }
     return _key((yield json_request("POST", "/keys", asked, repeatable=False)))
 
@@ -251,22 +267,27 @@ def change_key(
     retain_count: int | None = None,
     auto_destroy: bool | None = None,
     unused_for_days: int | None = None,
+    automatic: bool | None = None,
 ) -> Steps[Key]:
     """Change a key's rotation policy, or whether it is published. Scope: ``keys:admin``."""
     asked = {
         "publish": publish,
-        "rotation": _rotation_change(interval_days, retain_count, auto_destroy, unused_for_days),
+        "rotation": _rotation_change(
+            interval_days, retain_count, auto_destroy, unused_for_days, automatic
+        ),
     }
     return _key((yield json_request("PATCH", _path(key_id), asked, repeatable=False)))
 
 
-def rotate_key(key_id: str) -> Steps[str]:
+def rotate_key(key_id: str, *, activate_at: datetime | None = None) -> Steps[str]:
     """Add a version, which protects from now on; returns its version id. Scope: ``keys:admin``.
 
-    Not repeated after an answer that was lost: there would be two.
+    With ``activate_at``, which has a time zone, it protects from then on. Not repeated after an
+    answer that was lost: there would be two.
     """
     path = _path(key_id, "/rotate")
-    rotated = _key((yield json_request("POST", path, None, repeatable=False)))
+    body = None if activate_at is None else {"activate_at": _moment_text(activate_at)}
+    rotated = _key((yield json_request("POST", path, body, repeatable=False)))
     return version_id(rotated.key_id, rotated.latest.version)
 
 

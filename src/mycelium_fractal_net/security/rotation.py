@@ -145,19 +145,21 @@ class KeyRotationScheduler:
 
     # What is due ----------------------------------------------------------------------------
 
-    def status(self) -> Iterator[ScheduledKey | MfnError]:
-        """Every key with when it is due, in order of name; of a damaged record its error."""
+    def status(self) -> Iterator[tuple[str, ScheduledKey | MfnError]]:
+        """Every key, in order of name, with when it is due; of a damaged record its error."""
         now, failures, used_up = self._clock(), self._table.failures(), self._used_up()
         for name, key in self._provider.authentic_keys():
             if isinstance(key, MfnError):
-                yield key
+                yield name, key
                 continue
             reason = reason_to_rotate(key, now, used_up)
-            yield ScheduledKey(key, reason, protecting(key) is not None, failures.get(name))
+            in_use = protecting(key) is not None
+            yield name, ScheduledKey(key, reason, in_use, failures.get(name))
 
     def due(self) -> list[ScheduledKey]:
         """The keys that a look would rotate now, or that wait for the end of their pause."""
-        return [each for each in self.status() if isinstance(each, ScheduledKey) and each.reason]
+        found = (each for _, each in self.status())
+        return [each for each in found if isinstance(each, ScheduledKey) and each.reason]
 
     def _used_up(self) -> frozenset[bytes]:
         return self._usage.raw_reserved_from(RAW_MESSAGES_ROTATE)

@@ -36,6 +36,7 @@ __all__ = [
     "to_activate",
     "to_erase",
     "too_far",
+    "waits_for_backup",
 ]
 
 _FIRST_PAUSE: Final = timedelta(minutes=1)
@@ -65,6 +66,11 @@ class ScheduledKey:
     failure: RotationFailure | None
 
     @property
+    def waits_for_backup(self) -> bool:
+        """Whether its newest version protects once a backup holds it."""
+        return waits_for_backup(self.key)
+
+    @property
     def due_at(self) -> datetime | None:
         """When a scheduler rotates it next; None where none does."""
         return self.key.rotation_due if self.key.rotation.automatic and self.protects else None
@@ -82,14 +88,20 @@ def reason_to_rotate(key: Key, now: datetime, used_up: Collection[bytes]) -> Rea
 
     ``used_up`` are the handles under which half of all raw messages are used: then it is due
     whatever its schedule says. A key whose newest version somebody has suspended, deactivated
-    or marked compromised is left to him: a rotation would put it back into use.
+    or marked compromised is left to him: a rotation would put it back into use. Nor does one that
+    waits for a backup get a further version, which would wait as well.
     """
     newest = protecting(key)
-    if newest is None:
+    if newest is None or waits_for_backup(key):
         return None
     if newest.handle in used_up:
         return Reason.USE
     return Reason.DUE if key.rotation.automatic and key.rotation_due <= now else None
+
+
+def waits_for_backup(key: Key) -> bool:
+    """Whether its newest version is there, and protects once a backup holds it."""
+    return key.latest.state is KeyState.PRE_ACTIVATION and key.latest.activate_at is None
 
 
 def too_far(key: Key, now: datetime) -> datetime | None:
@@ -106,8 +118,9 @@ def too_far(key: Key, now: datetime) -> datetime | None:
 
 
 def to_activate(key: Key, now: datetime) -> bool:
-    """Whether a version of the key was to be active by now."""
-    return any(moment <= now for moment in _activations(key))
+    """Whether a version of the key was to be active by now, or as soon as a backup holds it."""
+    waiting = (each for each in key.versions if each.state is KeyState.PRE_ACTIVATION)
+    return any(each.activate_at is None or each.activate_at <= now for each in waiting)
 
 
 def to_erase(key: Key, now: datetime) -> bool:

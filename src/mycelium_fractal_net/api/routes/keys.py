@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from fastapi import Query
 
@@ -14,19 +14,16 @@ from mycelium_fractal_net.api.schemas import (
     CreateKeyRequest,
     KeyAnswer,
     KeyList,
+    RotateRequest,
 )
-from mycelium_fractal_net.api.schemas.keys import KeyQuery
+from mycelium_fractal_net.api.schemas.keys import KeyQuery, RotationChange
 from mycelium_fractal_net.security.errors import InvalidInputError, KeyNotFoundError
 from mycelium_fractal_net.security.keys import (
-    DEFAULT_ROTATION,
     KeyType,
     RotationPolicy,
     parse_key_id,
 )
-from mycelium_fractal_net.shapes import key_shape
-
-if TYPE_CHECKING:
-    from mycelium_fractal_net.api.schemas.keys import RotationChange
+from mycelium_fractal_net.shapes import key_shape, moment_of
 
 __all__ = ["name_in_path", "routes"]
 
@@ -45,7 +42,7 @@ def name_in_path(key_id: str) -> str:
 def _changed(policy: RotationPolicy, change: RotationChange) -> RotationPolicy:
     given = {
         name: value
-        for name in ("interval_days", "retain_count", "auto_destroy", "unused_for_days")
+        for name in RotationChange.model_fields
         if (value := getattr(change, name)) is not None
     }
     return replace(policy, **given)
@@ -58,8 +55,9 @@ def _changed(policy: RotationPolicy, change: RotationChange) -> RotationPolicy:
 def create_key(call: Authenticated, body: CreateKeyRequest) -> dict[str, Any]:
     """Make a named key with its first version, active at once. Scope: `keys:admin`."""
     call.key = body.key_id
-    policy = DEFAULT_ROTATION[KeyType(body.type)]
-    key = call.keyring.provider.create_key(
+    provider = call.keyring.provider
+    policy = provider.default_rotation[KeyType(body.type)]
+    key = provider.create_key(
         body.key_id,
         body.type,
         algorithm=body.algorithm,
@@ -113,12 +111,18 @@ def change_key(call: Authenticated, key_id: str, body: ChangeKeyRequest) -> dict
     "POST", "/keys/{key_id}/rotate", "key.rotate", KeyAnswer, scope="keys:admin", in_thread=True,
     recorded=False, problems=("not-found", "algorithm", "conflict"),
 )  # fmt: skip
-def rotate_key(call: Authenticated, key_id: str) -> dict[str, Any]:
-    """Add a version, which protects from now on; older ones go on opening. Scope: `keys:admin`."""
+def rotate_key(
+    call: Authenticated, key_id: str, body: RotateRequest | None = None
+) -> dict[str, Any]:
+    """Add a version, which protects from now on; older ones go on opening. Scope: `keys:admin`.
+
+    With `activate_at` it is there at once and protects from then on.
+    """
     call.key = name_in_path(key_id)
     if ":" in key_id:
         raise KeyNotFoundError("a key is rotated by its name, without a version")
     keyring = call.keyring
-    call.key = keyring.provider.rotate_key(key_id)
+    begins = None if body is None or body.activate_at is None else moment_of(body.activate_at)
+    call.key = keyring.provider.rotate_key(key_id, activate_at=begins)
     keyring.refresh()
     return key_shape(keyring.provider.key(key_id))

@@ -46,6 +46,7 @@ from mycelium_fractal_net.api.schemas.keys import (
     KeyAnswer,
     KeyList,
     PublicKey,
+    RotateRequest,
     StateRequest,
 )
 from mycelium_fractal_net.api.schemas.leases import (
@@ -105,6 +106,7 @@ __all__ = [
     "RewrapBatch",
     "RewrapRequest",
     "RotateCredentialRequest",
+    "RotateRequest",
     "SignBatch",
     "SignBatchAnswer",
     "SignRequest",

@@ -17,12 +17,14 @@ from mycelium_fractal_net.api.schemas.base import (
 __all__ = [
     "ChangeKeyRequest",
     "CreateKeyRequest",
+    "Floors",
     "Jwk",
     "JwkSet",
     "KeyAnswer",
     "KeyList",
     "KeyQuery",
     "PublicKey",
+    "RotateRequest",
     "Rotation",
     "RotationChange",
     "State",
@@ -81,6 +83,7 @@ _ROTATION: dict[str, Any] = {
     "retain_count": 3,
     "auto_destroy": False,
     "unused_for_days": 400,
+    "automatic": True,
 }
 _KEY: dict[str, Any] = {
     "key_id": "orders",
@@ -92,6 +95,7 @@ _KEY: dict[str, Any] = {
     "primary": "orders:v1",
     "rotation_due": "2027-02-22T12:27:35Z",
     "rotation": _ROTATION,
+    "floors": {"available": 1, "decrypt": 1, "encrypt": 1, "latest": 1},
     "versions": [
         {
             "version_id": "orders:v1",
@@ -126,6 +130,10 @@ class RotationChange(Model):
     retain_count: _Versions | None = None
     auto_destroy: bool | None = None
     unused_for_days: _Unused | None = None
+    automatic: Annotated[
+        bool | None,
+        Field(description="Whether schedulers rotate it; by use it is rotated in any case."),
+    ] = None
 
 
 class CreateKeyRequest(Model):
@@ -186,6 +194,20 @@ class StateRequest(Model):
     ] = None
 
 
+class RotateRequest(Model):
+    """When the new version begins to protect; at once by default."""
+
+    model_config = examples({"activate_at": "2027-01-01T00:00:00Z"})
+
+    activate_at: Annotated[
+        Moment | None,
+        Field(
+            description="Until then the version waits, and a scheduler makes it active; at most"
+            " 36,500 days from now."
+        ),
+    ] = None
+
+
 class KeyQuery(Model):
     """A page of the list."""
 
@@ -206,6 +228,16 @@ class Rotation(Model):
     retain_count: int
     auto_destroy: bool
     unused_for_days: int
+    automatic: bool
+
+
+class Floors(Model):
+    """From which version on a key is there, opens and protects, and its newest; never crossing."""
+
+    available: Annotated[int, Field(ge=1)]
+    decrypt: Annotated[int, Field(ge=1)]
+    encrypt: Annotated[int, Field(ge=1)]
+    latest: Annotated[int, Field(ge=1)]
 
 
 class VersionAnswer(Model):
@@ -240,6 +272,7 @@ class KeyAnswer(Model):
     ]
     rotation_due: Moment
     rotation: Rotation
+    floors: Floors
     versions: list[VersionAnswer]
 
 

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 __all__ = ["StoredKeyProvider"]
 
 _ATTEMPTS: Final = 8  # rounds before a writer gives up
+_LONGEST_WAIT: Final = timedelta(days=36_500)
 
 
 class StoredKeyProvider(
@@ -110,8 +111,12 @@ class StoredKeyProvider(
         name, number = parse_key_id(key_id)
         if number is not None:
             raise InvalidInputError("a key is rotated by its name, without a version")
-        if activate_at is not None and activate_at <= self.clock():
-            raise InvalidInputError("a version is activated in the future, or at once")
+        if activate_at is not None:
+            ahead = activate_at - self.clock()
+            if not timedelta(0) < ahead <= _LONGEST_WAIT:
+                raise InvalidInputError(
+                    "a version is activated at once, or at a time within the next 36500 days"
+                )
 
         def change(key: Key) -> Key:
             return self._with_new_version(key, activate_at)
