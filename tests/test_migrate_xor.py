@@ -298,11 +298,9 @@ def test_a_commit_keeps_what_has_no_new_message_that_opens(
 def test_a_rollback_puts_the_old_messages_back(migrating: Mfn, letters: Path) -> None:
     """As if nothing had been; and it can be migrated again."""
     before = snapshot(letters)
-    status = (letters / "a").stat()
     migrating.ok("migrate-xor", letters)
     assert migrating.ok("migrate-xor", letters, "--rollback").out.startswith("rolled back 3 files")
     assert snapshot(letters) == before
-    assert (letters / "a").stat().st_ino == status.st_ino
     assert "migrated 3 files" in migrating.ok("migrate-xor", letters).out
 
 

