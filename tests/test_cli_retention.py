@@ -110,6 +110,13 @@ def test_a_cleanup_with_a_reason_says_what_it_did_and_how_to_take_it_back(rotate
     assert state(rotated, 2) == "deactivated"
 
 
+def test_the_reason_for_which_a_version_is_destroyed_is_kept(rotated: Mfn) -> None:
+    """By the verb of the version, too."""
+    rotated.ok("key", "destroy", "orders:v1", "--reason", "leaked in a test")
+    records = rotated.ok("audit", "show", "--json").json
+    assert "leaked in a test" in [each.get("reason") for each in records]
+
+
 def test_where_nothing_is_old_that_is_said(rotated: Mfn) -> None:
     """Unless it was to be quiet."""
     assert "nothing" in rotated.ok("rotation", "cleanup", "orders", "--retain", "9").out

@@ -124,6 +124,15 @@ def test_with_a_reason_they_are_pending_and_the_audit_log_says_why(client: httpx
         assert intents[0]["actor"] == ok(client.get("/credentials/self"))["id"]
 
 
+def test_the_reason_for_which_a_version_is_destroyed_is_kept(client: httpx.Client) -> None:
+    """By the verb of the version, too."""
+    key_id = versions(client, 2)
+    body = {"reason": "leaked in a test", "window_days": 8}
+    ok(client.post(f"/keys/{key_id}:v1/destroy", json=body))
+    records = ok(client.get("/audit", params={"key": f"{key_id}:v1", "event": "key.destroy"}))
+    assert "leaked in a test" in [each.get("reason") for each in records["records"]]
+
+
 def test_only_the_versions_that_are_named_are_moved(client: httpx.Client) -> None:
     """Of those that are proposed; of another nothing is."""
     key_id = versions(client, 5)
@@ -222,3 +231,5 @@ def test_the_client_has_both(remote: Client, client: httpx.Client) -> None:
         remote.cleanup_key(key_id, 1, versions=[f"{key_id}:v3"], reason="no")
     with pytest.raises(KeyStateError):
         remote.change_key_state(f"{key_id}:v1", "suspend")
+    gone = remote.change_key_state(f"{key_id}:v2", "destroy", reason="never used either")
+    assert gone.version(2).state is KeyState.PENDING_DESTRUCTION

@@ -63,9 +63,12 @@ def _destroy(
     window_days: Annotated[
         int, typer.Option(metavar="DAYS", help="How long it can still be cancelled, 7 to 365.")
     ] = 30,
+    reason: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Why, for the audit log.")
+    ] = None,
 ) -> None:
     """Have a version erased after a window; what it sealed is then lost for ever."""
-    _apply(session_of(context), Verb.DESTROY, name, window_days)
+    _apply(session_of(context), Verb.DESTROY, name, window_days, reason)
 
 
 def _cancel_destruction(context: typer.Context, name: VersionName) -> None:
@@ -73,9 +76,11 @@ def _cancel_destruction(context: typer.Context, name: VersionName) -> None:
     _apply(session_of(context), Verb.CANCEL_DESTRUCTION, name)
 
 
-def _apply(session: Session, verb: Verb, name: str, window_days: int = 30) -> None:
+def _apply(
+    session: Session, verb: Verb, name: str, window_days: int = 30, reason: str | None = None
+) -> None:
     with session.keyring() as keyring:
-        key = keyring.provider.apply(verb, name, window_days=window_days)
+        key = keyring.provider.apply(verb, name, window_days=window_days, reason=reason)
     version = version_meant(key, name)
     until = time_text(version.destroy_at)
     end = "" if until is None else f" and is erased at {until}"

@@ -292,17 +292,23 @@ def rotate_key(key_id: str, *, activate_at: datetime | None = None) -> Steps[str
 
 
 def change_key_state(
-    key_id: str, verb: Verb | str, *, window_days: int | None = None
+    key_id: str,
+    verb: Verb | str,
+    *,
+    window_days: int | None = None,
+    reason: str | None = None,
 ) -> Steps[Key]:
     """Suspend, activate, deactivate, compromise, destroy a version, or cancel its destruction.
 
-    ``key_id`` is a version id; a bare name is its newest version. ``window_days`` is the recovery
-    window of ``destroy``, 30 by default. Scope: ``keys:admin``. Raises :class:`KeyStateError`.
+    ``key_id`` is a version id; a bare name is its newest version. For ``destroy`` alone:
+    ``window_days`` is the recovery window, 30 by default, ``reason`` goes to the audit log.
+    Scope: ``keys:admin``. Raises :class:`KeyStateError`.
     """
     if verb not in list(Verb):
         raise InvalidInputError(f"a state is changed by {', '.join(Verb)}")
     path = _path(key_id, f"/{verb}")
-    body = None if window_days is None else {"window_days": window_days}
+    given = {"window_days": window_days, "reason": reason}
+    body = {name: value for name, value in given.items() if value is not None} or None
     return _key((yield json_request("POST", path, body, repeatable=False)))
 
 

@@ -36,8 +36,9 @@ def _handler(verb: Verb) -> Callable[..., dict[str, Any]]:
     def destroy(
         call: Authenticated, key_id: str, body: StateRequest | None = None
     ) -> dict[str, Any]:
-        window = None if body is None else body.window_days
-        return _apply(call, verb, key_id, window or DESTRUCTION_WINDOW_DAYS)
+        asked = body or StateRequest()
+        window = asked.window_days or DESTRUCTION_WINDOW_DAYS
+        return _apply(call, verb, key_id, window, asked.reason)
 
     handler = destroy if verb is Verb.DESTROY else change_state
     handler.__name__ = f"{verb.value.replace('-', '_')}_key"
@@ -49,11 +50,15 @@ def _handler(verb: Verb) -> Callable[..., dict[str, Any]]:
 
 
 def _apply(
-    call: Call, verb: Verb, key_id: str, window_days: int = DESTRUCTION_WINDOW_DAYS
+    call: Call,
+    verb: Verb,
+    key_id: str,
+    window_days: int = DESTRUCTION_WINDOW_DAYS,
+    reason: str | None = None,
 ) -> dict[str, Any]:
     call.key = name_in_path(key_id)
     keyring = call.keyring
-    key = keyring.provider.apply(verb, key_id, window_days=window_days)
+    key = keyring.provider.apply(verb, key_id, window_days=window_days, reason=reason)
     keyring.refresh()  # at once in this process; the others follow within seconds
     return key_shape(key)
 

@@ -20,6 +20,7 @@ __all__ = [
     "Model",
     "Moment",
     "Problem",
+    "Reason",
     "Reference",
     "VersionId",
     "examples",
@@ -76,6 +77,15 @@ Reference = Annotated[
         pattern=_NO_CONTROLS,
         description="A text of the caller's own, which the answer echoes and the audit record"
         " keeps; no control characters.",
+    ),
+]
+Reason = Annotated[
+    str | None,
+    Field(
+        min_length=1,
+        max_length=200,
+        pattern=r"^[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$",
+        description="Why, for the audit log; no control characters.",
     ),
 ]
 Moment = Annotated[

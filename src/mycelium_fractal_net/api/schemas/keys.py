@@ -10,6 +10,7 @@ from mycelium_fractal_net.api.schemas.base import (
     KEY_NAME_PATTERN,
     Model,
     Moment,
+    Reason,
     VersionId,
     examples,
 )
@@ -182,7 +183,7 @@ class ChangeKeyRequest(Model):
 class StateRequest(Model):
     """How a version is destroyed."""
 
-    model_config = examples({"window_days": 30})
+    model_config = examples({"window_days": 30, "reason": "the archive of 2024 was deleted"})
 
     window_days: Annotated[
         int | None,
@@ -192,6 +193,7 @@ class StateRequest(Model):
             description="Days in which it can be cancelled, 30 by default.",
         ),
     ] = None
+    reason: Reason = None
 
 
 class RotateRequest(Model):

@@ -10,6 +10,7 @@ from mycelium_fractal_net.api.schemas.base import (
     KEY_NAME_PATTERN,
     Model,
     Moment,
+    Reason,
     VersionId,
     examples,
 )
@@ -100,13 +101,8 @@ class CleanupRequest(Model):
         Field(min_length=1, max_length=1000, description="Of those proposed; by default all."),
     ] = None
     reason: Annotated[
-        str | None,
-        Field(
-            min_length=1,
-            max_length=200,
-            pattern=r"^[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$",
-            description="Why they may go, for the audit log. Without one nothing is moved.",
-        ),
+        Reason,
+        Field(description="Why they may go, for the audit log; without it nothing is moved."),
     ] = None
     window_days: Annotated[
         int | None,
