@@ -7,8 +7,10 @@ import contextlib
 import fcntl
 import json
 import os
+import random
 import sqlite3
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -271,6 +273,49 @@ def test_an_old_message_that_is_kept_is_never_replaced(keyring: Keyring, letters
     assert "--commit or --rollback it first" in reason
     assert path.with_name(f"a{OLD}").read_bytes() == kept
     assert keyring.open_xor(path.read_bytes()).data == b"written since"
+
+
+@pytest.mark.parametrize("renames", [True, False], ids=["renaming", "in place"])
+def test_an_application_that_writes_throughout_loses_no_update(
+    keyring: Keyring, folder: Path, renames: bool
+) -> None:
+    """Whoever wrote last, what he wrote is what the file holds, be it sealed by now or not."""
+    place = folder / "busy"
+    place.mkdir()
+    updates = [write_xor(f"update {number}") for number in range(20)]
+    last: dict[Path, int] = {}
+    ended = threading.Event()
+
+    def write(path: Path, number: int) -> None:
+        if renames:
+            new = folder / "new"
+            new.write_text(updates[number])
+            new.replace(path)
+        else:
+            path.write_text(updates[number])
+        last[path] = number
+
+    def application() -> None:
+        chance = random.Random(7)
+        while not ended.is_set():
+            write(place / f"{chance.randrange(8)}", chance.randrange(20))
+            time.sleep(chance.uniform(0, 0.01))
+
+    for each in range(8):
+        write(place / f"{each}", each)
+    writing = threading.Thread(target=application)
+    writing.start()
+    try:
+        migrated = 0
+        for _ in range(6):
+            migrated += migrate_xor(keyring, [place]).done
+            commit_xor(keyring, [place])
+    finally:
+        ended.set()
+        writing.join()
+    found = contents(keyring, place)
+    assert found == {path.name: b"update %d" % number for path, number in last.items()}
+    assert migrated
 
 
 # For good, and back ---------------------------------------------------------------------------
