@@ -56,6 +56,7 @@ def test_every_metric_is_on_the_page_and_no_other() -> None:
     metrics.observe("encrypt", 200, 0.1)
     metrics.count_items("encrypt.batch", "ok", 1)
     metrics.count_xor()
+    metrics.count_rotations(1, 0)
     metrics.count_pending_use()
     for state in _STATES:
         metrics._values[metrics._counts.slot(f"state {state}")] = 1

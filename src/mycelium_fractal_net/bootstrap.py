@@ -34,7 +34,6 @@ from mycelium_fractal_net.security.keys import (
 )
 from mycelium_fractal_net.security.policy import Policy
 from mycelium_fractal_net.security.recorded_keyring import RecordedKeyring
-from mycelium_fractal_net.security.rotation import KeyRotationScheduler
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -45,7 +44,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.binary_io import BinaryReader
     from mycelium_fractal_net.security.key_providers import StoredKeyProvider
     from mycelium_fractal_net.security.key_store.audit_table import Anchor
-    from mycelium_fractal_net.security.rotation import RunReport
+    from mycelium_fractal_net.security.rotation import KeyRotationScheduler, RunReport
 
     Passphrase = bytes | Callable[[], bytes] | None
 
@@ -205,6 +204,8 @@ def rotation_scheduler(
     listener: Callable[[RunReport | None], None] | None = None,
 ) -> KeyRotationScheduler:
     """The scheduler of a provider's keys. ``listener`` is told of each look."""
+    from mycelium_fractal_net.security.rotation import KeyRotationScheduler
+
     return KeyRotationScheduler(
         provider, credential_days=settings.credentials.rotation_days, listener=listener
     )

@@ -30,6 +30,7 @@ _SECONDS: Final = "seconds"
 _BUCKET: Final = "bucket"
 _ITEMS: Final = "items"
 _XOR: Final = "xor"
+_ROTATIONS: Final = "rotations"
 _PENDING_USES: Final = "pending-uses"
 _STATE: Final = "state"
 
@@ -43,6 +44,11 @@ _STATES: Final[dict[str, tuple[str, Callable[[list[float]], float]]]] = {
     ),
     "mfn_store_read_age_seconds": (
         "Time since the key store was last read, of the worker that waits longest",
+        max,
+    ),
+    "mfn_keys_overdue": ("Keys that are due and could not be rotated", max),
+    "mfn_rotation_look_age_seconds": (
+        "Time since keys were last looked over, of the worker that waits longest",
         max,
     ),
     "mfn_credentials_due": ("Credentials that are due for rotation", max),
@@ -103,6 +109,12 @@ class Metrics:
         with self._counting:
             self._values[slot] += 1
 
+    def count_rotations(self, done: int, failed: int) -> None:
+        """Count keys that this process rotated, and those whose rotation failed."""
+        with self._counting:
+            for outcome, count in (("ok", done), ("failed", failed)):
+                self._values[self._counts.slot(f"{_ROTATIONS} {outcome}")] += count
+
     def note_states(self) -> None:
         """Note the states of this process, of which another worker may be asked."""
         service = self._service
@@ -119,6 +131,9 @@ class Metrics:
         }
         if service.connections is not None:  # of `mfn serve`
             states["mfn_connections"] = float(service.connections())
+        if service.rotation is not None:
+            states["mfn_keys_overdue"] = float(service.rotation.overdue)
+            states["mfn_rotation_look_age_seconds"] = service.rotation.look_age
         for name, value in states.items():
             self._values[self._counts.slot(f"{_STATE} {name}")] = value
 
@@ -172,6 +187,12 @@ class _Sums:
         for _, value in self._of(_PENDING_USES):
             text = "Uses of key versions whose destruction is pending"
             yield CounterMetricFamily("mfn_pending_destruction_uses", text, value=value)
+        if rotations := self._of(_ROTATIONS):
+            text = "Rotations of keys that were due, by outcome"
+            counter = CounterMetricFamily("mfn_rotations", text, labels=["outcome"])
+            for labels, value in rotations:
+                counter.add_metric(labels, value)
+            yield counter
         yield self._seconds()
         for state, (text, together) in _STATES.items():
             if state in self._states:

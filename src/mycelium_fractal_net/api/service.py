@@ -16,6 +16,7 @@ from mycelium_fractal_net.api.durability import Durability
 from mycelium_fractal_net.api.front_door.rates import Rates
 from mycelium_fractal_net.api.metrics import Metrics
 from mycelium_fractal_net.api.problems import RequestError
+from mycelium_fractal_net.api.rotating import RotationThread
 from mycelium_fractal_net.api.slow_lane import SlowLane
 from mycelium_fractal_net.bootstrap import open_keyring
 from mycelium_fractal_net.security import blocking
@@ -81,6 +82,7 @@ class Service:
         self._refreshing: asyncio.Task[None] | None = None
         self._reading: asyncio.Task[None] | None = None
         self._was_read = True
+        self.rotation: RotationThread | None = None
         self.front_door: dict[str, Callable[[], str]] = {}  # what of it has a state, by name
         self.connections: Callable[[], int] | None = None  # how many there are, where that is known
         self.rates = Rates.of(settings.server)
@@ -151,6 +153,8 @@ class Service:
         except BaseException:
             await self.close()
             raise
+        if self.settings.security.key_management.rotation_enabled:
+            self.rotation = RotationThread(self.settings, keyring.provider, self.metrics)
         self.durability = Durability(self.audit, loop)
         self.metrics.watch(self)
         blocking.refuse_in_this_thread()
@@ -216,6 +220,8 @@ class Service:
         gc.unfreeze()
 
     def _end(self, keyring: Keyring) -> None:
+        if self.rotation is not None:
+            self.rotation.end()
         self._replay.close()
         keyring.close()
 
@@ -277,6 +283,7 @@ class Service:
         return {
             "key-store": "unavailable" if self._is_stale() else "ok",
             "audit": "ok" if self.audit.healthy else "unavailable",
+            **({} if self.rotation is None else {"rotation": self.rotation.state}),
             **{name: state() for name, state in self.front_door.items()},
             **({} if self.rates is None else {"rates": self.rates.counting.state}),
         }

@@ -10,8 +10,9 @@ from mycelium_fractal_net.api.schemas import Live, Ready
 
 __all__ = ["routes"]
 
-# A certificate that could not be renewed still serves, and the counts of rates go on in memory.
-_SERVES: Final = ("ok", "renewal-refused", "in-memory")
+# A certificate that could not be renewed still serves, the counts of rates go on in memory, and so
+# do keys that could not be rotated.
+_SERVES: Final = ("ok", "renewal-refused", "in-memory", "failing")
 
 routes = Routes("health")
 
