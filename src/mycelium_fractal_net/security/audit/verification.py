@@ -129,9 +129,9 @@ def verify(
     ]  # fmt: skip
     path = folder / "machine"
     machine = path.read_text() if path.exists() else ""
-    absent = [each for each in known.values() if each.sequence and each.chain_id not in there]
-    before = [each for each in absent if _before_restore(each, store_id, key)]
-    absent = [each for each in absent if each not in before]
+    away = [each for each in known.values() if each.chain_id not in there]
+    before = [each for each in away if _before_restore(each, store_id, key)]
+    absent = [each for each in away if each.sequence and each not in before]
     missing = {each.chain_id for each in absent if all_here or each.machine == machine}
     elsewhere = [each.chain_id for each in absent if each.chain_id not in missing]
     stayed = {*elsewhere, *(each.chain_id for each in before)}

@@ -7,6 +7,7 @@ works before somebody confirms it.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -18,7 +19,11 @@ from mycelium_fractal_net.security.audit.held_chain import (
 )
 from mycelium_fractal_net.security.backup.making import activate_held, each_handle
 from mycelium_fractal_net.security.backup.reading import RowsOf, open_backup
-from mycelium_fractal_net.security.errors import StoreIntegrityError
+from mycelium_fractal_net.security.errors import (
+    AuditUnavailableError,
+    StoreIntegrityError,
+    StoreUnavailableError,
+)
 from mycelium_fractal_net.security.key_store import StoredCredential
 from mycelium_fractal_net.security.key_store.audit_table import Anchor, StoredAuditKey
 from mycelium_fractal_net.security.key_store.backup_table import MadeBackup
@@ -31,7 +36,7 @@ from mycelium_fractal_net.security.key_store.snapshot import filling
 from mycelium_fractal_net.security.keys import version_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from datetime import datetime
     from pathlib import Path
 
@@ -75,12 +80,14 @@ def restore_backup(
     The provider's custodian holds the master key that the backup is under. Chains of audit
     records in ``audit_folder`` end where they are; new ones begin with a record of the restore.
     Raises :class:`ConflictError` where the store is not empty, or a process still writes in that
-    folder, :class:`DecryptionError` for a file that is not what was written, and what
-    :func:`.reading.open_backup` raises. What ``reader`` raises passes through.
+    folder, :class:`AuditUnavailableError` where that cannot be read, :class:`DecryptionError` for
+    a file that is not what was written, and what :func:`.reading.open_backup` raises. What
+    ``reader`` raises passes through.
     """
-    opened = open_backup(provider.custodian, provider.policy, reader)
+    reading = _Reading(reader)
+    opened = open_backup(provider.custodian, provider.policy, reading)
     now = max(provider.clock(), provider.store.database.now())
-    with filling(provider.store.database) as store:
+    with reading.errors(), filling(provider.store.database) as store:
         restoring = _Restoring(provider, store, opened.header, now)
         for part in opened.rows():
             restoring.put(part)
@@ -98,6 +105,31 @@ def restore_backup(
         provider.audit.open()
     activate_held(provider)
     return Restored(backup, now, rotated, restoring.unconfirmed)
+
+
+class _Reading:
+    """A reader whose errors are not taken for those of the store that is written meanwhile."""
+
+    def __init__(self, reader: BinaryReader) -> None:
+        self._reader = reader
+        self._error: OSError | None = None
+
+    def read(self, size: int, /) -> bytes | None:
+        try:
+            return self._reader.read(size)
+        except OSError as error:
+            self._error = error
+            raise
+
+    @contextlib.contextmanager
+    def errors(self) -> Iterator[None]:
+        """Raise again, as it was, what the reader raised within the block."""
+        try:
+            yield
+        except StoreUnavailableError:
+            if self._error is not None:
+                raise self._error from None
+            raise
 
 
 class _Restoring:
@@ -172,13 +204,13 @@ class _Restoring:
         if self._audit_key is None:
             return
         for path in chain_folders(folder):
-            found = found_behind(
-                path,
-                self._chains.get(path.name),
-                self._provider.custodian.store_id,
-                self._audit_key,
-                self._backup_id,
-            )
+            known, store_id = self._chains.get(path.name), self._provider.custodian.store_id
+            try:
+                found = found_behind(path, known, store_id, self._audit_key, self._backup_id)
+            except OSError as error:
+                raise AuditUnavailableError(
+                    f"the audit folder {folder} cannot be used: {error.strerror}"
+                ) from None
             if found is not None:
                 self._store.put_chain(found)
 
