@@ -8,6 +8,7 @@ import secrets
 from typing import TYPE_CHECKING
 
 from tests.support import postgres
+from tests.torture.faults import faults
 from tests.torture.operations import OPERATIONS
 from tests.torture.run import KILLS_PER_PLACE, Figures, torture
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 def main() -> None:
     """Run it, and print what was done."""
     arguments = _arguments()
+    if arguments.faults:
+        print(faults(seed=arguments.seed, said=print).table())
+        return
     figures = Figures()
     with contextlib.ExitStack() as stack:
         stores: list[Callable[[], str] | None] = []
@@ -46,6 +50,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--store", choices=["sqlite", "postgresql", "both"], default="both")
     parser.add_argument("--seed", type=int, default=1, help="of what is drawn")
     parser.add_argument("--only", choices=[*OPERATIONS], help="one operation alone")
+    parser.add_argument("--faults", action="store_true", help="a disk that refuses, instead")
     return parser.parse_args()
 
 

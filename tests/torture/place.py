@@ -55,6 +55,7 @@ class Place:
     url: str
     ledger: Ledger = field(default_factory=Ledger)
     _monitor: Any = None
+    _left: Any = None
     _known: set[int] = field(default_factory=set)
 
     @property
@@ -142,6 +143,10 @@ class Place:
         """Remember which of the database's sessions are of this process."""
         if not self.on_sqlite:
             self._known = {pid for (pid,) in self.query(_SESSIONS)}
+
+    def leave_to_parent(self) -> None:
+        """In a child: have a session of its own. The parent's must not be ended by being forgot."""
+        self._left, self._monitor = self._monitor, None
 
     def quiet(self) -> None:
         """Wait until PostgreSQL has ended what it was doing for a process that is gone."""

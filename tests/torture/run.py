@@ -213,4 +213,9 @@ class _Run:
 
     def _work(self, operation: Operation) -> Callable[[Tell], None]:
         place = self._place
-        return lambda tell: operation(place, tell, random.Random(random.getrandbits(32)))
+
+        def work(tell: Tell) -> None:
+            place.leave_to_parent()
+            operation(place, tell, random.Random(random.getrandbits(32)))
+
+        return work
