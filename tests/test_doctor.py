@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 from sqlalchemy import create_engine, text
 
@@ -18,9 +20,13 @@ from mycelium_fractal_net.security.audit import Event
 from mycelium_fractal_net.security.credentials import Credential, CredentialState
 from mycelium_fractal_net.security.key_providers import LocalKeyProvider
 from mycelium_fractal_net.security.key_store import Database, KeyStore, UsageStore
+from mycelium_fractal_net.security.key_store.rotation_table import (
+    RotationFailure,
+    RotationTable,
+)
 from mycelium_fractal_net.security.key_store.rows import day_of
 from mycelium_fractal_net.security.key_store.usage import RAW_MESSAGES_ROTATE, REFUSED
-from mycelium_fractal_net.security.keys import Verb
+from mycelium_fractal_net.security.keys import DEFAULT_ROTATION, KeyType, Verb
 from mycelium_fractal_net.security.signatures import SigningKey
 
 if TYPE_CHECKING:
@@ -413,3 +419,81 @@ def test_the_most_severe_comes_first(settings: Settings, home: Path) -> None:
     severities = [each.severity for each in diagnose(settings)]
     assert severities == sorted(severities, key=list(Severity).index, reverse=True)
     assert severities[0] is Severity.CRITICAL
+
+
+# Rotation ---------------------------------------------------------------------------------------
+
+
+def _days_ago(provider: LocalKeyProvider, days: float) -> LocalKeyProvider:
+    then = datetime.now(UTC) - timedelta(days=days)
+    return LocalKeyProvider(provider.store, provider.custodian, provider.policy, clock=lambda: then)
+
+
+def test_a_key_is_overdue_a_day_after_it_was_due(
+    settings: Settings, provider: LocalKeyProvider
+) -> None:
+    """A scheduler may be late; one that is rotated by hand is due at once."""
+    _days_ago(provider, 90.9).create_key("late")
+    _days_ago(provider, 92).create_key("overdue")
+    by_hand = replace(DEFAULT_ROTATION[KeyType.ENCRYPTION], automatic=False)
+    _days_ago(provider, 90.1).create_key("manual", rotation=by_hand)
+    _days_ago(provider, 92).create_key("stopped")
+    provider.apply(Verb.SUSPEND, "stopped")
+    by_key = {each.subject: each.advice for each in found(settings, "rotation-due")}
+    assert set(by_key) == {"key overdue", "key manual"}
+    assert "no scheduler has ever run: mfn rotation run" in by_key["key overdue"]
+    assert "by hand: mfn key rotate manual" in by_key["key manual"]
+
+
+@pytest.mark.parametrize(
+    ("days", "why"),
+    [(3, "no scheduler has run since"), (0.01, "no scheduler did so: mfn rotation list says why")],
+)
+def test_what_is_overdue_says_whether_a_scheduler_runs(
+    settings: Settings, provider: LocalKeyProvider, days: float, why: str
+) -> None:
+    """One that has stopped is another case than one that cannot do it."""
+    _days_ago(provider, 92).create_key("overdue")
+    table = RotationTable(provider.store.database)
+    table.note_look(datetime.now(UTC) - timedelta(days=days))
+    (finding,) = found(settings, "rotation-due")
+    assert why in finding.advice
+
+
+def test_a_rotation_that_fails_is_warned_of(settings: Settings, provider: LocalKeyProvider) -> None:
+    """With since when, how often and why."""
+    now = datetime.now(UTC)
+    failure = RotationFailure("orders", 3, now - timedelta(days=2), now, "no such algorithm")
+    RotationTable(provider.store.database).record_failure(failure)
+    (finding,) = found(settings, "rotation-failing")
+    assert (finding.subject, finding.severity) == ("key orders", Severity.WARNING)
+    assert "3 times" in finding.advice
+    assert "no such algorithm" in finding.advice
+
+
+def test_a_version_that_was_to_be_active_is_warned_of(
+    settings: Settings, provider: LocalKeyProvider
+) -> None:
+    """An hour after its time; where a backup must hold it first, that is said elsewhere."""
+    for name, hours in (("orders", -2), ("late", -0.5), ("early", 1)):
+        if name != "orders":
+            provider.create_key(name)
+        at = datetime.now(UTC) + timedelta(hours=hours)
+        _days_ago(provider, 1).rotate_key(name, activate_at=at)
+    (finding,) = found(settings, "activation-due")
+    assert finding.subject == "key orders:v2"
+    assert "mfn key activate orders:v2" in finding.advice
+    careful = msgspec.structs.replace(
+        settings, rotation=msgspec.structs.replace(settings.rotation, require_backup=True)
+    )
+    assert found(careful, "activation-due") == []
+
+
+def test_a_version_that_was_rotated_in_time_is_not_near_its_limit(
+    settings: Settings, provider: LocalKeyProvider
+) -> None:
+    """It has encrypted half of what it may, and encrypts no more."""
+    handle = provider.key("orders").latest.handle
+    UsageStore(provider.store.database).reserve_raw(handle, RAW_MESSAGES_ROTATE)
+    provider.rotate_key("orders")
+    assert not found(settings, "raw-limit")

@@ -6,9 +6,7 @@ Each check is a small function that yields findings; a later part adds its own t
 
 from __future__ import annotations
 
-import contextlib
 import os
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +16,7 @@ from mycelium_fractal_net.doctor.backups import backup_findings
 from mycelium_fractal_net.doctor.findings import Examined, Finding, Severity
 from mycelium_fractal_net.doctor.old_cipher import old_cipher_findings
 from mycelium_fractal_net.doctor.retention import retention_findings
+from mycelium_fractal_net.doctor.rotation import failure_findings, rotation_findings
 from mycelium_fractal_net.doctor.signers import signer_findings
 from mycelium_fractal_net.security.credentials import CredentialState
 from mycelium_fractal_net.security.errors import KeyStateError, MfnError, StoreIntegrityError
@@ -26,6 +25,7 @@ from mycelium_fractal_net.security.key_store import Database, KeyStore, UsageSto
 from mycelium_fractal_net.security.key_store.sqlite import check_private
 from mycelium_fractal_net.security.key_store.usage import RAW_MESSAGES_ROTATE
 from mycelium_fractal_net.security.keys import DEFAULT_KEY_ID, Key, KeyState, version_id
+from mycelium_fractal_net.security.rotation_due import protecting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -48,6 +48,7 @@ def diagnose(settings: Settings, passphrase: Passphrase = None) -> list[Finding]
         database.check()
         custodian = open_custodian(settings, policy, passphrase)
         provider = LocalKeyProvider(KeyStore(database), custodian, policy)
+        provider.require_backup = settings.rotation.require_backup
         provider.store.require_pulse()
         store = Examined(settings, custodian, provider, UsageStore(database))
         for check in _STORE_CHECKS:
@@ -118,32 +119,16 @@ def _master_key(store: Examined) -> Iterator[Finding]:
 def _keys(store: Examined) -> Iterator[Finding]:
     """Rows that fail their authentication, keys past their policy or out of use."""
     near_limit = store.usage.raw_reserved_from(RAW_MESSAGES_ROTATE)
-    records = store.provider.store
-    after = ""
-    while names := records.key_ids(after):
-        for key in _authentic(store, after, names):
-            if isinstance(key, Finding):
-                yield key
-            else:
-                yield from _key(store, key, near_limit)
-        after = names[-1]
+    for name, key in store.provider.authentic_keys():
+        if isinstance(key, MfnError):
+            yield Finding(Severity.CRITICAL, "authentication", f"key {name}", str(key))
+        else:
+            yield from _key(store, key, near_limit)
     for key_id in DEFAULT_KEY_ID.values():
-        if not records.has(key_id):
+        if not store.provider.store.has(key_id):
             yield Finding(
                 Severity.NOTICE, "default-key", f"key {key_id}", "is missing: mfn init makes it"
             )
-
-
-def _authentic(store: Examined, after: str, names: list[str]) -> Iterator[Key | Finding]:
-    """A page of keys at once; one by one where it holds a record that is refused."""
-    with contextlib.suppress(StoreIntegrityError):
-        yield from store.provider.keys(after, len(names))
-        return
-    for name in names:
-        try:
-            yield store.provider.key(name)
-        except StoreIntegrityError as error:
-            yield Finding(Severity.CRITICAL, "authentication", f"key {name}", str(error))
 
 
 def _key(store: Examined, key: Key, near_limit: frozenset[bytes]) -> Iterator[Finding]:
@@ -155,7 +140,7 @@ def _key(store: Examined, key: Key, near_limit: frozenset[bytes]) -> Iterator[Fi
                 store.provider.unwrap(key, version)
             except StoreIntegrityError as error:
                 yield Finding(Severity.CRITICAL, "authentication", f"key {named}", str(error))
-        if version.handle in near_limit:
+        if version is protecting(key) and version.handle in near_limit:
             yield Finding(
                 Severity.WARNING,
                 "raw-limit",
@@ -174,14 +159,7 @@ def _key(store: Examined, key: Key, near_limit: frozenset[bytes]) -> Iterator[Fi
         )
         waits = newest.state is KeyState.PRE_ACTIVATION
         yield Finding(Severity.WARNING, "no-active-version", subject, str(error) if waits else what)
-    due = newest.created_at + timedelta(days=key.rotation.interval_days)
-    if due <= store.provider.clock():
-        yield Finding(
-            Severity.WARNING,
-            "rotation-due",
-            subject,
-            f"was to be rotated by {due:%Y-%m-%d}: mfn key rotate {key.key_id}",
-        )
+    yield from rotation_findings(store, key)
 
 
 def _credentials(store: Examined) -> Iterator[Finding]:
@@ -232,4 +210,5 @@ _STORE_CHECKS: Final[tuple[Callable[[Examined], Iterator[Finding]], ...]] = (
     old_cipher_findings,
     audit_findings,
     backup_findings,
+    failure_findings,
 )

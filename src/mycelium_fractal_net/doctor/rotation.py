@@ -1,0 +1,77 @@
+"""Keys that nobody rotates in time: overdue, failing, or with a version that waits for too long."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from mycelium_fractal_net.doctor.findings import Examined, Finding, Severity
+from mycelium_fractal_net.security.key_store.rotation_table import RotationTable
+from mycelium_fractal_net.security.keys import KeyState, version_id
+from mycelium_fractal_net.security.rotation_due import OVERDUE, protecting
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from mycelium_fractal_net.security.key_store.rotation_table import Look
+    from mycelium_fractal_net.security.keys import Key
+
+__all__ = ["failure_findings", "rotation_findings"]
+
+_LATE: Final = timedelta(hours=1)  # with which a scheduler may activate a version: it looks daily
+
+
+def failure_findings(store: Examined) -> Iterator[Finding]:
+    """Keys whose rotation fails, as schedulers have noted it."""
+    for name, failure in sorted(RotationTable(store.provider.store.database).failures().items()):
+        yield Finding(
+            Severity.WARNING,
+            "rotation-failing",
+            f"key {name}",
+            f"could not be rotated {failure.failures} times since {failure.since:%Y-%m-%d}"
+            f" ({failure.reason}): mfn rotation list",
+        )
+
+
+def rotation_findings(store: Examined, key: Key) -> Iterator[Finding]:
+    """What is overdue of one key."""
+    now, subject = store.provider.clock(), f"key {key.key_id}"
+    due = key.rotation_due
+    if not key.rotation.automatic and due <= now:
+        yield Finding(
+            Severity.WARNING,
+            "rotation-due",
+            subject,
+            f"was to be rotated by {due:%Y-%m-%d}, by hand: mfn key rotate {key.key_id}",
+        )
+    elif key.rotation.automatic and protecting(key) is not None and now - due > OVERDUE:
+        yield Finding(
+            Severity.WARNING,
+            "rotation-due",
+            subject,
+            f"was to be rotated by {due:%Y-%m-%d} and {_why(store, now)}; at once:"
+            f" mfn key rotate {key.key_id}",
+        )
+    for version in key.versions:
+        at = version.activate_at
+        # Where a backup is to hold it first, what it waits for may be that.
+        waits = version.state is KeyState.PRE_ACTIVATION and not store.provider.require_backup
+        if waits and at is not None and now - at > _LATE:
+            named = version_id(key.key_id, version.version)
+            yield Finding(
+                Severity.WARNING,
+                "activation-due",
+                f"key {named}",
+                f"was to protect from {at:%Y-%m-%dT%H:%M:%SZ} on and {_why(store, now)}; at once:"
+                f" mfn key activate {named}",
+            )
+
+
+def _why(store: Examined, now: datetime) -> str:
+    look: Look | None = RotationTable(store.provider.store.database).last_look()
+    if look is None:
+        return "no scheduler has ever run: mfn rotation run"
+    if now - look.looked_at > OVERDUE:
+        return f"no scheduler has run since {look.looked_at:%Y-%m-%d}: mfn rotation run"
+    return "no scheduler did so: mfn rotation list says why"
