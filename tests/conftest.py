@@ -13,6 +13,7 @@ pytest_plugins = [
     "tests.support.audit",
     "tests.support.cli",
     "tests.support.client",
+    "tests.support.columns",
     "tests.support.service",
     "tests.support.stores",
 ]

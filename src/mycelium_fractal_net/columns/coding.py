@@ -97,10 +97,10 @@ def legacy_text(message: bytes) -> bytes:
 def _from_base64(written: bytes, *, text: bool) -> tuple[bytes, Coding]:
     urlsafe = b"-" in written or b"_" in written
     standard = b"+" in written or b"/" in written
-    if urlsafe and standard:
+    missing = -len(written) % 4
+    if (urlsafe and standard) or (missing and written.endswith(b"=")):
         raise DecryptionError
     spelled = written.translate(_TO_STANDARD) if urlsafe else written
-    missing = -len(spelled) % 4
     if missing:
         spelled += b"=" * missing
     try:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import tempfile
+import os
 import time
+import weakref
 from enum import Enum, auto
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -210,7 +211,8 @@ class _Turns:
     """
 
     def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the database's object
+        self._file = os.memfd_create("mfn-turns", os.MFD_CLOEXEC)
+        weakref.finalize(self, os.close, self._file)
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:

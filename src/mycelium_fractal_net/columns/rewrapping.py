@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
@@ -89,8 +90,7 @@ def learned(database: ColumnDatabase, place: Place) -> Habit:
     habit = Habit()
     with database.connection() as connection, database.reading(connection):
         for (value,) in connection.execute(place.sample(_SAMPLE)):
-            try:
-                habit.learn(decode(value)[1])
-            except DecryptionError:
-                continue
+            if isinstance(value, str):
+                with contextlib.suppress(DecryptionError):
+                    habit.learn(decode(value)[1])
     return habit
