@@ -12,7 +12,7 @@ from mycelium_fractal_net.security.blocking import WouldBlockError, refusing
 from mycelium_fractal_net.security.errors import DecryptionError, KeyStateError
 from mycelium_fractal_net.security.key_store import UsageStore
 from mycelium_fractal_net.security.keys import KeyState, Verb
-from mycelium_fractal_net.security.retention import VersionUse, usage_of
+from mycelium_fractal_net.security.retention import VersionUse, cleanup_old_versions, usage_of
 from tests.support.stores import keyring_over, open_provider
 
 if TYPE_CHECKING:
@@ -281,3 +281,19 @@ def test_the_alarm_is_in_the_audit_log_before_the_refusal(
         each for each in records() if each["event"] == "key.destroy" and each["outcome"] == "intent"
     ]
     assert (intent["key"], intent["reason"]) == ("orders:v1", "old")
+
+
+def test_what_goes_by_itself_has_its_ground_in_the_audit_log(
+    audited: tuple[Keyring, Callable[[], list[dict[str, Any]]]], clock: Clock
+) -> None:
+    """And that a rewrap has finished is there with the word of who said so."""
+    keyring, records = audited
+    keyring.provider.rotate_key("orders")
+    keyring.provider.record_rewrap("orders", reason="all of the archive")
+    report = cleanup_old_versions(keyring.provider, keyring.usage, "orders", 1, now=clock())
+    assert report.moved == ("orders:v1",)
+    reasons = {each["event"]: each["reason"] for each in records() if "reason" in each}
+    assert reasons == {
+        "key.rewrapped": "all of the archive",
+        "key.destroy": "rewrapped: its data was moved by 2026-03-01, and nothing has used it since",
+    }
