@@ -19,6 +19,7 @@ from mycelium_fractal_net.cli import (
     master,
     migrate,
     retention,
+    rewrap,
     rotation,
     seal,
     serve,
@@ -47,6 +48,7 @@ def application() -> typer.Typer:
     key_states.register(key_group)
     migrate.register_import(key_group)
     seal.register(app)
+    rewrap.register(app)
     migrate.register(app)
     sign.register(app)
     inspect.register(app)

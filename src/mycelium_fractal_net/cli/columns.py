@@ -18,6 +18,7 @@ from mycelium_fractal_net.cli.terminal import complain, counted, progress_bar, s
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from mycelium_fractal_net.cli.finishing import Finishing
     from mycelium_fractal_net.cli.session import Session
     from mycelium_fractal_net.columns import ColumnReport, Failure
 
@@ -162,11 +163,14 @@ def rewrap(
     allow_compromised: bool,
     workers: int | None,
     report: Path | None,
+    finish: Finishing | None = None,
 ) -> ColumnReport:
     """Move the messages of a column to the newest version of their keys."""
     from mycelium_fractal_net.columns import beginnings, rewrap_column
 
     with session.keyring() as keyring, reporting(report) as failed:
+        if finish is not None:
+            finish.begin(keyring)
         heads = beginnings(choice.url, choice.table, choice.column)
         recording.record_counted(keyring, "rewrap", heads.items())
         with progress_bar("rewrapping", heads.total(), quiet=session.quiet, items=True) as update:
@@ -181,6 +185,8 @@ def rewrap(
                 report=failed,
                 allow_compromised=allow_compromised,
             )
+        if finish is not None:
+            finish.end(session, keyring, found.failed)
     tell(session, "rewrapped", found, choice.name)
     return found
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.cli.terminal import Bar
     from mycelium_fractal_net.files import TreeReport
 
-__all__ = ["rewrap", "seal", "unseal"]
+__all__ = ["seal", "unseal"]
 
 
 def seal(
@@ -59,6 +59,7 @@ def unseal(
     path: str,
     output: str | None,
     associated_data: bytes,
+    data_key_associated_data: bytes,
     *,
     allow_compromised: bool,
     force: bool,
@@ -75,40 +76,13 @@ def unseal(
             source,
             target,
             associated_data=associated_data,
+            data_key_associated_data=data_key_associated_data,
             workers=workers,
             force=force,
             progress=update,
             allow_compromised=allow_compromised,
         )
     _tell(session, "opened", report, target)
-
-
-def rewrap(
-    session: Session,
-    path: str,
-    output: str | None,
-    associated_data: bytes,
-    *,
-    allow_compromised: bool,
-    workers: int | None,
-) -> None:
-    """Move every sealed file of the folder ``path`` to its key's newest version, in place."""
-    from mycelium_fractal_net.files import rewrap_tree
-
-    if output is not None:
-        raise CommandError(ExitCode.USAGE, "rewrap -r works in place", "leave -o away")
-    source = _source(path)
-    with session.keyring() as keyring, _bar(session, "rewrapping", source, SEALED_SUFFIX) as update:
-        record_opening(keyring, "rewrap", map(head_of, _files(source, SEALED_SUFFIX)))
-        report = rewrap_tree(
-            keyring,
-            source,
-            associated_data=associated_data,
-            workers=workers,
-            progress=update,
-            allow_compromised=allow_compromised,
-        )
-    _tell(session, "rewrapped", report, source)
 
 
 def _folders(path: str, output: str | None) -> tuple[Path, Path]:

@@ -16,6 +16,7 @@ __all__ = [
     "AsJson",
     "AssociatedDataFile",
     "AssociatedDataText",
+    "DataKeyAssociatedData",
     "Force",
     "Output",
     "Recursive",
@@ -44,6 +45,12 @@ AssociatedDataText = Annotated[
 AssociatedDataFile = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="The same, from a file of at most 1 MiB."),
+]
+DataKeyAssociatedData = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TEXT", help="Text that the data key of a message that brings its own is bound to."
+    ),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace an output that exists.")]
 Workers = Annotated[

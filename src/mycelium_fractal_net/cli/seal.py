@@ -1,24 +1,24 @@
-"""``mfn encrypt``, ``mfn decrypt`` and ``mfn rewrap`` of one file or stream."""
+"""``mfn encrypt`` and ``mfn decrypt``; and ``mfn rewrap`` of one file or stream."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mycelium_fractal_net.cli import columns, folders, recording
+from mycelium_fractal_net.cli import folders, recording
 from mycelium_fractal_net.cli.completion import key_names
-from mycelium_fractal_net.cli.exits import CommandError, ExitCode
 from mycelium_fractal_net.cli.options import (
     AllowCompromised,
     AssociatedDataFile,
     AssociatedDataText,
+    DataKeyAssociatedData,
     Force,
     Output,
     Recursive,
-    Report,
     Workers,
     associated_data,
 )
@@ -42,21 +42,17 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.cli.terminal import Bar
     from mycelium_fractal_net.security.keyring import Keyring
 
-__all__ = ["register"]
+__all__ = ["bytes_of", "register", "rewrap_one"]
 
 Sealed = Annotated[
     str, typer.Argument(metavar="PATH", help="A sealed file, a folder with -r, or -.")
 ]
-OptionallySealed = Annotated[
-    str | None, typer.Argument(metavar="PATH", help="A sealed file, a folder with -r, or -.")
-]
 
 
 def register(app: typer.Typer) -> None:
-    """Add the three commands."""
+    """Add the two commands."""
     app.command("encrypt")(_encrypt)
     app.command("decrypt")(_decrypt)
-    app.command("rewrap")(_rewrap)
 
 
 def _encrypt(
@@ -108,6 +104,7 @@ def _decrypt(
     recursive: Recursive = False,
     text: AssociatedDataText = None,
     associated_data_file: AssociatedDataFile = None,
+    data_key_associated_data: DataKeyAssociatedData = None,
     allow_compromised: AllowCompromised = False,
     force: Force = False,
     workers: Workers = None,
@@ -119,12 +116,14 @@ def _decrypt(
     """
     session = session_of(context)
     bound = associated_data(text, associated_data_file)
+    data_key_bound = bytes_of(data_key_associated_data)
     if recursive:
         folders.unseal(
             session,
             path,
             output,
             bound,
+            data_key_bound,
             allow_compromised=allow_compromised,
             force=force,
             workers=workers,
@@ -135,6 +134,7 @@ def _decrypt(
     with session.keyring() as keyring, _bar(session, "opening", size) as update:
         options: dict[str, Any] = {
             "associated_data": bound,
+            "data_key_associated_data": data_key_bound,
             "allow_compromised": allow_compromised,
             "progress": update,
         }
@@ -151,50 +151,10 @@ def _decrypt(
     _tell(session, "opened", path, target, count)
 
 
-def _rewrap(
-    context: typer.Context,
-    path: OptionallySealed = None,
-    output: Output = None,
-    recursive: Recursive = False,
-    text: AssociatedDataText = None,
-    associated_data_file: AssociatedDataFile = None,
-    allow_compromised: AllowCompromised = False,
-    force: Force = False,
-    workers: Workers = None,
-    database: columns.Database = None,
-    database_file: columns.DatabaseFile = None,
-    database_env: columns.DatabaseEnv = None,
-    table: columns.Table = None,
-    column: columns.Column = None,
-    associated_data_column: columns.AssociatedDataColumn = None,
-    report: Report = None,
+def rewrap_one(
+    session: Session, path: str, output: str | None, *, force: bool, **options: Any
 ) -> None:
-    """Move a sealed file to the newest version of its key, in place or with -o elsewhere.
-
-    The plaintext never reaches the disk. With --database it is the messages of a column.
-    """
-    session = session_of(context)
-    bound = associated_data(text, associated_data_file)
-    choice = columns.chosen(
-        database, database_file, database_env, table, column, bound, associated_data_column
-    )
-    if choice is not None:
-        columns.refuse_path(path, output)
-        columns.rewrap(
-            session,
-            choice,
-            allow_compromised=allow_compromised,
-            workers=workers,
-            report=report,
-        )
-        return
-    if path is None:
-        raise CommandError(ExitCode.USAGE, "nothing to rewrap", "name a file, or --database")
-    if recursive:
-        folders.rewrap(
-            session, path, output, bound, allow_compromised=allow_compromised, workers=workers
-        )
-        return
+    """Move one file or stream to the newest version of its key, in place or elsewhere."""
     size = _size(path)
     elsewhere = path == STANDARD or output is not None
     target = place(path, output, path) if elsewhere else Path(path)
@@ -202,11 +162,7 @@ def _rewrap(
         session.keyring() as keyring,
         _bar(session, "rewrapping", size) as update,
     ):
-        options: dict[str, Any] = {
-            "associated_data": bound,
-            "allow_compromised": allow_compromised,
-            "progress": update,
-        }
+        options["progress"] = update
         if elsewhere or target is None:
             with _streams(path, target, force=force) as (source, writer):
                 reader = _recorded(keyring, "rewrap", source)
@@ -220,6 +176,11 @@ def _rewrap(
             moved = rewrap_file(keyring, target, **options)
     said = "was moved to" if moved else "was already under"
     say(f"{path} {said} the newest version of its key", quiet=session.quiet)
+
+
+def bytes_of(text: str | None) -> bytes:
+    """The bytes of an option; none by default."""
+    return b"" if text is None else os.fsencode(text)
 
 
 def _size(path: str) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -41,10 +41,12 @@ _MOST_KEPT: Final = 100  # failures and files passed over that a report keeps; i
 class RewrapReport(TreeReport):
     """What became of any number of files.
 
-    ``failed`` and ``passed_over`` keep the first hundred; ``failures`` and ``others`` count all.
-    ``on_failure`` gets each failure, as a path and a reason, when it is known.
+    ``failed``, ``failed_objects`` (URLs) and ``passed_over`` keep the first hundred each;
+    ``failures`` and ``others`` count all. ``on_failure`` gets each failure, as a path or URL and
+    a reason, when it is known.
     """
 
+    failed_objects: list[tuple[str, str]] = field(default_factory=list)
     failures: int = 0
     others: int = 0
     on_failure: Failed | None = None
@@ -53,10 +55,13 @@ class RewrapReport(TreeReport):
         """One that could not be moved, and the error."""
         self.add_failure(path, reason_of(error))
 
-    def add_failure(self, path: Path, reason: str) -> None:
-        """One that could not be moved, and why."""
+    def add_failure(self, path: Path | str, reason: str) -> None:
+        """One that could not be moved, by its path or URL, and why."""
         self.failures += 1
-        if len(self.failed) < _MOST_KEPT:
+        if isinstance(path, str):
+            if len(self.failed_objects) < _MOST_KEPT:
+                self.failed_objects.append((path, reason))
+        elif len(self.failed) < _MOST_KEPT:
             self.failed.append((path, reason))
         if self.on_failure is not None:
             self.on_failure(os.fspath(path), reason)
@@ -78,7 +83,7 @@ def rewrap_paths(
     finishing: str | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
-    on_failure: Failed | None = None,
+    report: RewrapReport | None = None,
     allow_compromised: bool = False,
 ) -> RewrapReport:
     """Move files, and every ``.mfn`` file below folders, to the newest versions of their keys.
@@ -89,11 +94,12 @@ def rewrap_paths(
     ends: a file that is passed over for its name, and sealed by it, is a failure then.
 
     ``workers`` is the number of threads, one for each processor by default. ``progress`` is
-    called with 1 as each file is done or skipped. One file that fails does not stop the others.
+    called with 1 as each file is done or skipped; ``report`` is added to. One file that fails
+    does not stop the others.
     Raises :class:`OSError` where a path is not there, and :class:`ConflictError` while another
     run works in one of the folders.
     """
-    report = RewrapReport(on_failure=on_failure)
+    report = RewrapReport() if report is None else report
     stop = threading.Event()
     devices: dict[int, Path] = {}
 

@@ -41,13 +41,14 @@ class Retirement(StateManagement):
 
     on_pending_use: Callable[[], None] | None = None
 
-    def record_rewrap(self, key_id: str, *, reason: str) -> Key:
+    def record_rewrap(self, key_id: str, *, reason: str, newest: int | None = None) -> Key:
         """Record that no data is under the key's older versions any more; they may then go.
 
         It says nothing of versions that are suspended or whose destruction is pending: what they
         sealed was not opened, so it was not moved. ``reason`` goes to the audit log. Uses that
         are counted from now on take it back. Raises :class:`KeyStateError` where a later use
-        is on record already: of another day, or while a data key under a version may be in use.
+        is on record already: of another day, or while a data key under a version may be in use;
+        and where ``newest`` is given, the version that all was moved to, and is no longer so.
         """
         name, number = parse_key_id(key_id)
         if number is not None:
@@ -59,6 +60,10 @@ class Retirement(StateManagement):
 
         def change(key: Key) -> Key:
             older = _moved(key)
+            if newest not in (None, key.primary.version):
+                raise KeyStateError(
+                    f"key {key.key_id!r} was rotated meanwhile; rewrap once more, and record that"
+                )
             usage, now = UsageStore(self.store.database), self.clock()
             self._refuse_later_uses(usage, key, older, day_of(now))
             usage.mark_rewrapped([each.handle for each in older], day_of(now))

@@ -1,0 +1,297 @@
+"""Sealed objects in a store that fsspec knows, moved to the newest versions of their keys.
+
+An object is read, rewrapped into a nameless file of this machine, which holds ciphertext alone,
+and sent back in a transaction of the store's driver, which ends only if the object is still what
+was read. What that can promise is up to the store: docs/rewrap.md.
+"""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryFile
+from typing import TYPE_CHECKING, Any, Final
+
+from mycelium_fractal_net.files.rewrapping import RewrapReport, rewrap_paths
+from mycelium_fractal_net.files.walk import SEALED_SUFFIX, reason_of
+from mycelium_fractal_net.security.binary_io import HEAD_BYTES
+from mycelium_fractal_net.security.errors import (
+    ConfigurationError,
+    ConflictError,
+    DecryptionError,
+    InvalidInputError,
+    KeyNotFoundError,
+    MfnError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from cryptography.utils import Buffer
+
+    from mycelium_fractal_net.security.keyring import Keyring, MessageInfo
+
+    Progress = Callable[[int], None]
+    Before = Callable[[Iterable[bytes]], None]
+    Info = dict[str, Any]
+
+__all__ = ["rewrap_objects"]
+
+_BATCH: Final = 256  # objects that are recorded and worked on together
+_WORKERS: Final = 16  # by default: they wait for the store, not for a processor
+_TRIES: Final = 3  # of an object that others change meanwhile
+_COPY_BYTES: Final = 1 << 20
+
+# By what drivers tell one state of an object from another: S3 and Azure, GCS, WebDAV, file
+# systems, HDFS, memory. The size alone tells nothing.
+_MARKS: Final = (
+    *("ETag", "etag", "e_tag", "VersionId", "version_id", "generation", "md5Hash", "content_md5"),
+    *("LastModified", "last_modified", "updated", "mtime", "modified", "created", "ino"),
+)
+
+
+def rewrap_objects(
+    keyring: Keyring,
+    url: str,
+    *,
+    associated_data: Buffer = b"",
+    data_key_associated_data: Buffer = b"",
+    any_name: bool = False,
+    finishing: str | None = None,
+    workers: int | None = None,
+    before: Before | None = None,
+    progress: Progress | None = None,
+    report: RewrapReport | None = None,
+    allow_compromised: bool = False,
+) -> RewrapReport:
+    """Move the object at ``url``, or every ``.mfn`` object below it, to its key's newest version.
+
+    ``file://`` is what :func:`rewrap_paths` is for, and goes there. ``before`` gets the first
+    bytes of each batch of messages before one of them is opened. Otherwise as there.
+
+    Raises :class:`ConfigurationError` where fsspec or the store's driver is not installed,
+    :class:`InvalidInputError` for a URL that none knows, :class:`FileNotFoundError`.
+    """
+    report = RewrapReport() if report is None else report
+    store = _Store(url)
+    options: dict[str, Any] = {
+        "associated_data": associated_data,
+        "data_key_associated_data": data_key_associated_data,
+        "allow_compromised": allow_compromised,
+    }
+    if store.is_local:
+        options |= {"any_name": any_name, "finishing": finishing, "workers": workers}
+        path = Path(store.root)
+        if before is not None:
+            from mycelium_fractal_net.files.rewrapping import heads
+
+            before(heads(keyring, [path], any_name=any_name))
+        return rewrap_paths(keyring, [path], progress=progress, report=report, **options)
+
+    run = _Run(keyring, store, report, options)
+    look_at_all = any_name or finishing is not None
+    count = workers or _WORKERS
+    with ThreadPoolExecutor(count, "mfn-object") as pool:
+        found = store.objects(report, every=look_at_all)
+        try:
+            while batch := list(islice(found, _BATCH)):
+                seen = list(pool.map(run.look, batch))
+                chosen = [each for each in seen if _is_taken(each, report, any_name, finishing)]
+                if before is not None and chosen:
+                    before([each.head for each in chosen])
+                for outcome in pool.map(run.move, chosen):
+                    outcome(report)
+                    if progress is not None:
+                        progress(1)
+        except BaseException:
+            run.stop.set()
+            pool.shutdown(cancel_futures=True)
+            raise
+    return report
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """An object by its path in the store, its beginning, and what that says, if anything."""
+
+    path: str
+    name: str
+    head: bytes
+    info: MessageInfo | None
+    error: Exception | None
+
+
+def _is_taken(seen: _Seen, report: RewrapReport, any_name: bool, finishing: str | None) -> bool:
+    if PurePosixPath(seen.path).suffix == SEALED_SUFFIX:
+        return True
+    if any_name and (seen.info is not None or isinstance(seen.error, KeyNotFoundError)):
+        return True
+    if seen.info is not None and seen.info.key_id == finishing:
+        report.add_failure(seen.name, f"is sealed, and its name does not end in {SEALED_SUFFIX}")
+    elif finishing is not None and not isinstance(seen.error, DecryptionError | None):
+        report.add_failure(seen.name, _reason(seen.error))
+    else:
+        report.others += 1
+    return False
+
+
+class _Run:
+    """What the threads do with one object."""
+
+    def __init__(
+        self, keyring: Keyring, store: _Store, report: RewrapReport, options: dict[str, Any]
+    ) -> None:
+        self._keyring = keyring
+        self._store = store
+        self._report = report
+        self._options = options
+        self.stop = threading.Event()
+
+    def look(self, path: str) -> _Seen:
+        """Its beginning."""
+        name = self._store.name(path)
+        head, info, error = b"", None, None
+        try:
+            head = self._store.driver.cat_file(path, start=0, end=HEAD_BYTES)
+            info = self._keyring.describe(head)
+        except Exception as caught:  # a driver may raise whatever it likes
+            error = caught
+        return _Seen(path, name, head, info, error)
+
+    def move(self, seen: _Seen) -> Callable[[RewrapReport], None]:
+        """Rewrap it; returns what is to be written into the report."""
+        error = seen.error
+        if error is None and seen.info is not None:
+            if seen.info.newest:
+                return _skipped
+            for _ in range(_TRIES):
+                try:
+                    size = self._rewrap(seen.path)
+                except ConflictError as caught:
+                    error = caught
+                    continue
+                except Exception as caught:  # as above
+                    error = caught
+                    break
+                return _skipped if size is None else _moved(size)
+        return _failed(seen.name, _reason(error))
+
+    def _rewrap(self, path: str) -> int | None:
+        driver = self._store.driver
+        marks = _marks(driver.info(path))
+        if self._keyring.describe(driver.cat_file(path, start=0, end=HEAD_BYTES)).newest:
+            return None
+        with TemporaryFile() as made:
+            with driver.open(path, "rb") as reader:
+                self._keyring.rewrap_stream(reader, made, progress=self._watch, **self._options)
+            size = made.tell()
+            made.seek(0)
+            with driver.transaction:
+                with driver.open(path, "wb") as writer:
+                    while block := made.read(_COPY_BYTES):
+                        self._watch(0)
+                        writer.write(block)
+                if _marks(driver.info(path)) != marks:
+                    raise ConflictError("was changed meanwhile; it was left as it is")
+        return size
+
+    def _watch(self, _: int) -> None:
+        if self.stop.is_set():
+            raise ConflictError("the run was interrupted")
+
+
+def _skipped(report: RewrapReport) -> None:
+    report.skipped += 1
+
+
+def _moved(size: int) -> Callable[[RewrapReport], None]:
+    def tell(report: RewrapReport) -> None:
+        report.done += 1
+        report.bytes += size
+
+    return tell
+
+
+def _failed(name: str, reason: str) -> Callable[[RewrapReport], None]:
+    return lambda report: report.add_failure(name, reason)
+
+
+class _Store:
+    """The store that a URL names, with a driver for each thread: a transaction is a driver's."""
+
+    def __init__(self, url: str) -> None:
+        try:
+            from fsspec.core import url_to_fs
+        except ModuleNotFoundError:
+            raise ConfigurationError(
+                "object stores need fsspec: pip install 'mycelium-fractal-net[fsspec]'"
+            ) from None
+        try:
+            self._driver, self.root = url_to_fs(url)
+        except ImportError as error:
+            raise ConfigurationError(f"this store needs its driver: {error}") from None
+        except ValueError:
+            raise InvalidInputError("no store of fsspec has a URL that begins like this") from None
+        self._local = threading.local()
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is the file system of this machine."""
+        from fsspec.implementations.local import LocalFileSystem
+
+        return isinstance(self._driver, LocalFileSystem)
+
+    @property
+    def driver(self) -> Any:
+        """The driver of this thread, without a memory of what it has listed."""
+        found = getattr(self._local, "driver", None)
+        if found is None:
+            options = dict(self._driver.storage_options)
+            options |= {"use_listings_cache": False, "skip_instance_cache": True}
+            found = self._local.driver = type(self._driver)(*self._driver.storage_args, **options)
+        return found
+
+    def name(self, path: str) -> str:
+        """The object's URL, without what gives access to it."""
+        return str(self._driver.unstrip_protocol(path))
+
+    def objects(self, report: RewrapReport, *, every: bool) -> Iterator[str]:
+        """The paths of the objects, one listing of a folder at a time."""
+        if not self.driver.isdir(self.root):
+            self.driver.info(self.root)  # raises where there is nothing
+            yield self.root
+            return
+        folders = [self.root]
+        while folders:
+            folder = folders.pop()
+            try:
+                entries: Iterable[Info] = self.driver.ls(folder, detail=True)
+            except Exception as error:  # whatever the driver raises, the other folders go on
+                report.add_failure(self.name(folder), _reason(error))
+                continue
+            for entry in entries:
+                path = str(entry["name"])
+                if entry.get("type") == "directory":
+                    folders.append(path)
+                elif every or path.endswith(SEALED_SUFFIX):
+                    yield path
+                else:
+                    report.others += 1
+
+
+def _marks(info: Info) -> tuple[object, ...]:
+    """What changes with an object. Raises :class:`ConflictError` where the store tells nothing."""
+    found = tuple(info[name] for name in _MARKS if info.get(name) is not None)
+    if not found:
+        raise OSError("the store does not say when an object was changed; it was left as it is")
+    return (info.get("size"), *found)
+
+
+def _reason(error: Exception | None) -> str:
+    """An error in one line; of a driver's own its class alone, since it may quote an address."""
+    if isinstance(error, MfnError | OSError):
+        return reason_of(error)
+    return f"the store's driver failed: {type(error).__name__}"
