@@ -399,6 +399,40 @@ def test_a_run_killed_before_the_new_file_got_its_name_is_gone_on_with(
     assert commit_xor(keyring, [letters]).done == 3
 
 
+def test_a_rollback_killed_before_the_kept_file_went_is_gone_on_with(
+    keyring: Keyring, letters: Path
+) -> None:
+    """The old message then stands in both places."""
+    path, kept = letters / "a", letters / f"a{OLD}"
+    before = path.read_bytes()
+    migrate_xor(keyring, [letters])
+    path.write_bytes(kept.read_bytes())
+    assert roll_back_xor(keyring, [letters]).failed == []
+    assert (path.read_bytes(), kept.exists()) == (before, False)
+
+
+def test_a_file_that_grows_while_it_is_read_is_left_alone(
+    keyring: Keyring, letters: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a run that was killed had given it its second name, it keeps that."""
+    path = letters / "a"
+    os.link(path, letters / f"a{OLD}")
+    encrypt = keyring.encrypt
+
+    def meanwhile(*arguments: object, **named: object) -> bytes:
+        status = path.stat()
+        path.write_text(write_xor("other"))
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+        return encrypt(*arguments, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(keyring, "encrypt", meanwhile)
+    ((_, reason),) = migrate_xor(keyring, [path]).failed
+    assert "changed meanwhile" in reason
+    monkeypatch.undo()
+    assert keyring.open_xor(path.read_bytes()).data == b"other"
+    assert (letters / f"a{OLD}").samefile(path)
+
+
 # The command ----------------------------------------------------------------------------------
 
 

@@ -20,6 +20,7 @@ from mycelium_fractal_net.security.errors import (
 from mycelium_fractal_net.security.key_store import UsageStore
 from mycelium_fractal_net.security.keyring import Keyring
 from mycelium_fractal_net.security.recorded_keyring import RecordedKeyring
+from tests.support.legacy_xor import OLD_KEY, write_xor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -138,6 +139,21 @@ def test_every_use_is_recorded_with_its_key(
     """What is done in pieces is two records or, where a caller feeds it, one at its beginning."""
     use(recorded)
     assert said(books) == records
+
+
+def test_old_messages_are_recorded_under_their_own_key(
+    books: Books, recorded: RecordedKeyring
+) -> None:
+    """Those of the XOR cipher, whichever method opens them; each once."""
+    books.provider.audit = None
+    books.provider.import_xor_key(OLD_KEY)
+    books.provider.audit = books.log()
+    recorded.refresh()
+    recorded.reads_xor = True
+    message = write_xor("old")
+    assert recorded.open_xor(message).data == b"old"
+    assert recorded.decrypt(message.encode()) == b"old"
+    assert said(books) == [("decrypt", "ok", "legacy-xor:v1")] * 2
 
 
 def test_how_many_bytes_a_stream_had_is_recorded(books: Books, recorded: RecordedKeyring) -> None:
