@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mycelium_fractal_net import initialise, open_keyring
+from mycelium_fractal_net.security.credentials import CredentialState
 from tests.support.service import Running, credential, start
 from tests.test_crypto_api import HELLO, key, ok, problem
 from tests.test_openapi import FOR_ANYBODY, OPERATIONS
@@ -392,3 +393,24 @@ def test_a_former_secret_rotates_nothing(client: httpx.Client) -> None:
         "/credentials/self/rotate", json={"revoke_previous": True}, headers=headers
     )
     problem(answer, 403, "forbidden")
+
+
+# After a restore ------------------------------------------------------------------------------
+
+
+def test_a_credential_that_waits_since_a_restore_is_confirmed_over_http(
+    service: Running, client: httpx.Client
+) -> None:
+    """By an administrator who has all of its scopes; one that is revoked stays so."""
+    waiting, ended = made(client, "encrypt:*", "decrypt:*"), made(client, "encrypt:*")
+    change(service, waiting["id"], state=CredentialState.UNCONFIRMED)
+    ok(client.post(f"/credentials/{ended['id']}/revoke"))
+    little = made(client, "credentials:admin", "encrypt:*")
+    path = f"/credentials/{waiting['id']}"
+    assert ok(client.get(path))["state"] == "unconfirmed"
+    refused = client.post(f"{path}/confirm", headers={"X-API-Key": little["api_key"]})
+    problem(refused, 403, "forbidden")
+    problem(client.post(f"/credentials/{ended['id']}/confirm"), 409, "key-state")
+    assert ok(client.post(f"{path}/confirm"))["state"] == "active"
+    own = client.get("/credentials/self", headers={"X-API-Key": waiting["api_key"]})
+    assert ok(own)["id"] == waiting["id"]
