@@ -105,21 +105,21 @@ class RotationTable:
         jumped back since, the hold is over, and so is one that no clock of now can have set.
         """
         with self._database.write() as connection:
-            # Updating first takes the row's lock: of two that look at once one sees the other.
             connection.execute(
                 self._dialect.insert(scheduler_clock)
                 .values(id=1, looked_at=micros(now), held_until=micros(now + _HOLD))
                 .on_conflict_do_nothing()
             )
+            # Of two that look at once the second sees what the first has noted.
             row = connection.execute(select(scheduler_clock).with_for_update()).one()
             last = moment(row.looked_at)
             held = None if row.held_until is None else moment(row.held_until)
-            if now - last > _GAP:
-                held = now + _HOLD
-            elif last - now > _BACK or (held is not None and not now < held <= now + _HOLD):
-                held = None
             # A machine that is a moment behind does not set the time of the last look back.
             looked = now if last - now > _BACK else max(last, now)
+            if now - last > _GAP:
+                held = now + _HOLD
+            elif last - now > _BACK or (held is not None and not now < held <= looked + _HOLD):
+                held = None
             connection.execute(
                 scheduler_clock.update().values(
                     looked_at=micros(looked), held_until=None if held is None else micros(held)
