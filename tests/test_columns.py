@@ -6,6 +6,8 @@ import base64
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import uuid
 from datetime import UTC, datetime
@@ -13,7 +15,6 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import text
 
 from mycelium_fractal_net.columns import (
     Failure,
@@ -512,6 +513,18 @@ def test_what_the_database_refuses_is_reported(
     assert kept == plain[row]
 
 
+_HOLD = """
+import sys, time
+from sqlalchemy import create_engine, text
+with create_engine(sys.argv[1]).connect() as connection:
+    change = text("UPDATE customers SET iban = :m WHERE id = 7")
+    connection.execute(change, {"m": bytes.fromhex(sys.argv[2])})
+    print("held", flush=True)
+    time.sleep(0.5)
+    connection.commit()
+"""
+
+
 def test_a_row_that_another_transaction_holds_is_waited_for(
     application: Application, keyring: Keyring
 ) -> None:
@@ -519,23 +532,11 @@ def test_a_row_that_another_transaction_holds_is_waited_for(
     customers(application, keyring, 50)
     message = keyring.encrypt(b"mine", key_id="orders")
     rotate(keyring)
-    held, done = threading.Event(), threading.Event()
-
-    def hold() -> None:
-        with application.engine.connect() as connection:
-            if connection.dialect.name == "sqlite":
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
-            change = "UPDATE customers SET iban = :m WHERE id = 7"
-            connection.execute(text(change), {"m": message})
-            held.set()
-            done.wait(0.5)
-            connection.commit()
-
-    thread = threading.Thread(target=hold)
-    thread.start()
-    held.wait(10)
-    report = rewrap(keyring, application, workers=2)
-    thread.join()
+    command = [sys.executable, "-c", _HOLD, application.url, message.hex()]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"held\n"
+        report = rewrap(keyring, application, workers=2)
     assert (report.done, report.failed) == (50, 0)
     assert opened(application, keyring)[7] == b"mine"
 
@@ -691,7 +692,6 @@ def test_a_table_that_goes_away_ends_the_run(application: Application, keyring: 
     """With the kind of the database's error and not its text."""
     customers(application, keyring, 10)
     rotate(keyring)
+    gone = "DROP TABLE IF EXISTS customers"
     with pytest.raises(DatabaseUnavailableError, match="the database of the column failed"):
-        rewrap(
-            Beside(keyring, lambda: application.run("DROP TABLE IF EXISTS customers")), application
-        )
+        rewrap(Beside(keyring, lambda: application.run(gone)), application)

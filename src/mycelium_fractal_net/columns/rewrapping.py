@@ -45,7 +45,8 @@ def rewrap_column(
     a primary key, as ``name`` or ``schema.name``. Values are bytes, or base64 text whose
     spelling stays; NULL is passed over. The associated data is one for all rows, or that of a
     column: bytes, or text as UTF-8. ``workers`` is the number of processes, one for each
-    processor by default; with 1 all is done in this one.
+    processor by default, forked from this one; with 1 all is done here, as it must be where another
+    thread of this program has a transaction open on the same SQLite file.
 
     No row is written that is not what was read, so an application may go on writing. Killed at
     any moment, the same call takes up the rest. ``progress`` gets how many values were seen,
