@@ -37,7 +37,7 @@ from mycelium_fractal_net.security.retention_rules import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
     from datetime import date, datetime
 
     from mycelium_fractal_net.security.key_providers import StoredKeyProvider
@@ -57,18 +57,24 @@ __all__ = [
 ]
 
 
-def usage_of(provider: StoredKeyProvider, usage: UsageStore, key: Key) -> list[VersionUse]:
-    """What is known of the use of each version, oldest first.
+def usage_of(
+    provider: StoredKeyProvider,
+    usage: UsageStore,
+    key: Key,
+    versions: Sequence[KeyVersion] | None = None,
+) -> list[VersionUse]:
+    """What is known of the use of these versions, by default of all of the key, oldest first.
 
     What other processes counted within the last half minute may be missing, but not a first
     use of a day. Bytes that :meth:`get_key` handed out are used where nobody counts.
     """
     for counting in list(provider.counting):
         counting.flush()
-    handles = [each.handle for each in key.versions]
+    wanted = key.versions if versions is None else versions
+    handles = [each.handle for each in wanted]
     held = usage.backed_up(handles)
     found = {(each.handle, each.kind): each for each in usage.summaries(handles)}
-    return [_use_of(key, each, found, each.handle in held) for each in key.versions]
+    return [_use_of(key, each, found, each.handle in held) for each in wanted]
 
 
 def _use_of(
@@ -131,20 +137,23 @@ def _proposals(
     retain_count: int,
     now: datetime | None,
 ) -> list[Proposal]:
-    old = {each.version: each for each in past_retained(key, retain_count)}
+    old = past_retained(key, retain_count)
     if not old:
         return []
     today = _earlier(provider, now).date()
-    proposals = []
-    for use in usage_of(provider, usage, key):
-        version = old.get(use.version)
-        if version is not None:
-            rewrapped = version.rewrapped_at
-            is_moved = rewrapped is not None and not usage.was_used_after_rewrap(
-                version.handle, day_of(rewrapped)
-            )
-            proposals.append(judged(use, key.rotation, today, is_moved=is_moved))
-    return proposals
+    uses = usage_of(provider, usage, key, old)
+    return [
+        judged(use, key.rotation, today, is_moved=_is_moved(usage, version))
+        for version, use in zip(old, uses, strict=True)
+    ]
+
+
+def _is_moved(usage: UsageStore, version: KeyVersion) -> bool:
+    """Whether a rewrap is recorded for the version, and nothing has used it since."""
+    rewrapped = version.rewrapped_at
+    return rewrapped is not None and not usage.was_used_after_rewrap(
+        version.handle, day_of(rewrapped)
+    )
 
 
 # How it goes ------------------------------------------------------------------------------------
