@@ -183,7 +183,7 @@ def _their_verification(
 
     public = load_der_public_key(key.public.der())
 
-    class Keys(theirs.HTTPSignatureKeyResolver):  # type: ignore[misc]
+    class Keys(theirs.HTTPSignatureKeyResolver):
         def resolve_public_key(self, key_id: str) -> object:  # noqa: ARG002
             return public
 
