@@ -29,9 +29,12 @@ _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
 
 def descriptor_share() -> int:
-    """A quarter of the files that this process may still open: what one use of them may take."""
-    taken = sum(1 for _ in Path("/proc/self/fd").iterdir())
-    return max(1, (resource.getrlimit(resource.RLIMIT_NOFILE)[0] - taken) // 4)
+    """An eighth of the files that this process may still open: what one use of them may take.
+
+    An output in a group holds two of them, a job in work up to three.
+    """
+    taken = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - pathlib makes an object of each
+    return max(1, (resource.getrlimit(resource.RLIMIT_NOFILE)[0] - taken) // 8)
 
 
 def sync_file_system(folder: Path) -> None:
@@ -57,16 +60,21 @@ class Group:
     force: bool
     _files: list[tuple[NewFile, int]] = field(default_factory=list)
     _placed: list[tuple[NewFile, int]] = field(default_factory=list)
+    _most: int = _MAX_FILES
+    _bytes: int = 0
 
     def add(self, output: NewFile, size: int) -> None:
         """Take a finished output of ``size`` bytes."""
+        if not self._files:  # counting what is open takes as long as sealing a small file
+            self._most = min(_MAX_FILES, descriptor_share())
+            self._bytes = 0
+        self._bytes += size
         self._files.append((output, size))
 
     @property
     def full(self) -> bool:
         """Whether it is time to publish."""
-        most = min(_MAX_FILES, descriptor_share())
-        return len(self._files) >= most or sum(size for _, size in self._files) >= _MAX_BYTES
+        return len(self._files) >= self._most or self._bytes >= _MAX_BYTES
 
     def publish(self) -> list[tuple[NewFile, int, OSError | MfnError | None]]:
         """Sync all, then name each; returns each with what kept it from getting its name."""
