@@ -89,6 +89,9 @@ def test_the_old_key_is_imported_once(mfn: Mfn, folder: Path) -> None:
     assert "imported once" in one_line(mfn("key", "import-xor", key), 5)
     shown = mfn.ok("key", "show", "legacy-xor", "--json").json
     assert (shown["algorithm"], shown["primary"]) == ("LEGACY-XOR", None)
+    assert "rotation" not in mfn.ok("key", "show", "legacy-xor").out
+    (row,) = [each for each in mfn.ok("key", "list").out.splitlines() if "legacy-xor" in each]
+    assert row.split()[-2:] == ["deactivated", "-"]
     assert "no next version" in one_line(mfn("key", "rotate", "legacy-xor"), 9)
     key.write_bytes(b"short")
     assert "32 bytes" in one_line(mfn("key", "import-xor", key), 2)
@@ -197,6 +200,22 @@ def test_a_key_that_protects_nothing_is_refused_before_anything_is_done(
     keyring.refresh()
     with pytest.raises(KeyStateError):
         migrate_xor(keyring, [letters], key_id="orders")
+    assert snapshot(letters) == before
+
+
+def test_a_compromised_old_key_migrates_when_that_is_allowed(
+    migrating: Mfn, keyring: Keyring, letters: Path
+) -> None:
+    """As everything that opens with one; and rolls back so."""
+    before = snapshot(letters)
+    migrating.ok("key", "compromise", "legacy-xor")
+    ran = migrating("migrate-xor", letters)
+    assert (ran.code, snapshot(letters)) == (11, before)
+    assert "it is compromised" in ran.err
+    migrating.ok("migrate-xor", letters, "--allow-compromised")
+    assert len(list(letters.rglob(f"*{OLD}"))) == 3
+    assert migrating("migrate-xor", letters, "--rollback").code == 11
+    migrating.ok("migrate-xor", letters, "--rollback", "--allow-compromised")
     assert snapshot(letters) == before
 
 
@@ -374,9 +393,9 @@ def test_a_rollback_minds_a_writer_beside_it(
     migrate_xor(keyring, [path])
     opener = keyring.open_xor
 
-    def meanwhile(message: bytes) -> object:
+    def meanwhile(message: bytes, **named: bool) -> object:
         path.write_bytes(keyring.encrypt(b"newer"))
-        return opener(message)
+        return opener(message, **named)
 
     monkeypatch.setattr(keyring, "open_xor", meanwhile)
     ((_, reason),) = roll_back_xor(keyring, [path]).failed
@@ -509,7 +528,7 @@ def test_what_is_not_read_back_as_it_was_written_replaces_nothing(
 ) -> None:
     """A disk that lies is found out before the old file goes."""
     before = snapshot(letters)
-    monkeypatch.setattr(keyring, "decrypt", lambda _message: b"something else")
+    monkeypatch.setattr(keyring, "decrypt", lambda _message, **_: b"something else")
     ((_, reason),) = migrate_xor(keyring, [letters / "a"]).failed
     assert "not read back" in reason
     assert snapshot(letters) == before

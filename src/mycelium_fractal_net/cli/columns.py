@@ -200,6 +200,7 @@ def migrate(
     dry_run: bool,
     workers: int | None,
     report: Path | None,
+    allow_compromised: bool,
 ) -> ColumnReport:
     """Seal under ``key`` what the XOR cipher wrote into a column; see :func:`migrate_column`."""
     from mycelium_fractal_net.columns import count_values, migrate_column
@@ -221,6 +222,7 @@ def migrate(
                 workers=workers,
                 progress=update,
                 report=failed,
+                allow_compromised=allow_compromised,
             )
     tell(session, "would migrate" if dry_run else "migrated", found, choice.name)
     return found

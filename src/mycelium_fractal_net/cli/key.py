@@ -104,7 +104,7 @@ def _list_row(key: Key) -> tuple[str, ...]:
         key.algorithm,
         f"v{key.latest.version}",
         key.latest.state.value,
-        key.rotation_due.date().isoformat(),
+        "-" if key.is_legacy else key.rotation_due.date().isoformat(),
     )
 
 
@@ -115,22 +115,12 @@ def _show(context: typer.Context, name: KeyName, as_json: AsJson = False) -> Non
     if as_json:
         json_value(shapes.key_shape(key))
         return
-    rotation = key.rotation
-    destroys = "destroys unused ones" if rotation.auto_destroy else "destroys none unasked"
     use = f" for {key.use}" if key.key_type is KeyType.SIGNING else ""
     say(f"key        {key.key_id}")
     say(f"type       {key.key_type}{use}, {key.algorithm}{', published' if key.publish else ''}")
     say(f"protects   {shapes.primary_id(key) or 'nothing'}")
-    by_hand = "by hand, asked for every" if not rotation.automatic else "every"
-    say(
-        f"rotation   {by_hand} {rotation.interval_days} days, due"
-        f" {key.rotation_due.date()}; keeps {rotation.retain_count} versions, {destroys}"
-    )
-    available, decrypt, encrypt, latest = key.floors
-    say(
-        f"floors     there from v{available}, opens from v{decrypt}, protects with v{encrypt}"
-        f" of v{latest}"
-    )
+    if not key.is_legacy:  # which has one version, and protects nothing
+        _say_rotation(key)
     print()
     columns(
         ("VERSION", "STATE", "CREATED", "NOTE"),
@@ -143,6 +133,21 @@ def _show(context: typer.Context, name: KeyName, as_json: AsJson = False) -> Non
             )
             for version in key.versions
         ),
+    )
+
+
+def _say_rotation(key: Key) -> None:
+    rotation = key.rotation
+    destroys = "destroys unused ones" if rotation.auto_destroy else "destroys none unasked"
+    by_hand = "by hand, asked for every" if not rotation.automatic else "every"
+    say(
+        f"rotation   {by_hand} {rotation.interval_days} days, due"
+        f" {key.rotation_due.date()}; keeps {rotation.retain_count} versions, {destroys}"
+    )
+    available, decrypt, encrypt, latest = key.floors
+    say(
+        f"floors     there from v{available}, opens from v{decrypt}, protects with v{encrypt}"
+        f" of v{latest}"
     )
 
 

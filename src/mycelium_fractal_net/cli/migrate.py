@@ -14,7 +14,7 @@ import typer
 from mycelium_fractal_net.cli import columns, recording
 from mycelium_fractal_net.cli.completion import key_names
 from mycelium_fractal_net.cli.exits import CommandError, ExitCode
-from mycelium_fractal_net.cli.options import Report, Workers
+from mycelium_fractal_net.cli.options import AllowCompromised, Report, Workers
 from mycelium_fractal_net.cli.session import session_of
 from mycelium_fractal_net.cli.terminal import byte_size, complain, counted, progress_bar, say
 
@@ -103,6 +103,7 @@ def _migrate(
     associated_data_column: columns.AssociatedDataColumn = None,
     side_table: columns.SideTable = None,
     report: Report = None,
+    allow_compromised: AllowCompromised = False,
 ) -> None:
     """Seal what the XOR cipher wrote, in place: files, folders, or with --database a column.
 
@@ -116,7 +117,7 @@ def _migrate(
     )
     if choice is not None:
         columns.refuse_path(str(paths[0]) if paths else None, None)
-        _column(session, choice, step, key, side_table, workers, report)
+        _column(session, choice, step, key, side_table, workers, report, allow_compromised)
         return
     if not paths or side_table is not None:
         raise CommandError(ExitCode.USAGE, "nothing to migrate", "name files, or --database")
@@ -125,7 +126,8 @@ def _migrate(
             raise CommandError(
                 ExitCode.INPUT, f"{path} cannot be read", "check the path and its mode"
             )
-    _files(session, [path.absolute() for path in paths], step, key, workers, report)
+    files = [path.absolute() for path in paths]
+    _files(session, files, step, key, workers, report, allow_compromised)
 
 
 def _step(*, dry_run: bool, commit: bool, rollback: bool) -> Step:
@@ -149,6 +151,7 @@ def _files(
     key: str | None,
     workers: int | None,
     report: Path | None,
+    allow_compromised: bool,
 ) -> None:
     from mycelium_fractal_net import files
     from mycelium_fractal_net.doctor import forget_kept, note_kept
@@ -167,12 +170,13 @@ def _files(
         if step is Step.COMMIT:
             found = files.commit_xor(keyring, paths, **more)
         elif step is Step.ROLL_BACK:
+            more["allow_compromised"] = allow_compromised
             found = files.roll_back_xor(keyring, paths, **more)
         else:
             for path in paths if step is Step.MIGRATE else ():
                 note_kept(settings, str(path))
-            dry = step is Step.TRY
-            found = files.migrate_xor(keyring, paths, key_id=key, dry_run=dry, **more)
+            more |= {"dry_run": step is Step.TRY, "allow_compromised": allow_compromised}
+            found = files.migrate_xor(keyring, paths, key_id=key, **more)
     if kept and not found.failed:
         for path in paths:
             forget_kept(settings, str(path))
@@ -196,6 +200,7 @@ def _column(
     side_table: str | None,
     workers: int | None,
     report: Path | None,
+    allow_compromised: bool,
 ) -> None:
     from mycelium_fractal_net.columns import shown_url
     from mycelium_fractal_net.doctor import forget_kept, note_kept
@@ -206,7 +211,8 @@ def _column(
     if step is Step.MIGRATE:
         note_kept(settings, place)
     if step in (Step.MIGRATE, Step.TRY):
-        columns.migrate(session, choice, key, dry_run=step is Step.TRY, **common)
+        common |= {"dry_run": step is Step.TRY, "allow_compromised": allow_compromised}
+        columns.migrate(session, choice, key, **common)
         return
     columns.finish(session, choice, "commit" if step is Step.COMMIT else "rollback", **common)
     forget_kept(settings, place)

@@ -64,6 +64,7 @@ def migrate_column(
     workers: int | None = None,
     progress: Progress | None = None,
     report: Report | None = None,
+    allow_compromised: bool = False,
 ) -> ColumnReport:
     """Seal under ``key_id`` what the XOR cipher wrote into a column.
 
@@ -87,7 +88,8 @@ def migrate_column(
         message, coding = decode_legacy(value)
         if _is_sealed(keyring, message):
             return None
-        plaintext = keyring.open_xor(legacy_text(message)).data
+        opened = keyring.open_xor(legacy_text(message), allow_compromised=allow_compromised)
+        plaintext = opened.data
         if dry_run:
             return value
         bound = bound or constant

@@ -47,6 +47,7 @@ def migrate_xor(
     dry_run: bool = False,
     workers: int | None = None,
     progress: Progress | None = None,
+    allow_compromised: bool = False,
 ) -> TreeReport:
     """Seal, in place, every old message in these files and below these folders.
 
@@ -54,12 +55,15 @@ def migrate_xor(
     what is neither is reported, and one that fails does not stop the others. The old messages
     stay beside the new ones, as ``FILE.xor-old``, until :func:`commit_xor` or
     :func:`roll_back_xor`. ``dry_run`` opens everything and changes nothing. ``progress`` is
-    called with 1 for each file. Raises what :meth:`Keyring.protecting_key` does.
+    called with 1 for each file. ``allow_compromised`` is for the old key, where it was marked so.
+    Raises what :meth:`Keyring.protecting_key` does.
     """
     name = keyring.protecting_key(key_id)
 
     def work(path: Path) -> int | None:
-        return migrate_old(keyring, path, name, dry_run=dry_run)
+        return migrate_old(
+            keyring, path, name, dry_run=dry_run, allow_compromised=allow_compromised
+        )
 
     return _each(paths, lambda path: None if _is_kept(path) else path, work, workers, progress)
 
@@ -88,6 +92,7 @@ def roll_back_xor(
     *,
     workers: int | None = None,
     progress: Progress | None = None,
+    allow_compromised: bool = False,
 ) -> TreeReport:
     """Put the old messages that were kept in their places again, where nobody wrote since.
 
@@ -95,7 +100,7 @@ def roll_back_xor(
     """
 
     def work(path: Path) -> int:
-        return roll_back_old(keyring, path)
+        return roll_back_old(keyring, path, allow_compromised=allow_compromised)
 
     return _each(paths, _owner, work, workers, progress)
 

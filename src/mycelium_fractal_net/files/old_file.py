@@ -36,7 +36,9 @@ _NOT_OLD: Final = "is no message of the XOR cipher, or one of another key"
 _SEALED: Final = (b"MFN\x01", b"MFN\x02")  # the text of an old message may begin with MFN too
 
 
-def migrate_old(keyring: Keyring, path: Path, key_id: str, *, dry_run: bool) -> int | None:
+def migrate_old(
+    keyring: Keyring, path: Path, key_id: str, *, dry_run: bool, allow_compromised: bool = False
+) -> int | None:
     """Seal the old message in ``path`` under ``key_id``; returns its bytes of data.
 
     None where it is sealed already. What is sealed is read back and opened before it takes the
@@ -53,7 +55,7 @@ def migrate_old(keyring: Keyring, path: Path, key_id: str, *, dry_run: bool) -> 
             raise InvalidInputError("is larger than the 256 MiB that an old message may have here")
         _lock(reader)
         old = _whole(reader)
-        data = _opened(keyring, old)
+        data = _opened(keyring, old, allow_compromised)
         if dry_run:
             return len(data)
         new = keyring.encrypt(data, key_id=key_id)
@@ -114,7 +116,7 @@ def commit_old(keyring: Keyring, path: Path) -> int:
     return size
 
 
-def roll_back_old(keyring: Keyring, path: Path) -> int:
+def roll_back_old(keyring: Keyring, path: Path, *, allow_compromised: bool = False) -> int:
     """Put the old message that is kept beside ``path`` in its place again; returns its bytes.
 
     Raises :class:`ConflictError` where the two do not hold the same: somebody wrote to ``path``
@@ -133,7 +135,7 @@ def roll_back_old(keyring: Keyring, path: Path) -> int:
         settled = settled_status(reader.fileno())
         present, old = _whole(reader), _whole(source)
         if present != old:
-            if not _hold_the_same(keyring, present, old):
+            if not _hold_the_same(keyring, present, old, allow_compromised):
                 raise ConflictError("holds something else by now, so both were left as they are")
             with _replacing(path, reader, settled) as output:
                 output.file.write(old)
@@ -153,17 +155,20 @@ def _whole(reader: BinaryIO) -> bytes:
     return reader.read()
 
 
-def _opened(keyring: Keyring, text: bytes) -> bytes:
+def _opened(keyring: Keyring, text: bytes, allow_compromised: bool) -> bytes:
     """The data of an old message. An editor or ``echo`` may have ended its line."""
+    message = text.removesuffix(b"\n").removesuffix(b"\r")
     try:
-        return keyring.open_xor(text.removesuffix(b"\n").removesuffix(b"\r")).data
+        return keyring.open_xor(message, allow_compromised=allow_compromised).data
     except DecryptionError:
         raise InvalidInputError(_NOT_OLD) from None
 
 
-def _hold_the_same(keyring: Keyring, new: bytes, old: bytes) -> bool:
+def _hold_the_same(keyring: Keyring, new: bytes, old: bytes, allow_compromised: bool) -> bool:
     with suppress(DecryptionError):
-        return new.startswith(_SEALED) and keyring.decrypt(new) == _opened(keyring, old)
+        if new.startswith(_SEALED):
+            data = keyring.decrypt(new, allow_compromised=allow_compromised)
+            return data == _opened(keyring, old, allow_compromised)
     return False
 
 
