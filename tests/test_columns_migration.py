@@ -6,7 +6,6 @@ import base64
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import inspect
 
 from mycelium_fractal_net.columns import (
     Failure,
@@ -53,11 +52,7 @@ def roll_back(keyring: Keyring, application: Application, **options: Any) -> Any
 
 
 def rows(application: Application) -> dict[int, Any]:
-    return dict(application.all("SELECT id, body FROM notes"))  # type: ignore[arg-type]
-
-
-def tables(application: Application) -> set[str]:
-    return set(inspect(application.engine).get_table_names())
+    return dict(application.all("SELECT id, body FROM notes"))
 
 
 def opened(application: Application, keyring: Keyring, **bound: str) -> dict[int, str]:
@@ -92,7 +87,7 @@ def test_a_dry_run_opens_everything_and_writes_nothing(old: Application, keyring
     assert report.done == 3
     assert report.failures == [Failure({"id": 2}, DecryptionError.TEXT)]
     assert rows(old) == before
-    assert tables(old) == {"notes"}
+    assert old.tables() == {"notes"}
 
 
 def test_old_values_go_at_commit_where_the_new_ones_open(
@@ -100,7 +95,7 @@ def test_old_values_go_at_commit_where_the_new_ones_open(
 ) -> None:
     """Where they do not, the old ones stay and are reported; the empty table goes."""
     migrate(keyring, old)
-    assert tables(old) == {"notes", "notes_body_xor"}
+    assert old.tables() == {"notes", "notes_body_xor"}
     sealed = rows(old)
     old.run("UPDATE notes SET body = 'rubbish' WHERE id = 1")
     old.run("UPDATE notes SET body = :body WHERE id = 2", {"body": write_xor("again")})
@@ -119,7 +114,7 @@ def test_old_values_go_at_commit_where_the_new_ones_open(
     fresh = base64.urlsafe_b64encode(keyring.encrypt(b"new", key_id="orders")).decode()
     old.run("UPDATE notes SET body = :v WHERE id = 1", {"v": fresh})
     assert commit(keyring, old).done == 4
-    assert tables(old) == {"notes"}
+    assert old.tables() == {"notes"}
     with pytest.raises(InvalidInputError, match="there is no table notes_body_xor"):
         commit(keyring, old)
 
@@ -145,7 +140,7 @@ def test_what_is_rolled_back_whole_leaves_nothing(old: Application, keyring: Key
         migrate(keyring, old)
         assert roll_back(keyring, old).done == 4
         assert rows(old) == before
-        assert tables(old) == {"notes"}
+        assert old.tables() == {"notes"}
 
 
 def test_a_value_of_the_old_cipher_that_was_written_since_is_migrated_too(

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Engine, create_engine, inspect, text
 from sqlalchemy.pool import NullPool
 
 from mycelium_fractal_net.security.keyring import Keyring
@@ -38,6 +38,10 @@ class Application:
         """All rows of a query."""
         with self.engine.connect() as connection:
             return [tuple(row) for row in connection.execute(text(statement), given)]
+
+    def tables(self) -> set[str]:
+        """The names of its tables."""
+        return set(inspect(self.engine).get_table_names())
 
     def one(self, statement: str, **given: Any) -> Any:
         """The one value of a query."""
