@@ -9,6 +9,8 @@ import json
 import os
 import random
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -20,7 +22,7 @@ from mycelium_fractal_net import open_keyring
 from mycelium_fractal_net.files import commit_xor, migrate_xor, roll_back_xor
 from mycelium_fractal_net.security.errors import KeyStateError
 from mycelium_fractal_net.security.keys import Verb
-from tests.support.cli import Mfn, one_line, snapshot
+from tests.support.cli import Mfn, environment, one_line, snapshot
 from tests.support.legacy_xor import OLD_KEY, write_xor
 
 if TYPE_CHECKING:
@@ -102,6 +104,47 @@ def test_without_the_key_nothing_is_migrated(mfn: Mfn, letters: Path) -> None:
     before = snapshot(letters)
     assert "mfn key import-xor FILE" in one_line(mfn("migrate-xor", letters), 7)
     assert "mfn key import-xor FILE" in one_line(mfn("migrate-xor", letters, "--rollback"), 7)
+    assert snapshot(letters) == before
+
+
+def test_no_command_but_a_migration_loads_what_opens_old_messages(
+    migrating: Mfn, letters: Path
+) -> None:
+    """Not even one that shows the key or looks everything over."""
+    program = (
+        "import sys; from mycelium_fractal_net.cli import main;"
+        "code = main(sys.argv[1:]);"
+        "print('mycelium_fractal_net.security.legacy_xor' in sys.modules, file=sys.stderr);"
+        "sys.exit(code)"
+    )
+
+    def loads(*arguments: str | Path) -> bool:
+        done = subprocess.run(
+            [sys.executable, "-c", program, "--home", migrating.home, *arguments],
+            capture_output=True, text=True, env=environment(), cwd=letters, check=False,
+        )  # fmt: skip
+        return done.stderr.splitlines()[-1] == "True"
+
+    assert not loads("encrypt", "a", "-k", "orders")
+    assert not loads("decrypt", "a.mfn", "--force")
+    assert not loads("doctor")
+    assert not loads("key", "show", "legacy-xor")
+    assert not loads("rotation", "run", "--once")
+    assert loads("migrate-xor", "a", "--dry-run")
+
+
+def test_in_fips_mode_nothing_is_imported_or_migrated(mfn: Mfn, letters: Path) -> None:
+    """The configuration is refused before a file is read."""
+    config = mfn.folder / "fips.json"
+    config.write_text('{"security": {"fips_mode": true}}')
+    before = snapshot(letters)
+    key = mfn.folder / "old.key"
+    key.write_bytes(OLD_KEY)
+    key.chmod(0o600)
+    one_line(mfn("--config", config, "key", "import-xor", key), 3)
+    one_line(mfn("--config", config, "migrate-xor", letters), 3)
+    config.write_text('{"security": {"fips_mode": true}, "legacy": {"read_xor": true}}')
+    assert "legacy.read_xor" in one_line(mfn("--config", config, "key", "list"), 3)
     assert snapshot(letters) == before
 
 
@@ -393,9 +436,9 @@ def test_a_rollback_minds_a_writer_beside_it(
     migrate_xor(keyring, [path])
     opener = keyring.open_xor
 
-    def meanwhile(message: bytes, **named: bool) -> object:
+    def meanwhile(message: bytes, *, allow_compromised: bool) -> object:
         path.write_bytes(keyring.encrypt(b"newer"))
-        return opener(message, **named)
+        return opener(message, allow_compromised=allow_compromised)
 
     monkeypatch.setattr(keyring, "open_xor", meanwhile)
     ((_, reason),) = roll_back_xor(keyring, [path]).failed
