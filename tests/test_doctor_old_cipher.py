@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -166,3 +167,14 @@ def test_a_damaged_note_of_places_is_like_none(on: Settings) -> None:
     assert [each.check for each in said(on)] == ["xor-met"]
     note_kept(on, "/srv")
     assert json.loads((on.home / "xor-kept.json").read_text()) == ["/srv"]
+
+
+def test_two_that_note_places_at_once_lose_none(off: Settings) -> None:
+    """And what a run that was killed had begun to write is gone with the next."""
+    begun = off.home / "xor-kept.new"
+    begun.write_text('["/lost')
+    places = [f"/srv/{number}" for number in range(20)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda place: note_kept(off, place), places))
+    assert json.loads((off.home / "xor-kept.json").read_text()) == sorted(places)
+    assert not begun.exists()

@@ -6,9 +6,10 @@ The places where ``mfn migrate-xor`` kept old messages are noted in a file in th
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -33,15 +34,28 @@ _FILE: Final = "xor-kept.json"
 
 def note_kept(settings: Settings, place: str) -> None:
     """Note that old messages are kept in ``place``: a path, or a column and its database."""
-    _write(settings, {*_kept(settings), place})
+    with _alone(settings):
+        _write(settings, {*_kept(settings), place})
 
 
 def forget_kept(settings: Settings, place: str) -> None:
     """Note that none are kept there any more, nor, of a folder, in what lies in it."""
-    before = _kept(settings)
-    left = {each for each in before if each != place and not each.startswith(f"{place}/")}
-    if left != before:
-        _write(settings, left)
+    with _alone(settings):
+        before = _kept(settings)
+        left = {each for each in before if each != place and not each.startswith(f"{place}/")}
+        if left != before:
+            _write(settings, left)
+
+
+@contextmanager
+def _alone(settings: Settings) -> Iterator[None]:
+    """Keep other runs from the file, each of which would write back what it has read before."""
+    descriptor = os.open(settings.home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _kept(settings: Settings) -> set[str]:
@@ -56,7 +70,7 @@ def _write(settings: Settings, places: set[str]) -> None:
     if not places:
         path.unlink(missing_ok=True)
         return
-    new = path.with_suffix(f".{os.getpid()}")
+    new = path.with_suffix(".new")  # what a killed run left of it is overwritten by the next
     descriptor = os.open(new, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "w") as file:
         json.dump(sorted(places), file, indent=1)
