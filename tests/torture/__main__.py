@@ -5,24 +5,28 @@ from __future__ import annotations
 import argparse
 import contextlib
 import secrets
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, Final
 
 from tests.support import postgres
 from tests.torture.faults import faults
 from tests.torture.operations import OPERATIONS
-from tests.torture.run import KILLS_PER_PLACE, Figures, torture
+from tests.torture.run import KILLS_PER_PLACE, Figures, TortureFailedError, torture
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def main() -> None:
-    """Run it, and print what was done."""
+_MOST_FAILURES: Final = 5  # then something is wrong everywhere
+
+
+def main() -> int:
+    """Run it, and print what was done; 1 where something was lost, whose folder is kept."""
     arguments = _arguments()
     if arguments.faults:
-        print(faults(seed=arguments.seed, said=print).table())
-        return
-    figures = Figures()
+        print(faults(seed=arguments.seed, said=_say).table())
+        return 0
+    figures, failures, number = Figures(), 0, 0
     with contextlib.ExitStack() as stack:
         stores: list[Callable[[], str] | None] = []
         if arguments.store in ("both", "sqlite"):
@@ -30,18 +34,27 @@ def main() -> None:
         if arguments.store in ("both", "postgresql"):
             server = stack.enter_context(postgres.server())
             stores.append(lambda: postgres.create_database(server, f"t{secrets.token_hex(6)}"))
-        print(f"seed {arguments.seed}", flush=True)
-        done = 0
-        while done < arguments.kills:
-            for database in stores:
-                share = min(KILLS_PER_PLACE, arguments.kills - done)
-                if share:
-                    seed = arguments.seed * 1_000_000 + done
-                    torture(share, seed=seed, database=database, only=arguments.only,
-                            figures=figures)  # fmt: skip
-                    done += share
-            print(f"{done:,} of {arguments.kills:,}, {figures.seconds:.0f} s", flush=True)
-    print(figures.table())
+        _say(f"seed {arguments.seed}")
+        while failures < _MOST_FAILURES and (left := arguments.kills - figures.kills.total()) > 0:
+            try:
+                torture(
+                    min(left, KILLS_PER_PLACE),
+                    seed=arguments.seed * 1_000_000 + number,
+                    database=stores[number % len(stores)],
+                    only=arguments.only,
+                    figures=figures,
+                )
+            except TortureFailedError as error:
+                failures += 1
+                _say(f"FAILED: {error}")
+            number += 1
+            _say(f"{figures.kills.total():,} of {arguments.kills:,}, {figures.seconds:.0f} s")
+    _say(figures.table())
+    return 1 if failures else 0
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
 
 
 def _arguments() -> argparse.Namespace:
@@ -55,4 +68,4 @@ def _arguments() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -5,11 +5,14 @@ from __future__ import annotations
 import base64
 import contextlib
 import re
+import shutil
 import sqlite3
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
-from mycelium_fractal_net.bootstrap import audit_log, audit_report
+from mycelium_fractal_net import open_keyring
+from mycelium_fractal_net.bootstrap import audit_log, audit_report, restore, verify_backup_file
+from mycelium_fractal_net.config import load_settings
 from mycelium_fractal_net.security.audit import query
 from mycelium_fractal_net.security.audit.held_chain import chain_folders
 from mycelium_fractal_net.security.keys import KeyState
@@ -18,16 +21,20 @@ from tests.torture.place import ROWS, SIDE_TABLE, file_contents, old_values
 
 if TYPE_CHECKING:
     import random
+    from pathlib import Path
 
+    from mycelium_fractal_net.config import Settings
     from mycelium_fractal_net.security.keyring import Keyring
     from mycelium_fractal_net.security.keys import Key
     from tests.torture.ledger import Ledger, Message, VersionLedger
     from tests.torture.place import Place
 
-__all__ = ["check", "check_store", "check_whole"]
+__all__ = ["check", "check_backups", "check_store", "check_whole"]
 
 _SAMPLE: Final = 6
-_HOME: Final = re.compile(r"keys\.db(-wal|-shm|\.lock)?|master\.key(\.lock)?|audit|first-api-key")
+_HOME: Final = re.compile(
+    r"keys\.db(-wal|-shm|\.lock)?|master\.key(\.lock)?|audit|first-api-key|xor-kept\.(json|new)"
+)
 _MASTER_KEY_IN_WORK: Final = re.compile(r"\.master\.key\.[0-9a-f]{8}")
 _RESOLVED: Final = ("done", "not-done", "superseded", "interrupted", "unknown")
 _LEFTOVER: Final = ".mfn-partial"
@@ -130,9 +137,13 @@ def check_whole(place: Place, keyring: Keyring) -> Counter[str]:
 
 def check_store(place: Place, keyring: Keyring) -> Counter[str]:
     """The same without the application's files and rows."""
+    keyring.refresh()
+    for name, known in place.ledger.keys.items():
+        _check_key(keyring.provider.key(name), known)
     for message in place.ledger.messages:
         _check_message(keyring, message)
     _check_counts(keyring, place.ledger)
+    _check_due(keyring, place.ledger)
     _check_folders(place)
     if place.on_sqlite:
         _check_sqlite(place)
@@ -145,6 +156,47 @@ def _check_counts(keyring: Keyring, ledger: Ledger) -> None:
     handles = [keys[name].version(number).handle for name, number in used]
     counted = {day.handle for day in keyring.usage.days(handles) if day.kind == "protect"}
     _insist(set(handles) <= counted, "a version has sealed and no day of use stands for it")
+
+
+def _check_due(keyring: Keyring, ledger: Ledger) -> None:
+    """One rotation for each time that the key was due, and none is lost."""
+    key = keyring.provider.key("due")
+    waiting = key.rotation_due <= keyring.provider.store.database.now()
+    _insist(
+        len(key.versions) - 1 == ledger.due - waiting,
+        f"{len(key.versions) - 1} rotations for {ledger.due} due times, {int(waiting)} to come",
+    )
+
+
+def check_backups(place: Place) -> None:
+    """Each file is a whole backup; the last that was acknowledged restores to what was then."""
+    for path in place.backups.iterdir():
+        if path.suffix != ".key":
+            with path.open("rb") as reader:
+                verify_backup_file(_elsewhere(place, path), reader)
+    if not place.ledger.backups:
+        return
+    path, latest, messages = place.ledger.backups[-1]
+    settings = _elsewhere(place, path)
+    with path.open("rb") as reader:
+        restore(settings, reader)
+    with open_keyring(settings=settings) as keyring:
+        for name, number in latest.items():
+            found = keyring.provider.key(name).latest.version
+            _insist(
+                found >= number, f"{path} has v{found} of {name}, and v{number} was made before"
+            )
+        for message in place.ledger.messages[:messages]:
+            _check_message(keyring, message)
+    shutil.rmtree(settings.home)
+
+
+def _elsewhere(place: Place, backup: Path) -> Settings:
+    """Another machine, with the master key of the time of the backup."""
+    home = place.folder / f"home of {backup.name}"
+    home.mkdir(mode=0o700, exist_ok=True)
+    shutil.copy(backup.with_suffix(".key"), home / "master.key")
+    return load_settings(home=home, store=f"sqlite:///{home / 'keys.db'}", environ={})
 
 
 def _check_folders(place: Place) -> None:

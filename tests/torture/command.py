@@ -2,37 +2,72 @@
 
 from __future__ import annotations
 
+import secrets
+import shutil
 import subprocess
 import time
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import Final
 
+from mycelium_fractal_net.security.keys import KeyState
 from tests.support.cli import PROGRAM, environment
 from tests.torture.killing import Outcome
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tests.torture.ledger import Fact
-    from tests.torture.place import Place
+from tests.torture.ledger import Fact
+from tests.torture.place import Place
 
 __all__ = ["COMMANDS", "command"]
 
+Said = tuple[list[str], list[Fact], list[Fact]]
 _LONG_SECONDS: Final = 90.0
+_PENDING: Final = KeyState.PENDING_DESTRUCTION
 
 
-def _rotate(place: Place) -> tuple[list[str], list[Fact], list[Fact]]:
+def _rotate(place: Place) -> Said:
     latest = place.ledger.keys["orders"].latest + 1
     return ["key", "rotate", "orders"], [("try-version", "orders")], [("version", "orders", latest)]
 
 
-def _rewrap(place: Place) -> tuple[list[str], list[Fact], list[Fact]]:
+def _rewrap(place: Place) -> Said:
     before: list[Fact] = [("unfinished", "rewrap files")]
     return ["rewrap", "-r", str(place.files)], before, [("finished", "rewrap files")]
 
 
-COMMANDS: Final[dict[str, Callable[[Place], tuple[list[str], list[Fact], list[Fact]]]]] = {
+def _rewrap_rows(place: Place) -> Said:
+    before: list[Fact] = [("unfinished", "rewrap rows")]
+    where = ["--database", place.rows_url, "--table", "people", "--column", "value"]
+    return ["rewrap", *where], before, [("finished", "rewrap rows")]
+
+
+def _migrate(place: Place) -> Said:
+    before: list[Fact] = [("unfinished", "migrate files")]
+    arguments = ["migrate-xor", str(place.old_files), "-k", "orders"]
+    return arguments, before, [("finished", "migrate files")]
+
+
+def _look(place: Place) -> Said:
+    pending = [n for n, may_be in place.ledger.keys["logs"].states.items() if _PENDING in may_be]
+    before: list[Fact] = [("try-version", "due")]
+    before += [("try-state", "logs", number, KeyState.DESTROYED.value) for number in pending]
+    return ["rotation", "run", "--once"], before, []
+
+
+def _backup(place: Place) -> Said:
+    if "master" in place.ledger.unfinished:  # then there is none: it would need two master keys
+        return _rotate(place)
+    target = place.backups / secrets.token_hex(8)
+    shutil.copy(place.home / "master.key", target.with_suffix(".key"))
+    latest = {name: known.latest for name, known in place.ledger.keys.items()}
+    fact: Fact = ("backup", str(target), latest, len(place.ledger.messages))
+    return ["backup", str(target)], [], [fact]
+
+
+COMMANDS: Final[dict[str, Callable[[Place], Said]]] = {
     "key rotate": _rotate,
     "rewrap -r": _rewrap,
+    "rewrap --database": _rewrap_rows,
+    "migrate-xor": _migrate,
+    "rotation run --once": _look,
+    "backup": _backup,
 }
 """What is run, what is true from its beginning on, and what once it has ended well."""
 

@@ -84,6 +84,8 @@ class Ledger:
                 self.gone.add(number)
             case ("backup", str(path), dict(latest), int(messages)):
                 self.backups.append((Path(path), latest, messages))
+            case ("due",):
+                self.due += 1
             case ("unfinished", str(operation)):
                 self.unfinished.add(operation)
             case ("finished", str(operation)):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.columns import (
@@ -17,35 +16,32 @@ from mycelium_fractal_net.columns import (
     roll_back_column,
 )
 from mycelium_fractal_net.files import commit_xor, migrate_xor, rewrap_tree, roll_back_xor
-from mycelium_fractal_net.security.keys import KeyState, Verb
-from mycelium_fractal_net.security.retention import cleanup_old_versions, erase_due
 from tests.torture.place import SIDE_TABLE, Place, put_old_files, put_old_letters
+from tests.torture.retiring import (
+    backup,
+    destroy,
+    erase,
+    look,
+    open_audit,
+    rotate_due,
+    rotated,
+)
 
 if TYPE_CHECKING:
     import random
 
-    from mycelium_fractal_net.security.key_providers import StoredKeyProvider
-    from mycelium_fractal_net.security.keys import KeyVersion
     from tests.torture.killing import Tell
 
 __all__ = ["BESIDE", "OPERATIONS", "Operation"]
 
 Operation = Callable[[Place, "Tell", "random.Random"], None]
-_OPEN: Final = (KeyState.ACTIVE, KeyState.DEACTIVATED)
-
-
-def rotated(provider: StoredKeyProvider, key: str, tell: Tell) -> int:
-    """Rotate a key, and say so."""
-    tell("try-version", key)
-    number = int(provider.rotate_key(key).rpartition("v")[2])
-    tell("version", key, number)
-    return number
 
 
 def rotate(place: Place, tell: Tell, draw: random.Random) -> None:
     """A new version, and a message under it."""
     key = draw.choice(["orders", "release", "tags"])
     with place.open() as keyring:
+        open_audit(keyring.provider, draw)
         tell.begun()
         number = rotated(keyring.provider, key, tell)
         if key == "orders":
@@ -69,52 +65,6 @@ def seal(place: Place, tell: Tell, draw: random.Random) -> None:
         result = keyring.encrypt_result(b"raw", key_id="orders", format="raw")
         number = int(result.key_id.rpartition("v")[2])
         tell("raw", keyring.provider.key("orders").version(number).handle.hex())
-
-
-def _old_logs(provider: StoredKeyProvider, *states: KeyState) -> list[KeyVersion]:
-    return [v for v in provider.key("logs").versions[:-1] if v.state in states]
-
-
-def destroy(place: Place, tell: Tell, draw: random.Random) -> None:
-    """An old version goes to pending destruction; now and then its destruction is cancelled."""
-    with place.open() as keyring:
-        provider = keyring.provider
-        if not _old_logs(provider, *_OPEN):
-            rotated(provider, "logs", tell)
-        pending = _old_logs(provider, KeyState.PENDING_DESTRUCTION)
-        verb = Verb.CANCEL_DESTRUCTION if pending and draw.random() < 0.2 else Verb.DESTROY
-        version = (pending if verb is not Verb.DESTROY else _old_logs(provider, *_OPEN))[0]
-        name, after = f"logs:v{version.version}", version.state_after(verb)
-        tell("try-state", "logs", version.version, after.value)
-        # So that the window has passed by the store's clock, which nobody moves.
-        provider.clock = lambda: datetime.now(UTC) - timedelta(days=40)
-        tell.begun()
-        if verb is Verb.DESTROY:
-            report = cleanup_old_versions(
-                provider, keyring.usage, "logs", 1, reason="torture", versions=[name]
-            )
-            if report.moved != (name,):
-                raise AssertionError(f"not moved: {report}")
-        else:
-            provider.apply(verb, name, reason="torture")
-        tell("state", "logs", version.version, after.value)
-
-
-def erase(place: Place, tell: Tell, _: random.Random) -> None:
-    """What is pending and past its window is erased, and scrubbed from the files."""
-    with place.open() as keyring:
-        provider = keyring.provider
-        pending = _old_logs(provider, KeyState.PENDING_DESTRUCTION)
-        for version in pending:
-            tell("doomed", version.version, version.wrapped.hex())
-            tell("try-state", "logs", version.version, KeyState.DESTROYED.value)
-        tell.begun()
-        erase_due(provider, "logs")
-        for version in pending:
-            tell("state", "logs", version.version, KeyState.DESTROYED.value)
-        if place.on_sqlite and not provider.store.database.needs_scrub:
-            for version in _old_logs(provider, KeyState.DESTROYED):
-                tell("gone", version.version)
 
 
 def rewrap_files(place: Place, tell: Tell, draw: random.Random) -> None:
@@ -201,10 +151,11 @@ def migrate_rows(place: Place, tell: Tell, draw: random.Random) -> None:
             raise AssertionError(f"not moved: {report.failures}")
 
 
-def move_master(place: Place, tell: Tell, _: random.Random) -> None:
+def move_master(place: Place, tell: Tell, draw: random.Random) -> None:
     """The whole store moves under a new master key, or goes on doing so."""
     with place.open() as keyring:
         tell("unfinished", "master")
+        open_audit(keyring.provider, draw)
         tell.begun()
         keyring.provider.rewrap_master()
         tell("finished", "master")
@@ -213,15 +164,17 @@ def move_master(place: Place, tell: Tell, _: random.Random) -> None:
 OPERATIONS: Final[dict[str, tuple[Operation, int]]] = {
     "rotate": (rotate, 6),
     "seal": (seal, 2),
+    "rotate what is due": (rotate_due, 4),
     "cleanup: to pending": (destroy, 3),
     "cleanup: erase": (erase, 2),
     "rewrap files": (rewrap_files, 3),
     "rewrap rows": (rewrap_rows, 3),
     "migrate files": (migrate_files, 3),
     "migrate rows": (migrate_rows, 3),
+    "backup": (backup, 2),
     "master key": (move_master, 1),
 }
 """By name, with how often each is drawn."""
 
-BESIDE: Final[dict[str, Operation]] = {"rotate": rotate, "seal": seal}
+BESIDE: Final[dict[str, Operation]] = {"rotate": rotate, "seal": seal, "a scheduler": look}
 """What may run beside one that is killed, to its end."""

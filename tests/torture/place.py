@@ -8,12 +8,14 @@ import tempfile
 import time
 from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from mycelium_fractal_net import initialise, open_keyring
 from mycelium_fractal_net.config import load_settings
+from mycelium_fractal_net.security.rotation import KeyRotationScheduler
 from tests.support.legacy_xor import OLD_KEY, write_xor
 from tests.torture.ledger import Ledger, VersionLedger
 
@@ -72,6 +74,11 @@ class Place:
     def old_files(self) -> Path:
         """The folder of files that the XOR cipher wrote."""
         return self.folder / "old"
+
+    @property
+    def backups(self) -> Path:
+        """The folder of backups, each with the master key file of its time."""
+        return self.folder / "backups"
 
     @property
     def on_sqlite(self) -> bool:
@@ -189,6 +196,10 @@ def new_place(url: str | None, parent: Path | None = None) -> Place:
             provider.create_key(name, key_type)
             place.ledger.keys[name] = VersionLedger()
         provider.import_xor_key(OLD_KEY)
+        # The first look of a store holds erasures for a day, which is over this way.
+        before = datetime.now(UTC) - timedelta(hours=36)
+        KeyRotationScheduler(provider, clock=lambda: before).run_once()
+        place.backups.mkdir()
         place.files.mkdir()
         for path, plain in file_contents(place.files):
             path.parent.mkdir(exist_ok=True)

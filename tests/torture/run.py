@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
-from tests.torture.checks import check, check_whole
+from tests.torture.checks import check, check_backups, check_whole
 from tests.torture.command import COMMANDS, command
 from tests.torture.killing import forked
 from tests.torture.operations import BESIDE, OPERATIONS
@@ -87,7 +87,6 @@ def torture(
     kills_per_place: int = KILLS_PER_PLACE,
     commands: float = _COMMAND,
     figures: Figures | None = None,
-    said: Callable[[str], None] = lambda _: None,
 ) -> Figures:
     """Kill that many processes; ``database`` makes a PostgreSQL database, without it on SQLite.
 
@@ -95,8 +94,9 @@ def torture(
     Raises :class:`TortureFailedError`, which says the seed and the step.
     """
     figures = figures or Figures()
-    started, done, number = time.monotonic(), 0, 0
+    done = number = 0
     while done < kills:
+        started = time.monotonic()
         draw = random.Random(f"{seed} {number}")
         place = new_place(None if database is None else database(), parent)
         run = _Run(place, draw, figures, only, commands)
@@ -110,10 +110,10 @@ def torture(
                 f"seed {seed}, store {number} ({place.url}), step {run.step}: {run.doing};"
                 f" kept in {place.folder}\n{error}"
             ) from error
+        finally:
+            figures.seconds += time.monotonic() - started
         place.close()
         number += 1
-        said(f"{done:,} of {kills:,}, {time.monotonic() - started:.0f} s")
-    figures.seconds += time.monotonic() - started
     return figures
 
 
@@ -150,6 +150,8 @@ class _Run:
                 if self.step % WHOLE_EVERY == 0:
                     self._whole()
             self._whole()
+        self.doing = "the check of the backups"
+        check_backups(self._place)
         self._figures.resolved += self._resolved
         return killed
 
@@ -170,7 +172,9 @@ class _Run:
             if len(usual) < 3:  # how long it takes is not known yet
                 outcome = child.ended()
             else:
-                outcome = child.kill_after(self._draw.uniform(0, _LATEST * median(usual)))
+                outcome = child.kill_after(
+                    self._draw.uniform(0, _LATEST) * self._draw.choice(usual)
+                )
         self._took(outcome)
         self._figures.add(self._kind(name), outcome)
         return outcome.killed

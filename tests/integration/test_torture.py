@@ -1,0 +1,81 @@
+"""Three hundred of the kills of ``make torture``, and some of its faults."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mycelium_fractal_net.security.errors import MfnError
+from tests.support import postgres
+from tests.support.presence import need
+from tests.torture.checks import check_whole
+from tests.torture.faults import WRITING, Fault, faults
+from tests.torture.place import new_place
+from tests.torture.run import torture
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_KILLS = 50
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_kills_on_sqlite_lose_nothing(tmp_path: Path, seed: int) -> None:
+    """Everything acknowledged opens, one version is newest, the audit chain verifies."""
+    figures = torture(_KILLS, seed=seed, parent=tmp_path, commands=0.02)
+    assert figures.kills.total() == _KILLS
+    assert figures.whole >= 2
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_kills_on_postgresql_lose_nothing(tmp_path: Path, postgres_server: str, seed: int) -> None:
+    """The same where the server outlives the client that is killed."""
+
+    def database() -> str:
+        return postgres.create_database(postgres_server, f"t{secrets.token_hex(6)}")
+
+    figures = torture(_KILLS, seed=seed, parent=tmp_path, database=database, commands=0.02)
+    assert figures.kills.total() == _KILLS
+
+
+@pytest.mark.parametrize("error", ["EIO", "ENOSPC"])
+def test_a_disk_that_refuses_a_call_of_a_rotation_loses_nothing(tmp_path: Path, error: str) -> None:
+    """The first, the middle and the last of each kind of call; ``--faults`` injects at all."""
+    if shutil.which("strace") is None:
+        need("strace")
+
+    def some(every: list[Fault]) -> list[Fault]:
+        writing = sorted(
+            (each for each in every if each.call in WRITING and each.error == error),
+            key=lambda each: each.call,
+        )
+        chosen: list[Fault] = []
+        for _, found in groupby(writing, lambda each: each.call):
+            of_call = list(found)
+            places = {0, len(of_call) // 2, len(of_call) - 1}
+            chosen += [of_call[place] for place in sorted(places)]
+        return chosen
+
+    figures = faults(seed=1, parent=tmp_path, chosen=some)
+    assert {"fdatasync", "openat", "pwrite64"} <= set(figures.injected)
+
+
+def test_what_is_lost_is_noticed(tmp_path: Path) -> None:
+    """The checks fail where a file is cut, a version is gone, or a message opens no more."""
+    place = new_place(None, tmp_path)
+    with place.open() as keyring:
+        check_whole(place, keyring)
+        cut = next(place.files.rglob("*.mfn"))
+        whole = cut.read_bytes()
+        cut.write_bytes(whole[:-1])
+        with pytest.raises(MfnError):
+            check_whole(place, keyring)
+        cut.write_bytes(whole)
+        place.ledger.take(("version", "orders", 2))
+        with pytest.raises(AssertionError, match="orders is at v1; v2 was acknowledged"):
+            check_whole(place, keyring)
+    place.close()
