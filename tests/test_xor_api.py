@@ -264,6 +264,8 @@ def test_the_client_opens_old_messages(reading: Running) -> None:
         assert (new, new.legacy) == (b"new", False)
         first, second = client.decrypt_batch([message, client.encrypt(b"new")])
         assert (first.legacy, second.legacy) == (True, False)  # type: ignore[union-attr]
+        many = client.decrypt_batch([message] * 23, format="xor")
+        assert many == [b"old"] * 23  # in requests of ten
 
 
 def test_while_it_is_off_nothing_of_it_is_there(client: httpx.Client) -> None:

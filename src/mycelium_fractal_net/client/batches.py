@@ -46,6 +46,7 @@ T = TypeVar("T")
 MOST_ITEMS: Final = 1000  # no service takes more at once
 _BEFORE: Final = b'{"items":['
 _AFTER: Final = b"]}"
+_MOST_OLD: Final = 10  # messages of the XOR cipher, which no service opens more of at once
 _TOO_LARGE: Final = frozenset({413})
 
 
@@ -289,16 +290,27 @@ def _groups(limits: BatchLimits, bodies: Iterable[dict[str, Any]]) -> Iterator[l
     """The items as JSON, as many together as one request may have. An item is never left out."""
     frame = len(_BEFORE) + len(_AFTER)
     group: list[bytes] = []
-    size = frame
+    size, old = frame, 0
     for body in bodies:
         item = json_of(body)
-        if group and (len(group) >= limits.items or size + len(item) + 1 > limits.body_bytes):
+        is_old = _is_old(body)
+        full = len(group) >= limits.items or size + len(item) + 1 > limits.body_bytes
+        if group and (full or (is_old and old >= _MOST_OLD)):
             yield group
-            group, size = [], frame
+            group, size, old = [], frame, 0
         group.append(item)
         size += len(item) + 1  # and a comma
+        old += is_old
     if group:
         yield group
+
+
+def _is_old(body: dict[str, Any]) -> bool:
+    """Whether an item is, or looks like, a message of the XOR cipher."""
+    message = body.get("ciphertext")
+    if message is None or body["format"] == "raw":
+        return False
+    return body["format"] == "xor" or bytes(message[:3]) != b"MFN"
 
 
 def _results(reply: Reply, count: int, result: Callable[[_Item], T]) -> list[T | MfnError]:
