@@ -6,10 +6,11 @@ WORKERS ?= 2
 FUZZ_SECONDS ?= 60
 BENCH ?=
 SERVE ?=
+TORTURE ?=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # the targets share one environment
-.PHONY: help run tour test lint types format docs bench bench-http bench-signed fuzz coverage lock clean
+.PHONY: help run tour test lint types format docs bench bench-http bench-signed bench-backup fuzz torture coverage lock clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -52,6 +53,12 @@ bench-http: $(VENV)/bench ## load the service beside plain FastAPI; needs wrk (D
 
 bench-signed: $(VENV)/bench ## what verifying a signed request costs, and taking its nonce
 	$(BIN)/python -m benchmarks.signed $(BENCH)
+
+bench-backup: $(VENV)/bench ## back up and restore 100,000 keys beside SQLite's own backup call
+	$(BIN)/python -m benchmarks.backup $(BENCH)
+
+torture: $(VENV)/test ## kill ten thousand processes at work, or TORTURE="--faults": a disk that refuses
+	$(BIN)/python -m tests.torture $(TORTURE)
 
 fuzz: $(VENV)/fuzz ## fuzz everything that parses bytes, FUZZ_SECONDS for each target
 	@for target in fuzz/fuzz_*.py; do \
