@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import random
 import time
 import weakref
 from enum import Enum, auto
@@ -38,13 +39,15 @@ _CONNECT_SECONDS: Final = 10
 _LOCK_MILLISECONDS: Final = 100
 _SQLITE_WAIT_MILLISECONDS: Final = 30_000
 _LEAST_PAUSE_SECONDS: Final = 0.002
+_POLL_SECONDS: Final = 0.002
 # A version is destroyed because its data was moved: what was moved must outlive a power cut.
 _POSTGRESQL_DURABLE: Final = (
     "SELECT set_config('synchronous_commit', 'on', false)"
     " WHERE current_setting('synchronous_commit') = 'off'"
 )
+_SQLITE_PATIENT: Final = f"PRAGMA busy_timeout={_SQLITE_WAIT_MILLISECONDS}"
 _SQLITE_SETTINGS: Final = (
-    f"PRAGMA busy_timeout={_SQLITE_WAIT_MILLISECONDS}",
+    _SQLITE_PATIENT,
     "PRAGMA synchronous=FULL",  # as above
     "PRAGMA secure_delete=ON",  # old values leave no bytes in free pages
 )
@@ -123,6 +126,8 @@ class ColumnDatabase:
     def reading(self, connection: Connection) -> Iterator[Connection]:
         """A block of reads that leaves no transaction open."""
         try:
+            if self._turns is not None:
+                _begin(connection, "BEGIN", "SELECT 1 FROM sqlite_master LIMIT 1")
             yield connection
         except SQLAlchemyError as error:
             raise unavailable(error) from None
@@ -142,7 +147,7 @@ class ColumnDatabase:
         with turn:
             try:
                 if self._turns is not None:
-                    connection.exec_driver_sql("BEGIN IMMEDIATE")
+                    _begin(connection, "BEGIN IMMEDIATE")
                 else:
                     waiting = func.set_config("lock_timeout", str(wait_milliseconds), True)
                     connection.execute(select(waiting))
@@ -162,9 +167,9 @@ class ColumnDatabase:
         if error.connection_invalidated:
             return None
         if self.dialect == "sqlite":
-            name = getattr(error.orig, "sqlite_errorname", "")
-            if name.startswith(_SQLITE_BUSY):
+            if _is_busy(error):
                 return Why.CONTENDED
+            name: str = getattr(error.orig, "sqlite_errorname", "")
             return Why.REFUSED if name.startswith("SQLITE_CONSTRAINT") else None
         state: str | None = getattr(error.orig, "sqlstate", None)
         if state in _CONTENDED:
@@ -200,6 +205,35 @@ def _roll_back(connection: Connection) -> None:
     with contextlib.suppress(SQLAlchemyError):  # it is gone, and so is its transaction
         if not connection.closed:
             connection.rollback()
+
+
+def _begin(connection: Connection, *statements: str) -> None:
+    """Take a lock on a SQLite file: for reading at the second statement, for writing at the first.
+
+    SQLite itself looks for one every 100 ms in the end; an application that writes without a
+    pause would leave it no chance.
+    """
+    until = time.monotonic() + _SQLITE_WAIT_MILLISECONDS / 1000
+    connection.exec_driver_sql("PRAGMA busy_timeout=0").close()
+    try:
+        while True:
+            try:
+                for statement in statements:
+                    connection.exec_driver_sql(statement).close()
+            except DBAPIError as error:
+                _roll_back(connection)
+                if not _is_busy(error) or time.monotonic() > until:
+                    raise
+                time.sleep(random.uniform(0.1, 1.0) * _POLL_SECONDS)  # noqa: S311
+            else:
+                return
+    finally:
+        connection.exec_driver_sql(_SQLITE_PATIENT).close()
+
+
+def _is_busy(error: DBAPIError) -> bool:
+    name: str = getattr(error.orig, "sqlite_errorname", "")
+    return name.startswith(_SQLITE_BUSY)
 
 
 class _Turns:
