@@ -10,7 +10,7 @@ TORTURE ?=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # the targets share one environment
-.PHONY: help run tour test lint types format docs bench bench-http bench-signed bench-backup fuzz torture coverage lock clean
+.PHONY: help run tour test lint types format docs bench bench-http bench-signed bench-columns bench-backup fuzz torture coverage lock clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -59,6 +59,9 @@ bench-backup: $(VENV)/bench ## back up and restore 100,000 keys beside SQLite's 
 
 torture: $(VENV)/test ## kill ten thousand processes at work, or TORTURE="--faults": a disk that refuses
 	$(BIN)/python -m tests.torture $(TORTURE)
+
+bench-columns: $(VENV)/bench ## rewrap a column of PostgreSQL beside its own rewriting; needs PostgreSQL
+	$(BIN)/python -m benchmarks.columns $(BENCH)
 
 fuzz: $(VENV)/fuzz ## fuzz everything that parses bytes, FUZZ_SECONDS for each target
 	@for target in fuzz/fuzz_*.py; do \

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
 
 import pytest
 
-from benchmarks import files, growth, harness, messages, report
+from benchmarks import backup, files, growth, harness, messages, report
+from mycelium_fractal_net import initialise
 from mycelium_fractal_net.security.keyring import Keyring
 
 
@@ -83,6 +85,22 @@ def test_filled_stores_hold_authentic_keys(keyring: Keyring) -> None:
     names = [key.key_id for key in keyring.provider.all_keys()]
     assert names[:5] == [f"filler-{number:06}" for number in range(5)]
     assert len(keyring.provider.get_key("filler-000003")) == 32
+
+
+def test_a_backup_is_measured_beside_sqlites_own_call(tmp_path: Path) -> None:
+    """All four works are done over a small store, and the page says what each took."""
+    home = tmp_path / "home"
+    initialise(home=home).close()
+    names = (backup.SQLITE, backup.BACKUP, backup.VERIFY, backup.RESTORE)
+    ran = {name: backup.run_one(name, home) for name in names}
+    seconds = {name: each.seconds for name, each in ran.items()}
+    memory = {name: each.memory for name, each in ran.items()}
+    figures = harness.figures({name: [each] for name, each in seconds.items()})
+    sizes = {backup.SQLITE: 2 << 20, backup.BACKUP: backup.file_of(home).stat().st_size}
+    results = backup.Results(3, figures, seconds, memory, sizes)
+    page = backup.markdown(results)
+    assert all(f"| {name} | " in page for name in names)
+    assert json.loads(backup.as_json(results))["keys"] == 3
 
 
 def test_the_report_says_what_was_met_and_what_was_missed(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import json
 import shutil
 import stat
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -157,7 +157,7 @@ def test_with_backups_required_keys_of_init_wait_for_one(
     file = empty.folder / "config.json"
     file.write_text('{"rotation": {"require_backup": true}}')
     monkeypatch.setenv("MFN_CONFIG", str(file))
-    empty.ok("init")
+    assert "mfn backup FILE" in empty.ok("init").out
     (empty.folder / "plain").write_text("data")
     refused = one_line(empty("encrypt", "plain"), ExitCode.FORBIDDEN)
     assert "version 1 waits for a backup that holds it: mfn backup FILE" in refused
@@ -168,6 +168,15 @@ def test_with_backups_required_keys_of_init_wait_for_one(
     told = empty.ok("backup", "keys.mfb").out
     assert "activated, since the backup holds it: default-encryption:v1" in told
     empty.ok("encrypt", "plain")
+    assert "once a backup holds it: mfn backup FILE" in empty.ok("key", "create", "orders").out
+    assert "once a backup holds it" in empty.ok("key", "rotate", "default-encryption").out
+    (finding,) = [each for each in json_of(empty, "doctor") if each["check"] == "no-active-version"]
+    assert "waits for a backup that holds it: mfn backup FILE" in finding["advice"]
+
+
+def json_of(mfn: Mfn, *arguments: str) -> Any:
+    """What a command prints as JSON, whatever it ends with."""
+    return mfn(*arguments, "--json").json
 
 
 # mfn doctor ---------------------------------------------------------------------------------

@@ -46,6 +46,9 @@ def _init(
             initialise(settings=settings, passphrase=chosen).close()
         say(f"made a key store, and its master key {settings.master_key_file}", quiet=session.quiet)
         say("back both up, apart from each other: without them nothing opens", quiet=session.quiet)
+        if settings.rotation.require_backup:
+            say("its keys protect data once a backup holds them: mfn backup FILE",
+                quiet=session.quiet)  # fmt: skip
         return
     if ask or passphrase_fd is not None:
         raise CommandError(

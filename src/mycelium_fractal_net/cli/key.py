@@ -83,7 +83,9 @@ def _create(
         key = keyring.provider.create_key(
             name, key_type.value, algorithm=algorithm, use=use.value, publish=publish
         )
-    say(f"made {key.key_type} key {key.key_id} ({key.algorithm})", quiet=session.quiet)
+    waits = key.latest.state is KeyState.PRE_ACTIVATION
+    backed = "; it protects once a backup holds it: mfn backup FILE" if waits else ""
+    say(f"made {key.key_type} key {key.key_id} ({key.algorithm}){backed}", quiet=session.quiet)
 
 
 def _list(context: typer.Context, as_json: AsJson = False) -> None:
