@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import secrets
+import signal
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ from mycelium_fractal_net.security.errors import (
 )
 from mycelium_fractal_net.security.policy import Policy
 from tests.support.client import API_KEY, QUICK, Counting, answering, problem
+from tests.support.killed import killed
 from tests.support.service import b64, credential
 from tests.test_client import key
 
@@ -296,6 +298,29 @@ def test_what_another_lease_sealed_is_opened_by_the_service_at_once(
     assert counting.paths[1] == "/crypto/decrypt"
 
 
+def test_an_item_that_says_more_than_the_lease_is_for_is_judged_by_the_service(
+    counted: Client, counting: Counting
+) -> None:
+    """Its key, its format, what its data key is bound to: they are not passed over."""
+    key_id, other = key(counted), key(counted)
+    with counted.local(key_id) as lease:
+        own = lease.encrypt(b"own")
+        wrong: list[Any] = [
+            DecryptItem(own, key_id=other),
+            DecryptItem(own, format="raw"),
+            DecryptItem(own, data_key_associated_data=b"x"),
+        ]
+        right = [DecryptItem(own, key_id=key_id), DecryptItem(own)]
+        counting.paths.clear()
+        opened = lease.decrypt_batch([*wrong, *right])
+        assert counting.paths == ["/crypto/decrypt/batch"]
+        assert [isinstance(each, MfnError) for each in opened] == [True] * 3 + [False] * 2
+        (none,) = lease.decrypt_batch([DecryptItem(own, associated_data=5)])  # type: ignore[arg-type]
+        assert isinstance(none, InvalidInputError)
+    with pytest.raises(InvalidInputError, match="ended"):
+        lease.decrypt_batch(wrong)
+
+
 # Reports --------------------------------------------------------------------------------------
 
 
@@ -462,6 +487,66 @@ def test_a_process_that_forks_gets_a_data_key_of_its_own(remote: Client, service
         lease.encrypt(b"x")
     counts = [each["items"][f"{key_id}:v1"] for each in records(service, lease, "datakey.report")]
     assert counts == [{"encrypted": 2, "bytes": 2}, {"encrypted": 1, "bytes": 5}]
+
+
+def test_a_process_that_is_forked_while_a_thread_asks_does_not_wait_for_that() -> None:
+    """The thread is not in the child, and nobody there would ever let go of its turn."""
+    asked, answered = threading.Event(), threading.Event()
+    grant = granting([])
+
+    def slow(request: httpx.Request) -> httpx.Response:
+        if threading.current_thread() is not threading.main_thread():
+            asked.set()
+            answered.wait(10)
+        return grant(request)  # type: ignore[no-any-return]
+
+    remote, _ = answering(slow)
+    lease = remote.local("a")
+    thread = threading.Thread(target=lease.encrypt, args=(b"x",))
+    thread.start()
+    asked.wait(10)
+
+    def child() -> None:
+        signal.alarm(10)
+        assert len(lease.encrypt(b"x")) == 189
+
+    try:
+        killed(child)
+    finally:
+        answered.set()
+        thread.join()
+    lease.close()
+    remote.close()
+
+
+def test_what_was_done_is_reported_by_a_lease_whose_report_was_cancelled() -> None:
+    """At once, and not when somebody forgets the error that cancelled it."""
+    reports: list[Any] = []
+    grant = granting(reports)
+    waiting: list[asyncio.Event] = []
+
+    async def slow(request: httpx.Request) -> httpx.Response:
+        if request.url.path == REPORT and not waiting:
+            waiting.append(asyncio.Event())
+            await asyncio.sleep(60)
+        return grant(request)  # type: ignore[no-any-return]
+
+    async def work() -> None:
+        transport = httpx.MockTransport(slow)
+        async with AsyncClient("https://keys.example", API_KEY, transport=transport) as remote:
+            lease = remote.local("a", messages=1)
+            await lease.encrypt(b"1")
+            task = asyncio.create_task(lease.encrypt(b"2"))  # reports what the first did
+            while not waiting:
+                await asyncio.sleep(0.01)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError) as held:
+                await task
+            await lease.aclose()
+            assert held.value is not None
+
+    asyncio.run(work())
+    assert [each[0]["encrypted"] for each in reports] == [1]
 
 
 def test_a_lease_can_be_awaited(service: Running) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gzip
 import logging
 import os
 import time
@@ -11,7 +13,7 @@ import httpx
 import pytest
 
 from mycelium_fractal_net.api.problems import KINDS, body_of, kind_of
-from mycelium_fractal_net.client import Client, Retries
+from mycelium_fractal_net.client import AsyncClient, Client, Retries, operations
 from mycelium_fractal_net.client.problems import error_of_reply
 from mycelium_fractal_net.client.retries import attempts
 from mycelium_fractal_net.client.steps import Failure, Pause, Reply, Request
@@ -27,7 +29,9 @@ from mycelium_fractal_net.security.errors import (
 from tests.support.client import API_KEY, QUICK, answering, problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    from mycelium_fractal_net.client.steps import Flow
 
 GOOD = httpx.Response(200, json={"ciphertext": "eA==", "key_id": "a:v1"})
 KEY = httpx.Response(200, json={
@@ -124,7 +128,7 @@ def test_every_problem_of_the_service_is_the_error_that_it_was(slug: str) -> Non
     if slug in ("bad-request", "malformed", "method-not-allowed", "unsupported-media-type",
                 "http-version", "unexpected"):  # fmt: skip
         assert type(error) is ServiceError
-    elif slug in ("disabled", "too-many-requests"):
+    elif slug in ("disabled", "overloaded", "too-many-requests"):
         assert type(error) is ServiceUnavailableError
     elif slug == "too-large":
         assert type(error) is InvalidInputError
@@ -329,6 +333,146 @@ def test_a_renewal_that_fails_costs_no_result(caplog: pytest.LogCaptureFixture) 
         assert remote.encrypt(b"x") == b"x"
     assert len(requests) == 3
     assert "was not renewed" in caplog.text
+
+
+def replied(flow: Flow[Any], reply: Reply) -> Any:
+    """The result of an operation, or what it does next, once it has that answer."""
+    try:
+        return flow.send(reply)
+    except StopIteration as end:
+        return end.value
+
+
+MADE = Reply(200, DUE, b'{"ciphertext":"eA==","key_id":"a:v1"}')
+NEW = Reply(200, {}, b'{"api_key":"mfn_bbbbbbbbbbbbbbbb_new"}')
+
+
+def test_an_answer_that_was_late_does_not_have_a_new_key_renewed() -> None:
+    """It was given to the former key, whose overlap the second renewal would have ended."""
+    kept: list[str] = []
+    remote, requests = answering(due, store_api_key=kept.append)
+    clock = Clock()
+    remote._session.clock = clock
+    with remote:
+        late = remote._session.run(operations.encrypt(b"x"))
+        next(late)
+        remote.encrypt(b"x")
+        assert len(kept) == 1
+        assert replied(late, MADE) == b"x"
+        clock.now += 61
+        done = remote._session.run(operations.encrypt(b"x"))
+        next(done)
+        assert replied(done, MADE._replace(headers={})) == b"x"
+    assert [each.url.path for each in requests].count("/credentials/self/rotate") == 1
+
+
+def test_two_renewals_are_made_one_after_the_other() -> None:
+    """Of two at once the key that is sent and kept at the end could be the one that ended."""
+    kept: list[str] = []
+    remote, _ = answering(due, store_api_key=kept.append)
+    session = remote._session
+    with remote:
+        by_itself = session.run(operations.encrypt(b"x"))
+        next(by_itself)
+        assert replied(by_itself, MADE).path == "/credentials/self/rotate"
+        by_hand = session.rotated(revoke_previous=True)
+        assert isinstance(next(by_hand), Pause)
+        work = replied(by_itself, NEW)
+        work.function()
+        with pytest.raises(StopIteration):
+            by_itself.send(None)
+        assert next(by_hand).path == "/credentials/self/rotate"  # type: ignore[union-attr]
+        other = replied(by_hand, NEW._replace(body=b'{"api_key":"mfn_bbbbbbbbbbbbbbbb_newer"}'))
+        other.function()
+        with pytest.raises(StopIteration):
+            by_hand.send(None)
+    assert [each[-5:] for each in kept] == ["b_new", "newer"]
+    assert session.headers(Request("GET", "/"))[0][1] == kept[-1]
+
+
+def test_an_api_key_that_is_none_is_not_kept(caplog: pytest.LogCaptureFixture) -> None:
+    """Nor does it cost the result; the one that serves is sent on."""
+
+    def strange(request: httpx.Request) -> httpx.Response:
+        if "rotate" in request.url.path:
+            return httpx.Response(200, json={"api_key": "mfn_b b\n"})
+        return due(request)
+
+    kept: list[str] = []
+    remote, requests = answering(strange, store_api_key=kept.append)
+    with remote:
+        assert remote.encrypt(b"x") == b"x"
+        assert remote.encrypt(b"x") == b"x"
+    assert kept == []
+    assert {each.headers["x-api-key"] for each in requests} == {API_KEY}
+    assert "was not renewed" in caplog.text
+
+
+def test_a_client_whose_end_is_interrupted_closes_its_connections() -> None:
+    """Whatever the function raised that was to keep a key."""
+    raised: list[type[BaseException]] = [OSError, KeyboardInterrupt]
+
+    def keep(_: str) -> None:
+        raise raised.pop(0)
+
+    remote, _ = answering(due, store_api_key=keep)
+    remote.encrypt(b"x")
+    with pytest.raises(KeyboardInterrupt):
+        remote.close()
+    assert remote._runner._http.is_closed
+
+
+# Answers that are not taken -------------------------------------------------------------------
+
+
+def test_an_answer_that_is_compressed_is_not_expanded() -> None:
+    """Nobody asked for one: a few bytes could fill the memory."""
+    packed = gzip.compress(GOOD.content)
+    for encoding, content in (("gzip", packed), ("identity", GOOD.content)):
+        headers = {"content-encoding": encoding}
+        remote, requests = answering(
+            lambda _, h=headers, c=content: httpx.Response(200, headers=h, content=c)  # type: ignore[misc]
+        )
+        with remote:
+            if encoding == "identity":
+                assert remote.encrypt(b"x") == b"x"
+            else:
+                with pytest.raises(ServiceError, match="as it was asked for"):
+                    remote.encrypt(b"x")
+        assert len(requests) == 1
+
+
+def test_an_answer_without_end_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By neither client."""
+    monkeypatch.setattr("mycelium_fractal_net.client.failures._ANSWER_BYTES", 1000)
+    sent: list[int] = []
+
+    def endless() -> Iterator[bytes]:
+        while True:
+            sent.append(1)
+            yield bytes(100)
+
+    class Endless(httpx.SyncByteStream, httpx.AsyncByteStream):
+        def __iter__(self) -> Iterator[bytes]:
+            return endless()
+
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            for part in endless():
+                yield part
+
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, stream=Endless()))
+    options: Any = {"transport": transport, "retries": QUICK}
+    with Client("https://keys.example", API_KEY, **options) as remote:
+        with pytest.raises(ServiceError, match="as it was asked for"):
+            remote.show_key("a")
+
+    async def work() -> None:
+        async with AsyncClient("https://keys.example", API_KEY, **options) as remote:
+            with pytest.raises(ServiceError, match="as it was asked for"):
+                await remote.show_key("a")
+
+    asyncio.run(work())
+    assert len(sent) == 22
 
 
 def test_nothing_is_renewed_where_nobody_keeps_it() -> None:

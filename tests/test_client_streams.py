@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from httpx._auth import FunctionAuth
 
 from mycelium_fractal_net.client import AsyncClient, Client, Retries
 from mycelium_fractal_net.security.errors import (
@@ -156,6 +157,45 @@ def test_a_stream_that_was_read_is_not_sent_again(four: Path) -> None:
             with four.open("rb") as again, four.with_suffix(".mfn").open("wb") as target:
                 assert remote.encrypt_stream(again, target).plain_bytes == 4
     assert len(heads) == 2
+
+
+def test_a_pipe_that_was_read_is_not_read_again_for_having_a_name(tmp_path: Path) -> None:
+    """What was left in it would have been sealed as if it were all."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+
+    def write() -> None:
+        pipe.write_bytes(b"four")
+
+    busy = raw(problem("store-unavailable", 503))
+    writing = threading.Thread(target=write)
+    with speaking(busy, WHOLE) as (url, heads):
+        writing.start()
+        with pytest.raises(StoreUnavailableError):
+            sealed(url, pipe)
+        writing.join()
+    assert len(heads) == 1
+
+
+def test_a_request_that_cannot_be_made_leaves_no_connection(four: Path) -> None:
+    """It is closed at once, and not when somebody forgets the error."""
+
+    def spoil(request: httpx.Request) -> httpx.Request:
+        request.headers["X-More"] = "a\nb"
+        return request
+
+    ended: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        with Client(url, API_KEY, auth=FunctionAuth(spoil)) as remote:
+            with pytest.raises(ServiceError) as caught:
+                remote.encrypt_stream(four, four.with_suffix(".mfn"))
+        connection, _ = listening.accept()
+        with connection:
+            connection.settimeout(5)
+            ended.append(connection.recv(1))
+    assert ended == [b""]
+    assert "X-More" not in str(caught.value)
 
 
 def test_a_refusal_in_the_middle_of_a_file_is_heard(tmp_path: Path) -> None:

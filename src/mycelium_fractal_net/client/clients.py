@@ -213,8 +213,10 @@ class Client(_Client):
 
     def close(self) -> None:
         """Close the connections; have a new API key kept that could not be kept before."""
-        self._runner.follow(self._session.settled())
-        self._runner.close()
+        try:
+            self._runner.follow(self._session.settled())
+        finally:
+            self._runner.close()
 
     encrypt = _blocking(operations.encrypt)
     decrypt = _blocking(operations.decrypt)
@@ -340,8 +342,10 @@ class AsyncClient(_Client):
 
     async def aclose(self) -> None:
         """As :meth:`Client.close`."""
-        await self._runner.follow(self._session.settled())
-        await self._runner.close()
+        try:
+            await self._runner.follow(self._session.settled())
+        finally:
+            await self._runner.close()
 
     encrypt = _awaited(operations.encrypt)
     decrypt = _awaited(operations.decrypt)

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
+from msgspec import Meta
 
 from mycelium_fractal_net.client.steps import decoded, json_request
 
 if TYPE_CHECKING:
     from mycelium_fractal_net.client.steps import Steps
 
-__all__ = ["Health", "OwnCredential", "health", "own_credential", "rotate_own_credential"]
+__all__ = [
+    "API_KEY",
+    "Health",
+    "OwnCredential",
+    "health",
+    "own_credential",
+    "rotate_own_credential",
+]
 
+# Whatever a header takes; what is no API key of the service is refused there.
+API_KEY: Final = "[\x21-\x7e]{1,200}"
 _UNAVAILABLE: Final = frozenset({503})
 
 
@@ -43,7 +53,7 @@ class Health(msgspec.Struct, frozen=True):
 
 
 class _New(msgspec.Struct, frozen=True):
-    api_key: str
+    api_key: Annotated[str, Meta(pattern=rf"^{API_KEY}\Z")]
 
 
 def own_credential() -> Steps[OwnCredential]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import select
 import socket
 import ssl
+from functools import partial
 from typing import TYPE_CHECKING, Final, cast
 
 import h11
@@ -35,11 +36,11 @@ class DuplexTransport(httpx.BaseTransport):
         """Returns as soon as the head of the answer is there; the rest comes as it is read."""
         timeout = request.extensions.get("timeout", {})
         sock = self._connect(request.url, timeout)
-        connection = _Connection(sock, request, timeout.get("read"))
         try:
+            connection = _Connection(sock, request, timeout.get("read"))
             head = connection.head()
         except BaseException:
-            connection.close()
+            sock.close()
             raise
         answer = _Answer(connection, success=head.status_code < 300)
         return httpx.Response(head.status_code, headers=list(head.headers), stream=answer)
@@ -47,8 +48,9 @@ class DuplexTransport(httpx.BaseTransport):
     def _connect(self, url: httpx.URL, timeout: dict[str, float | None]) -> socket.socket:
         seconds = timeout.get("connect")
         port = url.port or (443 if url.scheme == "https" else 80)
+        host = url.raw_host.decode("ascii")  # as it is asked for by httpx's own transport
         try:
-            plain = socket.create_connection((url.host, port), seconds)
+            plain = socket.create_connection((host, port), seconds)
         except TimeoutError:
             raise httpx.ConnectTimeout("no connection in time") from None
         except OSError as error:
@@ -57,7 +59,7 @@ class DuplexTransport(httpx.BaseTransport):
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if url.scheme != "https":
                 return plain
-            return self._context().wrap_socket(plain, server_hostname=url.host)
+            return self._context().wrap_socket(plain, server_hostname=host)
         except TimeoutError:
             plain.close()
             raise httpx.ConnectTimeout("no TLS in time") from None
@@ -80,8 +82,11 @@ class _Connection:
         self._unsent = memoryview(b"")
         self._given_up = False
         sock.setblocking(False)
-        target = request.url.raw_path
-        self._say(h11.Request(method=request.method, target=target, headers=request.headers.raw))
+        self._say(
+            lambda: h11.Request(
+                method=request.method, target=request.url.raw_path, headers=request.headers.raw
+            )
+        )
 
     def close(self) -> None:
         """Let go of the socket, whatever state it is in."""
@@ -135,15 +140,18 @@ class _Connection:
             part = next(self._parts, None)
             if part is None:
                 self._parts = None
-                self._say(h11.EndOfMessage())
+                self._say(h11.EndOfMessage)
             elif part:
-                self._say(h11.Data(data=part))
+                self._say(partial(h11.Data, data=part))
 
-    def _say(self, event: h11.Event) -> None:
+    def _say(self, event: Callable[[], h11.Event]) -> None:
         try:
-            self._unsent = memoryview(self._http.send(event) or b"")
-        except h11.LocalProtocolError as error:
-            raise httpx.LocalProtocolError(str(error)) from None
+            self._unsent = memoryview(self._http.send(event()) or b"")
+        except h11.LocalProtocolError:
+            pass
+        else:
+            return
+        raise httpx.LocalProtocolError("it cannot be said in HTTP")  # h11 quotes the header
 
     def _send(self) -> None:
         try:

@@ -12,10 +12,15 @@ from mycelium_fractal_net.client.steps import Failure, Reply
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["RAISED", "failure_of", "reply_of"]
+    from mycelium_fractal_net.client.steps import Request
+
+__all__ = ["RAISED", "Taken", "failure_of", "reply_of"]
 
 RAISED: Final = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError)
 """All that httpx raises for a request."""
+
+_ANSWER_BYTES: Final = 1 << 26  # of an answer to nothing, far above any list of keys;
+_ANSWER_SHARE: Final = 4  # and so many times what was asked
 
 _NEVER_ARRIVED: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 _SHOWN: Final = (
@@ -27,6 +32,34 @@ _SHOWN: Final = (
 )
 
 
+class _RefusedError(httpx.RequestError):
+    """An answer that is not taken: not as it was asked for, or too much."""
+
+
+class Taken:
+    """An answer as it comes, bounded. Raises what :data:`RAISED` has.
+
+    httpx expands what is compressed, asked for or not: a few bytes could fill the memory.
+    """
+
+    def __init__(self, answer: httpx.Response, request: Request) -> None:
+        if answer.headers.get("content-encoding", "identity").lower() != "identity":
+            raise _RefusedError("compressed")
+        self._answer = answer
+        self._body = bytearray()
+        self._most = _ANSWER_BYTES + _ANSWER_SHARE * len(request.body or b"")
+
+    def add(self, part: bytes) -> None:
+        """Take the next part."""
+        self._body += part
+        if len(self._body) > self._most:
+            raise _RefusedError("too long")
+
+    def reply(self) -> Reply:
+        """All of it."""
+        return reply_of(self._answer.status_code, self._answer.headers, bytes(self._body))
+
+
 def failure_of(error: Exception) -> Failure:
     """Why there is no answer, and whether the request can have arrived."""
     if isinstance(error, _NEVER_ARRIVED):
@@ -35,8 +68,12 @@ def failure_of(error: Exception) -> Failure:
         return Failure(f"the service cannot be reached: {error}", arrived=False)
     if isinstance(error, httpx.TimeoutException):
         return Failure("the service did not answer in time", arrived=True)
+    if isinstance(error, httpx.LocalProtocolError):
+        return Failure("the request cannot be sent", arrived=False, lasting=True)
     if isinstance(error, httpx.TransportError):
         return Failure("the connection ended before the answer did", arrived=True)
+    if isinstance(error, _RefusedError):
+        return Failure("the answer is not as it was asked for", arrived=True, lasting=True)
     return Failure("the service cannot be understood", arrived=True, lasting=True)
 
 

@@ -10,6 +10,7 @@ import anyio
 
 from mycelium_fractal_net.client import batches, operations
 from mycelium_fractal_net.client.batches import DecryptItem
+from mycelium_fractal_net.client.processes import OfProcess
 from mycelium_fractal_net.security.buffers import as_bytes
 from mycelium_fractal_net.security.errors import MfnError, ServiceUnavailableError
 
@@ -62,10 +63,11 @@ class _Lease:
         self, items: list[DecryptItem]
     ) -> tuple[list[bytes | MfnError | None], list[DecryptItem]]:
         """What is opened here, and what the service has to open."""
+        self._core.check()
         results: list[bytes | MfnError | None] = []
         for item in items:
             try:
-                found = self._core.opened(as_bytes(item.message), bytes(item.associated_data))
+                found = self._opened(item)
             except MfnError as error:
                 if self._core.ended:
                     raise
@@ -74,6 +76,15 @@ class _Lease:
                 results.append(found)
         left = [item for item, found in zip(items, results, strict=True) if found is None]
         return results, left
+
+    def _opened(self, item: DecryptItem) -> bytes | None:
+        """What is opened here. One that says more than this lease is for, the service judges."""
+        core = self._core
+        message, bound = as_bytes(item.message), bytes(as_bytes(item.associated_data))
+        of_data_key = bytes(as_bytes(item.data_key_associated_data))
+        if (item.format, item.key_id or core.key_id) != ("sealed", core.key_id):
+            return None
+        return core.opened(message, bound) if of_data_key == core.associated_data else None
 
     def _items(self, messages: Iterable[Buffer | DecryptItem], bound: Buffer) -> list[DecryptItem]:
         return [
@@ -105,7 +116,7 @@ class Lease(_Lease):
     def __init__(self, core: LeaseCore, limits: BatchLimits, runner: Runner) -> None:
         super().__init__(core, limits)
         self._runner = runner
-        self._renewing = threading.Lock()
+        self._renewing = OfProcess(threading.Lock)
 
     def __enter__(self) -> Self:
         self._runner.run(self._core.renew())
@@ -143,7 +154,7 @@ class Lease(_Lease):
     def _sealer(self, size: int) -> Sealer:
         sealer = self._core.sealer(size)
         if sealer is None:
-            with self._renewing:
+            with self._renewing():
                 sealer = self._core.sealer(size)  # another thread has renewed it meanwhile
                 if sealer is None:
                     self._runner.run(self._core.renew())
@@ -179,7 +190,7 @@ class AsyncLease(_Lease):
     def __init__(self, core: LeaseCore, limits: BatchLimits, runner: AsyncRunner) -> None:
         super().__init__(core, limits)
         self._runner = runner
-        self._renewing = anyio.Lock()
+        self._renewing = OfProcess(anyio.Lock)
 
     async def __aenter__(self) -> Self:
         await self._runner.run(self._core.renew())
@@ -209,7 +220,7 @@ class AsyncLease(_Lease):
         data = as_bytes(data)
         sealer = self._core.sealer(len(data))
         if sealer is None:
-            async with self._renewing:
+            async with self._renewing():
                 sealer = self._core.sealer(len(data))
                 if sealer is None:
                     await self._runner.run(self._core.renew())

@@ -108,14 +108,15 @@ class LeaseCore:
         self._begin()
 
     def _begin(self) -> None:
-        self._process = os.getpid()
         self._lock = threading.Lock()
         self._sealing: _Grant | None = None
         self._grants: OrderedDict[bytes, _Grant] = OrderedDict()
         self._counts: dict[str, _Counts] = {}
         self.ended = False
+        self._process = os.getpid()  # the last thing, which other threads look at
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Raises :class:`InvalidInputError` once the lease has ended."""
         self._leave_parent()
         if self.ended:
             raise InvalidInputError("the lease has ended")
@@ -135,7 +136,7 @@ class LeaseCore:
         Raises :class:`InvalidInputError` for more than any data key of this lease may protect,
         and once the lease has ended.
         """
-        self._check()
+        self.check()
         if size > self._bounds.bytes:
             raise InvalidInputError("the plaintext is larger than all that this lease is for")
         with self._lock:
@@ -154,7 +155,7 @@ class LeaseCore:
 
         Raises :class:`DecryptionError`.
         """
-        self._check()
+        self.check()
         header = bytes(message[:_HEADER_BYTES])
         if header[:4] != _FORM:
             return None
@@ -187,13 +188,15 @@ class LeaseCore:
 
     def renew(self) -> Steps[None]:
         """Get a data key, and report what was done with those before."""
-        self._check()
+        self.check()
         begun = self._clock()
         made, key_id = yield from data_key(
             self._policy, self.key_id, self.associated_data, self.reference
         )
         grant = _Grant(made.sealer, key_id, begun + self._bounds.seconds, self._bounds)
         with self._lock:
+            if self.ended:  # meanwhile, by another thread: no data key is kept after that
+                return
             now = self._clock()
             for header in [name for name, each in self._grants.items() if each.until <= now]:
                 del self._grants[header]
@@ -230,7 +233,7 @@ class LeaseCore:
     def end(self) -> None:
         """Forget the data keys. What was done can still be reported."""
         self._leave_parent()
-        self.ended = True
         with self._lock:
+            self.ended = True
             self._sealing = None
             self._grants.clear()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import math
-import threading
 from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.client.credentials import rotate_own_credential
@@ -34,7 +33,6 @@ class Renewal:
     def __init__(self, session: Session, store: Callable[[str], None]) -> None:
         self._session = session
         self._store = store
-        self._busy = threading.Lock()
         self._due = False
         self._unkept: str | None = None
         self._not_before = -math.inf
@@ -50,19 +48,23 @@ class Renewal:
 
     def renewed(self) -> Flow[None]:
         """Renew and keep the key if that is due. Never raises: the result it follows counts."""
-        if not (self._due or self._unkept is not None):
-            return
-        now = self._session.clock()
-        if now < self._not_before or not self._busy.acquire(blocking=False):
+        rotating = self._session.rotating()
+        if not self._is_time() or not rotating.acquire(blocking=False):
             return
         try:
-            self._not_before = now + _AGAIN_SECONDS
+            if not self._is_time():  # another thread has done it meanwhile
+                return
+            self._not_before = self._session.clock() + _AGAIN_SECONDS
             if self._unkept is None:
                 self._unkept = yield from self._new_key()
             if self._unkept is not None:
                 yield from self.kept(self._unkept)
         finally:
-            self._busy.release()
+            rotating.release()
+
+    def _is_time(self) -> bool:
+        wanted = self._due or self._unkept is not None
+        return wanted and self._session.clock() >= self._not_before
 
     def _new_key(self) -> Flow[str | None]:
         try:

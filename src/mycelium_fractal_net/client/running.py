@@ -6,14 +6,15 @@ import os
 import ssl
 import threading
 import time
-from typing import TYPE_CHECKING, Final, TypeVar
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import anyio
 import anyio.to_thread
 import httpx
 
 from mycelium_fractal_net.client.duplex import DuplexTransport
-from mycelium_fractal_net.client.failures import RAISED, failure_of, reply_of
+from mycelium_fractal_net.client.failures import RAISED, Taken, failure_of
 from mycelium_fractal_net.client.signing import RequestSigner
 from mycelium_fractal_net.client.steps import Effect, Failure, Outcome, Pause, Request, Work
 from mycelium_fractal_net.security.errors import InvalidInputError
@@ -69,12 +70,20 @@ class Options:
         """What httpx is told to verify with; certificates are not read where there is no TLS."""
         return self.context() if self.url.scheme == "https" else True
 
+    def of_client(self) -> dict[str, Any]:
+        """What every client of httpx is told here."""
+        return {
+            "base_url": self.url,
+            "headers": _HEADERS,
+            "timeout": self.timeout,
+            "auth": self.auth,
+            "trust_env": False,
+            "follow_redirects": False,
+        }
+
     def stream_client(self) -> httpx.Client:
         """For one stream."""
-        return httpx.Client(
-            base_url=self.url, headers=_HEADERS, timeout=self.timeout, auth=self.auth,
-            trust_env=False, follow_redirects=False, transport=DuplexTransport(self.context),
-        )  # fmt: skip
+        return httpx.Client(**self.of_client(), transport=DuplexTransport(self.context))
 
 
 class _Streams:
@@ -113,26 +122,46 @@ def _called(work: Work) -> Exception | None:
     return None
 
 
-class Runner:
+class _Runner:
+    """What both runners have."""
+
+    def __init__(self, session: Session, options: Options) -> None:
+        self.session = session
+        self._options = options
+        self._streams = _Streams(session, options)
+        self._process = os.getpid()
+
+    def _is_of_parent(self) -> bool:
+        """Whether this process was forked since it was last asked: connections are its parent's."""
+        former, self._process = self._process, os.getpid()
+        return former != self._process
+
+    def _arguments(self, request: Request) -> dict[str, Any]:
+        """What httpx is told to send."""
+        return {
+            "method": request.method,
+            "url": request.path,
+            "params": request.query or None,
+            "content": request.body,
+            "headers": self.session.headers(request),
+        }
+
+
+class Runner(_Runner):
     """Blocks."""
 
     def __init__(
         self, session: Session, options: Options, transport: httpx.BaseTransport | None
     ) -> None:
-        self.session = session
-        self._options = options
+        super().__init__(session, options)
         self._transport = transport
-        self._streams = _Streams(session, options)
-        self._connect()
+        self._http = self._connected()
 
-    def _connect(self) -> None:
+    def _connected(self) -> httpx.Client:
         options = self._options
-        self._process = os.getpid()
-        self._http = httpx.Client(
-            base_url=options.url, headers=_HEADERS, timeout=options.timeout, auth=options.auth,
-            verify=options.verify(), trust_env=False, follow_redirects=False,
-            transport=self._transport,
-        )  # fmt: skip
+        return httpx.Client(
+            **options.of_client(), verify=options.verify(), transport=self._transport
+        )
 
     def close(self) -> None:
         """Close the connections."""
@@ -145,13 +174,14 @@ class Runner:
     def follow(self, flow: Flow[T]) -> T:
         """Do as it says, to its end."""
         answer: Outcome | Exception | None = None
-        while True:
-            try:
-                effect = flow.send(answer)
-            except StopIteration as end:
-                result: T = end.value
-                return result
-            answer = self._done(effect)
+        with closing(flow):
+            while True:
+                try:
+                    effect = flow.send(answer)
+                except StopIteration as end:
+                    result: T = end.value
+                    return result
+                answer = self._done(effect)
 
     def _done(self, effect: Effect) -> Outcome | Exception | None:
         if isinstance(effect, Pause):
@@ -164,44 +194,35 @@ class Runner:
         return self._exchange(effect)
 
     def _exchange(self, request: Request) -> Outcome:
-        if os.getpid() != self._process:  # the connections are the parent's
-            self._connect()
+        if self._is_of_parent():
+            self._http = self._connected()
         failed: Failure
         try:
-            answer = self._http.request(
-                request.method,
-                request.path,
-                params=request.query or None,
-                content=request.body,
-                headers=self.session.headers(request),
-            )
+            with self._http.stream(**self._arguments(request)) as answer:
+                taken = Taken(answer, request)
+                for part in answer.iter_bytes():
+                    taken.add(part)
+                return taken.reply()
         except RAISED as error:
             failed = failure_of(error)
-        else:
-            return reply_of(answer.status_code, answer.headers, answer.content)
         return failed
 
 
-class AsyncRunner:
+class AsyncRunner(_Runner):
     """Is awaited, under asyncio or trio. Files and the caller's functions run in threads."""
 
     def __init__(
         self, session: Session, options: Options, transport: httpx.AsyncBaseTransport | None
     ) -> None:
-        self.session = session
-        self._options = options
+        super().__init__(session, options)
         self._transport = transport
-        self._streams = _Streams(session, options)
-        self._connect()
+        self._http = self._connected()
 
-    def _connect(self) -> None:
+    def _connected(self) -> httpx.AsyncClient:
         options = self._options
-        self._process = os.getpid()
-        self._http = httpx.AsyncClient(
-            base_url=options.url, headers=_HEADERS, timeout=options.timeout, auth=options.auth,
-            verify=options.verify(), trust_env=False, follow_redirects=False,
-            transport=self._transport,
-        )  # fmt: skip
+        return httpx.AsyncClient(
+            **options.of_client(), verify=options.verify(), transport=self._transport
+        )
 
     async def close(self) -> None:
         """Close the connections."""
@@ -212,15 +233,16 @@ class AsyncRunner:
         return await self.follow(self.session.run(steps))
 
     async def follow(self, flow: Flow[T]) -> T:
-        """Do as it says, to its end."""
+        """Do as it says, to its end; a task that is cancelled leaves it in order."""
         answer: Outcome | Exception | None = None
-        while True:
-            try:
-                effect = flow.send(answer)
-            except StopIteration as end:
-                result: T = end.value
-                return result
-            answer = await self._done(effect)
+        with closing(flow):
+            while True:
+                try:
+                    effect = flow.send(answer)
+                except StopIteration as end:
+                    result: T = end.value
+                    return result
+                answer = await self._done(effect)
 
     async def _done(self, effect: Effect) -> Outcome | Exception | None:
         if isinstance(effect, Pause):
@@ -233,19 +255,15 @@ class AsyncRunner:
         return await self._exchange(effect)
 
     async def _exchange(self, request: Request) -> Outcome:
-        if os.getpid() != self._process:
-            self._connect()
+        if self._is_of_parent():
+            self._http = self._connected()
         failed: Failure
         try:
-            answer = await self._http.request(
-                request.method,
-                request.path,
-                params=request.query or None,
-                content=request.body,
-                headers=self.session.headers(request),
-            )
+            async with self._http.stream(**self._arguments(request)) as answer:
+                taken = Taken(answer, request)
+                async for part in answer.aiter_bytes():
+                    taken.add(part)
+                return taken.reply()
         except RAISED as error:
             failed = failure_of(error)
-        else:
-            return reply_of(answer.status_code, answer.headers, answer.content)
         return failed

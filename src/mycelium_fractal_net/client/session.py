@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import threading
+from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import httpx
 
-from mycelium_fractal_net.client.credentials import rotate_own_credential
+from mycelium_fractal_net.client.credentials import API_KEY, rotate_own_credential
+from mycelium_fractal_net.client.processes import OfProcess
 from mycelium_fractal_net.client.renewal import Renewal
 from mycelium_fractal_net.client.retries import Retries, attempts
 from mycelium_fractal_net.client.steps import Outcome, Pause, Reply, Request
@@ -24,9 +27,9 @@ __all__ = ["Session", "checked_url"]
 
 T = TypeVar("T")
 
-# Whatever a header takes; what is no API key of the service is refused there.
-_API_KEY: Final = re.compile("[\x21-\x7e]{1,200}")
+_API_KEY: Final = re.compile(API_KEY)
 _DUE: Final = "x-api-key-rotation-due"
+_TURN_SECONDS: Final = 0.05  # between two looks whether another rotation has ended
 
 
 class Session:
@@ -46,6 +49,7 @@ class Session:
         self.clock = clock
         self._retries = retries
         self._random = random
+        self.rotating = OfProcess(threading.Lock)  # held by whoever asks for a new API key
         self.renewal = None if store_api_key is None else Renewal(self, store_api_key)
         self.use(api_key)
 
@@ -70,11 +74,20 @@ class Session:
         return result
 
     def rotated(self, *, revoke_previous: bool) -> Flow[str]:
-        """A new API key for the own credential, which is sent from then on, and kept."""
-        api_key = yield from self.tried(rotate_own_credential(revoke_previous=revoke_previous))
-        self.use(api_key)
-        if self.renewal is not None:
-            yield from self.renewal.kept(api_key)
+        """A new API key for the own credential, which is sent from then on, and kept.
+
+        One at a time: of two the one that the service made first may end up as the one in use.
+        """
+        rotating = self.rotating()
+        while not rotating.acquire(blocking=False):
+            yield Pause(_TURN_SECONDS)
+        try:
+            api_key = yield from self.tried(rotate_own_credential(revoke_previous=revoke_previous))
+            self.use(api_key)
+            if self.renewal is not None:
+                yield from self.renewal.kept(api_key)
+        finally:
+            rotating.release()
         return api_key
 
     def settled(self) -> Flow[None]:
@@ -85,32 +98,35 @@ class Session:
     def tried(self, steps: Steps[T]) -> Flow[T]:
         """An operation with its retries."""
         go_on: Callable[[], Request] = partial(next, steps)
-        while True:
-            try:
-                request = go_on()
-            except StopIteration as end:
-                result: T = end.value
-                return result
-            try:
-                reply = yield from self._attempts(request)
-            except MfnError as error:
-                go_on = partial(steps.throw, error)
-            else:
-                go_on = partial(steps.send, reply)
+        with closing(steps):  # what it has to undo is undone also where it is left in the middle
+            while True:
+                try:
+                    request = go_on()
+                except StopIteration as end:
+                    result: T = end.value
+                    return result
+                try:
+                    reply = yield from self._attempts(request)
+                except MfnError as error:
+                    go_on = partial(steps.throw, error)
+                else:
+                    go_on = partial(steps.send, reply)
 
     def _attempts(
         self, request: Request
     ) -> Generator[Request | Pause, Outcome | Exception | None, Reply]:
         trying = attempts(request, self._retries, self.clock, self._random)
         outcome: Outcome | None = None
+        sent = ""
         while True:
             try:
                 effect = trying.send(outcome)
             except StopIteration as end:
                 reply: Reply = end.value
-                if self.renewal is not None and _DUE in reply.headers:
-                    self.renewal.note_due()
+                if self.renewal is not None and _DUE in reply.headers and sent == self._api_key:
+                    self.renewal.note_due()  # not of a key that was renewed meanwhile
                 return reply
+            sent = self._api_key
             answer = yield effect
             if isinstance(answer, Exception):
                 raise answer

@@ -83,6 +83,11 @@ class Transfer:
     beginning: bytes = b""
     _read: bool = False
 
+    @property
+    def starts_anew(self) -> bool:
+        """Whether the source can be read again: what was read of a pipe is gone, named or not."""
+        return isinstance(self.source, Path) and self.source.is_file()
+
     def run(self, send: Send, digest: Digest | None = None) -> Outcome:
         """One attempt. What reading and writing raise passes through.
 
@@ -118,8 +123,8 @@ class Transfer:
             failure = failure_of(error)
         if begun:
             return Failure(_BROKE_OFF, arrived=True, lasting=True)
-        if self._read and not isinstance(self.source, Path):
-            return failure._replace(arrived=True, lasting=True)  # what was read is gone
+        if self._read and not self.starts_anew:
+            return failure._replace(arrived=True, lasting=True)
         return failure
 
     def _parts(self, reader: BinaryReader, length: int | None) -> Iterator[bytes]:
@@ -198,7 +203,7 @@ def _request(
         f"/crypto/{direction}/stream",
         query=tuple((name, value) for name, value in query.items() if value is not None),
         headers=tuple(headers),
-        repeatable=isinstance(transfer.source, Path),  # what was read of others is gone
+        repeatable=transfer.starts_anew,
         transfer=transfer,
     )
 
