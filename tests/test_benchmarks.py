@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import backup, files, growth, harness, messages, report
+from benchmarks import backup, columns, files, growth, harness, messages, report
 from mycelium_fractal_net import initialise
 from mycelium_fractal_net.security.keyring import Keyring
+from tests.support import postgres
+from tests.support.presence import need
 
 
 def test_ratios_are_of_rounds_side_by_side() -> None:
@@ -117,3 +119,14 @@ def test_the_report_says_what_was_met_and_what_was_missed(tmp_path: Path) -> Non
     assert "| met |" in text
     assert '"met": false' in report.as_json(results)
     report.plots(results, tmp_path)
+
+
+def test_a_column_is_measured_beside_the_databases_own_rewriting() -> None:
+    """A small one is rewritten in both ways, and the page has both and their ratio."""
+    if postgres.binaries() is None:
+        need("PostgreSQL's server (Debian: postgresql)")
+    results = columns.measure(rows=300, rounds=1, workers=2)
+    assert results.value_bytes == 184
+    page = columns.markdown(results)
+    assert "| 1.00 x |" in page
+    assert json.loads(columns.as_json(results))["rows"] == 300

@@ -38,8 +38,11 @@ def _free_port() -> int:
 
 
 @contextlib.contextmanager
-def server() -> Iterator[str]:
-    """The URL of a fresh server on loopback, up to the database's name: ``…/``."""
+def server(*, fsync: bool = False) -> Iterator[str]:
+    """The URL of a fresh server on loopback, up to the database's name: ``…/``.
+
+    With ``fsync`` what it commits is on the disk, as it is not worth the time in tests.
+    """
     folder = binaries()
     assert folder is not None
     # PostgreSQL refuses to run as root; the package's own user runs it then.
@@ -63,7 +66,7 @@ def server() -> Iterator[str]:
             "listen_addresses": "127.0.0.1",
             "port": port,
             "unix_socket_directories": base,
-            "fsync": "off",
+            "fsync": "on" if fsync else "off",
             "max_connections": 200,
         }
         process = subprocess.Popen(

@@ -12,6 +12,7 @@ import typer
 
 from mycelium_fractal_net.cli import recording
 from mycelium_fractal_net.cli.exits import CommandError, ExitCode
+from mycelium_fractal_net.cli.failures import taking
 from mycelium_fractal_net.cli.streams import read_small
 from mycelium_fractal_net.cli.terminal import complain, counted, progress_bar, say
 
@@ -41,7 +42,6 @@ __all__ = [
 ]
 
 _MOST_URL_BYTES: Final = 8192
-_MOST_COMPLAINTS: Final = 20  # lines about single rows; a report has them all
 
 Database = Annotated[
     str | None,
@@ -266,22 +266,13 @@ def reporting(path: Path | None) -> Iterator[Callable[[Failure], None]]:
     """Takes each value that had to stay: into the file ``path``, or onto standard error."""
     from mycelium_fractal_net.columns import json_line
 
-    if path is not None:
-        with path.open("w", encoding="utf-8") as file:
-            yield lambda failure: print(json_line(failure), file=file)
-        return
-    count = 0
+    with taking(path) as take:
 
-    def failed(failure: Failure) -> None:
-        nonlocal count
-        count += 1
-        if count <= _MOST_COMPLAINTS:
+        def failed(failure: Failure) -> None:
             key = ", ".join(f"{name}={value}" for name, value in failure.key.items())
-            complain(f"{key}: {failure.reason}")
+            take(json_line(failure), f"{key}: {failure.reason}")
 
-    yield failed
-    if count > _MOST_COMPLAINTS:
-        complain(f"and {count - _MOST_COMPLAINTS} more; --report FILE lists them all")
+        yield failed
 
 
 def tell(session: Session, done: str, found: ColumnReport, where: str) -> None:

@@ -12,9 +12,29 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-__all__ = ["reporting"]
+__all__ = ["reporting", "taking"]
 
 _MOST_COMPLAINTS: Final = 20  # lines about single files; a report has them all
+
+
+@contextlib.contextmanager
+def taking(report: Path | None) -> Iterator[Callable[[str, str], None]]:
+    """Takes what failed, twice: as a line of JSON for ``report``, and as one for people."""
+    if report is not None:
+        with report.open("w", encoding="utf-8", buffering=1) as file:
+            yield lambda line, _text: print(line, file=file)
+        return
+    count = 0
+
+    def failed(_line: str, text: str) -> None:
+        nonlocal count
+        count += 1
+        if count <= _MOST_COMPLAINTS:
+            complain(text)
+
+    yield failed
+    if count > _MOST_COMPLAINTS:
+        complain(f"and {count - _MOST_COMPLAINTS} more; --report FILE lists them all")
 
 
 @contextlib.contextmanager
@@ -24,20 +44,7 @@ def reporting(report: Path | None) -> Iterator[Callable[[str, str], None]]:
     The report is one line of JSON for each, ``{"path": "...", "reason": "..."}``, written as it
     comes. Bytes of a name that are no UTF-8 are in it as Python's ``surrogateescape`` has them.
     """
-    if report is not None:
-        with report.open("w", encoding="utf-8", buffering=1) as file:
-            yield lambda path, reason: print(
-                json.dumps({"path": path, "reason": reason}), file=file
-            )
-        return
-    count = 0
-
-    def failed(path: str, reason: str) -> None:
-        nonlocal count
-        count += 1
-        if count <= _MOST_COMPLAINTS:
-            complain(f"{path}: {reason}")
-
-    yield failed
-    if count > _MOST_COMPLAINTS:
-        complain(f"and {count - _MOST_COMPLAINTS} more; --report FILE lists them all")
+    with taking(report) as take:
+        yield lambda path, reason: take(
+            json.dumps({"path": path, "reason": reason}), f"{path}: {reason}"
+        )
