@@ -9,38 +9,30 @@ not stop the others, and is tried again after a pause that all schedulers share.
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.security import retention
 from mycelium_fractal_net.security.audit import acting_as
-from mycelium_fractal_net.security.audit.outcomes import outcome_of
 from mycelium_fractal_net.security.credentials import CredentialState
 from mycelium_fractal_net.security.errors import (
-    AuditUnavailableError,
     KeyNotFoundError,
     KeyUsageError,
-    MasterKeyError,
     MfnError,
     StoreIntegrityError,
-    StoreUnavailableError,
 )
 from mycelium_fractal_net.security.key_store import UsageStore
-from mycelium_fractal_net.security.key_store.rotation_table import RotationFailure, RotationTable
+from mycelium_fractal_net.security.key_store.rotation_table import RotationTable
 from mycelium_fractal_net.security.key_store.usage import RAW_MESSAGES_ROTATE
 from mycelium_fractal_net.security.rotation_due import (
-    Reason,
     ScheduledKey,
-    may_retry,
-    pause_after,
     protecting,
     reason_to_rotate,
-    to_activate,
-    to_erase,
-    too_far,
 )
-from mycelium_fractal_net.security.rotation_report import Looking, RunReport
+from mycelium_fractal_net.security.rotation_look import RotationLook
+from mycelium_fractal_net.security.rotation_report import RunReport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -56,6 +48,26 @@ __all__ = ["SCHEDULER", "KeyRotationScheduler", "RunReport", "ScheduledKey"]
 _LOG: Final = logging.getLogger(__name__)
 SCHEDULER: Final = "scheduler"  # who acts, in the audit log
 _CREDENTIAL_DAYS: Final = 90  # the plan's table
+_LONGEST_CALM: Final = timedelta(hours=1)  # for what changes without a word: days, edited rows
+
+
+@dataclass(frozen=True, slots=True)
+class _Calm:
+    """A look after which nothing was left to do, and until when that holds if nothing changes.
+
+    A look at every key each minute, by each worker, would cost more than a service's requests.
+    """
+
+    generation: int
+    used_up: frozenset[bytes]
+    since: datetime
+    until: datetime
+    report: RunReport
+
+    def holds(self, generation: int, used_up: frozenset[bytes], now: datetime) -> bool:
+        """Whether the store is the same, and the clock neither there nor back before."""
+        same = (generation, used_up) == (self.generation, self.used_up)
+        return same and self.since <= now < self.until
 
 
 class KeyRotationScheduler:
@@ -84,6 +96,7 @@ class KeyRotationScheduler:
         self._listener = listener
         self._ended_at = monotonic()
         self._healthy = True
+        self._calm: _Calm | None = None
 
     # The plan's interface -------------------------------------------------------------------
 
@@ -182,110 +195,34 @@ class KeyRotationScheduler:
         return report
 
     def _look(self) -> RunReport:
-        now = self._clock()
-        held_until = self._table.note_look(now).held_until
-        looking = Looking(now, held_until, self._used_up(), self._table.failures())
-        names = set()
+        generation = self._provider.store.require_pulse().generation
+        look = RotationLook(self._provider, self._usage, self._table, self._clock())
+        calm = self._calm
+        if calm is not None and calm.holds(generation, look.used_up, look.now):
+            return look.nothing_new(calm.report)
         for name, key in self._provider.authentic_keys():
-            names.add(name)
-            if isinstance(key, MfnError):
-                self._failed(looking, name, key)
-                continue
-            self._attend(looking, key)
-        self._table.forget_failures(
-            [each for each in looking.failures if each not in names or each in looking.mended]
-        )
+            look.attend(name, key)
+        report = look.end(self._credentials_due(look))
         if self._provider.store.database.needs_scrub:
             self._provider.store.database.scrub()
-        return looking.report(self._credentials_due(looking.now))
+        until = min(look.next_event or look.now + _LONGEST_CALM, look.now + _LONGEST_CALM)
+        self._calm = _Calm(generation, look.used_up, look.now, until, report) if report.ok else None
+        return report
 
-    def _attend(self, looking: Looking, key: Key) -> None:
-        """Do what is due for one key, whatever becomes of it."""
-        name = key.key_id
-        if not may_retry(looking.failures.get(name), looking.now):
-            looking.waiting.append(name)
-            return
-        try:
-            key = self._set_back(looking, self._activated(looking, key))
-            self._retire(looking, self._rotated(looking, key))
-        except (StoreUnavailableError, AuditUnavailableError):
-            raise
-        except Exception as error:
-            self._failed(looking, name, error)
-        else:
-            looking.mended.add(name)
-
-    def _activated(self, looking: Looking, key: Key) -> Key:
-        if not to_activate(key, looking.now):
-            return key
-        after = self._provider.activate_due(key.key_id, now=looking.now, reason=Reason.DUE)
-        looking.note_activated(key, after)
-        return after
-
-    def _set_back(self, looking: Looking, key: Key) -> Key:
-        next_due = too_far(key, looking.now)
-        if next_due is None:
-            return key
-        looking.set_back.append(key.key_id)
-        return self._provider.set_rotate_at(
-            key.key_id,
-            next_due,
-            only_if=lambda present: too_far(present, looking.now) is not None,
-            reason="a clock ran ahead",
-        )
-
-    def _rotated(self, looking: Looking, seen: Key) -> Key:
-        reason = reason_to_rotate(seen, looking.now, looking.used_up)
-        if reason is None:
-            return seen
-
-        def still(key: Key) -> bool:
-            same = key.latest.version == seen.latest.version and key.rotate_at == seen.rotate_at
-            return same and reason_to_rotate(key, looking.now, looking.used_up) is reason
-
-        newest = self._provider.rotate_if(seen.key_id, still, now=looking.now, reason=reason)
-        if newest is not None:  # else another scheduler, or an operator, was first
-            looking.rotated.append(newest)
-        return self._provider.key(seen.key_id)
-
-    def _retire(self, looking: Looking, key: Key) -> None:
-        if to_erase(key, looking.now):
-            looking.erased += retention.erase_due(self._provider, key.key_id, now=looking.now)
-        if not retention.past_retained(key, key.rotation.retain_count):
-            return
-        report = retention.cleanup_old_versions(
-            self._provider, self._usage, key.key_id, key.rotation.retain_count, now=looking.now
-        )
-        looking.pending += report.moved
-        proposed = (each.version_id for each in report.proposals)
-        looking.proposed += (each for each in proposed if each not in report.moved)
-
-    def _failed(self, looking: Looking, name: str, error: Exception) -> None:
-        """Note the failure of one key: in the report, the log, the audit log, the store."""
-        known = looking.failures.get(name)
-        if not may_retry(known, looking.now):
-            looking.waiting.append(name)
-            return
-        reason = str(error) if isinstance(error, MfnError) else type(error).__name__
-        looking.failed.append((name, reason))
-        _LOG.warning("key %s is not rotated: %s", name, reason)
-        if self._provider.audit is not None:
-            self._provider.audit.now("key.rotate", outcome_of(error), key=name)
-        if isinstance(error, MasterKeyError):
-            return  # of this machine, perhaps; another one need not wait for it
-        count = 1 if known is None else known.failures + 1
-        since = looking.now if known is None else known.since
-        retry_at = looking.now + pause_after(count)
-        self._table.record_failure(RotationFailure(name, count, since, retry_at, reason))
-
-    def _credentials_due(self, now: datetime) -> int:
-        return sum(
-            credential.state is CredentialState.ACTIVE
-            and (credential.expires_at is None or credential.expires_at > now)
-            and credential.due_at(self._credential_days) <= now
-            for _, credential in self._provider.authentic_credentials()
-            if not isinstance(credential, StoreIntegrityError)
-        )
+    def _credentials_due(self, look: RotationLook) -> int:
+        count = 0
+        for _, credential in self._provider.authentic_credentials():
+            if isinstance(credential, StoreIntegrityError):
+                continue
+            ended = credential.expires_at is not None and credential.expires_at <= look.now
+            if ended or credential.state is not CredentialState.ACTIVE:
+                continue
+            due_at = credential.due_at(self._credential_days)
+            if due_at <= look.now:
+                count += 1
+            else:
+                look.note_event(due_at)
+        return count
 
     # Running --------------------------------------------------------------------------------
 
