@@ -8,7 +8,7 @@ import pybase64
 
 from mycelium_fractal_net.api.faults import SchemaError
 
-__all__ = ["base64_bytes"]
+__all__ = ["base64_bytes", "optional_base64"]
 
 # RFC 4648 section 3.5: the bits of the last character that stand for no byte are zero.
 _BEFORE_ONE_PAD: Final = frozenset("AEIMQUYcgkosw048")
@@ -28,6 +28,11 @@ def base64_bytes(text: str, pointer: str = "") -> bytes:
     if value is None or (text[-1:] == "=" and not _canonical(text)):
         raise SchemaError([(pointer, _FAULT)])
     return value
+
+
+def optional_base64(text: str | None, pointer: str = "") -> bytes:
+    """As :func:`base64_bytes`, of a member that may be left away: then there are no bytes."""
+    return b"" if text is None else base64_bytes(text, pointer)
 
 
 def _canonical(text: str) -> bool:

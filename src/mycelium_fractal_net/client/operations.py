@@ -13,12 +13,12 @@ import msgspec
 from mycelium_fractal_net.client.steps import decoded, json_request
 from mycelium_fractal_net.client.versioned import Versioned
 from mycelium_fractal_net.security.buffers import as_bytes
-from mycelium_fractal_net.security.errors import InvalidSignatureError
+from mycelium_fractal_net.security.errors import InvalidSignatureError, ServiceError
 
 if TYPE_CHECKING:
     from cryptography.utils import Buffer
 
-    from mycelium_fractal_net.client.steps import Steps
+    from mycelium_fractal_net.client.steps import Reply, Steps
 
 __all__ = [
     "Format",
@@ -39,26 +39,16 @@ Format = Literal["sealed", "raw", "xor"]
 # The answers, as far as they are used; a service may add members ------------------------------
 
 
-class Message(msgspec.Struct, frozen=True):
-    """The answer of encrypt and rewrap."""
+class _Made(msgspec.Struct, frozen=True):
+    """Bytes under the name that they have in an answer, and the version that made them."""
 
-    ciphertext: bytes
     key_id: str
-
-
-class Plaintext(msgspec.Struct, frozen=True):
-    """The answer of decrypt."""
-
-    data: bytes
-    key_id: str
+    ciphertext: bytes | None = None
+    data: bytes | None = None
+    signature: bytes | None = None
+    mac: bytes | None = None
+    wrapped: bytes | None = None
     legacy: bool = False
-
-
-class Signed(msgspec.Struct, frozen=True):
-    """The answer of sign."""
-
-    signature: bytes
-    key_id: str
 
 
 class Valid(msgspec.Struct, frozen=True):
@@ -67,14 +57,12 @@ class Valid(msgspec.Struct, frozen=True):
     valid: bool
 
 
-class _Mac(msgspec.Struct, frozen=True):
-    mac: bytes
-    key_id: str
-
-
-class _DataKey(msgspec.Struct, frozen=True):
-    wrapped: bytes
-    key_id: str
+def _made(reply: Reply, name: str) -> Versioned:
+    made = decoded(reply, _Made)
+    found = getattr(made, name)
+    if found is None:
+        raise ServiceError("the answer of the service cannot be read")
+    return Versioned.of(found, made.key_id, legacy=made.legacy)
 
 
 # What is asked ---------------------------------------------------------------------------------
@@ -132,8 +120,7 @@ def encrypt(
     to decrypt, give it again. ``reference`` is kept in the audit record.
     """
     asked = encryption(data, key_id, associated_data, format, reference)
-    made = decoded((yield json_request("POST", "/crypto/encrypt", asked)), Message)
-    return Versioned.of(made.ciphertext, made.key_id)
+    return _made((yield json_request("POST", "/crypto/encrypt", asked)), "ciphertext")
 
 
 def decrypt(
@@ -156,8 +143,7 @@ def decrypt(
         message, key_id, associated_data, data_key_associated_data, format, allow_compromised,
         reference,
     )  # fmt: skip
-    opened = decoded((yield json_request("POST", "/crypto/decrypt", asked)), Plaintext)
-    return Versioned.of(opened.data, opened.key_id, legacy=opened.legacy)
+    return _made((yield json_request("POST", "/crypto/decrypt", asked)), "data")
 
 
 def rewrap(
@@ -178,8 +164,7 @@ def rewrap(
         message, key_id, associated_data, data_key_associated_data, format, allow_compromised,
         reference,
     )  # fmt: skip
-    made = decoded((yield json_request("POST", "/crypto/rewrap", asked)), Message)
-    return Versioned.of(made.ciphertext, made.key_id)
+    return _made((yield json_request("POST", "/crypto/rewrap", asked)), "ciphertext")
 
 
 def sign(
@@ -187,8 +172,7 @@ def sign(
 ) -> Steps[Versioned]:
     """A bare signature of ``data`` by the newest version of a signing key. ``sign:KEY``."""
     asked = {"data": as_bytes(data), "key_id": key_id, "reference": reference}
-    made = decoded((yield json_request("POST", "/crypto/sign", asked)), Signed)
-    return Versioned.of(made.signature, made.key_id)
+    return _made((yield json_request("POST", "/crypto/sign", asked)), "signature")
 
 
 def verify(
@@ -212,8 +196,7 @@ def mac(
 ) -> Steps[Versioned]:
     """The 32 bytes of HMAC-SHA-256 of ``data`` under a key of type ``mac``. ``mac:KEY``."""
     asked = {"data": as_bytes(data), "key_id": key_id, "reference": reference}
-    made = decoded((yield json_request("POST", "/crypto/mac", asked)), _Mac)
-    return Versioned.of(made.mac, made.key_id)
+    return _made((yield json_request("POST", "/crypto/mac", asked)), "mac")
 
 
 def verify_mac(
@@ -253,5 +236,4 @@ def wrapped_data_key(
         "wrapped_only": True,
         "reference": reference,
     }
-    made = decoded((yield json_request("POST", "/crypto/datakey", asked)), _DataKey)
-    return Versioned.of(made.wrapped, made.key_id)
+    return _made((yield json_request("POST", "/crypto/datakey", asked)), "wrapped")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pybase64 import b64encode_as_string
 
-from mycelium_fractal_net.api.base64_text import base64_bytes
+from mycelium_fractal_net.api.base64_text import base64_bytes, optional_base64
 from mycelium_fractal_net.api.call import Authenticated, Call
 from mycelium_fractal_net.api.faults import SchemaError
 from mycelium_fractal_net.api.problems import RequestError
@@ -41,6 +41,8 @@ from mycelium_fractal_net.security.keys import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mycelium_fractal_net.security.keyring import Result
 
 __all__ = [
@@ -85,6 +87,12 @@ def _echoed(answer: dict[str, Any], reference: str | None) -> dict[str, Any]:
     return answer
 
 
+def _associated(
+    item: EncryptRequest | DecryptRequest | RewrapRequest | DataKeyRequest,
+) -> bytes:
+    return optional_base64(item.associated_data, "/associated_data")
+
+
 # Items ------------------------------------------------------------------------------------
 
 
@@ -92,11 +100,10 @@ def encrypt_item(call: Call, item: EncryptRequest) -> dict[str, Any]:
     """The answer for one thing to encrypt."""
     key_id = named_key(call, item.key_id, _ENCRYPTION)
     call.permit("encrypt", name_of(key_id))
-    associated = item.associated_data
     made = call.keyring.encrypt_result(
         base64_bytes(item.data, "/data"),
         key_id=key_id,
-        associated_data=b"" if associated is None else base64_bytes(associated, "/associated_data"),
+        associated_data=_associated(item),
         format=item.format,
     )
     return _encrypted(call, made, item.reference)
@@ -127,11 +134,10 @@ def rewrap_item(call: Call, item: RewrapRequest) -> dict[str, Any]:
     if is_xor(call, item):  # the key that opens it has no newer version
         raise DecryptionError
     opened = _opened(call, item, "rewrap")
-    associated = item.associated_data
     made = call.keyring.encrypt_result(
         opened.data,
         key_id=name_of(opened.key_id),
-        associated_data=b"" if associated is None else base64_bytes(associated, "/associated_data"),
+        associated_data=_associated(item),
         format=item.format,
     )
     return _encrypted(call, made, item.reference)
@@ -192,14 +198,13 @@ def _opened(call: Call, item: DecryptRequest | RewrapRequest, operation: str) ->
         call.permit(operation, name_of(key_id))
     if item.allow_compromised:
         call.require("allow_compromised")
-    associated, of_data_key = item.associated_data, item.data_key_associated_data
     opened = call.keyring.decrypt_result(
         base64_bytes(item.ciphertext, "/ciphertext"),
         key_id=key_id,
-        associated_data=b"" if associated is None else base64_bytes(associated, "/associated_data"),
-        data_key_associated_data=b""
-        if of_data_key is None
-        else base64_bytes(of_data_key, "/data_key_associated_data"),
+        associated_data=_associated(item),
+        data_key_associated_data=optional_base64(
+            item.data_key_associated_data, "/data_key_associated_data"
+        ),
         format=item.format,
         allow_compromised=item.allow_compromised,
         permit=lambda name: caller.may(operation, name),
@@ -208,19 +213,41 @@ def _opened(call: Call, item: DecryptRequest | RewrapRequest, operation: str) ->
     return opened
 
 
+def _made(
+    call: Call, name: str, made: bytes, version: str, reference: str | None
+) -> dict[str, Any]:
+    """The answer that has a signature or a MAC, by its name there."""
+    call.key = version
+    answer = {
+        name: b64encode_as_string(made),
+        "algorithm": call.keyring.algorithm_of(version),
+        "key_id": version,
+    }
+    return _echoed(answer, reference)
+
+
+def _verified(
+    call: Call,
+    verify: Callable[..., str],
+    data: bytes,
+    proof: bytes,
+    key_id: str,
+    reference: str | None,
+) -> dict[str, Any]:
+    """The answer to whether a signature or a MAC is one of ``data``."""
+    try:
+        call.key = verify(data, proof, key_id=key_id)
+    except InvalidSignatureError:
+        return _echoed({"valid": False}, reference)
+    return _echoed({"valid": True}, reference)
+
+
 def sign_item(call: Call, item: SignRequest) -> dict[str, Any]:
     """The answer for one thing to sign."""
     key_id = named_key(call, item.key_id, _SIGNING)
     call.permit("sign", name_of(key_id))
-    keyring = call.keyring
-    signature = keyring.sign(base64_bytes(item.data, "/data"), key_id=key_id)
-    call.key = signature.key_id
-    answer = {
-        "signature": b64encode_as_string(signature),
-        "algorithm": keyring.algorithm_of(signature.key_id),
-        "key_id": signature.key_id,
-    }
-    return _echoed(answer, item.reference)
+    signature = call.keyring.sign(base64_bytes(item.data, "/data"), key_id=key_id)
+    return _made(call, "signature", signature, signature.key_id, item.reference)
 
 
 def verify_item(call: Call, item: VerifyRequest) -> dict[str, Any]:
@@ -229,11 +256,7 @@ def verify_item(call: Call, item: VerifyRequest) -> dict[str, Any]:
     call.permit("verify", name_of(key_id))
     data = base64_bytes(item.data, "/data")
     signature = base64_bytes(item.signature, "/signature")
-    try:
-        call.key = call.keyring.verify(data, signature, key_id=key_id)
-    except InvalidSignatureError:
-        return _echoed({"valid": False}, item.reference)
-    return _echoed({"valid": True}, item.reference)
+    return _verified(call, call.keyring.verify, data, signature, key_id, item.reference)
 
 
 # Routes -----------------------------------------------------------------------------------
@@ -283,11 +306,7 @@ def datakey(call: Authenticated, body: DataKeyRequest) -> dict[str, Any]:
     call.reference = body.reference
     key_id = named_key(call, body.key_id, _ENCRYPTION)
     call.permit("datakey", name_of(key_id))
-    associated = body.associated_data
-    made, call.key = call.keyring.data_key_result(
-        key_id=key_id,
-        associated_data=b"" if associated is None else base64_bytes(associated, "/associated_data"),
-    )
+    made, call.key = call.keyring.data_key_result(key_id=key_id, associated_data=_associated(body))
     answer = {
         "wrapped": b64encode_as_string(made.header),
         "algorithm": "AES-256-GCM",
@@ -304,15 +323,8 @@ def mac(call: Authenticated, body: MacRequest) -> dict[str, Any]:
     call.reference = body.reference
     key_id = named_key(call, body.key_id, _MAC)
     call.permit("mac", name_of(key_id))
-    keyring = call.keyring
-    made = keyring.mac(base64_bytes(body.data, "/data"), key_id=key_id)
-    call.key = made.key_id
-    answer = {
-        "mac": b64encode_as_string(made),
-        "algorithm": keyring.algorithm_of(made.key_id),
-        "key_id": made.key_id,
-    }
-    return _echoed(answer, body.reference)
+    made = call.keyring.mac(base64_bytes(body.data, "/data"), key_id=key_id)
+    return _made(call, "mac", made, made.key_id, body.reference)
 
 
 @routes.add("POST", "/crypto/mac/verify", "mac.verify", VerifyResponse, problems=_USES)
@@ -322,8 +334,4 @@ def verify_mac(call: Authenticated, body: MacVerifyRequest) -> dict[str, Any]:
     key_id = named_key(call, body.key_id, _MAC)
     call.permit("mac", name_of(key_id))
     data, tag = base64_bytes(body.data, "/data"), base64_bytes(body.mac, "/mac")
-    try:
-        call.key = call.keyring.verify_mac(data, tag, key_id=key_id)
-    except InvalidSignatureError:
-        return _echoed({"valid": False}, body.reference)
-    return _echoed({"valid": True}, body.reference)
+    return _verified(call, call.keyring.verify_mac, data, tag, key_id, body.reference)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 from fastapi import Query
 
-from mycelium_fractal_net.api.base64_text import base64_bytes
+from mycelium_fractal_net.api.base64_text import base64_bytes, optional_base64
 from mycelium_fractal_net.api.call import Authenticated, Call
 from mycelium_fractal_net.api.routes.crypto import name_of, named_key
 from mycelium_fractal_net.api.routes.registry import Routes
@@ -136,10 +136,5 @@ def decrypt_stream(call: Authenticated, query: Annotated[DecryptStreamQuery, Que
         call.permit("decrypt", name_of(named_key(call, query.key_id, _DEFAULT)))
     if query.allow_compromised:
         call.require("allow_compromised")
-    of_data_key = query.data_key_associated_data
-    return _Decrypting(
-        call.keyring,
-        query,
-        _associated_data(call),
-        b"" if of_data_key is None else base64_bytes(of_data_key, "?data_key_associated_data"),
-    )
+    of_data_key = optional_base64(query.data_key_associated_data, "?data_key_associated_data")
+    return _Decrypting(call.keyring, query, _associated_data(call), of_data_key)
