@@ -305,10 +305,11 @@ def _holds_values(kind: TypeEngine[Any]) -> bool:
 
 def _row(found: Sequence[Any]) -> Row:
     """A row from key, value and associated data."""
-    *key, value, associated = found
+    whole = tuple(found)
+    value = whole[-2]
     if isinstance(value, bytearray | memoryview):
         value = bytes(value)
-    return Row(tuple(key), value, associated)
+    return Row(whole[:-2], value, whole[-1])
 
 
 def value_of(row: Row) -> Value:

@@ -74,7 +74,8 @@ def rewrap_column(
 
     def convert(value: Value, bound: bytes) -> Value | None:
         message, coding = decode(value)
-        habit.learn(coding)
+        if coding.base64:
+            habit.learn(coding)
         if is_newest(message):
             return None
         rewrapped = keyring.rewrap(

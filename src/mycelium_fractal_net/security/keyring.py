@@ -354,14 +354,14 @@ class Keyring(Signing, PublicKeys):
         XOR cipher wrote, whose key has no newest version.
         """
         self._parse_header(message)
-        plaintext = self.decrypt(
+        opened = self.decrypt_result(
             message,
             associated_data=associated_data,
             data_key_associated_data=data_key_associated_data,
             allow_compromised=allow_compromised,
         )
-        key_id = self.describe(message).key_id
-        return self.encrypt(plaintext, key_id=key_id, associated_data=associated_data)
+        key_id = opened.key_id.partition(":")[0]  # the name alone: its newest version seals
+        return self.encrypt(opened.data, key_id=key_id, associated_data=associated_data)
 
     # Streams ------------------------------------------------------------------------------
 
