@@ -72,9 +72,9 @@ class Replaced:
 
     def close(self) -> None:
         """Let go of it, and of who waits to write to it."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        descriptor, self._descriptor = self._descriptor, -1  # first: an interrupt closes it twice
+        if descriptor >= 0:
+            os.close(descriptor)
 
     def swap(self, hidden: Path, target: Path, new: os.stat_result) -> None:
         """Let ``hidden``, whose status is ``new``, and ``target`` change places.
