@@ -17,6 +17,7 @@ from pathlib import Path
 from benchmarks.harness import Figure, Ran, figures, run, turns
 
 MFN = [sys.executable, "-m", "mycelium_fractal_net"]
+REWRAP = "mfn rewrap"
 
 
 @dataclass
@@ -147,11 +148,16 @@ class FolderFigures:
 
 
 def measure_folder(count: int, rounds: int) -> FolderFigures:
-    """Seal and open ``count`` files of 4 KiB on the file system of the working folder."""
+    """Seal, open and rewrap ``count`` files of 4 KiB on the file system of the working folder.
+
+    Beside it one that looks through them all and finds nothing to do, as the run after a kill does.
+    """
     commands = {
         "cp -r, one sync": ["sh", "-c", "cp -r in copy && sync -f copy"],
         "mfn encrypt -r": [*MFN, "encrypt", "-r", "in", "-o", "sealed", "-k", "bench"],
         "mfn decrypt -r": [*MFN, "decrypt", "-r", "sealed", "-o", "back"],
+        REWRAP: [*MFN, "rewrap", "sealed"],
+        "mfn rewrap, all done": [*MFN, "rewrap", "sealed"],
     }
     times: dict[str, list[float]] = {name: [] for name in commands}
     with tempfile.TemporaryDirectory(dir=".") as name:
@@ -165,6 +171,8 @@ def measure_folder(count: int, rounds: int) -> FolderFigures:
             path.write_bytes(os.urandom(4096))
         for _ in range(rounds):
             for label, command in commands.items():
+                if label == REWRAP:
+                    run([*MFN, "key", "rotate", "bench"], env=env)
                 os.sync()
                 times[label].append(run(command, env=env, cwd=str(folder)).seconds)
             for made in ("sealed", "back", "copy"):

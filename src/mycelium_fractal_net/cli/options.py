@@ -49,7 +49,7 @@ AssociatedDataFile = Annotated[
 DataKeyAssociatedData = Annotated[
     str | None,
     typer.Option(
-        metavar="TEXT", help="Text that the data key of a message that brings its own is bound to."
+        metavar="STR", help="Text that the data key of a message that brings its own is bound to."
     ),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace an output that exists.")]
