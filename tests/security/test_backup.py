@@ -547,6 +547,9 @@ def test_a_version_with_a_day_waits_for_both(provider: LocalKeyProvider, clock: 
     provider.rotate_key("orders", activate_at=clock.now.replace(day=20))
     _, backup = taken(provider)
     assert record_backup(provider, backup) == []
+    provider.apply(Verb.SUSPEND, "orders:v1")
+    with pytest.raises(KeyStateError, match="version 2 is activated on 2026-03-20"):
+        _ = provider.key("orders").primary
     clock.forward(days=30)
     assert provider.activate_due("orders").primary.version == 2
 
