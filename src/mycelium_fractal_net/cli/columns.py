@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
@@ -150,7 +149,9 @@ def _url(file: Path | None, name: str | None) -> str:
         url = lines[0].strip() if lines else ""
         source = str(file)
     else:
-        url, source = os.environ.get(name or "", ""), f"the variable {name}"
+        from mycelium_fractal_net.config import user_variable
+
+        url, source = user_variable(name or "") or "", f"the variable {name}"
     if not url:
         raise CommandError(ExitCode.USAGE, f"{source} holds no URL", "put it there in one line")
     return url

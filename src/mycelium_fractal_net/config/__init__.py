@@ -24,7 +24,14 @@ from mycelium_fractal_net.config.document import (
 from mycelium_fractal_net.config.settings import Settings
 from mycelium_fractal_net.security.errors import ConfigurationError
 
-__all__ = ["SHIPPED", "VARIABLES", "Settings", "load_settings", "names_configuration"]
+__all__ = [
+    "SHIPPED",
+    "VARIABLES",
+    "Settings",
+    "load_settings",
+    "names_configuration",
+    "user_variable",
+]
 
 _BOOLEANS: Final = {
     "true": True, "1": True, "yes": True, "on": True,
@@ -105,6 +112,11 @@ def names_configuration(
 ) -> bool:
     """Whether a configuration is named, by the caller or by ``MFN_CONFIG``."""
     return config is not None or _CONFIG_VARIABLE in (os.environ if environ is None else environ)
+
+
+def user_variable(name: str) -> str | None:
+    """The value of a variable that the user names, and that is none of ours; None without one."""
+    return os.environ.get(name)
 
 
 def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
