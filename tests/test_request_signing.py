@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import re
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -184,6 +186,66 @@ def test_what_is_covered_cannot_be_changed(
     forged, honest = send(application(keyring), changed(signed, **change), signed)
     refused(forged)
     assert honest.status_code == 200
+
+
+def another(found: re.Match[str]) -> str:
+    """Another character than the last of what was found, of base64 too."""
+    return found[0][:-1] + ("B" if found[0][-1] == "A" else "A")
+
+
+def again(header: str, pattern: str, replacement: Any) -> Callable[[httpx.Request], None]:
+    """A change of one thing in a header of a signed request."""
+
+    def change(request: httpx.Request) -> None:
+        text, count = re.subn(pattern, replacement, request.headers[header], count=1)
+        assert count == 1
+        request.headers[header] = text
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("profile", "change"),
+    [
+        ("sign", again("signature-input", r"created=\d+", f"created={int(time.time()) - 9}")),
+        ("sign", again("signature-input", r"expires=\d+", f"expires={int(time.time()) + 90}")),
+        ("sign", again("signature-input", 'nonce="', 'nonce="x')),
+        ("sign", again("signature-input", 'keyid="peer"', 'keyid="other"')),
+        ("sign", again("signature-input", 'tag="', 'alg="ed25519";tag="')),
+        ("sign", again("signature-input", ' "@query"', "")),
+        ("sign", again("signature-input", '"@method" "@authority"', '"@authority" "@method"')),
+        ("sign", again("signature-input", ' "content-type"', "")),
+        ("sign", again("signature-input", ' "x-more"', "")),
+        ("sign", again("x-more", "covered", "changed")),
+        ("sign", again("content-digest", "=:[^:]*", f"=:{'A' * 43}=")),
+        ("sign", again("signature", "=:.", another)),
+        ("sign_plan", again("x-signature-timestamp", r"\d$", lambda m: str(9 - int(m[0])))),
+        ("sign_plan", again("x-signature-nonce", "^.", another)),
+        ("sign_plan", again("x-signature", "^.", another)),
+        ("sign_plan", again("x-public-key", ".*", "OTHER")),
+    ],
+)  # fmt: skip
+def test_no_part_of_a_signature_can_be_changed(
+    keyring: Keyring, profile: str, change: Callable[[httpx.Request], None]
+) -> None:
+    """Its times, nonce, name, what it covers, the digest: each alone, and the nonce stays."""
+    signer = peer(keyring)
+    other = Peer("other")
+    keyring.provider.add_signer("other", other.public_key, any_credential=True)
+    request = post()
+    request.headers["X-More"] = "covered too"
+    covered = ("@method", "@authority", "@path", "@query", "x-more")
+    signed = signer.sign_plan(request) if profile == "sign_plan" else signer.sign(
+        request, covered=covered
+    )  # fmt: skip
+    forged = changed(signed)
+    change(forged)
+    if "OTHER" in forged.headers.get("x-public-key", ""):
+        forged.headers["x-public-key"] = base64.b64encode(other.public_key).decode()
+    assert forged.headers != signed.headers
+    answers = send(application(keyring), forged, signed)
+    refused(answers[0])
+    assert answers[1].status_code == 200
 
 
 def test_a_signer_signs_for_the_credentials_it_names(keyring: Keyring) -> None:

@@ -152,15 +152,35 @@ def test_a_stream_is_signed_by_its_head(signed: tuple[Running, Peer]) -> None:
     refused(sent(peer.sign_plan(plan)))
 
 
+class _Service:
+    """The key for data of a service, which signs what it is asked to sign."""
+
+    def __init__(self, running: Running, peer: Peer) -> None:
+        self._running = running
+        self._peer = peer
+
+    def sign_fixed_size(self, message: bytes) -> bytes:
+        asked = post(self._running, "/crypto/sign", {"data": b64(message)})
+        return unb64(sent(self._peer.sign(asked)).json()["signature"])
+
+
 def test_a_data_key_signs_no_request(signed: tuple[Running, Peer]) -> None:
-    """A signature over a signature base by `/crypto/sign` is that of no registered signer."""
+    """Its signature of a real signature base is none of a signer, and it becomes none."""
     running, peer = signed
-    request = post(running, "/crypto/encrypt", DATA)
-    asked = peer.sign(post(running, "/crypto/sign", {"data": b64(b"any base at all")}))
-    signature = sent(asked).json()["signature"]
-    peer.sign(request)
-    request.headers["Signature"] = f"sig1=:{signature}:"
-    refused(sent(request))
+    for name in ("peer", "default-signing", "default-signing:v1"):
+        forger = Peer(name, _Service(running, peer), peer.authority)  # type: ignore[arg-type]
+        refused(sent(forger.sign(post(running, "/crypto/encrypt", DATA))))
+    public = httpx.Request(
+        "GET", running.url + "/keys/default-signing/public", headers={"X-API-Key": running.api_key}
+    )
+    pem = sent(peer.sign(public)).json()["pem"]
+    asked = {"name": "data", "public_key": pem, "any_credential": True}
+    assert sent(peer.sign(post(running, "/signers", asked))).status_code == 422
+
+
+def test_who_starts_a_service_that_wants_signatures_is_told(signed: tuple[Running, Peer]) -> None:
+    """The lines to paste have none."""
+    assert "requests must be signed" in signed[0].said
 
 
 def test_the_route_that_is_judged_is_the_route_that_runs(tmp_path: Path) -> None:

@@ -82,6 +82,22 @@ def test_what_cannot_be_a_signer_is_refused(local_provider: LocalKeyProvider) ->
     assert local_provider.signers() == []
 
 
+def test_a_key_that_signs_data_is_no_signer(provider: LocalKeyProvider) -> None:
+    """Whoever may have data signed could have any request signed by it, by any of its versions."""
+    for use in ("data", "request"):
+        provider.create_key(use, "signing", use=use)
+        provider.rotate_key(use)
+        for version in provider.key(use).versions:
+            assert version.public_key is not None
+            name = f"{use}-{version.version}"
+            if use == "data":
+                with pytest.raises(InvalidInputError, match="signs data"):
+                    provider.add_signer(name, version.public_key, any_credential=True)
+            else:
+                provider.add_signer(name, version.public_key, any_credential=True)
+    assert [each.name for each in provider.signers()] == ["request-1", "request-2"]
+
+
 def test_a_name_and_a_key_are_taken_once(provider: LocalKeyProvider) -> None:
     """Also by a signer that was revoked: who signed what must stay certain."""
     key = public()

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 from mycelium_fractal_net.security.errors import (
     AlgorithmNotAllowedError,
     ConflictError,
+    InvalidInputError,
     KeyExistsError,
     KeyNotFoundError,
 )
 from mycelium_fractal_net.security.key_providers.authorities import ATTEMPTS
 from mycelium_fractal_net.security.key_providers.trusted import TrustedRecords
+from mycelium_fractal_net.security.keys import Key, KeyUse
 from mycelium_fractal_net.security.signers import (
     SIGNER_ALGORITHMS,
     Signer,
@@ -41,7 +43,8 @@ class SignerManagement(TrustedRecords):
 
         Raises :class:`KeyExistsError` where the name or the key is taken,
         :class:`KeyNotFoundError` for a credential that is not there,
-        :class:`InvalidKeyError`, :class:`AlgorithmNotAllowedError`, :class:`InvalidInputError`.
+        :class:`InvalidKeyError`, :class:`AlgorithmNotAllowedError`, and :class:`InvalidInputError`,
+        also for the public key of a key of this store that signs data.
         """
         check_signer(name, credentials, any_credential)
         verifying = self.policy.read_verifying_key(public_key)
@@ -57,6 +60,11 @@ class SignerManagement(TrustedRecords):
                 raise KeyExistsError(
                     f"that public key is the one of signer {found.name!r}; a key is registered once"
                 )
+        if self._signs_data(der):
+            raise InvalidInputError(
+                "that is the public key of a key that signs data: whoever may have data signed"
+                " would sign requests with it; make a key of use request"
+            )
         signer = Signer(
             name=name,
             public_key=der,
@@ -95,6 +103,14 @@ class SignerManagement(TrustedRecords):
         while page := self.signers(after):
             yield from page
             after = page[-1].name
+
+    def _signs_data(self, der: bytes) -> bool:
+        return any(
+            isinstance(key, Key)
+            and key.use is not KeyUse.REQUEST
+            and any(version.public_key == der for version in key.versions)
+            for _, key in self.authentic_keys()
+        )
 
     def _has_signer(self, name: str) -> bool:
         try:
