@@ -75,7 +75,8 @@ def _serve(
     with listen(server.host, server.port) as listening:
         passphrase = _known_passphrase(session, settings)
         shown = _first_key(session, settings, passphrase)
-        _greet(url_of(listening, tls=with_tls), shown, quiet=session.quiet)
+        signed = server.request_signing == "required"
+        _greet(url_of(listening, tls=with_tls), shown, signed=signed, quiet=session.quiet)
         code = _run(settings, listening, passphrase)
     if code:
         raise typer.Exit(ExitCode.UNEXPECTED)
@@ -208,12 +209,16 @@ def _private_file(path: Path) -> Iterator[IO[str]]:
         raise
 
 
-def _greet(url: str, shown: str, *, quiet: bool) -> None:
+def _greet(url: str, shown: str, *, signed: bool, quiet: bool) -> None:
     if quiet:
         if sys.stdout is not None:  # as it is where the shell closed it
             sys.stdout.flush()
         return
-    say(f"serving {url}; three lines to try:")
+    if signed:  # then they get 401, and nobody should look for the reason
+        say(f"serving {url}; requests must be signed (docs/signing.md); three lines to try where")
+        say("MFN_REQUEST_SIGNING is off:")
+    else:
+        say(f"serving {url}; three lines to try:")
     key = f'-H "X-API-Key: {shown}"'
     decrypt = f"curl -sS {url}/crypto/decrypt {key} {_JSON} -d @sealed.json"
     print(
