@@ -232,6 +232,7 @@ def test_whatever_is_changed_or_cut_is_one_error_and_restores_nothing(
         content[:at] + (b"A" if content[at : at + 1] != b"A" else b"B") + content[at + 1 :]
     )
     faults.append(content.replace(b'"generation"', b'"generatiom"'))
+    faults.append(content.replace(b'"generation"', b'"generatio\xff"'))
     with elsewhere(tmp_path, home, clock) as other:
         for fault in faults:
             with pytest.raises(DecryptionError):

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fuzz import (
+    fuzz_backup,
     fuzz_http_signatures,
     fuzz_key_derivation,
     fuzz_legacy_xor,
@@ -26,6 +27,7 @@ each_fuzzer = pytest.mark.parametrize(
         (fuzz_signatures, "signatures"),
         (fuzz_key_derivation, "key_derivation"),
         (fuzz_legacy_xor, "legacy_xor"),
+        (fuzz_backup, "backup"),
         (fuzz_sealed, "sealed"),
         (fuzz_strict_json, "strict_json"),
         (fuzz_http_signatures, "http_signatures"),

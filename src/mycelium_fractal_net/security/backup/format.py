@@ -51,6 +51,9 @@ BLOCK_BYTES: Final = 262_144  # worked on at a time
 DATA_KEY_ALGORITHM: Final = "AES-256-GCM"
 _CONTEXT_LABEL: Final = b"mycelium-fractal-net/backup/v1"
 
+# What msgspec raises for bytes that are no value: for text that is not UTF-8 Python's own error.
+_NO_VALUE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
 _Id = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
 _Name = Annotated[str, Meta(pattern="^[\\x21-\\x7e]{1,200}$")]
 
@@ -107,7 +110,7 @@ def read_start(reader: BinaryReader) -> tuple[Header, bytes]:
     encoded = _exactly(reader, size)
     try:
         return msgspec.json.decode(encoded, type=Header), start + encoded
-    except msgspec.DecodeError:
+    except _NO_VALUE:
         raise DecryptionError from None
 
 
@@ -154,7 +157,7 @@ def decode_value(encoded: bytes | bytearray | memoryview) -> Any:
     """The value in a frame. Raises :class:`DecryptionError`."""
     try:
         return _decoder.decode(encoded)
-    except msgspec.DecodeError:
+    except _NO_VALUE:
         raise DecryptionError from None
 
 

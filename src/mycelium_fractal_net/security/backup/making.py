@@ -123,7 +123,10 @@ def _write_rows(
 
 
 def handles_in(columns: list[str], rows: list[list[object]]) -> bytes:
-    """The handles of the versions among these rows of ``key_versions`` that have their material."""
+    """The handles of the versions among these rows of ``key_versions`` that have their material.
+
+    Raises :class:`ValueError` and :class:`TypeError` for rows that no release wrote.
+    """
     handle, wrapped = columns.index("handle"), columns.index("wrapped")
     return b"".join(row[handle] for row in rows if row[wrapped])  # type: ignore[misc]
 

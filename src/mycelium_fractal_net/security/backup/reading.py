@@ -131,7 +131,10 @@ class OpenedBackup:
             raise DecryptionError
         self._counts[found.table] += len(found.rows)
         if found.table == "key_versions":
-            self._handles += handles_in(found.columns, found.rows)
+            try:
+                self._handles += handles_in(found.columns, found.rows)
+            except (ValueError, TypeError):
+                raise DecryptionError from None
         return found
 
     def _values(self) -> Iterator[list[Any]]:

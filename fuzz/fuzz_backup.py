@@ -1,0 +1,146 @@
+"""Fuzz what reads backups: the header, the sealed rows, and the frames that the key's holder wrote.
+
+    python fuzz/fuzz_backup.py fuzz/corpus/backup -max_total_time=60
+
+The first byte of an input chooses the reader. A finding is an error that is not one of ours, or
+rows from a file other than those that were written here: without the key nobody makes others.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import sys
+from typing import TYPE_CHECKING, Any
+
+from mycelium_fractal_net.security.backup.format import (
+    Header,
+    binding_of,
+    context_of,
+    encode_frames,
+    encode_start,
+    read_start,
+)
+from mycelium_fractal_net.security.backup.reading import OpenedBackup, open_backup
+from mycelium_fractal_net.security.errors import DecryptionError, MfnError, StoreIntegrityError
+from mycelium_fractal_net.security.key_providers.base import Binding, Custodian
+from mycelium_fractal_net.security.policy import Policy
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+KEY = hashlib.sha256(b"mycelium-fractal-net test key").digest()
+STORE_ID, MASTER_ID, BACKUP_ID = bytes(16), "local:00000000", "0" * 32
+POLICY = Policy()
+VALUES: list[Any] = [
+    {"table": "signers", "columns": ["name", "state"]},
+    ["peer", "active"],
+    ["other", None],
+    {"end": {"signers": 2}},
+]
+
+
+class _Fixed(Custodian):
+    """A custodian with one master key that is always the same."""
+
+    @property
+    def store_id(self) -> bytes:
+        return STORE_ID
+
+    @property
+    def newest_id(self) -> str:
+        return MASTER_ID
+
+    def wrap(self, master_id: str, material: bytes, binding: Binding) -> bytes:
+        assert master_id == MASTER_ID
+        return POLICY.bare_sealer(KEY, binding.encode()).seal(material)
+
+    def unwrap(self, master_id: str, wrapped: bytes, binding: Binding) -> bytes:
+        if master_id != MASTER_ID:
+            raise StoreIntegrityError("no such master key")
+        try:
+            return POLICY.bare_sealer(KEY, binding.encode()).open(wrapped)
+        except DecryptionError:
+            raise StoreIntegrityError("it does not unwrap") from None
+
+    def moving(self) -> AbstractContextManager[None]:
+        return contextlib.nullcontext()
+
+    def add_master_key(self) -> str:
+        raise NotImplementedError
+
+    def forget_master_keys(self, keep: str) -> None:
+        raise NotImplementedError
+
+
+CUSTODIAN = _Fixed()
+
+
+def header(wrapped_key: bytes) -> Header:
+    """The header of the one backup that was written here."""
+    return Header(
+        backup_id=BACKUP_ID, store_id=STORE_ID.hex(), made_at=1, generation=1, schema="0004",
+        master_id=MASTER_ID, wrapped_key=wrapped_key,
+    )  # fmt: skip
+
+
+def start(data: bytes) -> None:
+    """The header alone."""
+    reader = io.BytesIO(data)
+    _, read = read_start(reader)
+    assert data.startswith(read), "a finding: what was read is not what is there"
+    assert reader.tell() == len(read), "a finding: a byte of the body was read"
+
+
+def whole(data: bytes) -> None:
+    """A file, which opens only if it is the one that was written."""
+    opened = open_backup(CUSTODIAN, POLICY, io.BytesIO(data))
+    rows = [(each.table, row) for each in opened.rows() for row in each.rows]
+    assert rows == [("signers", VALUES[1]), ("signers", VALUES[2])], "a finding: other rows"
+
+
+def frames(data: bytes) -> None:
+    """Any bytes as the plaintext, as if the key's holder had sealed them."""
+    sealer = POLICY.bare_sealer(KEY, context_of(b""))
+    body = io.BytesIO(sealer.seal(data))
+    opened = OpenedBackup(header(b"x"), sealer.decryptor(), body)
+    count = sum(len(each.rows) for each in opened.rows())
+    assert count == sum(opened.finished().rows.values()), "a finding: rows that nobody counted"
+
+
+READERS = (start, whole, frames)
+
+
+def one_input(data: bytes) -> None:
+    """Run one input; raises only for a finding."""
+    if not data:
+        return
+    with contextlib.suppress(MfnError):
+        READERS[data[0] % len(READERS)](data[1:])
+
+
+def seeds() -> dict[str, bytes]:
+    """A well-formed input for every reader."""
+    plain = encode_frames(VALUES)
+    data_key = hashlib.sha256(b"data key").digest()
+    binding = binding_of(STORE_ID, BACKUP_ID)
+    begun = encode_start(header(CUSTODIAN.wrap(MASTER_ID, data_key, binding)))
+    sealed = begun + POLICY.bare_sealer(data_key, context_of(begun)).seal(plain)
+    contents = {start: begun, whole: sealed, frames: plain}
+    return {
+        reader.__name__: bytes([READERS.index(reader)]) + content
+        for reader, content in contents.items()
+    }
+
+
+def main() -> None:
+    import atheris
+
+    atheris.instrument_all()
+    atheris.Setup(sys.argv, one_input)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()
