@@ -30,12 +30,15 @@ from mycelium_fractal_net.security.errors import (
     InvalidInputError,
     StoreUnavailableError,
 )
+from mycelium_fractal_net.security.key_store import UsageStore
+from mycelium_fractal_net.security.recorded_keyring import RecordedKeyring
 from tests.support.columns import Application, Beside, customers, on_sqlite, opened, rotate
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from mycelium_fractal_net.security.keyring import Keyring
+    from tests.support.audit import Books
 
 
 def rewrap(keyring: Keyring, application: Application, **options: Any) -> Any:
@@ -660,6 +663,22 @@ def test_a_process_that_is_killed_is_told_of(application: Application, keyring: 
         rewrap(beside, application, workers=2)
     assert rewrap(keyring, application, workers=2).failed == 0
     assert opened(application, keyring) == plain
+
+
+def test_processes_record_their_uses_in_chains_of_their_own(
+    application: Application, books: Books
+) -> None:
+    """Where a program has its uses recorded; each chain is whole and anchored at the end."""
+    books.provider.create_key("orders")
+    books.provider.audit = books.log()
+    keyring = RecordedKeyring(books.provider, UsageStore(books.provider.store.database))
+    customers(application, keyring, 12)
+    rotate(keyring)
+    assert rewrap(keyring, application, workers=2).done == 12
+    books.provider.audit.close()
+    assert len(books.records_of("decrypt")) == 12
+    assert books.faults() == []
+    assert all(chain.past_anchor == 0 for chain in books.verified().chains)
 
 
 def test_an_error_of_a_process_is_raised_here(application: Application, keyring: Keyring) -> None:

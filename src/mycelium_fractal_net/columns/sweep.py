@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -103,8 +104,12 @@ class Sweep:
             found.failed += 1
             tell(failure)
 
+        here = os.getpid()
+
         def mover() -> Mover:
-            return Mover(self.database, self.place, convert, write_row, finish=self._flush)
+            return Mover(
+                self.database, self.place, convert, write_row, finish=lambda: self._finish(here)
+            )
 
         looked = 0
         parts = run(spans(self.database, self.place, rows), mover, worker_count(self.workers))
@@ -129,10 +134,14 @@ class Sweep:
             keys = [tuple(found) for found in connection.execute(asked)]
         return [Failure(self.place.shown(key), _UNFOUND) for key in keys]
 
-    def _flush(self) -> None:
+    def _finish(self, parent: int) -> None:
+        """Leave the keyring as a process should that ends."""
         # Of each version the first use of a day is durable; what is lost here is a count.
         with contextlib.suppress(StoreError):
             self.keyring.flush()
+        audit = self.keyring.provider.audit
+        if audit is not None and os.getpid() != parent:  # a chain of this process's own
+            audit.close()
 
 
 def beginnings(url: str, table: str, column: str) -> Counter[bytes]:
