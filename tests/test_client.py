@@ -10,7 +10,7 @@ import ssl
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -434,6 +434,20 @@ def test_everything_goes_through_tls(service: Running, tmp_path: Path) -> None:
 # Keys and the own credential ------------------------------------------------------------------
 
 
+def test_a_version_is_made_that_protects_from_a_time_on(remote: Client) -> None:
+    """A time has its zone, whichever that is; it is sent in UTC."""
+    made = remote.create_key(name("later"))
+    at = datetime(2100, 1, 1, 1, 30, 0, 250_000, tzinfo=timezone(timedelta(hours=1)))
+    assert remote.rotate_key(made.key_id, activate_at=at) == f"{made.key_id}:v2"
+    shown = remote.show_key(made.key_id)
+    assert (shown.primary.version, shown.latest.state) == (1, KeyState.PRE_ACTIVATION)
+    assert shown.latest.activate_at == at.replace(microsecond=0)
+    with pytest.raises(InvalidInputError):
+        remote.rotate_key(made.key_id, activate_at=datetime(2100, 1, 1))
+    with pytest.raises(InvalidInputError):
+        remote.rotate_key(made.key_id, activate_at=at.replace(year=2001))
+
+
 def test_a_key_is_the_librarys_record(remote: Client) -> None:
     """Made, shown, changed, rotated, listed."""
     made = remote.create_key(
@@ -451,6 +465,9 @@ def test_a_key_is_the_librarys_record(remote: Client) -> None:
     )
     assert remote.show_key(made.key_id) == changed
     assert changed in remote.list_keys()
+    by_hand = remote.change_key(made.key_id, automatic=False)
+    assert (by_hand.rotation.automatic, by_hand.rotation_due) == (False, changed.rotation_due)
+    assert remote.change_key(made.key_id, automatic=True).rotation.automatic
     assert remote.public_key(f"{made.key_id}:v1").jwk["kid"] == f"{made.key_id}:v1"
     remote.change_key(made.key_id, publish=True)
     assert {f"{made.key_id}:v1", f"{made.key_id}:v2"} <= {

@@ -363,3 +363,50 @@ def test_a_key_made_over_http_is_recorded_before_and_after(client: httpx.Client)
     assert [each["outcome"] for each in records] == ["ok", "intent"]
     assert {each["request"] for each in records} == {made.headers["x-request-id"]}
     assert records[0]["intent"] == records[1]["sequence"]
+
+
+# Rotation at a time ---------------------------------------------------------------------------
+
+
+def test_a_version_is_made_that_protects_from_a_time_on(client: httpx.Client) -> None:
+    """It waits, is seen to wait, and may be activated before."""
+    key_id = key(client)
+    asked = {"activate_at": "2100-01-01T00:00:00Z"}
+    made = ok(client.post(f"/keys/{key_id}/rotate", json=asked))
+    assert made["primary"] == f"{key_id}:v1"
+    assert made["versions"][1]["state"] == "pre-activation"
+    assert made["versions"][1]["activate_at"] == asked["activate_at"]
+    assert made["floors"] == {"available": 1, "decrypt": 1, "encrypt": 1, "latest": 2}
+    made = ok(client.post(f"/keys/{key_id}:v2/activate"))
+    assert made["primary"] == f"{key_id}:v2"
+    assert made["floors"]["encrypt"] == 2
+
+
+@pytest.mark.parametrize("body", [{}, {"activate_at": None}])
+def test_without_a_time_it_protects_at_once(client: httpx.Client, body: dict[str, Any]) -> None:
+    """As with no body at all."""
+    key_id = key(client)
+    assert ok(client.post(f"/keys/{key_id}/rotate", json=body))["primary"] == f"{key_id}:v2"
+
+
+@pytest.mark.parametrize(
+    "moment",
+    ["2020-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "2100-13-01T00:00:00Z", "2100-01-01",
+     "2100-01-01T00:00:00", "2100-01-01T00:00:00+02:00", 4102444800],
+)  # fmt: skip
+def test_a_time_that_is_none_or_has_passed_is_refused(client: httpx.Client, moment: Any) -> None:
+    """And no version is made."""
+    key_id = key(client)
+    asked = client.post(f"/keys/{key_id}/rotate", json={"activate_at": moment})
+    problem(asked, 422, "invalid")
+    assert len(ok(client.get(f"/keys/{key_id}"))["versions"]) == 1
+
+
+def test_a_key_is_left_to_be_rotated_by_hand(client: httpx.Client) -> None:
+    """``automatic`` says whether schedulers rotate it."""
+    key_id = key(client)
+    for automatic in (False, True):
+        asked = {"rotation": {"automatic": automatic}}
+        changed = ok(client.patch(f"/keys/{key_id}", json=asked))
+        assert changed["rotation"]["automatic"] is automatic
+        assert changed["rotation"]["interval_days"] == 90
