@@ -272,7 +272,7 @@ def test_whole_records_verify(files: Mfn) -> None:
         report = files.ok("audit", "verify", "--json").json
         assert snapshot(files.home / "audit") == before
     (chain,) = report["chains"]
-    assert list(report) == ["whole", "records", "chains", "elsewhere"]
+    assert list(report) == ["whole", "records", "chains", "elsewhere", "before_restore"]
     assert list(chain) == ["chain", "begins", "records", "past_anchor", "torn_bytes", "faults"]
     assert report["whole"] is True
     assert (report["records"], chain["begins"], report["elsewhere"]) == (chain["records"], 1, [])
