@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from mycelium_fractal_net.cli.columns import ColumnChoice
 from mycelium_fractal_net.columns import (
     Failure,
     beginnings,
@@ -24,6 +25,7 @@ from mycelium_fractal_net.columns import (
     rewrap_column,
     shown_url,
 )
+from mycelium_fractal_net.columns.database import ColumnDatabase
 from mycelium_fractal_net.security.errors import (
     DatabaseUnavailableError,
     DecryptionError,
@@ -714,3 +716,53 @@ def test_a_table_that_goes_away_ends_the_run(application: Application, keyring: 
     gone = "DROP TABLE IF EXISTS customers"
     with pytest.raises(DatabaseUnavailableError, match="the database of the column failed"):
         rewrap(Beside(keyring, lambda: application.run(gone)), application)
+
+
+def test_nothing_that_is_shown_has_the_url(tmp_path: Path) -> None:
+    """A URL may stand in a traceback's variables as well."""
+    application = on_sqlite(tmp_path)
+    assert repr(ColumnDatabase(application.url)) == "ColumnDatabase('sqlite')"
+    choice = ColumnChoice(application.url, "t", "c", b"", None)
+    assert repr(choice) == "ColumnChoice('t', 'c')"
+
+
+def test_a_connection_that_is_lost_ends_the_run(postgres_url: str, keyring: Keyring) -> None:
+    """What was committed stays, and the next run takes up the rest."""
+    application = Application(postgres_url)
+    plain = customers(application, keyring, 50)
+    rotate(keyring)
+    end = (
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    with pytest.raises(DatabaseUnavailableError, match="failed"):
+        rewrap(Beside(keyring, lambda: application.run(end)), application)
+    assert rewrap(keyring, application).done == 50
+    assert opened(application, keyring) == plain
+
+
+def test_a_role_that_may_not_write_ends_the_run(postgres_url: str, keyring: Keyring) -> None:
+    """It is no fault of single rows."""
+    application = Application(postgres_url)
+    customers(application, keyring, 5)
+    rotate(keyring)
+    application.run("CREATE ROLE reader LOGIN")
+    application.run("GRANT SELECT ON customers TO reader")
+    url = postgres_url.replace("mfn@", "reader@")
+    with pytest.raises(DatabaseUnavailableError, match="InsufficientPrivilege"):
+        rewrap_column(keyring, url, "customers", "iban", workers=1)
+
+
+def test_a_commit_is_durable_where_the_database_would_not_wait(
+    postgres_url: str, keyring: Keyring
+) -> None:
+    """A version may be destroyed because its data was moved."""
+    application = Application(postgres_url)
+    application.run("ALTER ROLE mfn SET synchronous_commit = off")
+    try:
+        database = ColumnDatabase(postgres_url)
+        with database.connection() as connection:
+            assert connection.exec_driver_sql("SHOW synchronous_commit").scalar() == "on"
+        assert application.one("SHOW synchronous_commit") == "off"
+    finally:
+        application.run("ALTER ROLE mfn RESET synchronous_commit")
