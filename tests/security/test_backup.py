@@ -613,6 +613,22 @@ def test_the_restored_store_knows_the_backup_that_it_came_from(
         assert pulse.restored_from == backup.backup_id
 
 
+def test_very_many_versions_are_recorded_in_parts(provider: LocalKeyProvider) -> None:
+    """Writers get their turn in between, and none is left out."""
+    _, backup = taken(provider)
+    handles = b"".join(number.to_bytes(8, "big") for number in range(10_001))
+    record_backup(provider, replace(backup, handles=handles))
+    held = UsageStore(provider.store.database).backed_up(
+        [
+            (0).to_bytes(8, "big"),
+            (5_000).to_bytes(8, "big"),
+            (10_000).to_bytes(8, "big"),
+            bytes([9] * 8),
+        ]
+    )
+    assert len(held) == 3
+
+
 # Audit --------------------------------------------------------------------------------------
 
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["BackupTable", "MadeBackup", "held_versions", "note_backup"]
 
 _ROWS: Final = 1000  # in one statement
+_PART: Final = 5000  # in one transaction, for which the writers of a SQLite store wait
 
 
 class MadeBackup(NamedTuple):
@@ -73,15 +74,21 @@ class BackupTable(StoreMeta):
     def record_backup(self, made: MadeBackup, handles: Iterable[bytes]) -> None:
         """Record that a backup which is durable holds these versions.
 
+        In parts, between which others write; what is recorded is true whatever ends it.
         Raises :class:`ConflictError` where the store has moved to another master key since.
         """
-        with self.database.write() as connection:
-            if connection.execute(select(store_meta.c.master_id)).scalar() != made.master_id:
-                raise ConflictError(
-                    "the store has moved to another master key since this backup;"
-                    " make one under that: mfn backup FILE"
-                )
-            note_backup(connection, made, handles)
+        left = iter(handles)
+        while True:
+            some = list(islice(left, _PART))
+            with self.database.write() as connection:
+                if connection.execute(select(store_meta.c.master_id)).scalar() != made.master_id:
+                    raise ConflictError(
+                        "the store has moved to another master key since this backup;"
+                        " make one under that: mfn backup FILE"
+                    )
+                note_backup(connection, made, some)
+            if len(some) < _PART:
+                return
 
     def last_backup(self) -> MadeBackup | None:
         """The newest backup that was recorded, None where there is none."""
