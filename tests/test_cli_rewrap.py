@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import fsspec
 import pytest
 
 from mycelium_fractal_net import open_keyring
@@ -124,6 +125,9 @@ def test_files_of_any_name_are_moved_where_that_is_asked_for(sealed: Mfn) -> Non
         (("a", "--reason", "x"), "--finished"),
         (("4.mfn", "b/3.mfn", "-o", "out"), "by themselves"),
         (("4.mfn", "-", "b/3.mfn"), "by themselves"),
+        (("-r", "-"), "leave -o away"),
+        (("memory://x", "-o", "out"), "by themselves"),
+        (("nowhere://x",), "--help"),
         (("4.mfn", "-o", "out", "--finished", "orders", *WHY), "by themselves"),
         ((), "name a file"),
     ],
@@ -167,3 +171,24 @@ def test_the_data_key_of_a_message_may_be_bound_to_text(mfn: Mfn) -> None:
     mfn.ok("rewrap", "f", *bound)
     assert versions(mfn, "one.mfn", "f/two.mfn") == [2, 2]
     assert mfn("decrypt", "one.mfn", "-o", "-").raw == b"data"
+
+
+def test_folders_and_object_stores_go_together(sealed: Mfn, tmp_path: Path) -> None:
+    """A URL beside a path; what is recorded and reported is of both."""
+    memory = fsspec.filesystem("memory")
+    place = f"/{tmp_path.name}"
+    for path in ("a/1.mfn", "4.mfn"):
+        memory.pipe_file(f"{place}/{path}", (sealed.folder / path).read_bytes())
+    try:
+        url = f"memory:/{place}"
+        said = sealed.ok("rewrap", url, "a", "b", "4.mfn", "--finished", "orders", *WHY).out
+        assert "rewrapped 6 files (" in said
+        assert rewrapped(sealed) == [True, False]
+        memory.pipe_file(f"{place}/bad.mfn", b"MFN\x01")
+        ran = sealed("rewrap", url, "--report", "left")
+        assert (ran.code, "2 done before" in ran.out) == (ExitCode.PARTIAL, True)
+        left = json.loads((sealed.folder / "left").read_text())
+        assert left["path"] == f"memory://{place}/bad.mfn"
+        one_line(sealed("rewrap", "memory://absent/x.mfn"), ExitCode.INPUT)
+    finally:
+        memory.rm(place, recursive=True)

@@ -25,7 +25,7 @@ __all__ = ["drawn"]
 
 
 @contextlib.contextmanager
-def drawn(label: str, total: int, *, items: bool) -> Iterator[Callable[[int], None]]:
+def drawn(label: str, total: int | None, *, items: bool) -> Iterator[Callable[[int], None]]:
     """A bar that stands while the context lasts and vanishes with it."""
     amount: tuple[ProgressColumn, ...] = (
         (MofNCompleteColumn(),)

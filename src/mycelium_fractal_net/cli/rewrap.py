@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.files import RewrapReport
 
 __all__ = ["register"]
+
+_ACCESS: Final = re.compile("//[^/@]*@")  # user and password in a URL
 
 
 def register(app: typer.Typer) -> None:
@@ -147,12 +150,14 @@ def _all(
             with progress_bar("rewrapping", count.seen, quiet=session.quiet, items=True) as update:
                 rewrap_paths(keyring, local, progress=update, **options)
         for url in urls:
-            rewrap_objects(
-                keyring,
-                url,
-                before=lambda begun: recording.record_opening(keyring, "rewrap", begun),
-                **options,
-            )
+            with progress_bar("rewrapping", None, quiet=session.quiet, items=True) as update:
+                rewrap_objects(
+                    keyring,
+                    url,
+                    before=lambda begun: recording.record_opening(keyring, "rewrap", begun),
+                    progress=update,
+                    **options,
+                )
         _tell(session, found, paths)
         if finish is not None:
             finish.end(session, keyring, found.failures)
@@ -180,7 +185,7 @@ def _tell(session: Session, found: RewrapReport, paths: Sequence[str]) -> None:
         say(f"passed over {more} more", quiet=session.quiet)
     before = f", {found.skipped} done before" if found.skipped else ""
     size = byte_size(found.bytes)
-    where = paths[0] if len(paths) == 1 else f"{len(paths)} places"
+    where = _ACCESS.sub("//", paths[0]) if len(paths) == 1 else f"{len(paths)} places"
     say(f"rewrapped {counted(found.done, 'file')} ({size}) in {where}{before}", quiet=session.quiet)
     if found.failures:
         failed = counted(found.failures, "file")

@@ -90,13 +90,13 @@ def byte_size(count: int) -> str:
 
 @contextlib.contextmanager
 def progress_bar(
-    label: str, total: int | Callable[[], int], *, quiet: bool, items: bool = False
+    label: str, total: int | Callable[[], int] | None, *, quiet: bool, items: bool = False
 ) -> Iterator[Callable[[int], None] | None]:
     """A progress bar on standard error; gives a function that takes each amount just done.
 
     ``total`` is in bytes, or with ``items`` a number of things, or a function that finds it
-    out. Gives None, and draws nothing, where standard error is no terminal, or there are few
-    bytes or nobody knows how many.
+    out, or None where only the end will tell. Gives None, and draws nothing, where standard
+    error is no terminal, or there are few bytes or nobody knows how many.
     """
     small = not items and isinstance(total, int) and total < PROGRESS_FROM_BYTES
     if quiet or small or sys.stderr is None or not sys.stderr.isatty():
@@ -104,5 +104,5 @@ def progress_bar(
         return
     from mycelium_fractal_net.cli.bar import drawn
 
-    with drawn(safe(label), total if isinstance(total, int) else total(), items=items) as update:
+    with drawn(safe(label), total() if callable(total) else total, items=items) as update:
         yield update
