@@ -18,6 +18,7 @@ from contextlib import closing
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from mycelium_fractal_net.security.key_store.rotation_table import RotationTable
 from mycelium_fractal_net.security.key_store.rows import micros, moment
 from mycelium_fractal_net.security.rotation import KeyRotationScheduler
 from tests.support.stores import open_provider
@@ -96,7 +97,9 @@ def _all(reading: int) -> bytes:
 
 def _wait_for(provider: LocalKeyProvider, version: int) -> None:
     deadline = time.monotonic() + ROUND_SECONDS
+    table = RotationTable(provider.store.database)
     while any(key.latest.version < version for key in provider.all_keys()):
+        assert table.failures() == {}  # its pause would not end: the clock stands still
         assert time.monotonic() < deadline, "a due time was lost"
         time.sleep(0.02)
 

@@ -109,7 +109,9 @@ def test_one_rotation_for_each_due_time_whatever_clocks_do(
 class Overtaken(KeyRotationScheduler):
     """A scheduler that is stopped between what it saw and what it does about it."""
 
-    def __init__(self, place: Place, meanwhile: list[timedelta]) -> None:
+    def __init__(
+        self, place: Place, meanwhile: list[timedelta], *, before_it_saw: bool = False
+    ) -> None:
         provider = open_provider(f"sqlite:///{place.home / 'keys.db'}", place.home, place.clock)
         place.opened.append(provider)
         seen = provider.authentic_keys
@@ -119,7 +121,7 @@ class Overtaken(KeyRotationScheduler):
             for jump in meanwhile:
                 place.clock.now += jump
                 self.others.append(place.scheduler().run_once())
-            yield from found
+            yield from seen() if before_it_saw else found
 
         provider.authentic_keys = stopped  # type: ignore[method-assign]
         self.others: list[RunReport] = []
@@ -146,6 +148,37 @@ def test_who_is_overtaken_does_nothing(place: Place, meanwhile: list[timedelta])
     assert len({*done, *mine.rotated}) == len([*done, *mine.rotated])
     for opened in place.opened:
         opened.store.database.close()
+
+
+def test_who_was_stopped_for_days_takes_nothing_for_a_clock_ahead(place: Place) -> None:
+    """It read the clock, then slept while others rotated twice; what they wrote is not too far."""
+    place.clock.now += INTERVAL
+    slow = Overtaken(place, [timedelta(0), INTERVAL, INTERVAL], before_it_saw=True)
+    report = slow.run_once()
+    assert (report.rotated, report.set_back) == ((), ())
+    due = place.provider.key("a").rotation_due
+    assert due == place.clock.now + INTERVAL
+    assert place.scheduler().run_once().rotated == ()
+    for opened in place.opened:
+        opened.store.database.close()
+
+
+def test_who_rotates_after_days_of_sleep_counts_from_when_it_woke(place: Place) -> None:
+    """Else the next due time would have passed already, and be a second rotation."""
+    place.clock.now += INTERVAL
+
+    provider = place.provider
+    seen = provider.authentic_keys
+
+    def asleep() -> Iterator[tuple[str, Key | MfnError]]:
+        place.clock.now += 5 * INTERVAL
+        yield from seen()
+
+    provider.authentic_keys = asleep  # type: ignore[method-assign]
+    assert KeyRotationScheduler(provider, clock=place.clock).run_once().rotated == ("a:v2", "b:v2")
+    provider.authentic_keys = seen  # type: ignore[method-assign]
+    assert provider.key("a").rotation_due == place.clock.now + INTERVAL
+    assert place.scheduler().run_once().rotated == ()
 
 
 def test_days_that_were_missed_are_one_rotation(place: Place) -> None:

@@ -102,7 +102,7 @@ def rotate_due(place: Place, tell: Tell, draw: random.Random) -> None:
         provider = keyring.provider
         now = provider.store.database.now()
         if provider.key("due").rotation_due > now:
-            provider.set_rotate_at("due", now - timedelta(hours=1))
+            provider.reschedule("due", lambda _: now - timedelta(hours=1))
             tell("due")
     look(place, tell, draw)
 

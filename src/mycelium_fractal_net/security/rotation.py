@@ -196,7 +196,7 @@ class KeyRotationScheduler:
 
     def _look(self) -> RunReport:
         generation = self._provider.store.require_pulse().generation
-        look = RotationLook(self._provider, self._usage, self._table, self._clock())
+        look = RotationLook(self._provider, self._usage, self._table, self._clock)
         calm = self._calm
         if calm is not None and calm.holds(generation, look.used_up, look.now):
             return look.nothing_new(calm.report)

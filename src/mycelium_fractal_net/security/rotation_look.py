@@ -30,6 +30,7 @@ from mycelium_fractal_net.security.rotation_due import (
 from mycelium_fractal_net.security.rotation_report import RunReport
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from mycelium_fractal_net.security.key_providers import StoredKeyProvider
@@ -43,12 +44,17 @@ _LOG: Final = logging.getLogger(__name__)
 
 
 class RotationLook:
-    """A look at ``now``, the store's time: :meth:`attend` to every key, then :meth:`end`."""
+    """A look by the store's ``clock``: :meth:`attend` to every key, then :meth:`end`."""
 
     def __init__(
-        self, provider: StoredKeyProvider, usage: UsageStore, table: RotationTable, now: datetime
+        self,
+        provider: StoredKeyProvider,
+        usage: UsageStore,
+        table: RotationTable,
+        clock: Callable[[], datetime],
     ) -> None:
-        self.now = now
+        self._clock = clock
+        self.now = now = clock()
         self._provider = provider
         self._usage = usage
         self._table = table
@@ -138,27 +144,29 @@ class RotationLook:
         return after
 
     def _correct(self, key: Key) -> Key:
-        next_due = too_far(key, self.now)
-        if next_due is None:
+        if too_far(key, self.now) is None:
             return key
-        self._set_back.append(key.key_id)
-        return self._provider.set_rotate_at(
-            key.key_id,
-            next_due,
-            only_if=lambda present: too_far(present, self.now) is not None,
-            reason="a clock ran ahead",
+        # The clock anew, and after the record: who was stopped for days since its look began would
+        # take for a clock ahead what others have done in the meantime.
+        corrected = self._provider.reschedule(
+            key.key_id, lambda present: too_far(present, self._clock()), reason="a clock ran ahead"
         )
+        if corrected.rotate_at != key.rotate_at:
+            self._set_back.append(key.key_id)
+        return corrected
 
     def _rotate(self, seen: Key) -> Key:
         reason = reason_to_rotate(seen, self.now, self.used_up)
         if reason is None:
             return seen
 
-        def still(key: Key) -> bool:
+        def still(key: Key) -> datetime | None:
             same = key.latest.version == seen.latest.version and key.rotate_at == seen.rotate_at
-            return same and reason_to_rotate(key, self.now, self.used_up) is reason
+            now = self._clock()
+            due = same and reason_to_rotate(key, now, self.used_up) is reason
+            return now if due else None
 
-        newest = self._provider.rotate_if(seen.key_id, still, now=self.now, reason=reason)
+        newest = self._provider.rotate_if(seen.key_id, still, reason=reason)
         if newest is not None:  # else another scheduler, or an operator, was first
             self._rotated.append(newest)
         return self._provider.key(seen.key_id)

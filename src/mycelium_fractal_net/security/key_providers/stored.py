@@ -129,28 +129,31 @@ class StoredKeyProvider(
         Whoever loses the race sees the winner's version. ``reason`` goes to the audit log.
         """
         name, number = parse_key_id(version)
-        newest = self.rotate_if(name, lambda key: key.latest.version == number, reason=reason)
+        newest = self.rotate_if(
+            name, lambda key: self.clock() if key.latest.version == number else None, reason=reason
+        )
         return newest or version_id(name, self.key(name).latest.version)
 
     def rotate_if(
         self,
         key_id: str,
-        wanted: Callable[[Key], bool],
+        wanted: Callable[[Key], datetime | None],
         *,
-        now: datetime | None = None,
         reason: str | None = None,
     ) -> str | None:
-        """Rotate a key where its record, as it is when it is swapped, is ``wanted``, else not.
+        """Rotate a key where ``wanted`` gives, for the record that is swapped, the present time.
 
-        Returns the new version's id, or None. So of any number of schedulers that saw the same
-        record one rotates. The next rotation counts from ``now``, the store's time, where it is
-        given. ``reason`` goes to the audit log.
+        Returns the new version's id, or None where it gave none. So of any number of schedulers
+        that saw the same record one rotates. The next rotation counts from that time, which is
+        read after the record: it is never earlier than what the record was written at. ``reason``
+        goes to the audit log.
         """
         rotated = False
 
         def change(key: Key) -> Key:
             nonlocal rotated
-            rotated = wanted(key)
+            now = wanted(key)
+            rotated = now is not None
             return self._with_new_version(key, now=now) if rotated else key
 
         name = parse_key_id(key_id)[0]
@@ -228,22 +231,21 @@ class StoredKeyProvider(
 
         return self.update(parse_key_id(key_id)[0], change, "key.policy")
 
-    def set_rotate_at(
+    def reschedule(
         self,
         key_id: str,
-        moment: datetime,
+        moment: Callable[[Key], datetime | None],
         *,
-        only_if: Callable[[Key], bool] = lambda _: True,
         reason: str | None = None,
     ) -> Key:
-        """Have the key's next version due at that moment, whatever its interval says.
+        """Have the key's next version due at what ``moment`` gives for the record that is swapped.
 
-        Nothing is changed where ``only_if`` says no to the record that would be.
+        Whatever its interval says; None leaves it as it is.
         """
 
         def change(key: Key) -> Key:
-            same = key.rotate_at == moment or not only_if(key)
-            return key if same else replace(key, rotate_at=moment)
+            due = moment(key)
+            return key if due is None else replace(key, rotate_at=due)
 
         return self.update(parse_key_id(key_id)[0], change, "key.policy", reason=reason)
 
