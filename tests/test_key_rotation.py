@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
+from mycelium_fractal_net import initialise
 from mycelium_fractal_net.security.errors import (
+    AuditUnavailableError,
     InvalidInputError,
     KeyNotFoundError,
     KeyUsageError,
     StoreUnavailableError,
 )
-from mycelium_fractal_net.security.key_providers import LocalKeyProvider
+from mycelium_fractal_net.security.key_providers import LocalKeyProvider, StoredKeyProvider
 from mycelium_fractal_net.security.key_store import UsageStore
+from mycelium_fractal_net.security.key_store.rotation_table import RotationTable
 from mycelium_fractal_net.security.key_store.usage import RAW_MESSAGES_ROTATE
 from mycelium_fractal_net.security.keys import KeyState, Verb
 from mycelium_fractal_net.security.policy import Policy
 from mycelium_fractal_net.security.rotation import KeyRotationScheduler, RunReport, ScheduledKey
+from tests.support.records import records
 from tests.support.stores import Clock, keyring_over
 
 
@@ -256,7 +262,7 @@ def test_what_waits_for_its_destruction_is_erased_in_time(
 # Failures -----------------------------------------------------------------------------------------
 
 
-def _forbid(provider: LocalKeyProvider, algorithm: str) -> None:
+def _forbid(provider: StoredKeyProvider, algorithm: str) -> None:
     provider.policy = Policy.from_settings(disallowed_algorithms=(algorithm,))
 
 
@@ -395,3 +401,167 @@ def test_a_policy_that_is_changed_while_a_key_falls_due_is_obeyed(
     local_provider.authentic_keys = meanwhile  # type: ignore[method-assign]
     assert local.run_once().rotated == ()
     assert local_provider.key("orders").latest.version == 1
+
+
+def test_the_page_of_rotation_works_as_it_stands(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """docs/rotation.md shows the plan's class on a store that ``mfn init`` made."""
+    page = (Path(__file__).parents[1] / "docs" / "rotation.md").read_text()
+    (block,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    with initialise(home=home) as keyring:
+        keyring.provider.create_key("orders")
+    monkeypatch.setenv("MFN_HOME", str(home))
+    exec(compile(block, "docs/rotation.md", "exec"), {})
+
+
+def test_a_key_under_a_master_key_that_nobody_has_stops_no_other(
+    local: KeyRotationScheduler, local_provider: LocalKeyProvider, clock: Clock
+) -> None:
+    """It is reported and not noted for other schedulers: another machine may have that key."""
+    for name in ("a", "b"):
+        local_provider.create_key(name)
+    with local_provider.store.database.write() as connection:
+        connection.execute(
+            text("INSERT INTO authority_keys SELECT 'local:9', wrapped FROM authority_keys")
+        )
+        connection.execute(text("UPDATE keys SET master_id = 'local:9' WHERE key_id = 'a'"))
+    clock.forward(days=90)
+    for expected in (("b:v2",), ()):
+        report = local.run_once()
+        assert report.rotated == expected
+        assert [name for name, _ in report.failed] == ["a"]
+    assert RotationTable(local_provider.store.database).failures() == {}
+
+
+def test_a_credential_that_was_edited_counts_as_none(
+    local: KeyRotationScheduler, local_provider: LocalKeyProvider, clock: Clock
+) -> None:
+    """It is refused everywhere, and stops no look."""
+    for name in ("one", "two"):
+        local_provider.create_credential(name, ("*",))
+    with local_provider.store.database.write() as connection:
+        connection.execute(text("UPDATE credentials SET scopes = 'keys:read' WHERE name = 'one'"))
+    clock.forward(days=90)
+    report = local.run_once()
+    assert (report.ok, report.credentials_due) == (True, 1)
+
+
+def test_an_audit_log_that_cannot_be_written_stops_the_look(
+    local: KeyRotationScheduler, local_provider: LocalKeyProvider, clock: Clock
+) -> None:
+    """Nothing is rotated without its record, and it is no failure of the key."""
+    local_provider.create_key("orders")
+    clock.forward(days=90)
+
+    class Full:
+        def change(self, *_: object, **__: object) -> None:
+            raise AuditUnavailableError("no space")
+
+    local_provider.audit = Full()  # type: ignore[assignment]
+    with pytest.raises(AuditUnavailableError):
+        local.run_once()
+    assert not local.healthy
+    local_provider.audit = None
+    assert local.run_once().rotated == ("orders:v2",)
+
+
+def test_a_failure_and_a_rotation_are_in_the_audit_log(home: Path) -> None:
+    """With the scheduler as the actor, why, and what it came to."""
+    with initialise(home=home) as keyring:
+        provider = keyring.provider
+        provider.clock = lambda: datetime.now(UTC) - timedelta(days=400)
+        provider.create_key("good")
+        provider.create_key("bad", "signing")
+        _forbid(provider, "Ed25519")
+        report = KeyRotationScheduler(provider).run_once()
+        assert {name for name, _ in report.failed} == {"bad"}
+    told = [
+        (r["key"], r["outcome"], r["actor"]) for r in records(home / "audit", event="key.rotate")
+    ]
+    assert told == [
+        ("good:v2", "ok", "scheduler"),
+        ("good:v2", "intent", "scheduler"),
+        ("bad", "algorithm", "scheduler"),
+    ]
+
+
+def test_a_store_that_moves_to_another_master_key_is_told_of_no_rotation_that_was_none(
+    home: Path,
+) -> None:
+    """A record that is not rotated is not written, wherever the store moves meanwhile."""
+    with initialise(home=home) as keyring:
+        provider = keyring.provider
+        provider.create_key("orders")
+        former = provider.key("orders")
+        before = provider.store.require_pulse().master_id
+        provider.custodian.add_master_key()
+        newest = provider.custodian.newest_id
+        material = provider.policy.generate_key_material("HMAC-SHA-256")
+        wrapped = provider.custodian.wrap(newest, material, provider._authority_binding())
+        provider.store.move_to(before, newest, wrapped)
+        assert provider.rotate_if("orders", lambda _: None) is None
+        assert provider.key("orders") == former
+        assert provider.rotate_key("orders") == "orders:v2"
+        assert provider.key("orders").master_id == newest
+    outcomes = [r["key"] for r in records(home / "audit", event="key.rotate")]
+    assert outcomes == ["orders:v2"] * 2
+
+
+# Calm ---------------------------------------------------------------------------------------------
+
+
+def test_a_store_where_nothing_is_due_is_not_read_whole_at_each_look(
+    local: KeyRotationScheduler, local_provider: LocalKeyProvider, clock: Clock
+) -> None:
+    """Until something falls due or the store changes, an hour at most; what is known stays said."""
+    local_provider.create_key("orders")
+    local_provider.create_credential("web", ("*",))
+    for _ in range(3):
+        local.execute_rotation("orders")
+    reads = 0
+    whole = local_provider.authentic_keys
+
+    def counted():  # type: ignore[no-untyped-def]
+        nonlocal reads
+        reads += 1
+        return whole()
+
+    local_provider.authentic_keys = counted  # type: ignore[method-assign]
+    first = local.run_once()
+    assert first.proposed == ("orders:v1",)
+    clock.forward(minutes=1)
+    second = local.run_once()
+    assert (reads, second.looked_at) == (1, clock.now)
+    assert replace(second, looked_at=first.looked_at) == first
+    local_provider.create_key("another")  # the store changes
+    local.run_once()
+    local.run_once()
+    assert reads == 2
+    clock.forward(hours=1)  # what changes without a word
+    local.run_once()
+    assert reads == 3
+    clock.forward(hours=-2)  # a clock that jumps back
+    local.run_once()
+    assert reads == 4
+    clock.forward(days=89, hours=23, minutes=30)
+    assert local.run_once().credentials_due == 0
+    clock.forward(minutes=29)
+    assert local.run_once().rotated == ()
+    assert reads == 5
+    clock.forward(hours=1, minutes=1)  # what is due is due, however calm it was
+    report = local.run_once()
+    assert (report.rotated, report.credentials_due) == (("another:v2", "orders:v5"), 1)
+
+
+def test_what_waits_for_a_backup_goes_on_as_soon_as_it_may(
+    local: KeyRotationScheduler, local_provider: LocalKeyProvider
+) -> None:
+    """A backup is no change of a key, so no look is calm before."""
+    local_provider.create_key("orders")
+    local_provider.require_backup = True
+    local_provider.rotate_key("orders")
+    assert local.run_once().activated == ()
+    assert [(each.waits_for_backup, each.reason) for _, each in local.status()] == [(True, None)]  # type: ignore[union-attr]
+    local_provider.require_backup = False
+    assert local.run_once().activated == ("orders:v2",)
