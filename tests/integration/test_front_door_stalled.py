@@ -141,6 +141,8 @@ def test_one_too_many_is_told_so_at_once(tmp_path: Path) -> None:
         connections = opened(service, 3, BUSY % service.api_key.encode() + bytes(65_536))
         for each in connections:
             assert each.recv(12) == b"HTTP/1.1 200"
+        for each in connections:  # they move, or the first of them would make room
+            each.sendall(bytes(65_536))
         began = time.monotonic()
         with socket.create_connection(service.address(), timeout=10) as late:
             late.sendall(b"GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n")
