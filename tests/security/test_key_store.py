@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sys
 import threading
@@ -25,7 +26,7 @@ from mycelium_fractal_net.security.errors import (
 from mycelium_fractal_net.security.key_store import Database, KeyStore, Pulse, UsageStore
 from mycelium_fractal_net.security.key_store.database import _leave_to_parent
 from mycelium_fractal_net.security.key_store.schema import HEAD, metadata
-from mycelium_fractal_net.security.key_store.sqlite import check_private
+from mycelium_fractal_net.security.key_store.sqlite import check_private, let_go
 from mycelium_fractal_net.security.key_store.usage import (
     OPEN,
     PROTECT,
@@ -353,3 +354,13 @@ def test_a_child_leaves_the_connections_that_are_open_to_its_parent(
         _leave_to_parent(None)
         assert connection.execute(text("SELECT 1")).scalar() == 1
         connection.invalidate()  # here there is no parent who would close it
+
+
+def test_a_lock_that_is_not_freed_is_closed(home: Path) -> None:
+    """Else this process would wait for itself with its next write, for ever."""
+    descriptor = os.open(home, os.O_PATH)  # which flock refuses
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+    let_go(descriptor)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(descriptor)

@@ -23,7 +23,7 @@ from mycelium_fractal_net.security.audit.tail import Tail, tail_of
 from mycelium_fractal_net.security.errors import ConflictError, InvalidSignatureError
 from mycelium_fractal_net.security.key_store.audit_table import Anchor
 from mycelium_fractal_net.security.key_store.authority import encode_fields
-from mycelium_fractal_net.security.key_store.sqlite import check_private
+from mycelium_fractal_net.security.key_store.sqlite import check_private, let_go
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -89,7 +89,7 @@ class HeldChain:
 
     def release(self) -> None:
         """Let the next process have the chain."""
-        _unlock(self.lock)
+        let_go(self.lock)
 
     def leave(self) -> None:
         """In a child process: let go of the parent's lock, which the parent keeps."""
@@ -142,7 +142,7 @@ def found_behind(
     try:
         tail = tail_of(folder, known, key)
     finally:
-        _unlock(lock)
+        let_go(lock)
     if tail is None or not tail.sequence:
         return None
     fields = (chain_id, known.machine, tail.sequence, tail.mac, False, known.open_from)
@@ -221,9 +221,9 @@ def _take_over(
                 return HeldChain(path.name, path, machine, key, store_id, lock, tail, since)
             _LOG.error("audit chain %s was tampered with: mfn audit verify", path.name)
     except BaseException:
-        _unlock(lock)
+        let_go(lock)
         raise
-    _unlock(lock)
+    let_go(lock)
     return None
 
 
@@ -240,7 +240,7 @@ def _begin(folder: Path, store: KeyStore, key: Mac, store_id: bytes, machine: st
     except BaseException:
         (path / "lock").unlink()
         path.rmdir()
-        _unlock(lock)
+        let_go(lock)
         raise
 
 
@@ -264,9 +264,3 @@ def _locked(path: Path) -> int | None:
         os.close(descriptor)
         return None
     return descriptor
-
-
-def _unlock(descriptor: int) -> None:
-    # A child that was forked meanwhile has the descriptor too: closing it here frees nothing.
-    fcntl.flock(descriptor, fcntl.LOCK_UN)
-    os.close(descriptor)

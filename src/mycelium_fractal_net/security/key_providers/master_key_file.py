@@ -20,7 +20,7 @@ from mycelium_fractal_net.security.errors import (
     StoreUnavailableError,
 )
 from mycelium_fractal_net.security.key_store.authority import STORE_ID_BYTES
-from mycelium_fractal_net.security.key_store.sqlite import check_private
+from mycelium_fractal_net.security.key_store.sqlite import check_private, let_go
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,9 +90,7 @@ class MasterKeyFile:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
         finally:
-            # A child that was forked meanwhile has it too: closing it here frees nothing.
-            fcntl.flock(descriptor, fcntl.LOCK_UN)
-            os.close(descriptor)
+            let_go(descriptor)
 
     @contextmanager
     def moving(self) -> Iterator[None]:
@@ -113,8 +111,7 @@ class MasterKeyFile:
                 "the store is being moved to a new master key by another process; let it end"
             ) from None
         finally:
-            fcntl.flock(descriptor, fcntl.LOCK_UN)
-            os.close(descriptor)
+            let_go(descriptor)
 
     def replace(self, document: dict[str, Any]) -> None:
         """Put a new document in the place of the old one, whole and durably; call it locked."""

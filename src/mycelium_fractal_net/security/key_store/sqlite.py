@@ -16,7 +16,14 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection
 
-__all__ = ["check_private", "create_private_file", "on_connect", "truncate_log", "write_turn"]
+__all__ = [
+    "check_private",
+    "create_private_file",
+    "let_go",
+    "on_connect",
+    "truncate_log",
+    "write_turn",
+]
 
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 _BUSY_TIMEOUT: Final = "PRAGMA busy_timeout=10000"  # milliseconds; writers wait in write_turn
@@ -94,9 +101,18 @@ def write_turn(database: Path) -> Iterator[None]:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
-        # A child that was forked meanwhile has the descriptor too: closing it here frees nothing.
+        let_go(descriptor)
+
+
+def let_go(descriptor: int) -> None:
+    """Free a file's lock and close it. Where the first is refused, closing does both.
+
+    Not closing would be worse: this process would wait for itself for ever.
+    """
+    # A child that was forked meanwhile has the descriptor too: closing it here frees nothing.
+    with contextlib.suppress(OSError):
         fcntl.flock(descriptor, fcntl.LOCK_UN)
-        os.close(descriptor)
+    os.close(descriptor)
 
 
 def truncate_log(connection: Connection) -> bool:
