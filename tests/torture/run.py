@@ -30,7 +30,7 @@ __all__ = ["Figures", "TortureFailedError", "torture"]
 KILLS_PER_PLACE: Final = 200  # its audit log and its keys' versions grow with each
 WHOLE_EVERY: Final = 25
 _BESIDE: Final = 0.15
-_COMMAND: Final = 0.01
+_COMMAND: Final = 0.015  # of which a third ends before its kill
 _LATEST: Final = 1.15  # of the usual time: some end before their kill
 _REMEMBERED: Final = 15
 
@@ -198,7 +198,7 @@ class _Run:
     def _beside(self) -> Iterator[None]:
         """Around a child that is killed: sometimes another one, which must come to its end."""
         self._place.about_to_fork()
-        other = None
+        other, name = None, ""
         if self._draw.random() < _BESIDE:
             name = self._draw.choice(list(BESIDE))
             self.doing += f" beside {name}"
@@ -207,6 +207,8 @@ class _Run:
         yield
         if other is not None:
             self._took(other.ended())
+            if name == "a scheduler":  # which may have erased what went to pending beside it
+                self._place.ledger.may_be_erased("logs")
         self._place.quiet()
 
     def _took(self, outcome: Outcome) -> None:
