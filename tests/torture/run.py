@@ -166,8 +166,7 @@ class _Run:
         name = self._draw.choices(self._names, self._weights)[0]
         usual = self._figures.usual.get(self._kind(name), [])
         self.doing = name
-        beside = self._beside()
-        with beside:
+        with self._beside():
             child = forked(self._work(OPERATIONS[name][0]), self._draw.getrandbits(32))
             if len(usual) < 3:  # how long it takes is not known yet
                 outcome = child.ended()
@@ -175,7 +174,7 @@ class _Run:
                 outcome = child.kill_after(
                     self._draw.uniform(0, _LATEST) * self._draw.choice(usual)
                 )
-        self._took(outcome)
+            self._took(outcome)
         self._figures.add(self._kind(name), outcome)
         return outcome.killed
 
