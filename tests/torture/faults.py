@@ -33,6 +33,7 @@ WRITING: Final = frozenset(
 _NEVER: Final = ("close", "exit", "exit_group", "munmap")  # theirs no program can act on
 _LINE: Final = re.compile(r"(\d+) +(\w+)\((.*)")
 _LONG_SECONDS: Final = 90.0
+_MESSAGES: Final = 20  # that are opened after each fault
 _ONE_LINE: Final = re.compile(r"mfn: (?!unexpected)[^\n]+\n\Z")
 _FILES_IN_WORK: Final = ("keys.db-wal", "keys.db-shm", "keys.db.lock")
 
@@ -162,8 +163,12 @@ def faults(
     try:
         every = chosen(calls_of(place))
         said(f"{len(every)} faults")
-        for fault in every:
+        for number, fault in enumerate(every, 1):
             inject(place, fault, draw, figures)
+            # Each is under a version of its own, which costs an unwrapping and a count to open.
+            del place.ledger.messages[:-_MESSAGES]
+            if number % 50 == 0:
+                said(f"{number} of {len(every)}")
     except BaseException as error:
         place.close(keep=True)
         error.add_note(f"{fault}; kept in {place.folder}")

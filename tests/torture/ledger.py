@@ -58,12 +58,6 @@ class Ledger:
     unfinished: set[str] = field(default_factory=set)
     """Work that was begun and of which the rest is still to be done, by operation."""
 
-    def may_be_erased(self, key: str) -> None:
-        """Whatever is pending destruction may have been erased meanwhile."""
-        for may_be in self.keys[key].states.values():
-            if KeyState.PENDING_DESTRUCTION in may_be:
-                may_be.add(KeyState.DESTROYED)
-
     def take(self, fact: Fact) -> None:
         """Take in what a process said. Raises :class:`ValueError` for an unknown word."""
         match fact:

@@ -197,17 +197,17 @@ class _Run:
     def _beside(self) -> Iterator[None]:
         """Around a child that is killed: sometimes another one, which must come to its end."""
         self._place.about_to_fork()
-        other, name = None, ""
+        other = None
         if self._draw.random() < _BESIDE:
-            name = self._draw.choice(list(BESIDE))
+            # A scheduler erases what the other is about to move, or to cancel.
+            apart = {"a scheduler"} if self.doing == "cleanup: to pending" else set()
+            name = self._draw.choice(sorted(BESIDE.keys() - apart))
             self.doing += f" beside {name}"
             other = forked(self._work(BESIDE[name]), self._draw.getrandbits(32))
             self._figures.beside += 1
         yield
         if other is not None:
             self._took(other.ended())
-            if name == "a scheduler":  # which may have erased what went to pending beside it
-                self._place.ledger.may_be_erased("logs")
         self._place.quiet()
 
     def _took(self, outcome: Outcome) -> None:
