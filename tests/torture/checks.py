@@ -208,8 +208,12 @@ def _check_folders(place: Place) -> None:
         if not _HOME.fullmatch(name) and not (moving and _MASTER_KEY_IN_WORK.fullmatch(name))
     ]
     _insist(not stray, f"left in the store's folder: {stray}")
-    for work, folder in (("rewrap files", place.files), ("migrate files", place.old_files)):
-        if work not in place.ledger.unfinished:
+    runs = (
+        ({"rewrap files"}, place.files),
+        ({"migrate files", "roll back files"}, place.old_files),
+    )
+    for works, folder in runs:
+        if not works & place.ledger.unfinished:
             parts = [path for path in folder.rglob("*") if path.name.endswith(_LEFTOVER)]
             _insist(not parts, f"left by a run that is over: {parts}")
 

@@ -110,7 +110,7 @@ def migrate_files(place: Place, tell: Tell, draw: random.Random) -> None:
         if "migrate files" not in place.ledger.unfinished and kept:
             commit = "commit files" in place.ledger.unfinished or draw.random() < 0.5
             step = commit_xor if commit else roll_back_xor
-            tell("unfinished", "commit files") if commit else None
+            tell("unfinished", "commit files" if commit else "roll back files")
             tell.begun()
             report = step(keyring, [place.old_files], workers=2)
         else:
@@ -121,6 +121,7 @@ def migrate_files(place: Place, tell: Tell, draw: random.Random) -> None:
             tell.begun()
             report = migrate_xor(keyring, [place.old_files], key_id="orders", workers=2)
             tell("finished", "migrate files")
+        tell("finished", "roll back files")  # whatever ran has swept what that had left
         if report.failed:
             raise AssertionError(f"not moved: {report.failed}")
 
