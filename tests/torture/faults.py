@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 from collections import Counter
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -33,7 +34,6 @@ WRITING: Final = frozenset(
 _NEVER: Final = ("close", "exit", "exit_group", "munmap")  # theirs no program can act on
 _LINE: Final = re.compile(r"(\d+) +(\w+)\((.*)")
 _LONG_SECONDS: Final = 90.0
-_MESSAGES: Final = 20  # that are opened after each fault
 _ONE_LINE: Final = re.compile(r"mfn: (?!unexpected)[^\n]+\n\Z")
 _FILES_IN_WORK: Final = ("keys.db-wal", "keys.db-shm", "keys.db.lock")
 
@@ -100,7 +100,7 @@ def calls_of(place: Place) -> list[Fault]:
     done = _strace(place, paths, "-o", str(log))
     if done.returncode:
         raise AssertionError(done.stderr)
-    place.ledger.keys["orders"].tried += 1
+    place.ledger.keys["orders"].latest += 1
     seen: Counter[tuple[str, str, Path]] = Counter()
     found: dict[tuple[str, Path, int, str], None] = {}
     for line in log.read_text().splitlines():
@@ -127,13 +127,13 @@ def inject(place: Place, fault: Fault, draw: random.Random, figures: FaultFigure
     rule = f"inject={fault.call}:error={fault.error}:when={fault.number}"
     trace = ["-o", str(place.folder / "strace"), "-e", f"trace={fault.call}", "-e", rule]
     done = _strace(place, [fault.path], *trace)
+    injected = "(INJECTED)" in (place.folder / "strace").read_text()
     if done.returncode == 0:
         known.latest, known.tried = before + 1, 0
-        figures.succeeded[fault.call] += 1
     elif _ONE_LINE.search(done.stderr) is None:
         raise AssertionError(f"{fault}: failed with {done.returncode} and said\n{done.stderr}")
-    if "(INJECTED)" in (place.folder / "strace").read_text():
-        figures.injected[fault.call] += 1
+    figures.injected[fault.call] += injected
+    figures.succeeded[fault.call] += injected and done.returncode == 0
     with place.open() as keyring:
         check(place, keyring, draw)
         if done.returncode and known.latest > before:
@@ -163,10 +163,14 @@ def faults(
     try:
         every = chosen(calls_of(place))
         said(f"{len(every)} faults")
+        before, ledger = place.folder / "before", place.ledger
+        shutil.copytree(place.home, before)
         for number, fault in enumerate(every, 1):
+            # As it was: a segment that was given up is not written again, so nothing would fail.
+            shutil.rmtree(place.home)
+            shutil.copytree(before, place.home)
+            place.ledger = deepcopy(ledger)
             inject(place, fault, draw, figures)
-            # Each is under a version of its own, which costs an unwrapping and a count to open.
-            del place.ledger.messages[:-_MESSAGES]
             if number % 50 == 0:
                 said(f"{number} of {len(every)}")
     except BaseException as error:
