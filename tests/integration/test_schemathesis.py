@@ -38,6 +38,7 @@ _MAY_BE_400 = [
     *("POST /crypto/encrypt/stream", "POST /crypto/decrypt/stream"),
     *("PATCH /keys/{key_id}", "GET /keys/{key_id}/public"),
 ]
+_MAY_BE_422 = ("200", "201", "404", "409", "422")
 # An item whose base64 is wrong has an error of its own, in an answer of 200.
 _BATCHES = [f"POST {path}" for path in DOCUMENT["paths"] if path.endswith("/batch")]
 
@@ -60,6 +61,9 @@ CONFIG = schemathesis.Config.from_dict(
             *_check(_MAY_BE_400, "positive_data_acceptance", "200", "400", "404", "409"),
             # What was made up is no public key.
             *_check(["POST /signers"], "positive_data_acceptance", "201", "404", "409", "422"),
+            # A moment that was made up may have passed, and a version be one that is kept.
+            *_check(["POST /keys/{key_id}/rotate"], "positive_data_acceptance", *_MAY_BE_422),
+            *_check(["POST /keys/{key_id}/cleanup"], "positive_data_acceptance", *_MAY_BE_422),
             *_check(_BATCHES, "negative_data_rejection", "200", "400", "401", "415", "422"),
         ],
     }
@@ -69,7 +73,12 @@ SCHEMA = schemathesis.openapi.from_dict(DOCUMENT, config=CONFIG)
 
 @SCHEMA.hook
 def filter_case(_context: schemathesis.HookContext, case: Case) -> bool:
-    """JSON Schema takes 402.0 for an integer; the service does not, on purpose."""
+    """JSON Schema takes 402.0 for an integer; the service does not, on purpose.
+
+    And an empty list in a query is not sent at all.
+    """
+    if any(value in ([], {}) for value in (case.query or {}).values()):
+        return False
     return re.search(r"[0-9]\.0\b", json.dumps(case.body, default=str)) is None
 
 
