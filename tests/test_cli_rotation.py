@@ -65,9 +65,7 @@ def test_a_look_rotates_what_is_due_and_says_so(mfn: Mfn) -> None:
     assert list(report) == LOOK_FIELDS
     assert (report["ok"], report["rotated"]) == (True, [])
     (rotated,) = [
-        each
-        for each in records(mfn.home / "audit", key="old:v2")
-        if each["outcome"] == "intent"
+        each for each in records(mfn.home / "audit", key="old:v2") if each["outcome"] == "intent"
     ]
     assert (rotated["actor"], rotated["reason"]) == ("scheduler", "due")
 
