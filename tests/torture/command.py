@@ -39,6 +39,8 @@ def _rewrap_rows(place: Place) -> Said:
 
 
 def _migrate(place: Place) -> Said:
+    if "roll back files" in place.ledger.unfinished:  # which is to be finished first
+        return _rotate(place)
     before: list[Fact] = [("unfinished", "migrate files")]
     arguments = ["migrate-xor", str(place.old_files), "-k", "orders"]
     return arguments, before, [("finished", "migrate files")]

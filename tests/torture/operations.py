@@ -108,7 +108,10 @@ def migrate_files(place: Place, tell: Tell, draw: random.Random) -> None:
     with place.open() as keyring:
         kept = any(path.suffix == ".xor-old" for path in place.old_files.iterdir())
         if "migrate files" not in place.ledger.unfinished and kept:
+            # What a killed rollback has put back is kept beside itself, which is no commit's.
+            back = "roll back files" in place.ledger.unfinished
             commit = "commit files" in place.ledger.unfinished or draw.random() < 0.5
+            commit = commit and not back
             step = commit_xor if commit else roll_back_xor
             tell("unfinished", "commit files" if commit else "roll back files")
             tell.begun()
