@@ -158,11 +158,26 @@ def test_a_version_id_protects_only_if_it_is_the_newest(
         keyring.encrypt(b"data", key_id="orders:v9")
 
 
+@pytest.mark.parametrize("format", ["xor", "zip", ""])
 @pytest.mark.parametrize("call", ["encrypt", "decrypt"])
-def test_an_unknown_format_is_refused(keyring: Keyring, call: str) -> None:
-    """There are two."""
+def test_an_unknown_format_is_refused(keyring: Keyring, call: str, format: str) -> None:
+    """There are two; a third is opened while the settings say so, which they do not here."""
     with pytest.raises(InvalidInputError, match="sealed or raw"):
-        getattr(keyring, call)(b"data", key_id="orders", format="xor")
+        getattr(keyring, call)(b"data", key_id="orders", format=format)
+
+
+def test_a_version_that_is_named_is_the_only_one_that_is_tried(
+    keyring: Keyring, local_provider: LocalKeyProvider
+) -> None:
+    """Also where another one would have opened it, had its destruction not begun."""
+    old = keyring.encrypt(b"data", key_id="orders", format="raw")
+    local_provider.rotate_key("orders")
+    local_provider.apply(Verb.DESTROY, "orders:v1")
+    keyring.refresh()
+    with pytest.raises(DecryptionError):
+        keyring.decrypt(old, key_id="orders:v2", format="raw")
+    with pytest.raises(KeyStateError):
+        keyring.decrypt(old, key_id="orders:v1", format="raw")
 
 
 def test_raw_decryption_by_name_tries_the_versions_that_may_decrypt(
