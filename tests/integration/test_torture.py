@@ -44,7 +44,7 @@ def test_kills_on_postgresql_lose_nothing(tmp_path: Path, postgres_server: str, 
 
 @pytest.mark.parametrize("error", ["EIO", "ENOSPC"])
 def test_a_disk_that_refuses_a_call_of_a_rotation_loses_nothing(tmp_path: Path, error: str) -> None:
-    """The first, the middle and the last of each kind of call; ``--faults`` injects at all."""
+    """The first and the middle one of each kind of call; ``--faults`` injects at all."""
     if shutil.which("strace") is None:
         need("strace")
 
@@ -56,7 +56,7 @@ def test_a_disk_that_refuses_a_call_of_a_rotation_loses_nothing(tmp_path: Path, 
         chosen: list[Fault] = []
         for _, found in groupby(writing, lambda each: each.call):
             of_call = list(found)
-            places = {0, len(of_call) // 2, len(of_call) - 1}
+            places = {0, len(of_call) // 2}
             chosen += [of_call[place] for place in sorted(places)]
         return chosen
 
