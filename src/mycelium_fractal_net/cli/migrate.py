@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from mycelium_fractal_net.cli import columns, recording
-from mycelium_fractal_net.cli.completion import key_names
 from mycelium_fractal_net.cli.exits import CommandError, ExitCode
-from mycelium_fractal_net.cli.options import AllowCompromised, Report, Workers
+from mycelium_fractal_net.cli.options import AllowCompromised, Report, SealingKey, Workers
 from mycelium_fractal_net.cli.session import session_of
 from mycelium_fractal_net.cli.terminal import byte_size, complain, counted, progress_bar, say
 
@@ -75,16 +74,7 @@ def _migrate(
         list[Path] | None,
         typer.Argument(metavar="PATH", help="Files with one old message each, and folders."),
     ] = None,
-    key: Annotated[
-        str | None,
-        typer.Option(
-            "--key",
-            "-k",
-            metavar="KEY",
-            help="The key to seal with [default-encryption].",
-            autocompletion=key_names,
-        ),
-    ] = None,
+    key: SealingKey = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Open everything and change nothing.")
     ] = False,

@@ -8,6 +8,7 @@ from typing import Annotated, Final
 
 import typer
 
+from mycelium_fractal_net.cli.completion import key_names
 from mycelium_fractal_net.cli.exits import CommandError, ExitCode
 from mycelium_fractal_net.cli.streams import read_small
 
@@ -21,6 +22,7 @@ __all__ = [
     "Output",
     "Recursive",
     "Report",
+    "SealingKey",
     "Workers",
     "associated_data",
 ]
@@ -53,6 +55,16 @@ DataKeyAssociatedData = Annotated[
     ),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace an output that exists.")]
+SealingKey = Annotated[
+    str | None,
+    typer.Option(
+        "--key",
+        "-k",
+        metavar="KEY",
+        help="The key to seal with [default-encryption].",
+        autocompletion=key_names,
+    ),
+]
 Workers = Annotated[
     int | None,
     typer.Option(

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mycelium_fractal_net.cli import folders, recording
-from mycelium_fractal_net.cli.completion import key_names
 from mycelium_fractal_net.cli.options import (
     AllowCompromised,
     AssociatedDataFile,
@@ -19,6 +18,7 @@ from mycelium_fractal_net.cli.options import (
     Force,
     Output,
     Recursive,
+    SealingKey,
     Workers,
     associated_data,
 )
@@ -58,16 +58,7 @@ def register(app: typer.Typer) -> None:
 def _encrypt(
     context: typer.Context,
     path: Annotated[str, typer.Argument(metavar="PATH", help="A file, a folder with -r, or -.")],
-    key: Annotated[
-        str | None,
-        typer.Option(
-            "--key",
-            "-k",
-            metavar="KEY",
-            help="The key to seal with [default-encryption].",
-            autocompletion=key_names,
-        ),
-    ] = None,
+    key: SealingKey = None,
     output: Output = None,
     recursive: Recursive = False,
     text: AssociatedDataText = None,

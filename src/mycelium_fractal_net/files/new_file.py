@@ -25,7 +25,7 @@ from mycelium_fractal_net.security.errors import ConflictError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["NewFile", "identity_of", "new_file", "remove_leftovers", "sync_folder"]
+__all__ = ["NewFile", "new_file", "remove_leftovers", "sync_folder"]
 
 _SUFFIX: Final = ".mfn-partial"
 _NAME_BYTES: Final = 200  # of the target's in a hidden name, which may have 255: NAME_MAX
@@ -40,29 +40,27 @@ class NewFile:
     Mode 0600 until :meth:`finish`. Errors of the operating system pass through.
     """
 
-    __slots__ = ("_place", "_replaced", "_temporary", "file", "target")
+    __slots__ = ("_place", "_temporary", "file", "target")
 
-    def __init__(
-        self,
-        target: Path,
-        replaced: os.stat_result | None = None,
-        *,
-        place: Replaced | None = None,
-    ) -> None:
-        """``replaced`` is the status of the file whose place the new one may take, and no other.
+    def __init__(self, target: Path, *, place: Replaced | None = None) -> None:
+        """``place`` is that of the file whose place the new one may take, and no other.
 
-        So is ``place``, which is held for that, and closed with the new file.
+        It is closed with the new file, also where that cannot be made.
         """
         self.target = target
-        self._replaced = replaced
         self._place = place
         self._temporary: Path | None = None
-        descriptor = _nameless(target.parent)
-        if descriptor is None:
-            descriptor, self._temporary = _hidden(target)
-        else:
-            # It has a hidden name for a moment where it takes the place of another.
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        try:
+            descriptor = _nameless(target.parent)
+            if descriptor is None:
+                descriptor, self._temporary = _hidden(target)
+            else:
+                # It has a hidden name for a moment where it takes the place of another.
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+        except BaseException:
+            if place is not None:
+                place.close()
+            raise
         self.file = cast("BinaryIO", os.fdopen(descriptor, "w+b", buffering=0))
 
     def finish(
@@ -98,14 +96,11 @@ class NewFile:
 
         Raises :class:`FileExistsError` where the name is taken, unless ``force``, which puts
         the new file in the place of the old one but never of a folder, device or pipe, and
-        :class:`ConflictError` where that is not the file that was to be replaced, or was
-        changed since.
+        :class:`ConflictError` where that is not the file of ``place``, or was changed since.
         """
         if self._place is not None:
             self._place.swap(self._named(), self.target, os.fstat(self.file.fileno()))
             return False
-        if self._replaced is not None and _identity(self.target) != identity_of(self._replaced):
-            raise ConflictError(f"{self.target} was changed meanwhile; it was left as it is")
         try:
             self._link(self.target)
         except FileExistsError:
@@ -158,18 +153,6 @@ class NewFile:
         if self._place is not None:
             self._place.close()
         self.file.close()
-
-
-def identity_of(status: os.stat_result) -> tuple[int, int, int, int]:
-    """What changes when a file is replaced or written to."""
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
-
-
-def _identity(path: Path) -> tuple[int, int, int, int] | None:
-    try:
-        return identity_of(path.lstat())
-    except FileNotFoundError:
-        return None
 
 
 def _keep_existing(target: Path, *, force: bool) -> None:

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from mycelium_fractal_net.files.new_file import NewFile, identity_of, sync_folder
+from mycelium_fractal_net.files.new_file import NewFile, sync_folder
 from mycelium_fractal_net.files.permissions import acl_of
 from mycelium_fractal_net.files.replacing import GRACE_SECONDS, Replaced, settled_status
 from mycelium_fractal_net.files.single import open_source
@@ -80,12 +80,7 @@ def migrate_old(
 @contextmanager
 def _replacing(path: Path, reader: BinaryIO, settled: os.stat_result) -> Iterator[NewFile]:
     """A file to write, which takes the place of the open one, and of no other, at the end."""
-    place = Replaced(reader.fileno(), settled)
-    try:
-        output = NewFile(path, place=place)
-    except BaseException:
-        place.close()
-        raise
+    output = NewFile(path, place=Replaced(reader.fileno(), settled))
     try:
         yield output
         output.sync()
@@ -187,14 +182,19 @@ def _keep(path: Path, status: os.stat_result) -> Path | None:
     try:
         os.link(path, kept, follow_symlinks=False)
     except FileExistsError:
-        if identity_of(kept.lstat()) == identity_of(status):
+        if _identity_of(kept.lstat()) == _identity_of(status):
             return None
         raise FileExistsError(
             errno.EEXIST,
             f"another old message is kept in {kept.name}: --commit or --rollback it first",
             str(path),
         ) from None
-    if identity_of(kept.lstat()) != identity_of(status):
+    if _identity_of(kept.lstat()) != _identity_of(status):
         kept.unlink()
         raise ConflictError("was changed meanwhile; it was left as it is")
     return kept
+
+
+def _identity_of(status: os.stat_result) -> tuple[int, int, int, int]:
+    """What changes when a file is replaced or written to."""
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns

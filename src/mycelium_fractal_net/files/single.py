@@ -163,12 +163,7 @@ def rewrap_to(
             return None
         status = settled_status(reader.fileno())
         acl = acl_of(reader.fileno())
-        place = Replaced(reader.fileno(), status)
-        try:
-            output = NewFile(path, place=place)
-        except BaseException:
-            place.close()
-            raise
+        output = NewFile(path, place=Replaced(reader.fileno(), status))
         try:
             keyring.rewrap_stream(
                 reader,

@@ -183,13 +183,19 @@ class Database:
 
         Raises :class:`ConflictError` where a unique name or handle is taken.
         """
+        with self._in_turn() as connection:
+            if self.dialect == "sqlite":
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            yield connection
+            connection.commit()
+
+    @contextlib.contextmanager
+    def _in_turn(self) -> Iterator[Connection]:
+        """A connection to write on, when it is this process's turn; and errors of our own."""
         turn = sqlite.write_turn(self.file) if self.file else contextlib.nullcontext()
         try:
             with self._between_forks(), turn, self._engine.connect() as connection:
-                if self.dialect == "sqlite":
-                    connection.exec_driver_sql("BEGIN IMMEDIATE")
                 yield connection
-                connection.commit()
         except IntegrityError:
             raise ConflictError("another writer was first; nothing was changed") from None
         except SQLAlchemyError as error:
@@ -208,20 +214,9 @@ class Database:
         """
         if self.file is None:
             return False
-        try:
-            with (
-                self._between_forks(),
-                sqlite.write_turn(self.file),
-                self._engine.connect() as connection,
-            ):
-                self.needs_scrub = not sqlite.truncate_log(connection)
-                return not self.needs_scrub
-        except SQLAlchemyError as error:
-            raise _unavailable(error) from None
-        except OSError as error:
-            raise StoreUnavailableError(
-                f"the key store cannot be written: {error.strerror}"
-            ) from None
+        with self._in_turn() as connection:
+            self.needs_scrub = not sqlite.truncate_log(connection)
+            return not self.needs_scrub
 
     def now(self) -> datetime:
         """The time by the store's clock, UTC: on PostgreSQL one for all machines that share it."""
