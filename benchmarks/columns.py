@@ -24,7 +24,7 @@ import psycopg
 from benchmarks.report import machine
 from mycelium_fractal_net import initialise
 from mycelium_fractal_net.columns import rewrap_column
-from mycelium_fractal_net.security.keyring import Keyring
+from mycelium_fractal_net.security.keyring.keyring import Keyring
 from tests.support import postgres
 
 PLAIN_BYTES = 100

@@ -18,7 +18,7 @@ from mycelium_fractal_net import initialise, open_keyring
 from mycelium_fractal_net.security.key_providers import StoredKeyProvider
 from mycelium_fractal_net.security.key_store.rows import key_row, version_row
 from mycelium_fractal_net.security.key_store.schema import key_versions, keys
-from mycelium_fractal_net.security.keys import Key
+from mycelium_fractal_net.security.records.keys import Key
 
 _OPEN_AND_ENCRYPT = """
 from mycelium_fractal_net import open_keyring

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from benchmarks.harness import Figure, Work, compare
 from mycelium_fractal_net import decrypt_aes_gcm, encrypt_aes_gcm, initialise
-from mycelium_fractal_net.security.keyring import Keyring
+from mycelium_fractal_net.security.keyring.keyring import Keyring
 
 SIZES = (64, 1024, 65_536, 1 << 20)
 KEY = os.urandom(32)

@@ -25,6 +25,7 @@ from queue import Queue
 from benchmarks.harness import Figure, Work, compare
 from benchmarks.report import machine
 from mycelium_fractal_net import initialise
+from mycelium_fractal_net.security.directories.signers import SignerDirectory
 from mycelium_fractal_net.security.http_signatures import (
     TAG,
     RequestView,
@@ -33,11 +34,10 @@ from mycelium_fractal_net.security.http_signatures import (
     sign,
 )
 from mycelium_fractal_net.security.key_store import Database, NonceStore
-from mycelium_fractal_net.security.keyring import Keyring
-from mycelium_fractal_net.security.replay import Nonce, ReplayGuard
-from mycelium_fractal_net.security.request_verifier import RequestVerifier
-from mycelium_fractal_net.security.signatures import SigningKey
-from mycelium_fractal_net.security.signer_directory import SignerDirectory
+from mycelium_fractal_net.security.keyring.keyring import Keyring
+from mycelium_fractal_net.security.signatures.signing_key import SigningKey
+from mycelium_fractal_net.security.signed_requests.replay import Nonce, ReplayGuard
+from mycelium_fractal_net.security.signed_requests.verifier import RequestVerifier
 
 AUTHORITY = "api.example.com"
 URL = f"https://{AUTHORITY}/crypto/encrypt"

@@ -44,7 +44,7 @@ from mycelium_fractal_net.security.http_signatures.structured_fields import (
     serialise_byte_sequences,
     serialise_inner_list,
 )
-from mycelium_fractal_net.security.signatures import SigningKey
+from mycelium_fractal_net.security.signatures.signing_key import SigningKey
 
 SIGNED = (
     f'("@method" "@target-uri");created=1;expires=2;keyid="k";nonce="n";alg="ed25519";tag="{TAG}"'

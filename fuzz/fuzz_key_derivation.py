@@ -12,9 +12,9 @@ import contextlib
 import sys
 from collections.abc import Callable
 
+from mycelium_fractal_net.security.algorithms.key_derivation import PassphraseParameters
 from mycelium_fractal_net.security.errors import MfnError
-from mycelium_fractal_net.security.key_derivation import PassphraseParameters
-from mycelium_fractal_net.security.recipients import (
+from mycelium_fractal_net.security.sealed.recipients import (
     Recipient,
     RecipientKey,
     open_as_recipient,

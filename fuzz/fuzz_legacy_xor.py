@@ -13,8 +13,8 @@ import base64
 import hashlib
 import sys
 
+from mycelium_fractal_net.legacy.cipher import XorOpener
 from mycelium_fractal_net.security.errors import DecryptionError
-from mycelium_fractal_net.security.legacy_xor import XorOpener
 
 KEY = hashlib.sha256(b"mycelium-fractal-net test key").digest()
 OPENER = XorOpener(KEY)

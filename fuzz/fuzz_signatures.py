@@ -14,11 +14,15 @@ import sys
 from collections.abc import Callable
 
 from mycelium_fractal_net.security.errors import MfnError
-from mycelium_fractal_net.security.signature_files import (
+from mycelium_fractal_net.security.signatures.files import (
     encode_signature_file,
     parse_signature_file,
 )
-from mycelium_fractal_net.security.signatures import ALGORITHMS, SigningKey, VerifyingKey
+from mycelium_fractal_net.security.signatures.signing_key import (
+    ALGORITHMS,
+    SigningKey,
+    VerifyingKey,
+)
 
 # Fixed, so that an input does the same in every run.
 _SEEDS = {name: bytes([7]) * (48 if name == "ECDSA-P384" else 32) for name in ALGORITHMS}

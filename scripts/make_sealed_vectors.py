@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from mycelium_fractal_net.security.sealing import DataKey, Sealer
+from mycelium_fractal_net.security.sealed.sealer import DataKey, Sealer
 
 KEY = hashlib.sha256(b"mycelium-fractal-net test key").digest()
 OTHER = hashlib.sha256(b"another key").digest()

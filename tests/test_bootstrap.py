@@ -25,7 +25,7 @@ from mycelium_fractal_net.security.policy import Policy
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mycelium_fractal_net.security.keyring import Keyring
+    from mycelium_fractal_net.security.keyring.keyring import Keyring
 
 
 def settings(home: Path, **environ: str) -> Settings:

@@ -270,7 +270,7 @@ def test_a_data_key_seals_elsewhere_what_the_service_opens(
     client: httpx.Client, service: Running
 ) -> None:
     """The second form: 116 bytes with the wrapped data key in front of the message."""
-    from mycelium_fractal_net.security.sealing import Sealer
+    from mycelium_fractal_net.security.sealed.sealer import Sealer
 
     key_id = key(client)
     asked = {"key_id": key_id, "associated_data": b64(b"lease")}

@@ -9,11 +9,6 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 
-from mycelium_fractal_net.security.credentials import (
-    Credential,
-    CredentialState,
-    check_scopes,
-)
 from mycelium_fractal_net.security.errors import (
     AlgorithmNotAllowedError,
     ConflictError,
@@ -34,8 +29,13 @@ from mycelium_fractal_net.security.key_providers import (
     LocalKeyProvider,
 )
 from mycelium_fractal_net.security.key_store import KeyStore, Pulse
-from mycelium_fractal_net.security.keys import Key, KeyState, RotationPolicy, Verb
 from mycelium_fractal_net.security.policy import Policy
+from mycelium_fractal_net.security.records.credentials import (
+    Credential,
+    CredentialState,
+    check_scopes,
+)
+from mycelium_fractal_net.security.records.keys import Key, KeyState, RotationPolicy, Verb
 from tests.support.stores import Clock, open_provider
 
 

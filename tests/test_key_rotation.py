@@ -23,8 +23,8 @@ from mycelium_fractal_net.security.key_providers import LocalKeyProvider, Stored
 from mycelium_fractal_net.security.key_store import UsageStore
 from mycelium_fractal_net.security.key_store.rotation_table import RotationTable
 from mycelium_fractal_net.security.key_store.usage import RAW_MESSAGES_ROTATE
-from mycelium_fractal_net.security.keys import KeyState, Verb
 from mycelium_fractal_net.security.policy import Policy
+from mycelium_fractal_net.security.records.keys import KeyState, Verb
 from mycelium_fractal_net.security.rotation import KeyRotationScheduler, RunReport, ScheduledKey
 from tests.support.records import records
 from tests.support.stores import Clock, keyring_over

@@ -25,8 +25,14 @@ if TYPE_CHECKING:
         MfnError,
         StoreError,
     )
-    from mycelium_fractal_net.security.keyring import Keyring, MessageInfo, Signature
-    from mycelium_fractal_net.security.keys import Key, KeyState, KeyType, RotationPolicy, Verb
+    from mycelium_fractal_net.security.keyring.keyring import Keyring, MessageInfo, Signature
+    from mycelium_fractal_net.security.records.keys import (
+        Key,
+        KeyState,
+        KeyType,
+        RotationPolicy,
+        Verb,
+    )
 
 __version__ = "4.1.0"
 
@@ -41,8 +47,8 @@ _HOMES = {
         "MfnError",
         "StoreError",
     ),
-    "security.keyring": ("Keyring", "MessageInfo", "Signature"),
-    "security.keys": ("Key", "KeyState", "KeyType", "RotationPolicy", "Verb"),
+    "security.keyring.keyring": ("Keyring", "MessageInfo", "Signature"),
+    "security.records.keys": ("Key", "KeyState", "KeyType", "RotationPolicy", "Verb"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

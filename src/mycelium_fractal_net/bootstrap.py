@@ -25,15 +25,15 @@ from mycelium_fractal_net.security.key_providers import LocalCustodian, LocalKey
 from mycelium_fractal_net.security.key_providers.local import PassphraseKdf
 from mycelium_fractal_net.security.key_store import Database, KeyStore, UsageStore
 from mycelium_fractal_net.security.key_store.sqlite import check_private
-from mycelium_fractal_net.security.keyring import Keyring
-from mycelium_fractal_net.security.keys import (
+from mycelium_fractal_net.security.keyring.keyring import Keyring
+from mycelium_fractal_net.security.keyring.recorded import RecordedKeyring
+from mycelium_fractal_net.security.policy import Policy
+from mycelium_fractal_net.security.records.keys import (
     ALGORITHMS,
     DEFAULT_KEY_ID,
     DEFAULT_ROTATION,
     KeyType,
 )
-from mycelium_fractal_net.security.policy import Policy
-from mycelium_fractal_net.security.recorded_keyring import RecordedKeyring
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.config import Settings
     from mycelium_fractal_net.security.audit import Head
     from mycelium_fractal_net.security.backup import Backup, Restored
-    from mycelium_fractal_net.security.binary_io import BinaryReader
+    from mycelium_fractal_net.security.byte_io.binary_io import BinaryReader
     from mycelium_fractal_net.security.key_providers import StoredKeyProvider
     from mycelium_fractal_net.security.key_store.audit_table import Anchor
     from mycelium_fractal_net.security.rotation import KeyRotationScheduler, RunReport

@@ -9,18 +9,18 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from mycelium_fractal_net.security.errors import InvalidInputError, KeyStateError, MfnError
-from mycelium_fractal_net.security.keys import parse_key_id, version_id
+from mycelium_fractal_net.security.records.keys import parse_key_id, version_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import date
 
-    from mycelium_fractal_net.security.credentials import Credential
-    from mycelium_fractal_net.security.keys import Key, KeyVersion, RotationPolicy
-    from mycelium_fractal_net.security.retention_rules import CleanupReport, VersionUse
-    from mycelium_fractal_net.security.rotation_due import ScheduledKey
-    from mycelium_fractal_net.security.rotation_report import RunReport
-    from mycelium_fractal_net.security.signers import Signer
+    from mycelium_fractal_net.security.lifecycle.due import ScheduledKey
+    from mycelium_fractal_net.security.lifecycle.report import RunReport
+    from mycelium_fractal_net.security.records.credentials import Credential
+    from mycelium_fractal_net.security.records.keys import Key, KeyVersion, RotationPolicy
+    from mycelium_fractal_net.security.records.retention import CleanupReport, VersionUse
+    from mycelium_fractal_net.security.records.signers import Signer
 
 __all__ = [
     "cleanup_shape",

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mycelium_fractal_net.columns import commit_column, migrate_column, rewrap_column
+from mycelium_fractal_net.columns import rewrap_column
+from mycelium_fractal_net.legacy.columns import commit_column, migrate_column
 from tests.support.cli import environment
 from tests.support.columns import Application, customers, opened, rotate
 from tests.support.legacy_xor import OLD_KEY, write_xor
@@ -23,13 +24,14 @@ from tests.support.stores import keyring_over, open_provider
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mycelium_fractal_net.security.keyring import Keyring
+    from mycelium_fractal_net.security.keyring.keyring import Keyring
 
 _RUN = """
 import sys
 from pathlib import Path
 from tests.support.stores import keyring_over, open_provider
-from mycelium_fractal_net.columns import migrate_column, rewrap_column
+from mycelium_fractal_net.columns import rewrap_column
+from mycelium_fractal_net.legacy.columns import migrate_column
 home = Path(sys.argv[1])
 with keyring_over(open_provider(f"sqlite:///{home / 'keys.db'}", home)) as keyring:
     print("ready", flush=True)

@@ -21,13 +21,13 @@ from tests.support.presence import need
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mycelium_fractal_net.security.keyring import Keyring
+    from mycelium_fractal_net.security.keyring.keyring import Keyring
 
 _RUN = """
 import sys
 from pathlib import Path
 from mycelium_fractal_net import open_keyring
-from mycelium_fractal_net.files import {call}
+from mycelium_fractal_net.legacy.files import {call}
 with open_keyring(home=sys.argv[1]) as keyring:
     keyring.xor_key()
     print("ready", flush=True)

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from mycelium_fractal_net import initialise
-from mycelium_fractal_net.security.freshness import STALE_SECONDS
+from mycelium_fractal_net.security.key_store.freshness import STALE_SECONDS
 from tests.support.cli import PROGRAM, environment
 from tests.support.records import records, verified
 from tests.support.service import Running, b64, credential, start

@@ -11,10 +11,10 @@ import pytest
 from mycelium_fractal_net import initialise
 from mycelium_fractal_net.config import load_settings
 from mycelium_fractal_net.security.key_store import Database
+from tests.api.test_service_health import metrics
 from tests.integration.test_service_workers import until
 from tests.support.records import records
 from tests.support.service import Running, start
-from tests.test_service_health import metrics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

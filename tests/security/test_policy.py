@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
-from mycelium_fractal_net.security.algorithms import (
+from mycelium_fractal_net.security.algorithms.names import (
     BUILT_ON,
     CIPHERS_HASHES_SIGNATURES,
     FORBIDDEN,
@@ -23,9 +23,9 @@ from mycelium_fractal_net.security.errors import (
     DecryptionError,
     InvalidKeyError,
 )
-from mycelium_fractal_net.security.keys import ALGORITHMS
 from mycelium_fractal_net.security.policy import Policy
-from mycelium_fractal_net.security.recipients import RecipientKey
+from mycelium_fractal_net.security.records.keys import ALGORITHMS
+from mycelium_fractal_net.security.sealed.recipients import RecipientKey
 
 KEY, HANDLE = b"k" * 32, b"12345678"
 DATA_KEY_HEADER = b"MFN\x02" + HANDLE + bytes(104)

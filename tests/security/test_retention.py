@@ -12,7 +12,7 @@ from mycelium_fractal_net.security.errors import InvalidInputError, KeyStateErro
 from mycelium_fractal_net.security.key_store import UsageStore
 from mycelium_fractal_net.security.key_store.rows import day_of
 from mycelium_fractal_net.security.key_store.usage import LEASE, OPEN, PROTECT
-from mycelium_fractal_net.security.keys import KeyState, RotationPolicy, Verb
+from mycelium_fractal_net.security.records.keys import KeyState, RotationPolicy, Verb
 from mycelium_fractal_net.security.retention import (
     CleanupReport,
     Ground,
@@ -26,7 +26,7 @@ from tests.support.stores import Clock, keyring_over
 
 if TYPE_CHECKING:
     from mycelium_fractal_net.security.key_providers import LocalKeyProvider
-    from mycelium_fractal_net.security.keyring import Keyring
+    from mycelium_fractal_net.security.keyring.keyring import Keyring
 
 DESTROYING = RotationPolicy(90, 3, auto_destroy=True, unused_for_days=400)
 

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine, create_engine, inspect, text
 from sqlalchemy.pool import NullPool
 
-from mycelium_fractal_net.security.keyring import Keyring
+from mycelium_fractal_net.security.keyring.keyring import Keyring
 
 if TYPE_CHECKING:
     from collections.abc import Callable

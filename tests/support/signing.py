@@ -18,7 +18,7 @@ from mycelium_fractal_net.security.http_signatures import (
     sign_plan,
 )
 from mycelium_fractal_net.security.http_signatures.message_signature import TAG
-from mycelium_fractal_net.security.signatures import SigningKey
+from mycelium_fractal_net.security.signatures.signing_key import SigningKey
 
 AUTHORITY = "api.example.com"
 COVERED = ("@method", "@authority", "@path", "@query")

@@ -10,7 +10,7 @@ import pytest
 
 from mycelium_fractal_net.security.key_providers import LocalCustodian, LocalKeyProvider
 from mycelium_fractal_net.security.key_store import Database, KeyStore, UsageStore
-from mycelium_fractal_net.security.keyring import Keyring
+from mycelium_fractal_net.security.keyring.keyring import Keyring
 from mycelium_fractal_net.security.policy import Policy
 from tests.support import postgres
 from tests.support.presence import need

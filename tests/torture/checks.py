@@ -15,7 +15,7 @@ from mycelium_fractal_net.bootstrap import audit_log, audit_report, restore, ver
 from mycelium_fractal_net.config import load_settings
 from mycelium_fractal_net.security.audit import query
 from mycelium_fractal_net.security.audit.held_chain import chain_folders
-from mycelium_fractal_net.security.keys import KeyState
+from mycelium_fractal_net.security.records.keys import KeyState
 from tests.torture.killing import forked
 from tests.torture.place import ROWS, SIDE_TABLE, file_contents, old_values
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mycelium_fractal_net.config import Settings
-    from mycelium_fractal_net.security.keyring import Keyring
-    from mycelium_fractal_net.security.keys import Key
+    from mycelium_fractal_net.security.keyring.keyring import Keyring
+    from mycelium_fractal_net.security.records.keys import Key
     from tests.torture.ledger import Ledger, Message, VersionLedger
     from tests.torture.place import Place
 

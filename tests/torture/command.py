@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from mycelium_fractal_net.security.keys import KeyState
+from mycelium_fractal_net.security.records.keys import KeyState
 from tests.support.cli import PROGRAM, environment
 from tests.torture.killing import Outcome
 from tests.torture.ledger import Fact

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mycelium_fractal_net.security.keys import KeyState
+from mycelium_fractal_net.security.records.keys import KeyState
 
 __all__ = ["Fact", "Ledger", "Message", "VersionLedger"]
 

@@ -9,13 +9,10 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from mycelium_fractal_net.columns import (
-    commit_column,
-    migrate_column,
-    rewrap_column,
-    roll_back_column,
-)
-from mycelium_fractal_net.files import commit_xor, migrate_xor, rewrap_tree, roll_back_xor
+from mycelium_fractal_net.columns import rewrap_column
+from mycelium_fractal_net.files import rewrap_tree
+from mycelium_fractal_net.legacy.columns import commit_column, migrate_column, roll_back_column
+from mycelium_fractal_net.legacy.files import commit_xor, migrate_xor, roll_back_xor
 from tests.torture.place import SIDE_TABLE, Place, put_old_files, put_old_letters
 from tests.torture.retiring import (
     backup,

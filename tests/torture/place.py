@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mycelium_fractal_net.config import Settings
-    from mycelium_fractal_net.security.keyring import Keyring
+    from mycelium_fractal_net.security.keyring.keyring import Keyring
 
 __all__ = [
     "KEYS",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from mycelium_fractal_net.security.keyring import Keyring
+    from mycelium_fractal_net.security.keyring.keyring import Keyring
     from tests.torture.killing import Outcome, Tell
     from tests.torture.operations import Operation
     from tests.torture.place import Place

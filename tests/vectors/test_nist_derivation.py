@@ -12,10 +12,10 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
 
+from mycelium_fractal_net.security.algorithms.key_derivation import hkdf
+from mycelium_fractal_net.security.algorithms.mac import MacKey
 from mycelium_fractal_net.security.errors import InvalidKeyError
-from mycelium_fractal_net.security.key_derivation import hkdf
-from mycelium_fractal_net.security.mac import MacKey
-from mycelium_fractal_net.security.recipients import RecipientKey
+from mycelium_fractal_net.security.sealed.recipients import RecipientKey
 
 from . import library_text, response_file
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from mycelium_fractal_net.security.errors import DecryptionError, InvalidKeyError
-from mycelium_fractal_net.security.sealing import Sealer
+from mycelium_fractal_net.security.sealed.sealer import Sealer
 
 from . import wycheproof
 

@@ -14,9 +14,13 @@ from cryptography.hazmat.primitives.keywrap import (
     aes_key_wrap_with_padding,
 )
 
+from mycelium_fractal_net.security.algorithms.key_derivation import (
+    _pbkdf2,
+    derive_from_passphrase,
+    hkdf,
+)
+from mycelium_fractal_net.security.algorithms.mac import MacKey
 from mycelium_fractal_net.security.errors import InvalidInputError, InvalidSignatureError
-from mycelium_fractal_net.security.key_derivation import _pbkdf2, derive_from_passphrase, hkdf
-from mycelium_fractal_net.security.mac import MacKey
 
 from . import wycheproof
 

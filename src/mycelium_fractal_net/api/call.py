@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from mycelium_fractal_net.api.protocol import Exchange
     from mycelium_fractal_net.api.service import Service
-    from mycelium_fractal_net.security.authentication import Caller
-    from mycelium_fractal_net.security.keyring import Keyring
+    from mycelium_fractal_net.security.directories.credentials import Caller
+    from mycelium_fractal_net.security.keyring.keyring import Keyring
 
 __all__ = [
     "API_KEY",

@@ -21,17 +21,17 @@ from mycelium_fractal_net.api.slow_lane import SlowLane
 from mycelium_fractal_net.bootstrap import open_keyring
 from mycelium_fractal_net.security import blocking
 from mycelium_fractal_net.security.audit import acting_as
-from mycelium_fractal_net.security.authentication import CredentialDirectory
+from mycelium_fractal_net.security.directories.credentials import CredentialDirectory
+from mycelium_fractal_net.security.directories.signers import SignerDirectory
 from mycelium_fractal_net.security.errors import (
     ConfigurationError,
     MfnError,
     StoreUnavailableError,
 )
-from mycelium_fractal_net.security.freshness import STALE_SECONDS
 from mycelium_fractal_net.security.key_store import NonceStore
-from mycelium_fractal_net.security.replay import ReplayGuard
-from mycelium_fractal_net.security.request_verifier import RequestVerifier
-from mycelium_fractal_net.security.signer_directory import SignerDirectory
+from mycelium_fractal_net.security.key_store.freshness import STALE_SECONDS
+from mycelium_fractal_net.security.signed_requests.replay import ReplayGuard
+from mycelium_fractal_net.security.signed_requests.verifier import RequestVerifier
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.bootstrap import Passphrase
     from mycelium_fractal_net.config import Settings
     from mycelium_fractal_net.security.audit import AuditLog
-    from mycelium_fractal_net.security.keyring import Keyring
+    from mycelium_fractal_net.security.keyring.keyring import Keyring
 
 __all__ = ["Service"]
 

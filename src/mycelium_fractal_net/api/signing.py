@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from mycelium_fractal_net.api.streaming import StreamOperation
 from mycelium_fractal_net.security.request_signing import SignatureVerificationMiddleware
 from mycelium_fractal_net.security.response_signing import ResponseSigningMiddleware
-from mycelium_fractal_net.security.signing_rules import SigningPolicy
+from mycelium_fractal_net.security.signed_requests.rules import SigningPolicy
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send

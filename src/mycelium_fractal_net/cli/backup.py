@@ -17,7 +17,7 @@ from mycelium_fractal_net.cli.terminal import columns, complain, counted, json_v
 if TYPE_CHECKING:
     from mycelium_fractal_net.cli.session import Session
     from mycelium_fractal_net.security.backup import Backup, Restored
-    from mycelium_fractal_net.security.credentials import Credential
+    from mycelium_fractal_net.security.records.credentials import Credential
 
 __all__ = ["register"]
 

@@ -204,7 +204,8 @@ def migrate(
     allow_compromised: bool,
 ) -> ColumnReport:
     """Seal under ``key`` what the XOR cipher wrote into a column; see :func:`migrate_column`."""
-    from mycelium_fractal_net.columns import count_values, migrate_column
+    from mycelium_fractal_net.columns import count_values
+    from mycelium_fractal_net.legacy.columns import migrate_column
 
     with session.keyring() as keyring, reporting(report) as failed:
         count = count_values(choice.url, choice.table, choice.column)
@@ -239,7 +240,8 @@ def finish(
     report: Path | None,
 ) -> ColumnReport:
     """Remove the old values that a migration kept, or put them back."""
-    from mycelium_fractal_net.columns import commit_column, count_values, roll_back_column
+    from mycelium_fractal_net.columns import count_values
+    from mycelium_fractal_net.legacy.columns import commit_column, roll_back_column
 
     with session.keyring() as keyring, reporting(report) as failed:
         count = count_values(choice.url, choice.table, choice.column)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mycelium_fractal_net.security.key_providers import StoredKeyProvider
-    from mycelium_fractal_net.security.keys import Key
+    from mycelium_fractal_net.security.records.keys import Key
 
 __all__ = ["credential_ids", "key_names", "signer_names", "version_names"]
 
@@ -28,7 +28,7 @@ def key_names(context: typer.Context, incomplete: str) -> list[str]:
 
 def version_names(context: typer.Context, incomplete: str) -> list[str]:
     """The names of keys and, once a name is whole, its versions."""
-    from mycelium_fractal_net.security.keys import version_id
+    from mycelium_fractal_net.security.records.keys import version_id
 
     name, colon, _ = incomplete.partition(":")
     keys = _keys(context, name)

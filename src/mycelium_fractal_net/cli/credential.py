@@ -15,8 +15,8 @@ from mycelium_fractal_net.cli.session import session_of
 from mycelium_fractal_net.cli.terminal import columns, json_array, json_value, say
 
 if TYPE_CHECKING:
-    from mycelium_fractal_net.security.api_keys import ApiKey
-    from mycelium_fractal_net.security.credentials import Credential
+    from mycelium_fractal_net.security.records.api_keys import ApiKey
+    from mycelium_fractal_net.security.records.credentials import Credential
 
 __all__ = ["register"]
 

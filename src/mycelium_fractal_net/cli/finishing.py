@@ -13,7 +13,7 @@ from mycelium_fractal_net.cli.terminal import complain, say
 
 if TYPE_CHECKING:
     from mycelium_fractal_net.cli.session import Session
-    from mycelium_fractal_net.security.keyring import Keyring
+    from mycelium_fractal_net.security.keyring.keyring import Keyring
 
 __all__ = ["Finished", "Finishing", "Reason", "finishing"]
 

@@ -12,10 +12,10 @@ from mycelium_fractal_net.cli.session import session_of
 from mycelium_fractal_net.cli.streams import STANDARD, input_stream
 from mycelium_fractal_net.cli.terminal import byte_size, json_value, say
 from mycelium_fractal_net.security.errors import DecryptionError, InvalidSignatureError
-from mycelium_fractal_net.security.keys import version_id
+from mycelium_fractal_net.security.records.keys import version_id
 
 if TYPE_CHECKING:
-    from mycelium_fractal_net.security.keyring import Keyring
+    from mycelium_fractal_net.security.keyring.keyring import Keyring
 
 __all__ = ["register"]
 

@@ -15,12 +15,12 @@ from mycelium_fractal_net.cli.options import AsJson
 from mycelium_fractal_net.cli.session import session_of
 from mycelium_fractal_net.cli.terminal import columns, json_array, json_value, say
 from mycelium_fractal_net.security.errors import KeyUsageError
-from mycelium_fractal_net.security.keys import KeyState, KeyType, KeyUse, version_id
+from mycelium_fractal_net.security.records.keys import KeyState, KeyType, KeyUse, version_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mycelium_fractal_net.security.keys import Key, KeyVersion
+    from mycelium_fractal_net.security.records.keys import Key, KeyVersion
 
 __all__ = ["KeyName", "register"]
 

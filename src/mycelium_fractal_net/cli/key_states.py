@@ -9,7 +9,7 @@ import typer
 from mycelium_fractal_net.cli.completion import version_names
 from mycelium_fractal_net.cli.session import session_of
 from mycelium_fractal_net.cli.terminal import say
-from mycelium_fractal_net.security.keys import Verb, version_id
+from mycelium_fractal_net.security.records.keys import Verb, version_id
 from mycelium_fractal_net.shapes import time_text, version_meant
 
 if TYPE_CHECKING:

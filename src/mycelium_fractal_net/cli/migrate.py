@@ -59,7 +59,7 @@ def _import(
     ],
 ) -> None:
     """Take over the XOR cipher's master key, as the key legacy-xor, which only opens."""
-    from mycelium_fractal_net.security.key_providers.xor_key import read_xor_key
+    from mycelium_fractal_net.legacy.key import read_xor_key
 
     session = session_of(context)
     material = read_xor_key(path)
@@ -143,8 +143,8 @@ def _files(
     report: Path | None,
     allow_compromised: bool,
 ) -> None:
-    from mycelium_fractal_net import files
     from mycelium_fractal_net.doctor import forget_kept, note_kept
+    from mycelium_fractal_net.legacy import files
 
     settings = session.settings()
     kept = step in (Step.COMMIT, Step.ROLL_BACK)
@@ -175,7 +175,7 @@ def _files(
 
 def _count(path: Path, *, kept: bool) -> int:
     """How many files a run has to do with: those that are kept, or all others."""
-    from mycelium_fractal_net.files import OLD_SUFFIX
+    from mycelium_fractal_net.legacy.old_file import OLD_SUFFIX
 
     if not path.is_dir():
         return 1

@@ -9,19 +9,19 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
-from mycelium_fractal_net.security.binary_io import HEAD_BYTES, head_of
+from mycelium_fractal_net.security.byte_io.binary_io import HEAD_BYTES, head_of
 from mycelium_fractal_net.security.errors import (
     AuditUnavailableError,
     DecryptionError,
     KeyNotFoundError,
     KeyStateError,
 )
-from mycelium_fractal_net.security.keys import DEFAULT_KEY_ID, KeyType, version_id
+from mycelium_fractal_net.security.records.keys import DEFAULT_KEY_ID, KeyType, version_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from mycelium_fractal_net.security.keyring import Keyring
+    from mycelium_fractal_net.security.keyring.keyring import Keyring
 
 __all__ = [
     "HEAD_BYTES",

@@ -16,7 +16,7 @@ from mycelium_fractal_net.cli.terminal import columns, json_value, say
 if TYPE_CHECKING:
     from datetime import date
 
-    from mycelium_fractal_net.security.retention_rules import CleanupReport, VersionUse
+    from mycelium_fractal_net.security.records.retention import CleanupReport, VersionUse
 
 __all__ = ["register", "register_cleanup"]
 

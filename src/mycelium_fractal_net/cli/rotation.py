@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
-    from mycelium_fractal_net.security.keys import Key
+    from mycelium_fractal_net.security.records.keys import Key
     from mycelium_fractal_net.security.rotation import RunReport, ScheduledKey
 
 __all__ = ["register"]

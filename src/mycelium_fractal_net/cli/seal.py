@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from mycelium_fractal_net.cli.session import Session
     from mycelium_fractal_net.cli.terminal import Bar
-    from mycelium_fractal_net.security.keyring import Keyring
+    from mycelium_fractal_net.security.keyring.keyring import Keyring
 
 __all__ = ["bytes_of", "register", "rewrap_one"]
 

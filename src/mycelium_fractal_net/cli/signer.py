@@ -15,7 +15,7 @@ from mycelium_fractal_net.cli.session import session_of
 from mycelium_fractal_net.cli.terminal import columns, json_array, json_value, say
 
 if TYPE_CHECKING:
-    from mycelium_fractal_net.security.signers import Signer
+    from mycelium_fractal_net.security.records.signers import Signer
 
 __all__ = ["register"]
 

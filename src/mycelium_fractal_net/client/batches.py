@@ -12,7 +12,7 @@ from mycelium_fractal_net.client import operations
 from mycelium_fractal_net.client.problems import Problem, error_of_problem, error_of_reply
 from mycelium_fractal_net.client.steps import Request, decoded, json_of
 from mycelium_fractal_net.client.versioned import Versioned
-from mycelium_fractal_net.security.buffers import as_bytes
+from mycelium_fractal_net.security.byte_io.buffers import as_bytes
 from mycelium_fractal_net.security.errors import (
     InvalidInputError,
     InvalidSignatureError,

@@ -24,7 +24,7 @@ from mycelium_fractal_net.client.lease_core import Bounds, LeaseCore, lease_cloc
 from mycelium_fractal_net.client.retries import Retries
 from mycelium_fractal_net.client.running import AsyncRunner, Options, Runner
 from mycelium_fractal_net.client.session import Session, checked_url
-from mycelium_fractal_net.security.buffers import as_bytes
+from mycelium_fractal_net.security.byte_io.buffers import as_bytes
 from mycelium_fractal_net.security.policy import Policy
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from cryptography.utils import Buffer
 
     from mycelium_fractal_net.client.steps import Steps
-    from mycelium_fractal_net.security.sealing import DataKey
+    from mycelium_fractal_net.security.sealed.sealer import DataKey
 
 __all__ = ["DATA_KEY_ASSOCIATED_DATA", "AsyncClient", "Client"]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from mycelium_fractal_net.client.steps import decoded, json_request
-from mycelium_fractal_net.security.buffers import as_bytes
+from mycelium_fractal_net.security.byte_io.buffers import as_bytes
 from mycelium_fractal_net.security.errors import DecryptionError, InvalidKeyError, ServiceError
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from mycelium_fractal_net.client.steps import Steps
     from mycelium_fractal_net.security.policy import Policy
-    from mycelium_fractal_net.security.sealing import DataKey
+    from mycelium_fractal_net.security.sealed.sealer import DataKey
 
 __all__ = ["Use", "data_key", "report"]
 

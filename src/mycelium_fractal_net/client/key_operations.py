@@ -9,7 +9,7 @@ import msgspec
 
 from mycelium_fractal_net.client.steps import decoded, json_request
 from mycelium_fractal_net.security.errors import InvalidInputError, ServiceError
-from mycelium_fractal_net.security.keys import (
+from mycelium_fractal_net.security.records.keys import (
     Key,
     KeyState,
     KeyType,
@@ -20,7 +20,7 @@ from mycelium_fractal_net.security.keys import (
     parse_key_id,
     version_id,
 )
-from mycelium_fractal_net.security.retention_rules import (
+from mycelium_fractal_net.security.records.retention import (
     CleanupReport,
     Ground,
     Proposal,

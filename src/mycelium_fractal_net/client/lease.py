@@ -11,7 +11,7 @@ import anyio
 from mycelium_fractal_net.client import batches, operations
 from mycelium_fractal_net.client.batches import DecryptItem
 from mycelium_fractal_net.client.processes import OfProcess
-from mycelium_fractal_net.security.buffers import as_bytes
+from mycelium_fractal_net.security.byte_io.buffers import as_bytes
 from mycelium_fractal_net.security.errors import MfnError, ServiceUnavailableError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.client.lease_core import LeaseCore
     from mycelium_fractal_net.client.running import AsyncRunner, Runner
     from mycelium_fractal_net.client.steps import Steps
-    from mycelium_fractal_net.security.sealing import Sealer
+    from mycelium_fractal_net.security.sealed.sealer import Sealer
 
 __all__ = ["AsyncLease", "Lease"]
 

@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Final
 from mycelium_fractal_net.client.data_keys import Use, data_key, report
 from mycelium_fractal_net.client.steps import Steps
 from mycelium_fractal_net.security.errors import DecryptionError, InvalidInputError, MfnError
-from mycelium_fractal_net.security.keys import parse_key_id
+from mycelium_fractal_net.security.records.keys import parse_key_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mycelium_fractal_net.security.policy import Policy
-    from mycelium_fractal_net.security.sealing import Sealer
+    from mycelium_fractal_net.security.sealed.sealer import Sealer
 
 __all__ = ["Bounds", "LeaseCore", "lease_clock"]
 

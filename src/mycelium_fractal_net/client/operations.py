@@ -12,7 +12,7 @@ import msgspec
 
 from mycelium_fractal_net.client.steps import decoded, json_request
 from mycelium_fractal_net.client.versioned import Versioned
-from mycelium_fractal_net.security.buffers import as_bytes
+from mycelium_fractal_net.security.byte_io.buffers import as_bytes
 from mycelium_fractal_net.security.errors import InvalidSignatureError, ServiceError
 
 if TYPE_CHECKING:

@@ -29,14 +29,14 @@ from mycelium_fractal_net.security.http_signatures import (
     sign,
     sign_plan,
 )
-from mycelium_fractal_net.security.signatures import SigningKey, VerifyingKey
+from mycelium_fractal_net.security.signatures.signing_key import SigningKey, VerifyingKey
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator, Iterable
     from typing import Self
 
-    from mycelium_fractal_net.security.binary_io import BinaryReader
-    from mycelium_fractal_net.security.keyring import Keyring
+    from mycelium_fractal_net.security.byte_io.binary_io import BinaryReader
+    from mycelium_fractal_net.security.keyring.keyring import Keyring
 
 __all__ = ["Profile", "RequestSigner"]
 

@@ -19,14 +19,14 @@ from mycelium_fractal_net.client.steps import Failure, Outcome, Reply, Request
 from mycelium_fractal_net.client.versioned import StreamResult
 from mycelium_fractal_net.files.new_file import NewFile, sync_folder
 from mycelium_fractal_net.files.permissions import acl_of
-from mycelium_fractal_net.security.binary_io import (
+from mycelium_fractal_net.security.byte_io.binary_io import (
     BinaryReader,
     BinaryWriter,
     is_regular_file,
     read_fully,
     write_fully,
 )
-from mycelium_fractal_net.security.buffers import as_bytes
+from mycelium_fractal_net.security.byte_io.buffers import as_bytes
 from mycelium_fractal_net.security.errors import DecryptionError, InvalidInputError, ServiceError
 from mycelium_fractal_net.security.policy import Policy
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.columns.database import ColumnDatabase
     from mycelium_fractal_net.columns.place import Place
     from mycelium_fractal_net.columns.report import ColumnReport
-    from mycelium_fractal_net.security.keyring import Keyring
+    from mycelium_fractal_net.security.keyring.keyring import Keyring
 
 __all__ = ["learned", "rewrap_column"]
 

@@ -20,7 +20,7 @@ from mycelium_fractal_net.security.errors import InvalidInputError, StoreError
 if TYPE_CHECKING:
     from cryptography.utils import Buffer
 
-    from mycelium_fractal_net.security.keyring import Keyring
+    from mycelium_fractal_net.security.keyring.keyring import Keyring
 
 __all__ = [
     "Located",

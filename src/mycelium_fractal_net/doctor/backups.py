@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.doctor.findings import Finding, Severity
 from mycelium_fractal_net.security.key_store.rows import moment
-from mycelium_fractal_net.security.keys import version_id
+from mycelium_fractal_net.security.records.keys import version_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

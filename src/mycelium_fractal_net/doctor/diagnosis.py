@@ -18,14 +18,14 @@ from mycelium_fractal_net.doctor.old_cipher import old_cipher_findings
 from mycelium_fractal_net.doctor.retention import retention_findings
 from mycelium_fractal_net.doctor.rotation import failure_findings, rotation_findings
 from mycelium_fractal_net.doctor.signers import signer_findings
-from mycelium_fractal_net.security.credentials import CredentialState
 from mycelium_fractal_net.security.errors import KeyStateError, MfnError, StoreIntegrityError
 from mycelium_fractal_net.security.key_providers import LocalKeyProvider
 from mycelium_fractal_net.security.key_store import Database, KeyStore, UsageStore
 from mycelium_fractal_net.security.key_store.sqlite import check_private
 from mycelium_fractal_net.security.key_store.usage import RAW_MESSAGES_ROTATE
-from mycelium_fractal_net.security.keys import DEFAULT_KEY_ID, Key, KeyState, version_id
-from mycelium_fractal_net.security.rotation_due import protecting
+from mycelium_fractal_net.security.lifecycle.due import protecting
+from mycelium_fractal_net.security.records.credentials import CredentialState
+from mycelium_fractal_net.security.records.keys import DEFAULT_KEY_ID, Key, KeyState, version_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -17,7 +17,7 @@ from mycelium_fractal_net.doctor.findings import Finding, Severity
 from mycelium_fractal_net.security.errors import KeyNotFoundError, StoreIntegrityError
 from mycelium_fractal_net.security.key_store.rows import day_of, moment
 from mycelium_fractal_net.security.key_store.usage import OPEN
-from mycelium_fractal_net.security.keys import LEGACY_XOR_KEY_ID, KeyState, version_id
+from mycelium_fractal_net.security.records.keys import LEGACY_XOR_KEY_ID, KeyState, version_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.doctor.findings import Examined, Finding, Severity
 from mycelium_fractal_net.security.key_store.rotation_table import RotationTable
-from mycelium_fractal_net.security.keys import KeyState, version_id
-from mycelium_fractal_net.security.rotation_due import OVERDUE, protecting
+from mycelium_fractal_net.security.lifecycle.due import OVERDUE, protecting
+from mycelium_fractal_net.security.records.keys import KeyState, version_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
     from mycelium_fractal_net.security.key_store.rotation_table import Look
-    from mycelium_fractal_net.security.keys import Key
+    from mycelium_fractal_net.security.records.keys import Key
 
 __all__ = ["failure_findings", "rotation_findings"]
 

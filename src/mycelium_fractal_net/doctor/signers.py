@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mycelium_fractal_net.doctor.findings import Finding, Severity
-from mycelium_fractal_net.security.credentials import CredentialState
 from mycelium_fractal_net.security.errors import StoreIntegrityError
-from mycelium_fractal_net.security.signers import Signer, SignerState
+from mycelium_fractal_net.security.records.credentials import CredentialState
+from mycelium_fractal_net.security.records.signers import Signer, SignerState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

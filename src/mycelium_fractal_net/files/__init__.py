@@ -1,28 +1,22 @@
 """Files and folders: sealed, opened and rewrapped, each whole under its name or not at all."""
 
-from mycelium_fractal_net.files.migrating import commit_xor, migrate_xor, roll_back_xor
 from mycelium_fractal_net.files.objects import rewrap_objects
-from mycelium_fractal_net.files.old_file import OLD_SUFFIX
 from mycelium_fractal_net.files.rewrapping import RewrapReport, heads, rewrap_paths, rewrap_tree
 from mycelium_fractal_net.files.single import open_file, rewrap_file, seal_file
 from mycelium_fractal_net.files.tree import open_tree, seal_tree
 from mycelium_fractal_net.files.walk import SEALED_SUFFIX, TreeReport
 
 __all__ = [
-    "OLD_SUFFIX",
     "SEALED_SUFFIX",
     "RewrapReport",
     "TreeReport",
-    "commit_xor",
     "heads",
-    "migrate_xor",
     "open_file",
     "open_tree",
     "rewrap_file",
     "rewrap_objects",
     "rewrap_paths",
     "rewrap_tree",
-    "roll_back_xor",
     "seal_file",
     "seal_tree",
 ]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mycelium_fractal_net.files.rewrapping import RewrapReport, rewrap_paths
 from mycelium_fractal_net.files.walk import SEALED_SUFFIX, reason_of
-from mycelium_fractal_net.security.binary_io import HEAD_BYTES
+from mycelium_fractal_net.security.byte_io.binary_io import HEAD_BYTES
 from mycelium_fractal_net.security.errors import (
     ConfigurationError,
     ConflictError,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from cryptography.utils import Buffer
 
-    from mycelium_fractal_net.security.keyring import Keyring, MessageInfo
+    from mycelium_fractal_net.security.keyring.keyring import Keyring, MessageInfo
 
     Progress = Callable[[int], None]
     Before = Callable[[Iterable[bytes]], None]

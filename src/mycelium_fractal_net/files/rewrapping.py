@@ -17,7 +17,7 @@ from mycelium_fractal_net.files.new_file import NewFile, remove_leftovers
 from mycelium_fractal_net.files.running import only_run, put_through, watching
 from mycelium_fractal_net.files.single import rewrap_to
 from mycelium_fractal_net.files.walk import SEALED_SUFFIX, Job, TreeReport, jobs, reason_of
-from mycelium_fractal_net.security.binary_io import head_of
+from mycelium_fractal_net.security.byte_io.binary_io import head_of
 from mycelium_fractal_net.security.errors import DecryptionError, KeyNotFoundError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from cryptography.utils import Buffer
 
     from mycelium_fractal_net.security.errors import MfnError
-    from mycelium_fractal_net.security.keyring import Keyring
+    from mycelium_fractal_net.security.keyring.keyring import Keyring
 
     Progress = Callable[[int], None]
     Failed = Callable[[str, str], None]

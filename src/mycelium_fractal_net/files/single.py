@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 from mycelium_fractal_net.files.new_file import NewFile, new_file, sync_folder
 from mycelium_fractal_net.files.permissions import acl_of
 from mycelium_fractal_net.files.replacing import GRACE_SECONDS, Replaced, settled_status
-from mycelium_fractal_net.security.binary_io import HEAD_BYTES
+from mycelium_fractal_net.security.byte_io.binary_io import HEAD_BYTES
 from mycelium_fractal_net.security.errors import ConflictError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from cryptography.utils import Buffer
 
-    from mycelium_fractal_net.security.keyring import Keyring
+    from mycelium_fractal_net.security.keyring.keyring import Keyring
 
 __all__ = [
     "open_file",

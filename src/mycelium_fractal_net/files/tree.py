@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from cryptography.utils import Buffer
 
-    from mycelium_fractal_net.security.keyring import Keyring
+    from mycelium_fractal_net.security.keyring.keyring import Keyring
 
     Progress = Callable[[int], None]
 

@@ -2,7 +2,7 @@
 
 This is plain AES-256-GCM (NIST SP 800-38D) for callers who must interoperate with it. The
 nonce is drawn from the operating system for every message and there is no way to pass one.
-Two limits follow, which :mod:`~mycelium_fractal_net.security.sealing` does not have: at most
+Two limits follow, which :mod:`~mycelium_fractal_net.security.sealed.sealer` does not have: at most
 2^32 messages under one key (SP 800-38D section 8.3; whoever holds the key must count), and a
 ciphertext does not commit to its key. New data is better sealed.
 
@@ -19,7 +19,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.utils import Buffer
 
-from mycelium_fractal_net.security.buffers import as_bytes
+from mycelium_fractal_net.security.byte_io.buffers import as_bytes
 from mycelium_fractal_net.security.errors import (
     DecryptionError,
     InvalidInputError,

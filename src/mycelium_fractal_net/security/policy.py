@@ -12,7 +12,7 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from mycelium_fractal_net.security.algorithms import (
+from mycelium_fractal_net.security.algorithms.names import (
     BUILT_ON,
     CIPHERS_HASHES_SIGNATURES,
     FORBIDDEN,
@@ -32,15 +32,15 @@ if TYPE_CHECKING:
 
     from cryptography.utils import Buffer
 
+    from mycelium_fractal_net.legacy.cipher import XorOpener
     from mycelium_fractal_net.security.aes_encryption import RawCipher
-    from mycelium_fractal_net.security.binary_io import BinaryReader
-    from mycelium_fractal_net.security.legacy_xor import XorOpener
-    from mycelium_fractal_net.security.mac import MacKey
-    from mycelium_fractal_net.security.recipients import Recipient, RecipientKey
-    from mycelium_fractal_net.security.sealed_format import Header
-    from mycelium_fractal_net.security.sealing import DataKey, Sealer
-    from mycelium_fractal_net.security.signature_files import SignatureFile
-    from mycelium_fractal_net.security.signatures import SigningKey, VerifyingKey
+    from mycelium_fractal_net.security.algorithms.mac import MacKey
+    from mycelium_fractal_net.security.byte_io.binary_io import BinaryReader
+    from mycelium_fractal_net.security.sealed.format import Header
+    from mycelium_fractal_net.security.sealed.recipients import Recipient, RecipientKey
+    from mycelium_fractal_net.security.sealed.sealer import DataKey, Sealer
+    from mycelium_fractal_net.security.signatures.files import SignatureFile
+    from mycelium_fractal_net.security.signatures.signing_key import SigningKey, VerifyingKey
 
 __all__ = ["Policy"]
 
@@ -145,14 +145,14 @@ class Policy:
 
     def sealer(self, key: Buffer, handle: bytes) -> Sealer:
         """Seals and opens messages under a named key's version: 32 bytes and its handle."""
-        from mycelium_fractal_net.security.sealing import Sealer
+        from mycelium_fractal_net.security.sealed.sealer import Sealer
 
         self._check_sealing()
         return Sealer.sealed(key, handle)
 
     def envelope_sealer(self, data_key: Buffer, handle: bytes, wrapped: bytes) -> Sealer:
         """Seals and opens messages that carry their own wrapped data key."""
-        from mycelium_fractal_net.security.sealing import Sealer
+        from mycelium_fractal_net.security.sealed.sealer import Sealer
 
         self._check_sealing()
         return Sealer.envelope(data_key, handle, wrapped)
@@ -163,8 +163,8 @@ class Policy:
         Raises :class:`InvalidKeyError` for another size, :class:`DecryptionError` for another
         header.
         """
-        from mycelium_fractal_net.security import sealing
-        from mycelium_fractal_net.security.buffers import as_bytes
+        from mycelium_fractal_net.security.byte_io.buffers import as_bytes
+        from mycelium_fractal_net.security.sealed import sealer as sealing
 
         self._check_sealing()
         parsed = sealing.parse_header(header)
@@ -176,7 +176,7 @@ class Policy:
 
     def bare_sealer(self, key: Buffer, context: Buffer) -> Sealer:
         """Seals without a header, bound to ``context``: how the local master key wraps."""
-        from mycelium_fractal_net.security.sealing import Sealer
+        from mycelium_fractal_net.security.sealed.sealer import Sealer
 
         self._check_sealing()
         return Sealer.bare(key, context)
@@ -187,28 +187,28 @@ class Policy:
 
         It uses no algorithm. Keep it, where every message passes: asking costs what it does.
         """
-        from mycelium_fractal_net.security.sealed_format import parse_header
+        from mycelium_fractal_net.security.sealed.format import parse_header
 
         return parse_header
 
     @staticmethod
     def read_header(reader: BinaryReader) -> Header:
         """Read the header and not a byte more. Raises :class:`DecryptionError`."""
-        from mycelium_fractal_net.security.sealed_format import read_header
+        from mycelium_fractal_net.security.sealed.format import read_header
 
         return read_header(reader)
 
     @staticmethod
     def sealed_bytes(plain: int) -> int:
         """The size of the sealed message of ``plain`` bytes."""
-        from mycelium_fractal_net.security import sealed_format
+        from mycelium_fractal_net.security.sealed import format as sealed_format
 
         return sealed_format.NAMED_BYTES + sealed_format.sealed_body_bytes(plain)
 
     @staticmethod
     def plain_bytes(beginning: Buffer, size: int) -> int:
         """The plaintext's size in a message of ``size`` bytes. Raises :class:`DecryptionError`."""
-        from mycelium_fractal_net.security import sealed_format
+        from mycelium_fractal_net.security.sealed import format as sealed_format
 
         header = sealed_format.parse_header(beginning)
         return sealed_format.plain_bytes(size - header.body_offset)
@@ -224,7 +224,7 @@ class Policy:
                 " that is off, and switch legacy.read_xor off"
             )
         self.check("PBKDF2-SHA256", "HMAC-SHA-256", "SHA-256")
-        from mycelium_fractal_net.security.legacy_xor import XorOpener
+        from mycelium_fractal_net.legacy.cipher import XorOpener
 
         return XorOpener(key)
 
@@ -237,7 +237,7 @@ class Policy:
         associated_data: Buffer = b"",
     ) -> bytes:
         """Seal to an X25519 public key by HPKE (RFC 9180); 58 bytes longer than the plaintext."""
-        from mycelium_fractal_net.security.recipients import seal_to_recipient
+        from mycelium_fractal_net.security.sealed.recipients import seal_to_recipient
 
         self.check("HPKE-X25519")
         return seal_to_recipient(recipient, plaintext, info=info, associated_data=associated_data)
@@ -251,7 +251,7 @@ class Policy:
         associated_data: Buffer = b"",
     ) -> bytes:
         """Open what was sealed to ``key.public``. Raises :class:`DecryptionError`."""
-        from mycelium_fractal_net.security.recipients import open_as_recipient
+        from mycelium_fractal_net.security.sealed.recipients import open_as_recipient
 
         self.check("HPKE-X25519")
         return open_as_recipient(key, blob, info=info, associated_data=associated_data)
@@ -270,7 +270,7 @@ class Policy:
 
         Raises :class:`InvalidInputError` for a count or salt outside of what is safe.
         """
-        from mycelium_fractal_net.security.key_derivation import derive_from_passphrase
+        from mycelium_fractal_net.security.algorithms.key_derivation import derive_from_passphrase
 
         self.check("PBKDF2-SHA256")
         return derive_from_passphrase(passphrase, salt, iterations)
@@ -288,7 +288,7 @@ class Policy:
 
         Raises :class:`InvalidInputError` for an empty secret or a length out of range.
         """
-        from mycelium_fractal_net.security.key_derivation import hkdf
+        from mycelium_fractal_net.security.algorithms.key_derivation import hkdf
 
         self.check(f"HKDF-{hash.replace('-', '')}")
         return hkdf(secret, salt=salt, info=info, length=length, hash=hash)
@@ -297,33 +297,33 @@ class Policy:
 
     def generate_signing_key(self, algorithm: str) -> SigningKey:
         """A fresh signing key."""
-        from mycelium_fractal_net.security.signatures import SigningKey
+        from mycelium_fractal_net.security.signatures.signing_key import SigningKey
 
         self.check(algorithm)
         return SigningKey.generate(algorithm)
 
     def signing_key(self, algorithm: str, material: Buffer) -> SigningKey:
         """The signing key whose private encoding that is. Raises :class:`InvalidKeyError`."""
-        from mycelium_fractal_net.security.signatures import SigningKey
+        from mycelium_fractal_net.security.signatures.signing_key import SigningKey
 
         self.check(algorithm)
         return SigningKey.from_private_bytes(algorithm, material)
 
     def verifying_key(self, der: Buffer) -> VerifyingKey:
         """The public key in a DER SubjectPublicKeyInfo. Raises :class:`InvalidKeyError`."""
-        from mycelium_fractal_net.security.signatures import VerifyingKey
+        from mycelium_fractal_net.security.signatures.signing_key import VerifyingKey
 
         return self._allowed_public(VerifyingKey.from_der(der))
 
     def verifying_key_from_pem(self, pem: str | bytes) -> VerifyingKey:
         """The public key in a PEM file. Raises :class:`InvalidKeyError`."""
-        from mycelium_fractal_net.security.signatures import VerifyingKey
+        from mycelium_fractal_net.security.signatures.signing_key import VerifyingKey
 
         return self._allowed_public(VerifyingKey.from_pem(pem))
 
     def verifying_key_from_jwk(self, jwk: Mapping[str, object] | str | bytes) -> VerifyingKey:
         """The public key in a JWK, as its members or in JSON. Raises :class:`InvalidKeyError`."""
-        from mycelium_fractal_net.security.signatures import VerifyingKey
+        from mycelium_fractal_net.security.signatures.signing_key import VerifyingKey
 
         if isinstance(jwk, str | bytes):
             return self._allowed_public(VerifyingKey.from_jwk_text(jwk))
@@ -344,7 +344,7 @@ class Policy:
 
     def prehash(self, reader: BinaryReader) -> bytes:
         """The SHA-512 of a stream, which stands for it in a pre-hashed signature."""
-        from mycelium_fractal_net.security.signatures import prehash
+        from mycelium_fractal_net.security.signatures.signing_key import prehash
 
         self.check("SHA-512")
         return prehash(reader)
@@ -352,7 +352,7 @@ class Policy:
     @staticmethod
     def encode_prehashed_signature(handle: bytes, signature: bytes) -> bytes:
         """The bytes of a ``.sig`` file for a pre-hashed signature."""
-        from mycelium_fractal_net.security.signature_files import (
+        from mycelium_fractal_net.security.signatures.files import (
             SignatureMode,
             encode_signature_file,
         )
@@ -362,13 +362,13 @@ class Policy:
     @staticmethod
     def parse_signature_file(data: Buffer) -> SignatureFile:
         """The parts of a ``.sig`` file. Raises :class:`InvalidSignatureError`."""
-        from mycelium_fractal_net.security.signature_files import parse_signature_file
+        from mycelium_fractal_net.security.signatures.files import parse_signature_file
 
         return parse_signature_file(data)
 
     def mac(self, algorithm: str, key: Buffer) -> MacKey:
         """Makes and checks MACs under a 32-byte key."""
-        from mycelium_fractal_net.security.mac import MacKey
+        from mycelium_fractal_net.security.algorithms.mac import MacKey
 
         self.check(algorithm)
         if algorithm != "HMAC-SHA-256":

@@ -16,6 +16,7 @@ import json
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
+from mycelium_fractal_net.security.directories.signers import SignerDirectory
 from mycelium_fractal_net.security.errors import (
     ConfigurationError,
     InvalidSignatureError,
@@ -24,21 +25,20 @@ from mycelium_fractal_net.security.errors import (
 )
 from mycelium_fractal_net.security.http_signatures import RequestView
 from mycelium_fractal_net.security.key_store import NonceStore
-from mycelium_fractal_net.security.replay import ReplayGuard
-from mycelium_fractal_net.security.request_body import BodyTooLargeError, read_body
-from mycelium_fractal_net.security.request_verifier import (
+from mycelium_fractal_net.security.signed_requests.body import BodyTooLargeError, read_body
+from mycelium_fractal_net.security.signed_requests.replay import ReplayGuard
+from mycelium_fractal_net.security.signed_requests.rules import Rules, SigningPolicy
+from mycelium_fractal_net.security.signed_requests.verifier import (
     RequestVerifier,
     bears_signature,
     credential_id_of,
 )
-from mycelium_fractal_net.security.signer_directory import SignerDirectory
-from mycelium_fractal_net.security.signing_rules import Rules, SigningPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 
     from mycelium_fractal_net.security.http_signatures import BodyDigest
-    from mycelium_fractal_net.security.keyring import Keyring
+    from mycelium_fractal_net.security.keyring.keyring import Keyring
 
     Scope = MutableMapping[str, Any]
     Message = MutableMapping[str, Any]

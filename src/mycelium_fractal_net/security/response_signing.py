@@ -23,12 +23,12 @@ from mycelium_fractal_net.security.http_signatures import (
     content_digest,
     sign,
 )
-from mycelium_fractal_net.security.request_body import EXCHANGE
+from mycelium_fractal_net.security.signed_requests.body import EXCHANGE
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
 
-    from mycelium_fractal_net.security.keyring import Keyring
+    from mycelium_fractal_net.security.keyring.keyring import Keyring
 
     Scope = MutableMapping[str, Any]
     Message = MutableMapping[str, Any]

@@ -26,8 +26,8 @@ from mycelium_fractal_net.security.key_store.usage import (
     REFUSED,
     UsageSummary,
 )
-from mycelium_fractal_net.security.keys import Key, KeyState, Verb, parse_key_id, version_id
-from mycelium_fractal_net.security.retention_rules import (
+from mycelium_fractal_net.security.records.keys import Key, KeyState, Verb, parse_key_id, version_id
+from mycelium_fractal_net.security.records.retention import (
     CleanupReport,
     Ground,
     Proposal,
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from mycelium_fractal_net.security.key_providers import StoredKeyProvider
     from mycelium_fractal_net.security.key_store import UsageStore
-    from mycelium_fractal_net.security.keys import KeyVersion
+    from mycelium_fractal_net.security.records.keys import KeyVersion
 
 __all__ = [
     "CleanupReport",

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.security import retention
 from mycelium_fractal_net.security.audit import acting_as
-from mycelium_fractal_net.security.credentials import CredentialState
 from mycelium_fractal_net.security.errors import (
     KeyNotFoundError,
     KeyUsageError,
@@ -26,13 +25,14 @@ from mycelium_fractal_net.security.errors import (
 from mycelium_fractal_net.security.key_store import UsageStore
 from mycelium_fractal_net.security.key_store.rotation_table import RotationTable
 from mycelium_fractal_net.security.key_store.usage import RAW_MESSAGES_ROTATE
-from mycelium_fractal_net.security.rotation_due import (
+from mycelium_fractal_net.security.lifecycle.due import (
     ScheduledKey,
     protecting,
     reason_to_rotate,
 )
-from mycelium_fractal_net.security.rotation_look import RotationLook
-from mycelium_fractal_net.security.rotation_report import RunReport
+from mycelium_fractal_net.security.lifecycle.look import RotationLook
+from mycelium_fractal_net.security.lifecycle.report import RunReport
+from mycelium_fractal_net.security.records.credentials import CredentialState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from threading import Event
 
     from mycelium_fractal_net.security.key_providers import StoredKeyProvider
-    from mycelium_fractal_net.security.keys import Key, RotationPolicy
+    from mycelium_fractal_net.security.records.keys import Key, RotationPolicy
     from mycelium_fractal_net.security.retention import CleanupReport
 
 __all__ = ["SCHEDULER", "KeyRotationScheduler", "RunReport", "ScheduledKey"]

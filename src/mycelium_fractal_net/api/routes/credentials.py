@@ -24,7 +24,7 @@ from mycelium_fractal_net.shapes import credential_shape
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from mycelium_fractal_net.security.credentials import Credential
+    from mycelium_fractal_net.security.records.credentials import Credential
 
 __all__ = ["routes"]
 

@@ -33,7 +33,7 @@ from mycelium_fractal_net.api.schemas import (
     VerifyResponse,
 )
 from mycelium_fractal_net.security.errors import DecryptionError, InvalidSignatureError
-from mycelium_fractal_net.security.keys import (
+from mycelium_fractal_net.security.records.keys import (
     DEFAULT_KEY_ID,
     LEGACY_XOR_KEY_ID,
     KeyType,
@@ -43,7 +43,7 @@ from mycelium_fractal_net.security.keys import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mycelium_fractal_net.security.keyring import Result
+    from mycelium_fractal_net.security.keyring.keyring import Result
 
 __all__ = [
     "decrypt_item",

@@ -9,7 +9,7 @@ from mycelium_fractal_net.api.routes.keys import name_in_path
 from mycelium_fractal_net.api.routes.registry import Routes
 from mycelium_fractal_net.api.schemas import KeyAnswer, StateRequest
 from mycelium_fractal_net.security.key_providers.state_management import DESTRUCTION_WINDOW_DAYS
-from mycelium_fractal_net.security.keys import Verb
+from mycelium_fractal_net.security.records.keys import Verb
 from mycelium_fractal_net.shapes import key_shape
 
 if TYPE_CHECKING:

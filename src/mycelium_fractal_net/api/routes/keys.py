@@ -18,7 +18,7 @@ from mycelium_fractal_net.api.schemas import (
 )
 from mycelium_fractal_net.api.schemas.keys import KeyQuery, RotationChange
 from mycelium_fractal_net.security.errors import InvalidInputError, KeyNotFoundError
-from mycelium_fractal_net.security.keys import (
+from mycelium_fractal_net.security.records.keys import (
     KeyType,
     RotationPolicy,
     parse_key_id,

@@ -11,7 +11,7 @@ from mycelium_fractal_net.api.schemas import DataKeyReport, DataKeyReportAnswer
 from mycelium_fractal_net.security.errors import KeyNotFoundError
 from mycelium_fractal_net.security.key_store.rows import day_of
 from mycelium_fractal_net.security.key_store.usage import OPEN, PROTECT
-from mycelium_fractal_net.security.keys import parse_key_id
+from mycelium_fractal_net.security.records.keys import parse_key_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,7 +9,7 @@ from mycelium_fractal_net.api.routes.keys import name_in_path
 from mycelium_fractal_net.api.routes.registry import Routes
 from mycelium_fractal_net.api.schemas import JwkSet, PublicKey
 from mycelium_fractal_net.security.errors import KeyNotFoundError
-from mycelium_fractal_net.security.keys import parse_key_id
+from mycelium_fractal_net.security.records.keys import parse_key_id
 
 __all__ = ["routes"]
 

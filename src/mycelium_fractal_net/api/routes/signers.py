@@ -15,13 +15,13 @@ from mycelium_fractal_net.api.routes.registry import Routes
 from mycelium_fractal_net.api.schemas import AddSignerRequest, SignerAnswer, SignerList
 from mycelium_fractal_net.api.schemas.signers import SignerQuery
 from mycelium_fractal_net.security.errors import KeyNotFoundError, NotPermittedError
-from mycelium_fractal_net.security.keys import KEY_ID_PATTERN
+from mycelium_fractal_net.security.records.keys import KEY_ID_PATTERN
 from mycelium_fractal_net.shapes import signer_shape
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from mycelium_fractal_net.security.signers import Signer
+    from mycelium_fractal_net.security.records.signers import Signer
 
 __all__ = ["routes"]
 

@@ -12,11 +12,11 @@ from mycelium_fractal_net.api.routes.crypto import name_of, named_key
 from mycelium_fractal_net.api.routes.registry import Routes
 from mycelium_fractal_net.api.schemas.streams import DecryptStreamQuery, EncryptStreamQuery
 from mycelium_fractal_net.api.streaming import Flow, StreamOperation
-from mycelium_fractal_net.security.keys import DEFAULT_KEY_ID, KeyType
+from mycelium_fractal_net.security.records.keys import DEFAULT_KEY_ID, KeyType
 
 if TYPE_CHECKING:
-    from mycelium_fractal_net.security.keyring import Keyring
-    from mycelium_fractal_net.security.sealing_push import Decryptor, Encryptor
+    from mycelium_fractal_net.security.keyring.keyring import Keyring
+    from mycelium_fractal_net.security.sealed.push import Decryptor, Encryptor
 
 __all__ = ["routes"]
 

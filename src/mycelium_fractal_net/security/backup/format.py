@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import msgspec
 from msgspec import Meta
 
-from mycelium_fractal_net.security.binary_io import read_fully
+from mycelium_fractal_net.security.byte_io.binary_io import read_fully
 from mycelium_fractal_net.security.errors import DecryptionError
 from mycelium_fractal_net.security.key_providers.base import Binding
-from mycelium_fractal_net.security.keys import HANDLE_BYTES
+from mycelium_fractal_net.security.records.keys import HANDLE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from mycelium_fractal_net.security.binary_io import BinaryReader
+    from mycelium_fractal_net.security.byte_io.binary_io import BinaryReader
 
 __all__ = [
     "BLOCK_BYTES",

@@ -16,21 +16,21 @@ from mycelium_fractal_net.security.backup.format import (
     encode_frames,
     encode_start,
 )
-from mycelium_fractal_net.security.binary_io import write_fully
+from mycelium_fractal_net.security.byte_io.binary_io import write_fully
 from mycelium_fractal_net.security.errors import ConflictError, StoreIntegrityError
 from mycelium_fractal_net.security.key_store.backup_table import MadeBackup
 from mycelium_fractal_net.security.key_store.rows import micros, moment
 from mycelium_fractal_net.security.key_store.schema import HEAD
 from mycelium_fractal_net.security.key_store.snapshot import BACKED_UP, snapshot
-from mycelium_fractal_net.security.keys import HANDLE_BYTES, KeyState, version_id
+from mycelium_fractal_net.security.records.keys import HANDLE_BYTES, KeyState, version_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from mycelium_fractal_net.security.binary_io import BinaryWriter
+    from mycelium_fractal_net.security.byte_io.binary_io import BinaryWriter
     from mycelium_fractal_net.security.key_providers import StoredKeyProvider
     from mycelium_fractal_net.security.key_store.snapshot import Snapshot
-    from mycelium_fractal_net.security.sealing_push import Encryptor
+    from mycelium_fractal_net.security.sealed.push import Encryptor
 
     Progress = Callable[[int], None]
 

@@ -17,7 +17,7 @@ from mycelium_fractal_net.security.backup.format import (
     read_start,
 )
 from mycelium_fractal_net.security.backup.making import handles_in
-from mycelium_fractal_net.security.binary_io import read_fully
+from mycelium_fractal_net.security.byte_io.binary_io import read_fully
 from mycelium_fractal_net.security.errors import (
     DecryptionError,
     MasterKeyError,
@@ -30,10 +30,10 @@ from mycelium_fractal_net.security.key_store.schema import HEAD
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from mycelium_fractal_net.security.binary_io import BinaryReader
+    from mycelium_fractal_net.security.byte_io.binary_io import BinaryReader
     from mycelium_fractal_net.security.key_providers.base import Custodian
     from mycelium_fractal_net.security.policy import Policy
-    from mycelium_fractal_net.security.sealing_push import Decryptor
+    from mycelium_fractal_net.security.sealed.push import Decryptor
 
     Progress = Callable[[int], None]
 

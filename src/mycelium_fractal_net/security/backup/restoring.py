@@ -33,7 +33,7 @@ from mycelium_fractal_net.security.key_store.rows import (
     micros,
 )
 from mycelium_fractal_net.security.key_store.snapshot import filling
-from mycelium_fractal_net.security.keys import version_id
+from mycelium_fractal_net.security.records.keys import version_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Row
 
     from mycelium_fractal_net.security.backup.format import Backup, Header
-    from mycelium_fractal_net.security.binary_io import BinaryReader
+    from mycelium_fractal_net.security.byte_io.binary_io import BinaryReader
     from mycelium_fractal_net.security.key_providers import StoredKeyProvider
     from mycelium_fractal_net.security.key_store.authority import Mac
     from mycelium_fractal_net.security.key_store.snapshot import Filling

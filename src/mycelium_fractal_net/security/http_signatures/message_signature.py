@@ -34,7 +34,7 @@ from mycelium_fractal_net.security.http_signatures.structured_fields import (
 )
 
 if TYPE_CHECKING:
-    from mycelium_fractal_net.security.signatures import VerifyingKey
+    from mycelium_fractal_net.security.signatures.signing_key import VerifyingKey
 
 __all__ = [
     "ALGORITHMS",

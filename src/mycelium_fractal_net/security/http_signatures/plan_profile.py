@@ -36,7 +36,7 @@ from mycelium_fractal_net.security.http_signatures.structured_fields import cano
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mycelium_fractal_net.security.signatures import VerifyingKey
+    from mycelium_fractal_net.security.signatures.signing_key import VerifyingKey
 
 __all__ = [
     "TIMESTAMP_SECONDS",

@@ -16,7 +16,7 @@ from mycelium_fractal_net.security.errors import (
 )
 from mycelium_fractal_net.security.key_providers.base import Binding
 from mycelium_fractal_net.security.key_store.audit_table import StoredAuditKey
-from mycelium_fractal_net.security.keys import parse_key_id
+from mycelium_fractal_net.security.records.keys import parse_key_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

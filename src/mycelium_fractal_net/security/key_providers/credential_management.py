@@ -5,13 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from mycelium_fractal_net.security import api_keys
-from mycelium_fractal_net.security.credentials import (
-    Credential,
-    CredentialState,
-    check_name,
-    check_scopes,
-)
 from mycelium_fractal_net.security.errors import (
     ConflictError,
     InvalidInputError,
@@ -19,12 +12,19 @@ from mycelium_fractal_net.security.errors import (
     StoreIntegrityError,
 )
 from mycelium_fractal_net.security.key_providers.trusted import TrustedRecords
+from mycelium_fractal_net.security.records import api_keys
+from mycelium_fractal_net.security.records.credentials import (
+    Credential,
+    CredentialState,
+    check_name,
+    check_scopes,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime, timedelta
 
-    from mycelium_fractal_net.security.api_keys import ApiKey
+    from mycelium_fractal_net.security.records.api_keys import ApiKey
 
 __all__ = ["CredentialManagement"]
 

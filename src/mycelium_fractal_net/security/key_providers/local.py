@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from mycelium_fractal_net.security.policy import Policy
-    from mycelium_fractal_net.security.sealing import Sealer
+    from mycelium_fractal_net.security.sealed.sealer import Sealer
 
 __all__ = ["LocalCustodian", "LocalKeyProvider", "PassphraseKdf"]
 

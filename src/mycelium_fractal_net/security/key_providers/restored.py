@@ -10,20 +10,20 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from mycelium_fractal_net.security.credentials import CredentialState
 from mycelium_fractal_net.security.errors import KeyStateError, StoreIntegrityError
 from mycelium_fractal_net.security.key_providers.audited import AUTHORITY_ALGORITHM
 from mycelium_fractal_net.security.key_providers.state_management import DESTRUCTION_WINDOW_DAYS
 from mycelium_fractal_net.security.key_providers.trusted import TrustedRecords
-from mycelium_fractal_net.security.keys import Key, KeyState, KeyType, KeyVersion
+from mycelium_fractal_net.security.records.credentials import CredentialState
+from mycelium_fractal_net.security.records.keys import Key, KeyState, KeyType, KeyVersion
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from mycelium_fractal_net.security.credentials import Credential
     from mycelium_fractal_net.security.key_store import StoredCredential, StoredKey
     from mycelium_fractal_net.security.key_store.audit_table import StoredAuditKey
     from mycelium_fractal_net.security.key_store.authority import Mac
+    from mycelium_fractal_net.security.records.credentials import Credential
 
 __all__ = ["ClosedKey", "RestoredStore"]
 

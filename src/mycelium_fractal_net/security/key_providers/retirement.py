@@ -12,7 +12,7 @@ from mycelium_fractal_net.security.key_providers.state_management import StateMa
 from mycelium_fractal_net.security.key_store import UsageStore
 from mycelium_fractal_net.security.key_store.rows import day_of, moment_of_day
 from mycelium_fractal_net.security.key_store.usage import LEASE, REFUSED
-from mycelium_fractal_net.security.keys import (
+from mycelium_fractal_net.security.records.keys import (
     Key,
     KeyState,
     KeyType,

@@ -14,8 +14,8 @@ from mycelium_fractal_net.security.errors import (
 )
 from mycelium_fractal_net.security.key_providers.authorities import ATTEMPTS
 from mycelium_fractal_net.security.key_providers.trusted import TrustedRecords
-from mycelium_fractal_net.security.keys import Key, KeyUse
-from mycelium_fractal_net.security.signers import (
+from mycelium_fractal_net.security.records.keys import Key, KeyUse
+from mycelium_fractal_net.security.records.signers import (
     SIGNER_ALGORITHMS,
     Signer,
     SignerState,

@@ -12,7 +12,7 @@ from mycelium_fractal_net.security.key_providers.trusted import TrustedRecords
 from mycelium_fractal_net.security.key_store import UsageStore
 from mycelium_fractal_net.security.key_store.rows import day_of
 from mycelium_fractal_net.security.key_store.usage import KEPT
-from mycelium_fractal_net.security.keys import Key, KeyState, KeyVersion, Verb, parse_key_id
+from mycelium_fractal_net.security.records.keys import Key, KeyState, KeyVersion, Verb, parse_key_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable

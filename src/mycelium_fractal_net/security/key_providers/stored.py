@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from mycelium_fractal_net.legacy.key import XorKey
 from mycelium_fractal_net.security.errors import (
     ConflictError,
     InvalidInputError,
@@ -25,8 +26,7 @@ from mycelium_fractal_net.security.key_providers.credential_management import Cr
 from mycelium_fractal_net.security.key_providers.restored import RestoredStore
 from mycelium_fractal_net.security.key_providers.retirement import Retirement
 from mycelium_fractal_net.security.key_providers.signer_management import SignerManagement
-from mycelium_fractal_net.security.key_providers.xor_key import XorKey
-from mycelium_fractal_net.security.keys import (
+from mycelium_fractal_net.security.records.keys import (
     ALGORITHMS,
     DEFAULT_ROTATION,
     HANDLE_BYTES,

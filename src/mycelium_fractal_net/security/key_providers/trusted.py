@@ -21,7 +21,7 @@ from mycelium_fractal_net.security.key_providers.base import Binding
 from mycelium_fractal_net.security.key_providers.trusted_credentials import TrustedCredentials
 from mycelium_fractal_net.security.key_providers.trusted_signers import TrustedSigners
 from mycelium_fractal_net.security.key_store.authority import check_key, seal_key
-from mycelium_fractal_net.security.keys import Key, KeyVersion, parse_key_id, version_id
+from mycelium_fractal_net.security.records.keys import Key, KeyVersion, parse_key_id, version_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

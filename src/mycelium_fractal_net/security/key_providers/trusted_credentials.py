@@ -12,8 +12,8 @@ from mycelium_fractal_net.security.key_store.authority import check_credential, 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mycelium_fractal_net.security.credentials import Credential
     from mycelium_fractal_net.security.key_store import StoredCredential
+    from mycelium_fractal_net.security.records.credentials import Credential
 
 __all__ = ["TrustedCredentials"]
 

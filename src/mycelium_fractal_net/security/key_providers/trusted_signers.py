@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from mycelium_fractal_net.security.key_store import StoredSigner
-    from mycelium_fractal_net.security.signers import Signer
+    from mycelium_fractal_net.security.records.signers import Signer
 
 __all__ = ["TrustedSigners"]
 

@@ -26,9 +26,9 @@ from mycelium_fractal_net.security.key_store.signer_table import signer_row
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mycelium_fractal_net.security.credentials import Credential
-    from mycelium_fractal_net.security.keys import Key
-    from mycelium_fractal_net.security.signers import Signer
+    from mycelium_fractal_net.security.records.credentials import Credential
+    from mycelium_fractal_net.security.records.keys import Key
+    from mycelium_fractal_net.security.records.signers import Signer
 
 __all__ = [
     "STORE_ID_BYTES",

@@ -20,7 +20,7 @@ from mycelium_fractal_net.security.key_store.schema import (
     key_versions,
     store_meta,
 )
-from mycelium_fractal_net.security.keys import KeyState
+from mycelium_fractal_net.security.records.keys import KeyState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

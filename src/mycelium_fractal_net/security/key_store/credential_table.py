@@ -12,7 +12,7 @@ from mycelium_fractal_net.security.key_store.rows import credential_from_row, cr
 from mycelium_fractal_net.security.key_store.schema import credentials
 
 if TYPE_CHECKING:
-    from mycelium_fractal_net.security.credentials import Credential
+    from mycelium_fractal_net.security.records.credentials import Credential
 
 __all__ = ["CredentialTable", "StoredCredential"]
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection, Row
 
-    from mycelium_fractal_net.security.keys import Key
+    from mycelium_fractal_net.security.records.keys import Key
 
 __all__ = ["KeyTable", "StoredKey", "load_keys", "swap_key"]
 

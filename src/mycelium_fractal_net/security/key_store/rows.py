@@ -5,9 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from mycelium_fractal_net.security.credentials import Credential, CredentialState, check_scopes
 from mycelium_fractal_net.security.errors import InvalidInputError, StoreIntegrityError
-from mycelium_fractal_net.security.keys import (
+from mycelium_fractal_net.security.records.credentials import (
+    Credential,
+    CredentialState,
+    check_scopes,
+)
+from mycelium_fractal_net.security.records.keys import (
     Key,
     KeyState,
     KeyType,

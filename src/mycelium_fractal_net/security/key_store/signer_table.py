@@ -15,7 +15,7 @@ from mycelium_fractal_net.security.errors import (
 from mycelium_fractal_net.security.key_store.meta import StoreMeta
 from mycelium_fractal_net.security.key_store.rows import micros, moment
 from mycelium_fractal_net.security.key_store.schema import signers
-from mycelium_fractal_net.security.signers import Signer, SignerState, check_signer
+from mycelium_fractal_net.security.records.signers import Signer, SignerState, check_signer
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Row

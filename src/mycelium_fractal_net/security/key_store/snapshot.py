@@ -37,7 +37,7 @@ from mycelium_fractal_net.security.key_store.schema import (
     store_meta,
     usage,
 )
-from mycelium_fractal_net.security.keys import KeyState
+from mycelium_fractal_net.security.records.keys import KeyState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     from mycelium_fractal_net.security.key_store.audit_table import Anchor
     from mycelium_fractal_net.security.key_store.database import Database
-    from mycelium_fractal_net.security.keys import Key
+    from mycelium_fractal_net.security.records.keys import Key
 
 __all__ = ["BACKED_UP", "LEFT_OUT", "Filling", "Snapshot", "filling", "snapshot"]
 

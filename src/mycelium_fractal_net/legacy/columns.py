@@ -1,0 +1,204 @@
+"""The way of a column out of the XOR cipher: there, and back, and for good.
+
+Opening one value of that cipher takes 23 ms of PBKDF2, so the processes share nothing but rows,
+and each row is written in a transaction of its own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from mycelium_fractal_net.columns.coding import (
+    Habit,
+    Value,
+    decode,
+    decode_legacy,
+    encode,
+    legacy_text,
+)
+from mycelium_fractal_net.columns.place import Change, Place, Row, associated_bytes, value_of
+from mycelium_fractal_net.columns.sweep import (
+    Progress,
+    Report,
+    Sweep,
+    located,
+    one_source,
+)
+from mycelium_fractal_net.legacy.side_table import SideTable
+from mycelium_fractal_net.security.errors import (
+    DecryptionError,
+    InvalidInputError,
+    KeyNotFoundError,
+)
+
+if TYPE_CHECKING:
+    from cryptography.utils import Buffer
+    from sqlalchemy.engine import Connection
+
+    from mycelium_fractal_net.columns.database import ColumnDatabase
+    from mycelium_fractal_net.columns.moving import WriteRow
+    from mycelium_fractal_net.columns.report import ColumnReport
+    from mycelium_fractal_net.security.keyring.keyring import Keyring
+
+__all__ = [
+    "commit_column",
+    "migrate_column",
+    "roll_back_column",
+]
+
+_SPAN_ROWS: Final = 40  # a second of one processor
+_OLD_ROWS: Final = 500
+
+
+def migrate_column(
+    keyring: Keyring,
+    url: str,
+    table: str,
+    column: str,
+    key_id: str | None,
+    *,
+    side_table: str | None = None,
+    associated_data: Buffer = b"",
+    associated_data_column: str | None = None,
+    dry_run: bool = False,
+    workers: int | None = None,
+    progress: Progress | None = None,
+    report: Report | None = None,
+    allow_compromised: bool = False,
+) -> ColumnReport:
+    """Seal under ``key_id`` what the XOR cipher wrote into a column.
+
+    Its values are the text that the cipher wrote, as text or as bytes, or the bytes that the
+    text stands for; a sealed message takes the same form. What is sealed already stays.
+    Each new value is opened before it takes the old one's place, which is kept in ``side_table``
+    (``TABLE_COLUMN_xor`` by default) in the same transaction, until :func:`commit_column` or
+    :func:`roll_back_column`. The old cipher knew no associated data; the new messages are bound
+    to what is given here. ``dry_run`` opens everything and writes nothing: ``done`` is then what
+    would be sealed. Otherwise as :func:`.rewrap_column`.
+    """
+    constant = one_source(associated_data, associated_data_column)
+    name = keyring.protecting_key(key_id)
+    where = located(url, table, column, associated_data_column)
+    side = SideTable(where.database, where.place, side_table)
+    if not dry_run:
+        side.create()
+    habit = Habit(urlsafe=True)  # as the old cipher wrote
+
+    def convert(value: Value, bound: bytes) -> Value | None:
+        message, coding = decode_legacy(value)
+        if _is_sealed(keyring, message):
+            return None
+        opened = keyring.open_xor(legacy_text(message), allow_compromised=allow_compromised)
+        plaintext = opened.data
+        if dry_run:
+            return value
+        bound = bound or constant
+        sealed = keyring.encrypt(plaintext, key_id=name, associated_data=bound)
+        if keyring.decrypt(sealed, associated_data=bound) != plaintext:
+            raise DecryptionError
+        return encode(sealed, coding, habit)
+
+    def write_row(connection: Connection, place: Place, change: Change) -> bool:
+        if dry_run:
+            return True
+        if connection.execute(*place.write_row(change)).rowcount != 1:
+            return False
+        side.keep(connection, change)
+        return True
+
+    sweep = Sweep(keyring, where.database, where.place, workers, progress, report)
+    return sweep.run(convert, write_row, rows=_SPAN_ROWS)
+
+
+def commit_column(
+    keyring: Keyring,
+    url: str,
+    table: str,
+    column: str,
+    *,
+    side_table: str | None = None,
+    associated_data: Buffer = b"",
+    associated_data_column: str | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+    report: Report | None = None,
+) -> ColumnReport:
+    """Remove the old values of a migrated column where what stands there now is sealed and opens.
+
+    The others stay and are reported. The side table goes once it is empty.
+    """
+    constant = one_source(associated_data, associated_data_column)
+    where = located(url, table, column, associated_data_column)
+    side = _existing(SideTable(where.database, where.place, side_table))
+
+    def write_row(connection: Connection, _place: Place, change: Change) -> bool:
+        key = change.row.key
+        row = where.place.read(connection, key)
+        if row is None:
+            raise InvalidInputError("the row is gone, or has no value any more")
+        message = decode(value_of(row))[0]
+        keyring.describe(message)  # what is still of the XOR cipher is no message
+        bound = associated_bytes(row.associated) or constant
+        keyring.decrypt(message, associated_data=bound)
+        side.forget(connection, key)
+        return True
+
+    return _finish(keyring, where.database, side, write_row, workers, progress, report)
+
+
+def roll_back_column(
+    keyring: Keyring,
+    url: str,
+    table: str,
+    column: str,
+    *,
+    side_table: str | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+    report: Report | None = None,
+) -> ColumnReport:
+    """Put the old values back where nobody changed the new ones; the others are reported."""
+    where = located(url, table, column)
+    side = _existing(SideTable(where.database, where.place, side_table))
+
+    def write_row(connection: Connection, _place: Place, change: Change) -> bool:
+        key = change.row.key
+        now = Row(key, side.new_value(connection, key), None)
+        back = Change(now, change.new)
+        if connection.execute(*where.place.write_row(back)).rowcount != 1:
+            raise InvalidInputError("the value was changed since; the old one is still kept")
+        side.forget(connection, key)
+        return True
+
+    return _finish(keyring, where.database, side, write_row, workers, progress, report)
+
+
+def _is_sealed(keyring: Keyring, message: bytes) -> bool:
+    """Whether it is a sealed message of this store; one of the old cipher begins with anything."""
+    try:
+        keyring.describe(message)
+    except (DecryptionError, KeyNotFoundError):
+        return False
+    return True
+
+
+def _existing(side: SideTable) -> SideTable:
+    if not side.exists():
+        raise InvalidInputError(f"there is no table {side.name} with old values")
+    return side
+
+
+def _finish(
+    keyring: Keyring,
+    database: ColumnDatabase,
+    side: SideTable,
+    write_row: WriteRow,
+    workers: int | None,
+    progress: Progress | None,
+    report: Report | None,
+) -> ColumnReport:
+    """Put every old value through ``write_row``, and see whether the side table may go."""
+    sweep = Sweep(keyring, database, side.place, workers, progress, report)
+    found = sweep.run(lambda value, _bound: value, write_row, rows=_OLD_ROWS)
+    side.drop_if_empty()
+    return found

@@ -1,0 +1,1 @@
+"""Names of algorithms, and those that stand alone: MACs and key derivation."""

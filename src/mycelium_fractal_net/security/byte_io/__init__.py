@@ -1,0 +1,1 @@
+"""Bytes on their way: whole blocks through any file object, buffers, writing in a thread beside."""

@@ -1,0 +1,1 @@
+"""Credentials and signers as a process holds them, and what they permit."""

@@ -1,0 +1,1 @@
+"""The keyring, what it caches, and its streams and signatures."""

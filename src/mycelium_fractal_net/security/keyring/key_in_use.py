@@ -1,0 +1,149 @@
+"""One key version at work: unwrapped when it is first needed, with the counts of its uses."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+from mycelium_fractal_net.security.blocking import about_to_block
+from mycelium_fractal_net.security.errors import DecryptionError, KeyUsageError
+from mycelium_fractal_net.security.key_store.freshness import NEVER
+from mycelium_fractal_net.security.records.keys import Key, KeyVersion, version_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mycelium_fractal_net.legacy.cipher import XorOpener
+    from mycelium_fractal_net.security.aes_encryption import RawCipher
+    from mycelium_fractal_net.security.algorithms.mac import MacKey
+    from mycelium_fractal_net.security.key_providers import StoredKeyProvider
+    from mycelium_fractal_net.security.sealed.sealer import Sealer
+    from mycelium_fractal_net.security.signatures.signing_key import SigningKey, VerifyingKey
+
+__all__ = ["KeyInUse", "Uses"]
+
+
+class Uses:
+    """A count that threads may add to: ``next`` on an iterator is one step of the interpreter."""
+
+    __slots__ = ("_taken", "day", "day_ends", "ticks")
+
+    def __init__(self) -> None:
+        self.ticks: Iterator[int] = itertools.count()
+        self.day = 0
+        self.day_ends = NEVER
+        self._taken = 0
+
+    def take(self) -> int:
+        """The uses since this was last called."""
+        now = next(self.ticks)  # itself takes a number, which is no use
+        used = now - self._taken
+        self._taken = now + 1
+        return used
+
+
+class KeyInUse:
+    """One key version, unwrapped when it is first needed. Made by :class:`KeyCache` alone."""
+
+    __slots__ = (
+        "_material",
+        "_provider",
+        "_raw",
+        "_sealer",
+        "_signing",
+        "_tagger",
+        "_verifying",
+        "_xor",
+        "deadline",
+        "key",
+        "leased",
+        "opened",
+        "protected",
+        "raw_block",
+        "raw_block_size",
+        "refused",
+        "version",
+        "version_id",
+    )
+
+    def __init__(
+        self, provider: StoredKeyProvider, key: Key, version: KeyVersion, deadline: float
+    ) -> None:
+        self.key = key
+        self.version = version
+        self.version_id = version_id(key.key_id, version.version)
+        self.deadline = deadline
+        self.protected = Uses()
+        self.opened = Uses()
+        self.leased = Uses()
+        self.refused = Uses()
+        self.raw_block: Iterator[int] = iter(())
+        self.raw_block_size = 1
+        self._provider = provider
+        self._material: bytes | None = None
+        self._sealer: Sealer | None = None
+        self._raw: RawCipher | None = None
+        self._signing: SigningKey | None = None
+        self._tagger: MacKey | None = None
+        self._verifying: VerifyingKey | None = None
+        self._xor: XorOpener | None = None
+
+    def __repr__(self) -> str:
+        return f"KeyInUse({self.version_id!r})"
+
+    def _unwrapped(self) -> bytes:
+        if self._material is None:
+            about_to_block()
+            self._material = self._provider.unwrap(self.key, self.version)
+        return self._material
+
+    @property
+    def sealer(self) -> Sealer:
+        """Seals and opens messages of this version; the key of the XOR cipher knows none.
+
+        Raises :class:`DecryptionError` there: a message that names it was never sealed here.
+        """
+        if self._sealer is None:
+            if self.key.is_legacy:
+                raise DecryptionError
+            self._sealer = self._provider.policy.sealer(self._unwrapped(), self.version.handle)
+        return self._sealer
+
+    @property
+    def xor(self) -> XorOpener:
+        """Opens messages of the XOR cipher."""
+        if self._xor is None:
+            self._xor = self._provider.policy.xor_opener(self._unwrapped())
+        return self._xor
+
+    @property
+    def raw(self) -> RawCipher:
+        """Plain AES-256-GCM under this version."""
+        if self._raw is None:
+            self._raw = self._provider.policy.raw_cipher(self._unwrapped())
+        return self._raw
+
+    @property
+    def signing(self) -> SigningKey:
+        """Signs under this version."""
+        if self._signing is None:
+            policy = self._provider.policy
+            self._signing = policy.signing_key(self.key.algorithm, self._unwrapped())
+        return self._signing
+
+    @property
+    def verifying(self) -> VerifyingKey:
+        """Verifies what this version signed; needs no unwrapping, and outlives destruction."""
+        if self._verifying is None:
+            public_key = self.version.public_key
+            if public_key is None:
+                raise KeyUsageError(f"{self.version_id} has no public key")
+            self._verifying = self._provider.policy.verifying_key(public_key)
+        return self._verifying
+
+    @property
+    def tagger(self) -> MacKey:
+        """Makes and checks MACs under this version."""
+        if self._tagger is None:
+            self._tagger = self._provider.policy.mac(self.key.algorithm, self._unwrapped())
+        return self._tagger

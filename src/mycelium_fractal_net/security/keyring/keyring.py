@@ -1,0 +1,434 @@
+"""The crypto module: encrypt, decrypt, sign, verify, MAC and rewrap with named keys.
+
+A :class:`Keyring` takes its keys from a provider and its algorithms from the policy. What it
+seals says by itself which key version opens it; an unknown key never falls back to another.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+
+from mycelium_fractal_net.security.byte_io.buffers import as_bytes
+from mycelium_fractal_net.security.errors import (
+    DecryptionError,
+    InvalidInputError,
+    KeyNotFoundError,
+    KeyStateError,
+    StoreError,
+)
+from mycelium_fractal_net.security.key_store.freshness import Freshness
+from mycelium_fractal_net.security.keyring.cache import KeyCache, candidates, check_type
+from mycelium_fractal_net.security.keyring.public_keys import PublicKeyInfo, PublicKeys
+from mycelium_fractal_net.security.keyring.signing import Signature, Signing
+from mycelium_fractal_net.security.keyring.streams import Permit, Streams
+from mycelium_fractal_net.security.policy import Policy
+from mycelium_fractal_net.security.records.keys import (
+    DEFAULT_KEY_ID,
+    LEGACY_XOR_KEY_ID,
+    Key,
+    KeyState,
+    KeyType,
+    KeyVersion,
+    parse_key_id,
+    version_id,
+)
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    from cryptography.utils import Buffer
+
+    from mycelium_fractal_net.security.key_providers import StoredKeyProvider
+    from mycelium_fractal_net.security.key_store import UsageStore
+    from mycelium_fractal_net.security.sealed.sealer import DataKey
+
+__all__ = [
+    "Format",
+    "Keyring",
+    "MessageInfo",
+    "Permit",
+    "PublicKeyInfo",
+    "Result",
+    "Signature",
+    "is_xor",
+]
+
+Format = Literal["sealed", "raw", "xor"]
+"""``xor`` is what the XOR cipher wrote, which is opened and never made."""
+_ENCRYPTION: Final = KeyType.ENCRYPTION
+_LOG: Final = logging.getLogger(__name__)
+
+
+class MessageInfo(NamedTuple):
+    """What a sealed message says of itself, and what the store says of its key version."""
+
+    form: str
+    key_id: str
+    version: int
+    state: KeyState
+    newest: bool
+
+    @property
+    def version_id(self) -> str:
+        """Such as ``orders:v3``."""
+        return version_id(self.key_id, self.version)
+
+
+class Result(NamedTuple):
+    """What was made or opened, and the version that did it, such as ``orders:v3``."""
+
+    data: bytes
+    key_id: str
+    legacy: bool = False  # it was a message of the XOR cipher
+
+
+class Keyring(Streams, Signing, PublicKeys):
+    """Named keys at work. Use it as a context manager, or call :meth:`close` at the end.
+
+    Every method may be called from any thread. Beside the errors that each names, all may
+    raise :class:`KeyNotFoundError`, :class:`KeyStateError`, :class:`KeyUsageError` and
+    :class:`StoreError`: an outage or a state is never reported as a message that does not open.
+    """
+
+    def __init__(
+        self,
+        provider: StoredKeyProvider,
+        usage: UsageStore,
+        *,
+        cache_seconds: float = 300.0,
+        cache_keys: int = 1000,
+        read_xor: bool = False,
+    ) -> None:
+        """``read_xor`` has :meth:`decrypt` open what the XOR cipher wrote: ``legacy.read_xor``."""
+        self.provider = provider
+        self.policy = provider.policy
+        self._parse_header = self.policy.header_parser()
+        self.usage = usage
+        self.reads_xor = read_xor
+        self.freshness = Freshness(provider.store)
+        self._cache = KeyCache(
+            provider, usage, self.freshness, lifetime=cache_seconds, bound=cache_keys
+        )
+
+    def __repr__(self) -> str:
+        return f"Keyring({type(self.provider).__name__})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Write the counts of uses, forget the keys, close the store.
+
+        Where the store does not answer the counts are lost, and a warning is logged; that must
+        not hide the error that ended the work.
+        """
+        try:
+            self._cache.clear()
+        except StoreError as error:
+            _LOG.warning("counts of use were not written: %s", error)
+        finally:
+            if self.provider.audit is not None:
+                self.provider.audit.close()
+            self.provider.store.database.close()
+
+    def refresh(self) -> None:
+        """See at once what others changed in the store, instead of within two seconds."""
+        self._cache.refresh()
+
+    def flush(self) -> None:
+        """Write the counts of uses that are in memory."""
+        self._cache.flush()
+
+    # Messages -----------------------------------------------------------------------------
+
+    def encrypt(
+        self,
+        data: Buffer,
+        *,
+        key_id: str | None = None,
+        associated_data: Buffer = b"",
+        format: Format = "sealed",
+    ) -> bytes:
+        """``data`` encrypted under the newest version of ``key_id``.
+
+        ``sealed`` gives a sealed message (docs/format.md), 84 bytes longer than ``data`` and
+        16 more for each 16 KiB; ``raw`` gives ``nonce(12) || ciphertext || tag(16)``, counted
+        against its limit of 2^32 messages (:class:`UsageLimitError`). ``associated_data`` is
+        authenticated and not stored: to decrypt, give it again.
+        """
+        return self.encrypt_result(
+            data, key_id=key_id, associated_data=associated_data, format=format
+        ).data
+
+    def encrypt_result(
+        self,
+        data: Buffer,
+        *,
+        key_id: str | None = None,
+        associated_data: Buffer = b"",
+        format: Format = "sealed",
+    ) -> Result:
+        """:meth:`encrypt`, and which version it was."""
+        found = self._cache.protecting(key_id or DEFAULT_KEY_ID[_ENCRYPTION], _ENCRYPTION)
+        if format == "sealed":
+            return Result(found.sealer.seal(data, associated_data), found.version_id)
+        _check_raw(format)
+        self._cache.take_raw(found)
+        return Result(found.raw.encrypt(data, associated_data), found.version_id)
+
+    def decrypt(
+        self,
+        message: Buffer,
+        *,
+        key_id: str | None = None,
+        associated_data: Buffer = b"",
+        data_key_associated_data: Buffer = b"",
+        format: Format = "sealed",
+        allow_compromised: bool = False,
+    ) -> bytes:
+        """The plaintext of a message, sealed (both forms) or raw.
+
+        A sealed message names its key itself, and a ``key_id`` that is given must agree. Raw
+        needs ``key_id``: a version id, or a name whose versions are tried, newest first.
+        While ``legacy.read_xor`` is on, ``xor`` opens what the XOR cipher wrote, and so does
+        ``sealed`` where the message does not begin with ``MFN``; there is no associated data.
+        Raises :class:`DecryptionError`, with one text for all that can be wrong.
+        """
+        return self.decrypt_result(
+            message,
+            key_id=key_id,
+            associated_data=associated_data,
+            data_key_associated_data=data_key_associated_data,
+            format=format,
+            allow_compromised=allow_compromised,
+        ).data
+
+    def decrypt_result(
+        self,
+        message: Buffer,
+        *,
+        key_id: str | None = None,
+        associated_data: Buffer = b"",
+        data_key_associated_data: Buffer = b"",
+        format: Format = "sealed",
+        allow_compromised: bool = False,
+        permit: Permit | None = None,
+    ) -> Result:
+        """:meth:`decrypt`, and which version opened it, if ``permit`` lets that key be used."""
+        if self.reads_xor and is_xor(message, format):
+            if len(associated_data) or len(data_key_associated_data):
+                raise InvalidInputError("a message of the XOR cipher has no associated data")
+            return self._open_xor(message, key_id, allow_compromised, permit)
+        if format == "sealed":
+            header = self._parse_header(message)
+            found = self._opening(header.handle, key_id, allow_compromised, permit)
+            sealer = self._sealer_for(found, header, data_key_associated_data)
+            self._cache.count_opened(found)
+            return Result(sealer.open(message, associated_data), found.version_id)
+        _check_raw(format)
+        return self._decrypt_raw(message, key_id, associated_data, allow_compromised)
+
+    def xor_key(self) -> str:
+        """The version that opens what the XOR cipher wrote: ``legacy-xor:v1``.
+
+        Raises :class:`KeyNotFoundError` where it was not imported.
+        """
+        try:
+            key = self._cache.record(LEGACY_XOR_KEY_ID)
+        except KeyNotFoundError:
+            key = None
+        if key is None or not key.is_legacy:
+            raise KeyNotFoundError(
+                "the key of the XOR cipher is not here; take it over with mfn key import-xor FILE"
+            )
+        return version_id(key.key_id, key.latest.version)
+
+    def open_xor(
+        self,
+        message: str | Buffer,
+        *,
+        key_id: str | None = None,
+        allow_compromised: bool = False,
+    ) -> Result:
+        """The data in what the XOR cipher wrote, whatever ``legacy.read_xor`` says; migrations
+        call it.
+
+        Costs some 23 ms of PBKDF2, each time. Raises :class:`DecryptionError`, also where the
+        key of that cipher was not imported, and :class:`ConfigurationError` in FIPS mode.
+        """
+        return self._open_xor(message, key_id, allow_compromised, None)
+
+    def _open_xor(
+        self,
+        message: str | Buffer,
+        key_id: str | None,
+        allow_compromised: bool,
+        permit: Permit | None,
+    ) -> Result:
+        if permit is not None and not permit(LEGACY_XOR_KEY_ID):
+            raise DecryptionError
+        try:
+            key = self._cache.record(LEGACY_XOR_KEY_ID)
+        except KeyNotFoundError:
+            raise DecryptionError from None
+        if not key.is_legacy or key_id not in (None, key.key_id, version_id(key.key_id, 1)):
+            raise DecryptionError
+        found = self._cache.opening(key.latest.handle)
+        self._cache.count_pending(found)
+        key.check_decrypt(key.latest, allow_compromised=allow_compromised)
+        data = found.xor.open(message)
+        self._cache.count_opened(found)  # what did not open was perhaps never such a message
+        return Result(data, found.version_id, legacy=True)
+
+    def _decrypt_raw(
+        self, message: Buffer, key_id: str | None, associated_data: Buffer, allow_compromised: bool
+    ) -> Result:
+        name, number = parse_key_id(key_id or DEFAULT_KEY_ID[_ENCRYPTION])
+        key = self._cache.record(name)
+        check_type(key, _ENCRYPTION)
+        try:
+            for version in candidates(key, number, key.check_decrypt, allow_compromised):
+                found = self._cache.opening(version.handle)
+                with suppress(DecryptionError):
+                    data = found.raw.decrypt(message, associated_data)
+                    self._cache.count_opened(found)  # not of those that did not open it
+                    return Result(data, found.version_id)
+        except KeyStateError:
+            self._refuse_raw_pending(key, number, message, associated_data)
+            raise
+        self._refuse_raw_pending(key, number, message, associated_data)
+        raise DecryptionError
+
+    def _refuse_raw_pending(
+        self, key: Key, number: int | None, message: Buffer, associated_data: Buffer
+    ) -> None:
+        """Refuse by its state what only a version opens whose destruction is pending.
+
+        A raw message does not name its version: else it would look damaged until it is lost.
+        """
+        for version in reversed(key.versions):
+            if version.state is not KeyState.PENDING_DESTRUCTION:
+                continue
+            if number not in (None, version.version):
+                continue
+            found = self._cache.opening(version.handle)
+            with suppress(DecryptionError):
+                found.raw.decrypt(message, associated_data)
+                self._cache.count_pending(found)
+                key.check_decrypt(version)
+
+    def rewrap(
+        self,
+        message: Buffer,
+        *,
+        associated_data: Buffer = b"",
+        data_key_associated_data: Buffer = b"",
+        allow_compromised: bool = False,
+    ) -> bytes:
+        """The same plaintext sealed under the newest version of the same key.
+
+        Opens both forms and gives the first. Raises :class:`DecryptionError`, also for what the
+        XOR cipher wrote, whose key has no newest version.
+        """
+        self._parse_header(message)
+        opened = self.decrypt_result(
+            message,
+            associated_data=associated_data,
+            data_key_associated_data=data_key_associated_data,
+            allow_compromised=allow_compromised,
+        )
+        key_id = opened.key_id.partition(":")[0]  # the name alone: its newest version seals
+        return self.encrypt(opened.data, key_id=key_id, associated_data=associated_data)
+
+    # Data keys and what a message says ------------------------------------------------------
+
+    def data_key(self, *, key_id: str | None = None, associated_data: Buffer = b"") -> DataKey:
+        """A fresh data key, plain and wrapped by ``key_id``, for sealing messages elsewhere.
+
+        Its ``sealer`` makes messages of the second form, which :meth:`decrypt` opens with the
+        same ``data_key_associated_data``.
+        """
+        return self.data_key_result(key_id=key_id, associated_data=associated_data)[0]
+
+    def data_key_result(
+        self, *, key_id: str | None = None, associated_data: Buffer = b""
+    ) -> tuple[DataKey, str]:
+        """:meth:`data_key`, and the version that wrapped it."""
+        found = self._cache.protecting(key_id or DEFAULT_KEY_ID[_ENCRYPTION], _ENCRYPTION)
+        self._cache.count_lease(found)
+        return found.sealer.wrap_data_key(associated_data), found.version_id
+
+    def describe(self, message: Buffer) -> MessageInfo:
+        """What the first bytes of a message say: 12 of a sealed one, 116 of the second form.
+
+        Nothing is authenticated by this. Raises :class:`DecryptionError` for what is no
+        message, and :class:`KeyNotFoundError` where this store has no such key version.
+        """
+        header = self._parse_header(message)
+        found = self._cache.opening(header.handle)
+        return MessageInfo(
+            form=header.form.name.lower(),
+            key_id=found.key.key_id,
+            version=found.version.version,
+            state=found.version.state,
+            newest=found.version is _newest(found.key),
+        )
+
+    def protecting_key(self, key_id: str | None = None) -> str:
+        """The name of the key that :meth:`encrypt` takes for ``key_id``, which must protect.
+
+        Raises what :meth:`encrypt` would, before there is anything to encrypt.
+        """
+        name = parse_key_id(key_id or DEFAULT_KEY_ID[_ENCRYPTION])[0]
+        key = self._cache.record(name)
+        check_type(key, _ENCRYPTION)
+        _ = key.primary
+        return name
+
+    def algorithm_of(self, key_id: str) -> str:
+        """The algorithm of the key of that id or version id. Raises :class:`KeyNotFoundError`."""
+        return self._cache.record(parse_key_id(key_id)[0]).algorithm
+
+    @staticmethod
+    def sealed_bytes(plain: int) -> int:
+        """The size of the sealed message of ``plain`` bytes."""
+        return Policy.sealed_bytes(plain)
+
+    def plain_bytes(self, beginning: Buffer, size: int) -> int:
+        """The plaintext's size in a message of ``size`` bytes that begins with ``beginning``.
+
+        Nothing is authenticated by this. Raises :class:`DecryptionError` for what is no message.
+        """
+        return self.policy.plain_bytes(beginning, size)
+
+
+def is_xor(message: Buffer, format: str = "sealed") -> bool:
+    """Whether a message is one of the XOR cipher: said so, or without the sealed beginning."""
+    return format == "xor" or (format == "sealed" and bytes(as_bytes(message)[:3]) != b"MFN")
+
+
+def _check_raw(format: str) -> None:
+    if format == "xor":
+        raise InvalidInputError(
+            "a format is sealed or raw; xor is opened while legacy.read_xor is on, and never made"
+        )
+    if format != "raw":
+        raise InvalidInputError("a format is sealed or raw")
+
+
+def _newest(key: Key) -> KeyVersion:
+    try:
+        return key.primary
+    except KeyStateError:
+        return key.latest

@@ -1,0 +1,202 @@
+"""One look of a scheduler: what is done for each key, and what becomes of one that fails."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+from mycelium_fractal_net.security import retention
+from mycelium_fractal_net.security.audit.outcomes import outcome_of
+from mycelium_fractal_net.security.errors import (
+    AuditUnavailableError,
+    MasterKeyError,
+    MfnError,
+    StoreUnavailableError,
+)
+from mycelium_fractal_net.security.key_store.rotation_table import RotationFailure
+from mycelium_fractal_net.security.key_store.usage import RAW_MESSAGES_ROTATE
+from mycelium_fractal_net.security.lifecycle.due import (
+    Reason,
+    events,
+    may_retry,
+    pause_after,
+    reason_to_rotate,
+    to_activate,
+    to_erase,
+    too_far,
+    waits_for_backup,
+)
+from mycelium_fractal_net.security.lifecycle.report import RunReport
+from mycelium_fractal_net.security.records.keys import KeyState, version_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from mycelium_fractal_net.security.key_providers import StoredKeyProvider
+    from mycelium_fractal_net.security.key_store import UsageStore
+    from mycelium_fractal_net.security.key_store.rotation_table import RotationTable
+    from mycelium_fractal_net.security.records.keys import Key
+
+__all__ = ["RotationLook"]
+
+_LOG: Final = logging.getLogger(__name__)
+
+
+class RotationLook:
+    """A look by the store's ``clock``: :meth:`attend` to every key, then :meth:`end`."""
+
+    def __init__(
+        self,
+        provider: StoredKeyProvider,
+        usage: UsageStore,
+        table: RotationTable,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._clock = clock
+        self.now = now = clock()
+        self._provider = provider
+        self._usage = usage
+        self._table = table
+        self._held_until = table.note_look(now).held_until
+        self._failures = table.failures()
+        self.used_up = usage.raw_reserved_from(RAW_MESSAGES_ROTATE)
+        self.next_event: datetime | None = None
+        self._names: set[str] = set()
+        self._mended: set[str] = set()
+        self._rotated: list[str] = []
+        self._activated: list[str] = []
+        self._set_back: list[str] = []
+        self._failed: list[tuple[str, str]] = []
+        self._waiting: list[str] = []
+        self._proposed: list[str] = []
+        self._pending: list[str] = []
+        self._erased: list[str] = []
+
+    def attend(self, name: str, key: Key | MfnError) -> None:
+        """Do what is due for one key, whatever becomes of it.
+
+        Raises :class:`StoreUnavailableError` and :class:`AuditUnavailableError`: they are not the
+        key's own.
+        """
+        self._names.add(name)
+        if not may_retry(self._failures.get(name), self.now):
+            self._waiting.append(name)
+            return
+        try:
+            if isinstance(key, MfnError):
+                raise key
+            key = self._rotate(self._correct(self._activate(key)))
+            self._retire(key)
+        except (StoreUnavailableError, AuditUnavailableError):
+            raise
+        except Exception as error:
+            self._fail(name, error)
+        else:
+            self._mended.add(name)
+            # What waits for a backup may go on at any time, and no clock tells when.
+            for moment in (self.now, *events(key)) if waits_for_backup(key) else events(key):
+                self.note_event(moment)
+
+    def note_event(self, moment: datetime) -> None:
+        """Note a moment at which there is something to do again."""
+        self.next_event = moment if self.next_event is None else min(self.next_event, moment)
+
+    def end(self, credentials_due: int) -> RunReport:
+        """What it did. Failures of keys that work again, or are gone, are forgotten."""
+        over = (each for each in self._failures if each in self._mended or each not in self._names)
+        self._table.forget_failures(list(over))
+        return RunReport(
+            looked_at=self.now,
+            rotated=tuple(self._rotated),
+            activated=tuple(self._activated),
+            set_back=tuple(self._set_back),
+            failed=tuple(self._failed),
+            waiting=tuple(self._waiting),
+            proposed=tuple(self._proposed),
+            pending=tuple(self._pending),
+            erased=tuple(self._erased),
+            credentials_due=credentials_due,
+            held_until=self._held_until,
+        )
+
+    def nothing_new(self, last: RunReport) -> RunReport:
+        """What it did where no key needs to be attended to since that look."""
+        return RunReport(
+            looked_at=self.now,
+            proposed=last.proposed,
+            credentials_due=last.credentials_due,
+            held_until=self._held_until,
+        )
+
+    # For one key ----------------------------------------------------------------------------
+
+    def _activate(self, key: Key) -> Key:
+        if not to_activate(key, self.now):
+            return key
+        waited = {each.handle for each in key.versions if each.state is KeyState.PRE_ACTIVATION}
+        after = self._provider.activate_due(key.key_id, now=self.now, reason=Reason.DUE)
+        self._activated += (
+            version_id(after.key_id, each.version)
+            for each in after.versions
+            if each.handle in waited and each.state is not KeyState.PRE_ACTIVATION
+        )
+        return after
+
+    def _correct(self, key: Key) -> Key:
+        if too_far(key, self.now) is None:
+            return key
+        # The clock anew, and after the record: who was stopped for days since its look began would
+        # take for a clock ahead what others have done in the meantime.
+        corrected = self._provider.reschedule(
+            key.key_id, lambda present: too_far(present, self._clock()), reason="a clock ran ahead"
+        )
+        if corrected.rotate_at != key.rotate_at:
+            self._set_back.append(key.key_id)
+        return corrected
+
+    def _rotate(self, seen: Key) -> Key:
+        reason = reason_to_rotate(seen, self.now, self.used_up)
+        if reason is None:
+            return seen
+
+        def still(key: Key) -> datetime | None:
+            same = key.latest.version == seen.latest.version and key.rotate_at == seen.rotate_at
+            now = self._clock()
+            due = same and reason_to_rotate(key, now, self.used_up) is reason
+            return now if due else None
+
+        newest = self._provider.rotate_if(seen.key_id, still, reason=reason)
+        if newest is not None:  # else another scheduler, or an operator, was first
+            self._rotated.append(newest)
+        return self._provider.key(seen.key_id)
+
+    def _retire(self, key: Key) -> None:
+        if to_erase(key, self.now):
+            self._erased += retention.erase_due(self._provider, key.key_id, now=self.now)
+        retained = key.rotation.retain_count
+        old = retention.past_retained(key, retained)
+        moved: tuple[str, ...] = ()
+        # Otherwise only an operator's word moves them, and their use need not be looked up.
+        if any(key.rotation.auto_destroy or each.rewrapped_at is not None for each in old):
+            moved = retention.cleanup_old_versions(
+                self._provider, self._usage, key.key_id, retained, now=self.now
+            ).moved
+        self._pending += moved
+        names = (version_id(key.key_id, each.version) for each in old)
+        self._proposed += (each for each in names if each not in moved)
+
+    def _fail(self, name: str, error: Exception) -> None:
+        """Note the failure of one key: in the report, the log, the audit log, the store."""
+        reason = str(error) if isinstance(error, MfnError) else type(error).__name__
+        self._failed.append((name, reason))
+        _LOG.warning("key %s is not rotated: %s", name, reason)
+        if self._provider.audit is not None:
+            self._provider.audit.now("key.rotate", outcome_of(error), key=name)
+        if isinstance(error, MasterKeyError):
+            return  # of this machine, perhaps; another one need not wait for it
+        known = self._failures.get(name)
+        count = 1 if known is None else known.failures + 1
+        since = self.now if known is None else known.since
+        retry_at = self.now + pause_after(count)
+        self._table.record_failure(RotationFailure(name, count, since, retry_at, reason))

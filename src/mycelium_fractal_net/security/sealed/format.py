@@ -1,0 +1,98 @@
+"""The layout of a sealed message: sizes, and the header in front of the salt."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Final, NamedTuple
+
+from cryptography.utils import Buffer
+
+from mycelium_fractal_net.security.byte_io.binary_io import BinaryReader, read_fully
+from mycelium_fractal_net.security.byte_io.buffers import as_bytes
+from mycelium_fractal_net.security.errors import DecryptionError
+from mycelium_fractal_net.security.records.keys import HANDLE_BYTES
+
+__all__ = ["Form", "Header", "parse_header", "read_header"]
+
+# c2sp.org/chunked-encryption, version 1, with AEAD_AES_256_GCM
+KEY_BYTES: Final = 32
+SALT_BYTES: Final = 24
+COMMITMENT_BYTES: Final = 32
+HEAD_BYTES: Final = SALT_BYTES + COMMITMENT_BYTES
+NONCE_BYTES: Final = 12
+CHUNK_BYTES: Final = 16_384  # of plaintext; the final chunk is shorter
+TAG_BYTES: Final = 16
+SEALED_CHUNK_BYTES: Final = CHUNK_BYTES + TAG_BYTES
+MAX_CHUNKS: Final = 1 << 38
+
+# What is worked on at a time: whole chunks, so that the library buffers nothing twice.
+PLAIN_BLOCK_BYTES: Final = 16 * CHUNK_BYTES
+SEALED_BLOCK_BYTES: Final = 16 * SEALED_CHUNK_BYTES
+
+# docs/format.md
+NAMED_BYTES: Final = 3 + 1 + HANDLE_BYTES  # magic, form, handle
+WRAPPED_KEY_BYTES: Final = HEAD_BYTES + KEY_BYTES + TAG_BYTES  # 104
+_MAGIC: Final = b"MFN"
+_SEALED: Final = _MAGIC + b"\x01"  # the usual beginning, known at a glance
+
+
+class Form(IntEnum):
+    """The fourth byte of a message."""
+
+    SEALED = 1  #: under the named key
+    ENVELOPE = 2  #: under a data key that the message carries, wrapped under the named key
+
+
+class Header(NamedTuple):
+    """What stands before the salt of a message. Nothing of it is secret or yet authenticated."""
+
+    form: Form
+    handle: bytes
+    wrapped: bytes = b""
+
+    @property
+    def raw(self) -> bytes:
+        """The header as it is written: 12 bytes, or 116 with a data key."""
+        return b"%b%c%b%b" % (_MAGIC, self.form, self.handle, self.wrapped)
+
+    @property
+    def body_offset(self) -> int:
+        """Where the salt begins."""
+        return NAMED_BYTES + len(self.wrapped)
+
+
+def parse_header(message: Buffer) -> Header:
+    """The header at the beginning of ``message``. Raises :class:`DecryptionError`."""
+    if type(message) is bytes and message[:4] == _SEALED and len(message) >= NAMED_BYTES:
+        return Header(Form.SEALED, message[4:NAMED_BYTES])
+    start = bytes(as_bytes(message)[: NAMED_BYTES + WRAPPED_KEY_BYTES])
+    if len(start) >= NAMED_BYTES and start[:3] == _MAGIC:
+        handle = start[4:NAMED_BYTES]
+        if start[3] == Form.SEALED:
+            return Header(Form.SEALED, handle)
+        if start[3] == Form.ENVELOPE and len(start) == NAMED_BYTES + WRAPPED_KEY_BYTES:
+            return Header(Form.ENVELOPE, handle, start[NAMED_BYTES:])
+    raise DecryptionError
+
+
+def read_header(reader: BinaryReader) -> Header:
+    """Read the header and not a byte more from ``reader``. Raises :class:`DecryptionError`."""
+    start = bytearray(NAMED_BYTES)
+    start = start[: read_fully(reader, memoryview(start))]
+    if start[:4] == b"%b%c" % (_MAGIC, Form.ENVELOPE):
+        wrapped = bytearray(WRAPPED_KEY_BYTES)
+        start += wrapped[: read_fully(reader, memoryview(wrapped))]
+    return parse_header(start)
+
+
+def sealed_body_bytes(plain: int) -> int:
+    """How many bytes follow the header of a message of ``plain`` bytes."""
+    return HEAD_BYTES + plain + TAG_BYTES * (plain // CHUNK_BYTES + 1)
+
+
+def plain_bytes(body: int) -> int:
+    """The inverse of :func:`sealed_body_bytes`. :class:`DecryptionError` for no such size."""
+    chunks, last = divmod(body - HEAD_BYTES, SEALED_CHUNK_BYTES)
+    if body < HEAD_BYTES or last < TAG_BYTES:
+        raise DecryptionError
+    return chunks * CHUNK_BYTES + last - TAG_BYTES

@@ -1,0 +1,267 @@
+"""The signature schemes, each as one object that knows its sizes and its checks.
+
+| name       | standard                    | material | public key    | signature        |
+| ---------- | --------------------------- | -------- | ------------- | ---------------- |
+| Ed25519    | RFC 8032, FIPS 186-5        | seed 32  | 32            | 64, raw          |
+| ECDSA-P256 | FIPS 186-5, SHA-256         | d 32     | x, y: 32 each | DER, at most 72  |
+| ECDSA-P384 | FIPS 186-5, SHA-384         | d 48     | x, y: 48 each | DER, at most 104 |
+| ML-DSA-65  | FIPS 204, pure, no context  | seed 32  | 1952          | 3309, raw        |
+
+*Material* is the private key as the key store wraps it. Sizes in bytes.
+
+The *fixed-size form* of an ECDSA signature is ``r || s``, each as long as ``d``: IEEE P1363, which
+RFC 7518 section 3.4 and RFC 9421 section 3.3.4 write. Of the others it is the signature itself.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, Final
+
+from cryptography.exceptions import InternalError, InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa
+from cryptography.hazmat.primitives.asymmetric.utils import (
+    decode_dss_signature,
+    encode_dss_signature,
+)
+from cryptography.utils import Buffer
+
+from mycelium_fractal_net.security.errors import AlgorithmNotAllowedError, InvalidKeyError
+from mycelium_fractal_net.security.signatures.ed25519_points import REFUSED_ENCODINGS, is_on_curve
+
+__all__ = ["SCHEMES", "Scheme", "scheme_named", "scheme_of"]
+
+
+class Scheme(ABC):
+    """One signature scheme over the key objects of ``cryptography``.
+
+    ``verify`` raises :class:`cryptography.exceptions.InvalidSignature`; the loaders raise
+    :class:`InvalidKeyError`. ``data`` is one-dimensional bytes.
+    """
+
+    name: str
+    material_bytes: int
+    private_type: type[Any]
+    public_type: type[Any]
+
+    @abstractmethod
+    def generate(self) -> Any:
+        """A fresh private key."""
+
+    @abstractmethod
+    def load_material(self, material: bytes) -> Any:
+        """The private key of that material, which has ``material_bytes``."""
+
+    @abstractmethod
+    def material(self, private: Any) -> bytes:
+        """The reverse of :meth:`load_material`."""
+
+    @abstractmethod
+    def load_point(self, point: bytes) -> Any:
+        """The public key of those bytes, of the size in the table above; ``x || y`` for ECDSA."""
+
+    @abstractmethod
+    def point(self, public: Any) -> bytes:
+        """The reverse of :meth:`load_point`."""
+
+    @abstractmethod
+    def sign(self, private: Any, data: Buffer) -> bytes:
+        """The signature of ``data``."""
+
+    @abstractmethod
+    def verify(self, public: Any, data: Buffer, signature: bytes) -> None:
+        """Return if ``signature`` is one of ``data``."""
+
+    def fixed_size(self, signature: bytes) -> bytes:
+        """The fixed-size form of what :meth:`sign` gave. Raises InvalidSignature."""
+        return signature
+
+    def verify_fixed_size(self, public: Any, data: Buffer, signature: bytes) -> None:
+        """As :meth:`verify`, of the fixed-size form."""
+        self.verify(public, data, signature)
+
+    def owns(self, key: object) -> bool:
+        """Whether ``key``, private or public, is a key of this scheme."""
+        return isinstance(key, (self.private_type, self.public_type))
+
+    def check_public(self, public: Any) -> None:  # noqa: B027 - most schemes have no more to check
+        """Raise :class:`InvalidKeyError` unless the public key may be used."""
+
+
+class _Ed25519(Scheme):
+    """RFC 8032 with the points of ``_ed25519_points`` refused. Deterministic."""
+
+    name = "Ed25519"
+    material_bytes = 32
+    private_type = ed25519.Ed25519PrivateKey
+    public_type = ed25519.Ed25519PublicKey
+    _signature_bytes = 64
+
+    def generate(self) -> ed25519.Ed25519PrivateKey:
+        return ed25519.Ed25519PrivateKey.generate()
+
+    def load_material(self, material: bytes) -> ed25519.Ed25519PrivateKey:
+        return ed25519.Ed25519PrivateKey.from_private_bytes(material)
+
+    def material(self, private: ed25519.Ed25519PrivateKey) -> bytes:
+        return private.private_bytes_raw()
+
+    def load_point(self, point: bytes) -> ed25519.Ed25519PublicKey:
+        return ed25519.Ed25519PublicKey.from_public_bytes(point)
+
+    def point(self, public: ed25519.Ed25519PublicKey) -> bytes:
+        return public.public_bytes_raw()
+
+    def sign(self, private: ed25519.Ed25519PrivateKey, data: Buffer) -> bytes:
+        return private.sign(data)
+
+    def verify(self, public: ed25519.Ed25519PublicKey, data: Buffer, signature: bytes) -> None:
+        # The library checks the length and that S is reduced (RFC 8032 section 5.1.7), and
+        # compares encodings of R, so a second encoding of R cannot pass there either; R of
+        # low order can.
+        if signature[:32] in REFUSED_ENCODINGS:
+            raise InvalidSignature
+        public.verify(signature, data)
+
+    def check_public(self, public: ed25519.Ed25519PublicKey) -> None:
+        encoded = public.public_bytes_raw()
+        if encoded in REFUSED_ENCODINGS or not is_on_curve(encoded):
+            raise InvalidKeyError("the Ed25519 public key is not a usable point")
+
+
+class _Ecdsa(Scheme):
+    """ECDSA with the hash of the curve's strength. Signatures are randomized.
+
+    Both s and n - s verify, as FIPS 186-5 has it: a signature is not a unique name of itself.
+    """
+
+    private_type = ec.EllipticCurvePrivateKey
+    public_type = ec.EllipticCurvePublicKey
+
+    def __init__(self, name: str, curve: ec.EllipticCurve, digest: hashes.HashAlgorithm) -> None:
+        self.name = name
+        self._curve = curve
+        self._order = curve.group_order
+        self._algorithm = ec.ECDSA(digest)
+        self.material_bytes = curve.key_size // 8
+
+    def owns(self, key: object) -> bool:
+        return super().owns(key) and key.curve.name == self._curve.name  # type: ignore[attr-defined]
+
+    def generate(self) -> ec.EllipticCurvePrivateKey:
+        return ec.generate_private_key(self._curve)
+
+    def load_material(self, material: bytes) -> ec.EllipticCurvePrivateKey:
+        return ec.derive_private_key(int.from_bytes(material, "big"), self._curve)
+
+    def material(self, private: ec.EllipticCurvePrivateKey) -> bytes:
+        return private.private_numbers().private_value.to_bytes(self.material_bytes, "big")
+
+    def load_point(self, point: bytes) -> ec.EllipticCurvePublicKey:
+        # SEC 1 section 2.3.3: 4 means uncompressed. The library checks the curve equation.
+        return ec.EllipticCurvePublicKey.from_encoded_point(self._curve, b"\x04" + point)
+
+    def point(self, public: ec.EllipticCurvePublicKey) -> bytes:
+        numbers = public.public_numbers()
+        size = self.material_bytes
+        return numbers.x.to_bytes(size, "big") + numbers.y.to_bytes(size, "big")
+
+    def sign(self, private: ec.EllipticCurvePrivateKey, data: Buffer) -> bytes:
+        return private.sign(data, self._algorithm)
+
+    def verify(self, public: ec.EllipticCurvePublicKey, data: Buffer, signature: bytes) -> None:
+        self._numbers(signature)
+        public.verify(signature, data, self._algorithm)
+
+    def fixed_size(self, signature: bytes) -> bytes:
+        size = self.material_bytes
+        return b"".join(number.to_bytes(size, "big") for number in self._numbers(signature))
+
+    def verify_fixed_size(
+        self, public: ec.EllipticCurvePublicKey, data: Buffer, signature: bytes
+    ) -> None:
+        size = self.material_bytes
+        r, s = int.from_bytes(signature[:size], "big"), int.from_bytes(signature[size:], "big")
+        if len(signature) != 2 * size or not self._in_range(r, s):
+            raise InvalidSignature
+        public.verify(encode_dss_signature(r, s), data, self._algorithm)
+
+    def _numbers(self, signature: bytes) -> tuple[int, int]:
+        """Both numbers of a DER signature. Raises InvalidSignature."""
+        try:
+            r, s = decode_dss_signature(signature)
+        except ValueError:
+            raise InvalidSignature from None
+        # DER has one encoding per pair (X.690 section 10); a parser that grew lax shows here.
+        if not self._in_range(r, s) or encode_dss_signature(r, s) != signature:
+            raise InvalidSignature
+        return r, s
+
+    def _in_range(self, r: int, s: int) -> bool:
+        return 0 < r < self._order and 0 < s < self._order
+
+
+class _MlDsa65(Scheme):
+    """FIPS 204, pure ML-DSA-65 with an empty context. Signatures are hedged, so they differ."""
+
+    name = "ML-DSA-65"
+    material_bytes = 32
+    private_type = mldsa.MLDSA65PrivateKey
+    public_type = mldsa.MLDSA65PublicKey
+
+    def generate(self) -> mldsa.MLDSA65PrivateKey:
+        return mldsa.MLDSA65PrivateKey.generate()
+
+    def load_material(self, material: bytes) -> mldsa.MLDSA65PrivateKey:
+        return mldsa.MLDSA65PrivateKey.from_seed_bytes(material)
+
+    def material(self, private: mldsa.MLDSA65PrivateKey) -> bytes:
+        return private.private_bytes_raw()
+
+    def load_point(self, point: bytes) -> mldsa.MLDSA65PublicKey:
+        return mldsa.MLDSA65PublicKey.from_public_bytes(point)
+
+    def point(self, public: mldsa.MLDSA65PublicKey) -> bytes:
+        return public.public_bytes_raw()
+
+    def sign(self, private: mldsa.MLDSA65PrivateKey, data: Buffer) -> bytes:
+        return private.sign(data)
+
+    def verify(self, public: mldsa.MLDSA65PublicKey, data: Buffer, signature: bytes) -> None:
+        public.verify(signature, data)
+
+
+SCHEMES: Final[dict[str, Scheme]] = {
+    scheme.name: scheme
+    for scheme in (
+        _Ed25519(),
+        _Ecdsa("ECDSA-P256", ec.SECP256R1(), hashes.SHA256()),
+        _Ecdsa("ECDSA-P384", ec.SECP384R1(), hashes.SHA384()),
+        _MlDsa65(),
+    )
+}
+"""By algorithm name."""
+
+
+def scheme_named(algorithm: str) -> Scheme:
+    """The scheme of that name. Raises :class:`AlgorithmNotAllowedError`."""
+    try:
+        return SCHEMES[algorithm]
+    except (KeyError, TypeError):
+        raise AlgorithmNotAllowedError(
+            f"no such signature algorithm; there are {', '.join(SCHEMES)}"
+        ) from None
+
+
+def scheme_of(key: object) -> Scheme:
+    """The scheme that a key of ``cryptography`` belongs to. Raises :class:`InvalidKeyError`."""
+    for scheme in SCHEMES.values():
+        if scheme.owns(key):
+            return scheme
+    raise InvalidKeyError(f"a signing key is one of {', '.join(SCHEMES)}")
+
+
+# What the loaders of ``cryptography`` raise for input that is no key. InternalError is what
+# fuzzing met: a PKCS #8 of Ed448 or X448 with 32 bytes of key.
+LOAD_ERRORS: Final = (ValueError, TypeError, UnsupportedAlgorithm, InternalError)

@@ -1,0 +1,188 @@
+"""The public half of :mod:`~mycelium_fractal_net.security.signatures.signing_key`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_der_public_key,
+)
+from cryptography.utils import Buffer
+
+from mycelium_fractal_net.security.byte_io.binary_io import BinaryReader
+from mycelium_fractal_net.security.byte_io.buffers import as_bytes
+from mycelium_fractal_net.security.byte_io.encodings import PUBLIC_KEY, pem_decode, pem_encode
+from mycelium_fractal_net.security.errors import InvalidKeyError, InvalidSignatureError
+from mycelium_fractal_net.security.signatures.jwk import jwk_decode, jwk_encode, jwk_members
+from mycelium_fractal_net.security.signatures.prehash import is_labelled, prehash, prehashed_message
+from mycelium_fractal_net.security.signatures.schemes import (
+    LOAD_ERRORS,
+    Scheme,
+    scheme_named,
+    scheme_of,
+)
+
+__all__ = ["VerifyingKey"]
+
+
+class VerifyingKey:
+    """A public key. Equal and hashable by its encoding; safe to show and to share.
+
+    :param public: a public key object of ``cryptography`` of one of the four schemes.
+    :raises InvalidKeyError: another kind of key or curve; or an Ed25519 point that has low
+        order, is not the one encoding of its point, or is not on the curve.
+    """
+
+    __slots__ = ("_der", "_public", "_scheme")
+
+    def __init__(self, public: object) -> None:
+        scheme = scheme_of(public)
+        if not isinstance(public, scheme.public_type):
+            raise InvalidKeyError("expected a public key, not a private one")
+        scheme.check_public(public)
+        self._scheme: Scheme = scheme
+        self._public = public
+        self._der: bytes = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+    def __repr__(self) -> str:
+        return f"VerifyingKey({self.algorithm})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, VerifyingKey) and self._der == other._der
+
+    def __hash__(self) -> int:
+        return hash(self._der)
+
+    @property
+    def algorithm(self) -> str:
+        """One of :data:`ALGORITHMS`."""
+        return self._scheme.name
+
+    @classmethod
+    def from_der(cls, spki: Buffer) -> VerifyingKey:
+        """From a DER SubjectPublicKeyInfo (RFC 5280 section 4.1), which names its algorithm.
+
+        :raises InvalidKeyError: as the class, or the encoding is not the one :meth:`der` gives
+            (compressed points, explicit curve parameters and trailing bytes are such).
+        """
+        spki = bytes(as_bytes(spki))
+        try:
+            public = load_der_public_key(spki)
+        except LOAD_ERRORS:
+            raise InvalidKeyError("not a DER public key of a kind we know") from None
+        key = cls(public)
+        if key.der() != spki:
+            raise InvalidKeyError("the public key is not in its one DER encoding")
+        return key
+
+    @classmethod
+    def from_pem(cls, pem: str | bytes) -> VerifyingKey:
+        """From one PEM block ``PUBLIC KEY``. Raises as :meth:`from_der`."""
+        return cls.from_der(pem_decode(PUBLIC_KEY, pem))
+
+    @classmethod
+    def from_jwk(cls, jwk: Mapping[str, object]) -> VerifyingKey:
+        """From a public JWK. A ``kid`` is the caller's to read.
+
+        :raises InvalidKeyError: as the class; members are missing, of another size or spelling
+            or disagree; the JWK is not for verifying; or it has private members.
+        """
+        algorithm, point = jwk_decode(jwk)
+        return cls._from_point(algorithm, point)
+
+    @classmethod
+    def from_jwk_text(cls, text: str | bytes) -> VerifyingKey:
+        """From a public JWK in JSON. Raises as :meth:`from_jwk`, also for what is no JSON."""
+        return cls.from_jwk(jwk_members(text))
+
+    @classmethod
+    def _from_point(cls, algorithm: str, point: bytes) -> VerifyingKey:
+        try:
+            return cls(scheme_named(algorithm).load_point(point))
+        except LOAD_ERRORS:
+            raise InvalidKeyError("the public key is not a point of its curve") from None
+
+    def der(self) -> bytes:
+        """The DER SubjectPublicKeyInfo: 44, 91, 120 or 1974 bytes by algorithm."""
+        return self._der
+
+    def pem(self) -> bytes:
+        """The PEM block ``PUBLIC KEY``, ASCII, LF line ends."""
+        return pem_encode(PUBLIC_KEY, self._der)
+
+    def jwk(self) -> dict[str, str]:
+        """The public JWK with ``kty``, ``alg``, ``use`` and ``crv``; without a ``kid``."""
+        return jwk_encode(self.algorithm, self._scheme.point(self._public))
+
+    def thumbprint(self) -> bytes:
+        """The SHA-256 of :meth:`der`, 32 bytes: names the key, since it has one DER encoding."""
+        return hashlib.sha256(self._der).digest()
+
+    def verify(self, data: Buffer, signature: Buffer) -> None:
+        """Return if ``signature`` is one of ``data`` under this key.
+
+        :raises InvalidSignatureError: it is not, for whatever reason; also where ``data``
+            begins with the label of signed hashes.
+        :raises InvalidInputError: one of them is no buffer.
+        """
+        if type(data) is not bytes:
+            data = as_bytes(data)
+        if is_labelled(data):
+            raise InvalidSignatureError
+        self._verify(data, signature)
+
+    def verify_fixed_size(self, data: Buffer, signature: Buffer) -> None:
+        """As :meth:`verify`, of what :meth:`SigningKey.sign_fixed_size` gave.
+
+        :raises InvalidSignatureError: it is no such signature of ``data``.
+        :raises InvalidInputError: one of them is no buffer.
+        """
+        if type(data) is not bytes:
+            data = as_bytes(data)
+        if is_labelled(data):
+            raise InvalidSignatureError
+        if type(signature) is not bytes:
+            signature = bytes(as_bytes(signature))
+        try:
+            self._scheme.verify_fixed_size(self._public, data, signature)
+        except InvalidSignature:
+            raise InvalidSignatureError from None
+
+    def fixed_size(self, signature: Buffer) -> bytes:
+        """The fixed-size form of what :meth:`SigningKey.sign` gave, which is not verified.
+
+        ``r || s`` for ECDSA, 64 or 96 bytes (RFC 7518 section 3.4); else the signature itself.
+
+        :raises InvalidSignatureError: it is no signature of this algorithm's form.
+        """
+        try:
+            return self._scheme.fixed_size(bytes(as_bytes(signature)))
+        except InvalidSignature:
+            raise InvalidSignatureError from None
+
+    def verify_prehashed(self, digest: Buffer, signature: Buffer) -> None:
+        """Return if ``signature`` is one of the stream with that SHA-512 (:func:`prehash`).
+
+        :raises InvalidSignatureError: it is not.
+        :raises InvalidInputError: the digest is not 64 bytes.
+        """
+        self._verify(prehashed_message(digest), signature)
+
+    def verify_stream(self, reader: BinaryReader, signature: Buffer) -> None:
+        """Return if ``signature`` is one that :meth:`SigningKey.sign_stream` made of the stream.
+
+        :raises InvalidSignatureError: it is not; the stream was read to its end all the same.
+        """
+        self.verify_prehashed(prehash(reader), signature)
+
+    def _verify(self, data: Buffer, signature: Buffer) -> None:
+        if type(signature) is not bytes:
+            signature = bytes(as_bytes(signature))
+        try:
+            self._scheme.verify(self._public, data, signature)
+        except InvalidSignature:
+            raise InvalidSignatureError from None

@@ -1,0 +1,148 @@
+"""The frame of the command line: its exit codes, its lines, its document."""
+
+from __future__ import annotations
+
+import errno
+import importlib.util
+import inspect
+import re
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from mycelium_fractal_net.cli import main, terminal
+from mycelium_fractal_net.cli.exits import EXIT_MEANINGS, ExitCode, outcome_of
+from mycelium_fractal_net.security import errors
+
+ROOT = Path(__file__).parents[2]
+ERRORS = [
+    each
+    for _, each in inspect.getmembers(errors, inspect.isclass)
+    if each.__module__ == errors.__name__
+]
+
+
+def made(kind: type[Exception]) -> Exception:
+    """An error of that class."""
+    if kind is errors.MissingExtraError:
+        return errors.MissingExtraError("PostgreSQL", "postgresql")
+    if issubclass(
+        kind, errors.AuthenticationError | errors.DecryptionError | errors.InvalidSignatureError
+    ):
+        return kind()
+    return kind("something is wrong")
+
+
+@pytest.mark.parametrize("kind", ERRORS, ids=lambda kind: kind.__name__)
+def test_every_error_of_the_package_has_a_code_and_advice(kind: type[errors.MfnError]) -> None:
+    """Only the root itself, which nobody raises, is unexpected."""
+    outcome = outcome_of(made(kind))
+    assert outcome.advice
+    assert (outcome.code is ExitCode.UNEXPECTED) == (kind is errors.MfnError)
+
+
+def test_an_unknown_error_gives_its_class_and_not_its_text() -> None:
+    """Its text was not written for users and may quote a secret."""
+    outcome = outcome_of(ValueError("hunter2"))
+    assert outcome.code is ExitCode.UNEXPECTED
+    assert "hunter2" not in outcome.what + outcome.advice
+    assert "ValueError" in outcome.what
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        (errno.ENOENT, ExitCode.INPUT),
+        (errno.EEXIST, ExitCode.EXISTS),
+        (errno.ENOSPC, ExitCode.WRITE),
+        (errno.EACCES, ExitCode.WRITE),
+        (errno.EROFS, ExitCode.WRITE),
+    ],
+)
+def test_an_error_of_the_system_has_its_code_and_names_the_path(
+    number: int, code: ExitCode
+) -> None:
+    """The path and the reason, without the number."""
+    outcome = outcome_of(OSError(number, "Some reason", "some/path"))
+    assert (outcome.code, outcome.what) == (code, "some/path: some reason")
+
+
+def test_an_error_that_brings_its_own_advice_gets_no_second() -> None:
+    """The errors of key states end with what to do."""
+    assert outcome_of(errors.KeyStateError("it is old; rotate it")).advice == ""
+
+
+def test_every_exit_code_has_a_meaning_and_the_numbers_stay() -> None:
+    """Scripts rely on them: this list may grow and never change."""
+    assert list(EXIT_MEANINGS) == list(ExitCode)
+    assert {code.name: code.value for code in ExitCode} == {
+        "OK": 0, "UNEXPECTED": 1, "USAGE": 2, "CONFIGURATION": 3, "INPUT": 4, "EXISTS": 5,
+        "WRITE": 6, "KEY_UNKNOWN": 7, "NOT_AUTHENTIC": 8, "FORBIDDEN": 9, "STORE": 10,
+        "PARTIAL": 11, "DOCTOR_NOTICE": 20, "DOCTOR_WARNING": 21, "DOCTOR_CRITICAL": 22,
+        "INTERRUPTED": 130, "BROKEN_PIPE": 141, "TERMINATED": 143,
+    }  # fmt: skip
+
+
+def script(name: str) -> ModuleType:
+    """A file of ``scripts/`` as a module."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_document_has_every_command_option_and_exit_code_of_the_code() -> None:
+    """docs/cli.md holds the help of every command word for word, and the table of codes."""
+    made_now = script("cli_docs").page((ROOT / "docs" / "cli.md").read_text())
+    assert (ROOT / "docs" / "cli.md").read_text() == made_now
+    for name in ("encrypt", "key cancel-destruction", "master passphrase", "doctor"):
+        assert f"### `mfn {name}`" in made_now
+
+
+def test_every_command_and_option_says_what_it_does() -> None:
+    """No option without its help text, no command without its sentence."""
+    text = script("cli_docs").commands()
+    assert not re.findall(r"^  (?:-\w, )?--[\w-]+(?: \w+)?$", text, re.MULTILINE)
+
+
+def test_ctrl_c_while_the_program_loads_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before anything can have been done, and without a trace."""
+
+    def pressed(arguments: list[str]) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mycelium_fractal_net.cli.run.run", pressed)
+    assert main(["key", "list"]) == ExitCode.INTERRUPTED
+    assert capsys.readouterr().err == "mfn: interrupted before anything was done\n"
+
+
+def test_one_is_not_a_plural() -> None:
+    """1 file, 2 files, 0 files."""
+    assert [terminal.counted(n, "file") for n in (0, 1, 2)] == ["0 files", "1 file", "2 files"]
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (1 << 20, "1.0 MiB"), (1 << 30, "1.0 GiB"),
+     (5 << 40, "5.0 TiB")],
+)  # fmt: skip
+def test_sizes_read_well(count: int, text: str) -> None:
+    """Binary units, one digit."""
+    assert terminal.byte_size(count) == text
+
+
+def test_what_is_printed_cannot_move_the_cursor(capsys: pytest.CaptureFixture[str]) -> None:
+    """A file name may hold escape sequences; they are not sent to the terminal."""
+    terminal.say("a\x1b[2Jb\nc")
+    assert capsys.readouterr().out == "a?[2Jb?c\n"
+
+
+def test_an_empty_array_is_json_too(capsys: pytest.CaptureFixture[str]) -> None:
+    """A store without keys lists as ``[]``."""
+    terminal.json_array([])
+    assert capsys.readouterr().out == "[]\n"

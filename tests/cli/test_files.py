@@ -1,0 +1,428 @@
+"""``mfn encrypt``, ``decrypt``, ``rewrap``, ``sign``, ``verify`` and ``inspect`` on files."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import stat
+from pathlib import Path
+
+import pytest
+
+from mycelium_fractal_net import open_keyring
+from mycelium_fractal_net.cli.exits import ExitCode
+from tests.support.cli import Mfn, one_line, snapshot
+
+CONTENT = b"every byte of it\n" * 5000
+
+
+@pytest.fixture
+def big(folder: Path) -> Path:
+    """A file of five chunks."""
+    path = folder / "big.bin"
+    path.write_bytes(CONTENT)
+    return path
+
+
+@pytest.fixture
+def tree(folder: Path) -> dict[str, bytes]:
+    """A folder ``photos`` of thirty files in three folders."""
+    for number in range(30):
+        path = folder / "photos" / f"{number % 3}" / f"{number}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(os.urandom(number * 100))
+    return snapshot(folder / "photos")
+
+
+# One file ---------------------------------------------------------------------------------
+
+
+def test_a_file_comes_back_under_its_name(mfn: Mfn, big: Path) -> None:
+    """big.bin -> big.bin.mfn -> big.bin, byte for byte, and the outcome says so."""
+    assert mfn.ok("encrypt", "big.bin", "-k", "orders").out == (
+        "sealed big.bin -> big.bin.mfn (83.0 KiB)\n"
+    )
+    assert big.read_bytes() == CONTENT
+    big.unlink()
+    assert "big.bin.mfn -> big.bin" in mfn.ok("decrypt", "big.bin.mfn").out
+    assert big.read_bytes() == CONTENT
+
+
+def test_without_a_key_the_default_one_seals(mfn: Mfn, big: Path) -> None:
+    """``mfn init`` made it."""
+    mfn.ok("encrypt", "big.bin")
+    assert mfn.ok("inspect", "big.bin.mfn", "--json").json["key_id"] == "default-encryption"
+
+
+def test_the_output_has_the_permission_bits_of_the_input(mfn: Mfn, big: Path) -> None:
+    """A private file stays private on both ways."""
+    big.chmod(0o600)
+    mfn.ok("encrypt", "big.bin")
+    mfn.ok("decrypt", "big.bin.mfn", "-o", "back.bin")
+    for name in ("big.bin.mfn", "back.bin"):
+        assert stat.S_IMODE((mfn.folder / name).stat().st_mode) == 0o600
+
+
+def test_an_output_that_names_a_folder_is_put_into_it(mfn: Mfn, big: Path) -> None:
+    """As cp does."""
+    (mfn.folder / "there").mkdir()
+    mfn.ok("encrypt", "big.bin", "-o", "there")
+    mfn.ok("decrypt", "there/big.bin.mfn", "-o", "there")
+    assert set(snapshot(mfn.folder / "there")) == {"big.bin", "big.bin.mfn"}
+
+
+def test_force_replaces_an_output(mfn: Mfn, big: Path) -> None:
+    """The new content is there, under the same name."""
+    (mfn.folder / "big.bin.mfn").write_bytes(b"old")
+    mfn.ok("encrypt", "big.bin", "--force")
+    mfn.ok("decrypt", "big.bin.mfn", "-o", "back.bin")
+    assert (mfn.folder / "back.bin").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("option", ["-a", "--associated-data-file"])
+def test_associated_data_must_be_given_again(mfn: Mfn, big: Path, option: str) -> None:
+    """As text or from a file, the same bytes; without them the message does not open."""
+    (mfn.folder / "row").write_bytes(b"row 17")
+    value = "row 17" if option == "-a" else "row"
+    mfn.ok("encrypt", "big.bin", option, value)
+    one_line(mfn("decrypt", "big.bin.mfn", "-o", "back.bin"), ExitCode.NOT_AUTHENTIC)
+    mfn.ok("decrypt", "big.bin.mfn", "-o", "back.bin", "-a", "row 17")
+    assert (mfn.folder / "back.bin").read_bytes() == CONTENT
+
+
+def test_associated_data_is_given_once(mfn: Mfn, big: Path) -> None:
+    """Two sources are a mistake, not a concatenation."""
+    (mfn.folder / "row").write_bytes(b"row 17")
+    ran = mfn("encrypt", "big.bin", "-a", "x", "--associated-data-file", "row")
+    one_line(ran, ExitCode.USAGE)
+
+
+def test_associated_data_of_over_a_mebibyte_is_refused(mfn: Mfn, big: Path) -> None:
+    """It would be held in memory."""
+    (mfn.folder / "row").write_bytes(bytes((1 << 20) + 1))
+    ran = mfn("encrypt", "big.bin", "--associated-data-file", "row")
+    assert "too large" in one_line(ran, ExitCode.USAGE)
+
+
+# Rewrap -----------------------------------------------------------------------------------
+
+
+def test_rewrap_moves_a_file_to_the_newest_version_in_place(mfn: Mfn, big: Path) -> None:
+    """Before and after it opens; a second time there is nothing to do."""
+    mfn.ok("encrypt", "big.bin", "-k", "orders")
+    mfn.ok("key", "rotate", "orders")
+    assert mfn.ok("inspect", "big.bin.mfn", "--json").json["newest"] is False
+    assert "was moved to" in mfn.ok("rewrap", "big.bin.mfn").out
+    assert mfn.ok("inspect", "big.bin.mfn", "--json").json["version_id"] == "orders:v2"
+    assert "already under" in mfn.ok("rewrap", "big.bin.mfn").out
+    mfn.ok("decrypt", "big.bin.mfn", "-o", "back.bin")
+    assert (mfn.folder / "back.bin").read_bytes() == CONTENT
+
+
+def test_rewrap_writes_elsewhere_if_told(mfn: Mfn, big: Path) -> None:
+    """The sealed file stays what it was."""
+    mfn.ok("encrypt", "big.bin", "-k", "orders")
+    mfn.ok("key", "rotate", "orders")
+    before = (mfn.folder / "big.bin.mfn").read_bytes()
+    mfn.ok("rewrap", "big.bin.mfn", "-o", "moved.mfn")
+    assert (mfn.folder / "big.bin.mfn").read_bytes() == before
+    assert mfn.ok("inspect", "moved.mfn", "--json").json["version_id"] == "orders:v2"
+
+
+def test_what_a_compromised_version_sealed_opens_only_if_allowed(mfn: Mfn, big: Path) -> None:
+    """Exit code 9 without the option, for decrypt and for rewrap."""
+    mfn.ok("encrypt", "big.bin", "-k", "orders")
+    mfn.ok("key", "rotate", "orders")
+    mfn.ok("key", "compromise", "orders:v1")
+    one_line(mfn("decrypt", "big.bin.mfn", "-o", "back.bin"), ExitCode.FORBIDDEN)
+    one_line(mfn("rewrap", "big.bin.mfn"), ExitCode.FORBIDDEN)
+    mfn.ok("decrypt", "big.bin.mfn", "-o", "back.bin", "--allow-compromised")
+    mfn.ok("rewrap", "big.bin.mfn", "--allow-compromised")
+    assert (mfn.folder / "back.bin").read_bytes() == CONTENT
+
+
+# Streams ----------------------------------------------------------------------------------
+
+
+def test_standard_input_and_output_carry_a_message_there_and_back(mfn: Mfn) -> None:
+    """Nothing but the bytes is on standard output."""
+    sealed = mfn.process("encrypt", "-", "-k", "orders", input=CONTENT)
+    assert (sealed.code, sealed.err) == (0, "")
+    opened = mfn.process("decrypt", "-", input=sealed.raw)
+    assert (opened.code, opened.err, opened.raw) == (0, "", CONTENT)
+
+
+def test_a_file_goes_to_standard_output_and_standard_input_to_a_file(mfn: Mfn, big: Path) -> None:
+    """The file that standard input becomes is its owner's alone."""
+    sealed = mfn.ok("encrypt", "big.bin", "-o", "-").raw
+    (mfn.folder / "s.mfn").write_bytes(sealed)
+    assert mfn.ok("decrypt", "s.mfn", "-o", "-").raw == CONTENT
+    assert mfn.process("decrypt", "-", "-o", "back.bin", input=sealed).code == 0
+    back = mfn.folder / "back.bin"
+    assert back.read_bytes() == CONTENT
+    assert stat.S_IMODE(back.stat().st_mode) == 0o600
+
+
+def test_a_stream_is_rewrapped(mfn: Mfn, big: Path) -> None:
+    """From a file to standard output, under the newest version."""
+    mfn.ok("encrypt", "big.bin", "-k", "orders")
+    mfn.ok("key", "rotate", "orders")
+    moved = mfn.ok("rewrap", "big.bin.mfn", "-o", "-").raw
+    with open_keyring(home=mfn.home) as keyring:
+        assert keyring.describe(moved).version_id == "orders:v2"
+        assert keyring.decrypt(moved) == CONTENT
+
+
+def test_a_cut_message_to_standard_output_gives_whole_chunks_and_exit_code_8(
+    mfn: Mfn, big: Path
+) -> None:
+    """What came out is authentic and incomplete; the code says so."""
+    sealed = mfn.ok("encrypt", "big.bin", "-o", "-").raw
+    ran = mfn.process("decrypt", "-", input=sealed[:-20])
+    one_line(ran, ExitCode.NOT_AUTHENTIC)
+    assert CONTENT.startswith(ran.raw)
+    assert len(ran.raw) % 16384 == 0
+
+
+# Folders ----------------------------------------------------------------------------------
+
+
+def test_a_folder_is_sealed_and_comes_back(mfn: Mfn, tree: dict[str, bytes]) -> None:
+    """photos/a/b.jpg -> sealed/a/b.jpg.mfn -> back/a/b.jpg, all of them."""
+    said = mfn.ok("encrypt", "-r", "photos/", "-o", "sealed/", "-k", "orders").out
+    assert said.startswith("sealed 30 files (42.5 KiB) in sealed\n")
+    assert set(snapshot(mfn.folder / "sealed")) == {f"{name}.mfn" for name in tree}
+    mfn.ok("decrypt", "-r", "sealed/", "-o", "back/", "--workers", "2")
+    assert snapshot(mfn.folder / "back") == tree
+
+
+def test_a_folder_again_does_only_what_is_left(mfn: Mfn, tree: dict[str, bytes]) -> None:
+    """What was done before is counted and not done again."""
+    mfn.ok("encrypt", "-r", "photos", "-o", "sealed")
+    (mfn.folder / "sealed" / "0" / "3.jpg.mfn").unlink()
+    said = mfn.ok("encrypt", "-r", "photos", "-o", "sealed").out
+    assert "sealed 1 file (300 B) in sealed, 29 done before" in said
+
+
+def test_a_folder_is_rewrapped_in_place(mfn: Mfn, tree: dict[str, bytes]) -> None:
+    """Every file of it."""
+    mfn.ok("encrypt", "-r", "photos", "-o", "sealed", "-k", "orders")
+    mfn.ok("key", "rotate", "orders")
+    assert "rewrapped 30 files" in mfn.ok("rewrap", "-r", "sealed").out
+    assert mfn.ok("inspect", "sealed/0/3.jpg.mfn", "--json").json["version_id"] == "orders:v2"
+
+
+def test_one_bad_file_does_not_stop_the_others(mfn: Mfn, tree: dict[str, bytes]) -> None:
+    """Exit code 11, a line that names it, and everything else is there."""
+    mfn.ok("encrypt", "-r", "photos", "-o", "sealed")
+    bad = mfn.folder / "sealed" / "0" / "3.jpg.mfn"
+    bad.write_bytes(bad.read_bytes()[:-1])
+    ran = mfn("decrypt", "-r", "sealed", "-o", "back")
+    assert ran.code == ExitCode.PARTIAL
+    named, summary = ran.err.splitlines()
+    assert named.startswith("mfn: sealed/0/3.jpg.mfn: ")
+    assert summary.startswith("mfn: 1 file failed")
+    assert snapshot(mfn.folder / "back") == {n: b for n, b in tree.items() if n != "0/3.jpg"}
+
+
+def test_links_are_passed_over_and_named(mfn: Mfn, tree: dict[str, bytes]) -> None:
+    """A link may lead anywhere; it is not followed, and not lost in silence."""
+    (mfn.folder / "photos" / "link").symlink_to("/etc/hostname")
+    said = mfn.ok("encrypt", "-r", "photos", "-o", "sealed").out
+    assert "passed over photos/link" in said
+    assert not (mfn.folder / "sealed" / "link.mfn").exists()
+
+
+# Signatures -------------------------------------------------------------------------------
+
+
+def test_a_signature_verifies_under_its_key_and_no_other(mfn: Mfn, big: Path) -> None:
+    """The outcome names the version; another key or another file is exit code 8."""
+    assert mfn.ok("sign", "big.bin", "-k", "release").out == "signed big.bin -> big.bin.sig\n"
+    said = mfn.ok("verify", "big.bin", "big.bin.sig", "-k", "release").out
+    assert said == "big.bin was signed by release:v1\n"
+    mfn.ok("key", "create", "other", "--type", "signing")
+    one_line(mfn("verify", "big.bin", "big.bin.sig", "-k", "other"), ExitCode.NOT_AUTHENTIC)
+    big.write_bytes(CONTENT + b".")
+    one_line(mfn("verify", "big.bin", "big.bin.sig", "-k", "release"), ExitCode.NOT_AUTHENTIC)
+
+
+@pytest.mark.parametrize("algorithm", ["Ed25519", "ECDSA-P256", "ECDSA-P384", "ML-DSA-65"])
+def test_a_public_key_verifies_without_a_store(
+    mfn: Mfn, empty: Mfn, big: Path, algorithm: str, tmp_path: Path
+) -> None:
+    """Whoever has the public key needs nothing else."""
+    mfn.ok("key", "create", "web", "--type", "signing", "--algorithm", algorithm)
+    mfn.ok("sign", "big.bin", "-k", "web")
+    (mfn.folder / "web.pem").write_text(mfn.ok("key", "public", "web").out)
+    mfn.home = tmp_path / "nothing"
+    assert "web.pem" in mfn.ok("verify", "big.bin", "big.bin.sig", "--public-key", "web.pem").out
+    big.write_bytes(CONTENT + b".")
+    ran = mfn("verify", "big.bin", "big.bin.sig", "--public-key", "web.pem")
+    one_line(ran, ExitCode.NOT_AUTHENTIC)
+
+
+@pytest.mark.parametrize("algorithm", ["Ed25519", "ML-DSA-65"])
+def test_a_jwk_verifies_too(mfn: Mfn, big: Path, algorithm: str) -> None:
+    """As ``mfn key public --format jwk`` prints it and the service publishes it; a set does not."""
+    mfn.ok("key", "create", "web", "--type", "signing", "--algorithm", algorithm)
+    mfn.ok("sign", "big.bin", "-k", "web")
+    jwk = mfn.ok("key", "public", "web", "--format", "jwk").out
+    (mfn.folder / "web.jwk").write_text(jwk)
+    mfn.ok("verify", "big.bin", "big.bin.sig", "--public-key", "web.jwk")
+    (mfn.folder / "web.jwk").write_text(f'{{"keys": [{jwk}]}}')
+    one_line(mfn("verify", "big.bin", "big.bin.sig", "--public-key", "web.jwk"), ExitCode.USAGE)
+    ran = mfn.process("verify", "big.bin", "big.bin.sig", "--public-key", "-", input=jwk.encode())
+    assert ran.out == "big.bin was signed by the key of -\n"
+    one_line(mfn("verify", "-", "big.bin.sig", "--public-key", "-"), ExitCode.USAGE)
+
+
+def test_standard_input_is_signed_and_verified(mfn: Mfn) -> None:
+    """The signature goes to standard output, the same as for a file."""
+    ran = mfn.process("sign", "-", "-k", "release", input=CONTENT)
+    (mfn.folder / "s.sig").write_bytes(ran.raw)
+    said = mfn.process("verify", "-", "s.sig", "-k", "release", input=CONTENT)
+    assert said.out == "- was signed by release:v1\n"
+
+
+@pytest.mark.parametrize("more", [(), ("-k", "release", "--public-key", "big.bin")])
+def test_a_signature_is_verified_under_exactly_one_named_key(
+    mfn: Mfn, big: Path, more: tuple[str, ...]
+) -> None:
+    """Neither none nor two."""
+    mfn.ok("sign", "big.bin", "-k", "release")
+    one_line(mfn("verify", "big.bin", "big.bin.sig", *more), ExitCode.USAGE)
+
+
+def test_what_is_no_public_key_and_no_signature_is_refused(mfn: Mfn, big: Path) -> None:
+    """Exit code 2 for the key, 8 for the signature."""
+    mfn.ok("sign", "big.bin", "-k", "release")
+    (mfn.folder / "no.pem").write_text("-----BEGIN PUBLIC KEY-----\nAAAA\n")
+    for name in ("no.pem", "big.bin.sig"):
+        one_line(mfn("verify", "big.bin", "big.bin.sig", "--public-key", name), ExitCode.USAGE)
+    (mfn.folder / "no.sig").write_bytes(b"MFS")
+    one_line(mfn("verify", "big.bin", "no.sig", "-k", "release"), ExitCode.NOT_AUTHENTIC)
+
+
+def test_a_key_for_requests_signs_no_file(mfn: Mfn, big: Path) -> None:
+    """Exit code 9, and no signature is written."""
+    mfn.ok("key", "create", "web", "--type", "signing", "--use", "request")
+    one_line(mfn("sign", "big.bin", "-k", "web"), ExitCode.FORBIDDEN)
+    assert set(snapshot(mfn.folder)) == {"big.bin"}
+
+
+def assert_fits(shown: object, printed: object) -> None:
+    """The same members in the same order; of a list the first; null stands for anything."""
+    if isinstance(printed, dict) and isinstance(shown, dict):
+        assert list(shown) == list(printed)
+        for name, inner in printed.items():
+            assert_fits(shown[name], inner)
+    elif isinstance(printed, list) and isinstance(shown, list):
+        for one, other in list(zip(shown, printed, strict=False))[:1]:
+            assert_fits(one, other)
+    elif printed is not None and shown is not None:
+        assert not isinstance(printed, (dict, list))
+        assert not isinstance(shown, (dict, list))
+
+
+def test_the_json_of_every_command_is_as_the_document_shows(mfn: Mfn, big: Path) -> None:
+    """Each example of docs/cli.md has the fields, in the order, that the command prints."""
+    mfn.ok("encrypt", "big.bin", "-k", "orders")
+    made = mfn.ok("credential", "create", "billing", "--scope", "encrypt:orders", "--json").json
+    credential_id = made["id"]
+    mfn.ok("key", "create", "requests", "--type", "signing", "--use", "request")
+    (mfn.folder / "peer.pem").write_text(mfn.ok("key", "public", "requests").out)
+    mfn.ok("signer", "add", "peer", "--public-key", "peer.pem", "--credential", credential_id)
+    (records,) = (mfn.home / "audit").glob("*/*.jsonl")
+    records.write_bytes(records.read_bytes().replace(b"key.create", b"key.rotate", 1))
+    page = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
+    shown = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", page, re.DOTALL)]
+    printed = [
+        mfn("key", "show", "orders", "--json").json,
+        mfn("key", "policy", "orders", "--json").json,
+        mfn("rotation", "list", "--json").json[0],
+        mfn("rotation", "run", "--once", "--json").json,
+        mfn("usage", "orders", "--json").json,
+        mfn("rotation", "cleanup", "orders", "--json").json,
+        mfn("inspect", "big.bin.mfn", "--json").json,
+        mfn("credential", "show", credential_id, "--json").json,
+        mfn("signer", "show", "peer", "--json").json,
+        mfn("audit", "verify", "--json").json,
+        mfn("backup", "store.mfb", "--json").json,
+        mfn("audit", "show", "--event", "encrypt", "--json").json,
+        mfn("doctor", "--json").json,
+    ]
+    assert len(shown) == len(printed)
+    for example, output in zip(shown, printed, strict=True):
+        assert_fits(example, output)
+    assert [list(each) for each in shown[:5]] == [list(each) for each in printed[:5]]
+
+
+# inspect ----------------------------------------------------------------------------------
+
+
+def test_inspect_says_what_made_a_sealed_file(mfn: Mfn, big: Path) -> None:
+    """For people in lines, for programs in one object."""
+    mfn.ok("encrypt", "big.bin", "-k", "orders")
+    assert mfn.ok("inspect", "big.bin.mfn", "--json").json == {
+        "file": "big.bin.mfn",
+        "form": "sealed",
+        "version_id": "orders:v1",
+        "key_id": "orders",
+        "version": 1,
+        "state": "active",
+        "newest": True,
+        "plaintext_bytes": len(CONTENT),
+    }
+    said = mfn.ok("inspect", "big.bin.mfn").out
+    assert "orders:v1 (newest)" in said
+    assert "holds    83.0 KiB" in said
+
+
+def test_inspect_knows_the_second_form(mfn: Mfn) -> None:
+    """A message that carries its own data key is called an envelope."""
+    with open_keyring(home=mfn.home) as keyring:
+        message = keyring.data_key(key_id="orders").sealer.seal(b"x")
+    (mfn.folder / "e.mfn").write_bytes(message)
+    assert mfn.ok("inspect", "e.mfn", "--json").json["form"] == "envelope"
+    mfn.ok("decrypt", "e.mfn")
+    assert (mfn.folder / "e").read_bytes() == b"x"
+
+
+def test_inspect_says_what_made_a_signature(mfn: Mfn, big: Path) -> None:
+    """The version that a .sig file names."""
+    mfn.ok("sign", "big.bin", "-k", "release")
+    shown = mfn.ok("inspect", "big.bin.sig", "--json").json
+    assert (shown["form"], shown["version_id"]) == ("signature", "release:v1")
+
+
+def test_inspect_of_anything_else_is_exit_code_8(mfn: Mfn, big: Path) -> None:
+    """It is no message."""
+    one_line(mfn("inspect", "big.bin"), ExitCode.NOT_AUTHENTIC)
+
+
+def test_inspect_reads_standard_input_too(mfn: Mfn, big: Path) -> None:
+    """The size of what it holds is not known then."""
+    sealed = mfn.ok("encrypt", "big.bin", "-k", "orders", "-o", "-").raw
+    shown = mfn.process("inspect", "-", "--json", input=sealed).json
+    assert (shown["version_id"], shown["plaintext_bytes"]) == ("orders:v1", None)
+
+
+def test_inspect_of_a_message_whose_key_is_not_here_is_exit_code_7(
+    mfn: Mfn, big: Path, tmp_path: Path
+) -> None:
+    """The message names a key version that this store does not have."""
+    mfn.ok("encrypt", "big.bin")
+    mfn.home = tmp_path / "other"
+    mfn.ok("init")
+    one_line(mfn("inspect", "big.bin.mfn"), ExitCode.KEY_UNKNOWN)
+
+
+@pytest.mark.parametrize("verb", ["suspend", "compromise", "deactivate"])
+def test_inspect_shows_the_state_whatever_it_permits(mfn: Mfn, big: Path, verb: str) -> None:
+    """Who wonders why a file does not open finds it here."""
+    mfn.ok("encrypt", "big.bin", "-k", "orders")
+    mfn.ok("key", verb, "orders")
+    state = mfn.ok("key", "show", "orders", "--json").json["versions"][0]["state"]
+    assert mfn.ok("inspect", "big.bin.mfn", "--json").json["state"] == state

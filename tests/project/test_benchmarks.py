@@ -1,0 +1,132 @@
+"""The benchmark harness: its arithmetic, and small pieces of each part; nothing is timed."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks import backup, columns, files, growth, harness, messages, report
+from mycelium_fractal_net import initialise
+from mycelium_fractal_net.security.keyring.keyring import Keyring
+from tests.support import postgres
+from tests.support.presence import need
+
+
+def test_ratios_are_of_rounds_side_by_side() -> None:
+    """A machine that slows down in one round slows both, and the ratio does not show it."""
+    reference, other = harness.figures({"a": [1.0, 10.0, 1.0], "b": [2.0, 20.0, 4.0]})
+    assert (reference.ratio, other.ratio) == (1.0, 2.0)
+    assert (other.least, other.greatest, other.seconds) == (2.0, 4.0, 4.0)
+
+
+def test_every_contender_gets_its_rounds() -> None:
+    """Alternating, as often as the budget allows and once at least."""
+    calls: list[str] = []
+    figures = harness.compare(
+        {"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, rounds=3, budget=0
+    )
+    assert [figure.name for figure in figures] == ["a", "b"]
+    assert calls[-6:] == ["a", "b", "b", "a", "a", "b"]  # who begins takes turns
+
+
+def test_a_failing_command_is_not_measured() -> None:
+    """A figure of something that did not work would be worse than none."""
+    with pytest.raises(RuntimeError, match="failed"):
+        harness.run(["sh", "-c", "echo no >&2; exit 3"], env={})
+
+
+def test_the_memory_of_a_command_is_its_own() -> None:
+    """What this process holds is not counted as the command's, and what that one holds is."""
+    ballast = os.urandom(64 << 20)
+    env = {"PATH": os.defpath}
+    small = harness.run(["true"], env=env).memory
+    code = "b'x' * (48 << 20)"
+    large = harness.run([sys.executable, "-I", "-S", "-c", code], env=env).memory
+    assert 0 < small < 32 << 20 < len(ballast)
+    assert large - small > 40 << 20
+
+
+def test_every_installed_peer_gives_back_what_it_was_given(tmp_path: Path) -> None:
+    """Peers that are not installed are named as absent; ours has its own tests."""
+    env = files.environment(tmp_path)
+    tools, absent = files._tools(tmp_path, env)
+    (tmp_path / "in").write_bytes(b"data" * 1000)
+    for name in {*tools} - {"mfn"}:
+        sealed, opened = files._there_and_back(tools[name], tmp_path, "in", env)
+        assert sealed.memory > 0 < opened.memory
+    assert {*tools, *absent} == {"cp", "mfn", "age", "Tink streaming", "AESGCM, whole file"}
+
+
+def test_a_tool_that_gives_back_something_else_is_not_measured(tmp_path: Path) -> None:
+    """Speed counts only for those who do the work."""
+    (tmp_path / "in").write_bytes(b"data")
+    wrong = files.Tool(
+        lambda source, target: ["cp", source, target],
+        lambda source, target: ["cp", "/dev/null", target],
+    )
+    with pytest.raises(RuntimeError, match="not what was sealed"):
+        files._there_and_back(wrong, tmp_path, "in", {"PATH": os.defpath})
+
+
+def test_all_contenders_work(keyring: Keyring) -> None:
+    """Each of them does its work once, and ours are there with theirs."""
+    keyring.provider.create_key("bench")
+    for group in messages.contenders(keyring, 100).values():
+        assert len(group) >= 2
+        for work in group.values():
+            assert work()
+
+
+def test_filled_stores_hold_authentic_keys(keyring: Keyring) -> None:
+    """The keys that stand in for many are made by the provider's own code."""
+    growth.fill(keyring.provider, 5)
+    names = [key.key_id for key in keyring.provider.all_keys()]
+    assert names[:5] == [f"filler-{number:06}" for number in range(5)]
+    assert len(keyring.provider.get_key("filler-000003")) == 32
+
+
+def test_a_backup_is_measured_beside_sqlites_own_call(tmp_path: Path) -> None:
+    """All four works are done over a small store, and the page says what each took."""
+    home = tmp_path / "home"
+    initialise(home=home).close()
+    names = (backup.SQLITE, backup.BACKUP, backup.VERIFY, backup.RESTORE)
+    ran = {name: backup.run_one(name, home) for name in names}
+    seconds = {name: each.seconds for name, each in ran.items()}
+    memory = {name: each.memory for name, each in ran.items()}
+    figures = harness.figures({name: [each] for name, each in seconds.items()})
+    sizes = {backup.SQLITE: 2 << 20, backup.BACKUP: backup.file_of(home).stat().st_size}
+    results = backup.Results(3, figures, seconds, memory, sizes)
+    page = backup.markdown(results)
+    assert all(f"| {name} | " in page for name in names)
+    assert json.loads(backup.as_json(results))["keys"] == 3
+
+
+def test_the_report_says_what_was_met_and_what_was_missed(tmp_path: Path) -> None:
+    """Table, JSON and plots from the same results."""
+    good, bad = harness.Figure("cp", 1.0, 1.0, 1.0, 1.0), harness.Figure("x", 2.0, 9.0, 8.0, 9.5)
+    results = report.Results(
+        startup=[good, bad],
+        growth=[growth.Growth(keys, good, good, good, bad, 1.0) for keys in (10, 100)],
+        folder=files.FolderFigures(3000, [good, harness.Figure("mfn encrypt -r", 1, 2, 1, 3)]),
+    )
+    text = report.markdown(results)
+    assert "3,000 files/s | met" in text
+    assert "9.00 x (8.00 to 9.50) | **missed**" in text
+    assert "| met |" in text
+    assert '"met": false' in report.as_json(results)
+    report.plots(results, tmp_path)
+
+
+def test_a_column_is_measured_beside_the_databases_own_rewriting() -> None:
+    """A small one is rewritten in both ways, and the page has both and their ratio."""
+    if postgres.binaries() is None:
+        need("PostgreSQL's server (Debian: postgresql)")
+    results = columns.measure(rows=300, rounds=1, workers=2)
+    assert results.value_bytes == 184
+    page = columns.markdown(results)
+    assert "| 1.00 x |" in page
+    assert json.loads(columns.as_json(results))["rows"] == 300

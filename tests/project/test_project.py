@@ -1,0 +1,203 @@
+"""The project itself: what it says, what it installs, and what must never stand in it."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import mycelium_fractal_net
+from scripts import check_docs
+
+ROOT = Path(__file__).resolve().parents[2]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+SOURCES = sorted((ROOT / "src").rglob("*.py"))
+UNWANTED = re.compile(
+    r"(?<![\w}])/(?:work|root|home(?!/(?:me|someone)\b)|opt|tmp/w)/|(?:py"
+    r"pi|python"
+    r"hosted|npm"
+    r"js|deb\.deb"
+    r"ian)\.org"
+)
+LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
+
+
+def python(code: str) -> str:
+    """What a fresh interpreter prints for ``code``."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def modules() -> list[str]:
+    """The name of every module of the package; the migrations are loaded by Alembic alone."""
+    names = [".".join(path.relative_to(ROOT / "src").with_suffix("").parts) for path in SOURCES]
+    return [
+        name.removesuffix(".__init__")
+        for name in names
+        if ".migrations" not in name and not name.endswith("__main__")
+    ]
+
+
+def pins(lock: Path) -> dict[str, str]:
+    """The version of each package in a lock."""
+    return dict(re.findall(r"^([A-Za-z0-9._-]+)==(\S+)", lock.read_text(), re.MULTILINE))
+
+
+def test_the_version_is_one() -> None:
+    """Package, project and changelog agree."""
+    version = PYPROJECT["project"]["version"]
+    assert mycelium_fractal_net.__version__ == version == "4.1.0"
+    assert f"## [{version}]" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_every_public_name_is_there_and_no_other() -> None:
+    """__all__ is the public door, and dir() shows it."""
+    for name in mycelium_fractal_net.__all__:
+        assert getattr(mycelium_fractal_net, name) is not None
+    assert dir(mycelium_fractal_net) == sorted(mycelium_fractal_net.__all__)
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = mycelium_fractal_net.nothing
+
+
+@pytest.mark.parametrize("name", modules())
+def test_all_lists_what_a_module_defines(name: str) -> None:
+    """A name in a module's __all__ that does not exist would mislead its reader."""
+    module = importlib.import_module(name)
+    for public in getattr(module, "__all__", ()):
+        assert hasattr(module, public)
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    """What a name needs is imported when the name is asked for."""
+    loaded = python(
+        "import sys, mycelium_fractal_net;"
+        "print([m for m in ('sqlalchemy', 'cryptography', 'typer', 'rich', 'alembic', 'msgspec')"
+        " if m in sys.modules])"
+    )
+    assert loaded == "[]"
+
+
+def test_no_module_needs_an_extra() -> None:
+    """All but the service's own modules, and the client's, import where no extra is installed."""
+    extras = PYPROJECT["project"]["optional-dependencies"]
+    blocked = [re.split(r"[\[>=]", each)[0] for group in extras.values() for each in group]
+    assert {"psycopg", "fastapi", "pydantic"} <= set(blocked)
+    names = [name for name in modules() if ".api." not in name and ".client." not in name]
+    assert {"mycelium_fractal_net.api", "mycelium_fractal_net.client"} <= set(names)
+    python(
+        f"import importlib, sys; sys.modules.update(dict.fromkeys({blocked!r}))\n"
+        f"for name in {names!r}: importlib.import_module(name)"
+    )
+
+
+def environment_readers(tree: ast.AST) -> bool:
+    """Whether a module takes anything out of the environment, by whichever name."""
+    names = {"environ", "environb", "getenv", "getenvb"}
+    for node in ast.walk(tree):
+        match node:
+            case ast.Attribute(value=ast.Name(id="os"), attr=attribute) if attribute in names:
+                return True
+            case ast.ImportFrom(module="os", names=imported):
+                if names & {each.name for each in imported}:
+                    return True
+    return False
+
+
+def test_settings_come_from_the_environment_in_one_place() -> None:
+    """Only the configuration reads it; the program itself sets a variable, and knows completion."""
+    readers = {
+        str(path.relative_to(ROOT / "src" / "mycelium_fractal_net"))
+        for path in SOURCES
+        if environment_readers(ast.parse(path.read_text()))
+    }
+    assert readers == {"config/__init__.py", "cli/__init__.py", "cli/run.py"}
+    for path in SOURCES:
+        if "config" not in path.parts:
+            assert not re.search(r"(environ|getenv)\W+(get\W+)?MFN_", path.read_text()), path
+
+
+def test_the_plain_list_of_requirements_is_that_of_the_project() -> None:
+    """requirements.txt, run.in and pyproject.toml name the same packages and bounds."""
+    wanted = set(PYPROJECT["project"]["dependencies"])
+    for name in ("requirements.txt", "requirements/run.in"):
+        lines = (ROOT / name).read_text().splitlines()
+        listed = {line for line in lines if line and not line.startswith("#")}
+        assert wanted <= listed
+        assert listed - wanted <= {"hatchling>=1.27", "editables>=0.5"}
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.stem)
+def test_every_lock_has_hashes_and_no_address(lock: Path) -> None:
+    """Each pinned package has at least one hash, and where it comes from is not written down."""
+    text = lock.read_text()
+    assert "://" not in text
+    assert not re.search(r"^\s*-(?:i|-index|-find|-extra)", text, re.MULTILINE)
+    hashed = re.findall(r"^[A-Za-z0-9._-]+==\S+ \\\n    --hash=sha256:", text, re.MULTILINE)
+    assert len(hashed) == len(re.findall(r"^[A-Za-z]", text, re.MULTILINE)) > 10
+
+
+def test_the_locks_agree() -> None:
+    """The Makefile installs them into one environment: what they share has one version."""
+    assert [lock.stem for lock in LOCKS] == [
+        "bench",
+        "fuzz",
+        "lint",
+        "lock",
+        "run",
+        "server",
+        "test",
+    ]
+    versions: dict[str, str] = {}
+    for lock in LOCKS:
+        for package, version in pins(lock).items():
+            assert versions.setdefault(package, version) == version, f"{package} in {lock.name}"
+    assert "torch" not in versions
+
+
+def test_no_file_names_a_registry_or_a_path_of_some_machine() -> None:
+    """What is committed works anywhere."""
+    for path in check_docs.project_files():
+        try:
+            text = path.read_text()
+        except UnicodeDecodeError:
+            continue
+        found = UNWANTED.search(text)
+        assert found is None, f"{path.relative_to(ROOT)} holds {found[0]}"
+
+
+def test_the_documents_are_in_order() -> None:
+    """No dead link, no command, variable or target that does not exist."""
+    documents = [path for path in check_docs.project_files() if path.suffix == ".md"]
+    assert ROOT / "README.md" in documents
+    assert [(path.name, fault) for path in documents for fault in check_docs.faults(path)] == []
+
+
+def test_a_fault_in_a_document_is_found(tmp_path: Path) -> None:
+    """Each check sees what it is there for, and lets pass what is right."""
+    page = tmp_path / "page.md"
+    page.write_text(
+        "# The one\n[a](gone.md) [b](#the-one) [c](#the-other) [d](https://example.org/x)\n"
+        "`mfn key list` and `mfn kye list` and `mfn key lst`, `make test lnit`\n"
+        "MFN_HOME, MFN_TEST_VECTORS, MFN_HOUSE\n"
+    )
+    assert check_docs.faults(page) == [
+        "the link gone.md leads nowhere",
+        "the link #the-other leads nowhere",
+        "there is no command mfn kye list",
+        "there is no command mfn key lst",
+        "there is no variable MFN_HOUSE",
+        "there is no target lnit",
+    ]
+
+
+def test_the_shipped_configurations_are_in_the_wheel() -> None:
+    """The build puts them where the installed package looks."""
+    included = PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    assert included == {"configs": "mycelium_fractal_net/configs"}

@@ -1,0 +1,239 @@
+"""A keyring whose every use is recorded before its result is handed out."""
+
+from __future__ import annotations
+
+import inspect
+import io
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mycelium_fractal_net.security.audit import acting_as, outcome_of, query
+from mycelium_fractal_net.security.errors import (
+    AuditUnavailableError,
+    DecryptionError,
+    InvalidInputError,
+    InvalidSignatureError,
+    KeyNotFoundError,
+    MfnError,
+)
+from mycelium_fractal_net.security.key_store import UsageStore
+from mycelium_fractal_net.security.keyring.keyring import Keyring
+from mycelium_fractal_net.security.keyring.recorded import RecordedKeyring
+from tests.support.legacy_xor import OLD_KEY, write_xor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.support.audit import Books
+
+
+@pytest.fixture
+def recorded(books: Books) -> Iterator[RecordedKeyring]:
+    """A keyring over the keys orders, release and tags; what made them is not recorded."""
+    provider = books.provider
+    provider.create_key("orders")
+    provider.create_key("release", "signing")
+    provider.create_key("tags", "mac")
+    provider.audit = books.log()
+    with RecordedKeyring(provider, UsageStore(provider.store.database)) as opened:
+        yield opened
+
+
+Said = list[tuple[str, str, str | None]]
+
+
+def said(books: Books) -> Said:
+    """Event, outcome and key of each record, oldest first."""
+    found = query(books.folder, limit=1000)[::-1]
+    return [
+        (each["event"], each["outcome"], each.get("key"))
+        for each in found
+        if not each["event"].startswith("audit.")
+    ]
+
+
+def _streamed(method: Callable[..., Any], data: bytes, **named: Any) -> bytes:
+    out = io.BytesIO()
+    method(io.BytesIO(data), out, **named)
+    return out.getvalue()
+
+
+def _messages(keyring: RecordedKeyring) -> None:
+    sealed = keyring.encrypt(b"data", key_id="orders")
+    assert keyring.decrypt(sealed) == b"data"
+    raw = keyring.encrypt_result(b"data", key_id="orders", format="raw").data
+    assert keyring.decrypt_result(raw, key_id="orders", format="raw").data == b"data"
+    keyring.rewrap(sealed)
+
+
+def _streams(keyring: RecordedKeyring) -> None:
+    sealed = _streamed(keyring.encrypt_stream, b"data", key_id="orders")
+    assert _streamed(keyring.decrypt_stream, sealed) == b"data"
+    _streamed(keyring.rewrap_stream, sealed)
+    assert keyring.open_reader(io.BytesIO(sealed)).read() == b"data"
+
+
+def _pieces(keyring: RecordedKeyring) -> None:
+    encryptor, _ = keyring.encryptor(key_id="orders")
+    sealed = encryptor.update(b"data") + encryptor.finalize()
+    decryptor, _, used = keyring.decryptor(sealed)
+    assert decryptor.update(sealed[used:]) + decryptor.finalize() == b"data"
+    keyring.data_key(key_id="orders")
+
+
+def _signatures(keyring: RecordedKeyring) -> None:
+    signature = keyring.sign(b"data", key_id="release")
+    assert keyring.verify(b"data", signature, key_id="release") == "release:v1"
+    signature = keyring.sign_stream(io.BytesIO(b"data"), key_id="release")
+    keyring.verify_stream(io.BytesIO(b"data"), signature, key_id="release")
+    file = keyring.sign_file(io.BytesIO(b"data"), key_id="release")
+    keyring.verify_file(io.BytesIO(b"data"), file, key_id="release")
+    tag = keyring.mac(b"data", key_id="tags")
+    assert keyring.verify_mac(b"data", tag, key_id="tags") == "tags:v1"
+
+
+@pytest.mark.parametrize(
+    ("use", "records"),
+    [
+        (
+            _messages,
+            [("encrypt", "ok", "orders:v1"), ("decrypt", "ok", "orders:v1")] * 2
+            + [("decrypt", "ok", "orders:v1"), ("encrypt", "ok", "orders:v1")],
+        ),
+        (
+            _streams,
+            [
+                ("encrypt.stream", "begun", "orders"),
+                ("encrypt.stream", "ok", "orders"),
+                ("decrypt.stream", "begun", None),
+                ("decrypt.stream", "ok", None),
+                ("rewrap.stream", "begun", None),
+                ("rewrap.stream", "ok", None),
+                ("decrypt.range", "ok", None),
+            ],
+        ),
+        (
+            _pieces,
+            [
+                ("encrypt.stream", "ok", "orders:v1"),
+                ("decrypt.stream", "ok", "orders:v1"),
+                ("datakey", "ok", "orders:v1"),
+            ],
+        ),
+        (
+            _signatures,
+            [
+                *[("sign", "ok", "release:v1"), ("verify", "ok", "release:v1")] * 2,
+                ("sign", "ok", "release"),
+                ("verify", "ok", "release:v1"),
+                ("mac", "ok", "tags:v1"),
+                ("mac.verify", "ok", "tags:v1"),
+            ],
+        ),
+    ],
+)
+def test_every_use_is_recorded_with_its_key(
+    books: Books, recorded: RecordedKeyring, use: Callable[[RecordedKeyring], None], records: Said
+) -> None:
+    """What is done in pieces is two records or, where a caller feeds it, one at its beginning."""
+    use(recorded)
+    assert said(books) == records
+
+
+def test_old_messages_are_recorded_under_their_own_key(
+    books: Books, recorded: RecordedKeyring
+) -> None:
+    """Those of the XOR cipher, whichever method opens them; each once."""
+    books.provider.audit = None
+    books.provider.import_xor_key(OLD_KEY)
+    books.provider.audit = books.log()
+    recorded.refresh()
+    recorded.reads_xor = True
+    message = write_xor("old")
+    assert recorded.open_xor(message).data == b"old"
+    assert recorded.decrypt(message.encode()) == b"old"
+    assert said(books) == [("decrypt", "ok", "legacy-xor:v1")] * 2
+
+
+def test_how_many_bytes_a_stream_had_is_recorded(books: Books, recorded: RecordedKeyring) -> None:
+    """In the record of its end."""
+    with acting_as("cli:0"):
+        _streamed(recorded.encrypt_stream, b"x" * 70_000, key_id="orders")
+    (end, begun) = query(books.folder, event="encrypt", limit=2)
+    assert (end["bytes"], end["actor"], begun["outcome"]) == (70_000, "cli:0", "begun")
+
+
+def test_a_use_that_fails_is_recorded_with_its_outcome(
+    books: Books, recorded: RecordedKeyring
+) -> None:
+    """By the name that the service's problems have; the error is as it was."""
+    with pytest.raises(KeyNotFoundError):
+        recorded.encrypt(b"data", key_id="nobody")
+    with pytest.raises(DecryptionError):
+        recorded.decrypt(b"junk")
+    with pytest.raises(InvalidSignatureError):
+        recorded.verify(b"data", bytes(64), key_id="release")
+    with pytest.raises(DecryptionError):
+        _streamed(recorded.decrypt_stream, b"junk", key_id="orders")
+    assert said(books) == [
+        ("encrypt", "not-found", "nobody"),
+        ("decrypt", "decryption-failed", None),
+        ("verify", "invalid-signature", "release"),
+        ("decrypt.stream", "begun", "orders"),
+        ("decrypt.stream", "decryption-failed", "orders"),
+    ]
+
+
+@pytest.mark.parametrize("given", ["No Key", "x" * 2_000_000, "\udc80", 7, b"orders"])
+def test_what_is_no_name_of_a_key_is_not_recorded_as_one(
+    books: Books, recorded: RecordedKeyring, given: Any
+) -> None:
+    """A record stays a record whatever a caller passes."""
+    with pytest.raises((MfnError, TypeError, AttributeError)):
+        recorded.encrypt(b"data", key_id=given)
+    ((event, outcome, key),) = said(books)
+    assert (event, key) == ("encrypt", None)
+    assert outcome in {"invalid", "unexpected"}
+    recorded.close()
+    assert not books.faults()
+
+
+def test_nothing_is_handed_out_while_records_cannot_be_written(
+    books: Books, recorded: RecordedKeyring
+) -> None:
+    """Nor does a stream begin."""
+    books.folder.write_bytes(b"no folder")
+    with pytest.raises(AuditUnavailableError):
+        recorded.encrypt(b"data", key_id="orders")
+    out = io.BytesIO()
+    with pytest.raises(AuditUnavailableError):
+        recorded.encrypt_stream(io.BytesIO(b"data"), out, key_id="orders")
+    assert out.getvalue() == b""
+
+
+# What uses no key, or is made of what is recorded.
+NO_USE = {
+    "algorithm_of", "close", "data_key", "decrypt", "describe", "encrypt", "flush",
+    "plain_bytes", "protecting_key", "public_key", "published_keys", "refresh", "request_key",
+    "rewrap", "sealed_bytes", "xor_key",
+}  # fmt: skip
+
+
+def test_no_method_of_a_keyring_is_forgotten() -> None:
+    """One that uses a key has a record of its own, or calls one that has."""
+    public = {name for name, _ in inspect.getmembers(Keyring, callable) if not name.startswith("_")}
+    own = {name for name in vars(RecordedKeyring) if not name.startswith("_")}
+    assert public - own == NO_USE
+    assert own <= public
+    for name in own:
+        ours, theirs = getattr(RecordedKeyring, name), getattr(Keyring, name)
+        assert inspect.signature(ours) == inspect.signature(theirs)
+        assert ours.__doc__ == theirs.__doc__
+
+
+def test_every_error_has_an_outcome() -> None:
+    """None of them is unexpected but what no release ever raises to a caller."""
+    assert outcome_of(InvalidInputError("x")) == "invalid"
+    assert outcome_of(KeyboardInterrupt()) == "unexpected"
+    assert outcome_of(RuntimeError("x")) == "unexpected"

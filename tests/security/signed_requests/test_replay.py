@@ -1,0 +1,156 @@
+"""The replay guard: each nonce once, across threads, processes and restarts."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mycelium_fractal_net.security.errors import StoreUnavailableError
+from mycelium_fractal_net.security.key_store import Database, NonceStore
+from mycelium_fractal_net.security.signed_requests.replay import Nonce, ReplayGuard, nonce_digest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mycelium_fractal_net.security.key_providers import LocalKeyProvider
+
+
+def nonce(seconds: int = 300) -> Nonce:
+    return Nonce(os.urandom(32), int(time.time()) + seconds)
+
+
+@pytest.fixture
+def store(provider: LocalKeyProvider) -> NonceStore:
+    """The nonces of a store, on SQLite and on PostgreSQL."""
+    return NonceStore(provider.store.database)
+
+
+@pytest.fixture
+def guard(store: NonceStore) -> Iterator[ReplayGuard]:
+    opened = ReplayGuard(store)
+    yield opened
+    opened.close()
+
+
+def test_a_nonce_is_taken_once(guard: ReplayGuard, store: NonceStore) -> None:
+    """By this process, by another guard, and after a restart."""
+    one, other = nonce(), nonce()
+    assert guard.take(one)
+    assert not guard.take(one)
+    assert guard.take(other)
+    guard.close()
+    again = ReplayGuard(store)
+    assert not again.take(one)
+    again.close()
+    again.close()
+
+
+def test_of_those_that_come_together_one_is_taken(guard: ReplayGuard) -> None:
+    """In one group, and from many threads."""
+    twice = nonce()
+    results: list[list[bool] | None] = []
+    guard.submit([twice, nonce(), twice], results.append)
+    guard.take(nonce())
+    assert results == [[True, True, False]]
+    many = nonce()
+    with ThreadPoolExecutor(8) as threads:
+        taken = list(threads.map(lambda _: guard.take(many), range(40)))
+    assert sum(taken) == 1
+
+
+def _race(url: str, nonces: list[Nonce], results: multiprocessing.Queue[list[bool]]) -> None:
+    database = Database(url)
+    guard = ReplayGuard(NonceStore(database))
+    results.put([guard.take(each) for each in nonces])
+    guard.close()
+    database.close()
+
+
+def test_two_processes_take_each_nonce_once(provider: LocalKeyProvider) -> None:
+    """Whichever is first."""
+    context = multiprocessing.get_context("fork")
+    results: multiprocessing.Queue[list[bool]] = context.Queue()
+    nonces = [nonce() for _ in range(60)]
+    url = provider.store.database.url
+    processes = [context.Process(target=_race, args=(url, nonces, results)) for _ in range(2)]
+    for process in processes:
+        process.start()
+    first, second = results.get(timeout=30), results.get(timeout=30)
+    for process in processes:
+        process.join()
+    assert all(one != other for one, other in zip(first, second, strict=True))
+
+
+def test_what_expired_long_ago_is_forgotten(store: NonceStore) -> None:
+    """By the clock of the store, and not before the skew has passed twice."""
+    old, late, fresh = nonce(-100), nonce(-30), nonce()
+    assert store.take([old, late, fresh]) == {old.digest, late.digest, fresh.digest}
+    assert store.purge(60) == 1
+    assert store.take([old, late, fresh]) == {old.digest}
+
+
+def test_the_guard_forgets_by_itself(
+    store: NonceStore, guard: ReplayGuard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Now and then, while it waits for more."""
+    old = nonce(-1000)
+    monkeypatch.setattr("mycelium_fractal_net.security.signed_requests.replay._PURGE_SECONDS", 0.05)
+    quick = ReplayGuard(store)
+    assert quick.take(old)
+    deadline = time.monotonic() + 10
+    while not quick.take(old):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    quick.close()
+
+
+def test_a_store_that_is_gone_takes_nothing(local_provider: LocalKeyProvider) -> None:
+    """The request is refused; when the store is back it serves."""
+    database = local_provider.store.database
+    guard = ReplayGuard(NonceStore(database))
+    with database.write() as connection:
+        connection.exec_driver_sql("ALTER TABLE request_nonces RENAME TO elsewhere")
+    wanted = nonce()
+    with pytest.raises(StoreUnavailableError):
+        guard.take(wanted)
+    guard._purge()
+    with pytest.raises(StoreUnavailableError):
+        guard.take(wanted)
+    with database.write() as connection:
+        connection.exec_driver_sql("ALTER TABLE elsewhere RENAME TO request_nonces")
+    assert guard.take(wanted)
+    guard.close()
+
+
+def test_a_child_has_a_guard_of_its_own(local_provider: LocalKeyProvider) -> None:
+    """The parent's thread is not in it; what the parent took is taken."""
+    guard = ReplayGuard(NonceStore(local_provider.store.database))
+    taken, other = nonce(), nonce()
+    assert guard.take(taken)
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            code = 0 if guard.take(other) and not guard.take(taken) else 2
+            guard.close()
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert not guard.take(other)
+    guard.close()
+
+
+def test_nonces_of_two_signers_never_meet() -> None:
+    """The key is part of what is stored, and the nonce itself is not to be read there."""
+    assert nonce_digest(b"key one", "n") != nonce_digest(b"key two", "n")
+    assert len(nonce_digest(b"key", "n")) == 32
+
+
+def test_a_guard_that_was_never_asked_closes(store: NonceStore) -> None:
+    """It has no thread to end."""
+    ReplayGuard(store).close()

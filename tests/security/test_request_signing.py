@@ -1,0 +1,424 @@
+"""The plan's middleware in applications that know nothing of this package."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import re
+import time
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from fastapi import FastAPI, Request
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Mount, Route, WebSocketRoute
+
+from mycelium_fractal_net.security.errors import ConfigurationError
+from mycelium_fractal_net.security.request_signing import SIGNER, SignatureVerificationMiddleware
+from mycelium_fractal_net.security.signatures.signing_key import SigningKey
+from tests.support.signing import AUTHORITY, COVERED, Peer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mycelium_fractal_net import Keyring
+
+JSON = {"Content-Type": "application/json"}
+
+
+async def echo(request: Request) -> PlainTextResponse:
+    body = await request.body()
+    return PlainTextResponse(f"{request.scope.get(SIGNER)} {body.decode()}")
+
+
+def application(keyring: Keyring, **options: Any) -> Starlette:
+    """Somebody's Starlette application behind the middleware."""
+    app = Starlette(
+        routes=[
+            Route("/orders/{id}", echo, methods=["GET", "POST"]),
+            Route("/health", echo),
+            Mount("/admin", routes=[Route("/keys", echo, methods=["POST"])]),
+        ]
+    )
+    app.add_middleware(
+        SignatureVerificationMiddleware, keyring=keyring, authority=AUTHORITY, **options
+    )
+    return app
+
+
+def send(app: Any, *requests: httpx.Request) -> list[httpx.Response]:
+    """The answers of an ASGI application to requests, one after the other."""
+
+    async def run() -> list[httpx.Response]:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport) as client:
+            return [await client.send(request) for request in requests]
+
+    return asyncio.run(run())
+
+
+def post(
+    path: str = "/orders/7", body: bytes = b'{"a": 1}', api_key: str | None = None
+) -> httpx.Request:
+    headers = JSON if api_key is None else {**JSON, "X-API-Key": api_key}
+    return httpx.Request("POST", f"http://{AUTHORITY}{path}", content=body, headers=headers)
+
+
+def peer(keyring: Keyring, algorithm: str = "Ed25519", **options: Any) -> Peer:
+    """A registered signer."""
+    made = Peer("peer", SigningKey.generate(algorithm))
+    options = options or {"any_credential": True}
+    keyring.provider.add_signer("peer", made.public_key, **options)
+    return made
+
+
+def lifetime(created: int, expires: int) -> dict[str, int]:
+    """Times of a signature, in seconds from now."""
+    now = int(time.time())
+    return {"created": now + created, "expires": now + expires}
+
+
+def refused(response: httpx.Response) -> None:
+    """The plan's 401."""
+    assert response.status_code == 401, response.text
+    assert response.json()["error"] == "Invalid signature"
+
+
+@pytest.mark.parametrize("algorithm", ["Ed25519", "ECDSA-P256", "ECDSA-P384"])
+@pytest.mark.parametrize("profile", ["sign", "sign_plan"])
+def test_a_signed_request_is_handed_on_whole(
+    keyring: Keyring, algorithm: str, profile: str
+) -> None:
+    """Both profiles, every algorithm; the application sees the body and who signed it."""
+    signed = getattr(peer(keyring, algorithm), profile)(post())
+    (answer,) = send(application(keyring), signed)
+    assert (answer.status_code, answer.text) == (200, 'peer {"a": 1}')
+
+
+@pytest.mark.parametrize("profile", ["sign", "sign_plan"])
+def test_a_request_is_accepted_once(keyring: Keyring, profile: str) -> None:
+    """A replay is refused, also by another process's middleware."""
+    signed = getattr(peer(keyring), profile)(post())
+    first, again = send(application(keyring), signed, signed)
+    assert first.status_code == 200
+    refused(again)
+    refused(send(application(keyring), signed)[0])
+
+
+def test_a_request_without_a_signature_is_refused(keyring: Keyring) -> None:
+    """Unless the policy says otherwise."""
+    refused(send(application(keyring), post())[0])
+    assert send(application(keyring, policy="optional"), post())[0].text == 'None {"a": 1}'
+    assert send(application(keyring, policy="off"), post())[0].text == 'None {"a": 1}'
+
+
+@pytest.mark.parametrize("policy", ["required", "optional"])
+@pytest.mark.parametrize(
+    "forge",
+    [
+        lambda peer: Peer("peer").sign(post()),
+        lambda peer: Peer("peer").sign_plan(post()),
+        lambda peer: Peer("nobody", peer.key).sign(post()),
+        lambda peer: peer.sign_plan(peer.sign(post())),
+        lambda peer: peer.sign(post(), tag="another"),
+        lambda peer: peer.sign(post(), nonce=None),
+        lambda peer: peer.sign(post(), **lifetime(-400, -100)),
+        lambda peer: peer.sign(post(), expires=int(time.time()) + 4000),
+        lambda peer: peer.sign(post(), **lifetime(200, 260)),
+        lambda peer: peer.sign(post(), alg="ecdsa-p256-sha256"),
+        lambda peer: peer.sign(post(), covered=("@method", "@path", "@query")),
+        lambda peer: peer.sign(post(), covered=("@authority", "@path", "@query")),
+        lambda peer: peer.sign_plan(post(), timestamp=int(time.time()) - 301),
+        lambda peer: peer.sign_plan(post(), timestamp=int(time.time()) + 302),
+        lambda peer: Peer("peer", peer.key, "other.example.com").sign(post()),
+        lambda peer: Peer("peer", peer.key, "other.example.com").sign_plan(post()),
+    ],
+    ids=[
+        "own key", "own key in X-Public-Key", "unknown name", "two profiles", "another tag",
+        "no nonce", "expired", "long-lived", "from the future", "another algorithm",
+        "no authority", "no method", "old", "early", "another host", "another host, plan",
+    ],
+)  # fmt: skip
+def test_a_forged_or_weak_signature_is_refused(
+    keyring: Keyring, policy: str, forge: Callable[[Peer], httpx.Request]
+) -> None:
+    """Where a signature is optional, one that is there must be right all the same."""
+    signed = forge(peer(keyring))
+    refused(send(application(keyring, policy=policy), signed)[0])
+
+
+def changed(request: httpx.Request, **changes: Any) -> httpx.Request:
+    """The same request with its headers, but for what is changed."""
+    headers = httpx.Headers(request.headers)
+    headers.pop("content-length", None)
+    for name, value in changes.pop("headers", {}).items():
+        headers[name] = value
+    return httpx.Request(
+        changes.get("method", request.method),
+        changes.get("url", request.url),
+        content=changes.get("content", request.content),
+        headers=headers,
+    )
+
+
+@pytest.mark.parametrize("profile", ["sign", "sign_plan"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"method": "GET"},
+        {"url": f"http://{AUTHORITY}/orders/8"},
+        {"url": f"http://{AUTHORITY}/orders/7?x=1"},
+        {"url": f"http://{AUTHORITY}/%6Frders/7"},
+        {"content": b'{"a": 2}'},
+        {"content": b""},
+        {"headers": {"Content-Type": "text/plain"}},
+        {"headers": {"X-API-Key": "mfn_" + "a" * 16 + "_" + "b" * 43}},
+    ],
+    ids=["method", "path", "query", "spelling", "body", "no body", "content type", "api key"],
+)
+def test_what_is_covered_cannot_be_changed(
+    keyring: Keyring, profile: str, change: dict[str, Any]
+) -> None:
+    """And the nonce of the honest request is not burnt by trying."""
+    signed = getattr(peer(keyring), profile)(post())
+    forged, honest = send(application(keyring), changed(signed, **change), signed)
+    refused(forged)
+    assert honest.status_code == 200
+
+
+def another(found: re.Match[str]) -> str:
+    """Another character than the last of what was found, of base64 too."""
+    return found[0][:-1] + ("B" if found[0][-1] == "A" else "A")
+
+
+def again(header: str, pattern: str, replacement: Any) -> Callable[[httpx.Request], None]:
+    """A change of one thing in a header of a signed request."""
+
+    def change(request: httpx.Request) -> None:
+        text, count = re.subn(pattern, replacement, request.headers[header], count=1)
+        assert count == 1
+        request.headers[header] = text
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("profile", "change"),
+    [
+        ("sign", again("signature-input", r"created=\d+", f"created={int(time.time()) - 9}")),
+        ("sign", again("signature-input", r"expires=\d+", f"expires={int(time.time()) + 90}")),
+        ("sign", again("signature-input", 'nonce="', 'nonce="x')),
+        ("sign", again("signature-input", 'keyid="peer"', 'keyid="other"')),
+        ("sign", again("signature-input", 'tag="', 'alg="ed25519";tag="')),
+        ("sign", again("signature-input", ' "@query"', "")),
+        ("sign", again("signature-input", '"@method" "@authority"', '"@authority" "@method"')),
+        ("sign", again("signature-input", ' "content-type"', "")),
+        ("sign", again("signature-input", ' "x-more"', "")),
+        ("sign", again("x-more", "covered", "changed")),
+        ("sign", again("content-digest", "=:[^:]*", f"=:{'A' * 43}=")),
+        ("sign", again("signature", "=:.", another)),
+        ("sign_plan", again("x-signature-timestamp", r"\d$", lambda m: str(9 - int(m[0])))),
+        ("sign_plan", again("x-signature-nonce", "^.", another)),
+        ("sign_plan", again("x-signature", "^.", another)),
+        ("sign_plan", again("x-public-key", ".*", "OTHER")),
+    ],
+)  # fmt: skip
+def test_no_part_of_a_signature_can_be_changed(
+    keyring: Keyring, profile: str, change: Callable[[httpx.Request], None]
+) -> None:
+    """Its times, nonce, name, what it covers, the digest: each alone, and the nonce stays."""
+    signer = peer(keyring)
+    other = Peer("other")
+    keyring.provider.add_signer("other", other.public_key, any_credential=True)
+    request = post()
+    request.headers["X-More"] = "covered too"
+    covered = ("@method", "@authority", "@path", "@query", "x-more")
+    signed = signer.sign_plan(request) if profile == "sign_plan" else signer.sign(
+        request, covered=covered
+    )  # fmt: skip
+    forged = changed(signed)
+    change(forged)
+    if "OTHER" in forged.headers.get("x-public-key", ""):
+        forged.headers["x-public-key"] = base64.b64encode(other.public_key).decode()
+    assert forged.headers != signed.headers
+    answers = send(application(keyring), forged, signed)
+    refused(answers[0])
+    assert answers[1].status_code == 200
+
+
+def test_a_signer_signs_for_the_credentials_it_names(keyring: Keyring) -> None:
+    """Another valid API key under a good signature is refused, and so is none."""
+    mine, key = keyring.provider.create_credential("mine", ("*",))
+    other, other_key = keyring.provider.create_credential("other", ("*",))
+    signer = peer(keyring, credentials=(mine.credential_id,))
+    good = signer.sign(post(api_key=key.text))
+    stolen = signer.sign(post(api_key=other_key.text))
+    alone = signer.sign(post())
+    app = application(keyring)
+    answers = send(app, good, stolen, alone)
+    assert answers[0].status_code == 200
+    refused(answers[1])
+    refused(answers[2])
+    assert other.credential_id != mine.credential_id
+
+
+def test_a_credential_that_has_a_signer_works_only_with_it(keyring: Keyring) -> None:
+    """Also where the policy is off, and also once the signer is revoked."""
+    mine, key = keyring.provider.create_credential("mine", ("*",))
+    _, free = keyring.provider.create_credential("free", ("*",))
+    signer = peer(keyring, credentials=(mine.credential_id,))
+    app = application(keyring, policy="off")
+    answers = send(
+        app, post(api_key=key.text), signer.sign(post(api_key=key.text)), post(api_key=free.text)
+    )
+    refused(answers[0])
+    assert [each.status_code for each in answers[1:]] == [200, 200]
+    anybody = Peer("anybody")
+    keyring.provider.add_signer("anybody", anybody.public_key, any_credential=True)
+    keyring.refresh()
+    refused(send(application(keyring, policy="off"), anybody.sign(post(api_key=key.text)))[0])
+    free_signed = anybody.sign(post(api_key=free.text))
+    assert send(application(keyring), free_signed)[0].status_code == 200
+    keyring.provider.revoke_signer("peer")
+    keyring.refresh()
+    for request in (post(api_key=key.text), signer.sign(post(api_key=key.text))):
+        refused(send(application(keyring, policy="off"), request)[0])
+
+
+def test_rules_are_for_the_route_that_runs(keyring: Keyring) -> None:
+    """Into mounts, by method; a path that no route takes gets the strictest policy."""
+    rules = {"/health": "off", "GET /orders/{id}": "optional", "/admin/keys": "required"}
+    app = application(keyring, policy="off", rules=rules)
+    get = httpx.Request("GET", f"http://{AUTHORITY}/orders/7")
+    health = httpx.Request("GET", f"http://{AUTHORITY}/health")
+    nowhere = httpx.Request("GET", f"http://{AUTHORITY}/nowhere")
+    answers = send(app, get, health, post("/admin/keys"), post(), nowhere)
+    assert [each.status_code for each in answers] == [200, 200, 401, 401, 401]
+    spelt = send(app, post("/%61dmin/keys"), post("/admin//keys"))
+    assert [each.status_code for each in spelt] == [401, 401]
+
+
+def test_a_websocket_is_refused_unless_its_policy_is_off(keyring: Keyring) -> None:
+    """It cannot be signed."""
+
+    async def socket(websocket: Any) -> None:
+        await websocket.accept()
+        await websocket.close()
+
+    async def run(policy: str) -> list[str]:
+        app = Starlette(routes=[WebSocketRoute("/live", socket)])
+        app.add_middleware(
+            SignatureVerificationMiddleware, keyring=keyring, authority=AUTHORITY, policy=policy
+        )
+        sent: list[str] = []
+
+        async def receive() -> Any:
+            return {"type": "websocket.connect"}
+
+        async def send(message: Any) -> None:
+            sent.append(message["type"])
+
+        scope = {"type": "websocket", "path": "/live", "headers": [], "query_string": b""}
+        await app(scope, receive, send)
+        return sent
+
+    assert asyncio.run(run("required")) == ["websocket.close"]
+    assert asyncio.run(run("off"))[0] == "websocket.accept"
+
+
+def test_the_plans_form_works_in_fastapi(keyring: Keyring) -> None:
+    """``app.middleware("http")`` with an instance; body and signer reach the route."""
+    app = FastAPI()
+    app.middleware("http")(SignatureVerificationMiddleware(keyring=keyring, authority=AUTHORITY))
+    app.add_route("/orders/{id}", echo, methods=["POST"])
+    signer = peer(keyring)
+    signed = signer.sign(post())
+    answers = send(app, signed, signed, post(), signer.sign_plan(post()))
+    assert answers[0].text == 'peer {"a": 1}'
+    refused(answers[1])
+    refused(answers[2])
+    assert answers[3].status_code == 200
+    free = FastAPI()
+    free.middleware("http")(
+        SignatureVerificationMiddleware(keyring=keyring, authority=AUTHORITY, policy="optional")
+    )
+    free.add_route("/orders/{id}", echo, methods=["GET", "POST"])
+    get = httpx.Request("GET", f"http://{AUTHORITY}/orders/7")
+    signed_get = signer.sign(httpx.Request("GET", f"http://{AUTHORITY}/orders/7?x=1"))
+    assert [each.text for each in send(free, get, signed_get)] == ["None ", "peer "]
+
+
+def test_a_body_that_is_too_large_is_not_held_in_memory(keyring: Keyring) -> None:
+    """413 before all of it was read."""
+    signed = peer(keyring).sign(post(body=b"x" * 2000))
+    (answer,) = send(application(keyring, max_body_bytes=1000), signed)
+    assert answer.status_code == 413
+
+
+def test_where_nonces_cannot_be_stored_nothing_is_accepted(keyring: Keyring) -> None:
+    """503, and the request can be made again once they can."""
+    signed = peer(keyring).sign(post())
+    app = application(keyring)
+    with keyring.provider.store.database.write() as connection:
+        connection.exec_driver_sql("ALTER TABLE request_nonces RENAME TO elsewhere")
+    (answer,) = send(app, signed)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    with keyring.provider.store.database.write() as connection:
+        connection.exec_driver_sql("ALTER TABLE elsewhere RENAME TO request_nonces")
+    assert send(application(keyring), signed)[0].status_code == 200
+
+
+def test_what_cannot_be_configured_is_refused(keyring: Keyring) -> None:
+    """An unknown policy, a rule without a path, no keyring, no application."""
+    for options in (
+        {"keyring": keyring, "authority": AUTHORITY, "policy": "sometimes"},
+        {"keyring": keyring, "authority": AUTHORITY, "rules": {"health": "off"}},
+        {"authority": AUTHORITY},
+        {"keyring": keyring},
+    ):
+        with pytest.raises(ConfigurationError):
+            SignatureVerificationMiddleware(**options)
+    bare = SignatureVerificationMiddleware(keyring=keyring, authority=AUTHORITY)
+    with pytest.raises(ConfigurationError):
+        asyncio.run(bare({}, None, None.__class__))
+
+
+def test_an_error_of_the_application_is_its_own(keyring: Keyring) -> None:
+    """What it raises once a request was verified is not taken for a bad signature."""
+    from mycelium_fractal_net.security.errors import InvalidSignatureError
+
+    async def fails(request: Request) -> PlainTextResponse:
+        raise InvalidSignatureError
+
+    app = Starlette(routes=[Route("/orders/{id}", fails, methods=["POST"])])
+    app.add_middleware(SignatureVerificationMiddleware, keyring=keyring, authority=AUTHORITY)
+    with pytest.raises(InvalidSignatureError):
+        send(app, peer(keyring).sign(post()))
+
+
+def test_a_body_may_flow_while_it_is_hashed(keyring: Keyring) -> None:
+    """The application gets its parts as they come, and the last only if all of them fit."""
+    got: list[bytes] = []
+
+    async def flowing(scope: Any, receive: Any, send_: Any) -> None:
+        got.clear()
+        more = True
+        while more:
+            message = await receive()
+            got.append(message.get("body", b""))
+            more = message.get("more_body", False)
+        await PlainTextResponse("done")(scope, receive, send_)
+
+    app = SignatureVerificationMiddleware(
+        flowing, keyring=keyring, authority=AUTHORITY, flows=lambda _: True
+    )
+    signer = peer(keyring)
+    assert send(app, signer.sign(post(body=b"whole")))[0].text == "done"
+    assert b"".join(got) == b"whole"
+    forged = changed(signer.sign(post(body=b"whole")), content=b"other")
+    with pytest.raises(Exception, match="does not verify"):
+        send(app, forged)
+    refused(send(app, signer.sign_plan(post(body=b"whole")))[0])
+    refused(send(app, signer.sign(post(body=b""), covered=COVERED))[0])
