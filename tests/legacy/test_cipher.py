@@ -300,7 +300,7 @@ with tempfile.TemporaryDirectory() as home, initialise(home=home) as keyring:
         keyring.decrypt(message)
     except DecryptionError:
         print("no key", MODULE in sys.modules)
-    keyring.provider.import_xor_key(bytes(range(32)))
+    import_xor_key(keyring.provider, bytes(range(32)))
     keyring.refresh()
     print(keyring.decrypt(message).decode(), MODULE in sys.modules)
 """

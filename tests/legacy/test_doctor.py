@@ -15,6 +15,7 @@ from mycelium_fractal_net import initialise, open_keyring
 from mycelium_fractal_net.config import Settings, load_settings
 from mycelium_fractal_net.config.settings import Legacy
 from mycelium_fractal_net.doctor import Finding, Severity, diagnose, forget_kept, note_kept
+from mycelium_fractal_net.legacy.key import import_xor_key
 from mycelium_fractal_net.security.key_store.rows import day_of
 from mycelium_fractal_net.security.key_store.usage import OPEN
 from mycelium_fractal_net.security.records.keys import Verb
@@ -29,7 +30,7 @@ def off(home: Path) -> Settings:
     """The settings of a store that has the old cipher's key, and does not read old messages."""
     found = load_settings(environ={"MFN_HOME": str(home)})
     with initialise(settings=found) as keyring:
-        keyring.provider.import_xor_key(OLD_KEY)
+        import_xor_key(keyring.provider, OLD_KEY)
     return found
 
 
@@ -47,7 +48,7 @@ def said(settings: Settings) -> list[Finding]:
 def used(settings: Settings, days_ago: int) -> None:
     """An old message was opened that long ago."""
     with open_keyring(settings=settings) as keyring:
-        handle = keyring.provider.key("legacy-xor").latest.handle
+        handle = keyring.provider.keys.get("legacy-xor").latest.handle
         day = day_of(keyring.provider.clock() - timedelta(days=days_ago))
         keyring.usage.add({(handle, day, OPEN): 3})
 
@@ -63,7 +64,7 @@ def imported_long_ago(settings: Settings) -> None:
             before = key.latest.created_at - timedelta(days=40)
             return changed(key, versions=(changed(key.latest, created_at=before),))
 
-        provider.update("legacy-xor", older)
+        provider.keys.update("legacy-xor", older)
 
 
 def test_while_old_messages_are_met_the_last_day_is_said(on: Settings) -> None:
@@ -128,7 +129,7 @@ def test_once_it_is_off_the_key_can_go(off: Settings) -> None:
     assert (finding.check, finding.subject) == ("xor-over", "key legacy-xor:v1")
     assert "mfn key destroy legacy-xor:v1" in finding.advice
     with open_keyring(settings=off) as keyring:
-        keyring.provider.apply(Verb.DESTROY, "legacy-xor")
+        keyring.provider.states.apply(Verb.DESTROY, "legacy-xor")
     assert said(off) == []
 
 

@@ -74,7 +74,7 @@ def test_a_tool_that_gives_back_something_else_is_not_measured(tmp_path: Path) -
 
 def test_all_contenders_work(keyring: Keyring) -> None:
     """Each of them does its work once, and ours are there with theirs."""
-    keyring.provider.create_key("bench")
+    keyring.provider.keys.create("bench")
     for group in messages.contenders(keyring, 100).values():
         assert len(group) >= 2
         for work in group.values():
@@ -84,7 +84,7 @@ def test_all_contenders_work(keyring: Keyring) -> None:
 def test_filled_stores_hold_authentic_keys(keyring: Keyring) -> None:
     """The keys that stand in for many are made by the provider's own code."""
     growth.fill(keyring.provider, 5)
-    names = [key.key_id for key in keyring.provider.all_keys()]
+    names = [key.key_id for key in keyring.provider.keys.all()]
     assert names[:5] == [f"filler-{number:06}" for number in range(5)]
     assert len(keyring.provider.get_key("filler-000003")) == 32
 

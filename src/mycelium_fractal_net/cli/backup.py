@@ -110,7 +110,7 @@ def _restore(
     with session.acting(), input_stream(file, file, quiet=session.quiet) as reader:
         restored = restore(session.settings(), reader, session.passphrase)
     with session.keyring() as keyring:
-        waiting = list(keyring.provider.unconfirmed_credentials())
+        waiting = list(keyring.provider.credentials.unconfirmed())
     if as_json:
         json_value(_restored_shape(session, restored, waiting))
     else:

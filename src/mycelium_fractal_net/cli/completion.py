@@ -41,7 +41,7 @@ def version_names(context: typer.Context, incomplete: str) -> list[str]:
 def credential_ids(context: typer.Context, incomplete: str) -> list[str]:
     """The ids of credentials that begin with ``incomplete``."""
     with contextlib.suppress(Exception), _provider(context) as provider:
-        found = provider.credentials(after=_just_before(incomplete), limit=_MOST)
+        found = provider.credentials.page(after=_just_before(incomplete), limit=_MOST)
         ids = [credential.credential_id for credential in found]
         return [each for each in ids if each.startswith(incomplete)]
     return []
@@ -50,14 +50,14 @@ def credential_ids(context: typer.Context, incomplete: str) -> list[str]:
 def signer_names(context: typer.Context, incomplete: str) -> list[str]:
     """The names of signers that begin with ``incomplete``."""
     with contextlib.suppress(Exception), _provider(context) as provider:
-        found = provider.signers(after=_just_before(incomplete), limit=_MOST)
+        found = provider.signers.page(after=_just_before(incomplete), limit=_MOST)
         return [signer.name for signer in found if signer.name.startswith(incomplete)]
     return []
 
 
 def _keys(context: typer.Context, prefix: str) -> list[Key]:
     with contextlib.suppress(Exception), _provider(context) as provider:
-        found = provider.keys(after=_just_before(prefix), limit=_MOST)
+        found = provider.keys.page(after=_just_before(prefix), limit=_MOST)
         return [key for key in found if key.key_id.startswith(prefix)]
     return []
 

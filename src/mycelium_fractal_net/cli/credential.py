@@ -67,7 +67,7 @@ def _create(
     with session.keyring() as keyring:
         provider = keyring.provider
         end = None if expires_days is None else provider.clock() + timedelta(days=expires_days)
-        made, key = provider.create_credential(name, tuple(scopes), expires_at=end)
+        made, key = provider.credentials.create(name, tuple(scopes), expires_at=end)
     said = f"made credential {made.credential_id} ({made.name}); its API key is shown this once:"
     rotation_days = session.settings().credentials.rotation_days
     _hand_over(made, key, said, rotation_days, as_json=as_json, quiet=session.quiet)
@@ -95,7 +95,7 @@ def _list(context: typer.Context, as_json: AsJson = False) -> None:
     session = session_of(context)
     rotation_days = session.settings().credentials.rotation_days
     with session.keyring() as keyring:
-        found = keyring.provider.all_credentials()
+        found = keyring.provider.credentials.all()
         if as_json:
             json_array(shapes.credential_shape(each, rotation_days) for each in found)
         else:
@@ -119,7 +119,7 @@ def _show(context: typer.Context, credential_id: CredentialId, as_json: AsJson =
     """Show one credential; its secret is stored nowhere."""
     session = session_of(context)
     with session.keyring() as keyring:
-        found = keyring.provider.credential(credential_id)
+        found = keyring.provider.credentials.get(credential_id)
     shape = shapes.credential_shape(found, session.settings().credentials.rotation_days)
     if as_json:
         json_value(shape)
@@ -143,7 +143,7 @@ def _rotate(
     session = session_of(context)
     settings = session.settings().credentials
     with session.keyring() as keyring:
-        rotated, key = keyring.provider.rotate_credential(
+        rotated, key = keyring.provider.credentials.rotate(
             credential_id,
             overlap=timedelta(days=settings.overlap_days),
             revoke_previous=revoke_previous,
@@ -158,7 +158,7 @@ def _revoke(context: typer.Context, credential_id: CredentialId) -> None:
     """End a credential for ever; every running service refuses it within 5 seconds."""
     session = session_of(context)
     with session.keyring() as keyring:
-        revoked = keyring.provider.revoke_credential(credential_id)
+        revoked = keyring.provider.credentials.revoke(credential_id)
     say(f"revoked: {revoked.credential_id} ({revoked.name})", quiet=session.quiet)
 
 
@@ -187,9 +187,9 @@ def _confirm(
         if credential_id is not None:
             names = [credential_id]
         else:
-            names = [each.credential_id for each in provider.unconfirmed_credentials()]
+            names = [each.credential_id for each in provider.credentials.unconfirmed()]
         for name in names:
-            confirmed = provider.confirm_credential(name)
+            confirmed = provider.credentials.confirm(name)
             said = f"confirmed: {confirmed.credential_id} ({confirmed.name})"
             say(said, quiet=session.quiet)
     if not names:

@@ -80,7 +80,7 @@ def _apply(
     session: Session, verb: Verb, name: str, window_days: int = 30, reason: str | None = None
 ) -> None:
     with session.keyring() as keyring:
-        key = keyring.provider.apply(verb, name, window_days=window_days, reason=reason)
+        key = keyring.provider.states.apply(verb, name, window_days=window_days, reason=reason)
     version = version_meant(key, name)
     until = time_text(version.destroy_at)
     end = "" if until is None else f" and is erased at {until}"

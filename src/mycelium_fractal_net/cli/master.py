@@ -25,8 +25,10 @@ def _rotate(context: typer.Context) -> None:
     session = session_of(context)
     with session.keyring() as keyring:
         provider = keyring.provider
-        with progress_bar("wrapping", provider.count, quiet=session.quiet, items=True) as update:
-            newest = provider.rewrap_master(update)
+        with progress_bar(
+            "wrapping", provider.keys.count, quiet=session.quiet, items=True
+        ) as update:
+            newest = provider.master_keys.rotate(update)
     say(f"every key is wrapped by {newest} now; back the master key up", quiet=session.quiet)
 
 

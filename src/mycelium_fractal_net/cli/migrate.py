@@ -59,12 +59,12 @@ def _import(
     ],
 ) -> None:
     """Take over the XOR cipher's master key, as the key legacy-xor, which only opens."""
-    from mycelium_fractal_net.legacy.key import read_xor_key
+    from mycelium_fractal_net.legacy.key import import_xor_key, read_xor_key
 
     session = session_of(context)
     material = read_xor_key(path)
     with session.keyring() as keyring:
-        key = keyring.provider.import_xor_key(material)
+        key = import_xor_key(keyring.provider, material)
     say(f"imported key {key.key_id}: it opens what the XOR cipher wrote", quiet=session.quiet)
 
 

@@ -36,7 +36,7 @@ def _usage(context: typer.Context, name: KeyName, as_json: AsJson = False) -> No
     from mycelium_fractal_net.security.retention import usage_of
 
     with session_of(context).keyring() as keyring:
-        key = keyring.provider.key(name)
+        key = keyring.provider.keys.get(name)
         uses = usage_of(keyring.provider, keyring.usage, key)
     if as_json:
         json_value(shapes.usage_shape(key.key_id, uses))
@@ -123,7 +123,7 @@ def _cleanup(
     session = session_of(context)
     with session.keyring() as keyring:
         provider, usage = keyring.provider, keyring.usage
-        keep = provider.key(name).rotation.retain_count if retain is None else retain
+        keep = provider.keys.get(name).rotation.retain_count if retain is None else retain
         if reason is None:
             report = CleanupReport(name, keep, tuple(propose(provider, usage, name, keep)))
         else:

@@ -75,7 +75,7 @@ def _add(
         )
     content = public_key_input(public_key)
     with session.keyring() as keyring:
-        added = keyring.provider.add_signer(
+        added = keyring.provider.signers.add(
             name, content, credentials=tuple(credentials or ()), any_credential=any_credential
         )
     if as_json:
@@ -98,7 +98,7 @@ def _list(context: typer.Context, as_json: AsJson = False) -> None:
     """List the signers, revoked ones as well, in order of name."""
     session = session_of(context)
     with session.keyring() as keyring:
-        found = keyring.provider.all_signers()
+        found = keyring.provider.signers.all()
         if as_json:
             json_array(map(shapes.signer_shape, found))
         else:
@@ -114,7 +114,7 @@ def _show(context: typer.Context, name: SignerName, as_json: AsJson = False) -> 
     """Show one signer and its public key."""
     session = session_of(context)
     with session.keyring() as keyring:
-        found = keyring.provider.signer(name)
+        found = keyring.provider.signers.get(name)
     shape = shapes.signer_shape(found)
     if as_json:
         json_value(shape)
@@ -134,7 +134,7 @@ def _revoke(context: typer.Context, name: SignerName, as_json: AsJson = False) -
     """
     session = session_of(context)
     with session.keyring() as keyring:
-        revoked = keyring.provider.revoke_signer(name)
+        revoked = keyring.provider.signers.revoke(name)
     if as_json:
         json_value(shapes.signer_shape(revoked))
         return

@@ -90,7 +90,7 @@ def old_cipher_findings(store: Examined) -> Iterator[Finding]:
             "keeps old messages beside the new ones: mfn migrate-xor with --commit removes them",
         )
     try:
-        key = store.provider.key(LEGACY_XOR_KEY_ID)
+        key = store.provider.keys.get(LEGACY_XOR_KEY_ID)
     except StoreIntegrityError:
         return  # which is said of every key that is damaged
     except KeyNotFoundError:

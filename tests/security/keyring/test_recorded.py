@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from mycelium_fractal_net.legacy.key import import_xor_key
 from mycelium_fractal_net.security.audit import acting_as, outcome_of, query
 from mycelium_fractal_net.security.errors import (
     AuditUnavailableError,
@@ -32,9 +33,9 @@ if TYPE_CHECKING:
 def recorded(books: Books) -> Iterator[RecordedKeyring]:
     """A keyring over the keys orders, release and tags; what made them is not recorded."""
     provider = books.provider
-    provider.create_key("orders")
-    provider.create_key("release", "signing")
-    provider.create_key("tags", "mac")
+    provider.keys.create("orders")
+    provider.keys.create("release", "signing")
+    provider.keys.create("tags", "mac")
     provider.audit = books.log()
     with RecordedKeyring(provider, UsageStore(provider.store.database)) as opened:
         yield opened
@@ -146,7 +147,7 @@ def test_old_messages_are_recorded_under_their_own_key(
 ) -> None:
     """Those of the XOR cipher, whichever method opens them; each once."""
     books.provider.audit = None
-    books.provider.import_xor_key(OLD_KEY)
+    import_xor_key(books.provider, OLD_KEY)
     books.provider.audit = books.log()
     recorded.refresh()
     recorded.reads_xor = True

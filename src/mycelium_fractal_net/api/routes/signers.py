@@ -31,7 +31,7 @@ routes = Routes("signers")
 def _check_covers(call: Call, credentials: Iterable[str], *, any_credential: bool) -> None:
     """Raise :class:`NotPermittedError` unless the caller has all that those credentials have."""
     provider = call.keyring.provider
-    scopes = {scope for each in credentials for scope in provider.credential(each).scopes}
+    scopes = {scope for each in credentials for scope in provider.credentials.get(each).scopes}
     if not call.caller.covers({*scopes, "*"} if any_credential else scopes):
         raise NotPermittedError(
             "nobody adds, or ends, a signer for a credential that has a scope that he lacks"
@@ -42,7 +42,7 @@ def _named(call: Call, name: str) -> Signer:
     """The signer of a name in a path; what can be no name names nothing."""
     if KEY_ID_PATTERN.fullmatch(name) is None:
         raise KeyNotFoundError("no such signer")
-    found = call.keyring.provider.signer(name)
+    found = call.keyring.provider.signers.get(name)
     call.subject = found.name
     return found
 
@@ -61,7 +61,7 @@ def add_signer(call: Authenticated, body: AddSignerRequest) -> dict[str, Any]:
     call.subject = body.name
     credentials = tuple(body.credentials or ())
     _check_covers(call, credentials, any_credential=body.any_credential)
-    added = call.keyring.provider.add_signer(
+    added = call.keyring.provider.signers.add(
         body.name,
         body.public_key.encode(),
         credentials=credentials,
@@ -76,7 +76,7 @@ def add_signer(call: Authenticated, body: AddSignerRequest) -> dict[str, Any]:
 )  # fmt: skip
 def list_signers(call: Authenticated, query: Annotated[SignerQuery, Query()]) -> dict[str, Any]:
     """List signers in order of name, a page at a time. Scope: `signers:admin`."""
-    found = call.keyring.provider.signers(query.after, query.limit)
+    found = call.keyring.provider.signers.page(query.after, query.limit)
     more = len(found) == query.limit
     return {
         "signers": [signer_shape(each) for each in found],
@@ -105,6 +105,6 @@ def revoke_signer(call: Authenticated, name: str) -> dict[str, Any]:
     """
     found = _named(call, name)
     _check_covers(call, found.credentials, any_credential=found.any_credential)
-    revoked = call.keyring.provider.revoke_signer(found.name)
+    revoked = call.keyring.provider.signers.revoke(found.name)
     call.keyring.refresh()
     return signer_shape(revoked)

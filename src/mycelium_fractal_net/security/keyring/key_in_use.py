@@ -94,7 +94,7 @@ class KeyInUse:
     def _unwrapped(self) -> bytes:
         if self._material is None:
             about_to_block()
-            self._material = self._provider.unwrap(self.key, self.version)
+            self._material = self._provider.keys.unwrap(self.key, self.version)
         return self._material
 
     @property
