@@ -1,4 +1,4 @@
-"""The key that the audit log's records are chained with: in the store, wrapped by its master key."""
+"""The key that chains the audit log's records: in the store, wrapped by its master key."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FIRST: Final = 1  # there is one audit key; a number leaves room for the next
 
 
 class AuditKey:
-    """The audit key of a store. No scope reaches it, and no method of a provider gives its bytes."""
+    """The audit key of a store. No scope reaches it."""
 
     def __init__(self, authorities: Authorities) -> None:
         self._store = authorities.store

@@ -158,12 +158,12 @@ class AuthenticatedTable(Generic[R]):
                 if progress is not None:
                     progress(1)
 
-    def _under(self, record: R, master_id: str, memory: dict[Any, Any]) -> R:
+    def _under(self, record: R, master_id: str, memory: dict[Any, Any]) -> R:  # noqa: ARG002
         """The record under another master key. ``memory`` is kept from attempt to attempt."""
         moved: R = replace(cast("Any", record), master_id=master_id)
         return moved
 
-    def _named(self, event: str | None, old: R | None, new: R) -> dict[str, str]:
+    def _named(self, event: str | None, old: R | None, new: R) -> dict[str, str]:  # noqa: ARG002
         """What the audit log calls the record."""
         return {"subject": self.kind.id_of(new)}
 

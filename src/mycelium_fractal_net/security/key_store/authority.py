@@ -1,8 +1,8 @@
 """Rows that grant authority are authenticated: who can write to the database gains nothing.
 
-A key is one record (:mod:`.kinds`): its type, use, algorithm, policy and the states of all its versions are
-under one HMAC-SHA-256, whose key is wrapped by the master key. So an edited state, a row
-brought over from another store, and one version's row put back as it was last week are all
+A key is one record (:mod:`.kinds`): its type, use, algorithm, policy and the states of all its
+versions are under one HMAC-SHA-256, whose key is wrapped by the master key. So an edited state, a
+row brought over from another store, and one version's row put back as it was last week are all
 refused. A rollback of a key's whole record, or of the whole store, is not seen.
 
 What is authenticated is a label, the store id and each field, length-prefixed: no two

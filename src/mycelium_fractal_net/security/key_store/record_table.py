@@ -78,7 +78,9 @@ class RecordTable(Generic[R]):
         return self._stored(connection, rows)
 
     def _stored(
-        self, connection: Connection, rows: Sequence[Row[Any]]
+        self,
+        connection: Connection,  # noqa: ARG002 - of rows in other tables
+        rows: Sequence[Row[Any]],
     ) -> list[tuple[str, Stored[R] | StoreIntegrityError]]:
         return [self._one(row) for row in rows]
 
