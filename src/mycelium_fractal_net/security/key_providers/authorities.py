@@ -73,6 +73,10 @@ class Authorities:
         found = self._macs[master_id] = self.policy.mac(AUTHORITY_ALGORITHM, material)
         return found
 
+    def knows(self, master_id: str) -> bool:
+        """Whether the MAC key under that master key was read or adopted."""
+        return master_id in self._macs
+
     def make(self, master_id: str) -> bytes:
         """A fresh MAC key, wrapped by that master key."""
         material = self.policy.generate_key_material(AUTHORITY_ALGORITHM)

@@ -6,6 +6,7 @@ that was cancelled, messages that were counted. So nothing of that is taken up a
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
@@ -18,9 +19,11 @@ from mycelium_fractal_net.security.records.keys import Key, KeyState, KeyType, K
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from mycelium_fractal_net.security.key_providers.authenticated_table import AuthenticatedTable
     from mycelium_fractal_net.security.key_providers.credentials import Credentials
     from mycelium_fractal_net.security.key_providers.keys import Keys
     from mycelium_fractal_net.security.key_store import Stored
+    from mycelium_fractal_net.security.key_store.kinds import R
     from mycelium_fractal_net.security.records.credentials import Credential
 
 
@@ -54,11 +57,8 @@ class Restoring:
 
         That is where it was not active, and where it is not authentic, so that it is refused.
         """
-        try:
-            found = self._credentials.checked(stored)
-        except StoreIntegrityError:
-            return None
-        if found.state is not CredentialState.ACTIVE:
+        found = self._authentic(self._credentials, stored)
+        if found is None or found.state is not CredentialState.ACTIVE:
             return None
         closed = replace(found, state=CredentialState.UNCONFIRMED, revision=found.revision + 1)
         return closed, self._credentials.sealed(closed)
@@ -70,9 +70,8 @@ class Restoring:
         backup nobody counted. Destruction that is pending begins anew, so that there is time to
         cancel it once more. None also for a record that is not authentic.
         """
-        try:
-            key = self._keys.checked(stored)
-        except StoreIntegrityError:
+        key = self._authentic(self._keys, stored)
+        if key is None:
             return None
         window = now + timedelta(days=DESTRUCTION_WINDOW_DAYS)
         new = replace(key, versions=tuple(_kept_until(each, window) for each in key.versions))
@@ -82,6 +81,13 @@ class Restoring:
             return None
         new = replace(new, revision=key.revision + 1)
         return ClosedKey(key, new, self._keys.sealed(new))
+
+    def _authentic(self, table: AuthenticatedTable[R], stored: Stored[R]) -> R | None:
+        if not self._keys.authorities.knows(stored.record.master_id):
+            return None
+        with suppress(StoreIntegrityError):
+            return table.checked(stored)
+        return None
 
     def _rotated(self, key: Key) -> Key:
         try:
