@@ -98,7 +98,7 @@ class Routing:
             await route.run(scope, receive, send)
         elif scope["type"] == "http" and _NOT_PLAIN.search(scope["raw_path"]):
             error = RequestError("bad-request", "the path is not in its plain form")
-            self._service.count_refusal(error.slug)
+            self._service.count_refusal(error.kind.slug)
             await send_problem(error, exchange_of(scope), send, new_request_id())
         else:
             await self._rest(scope, receive, send)

@@ -16,7 +16,7 @@ from fastapi.routing import APIRoute
 
 from mycelium_fractal_net.api.endpoints.context import Call
 from mycelium_fractal_net.api.http.exchange import exchange_of
-from mycelium_fractal_net.api.http.problems import RequestError, kind_of
+from mycelium_fractal_net.api.http.problems import RequestError
 from mycelium_fractal_net.api.http.requests import Headers, read_body, read_headers
 from mycelium_fractal_net.api.http.responses import (
     log_unexpected,
@@ -28,7 +28,7 @@ from mycelium_fractal_net.api.parsing.query_string import query_decoder
 from mycelium_fractal_net.api.parsing.strict_json import decoder
 from mycelium_fractal_net.api.rate_limits.middleware import ADDRESS, take
 from mycelium_fractal_net.security.blocking import WouldBlockError, WouldComputeError
-from mycelium_fractal_net.security.errors import AuditUnavailableError
+from mycelium_fractal_net.security.errors import AuditUnavailableError, kind_of
 from mycelium_fractal_net.security.records.api_keys import parse
 from mycelium_fractal_net.security.request_signing import PRESENTED, SIGNER
 

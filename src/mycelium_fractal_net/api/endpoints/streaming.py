@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from mycelium_fractal_net.api.endpoints.context import Call
 from mycelium_fractal_net.api.endpoints.endpoint import Operation
 from mycelium_fractal_net.api.http.exchange import exchange_of
-from mycelium_fractal_net.api.http.problems import RequestError, kind_of
+from mycelium_fractal_net.api.http.problems import RequestError
 from mycelium_fractal_net.api.http.requests import read_headers
 from mycelium_fractal_net.api.http.responses import COMMON_HEADERS
 from mycelium_fractal_net.security.blocking import WouldBlockError
-from mycelium_fractal_net.security.errors import AuditUnavailableError
+from mycelium_fractal_net.security.errors import AuditUnavailableError, kind_of
 from mycelium_fractal_net.security.request_signing import SIGNER
 
 if TYPE_CHECKING:

@@ -52,7 +52,7 @@ class AddressRates:
                 try:
                     await take(self._rate, address, self._in_thread)
                 except RateExceededError as error:
-                    self._refused(error.slug)
+                    self._refused(error.kind.slug)
                     await send_problem(error, exchange_of(scope), send, new_request_id())
                     return
         await self._app(scope, receive, send)
