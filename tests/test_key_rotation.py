@@ -263,7 +263,7 @@ def test_what_waits_for_its_destruction_is_erased_in_time(
 
 
 def _forbid(provider: StoredKeyProvider, algorithm: str) -> None:
-    provider.policy = Policy.from_settings(disallowed_algorithms=(algorithm,))
+    provider.authorities.policy = Policy.from_settings(disallowed_algorithms=(algorithm,))
 
 
 def test_a_key_that_fails_does_not_stop_the_others(
@@ -297,7 +297,7 @@ def test_a_key_that_fails_does_not_stop_the_others(
     assert failing.failure is not None
     assert failing.failure.failures == 9
     assert "Ed25519" in failing.failure.reason
-    provider.policy = allowed
+    provider.authorities.policy = allowed
     clock.forward(hours=1)
     assert "b:v2" in scheduler.run_once().rotated
     assert scheduler.healthy

@@ -260,7 +260,9 @@ def test_without_a_log_nothing_is_recorded(books: Books) -> None:
 # What a crash leaves open ---------------------------------------------------------------------
 
 
-def killed_while(books: Books, method: str, change: Callable[[], object], *, after: bool) -> None:
+def killed_while(
+    books: Books, table: str, method: str, change: Callable[[], object], *, after: bool
+) -> None:
     """A process that is killed by SIGKILL in the middle of a change of the store."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -268,15 +270,16 @@ def killed_while(books: Books, method: str, change: Callable[[], object], *, aft
     if child == 0:  # pragma: no cover - another process
         try:
             store = books.provider.store
+            place = getattr(store, table) if table else store
             books.provider.audit = books.log()
-            real = getattr(store, method)
+            real = getattr(place, method)
 
             def die(*arguments: Any) -> None:
                 if after:
                     real(*arguments)
                 os.kill(os.getpid(), signal.SIGKILL)
 
-            setattr(store, method, die)
+            setattr(place, method, die)
             change()
         finally:
             os._exit(1)
@@ -289,10 +292,14 @@ def test_the_next_process_says_how_a_change_ended(books: Books, after: bool, out
     provider = books.provider
     provider.keys.create("old")
     credential = provider.credentials.create("x", ("*",))[0].credential_id
-    killed_while(books, "insert", lambda: provider.keys.create("new"), after=after)
-    killed_while(books, "replace", lambda: provider.rotate_key("old"), after=after)
+    killed_while(books, "keys", "insert", lambda: provider.keys.create("new"), after=after)
+    killed_while(books, "keys", "replace", lambda: provider.rotate_key("old"), after=after)
     killed_while(
-        books, "replace_credential", lambda: provider.credentials.revoke(credential), after=after
+        books,
+        "credentials",
+        "replace",
+        lambda: provider.credentials.revoke(credential),
+        after=after,
     )
     books.write(0)
     with books.opened() as log:
@@ -314,7 +321,7 @@ def test_a_change_that_others_went_on_from_is_superseded(books: Books) -> None:
     """The store has neither the record before nor the one after."""
     provider = books.provider
     provider.keys.create("orders")
-    killed_while(books, "replace", lambda: provider.rotate_key("orders"), after=True)
+    killed_while(books, "keys", "replace", lambda: provider.rotate_key("orders"), after=True)
     provider.rotate_key("orders")
     with books.opened() as log:
         log.open()
@@ -325,7 +332,7 @@ def test_a_change_of_a_record_that_is_damaged_is_unknown(books: Books) -> None:
     """The log opens all the same: one bad row must not stop a whole service."""
     provider = books.provider
     provider.keys.create("orders")
-    killed_while(books, "replace", lambda: provider.rotate_key("orders"), after=True)
+    killed_while(books, "keys", "replace", lambda: provider.rotate_key("orders"), after=True)
     with provider.store.database.write() as connection:
         connection.execute(text("UPDATE keys SET key_type = 'x' WHERE key_id = 'orders'"))
     with books.opened() as log:
@@ -337,7 +344,7 @@ def test_a_move_to_another_master_key_that_was_killed_is_interrupted(books: Book
     """It goes on when it is run again."""
     provider = books.provider
     provider.keys.create("orders")
-    killed_while(books, "forget_other_masters", provider.master_keys.rotate, after=False)
+    killed_while(books, "", "forget_masters", provider.master_keys.rotate, after=False)
     provider.audit = books.log()
     provider.master_keys.rotate()
     provider.audit.close()
@@ -354,7 +361,7 @@ def test_intents_of_processes_that_died_one_after_another_are_all_resolved(books
     """Though the second came no further than the first's intents."""
     provider = books.provider
     provider.keys.create("orders")
-    killed_while(books, "replace", lambda: provider.rotate_key("orders"), after=True)
+    killed_while(books, "keys", "replace", lambda: provider.rotate_key("orders"), after=True)
     provider.store.anchor_chain(provider.store.chains()[0])
     with books.opened(resolve=None) as log:
         log.record(Event("encrypt", "ok"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from mycelium_fractal_net.security.errors import StoreIntegrityError
+from mycelium_fractal_net.security.errors import StoreIntegrityError, UnknownMasterKeyError
 from mycelium_fractal_net.security.key_store.authority import check_record, seal_record
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Authorities:
         try:
             mac = self.of(record.master_id)
         except StoreIntegrityError as error:
-            raise StoreIntegrityError(f"{kind.named(record)} is refused: {error}") from None
+            raise type(error)(f"{kind.named(record)} is refused: {error}") from None
         check_record(mac, self.wrapping.store_id, kind, record, stored.mac)
         return record
 
@@ -55,7 +55,7 @@ class Authorities:
         found = self._macs.get(master_id)
         if found is None:
             if not self.wrapping.holds(master_id) and not self._is_present(master_id):
-                raise StoreIntegrityError(
+                raise UnknownMasterKeyError(
                     "it names a master key that is neither the store's nor a former one"
                 )
             found = self.adopt(master_id, self.store.authority_key(master_id))

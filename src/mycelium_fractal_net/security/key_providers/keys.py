@@ -58,7 +58,6 @@ class Keys(AuthenticatedTable[Key]):
         super().__init__(table, authorities, journal, clock)
         self._table = table
         self._wrapping = authorities.wrapping
-        self._policy = authorities.policy
         self.default_rotation: Mapping[KeyType, RotationPolicy] = DEFAULT_ROTATION
         self.require_backup = False
 
@@ -258,11 +257,11 @@ class Keys(AuthenticatedTable[Key]):
 
     def generate(self, algorithm: str, key_type: KeyType) -> tuple[bytes, bytes | None]:
         """Fresh material, and the public key that belongs to it where there is one."""
-        self._policy.check(algorithm)
+        self.authorities.policy.check(algorithm)
         if key_type is KeyType.SIGNING:
-            signing = self._policy.generate_signing_key(algorithm)
+            signing = self.authorities.policy.generate_signing_key(algorithm)
             return signing.private_bytes(), signing.public.der()
-        return self._policy.generate_key_material(algorithm), None
+        return self.authorities.policy.generate_key_material(algorithm), None
 
     def _under(self, record: Key, master_id: str, memory: dict[Any, Any]) -> Key:
         moved = replace(record, master_id=master_id)

@@ -11,6 +11,7 @@ from mycelium_fractal_net.security.errors import (
     MasterKeyError,
     MfnError,
     StoreUnavailableError,
+    UnknownMasterKeyError,
     kind_of,
 )
 from mycelium_fractal_net.security.key_store.rotation_table import RotationFailure
@@ -193,7 +194,7 @@ class RotationLook:
         _LOG.warning("key %s is not rotated: %s", name, reason)
         if self._provider.audit is not None:
             self._provider.audit.now("key.rotate", kind_of(error).slug, key=name)
-        if isinstance(error, MasterKeyError):
+        if isinstance(error, (MasterKeyError, UnknownMasterKeyError)):
             return  # of this machine, perhaps; another one need not wait for it
         known = self._failures.get(name)
         count = 1 if known is None else known.failures + 1
