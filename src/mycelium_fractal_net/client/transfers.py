@@ -28,7 +28,7 @@ from mycelium_fractal_net.security.byte_io.binary_io import (
 )
 from mycelium_fractal_net.security.byte_io.buffers import as_bytes
 from mycelium_fractal_net.security.errors import DecryptionError, InvalidInputError, ServiceError
-from mycelium_fractal_net.security.policy import Policy
+from mycelium_fractal_net.security.sealed.format import plaintext_bytes, sealed_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -236,7 +236,7 @@ def encrypt_stream(
         _place(source) or cast("BinaryReader", source),
         _place(target) or cast("BinaryWriter", target),
         force,
-        lambda _, size: Policy.sealed_bytes(size),
+        lambda _, size: sealed_bytes(size),
     )
     reply = yield _request("encrypt", {"key_id": key_id}, associated_data, transfer)
     return _result(reply, transfer.sent)
@@ -263,7 +263,7 @@ def decrypt_stream(
         _place(source) or cast("BinaryReader", source),
         _place(target) or cast("BinaryWriter", target),
         force,
-        Policy.plain_bytes,
+        plaintext_bytes,
     )
     of_data_key = as_bytes(data_key_associated_data)
     query = {
