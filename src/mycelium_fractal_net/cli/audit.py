@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from mycelium_fractal_net.cli.exits import CommandError, ExitCode
+from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.options import AsJson
 from mycelium_fractal_net.cli.session import session_of
 from mycelium_fractal_net.cli.streams import check_input, read_small
@@ -22,6 +22,7 @@ from mycelium_fractal_net.cli.terminal import (
     json_value,
     say,
 )
+from mycelium_fractal_net.security.errors import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

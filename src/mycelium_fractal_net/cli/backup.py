@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mycelium_fractal_net import shapes
-from mycelium_fractal_net.cli.exits import CommandError, ExitCode
+from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.options import AsJson, Force
 from mycelium_fractal_net.cli.places import output_stream, place
 from mycelium_fractal_net.cli.session import session_of
 from mycelium_fractal_net.cli.streams import STANDARD, input_stream
 from mycelium_fractal_net.cli.terminal import columns, complain, counted, json_value, say
+from mycelium_fractal_net.security.errors import ExitCode
 
 if TYPE_CHECKING:
     from mycelium_fractal_net.cli.session import Session

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 import typer
 
 from mycelium_fractal_net.cli import recording
-from mycelium_fractal_net.cli.exits import CommandError, ExitCode
+from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.failures import taking
 from mycelium_fractal_net.cli.streams import read_small
 from mycelium_fractal_net.cli.terminal import complain, counted, progress_bar, say
+from mycelium_fractal_net.security.errors import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

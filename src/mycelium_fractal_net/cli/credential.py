@@ -9,10 +9,11 @@ import typer
 
 from mycelium_fractal_net import shapes
 from mycelium_fractal_net.cli.completion import credential_ids
-from mycelium_fractal_net.cli.exits import CommandError, ExitCode
+from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.options import AsJson
 from mycelium_fractal_net.cli.session import session_of
 from mycelium_fractal_net.cli.terminal import columns, json_array, json_value, say
+from mycelium_fractal_net.security.errors import ExitCode
 
 if TYPE_CHECKING:
     from mycelium_fractal_net.security.records.api_keys import ApiKey

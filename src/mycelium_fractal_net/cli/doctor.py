@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
-from mycelium_fractal_net.cli.exits import ExitCode
 from mycelium_fractal_net.cli.options import AsJson
 from mycelium_fractal_net.cli.session import session_of
 from mycelium_fractal_net.cli.terminal import json_value, say
+from mycelium_fractal_net.security.errors import ExitCode
 
 if TYPE_CHECKING:
     from mycelium_fractal_net.doctor import Finding

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mycelium_fractal_net.cli.completion import key_names
-from mycelium_fractal_net.cli.exits import CommandError, ExitCode
+from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.terminal import complain, say
+from mycelium_fractal_net.security.errors import ExitCode
 
 if TYPE_CHECKING:
     from mycelium_fractal_net.cli.session import Session

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from mycelium_fractal_net.cli.exits import CommandError, ExitCode
+from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.places import SEALED_SUFFIX
 from mycelium_fractal_net.cli.recording import head_of, record_opening, record_sealing
 from mycelium_fractal_net.cli.streams import STANDARD, check_input
 from mycelium_fractal_net.cli.terminal import byte_size, complain, counted, progress_bar, say
+from mycelium_fractal_net.security.errors import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 
 from mycelium_fractal_net.cli import passphrase
-from mycelium_fractal_net.cli.exits import CommandError, ExitCode
+from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.session import session_of
 from mycelium_fractal_net.cli.terminal import progress_bar, say
+from mycelium_fractal_net.security.errors import ExitCode
 
 __all__ = ["register"]
 

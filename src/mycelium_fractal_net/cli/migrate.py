@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from mycelium_fractal_net.cli import columns, recording
-from mycelium_fractal_net.cli.exits import CommandError, ExitCode
+from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.options import AllowCompromised, Report, SealingKey, Workers
 from mycelium_fractal_net.cli.session import session_of
 from mycelium_fractal_net.cli.terminal import byte_size, complain, counted, progress_bar, say
+from mycelium_fractal_net.security.errors import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -9,8 +9,9 @@ from typing import Annotated, Final
 import typer
 
 from mycelium_fractal_net.cli.completion import key_names
-from mycelium_fractal_net.cli.exits import CommandError, ExitCode
+from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.streams import read_small
+from mycelium_fractal_net.security.errors import ExitCode
 
 __all__ = [
     "AllowCompromised",

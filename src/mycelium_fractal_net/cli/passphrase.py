@@ -7,7 +7,8 @@ import os
 import sys
 from typing import Final
 
-from mycelium_fractal_net.cli.exits import CommandError, ExitCode
+from mycelium_fractal_net.cli.exits import CommandError
+from mycelium_fractal_net.security.errors import ExitCode
 
 __all__ = ["ask", "ask_new", "read_descriptor"]
 

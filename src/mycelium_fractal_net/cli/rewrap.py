@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from mycelium_fractal_net.cli import columns, recording, seal
-from mycelium_fractal_net.cli.exits import CommandError, ExitCode
+from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.failures import reporting
 from mycelium_fractal_net.cli.finishing import Finished, Finishing, Reason, finishing
 from mycelium_fractal_net.cli.options import (
@@ -27,6 +27,7 @@ from mycelium_fractal_net.cli.options import (
 from mycelium_fractal_net.cli.session import session_of
 from mycelium_fractal_net.cli.streams import STANDARD, check_input
 from mycelium_fractal_net.cli.terminal import byte_size, complain, counted, progress_bar, say
+from mycelium_fractal_net.security.errors import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -14,7 +14,7 @@ import typer
 
 from mycelium_fractal_net import shapes
 from mycelium_fractal_net.cli import retention
-from mycelium_fractal_net.cli.exits import CommandError, ExitCode
+from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.key import KeyName
 from mycelium_fractal_net.cli.options import AsJson
 from mycelium_fractal_net.cli.session import session_of
@@ -26,7 +26,7 @@ from mycelium_fractal_net.cli.terminal import (
     json_value,
     say,
 )
-from mycelium_fractal_net.security.errors import MfnError
+from mycelium_fractal_net.security.errors import ExitCode, MfnError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

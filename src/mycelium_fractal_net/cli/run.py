@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Final, NoReturn
 import typer
 
 from mycelium_fractal_net.cli.app import command
-from mycelium_fractal_net.cli.exits import ExitCode, outcome_of
+from mycelium_fractal_net.cli.exits import outcome_of
 from mycelium_fractal_net.cli.session import Session
 from mycelium_fractal_net.cli.terminal import complain
+from mycelium_fractal_net.security.errors import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

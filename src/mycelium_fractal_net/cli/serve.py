@@ -14,9 +14,10 @@ from typing import IO, TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from mycelium_fractal_net.cli.exits import CommandError, ExitCode
+from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.session import session_of
 from mycelium_fractal_net.cli.terminal import say
+from mycelium_fractal_net.security.errors import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

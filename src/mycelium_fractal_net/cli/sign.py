@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from mycelium_fractal_net.cli.completion import key_names
-from mycelium_fractal_net.cli.exits import CommandError, ExitCode
+from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.places import output_stream, place
 from mycelium_fractal_net.cli.public_keys import public_key_input
 from mycelium_fractal_net.cli.recording import record_signing, record_verifying
 from mycelium_fractal_net.cli.session import session_of
 from mycelium_fractal_net.cli.streams import STANDARD, check_input, input_stream, read_small
 from mycelium_fractal_net.cli.terminal import say
+from mycelium_fractal_net.security.errors import ExitCode
 
 if TYPE_CHECKING:
     from mycelium_fractal_net.cli.session import Session

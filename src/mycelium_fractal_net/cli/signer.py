@@ -8,11 +8,12 @@ import typer
 
 from mycelium_fractal_net import shapes
 from mycelium_fractal_net.cli.completion import credential_ids, signer_names
-from mycelium_fractal_net.cli.exits import CommandError, ExitCode
+from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.options import AsJson
 from mycelium_fractal_net.cli.public_keys import public_key_input
 from mycelium_fractal_net.cli.session import session_of
 from mycelium_fractal_net.cli.terminal import columns, json_array, json_value, say
+from mycelium_fractal_net.security.errors import ExitCode
 
 if TYPE_CHECKING:
     from mycelium_fractal_net.security.records.signers import Signer
