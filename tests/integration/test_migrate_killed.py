@@ -29,6 +29,7 @@ _RUN = """
 import sys
 from pathlib import Path
 from mycelium_fractal_net import open_keyring
+from mycelium_fractal_net.legacy.reader import xor_key
 from mycelium_fractal_net.legacy.files import {call}
 with open_keyring(home=sys.argv[1]) as keyring:
     xor_key(keyring)
