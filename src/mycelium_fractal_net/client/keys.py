@@ -1,0 +1,276 @@
+"""Keys: made, listed, rotated, and their states. The records are the library's own."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from mycelium_fractal_net.client.steps import decoded, given, json_request
+from mycelium_fractal_net.security.errors import InvalidInputError, ServiceError
+from mycelium_fractal_net.security.records.keys import (
+    Key,
+    KeyState,
+    KeyType,
+    KeyUse,
+    KeyVersion,
+    RotationPolicy,
+    Verb,
+    parse_key_id,
+    version_id,
+)
+from mycelium_fractal_net.security.records.retention import CleanupReport, VersionUse
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mycelium_fractal_net.client.outcomes import Reply
+    from mycelium_fractal_net.client.steps import Steps
+
+_PAGE: Final = 1000  # the most that the service lists at once
+
+
+class PublicKey(msgspec.Struct, frozen=True):
+    """The public key of one version of a signing key. Nothing of it is secret."""
+
+    key_id: str
+    algorithm: str
+    pem: str
+    jwk: dict[str, str]
+
+
+class _Version(msgspec.Struct, frozen=True):
+    version: int
+    state: KeyState
+    compromised: bool
+    handle: str
+    created_at: datetime
+    activate_at: datetime | None
+    destroy_at: datetime | None
+
+
+class _Key(msgspec.Struct, frozen=True):
+    key_id: str
+    type: KeyType
+    use: KeyUse
+    algorithm: str
+    publish: bool
+    created_at: datetime
+    rotation_due: datetime
+    rotation: RotationPolicy
+    versions: list[_Version]
+
+
+class _Usage(msgspec.Struct, frozen=True):
+    versions: list[VersionUse]
+
+
+class _Page(msgspec.Struct, frozen=True):
+    keys: list[_Key]
+    next: str | None
+
+
+class _Published(msgspec.Struct, frozen=True):
+    keys: list[dict[str, str]]
+
+
+def _record(shown: _Key) -> Key:
+    """The library's record. What only the key store knows is empty in it."""
+    try:
+        versions = tuple(
+            KeyVersion(
+                version=each.version,
+                handle=bytes.fromhex(each.handle),
+                state=each.state,
+                created_at=each.created_at,
+                wrapped=b"",
+                compromised=each.compromised,
+                activate_at=each.activate_at,
+                destroy_at=each.destroy_at,
+            )
+            for each in shown.versions
+        )
+    except ValueError:
+        versions = ()
+    if not versions:
+        raise ServiceError("the answer of the service cannot be read")
+    return Key(
+        key_id=shown.key_id,
+        key_type=shown.type,
+        use=shown.use,
+        algorithm=shown.algorithm,
+        rotation=shown.rotation,
+        created_at=shown.created_at,
+        versions=versions,
+        publish=shown.publish,
+        rotate_at=shown.rotation_due,
+    )
+
+
+def _key(reply: Reply) -> Key:
+    return _record(decoded(reply, _Key))
+
+
+def _path(key_id: str, rest: str = "") -> str:
+    """The path of a key. Raises :class:`InvalidInputError` for what would be another path."""
+    parse_key_id(key_id)
+    return f"/keys/{key_id}{rest}"
+
+
+def _timestamp(time: datetime) -> str:
+    """RFC 3339 in UTC. Raises :class:`InvalidInputError` for a time without its zone."""
+    if time.tzinfo is None:
+        raise InvalidInputError("activate_at needs its time zone")
+    return time.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def create_key(
+    key_id: str,
+    *,
+    type: KeyType | str = KeyType.ENCRYPTION,
+    algorithm: str | None = None,
+    use: KeyUse | str | None = None,
+    publish: bool | None = None,
+    interval_days: int | None = None,
+    retain_count: int | None = None,
+    auto_destroy: bool | None = None,
+    unused_for_days: int | None = None,
+    automatic: bool | None = None,
+) -> Steps[Key]:
+    """Make a key with its first version, active at once. Scope: ``keys:admin``.
+
+    What is left out is as the type has it. Raises :class:`KeyExistsError`. It is not repeated
+    after an answer that was lost: look with :meth:`show_key` whether it is there.
+    """
+    asked = {
+        "key_id": key_id,
+        "type": str(type),
+        "algorithm": algorithm,
+        "use": None if use is None else str(use),
+        "publish": publish,
+        "rotation": given(
+            interval_days=interval_days, retain_count=retain_count, auto_destroy=auto_destroy,
+            unused_for_days=unused_for_days, automatic=automatic,
+        ) or None,
+    }  # fmt: skip
+    return _key((yield json_request("POST", "/keys", asked, repeatable=False)))
+
+
+def show_key(key_id: str) -> Steps[Key]:
+    """A key with all its versions, as the library's record. Scope: ``keys:read``.
+
+    Its versions have neither material nor public key; :meth:`public_key` gives the latter.
+    """
+    return _key((yield json_request("GET", _path(key_id), None)))
+
+
+def list_keys() -> Steps[list[Key]]:
+    """All keys in order of their names. Scope: ``keys:read``."""
+    found: list[Key] = []
+    after: str | None = ""
+    while after is not None:
+        query = (("after", after), ("limit", str(_PAGE)))
+        page = decoded((yield json_request("GET", "/keys", None, query=query)), _Page)
+        found += map(_record, page.keys)
+        if page.next is not None and page.next <= after:
+            raise ServiceError("the service lists keys without an end")
+        after = page.next
+    return found
+
+
+def change_key(
+    key_id: str,
+    *,
+    publish: bool | None = None,
+    interval_days: int | None = None,
+    retain_count: int | None = None,
+    auto_destroy: bool | None = None,
+    unused_for_days: int | None = None,
+    automatic: bool | None = None,
+) -> Steps[Key]:
+    """Change a key's rotation policy, or whether it is published. Scope: ``keys:admin``."""
+    asked = {
+        "publish": publish,
+        "rotation": given(
+            interval_days=interval_days, retain_count=retain_count, auto_destroy=auto_destroy,
+            unused_for_days=unused_for_days, automatic=automatic,
+        ) or None,
+    }  # fmt: skip
+    return _key((yield json_request("PATCH", _path(key_id), asked, repeatable=False)))
+
+
+def rotate_key(key_id: str, *, activate_at: datetime | None = None) -> Steps[str]:
+    """Add a version, which protects from now on; returns its version id. Scope: ``keys:admin``.
+
+    With ``activate_at``, which has a time zone, it protects from then on. Not repeated after an
+    answer that was lost: there would be two.
+    """
+    path = _path(key_id, "/rotate")
+    body = None if activate_at is None else {"activate_at": _timestamp(activate_at)}
+    rotated = _key((yield json_request("POST", path, body, repeatable=False)))
+    return version_id(rotated.key_id, rotated.latest.version)
+
+
+def change_key_state(
+    key_id: str,
+    verb: Verb | str,
+    *,
+    window_days: int | None = None,
+    reason: str | None = None,
+) -> Steps[Key]:
+    """Suspend, activate, deactivate, compromise, destroy a version, or cancel its destruction.
+
+    ``key_id`` is a version id; a bare name is its newest version. For ``destroy`` alone:
+    ``window_days`` is the recovery window, 30 by default, ``reason`` goes to the audit log.
+    Scope: ``keys:admin``. Raises :class:`KeyStateError`.
+    """
+    if verb not in list(Verb):
+        raise InvalidInputError(f"a state is changed by {', '.join(Verb)}")
+    path = _path(key_id, f"/{verb}")
+    body = given(window_days=window_days, reason=reason) or None
+    return _key((yield json_request("POST", path, body, repeatable=False)))
+
+
+def key_usage(key_id: str) -> Steps[list[VersionUse]]:
+    """What is known of the use of each version of a key, oldest first. Scope: ``keys:read``.
+
+    Those whose ``opens`` is true still open what they sealed; ``last_opened`` is when they did.
+    """
+    return decoded((yield json_request("GET", _path(key_id, "/usage"), None)), _Usage).versions
+
+
+def cleanup_key(
+    key_id: str,
+    retain_count: int | None = None,
+    *,
+    versions: Sequence[str] | None = None,
+    reason: str | None = None,
+    window_days: int | None = None,
+) -> Steps[CleanupReport]:
+    """The versions past the newest ``retain_count``; with a ``reason`` their destruction begins.
+
+    Of all that are proposed, or of ``versions``. Without ``retain_count`` as many stay as the
+    key's policy says; ``window_days`` is the recovery window, 30 by default. The reason is kept
+    in the audit log. Scope: ``keys:admin``.
+    """
+    asked = {
+        "retain_count": retain_count,
+        "versions": None if versions is None else list(versions),
+        "reason": reason,
+        "window_days": window_days,
+    }
+    path, changes = _path(key_id, "/cleanup"), reason is not None
+    reply = yield json_request("POST", path, asked, repeatable=not changes)
+    return decoded(reply, CleanupReport)
+
+
+def public_key(key_id: str) -> Steps[PublicKey]:
+    """The public key of a version, or of the newest. Scope: ``verify:KEY`` or ``keys:read``."""
+    return decoded((yield json_request("GET", _path(key_id, "/public"), None)), PublicKey)
+
+
+def published_keys() -> Steps[list[dict[str, str]]]:
+    """The JWKs (RFC 7517) of all published keys that may verify; each ``kid`` is a version id."""
+    reply = yield json_request("GET", "/.well-known/jwks.json", None)
+    return decoded(reply, _Published).keys
