@@ -15,6 +15,7 @@ import pytest
 
 from mycelium_fractal_net import initialise, open_keyring
 from mycelium_fractal_net.legacy.key import import_xor_key
+from mycelium_fractal_net.legacy.reader import open_xor
 from tests.support.cli import environment
 from tests.support.legacy_xor import OLD_KEY, write_xor
 from tests.support.presence import need
@@ -28,9 +29,10 @@ _RUN = """
 import sys
 from pathlib import Path
 from mycelium_fractal_net import open_keyring
+from mycelium_fractal_net.legacy.reader import xor_key
 from mycelium_fractal_net.legacy.files import {call}
 with open_keyring(home=sys.argv[1]) as keyring:
-    keyring.xor_key()
+    xor_key(keyring)
     print("ready", flush=True)
     report = {call}(keyring, [Path(sys.argv[2])], workers=2)
     print(report.done, report.skipped, len(report.failed))
@@ -49,7 +51,7 @@ def holds(keyring: Keyring, path: Path) -> tuple[bytes, bool]:
     content = path.read_bytes()
     if content.startswith(b"MFN\x01"):
         return keyring.decrypt(content), True
-    return keyring.open_xor(content).data, False
+    return open_xor(keyring, content).data, False
 
 
 @pytest.mark.parametrize("call", ["migrate_xor", "commit_xor", "roll_back_xor"])

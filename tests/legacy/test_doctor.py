@@ -14,7 +14,8 @@ from sqlalchemy import create_engine, text
 from mycelium_fractal_net import initialise, open_keyring
 from mycelium_fractal_net.config import Settings, load_settings
 from mycelium_fractal_net.config.settings import Legacy
-from mycelium_fractal_net.doctor import Finding, Severity, diagnose, forget_kept, note_kept
+from mycelium_fractal_net.doctor import Finding, Severity, diagnose
+from mycelium_fractal_net.legacy.kept import forget_kept, note_kept
 from mycelium_fractal_net.legacy.key import import_xor_key
 from mycelium_fractal_net.security.key_store.rows import day_of
 from mycelium_fractal_net.security.key_store.usage import OPEN

@@ -6,14 +6,10 @@ import base64
 import os
 import re
 import secrets
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from mycelium_fractal_net.security.errors import (
-    InvalidKeyError,
-    KeyExistsError,
-    MasterKeyError,
-)
+from mycelium_fractal_net.legacy.reader import xor_opener
+from mycelium_fractal_net.security.errors import InvalidKeyError, KeyExistsError, MasterKeyError
 from mycelium_fractal_net.security.key_store.sqlite import check_private
 from mycelium_fractal_net.security.records.keys import (
     HANDLE_BYTES,
@@ -46,20 +42,13 @@ _ROTATION: Final = RotationPolicy(interval_days=36_500, retain_count=1, automati
 def import_xor_key(provider: StoredKeyProvider, material: Buffer) -> Key:
     """Store the 32-byte master key of the XOR cipher as ``legacy-xor:v1``; returns the record.
 
-    It is wrapped as every key is, and deactivated from the start (SP 800-57 part 1 section
-    7): it opens, and can never be made to protect. Raises :class:`InvalidKeyError` for
-    another size, :class:`KeyExistsError` where the name is taken, and
-    :class:`ConfigurationError` in FIPS mode.
+    It is wrapped as every key is, and deactivated from the start (SP 800-57 part 1 section 7):
+    it opens, and can never be made to protect. Raises :class:`InvalidKeyError` for another
+    size, :class:`KeyExistsError` where the name is taken, and :class:`ConfigurationError` in
+    FIPS mode.
     """
-    provider.policy.xor_opener(material)
+    xor_opener(provider.policy, material)
     now = provider.clock()
-    version = KeyVersion(
-        version=1,
-        handle=secrets.token_bytes(HANDLE_BYTES),
-        state=KeyState.DEACTIVATED,
-        created_at=now,
-        wrapped=b"",
-    )
     key = Key(
         key_id=LEGACY_XOR_KEY_ID,
         key_type=KeyType.ENCRYPTION,
@@ -69,13 +58,15 @@ def import_xor_key(provider: StoredKeyProvider, material: Buffer) -> Key:
         created_at=now,
         versions=(),
     )
-
-    def placed(master_id: str) -> Key:
-        empty = replace(key, master_id=master_id)
-        return replace(empty, versions=(provider.keys.wrapped(empty, version, bytes(material)),))
-
+    version = KeyVersion(
+        version=1,
+        handle=secrets.token_bytes(HANDLE_BYTES),
+        state=KeyState.DEACTIVATED,
+        created_at=now,
+        wrapped=b"",
+    )
     try:
-        return provider.keys.insert(placed)
+        return provider.keys.adopt(key, version, bytes(material))
     except KeyExistsError:
         raise KeyExistsError(
             f"a key named {LEGACY_XOR_KEY_ID!r} is there already; it is imported once"

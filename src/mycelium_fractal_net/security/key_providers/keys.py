@@ -133,11 +133,21 @@ class Keys(AuthenticatedTable[Key]):
             publish=publish,
         )
         added = NewVersion(self)
-        return self.insert(lambda master_id: added.to(replace(empty, master_id=master_id)))
+        return self.insert(
+            lambda master_id: added.to(replace(empty, master_id=master_id)), "key.create"
+        )
 
-    def insert(self, make: Callable[[str], Key], event: str = "key.create") -> Key:
-        """Store the new key that ``make`` gives, see :class:`AuthenticatedTable`."""
-        return super().insert(make, event)
+    def adopt(self, key: Key, version: KeyVersion, material: bytes) -> Key:
+        """Store a key whose one version was made elsewhere, from ``material``, and wrap it here.
+
+        Raises :class:`KeyExistsError` where its name is taken.
+        """
+
+        def placed(master_id: str) -> Key:
+            empty = replace(key, master_id=master_id)
+            return replace(empty, versions=(self.wrapped(empty, version, material),))
+
+        return self.insert(placed, "key.create")
 
     # Rotating -----------------------------------------------------------------------------
 
