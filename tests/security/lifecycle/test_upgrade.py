@@ -110,7 +110,7 @@ def before(
             text("INSERT INTO authority_keys (master_id, wrapped) VALUES (:id, :wrapped)"),
             {"id": custodian.newest_id, "wrapped": wrapped},
         )
-    provider.keys.insert = lambda make, _: make(custodian.newest_id)  # type: ignore[method-assign,misc]
+    provider.keys.insert = lambda make, event: make(custodian.newest_id)  # type: ignore[method-assign]
     provider.store.require_pulse = lambda: _Pulse(custodian.newest_id)  # type: ignore[assignment,method-assign,return-value]
     for name, key_type in (("orders", "encryption"), ("release", "signing"), ("tags", "mac")):
         made = provider.keys.create(name, key_type)
