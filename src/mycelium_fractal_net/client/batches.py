@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
-from mycelium_fractal_net.client.operations import encryption, opening, signing, verifying
+from mycelium_fractal_net.client.operations import (
+    Made,
+    encryption,
+    opening,
+    signing,
+    verifying,
+    versioned,
+)
 from mycelium_fractal_net.client.problems import Problem, error_of_problem, error_of_reply
 from mycelium_fractal_net.client.steps import JSON, Request, decoded, json_of
 from mycelium_fractal_net.client.values import (
@@ -156,15 +163,11 @@ class _Refusal(Problem, frozen=True):
     status: int = 0
 
 
-class _Item(msgspec.Struct, frozen=True):
-    """What any kind of item has: one of the first four, or the last."""
+class _Item(Made, frozen=True):
+    """What any kind of item has: bytes, or whether it is valid, or an error."""
 
-    ciphertext: bytes | None = None
-    data: bytes | None = None
-    signature: bytes | None = None
-    valid: bool | None = None
     key_id: str = ""
-    legacy: bool = False
+    valid: bool | None = None
     error: _Refusal | None = None
 
 
@@ -172,16 +175,9 @@ class _Answer(msgspec.Struct, frozen=True):
     items: list[_Item]
 
 
-def _versioned(name: str, item: _Item) -> Versioned:
-    data = getattr(item, name)
-    if data is None:
-        raise ServiceError("the answer of the service cannot be read")
-    return Versioned.of(data, item.key_id, legacy=item.legacy)
-
-
-_ciphertext: Final = partial(_versioned, "ciphertext")
-_plaintext: Final = partial(_versioned, "data")
-_signature: Final = partial(_versioned, "signature")
+_ciphertext: Final = partial(versioned, name="ciphertext")
+_plaintext: Final = partial(versioned, name="data")
+_signature: Final = partial(versioned, name="signature")
 
 
 def _validity(item: _Item) -> MfnError | None:

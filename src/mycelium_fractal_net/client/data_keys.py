@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -11,7 +11,7 @@ from mycelium_fractal_net.client.steps import decoded, json_request, optional
 from mycelium_fractal_net.security.errors import DecryptionError, InvalidKeyError, ServiceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Mapping
 
     from cryptography.utils import Buffer
 
@@ -25,16 +25,6 @@ class _Answer(msgspec.Struct, frozen=True):
     wrapped: bytes
     plaintext: bytes
     key_id: str
-
-
-class Use(NamedTuple):
-    """What was done with data keys of one version: messages, and bytes of plaintext."""
-
-    key_id: str
-    encrypted: int
-    decrypted: int
-    failed: int
-    bytes: int
 
 
 def data_key(
@@ -76,7 +66,12 @@ def wrapped_data_key(
     return (yield from made("/crypto/datakey", asked, "wrapped"))
 
 
-def report(uses: Iterable[Use], reference: str | None) -> Steps[None]:
-    """Have it recorded what was done. Repeated only if it never arrived: it would count twice."""
-    asked = {"uses": [use._asdict() for use in uses], "reference": reference}
+def report(uses: Mapping[str, Mapping[str, int]], reference: str | None) -> Steps[None]:
+    """Have it recorded what was done with the data keys of each version.
+
+    That are the messages ``encrypted``, ``decrypted`` and ``failed``, and ``bytes`` of plaintext.
+    Repeated only if it never arrived: it would count twice.
+    """
+    shown = [{"key_id": key_id, **counts} for key_id, counts in uses.items()]
+    asked = {"uses": shown, "reference": reference}
     yield json_request("POST", "/crypto/datakey/report", asked, repeatable=False)

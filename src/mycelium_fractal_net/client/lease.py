@@ -17,7 +17,6 @@ from mycelium_fractal_net.security.errors import MfnError, ServiceUnavailableErr
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from types import TracebackType
     from typing import Self
 
     from cryptography.utils import Buffer
@@ -170,12 +169,7 @@ class Lease(_Lease, Blocking):
         self._driver.follow(self._begun())
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self._driver.follow(self._ended(error))
 
     def close(self) -> None:
@@ -194,12 +188,7 @@ class AsyncLease(_Lease, Awaited):
         await self._driver.follow(self._begun())
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         with anyio.CancelScope(shield=True):  # a task that is cancelled reports too
             await self._driver.follow(self._ended(error))
 

@@ -73,7 +73,7 @@ def verifying(item: VerifyItem, name: str = "signature") -> dict[str, Any]:
 # What is answered, as far as it is used; a service may add members -----------------------------
 
 
-class _Made(msgspec.Struct, frozen=True):
+class Made(msgspec.Struct, frozen=True):
     """Bytes under the name that they have in an answer, and the version that made them."""
 
     key_id: str
@@ -89,13 +89,17 @@ class _Valid(msgspec.Struct, frozen=True):
     valid: bool
 
 
-def made(path: str, asked: dict[str, Any], name: str) -> Steps[Versioned]:
-    """Ask, and take the bytes of that name out of the answer."""
-    answer = decoded((yield json_request("POST", path, asked)), _Made)
+def versioned(answer: Made, name: str) -> Versioned:
+    """The bytes of that name in an answer."""
     found = getattr(answer, name)
     if found is None:
         raise ServiceError("the answer of the service cannot be read")
     return Versioned.of(found, answer.key_id, legacy=answer.legacy)
+
+
+def made(path: str, asked: dict[str, Any], name: str) -> Steps[Versioned]:
+    """Ask, and take the bytes of that name out of the answer."""
+    return versioned(decoded((yield json_request("POST", path, asked)), Made), name)
 
 
 def _verified(path: str, asked: dict[str, Any]) -> Steps[None]:
