@@ -26,6 +26,7 @@ from mycelium_fractal_net.client.values import (
     VerifyItem,
     Versioned,
 )
+from mycelium_fractal_net.security.byte_io.buffers import as_bytes
 from mycelium_fractal_net.security.errors import (
     InvalidInputError,
     InvalidSignatureError,
@@ -84,13 +85,8 @@ def encrypt_batch(
     The results stand in the order of the items; one that failed is the error that it failed with,
     and fails no other. What fails as a whole is raised, such as an API key that is not accepted.
     """
-    whole = (
-        each
-        if isinstance(each, EncryptItem)
-        else EncryptItem(each, key_id, associated_data, format)
-        for each in items
-    )
-    bodies = map(encryption, whole)
+    shared = EncryptItem(b"", key_id, associated_data, format)
+    bodies = _bodies(items, shared, encryption, "data")
     return (yield from _batched(limits, "/crypto/encrypt/batch", bodies, _ciphertext))
 
 
@@ -104,8 +100,9 @@ def decrypt_batch(
     format: Format = "sealed",
 ) -> Steps[list[Versioned | MfnError]]:
     """:meth:`decrypt` for each; what is no :class:`DecryptItem` is a message. As encrypt_batch."""
-    whole = messages(items, key_id, associated_data, data_key_associated_data, format)
-    return (yield from _batched(limits, "/crypto/decrypt/batch", map(opening, whole), _plaintext))
+    shared = DecryptItem(b"", key_id, associated_data, data_key_associated_data, format)
+    bodies = _bodies(items, shared, opening, "ciphertext")
+    return (yield from _batched(limits, "/crypto/decrypt/batch", bodies, _plaintext))
 
 
 def rewrap_batch(
@@ -118,8 +115,9 @@ def rewrap_batch(
     format: Format = "sealed",
 ) -> Steps[list[Versioned | MfnError]]:
     """:meth:`rewrap` for each; what is no :class:`DecryptItem` is a message. As encrypt_batch."""
-    whole = messages(items, key_id, associated_data, data_key_associated_data, format)
-    return (yield from _batched(limits, "/crypto/rewrap/batch", map(opening, whole), _ciphertext))
+    shared = DecryptItem(b"", key_id, associated_data, data_key_associated_data, format)
+    bodies = _bodies(items, shared, opening, "ciphertext")
+    return (yield from _batched(limits, "/crypto/rewrap/batch", bodies, _ciphertext))
 
 
 def sign_batch(
@@ -129,9 +127,7 @@ def sign_batch(
     key_id: str | None = None,
 ) -> Steps[list[Versioned | MfnError]]:
     """:meth:`sign` for each; what is no :class:`SignItem` is data. Otherwise as encrypt_batch."""
-    bodies = (
-        signing(each if isinstance(each, SignItem) else SignItem(each, key_id)) for each in items
-    )
+    bodies = _bodies(items, SignItem(b"", key_id), signing, "data")
     return (yield from _batched(limits, "/crypto/sign/batch", bodies, _signature))
 
 
@@ -141,19 +137,13 @@ def verify_batch(limits: BatchLimits, items: Iterable[VerifyItem]) -> Steps[list
     return (yield from _batched(limits, "/crypto/verify/batch", bodies, _validity))
 
 
-def messages(
-    items: Iterable[Buffer | DecryptItem],
-    key_id: str | None,
-    associated_data: Buffer,
-    data_key_associated_data: Buffer,
-    format: Format = "sealed",
-) -> Iterator[DecryptItem]:
-    """The messages of a batch, those that are bare with what was said of all."""
+def _bodies(
+    items: Iterable[Any], shared: T, asked: Callable[[T], dict[str, Any]], name: str
+) -> Iterator[dict[str, Any]]:
+    """What is asked for each: of bare bytes, which get that name, what is shared."""
+    of_bare, kind = asked(shared), type(shared)
     for each in items:
-        if isinstance(each, DecryptItem):
-            yield each
-        else:
-            yield DecryptItem(each, key_id, associated_data, data_key_associated_data, format)
+        yield asked(each) if isinstance(each, kind) else {**of_bare, name: as_bytes(each)}
 
 
 # Splitting -------------------------------------------------------------------------------------
@@ -175,9 +165,9 @@ class _Answer(msgspec.Struct, frozen=True):
     items: list[_Item]
 
 
-_ciphertext: Final = partial(versioned, name="ciphertext")
-_plaintext: Final = partial(versioned, name="data")
-_signature: Final = partial(versioned, name="signature")
+_ciphertext: Final = partial(versioned, "ciphertext")
+_plaintext: Final = partial(versioned, "data")
+_signature: Final = partial(versioned, "signature")
 
 
 def _validity(item: _Item) -> MfnError | None:

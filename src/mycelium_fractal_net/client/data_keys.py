@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from mycelium_fractal_net.client.operations import made
-from mycelium_fractal_net.client.steps import decoded, json_request, optional
+from mycelium_fractal_net.client.steps import decoded, json_request
+from mycelium_fractal_net.security.byte_io.buffers import as_bytes
 from mycelium_fractal_net.security.errors import DecryptionError, InvalidKeyError, ServiceError
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def data_key(
     """A data key, and the version that wrapped it."""
     asked = {
         "key_id": key_id,
-        "associated_data": optional(associated_data),
+        "associated_data": as_bytes(associated_data) or None,
         "reference": reference,
     }
     answer = decoded((yield json_request("POST", "/crypto/datakey", asked)), _Answer)
@@ -59,7 +60,7 @@ def wrapped_data_key(
     """
     asked = {
         "key_id": key_id,
-        "associated_data": optional(associated_data),
+        "associated_data": as_bytes(associated_data) or None,
         "wrapped_only": True,
         "reference": reference,
     }

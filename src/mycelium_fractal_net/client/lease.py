@@ -85,8 +85,12 @@ class _Lease:
         """:meth:`decrypt` for each; an error stands in the place of its message."""
         core = self._core
         core.check()
-        bound = core.associated_data
-        items = list(batches.messages(messages, core.key_id, associated_data, bound))
+        items = [
+            each
+            if isinstance(each, DecryptItem)
+            else DecryptItem(each, core.key_id, associated_data, core.associated_data)
+            for each in messages
+        ]
         found = [self._opened(item) for item in items]
         left = [item for item, each in zip(items, found, strict=True) if each is None]
         more: Iterable[bytes | MfnError] = ()

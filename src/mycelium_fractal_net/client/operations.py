@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from mycelium_fractal_net.client.steps import decoded, json_request, optional
+from mycelium_fractal_net.client.steps import decoded, json_request
 from mycelium_fractal_net.client.values import (
     DecryptItem,
     EncryptItem,
@@ -36,7 +36,7 @@ def encryption(item: EncryptItem) -> dict[str, Any]:
     return {
         "data": as_bytes(item.data),
         "key_id": item.key_id,
-        "associated_data": optional(item.associated_data),
+        "associated_data": as_bytes(item.associated_data) or None,
         "format": item.format,
         "reference": item.reference,
     }
@@ -47,8 +47,8 @@ def opening(item: DecryptItem) -> dict[str, Any]:
     return {
         "ciphertext": as_bytes(item.message),
         "key_id": item.key_id,
-        "associated_data": optional(item.associated_data),
-        "data_key_associated_data": optional(item.data_key_associated_data),
+        "associated_data": as_bytes(item.associated_data) or None,
+        "data_key_associated_data": as_bytes(item.data_key_associated_data) or None,
         "format": item.format,
         "allow_compromised": item.allow_compromised or None,
         "reference": item.reference,
@@ -89,7 +89,7 @@ class _Valid(msgspec.Struct, frozen=True):
     valid: bool
 
 
-def versioned(answer: Made, name: str) -> Versioned:
+def versioned(name: str, answer: Made) -> Versioned:
     """The bytes of that name in an answer."""
     found = getattr(answer, name)
     if found is None:
@@ -99,7 +99,7 @@ def versioned(answer: Made, name: str) -> Versioned:
 
 def made(path: str, asked: dict[str, Any], name: str) -> Steps[Versioned]:
     """Ask, and take the bytes of that name out of the answer."""
-    return versioned(decoded((yield json_request("POST", path, asked)), Made), name)
+    return versioned(name, decoded((yield json_request("POST", path, asked)), Made))
 
 
 def _verified(path: str, asked: dict[str, Any]) -> Steps[None]:
