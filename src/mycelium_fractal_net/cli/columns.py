@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.cli.finishing import Finishing
     from mycelium_fractal_net.cli.session import Session
     from mycelium_fractal_net.columns import ColumnReport, Failure
+    from mycelium_fractal_net.security.records.open_options import OpenOptions
 
 __all__ = [
     "AssociatedDataColumn",
@@ -85,7 +86,7 @@ class ColumnChoice:
     url: str
     table: str
     column: str
-    associated_data: bytes
+    options: OpenOptions
     associated_data_column: str | None
 
     def __repr__(self) -> str:  # a URL holds a password
@@ -98,9 +99,9 @@ class ColumnChoice:
 
     @property
     def bound(self) -> dict[str, Any]:
-        """The associated data, as the functions of :mod:`.columns` take it."""
+        """How its messages are opened, as the functions of :mod:`.columns` take it."""
         return {
-            "associated_data": self.associated_data,
+            "options": self.options,
             "associated_data_column": self.associated_data_column,
         }
 
@@ -111,8 +112,8 @@ def chosen(
     database_env: str | None,
     table: str | None,
     column: str | None,
-    associated_data: bytes = b"",
-    associated_data_column: str | None = None,
+    options: OpenOptions,
+    associated_data_column: str | None,
 ) -> ColumnChoice | None:
     """What the options name; None where they name no database. Raises :class:`CommandError`."""
     given = [each for each in (database, database_file, database_env) if each is not None]
@@ -128,14 +129,14 @@ def chosen(
         raise CommandError(
             ExitCode.USAGE, "--database takes a table and a column", "add --table and --column"
         )
-    if associated_data and associated_data_column:
+    if options.associated_data and associated_data_column:
         raise CommandError(
             ExitCode.USAGE,
             "associated data is given twice",
             "give -a TEXT for all rows, or --associated-data-column COLUMN",
         )
     url = database or _url(database_file, database_env)
-    return ColumnChoice(url, table, column, associated_data, associated_data_column)
+    return ColumnChoice(url, table, column, options, associated_data_column)
 
 
 def refuse_path(path: str | None, output: str | None) -> None:
@@ -162,7 +163,6 @@ def rewrap(
     session: Session,
     choice: ColumnChoice,
     *,
-    allow_compromised: bool,
     workers: int | None,
     report: Path | None,
     finish: Finishing | None = None,
@@ -185,7 +185,6 @@ def rewrap(
                 workers=workers,
                 progress=update,
                 report=failed,
-                allow_compromised=allow_compromised,
             )
         if finish is not None:
             finish.end(session, keyring, found.failed)
@@ -202,7 +201,6 @@ def migrate(
     dry_run: bool,
     workers: int | None,
     report: Path | None,
-    allow_compromised: bool,
 ) -> ColumnReport:
     """Seal under ``key`` what the XOR cipher wrote into a column; see :func:`migrate_column`."""
     from mycelium_fractal_net.columns import count_values
@@ -225,7 +223,6 @@ def migrate(
                 workers=workers,
                 progress=update,
                 report=failed,
-                allow_compromised=allow_compromised,
             )
     tell(session, "would migrate" if dry_run else "migrated", found, choice.name)
     return found

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.cli.session import Session
     from mycelium_fractal_net.cli.terminal import Bar
     from mycelium_fractal_net.files import TreeReport
+    from mycelium_fractal_net.security.records.open_options import OpenOptions
 
 __all__ = ["seal", "unseal"]
 
@@ -59,10 +60,8 @@ def unseal(
     session: Session,
     path: str,
     output: str | None,
-    associated_data: bytes,
-    data_key_associated_data: bytes,
+    options: OpenOptions,
     *,
-    allow_compromised: bool,
     force: bool,
     workers: int | None,
 ) -> None:
@@ -73,15 +72,7 @@ def unseal(
     with session.keyring() as keyring, _bar(session, "opening", source, SEALED_SUFFIX) as update:
         record_opening(keyring, "decrypt", map(head_of, _files(source, SEALED_SUFFIX)))
         report = open_tree(
-            keyring,
-            source,
-            target,
-            associated_data=associated_data,
-            data_key_associated_data=data_key_associated_data,
-            workers=workers,
-            force=force,
-            progress=update,
-            allow_compromised=allow_compromised,
+            keyring, source, target, options, workers=workers, force=force, progress=update
         )
     _tell(session, "opened", report, target)
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.cli.columns import ColumnChoice
     from mycelium_fractal_net.cli.session import Session
     from mycelium_fractal_net.files import TreeReport
+    from mycelium_fractal_net.security.records.open_options import OpenOptions
 
 __all__ = ["register", "register_import"]
 
@@ -60,12 +61,12 @@ def _import(
     ],
 ) -> None:
     """Take over the XOR cipher's master key, as the key legacy-xor, which only opens."""
-    from mycelium_fractal_net.legacy.key import read_xor_key
+    from mycelium_fractal_net.legacy.key import import_xor_key, read_xor_key
 
     session = session_of(context)
     material = read_xor_key(path)
     with session.keyring() as keyring:
-        key = keyring.provider.import_xor_key(material)
+        key = import_xor_key(keyring.provider, material)
     say(f"imported key {key.key_id}: it opens what the XOR cipher wrote", quiet=session.quiet)
 
 
@@ -101,14 +102,17 @@ def _migrate(
     Each new message is opened before it takes the old one's place. The old ones are kept, files
     as FILE.xor-old and values in a table of their own, until --commit or --rollback.
     """
+    from mycelium_fractal_net.security.records.open_options import OpenOptions
+
     session = session_of(context)
     step = _step(dry_run=dry_run, commit=commit, rollback=rollback)
+    options = OpenOptions(allow_compromised=allow_compromised)
     choice = columns.chosen(
-        database, database_file, database_env, table, column, b"", associated_data_column
+        database, database_file, database_env, table, column, options, associated_data_column
     )
     if choice is not None:
         columns.refuse_path(str(paths[0]) if paths else None, None)
-        _column(session, choice, step, key, side_table, workers, report, allow_compromised)
+        _column(session, choice, step, key, side_table, workers, report)
         return
     if not paths or side_table is not None:
         raise CommandError(ExitCode.USAGE, "nothing to migrate", "name files, or --database")
@@ -118,7 +122,7 @@ def _migrate(
                 ExitCode.INPUT, f"{path} cannot be read", "check the path and its mode"
             )
     files = [path.absolute() for path in paths]
-    _files(session, files, step, key, workers, report, allow_compromised)
+    _files(session, files, options, step, key, workers, report)
 
 
 def _step(*, dry_run: bool, commit: bool, rollback: bool) -> Step:
@@ -138,14 +142,15 @@ def _step(*, dry_run: bool, commit: bool, rollback: bool) -> Step:
 def _files(
     session: Session,
     paths: Sequence[Path],
+    options: OpenOptions,
     step: Step,
     key: str | None,
     workers: int | None,
     report: Path | None,
-    allow_compromised: bool,
 ) -> None:
-    from mycelium_fractal_net.doctor import forget_kept, note_kept
     from mycelium_fractal_net.legacy import files
+    from mycelium_fractal_net.legacy.kept import forget_kept, note_kept
+    from mycelium_fractal_net.legacy.reader import xor_key
 
     settings = session.settings()
     kept = step in (Step.COMMIT, Step.ROLL_BACK)
@@ -155,19 +160,19 @@ def _files(
         progress_bar(step.value, count, quiet=session.quiet, items=True) as update,
     ):
         if step is Step.ROLL_BACK:
-            keyring.xor_key()
+            xor_key(keyring)
         recording.record_migrating(keyring, _RECORDED.get(step, "migrate"), key, count=count)
         more: dict[str, Any] = {"workers": workers, "progress": update}
         if step is Step.COMMIT:
             found = files.commit_xor(keyring, paths, **more)
         elif step is Step.ROLL_BACK:
-            more["allow_compromised"] = allow_compromised
-            found = files.roll_back_xor(keyring, paths, **more)
+            found = files.roll_back_xor(keyring, paths, options=options, **more)
         else:
             for path in paths if step is Step.MIGRATE else ():
                 note_kept(settings, str(path))
-            more |= {"dry_run": step is Step.TRY, "allow_compromised": allow_compromised}
-            found = files.migrate_xor(keyring, paths, key_id=key, **more)
+            found = files.migrate_xor(
+                keyring, paths, key_id=key, options=options, dry_run=step is Step.TRY, **more
+            )
     if kept and not found.failed:
         for path in paths:
             forget_kept(settings, str(path))
@@ -191,10 +196,9 @@ def _column(
     side_table: str | None,
     workers: int | None,
     report: Path | None,
-    allow_compromised: bool,
 ) -> None:
     from mycelium_fractal_net.columns import shown_url
-    from mycelium_fractal_net.doctor import forget_kept, note_kept
+    from mycelium_fractal_net.legacy.kept import forget_kept, note_kept
 
     settings = session.settings()
     place = f"column {choice.name} of {shown_url(choice.url)}"
@@ -202,8 +206,7 @@ def _column(
     if step is Step.MIGRATE:
         note_kept(settings, place)
     if step in (Step.MIGRATE, Step.TRY):
-        common |= {"dry_run": step is Step.TRY, "allow_compromised": allow_compromised}
-        columns.migrate(session, choice, key, **common)
+        columns.migrate(session, choice, key, dry_run=step is Step.TRY, **common)
         return
     columns.finish(session, choice, "commit" if step is Step.COMMIT else "rollback", **common)
     forget_kept(settings, place)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from mycelium_fractal_net.cli.session import Session
     from mycelium_fractal_net.files import RewrapReport
+    from mycelium_fractal_net.security.records.open_options import OpenOptions
 
 __all__ = ["register"]
 
@@ -80,30 +81,22 @@ def _rewrap(
     Files, folders of any size, object stores, or with --database the messages of a column. The
     plaintext never reaches the disk. A run that was cut off is simply run again.
     """
+    from mycelium_fractal_net.security.records.open_options import OpenOptions
+
     session = session_of(context)
     bound = associated_data(text, associated_data_file)
+    of_data_key = seal.bytes_of(data_key_associated_data)
+    options = OpenOptions(bound, of_data_key, allow_compromised)
     finish = finishing(finished, reason)
     choice = columns.chosen(
-        database, database_file, database_env, table, column, bound, associated_data_column
+        database, database_file, database_env, table, column, options, associated_data_column
     )
     if choice is not None:
         columns.refuse_path(paths[0] if paths else None, output)
-        columns.rewrap(
-            session,
-            choice,
-            allow_compromised=allow_compromised,
-            workers=workers,
-            report=report,
-            finish=finish,
-        )
+        columns.rewrap(session, choice, workers=workers, report=report, finish=finish)
         return
     if not paths:
         raise CommandError(ExitCode.USAGE, "nothing to rewrap", "name a file, or --database")
-    options: dict[str, Any] = {
-        "associated_data": bound,
-        "data_key_associated_data": seal.bytes_of(data_key_associated_data),
-        "allow_compromised": allow_compromised,
-    }
     alone = paths[0] if len(paths) == 1 else None
     if output is not None or STANDARD in paths:
         if recursive:
@@ -112,13 +105,13 @@ def _rewrap(
             raise CommandError(
                 ExitCode.USAGE, "a stream or -o takes one file", "take the others by themselves"
             )
-        seal.rewrap_one(session, alone, output, force=force, **options)
+        seal.rewrap_one(session, alone, output, options, force=force)
         return
     plain = report is None and finish is None and not recursive
     if alone is not None and plain and not _is_url(alone) and not Path(alone).is_dir():
-        seal.rewrap_one(session, alone, None, force=force, **options)
+        seal.rewrap_one(session, alone, None, options, force=force)
         return
-    _all(session, paths, report, finish, any_name=any_name, workers=workers, **options)
+    _all(session, paths, options, report, finish, any_name=any_name, workers=workers)
 
 
 def _is_url(path: str) -> bool:
@@ -128,11 +121,12 @@ def _is_url(path: str) -> bool:
 def _all(
     session: Session,
     paths: Sequence[str],
+    options: OpenOptions,
     report: Path | None,
     finish: Finishing | None,
     *,
     any_name: bool,
-    **options: Any,
+    workers: int | None,
 ) -> None:
     from mycelium_fractal_net.files import RewrapReport, heads, rewrap_objects, rewrap_paths
 
@@ -144,20 +138,26 @@ def _all(
         found = RewrapReport(on_failure=failed)
         if finish is not None:
             finish.begin(keyring)
-        options |= {"any_name": any_name, "finishing": finish and finish.key, "report": found}
+        more: dict[str, Any] = {
+            "any_name": any_name,
+            "finishing": finish and finish.key,
+            "workers": workers,
+            "report": found,
+        }
         if local:
             count = _Counted(heads(keyring, local, any_name=any_name))
             recording.record_opening(keyring, "rewrap", count)
             with progress_bar("rewrapping", count.seen, quiet=session.quiet, items=True) as update:
-                rewrap_paths(keyring, local, progress=update, **options)
+                rewrap_paths(keyring, local, options, progress=update, **more)
         for url in urls:
             with progress_bar("rewrapping", None, quiet=session.quiet, items=True) as update:
                 rewrap_objects(
                     keyring,
                     url,
+                    options,
                     before=lambda begun: recording.record_opening(keyring, "rewrap", begun),
                     progress=update,
-                    **options,
+                    **more,
                 )
         _tell(session, found, paths)
         if finish is not None:

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.cli.session import Session
     from mycelium_fractal_net.cli.terminal import Bar
     from mycelium_fractal_net.security.keyring.keyring import Keyring
+    from mycelium_fractal_net.security.records.open_options import OpenOptions
 
 __all__ = ["bytes_of", "register", "rewrap_one"]
 
@@ -105,45 +106,34 @@ def _decrypt(
     To standard output only authenticated chunks go, but a cut shows at the end alone: what
     came out is whole only if the exit code is 0.
     """
+    from mycelium_fractal_net.security.records.open_options import OpenOptions
+
     session = session_of(context)
     bound = associated_data(text, associated_data_file)
-    data_key_bound = bytes_of(data_key_associated_data)
+    options = OpenOptions(bound, bytes_of(data_key_associated_data), allow_compromised)
     if recursive:
-        folders.unseal(
-            session,
-            path,
-            output,
-            bound,
-            data_key_bound,
-            allow_compromised=allow_compromised,
-            force=force,
-            workers=workers,
-        )
+        folders.unseal(session, path, output, options, force=force, workers=workers)
         return
     size = _size(path)
     target = place(path, output, opened_name(path) if output is None else _stem(path))
     with session.keyring() as keyring, _bar(session, "opening", size) as update:
-        options: dict[str, Any] = {
-            "associated_data": bound,
-            "data_key_associated_data": data_key_bound,
-            "allow_compromised": allow_compromised,
-            "progress": update,
-        }
         if path == STANDARD or target is None:
             with _streams(path, target, force=force) as (source, writer):
                 reader = _recorded(keyring, "decrypt", source)
-                count = keyring.decrypt_stream(reader, writer, **options)
+                count = keyring.decrypt_stream(reader, writer, options, progress=update)
         else:
             from mycelium_fractal_net.files import open_file
 
             recording.record_opening(keyring, "decrypt", [recording.head_of(path)])
             with naming(target):
-                count = open_file(keyring, Path(path), target, force=force, **options)
+                count = open_file(
+                    keyring, Path(path), target, options, force=force, progress=update
+                )
     _tell(session, "opened", path, target, count)
 
 
 def rewrap_one(
-    session: Session, path: str, output: str | None, *, force: bool, **options: Any
+    session: Session, path: str, output: str | None, options: OpenOptions, *, force: bool
 ) -> None:
     """Move one file or stream to the newest version of its key, in place or elsewhere."""
     size = _size(path)
@@ -153,18 +143,17 @@ def rewrap_one(
         session.keyring() as keyring,
         _bar(session, "rewrapping", size) as update,
     ):
-        options["progress"] = update
         if elsewhere or target is None:
             with _streams(path, target, force=force) as (source, writer):
                 reader = _recorded(keyring, "rewrap", source)
-                count = keyring.rewrap_stream(reader, writer, **options)
+                count = keyring.rewrap_stream(reader, writer, options, progress=update)
             _tell(session, "rewrapped", path, target, count)
             return
         from mycelium_fractal_net.files import rewrap_file
 
         recording.record_opening(keyring, "rewrap", [recording.head_of(path)])
         with naming(target):
-            moved = rewrap_file(keyring, target, **options)
+            moved = rewrap_file(keyring, target, options, progress=update)
     said = "was moved to" if moved else "was already under"
     say(f"{path} {said} the newest version of its key", quiet=session.quiet)
 

@@ -115,8 +115,9 @@ def _verify(
 
 def _verify_by_public_key(session: Session, file: str, signed: bytes, public_key: str) -> None:
     from mycelium_fractal_net.bootstrap import build_policy
+    from mycelium_fractal_net.security.signatures.files import parse_signature_file
 
     policy = build_policy(session.settings())
     public = policy.read_verifying_key(public_key_input(public_key))
     with input_stream(file, "verifying", quiet=session.quiet) as reader:
-        policy.parse_signature_file(signed).verify(public, reader)
+        public.verify_file(reader, parse_signature_file(signed))

@@ -22,6 +22,7 @@ from mycelium_fractal_net.client.steps import Steps
 from mycelium_fractal_net.security.byte_io.buffers import as_bytes
 from mycelium_fractal_net.security.errors import DecryptionError, InvalidInputError, MfnError
 from mycelium_fractal_net.security.records.keys import parse_key_id
+from mycelium_fractal_net.security.sealed.format import plaintext_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -172,7 +173,7 @@ class LeaseCore:
 
     def _plain_bytes(self, message: bytes | bytearray | memoryview) -> int:
         try:
-            return self._policy.plain_bytes(message, len(message))
+            return plaintext_bytes(message, len(message))
         except DecryptionError:
             return 0  # no size of a message: it will not open
 

@@ -12,7 +12,7 @@ from mycelium_fractal_net.client.transfers import Transfer
 from mycelium_fractal_net.client.values import StreamResult
 from mycelium_fractal_net.security.byte_io.binary_io import BinaryReader, BinaryWriter
 from mycelium_fractal_net.security.byte_io.buffers import as_bytes
-from mycelium_fractal_net.security.policy import Policy
+from mycelium_fractal_net.security.sealed.format import plaintext_bytes, sealed_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +45,7 @@ def encrypt_stream(
     part until this returns. Nothing is tried again once the answer has begun, or, of a source
     that is a stream, once the service was reached.
     """
-    transfer = _transfer(source, target, force, lambda _, size: Policy.sealed_bytes(size))
+    transfer = _transfer(source, target, force, lambda _, size: sealed_bytes(size))
     reply = yield _request("encrypt", transfer, associated_data, key_id=key_id)
     return _result(reply, transfer.sent)
 
@@ -67,7 +67,7 @@ def decrypt_stream(
     connection, which nobody can tell from a failure of the network, and is a
     :class:`ServiceUnavailableError`.
     """
-    transfer = _transfer(source, target, force, Policy.plain_bytes)
+    transfer = _transfer(source, target, force, plaintext_bytes)
     reply = yield _request(
         "decrypt",
         transfer,
