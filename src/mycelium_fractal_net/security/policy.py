@@ -251,6 +251,14 @@ class Policy:
         self.check(algorithm)
         return SigningKey.from_private_bytes(algorithm, material)
 
+    def signing_key_from_pem(self, pem: str | bytes) -> SigningKey:
+        """The signing key in a PEM file, PKCS #8. Raises :class:`InvalidKeyError`."""
+        from mycelium_fractal_net.security.signatures.signing_key import SigningKey
+
+        key = SigningKey.from_pem(pem)
+        self.check(key.algorithm)
+        return key
+
     def verifying_key(self, der: Buffer) -> VerifyingKey:
         """The public key in a DER SubjectPublicKeyInfo. Raises :class:`InvalidKeyError`."""
         from mycelium_fractal_net.security.signatures.signing_key import VerifyingKey
@@ -299,3 +307,7 @@ class Policy:
         if algorithm != "HMAC-SHA-256":
             raise AlgorithmNotAllowedError(f"{algorithm} makes no MACs")
         return MacKey(key)
+
+
+DEFAULT: Final = Policy()
+"""Every algorithm of this release: for programs that have no configuration, such as clients."""
