@@ -251,13 +251,16 @@ class Policy:
         self.check(algorithm)
         return SigningKey.from_private_bytes(algorithm, material)
 
-    def signing_key_from_pem(self, pem: str | bytes) -> SigningKey:
-        """The signing key in a PEM file, PKCS #8. Raises :class:`InvalidKeyError`."""
+    def usable_signing_key(self, key: SigningKey | str | bytes) -> SigningKey:
+        """That key, or the one in its PEM: PKCS #8, not encrypted.
+
+        Raises :class:`InvalidKeyError`.
+        """
         from mycelium_fractal_net.security.signatures.signing_key import SigningKey
 
-        key = SigningKey.from_pem(pem)
-        self.check(key.algorithm)
-        return key
+        found = key if isinstance(key, SigningKey) else SigningKey.from_pem(key)
+        self.check(found.algorithm)
+        return found
 
     def verifying_key(self, der: Buffer) -> VerifyingKey:
         """The public key in a DER SubjectPublicKeyInfo. Raises :class:`InvalidKeyError`."""
@@ -307,7 +310,3 @@ class Policy:
         if algorithm != "HMAC-SHA-256":
             raise AlgorithmNotAllowedError(f"{algorithm} makes no MACs")
         return MacKey(key)
-
-
-DEFAULT: Final = Policy()
-"""Every algorithm of this release: for programs that have no configuration, such as clients."""
