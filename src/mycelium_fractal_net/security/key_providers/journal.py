@@ -4,9 +4,9 @@ cut off."""
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from typing import TYPE_CHECKING, Any
 
+from mycelium_fractal_net.security.algorithms.digests import sha256
 from mycelium_fractal_net.security.audit import Event
 from mycelium_fractal_net.security.errors import (
     InvalidInputError,
@@ -80,4 +80,4 @@ class Journal:
 
 def _mark(mac: bytes) -> str:
     """What names one state of a record without giving its MAC away; of no record it is empty."""
-    return hashlib.sha256(mac).hexdigest()[:32] if mac else ""
+    return sha256(mac).hex()[:32] if mac else ""
