@@ -7,8 +7,6 @@ from typing import Final, NamedTuple
 
 from mycelium_fractal_net.security import errors
 
-__all__ = ["EXIT_MEANINGS", "CommandError", "ExitCode", "Outcome", "outcome_of"]
-
 
 class ExitCode(IntEnum):
     """What ``mfn`` exits with. The numbers are part of the interface: they never change."""
