@@ -1,6 +1,6 @@
 """Measure everything and write the table, the JSON and the plots.
 
-python -m benchmarks [--quick] [--only messages,file,folder,growth,startup] [--out FOLDER]
+python -m benchmarks [--quick] [--only messages,kept,file,folder,growth,startup] [--out FOLDER]
 """
 
 from __future__ import annotations
@@ -8,9 +8,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from benchmarks import files, growth, messages, report, startup
+from benchmarks import files, growth, kept, messages, report, startup
 
-PARTS = ("messages", "startup", "growth", "folder", "file")
+PARTS = ("messages", "kept", "startup", "growth", "folder", "file")
 
 
 def main() -> None:
@@ -31,6 +31,8 @@ def main() -> None:
         print(f"{part} ...", flush=True)
         if part == "messages":
             results.messages = messages.measure(5 if quick else 9, 0.05 if quick else 0.2)
+        elif part == "kept":
+            results.kept = kept.measure(3 if quick else 9)
         elif part == "startup":
             results.startup = startup.measure(5 if quick else 15)
         elif part == "growth":

@@ -16,10 +16,9 @@ import pytest
 
 from mycelium_fractal_net import open_keyring
 from mycelium_fractal_net.cli import recording
-from mycelium_fractal_net.cli.exits import ExitCode
 from mycelium_fractal_net.config import load_settings
 from mycelium_fractal_net.security.audit import Event
-from mycelium_fractal_net.security.errors import AuditUnavailableError
+from mycelium_fractal_net.security.errors import AuditUnavailableError, ExitCode
 from tests.support.cli import Mfn, environment, one_line, snapshot
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mycelium_fractal_net import initialise, open_keyring
-from mycelium_fractal_net.cli.exits import ExitCode
 from mycelium_fractal_net.config import load_settings
 from mycelium_fractal_net.doctor import Finding, Severity, diagnose
 from mycelium_fractal_net.security.backup import record_backup, verify_backup
+from mycelium_fractal_net.security.errors import ExitCode
 from mycelium_fractal_net.security.key_store.backup_table import MadeBackup
 from tests.support.cli import Mfn, one_line
 

@@ -12,14 +12,15 @@ from types import ModuleType
 import pytest
 
 from mycelium_fractal_net.cli import main, terminal
-from mycelium_fractal_net.cli.exits import EXIT_MEANINGS, ExitCode, outcome_of
+from mycelium_fractal_net.cli.exits import EXIT_MEANINGS, outcome_of
 from mycelium_fractal_net.security import errors
+from mycelium_fractal_net.security.errors import ExitCode
 
 ROOT = Path(__file__).parents[2]
 ERRORS = [
     each
     for _, each in inspect.getmembers(errors, inspect.isclass)
-    if each.__module__ == errors.__name__
+    if each.__module__ == errors.__name__ and issubclass(each, errors.MfnError)
 ]
 
 

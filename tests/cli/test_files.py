@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mycelium_fractal_net import open_keyring
-from mycelium_fractal_net.cli.exits import ExitCode
+from mycelium_fractal_net.security.errors import ExitCode
 from tests.support.cli import Mfn, one_line, snapshot
 
 CONTENT = b"every byte of it\n" * 5000

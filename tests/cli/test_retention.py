@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mycelium_fractal_net.cli.exits import ExitCode
+from mycelium_fractal_net.security.errors import ExitCode
 from tests.support.cli import Mfn, one_line
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import fsspec
 import pytest
 
 from mycelium_fractal_net import open_keyring
-from mycelium_fractal_net.cli.exits import ExitCode
+from mycelium_fractal_net.security.errors import ExitCode
 from tests.support.cli import one_line
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from mycelium_fractal_net import open_keyring
-from mycelium_fractal_net.cli.exits import ExitCode
+from mycelium_fractal_net.security.errors import ExitCode
 from tests.support.cli import PROGRAM, Mfn, environment, one_line
 from tests.support.records import records
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mycelium_fractal_net import open_keyring
-from mycelium_fractal_net.cli.exits import ExitCode
 from mycelium_fractal_net.security.directories.signers import SignerDirectory
+from mycelium_fractal_net.security.errors import ExitCode
 from mycelium_fractal_net.security.signatures.signing_key import SigningKey
 from tests.support.cli import Mfn, one_line
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mycelium_fractal_net import open_keyring
-from mycelium_fractal_net.cli.exits import ExitCode
+from mycelium_fractal_net.security.errors import ExitCode
 from tests.support.cli import PROGRAM, Mfn, Ran, environment, one_line, snapshot
 from tests.support.presence import need
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mycelium_fractal_net.cli.exits import ExitCode
+from mycelium_fractal_net.security.errors import ExitCode
 from tests.support.cli import PROGRAM, Mfn, environment, snapshot
 
 MIB = 1 << 20

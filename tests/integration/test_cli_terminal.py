@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mycelium_fractal_net.cli import passphrase
-from mycelium_fractal_net.cli.exits import CommandError, ExitCode
+from mycelium_fractal_net.cli.exits import CommandError
+from mycelium_fractal_net.security.errors import ExitCode
 from tests.support.cli import PROGRAM, Mfn, environment
 
 if TYPE_CHECKING:

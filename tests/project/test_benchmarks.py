@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import backup, columns, files, growth, harness, messages, report
-from mycelium_fractal_net import initialise
+from benchmarks import backup, columns, files, growth, harness, kept, messages, report
+from mycelium_fractal_net import initialise, open_keyring
 from mycelium_fractal_net.security.keyring.keyring import Keyring
 from tests.support import postgres
 from tests.support.presence import need
@@ -81,6 +81,24 @@ def test_all_contenders_work(keyring: Keyring) -> None:
             assert work()
 
 
+def test_what_is_kept_is_counted_in_page_faults(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each contender runs in a process of its own; a kept MiB is at least its 256 pages."""
+    initialise(home=tmp_path).close()
+    with open_keyring(home=tmp_path) as keyring:
+        keyring.provider.create_key("bench")
+    for way, names in kept.CONTENDERS.items():
+        for name in names:
+            kept.main(way, name, 1 << 20, str(tmp_path))
+            seconds, faults = capsys.readouterr().out.split()
+            assert float(seconds) > 0
+            assert int(faults) > 0
+    seconds_here, faults_here = kept._run("encrypt", "keyring, sealed", 1 << 20, str(tmp_path))
+    assert seconds_here > 0
+    assert 256 <= faults_here < 280
+
+
 def test_filled_stores_hold_authentic_keys(keyring: Keyring) -> None:
     """The keys that stand in for many are made by the provider's own code."""
     growth.fill(keyring.provider, 5)
@@ -108,15 +126,18 @@ def test_a_backup_is_measured_beside_sqlites_own_call(tmp_path: Path) -> None:
 def test_the_report_says_what_was_met_and_what_was_missed(tmp_path: Path) -> None:
     """Table, JSON and plots from the same results."""
     good, bad = harness.Figure("cp", 1.0, 1.0, 1.0, 1.0), harness.Figure("x", 2.0, 9.0, 8.0, 9.5)
+    sealed = harness.Figure("keyring, sealed", 1e-3, 1.1, 1.0, 1.2)
     results = report.Results(
         startup=[good, bad],
         growth=[growth.Growth(keys, good, good, good, bad, 1.0) for keys in (10, 100)],
+        kept={"encrypt": {1 << 20: [kept.Kept(good, 257), kept.Kept(sealed, 256)]}},
         folder=files.FolderFigures(3000, [good, harness.Figure("mfn encrypt -r", 1, 2, 1, 3)]),
     )
     text = report.markdown(results)
     assert "3,000 files/s | met" in text
     assert "9.00 x (8.00 to 9.50) | **missed**" in text
     assert "| met |" in text
+    assert "| keyring, sealed | 1,000 us; 1.10 x (1.00 to 1.20); 256 faults |" in text
     assert '"met": false' in report.as_json(results)
     report.plots(results, tmp_path)
 

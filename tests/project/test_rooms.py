@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import mycelium_fractal_net
+from scripts import house
 
 PACKAGE = Path(mycelium_fractal_net.__file__).parent
 ROOT = "mycelium_fractal_net"
@@ -90,6 +91,11 @@ def test_an_algorithm_is_reached_only_through_the_policy(file: str) -> None:
 def test_the_database_is_known_to_the_key_store_alone(file: str) -> None:
     """Only what handles rows imports the database's library."""
     assert [name for name in imports(PACKAGE / file) if is_in(name, DATABASES)] == []
+
+
+def test_the_picture_shows_the_import_rules() -> None:
+    """docs/house.svg is drawn from the layers that the linter enforces."""
+    assert house.PICTURE.read_text() == house.picture(), "run: python scripts/house.py --write"
 
 
 def test_few_files_lie_flat_in_security() -> None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from mycelium_fractal_net.api.problems import RequestError, body_of, kind_of
+from mycelium_fractal_net.api.problems import RequestError, body_of
+from mycelium_fractal_net.security.errors import kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

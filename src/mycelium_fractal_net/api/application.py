@@ -144,7 +144,7 @@ class _Dispatch:
                 return
             if _NOT_PLAIN.search(raw_path):
                 error = RequestError("bad-request", "the path is not in its plain form")
-                self._count_refusal(error.slug)
+                self._count_refusal(error.kind.slug)
                 await answer_problem(error, exchange_of(scope), send, new_request_id())
                 return
         await self._rest(scope, receive, send)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pydantic
 
+from mycelium_fractal_net.security.errors import InvalidInputError, Kind
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -47,6 +49,8 @@ _OTHER: Final = "does not fit the description"
 class MalformedError(Exception):
     """What was sent is not JSON in UTF-8, or not a query string, or says something twice."""
 
+    kind = Kind(400, "malformed", "The body or the query string is malformed")
+
 
 class SchemaError(Exception):
     """What was sent does not fit the model.
@@ -55,6 +59,8 @@ class SchemaError(Exception):
     the body, or ``?name`` for a parameter of the query string; of an unknown member it is the
     object that has it.
     """
+
+    kind = InvalidInputError.kind
 
     def __init__(self, faults: Iterable[tuple[str, str]]) -> None:
         self.faults: tuple[tuple[str, str], ...] = tuple(faults)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from mycelium_fractal_net.api.problems import KINDS, Kind
+from mycelium_fractal_net.api.problems import KINDS
 from mycelium_fractal_net.api.streaming import StreamOperation
-from mycelium_fractal_net.security.errors import AuthenticationError, DecryptionError
+from mycelium_fractal_net.security.errors import AuthenticationError, DecryptionError, Kind
 
 if TYPE_CHECKING:
     from mycelium_fractal_net.api.operation import Spec

@@ -22,13 +22,13 @@ from mycelium_fractal_net.api.answers import (
     to_json,
 )
 from mycelium_fractal_net.api.call import Call, Headers, read_body, read_headers
-from mycelium_fractal_net.api.problems import RequestError, kind_of
+from mycelium_fractal_net.api.problems import RequestError
 from mycelium_fractal_net.api.protocol import exchange_of
 from mycelium_fractal_net.api.query_string import query_decoder
 from mycelium_fractal_net.api.rating import take_request
 from mycelium_fractal_net.api.strict_json import decoder
 from mycelium_fractal_net.security.blocking import WouldBlockError, WouldComputeError
-from mycelium_fractal_net.security.errors import AuditUnavailableError
+from mycelium_fractal_net.security.errors import AuditUnavailableError, kind_of
 from mycelium_fractal_net.security.request_signing import SIGNER
 
 if TYPE_CHECKING:

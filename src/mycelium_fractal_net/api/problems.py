@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem details: the one table from error to status.
+"""Errors as RFC 9457 problem details, and what can be wrong before any key is touched.
 
 No problem repeats what the request held, and none says whether a key is absent or only out of
 the caller's reach: the two look the same.
@@ -6,25 +6,14 @@ the caller's reach: the two look the same.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from mycelium_fractal_net.api.strict_json import MalformedError, SchemaError
 from mycelium_fractal_net.security import errors
+from mycelium_fractal_net.security.errors import Kind, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-__all__ = ["KINDS", "Kind", "RequestError", "body_of", "kind_of"]
-
-
-class Kind(NamedTuple):
-    """A kind of problem: its status, its name in the URI reference and in audit, its title."""
-
-    status: int
-    slug: str
-    title: str
-    detail: str | None = None  # in place of the error's own text
-    retry_after: int | None = None  # seconds
 
 
 class RequestError(Exception):
@@ -32,7 +21,7 @@ class RequestError(Exception):
 
     def __init__(self, slug: str, detail: str, allow: str | None = None) -> None:
         super().__init__(detail)
-        self.slug = slug
+        self.kind = _BY_SLUG[slug]
         self.allow = allow  # the methods of the path, for 405
         self.retry_after: int | None = None  # seconds, where they are not those of the kind
 
@@ -49,71 +38,6 @@ _REQUEST_KINDS: Final = (
     Kind(505, "http-version", "This route needs HTTP/1.1"),
 )
 
-# The first class that an error is an instance of decides, so the narrower stand first.
-_TABLE: Final[tuple[tuple[type[Exception], Kind], ...]] = (
-    (MalformedError, Kind(400, "malformed", "The body or the query string is malformed")),
-    (SchemaError, Kind(422, "invalid", "The request does not fit its description")),
-    (errors.AuthenticationError, Kind(401, "unauthenticated", "The API key is not accepted")),
-    (errors.NotPermittedError, Kind(403, "forbidden", "The credential lacks the scope")),
-    (
-        errors.KeyNotFoundError,
-        Kind(
-            404,
-            "not-found",
-            "There is no such resource",
-            "it is not there, or this credential may not use it",
-        ),
-    ),
-    (errors.DecryptionError, Kind(400, "decryption-failed", "The message does not open")),
-    (
-        errors.RequestSignatureError,
-        Kind(
-            401,
-            "request-signature",
-            "The request is not signed as it must be",
-            "the body is not the one that was signed",
-        ),
-    ),
-    (errors.InvalidSignatureError, Kind(400, "invalid-signature", "It does not verify")),
-    (errors.KeyExistsError, Kind(409, "exists", "The name is taken")),
-    (errors.KeyStateError, Kind(409, "key-state", "The state of the key forbids it")),
-    (errors.KeyUsageError, Kind(400, "key-usage", "The key does not serve this")),
-    (errors.KeyNotExportableError, Kind(400, "not-exportable", "The key never leaves")),
-    (errors.UsageLimitError, Kind(409, "usage-limit", "The key has protected all it may")),
-    (errors.AlgorithmNotAllowedError, Kind(422, "algorithm", "The policy forbids the algorithm")),
-    (errors.InvalidInputError, Kind(422, "invalid", "The request does not fit its description")),
-    (errors.ConflictError, Kind(409, "conflict", "Somebody else was first", retry_after=1)),
-    (
-        errors.AuditUnavailableError,
-        Kind(
-            503,
-            "audit-unavailable",
-            "The operation cannot be recorded",
-            "the audit record cannot be written, so there is no result",
-            1,
-        ),
-    ),
-    (
-        errors.StoreIntegrityError,
-        Kind(
-            500,
-            "store-integrity",
-            "The key store fails its authentication",
-            "a record of the key store was refused; the operator must look into it",
-        ),
-    ),
-    (
-        errors.StoreError,
-        Kind(503, "store-unavailable", "The key store does not answer", "try again", 1),
-    ),
-    (
-        errors.MasterKeyError,
-        Kind(503, "master-key", "The master key does not serve", "the operator must see to it", 5),
-    ),
-)
-_UNEXPECTED: Final = Kind(
-    500, "unexpected", "Something went wrong", "the log says more, under the request id"
-)
 # What the front door answers, before there is a route.
 _DOOR_KINDS: Final = (
     Kind(408, "too-slow", "The request did not come in time"),
@@ -123,19 +47,14 @@ _DOOR_KINDS: Final = (
 _BY_SLUG: Final = {kind.slug: kind for kind in (*_REQUEST_KINDS, *_DOOR_KINDS)}
 
 KINDS: Final = {
-    kind.slug: kind for kind in (*_REQUEST_KINDS, *(kind for _, kind in _TABLE), _UNEXPECTED)
+    kind.slug: kind
+    for kind in (
+        *_REQUEST_KINDS,
+        MalformedError.kind,
+        *(cls.kind for cls in errors.classes().values()),
+    )
 }
 """Every kind of problem that a route answers with."""
-
-
-def kind_of(error: Exception) -> Kind:
-    """The kind of problem that ``error`` is."""
-    if isinstance(error, RequestError):
-        return _BY_SLUG[error.slug]
-    for cls, kind in _TABLE:
-        if isinstance(error, cls):
-            return kind
-    return _UNEXPECTED
 
 
 def body_of(error: Exception, request_id: str | None = None) -> dict[str, Any]:

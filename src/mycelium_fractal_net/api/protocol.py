@@ -236,7 +236,7 @@ class Protocol(HttpToolsProtocol):
         if self._is_closed:
             return
         self._is_closed = True
-        self._note_refusal(error.slug)
+        self._note_refusal(error.kind.slug)
         cycle = self.cycle
         broken = cycle if self.headers is None and cycle is not None and cycle.more_body else None
         self.headers = None

@@ -43,7 +43,7 @@ class AddressRates:
                 try:
                     await _take(self._service, self._rate, address)
                 except RateExceededError as error:
-                    self._service.count_refusal(error.slug)
+                    self._service.count_refusal(error.kind.slug)
                     await answer_problem(error, exchange_of(scope), send, new_request_id())
                     return
         await self._app(scope, receive, send)

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from mycelium_fractal_net.api.answers import COMMON_HEADERS
 from mycelium_fractal_net.api.call import Call, read_headers
 from mycelium_fractal_net.api.operation import Operation
-from mycelium_fractal_net.api.problems import RequestError, kind_of
+from mycelium_fractal_net.api.problems import RequestError
 from mycelium_fractal_net.api.protocol import exchange_of
 from mycelium_fractal_net.api.rating import take_request
 from mycelium_fractal_net.security.blocking import WouldBlockError
-from mycelium_fractal_net.security.errors import AuditUnavailableError
+from mycelium_fractal_net.security.errors import AuditUnavailableError, kind_of
 from mycelium_fractal_net.security.request_signing import SIGNER
 
 if TYPE_CHECKING:

@@ -1,7 +1,6 @@
 """What went wrong, as the library's own errors: a client never sees HTTP.
 
-The other side of the one table from error to problem, ``api/problems.py``; a test holds the two
-together.
+A problem's slug names the class that the service raised: :mod:`..security.errors`.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import msgspec
 from mycelium_fractal_net.security import errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from mycelium_fractal_net.client.steps import Failure, Reply
 
@@ -41,29 +40,10 @@ class Problem(msgspec.Struct, frozen=True):
         return "" if found is None else found[1]
 
 
-_BY_SLUG: Final[Mapping[str, Callable[[str], errors.MfnError]]] = {
-    "unauthenticated": lambda _: errors.AuthenticationError(),
-    "forbidden": errors.NotPermittedError,
-    "not-found": errors.KeyNotFoundError,
-    "decryption-failed": lambda _: errors.DecryptionError(),
-    "invalid-signature": lambda _: errors.InvalidSignatureError(),
-    # Not InvalidSignatureError: nobody shall take it for what verify() says of his data.
-    "request-signature": lambda _: errors.NotPermittedError(
-        "the service accepts no signature of this request"
-    ),
-    "exists": errors.KeyExistsError,
-    "key-state": errors.KeyStateError,
-    "key-usage": errors.KeyUsageError,
-    "not-exportable": errors.KeyNotExportableError,
-    "usage-limit": errors.UsageLimitError,
-    "algorithm": errors.AlgorithmNotAllowedError,
-    "invalid": errors.InvalidInputError,
-    "too-large": errors.InvalidInputError,
-    "conflict": errors.ConflictError,
-    "audit-unavailable": errors.AuditUnavailableError,
-    "store-integrity": errors.StoreIntegrityError,
+_CLASSES: Final[Mapping[str, type[errors.MfnError]]] = {
+    **errors.classes(),
     "store-unavailable": errors.StoreUnavailableError,
-    "master-key": errors.MasterKeyError,
+    "too-large": errors.InvalidInputError,
 }
 _UNAVAILABLE: Final = frozenset({429, 502, 503, 504})  # of what is in front of the service too
 
@@ -81,10 +61,14 @@ def problem_of(reply: Reply) -> Problem:
 
 def error_of_problem(problem: Problem, status: int, request_id: str | None) -> errors.MfnError:
     """The library's error for a problem; what is unknown is judged by its status."""
-    make = _BY_SLUG.get(problem.slug)
+    cls = _CLASSES.get(problem.slug)
     shown = _UNPRINTABLE.sub("?", problem.detail or problem.title)[:_TEXT_CHARACTERS]
-    if make is not None:
-        error = make(shown or "the service refused it")
+    error: errors.MfnError
+    if cls is errors.RequestSignatureError:
+        # Not what verify() raises: nobody shall take it for what that says of his data.
+        error = errors.NotPermittedError("the service accepts no signature of this request")
+    elif cls is not None and cls is not errors.MfnError:
+        error = cls(*(() if hasattr(cls, "TEXT") else (shown or "the service refused it",)))
     elif status in _UNAVAILABLE:
         error = errors.ServiceUnavailableError(shown or f"there was no answer but status {status}")
     elif 300 <= status < 400:

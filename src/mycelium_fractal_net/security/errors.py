@@ -32,9 +32,15 @@
 An outage is never a :class:`DecryptionError`, and tampering is never an outage: the two
 call for different people. No error carries a key, a plaintext, a passphrase or the bytes
 it was given; ``str(error)`` is one line that may be shown to a user.
+
+Each class knows its :class:`Kind`: what it is called in problems and audit records, its HTTP
+status, its exit code. There is no other table.
 """
 
 from __future__ import annotations
+
+from enum import IntEnum
+from typing import ClassVar, Final, NamedTuple
 
 __all__ = [
     "AlgorithmNotAllowedError",
@@ -44,6 +50,7 @@ __all__ = [
     "ConflictError",
     "DatabaseUnavailableError",
     "DecryptionError",
+    "ExitCode",
     "InvalidInputError",
     "InvalidKeyError",
     "InvalidSignatureError",
@@ -52,6 +59,7 @@ __all__ = [
     "KeyNotFoundError",
     "KeyStateError",
     "KeyUsageError",
+    "Kind",
     "MasterKeyError",
     "MfnError",
     "MissingExtraError",
@@ -68,12 +76,59 @@ __all__ = [
 ]
 
 
+class ExitCode(IntEnum):
+    """What ``mfn`` exits with. The numbers are part of the interface: they never change."""
+
+    OK = 0
+    UNEXPECTED = 1
+    USAGE = 2
+    CONFIGURATION = 3
+    INPUT = 4
+    EXISTS = 5
+    WRITE = 6
+    KEY_UNKNOWN = 7
+    NOT_AUTHENTIC = 8
+    FORBIDDEN = 9
+    STORE = 10
+    PARTIAL = 11
+    DOCTOR_NOTICE = 20
+    DOCTOR_WARNING = 21
+    DOCTOR_CRITICAL = 22
+    INTERRUPTED = 130  # 128 + SIGINT, as shells count
+    BROKEN_PIPE = 141  # 128 + SIGPIPE
+    TERMINATED = 143  # 128 + SIGTERM
+
+
+class Kind(NamedTuple):
+    """A kind of failure: how it is named and shown, over HTTP and on the command line."""
+
+    status: int  # HTTP
+    slug: str  # in the URI reference of a problem (RFC 9457), and in audit records
+    title: str
+    detail: str | None = None  # over HTTP, in place of the error's own text
+    retry_after: int | None = None  # seconds
+    exit_code: ExitCode = ExitCode.UNEXPECTED
+    advice: str = "run it again with --debug and report it"
+
+
+UNEXPECTED: Final = Kind(
+    500, "unexpected", "Something went wrong", "the log says more, under the request id"
+)
+"""The kind of what no caller of the service can cause, and of whatever is no error of ours."""
+
+
 class MfnError(Exception):
     """The root of every error of this package."""
+
+    kind: ClassVar[Kind] = UNEXPECTED
 
 
 class ConfigurationError(MfnError):
     """A setting is unknown, misspelt or out of its range. The value is never quoted."""
+
+    kind: ClassVar[Kind] = UNEXPECTED._replace(
+        exit_code=ExitCode.CONFIGURATION, advice="mend the configuration and try again"
+    )
 
 
 class MissingExtraError(ConfigurationError):
@@ -89,6 +144,14 @@ class MissingExtraError(ConfigurationError):
 class InvalidInputError(MfnError):
     """What the caller passed cannot be used as it is."""
 
+    kind: ClassVar[Kind] = Kind(
+        422,
+        "invalid",
+        "The request does not fit its description",
+        exit_code=ExitCode.USAGE,
+        advice="'mfn COMMAND --help' says what is taken",
+    )
+
 
 class InvalidKeyError(InvalidInputError):
     """Key material of the wrong size, kind or encoding."""
@@ -97,6 +160,14 @@ class InvalidKeyError(InvalidInputError):
 class AlgorithmNotAllowedError(MfnError):
     """The policy in force does not allow the algorithm."""
 
+    kind: ClassVar[Kind] = Kind(
+        422,
+        "algorithm",
+        "The policy forbids the algorithm",
+        exit_code=ExitCode.FORBIDDEN,
+        advice="the configuration says what is allowed",
+    )
+
 
 class DecryptionError(MfnError):
     """The message does not open.
@@ -104,6 +175,14 @@ class DecryptionError(MfnError):
     Wrong key, wrong associated data, a changed bit, a cut, an unknown key version: all of
     them give this error with this one text, so that nobody learns from it which it was.
     """
+
+    kind: ClassVar[Kind] = Kind(
+        400,
+        "decryption-failed",
+        "The message does not open",
+        exit_code=ExitCode.NOT_AUTHENTIC,
+        advice="give the -a it was sealed with, and the store that holds its key",
+    )
 
     TEXT = "the message does not open: it was changed, cut, or made for other data or another key"
 
@@ -114,6 +193,14 @@ class DecryptionError(MfnError):
 class InvalidSignatureError(MfnError):
     """The signature or MAC does not verify. One text for every reason."""
 
+    kind: ClassVar[Kind] = Kind(
+        400,
+        "invalid-signature",
+        "It does not verify",
+        exit_code=ExitCode.NOT_AUTHENTIC,
+        advice="do not use the file unless you know why",
+    )
+
     TEXT = "the signature does not verify"
 
     def __init__(self) -> None:
@@ -123,41 +210,126 @@ class InvalidSignatureError(MfnError):
 class RequestSignatureError(InvalidSignatureError):
     """The request is not signed as it must be, or its body is not the one that was signed."""
 
+    kind: ClassVar[Kind] = Kind(
+        401,
+        "request-signature",
+        "The request is not signed as it must be",
+        "the body is not the one that was signed",
+        exit_code=ExitCode.NOT_AUTHENTIC,
+        advice="do not use the file unless you know why",
+    )
+
 
 class KeyNotFoundError(MfnError):
     """No such key, or no such version of it."""
+
+    kind: ClassVar[Kind] = Kind(
+        404,
+        "not-found",
+        "There is no such resource",
+        "it is not there, or this credential may not use it",
+        exit_code=ExitCode.KEY_UNKNOWN,
+        advice="'mfn key list' shows the keys there are",
+    )
 
 
 class KeyExistsError(MfnError):
     """A key of that name is there already."""
 
+    kind: ClassVar[Kind] = Kind(
+        409,
+        "exists",
+        "The name is taken",
+        exit_code=ExitCode.EXISTS,
+        advice="choose another name, or 'mfn key rotate' for a new version",
+    )
+
 
 class KeyUsageError(MfnError):
     """The key's type or use does not serve the operation."""
+
+    kind: ClassVar[Kind] = Kind(
+        400,
+        "key-usage",
+        "The key does not serve this",
+        exit_code=ExitCode.FORBIDDEN,
+        advice="'mfn key show' says what the key is for",
+    )
 
 
 class KeyStateError(MfnError):
     """The state of the key version forbids the operation."""
 
+    kind: ClassVar[Kind] = Kind(
+        409,
+        "key-state",
+        "The state of the key forbids it",
+        exit_code=ExitCode.FORBIDDEN,
+        advice="'mfn key show' lists the states",
+    )
+
 
 class KeyNotExportableError(MfnError):
     """The key material never leaves its custodian, or is no key material at all."""
+
+    kind: ClassVar[Kind] = Kind(
+        400,
+        "not-exportable",
+        "The key never leaves",
+        exit_code=ExitCode.FORBIDDEN,
+        advice="use the key through mfn",
+    )
 
 
 class UsageLimitError(MfnError):
     """The key version has protected as many messages as it may (SP 800-38D section 8.3)."""
 
+    kind: ClassVar[Kind] = Kind(
+        409,
+        "usage-limit",
+        "The key has protected all it may",
+        exit_code=ExitCode.FORBIDDEN,
+        advice="'mfn key rotate' gives a fresh version",
+    )
+
 
 class ConflictError(MfnError):
     """Somebody else changed the record first; nothing was changed. Trying again is safe."""
+
+    kind: ClassVar[Kind] = Kind(
+        409,
+        "conflict",
+        "Somebody else was first",
+        retry_after=1,
+        exit_code=ExitCode.STORE,
+        advice="nothing was changed; try again",
+    )
 
 
 class MasterKeyError(MfnError):
     """The master key is absent, damaged, or not the one that wrapped the store."""
 
+    kind: ClassVar[Kind] = Kind(
+        503,
+        "master-key",
+        "The master key does not serve",
+        "the operator must see to it",
+        5,
+        ExitCode.STORE,
+        "'mfn init' makes one, 'mfn doctor' looks closer",
+    )
+
 
 class AuthenticationError(MfnError):
     """The credential is not accepted: unknown, malformed, revoked or expired, all the same."""
+
+    kind: ClassVar[Kind] = Kind(
+        401,
+        "unauthenticated",
+        "The API key is not accepted",
+        exit_code=ExitCode.FORBIDDEN,
+        advice="'mfn credential list' shows those there are",
+    )
 
     TEXT = "the API key is not accepted"
 
@@ -168,9 +340,27 @@ class AuthenticationError(MfnError):
 class NotPermittedError(MfnError):
     """The scopes of the credential do not cover the operation."""
 
+    kind: ClassVar[Kind] = Kind(
+        403,
+        "forbidden",
+        "The credential lacks the scope",
+        exit_code=ExitCode.FORBIDDEN,
+        advice="use a credential that has the scope",
+    )
+
 
 class AuditUnavailableError(MfnError):
     """The audit record cannot be written durably, so the operation gives no result."""
+
+    kind: ClassVar[Kind] = Kind(
+        503,
+        "audit-unavailable",
+        "The operation cannot be recorded",
+        "the audit record cannot be written, so there is no result",
+        1,
+        ExitCode.STORE,
+        "nothing was done; 'mfn doctor' looks closer",
+    )
 
 
 class DatabaseUnavailableError(MfnError):
@@ -179,9 +369,18 @@ class DatabaseUnavailableError(MfnError):
     Work on a column is committed in small parts: what was done stays done.
     """
 
+    kind: ClassVar[Kind] = UNEXPECTED._replace(
+        exit_code=ExitCode.INPUT,
+        advice="what was done stays done; mend the cause and run the same again",
+    )
+
 
 class ServiceError(MfnError):
     """The service answered what a client cannot use: not as agreed, or that it failed itself."""
+
+    kind: ClassVar[Kind] = UNEXPECTED._replace(
+        exit_code=ExitCode.STORE, advice="see whether the service runs, and what its log says"
+    )
 
 
 class ServiceUnavailableError(ServiceError):
@@ -191,6 +390,16 @@ class ServiceUnavailableError(ServiceError):
 class StoreError(MfnError):
     """The key store cannot serve."""
 
+    kind: ClassVar[Kind] = Kind(
+        503,
+        "store-unavailable",
+        "The key store does not answer",
+        "try again",
+        1,
+        ExitCode.STORE,
+        "'mfn doctor' says what to mend",
+    )
+
 
 class StoreUnavailableError(StoreError):
     """The store cannot be reached, or was not read recently enough to trust a cached state."""
@@ -199,6 +408,15 @@ class StoreUnavailableError(StoreError):
 class StoreIntegrityError(StoreError):
     """A row of the store fails its authentication. The text names the row."""
 
+    kind: ClassVar[Kind] = Kind(
+        500,
+        "store-integrity",
+        "The key store fails its authentication",
+        "a record of the key store was refused; the operator must look into it",
+        exit_code=ExitCode.STORE,
+        advice="'mfn doctor' says what to mend",
+    )
+
 
 class StoreVersionError(StoreError):
     """The schema of the store is not the one that this release works with."""
@@ -206,3 +424,20 @@ class StoreVersionError(StoreError):
 
 class StorePermissionsError(StoreError):
     """A file or folder of the store may be read or written by others."""
+
+
+def kind_of(error: BaseException) -> Kind:
+    """The kind of ``error``; of what is none of ours :data:`UNEXPECTED`."""
+    kind = getattr(error, "kind", UNEXPECTED)
+    return kind if isinstance(kind, Kind) else UNEXPECTED
+
+
+def classes() -> dict[str, type[MfnError]]:
+    """The class that each slug stands for: of several the one nearest to the root."""
+    found: dict[str, type[MfnError]] = {}
+    level: list[type[MfnError]] = [MfnError]
+    while level:
+        for cls in level:
+            found.setdefault(cls.kind.slug, cls)
+        level = [below for cls in level for below in cls.__subclasses__()]
+    return found

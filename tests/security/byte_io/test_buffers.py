@@ -7,6 +7,7 @@ import mmap
 
 import pytest
 
+from mycelium_fractal_net.security.byte_io import buffers
 from mycelium_fractal_net.security.byte_io.buffers import as_bytes
 from mycelium_fractal_net.security.errors import InvalidInputError
 
@@ -59,3 +60,17 @@ def test_what_has_no_plain_bytes_is_refused(data: object) -> None:
     """Text, strides, Fortran order; and Python objects, whose memory is addresses."""
     with pytest.raises(InvalidInputError):
         as_bytes(data)  # type: ignore[arg-type]
+
+
+def test_scratch_blocks_are_used_again_and_bounded() -> None:
+    """A block given back is the next one handed out, and the pool does not grow for ever."""
+    block = buffers.scratch()
+    buffers.release(block)
+    assert buffers.scratch() is block
+    given_back = [bytearray(buffers.SCRATCH_BYTES) for _ in range(20)]
+    for block in given_back:
+        buffers.release(block)
+    handed_out = [buffers.scratch() for _ in range(20)]
+    assert len({id(block) for block in handed_out}) == 20
+    assert sum(any(block is old for old in given_back) for block in handed_out) == 8
+    assert all(len(block) == buffers.SCRATCH_BYTES for block in handed_out)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mycelium_fractal_net.security.audit import acting_as, outcome_of, query
+from mycelium_fractal_net.security.audit import acting_as, query
 from mycelium_fractal_net.security.errors import (
     AuditUnavailableError,
     DecryptionError,
@@ -16,6 +16,7 @@ from mycelium_fractal_net.security.errors import (
     InvalidSignatureError,
     KeyNotFoundError,
     MfnError,
+    kind_of,
 )
 from mycelium_fractal_net.security.key_store import UsageStore
 from mycelium_fractal_net.security.keyring.keyring import Keyring
@@ -234,6 +235,6 @@ def test_no_method_of_a_keyring_is_forgotten() -> None:
 
 def test_every_error_has_an_outcome() -> None:
     """None of them is unexpected but what no release ever raises to a caller."""
-    assert outcome_of(InvalidInputError("x")) == "invalid"
-    assert outcome_of(KeyboardInterrupt()) == "unexpected"
-    assert outcome_of(RuntimeError("x")) == "unexpected"
+    assert kind_of(InvalidInputError("x")).slug == "invalid"
+    assert kind_of(KeyboardInterrupt()).slug == "unexpected"
+    assert kind_of(RuntimeError("x")).slug == "unexpected"

@@ -6,17 +6,19 @@ import copy
 import mmap
 import os
 import pickle
+import tracemalloc
 from array import array
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from cryptography.cobblestone import Cobblestone256Decryptor, Cobblestone256Encryptor
+from cryptography.exceptions import InvalidTag
+from cryptography.utils import Buffer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mycelium_fractal_net.security.byte_io import buffers
 from mycelium_fractal_net.security.errors import (
     DecryptionError,
     InvalidInputError,
@@ -30,6 +32,7 @@ from mycelium_fractal_net.security.sealed.sealer import (
     Sealer,
     parse_header,
 )
+from mycelium_fractal_net.security.sealed.whole import open_whole
 
 KEY = bytes(range(32))
 OTHER_KEY = bytes(range(1, 33))
@@ -538,38 +541,58 @@ def test_data_keys_compare_by_identity_only(sealer: Sealer) -> None:
     assert data_key != twin
 
 
-# Scratch memory ---------------------------------------------------------------------------
+# Memory ------------------------------------------------------------------------------------
 
 
-def _pooled() -> Iterator[bytearray]:
-    blocks = [buffers.scratch() for _ in range(20)]
-    yield from blocks
-    for block in blocks:
-        buffers.release(block)
+class _Watched:
+    """A decryptor that remembers the block that it was given to write into."""
+
+    def __init__(self, decryptor: Cobblestone256Decryptor) -> None:
+        self.decryptor = decryptor
+        self.block = memoryview(b"")
+
+    def update_into(self, data: Buffer, block: Buffer) -> int:
+        if len(block):
+            self.block = memoryview(block)
+        return self.decryptor.update_into(data, block)
+
+    def finalize(self) -> bytes:
+        return self.decryptor.finalize()
 
 
-def test_no_plaintext_stays_in_scratch_memory(sealer: Sealer) -> None:
-    """After an opening, good or bad, no pooled block holds a plaintext."""
+def _cut(message: bytes) -> bytes:
+    """Without its last whole chunk: all that is left is authentic, and the end is missing."""
+    return message[: BODY + SEALED_CHUNK] + message[BODY + 2 * SEALED_CHUNK :]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        _cut,
+        lambda message: message[:-1] + bytes([message[-1] ^ 1]),
+        lambda message: message[: BODY + SEALED_CHUNK] + bytes(SEALED_CHUNK + 20),
+    ],
+)
+def test_no_plaintext_stays_behind_when_a_message_does_not_open(
+    sealer: Sealer, damage: Callable[[bytes], bytes]
+) -> None:
+    """What was written before the failure is overwritten, authentic or not."""
     secret = os.urandom(16)
     message = sealer.seal(secret * 5_000)
-    assert sealer.open(message) == secret * 5_000
-    assert not any(secret in block for block in _pooled())
-    with pytest.raises(DecryptionError):
-        sealer.open(message[:-1] + bytes([message[-1] ^ 1]))
-    with pytest.raises(DecryptionError):
-        sealer.open(message[: BODY + SEALED_CHUNK] + bytes(SEALED_CHUNK + 20))
-    assert not any(secret in block for block in _pooled())
+    watched = _Watched(Cobblestone256Decryptor(KEY, sealer._context))
+    with pytest.raises((InvalidTag, ValueError)):
+        open_whole(cast(Cobblestone256Decryptor, watched), memoryview(damage(message))[12:])
+    assert len(watched.block) > SEALED_CHUNK
+    assert not any(watched.block)
 
 
-def test_scratch_blocks_are_used_again_and_bounded() -> None:
-    """A block given back is the next one handed out, and the pool does not grow for ever."""
-    block = buffers.scratch()
-    buffers.release(block)
-    assert buffers.scratch() is block
-    given_back = [bytearray(buffers.SCRATCH_BYTES) for _ in range(20)]
-    for block in given_back:
-        buffers.release(block)
-    handed_out = [buffers.scratch() for _ in range(20)]
-    assert len({id(block) for block in handed_out}) == 20
-    assert sum(any(block is old for old in given_back) for block in handed_out) == 8
-    assert all(len(block) == buffers.SCRATCH_BYTES for block in handed_out)
+def test_a_message_under_another_key_takes_no_memory(sealer: Sealer) -> None:
+    """The commitment is looked at before a block of the message's size is asked for."""
+    message = Sealer.sealed(os.urandom(32), HANDLE).seal(bytes(4 << 20))
+    tracemalloc.start()
+    try:
+        with pytest.raises(DecryptionError):
+            sealer.open(message)
+        assert tracemalloc.get_traced_memory()[1] < 64 << 10
+    finally:
+        tracemalloc.stop()

@@ -6,7 +6,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from mycelium_fractal_net.api.answers import COMMON_HEADERS, to_json
-from mycelium_fractal_net.api.problems import RequestError, body_of, kind_of
+from mycelium_fractal_net.api.problems import RequestError, body_of
+from mycelium_fractal_net.security.errors import kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

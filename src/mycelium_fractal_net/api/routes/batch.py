@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from mycelium_fractal_net.api.answers import log_unexpected
 from mycelium_fractal_net.api.call import Authenticated, Call
-from mycelium_fractal_net.api.problems import RequestError, body_of, kind_of
+from mycelium_fractal_net.api.problems import RequestError, body_of
 from mycelium_fractal_net.api.routes.crypto import (
     decrypt_item,
     encrypt_item,
@@ -29,7 +29,7 @@ from mycelium_fractal_net.api.schemas import (
     VerifyBatchAnswer,
 )
 from mycelium_fractal_net.security.blocking import WouldBlockError, about_to_compute
-from mycelium_fractal_net.security.errors import InvalidInputError
+from mycelium_fractal_net.security.errors import InvalidInputError, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

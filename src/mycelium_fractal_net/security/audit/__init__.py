@@ -9,7 +9,6 @@ from __future__ import annotations
 from mycelium_fractal_net.security.audit.actor import acting_as, current_actor, current_request
 from mycelium_fractal_net.security.audit.events import Event
 from mycelium_fractal_net.security.audit.log import AuditLog, Statistics
-from mycelium_fractal_net.security.audit.outcomes import outcome_of
 from mycelium_fractal_net.security.audit.reading import query
 from mycelium_fractal_net.security.audit.verification import Head, Report, verify
 
@@ -22,7 +21,6 @@ __all__ = [
     "acting_as",
     "current_actor",
     "current_request",
-    "outcome_of",
     "query",
     "verify",
 ]

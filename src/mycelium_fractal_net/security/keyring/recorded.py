@@ -10,9 +10,8 @@ import contextlib
 import functools
 from typing import TYPE_CHECKING, Any
 
-from mycelium_fractal_net.security.audit import outcome_of
 from mycelium_fractal_net.security.audit.events import BEGUN, OK
-from mycelium_fractal_net.security.errors import InvalidInputError
+from mycelium_fractal_net.security.errors import InvalidInputError, kind_of
 from mycelium_fractal_net.security.keyring.keyring import Keyring
 from mycelium_fractal_net.security.records.keys import parse_key_id
 
@@ -39,7 +38,7 @@ def _recorded(
         try:
             result = method(*arguments, **named)
         except Exception as error:
-            keyring.provider.audit.now(event, outcome_of(error), key=given)
+            keyring.provider.audit.now(event, kind_of(error).slug, key=given)
             raise
         keyring.provider.audit.now(event, key=given if version is None else version(result))
         return result
@@ -68,7 +67,7 @@ def _streamed(event: str, method: Callable[_P, int]) -> Callable[_P, int]:
         try:
             count = method(*arguments, **named)
         except BaseException as error:
-            keyring.provider.audit.now(event, outcome_of(error), key=given)
+            keyring.provider.audit.now(event, kind_of(error).slug, key=given)
             raise
         keyring.provider.audit.now(event, OK, key=given, bytes=count)
         return count

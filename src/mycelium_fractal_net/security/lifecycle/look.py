@@ -6,12 +6,12 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.security import retention
-from mycelium_fractal_net.security.audit.outcomes import outcome_of
 from mycelium_fractal_net.security.errors import (
     AuditUnavailableError,
     MasterKeyError,
     MfnError,
     StoreUnavailableError,
+    kind_of,
 )
 from mycelium_fractal_net.security.key_store.rotation_table import RotationFailure
 from mycelium_fractal_net.security.key_store.usage import RAW_MESSAGES_ROTATE
@@ -192,7 +192,7 @@ class RotationLook:
         self._failed.append((name, reason))
         _LOG.warning("key %s is not rotated: %s", name, reason)
         if self._provider.audit is not None:
-            self._provider.audit.now("key.rotate", outcome_of(error), key=name)
+            self._provider.audit.now("key.rotate", kind_of(error).slug, key=name)
         if isinstance(error, MasterKeyError):
             return  # of this machine, perhaps; another one need not wait for it
         known = self._failures.get(name)

@@ -28,7 +28,6 @@ from mycelium_fractal_net.security.errors import (
     InvalidKeyError,
 )
 from mycelium_fractal_net.security.records.keys import HANDLE_BYTES
-from mycelium_fractal_net.security.sealed.blocks import open_blocks, seal_blocks
 from mycelium_fractal_net.security.sealed.format import (
     CHUNK_BYTES,
     KEY_BYTES,
@@ -47,6 +46,7 @@ from mycelium_fractal_net.security.sealed.streams import (
     rewrap_into,
     seal_into,
 )
+from mycelium_fractal_net.security.sealed.whole import open_whole, seal_whole
 
 __all__ = [
     "DataKey",
@@ -118,7 +118,7 @@ class Sealer:
         encryptor = Cobblestone256Encryptor(self._key, self._bound(associated_data))
         if len(plaintext) < CHUNK_BYTES:
             return self._prefix + encryptor.update(plaintext) + encryptor.finalize()
-        return seal_blocks(encryptor, self._prefix, memoryview(plaintext))
+        return seal_whole(encryptor, self._prefix, memoryview(plaintext))
 
     def open(self, message: Buffer, associated_data: Buffer = b"") -> bytes:
         """The plaintext of a whole message. Raises :class:`DecryptionError`."""
@@ -131,7 +131,7 @@ class Sealer:
         try:
             if len(message) < CHUNK_BYTES:
                 return decryptor.update(message[offset:]) + decryptor.finalize()
-            return open_blocks(decryptor, memoryview(message)[offset:])
+            return open_whole(decryptor, memoryview(message)[offset:])
         except (InvalidTag, ValueError):
             raise DecryptionError from None
 
