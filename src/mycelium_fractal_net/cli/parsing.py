@@ -8,7 +8,6 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.utils import make_default_short_help
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -75,13 +74,12 @@ class LazyGroup(Group):
         """Write the list of commands without importing them."""
         del ctx
         limit = formatter.width - 6 - max(map(len, self.lazy))
+        rows = [
+            (name, click.Command(name, help=text).get_short_help_str(limit))
+            for name, (_, text) in self.lazy.items()
+        ]
         with formatter.section("Commands"):
-            formatter.write_dl(
-                [
-                    (name, make_default_short_help(text, limit))
-                    for name, (_, text) in self.lazy.items()
-                ]
-            )
+            formatter.write_dl(rows)
 
 
 def record(name: str, make: Callable[..., Any], *options: Decorator) -> Decorator:
@@ -90,7 +88,7 @@ def record(name: str, make: Callable[..., Any], *options: Decorator) -> Decorato
     The command has the ``options`` and takes, as its parameter ``name``, what ``make`` returns
     for their values, which are its parameters by name. What ``make`` raises, the command raises.
     """
-    taken = tuple(inspect.signature(make).parameters)
+    taken = tuple(inspect.signature(make).parameters)  # by which click hands them over
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(command)

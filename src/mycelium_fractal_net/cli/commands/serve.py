@@ -52,6 +52,8 @@ def serve(invocation: Invocation, host: str | None, port: int | None, workers: i
     """Serve HTTP on the key store, until Ctrl-C or SIGTERM. The first time it makes an API key."""
     settings = invocation.settings(server={"host": host, "port": port, "workers": workers})
     _require_server()
+    # pydantic looks for plugins that other packages bring, and these would see what requests hold.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     from mycelium_fractal_net.api.sockets import is_loopback, listen, url_of
 
     server = settings.server
