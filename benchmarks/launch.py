@@ -2,8 +2,8 @@
 
 The system's account of a process's greatest memory survives ``exec``, so it begins with the
 memory of whoever started the process. This one is small and imports almost nothing: about 8 MiB,
-below which no figure goes. It prints wall seconds, peak KiB, the exit status and seconds of processor time;
-what the command prints is thrown away, its errors pass through.
+below which no figure goes. It prints wall seconds, peak KiB, the exit status and processor
+seconds; what the command prints is thrown away, its errors pass through.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""``mfn --help`` beside an empty Python, ``mfn key list`` beside the imports it cannot do without."""
+"""``mfn --help`` beside an empty Python, ``mfn key list`` beside imports it cannot do without."""
 
 from __future__ import annotations
 

@@ -19,16 +19,15 @@ from urllib.parse import parse_qsl
 
 import pydantic
 
-from mycelium_fractal_net.api.base64_text import base64_bytes
-from mycelium_fractal_net.api.query_string import query_decoder
-from mycelium_fractal_net.api.schemas import (
-    AuditQuery,
-    CreateCredentialRequest,
-    CreateKeyRequest,
-    EncryptBatch,
-    EncryptRequest,
-)
-from mycelium_fractal_net.api.strict_json import MalformedError, SchemaError, decoder
+from mycelium_fractal_net.api.parsing.base64_text import base64_bytes
+from mycelium_fractal_net.api.parsing.faults import MalformedError, SchemaError
+from mycelium_fractal_net.api.parsing.query_string import query_decoder
+from mycelium_fractal_net.api.parsing.strict_json import decoder
+from mycelium_fractal_net.api.schemas.audit import AuditQuery
+from mycelium_fractal_net.api.schemas.batch import EncryptBatch
+from mycelium_fractal_net.api.schemas.credentials import CreateCredentialRequest
+from mycelium_fractal_net.api.schemas.crypto import EncryptRequest
+from mycelium_fractal_net.api.schemas.keys import CreateKeyRequest
 
 REFUSED = (MalformedError, SchemaError)
 

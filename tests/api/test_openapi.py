@@ -11,7 +11,7 @@ import jsonschema_rs
 import pytest
 import schemathesis
 
-from mycelium_fractal_net.api.problems import KINDS
+from mycelium_fractal_net.api.http.problems import KINDS
 from mycelium_fractal_net.api.routes import SPECS
 from mycelium_fractal_net.api.schemas.audit import AuditRecord
 from mycelium_fractal_net.api.schemas.base import CREDENTIAL_ID_PATTERN, KEY_NAME_PATTERN

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mycelium_fractal_net import initialise
-from mycelium_fractal_net.api.problems import KINDS, body_of
+from mycelium_fractal_net.api.http.problems import KINDS, body_of
 from mycelium_fractal_net.security import errors
 from mycelium_fractal_net.security.errors import kind_of
 from tests.api.test_openapi import DOCUMENT, OPERATIONS

@@ -10,7 +10,7 @@ import pytest
 
 from mycelium_fractal_net import initialise
 from mycelium_fractal_net.api.application import create_app
-from mycelium_fractal_net.api.operation import Operation
+from mycelium_fractal_net.api.endpoints.endpoint import Operation
 from mycelium_fractal_net.config import load_settings
 from mycelium_fractal_net.security.audit import query
 from mycelium_fractal_net.security.signed_requests.rules import SigningPolicy
@@ -195,10 +195,10 @@ def test_the_route_that_is_judged_is_the_route_that_runs(tmp_path: Path) -> None
             "type": "http", "method": route.spec.method, "path": path,
             "raw_path": path.encode(), "root_path": "", "headers": [], "query_string": b"",
         }  # fmt: skip
-        found = app.route_of(scope)
+        found = app.table.find(scope)
         matched = next(r for r in app.router.routes if r.matches(scope)[0].name == "FULL")
         assert found is matched is route
     for path in ("/%63rypto/encrypt", "/nowhere"):
         scope = {**scope, "path": path, "raw_path": path.encode()}
-        assert app.route_of(scope) is None
+        assert app.table.find(scope) is None
     assert SigningPolicy(app.service.settings.server.request_signing) is SigningPolicy.OFF

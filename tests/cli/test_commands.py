@@ -132,8 +132,9 @@ def test_help_loads_no_command_and_nothing_heavy() -> None:
     """Whoever asks for help, or mistypes, does not wait for what a command needs."""
     code = (
         "import sys; from mycelium_fractal_net.cli import main; main(['--help']);"
-        "heavy = ('cryptography', 'msgspec', 'pydantic', 'sqlalchemy', 'mycelium_fractal_net.config',"
-        " 'mycelium_fractal_net.bootstrap', 'mycelium_fractal_net.cli.commands');"
+        "heavy = ('cryptography', 'msgspec', 'pydantic', 'sqlalchemy',"
+        " 'mycelium_fractal_net.config', 'mycelium_fractal_net.bootstrap',"
+        " 'mycelium_fractal_net.cli.commands');"
         "print([name for name in sys.modules if name.startswith(heavy)], file=sys.stderr)"
     )
     done = subprocess.run([PROGRAM[0], "-c", code], capture_output=True, text=True, check=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from mycelium_fractal_net.api.problems import KINDS, body_of
+from mycelium_fractal_net.api.http.problems import KINDS, body_of
 from mycelium_fractal_net.client import AsyncClient, Client, Retries, operations
 from mycelium_fractal_net.client.problems import error_of_reply
 from mycelium_fractal_net.client.retries import attempts

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
-from mycelium_fractal_net.api.strict_json import MalformedError, SchemaError, decoder
+from mycelium_fractal_net.api.parsing.faults import MalformedError, SchemaError
+from mycelium_fractal_net.api.parsing.strict_json import decoder
 
 
 class Strict(BaseModel):

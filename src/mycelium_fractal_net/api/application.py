@@ -1,10 +1,9 @@
-"""The application: FastAPI's description and routing, with the exact table before it."""
+"""The application: FastAPI's description, with our own routing before its own."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
-import re
 from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import FastAPI
@@ -12,29 +11,28 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from mycelium_fractal_net import __version__
-from mycelium_fractal_net.api import openapi
-from mycelium_fractal_net.api.answers import answer_problem, log_unexpected
-from mycelium_fractal_net.api.call import new_request_id
-from mycelium_fractal_net.api.operation import Operation
-from mycelium_fractal_net.api.problems import RequestError
-from mycelium_fractal_net.api.protocol import exchange_of
-from mycelium_fractal_net.api.rating import AddressRates
+from mycelium_fractal_net.api.endpoints.endpoint import Operation
+from mycelium_fractal_net.api.endpoints.streaming import StreamOperation
+from mycelium_fractal_net.api.http.exchange import exchange_of
+from mycelium_fractal_net.api.http.problems import RequestError
+from mycelium_fractal_net.api.http.request_ids import new_request_id
+from mycelium_fractal_net.api.http.responses import log_unexpected, send_problem
+from mycelium_fractal_net.api.openapi.document import described, document
+from mycelium_fractal_net.api.rate_limits.middleware import AddressRates
 from mycelium_fractal_net.api.routes import SPECS
-from mycelium_fractal_net.api.service import Service
-from mycelium_fractal_net.api.signing import RequestSigning
+from mycelium_fractal_net.api.routing import RouteTable, Routing
+from mycelium_fractal_net.api.service.service import Service
 from mycelium_fractal_net.config import load_settings
 from mycelium_fractal_net.security.errors import ConfigurationError, MfnError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator
 
     from starlette.requests import Request
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from mycelium_fractal_net.bootstrap import Passphrase
     from mycelium_fractal_net.config import Settings
-
-__all__ = ["Application", "create_app"]
 
 _LOG: Final = logging.getLogger(__name__)
 ABSENT_GUARDS: Final = (
@@ -64,26 +62,10 @@ class Application(FastAPI):
         self.service = service
         self.behind_front_door = behind_front_door
         for spec in SPECS:
-            kind = spec.operation or Operation
-            self.router.routes.append(kind(spec, service, **openapi.described(spec)))
+            kind = StreamOperation if spec.streams else Operation
+            self.router.routes.append(kind(spec, service, **described(spec)))
         self.add_exception_handler(HTTPException, _no_route)  # type: ignore[arg-type]
-        self.table = {
-            (route.spec.method, route.path.encode()): route
-            for route in self.router.routes
-            if isinstance(route, Operation) and "{" not in route.path
-        }
-
-        self.add_middleware(RequestSigning, application=self)
-
-    def route_of(self, scope: Scope) -> Operation | None:
-        """The route that runs for a request; None where none does."""
-        found = self.table.get((scope["method"], scope["raw_path"]))
-        if found is not None or _NOT_PLAIN.search(scope["raw_path"]):
-            return found
-        for route in self.router.routes:
-            if isinstance(route, Operation) and route.matches(scope)[0] is Match.FULL:
-                return route
-        return None
+        self.table = RouteTable(self.router.routes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve; FastAPI's own way here looks at the environment for each request."""
@@ -96,58 +78,27 @@ class Application(FastAPI):
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document, complete with every error."""
         if self.openapi_schema is None:
-            self.openapi_schema = openapi.document(self)
+            self.openapi_schema = document(self)
         return self.openapi_schema
 
     def build_middleware_stack(self) -> ASGIApp:
-        """Middleware that was added, around the exact table, around FastAPI's own."""
+        """Middleware that was added, around our routing, around FastAPI's own."""
+        service = self.service
         added, self.user_middleware = self.user_middleware, []
         rest = super().build_middleware_stack()
-        app: ASGIApp = _Dispatch(self.table, rest, self.service.count_refusal)
+        app: ASGIApp = Routing(self.table, rest, service)
         self.user_middleware = added
         for each in reversed(added):
             app = each.cls(app, *each.args, **each.kwargs)
-        rates = self.service.rates
-        return app if rates is None else AddressRates(app, self.service, rates)
-
-
-# An encoded unreserved character (RFC 3986 section 2.3) or slash, a dot segment, an empty segment:
-# each is a second spelling of some other path, for us or for what stands in front of us.
-_NOT_PLAIN: Final = re.compile(
-    rb"%(?:2[DdEeFf]|3[0-9]|4[1-9A-Fa-f]|5[0-9AaFf]|6[1-9A-Fa-f]|7[0-9AaEe])|//|/\.\.?(?:/|\Z)"
-)
-
-
-class _Dispatch:
-    """Routes whose path has no parameter are found in one look; all others by FastAPI.
-
-    A path is taken as it was sent: one that only decodes to a path of the table is refused.
-    """
-
-    def __init__(
-        self,
-        table: dict[tuple[str, bytes], Operation],
-        rest: ASGIApp,
-        count_refusal: Callable[[str], None],
-    ) -> None:
-        self._table = table
-        self._rest = rest
-        self._count_refusal = count_refusal
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            raw_path = scope["raw_path"]
-            found = self._table.get((scope["method"], raw_path))
-            if found is not None:
-                scope["path_params"] = {}
-                await found.app(scope, receive, send)
-                return
-            if _NOT_PLAIN.search(raw_path):
-                error = RequestError("bad-request", "the path is not in its plain form")
-                self._count_refusal(error.kind.slug)
-                await answer_problem(error, exchange_of(scope), send, new_request_id())
-                return
-        await self._rest(scope, receive, send)
+        if service.rates is None:
+            return app
+        return AddressRates(
+            app,
+            service.rates.requests_per_address,
+            service.settings.server.trusted_proxies,
+            service.count_refusal,
+            service.beside_the_loop,
+        )
 
 
 async def _no_route(request: Request, error: HTTPException) -> Any:
@@ -176,7 +127,7 @@ class _Problem:
         self._error = error
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
-        await answer_problem(self._error, exchange_of(scope), send, new_request_id())
+        await send_problem(self._error, exchange_of(scope), send, new_request_id())
 
 
 @contextlib.asynccontextmanager

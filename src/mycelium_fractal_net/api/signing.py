@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
 
-from mycelium_fractal_net.api.streaming import StreamOperation
 from mycelium_fractal_net.security.request_signing import SignatureVerificationMiddleware
 from mycelium_fractal_net.security.response_signing import ResponseSigningMiddleware
 from mycelium_fractal_net.security.signed_requests.rules import SigningPolicy
@@ -12,77 +12,76 @@ from mycelium_fractal_net.security.signed_requests.rules import SigningPolicy
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from mycelium_fractal_net.api.application import Application
+    from mycelium_fractal_net.api.endpoints.endpoint import Operation
+    from mycelium_fractal_net.api.service.service import Service
 
-__all__ = ["RequestSigning"]
+ROUTE: Final = "mycelium_fractal_net.route"
+"""Where the scope of a request has the route that will run, None where none of ours does."""
 
 
 class RequestSigning:
-    """Middleware of the service: ``server.request_signing`` for all but the public routes.
+    """``server.request_signing`` for all routes but the public ones.
 
-    Which route runs is asked of the application that will run it. A request that no route takes
-    gets the policy of the settings.
+    ``app`` runs the route that the scope names. A request that no route takes gets the policy of
+    the settings.
     """
 
-    def __init__(self, app: ASGIApp, *, application: Application) -> None:
+    def __init__(self, app: ASGIApp, service: Service) -> None:
         self._app = app
-        self._application = application
-        self._policy = SigningPolicy(application.service.settings.server.request_signing)
-        self._verifying: SignatureVerificationMiddleware | None = None
-        self._signing: ResponseSigningMiddleware | None = None
-        self._signs_answers = application.service.settings.server.sign_answers_with is not None
+        self._service = service
+        server = service.settings.server
+        self._policy = SigningPolicy(server.request_signing)
+        self._signing_key = server.sign_answers_with
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve; an ASGI application."""
-        service = self._application.service
-        if scope["type"] == "lifespan" or not service.enabled:
-            await self._app(scope, receive, send)
-            return
-        if self._signs_answers:
-            if self._signing is None:
-                self._signing = self._made_signing()
-            await self._signing(scope, receive, send)
-        else:
-            await self._verified(scope, receive, send)
+    def passes(self, route: Operation | None) -> bool:
+        """Whether a request of that route has nothing to do with signatures."""
+        if not self._service.enabled:
+            return True
+        return self._signing_key is None and self._needs_no_signature(route)
 
-    async def _verified(self, scope: Scope, receive: Receive, send: Send) -> None:
-        service = self._application.service
-        route = self._application.route_of(scope) if scope["type"] == "http" else None
+    def _needs_no_signature(self, route: Operation | None) -> bool:
         if route is not None and route.spec.public:
-            await self._app(scope, receive, send)
-            return
-        if self._policy is SigningPolicy.OFF and service.signers.binds_nobody:
-            await self._app(scope, receive, send)
-            return
-        if self._verifying is None:
-            self._verifying = self._made()
-        await self._verifying(scope, receive, send)
+            return True
+        return self._policy is SigningPolicy.OFF and self._service.signers.binds_nobody
 
-    def _made(self) -> SignatureVerificationMiddleware:
-        service = self._application.service
+    @cached_property
+    def guarded(self) -> ASGIApp:
+        """Takes what does not pass: verifies requests, and signs responses where that is on."""
+        if self._signing_key is None:
+            return self._verifying
+        service = self._service
+        return ResponseSigningMiddleware(
+            self._verified,
+            keyring=service.keyring,
+            key_id=self._signing_key,
+            authority=service.authority,
+            scheme=self._scheme,
+            flows=self._flows,
+        )
+
+    @cached_property
+    def _verifying(self) -> SignatureVerificationMiddleware:
+        service = self._service
         return SignatureVerificationMiddleware(
             self._app,
             verifier=service.verifier,
-            scheme="https" if service.settings.security.tls.required else None,
-            decide=self._decide,
+            scheme=self._scheme,
+            decide=lambda _: self._policy,
             flows=self._flows,
             refused=service.count_refusal,
             max_body_bytes=service.max_body_bytes,
         )
 
-    def _made_signing(self) -> ResponseSigningMiddleware:
-        service = self._application.service
-        return ResponseSigningMiddleware(
-            self._verified,
-            keyring=service.keyring,
-            key_id=service.settings.server.sign_answers_with or "",
-            authority=service.authority,
-            scheme="https" if service.settings.security.tls.required else None,
-            flows=self._flows,
-        )
+    async def _verified(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._needs_no_signature(scope.get(ROUTE)):
+            await self._app(scope, receive, send)
+        else:
+            await self._verifying(scope, receive, send)
 
-    def _decide(self, _scope: Any) -> SigningPolicy:
-        return self._policy
+    @property
+    def _scheme(self) -> str | None:
+        return "https" if self._service.settings.security.tls.required else None
 
     def _flows(self, scope: Any) -> bool:
-        return isinstance(self._application.route_of(scope), StreamOperation)
+        route: Operation | None = scope[ROUTE]
+        return route is not None and route.spec.streams

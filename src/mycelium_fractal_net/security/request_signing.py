@@ -46,12 +46,14 @@ if TYPE_CHECKING:
     Send = Callable[[Message], Awaitable[None]]
     Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-__all__ = ["SIGNER", "SignatureVerificationMiddleware", "verifier_of"]
+__all__ = ["PRESENTED", "SIGNER", "SignatureVerificationMiddleware", "verifier_of"]
 
 _LOG: Final = logging.getLogger(__name__)
 
 SIGNER: Final = "mycelium_fractal_net.signer"
 """Where the scope of a request that was verified has the name of its signer."""
+PRESENTED: Final = "mycelium_fractal_net.presented"
+"""Where the scope of a request has its API key as it was read, None where it has none."""
 
 _MAX_BODY_BYTES: Final = 8_388_608
 _POLICY_VIOLATION: Final = 1008  # RFC 6455 section 7.4.1
@@ -150,6 +152,7 @@ class SignatureVerificationMiddleware:
             await app(scope, receive, send)
             return
         request = self._view(scope)
+        scope[PRESENTED] = request.presented
         try:
             if not await self._is_to_be_verified(scope, request):
                 await app(scope, receive, send)

@@ -20,9 +20,7 @@ from mycelium_fractal_net.api.routes import (
 )
 
 if TYPE_CHECKING:
-    from mycelium_fractal_net.api.operation import Spec
-
-__all__ = ["SPECS"]
+    from mycelium_fractal_net.api.endpoints.spec import Spec
 
 SPECS: Final[tuple[Spec, ...]] = tuple(
     spec

@@ -6,12 +6,10 @@ from typing import Annotated, Any
 
 from fastapi import Query
 
-from mycelium_fractal_net.api.call import Authenticated
-from mycelium_fractal_net.api.routes.registry import Routes
-from mycelium_fractal_net.api.schemas import AuditQuery, AuditRecords
+from mycelium_fractal_net.api.endpoints.context import Authenticated
+from mycelium_fractal_net.api.endpoints.spec import Routes
+from mycelium_fractal_net.api.schemas.audit import AuditQuery, AuditRecords
 from mycelium_fractal_net.security.audit import query as read_records
-
-__all__ = ["routes"]
 
 routes = Routes("audit")
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from mycelium_fractal_net.api.answers import log_unexpected
-from mycelium_fractal_net.api.call import Authenticated, Call
-from mycelium_fractal_net.api.problems import RequestError, body_of
+from mycelium_fractal_net.api.endpoints.context import Authenticated, Call
+from mycelium_fractal_net.api.endpoints.spec import Routes
+from mycelium_fractal_net.api.http.problems import RequestError, body_of
+from mycelium_fractal_net.api.http.responses import log_unexpected
 from mycelium_fractal_net.api.routes.crypto import (
     decrypt_item,
     encrypt_item,
@@ -15,11 +16,9 @@ from mycelium_fractal_net.api.routes.crypto import (
     sign_item,
     verify_item,
 )
-from mycelium_fractal_net.api.routes.registry import Routes
-from mycelium_fractal_net.api.schemas import (
+from mycelium_fractal_net.api.schemas.batch import (
     DecryptBatch,
     DecryptBatchAnswer,
-    DecryptRequest,
     EncryptBatch,
     EncryptBatchAnswer,
     RewrapBatch,
@@ -28,6 +27,7 @@ from mycelium_fractal_net.api.schemas import (
     VerifyBatch,
     VerifyBatchAnswer,
 )
+from mycelium_fractal_net.api.schemas.crypto import DecryptRequest
 from mycelium_fractal_net.security.blocking import WouldBlockError, about_to_compute
 from mycelium_fractal_net.security.errors import InvalidInputError, kind_of
 
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     _Item = TypeVar("_Item")
-
-__all__ = ["routes"]
 
 routes = Routes("batch")
 _MOST_XOR: Final = 10  # each takes 23 ms of PBKDF2
@@ -59,7 +57,7 @@ def encrypt_batch(call: Authenticated, body: EncryptBatch) -> dict[str, Any]:
 def decrypt_batch(call: Authenticated, body: DecryptBatch) -> dict[str, Any]:
     """Open up to 1,000 messages, of which 10 may be of the XOR cipher; one that fails does not
     fail the others."""
-    if not call.keyring.reads_xor:
+    if not call.service.keyring.reads_xor:
         return _each(call, body.items, decrypt_item)
     left = _MOST_XOR
     if any(is_xor(call, item) for item in body.items):

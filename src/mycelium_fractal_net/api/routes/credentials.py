@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from fastapi import Query
 
-from mycelium_fractal_net.api.call import Authenticated, Call
-from mycelium_fractal_net.api.routes.registry import Routes
-from mycelium_fractal_net.api.schemas import (
+from mycelium_fractal_net.api.endpoints.context import Authenticated, Call
+from mycelium_fractal_net.api.endpoints.spec import Routes
+from mycelium_fractal_net.api.schemas.credentials import (
     CreateCredentialRequest,
     CredentialAnswer,
     CredentialList,
+    CredentialQuery,
     NewCredential,
     RotateCredentialRequest,
 )
-from mycelium_fractal_net.api.schemas.credentials import CredentialQuery
 from mycelium_fractal_net.security.errors import KeyNotFoundError, NotPermittedError
 from mycelium_fractal_net.shapes import credential_shape
 
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from mycelium_fractal_net.security.records.credentials import Credential
-
-__all__ = ["routes"]
 
 routes = Routes("credentials")
 _ID: Final = re.compile("[a-z0-9]{16}")
@@ -41,7 +39,7 @@ def _named(call: Call, credential_id: str) -> Credential:
     """The credential of an id in a path; what is no id names nothing."""
     if _ID.fullmatch(credential_id) is None:
         raise KeyNotFoundError("no such credential")
-    found = call.keyring.provider.credential(credential_id)
+    found = call.service.keyring.provider.credential(credential_id)
     call.subject = found.credential_id
     return found
 
@@ -60,12 +58,12 @@ def create_credential(call: Authenticated, body: CreateCredentialRequest) -> dic
     Its scopes must be among those of whoever makes it.
     """
     _check_covers(call, body.scopes)
-    provider = call.keyring.provider
+    provider = call.service.keyring.provider
     expires = (
         None if body.expires_days is None else provider.clock() + timedelta(days=body.expires_days)
     )
     made, api_key = provider.create_credential(body.name, tuple(body.scopes), expires_at=expires)
-    call.keyring.refresh()
+    call.service.keyring.refresh()
     return {**_shape(call, made), "api_key": api_key.text}
 
 
@@ -77,7 +75,7 @@ def list_credentials(
     call: Authenticated, query: Annotated[CredentialQuery, Query()]
 ) -> dict[str, Any]:
     """List credentials in order of id, a page at a time. Scope: `credentials:admin`."""
-    found = call.keyring.provider.credentials(query.after, query.limit)
+    found = call.service.keyring.provider.credentials(query.after, query.limit)
     more = len(found) == query.limit
     return {
         "credentials": [_shape(call, each) for each in found],
@@ -96,7 +94,7 @@ def list_credentials(
 def show_own_credential(call: Authenticated) -> dict[str, Any]:
     """Show the credential that calls."""
     call.subject = call.caller.credential_id
-    return _shape(call, call.keyring.provider.credential(call.caller.credential_id))
+    return _shape(call, call.service.keyring.provider.credential(call.caller.credential_id))
 
 
 @routes.add(
@@ -143,12 +141,12 @@ def rotate_credential(
 def _rotate(call: Call, credential_id: str, body: RotateCredentialRequest | None) -> dict[str, Any]:
     call.subject = credential_id
     overlap = timedelta(days=call.service.settings.credentials.overlap_days)
-    rotated, api_key = call.keyring.provider.rotate_credential(
+    rotated, api_key = call.service.keyring.provider.rotate_credential(
         credential_id,
         overlap=overlap,
         revoke_previous=body is not None and body.revoke_previous,
     )
-    call.keyring.refresh()
+    call.service.keyring.refresh()
     return {**_shape(call, rotated), "api_key": api_key.text}
 
 
@@ -160,8 +158,8 @@ def _rotate(call: Call, credential_id: str, body: RotateCredentialRequest | None
 def revoke_credential(call: Authenticated, credential_id: str) -> dict[str, Any]:
     """End a credential, for ever and everywhere within 5 seconds. Scope: `credentials:admin`."""
     found = _named(call, credential_id)
-    revoked = call.keyring.provider.revoke_credential(found.credential_id)
-    call.keyring.refresh()
+    revoked = call.service.keyring.provider.revoke_credential(found.credential_id)
+    call.service.keyring.refresh()
     return _shape(call, revoked)
 
 
@@ -177,6 +175,6 @@ def confirm_credential(call: Authenticated, credential_id: str) -> dict[str, Any
     """
     found = _named(call, credential_id)
     _check_covers(call, found.scopes)
-    confirmed = call.keyring.provider.confirm_credential(found.credential_id)
-    call.keyring.refresh()
+    confirmed = call.service.keyring.provider.confirm_credential(found.credential_id)
+    call.service.keyring.refresh()
     return _shape(call, confirmed)

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pybase64 import b64encode_as_string
 
-from mycelium_fractal_net.api.base64_text import base64_bytes, optional_base64
-from mycelium_fractal_net.api.call import Authenticated, Call
-from mycelium_fractal_net.api.faults import SchemaError
-from mycelium_fractal_net.api.problems import RequestError
-from mycelium_fractal_net.api.routes.registry import Routes
-from mycelium_fractal_net.api.schemas import (
+from mycelium_fractal_net.api.endpoints.context import Authenticated, Call
+from mycelium_fractal_net.api.endpoints.spec import Routes
+from mycelium_fractal_net.api.http.problems import RequestError
+from mycelium_fractal_net.api.parsing.base64_text import base64_bytes, optional_base64
+from mycelium_fractal_net.api.parsing.faults import SchemaError
+from mycelium_fractal_net.api.schemas.crypto import (
     DataKeyRequest,
     DataKeyResponse,
     DecryptRequest,
@@ -44,16 +44,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mycelium_fractal_net.security.keyring.keyring import Result
-
-__all__ = [
-    "decrypt_item",
-    "encrypt_item",
-    "is_xor",
-    "rewrap_item",
-    "routes",
-    "sign_item",
-    "verify_item",
-]
 
 routes = Routes("crypto")
 
@@ -100,7 +90,7 @@ def encrypt_item(call: Call, item: EncryptRequest) -> dict[str, Any]:
     """The answer for one thing to encrypt."""
     key_id = named_key(call, item.key_id, _ENCRYPTION)
     call.permit("encrypt", name_of(key_id))
-    made = call.keyring.encrypt_result(
+    made = call.service.keyring.encrypt_result(
         base64_bytes(item.data, "/data"),
         key_id=key_id,
         associated_data=_associated(item),
@@ -134,7 +124,7 @@ def rewrap_item(call: Call, item: RewrapRequest) -> dict[str, Any]:
     if is_xor(call, item):  # the key that opens it has no newer version
         raise DecryptionError
     opened = _opened(call, item, "rewrap")
-    made = call.keyring.encrypt_result(
+    made = call.service.keyring.encrypt_result(
         opened.data,
         key_id=name_of(opened.key_id),
         associated_data=_associated(item),
@@ -147,7 +137,7 @@ def is_xor(call: Call, item: DecryptRequest | RewrapRequest) -> bool:
     """Whether an item is opened as a message of the XOR cipher: it says so, or, while those are
     opened here, does not begin as a sealed one. Raises :class:`RequestError` while they are not.
     """
-    if call.keyring.reads_xor:
+    if call.service.keyring.reads_xor:
         text = item.ciphertext
         sealed = item.format == "raw" or text.startswith(_SEALED_BEGINNING)
         return item.format == "xor" or not sealed
@@ -165,7 +155,7 @@ def _opened_xor(call: Call, item: DecryptRequest) -> Result:
         call.permit("decrypt", name_of(key_id))
     if item.allow_compromised:
         call.require("allow_compromised")
-    opened = call.keyring.decrypt_result(
+    opened = call.service.keyring.decrypt_result(
         _xor_text(item.ciphertext),
         key_id=item.key_id,
         associated_data=(item.associated_data or "").encode(),  # any is refused
@@ -198,7 +188,7 @@ def _opened(call: Call, item: DecryptRequest | RewrapRequest, operation: str) ->
         call.permit(operation, name_of(key_id))
     if item.allow_compromised:
         call.require("allow_compromised")
-    opened = call.keyring.decrypt_result(
+    opened = call.service.keyring.decrypt_result(
         base64_bytes(item.ciphertext, "/ciphertext"),
         key_id=key_id,
         associated_data=_associated(item),
@@ -220,7 +210,7 @@ def _made(
     call.key = version
     answer = {
         name: b64encode_as_string(made),
-        "algorithm": call.keyring.algorithm_of(version),
+        "algorithm": call.service.keyring.algorithm_of(version),
         "key_id": version,
     }
     return _echoed(answer, reference)
@@ -246,7 +236,7 @@ def sign_item(call: Call, item: SignRequest) -> dict[str, Any]:
     """The answer for one thing to sign."""
     key_id = named_key(call, item.key_id, _SIGNING)
     call.permit("sign", name_of(key_id))
-    signature = call.keyring.sign(base64_bytes(item.data, "/data"), key_id=key_id)
+    signature = call.service.keyring.sign(base64_bytes(item.data, "/data"), key_id=key_id)
     return _made(call, "signature", signature, signature.key_id, item.reference)
 
 
@@ -256,7 +246,7 @@ def verify_item(call: Call, item: VerifyRequest) -> dict[str, Any]:
     call.permit("verify", name_of(key_id))
     data = base64_bytes(item.data, "/data")
     signature = base64_bytes(item.signature, "/signature")
-    return _verified(call, call.keyring.verify, data, signature, key_id, item.reference)
+    return _verified(call, call.service.keyring.verify, data, signature, key_id, item.reference)
 
 
 # Routes -----------------------------------------------------------------------------------
@@ -306,7 +296,9 @@ def datakey(call: Authenticated, body: DataKeyRequest) -> dict[str, Any]:
     call.reference = body.reference
     key_id = named_key(call, body.key_id, _ENCRYPTION)
     call.permit("datakey", name_of(key_id))
-    made, call.key = call.keyring.data_key_result(key_id=key_id, associated_data=_associated(body))
+    made, call.key = call.service.keyring.data_key_result(
+        key_id=key_id, associated_data=_associated(body)
+    )
     answer = {
         "wrapped": b64encode_as_string(made.header),
         "algorithm": "AES-256-GCM",
@@ -323,7 +315,7 @@ def mac(call: Authenticated, body: MacRequest) -> dict[str, Any]:
     call.reference = body.reference
     key_id = named_key(call, body.key_id, _MAC)
     call.permit("mac", name_of(key_id))
-    made = call.keyring.mac(base64_bytes(body.data, "/data"), key_id=key_id)
+    made = call.service.keyring.mac(base64_bytes(body.data, "/data"), key_id=key_id)
     return _made(call, "mac", made, made.key_id, body.reference)
 
 
@@ -334,4 +326,4 @@ def verify_mac(call: Authenticated, body: MacVerifyRequest) -> dict[str, Any]:
     key_id = named_key(call, body.key_id, _MAC)
     call.permit("mac", name_of(key_id))
     data, tag = base64_bytes(body.data, "/data"), base64_bytes(body.mac, "/mac")
-    return _verified(call, call.keyring.verify_mac, data, tag, key_id, body.reference)
+    return _verified(call, call.service.keyring.verify_mac, data, tag, key_id, body.reference)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from mycelium_fractal_net.api.call import Authenticated, Public
-from mycelium_fractal_net.api.routes.registry import Routes
-from mycelium_fractal_net.api.schemas import Live, Ready
-
-__all__ = ["routes"]
+from mycelium_fractal_net.api.endpoints.context import Authenticated, Public
+from mycelium_fractal_net.api.endpoints.spec import Routes
+from mycelium_fractal_net.api.schemas.health import Live, Ready
 
 # A certificate that could not be renewed still serves, the counts of rates go on in memory, and so
 # do keys that could not be rotated.

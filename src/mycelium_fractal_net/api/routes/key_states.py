@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from mycelium_fractal_net.api.call import Authenticated, Call
+from mycelium_fractal_net.api.endpoints.context import Authenticated, Call
+from mycelium_fractal_net.api.endpoints.spec import Routes
 from mycelium_fractal_net.api.routes.keys import name_in_path
-from mycelium_fractal_net.api.routes.registry import Routes
-from mycelium_fractal_net.api.schemas import KeyAnswer, StateRequest
+from mycelium_fractal_net.api.schemas.keys import KeyAnswer, StateRequest
 from mycelium_fractal_net.security.key_providers.state_management import DESTRUCTION_WINDOW_DAYS
 from mycelium_fractal_net.security.records.keys import Verb
 from mycelium_fractal_net.shapes import key_shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-__all__ = ["routes"]
 
 routes = Routes("keys")
 
@@ -57,7 +55,7 @@ def _apply(
     reason: str | None = None,
 ) -> dict[str, Any]:
     call.key = name_in_path(key_id)
-    keyring = call.keyring
+    keyring = call.service.keyring
     key = keyring.provider.apply(verb, key_id, window_days=window_days, reason=reason)
     keyring.refresh()  # at once in this process; the others follow within seconds
     return key_shape(key)

@@ -7,16 +7,17 @@ from typing import Annotated, Any
 
 from fastapi import Query
 
-from mycelium_fractal_net.api.call import Authenticated
-from mycelium_fractal_net.api.routes.registry import Routes
-from mycelium_fractal_net.api.schemas import (
+from mycelium_fractal_net.api.endpoints.context import Authenticated
+from mycelium_fractal_net.api.endpoints.spec import Routes
+from mycelium_fractal_net.api.schemas.keys import (
     ChangeKeyRequest,
     CreateKeyRequest,
     KeyAnswer,
     KeyList,
+    KeyQuery,
     RotateRequest,
+    RotationChange,
 )
-from mycelium_fractal_net.api.schemas.keys import KeyQuery, RotationChange
 from mycelium_fractal_net.security.errors import InvalidInputError, KeyNotFoundError
 from mycelium_fractal_net.security.records.keys import (
     KeyType,
@@ -24,8 +25,6 @@ from mycelium_fractal_net.security.records.keys import (
     parse_key_id,
 )
 from mycelium_fractal_net.shapes import key_shape, moment_of
-
-__all__ = ["name_in_path", "routes"]
 
 routes = Routes("keys")
 
@@ -55,7 +54,7 @@ def _changed(policy: RotationPolicy, change: RotationChange) -> RotationPolicy:
 def create_key(call: Authenticated, body: CreateKeyRequest) -> dict[str, Any]:
     """Make a named key with its first version, active at once. Scope: `keys:admin`."""
     call.key = body.key_id
-    provider = call.keyring.provider
+    provider = call.service.keyring.provider
     policy = provider.default_rotation[KeyType(body.type)]
     key = provider.create_key(
         body.key_id,
@@ -65,14 +64,14 @@ def create_key(call: Authenticated, body: CreateKeyRequest) -> dict[str, Any]:
         publish=body.publish,
         rotation=policy if body.rotation is None else _changed(policy, body.rotation),
     )
-    call.keyring.refresh()  # at once in this process; the others follow within seconds
+    call.service.keyring.refresh()  # at once in this process; the others follow within seconds
     return key_shape(key)
 
 
 @routes.add("GET", "/keys", "key.list", KeyList, scope="keys:read", in_thread=True)
 def list_keys(call: Authenticated, query: Annotated[KeyQuery, Query()]) -> dict[str, Any]:
     """List keys in order of name, a page at a time. Scope: `keys:read`."""
-    found = call.keyring.provider.keys(query.after, query.limit)
+    found = call.service.keyring.provider.keys(query.after, query.limit)
     more = len(found) == query.limit
     return {
         "keys": [key_shape(key) for key in found],
@@ -87,7 +86,7 @@ def list_keys(call: Authenticated, query: Annotated[KeyQuery, Query()]) -> dict[
 def show_key(call: Authenticated, key_id: str) -> dict[str, Any]:
     """Show a key with all its versions, and never a secret. Scope: `keys:read`."""
     call.key = name_in_path(key_id)
-    return key_shape(call.keyring.provider.key(key_id))
+    return key_shape(call.service.keyring.provider.key(key_id))
 
 
 @routes.add(
@@ -97,13 +96,13 @@ def show_key(call: Authenticated, key_id: str) -> dict[str, Any]:
 def change_key(call: Authenticated, key_id: str, body: ChangeKeyRequest) -> dict[str, Any]:
     """Change a key's rotation policy, or whether it is published. Scope: `keys:admin`."""
     call.key = name_in_path(key_id)
-    provider = call.keyring.provider
+    provider = call.service.keyring.provider
     key = provider.key(key_id)
     if body.publish is not None:
         key = provider.set_publish(key_id, body.publish)
     if body.rotation is not None:
         key = provider.set_rotation(key_id, _changed(key.rotation, body.rotation))
-    call.keyring.refresh()
+    call.service.keyring.refresh()
     return key_shape(key)
 
 
@@ -121,7 +120,7 @@ def rotate_key(
     call.key = name_in_path(key_id)
     if ":" in key_id:
         raise KeyNotFoundError("a key is rotated by its name, without a version")
-    keyring = call.keyring
+    keyring = call.service.keyring
     begins = None if body is None or body.activate_at is None else moment_of(body.activate_at)
     call.key = keyring.provider.rotate_key(key_id, activate_at=begins)
     keyring.refresh()

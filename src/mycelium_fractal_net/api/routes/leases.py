@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
-from mycelium_fractal_net.api.call import Authenticated
-from mycelium_fractal_net.api.routes.registry import Routes
-from mycelium_fractal_net.api.schemas import DataKeyReport, DataKeyReportAnswer
+from mycelium_fractal_net.api.endpoints.context import Authenticated
+from mycelium_fractal_net.api.endpoints.spec import Routes
+from mycelium_fractal_net.api.schemas.leases import DataKeyReport, DataKeyReportAnswer
 from mycelium_fractal_net.security.errors import KeyNotFoundError
 from mycelium_fractal_net.security.key_store.rows import day_of
 from mycelium_fractal_net.security.key_store.usage import OPEN, PROTECT
@@ -15,8 +15,6 @@ from mycelium_fractal_net.security.records.keys import parse_key_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-__all__ = ["routes"]
 
 routes = Routes("crypto")
 
@@ -42,7 +40,7 @@ def report_datakeys(call: Authenticated, body: DataKeyReport) -> dict[str, Any]:
         call.permit("datakey", name)
         if number is None:
             raise KeyNotFoundError("a report names versions")
-        handles[use.key_id] = call.keyring.provider.key(name).version(number).handle
+        handles[use.key_id] = call.service.keyring.provider.key(name).version(number).handle
         counts.setdefault(use.key_id, Counter()).update(
             encrypted=use.encrypted, decrypted=use.decrypted, failed=use.failed, bytes=use.bytes
         )
@@ -63,7 +61,7 @@ def _count_uses(
     call: Authenticated, handles: Mapping[str, bytes], counts: Mapping[str, Counter[str]]
 ) -> None:
     """Count what was done elsewhere as uses of today, durably."""
-    keyring = call.keyring
+    keyring = call.service.keyring
     today = day_of(keyring.provider.clock())
     uses = {
         (handles[key_id], today, kind): min(number, _MOST_COUNTED)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from mycelium_fractal_net.api.call import Authenticated, Public
+from mycelium_fractal_net.api.endpoints.context import Authenticated, Public
+from mycelium_fractal_net.api.endpoints.spec import Routes
 from mycelium_fractal_net.api.routes.keys import name_in_path
-from mycelium_fractal_net.api.routes.registry import Routes
-from mycelium_fractal_net.api.schemas import JwkSet, PublicKey
+from mycelium_fractal_net.api.schemas.keys import JwkSet, PublicKey
 from mycelium_fractal_net.security.errors import KeyNotFoundError
 from mycelium_fractal_net.security.records.keys import parse_key_id
-
-__all__ = ["routes"]
 
 routes = Routes("keys")
 
@@ -26,7 +24,7 @@ def public_key(call: Authenticated, key_id: str) -> dict[str, Any]:
     call.key = key_id
     if not (call.caller.may("verify", name) or call.caller.has("keys:read")):
         raise KeyNotFoundError("no such key")
-    found = call.keyring.public_key(key_id)
+    found = call.service.keyring.public_key(key_id)
     return {
         "key_id": found.key_id,
         "algorithm": found.algorithm,
@@ -41,4 +39,4 @@ def public_key(call: Authenticated, key_id: str) -> dict[str, Any]:
 )  # fmt: skip
 def jwks(call: Public) -> dict[str, Any]:
     """The public keys of all published keys that may verify, RFC 7517. For anybody."""
-    return {"keys": call.keyring.published_keys()}
+    return {"keys": call.service.keyring.published_keys()}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from mycelium_fractal_net.api.call import Authenticated
+from mycelium_fractal_net.api.endpoints.context import Authenticated
+from mycelium_fractal_net.api.endpoints.spec import Routes
 from mycelium_fractal_net.api.routes.keys import name_in_path
-from mycelium_fractal_net.api.routes.registry import Routes
-from mycelium_fractal_net.api.schemas import CleanupAnswer, CleanupRequest, UsageAnswer
+from mycelium_fractal_net.api.schemas.retention import CleanupAnswer, CleanupRequest, UsageAnswer
 from mycelium_fractal_net.security.errors import KeyNotFoundError
 from mycelium_fractal_net.security.key_providers.state_management import DESTRUCTION_WINDOW_DAYS
 from mycelium_fractal_net.security.retention import (
@@ -17,8 +17,6 @@ from mycelium_fractal_net.security.retention import (
     usage_of,
 )
 from mycelium_fractal_net.shapes import cleanup_shape, usage_shape
-
-__all__ = ["routes"]
 
 routes = Routes("keys")
 
@@ -30,7 +28,7 @@ routes = Routes("keys")
 def key_usage(call: Authenticated, key_id: str) -> dict[str, Any]:
     """Show which versions still open data, and when they last did. Scope: `keys:read`."""
     call.key = name_in_path(key_id)
-    keyring = call.keyring
+    keyring = call.service.keyring
     key = keyring.provider.key(key_id)
     return usage_shape(key.key_id, usage_of(keyring.provider, keyring.usage, key))
 
@@ -50,7 +48,7 @@ def cleanup_key(
     if ":" in key_id:
         raise KeyNotFoundError("old versions are told by the name of their key")
     asked = body or CleanupRequest()
-    keyring = call.keyring
+    keyring = call.service.keyring
     provider, usage = keyring.provider, keyring.usage
     retain = asked.retain_count or provider.key(key_id).rotation.retain_count
     if asked.reason is None:

@@ -10,10 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import Query
 
-from mycelium_fractal_net.api.call import Authenticated, Call
-from mycelium_fractal_net.api.routes.registry import Routes
-from mycelium_fractal_net.api.schemas import AddSignerRequest, SignerAnswer, SignerList
-from mycelium_fractal_net.api.schemas.signers import SignerQuery
+from mycelium_fractal_net.api.endpoints.context import Authenticated, Call
+from mycelium_fractal_net.api.endpoints.spec import Routes
+from mycelium_fractal_net.api.schemas.signers import (
+    AddSignerRequest,
+    SignerAnswer,
+    SignerList,
+    SignerQuery,
+)
 from mycelium_fractal_net.security.errors import KeyNotFoundError, NotPermittedError
 from mycelium_fractal_net.security.records.keys import KEY_ID_PATTERN
 from mycelium_fractal_net.shapes import signer_shape
@@ -23,14 +27,12 @@ if TYPE_CHECKING:
 
     from mycelium_fractal_net.security.records.signers import Signer
 
-__all__ = ["routes"]
-
 routes = Routes("signers")
 
 
 def _check_covers(call: Call, credentials: Iterable[str], *, any_credential: bool) -> None:
     """Raise :class:`NotPermittedError` unless the caller has all that those credentials have."""
-    provider = call.keyring.provider
+    provider = call.service.keyring.provider
     scopes = {scope for each in credentials for scope in provider.credential(each).scopes}
     if not call.caller.covers({*scopes, "*"} if any_credential else scopes):
         raise NotPermittedError(
@@ -42,7 +44,7 @@ def _named(call: Call, name: str) -> Signer:
     """The signer of a name in a path; what can be no name names nothing."""
     if KEY_ID_PATTERN.fullmatch(name) is None:
         raise KeyNotFoundError("no such signer")
-    found = call.keyring.provider.signer(name)
+    found = call.service.keyring.provider.signer(name)
     call.subject = found.name
     return found
 
@@ -61,13 +63,13 @@ def add_signer(call: Authenticated, body: AddSignerRequest) -> dict[str, Any]:
     call.subject = body.name
     credentials = tuple(body.credentials or ())
     _check_covers(call, credentials, any_credential=body.any_credential)
-    added = call.keyring.provider.add_signer(
+    added = call.service.keyring.provider.add_signer(
         body.name,
         body.public_key.encode(),
         credentials=credentials,
         any_credential=body.any_credential,
     )
-    call.keyring.refresh()
+    call.service.keyring.refresh()
     return signer_shape(added)
 
 
@@ -76,7 +78,7 @@ def add_signer(call: Authenticated, body: AddSignerRequest) -> dict[str, Any]:
 )  # fmt: skip
 def list_signers(call: Authenticated, query: Annotated[SignerQuery, Query()]) -> dict[str, Any]:
     """List signers in order of name, a page at a time. Scope: `signers:admin`."""
-    found = call.keyring.provider.signers(query.after, query.limit)
+    found = call.service.keyring.provider.signers(query.after, query.limit)
     more = len(found) == query.limit
     return {
         "signers": [signer_shape(each) for each in found],
@@ -105,6 +107,6 @@ def revoke_signer(call: Authenticated, name: str) -> dict[str, Any]:
     """
     found = _named(call, name)
     _check_covers(call, found.credentials, any_credential=found.any_credential)
-    revoked = call.keyring.provider.revoke_signer(found.name)
-    call.keyring.refresh()
+    revoked = call.service.keyring.provider.revoke_signer(found.name)
+    call.service.keyring.refresh()
     return signer_shape(revoked)

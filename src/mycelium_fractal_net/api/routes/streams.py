@@ -6,19 +6,17 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 from fastapi import Query
 
-from mycelium_fractal_net.api.base64_text import base64_bytes, optional_base64
-from mycelium_fractal_net.api.call import Authenticated, Call
+from mycelium_fractal_net.api.endpoints.context import Authenticated, Call
+from mycelium_fractal_net.api.endpoints.spec import Routes
+from mycelium_fractal_net.api.endpoints.streaming import Flow
+from mycelium_fractal_net.api.parsing.base64_text import base64_bytes, optional_base64
 from mycelium_fractal_net.api.routes.crypto import name_of, named_key
-from mycelium_fractal_net.api.routes.registry import Routes
 from mycelium_fractal_net.api.schemas.streams import DecryptStreamQuery, EncryptStreamQuery
-from mycelium_fractal_net.api.streaming import Flow, StreamOperation
 from mycelium_fractal_net.security.records.keys import DEFAULT_KEY_ID, KeyType
 
 if TYPE_CHECKING:
     from mycelium_fractal_net.security.keyring.keyring import Keyring
     from mycelium_fractal_net.security.sealed.push import Decryptor, Encryptor
-
-__all__ = ["routes"]
 
 routes = Routes("streams")
 
@@ -107,7 +105,7 @@ def _associated_data(call: Call) -> bytes:
 
 @routes.add(
     "POST", "/crypto/encrypt/stream", "encrypt.stream", None, problems=_PROBLEMS,
-    operation=StreamOperation, media_type="application/octet-stream",
+    streams=True, media_type="application/octet-stream",
 )  # fmt: skip
 def encrypt_stream(call: Authenticated, query: Annotated[EncryptStreamQuery, Query()]) -> Flow:
     """Seal a stream of any length. Scope: `encrypt:KEY`.
@@ -117,13 +115,13 @@ def encrypt_stream(call: Authenticated, query: Annotated[EncryptStreamQuery, Que
     """
     key_id = named_key(call, query.key_id, _DEFAULT)
     call.permit("encrypt", name_of(key_id))
-    return _Encrypting(call.keyring, key_id, _associated_data(call))
+    return _Encrypting(call.service.keyring, key_id, _associated_data(call))
 
 
 @routes.add(
     "POST", "/crypto/decrypt/stream", "decrypt.stream", None,
     problems=("decryption-failed", "forbidden", *_PROBLEMS),
-    operation=StreamOperation, media_type="application/octet-stream",
+    streams=True, media_type="application/octet-stream",
 )  # fmt: skip
 def decrypt_stream(call: Authenticated, query: Annotated[DecryptStreamQuery, Query()]) -> Flow:
     """Open a stream of any length. Scope: `decrypt:KEY`.
@@ -137,4 +135,4 @@ def decrypt_stream(call: Authenticated, query: Annotated[DecryptStreamQuery, Que
     if query.allow_compromised:
         call.require("allow_compromised")
     of_data_key = optional_base64(query.data_key_associated_data, "?data_key_associated_data")
-    return _Decrypting(call.keyring, query, _associated_data(call), of_data_key)
+    return _Decrypting(call.service.keyring, query, _associated_data(call), of_data_key)

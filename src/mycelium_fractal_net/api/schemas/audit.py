@@ -8,8 +8,6 @@ from pydantic import Field
 
 from mycelium_fractal_net.api.schemas.base import KEY_ID_PATTERN, Model, Moment, examples
 
-__all__ = ["AuditQuery", "AuditRecord", "AuditRecords"]
-
 _MOMENT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?Z$"
 
 

@@ -8,24 +8,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from mycelium_fractal_net.security.errors import DecryptionError
 
-__all__ = [
-    "CREDENTIAL_ID_PATTERN",
-    "KEY_ID_PATTERN",
-    "KEY_NAME_PATTERN",
-    "AssociatedData",
-    "Base64",
-    "BatchError",
-    "Fault",
-    "KeyId",
-    "Model",
-    "Moment",
-    "Problem",
-    "Reason",
-    "Reference",
-    "VersionId",
-    "examples",
-]
-
 # RFC 4648 section 4, padded, and with the unused bits of the last character zero (section 3.5):
 # one text for each value. It is in the document only; the decoder checks more cheaply.
 BASE64_PATTERN: Final = (

@@ -19,18 +19,6 @@ from mycelium_fractal_net.api.schemas.crypto import (
     VerifyResponse,
 )
 
-__all__ = [
-    "DecryptBatch",
-    "DecryptBatchAnswer",
-    "EncryptBatch",
-    "EncryptBatchAnswer",
-    "RewrapBatch",
-    "SignBatch",
-    "SignBatchAnswer",
-    "VerifyBatch",
-    "VerifyBatchAnswer",
-]
-
 _MOST = 1000
 _Bounds = Field(min_length=1, max_length=_MOST)
 

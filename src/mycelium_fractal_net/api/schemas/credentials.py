@@ -13,15 +13,6 @@ from mycelium_fractal_net.api.schemas.base import (
     examples,
 )
 
-__all__ = [
-    "CreateCredentialRequest",
-    "CredentialAnswer",
-    "CredentialList",
-    "CredentialQuery",
-    "NewCredential",
-    "RotateCredentialRequest",
-]
-
 _SCOPE = (
     r"^(?:(?:encrypt|decrypt|sign|verify|mac|rewrap|datakey):(?:\*|[a-z0-9][a-z0-9._-]{0,63})"
     r"|allow_compromised|keys:read|keys:admin|credentials:admin|signers:admin|audit:read"

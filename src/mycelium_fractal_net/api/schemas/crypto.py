@@ -16,23 +16,6 @@ from mycelium_fractal_net.api.schemas.base import (
     examples,
 )
 
-__all__ = [
-    "DataKeyRequest",
-    "DataKeyResponse",
-    "DecryptRequest",
-    "DecryptResponse",
-    "EncryptRequest",
-    "EncryptResponse",
-    "MacRequest",
-    "MacResponse",
-    "MacVerifyRequest",
-    "RewrapRequest",
-    "SignRequest",
-    "SignResponse",
-    "VerifyRequest",
-    "VerifyResponse",
-]
-
 AES_256_GCM: Final = "AES-256-GCM"
 _HELLO: Final = "aGVsbG8="  # "hello"
 _ROW: Final = "cm93IDE3"  # "row 17"

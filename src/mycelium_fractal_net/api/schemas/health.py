@@ -8,8 +8,6 @@ from pydantic import Field
 
 from mycelium_fractal_net.api.schemas.base import Model, examples
 
-__all__ = ["Live", "Ready"]
-
 
 class Live(Model):
     """The process answers."""

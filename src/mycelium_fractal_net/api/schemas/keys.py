@@ -15,24 +15,6 @@ from mycelium_fractal_net.api.schemas.base import (
     examples,
 )
 
-__all__ = [
-    "ChangeKeyRequest",
-    "CreateKeyRequest",
-    "Floors",
-    "Jwk",
-    "JwkSet",
-    "KeyAnswer",
-    "KeyList",
-    "KeyQuery",
-    "PublicKey",
-    "RotateRequest",
-    "Rotation",
-    "RotationChange",
-    "State",
-    "StateRequest",
-    "VersionAnswer",
-]
-
 State = Literal[
     "pre-activation",
     "active",

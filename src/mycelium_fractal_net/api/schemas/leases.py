@@ -8,8 +8,6 @@ from pydantic import Field
 
 from mycelium_fractal_net.api.schemas.base import Model, Reference, examples
 
-__all__ = ["DataKeyReport", "DataKeyReportAnswer", "DataKeyUse"]
-
 _USE: Final[dict[str, Any]] = {
     "key_id": "orders:v1",
     "encrypted": 70000,

@@ -16,8 +16,6 @@ from mycelium_fractal_net.api.schemas.base import (
 )
 from mycelium_fractal_net.api.schemas.keys import State
 
-__all__ = ["CleanupAnswer", "CleanupRequest", "ProposalAnswer", "UsageAnswer", "VersionUsage"]
-
 _USAGE: Final[dict[str, Any]] = {
     "version_id": "orders:v1",
     "version": 1,

@@ -14,8 +14,6 @@ from mycelium_fractal_net.api.schemas.base import (
     examples,
 )
 
-__all__ = ["AddSignerRequest", "SignerAnswer", "SignerList", "SignerQuery"]
-
 _MOST_CREDENTIALS: Final = 100
 _PUBLIC_KEY_CHARACTERS: Final = 4096  # the PEM of P-384, the longest, has 215
 _Name = Annotated[

@@ -8,8 +8,6 @@ from pydantic import Field
 
 from mycelium_fractal_net.api.schemas.base import AssociatedData, KeyId, Model
 
-__all__ = ["DecryptStreamQuery", "EncryptStreamQuery"]
-
 
 class EncryptStreamQuery(Model):
     """Under which key."""

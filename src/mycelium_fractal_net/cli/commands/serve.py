@@ -54,7 +54,7 @@ def serve(invocation: Invocation, host: str | None, port: int | None, workers: i
     _require_server()
     # pydantic looks for plugins that other packages bring, and these would see what requests hold.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    from mycelium_fractal_net.api.sockets import is_loopback, listen, url_of
+    from mycelium_fractal_net.api.server.sockets import is_loopback, listen, url_of
 
     server = settings.server
     if not is_loopback(server.host) and not invocation.names_configuration():
@@ -78,7 +78,7 @@ def serve(invocation: Invocation, host: str | None, port: int | None, workers: i
 
 def _checked_tls(settings: Settings) -> bool:
     """Whether TLS is served, from files that serve now. Raises where it must be and is not."""
-    from mycelium_fractal_net.api.front_door.tls import load, serves_tls
+    from mycelium_fractal_net.api.transport.tls import load, serves_tls
 
     tls = settings.security.tls
     if serves_tls(tls):
@@ -96,8 +96,8 @@ def _checked_tls(settings: Settings) -> bool:
 
 def _check_limits(settings: Settings) -> None:
     """Raise where the proxies or the counting of rates are not what they should be."""
-    from mycelium_fractal_net.api.front_door.addresses import Proxies
-    from mycelium_fractal_net.api.front_door.rates import Rates
+    from mycelium_fractal_net.api.rate_limits.rates import Rates
+    from mycelium_fractal_net.api.transport.addresses import Proxies
 
     Proxies(settings.server.trusted_proxies)
     Rates.of(settings.server)
@@ -107,16 +107,16 @@ def _run(settings: Settings, listening: socket, passphrase: bytes | None) -> int
     """Serve in this process, or in several that it forks; returns an exit code."""
     supervisor = None
     if settings.server.workers > 1:
-        from mycelium_fractal_net.api.hangup import asks_for_the_certificate
-        from mycelium_fractal_net.api.supervisor import Supervisor
+        from mycelium_fractal_net.api.server.supervisor import Supervisor
+        from mycelium_fractal_net.api.transport.certificate import renews_on_sighup
 
-        hangup = frozenset({signal.SIGHUP}) if asks_for_the_certificate(settings) else frozenset()
+        hangup = frozenset({signal.SIGHUP}) if renews_on_sighup(settings) else frozenset()
         supervisor = Supervisor(
             settings.server.workers,
             shutdown_seconds=settings.server.shutdown_seconds,
             passes_on=hangup,
         )
-    from mycelium_fractal_net.api.server import serve_process
+    from mycelium_fractal_net.api.server.worker import serve_process
 
     if supervisor is None:
         return serve_process(settings, listening, passphrase)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from mycelium_fractal_net.security.blocking import about_to_block
 from mycelium_fractal_net.security.errors import AuthenticationError
-from mycelium_fractal_net.security.records.api_keys import DIGEST_BYTES, parse
+from mycelium_fractal_net.security.records.api_keys import DIGEST_BYTES, PresentedKey, parse
 from mycelium_fractal_net.security.records.credentials import Credential, CredentialState
 
 if TYPE_CHECKING:
@@ -126,6 +126,13 @@ class CredentialDirectory:
     def authenticate(self, api_key: bytes) -> Caller:
         """The holder of ``api_key``, the text ``mfn_<id>_<secret>`` as bytes.
 
+        Raises as :meth:`recognise` does.
+        """
+        return self.recognise(parse(api_key))
+
+    def recognise(self, presented: PresentedKey) -> Caller:
+        """The holder of an API key that was read already.
+
         Raises :class:`AuthenticationError` alike for what is malformed, unknown, wrong, revoked
         or expired, after the same work; :class:`StoreUnavailableError` where the credentials in
         memory can no longer be known to be good.
@@ -135,7 +142,7 @@ class CredentialDirectory:
         entries = self._entries
         if entries is None:
             entries = self.load()
-        credential_id, digest = parse(api_key)
+        credential_id, digest = presented
         entry = entries.get(credential_id, _NOBODY)
         now = self._clock()
         # Every comparison is made, whatever the one before it gave.

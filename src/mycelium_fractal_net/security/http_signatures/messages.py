@@ -10,12 +10,11 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Final
 
-from msgspec import Struct, field
+from msgspec import UNSET, Struct, UnsetType, field
 from msgspec.structs import force_setattr
 
 from mycelium_fractal_net.security.errors import InvalidSignatureError
-
-__all__ = ["RequestView", "ResponseView", "normalised_authority"]
+from mycelium_fractal_net.security.records.api_keys import PresentedKey, parse
 
 _DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}  # RFC 9110 sections 4.2.1 and 4.2.2
 _AUTHORITIES: Final = 64  # a service has one or two
@@ -40,6 +39,17 @@ class RequestView(Struct, frozen=True, gc=False):
     headers: Sequence[tuple[bytes, bytes]]
     fields: Mapping[bytes, bytes] = field(default_factory=dict)
     """Made of ``headers``: what stands on several lines is joined by ``, `` in its order."""
+    _presented: PresentedKey | UnsetType | None = UNSET
+
+    @property
+    def presented(self) -> PresentedKey | None:
+        """The ``X-API-Key``, read once for all who ask; None where there is none."""
+        found = self._presented
+        if found is UNSET:
+            api_key = self.fields.get(b"x-api-key")
+            found = None if api_key is None else parse(api_key)
+            force_setattr(self, "_presented", found)
+        return found
 
     def __post_init__(self) -> None:
         force_setattr(self, "fields", _combined(self.headers))

@@ -12,9 +12,7 @@ import re
 import secrets
 import string
 from dataclasses import dataclass, field
-from typing import Final
-
-__all__ = ["CREDENTIAL_ID", "DIGEST_BYTES", "ApiKey", "generate", "parse"]
+from typing import Final, NamedTuple
 
 DIGEST_BYTES: Final = 32  # SHA-256
 _PREFIX: Final = b"mfn_"
@@ -38,6 +36,16 @@ class ApiKey:
     digest: bytes = field(repr=False)
 
 
+class PresentedKey(NamedTuple):
+    """What an API key says that somebody sent: an id, ``b""`` where it is none, and a digest.
+
+    Whether the secret is right is not known yet.
+    """
+
+    credential_id: bytes
+    digest: bytes
+
+
 def generate(credential_id: str | None = None) -> ApiKey:
     """A new API key; of the credential of that id, or of a new one under a random id."""
     if credential_id is None:
@@ -47,7 +55,7 @@ def generate(credential_id: str | None = None) -> ApiKey:
     return ApiKey(credential_id, f"{_PREFIX.decode()}{credential_id}_{secret}", digest)
 
 
-def parse(api_key: bytes | str) -> tuple[bytes, bytes]:
+def parse(api_key: bytes | str) -> PresentedKey:
     """The id and the digest of the secret. Of what is no API key the id is ``b""``.
 
     Never raises, and digests 43 bytes at most whatever it is given, so that neither an error
@@ -61,4 +69,4 @@ def parse(api_key: bytes | str) -> tuple[bytes, bytes]:
         and api_key[: len(_PREFIX)] == _PREFIX
         and api_key[_ID_END] == 0x5F
     )
-    return (api_key[len(_PREFIX) : _ID_END] if framed else b""), digest
+    return PresentedKey(api_key[len(_PREFIX) : _ID_END] if framed else b"", digest)

@@ -32,7 +32,6 @@ from mycelium_fractal_net.security.http_signatures import (
     verify,
     verify_plan,
 )
-from mycelium_fractal_net.security.records.api_keys import parse as parse_api_key
 from mycelium_fractal_net.security.signed_requests.replay import Nonce, nonce_digest
 
 if TYPE_CHECKING:
@@ -40,8 +39,6 @@ if TYPE_CHECKING:
 
     from mycelium_fractal_net.security.directories.signers import KnownSigner, SignerDirectory
     from mycelium_fractal_net.security.signed_requests.replay import ReplayGuard
-
-__all__ = ["RequestVerifier", "SignedHead", "bears_signature", "credential_id_of"]
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -62,8 +59,8 @@ def credential_id_of(request: RequestView) -> str | None:
     Whether the secret is right is for others to find out. One that is no API key has no id, and
     no signer signs for it: the id is empty.
     """
-    api_key = request.fields.get(b"x-api-key")
-    return None if api_key is None else parse_api_key(api_key)[0].decode("ascii", "replace")
+    presented = request.presented
+    return None if presented is None else presented.credential_id.decode("ascii", "replace")
 
 
 class SignedHead(NamedTuple):

@@ -1,0 +1,120 @@
+"""One request at work: who calls, what is recorded of it, and where its work runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+from fastapi import Security
+from fastapi.security import APIKeyHeader
+
+from mycelium_fractal_net.api.http.problems import RequestError
+from mycelium_fractal_net.api.http.request_ids import new_request_id
+from mycelium_fractal_net.security.audit import Event, acting_as
+from mycelium_fractal_net.security.blocking import WouldBlockError
+from mycelium_fractal_net.security.errors import KeyNotFoundError, MfnError, NotPermittedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mycelium_fractal_net.api.http.exchange import Exchange
+    from mycelium_fractal_net.api.http.requests import Headers
+    from mycelium_fractal_net.api.service.service import Service
+    from mycelium_fractal_net.security.directories.credentials import Caller
+
+API_KEY: Final = APIKeyHeader(
+    name="X-API-Key", scheme_name="ApiKey", description="`mfn_<id>_<secret>`", auto_error=False
+)
+
+
+class Call:
+    """One request. What a handler learns of it is kept here for the audit record."""
+
+    __slots__ = ("address", "are_items_counted", "caller_or_none", "event", "exchange", "headers",
+                 "items", "key", "reference", "request_id", "service", "signer", "status",
+                 "subject")  # fmt: skip
+
+    def __init__(self, service: Service, event: str, exchange: Exchange | None) -> None:
+        self.service = service
+        self.event = event
+        self.exchange = exchange
+        self.request_id = new_request_id()
+        self.status: int | None = None  # where it is not that of the route
+        self.headers: Headers | None = None
+        self.caller_or_none: Caller | None = None
+        self.key: str | None = None
+        self.subject: str | None = None
+        self.signer: str | None = None
+        self.address = ""  # of the client, where rates are counted
+        self.are_items_counted = False
+        self.reference: str | None = None
+        self.items: dict[str, dict[str, int]] | None = None
+
+    @property
+    def caller(self) -> Caller:
+        """Who calls; of a public route nobody does, and no handler asks."""
+        caller = self.caller_or_none
+        if caller is None:
+            raise RequestError("bad-request", "this route knows no caller")
+        return caller
+
+    def permit(self, operation: str, key_name: str) -> None:
+        """Raise :class:`KeyNotFoundError` unless the caller may do that with that key."""
+        if not self.caller.may(operation, key_name):
+            raise KeyNotFoundError("no such key, or this credential may not use it")
+
+    def require(self, scope: str) -> None:
+        """Raise :class:`NotPermittedError` unless the caller has that scope."""
+        if not self.caller.has(scope):
+            raise NotPermittedError(f"this needs a credential with the scope {scope}")
+
+    def is_allowed(self, scope: str) -> bool:
+        """On a public route: whether an accepted API key with that scope came along."""
+        if self.headers is None or not self.headers.api_key:
+            return False
+        try:
+            caller = self.service.directory.authenticate(self.headers.api_key)
+            # No signature is asked for here, and this credential might work only with one.
+            return caller.has(scope) and not self.service.signers.is_bound(caller.credential_id)
+        except (MfnError, RequestError, WouldBlockError):
+            return False
+
+    async def in_thread(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        """What ``work`` returns, run in a thread on behalf of the caller."""
+        return await self.service.beside_the_loop(self._on_behalf, work, arguments)
+
+    async def in_slow_lane(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        """The same in the one thread for what computes for long."""
+        return await self.service.in_slow_lane(self._on_behalf, work, arguments)
+
+    def _on_behalf(self, work: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+        caller = self.caller_or_none
+        actor = "anonymous" if caller is None else caller.credential_id
+        with acting_as(actor, self.request_id):
+            return work(self, *arguments)
+
+    def outcome(self, outcome: str, size: int | None = None) -> Event:
+        """The audit record of the request: how it ended, or that it ``begun``."""
+        caller = self.caller_or_none
+        return Event(
+            self.event,
+            outcome,
+            key=self.key,
+            actor="anonymous" if caller is None else caller.credential_id,
+            request=self.request_id,
+            reference=self.reference,
+            items=self.items,
+            bytes=size,
+            subject=self.subject,
+            signer=self.signer,
+        )
+
+
+Authenticated = Annotated[Call, Security(API_KEY)]
+"""The first parameter of a handler that needs a credential; the document says so."""
+
+
+def _nobody() -> None: ...
+
+
+Public = Annotated[Call, Security(_nobody)]
+"""The first parameter of a handler that anybody may call."""

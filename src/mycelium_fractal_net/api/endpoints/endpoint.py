@@ -1,0 +1,206 @@
+"""How every route runs: authenticate, read strictly, do, record, answer.
+
+FastAPI describes an operation and routes to it; what happens then is here, in plain ASGI, since
+its own path through a request costs several times the cryptography. There is one such path.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Final, get_args, get_origin, get_type_hints
+
+from fastapi.params import Query
+from fastapi.routing import APIRoute
+
+from mycelium_fractal_net.api.endpoints.context import Call
+from mycelium_fractal_net.api.http.exchange import exchange_of
+from mycelium_fractal_net.api.http.problems import RequestError
+from mycelium_fractal_net.api.http.requests import Headers, read_body, read_headers
+from mycelium_fractal_net.api.http.responses import (
+    log_unexpected,
+    send_problem,
+    send_whole,
+    to_json,
+)
+from mycelium_fractal_net.api.parsing.query_string import query_decoder
+from mycelium_fractal_net.api.parsing.strict_json import decoder
+from mycelium_fractal_net.api.rate_limits.middleware import ADDRESS, take
+from mycelium_fractal_net.security.blocking import WouldBlockError, WouldComputeError
+from mycelium_fractal_net.security.errors import AuditUnavailableError, kind_of
+from mycelium_fractal_net.security.records.api_keys import parse
+from mycelium_fractal_net.security.request_signing import PRESENTED, SIGNER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.types import Receive, Scope, Send
+
+    from mycelium_fractal_net.api.endpoints.spec import Spec
+    from mycelium_fractal_net.api.service.service import Service
+
+_JSON_TYPES: Final = frozenset({b"application/json", b"application/json; charset=utf-8"})
+_INLINE_BYTES: Final = 262_144  # a larger body is worked on in a thread, beside the loop
+
+
+class Operation(APIRoute):
+    """A route: described by FastAPI, run by :meth:`run`."""
+
+    def __init__(self, spec: Spec, service: Service, **described: Any) -> None:
+        super().__init__(
+            spec.path,
+            spec.endpoint,
+            methods=[spec.method],
+            response_model=spec.answer,
+            status_code=spec.status,
+            tags=[spec.tag],
+            operation_id=spec.endpoint.__name__,
+            **described,
+        )
+        self.spec = spec
+        self.service = service
+        self.app = self.run
+        self._endpoint = spec.endpoint
+        self._media_type = spec.media_type.encode()
+        self._body: Callable[[bytes], Any] | None = None
+        self._query: Callable[[bytes], Any] | None = None
+        self._path: list[str] = []
+        self._optional_body = False
+        self._read_signature(spec.endpoint)
+
+    def _read_signature(self, endpoint: Callable[..., Any]) -> None:
+        hints = get_type_hints(endpoint, include_extras=True)
+        for name, parameter in list(inspect.signature(endpoint).parameters.items())[1:]:
+            hint = hints[name]
+            if any(isinstance(each, Query) for each in get_args(hint)[1:]):
+                self._query = query_decoder(get_args(hint)[0])
+            elif name == "body":
+                self._optional_body = parameter.default is None
+                kind = get_args(hint)[0] if get_origin(hint) is not None else hint
+                self._body = decoder(kind)
+            else:
+                self._path.append(name)
+
+    async def run(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; an ASGI application."""
+        started = perf_counter()
+        service, spec = self.service, self.spec
+        call = Call(service, spec.event, exchange_of(scope))
+        call.signer = scope.get(SIGNER)
+        try:
+            headers = call.headers = read_headers(scope)
+            if not spec.public:
+                await self._admit(call, scope, headers)
+                if spec.scope is not None:
+                    call.require(spec.scope)
+            body = self._whole_body(call, headers)
+            if body is None:
+                body = await self._read(headers, receive)
+                if body is None:
+                    return
+            if spec.in_thread or len(body) > _INLINE_BYTES:
+                payload = await self._beside(call, scope, body)
+            else:
+                try:
+                    payload = self._perform(call, scope, body)
+                except WouldBlockError as refused:
+                    payload = await self._beside(call, scope, body, refused)
+            if spec.recorded:
+                await service.durability.record(call.outcome("ok"))
+        except Exception as error:
+            await self._refuse(call, error, send, started)
+            return
+        status = call.status or spec.status
+        caller = call.caller_or_none
+        more: tuple[tuple[bytes, bytes], ...] = ()
+        if caller is not None and caller.due:
+            more = ((b"x-api-key-rotation-due", caller.due_text.encode()),)
+        await send_whole(
+            call.exchange, send, status, self._media_type, call.request_id, payload, more
+        )
+        service.metrics.observe(spec.event, status, perf_counter() - started)
+
+    async def _admit(self, call: Call, scope: Scope, headers: Headers) -> None:
+        """Find the caller, from a thread where the store has to be read first, and count him."""
+        service = self.service
+        presented = scope.get(PRESENTED) or parse(headers.api_key)
+        recognise = service.directory.recognise
+        try:
+            caller = recognise(presented)
+        except WouldBlockError:
+            caller = await service.beside_the_loop(recognise, presented)
+        call.caller_or_none = caller
+        rates = service.rates
+        if rates is not None:
+            call.address = scope.get(ADDRESS, "")
+            if rates.requests_per_credential is not None:
+                rate = rates.requests_per_credential
+                await take(rate, caller.credential_id, service.beside_the_loop)
+
+    def _whole_body(self, call: Call, headers: Headers) -> bytes | None:
+        """The body if all of it is here already, None where it has to be read."""
+        if self._body is None:
+            return None if headers.content_length else b""
+        exchange = call.exchange
+        body = None if exchange is None else exchange.whole_body()
+        if body is None or len(body) > self.service.max_body_bytes:
+            return None
+        self._check_media_type(headers, body)
+        return body
+
+    async def _read(self, headers: Headers, receive: Receive) -> bytes | None:
+        """The body, None where the client went away. Raises :class:`RequestError`."""
+        if self._body is None:
+            return await read_body(receive, None, 0)
+        body = await read_body(receive, headers.content_length, self.service.max_body_bytes)
+        if body is not None:
+            self._check_media_type(headers, body)
+        return body
+
+    def _check_media_type(self, headers: Headers, body: bytes) -> None:
+        if headers.content_type.lower() not in _JSON_TYPES and (body or not self._optional_body):
+            raise RequestError("unsupported-media-type", "the body must be application/json")
+
+    def _arguments(self, scope: Scope, body: bytes) -> list[Any]:
+        arguments: list[Any] = [scope["path_params"][name] for name in self._path]
+        if self._body is not None:
+            arguments.append(None if self._optional_body and not body else self._body(body))
+        if self._query is not None:
+            arguments.append(self._query(scope["query_string"]))
+        elif scope["query_string"]:
+            raise RequestError("bad-request", "this route takes no query parameters")
+        return arguments
+
+    async def _beside(
+        self, call: Call, scope: Scope, body: bytes, refused: WouldBlockError | None = None
+    ) -> bytes:
+        """:meth:`_perform` in the thread for it: one that may wait, or one that may compute."""
+        payload: bytes
+        if not isinstance(refused, WouldComputeError):
+            with contextlib.suppress(WouldComputeError):
+                payload = await call.in_thread(self._perform, scope, body)
+                return payload
+        payload = await call.in_slow_lane(self._perform, scope, body)
+        return payload
+
+    def _perform(self, call: Call, scope: Scope, body: bytes) -> bytes:
+        """From the body to the body of the answer."""
+        answer = self._endpoint(call, *self._arguments(scope, body))
+        return answer if isinstance(answer, bytes) else to_json(answer)
+
+    async def _refuse(self, call: Call, error: Exception, send: Send, started: float) -> None:
+        """Record a refusal and answer it; a stranger's is only counted, and waits for nothing."""
+        service = self.service
+        kind = kind_of(error)
+        if kind.status == 500:
+            log_unexpected(error, call.request_id)
+        if call.caller_or_none is None:
+            service.count_refusal(kind.slug)
+        else:
+            try:
+                await service.durability.record(call.outcome(kind.slug))
+            except AuditUnavailableError as unavailable:
+                error, kind = unavailable, kind_of(unavailable)
+        await send_problem(error, call.exchange, send, call.request_id)
+        service.metrics.observe(self.spec.event, kind.status, perf_counter() - started)

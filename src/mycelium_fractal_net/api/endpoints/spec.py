@@ -1,0 +1,56 @@
+"""How a route file declares its routes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pydantic import BaseModel
+
+    _F = TypeVar("_F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """One route as its file declares it."""
+
+    method: str
+    path: str
+    endpoint: Callable[..., Any]
+    event: str
+    answer: type[BaseModel] | None
+    tag: str
+    status: int = 200
+    scope: str | None = None  # a scope that is not per key, checked before anything is read
+    public: bool = False
+    in_thread: bool = False  # it talks to the store, always
+    recorded: bool = True  # by the route; a change is recorded by the provider, before and after
+    problems: tuple[str, ...] = ()
+    media_type: str = "application/json"
+    streams: bool = False  # its body and its response are octets of any length
+
+
+class Routes:
+    """The routes of one tag, in the order in which they were declared."""
+
+    def __init__(self, tag: str) -> None:
+        self.tag = tag
+        self.specs: list[Spec] = []
+
+    def add(
+        self, method: str, path: str, event: str, answer: type[BaseModel] | None, **more: Any
+    ) -> Callable[[_F], _F]:
+        """Declare what is decorated as the handler of ``method`` and ``path``.
+
+        ``event`` names it in audit and metrics, ``answer`` is the model of what it returns; for
+        the rest see :class:`Spec`.
+        """
+
+        def declare(endpoint: _F) -> _F:
+            self.specs.append(Spec(method, path, endpoint, event, answer, self.tag, **more))
+            return endpoint
+
+        return declare

@@ -1,0 +1,183 @@
+"""Routes that work on a stream of any length in constant memory.
+
+Two records each: *begun* before the first byte of the answer, *ended* before its last. What goes
+wrong after the first byte ends the connection abnormally, so that nobody takes a part for all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from mycelium_fractal_net.api.endpoints.context import Call
+from mycelium_fractal_net.api.endpoints.endpoint import Operation
+from mycelium_fractal_net.api.http.exchange import exchange_of
+from mycelium_fractal_net.api.http.problems import RequestError
+from mycelium_fractal_net.api.http.requests import read_headers
+from mycelium_fractal_net.api.http.responses import COMMON_HEADERS
+from mycelium_fractal_net.security.blocking import WouldBlockError
+from mycelium_fractal_net.security.errors import AuditUnavailableError, kind_of
+from mycelium_fractal_net.security.request_signing import SIGNER
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from starlette.types import Receive, Scope, Send
+
+    from mycelium_fractal_net.api.http.requests import Headers
+
+OCTETS: Final = b"application/octet-stream"
+
+
+class StreamCutError(Exception):
+    """Ends a connection whose answer cannot be finished. The server closes it, and logs nothing."""
+
+
+class _DisconnectedError(Exception):
+    """The client went away."""
+
+
+class Flow(Protocol):
+    """What a stream's handler returns: bytes in, bytes out."""
+
+    beginning_bytes: int
+    """How much must be there for :meth:`begin`, unless the stream ends before."""
+
+    def begin(self, call: Call, beginning: bytes) -> bytes:
+        """Find the key, which may block; returns what of ``beginning`` has still to be fed."""
+
+    def answer_bytes(self, length: int) -> int:
+        """The size of the answer to a body of ``length`` bytes."""
+
+    def update(self, data: bytes) -> bytes:
+        """The next part of the answer, which may be empty."""
+
+    def finalize(self) -> bytes:
+        """The last part."""
+
+
+class StreamOperation(Operation):
+    """A route whose body and answer are ``application/octet-stream``."""
+
+    async def run(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; an ASGI application."""
+        started = perf_counter()
+        service, spec = self.service, self.spec
+        call = Call(service, spec.event, exchange_of(scope))
+        call.signer = scope.get(SIGNER)
+        begun = False
+        size = 0
+        try:
+            headers = call.headers = read_headers(scope)
+            await self._admit(call, scope, headers)
+            _check(scope, headers)
+            flow: Flow = self._endpoint(call, *self._arguments(scope, b""))
+            parts = _parts(receive)
+            beginning, whole = await _beginning(parts, flow.beginning_bytes)
+            try:
+                rest = flow.begin(call, beginning)
+            except WouldBlockError:
+                rest = await call.in_thread(_begin, flow, beginning)
+            length = headers.content_length
+            answered = None if length is None else flow.answer_bytes(length)
+            first = flow.update(rest)
+            size = len(beginning)
+            last: bytes | None = None
+            if whole or answered == 0:
+                # Nothing is missing from an answer of no bytes when it is cut, so all of the body
+                # comes first: no more than an empty message, whose size was declared.
+                async for part in parts:
+                    size += len(part)
+                    first += flow.update(part)
+                last = flow.finalize()
+            await service.durability.record(call.outcome("begun"))
+            begun = True
+            await send(_start(call, answered))
+            # The end of a message may stand for no byte of the answer. So some of what comes
+            # before is held back until the end is seen, or all that was declared would be there.
+            held = first
+            async for part in parts:
+                size += len(part)
+                if made := flow.update(part):
+                    await _send_part(send, held)
+                    held = made
+            if last is None:
+                last = flow.finalize()
+            await service.durability.record(call.outcome("ok", size))
+            await send({"type": "http.response.body", "body": held + last})
+        except asyncio.CancelledError:  # the service ends, and waited as long as it may
+            if begun:
+                with contextlib.suppress(AuditUnavailableError):
+                    service.audit.append(call.outcome("interrupted", size))
+            raise
+        except Exception as error:
+            if not begun:
+                if not isinstance(error, _DisconnectedError):
+                    await self._refuse(call, error, send, started)
+                return
+            await self._cut(call, error, size)
+            raise StreamCutError from None
+        service.metrics.observe(spec.event, 200, perf_counter() - started)
+
+    async def _cut(self, call: Call, error: Exception, size: int) -> None:
+        """Record how a stream ended that was begun and not finished."""
+        outcome = "disconnected" if isinstance(error, _DisconnectedError) else kind_of(error).slug
+        self.service.metrics.observe(call.event, 499 if outcome == "disconnected" else 500, 0.0)
+        # Where the log fails there is a beginning without an end, as after a crash.
+        with contextlib.suppress(AuditUnavailableError):
+            await self.service.durability.record(call.outcome(outcome, size))
+
+
+def _begin(call: Call, flow: Flow, beginning: bytes) -> bytes:
+    return flow.begin(call, beginning)
+
+
+def _check(scope: Scope, headers: Headers) -> None:
+    if headers.content_type.lower() != OCTETS:
+        raise RequestError("unsupported-media-type", "the body must be application/octet-stream")
+    if scope["http_version"] == "1.0":
+        raise RequestError("http-version", "a stream's end cannot be told in HTTP/1.0")
+
+
+async def _parts(receive: Receive) -> AsyncIterator[bytes]:
+    """The parts of the body as they come. Raises where the client went away."""
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise _DisconnectedError
+        more = message.get("more_body", False)
+        if body := message.get("body", b""):
+            yield body
+
+
+async def _beginning(parts: AsyncIterator[bytes], wanted: int) -> tuple[bytes, bool]:
+    """At least ``wanted`` bytes, or all there are, and whether they are that."""
+    beginning = b""
+    while len(beginning) < wanted:
+        part = await anext(parts, b"")
+        if not part:
+            return beginning, True
+        beginning += part
+    return beginning, False
+
+
+def _start(call: Call, length: int | None) -> dict[str, Any]:
+    headers = [
+        *COMMON_HEADERS,
+        (b"content-type", OCTETS),
+        (b"x-request-id", call.request_id.encode()),
+        (b"x-key-id", (call.key or "").encode()),
+    ]
+    if length is not None:
+        headers.append((b"content-length", b"%d" % length))
+    if call.caller.due:
+        headers.append((b"x-api-key-rotation-due", call.caller.due_text.encode()))
+    return {"type": "http.response.start", "status": 200, "headers": headers}
+
+
+async def _send_part(send: Send, part: bytes) -> None:
+    if part:
+        await send({"type": "http.response.body", "body": part, "more_body": True})

@@ -1,0 +1,79 @@
+"""What is read of a request: the headers that matter, each at most once, and the body."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from mycelium_fractal_net.api.http.problems import RequestError
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope
+
+
+class Headers(NamedTuple):
+    """What is looked at of a request's headers."""
+
+    api_key: bytes
+    content_type: bytes
+    content_length: int | None
+    associated_data: bytes
+
+
+def read_headers(scope: Scope) -> Headers:
+    """The headers that matter, each at most once. Raises :class:`RequestError`."""
+    api_key = content_type = associated_data = b""
+    length: int | None = None
+    keys = 0
+    for name, value in scope["headers"]:
+        if name == b"x-api-key":
+            api_key = value
+            keys += 1
+        elif name == b"content-type":
+            if content_type:
+                raise RequestError("bad-request", "there is more than one Content-Type")
+            content_type = value
+        elif name == b"content-length":
+            length = int(value) if value.isdigit() else None
+        elif name == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
+            raise RequestError("unsupported-media-type", "the body must not be compressed")
+        elif name == b"x-associated-data":
+            if associated_data:
+                raise RequestError("bad-request", "there is more than one X-Associated-Data")
+            associated_data = value
+    if keys > 1:
+        raise RequestError("bad-request", "there is more than one X-API-Key")
+    return Headers(api_key, content_type, length, associated_data)
+
+
+async def read_body(receive: Receive, declared: int | None, most: int) -> bytes | None:
+    """The whole body, None where the client went away.
+
+    Raises :class:`RequestError` as soon as it is longer than ``most`` bytes.
+    """
+    if declared is not None and declared > most:
+        raise _too_large(most)
+    message = await receive()
+    if message["type"] != "http.request":
+        return None
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body", False):
+        if len(body) > most:
+            raise _too_large(most)
+        return body
+    parts, size = [body], len(body)
+    while message.get("more_body", False):
+        if size > most:
+            raise _too_large(most)
+        message = await receive()
+        if message["type"] != "http.request":
+            return None
+        part = message.get("body", b"")
+        parts.append(part)
+        size += len(part)
+    if size > most:
+        raise _too_large(most)
+    return b"".join(parts)
+
+
+def _too_large(most: int) -> RequestError:
+    return RequestError("too-large", f"a body has at most {most} bytes")

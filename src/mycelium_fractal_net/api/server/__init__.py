@@ -1,0 +1,1 @@
+"""The processes of ``mfn serve``: a socket, a supervisor, and one uvicorn per worker."""

@@ -1,0 +1,190 @@
+"""What Prometheus may know: counts, times and states; never a key's name or a caller's."""
+
+from __future__ import annotations
+
+import os
+import threading
+from bisect import bisect_left
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+
+from mycelium_fractal_net.api.service.counts import Counts, read_counts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from prometheus_client.core import Metric
+
+# Seconds. A request of some microseconds of cryptography waits for one sync of the audit log.
+_BUCKETS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+_BOUNDS: Final = (*map(str, _BUCKETS), "+Inf")
+_REQUESTS: Final = "requests"
+_SECONDS: Final = "seconds"
+_BUCKET: Final = "bucket"
+_ITEMS: Final = "items"
+_XOR: Final = "xor"
+_ROTATIONS: Final = "rotations"
+_PENDING_USES: Final = "pending-uses"
+_STATE: Final = "state"
+
+STATES: Final[dict[str, tuple[str, Callable[[list[float]], float]]]] = {
+    "mfn_audit_pending_records": ("Audit records that are not yet durable", sum),
+    "mfn_audit_healthy": ("1 while every worker can write audit records", min),
+    "mfn_audit_abandoned_segments": (
+        "Audit segments that were given up after a failed write or sync",
+        sum,
+    ),
+    "mfn_store_read_age_seconds": (
+        "Time since the key store was last read, of the worker that waits longest",
+        max,
+    ),
+    "mfn_keys_overdue": ("Keys that are due and could not be rotated", max),
+    "mfn_rotation_look_age_seconds": (
+        "Time since keys were last looked over, of the worker that waits longest",
+        max,
+    ),
+    "mfn_credentials_due": ("Credentials that are due for rotation", max),
+    "mfn_connections": ("Connections that are open, TLS handshakes among them", sum),
+    "mfn_workers": ("Processes that serve", sum),
+}
+"""Each state with what it says, and how those of several processes are put together."""
+
+
+class Metrics:
+    """The metrics of one process; :meth:`render` sums up all workers that share the folder."""
+
+    def __init__(self, shared_folder: str | None = None) -> None:
+        self._shared = None if shared_folder is None else Path(shared_folder)
+        self._counts = Counts(self._shared)
+        self._values: memoryview[float] = self._counts.values
+        self._slots: dict[tuple[str, int], tuple[int, int, list[int]]] = {}
+        self._states: Callable[[], Mapping[str, float]] | None = None
+        self._counting = threading.Lock()
+
+    def watch(self, states: Callable[[], Mapping[str, float]]) -> None:
+        """From now on ``states`` gives the states of this process, by names of ``STATES``."""
+        self._states = states
+        self.note_states()
+
+    def observe(self, operation: str, status: int, seconds: float) -> None:
+        """Count one request."""
+        slots = self._slots.get((operation, status))
+        if slots is None:
+            slots = self._slots[operation, status] = self._slots_of(operation, status)
+        requests, total, buckets = slots
+        self._values[requests] += 1
+        self._values[total] += seconds
+        self._values[buckets[bisect_left(_BUCKETS, seconds)]] += 1
+
+    def _slots_of(self, operation: str, status: int) -> tuple[int, int, list[int]]:
+        slot = self._counts.slot
+        return (
+            slot(f"{_REQUESTS} {operation} {status}"),
+            slot(f"{_SECONDS} {operation}"),
+            [slot(f"{_BUCKET} {operation} {bound}") for bound in _BOUNDS],
+        )
+
+    def count_items(self, operation: str, outcome: str, count: int) -> None:
+        """Count the items of a batch that ended alike."""
+        slot = self._counts.slot(f"{_ITEMS} {operation} {outcome}")
+        with self._counting:  # large batches count in threads
+            self._values[slot] += count
+
+    def count_xor(self) -> None:
+        """Count one message of the XOR cipher that was opened."""
+        slot = self._counts.slot(_XOR)
+        with self._counting:
+            self._values[slot] += 1
+
+    def count_pending_use(self) -> None:
+        """Count one use of a key version whose destruction is pending."""
+        slot = self._counts.slot(_PENDING_USES)
+        with self._counting:
+            self._values[slot] += 1
+
+    def count_rotations(self, done: int, failed: int) -> None:
+        """Count keys that this process rotated, and those whose rotation failed."""
+        with self._counting:
+            for outcome, count in (("ok", done), ("failed", failed)):
+                self._values[self._counts.slot(f"{_ROTATIONS} {outcome}")] += count
+
+    def note_states(self) -> None:
+        """Note the states of this process, of which another worker may be asked."""
+        if self._states is not None:
+            for name, value in self._states().items():
+                self._values[self._counts.slot(f"{_STATE} {name}")] = value
+
+    def render(self) -> bytes:
+        """Everything in the text format 0.0.4."""
+        self.note_states()
+        if self._shared is None:
+            processes = [(os.getpid(), self._counts.read())]
+        else:
+            processes = list(read_counts(self._shared))
+        registry = CollectorRegistry()
+        registry.register(_Sums(processes))
+        return generate_latest(registry)
+
+
+class _Sums:
+    """The sums of several processes, as the library takes them.
+
+    Of a process that is gone the counts stay, so that none goes backwards, and its states do not.
+    """
+
+    def __init__(self, processes: list[tuple[int, dict[str, float]]]) -> None:
+        self._total: dict[tuple[str, ...], float] = {}
+        self._states: dict[str, list[float]] = {}
+        for process, numbers in processes:
+            lives = Path(f"/proc/{process}").exists()
+            for name, value in numbers.items():
+                kind, *labels = name.split(" ")
+                if kind != _STATE:
+                    known = self._total.get((kind, *labels), 0.0)
+                    self._total[kind, *labels] = known + value
+                elif lives:
+                    self._states.setdefault(labels[0], []).append(value)
+
+    def _of(self, kind: str) -> list[tuple[list[str], float]]:
+        return [(list(name[1:]), v) for name, v in sorted(self._total.items()) if name[0] == kind]
+
+    def collect(self) -> Iterator[Metric]:
+        """The families, in the order in which they are shown."""
+        for name, text, kind, label in (
+            ("mfn_requests", "Requests by operation and status", _REQUESTS, "status"),
+            ("mfn_items", "Items of batches by operation and outcome", _ITEMS, "outcome"),
+        ):
+            counter = CounterMetricFamily(name, text, labels=["operation", label])
+            for labels, value in self._of(kind):
+                counter.add_metric(labels, value)
+            yield counter
+        for _, value in self._of(_XOR):
+            text = "Messages of the XOR cipher that were opened"
+            yield CounterMetricFamily("mfn_xor_opened", text, value=value)
+        for _, value in self._of(_PENDING_USES):
+            text = "Uses of key versions whose destruction is pending"
+            yield CounterMetricFamily("mfn_pending_destruction_uses", text, value=value)
+        if rotations := self._of(_ROTATIONS):
+            text = "Rotations of keys that were due, by outcome"
+            counter = CounterMetricFamily("mfn_rotations", text, labels=["outcome"])
+            for labels, value in rotations:
+                counter.add_metric(labels, value)
+            yield counter
+        yield self._seconds()
+        for state, (text, together) in STATES.items():
+            if state in self._states:
+                yield GaugeMetricFamily(state, text, value=together(self._states[state]))
+
+    def _seconds(self) -> Metric:
+        text = "Time from a request's first byte to its answer"
+        family = HistogramMetricFamily("mfn_request_seconds", text, labels=["operation"])
+        for labels, seconds in self._of(_SECONDS):
+            reached, buckets = 0.0, []
+            for bound in _BOUNDS:
+                reached += self._total.get((_BUCKET, *labels, bound), 0.0)
+                buckets.append((bound, reached))
+            family.add_metric(labels, buckets, seconds)
+        return family

@@ -1,0 +1,309 @@
+"""What the service holds while it runs: keyring, credentials, audit log, threads, metrics.
+
+The event loop's thread never waits for a backend: what would is run again in a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Final
+
+from mycelium_fractal_net.api.http.problems import RequestError
+from mycelium_fractal_net.api.rate_limits.rates import Rates
+from mycelium_fractal_net.api.service.cpu_executor import SlowLane
+from mycelium_fractal_net.api.service.durability import Durability
+from mycelium_fractal_net.api.service.metrics import Metrics
+from mycelium_fractal_net.api.service.rotation_thread import RotationThread
+from mycelium_fractal_net.bootstrap import open_keyring
+from mycelium_fractal_net.security import blocking
+from mycelium_fractal_net.security.directories.credentials import CredentialDirectory
+from mycelium_fractal_net.security.directories.signers import SignerDirectory
+from mycelium_fractal_net.security.errors import (
+    ConfigurationError,
+    MfnError,
+    StoreUnavailableError,
+)
+from mycelium_fractal_net.security.key_store import NonceStore
+from mycelium_fractal_net.security.key_store.freshness import STALE_SECONDS
+from mycelium_fractal_net.security.signed_requests.replay import ReplayGuard
+from mycelium_fractal_net.security.signed_requests.verifier import RequestVerifier
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mycelium_fractal_net.bootstrap import Passphrase
+    from mycelium_fractal_net.config import Settings
+    from mycelium_fractal_net.security.audit import AuditLog
+    from mycelium_fractal_net.security.keyring.keyring import Keyring
+
+_LOG: Final = logging.getLogger(__name__)
+_THREADS: Final = 8
+_REFRESH_SECONDS: Final = 1.0  # half of what a cache allows, so that no request has to read
+_PATIENCE_SECONDS: Final = 30.0  # for what a thread does; beyond, the store does not answer
+_CLOSE_SECONDS: Final = 10.0  # for the last that is written to a store
+
+
+class Service:
+    """One process's part of the service. :meth:`start` opens it, :meth:`close` ends it."""
+
+    durability: Durability
+    signers: SignerDirectory
+    verifier: RequestVerifier
+
+    def __init__(
+        self,
+        settings: Settings,
+        passphrase: Passphrase = None,
+        *,
+        metrics_folder: str | None = None,
+        authority: str | None = None,
+    ) -> None:
+        self.settings = settings
+        self.enabled = settings.security.encryption.enabled  # MFN_CRYPTO_ENABLED
+        self.max_body_bytes = settings.server.max_body_bytes
+        self.metrics = Metrics(metrics_folder)
+        server = settings.server
+        self.authority = server.public_authority or authority or f"{server.host}:{server.port}"
+        self._passphrase = passphrase
+        self._keyring: Keyring | None = None
+        self._directory: CredentialDirectory | None = None
+        self._threads = ThreadPoolExecutor(
+            _THREADS, "mfn-service", blocking.refuse_to_compute_in_this_thread
+        )
+        self._slow_lane = SlowLane()
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="mfn-reader")
+        self._refreshing: asyncio.Task[None] | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._was_read = True
+        self.rotation: RotationThread | None = None
+        self.front_door: dict[str, Callable[[], str]] = {}  # what of it has a state, by name
+        self.connections: Callable[[], int] | None = None  # how many there are, where that is known
+        self.rates = Rates.of(settings.server)
+        self._abandoned: set[asyncio.Future[Any]] = set()
+
+    @property
+    def keyring(self) -> Keyring:
+        """The keyring. Raises :class:`RequestError` where cryptography is switched off."""
+        if self._keyring is None:
+            raise RequestError("disabled", "security.encryption.enabled is false")
+        return self._keyring
+
+    @property
+    def directory(self) -> CredentialDirectory:
+        """The credentials. Raises :class:`RequestError` where cryptography is switched off."""
+        if self._directory is None:
+            raise RequestError("disabled", "security.encryption.enabled is false")
+        return self._directory
+
+    @property
+    def audit(self) -> AuditLog:
+        """The audit log. Every keyring of the service has one."""
+        log = self.keyring.provider.audit
+        if log is None:
+            raise ConfigurationError("the service does not run without an audit log")
+        return log
+
+    async def start(self) -> None:
+        """Open everything, or fail with what is wrong; nothing is served before."""
+        if not self.enabled:
+            _LOG.warning("cryptography is switched off: every crypto route answers 503")
+            return
+        try:
+            await self._start()
+        except MfnError as error:
+            _LOG.error("the service does not start: %s", error)
+            raise
+
+    async def _start(self) -> None:
+        server = self.settings.server
+        if server.production and server.body_only_signatures:
+            raise ConfigurationError("server.body_only_signatures is not for production")
+        loop = asyncio.get_running_loop()
+        keyring = await asyncio.to_thread(self._open)
+        keyring.provider.on_pending_use = self.metrics.count_pending_use
+        self._keyring = keyring
+        self._directory = CredentialDirectory(
+            keyring.provider,
+            keyring.freshness,
+            rotation_days=self.settings.credentials.rotation_days,
+        )
+        self.signers = SignerDirectory(keyring.provider, keyring.freshness)
+        self._replay = ReplayGuard(NonceStore(keyring.provider.store.database))
+        self.verifier = RequestVerifier(
+            self.signers,
+            self._replay,
+            authority=self.authority,
+            body_only=self.settings.server.body_only_signatures,
+            in_thread=self.beside_the_loop,
+        )
+        try:
+            await asyncio.to_thread(self._warm)
+        except BaseException:
+            await self.close()
+            raise
+        if self.settings.security.key_management.rotation_enabled:
+            self.rotation = RotationThread(
+                self.settings, keyring.provider, self.metrics.count_rotations
+            )
+        self.durability = Durability(self.audit, loop)
+        self.metrics.watch(self._states)
+        blocking.refuse_in_this_thread()
+        blocking.refuse_to_compute_in_this_thread()
+        self._refreshing = loop.create_task(self._refresh())
+        gc.enable()  # the command line switches it off while it loads
+        gc.collect()
+        gc.freeze()  # what is loaded now stays; a collection need not look at it again
+        gc.set_threshold(20_000, 20, 50)
+
+    def _open(self) -> Keyring:
+        # Each request is recorded by itself, and the event loop must not wait for that.
+        return open_keyring(settings=self.settings, passphrase=self._passphrase, record_uses=False)
+
+    def _warm(self) -> None:
+        self.audit.open()
+        self.directory.load()
+        self.signers.load()
+        if self.settings.server.sign_answers_with is not None:
+            self.keyring.request_key(self.settings.server.sign_answers_with)
+
+    async def _refresh(self) -> None:
+        """Have the store's generation read often enough that requests need not."""
+        while True:
+            await asyncio.sleep(_REFRESH_SECONDS)
+            self.metrics.note_states()
+            if self._reading is None or self._reading.done():
+                self._reading = asyncio.get_running_loop().create_task(self._read())
+
+    async def _read(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.run_in_executor(self._reader, self.keyring.refresh)
+        except Exception as error:
+            if self._was_read:
+                what = str(error) if isinstance(error, MfnError) else type(error).__name__
+                _LOG.error("the key store is not read: %s", what)
+            self._was_read = False
+        else:
+            if not self._was_read:
+                _LOG.warning("the key store is read again")
+            self._was_read = True
+
+    async def close(self) -> None:
+        """End everything; what was counted and recorded is written first."""
+        blocking.allow_in_this_thread()
+        for task in (self._refreshing, self._reading):
+            if task is not None:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+        self._refreshing = self._reading = None
+        keyring, self._keyring, self._directory = self._keyring, None, None
+        if keyring is not None:
+            closing = ThreadPoolExecutor(1, thread_name_prefix="mfn-close")
+            try:
+                await self._within(_CLOSE_SECONDS, closing, self._end, keyring)
+            except StoreUnavailableError:
+                _LOG.error("the key store is silent; the last counts of uses are lost")
+        self._threads.shutdown(wait=False)
+        self._reader.shutdown(wait=False)
+        self._slow_lane.close()
+        gc.unfreeze()
+
+    def _end(self, keyring: Keyring) -> None:
+        if self.rotation is not None:
+            self.rotation.end()
+        self._replay.close()
+        keyring.close()
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether a thread still waits for a store that is silent, perhaps for ever."""
+        return bool(self._abandoned)
+
+    # Threads ------------------------------------------------------------------------------
+
+    async def beside_the_loop(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        """What ``work`` returns, run in a thread.
+
+        Raises :class:`StoreUnavailableError` where the store is known not to answer, or nothing
+        comes back for a long time: nobody waits for a thread that waits for a silent store.
+        """
+        return await self._within(
+            _PATIENCE_SECONDS, self._threads, self._unless_stale, work, *arguments
+        )
+
+    def _unless_stale(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        if self._is_stale():
+            raise StoreUnavailableError("the key store was not read for too long")
+        return work(*arguments)
+
+    async def _within(
+        self, seconds: float, threads: ThreadPoolExecutor, work: Callable[..., Any], *arguments: Any
+    ) -> Any:
+        future = asyncio.get_running_loop().run_in_executor(threads, work, *arguments)
+        done, _ = await asyncio.wait((future,), timeout=seconds)
+        if done:
+            return future.result()
+        self._abandoned.add(future)
+        future.add_done_callback(self._take_back)
+        raise StoreUnavailableError("the key store does not answer in time")
+
+    def _take_back(self, future: asyncio.Future[Any]) -> None:
+        self._abandoned.discard(future)
+        if not future.cancelled() and (error := future.exception()) is not None:
+            _LOG.warning("what was waited for too long ended: %s", type(error).__name__)
+
+    async def in_slow_lane(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        """The same in the one thread for what computes for long, and does not wait for long.
+
+        Raises :class:`RequestError` where too much waits for it already.
+        """
+        return await self._slow_lane.run(self._unless_stale, work, *arguments)
+
+    # Health -------------------------------------------------------------------------------
+
+    def backends(self) -> dict[str, str]:
+        """Each backend and its state; ``ok`` is the only good one."""
+        if self._keyring is None:
+            return {"cryptography": "disabled" if not self.enabled else "closed"}
+        return {
+            "key-store": "unavailable" if self._is_stale() else "ok",
+            "audit": "ok" if self.audit.healthy else "unavailable",
+            **({} if self.rotation is None else {"rotation": self.rotation.state}),
+            **{name: state() for name, state in self.front_door.items()},
+            **({} if self.rates is None else {"rates": self.rates.counting.state}),
+        }
+
+    def _states(self) -> dict[str, float]:
+        """The states that metrics show of this process."""
+        log, age = self.audit, self.keyring.freshness.age()
+        states = {
+            "mfn_audit_pending_records": float(log.stats.pending),
+            "mfn_audit_healthy": float(log.healthy),
+            "mfn_audit_abandoned_segments": float(log.stats.segments_abandoned),
+            "mfn_store_read_age_seconds": -1.0 if age is None else age,
+            "mfn_credentials_due": float(self.directory.due_count()),
+            "mfn_workers": 1.0,
+        }
+        if self.connections is not None:  # of `mfn serve`
+            states["mfn_connections"] = float(self.connections())
+        if self.rotation is not None:
+            states["mfn_keys_overdue"] = float(self.rotation.overdue)
+            states["mfn_rotation_look_age_seconds"] = self.rotation.look_age
+        return states
+
+    def _is_stale(self) -> bool:
+        """Whether what is in memory of the store is too old to be used."""
+        age = self.keyring.freshness.age()
+        return age is None or age >= STALE_SECONDS
+
+    # Refusals before authentication -------------------------------------------------------
+
+    def count_refusal(self, reason: str) -> None:
+        """Count a stranger's refusal; the audit log sums them up once a second."""
+        if self._keyring is not None:
+            self.audit.refused(reason)

@@ -1,0 +1,75 @@
+"""The front door of one process, put together."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from mycelium_fractal_net.api.http.request_ids import new_request_id
+from mycelium_fractal_net.api.http.responses import closing_problem
+from mycelium_fractal_net.api.transport.addresses import Proxies
+from mycelium_fractal_net.api.transport.certificate import Certificate
+from mycelium_fractal_net.api.transport.connections import Connections
+from mycelium_fractal_net.api.transport.heads import RefusedError
+from mycelium_fractal_net.api.transport.limits import Limits, room_for
+from mycelium_fractal_net.api.transport.listener import Listener
+from mycelium_fractal_net.api.transport.tls import serves_tls
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Iterable
+
+    from mycelium_fractal_net.api.transport.connections import Place
+    from mycelium_fractal_net.config import Settings
+
+
+class FrontDoor:
+    """Everybody comes in here. ``note_refusal`` is told the kind of each refusal."""
+
+    def __init__(self, settings: Settings, note_refusal: Callable[[str], None]) -> None:
+        limits = Limits.of(settings.server)
+        limits = replace(limits, connections=room_for(limits.connections))
+        self.connections = Connections(limits, Proxies(settings.server.trusted_proxies))
+        self.note_refusal = note_refusal
+        tls = settings.security.tls
+        self.certificate = Certificate(tls) if serves_tls(tls) else None
+        self._listeners: list[Listener] = []
+
+    def open(
+        self, sockets: Iterable[socket.socket], protocol: Callable[[Place], asyncio.Protocol]
+    ) -> None:
+        """Accept what comes to the sockets, from within the event loop."""
+        for each in sockets:
+            tls = None if self.certificate is None else self.certificate.context
+            listener = Listener(each, self.connections, protocol, self._refusal, tls)
+            self._listeners.append(listener)
+            listener.start()
+        self.connections.watch(asyncio.get_running_loop())
+        if self.certificate is not None:
+            self.certificate.watch()
+
+    def close(self) -> None:
+        """Accept no more. Who is in stays, and is still looked at."""
+        for listener in self._listeners:
+            listener.close()
+        if self.certificate is not None:
+            self.certificate.close()
+
+    def renew(self) -> None:
+        """Have the certificate read again if it changed. Signal handlers may call it."""
+        if self.certificate is not None:
+            self.certificate.look_soon()
+
+    def states(self) -> dict[str, Callable[[], str]]:
+        """What has a state, by the name under which health shows it."""
+        certificate = self.certificate
+        return {} if certificate is None else {"tls": lambda: certificate.state}
+
+    def _refusal(self, too_many: bool) -> bytes:
+        """What one of too many connections is sent."""
+        self.note_refusal("overloaded")
+        whose = "of this address" if too_many else "at this moment"
+        return closing_problem(
+            RefusedError("overloaded", f"there are too many connections {whose}"), new_request_id()
+        )

@@ -1,0 +1,110 @@
+"""TLS as the settings ask for it, from files that are right: a context, or an error that says why.
+
+TLS 1.2 has AEAD ciphers with forward secrecy alone (RFC 9325 section 4.2); those of TLS 1.3 are
+all of that kind.
+"""
+
+from __future__ import annotations
+
+import ssl
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from cryptography import x509
+
+from mycelium_fractal_net.security.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mycelium_fractal_net.config.settings import Tls
+
+_CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
+_VERSIONS: Final = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
+_CLIENTS: Final = {
+    "none": ssl.CERT_NONE,
+    "optional": ssl.CERT_OPTIONAL,
+    "required": ssl.CERT_REQUIRED,
+}
+
+
+class Served(NamedTuple):
+    """What handshakes are made with, and until when its certificate is valid."""
+
+    context: ssl.SSLContext
+    until: datetime
+
+
+def serves_tls(tls: Tls) -> bool:
+    """Whether the settings name a certificate. Raises :class:`ConfigurationError`."""
+    if (tls.certificate is None) != (tls.private_key is None):
+        raise ConfigurationError(
+            "security.tls.certificate and security.tls.private_key: name both, or neither"
+        )
+    if tls.client_certificates != "none" and (tls.certificate is None or tls.client_ca is None):
+        raise ConfigurationError(
+            "security.tls.client_certificates: needs security.tls.client_ca, and a certificate"
+        )
+    return tls.certificate is not None
+
+
+def load(tls: Tls) -> Served:
+    """Read the files. Raises :class:`ConfigurationError` where they do not serve at this moment.
+
+    A context is made anew each time: one that is in use breaks with the first pair of files that
+    does not fit.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = _VERSIONS[tls.min_version]
+    context.set_ciphers(_CIPHERS)
+    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
+    context.set_alpn_protocols(["http/1.1"])
+    if tls.certificate is None or tls.private_key is None:
+        raise ConfigurationError("security.tls.certificate: none is named")
+    until = _valid_until(tls.certificate)
+    try:
+        context.load_cert_chain(tls.certificate, tls.private_key, password=_no_passphrase)
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            "security.tls.private_key: cannot be read, or is not that of the certificate:"
+            f" {_reason(error)}"
+        ) from None
+    if tls.client_ca is not None:
+        try:
+            context.load_verify_locations(tls.client_ca)
+        except (OSError, ValueError) as error:
+            raise ConfigurationError(
+                f"security.tls.client_ca: cannot be read: {_reason(error)}"
+            ) from None
+    context.verify_mode = _CLIENTS[tls.client_certificates]
+    return Served(context, until)
+
+
+def _valid_until(path: Path) -> datetime:
+    """Until when a file's first certificate is valid, which it must be now."""
+    try:
+        certificate = x509.load_pem_x509_certificates(path.read_bytes())[0]
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            f"security.tls.certificate: cannot be read: {_reason(error)}"
+        ) from None
+    now = datetime.now(UTC)
+    if now >= certificate.not_valid_after_utc:
+        raise ConfigurationError("security.tls.certificate: has expired")
+    if now < certificate.not_valid_before_utc:
+        raise ConfigurationError("security.tls.certificate: is not valid yet")
+    return certificate.not_valid_after_utc
+
+
+def _no_passphrase() -> bytes:
+    # OpenSSL would ask for one on the terminal.
+    raise ValueError("it is encrypted")
+
+
+def _reason(error: Exception) -> str:
+    """Why, without what the file held."""
+    if isinstance(error, ssl.SSLError):
+        return (error.reason or "not PEM").lower().replace("_", " ")
+    if isinstance(error, OSError):
+        return error.strerror or "it cannot be opened"
+    return str(error) if str(error) == "it is encrypted" else "not PEM"

@@ -1,0 +1,69 @@
+"""The protocol under the service, alone: what a connection keeps once it was answered."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import TYPE_CHECKING
+
+import uvicorn
+from uvicorn.server import ServerState
+
+from mycelium_fractal_net.api.http.exchange import exchange_of
+from mycelium_fractal_net.api.transport.connections import Connections
+from mycelium_fractal_net.api.transport.limits import Limits
+from mycelium_fractal_net.api.transport.listener import Listener
+from mycelium_fractal_net.api.transport.protocol import Protocol
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
+    from mycelium_fractal_net.api.transport.connections import Place
+
+BODY = bytes(60_000)
+HEAD = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(BODY)
+
+
+async def answering(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers as the routes do that have all of the body at once."""
+    exchange = exchange_of(scope)
+    assert exchange is not None
+    while exchange.whole_body() is None:
+        await asyncio.sleep(0)
+    assert exchange.respond(200, b"content-length: 2\r\n", b"ok")
+
+
+async def asked(listening: socket.socket, requests: list[bytes]) -> list[Protocol]:
+    """The protocols of a connection that sent those requests and had the answers."""
+    connections, made = Connections(Limits()), []
+    config = uvicorn.Config(answering, http=Protocol, ws="none", lifespan="off", log_config=None)
+    config.load()
+
+    def protocol(place: Place) -> Protocol:
+        state = ServerState()
+        made.append(
+            Protocol(connections, place, lambda _: None, config=config, server_state=state,
+                     app_state={})
+        )  # fmt: skip
+        return made[-1]
+
+    listener = Listener(listening, connections, protocol, lambda _: b"")
+    listener.start()
+    reader, writer = await asyncio.open_connection(*listening.getsockname())
+    for request in requests:
+        writer.write(request)
+        assert await asyncio.wait_for(reader.readuntil(b"\r\n\r\nok"), 5)
+    held = [(each._read, bytes(each.cycle.body) if each.cycle else b"") for each in made]
+    listener.close()
+    writer.close()
+    await asyncio.sleep(0.01)
+    assert held == [(b"", b"")]
+    assert not connections
+    return made
+
+
+def test_a_connection_that_was_answered_keeps_nothing_of_what_it_was_sent() -> None:
+    """A thousand that idle would hold a thousand of their last requests."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        (protocol,) = asyncio.run(asked(listening, [HEAD + BODY] * 3))
+    assert protocol.server_state.total_requests == 3
