@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.byte_io.binary_io import BinaryReader
     from mycelium_fractal_net.security.key_providers import StoredKeyProvider
     from mycelium_fractal_net.security.key_store.audit_table import Anchor
+    from mycelium_fractal_net.security.keyring.opening import OldFormat
     from mycelium_fractal_net.security.rotation import KeyRotationScheduler, RunReport
 
     Passphrase = bytes | Callable[[], bytes] | None
@@ -238,12 +239,15 @@ def build_policy(settings: Settings) -> Policy:
         raise ConfigurationError(
             "cryptography is switched off: security.encryption.enabled (MFN_CRYPTO_ENABLED)"
         )
+    if settings.legacy.read_xor:
+        from mycelium_fractal_net.legacy.reader import refuse_fips
+
+        refuse_fips(fips_mode=settings.security.fips_mode)
     return Policy.from_settings(
         allowed_algorithms=settings.security.allowed_algorithms,
         allowed_macs_and_kdfs=settings.security.allowed_macs_and_kdfs,
         disallowed_algorithms=settings.security.disallowed_algorithms,
         fips_mode=settings.security.fips_mode,
-        read_xor=settings.legacy.read_xor,
     )
 
 
@@ -358,8 +362,17 @@ def _keyring(
         UsageStore(database),
         cache_seconds=settings.keyring.cache_seconds,
         cache_keys=settings.keyring.cache_keys,
-        read_xor=settings.legacy.read_xor,
+        old_format=_old_format(settings),
     )
+
+
+def _old_format(settings: Settings) -> OldFormat | None:
+    """What has the keyring open the messages of the cipher that was there before, if it is to."""
+    if not settings.legacy.read_xor:
+        return None
+    from mycelium_fractal_net.legacy.reader import XorFormat
+
+    return XorFormat()
 
 
 def _check_provider(settings: Settings) -> None:

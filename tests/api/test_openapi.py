@@ -14,13 +14,13 @@ import schemathesis
 from mycelium_fractal_net.api.http.problems import KINDS
 from mycelium_fractal_net.api.routes import SPECS
 from mycelium_fractal_net.api.schemas.audit import AuditRecord
-from mycelium_fractal_net.api.schemas.base import CREDENTIAL_ID_PATTERN, KEY_NAME_PATTERN
 from mycelium_fractal_net.api.schemas.credentials import Scope
 from mycelium_fractal_net.security.audit import Event
 from mycelium_fractal_net.security.errors import InvalidInputError
 from mycelium_fractal_net.security.records import api_keys
 from mycelium_fractal_net.security.records.credentials import check_scopes
 from mycelium_fractal_net.security.records.keys import KEY_ID_PATTERN
+from mycelium_fractal_net.shapes.members import CREDENTIAL_ID_PATTERN, KEY_NAME_PATTERN
 from tests.cli.test_commands import script
 
 if TYPE_CHECKING:

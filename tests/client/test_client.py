@@ -480,7 +480,7 @@ def test_all_keys_are_listed_whatever_a_page_holds(
 ) -> None:
     """Page after page, each once, in order."""
     made = {key(remote) for _ in range(5)}
-    monkeypatch.setattr("mycelium_fractal_net.client.key_operations._PAGE", 2)
+    monkeypatch.setattr("mycelium_fractal_net.client.keys._PAGE", 2)
     listed = [each.key_id for each in remote.list_keys()]
     assert made <= set(listed)
     assert listed == sorted(set(listed))

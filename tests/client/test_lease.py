@@ -17,7 +17,7 @@ import pytest
 from mycelium_fractal_net import open_keyring
 from mycelium_fractal_net.client import AsyncClient, Client, DecryptItem
 from mycelium_fractal_net.client.lease_core import Bounds, LeaseCore, lease_clock
-from mycelium_fractal_net.client.steps import Reply
+from mycelium_fractal_net.client.outcomes import Reply
 from mycelium_fractal_net.security.audit import query
 from mycelium_fractal_net.security.errors import (
     AlgorithmNotAllowedError,

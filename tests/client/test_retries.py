@@ -14,9 +14,10 @@ import pytest
 
 from mycelium_fractal_net.api.http.problems import KINDS, body_of
 from mycelium_fractal_net.client import AsyncClient, Client, Retries, operations
+from mycelium_fractal_net.client.outcomes import Failure, Reply
 from mycelium_fractal_net.client.problems import error_of_reply
 from mycelium_fractal_net.client.retries import attempts
-from mycelium_fractal_net.client.steps import Failure, Pause, Reply, Request
+from mycelium_fractal_net.client.steps import Pause, Request
 from mycelium_fractal_net.security import errors
 from mycelium_fractal_net.security.errors import (
     AuditUnavailableError,
@@ -221,7 +222,7 @@ def test_two_clients_do_not_come_back_together() -> None:
     drawn = []
     for _ in range(2):
         remote, _ = answering(BUSY)
-        drawn.append([remote._session._random() for _ in range(8)])
+        drawn.append([remote._sender._sender._random() for _ in range(8)])
         remote.close()
     assert drawn[0] != drawn[1]
 
@@ -291,7 +292,7 @@ def test_a_key_that_could_not_be_kept_is_held_and_no_other_is_asked_for(
 
     remote, requests = answering(due, store_api_key=keep)
     clock = Clock()
-    remote._session.clock = clock
+    remote._sender._sender.clock = clock
     with caplog.at_level(logging.DEBUG, "mycelium_fractal_net"):
         remote.encrypt(b"x")
         remote.encrypt(b"x")
@@ -353,15 +354,15 @@ def test_an_answer_that_was_late_does_not_have_a_new_key_renewed() -> None:
     kept: list[str] = []
     remote, requests = answering(due, store_api_key=kept.append)
     clock = Clock()
-    remote._session.clock = clock
+    remote._sender._sender.clock = clock
     with remote:
-        late = remote._session.run(operations.encrypt(b"x"))
+        late = remote._sender.perform(operations.encrypt(b"x"))
         next(late)
         remote.encrypt(b"x")
         assert len(kept) == 1
         assert replied(late, MADE) == b"x"
         clock.now += 61
-        done = remote._session.run(operations.encrypt(b"x"))
+        done = remote._sender.perform(operations.encrypt(b"x"))
         next(done)
         assert replied(done, MADE._replace(headers={})) == b"x"
     assert [each.url.path for each in requests].count("/credentials/self/rotate") == 1
@@ -371,12 +372,12 @@ def test_two_renewals_are_made_one_after_the_other() -> None:
     """Of two at once the key that is sent and kept at the end could be the one that ended."""
     kept: list[str] = []
     remote, _ = answering(due, store_api_key=kept.append)
-    session = remote._session
+    sender = remote._sender
     with remote:
-        by_itself = session.run(operations.encrypt(b"x"))
+        by_itself = sender.perform(operations.encrypt(b"x"))
         next(by_itself)
         assert replied(by_itself, MADE).path == "/credentials/self/rotate"
-        by_hand = session.rotated(revoke_previous=True)
+        by_hand = sender.rotate(revoke_previous=True)
         assert isinstance(next(by_hand), Pause)
         work = replied(by_itself, NEW)
         work.function()
@@ -388,7 +389,7 @@ def test_two_renewals_are_made_one_after_the_other() -> None:
         with pytest.raises(StopIteration):
             by_hand.send(None)
     assert [each[-5:] for each in kept] == ["b_new", "newer"]
-    assert session.headers(Request("GET", "/"))[0][1] == kept[-1]
+    assert sender._sender.credential[1] == kept[-1]
 
 
 def test_an_api_key_that_is_none_is_not_kept(caplog: pytest.LogCaptureFixture) -> None:
@@ -420,7 +421,7 @@ def test_a_client_whose_end_is_interrupted_closes_its_connections() -> None:
     remote.encrypt(b"x")
     with pytest.raises(KeyboardInterrupt):
         remote.close()
-    assert remote._runner._http.is_closed
+    assert remote._driver._http().is_closed
 
 
 # Answers that are not taken -------------------------------------------------------------------
@@ -445,7 +446,7 @@ def test_an_answer_that_is_compressed_is_not_expanded() -> None:
 
 def test_an_answer_without_end_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """By neither client."""
-    monkeypatch.setattr("mycelium_fractal_net.client.failures._ANSWER_BYTES", 1000)
+    monkeypatch.setattr("mycelium_fractal_net.client.outcomes._ANSWER_BYTES", 1000)
     sent: list[int] = []
 
     def endless() -> Iterator[bytes]:
@@ -491,12 +492,12 @@ def test_a_process_that_forks_has_connections_of_its_own(service: Any) -> None:
     """Two that write on one connection would read each other's answers."""
     with Client(service.url, service.api_key) as remote:
         remote.encrypt(b"parent")
+        inherited = remote._driver._http()
         child = os.fork()
         if child == 0:
             try:
-                inherited = remote._runner._http
                 ok = remote.decrypt(remote.encrypt(b"child")) == b"child"
-                os._exit(0 if ok and remote._runner._http is not inherited else 1)
+                os._exit(0 if ok and remote._driver._http() is not inherited else 1)
             finally:
                 os._exit(2)
         assert remote.decrypt(remote.encrypt(b"parent")) == b"parent"

@@ -23,7 +23,7 @@ from mycelium_fractal_net.security.errors import (
     ServiceUnavailableError,
     StoreUnavailableError,
 )
-from mycelium_fractal_net.security.policy import Policy
+from mycelium_fractal_net.security.sealed.format import sealed_bytes
 from tests.support.client import API_KEY, QUICK, problem
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BIG = 12 * 1024 * 1024
-SEALED = Policy.sealed_bytes(4)  # of what `four` holds
+SEALED = sealed_bytes(4)  # of what `four` holds
 HEAD = b"HTTP/1.1 200 OK\r\nX-Key-Id: a:v1\r\n"
 WHOLE = HEAD + b"Content-Length: %d\r\n\r\n" % SEALED + bytes(SEALED)
 ABSENT = problem("not-found", 404)
@@ -222,7 +222,7 @@ def test_an_answer_before_the_end_of_the_request_is_none(tmp_path: Path) -> None
     """It cannot be the answer to all of it."""
     source = tmp_path / "big"
     source.write_bytes(bytes(BIG))
-    size = Policy.sealed_bytes(BIG)
+    size = sealed_bytes(BIG)
 
     def hasty(connection: socket.socket) -> None:
         head = HEAD + b"Content-Length: %d\r\n\r\n" % size

@@ -34,6 +34,7 @@ from mycelium_fractal_net.security.errors import (
 )
 from mycelium_fractal_net.security.key_store import UsageStore
 from mycelium_fractal_net.security.keyring.recorded import RecordedKeyring
+from mycelium_fractal_net.security.records.open_options import OpenOptions
 from tests.support.columns import Application, Beside, customers, on_sqlite, opened, rotate
 
 if TYPE_CHECKING:
@@ -213,9 +214,9 @@ def test_associated_data_may_be_one_for_all(application: Application, keyring: K
     application.run("UPDATE customers SET iban = :iban", {"iban": message})
     rotate(keyring)
     assert rewrap(keyring, application).failed == 1
-    assert rewrap(keyring, application, associated_data=b"ibans").done == 1
+    assert rewrap(keyring, application, options=OpenOptions(b"ibans")).done == 1
     with pytest.raises(InvalidInputError):
-        rewrap(keyring, application, associated_data=b"ibans", associated_data_column="id")
+        rewrap(keyring, application, options=OpenOptions(b"ibans"), associated_data_column="id")
 
 
 def test_a_column_that_binds_nothing_can_be_bound_to_is_reported(

@@ -20,7 +20,7 @@ from mycelium_fractal_net.files import (
     open_file,
     open_tree,
     rewrap_file,
-    rewrap_tree,
+    rewrap_paths,
     seal_file,
     seal_tree,
 )
@@ -35,6 +35,7 @@ from mycelium_fractal_net.security.errors import (
     InvalidInputError,
     KeyNotFoundError,
 )
+from mycelium_fractal_net.security.records.open_options import OpenOptions
 from tests.support.presence import need
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def test_a_file_is_sealed_opened_and_equal(keyring: Keyring, source: Path, tmp_p
         == 100_000
     )
     assert sum(seen) == 100_000
-    assert open_file(keyring, sealed, back, associated_data=AD) == 100_000
+    assert open_file(keyring, sealed, back, OpenOptions(AD)) == 100_000
     assert back.read_bytes() == source.read_bytes()
     assert {path.stat().st_mode & 0o777 for path in (sealed, back)} == {0o640}
     assert names(tmp_path) == {"big.bin", "big.bin.mfn", "back.bin", "home"} | {
@@ -156,11 +157,11 @@ def test_a_message_that_does_not_open_leaves_nothing_behind(
     before = {path.name for path in tmp_path.iterdir()}
     associated_data = b"" if damage == "associated data" else AD
     with pytest.raises(DecryptionError):
-        open_file(keyring, sealed, tmp_path / "back", associated_data=associated_data)
+        open_file(keyring, sealed, tmp_path / "back", OpenOptions(associated_data))
     assert {path.name for path in tmp_path.iterdir()} == before
     (tmp_path / "back").write_bytes(b"earlier")
     with pytest.raises(DecryptionError):
-        open_file(keyring, sealed, tmp_path / "back", associated_data=associated_data, force=True)
+        open_file(keyring, sealed, tmp_path / "back", OpenOptions(associated_data), force=True)
     assert (tmp_path / "back").read_bytes() == b"earlier"
 
 
@@ -203,11 +204,11 @@ def test_a_file_is_rewrapped_in_place(keyring: Keyring, source: Path, tmp_path: 
         os.chown(sealed, 1234, 4321)
     os.utime(sealed, ns=(10**18, 10**18 + 7))
     before = sealed.stat()
-    assert not rewrap_file(keyring, sealed, associated_data=AD)
+    assert not rewrap_file(keyring, sealed, OpenOptions(AD))
     assert sealed.stat().st_ino == before.st_ino
     keyring.provider.rotate_key("orders")
     keyring.refresh()
-    assert rewrap_file(keyring, sealed, associated_data=AD)
+    assert rewrap_file(keyring, sealed, OpenOptions(AD))
     after = sealed.stat()
     assert after.st_ino != before.st_ino
     for field in ("st_mode", "st_uid", "st_gid", "st_mtime_ns", "st_size"):
@@ -344,11 +345,11 @@ def test_a_folder_is_rewrapped_in_place(keyring: Keyring, photos: Path, tmp_path
     """Every file to the newest version, once, and seal_tree still knows them as done."""
     sealed = tmp_path / "sealed"
     seal_tree(keyring, photos, sealed, key_id="orders")
-    assert rewrap_tree(keyring, sealed).skipped == 8
+    assert rewrap_paths(keyring, [sealed]).skipped == 8
     keyring.provider.rotate_key("orders")
     keyring.refresh()
     (sealed / "broken.mfn").write_bytes(b"MFN\x01" + bytes(100))
-    report = rewrap_tree(keyring, sealed)
+    report = rewrap_paths(keyring, [sealed])
     assert (report.done, [path.name for path, _ in report.failed]) == (8, ["broken.mfn"])
     versions = {
         keyring.describe(path.read_bytes()).version
@@ -458,7 +459,7 @@ def test_a_file_changed_between_rewrap_and_publication_keeps_the_change(
         really(descriptor, place)
 
     monkeypatch.setattr(groups, "_syncfs", change_and_sync)
-    report = rewrap_tree(keyring, sealed)
+    report = rewrap_paths(keyring, [sealed])
     # It was tried again, and the update is under the newest version already.
     assert (report.done, report.skipped, report.failed) == (7, 1, [])
     assert victim.read_bytes() == update

@@ -20,7 +20,7 @@ from mycelium_fractal_net.files import (
     open_file,
     open_tree,
     rewrap_file,
-    rewrap_tree,
+    rewrap_paths,
     running,
     seal_file,
     seal_tree,
@@ -409,7 +409,7 @@ def test_open_and_rewrap_of_folders_keep_to_the_same_limits(
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (opened_files() + 118, hard))
     try:
-        moved = rewrap_tree(keyring, tmp_path / "out", workers=64)
+        moved = rewrap_paths(keyring, [tmp_path / "out"], workers=64)
         opened = open_tree(keyring, tmp_path / "out", tmp_path / "back", workers=64)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -21,7 +21,6 @@ from mycelium_fractal_net.files import (
     replacing,
     rewrap_file,
     rewrap_paths,
-    rewrap_tree,
 )
 from mycelium_fractal_net.files.replacing import settled_status
 from mycelium_fractal_net.files.single import rewrap_to
@@ -354,7 +353,7 @@ def test_a_writer_beside_a_rewrap_loses_no_update(tmp_path: Path, how: str) -> N
             while time.monotonic() < end or (moved == 0 and time.monotonic() < end + 20):
                 keyring.provider.rotate_key("orders")
                 keyring.refresh()
-                moved += rewrap_tree(keyring, folder).done
+                moved += rewrap_paths(keyring, [folder]).done
             (tmp_path / "stop").touch()
             count, lost = map(int, writer.stdout.read().split())
     assert lost == 0

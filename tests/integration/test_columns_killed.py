@@ -16,6 +16,7 @@ import pytest
 
 from mycelium_fractal_net.columns import rewrap_column
 from mycelium_fractal_net.legacy.columns import commit_column, migrate_column
+from mycelium_fractal_net.legacy.key import import_xor_key
 from tests.support.cli import environment
 from tests.support.columns import Application, customers, opened, rotate
 from tests.support.legacy_xor import OLD_KEY, write_xor
@@ -117,7 +118,7 @@ def test_a_killed_migration_is_taken_up(
     application: Application, keys: Keyring, home: Path
 ) -> None:
     """At every moment each value is the old one, or sealed with the old one in the side table."""
-    keys.provider.import_xor_key(OLD_KEY)
+    import_xor_key(keys.provider, OLD_KEY)
     application.run("CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT)")
     old = {number: write_xor(f"note {number}") for number in range(60)}
     rows = [{"id": number, "body": value} for number, value in old.items()]

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mycelium_fractal_net import initialise, open_keyring
+from mycelium_fractal_net.legacy.key import import_xor_key
+from mycelium_fractal_net.legacy.reader import open_xor
 from tests.support.cli import environment
 from tests.support.legacy_xor import OLD_KEY, write_xor
 from tests.support.presence import need
@@ -27,9 +29,10 @@ _RUN = """
 import sys
 from pathlib import Path
 from mycelium_fractal_net import open_keyring
+from mycelium_fractal_net.legacy.reader import xor_key
 from mycelium_fractal_net.legacy.files import {call}
 with open_keyring(home=sys.argv[1]) as keyring:
-    keyring.xor_key()
+    xor_key(keyring)
     print("ready", flush=True)
     report = {call}(keyring, [Path(sys.argv[2])], workers=2)
     print(report.done, report.skipped, len(report.failed))
@@ -48,7 +51,7 @@ def holds(keyring: Keyring, path: Path) -> tuple[bytes, bool]:
     content = path.read_bytes()
     if content.startswith(b"MFN\x01"):
         return keyring.decrypt(content), True
-    return keyring.open_xor(content).data, False
+    return open_xor(keyring, content).data, False
 
 
 @pytest.mark.parametrize("call", ["migrate_xor", "commit_xor", "roll_back_xor"])
@@ -57,7 +60,7 @@ def test_a_killed_migration_is_gone_on_with(tmp_path: Path, call: str) -> None:
     old one is there as long as it may be asked for. The last run completes."""
     home, folder = tmp_path / "home", tmp_path / "letters"
     with initialise(home=home) as keyring:
-        keyring.provider.import_xor_key(OLD_KEY)
+        import_xor_key(keyring.provider, OLD_KEY)
     folder.mkdir()
     for number in range(_FILES):
         (folder / f"{number}").write_text(write_xor(f"letter {number}"))
@@ -121,7 +124,7 @@ def test_the_two_names_are_given_in_an_order_that_loses_nothing(tmp_path: Path) 
         need("strace")
     home, folder = tmp_path / "home", tmp_path / "letters"
     with initialise(home=home) as keyring:
-        keyring.provider.import_xor_key(OLD_KEY)
+        import_xor_key(keyring.provider, OLD_KEY)
     folder.mkdir()
     path = folder / "letter"
     message = write_xor("letter")

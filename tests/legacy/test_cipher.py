@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from mycelium_fractal_net.legacy import cipher as legacy_xor
 from mycelium_fractal_net.legacy.cipher import XorOpener
+from mycelium_fractal_net.legacy.reader import refuse_fips, xor_opener
 from mycelium_fractal_net.security import blocking
 from mycelium_fractal_net.security.blocking import WouldComputeError
 from mycelium_fractal_net.security.errors import (
@@ -263,30 +264,31 @@ def test_a_thread_that_has_other_things_to_do_is_told_before_it_computes() -> No
 
 def test_the_policy_hands_it_out_where_what_it_is_built_on_is_allowed() -> None:
     """A list without PBKDF2 has no old messages either."""
-    assert Policy().xor_opener(OLD_KEY).open(write_xor(b"data")) == b"data"
+    assert xor_opener(Policy(), OLD_KEY).open(write_xor(b"data")) == b"data"
     for without in ("PBKDF2-SHA256", "HMAC-SHA-256", "SHA-256"):
         with pytest.raises(AlgorithmNotAllowedError):
-            Policy(disallowed=(without,)).xor_opener(OLD_KEY)
+            xor_opener(Policy(disallowed=(without,)), OLD_KEY)
 
 
 def test_fips_mode_and_the_old_cipher_never_go_together() -> None:
     """Neither by the setting nor by whoever asks all the same."""
     with pytest.raises(ConfigurationError, match=r"legacy\.read_xor.*FIPS"):
-        Policy.from_settings(fips_mode=True, read_xor=True)
+        refuse_fips(fips_mode=True)
     with pytest.raises(ConfigurationError, match="never opened in FIPS mode"):
-        Policy(fips_mode=True).xor_opener(OLD_KEY)
+        xor_opener(Policy(fips_mode=True), OLD_KEY)
 
 
 PROGRAM = """
 import sys, tempfile
 from mycelium_fractal_net import initialise
 from mycelium_fractal_net.config import load_settings
+from mycelium_fractal_net.legacy.reader import XorFormat, xor_opener
 from mycelium_fractal_net.security.errors import ConfigurationError, DecryptionError
 from mycelium_fractal_net.security.policy import Policy
 MODULE = "mycelium_fractal_net.legacy.cipher"
 message = sys.argv[1].encode()
 try:
-    Policy(fips_mode=True).xor_opener(bytes(32))
+    xor_opener(Policy(fips_mode=True), bytes(32))
 except ConfigurationError:
     assert MODULE not in sys.modules
 with tempfile.TemporaryDirectory() as home, initialise(home=home) as keyring:
@@ -295,12 +297,13 @@ with tempfile.TemporaryDirectory() as home, initialise(home=home) as keyring:
         keyring.decrypt(message)
     except DecryptionError:
         print("refused", MODULE in sys.modules)
-    keyring.reads_xor = True
+    keyring.old_format = XorFormat()
     try:
         keyring.decrypt(message)
     except DecryptionError:
         print("no key", MODULE in sys.modules)
-    keyring.provider.import_xor_key(bytes(range(32)))
+    from mycelium_fractal_net.legacy.key import import_xor_key
+    import_xor_key(keyring.provider, bytes(range(32)))
     keyring.refresh()
     print(keyring.decrypt(message).decode(), MODULE in sys.modules)
 """

@@ -10,6 +10,7 @@ import pytest
 from mycelium_fractal_net.columns import Failure
 from mycelium_fractal_net.columns.sweep import located
 from mycelium_fractal_net.legacy.columns import commit_column, migrate_column, roll_back_column
+from mycelium_fractal_net.legacy.key import import_xor_key
 from mycelium_fractal_net.legacy.side_table import SideTable
 from mycelium_fractal_net.security.errors import DecryptionError, InvalidInputError
 from tests.support.columns import Application, rotate
@@ -24,7 +25,7 @@ PLAIN = {1: "one", 2: "zwei ä", 3: "", 4: "four" * 30}
 @pytest.fixture
 def old(application: Application, keyring: Keyring) -> Application:
     """A database with a column of the old cipher, and its key taken over."""
-    keyring.provider.import_xor_key(OLD_KEY)
+    import_xor_key(keyring.provider, OLD_KEY)
     application.run("CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT, who TEXT)")
     application.run(
         "INSERT INTO notes VALUES (:id, :body, :who)",
@@ -168,7 +169,7 @@ def test_bytes_stay_bytes_and_text_in_bytes_stays_text(
     application: Application, keyring: Keyring
 ) -> None:
     """Some decoded what the old cipher wrote before they stored it."""
-    keyring.provider.import_xor_key(OLD_KEY)
+    import_xor_key(keyring.provider, OLD_KEY)
     kind = application.bytes_type
     application.run(f"CREATE TABLE notes (a TEXT, b INTEGER, body {kind}, PRIMARY KEY (a, b))")
     text = write_xor("text").encode()
@@ -187,7 +188,7 @@ def test_a_message_of_the_old_cipher_that_begins_like_a_sealed_one_is_migrated(
     application: Application, keyring: Keyring
 ) -> None:
     """Its first bytes are random."""
-    keyring.provider.import_xor_key(OLD_KEY)
+    import_xor_key(keyring.provider, OLD_KEY)
     application.run("CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT)")
     value = write_xor("text", salt=b"MFN\x01" + bytes(12))
     application.run("INSERT INTO notes VALUES (1, :v)", {"v": value})
@@ -198,7 +199,7 @@ def test_a_value_that_grows_too_long_is_reported(
     application: Application, keyring: Keyring
 ) -> None:
     """A sealed message is 20 bytes longer; the column and the old value stay as they are."""
-    keyring.provider.import_xor_key(OLD_KEY)
+    import_xor_key(keyring.provider, OLD_KEY)
     application.run(
         "CREATE TABLE notes (id INTEGER PRIMARY KEY, body VARCHAR(120) CHECK (length(body) < 120))"
     )

@@ -14,7 +14,9 @@ from sqlalchemy import create_engine, text
 from mycelium_fractal_net import initialise, open_keyring
 from mycelium_fractal_net.config import Settings, load_settings
 from mycelium_fractal_net.config.settings import Legacy
-from mycelium_fractal_net.doctor import Finding, Severity, diagnose, forget_kept, note_kept
+from mycelium_fractal_net.doctor import Finding, Severity, diagnose
+from mycelium_fractal_net.legacy.kept import forget_kept, note_kept
+from mycelium_fractal_net.legacy.key import import_xor_key
 from mycelium_fractal_net.security.key_store.rows import day_of
 from mycelium_fractal_net.security.key_store.usage import OPEN
 from mycelium_fractal_net.security.records.keys import Verb
@@ -29,7 +31,7 @@ def off(home: Path) -> Settings:
     """The settings of a store that has the old cipher's key, and does not read old messages."""
     found = load_settings(environ={"MFN_HOME": str(home)})
     with initialise(settings=found) as keyring:
-        keyring.provider.import_xor_key(OLD_KEY)
+        import_xor_key(keyring.provider, OLD_KEY)
     return found
 
 

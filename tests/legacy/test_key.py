@@ -11,7 +11,8 @@ import pytest
 
 from mycelium_fractal_net import initialise
 from mycelium_fractal_net.config import load_settings
-from mycelium_fractal_net.legacy.key import read_xor_key
+from mycelium_fractal_net.legacy.key import import_xor_key, read_xor_key
+from mycelium_fractal_net.legacy.reader import XorFormat, open_xor, xor_key
 from mycelium_fractal_net.security.errors import (
     ConfigurationError,
     ConflictError,
@@ -32,6 +33,7 @@ from mycelium_fractal_net.security.key_store.usage import OPEN
 from mycelium_fractal_net.security.keyring.keyring import Keyring
 from mycelium_fractal_net.security.policy import Policy
 from mycelium_fractal_net.security.records.keys import RotationPolicy, Verb
+from mycelium_fractal_net.security.records.open_options import OpenOptions
 from tests.support.legacy_xor import OLD_KEY, write_xor
 from tests.support.stores import keyring_over
 
@@ -51,8 +53,8 @@ DATA = "grüße".encode()
 def reading(local_provider: LocalKeyProvider) -> Iterator[Keyring]:
     """A keyring that opens old messages, with the key of them and a key orders."""
     local_provider.create_key("orders")
-    local_provider.import_xor_key(OLD_KEY)
-    with keyring_over(local_provider, read_xor=True) as opened:
+    import_xor_key(local_provider, OLD_KEY)
+    with keyring_over(local_provider, old_format=XorFormat()) as opened:
         yield opened
 
 
@@ -67,7 +69,7 @@ def test_both_kinds_of_message_are_opened(reading: Keyring) -> None:
     assert reading.decrypt_result(OLD, format="xor") == (DATA, "legacy-xor:v1", True)
     assert reading.decrypt_result(sealed) == (b"new", "orders:v1", False)
     assert reading.decrypt(raw, key_id="orders", format="raw") == b"raw"
-    assert reading.open_xor(TEXT).data == DATA
+    assert open_xor(reading, TEXT).data == DATA
     for key_id in (NAME, "legacy-xor:v1"):
         assert reading.decrypt(OLD, key_id=key_id) == DATA
 
@@ -110,7 +112,7 @@ def test_who_may_not_use_the_key_gets_the_answer_of_a_damaged_message(reading: K
         return False
 
     with pytest.raises(DecryptionError):
-        reading.decrypt_result(OLD, permit=permit)
+        reading.decrypt_result(OLD, OpenOptions(permit=permit))
     assert asked == [NAME]
 
 
@@ -121,7 +123,7 @@ def test_while_it_is_off_an_old_message_is_no_message(reading: Keyring) -> None:
             other.decrypt(OLD)
         with pytest.raises(InvalidInputError, match=r"legacy\.read_xor"):
             other.decrypt(OLD, format="xor")
-        assert other.open_xor(OLD).data == DATA
+        assert open_xor(other, OLD).data == DATA
 
 
 def test_nothing_is_made_in_the_old_format(reading: Keyring) -> None:
@@ -132,12 +134,12 @@ def test_nothing_is_made_in_the_old_format(reading: Keyring) -> None:
 
 def test_without_the_key_nothing_opens(local_provider: LocalKeyProvider) -> None:
     """An old message is then like one of an unknown key; asked for by name the key is missing."""
-    with keyring_over(local_provider, read_xor=True) as keyring:
+    with keyring_over(local_provider, old_format=XorFormat()) as keyring:
         for format in ("sealed", "xor"):
             with pytest.raises(DecryptionError):
                 keyring.decrypt(OLD, format=format)
         with pytest.raises(KeyNotFoundError, match="mfn key import-xor FILE"):
-            keyring.xor_key()
+            xor_key(keyring)
 
 
 def test_uses_are_counted_durably_and_failures_are_not(reading: Keyring, clock: Clock) -> None:
@@ -195,8 +197,8 @@ def test_the_states_of_the_key_hold(reading: Keyring) -> None:
         (lambda k: k.provider.set_publish(NAME, True), KeyUsageError),
         (lambda k: k.provider.apply(Verb.ACTIVATE, NAME), KeyStateError),
         (lambda k: k.provider.create_key("other", algorithm="LEGACY-XOR"), InvalidInputError),
-        (lambda k: k.provider.import_xor_key(OLD_KEY), KeyExistsError),
-        (lambda k: k.provider.import_xor_key(bytes(16)), InvalidKeyError),
+        (lambda k: import_xor_key(k.provider, OLD_KEY), KeyExistsError),
+        (lambda k: import_xor_key(k.provider, bytes(16)), InvalidKeyError),
     ],
 )
 def test_every_other_use_of_the_key_is_refused(
@@ -234,7 +236,7 @@ def test_a_key_of_another_kind_with_that_name_opens_no_old_message(reading: Keyr
     with pytest.raises(DecryptionError):
         reading.decrypt(OLD)
     with pytest.raises(KeyNotFoundError):
-        reading.xor_key()
+        xor_key(reading)
 
 
 def test_no_scheduler_is_told_to_rotate_it(reading: Keyring) -> None:
@@ -293,9 +295,9 @@ def test_a_key_imported_while_the_master_key_moves_is_not_stored(
     )
     late._authorities[old.master_id] = late._authority(new)
     with pytest.raises(ConflictError):
-        late.import_xor_key(OLD_KEY)
+        import_xor_key(late, OLD_KEY)
     assert not provider.store.has(NAME)
-    assert provider.import_xor_key(OLD_KEY).key_id == NAME
+    assert import_xor_key(provider, OLD_KEY).key_id == NAME
 
 
 # The file and the setting -----------------------------------------------------------------------
@@ -358,9 +360,9 @@ def test_the_setting_is_what_switches_it_on(tmp_path: Path) -> None:
         return load_settings(path, home=tmp_path / "home", environ={})
 
     with initialise(settings=settings("{}")) as keyring:
-        assert not keyring.reads_xor
+        assert keyring.old_format is None
     with initialise(settings=settings('{"legacy": {"read_xor": true}}')) as keyring:
-        assert keyring.reads_xor
+        assert keyring.old_format is not None
     both = '{"legacy": {"read_xor": true}, "security": {"fips_mode": true}}'
     with pytest.raises(ConfigurationError, match=r"legacy\.read_xor"):
         initialise(settings=settings(both))

@@ -20,6 +20,7 @@ import pytest
 
 from mycelium_fractal_net import open_keyring
 from mycelium_fractal_net.legacy.files import commit_xor, migrate_xor, roll_back_xor
+from mycelium_fractal_net.legacy.reader import XorFormat, open_xor
 from mycelium_fractal_net.security.errors import KeyStateError
 from mycelium_fractal_net.security.records.keys import Verb
 from tests.support.cli import Mfn, environment, one_line, snapshot
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mycelium_fractal_net.security.keyring.keyring import Keyring
+    from mycelium_fractal_net.security.records.open_options import OpenOptions
 
 OLD = ".xor-old"
 
@@ -68,7 +70,7 @@ def contents(keyring: Keyring, folder: Path) -> dict[str, bytes]:
         if path.is_file() and not path.name.endswith(OLD):
             content = path.read_bytes()
             sealed = content.startswith(b"MFN\x01")
-            data = keyring.decrypt(content) if sealed else keyring.open_xor(content.strip()).data
+            data = keyring.decrypt(content) if sealed else open_xor(keyring, content.strip()).data
             found[str(path.relative_to(folder))] = data
     return found
 
@@ -334,7 +336,7 @@ def test_an_old_message_that_is_kept_is_never_replaced(keyring: Keyring, letters
     ((_, reason),) = migrate_xor(keyring, [path]).failed
     assert "--commit or --rollback it first" in reason
     assert path.with_name(f"a{OLD}").read_bytes() == kept
-    assert keyring.open_xor(path.read_bytes()).data == b"written since"
+    assert open_xor(keyring, path.read_bytes()).data == b"written since"
 
 
 @pytest.mark.parametrize("renames", [True, False], ids=["renaming", "in place"])
@@ -434,13 +436,13 @@ def test_a_rollback_minds_a_writer_beside_it(
     """One that comes between the look and the rename."""
     path = letters / "a"
     migrate_xor(keyring, [path])
-    opener = keyring.open_xor
+    opener = keyring.open_old
 
-    def meanwhile(message: bytes, *, allow_compromised: bool) -> object:
+    def meanwhile(message: bytes, old: XorFormat, options: OpenOptions) -> object:
         path.write_bytes(keyring.encrypt(b"newer"))
-        return opener(message, allow_compromised=allow_compromised)
+        return opener(message, old, options)
 
-    monkeypatch.setattr(keyring, "open_xor", meanwhile)
+    monkeypatch.setattr(keyring, "open_old", meanwhile)
     ((_, reason),) = roll_back_xor(keyring, [path]).failed
     assert "changed meanwhile" in reason
     assert keyring.decrypt(path.read_bytes()) == b"newer"
@@ -491,7 +493,7 @@ def test_a_file_that_grows_while_it_is_read_is_left_alone(
     ((_, reason),) = migrate_xor(keyring, [path]).failed
     assert "changed meanwhile" in reason
     monkeypatch.undo()
-    assert keyring.open_xor(path.read_bytes()).data == b"other"
+    assert open_xor(keyring, path.read_bytes()).data == b"other"
     assert (letters / f"a{OLD}").samefile(path)
 
 

@@ -17,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from mycelium_fractal_net import initialise
 from mycelium_fractal_net.client import Client
+from mycelium_fractal_net.legacy.key import import_xor_key
 from mycelium_fractal_net.security.errors import DecryptionError
 from tests.support.legacy_xor import OLD_KEY, write_xor
 from tests.support.service import Running, b64, credential, start, unb64
@@ -39,7 +40,7 @@ def reading(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A service that opens them."""
     folder = tmp_path_factory.mktemp("reading")
     with initialise(home=folder / "home") as keyring:
-        keyring.provider.import_xor_key(OLD_KEY)
+        import_xor_key(keyring.provider, OLD_KEY)
         keyring.provider.create_key("orders")
     running = start(
         folder / "home", env={"MFN_CONFIG": configuration(folder, legacy={"read_xor": True})}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -92,9 +92,9 @@ def open_provider(url: str, home: Path, clock: Clock | None = None) -> LocalKeyP
     return provider
 
 
-def keyring_over(provider: LocalKeyProvider, **options: float) -> Keyring:
+def keyring_over(provider: LocalKeyProvider, **options: Any) -> Keyring:
     """A keyring with its own cache over a provider."""
-    return Keyring(provider, UsageStore(provider.store.database), **options)  # type: ignore[arg-type]
+    return Keyring(provider, UsageStore(provider.store.database), **options)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.columns import rewrap_column
-from mycelium_fractal_net.files import rewrap_tree
+from mycelium_fractal_net.files import rewrap_paths
 from mycelium_fractal_net.legacy.columns import commit_column, migrate_column, roll_back_column
 from mycelium_fractal_net.legacy.files import commit_xor, migrate_xor, roll_back_xor
 from tests.torture.place import SIDE_TABLE, Place, put_old_files, put_old_letters
@@ -72,7 +72,7 @@ def rewrap_files(place: Place, tell: Tell, draw: random.Random) -> None:
         tell("unfinished", "rewrap files")
         newest = keyring.provider.key("files").latest.version
         tell.begun()
-        report = rewrap_tree(keyring, place.files, workers=draw.choice([1, 2]))
+        report = rewrap_paths(keyring, [place.files], workers=draw.choice([1, 2]))
         if report.failed:
             raise AssertionError(f"not moved: {report.failed}")
         for path in place.files.rglob("*.mfn"):

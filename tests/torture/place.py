@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mycelium_fractal_net import initialise, open_keyring
 from mycelium_fractal_net.config import load_settings
+from mycelium_fractal_net.legacy.key import import_xor_key
 from mycelium_fractal_net.security.rotation import KeyRotationScheduler
 from tests.support.legacy_xor import OLD_KEY, write_xor
 from tests.torture.ledger import Ledger, VersionLedger
@@ -195,7 +196,7 @@ def new_place(url: str | None, parent: Path | None = None) -> Place:
         for name, key_type in KEYS.items():
             provider.create_key(name, key_type)
             place.ledger.keys[name] = VersionLedger()
-        provider.import_xor_key(OLD_KEY)
+        import_xor_key(provider, OLD_KEY)
         # The first look of a store holds erasures for a day, which is over this way.
         before = datetime.now(UTC) - timedelta(hours=36)
         KeyRotationScheduler(provider, clock=lambda: before).run_once()

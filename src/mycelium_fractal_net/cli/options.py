@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -14,6 +14,9 @@ from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.inputs import read_small
 from mycelium_fractal_net.cli.parsing import record
 from mycelium_fractal_net.security.errors import ExitCode
+
+if TYPE_CHECKING:
+    from mycelium_fractal_net.security.records.open_options import OpenOptions
 
 MAX_ASSOCIATED_BYTES: Final = 1 << 20  # it is held in memory; far above any row id or header
 PATH: Final[Any] = click.Path(path_type=Path)
@@ -53,7 +56,7 @@ window_days = click.option(
     default=30,
     help="How long it can still be cancelled, 7 to 365.",
 )
-allow_compromised = click.option(
+_allow_compromised = click.option(
     "--allow-compromised", is_flag=True, help="Open also what a compromised version sealed."
 )
 _text = click.option(
@@ -83,15 +86,6 @@ class Batch:
     report: Path | None
 
 
-@dataclass(frozen=True, slots=True)
-class Opening:
-    """How messages are opened."""
-
-    associated_data: bytes = b""
-    data_key_associated_data: bytes = b""
-    allow_compromised: bool = False
-
-
 def _bound(associated_data: str | None, associated_data_file: Path | None) -> bytes:
     if associated_data is not None and associated_data_file is not None:
         raise CommandError(
@@ -109,17 +103,24 @@ def _opening(
     associated_data_file: Path | None,
     data_key_associated_data: str | None,
     allow_compromised: bool,
-) -> Opening:
-    return Opening(
+) -> OpenOptions:
+    from mycelium_fractal_net.security.records.open_options import OpenOptions
+
+    return OpenOptions(
         _bound(associated_data, associated_data_file),
         os.fsencode(data_key_associated_data or ""),
         allow_compromised,
     )
 
 
-# Parameter ``associated_data``, bytes; and parameter ``opening``, an Opening.
+def _opening_old(allow_compromised: bool) -> OpenOptions:
+    return _opening(None, None, None, allow_compromised)
+
+
+# Parameter ``associated_data``, bytes; parameter ``opening``, an OpenOptions.
 associated_data = record("associated_data", _bound, _text, _file)
-opening = record("opening", _opening, _text, _file, _of_data_key, allow_compromised)
+opening = record("opening", _opening, _text, _file, _of_data_key, _allow_compromised)
+opening_old = record("opening", _opening_old, _allow_compromised)
 # Parameter ``batch``, a Batch.
 batch = record(
     "batch",

@@ -75,9 +75,11 @@ def record_migrating(keyring: Keyring, step: str, key: str | None, *, count: int
 
     ``step`` is ``migrate``, ``commit`` or ``rollback``; only the first seals, under ``key``.
     """
+    from mycelium_fractal_net.legacy.reader import xor_key
+
     version = None
     if step == "migrate":
-        keyring.xor_key()
+        xor_key(keyring)
         name = keyring.protecting_key(key)
         version = version_id(name, keyring.provider.key(name).primary.version)
     _record(keyring, f"xor.{step}", key=version, count=count)

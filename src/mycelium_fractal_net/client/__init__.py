@@ -20,31 +20,34 @@ from typing import TYPE_CHECKING, Any
 from mycelium_fractal_net.security.errors import MissingExtraError
 
 if TYPE_CHECKING:
-    from mycelium_fractal_net.client.batches import (
-        BatchLimits,
-        DecryptItem,
-        EncryptItem,
-        SignItem,
-        VerifyItem,
-    )
+    from mycelium_fractal_net.client.batches import BatchLimits
     from mycelium_fractal_net.client.clients import DATA_KEY_ASSOCIATED_DATA, AsyncClient, Client
     from mycelium_fractal_net.client.credentials import Health, OwnCredential
-    from mycelium_fractal_net.client.key_operations import PublicKey
+    from mycelium_fractal_net.client.keys import PublicKey
     from mycelium_fractal_net.client.lease import AsyncLease, Lease
     from mycelium_fractal_net.client.retries import Retries
     from mycelium_fractal_net.client.signing import RequestSigner
-    from mycelium_fractal_net.client.versioned import StreamResult, Versioned
+    from mycelium_fractal_net.client.values import (
+        DecryptItem,
+        EncryptItem,
+        SignItem,
+        StreamResult,
+        VerifyItem,
+        Versioned,
+    )
 
 _HOMES = {
-    "batches": ("BatchLimits", "DecryptItem", "EncryptItem", "SignItem", "VerifyItem"),
+    "batches": ("BatchLimits",),
     "clients": ("DATA_KEY_ASSOCIATED_DATA", "AsyncClient", "Client"),
     "credentials": ("Health", "OwnCredential"),
-    "key_operations": ("PublicKey",),
+    "keys": ("PublicKey",),
     "lease": ("AsyncLease", "Lease"),
     "retries": ("Retries",),
     "signing": ("RequestSigner",),
-    "versioned": ("StreamResult", "Versioned"),
-}
+    "values": (
+        "DecryptItem", "EncryptItem", "SignItem", "StreamResult", "VerifyItem", "Versioned",
+    ),
+}  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [

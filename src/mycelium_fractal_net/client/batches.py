@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
-from mycelium_fractal_net.client import operations
+from mycelium_fractal_net.client.operations import encryption, opening, signing, verifying
 from mycelium_fractal_net.client.problems import Problem, error_of_problem, error_of_reply
-from mycelium_fractal_net.client.steps import Request, decoded, json_of
-from mycelium_fractal_net.client.versioned import Versioned
-from mycelium_fractal_net.security.byte_io.buffers import as_bytes
+from mycelium_fractal_net.client.steps import JSON, Request, decoded, json_of
+from mycelium_fractal_net.client.values import (
+    DecryptItem,
+    EncryptItem,
+    SignItem,
+    VerifyItem,
+    Versioned,
+)
 from mycelium_fractal_net.security.errors import (
     InvalidInputError,
     InvalidSignatureError,
@@ -25,21 +31,9 @@ if TYPE_CHECKING:
 
     from cryptography.utils import Buffer
 
-    from mycelium_fractal_net.client.operations import Format
-    from mycelium_fractal_net.client.steps import Reply, Steps
-
-__all__ = [
-    "BatchLimits",
-    "DecryptItem",
-    "EncryptItem",
-    "SignItem",
-    "VerifyItem",
-    "decrypt_batch",
-    "encrypt_batch",
-    "rewrap_batch",
-    "sign_batch",
-    "verify_batch",
-]
+    from mycelium_fractal_net.client.outcomes import Reply
+    from mycelium_fractal_net.client.steps import Steps
+    from mycelium_fractal_net.client.values import Format
 
 T = TypeVar("T")
 
@@ -67,49 +61,6 @@ class BatchLimits:
             raise InvalidInputError(f"a batch has 1 to {MOST_ITEMS} items")
 
 
-@dataclass(frozen=True, slots=True)
-class EncryptItem:
-    """One thing to encrypt that differs from the others of its batch."""
-
-    data: Buffer = field(repr=False)
-    key_id: str | None = None
-    associated_data: Buffer = field(default=b"", repr=False)
-    format: Format = "sealed"
-    reference: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class DecryptItem:
-    """One message to open, or to rewrap, that differs from the others of its batch."""
-
-    message: Buffer = field(repr=False)
-    key_id: str | None = None
-    associated_data: Buffer = field(default=b"", repr=False)
-    data_key_associated_data: Buffer = field(default=b"", repr=False)
-    format: Format = "sealed"
-    allow_compromised: bool = False
-    reference: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SignItem:
-    """One thing to sign that differs from the others of its batch."""
-
-    data: Buffer = field(repr=False)
-    key_id: str | None = None
-    reference: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class VerifyItem:
-    """One signature to verify."""
-
-    data: Buffer = field(repr=False)
-    signature: Buffer = field(repr=False)
-    key_id: str | None = None
-    reference: str | None = None
-
-
 # The operations ---------------------------------------------------------------------------------
 
 
@@ -126,14 +77,14 @@ def encrypt_batch(
     The results stand in the order of the items; one that failed is the error that it failed with,
     and fails no other. What fails as a whole is raised, such as an API key that is not accepted.
     """
-    bodies = (
-        operations.encryption(item.data, item.key_id, item.associated_data, item.format,
-                              item.reference)
-        if isinstance(item, EncryptItem)
-        else operations.encryption(item, key_id, associated_data, format, None)
-        for item in items
-    )  # fmt: skip
-    return (yield from _batched(limits, "/crypto/encrypt/batch", bodies, _message))
+    whole = (
+        each
+        if isinstance(each, EncryptItem)
+        else EncryptItem(each, key_id, associated_data, format)
+        for each in items
+    )
+    bodies = map(encryption, whole)
+    return (yield from _batched(limits, "/crypto/encrypt/batch", bodies, _ciphertext))
 
 
 def decrypt_batch(
@@ -146,8 +97,8 @@ def decrypt_batch(
     format: Format = "sealed",
 ) -> Steps[list[Versioned | MfnError]]:
     """:meth:`decrypt` for each; what is no :class:`DecryptItem` is a message. As encrypt_batch."""
-    bodies = _openings(items, key_id, associated_data, data_key_associated_data, format)
-    return (yield from _batched(limits, "/crypto/decrypt/batch", bodies, _plaintext))
+    whole = messages(items, key_id, associated_data, data_key_associated_data, format)
+    return (yield from _batched(limits, "/crypto/decrypt/batch", map(opening, whole), _plaintext))
 
 
 def rewrap_batch(
@@ -160,8 +111,8 @@ def rewrap_batch(
     format: Format = "sealed",
 ) -> Steps[list[Versioned | MfnError]]:
     """:meth:`rewrap` for each; what is no :class:`DecryptItem` is a message. As encrypt_batch."""
-    bodies = _openings(items, key_id, associated_data, data_key_associated_data, format)
-    return (yield from _batched(limits, "/crypto/rewrap/batch", bodies, _message))
+    whole = messages(items, key_id, associated_data, data_key_associated_data, format)
+    return (yield from _batched(limits, "/crypto/rewrap/batch", map(opening, whole), _ciphertext))
 
 
 def sign_batch(
@@ -171,50 +122,31 @@ def sign_batch(
     key_id: str | None = None,
 ) -> Steps[list[Versioned | MfnError]]:
     """:meth:`sign` for each; what is no :class:`SignItem` is data. Otherwise as encrypt_batch."""
-    each = (item if isinstance(item, SignItem) else SignItem(item, key_id) for item in items)
     bodies = (
-        {"data": as_bytes(item.data), "key_id": item.key_id, "reference": item.reference}
-        for item in each
+        signing(each if isinstance(each, SignItem) else SignItem(each, key_id)) for each in items
     )
     return (yield from _batched(limits, "/crypto/sign/batch", bodies, _signature))
 
 
 def verify_batch(limits: BatchLimits, items: Iterable[VerifyItem]) -> Steps[list[MfnError | None]]:
     """:meth:`verify` for each: None where it is valid, else the error. As encrypt_batch."""
-    bodies = (
-        {
-            "data": as_bytes(item.data),
-            "signature": as_bytes(item.signature),
-            "key_id": item.key_id,
-            "reference": item.reference,
-        }
-        for item in items
-    )
+    bodies = map(verifying, items)
     return (yield from _batched(limits, "/crypto/verify/batch", bodies, _validity))
 
 
-def _openings(
+def messages(
     items: Iterable[Buffer | DecryptItem],
     key_id: str | None,
     associated_data: Buffer,
     data_key_associated_data: Buffer,
-    format: Format,
-) -> Iterator[dict[str, Any]]:
-    for item in items:
-        one = (
-            item
-            if isinstance(item, DecryptItem)
-            else DecryptItem(item, key_id, associated_data, data_key_associated_data, format)
-        )
-        yield operations.opening(
-            one.message,
-            one.key_id,
-            one.associated_data,
-            one.data_key_associated_data,
-            one.format,
-            one.allow_compromised,
-            one.reference,
-        )
+    format: Format = "sealed",
+) -> Iterator[DecryptItem]:
+    """The messages of a batch, those that are bare with what was said of all."""
+    for each in items:
+        if isinstance(each, DecryptItem):
+            yield each
+        else:
+            yield DecryptItem(each, key_id, associated_data, data_key_associated_data, format)
 
 
 # Splitting -------------------------------------------------------------------------------------
@@ -240,22 +172,16 @@ class _Answer(msgspec.Struct, frozen=True):
     items: list[_Item]
 
 
-def _versioned(data: bytes | None, item: _Item) -> Versioned:
+def _versioned(name: str, item: _Item) -> Versioned:
+    data = getattr(item, name)
     if data is None:
         raise ServiceError("the answer of the service cannot be read")
     return Versioned.of(data, item.key_id, legacy=item.legacy)
 
 
-def _message(item: _Item) -> Versioned:
-    return _versioned(item.ciphertext, item)
-
-
-def _plaintext(item: _Item) -> Versioned:
-    return _versioned(item.data, item)
-
-
-def _signature(item: _Item) -> Versioned:
-    return _versioned(item.signature, item)
+_ciphertext: Final = partial(_versioned, "ciphertext")
+_plaintext: Final = partial(_versioned, "data")
+_signature: Final = partial(_versioned, "signature")
 
 
 def _validity(item: _Item) -> MfnError | None:
@@ -275,7 +201,7 @@ def _batched(
         while waiting:
             items = waiting.popleft()
             body = b"%b%b%b" % (_BEFORE, b",".join(items), _AFTER)
-            reply = yield Request("POST", path, body, also=_TOO_LARGE)
+            reply = yield Request("POST", path, body, headers=JSON, also=_TOO_LARGE)
             if reply.status < 300:
                 results += _results(reply, len(items), result)
             elif len(items) == 1:

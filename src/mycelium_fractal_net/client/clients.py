@@ -2,47 +2,47 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 import random
 import time
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, ParamSpec, TypeVar
 
 import anyio
+import httpx
 
 from mycelium_fractal_net.client import (
     batches,
     credentials,
     data_keys,
-    key_operations,
+    keys,
     operations,
-    transfers,
+    streams,
 )
 from mycelium_fractal_net.client.batches import BatchLimits
+from mycelium_fractal_net.client.connections import Connections, checked_url
+from mycelium_fractal_net.client.drivers import AsyncDriver, Driver
 from mycelium_fractal_net.client.lease import AsyncLease, Lease
 from mycelium_fractal_net.client.lease_core import Bounds, LeaseCore, lease_clock
+from mycelium_fractal_net.client.methods import Awaited, Blocking, Method
+from mycelium_fractal_net.client.renewal import RenewingSender
 from mycelium_fractal_net.client.retries import Retries
-from mycelium_fractal_net.client.running import AsyncRunner, Options, Runner
-from mycelium_fractal_net.client.session import Session, checked_url
-from mycelium_fractal_net.security.byte_io.buffers import as_bytes
+from mycelium_fractal_net.client.sender import Sender
 from mycelium_fractal_net.security.policy import Policy
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable
     from types import TracebackType
     from typing import Self
 
-    import httpx
     from cryptography.utils import Buffer
 
-    from mycelium_fractal_net.client.steps import Steps
+    from mycelium_fractal_net.client.steps import Flow, Steps
     from mycelium_fractal_net.security.sealed.sealer import DataKey
-
-__all__ = ["DATA_KEY_ASSOCIATED_DATA", "AsyncClient", "Client"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
+TransportT = TypeVar("TransportT")
+LeaseT = TypeVar("LeaseT")
 
 _SECONDS = 300.0  # of a lease: DESIGN's five minutes
 _MESSAGES = 1_000_000
@@ -53,108 +53,137 @@ DATA_KEY_ASSOCIATED_DATA = b""
 their messages: by the service, by ``mfn decrypt``, by a keyring."""
 
 
-def _described(method: Callable[..., Any], operation: Callable[..., Any], given: int) -> None:
-    """Give a method the name, the text and the signature of its operation.
+def _method(operation: Callable[P, Steps[T]]) -> Method[P, T]:
+    def flow(self: _Client[Any, Any], /, *args: P.args, **kwargs: P.kwargs) -> Flow[T]:
+        return self._sender.perform(operation(*args, **kwargs))
 
-    Of the operation's parameters the first ``given`` are the client's own business.
-    """
-    functools.update_wrapper(method, operation)
-    del method.__dict__["__wrapped__"]  # it would be taken for the signature
-    method.__qualname__ = method.__name__
-    signature = inspect.signature(operation)
-    own = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
-    parameters = [own, *list(signature.parameters.values())[given:]]
-    result = str(signature.return_annotation).removeprefix("Steps[").removesuffix("]")
-    method.__signature__ = signature.replace(  # type: ignore[attr-defined]
-        parameters=parameters, return_annotation=result
-    )
+    return Method(flow, operation, 0)
 
 
-def _blocking(operation: Callable[P, Steps[T]]) -> Callable[Concatenate[Client, P], T]:
-    def method(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return self._runner.run(operation(*args, **kwargs))
+def _batch(operation: Callable[Concatenate[BatchLimits, P], Steps[T]]) -> Method[P, T]:
+    def flow(self: _Client[Any, Any], /, *args: P.args, **kwargs: P.kwargs) -> Flow[T]:
+        return self._sender.perform(operation(self._limits, *args, **kwargs))
 
-    _described(method, operation, 0)
-    return method
-
-
-def _blocking_batch(
-    operation: Callable[Concatenate[BatchLimits, P], Steps[T]],
-) -> Callable[Concatenate[Client, P], T]:
-    def method(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return self._runner.run(operation(self._limits, *args, **kwargs))
-
-    _described(method, operation, 1)
-    return method
+    return Method(flow, operation)
 
 
-def _awaited(
-    operation: Callable[P, Steps[T]],
-) -> Callable[Concatenate[AsyncClient, P], Coroutine[Any, Any, T]]:
-    async def method(self: AsyncClient, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._runner.run(operation(*args, **kwargs))
+class _Client(Generic[TransportT, LeaseT]):
+    """What both clients are: all but how they wait."""
 
-    _described(method, operation, 0)
-    return method
-
-
-def _awaited_batch(
-    operation: Callable[Concatenate[BatchLimits, P], Steps[T]],
-) -> Callable[Concatenate[AsyncClient, P], Coroutine[Any, Any, T]]:
-    async def method(self: AsyncClient, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._runner.run(operation(self._limits, *args, **kwargs))
-
-    _described(method, operation, 1)
-    return method
-
-
-class _Client:
-    """What both clients are made from."""
+    _driven_by: ClassVar[Any]
+    _leases: ClassVar[Any]
 
     def __init__(
         self,
         base_url: str,
         api_key: str,
         *,
-        timeout: float,
-        retries: Retries | None,
-        batch_limits: BatchLimits | None,
-        store_api_key: Callable[[str], None] | None,
-        auth: httpx.Auth | None,
-        ssl_context: ssl.SSLContext | None,
-        allow_plain_http: bool,
-        policy: Policy | None,
+        timeout: float = 30.0,
+        retries: Retries | None = None,
+        batch_limits: BatchLimits | None = None,
+        store_api_key: Callable[[str], None] | None = None,
+        auth: httpx.Auth | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        allow_plain_http: bool = False,
+        policy: Policy | None = None,
+        transport: TransportT | None = None,
     ) -> None:
-        url = checked_url(base_url, allow_plain_http=allow_plain_http)
-        self._options = Options(url, timeout, auth, ssl_context)
+        self._url = checked_url(base_url, allow_plain_http=allow_plain_http)
+        connections = Connections(self._url, timeout, auth, ssl_context)
         self._limits = batch_limits or BatchLimits()
         self._policy = policy or Policy()
-        self._session = Session(
-            url,
-            api_key,
-            retries=retries or Retries(),
-            store_api_key=store_api_key,
-            clock=time.monotonic,
-            random=random.SystemRandom().random,
-        )
+        draw = random.SystemRandom().random
+        sender = Sender(api_key, retries or Retries(), time.monotonic, draw)
+        self._sender = RenewingSender(sender, store_api_key)
+        self._driver = self._driven_by(connections, transport)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({str(self._options.url)!r})"
+        return f"{type(self).__name__}({str(self._url)!r})"
 
-    def _lease_core(
+    encrypt = _method(operations.encrypt)
+    decrypt = _method(operations.decrypt)
+    rewrap = _method(operations.rewrap)
+    sign = _method(operations.sign)
+    verify = _method(operations.verify)
+    mac = _method(operations.mac)
+    verify_mac = _method(operations.verify_mac)
+    wrapped_data_key = _method(data_keys.wrapped_data_key)
+
+    encrypt_batch = _batch(batches.encrypt_batch)
+    decrypt_batch = _batch(batches.decrypt_batch)
+    rewrap_batch = _batch(batches.rewrap_batch)
+    sign_batch = _batch(batches.sign_batch)
+    verify_batch = _batch(batches.verify_batch)
+
+    encrypt_stream = _method(streams.encrypt_stream)
+    decrypt_stream = _method(streams.decrypt_stream)
+
+    create_key = _method(keys.create_key)
+    show_key = _method(keys.show_key)
+    list_keys = _method(keys.list_keys)
+    change_key = _method(keys.change_key)
+    rotate_key = _method(keys.rotate_key)
+    change_key_state = _method(keys.change_key_state)
+    key_usage = _method(keys.key_usage)
+    cleanup_key = _method(keys.cleanup_key)
+    public_key = _method(keys.public_key)
+    published_keys = _method(keys.published_keys)
+
+    own_credential = _method(credentials.own_credential)
+    health = _method(credentials.health)
+
+    @Method
+    def data_key(
         self,
-        key_id: str | None,
-        seconds: float,
-        messages: int,
-        bytes_: int,
-        data_key_associated_data: Buffer,
-    ) -> LeaseCore:
-        bound = bytes(as_bytes(data_key_associated_data))
-        bounds = Bounds(seconds, messages, bytes_)
-        return LeaseCore(key_id, bounds, bound, self._policy, lease_clock)
+        *,
+        key_id: str | None = None,
+        associated_data: Buffer = b"",
+        reference: str | None = None,
+    ) -> Flow[DataKey]:
+        """A fresh data key, plain and wrapped by ``key_id``. Scope: ``datakey:KEY``.
+
+        Its ``sealer`` makes messages of the second form, which :meth:`decrypt` opens with the
+        same ``data_key_associated_data``. It has no bounds and reports nothing: for those there
+        is :meth:`local`.
+        """
+        steps = data_keys.data_key(self._policy, key_id, associated_data, reference)
+        return (yield from self._sender.perform(steps))[0]
+
+    @Method
+    def rotate_own_credential(self, *, revoke_previous: bool = False) -> Flow[str]:
+        """A new API key, which this client sends from then on. It is shown this once.
+
+        The former one ends one overlap later, or at once with ``revoke_previous``. The new one
+        goes to ``store_api_key`` too.
+        """
+        return self._sender.rotate(revoke_previous=revoke_previous)
+
+    def local(
+        self,
+        key_id: str | None = None,
+        *,
+        seconds: float = _SECONDS,
+        messages: int = _MESSAGES,
+        bytes: int = _BYTES,
+        data_key_associated_data: Buffer = DATA_KEY_ASSOCIATED_DATA,
+    ) -> LeaseT:
+        """Local mode: encrypt and decrypt on this machine, under a data key of ``key_id``.
+
+        One data key is used for so many ``seconds`` and ``messages``, and for so many ``bytes``
+        of plaintext, sealed and opened; then another is asked for. Scope: ``datakey:KEY``, and
+        ``decrypt:KEY`` for messages of others. Each data key has an audit record, and what was
+        done under it another one, by :meth:`.Lease.close`.
+
+        Messages open wherever the key's messages open; ``data_key_associated_data`` has to be
+        given there again, where it is not empty.
+        """
+        bounds = Bounds(seconds, messages, bytes)
+        core = LeaseCore(key_id, bounds, data_key_associated_data, self._policy, lease_clock)
+        lease: LeaseT = self._leases(core, self._limits, self._sender, self._driver)
+        return lease
 
 
-class Client(_Client):
+class Client(_Client[httpx.BaseTransport, Lease], Blocking):
     """The service, as functions that block. Threads may share it; use it as a context manager.
 
     ``base_url`` begins with ``https://``; ``http://`` reaches a loopback address alone, unless
@@ -178,27 +207,8 @@ class Client(_Client):
     holds the API key, a plaintext or a message.
     """
 
-    def __init__(
-        self,
-        base_url: str,
-        api_key: str,
-        *,
-        timeout: float = 30.0,
-        retries: Retries | None = None,
-        batch_limits: BatchLimits | None = None,
-        store_api_key: Callable[[str], None] | None = None,
-        auth: httpx.Auth | None = None,
-        ssl_context: ssl.SSLContext | None = None,
-        allow_plain_http: bool = False,
-        policy: Policy | None = None,
-        transport: httpx.BaseTransport | None = None,
-    ) -> None:
-        super().__init__(
-            base_url, api_key, timeout=timeout, retries=retries, batch_limits=batch_limits,
-            store_api_key=store_api_key, auth=auth, ssl_context=ssl_context,
-            allow_plain_http=allow_plain_http, policy=policy,
-        )  # fmt: skip
-        self._runner = Runner(self._session, self._options, transport)
+    _driven_by = Driver
+    _leases = Lease
 
     def __enter__(self) -> Self:
         return self
@@ -214,91 +224,12 @@ class Client(_Client):
     def close(self) -> None:
         """Close the connections; have a new API key kept that could not be kept before."""
         try:
-            self._runner.follow(self._session.settled())
+            self._driver.follow(self._sender.finish())
         finally:
-            self._runner.close()
-
-    encrypt = _blocking(operations.encrypt)
-    decrypt = _blocking(operations.decrypt)
-    rewrap = _blocking(operations.rewrap)
-    sign = _blocking(operations.sign)
-    verify = _blocking(operations.verify)
-    mac = _blocking(operations.mac)
-    verify_mac = _blocking(operations.verify_mac)
-    wrapped_data_key = _blocking(operations.wrapped_data_key)
-
-    encrypt_batch = _blocking_batch(batches.encrypt_batch)
-    decrypt_batch = _blocking_batch(batches.decrypt_batch)
-    rewrap_batch = _blocking_batch(batches.rewrap_batch)
-    sign_batch = _blocking_batch(batches.sign_batch)
-    verify_batch = _blocking_batch(batches.verify_batch)
-
-    encrypt_stream = _blocking(transfers.encrypt_stream)
-    decrypt_stream = _blocking(transfers.decrypt_stream)
-
-    create_key = _blocking(key_operations.create_key)
-    show_key = _blocking(key_operations.show_key)
-    list_keys = _blocking(key_operations.list_keys)
-    change_key = _blocking(key_operations.change_key)
-    rotate_key = _blocking(key_operations.rotate_key)
-    change_key_state = _blocking(key_operations.change_key_state)
-    key_usage = _blocking(key_operations.key_usage)
-    cleanup_key = _blocking(key_operations.cleanup_key)
-    public_key = _blocking(key_operations.public_key)
-    published_keys = _blocking(key_operations.published_keys)
-
-    own_credential = _blocking(credentials.own_credential)
-    health = _blocking(credentials.health)
-
-    def data_key(
-        self,
-        *,
-        key_id: str | None = None,
-        associated_data: Buffer = b"",
-        reference: str | None = None,
-    ) -> DataKey:
-        """A fresh data key, plain and wrapped by ``key_id``. Scope: ``datakey:KEY``.
-
-        Its ``sealer`` makes messages of the second form, which :meth:`decrypt` opens with the
-        same ``data_key_associated_data``. It has no bounds and reports nothing: for those there
-        is :meth:`local`.
-        """
-        return self._runner.run(
-            data_keys.data_key(self._policy, key_id, associated_data, reference)
-        )[0]
-
-    def rotate_own_credential(self, *, revoke_previous: bool = False) -> str:
-        """A new API key, which this client sends from then on. It is shown this once.
-
-        The former one ends one overlap later, or at once with ``revoke_previous``. The new one
-        goes to ``store_api_key`` too.
-        """
-        return self._runner.follow(self._session.rotated(revoke_previous=revoke_previous))
-
-    def local(
-        self,
-        key_id: str | None = None,
-        *,
-        seconds: float = _SECONDS,
-        messages: int = _MESSAGES,
-        bytes: int = _BYTES,
-        data_key_associated_data: Buffer = DATA_KEY_ASSOCIATED_DATA,
-    ) -> Lease:
-        """Local mode: encrypt and decrypt on this machine, under a data key of ``key_id``.
-
-        One data key is used for so many ``seconds`` and ``messages``, and for so many ``bytes``
-        of plaintext, sealed and opened; then another is asked for. Scope: ``datakey:KEY``, and
-        ``decrypt:KEY`` for messages of others. Each data key has an audit record, and what was
-        done under it another one, by :meth:`.Lease.close`.
-
-        Messages open wherever the key's messages open; ``data_key_associated_data`` has to be
-        given there again, where it is not empty.
-        """
-        core = self._lease_core(key_id, seconds, messages, bytes, data_key_associated_data)
-        return Lease(core, self._limits, self._runner)
+            self._driver.close()
 
 
-class AsyncClient(_Client):
+class AsyncClient(_Client[httpx.AsyncBaseTransport, AsyncLease], Awaited):
     """:class:`Client` for asyncio and trio: the same, and each method is awaited.
 
     :meth:`local` is none of them: ``async with client.local("orders") as lease``. Streams are
@@ -306,27 +237,8 @@ class AsyncClient(_Client):
     waits for the end of its stream.
     """
 
-    def __init__(
-        self,
-        base_url: str,
-        api_key: str,
-        *,
-        timeout: float = 30.0,
-        retries: Retries | None = None,
-        batch_limits: BatchLimits | None = None,
-        store_api_key: Callable[[str], None] | None = None,
-        auth: httpx.Auth | None = None,
-        ssl_context: ssl.SSLContext | None = None,
-        allow_plain_http: bool = False,
-        policy: Policy | None = None,
-        transport: httpx.AsyncBaseTransport | None = None,
-    ) -> None:
-        super().__init__(
-            base_url, api_key, timeout=timeout, retries=retries, batch_limits=batch_limits,
-            store_api_key=store_api_key, auth=auth, ssl_context=ssl_context,
-            allow_plain_http=allow_plain_http, policy=policy,
-        )  # fmt: skip
-        self._runner = AsyncRunner(self._session, self._options, transport)
+    _driven_by = AsyncDriver
+    _leases = AsyncLease
 
     async def __aenter__(self) -> Self:
         return self
@@ -343,66 +255,6 @@ class AsyncClient(_Client):
     async def aclose(self) -> None:
         """As :meth:`Client.close`."""
         try:
-            await self._runner.follow(self._session.settled())
+            await self._driver.follow(self._sender.finish())
         finally:
-            await self._runner.close()
-
-    encrypt = _awaited(operations.encrypt)
-    decrypt = _awaited(operations.decrypt)
-    rewrap = _awaited(operations.rewrap)
-    sign = _awaited(operations.sign)
-    verify = _awaited(operations.verify)
-    mac = _awaited(operations.mac)
-    verify_mac = _awaited(operations.verify_mac)
-    wrapped_data_key = _awaited(operations.wrapped_data_key)
-
-    encrypt_batch = _awaited_batch(batches.encrypt_batch)
-    decrypt_batch = _awaited_batch(batches.decrypt_batch)
-    rewrap_batch = _awaited_batch(batches.rewrap_batch)
-    sign_batch = _awaited_batch(batches.sign_batch)
-    verify_batch = _awaited_batch(batches.verify_batch)
-
-    encrypt_stream = _awaited(transfers.encrypt_stream)
-    decrypt_stream = _awaited(transfers.decrypt_stream)
-
-    create_key = _awaited(key_operations.create_key)
-    show_key = _awaited(key_operations.show_key)
-    list_keys = _awaited(key_operations.list_keys)
-    change_key = _awaited(key_operations.change_key)
-    rotate_key = _awaited(key_operations.rotate_key)
-    change_key_state = _awaited(key_operations.change_key_state)
-    key_usage = _awaited(key_operations.key_usage)
-    cleanup_key = _awaited(key_operations.cleanup_key)
-    public_key = _awaited(key_operations.public_key)
-    published_keys = _awaited(key_operations.published_keys)
-
-    own_credential = _awaited(credentials.own_credential)
-    health = _awaited(credentials.health)
-
-    async def data_key(
-        self,
-        *,
-        key_id: str | None = None,
-        associated_data: Buffer = b"",
-        reference: str | None = None,
-    ) -> DataKey:
-        """As :meth:`Client.data_key`."""
-        steps = data_keys.data_key(self._policy, key_id, associated_data, reference)
-        return (await self._runner.run(steps))[0]
-
-    async def rotate_own_credential(self, *, revoke_previous: bool = False) -> str:
-        """As :meth:`Client.rotate_own_credential`."""
-        return await self._runner.follow(self._session.rotated(revoke_previous=revoke_previous))
-
-    def local(
-        self,
-        key_id: str | None = None,
-        *,
-        seconds: float = _SECONDS,
-        messages: int = _MESSAGES,
-        bytes: int = _BYTES,
-        data_key_associated_data: Buffer = DATA_KEY_ASSOCIATED_DATA,
-    ) -> AsyncLease:
-        """As :meth:`Client.local`."""
-        core = self._lease_core(key_id, seconds, messages, bytes, data_key_associated_data)
-        return AsyncLease(core, self._limits, self._runner)
+            await self._driver.close()

@@ -13,15 +13,6 @@ from mycelium_fractal_net.client.steps import decoded, json_request
 if TYPE_CHECKING:
     from mycelium_fractal_net.client.steps import Steps
 
-__all__ = [
-    "API_KEY",
-    "Health",
-    "OwnCredential",
-    "health",
-    "own_credential",
-    "rotate_own_credential",
-]
-
 # Whatever a header takes; what is no API key of the service is refused there.
 API_KEY: Final = "[\x21-\x7e]{1,200}"
 _UNAVAILABLE: Final = frozenset({503})

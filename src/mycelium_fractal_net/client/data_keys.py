@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from mycelium_fractal_net.client.steps import decoded, json_request
-from mycelium_fractal_net.security.byte_io.buffers import as_bytes
+from mycelium_fractal_net.client.operations import made
+from mycelium_fractal_net.client.steps import decoded, json_request, optional
 from mycelium_fractal_net.security.errors import DecryptionError, InvalidKeyError, ServiceError
 
 if TYPE_CHECKING:
@@ -16,10 +16,9 @@ if TYPE_CHECKING:
     from cryptography.utils import Buffer
 
     from mycelium_fractal_net.client.steps import Steps
+    from mycelium_fractal_net.client.values import Versioned
     from mycelium_fractal_net.security.policy import Policy
     from mycelium_fractal_net.security.sealed.sealer import DataKey
-
-__all__ = ["Use", "data_key", "report"]
 
 
 class _Answer(msgspec.Struct, frozen=True):
@@ -47,7 +46,7 @@ def data_key(
     """A data key, and the version that wrapped it."""
     asked = {
         "key_id": key_id,
-        "associated_data": as_bytes(associated_data) or None,
+        "associated_data": optional(associated_data),
         "reference": reference,
     }
     answer = decoded((yield json_request("POST", "/crypto/datakey", asked)), _Answer)
@@ -56,6 +55,25 @@ def data_key(
     except (DecryptionError, InvalidKeyError):
         pass
     raise ServiceError("the service sent what is no data key")
+
+
+def wrapped_data_key(
+    *,
+    key_id: str | None = None,
+    associated_data: Buffer = b"",
+    reference: str | None = None,
+) -> Steps[Versioned]:
+    """A new data key that is wrapped alone, 116 bytes, for whoever hands it on.
+
+    Scope: ``datakey:KEY``. :meth:`data_key` gives the plain one too.
+    """
+    asked = {
+        "key_id": key_id,
+        "associated_data": optional(associated_data),
+        "wrapped_only": True,
+        "reference": reference,
+    }
+    return (yield from made("/crypto/datakey", asked, "wrapped"))
 
 
 def report(uses: Iterable[Use], reference: str | None) -> Steps[None]:

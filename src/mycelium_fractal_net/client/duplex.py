@@ -20,8 +20,6 @@ import httpx
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["DuplexTransport"]
-
 _READ_BYTES: Final = 262_144
 _NOT_NOW: Final = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 

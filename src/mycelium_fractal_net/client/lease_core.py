@@ -19,16 +19,18 @@ from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.client.data_keys import Use, data_key, report
 from mycelium_fractal_net.client.steps import Steps
+from mycelium_fractal_net.security.byte_io.buffers import as_bytes
 from mycelium_fractal_net.security.errors import DecryptionError, InvalidInputError, MfnError
 from mycelium_fractal_net.security.records.keys import parse_key_id
+from mycelium_fractal_net.security.sealed.format import plaintext_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from cryptography.utils import Buffer
+
     from mycelium_fractal_net.security.policy import Policy
     from mycelium_fractal_net.security.sealed.sealer import Sealer
-
-__all__ = ["Bounds", "LeaseCore", "lease_clock"]
 
 _HEADER_BYTES: Final = 116  # docs/format.md: what each message of a data key begins with
 _FORM: Final = b"MFN\x02"
@@ -93,14 +95,14 @@ class LeaseCore:
         self,
         key_id: str | None,
         bounds: Bounds,
-        data_key_associated_data: bytes,
+        data_key_associated_data: Buffer,
         policy: Policy,
         clock: Callable[[], float],
     ) -> None:
         if key_id is not None:
             parse_key_id(key_id)
         self.key_id = key_id
-        self.associated_data = data_key_associated_data
+        self.associated_data = bytes(as_bytes(data_key_associated_data))
         self.reference = f"lease {secrets.token_hex(8)}"
         self._bounds = bounds
         self._policy = policy
@@ -177,7 +179,7 @@ class LeaseCore:
 
     def _plain_bytes(self, message: bytes | bytearray | memoryview) -> int:
         try:
-            return self._policy.plain_bytes(message, len(message))
+            return plaintext_bytes(message, len(message))
         except DecryptionError:
             return 0  # no size of a message: it will not open
 

@@ -6,37 +6,71 @@ What these say holds for both clients: :class:`~.clients.Client` has each as a m
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from mycelium_fractal_net.client.steps import decoded, json_request
-from mycelium_fractal_net.client.versioned import Versioned
+from mycelium_fractal_net.client.steps import decoded, json_request, optional
+from mycelium_fractal_net.client.values import (
+    DecryptItem,
+    EncryptItem,
+    SignItem,
+    VerifyItem,
+    Versioned,
+)
 from mycelium_fractal_net.security.byte_io.buffers import as_bytes
 from mycelium_fractal_net.security.errors import InvalidSignatureError, ServiceError
 
 if TYPE_CHECKING:
     from cryptography.utils import Buffer
 
-    from mycelium_fractal_net.client.steps import Reply, Steps
-
-__all__ = [
-    "Format",
-    "decrypt",
-    "encrypt",
-    "mac",
-    "rewrap",
-    "sign",
-    "verify",
-    "verify_mac",
-    "wrapped_data_key",
-]
-
-Format = Literal["sealed", "raw", "xor"]
-"""``xor`` is what the XOR cipher wrote, which a service may open and nobody makes."""
+    from mycelium_fractal_net.client.steps import Steps
+    from mycelium_fractal_net.client.values import Format
 
 
-# The answers, as far as they are used; a service may add members ------------------------------
+# What is asked, once or many times in a batch --------------------------------------------------
+
+
+def encryption(item: EncryptItem) -> dict[str, Any]:
+    """The request of :func:`encrypt`."""
+    return {
+        "data": as_bytes(item.data),
+        "key_id": item.key_id,
+        "associated_data": optional(item.associated_data),
+        "format": item.format,
+        "reference": item.reference,
+    }
+
+
+def opening(item: DecryptItem) -> dict[str, Any]:
+    """The request of :func:`decrypt` and of :func:`rewrap`."""
+    return {
+        "ciphertext": as_bytes(item.message),
+        "key_id": item.key_id,
+        "associated_data": optional(item.associated_data),
+        "data_key_associated_data": optional(item.data_key_associated_data),
+        "format": item.format,
+        "allow_compromised": item.allow_compromised or None,
+        "reference": item.reference,
+    }
+
+
+def signing(item: SignItem) -> dict[str, Any]:
+    """The request of :func:`sign`, and of :func:`mac`."""
+    return {"data": as_bytes(item.data), "key_id": item.key_id, "reference": item.reference}
+
+
+def verifying(item: VerifyItem, name: str = "signature") -> dict[str, Any]:
+    """The request of :func:`verify`, and of :func:`verify_mac` by another name."""
+    return {
+        "data": as_bytes(item.data),
+        name: as_bytes(item.signature),
+        "key_id": item.key_id,
+        "reference": item.reference,
+    }
+
+
+# What is answered, as far as it is used; a service may add members -----------------------------
 
 
 class _Made(msgspec.Struct, frozen=True):
@@ -51,55 +85,22 @@ class _Made(msgspec.Struct, frozen=True):
     legacy: bool = False
 
 
-class Valid(msgspec.Struct, frozen=True):
-    """The answer of verify."""
-
+class _Valid(msgspec.Struct, frozen=True):
     valid: bool
 
 
-def _made(reply: Reply, name: str) -> Versioned:
-    made = decoded(reply, _Made)
-    found = getattr(made, name)
+def made(path: str, asked: dict[str, Any], name: str) -> Steps[Versioned]:
+    """Ask, and take the bytes of that name out of the answer."""
+    answer = decoded((yield json_request("POST", path, asked)), _Made)
+    found = getattr(answer, name)
     if found is None:
         raise ServiceError("the answer of the service cannot be read")
-    return Versioned.of(found, made.key_id, legacy=made.legacy)
+    return Versioned.of(found, answer.key_id, legacy=answer.legacy)
 
 
-# What is asked ---------------------------------------------------------------------------------
-
-
-def encryption(
-    data: Buffer, key_id: str | None, associated_data: Buffer, format: Format, reference: str | None
-) -> dict[str, Any]:
-    """The request that :func:`encrypt` sends, and a batch many of."""
-    return {
-        "data": as_bytes(data),
-        "key_id": key_id,
-        "associated_data": as_bytes(associated_data) or None,
-        "format": format,
-        "reference": reference,
-    }
-
-
-def opening(
-    message: Buffer,
-    key_id: str | None,
-    associated_data: Buffer,
-    data_key_associated_data: Buffer,
-    format: Format,
-    allow_compromised: bool,
-    reference: str | None,
-) -> dict[str, Any]:
-    """The request that :func:`decrypt` and :func:`rewrap` send."""
-    return {
-        "ciphertext": as_bytes(message),
-        "key_id": key_id,
-        "associated_data": as_bytes(associated_data) or None,
-        "data_key_associated_data": as_bytes(data_key_associated_data) or None,
-        "format": format,
-        "allow_compromised": allow_compromised or None,
-        "reference": reference,
-    }
+def _verified(path: str, asked: dict[str, Any]) -> Steps[None]:
+    if decoded((yield json_request("POST", path, asked)), _Valid).valid is not True:
+        raise InvalidSignatureError
 
 
 # The operations ---------------------------------------------------------------------------------
@@ -119,8 +120,8 @@ def encrypt(
     ``nonce(12) || ciphertext || tag(16)``. ``associated_data`` is authenticated and not stored:
     to decrypt, give it again. ``reference`` is kept in the audit record.
     """
-    asked = encryption(data, key_id, associated_data, format, reference)
-    return _made((yield json_request("POST", "/crypto/encrypt", asked)), "ciphertext")
+    item = EncryptItem(data, key_id, associated_data, format, reference)
+    return (yield from made("/crypto/encrypt", encryption(item), "ciphertext"))
 
 
 def decrypt(
@@ -139,11 +140,11 @@ def decrypt(
     XOR cipher wrote, the text in ASCII, ``legacy`` of the result is true.
     Raises :class:`DecryptionError`, with one text for all that can be wrong with a message.
     """
-    asked = opening(
+    item = DecryptItem(
         message, key_id, associated_data, data_key_associated_data, format, allow_compromised,
         reference,
     )  # fmt: skip
-    return _made((yield json_request("POST", "/crypto/decrypt", asked)), "data")
+    return (yield from made("/crypto/decrypt", opening(item), "data"))
 
 
 def rewrap(
@@ -160,19 +161,19 @@ def rewrap(
 
     Scope: ``rewrap:KEY``. Raises :class:`DecryptionError`.
     """
-    asked = opening(
+    item = DecryptItem(
         message, key_id, associated_data, data_key_associated_data, format, allow_compromised,
         reference,
     )  # fmt: skip
-    return _made((yield json_request("POST", "/crypto/rewrap", asked)), "ciphertext")
+    return (yield from made("/crypto/rewrap", opening(item), "ciphertext"))
 
 
 def sign(
     data: Buffer, *, key_id: str | None = None, reference: str | None = None
 ) -> Steps[Versioned]:
     """A bare signature of ``data`` by the newest version of a signing key. ``sign:KEY``."""
-    asked = {"data": as_bytes(data), "key_id": key_id, "reference": reference}
-    return _made((yield json_request("POST", "/crypto/sign", asked)), "signature")
+    item = SignItem(data, key_id, reference)
+    return (yield from made("/crypto/sign", signing(item), "signature"))
 
 
 def verify(
@@ -182,21 +183,16 @@ def verify(
 
     Raises :class:`InvalidSignatureError`; no answer means anything but that it is valid.
     """
-    asked = {
-        "data": as_bytes(data),
-        "signature": as_bytes(signature),
-        "key_id": key_id,
-        "reference": reference,
-    }
-    _accept(decoded((yield json_request("POST", "/crypto/verify", asked)), Valid))
+    item = VerifyItem(data, signature, key_id, reference)
+    yield from _verified("/crypto/verify", verifying(item))
 
 
 def mac(
     data: Buffer, *, key_id: str | None = None, reference: str | None = None
 ) -> Steps[Versioned]:
     """The 32 bytes of HMAC-SHA-256 of ``data`` under a key of type ``mac``. ``mac:KEY``."""
-    asked = {"data": as_bytes(data), "key_id": key_id, "reference": reference}
-    return _made((yield json_request("POST", "/crypto/mac", asked)), "mac")
+    item = SignItem(data, key_id, reference)
+    return (yield from made("/crypto/mac", signing(item), "mac"))
 
 
 def verify_mac(
@@ -206,34 +202,5 @@ def verify_mac(
 
     Raises :class:`InvalidSignatureError`.
     """
-    asked = {
-        "data": as_bytes(data),
-        "mac": as_bytes(tag),
-        "key_id": key_id,
-        "reference": reference,
-    }
-    _accept(decoded((yield json_request("POST", "/crypto/mac/verify", asked)), Valid))
-
-
-def _accept(answer: Valid) -> None:
-    if answer.valid is not True:
-        raise InvalidSignatureError
-
-
-def wrapped_data_key(
-    *,
-    key_id: str | None = None,
-    associated_data: Buffer = b"",
-    reference: str | None = None,
-) -> Steps[Versioned]:
-    """A new data key that is wrapped alone, 116 bytes, for whoever hands it on.
-
-    Scope: ``datakey:KEY``. :meth:`data_key` gives the plain one too.
-    """
-    asked = {
-        "key_id": key_id,
-        "associated_data": as_bytes(associated_data) or None,
-        "wrapped_only": True,
-        "reference": reference,
-    }
-    return _made((yield json_request("POST", "/crypto/datakey", asked)), "wrapped")
+    item = VerifyItem(data, tag, key_id, reference)
+    yield from _verified("/crypto/mac/verify", verifying(item, "mac"))

@@ -15,9 +15,7 @@ from mycelium_fractal_net.security import errors
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mycelium_fractal_net.client.steps import Failure, Reply
-
-__all__ = ["Problem", "error_of_failure", "error_of_problem", "error_of_reply", "problem_of"]
+    from mycelium_fractal_net.client.outcomes import Failure, Reply
 
 _TYPE: Final = re.compile("/problems/([a-z-]{1,64})")
 _TEXT_CHARACTERS: Final = 300  # what is shown of a problem's text; the service's own are shorter

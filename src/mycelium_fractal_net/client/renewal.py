@@ -9,80 +9,103 @@ from __future__ import annotations
 
 import logging
 import math
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from mycelium_fractal_net.client.credentials import rotate_own_credential
-from mycelium_fractal_net.client.steps import Work
+from mycelium_fractal_net.client.steps import Pause, Work
 from mycelium_fractal_net.security.errors import MfnError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable
 
-    from mycelium_fractal_net.client.session import Session
-    from mycelium_fractal_net.client.steps import Flow, Outcome
+    from mycelium_fractal_net.client.sender import Sender
+    from mycelium_fractal_net.client.steps import Flow, Steps
 
-__all__ = ["Renewal"]
+T = TypeVar("T")
 
 _LOG: Final = logging.getLogger(__name__)
 _AGAIN_SECONDS: Final = 60.0  # after a renewal, or a function, that failed
+_TURN_SECONDS: Final = 0.05  # between two looks whether another rotation has ended
 
 
-class Renewal:
-    """Renews the API key of a session. One request at a time does; the others go on."""
+class RenewingSender:
+    """A sender that renews its API key where there is a function that stores it.
 
-    def __init__(self, session: Session, store: Callable[[str], None]) -> None:
-        self._session = session
+    One request at a time renews; the others go on. Threads may share it.
+    """
+
+    def __init__(self, sender: Sender, store: Callable[[str], None] | None) -> None:
+        self._sender = sender
         self._store = store
-        self._due = False
         self._unkept: str | None = None
         self._not_before = -math.inf
 
-    def note_due(self) -> None:
-        """The service has said that the key is due."""
-        self._due = True
+    def perform(self, steps: Steps[T]) -> Flow[T]:
+        """An operation with its retries, and the renewal of the API key after it."""
+        result = yield from self._sender.perform(steps)
+        if self._is_time():
+            yield from self._renew()
+        return result
 
-    def settled(self) -> Flow[None]:
+    def rotate(self, *, revoke_previous: bool) -> Flow[str]:
+        """A new API key for the own credential, which is sent from then on, and kept.
+
+        One at a time: of two the one that the service made first may end up as the one in use.
+        """
+        rotating = self._sender.rotating()
+        while not rotating.acquire(blocking=False):
+            yield Pause(_TURN_SECONDS)
+        try:
+            steps = rotate_own_credential(revoke_previous=revoke_previous)
+            api_key = yield from self._sender.perform(steps)
+            self._sender.use(api_key)
+            if self._store is not None:
+                yield from self._keep(api_key, self._store)
+        finally:
+            rotating.release()
+        return api_key
+
+    def finish(self) -> Flow[None]:
         """Have a new key kept that could not be kept before."""
-        if self._unkept is not None:
-            yield from self.kept(self._unkept)
+        if self._unkept is not None and self._store is not None:
+            yield from self._keep(self._unkept, self._store)
 
-    def renewed(self) -> Flow[None]:
-        """Renew and keep the key if that is due. Never raises: the result it follows counts."""
-        rotating = self._session.rotating()
-        if not self._is_time() or not rotating.acquire(blocking=False):
+    def _is_time(self) -> bool:
+        wanted = self._sender.is_due or self._unkept is not None
+        return self._store is not None and wanted and self._sender.clock() >= self._not_before
+
+    def _renew(self) -> Flow[None]:
+        """Renew and keep the key. Never raises: the result that it follows counts."""
+        rotating = self._sender.rotating()
+        if not rotating.acquire(blocking=False):
             return
         try:
-            if not self._is_time():  # another thread has done it meanwhile
+            if self._store is None or not self._is_time():  # another thread has done it meanwhile
                 return
-            self._not_before = self._session.clock() + _AGAIN_SECONDS
+            self._not_before = self._sender.clock() + _AGAIN_SECONDS
             if self._unkept is None:
                 self._unkept = yield from self._new_key()
             if self._unkept is not None:
-                yield from self.kept(self._unkept)
+                yield from self._keep(self._unkept, self._store)
         finally:
             rotating.release()
 
-    def _is_time(self) -> bool:
-        wanted = self._due or self._unkept is not None
-        return wanted and self._session.clock() >= self._not_before
-
     def _new_key(self) -> Flow[str | None]:
         try:
-            return (yield from self._session.tried(rotate_own_credential()))
+            return (yield from self._sender.perform(rotate_own_credential()))
         except MfnError as error:
             _LOG.warning("the API key is due and was not renewed: %s", error)
             return None
 
-    def kept(self, api_key: str) -> Generator[Work, Outcome | Exception | None, None]:
+    def _keep(self, api_key: str, store: Callable[[str], None]) -> Flow[None]:
         """Have the caller's function keep a key, and use it from then on."""
         self._unkept = api_key
-        failed = yield Work(lambda: self._store(api_key))
+        failed = yield Work(lambda: store(api_key))
         if isinstance(failed, Exception):
             # Its text may quote the key, which is what it was called with.
             _LOG.error(
                 "a new API key could not be kept: %s; it is tried again", type(failed).__name__
             )
             return
-        self._session.use(api_key)
+        self._sender.use(api_key)
         self._unkept = None
-        self._due = False

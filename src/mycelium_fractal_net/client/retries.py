@@ -12,14 +12,13 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from mycelium_fractal_net.client.outcomes import Failure, Outcome, Reply
 from mycelium_fractal_net.client.problems import error_of_failure, error_of_reply, problem_of
-from mycelium_fractal_net.client.steps import Failure, Outcome, Pause, Reply, Request
+from mycelium_fractal_net.client.steps import Pause, Request
 from mycelium_fractal_net.security.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
-
-__all__ = ["Retries", "attempts"]
 
 _BUSY: Final = frozenset({429, 503})  # RFC 6585 section 4, RFC 9110 section 15.6.4
 _FINAL: Final = frozenset({"disabled"})  # nobody switches cryptography on within seconds

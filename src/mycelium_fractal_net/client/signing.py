@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.byte_io.binary_io import BinaryReader
     from mycelium_fractal_net.security.keyring.keyring import Keyring
 
-__all__ = ["Profile", "RequestSigner"]
-
 Profile = Literal["rfc9421", "plan"]
 
 _LABEL: Final = "sig1"

@@ -7,35 +7,26 @@ decided around it, so that the client that blocks and the one that does not run 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
+from mycelium_fractal_net.client.outcomes import Outcome, Reply
+from mycelium_fractal_net.security.byte_io.buffers import as_bytes
 from mycelium_fractal_net.security.errors import ServiceError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from cryptography.utils import Buffer
 
     from mycelium_fractal_net.client.transfers import Transfer
 
-__all__ = [
-    "Effect",
-    "Failure",
-    "Flow",
-    "Outcome",
-    "Pause",
-    "Reply",
-    "Request",
-    "Steps",
-    "Work",
-    "decoded",
-    "json_of",
-    "json_request",
-]
-
 T = TypeVar("T")
+
+JSON: Final = (("Content-Type", "application/json"),)
+"""The headers of a request whose body is JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,27 +48,6 @@ class Request:
     """Where the body comes from and the answer goes, if they are streams."""
 
 
-class Reply(NamedTuple):
-    """An answer that came whole."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-
-class Failure(NamedTuple):
-    """There is no answer, or not all of it."""
-
-    reason: str
-    """For people; nothing of the request."""
-
-    arrived: bool
-    """False where the request surely never reached the service."""
-
-    lasting: bool = False
-    """Whether trying again is of no use."""
-
-
 class Pause(NamedTuple):
     """Wait that long."""
 
@@ -90,26 +60,61 @@ class Work(NamedTuple):
     function: Callable[[], None]
 
 
-Outcome: TypeAlias = Reply | Failure
+class Acquire(NamedTuple):
+    """Wait for a lock: ``acquire`` is that of a lock which the driver made."""
+
+    acquire: Callable[[], Any]
+
+
 Steps: TypeAlias = Generator[Request, Reply, T]
 """An operation with a result of that type."""
 
-Effect: TypeAlias = Request | Pause | Work
+Effect: TypeAlias = Request | Pause | Work | Acquire
 Flow: TypeAlias = Generator[Effect, Outcome | Exception | None, T]
 """An operation with all that happens around it; what runs it has only to do as it says."""
+
+
+class OfProcess(Generic[T]):
+    """One thing for each process, such as a lock: a child would wait for ever for one that a
+    thread of its parent held when it was forked. Threads may ask at once.
+    """
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make = make
+        self._made: dict[int, T] = {}
+
+    def __call__(self) -> T:
+        """That of this process."""
+        process = os.getpid()
+        if process not in self._made:
+            self._made.setdefault(process, self._make())
+        return self._made[process]
+
 
 # Subclasses of bytes are known to msgspec as buffers alone.
 _encode: Final = msgspec.json.Encoder(enc_hook=memoryview).encode
 
 
+def given(**members: Any) -> dict[str, Any]:
+    """The members that are not None."""
+    return {name: value for name, value in members.items() if value is not None}
+
+
+def optional(data: Buffer) -> bytes | bytearray | memoryview | None:
+    """Bytes as a member of a request, which is left out where they are none."""
+    return as_bytes(data) or None
+
+
 def json_of(body: dict[str, Any]) -> bytes:
     """An object as JSON; members that are None are left out, bytes are base64."""
-    return _encode({name: value for name, value in body.items() if value is not None})
+    return _encode(given(**body))
 
 
 def json_request(method: str, path: str, body: dict[str, Any] | None, **more: Any) -> Request:
     """A request whose body is that object, if there is one; see :func:`json_of`."""
-    return Request(method, path, None if body is None else json_of(body), **more)
+    if body is None:
+        return Request(method, path, **more)
+    return Request(method, path, json_of(body), headers=JSON, **more)
 
 
 def decoded(reply: Reply, kind: type[T]) -> T:

@@ -1,4 +1,4 @@
-"""Streams from and to files: what is sent, where the answer goes, and when it counts.
+"""One stream to the service and one from it: what is sent, where the answer goes, when it counts.
 
 A file of the answer gets its name when all has come, and all that came has the size that what
 was sent asks for; whatever goes wrong before leaves nothing of it.
@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import errno
 import os
-from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol, cast
+from typing import TYPE_CHECKING, Final, TypeAlias
 
-from mycelium_fractal_net.client.failures import RAISED, failure_of, reply_of
-from mycelium_fractal_net.client.steps import Failure, Outcome, Reply, Request
-from mycelium_fractal_net.client.versioned import StreamResult
+from mycelium_fractal_net.client.outcomes import RAISED, Failure, Outcome, failure_of, reply_of
 from mycelium_fractal_net.files.new_file import NewFile, sync_folder
 from mycelium_fractal_net.files.permissions import acl_of
 from mycelium_fractal_net.security.byte_io.binary_io import (
@@ -26,46 +23,29 @@ from mycelium_fractal_net.security.byte_io.binary_io import (
     read_fully,
     write_fully,
 )
-from mycelium_fractal_net.security.byte_io.buffers import as_bytes
 from mycelium_fractal_net.security.errors import DecryptionError, InvalidInputError, ServiceError
-from mycelium_fractal_net.security.policy import Policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
     import httpx
-    from cryptography.utils import Buffer
-
-    from mycelium_fractal_net.client.steps import Steps
-
-__all__ = ["Source", "Target", "Transfer", "decrypt_stream", "encrypt_stream"]
-
-Source = str | os.PathLike[str] | BinaryReader
-"""A path, or anything with ``read``."""
-
-Target = str | os.PathLike[str] | BinaryWriter
-"""A path, or anything with ``write``."""
 
 _BLOCK_BYTES: Final = 262_144
 _HEADER_BYTES: Final = 116  # docs/format.md: of a message of the second form, the longer one
 _PROBLEM_BYTES: Final = 65_536  # of an answer that is a problem; ours are a few hundred
-_OCTETS: Final = "application/octet-stream"
 _BROKE_OFF: Final = (
     "the answer broke off before its end: the message does not open to its end,"
     " or the connection failed"
 )
 
+Send: TypeAlias = (
+    "Callable[[Iterator[bytes], dict[str, str]], AbstractContextManager[httpx.Response]]"
+)
+"""Sends a body with headers; gives the answer as it comes."""
 
-Digest = Callable[[BinaryReader], str | None]
-
-
-class Send(Protocol):
-    """Sends the request of a transfer; gives the answer as it comes."""
-
-    def __call__(
-        self, content: Iterator[bytes], headers: dict[str, str]
-    ) -> AbstractContextManager[httpx.Response]: ...
+Digest: TypeAlias = "Callable[[BinaryReader], str | None]"
+"""The ``Content-Digest`` of what is to be sent, if one goes ahead of it."""
 
 
 @dataclass(slots=True)
@@ -89,10 +69,7 @@ class Transfer:
         return isinstance(self.source, Path) and self.source.is_file()
 
     def run(self, send: Send, digest: Digest | None = None) -> Outcome:
-        """One attempt. What reading and writing raise passes through.
-
-        ``digest`` gives the ``Content-Digest`` of what is to be sent, if one goes ahead of it.
-        """
+        """One attempt. What reading and writing raise passes through."""
         self.sent = self.received = 0
         self.beginning = b""
         if isinstance(self.target, Path) and not self.force and os.path.lexists(self.target):
@@ -116,7 +93,7 @@ class Transfer:
         try:
             with send(self._parts(reader, length), headers) as answer:
                 if answer.status_code != 200:
-                    return reply_of(answer.status_code, answer.headers, _problem(answer))
+                    return reply_of(answer, _problem(answer))
                 begun = True
                 return self._keep(answer, descriptor)
         except RAISED as error:
@@ -146,7 +123,7 @@ class Transfer:
     def _keep(self, answer: httpx.Response, descriptor: int | None) -> Outcome:
         if not isinstance(self.target, Path):
             self._receive(answer, self.target)
-            return reply_of(answer.status_code, answer.headers, b"")
+            return reply_of(answer, b"")
         output = NewFile(self.target)
         try:
             self._receive(answer, output.file)
@@ -157,7 +134,7 @@ class Transfer:
             sync_folder(self.target.parent)
         finally:
             output.discard()
-        return reply_of(answer.status_code, answer.headers, b"")
+        return reply_of(answer, b"")
 
     def _receive(self, answer: httpx.Response, writer: BinaryWriter) -> None:
         """Write all of the answer. Raises :class:`ServiceError` where it is not what it must be.
@@ -183,93 +160,3 @@ def _problem(answer: httpx.Response) -> bytes:
         if len(found) > _PROBLEM_BYTES:
             return b""
     return found
-
-
-# The operations ---------------------------------------------------------------------------------
-
-
-def _request(
-    direction: str,
-    query: dict[str, str | None],
-    associated_data: Buffer,
-    transfer: Transfer,
-) -> Request:
-    bound = as_bytes(associated_data)
-    headers = [("Content-Type", _OCTETS)]
-    if bound:
-        headers.append(("X-Associated-Data", b64encode(bound).decode()))
-    return Request(
-        "POST",
-        f"/crypto/{direction}/stream",
-        query=tuple((name, value) for name, value in query.items() if value is not None),
-        headers=tuple(headers),
-        repeatable=transfer.starts_anew,
-        transfer=transfer,
-    )
-
-
-def _result(reply: Reply, plain_bytes: int) -> StreamResult:
-    return StreamResult(reply.headers.get("x-key-id", ""), plain_bytes)
-
-
-def _place(stream: object) -> Path | None:
-    return Path(stream) if isinstance(stream, str | os.PathLike) else None
-
-
-def encrypt_stream(
-    source: Source,
-    target: Target,
-    *,
-    key_id: str | None = None,
-    associated_data: Buffer = b"",
-    force: bool = False,
-) -> Steps[StreamResult]:
-    """Seal all of ``source``, of any length and in constant memory. Scope: ``encrypt:KEY``.
-
-    Each is a path or a stream. A target that is a path gets its name when the message is whole
-    and on the disk, with the permissions of a source that is a path too; one that exists is
-    replaced only with ``force`` (:class:`FileExistsError`). What is written to a stream is a
-    part until this returns. Nothing is tried again once the answer has begun, or, of a source
-    that is a stream, once the service was reached.
-    """
-    transfer = Transfer(
-        _place(source) or cast("BinaryReader", source),
-        _place(target) or cast("BinaryWriter", target),
-        force,
-        lambda _, size: Policy.sealed_bytes(size),
-    )
-    reply = yield _request("encrypt", {"key_id": key_id}, associated_data, transfer)
-    return _result(reply, transfer.sent)
-
-
-def decrypt_stream(
-    source: Source,
-    target: Target,
-    *,
-    key_id: str | None = None,
-    associated_data: Buffer = b"",
-    data_key_associated_data: Buffer = b"",
-    allow_compromised: bool = False,
-    force: bool = False,
-) -> Steps[StreamResult]:
-    """Open all of ``source``, as :meth:`encrypt_stream` seals it. Scope: ``decrypt:KEY``.
-
-    A target that is a path never holds a part of the plaintext. Raises :class:`DecryptionError`
-    for a message that is wrong at its beginning; one that turns out wrong later ends the
-    connection, which nobody can tell from a failure of the network, and is a
-    :class:`ServiceUnavailableError`.
-    """
-    transfer = Transfer(
-        _place(source) or cast("BinaryReader", source),
-        _place(target) or cast("BinaryWriter", target),
-        force,
-        Policy.plain_bytes,
-    )
-    of_data_key = as_bytes(data_key_associated_data)
-    query = {
-        "key_id": key_id,
-        "data_key_associated_data": b64encode(of_data_key).decode() if of_data_key else None,
-        "allow_compromised": "true" if allow_compromised else None,
-    }
-    reply = yield _request("decrypt", query, associated_data, transfer)
-    return _result(reply, transfer.received)

@@ -9,16 +9,14 @@ from typing import TYPE_CHECKING, Final
 from mycelium_fractal_net.columns.coding import Habit, Value, decode, encode
 from mycelium_fractal_net.columns.sweep import Progress, Report, Sweep, located, one_source
 from mycelium_fractal_net.security.errors import DecryptionError
+from mycelium_fractal_net.security.records.open_options import PLAIN
 
 if TYPE_CHECKING:
-    from cryptography.utils import Buffer
-
     from mycelium_fractal_net.columns.database import ColumnDatabase
     from mycelium_fractal_net.columns.place import Place
     from mycelium_fractal_net.columns.report import ColumnReport
     from mycelium_fractal_net.security.keyring.keyring import Keyring
-
-__all__ = ["learned", "rewrap_column"]
+    from mycelium_fractal_net.security.records.open_options import OpenOptions
 
 _SPAN_ROWS: Final = 1000
 _SAMPLE: Final = 1000  # values from which the spelling of a column is learned
@@ -32,12 +30,11 @@ def rewrap_column(
     table: str,
     column: str,
     *,
-    associated_data: Buffer = b"",
+    options: OpenOptions = PLAIN,
     associated_data_column: str | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
     report: Report | None = None,
-    allow_compromised: bool = False,
 ) -> ColumnReport:
     """Move every sealed message of a column to its key's newest version, in place.
 
@@ -54,7 +51,7 @@ def rewrap_column(
 
     Raises :class:`InvalidInputError`, :class:`DatabaseUnavailableError`, :class:`StoreError`.
     """
-    constant = one_source(associated_data, associated_data_column)
+    constant = one_source(options, associated_data_column)
     where = located(url, table, column, associated_data_column)
     habit = learned(where.database, where.place)
     known: dict[bytes, bool] = {}
@@ -79,7 +76,9 @@ def rewrap_column(
         if is_newest(message):
             return None
         rewrapped = keyring.rewrap(
-            message, associated_data=bound or constant, allow_compromised=allow_compromised
+            message,
+            associated_data=bound or constant,
+            allow_compromised=options.allow_compromised,
         )
         return encode(rewrapped, coding, habit)
 

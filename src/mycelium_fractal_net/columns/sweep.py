@@ -18,21 +18,8 @@ from mycelium_fractal_net.columns.running import run, worker_count
 from mycelium_fractal_net.security.errors import InvalidInputError, StoreError
 
 if TYPE_CHECKING:
-    from cryptography.utils import Buffer
-
     from mycelium_fractal_net.security.keyring.keyring import Keyring
-
-__all__ = [
-    "Located",
-    "Progress",
-    "Report",
-    "Sweep",
-    "beginnings",
-    "count_values",
-    "located",
-    "one_source",
-    "spans",
-]
+    from mycelium_fractal_net.security.records.open_options import OpenOptions
 
 Progress = Callable[[int], None]
 """Called with how many values were looked at since its last call."""
@@ -58,9 +45,9 @@ def located(url: str, table: str, column: str, associated: str | None = None) ->
         return Located(database, Place.find(connection, table, column, associated))
 
 
-def one_source(associated_data: Buffer, column: str | None) -> bytes:
+def one_source(options: OpenOptions, column: str | None) -> bytes:
     """Associated data that is the same for all rows; none where a column has it."""
-    constant = bytes(associated_data)
+    constant = bytes(options.associated_data)
     if constant and column is not None:
         raise InvalidInputError("associated data comes from a column or is given, not both")
     return constant

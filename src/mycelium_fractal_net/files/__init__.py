@@ -1,7 +1,7 @@
 """Files and folders: sealed, opened and rewrapped, each whole under its name or not at all."""
 
 from mycelium_fractal_net.files.objects import rewrap_objects
-from mycelium_fractal_net.files.rewrapping import RewrapReport, heads, rewrap_paths, rewrap_tree
+from mycelium_fractal_net.files.rewrapping import RewrapReport, heads, rewrap_paths
 from mycelium_fractal_net.files.single import open_file, rewrap_file, seal_file
 from mycelium_fractal_net.files.tree import open_tree, seal_tree
 from mycelium_fractal_net.files.walk import SEALED_SUFFIX, TreeReport
@@ -16,7 +16,6 @@ __all__ = [
     "rewrap_file",
     "rewrap_objects",
     "rewrap_paths",
-    "rewrap_tree",
     "seal_file",
     "seal_tree",
 ]

@@ -26,19 +26,17 @@ from mycelium_fractal_net.security.errors import (
     KeyNotFoundError,
     MfnError,
 )
+from mycelium_fractal_net.security.records.open_options import PLAIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from cryptography.utils import Buffer
-
     from mycelium_fractal_net.security.keyring.keyring import Keyring, MessageInfo
+    from mycelium_fractal_net.security.records.open_options import OpenOptions
 
     Progress = Callable[[int], None]
     Before = Callable[[Iterable[bytes]], None]
     Info = dict[str, Any]
-
-__all__ = ["rewrap_objects"]
 
 _BATCH: Final = 256  # objects that are recorded and worked on together
 _WORKERS: Final = 16  # by default: they wait for the store, not for a processor
@@ -56,16 +54,14 @@ _MARKS: Final = (
 def rewrap_objects(
     keyring: Keyring,
     url: str,
+    options: OpenOptions = PLAIN,
     *,
-    associated_data: Buffer = b"",
-    data_key_associated_data: Buffer = b"",
     any_name: bool = False,
     finishing: str | None = None,
     workers: int | None = None,
     before: Before | None = None,
     progress: Progress | None = None,
     report: RewrapReport | None = None,
-    allow_compromised: bool = False,
 ) -> RewrapReport:
     """Move the object at ``url``, or every ``.mfn`` object below it, to its key's newest version.
 
@@ -77,19 +73,16 @@ def rewrap_objects(
     """
     report = RewrapReport() if report is None else report
     store = _Store(url)
-    options: dict[str, Any] = {
-        "associated_data": associated_data,
-        "data_key_associated_data": data_key_associated_data,
-        "allow_compromised": allow_compromised,
-    }
     if store.is_local:
-        options |= {"any_name": any_name, "finishing": finishing, "workers": workers}
         path = Path(store.root)
         if before is not None:
             from mycelium_fractal_net.files.rewrapping import heads
 
             before(heads(keyring, [path], any_name=any_name))
-        return rewrap_paths(keyring, [path], progress=progress, report=report, **options)
+        return rewrap_paths(
+            keyring, [path], options, any_name=any_name, finishing=finishing, workers=workers,
+            progress=progress, report=report,
+        )  # fmt: skip
 
     run = _Run(keyring, store, report, options)
     look_at_all = any_name or finishing is not None
@@ -142,7 +135,7 @@ class _Run:
     """What the threads do with one object."""
 
     def __init__(
-        self, keyring: Keyring, store: _Store, report: RewrapReport, options: dict[str, Any]
+        self, keyring: Keyring, store: _Store, report: RewrapReport, options: OpenOptions
     ) -> None:
         self._keyring = keyring
         self._store = store
@@ -186,7 +179,7 @@ class _Run:
             return None
         with TemporaryFile() as made:
             with driver.open(path, "rb") as reader:
-                self._keyring.rewrap_stream(reader, made, progress=self._watch, **self._options)
+                self._keyring.rewrap_stream(reader, made, self._options, progress=self._watch)
             size = made.tell()
             made.seek(0)
             with driver.transaction:

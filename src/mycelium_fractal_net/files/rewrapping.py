@@ -19,19 +19,17 @@ from mycelium_fractal_net.files.single import rewrap_to
 from mycelium_fractal_net.files.walk import SEALED_SUFFIX, Job, TreeReport, jobs, reason_of
 from mycelium_fractal_net.security.byte_io.binary_io import head_of
 from mycelium_fractal_net.security.errors import DecryptionError, KeyNotFoundError
+from mycelium_fractal_net.security.records.open_options import PLAIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from cryptography.utils import Buffer
-
     from mycelium_fractal_net.security.errors import MfnError
     from mycelium_fractal_net.security.keyring.keyring import Keyring
+    from mycelium_fractal_net.security.records.open_options import OpenOptions
 
     Progress = Callable[[int], None]
     Failed = Callable[[str, str], None]
-
-__all__ = ["RewrapReport", "heads", "rewrap_paths", "rewrap_tree"]
 
 _TRIES: Final = 3  # of a file that others change meanwhile
 _MOST_KEPT: Final = 100  # failures and files passed over that a report keeps; it counts all
@@ -76,15 +74,13 @@ class RewrapReport(TreeReport):
 def rewrap_paths(
     keyring: Keyring,
     paths: Iterable[Path],
+    options: OpenOptions = PLAIN,
     *,
-    associated_data: Buffer = b"",
-    data_key_associated_data: Buffer = b"",
     any_name: bool = False,
     finishing: str | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
     report: RewrapReport | None = None,
-    allow_compromised: bool = False,
 ) -> RewrapReport:
     """Move files, and every ``.mfn`` file below folders, to the newest versions of their keys.
 
@@ -104,14 +100,7 @@ def rewrap_paths(
     devices: dict[int, Path] = {}
 
     def rewrap(job: Job) -> tuple[NewFile, int] | None:
-        output = rewrap_to(
-            keyring,
-            job.source,
-            associated_data=associated_data,
-            data_key_associated_data=data_key_associated_data,
-            progress=watching(stop),
-            allow_compromised=allow_compromised,
-        )
+        output = rewrap_to(keyring, job.source, options, progress=watching(stop))
         return None if output is None else (output, os.fstat(output.file.fileno()).st_size)
 
     def named(path: Path) -> Path | None:
@@ -134,26 +123,6 @@ def rewrap_paths(
     for place in devices.values():
         sync_file_system(place)
     return report
-
-
-def rewrap_tree(
-    keyring: Keyring,
-    folder: Path,
-    *,
-    associated_data: Buffer = b"",
-    workers: int | None = None,
-    progress: Progress | None = None,
-    allow_compromised: bool = False,
-) -> RewrapReport:
-    """:func:`rewrap_paths` of one folder."""
-    return rewrap_paths(
-        keyring,
-        [folder],
-        associated_data=associated_data,
-        workers=workers,
-        progress=progress,
-        allow_compromised=allow_compromised,
-    )
 
 
 def heads(keyring: Keyring, paths: Iterable[Path], *, any_name: bool = False) -> Iterator[bytes]:

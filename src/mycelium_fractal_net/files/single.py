@@ -15,6 +15,7 @@ from mycelium_fractal_net.files.permissions import acl_of
 from mycelium_fractal_net.files.replacing import GRACE_SECONDS, Replaced, settled_status
 from mycelium_fractal_net.security.byte_io.binary_io import HEAD_BYTES
 from mycelium_fractal_net.security.errors import ConflictError
+from mycelium_fractal_net.security.records.open_options import PLAIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,14 +23,7 @@ if TYPE_CHECKING:
     from cryptography.utils import Buffer
 
     from mycelium_fractal_net.security.keyring.keyring import Keyring
-
-__all__ = [
-    "open_file",
-    "open_source",
-    "rewrap_file",
-    "rewrap_to",
-    "seal_file",
-]
+    from mycelium_fractal_net.security.records.open_options import OpenOptions
 
 
 @contextmanager
@@ -84,12 +78,10 @@ def open_file(
     keyring: Keyring,
     source: Path,
     target: Path,
+    options: OpenOptions = PLAIN,
     *,
-    associated_data: Buffer = b"",
-    data_key_associated_data: Buffer = b"",
     force: bool = False,
     progress: Callable[[int], None] | None = None,
-    allow_compromised: bool = False,
 ) -> int:
     """Open the sealed ``source`` into ``target``; returns the plaintext's bytes.
 
@@ -99,24 +91,15 @@ def open_file(
     with open_source(source) as (reader, status, acl):
         _refuse_same(status, target)
         with new_file(target, status, acl=acl, force=force) as writer:
-            return keyring.decrypt_stream(
-                reader,
-                writer,
-                associated_data=associated_data,
-                data_key_associated_data=data_key_associated_data,
-                progress=progress,
-                allow_compromised=allow_compromised,
-            )
+            return keyring.decrypt_stream(reader, writer, options, progress=progress)
 
 
 def rewrap_file(
     keyring: Keyring,
     path: Path,
+    options: OpenOptions = PLAIN,
     *,
-    associated_data: Buffer = b"",
-    data_key_associated_data: Buffer = b"",
     progress: Callable[[int], None] | None = None,
-    allow_compromised: bool = False,
 ) -> bool:
     """Move a sealed file to its key's newest version, in place; False where it is there already.
 
@@ -125,14 +108,7 @@ def rewrap_file(
     :class:`ConflictError`, and changes nothing, where somebody changed the file meanwhile or
     has it open for writing.
     """
-    output = rewrap_to(
-        keyring,
-        path.resolve(),
-        associated_data=associated_data,
-        data_key_associated_data=data_key_associated_data,
-        progress=progress,
-        allow_compromised=allow_compromised,
-    )
+    output = rewrap_to(keyring, path.resolve(), options, progress=progress)
     if output is None:
         return False
     try:
@@ -151,11 +127,9 @@ def rewrap_file(
 def rewrap_to(
     keyring: Keyring,
     path: Path,
+    options: OpenOptions = PLAIN,
     *,
-    associated_data: Buffer = b"",
-    data_key_associated_data: Buffer = b"",
     progress: Callable[[int], None] | None = None,
-    allow_compromised: bool = False,
 ) -> NewFile | None:
     """The rewrapped form of ``path``, finished and not yet published; None where it is newest."""
     with open_source(path, follow=False) as (reader, _, _):
@@ -165,14 +139,7 @@ def rewrap_to(
         acl = acl_of(reader.fileno())
         output = NewFile(path, place=Replaced(reader.fileno(), status))
         try:
-            keyring.rewrap_stream(
-                reader,
-                output.file,
-                associated_data=associated_data,
-                data_key_associated_data=data_key_associated_data,
-                progress=progress,
-                allow_compromised=allow_compromised,
-            )
+            keyring.rewrap_stream(reader, output.file, options, progress=progress)
             output.finish(status, acl=acl, times=True, owner=True)
         except BaseException:
             output.discard()

@@ -18,6 +18,7 @@ from mycelium_fractal_net.files.running import run, watching
 from mycelium_fractal_net.files.single import open_source
 from mycelium_fractal_net.files.walk import SEALED_SUFFIX, Job, TreeReport, is_there
 from mycelium_fractal_net.security.errors import DecryptionError
+from mycelium_fractal_net.security.records.open_options import PLAIN, OpenOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.keyring.keyring import Keyring
 
     Progress = Callable[[int], None]
-
-__all__ = ["open_tree", "seal_tree"]
 
 
 def seal_tree(
@@ -51,6 +50,7 @@ def seal_tree(
     folder lies in the other, and :class:`ConflictError` while another run fills ``target``.
     """
     sealed_by = keyring.protecting_key(key_id)
+    options = OpenOptions(associated_data)
     stop = threading.Event()
 
     def opens_as_ours(path: Path) -> bool:
@@ -59,7 +59,7 @@ def seal_tree(
             if keyring.describe(os.pread(file.fileno(), 116, 0)).key_id != sealed_by:
                 return False
             with suppress(DecryptionError):
-                keyring.open_reader(file, associated_data=associated_data).close()
+                keyring.open_reader(file, options).close()
                 return True
             return False
 
@@ -90,13 +90,11 @@ def open_tree(
     keyring: Keyring,
     source: Path,
     target: Path,
+    options: OpenOptions = PLAIN,
     *,
-    associated_data: Buffer = b"",
-    data_key_associated_data: Buffer = b"",
     workers: int | None = None,
     force: bool = False,
     progress: Progress | None = None,
-    allow_compromised: bool = False,
 ) -> TreeReport:
     """Open every ``.mfn`` file below ``source`` into the same place below ``target``.
 
@@ -111,14 +109,7 @@ def open_tree(
                 return None
             output = NewFile(job.target)
             with _discarded_on_error(output):
-                size = keyring.decrypt_stream(
-                    reader,
-                    output.file,
-                    associated_data=associated_data,
-                    data_key_associated_data=data_key_associated_data,
-                    progress=watching(stop),
-                    allow_compromised=allow_compromised,
-                )
+                size = keyring.decrypt_stream(reader, output.file, options, progress=watching(stop))
                 output.finish(status, acl=acl, times=True)
             return output, size
 

@@ -32,8 +32,6 @@ from mycelium_fractal_net.security.errors import (
     InvalidSignatureError,
 )
 
-__all__ = ["ITERATIONS", "IV_BYTES", "KEY_BYTES", "OVERHEAD_BYTES", "SALT_BYTES", "XorOpener"]
-
 KEY_BYTES: Final = 32
 SALT_BYTES: Final = 16
 IV_BYTES: Final = 16

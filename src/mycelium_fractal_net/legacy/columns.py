@@ -24,27 +24,22 @@ from mycelium_fractal_net.columns.sweep import (
     located,
     one_source,
 )
+from mycelium_fractal_net.legacy.reader import open_xor
 from mycelium_fractal_net.legacy.side_table import SideTable
 from mycelium_fractal_net.security.errors import (
     DecryptionError,
     InvalidInputError,
     KeyNotFoundError,
 )
+from mycelium_fractal_net.security.records.open_options import PLAIN, OpenOptions
 
 if TYPE_CHECKING:
-    from cryptography.utils import Buffer
     from sqlalchemy.engine import Connection
 
     from mycelium_fractal_net.columns.database import ColumnDatabase
     from mycelium_fractal_net.columns.moving import WriteRow
     from mycelium_fractal_net.columns.report import ColumnReport
     from mycelium_fractal_net.security.keyring.keyring import Keyring
-
-__all__ = [
-    "commit_column",
-    "migrate_column",
-    "roll_back_column",
-]
 
 _SPAN_ROWS: Final = 40  # a second of one processor
 _OLD_ROWS: Final = 500
@@ -57,14 +52,13 @@ def migrate_column(
     column: str,
     key_id: str | None,
     *,
+    options: OpenOptions = PLAIN,
     side_table: str | None = None,
-    associated_data: Buffer = b"",
     associated_data_column: str | None = None,
     dry_run: bool = False,
     workers: int | None = None,
     progress: Progress | None = None,
     report: Report | None = None,
-    allow_compromised: bool = False,
 ) -> ColumnReport:
     """Seal under ``key_id`` what the XOR cipher wrote into a column.
 
@@ -73,23 +67,23 @@ def migrate_column(
     Each new value is opened before it takes the old one's place, which is kept in ``side_table``
     (``TABLE_COLUMN_xor`` by default) in the same transaction, until :func:`commit_column` or
     :func:`roll_back_column`. The old cipher knew no associated data; the new messages are bound
-    to what is given here. ``dry_run`` opens everything and writes nothing: ``done`` is then what
-    would be sealed. Otherwise as :func:`.rewrap_column`.
+    to that in ``options`` or in the column. ``dry_run`` opens everything and writes nothing:
+    ``done`` is then what would be sealed. Otherwise as :func:`.rewrap_column`.
     """
-    constant = one_source(associated_data, associated_data_column)
+    constant = one_source(options, associated_data_column)
     name = keyring.protecting_key(key_id)
     where = located(url, table, column, associated_data_column)
     side = SideTable(where.database, where.place, side_table)
     if not dry_run:
         side.create()
     habit = Habit(urlsafe=True)  # as the old cipher wrote
+    old = OpenOptions(allow_compromised=options.allow_compromised)
 
     def convert(value: Value, bound: bytes) -> Value | None:
         message, coding = decode_legacy(value)
         if _is_sealed(keyring, message):
             return None
-        opened = keyring.open_xor(legacy_text(message), allow_compromised=allow_compromised)
-        plaintext = opened.data
+        plaintext = open_xor(keyring, legacy_text(message), old).data
         if dry_run:
             return value
         bound = bound or constant
@@ -116,8 +110,8 @@ def commit_column(
     table: str,
     column: str,
     *,
+    options: OpenOptions = PLAIN,
     side_table: str | None = None,
-    associated_data: Buffer = b"",
     associated_data_column: str | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
@@ -127,7 +121,7 @@ def commit_column(
 
     The others stay and are reported. The side table goes once it is empty.
     """
-    constant = one_source(associated_data, associated_data_column)
+    constant = one_source(options, associated_data_column)
     where = located(url, table, column, associated_data_column)
     side = _existing(SideTable(where.database, where.place, side_table))
 

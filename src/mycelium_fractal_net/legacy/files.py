@@ -20,6 +20,7 @@ from mycelium_fractal_net.legacy.old_file import (
     roll_back_old,
 )
 from mycelium_fractal_net.security.errors import MfnError
+from mycelium_fractal_net.security.records.open_options import PLAIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -27,11 +28,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mycelium_fractal_net.security.keyring.keyring import Keyring
+    from mycelium_fractal_net.security.records.open_options import OpenOptions
 
     Progress = Callable[[int], None]
     Work = Callable[[Path], int | None]
-
-__all__ = ["commit_xor", "migrate_xor", "roll_back_xor"]
 
 _FLIGHT_FACTOR: Final = 16  # files in work or waiting, for each worker
 _DESCRIPTORS: Final = 4  # of one file at work
@@ -47,7 +47,7 @@ def migrate_xor(
     dry_run: bool = False,
     workers: int | None = None,
     progress: Progress | None = None,
-    allow_compromised: bool = False,
+    options: OpenOptions = PLAIN,
 ) -> TreeReport:
     """Seal, in place, every old message in these files and below these folders.
 
@@ -55,15 +55,13 @@ def migrate_xor(
     what is neither is reported, and one that fails does not stop the others. The old messages
     stay beside the new ones, as ``FILE.xor-old``, until :func:`commit_xor` or
     :func:`roll_back_xor`. ``dry_run`` opens everything and changes nothing. ``progress`` is
-    called with 1 for each file. ``allow_compromised`` is for the old key, where it was marked so.
+    called with 1 for each file. ``options`` are for the old key, which may be compromised.
     Raises what :meth:`Keyring.protecting_key` does.
     """
     name = keyring.protecting_key(key_id)
 
     def work(path: Path) -> int | None:
-        return migrate_old(
-            keyring, path, name, dry_run=dry_run, allow_compromised=allow_compromised
-        )
+        return migrate_old(keyring, path, name, options, dry_run=dry_run)
 
     return _each(paths, lambda path: None if _is_kept(path) else path, work, workers, progress)
 
@@ -92,7 +90,7 @@ def roll_back_xor(
     *,
     workers: int | None = None,
     progress: Progress | None = None,
-    allow_compromised: bool = False,
+    options: OpenOptions = PLAIN,
 ) -> TreeReport:
     """Put the old messages that were kept in their places again, where nobody wrote since.
 
@@ -100,7 +98,7 @@ def roll_back_xor(
     """
 
     def work(path: Path) -> int:
-        return roll_back_old(keyring, path, allow_compromised=allow_compromised)
+        return roll_back_old(keyring, path, options)
 
     return _each(paths, _owner, work, workers, progress)
 

@@ -6,16 +6,15 @@ import base64
 import os
 import re
 import secrets
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from mycelium_fractal_net.legacy.reader import xor_opener
 from mycelium_fractal_net.security.errors import (
     ConflictError,
     InvalidKeyError,
     KeyExistsError,
     MasterKeyError,
 )
-from mycelium_fractal_net.security.key_providers.trusted import TrustedRecords
 from mycelium_fractal_net.security.key_store.sqlite import check_private
 from mycelium_fractal_net.security.records.keys import (
     HANDLE_BYTES,
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
 
     from cryptography.utils import Buffer
 
-__all__ = ["XorKey", "read_xor_key"]
+    from mycelium_fractal_net.security.key_providers import StoredKeyProvider
 
 _KEY_BYTES: Final = 32
 _HEX: Final = re.compile(rb"[0-9A-Fa-f]{64}")
@@ -45,46 +44,40 @@ _MOST_FILE_BYTES: Final = 128  # the longest spelling is 64 hexadecimal digits a
 _ROTATION: Final = RotationPolicy(interval_days=36_500, retain_count=1, automatic=False)
 
 
-class XorKey(TrustedRecords):
-    """The one door by which the old master key comes into the store."""
+def import_xor_key(provider: StoredKeyProvider, material: Buffer) -> Key:
+    """Store the 32-byte master key of the XOR cipher as ``legacy-xor:v1``; returns the record.
 
-    def import_xor_key(self, material: Buffer) -> Key:
-        """Store the 32-byte master key of the XOR cipher as ``legacy-xor:v1``; returns the record.
-
-        It is wrapped as every key is, and deactivated from the start (SP 800-57 part 1 section
-        7): it opens, and can never be made to protect. Raises :class:`InvalidKeyError` for
-        another size, :class:`KeyExistsError` where the name is taken, and
-        :class:`ConfigurationError` in FIPS mode.
-        """
-        self.policy.xor_opener(material)
-        now = self.clock()
-        version = KeyVersion(
-            version=1,
-            handle=secrets.token_bytes(HANDLE_BYTES),
-            state=KeyState.DEACTIVATED,
-            created_at=now,
-            wrapped=b"",
-        )
-        master_id = self.store.require_pulse().master_id
-        key = Key(
-            key_id=LEGACY_XOR_KEY_ID,
-            key_type=KeyType.ENCRYPTION,
-            use=KeyUse.DATA,
-            algorithm=LEGACY_XOR,
-            rotation=_ROTATION,
-            created_at=now,
-            versions=(),
-            master_id=master_id,
-        )
-        wrapped = self.custodian.wrap(master_id, bytes(material), self._binding(key, version))
-        try:
-            return self.insert(replace(key, versions=(replace(version, wrapped=wrapped),)))
-        except ConflictError:
-            if not self.store.has(LEGACY_XOR_KEY_ID):  # the master key moved meanwhile
-                raise
-            raise KeyExistsError(
-                f"a key named {LEGACY_XOR_KEY_ID!r} is there already; it is imported once"
-            ) from None
+    It is wrapped as every key is, and deactivated from the start (SP 800-57 part 1 section 7):
+    it opens, and can never be made to protect. Raises :class:`InvalidKeyError` for another
+    size, :class:`KeyExistsError` where the name is taken, and :class:`ConfigurationError` in
+    FIPS mode.
+    """
+    xor_opener(provider.policy, material)
+    now = provider.clock()
+    key = Key(
+        key_id=LEGACY_XOR_KEY_ID,
+        key_type=KeyType.ENCRYPTION,
+        use=KeyUse.DATA,
+        algorithm=LEGACY_XOR,
+        rotation=_ROTATION,
+        created_at=now,
+        versions=(),
+    )
+    version = KeyVersion(
+        version=1,
+        handle=secrets.token_bytes(HANDLE_BYTES),
+        state=KeyState.DEACTIVATED,
+        created_at=now,
+        wrapped=b"",
+    )
+    try:
+        return provider.adopt(key, version, bytes(material))
+    except ConflictError:
+        if not provider.store.has(LEGACY_XOR_KEY_ID):  # the master key moved meanwhile
+            raise
+        raise KeyExistsError(
+            f"a key named {LEGACY_XOR_KEY_ID!r} is there already; it is imported once"
+        ) from None
 
 
 def read_xor_key(path: Path) -> bytes:

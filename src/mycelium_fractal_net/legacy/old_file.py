@@ -19,15 +19,16 @@ from mycelium_fractal_net.files.new_file import NewFile, sync_folder
 from mycelium_fractal_net.files.permissions import acl_of
 from mycelium_fractal_net.files.replacing import GRACE_SECONDS, Replaced, settled_status
 from mycelium_fractal_net.files.single import open_source
+from mycelium_fractal_net.legacy.reader import open_xor
 from mycelium_fractal_net.security.errors import ConflictError, DecryptionError, InvalidInputError
+from mycelium_fractal_net.security.records.open_options import PLAIN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import BinaryIO
 
     from mycelium_fractal_net.security.keyring.keyring import Keyring
-
-__all__ = ["OLD_SUFFIX", "commit_old", "migrate_old", "roll_back_old"]
+    from mycelium_fractal_net.security.records.open_options import OpenOptions
 
 OLD_SUFFIX: Final = ".xor-old"
 # A message is opened as a whole, in some six times its size of memory.
@@ -37,7 +38,7 @@ _SEALED: Final = (b"MFN\x01", b"MFN\x02")  # the text of an old message may begi
 
 
 def migrate_old(
-    keyring: Keyring, path: Path, key_id: str, *, dry_run: bool, allow_compromised: bool = False
+    keyring: Keyring, path: Path, key_id: str, options: OpenOptions = PLAIN, *, dry_run: bool
 ) -> int | None:
     """Seal the old message in ``path`` under ``key_id``; returns its bytes of data.
 
@@ -55,7 +56,7 @@ def migrate_old(
             raise InvalidInputError("is larger than the 256 MiB that an old message may have here")
         _lock(reader)
         old = _whole(reader)
-        data = _opened(keyring, old, allow_compromised)
+        data = _opened(keyring, old, options)
         if dry_run:
             return len(data)
         new = keyring.encrypt(data, key_id=key_id)
@@ -111,7 +112,7 @@ def commit_old(keyring: Keyring, path: Path) -> int:
     return size
 
 
-def roll_back_old(keyring: Keyring, path: Path, *, allow_compromised: bool = False) -> int:
+def roll_back_old(keyring: Keyring, path: Path, options: OpenOptions = PLAIN) -> int:
     """Put the old message that is kept beside ``path`` in its place again; returns its bytes.
 
     Raises :class:`ConflictError` where the two do not hold the same: somebody wrote to ``path``
@@ -130,7 +131,7 @@ def roll_back_old(keyring: Keyring, path: Path, *, allow_compromised: bool = Fal
         settled = settled_status(reader.fileno())
         present, old = _whole(reader), _whole(source)
         if present != old:
-            if not _hold_the_same(keyring, present, old, allow_compromised):
+            if not _hold_the_same(keyring, present, old, options):
                 raise ConflictError("holds something else by now, so both were left as they are")
             with _replacing(path, reader, settled) as output:
                 output.file.write(old)
@@ -150,20 +151,20 @@ def _whole(reader: BinaryIO) -> bytes:
     return reader.read()
 
 
-def _opened(keyring: Keyring, text: bytes, allow_compromised: bool) -> bytes:
+def _opened(keyring: Keyring, text: bytes, options: OpenOptions) -> bytes:
     """The data of an old message. An editor or ``echo`` may have ended its line."""
     message = text.removesuffix(b"\n").removesuffix(b"\r")
     try:
-        return keyring.open_xor(message, allow_compromised=allow_compromised).data
+        return open_xor(keyring, message, options).data
     except DecryptionError:
         raise InvalidInputError(_NOT_OLD) from None
 
 
-def _hold_the_same(keyring: Keyring, new: bytes, old: bytes, allow_compromised: bool) -> bool:
+def _hold_the_same(keyring: Keyring, new: bytes, old: bytes, options: OpenOptions) -> bool:
     with suppress(DecryptionError):
         if new.startswith(_SEALED):
-            data = keyring.decrypt(new, allow_compromised=allow_compromised)
-            return data == _opened(keyring, old, allow_compromised)
+            data = keyring.decrypt_result(new, options).data
+            return data == _opened(keyring, old, options)
     return False
 
 

@@ -28,21 +28,16 @@ from mycelium_fractal_net.security.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
     from cryptography.utils import Buffer
 
-    from mycelium_fractal_net.legacy.cipher import XorOpener
     from mycelium_fractal_net.security.aes_encryption import RawCipher
     from mycelium_fractal_net.security.algorithms.mac import MacKey
     from mycelium_fractal_net.security.byte_io.binary_io import BinaryReader
-    from mycelium_fractal_net.security.sealed.format import Header
     from mycelium_fractal_net.security.sealed.recipients import Recipient, RecipientKey
     from mycelium_fractal_net.security.sealed.sealer import DataKey, Sealer
-    from mycelium_fractal_net.security.signatures.files import SignatureFile
     from mycelium_fractal_net.security.signatures.signing_key import SigningKey, VerifyingKey
-
-__all__ = ["Policy"]
 
 _KEY_BYTES: Final = 32
 
@@ -58,7 +53,7 @@ class Policy:
     algorithms: frozenset[str]
     """The names of what may be used."""
     fips_mode: bool
-    """Whether nothing outside of FIPS 140-3 is ever loaded, the XOR cipher first of all."""
+    """Whether nothing outside of FIPS 140-3 is ever loaded."""
 
     def __init__(
         self,
@@ -81,18 +76,12 @@ class Policy:
         allowed_macs_and_kdfs: Iterable[str] | None = None,
         disallowed_algorithms: Iterable[str] = (),
         fips_mode: bool = False,
-        read_xor: bool = False,
     ) -> Policy:
         """The policy of a configuration; None stands for every algorithm of this release.
 
         Raises :class:`ConfigurationError`, also for ``fips_mode``, which this release has not:
-        it fails closed rather than run without it. ``read_xor``, the setting ``legacy.read_xor``,
-        never goes with it.
+        it fails closed rather than run without it.
         """
-        if fips_mode and read_xor:
-            raise ConfigurationError(
-                "legacy.read_xor: the XOR cipher is never opened in FIPS mode (security.fips_mode)"
-            )
         if fips_mode:
             raise ConfigurationError(
                 "security.fips_mode (MFN_FIPS_MODE) is not in this release;"
@@ -180,53 +169,6 @@ class Policy:
 
         self._check_sealing()
         return Sealer.bare(key, context)
-
-    @staticmethod
-    def header_parser() -> Callable[[Buffer], Header]:
-        """What gives the header of a sealed message, or raises :class:`DecryptionError`.
-
-        It uses no algorithm. Keep it, where every message passes: asking costs what it does.
-        """
-        from mycelium_fractal_net.security.sealed.format import parse_header
-
-        return parse_header
-
-    @staticmethod
-    def read_header(reader: BinaryReader) -> Header:
-        """Read the header and not a byte more. Raises :class:`DecryptionError`."""
-        from mycelium_fractal_net.security.sealed.format import read_header
-
-        return read_header(reader)
-
-    @staticmethod
-    def sealed_bytes(plain: int) -> int:
-        """The size of the sealed message of ``plain`` bytes."""
-        from mycelium_fractal_net.security.sealed import format as sealed_format
-
-        return sealed_format.NAMED_BYTES + sealed_format.sealed_body_bytes(plain)
-
-    @staticmethod
-    def plain_bytes(beginning: Buffer, size: int) -> int:
-        """The plaintext's size in a message of ``size`` bytes. Raises :class:`DecryptionError`."""
-        from mycelium_fractal_net.security.sealed import format as sealed_format
-
-        header = sealed_format.parse_header(beginning)
-        return sealed_format.plain_bytes(size - header.body_offset)
-
-    def xor_opener(self, key: Buffer) -> XorOpener:
-        """Opens messages of the XOR cipher under its 32-byte master key; nothing writes them.
-
-        Raises :class:`ConfigurationError` in FIPS mode, before any of it is loaded.
-        """
-        if self.fips_mode:
-            raise ConfigurationError(
-                "the XOR cipher is never opened in FIPS mode (security.fips_mode): migrate where"
-                " that is off, and switch legacy.read_xor off"
-            )
-        self.check("PBKDF2-SHA256", "HMAC-SHA-256", "SHA-256")
-        from mycelium_fractal_net.legacy.cipher import XorOpener
-
-        return XorOpener(key)
 
     def seal_to_recipient(
         self,
@@ -348,23 +290,6 @@ class Policy:
 
         self.check("SHA-512")
         return prehash(reader)
-
-    @staticmethod
-    def encode_prehashed_signature(handle: bytes, signature: bytes) -> bytes:
-        """The bytes of a ``.sig`` file for a pre-hashed signature."""
-        from mycelium_fractal_net.security.signatures.files import (
-            SignatureMode,
-            encode_signature_file,
-        )
-
-        return encode_signature_file(handle, SignatureMode.PREHASH, signature)
-
-    @staticmethod
-    def parse_signature_file(data: Buffer) -> SignatureFile:
-        """The parts of a ``.sig`` file. Raises :class:`InvalidSignatureError`."""
-        from mycelium_fractal_net.security.signatures.files import parse_signature_file
-
-        return parse_signature_file(data)
 
     def mac(self, algorithm: str, key: Buffer) -> MacKey:
         """Makes and checks MACs under a 32-byte key."""

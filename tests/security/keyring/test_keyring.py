@@ -18,6 +18,8 @@ from mycelium_fractal_net.security.errors import (
 )
 from mycelium_fractal_net.security.keyring.keyring import Keyring, Signature
 from mycelium_fractal_net.security.records.keys import KeyState, Verb
+from mycelium_fractal_net.security.records.open_options import OpenOptions
+from mycelium_fractal_net.security.sealed.format import parse_header
 from tests.support.stores import Clock, keyring_over, open_provider
 
 if TYPE_CHECKING:
@@ -296,7 +298,7 @@ def test_streams_and_bytes_are_one_format(keyring: Keyring, size: int) -> None:
     assert keyring.decrypt(sealed.getvalue(), associated_data=AD) == data
     opened = io.BytesIO()
     message = keyring.encrypt(data, key_id="orders", associated_data=AD)
-    assert keyring.decrypt_stream(io.BytesIO(message), opened, associated_data=AD) == len(data)
+    assert keyring.decrypt_stream(io.BytesIO(message), opened, OpenOptions(AD)) == len(data)
     assert opened.getvalue() == data
 
 
@@ -314,13 +316,13 @@ def test_a_stream_is_rewrapped(
         moved = io.BytesIO()
         seen: list[int] = []
         total = keyring.rewrap_stream(
-            io.BytesIO(message), moved, associated_data=AD, progress=seen.append
+            io.BytesIO(message), moved, OpenOptions(AD), progress=seen.append
         )
         assert total == size
-        assert sum(seen) == len(message) - keyring.policy.header_parser()(message).body_offset
+        assert sum(seen) == len(message) - parse_header(message).body_offset
         assert keyring.describe(moved.getvalue()).version_id == "orders:v2"
         assert keyring.decrypt(moved.getvalue(), associated_data=AD) == data
-    keyring.rewrap_stream(io.BytesIO(sealed), io.BytesIO(), associated_data=AD)
+    keyring.rewrap_stream(io.BytesIO(sealed), io.BytesIO(), OpenOptions(AD))
 
 
 def test_a_cut_stream_raises_at_its_end(keyring: Keyring) -> None:
@@ -338,7 +340,7 @@ def test_a_range_of_a_sealed_file_is_read(keyring: Keyring) -> None:
         keyring.encrypt(data, key_id="orders", associated_data=AD),
         keyring.data_key(key_id="orders").sealer.seal(data, AD),
     ):
-        reader = keyring.open_reader(io.BytesIO(message), associated_data=AD)
+        reader = keyring.open_reader(io.BytesIO(message), OpenOptions(AD))
         reader.seek(50_000)
         assert reader.read(1000) == data[50_000:51_000]
 

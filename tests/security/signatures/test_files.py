@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from mycelium_fractal_net.security.errors import InvalidInputError, InvalidSignatureError
 from mycelium_fractal_net.security.signatures.files import (
     MAX_FILE_BYTES,
-    MAX_PURE_BYTES,
     SignatureFile,
     SignatureMode,
     encode_signature_file,
     parse_signature_file,
 )
 from mycelium_fractal_net.security.signatures.signing_key import SigningKey
+from mycelium_fractal_net.security.signatures.verifying_key import MAX_PURE_BYTES
 
 HANDLE = bytes(range(8))
 KEY = SigningKey.generate()
@@ -102,11 +102,11 @@ def test_a_file_verifies_its_data_in_its_mode(mode: SignatureMode) -> None:
     pure = mode is SignatureMode.PURE
     signature = KEY.sign(data) if pure else KEY.sign_stream(io.BytesIO(data))
     parsed = parse_signature_file(encode_signature_file(HANDLE, mode, signature))
-    parsed.verify(KEY.public, io.BytesIO(data))
+    KEY.public.verify_file(io.BytesIO(data), parsed)
     with pytest.raises(InvalidSignatureError):
-        parsed.verify(KEY.public, io.BytesIO(data + b"\0"))
+        KEY.public.verify_file(io.BytesIO(data + b"\0"), parsed)
     with pytest.raises(InvalidSignatureError):
-        parsed.verify(SigningKey.generate().public, io.BytesIO(data))
+        SigningKey.generate().public.verify_file(io.BytesIO(data), parsed)
 
 
 def test_a_file_whose_mode_was_changed_is_refused() -> None:
@@ -115,7 +115,7 @@ def test_a_file_whose_mode_was_changed_is_refused() -> None:
         signature = KEY.sign_stream(io.BytesIO(b"data")) if made else KEY.sign(b"data")
         parsed = SignatureFile(HANDLE, SignatureMode(said), signature)
         with pytest.raises(InvalidSignatureError):
-            parsed.verify(KEY.public, io.BytesIO(b"data"))
+            KEY.public.verify_file(io.BytesIO(b"data"), parsed)
 
 
 def test_endless_data_under_a_pure_signature_is_given_up() -> None:
@@ -130,5 +130,5 @@ def test_endless_data_under_a_pure_signature_is_given_up() -> None:
 
     endless = Endless()
     with pytest.raises(InvalidInputError, match="64 MiB"):
-        SignatureFile(HANDLE, SignatureMode.PURE, bytes(64)).verify(KEY.public, endless)
+        KEY.public.verify_file(endless, SignatureFile(HANDLE, SignatureMode.PURE, bytes(64)))
     assert endless.given < MAX_PURE_BYTES + (1 << 20)

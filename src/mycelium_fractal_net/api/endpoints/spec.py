@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pydantic import BaseModel
-
     _F = TypeVar("_F", bound=Callable[..., Any])
 
 
@@ -21,7 +19,7 @@ class Spec:
     path: str
     endpoint: Callable[..., Any]
     event: str
-    answer: type[BaseModel] | None
+    answer: type[Any] | None
     tag: str
     status: int = 200
     scope: str | None = None  # a scope that is not per key, checked before anything is read
@@ -41,7 +39,7 @@ class Routes:
         self.specs: list[Spec] = []
 
     def add(
-        self, method: str, path: str, event: str, answer: type[BaseModel] | None, **more: Any
+        self, method: str, path: str, event: str, answer: type[Any] | None, **more: Any
     ) -> Callable[[_F], _F]:
         """Declare what is decorated as the handler of ``method`` and ``path``.
 

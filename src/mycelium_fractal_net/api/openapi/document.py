@@ -11,13 +11,11 @@ from fastapi.openapi.utils import get_openapi
 from mycelium_fractal_net.api.endpoints.endpoint import Operation
 from mycelium_fractal_net.api.openapi.links import LINKS
 from mycelium_fractal_net.api.openapi.responses import EXAMPLES, HEADERS, OCTETS, answers
-from mycelium_fractal_net.api.schemas.base import (
-    BASE64_PATTERN,
+from mycelium_fractal_net.api.schemas.base import BASE64_PATTERN, SHAPES, Model, Problem
+from mycelium_fractal_net.shapes.members import (
     CREDENTIAL_ID_PATTERN,
     KEY_ID_PATTERN,
     KEY_NAME_PATTERN,
-    Model,
-    Problem,
 )
 
 if TYPE_CHECKING:
@@ -165,6 +163,9 @@ def _complete_schemas(schemas: dict[str, Any]) -> None:
         if model.__name__ in schemas and (shown := model.model_config.get("json_schema_extra")):
             # FastAPI leaves null out of everything, examples too.
             schemas[model.__name__].update(cast("dict[str, Any]", shown))
+    for name, shown_examples in SHAPES.items():
+        if name in schemas and shown_examples:
+            schemas[name]["examples"] = shown_examples
 
 
 def _models(root: type[Model]) -> Iterator[type[Model]]:

@@ -57,7 +57,7 @@ def encrypt_batch(call: Authenticated, body: EncryptBatch) -> dict[str, Any]:
 def decrypt_batch(call: Authenticated, body: DecryptBatch) -> dict[str, Any]:
     """Open up to 1,000 messages, of which 10 may be of the XOR cipher; one that fails does not
     fail the others."""
-    if not call.service.keyring.reads_xor:
+    if call.service.keyring.old_format is None:
         return _each(call, body.items, decrypt_item)
     left = _MOST_XOR
     if any(is_xor(call, item) for item in body.items):

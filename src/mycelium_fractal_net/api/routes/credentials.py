@@ -12,14 +12,13 @@ from mycelium_fractal_net.api.endpoints.context import Authenticated, Call
 from mycelium_fractal_net.api.endpoints.spec import Routes
 from mycelium_fractal_net.api.schemas.credentials import (
     CreateCredentialRequest,
-    CredentialAnswer,
     CredentialList,
     CredentialQuery,
     NewCredential,
     RotateCredentialRequest,
 )
 from mycelium_fractal_net.security.errors import KeyNotFoundError, NotPermittedError
-from mycelium_fractal_net.shapes import credential_shape
+from mycelium_fractal_net.shapes.credentials import CredentialAnswer, credential_shape
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -44,7 +43,7 @@ def _named(call: Call, credential_id: str) -> Credential:
     return found
 
 
-def _shape(call: Call, credential: Credential) -> dict[str, Any]:
+def _shape(call: Call, credential: Credential) -> CredentialAnswer:
     return credential_shape(credential, call.service.settings.credentials.rotation_days)
 
 
@@ -91,7 +90,7 @@ def list_credentials(
     in_thread=True,
     problems=("not-found",),
 )
-def show_own_credential(call: Authenticated) -> dict[str, Any]:
+def show_own_credential(call: Authenticated) -> CredentialAnswer:
     """Show the credential that calls."""
     call.subject = call.caller.credential_id
     return _shape(call, call.service.keyring.provider.credential(call.caller.credential_id))
@@ -118,7 +117,7 @@ def rotate_own_credential(
     "GET", "/credentials/{credential_id}", "credential.show", CredentialAnswer,
     scope="credentials:admin", in_thread=True, problems=("not-found",),
 )  # fmt: skip
-def show_credential(call: Authenticated, credential_id: str) -> dict[str, Any]:
+def show_credential(call: Authenticated, credential_id: str) -> CredentialAnswer:
     """Show a credential, and never its secret. Scope: `credentials:admin`."""
     found = _named(call, credential_id)
     return _shape(call, found)
@@ -155,7 +154,7 @@ def _rotate(call: Call, credential_id: str, body: RotateCredentialRequest | None
     scope="credentials:admin", in_thread=True, recorded=False,
     problems=("not-found", "conflict"),
 )  # fmt: skip
-def revoke_credential(call: Authenticated, credential_id: str) -> dict[str, Any]:
+def revoke_credential(call: Authenticated, credential_id: str) -> CredentialAnswer:
     """End a credential, for ever and everywhere within 5 seconds. Scope: `credentials:admin`."""
     found = _named(call, credential_id)
     revoked = call.service.keyring.provider.revoke_credential(found.credential_id)
@@ -168,7 +167,7 @@ def revoke_credential(call: Authenticated, credential_id: str) -> dict[str, Any]
     scope="credentials:admin", in_thread=True, recorded=False,
     problems=("not-found", "key-state", "conflict"),
 )  # fmt: skip
-def confirm_credential(call: Authenticated, credential_id: str) -> dict[str, Any]:
+def confirm_credential(call: Authenticated, credential_id: str) -> CredentialAnswer:
     """Let a credential work again that waits since the store was restored from a backup.
 
     Scope: `credentials:admin`, and all of its own.

@@ -39,11 +39,12 @@ from mycelium_fractal_net.security.records.keys import (
     KeyType,
     parse_key_id,
 )
+from mycelium_fractal_net.security.records.open_options import OpenOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mycelium_fractal_net.security.keyring.keyring import Result
+    from mycelium_fractal_net.security.keyring.opening import Result
 
 routes = Routes("crypto")
 
@@ -137,7 +138,7 @@ def is_xor(call: Call, item: DecryptRequest | RewrapRequest) -> bool:
     """Whether an item is opened as a message of the XOR cipher: it says so, or, while those are
     opened here, does not begin as a sealed one. Raises :class:`RequestError` while they are not.
     """
-    if call.service.keyring.reads_xor:
+    if call.service.keyring.old_format is not None:
         text = item.ciphertext
         sealed = item.format == "raw" or text.startswith(_SEALED_BEGINNING)
         return item.format == "xor" or not sealed
@@ -155,14 +156,14 @@ def _opened_xor(call: Call, item: DecryptRequest) -> Result:
         call.permit("decrypt", name_of(key_id))
     if item.allow_compromised:
         call.require("allow_compromised")
+    options = OpenOptions(
+        (item.associated_data or "").encode(),  # any is refused
+        (item.data_key_associated_data or "").encode(),
+        item.allow_compromised,
+        lambda name: caller.may("decrypt", name),
+    )
     opened = call.service.keyring.decrypt_result(
-        _xor_text(item.ciphertext),
-        key_id=item.key_id,
-        associated_data=(item.associated_data or "").encode(),  # any is refused
-        data_key_associated_data=(item.data_key_associated_data or "").encode(),
-        format="xor",
-        allow_compromised=item.allow_compromised,
-        permit=lambda name: caller.may("decrypt", name),
+        _xor_text(item.ciphertext), options, key_id=item.key_id, format="xor"
     )
     call.key = opened.key_id
     return opened
@@ -188,16 +189,15 @@ def _opened(call: Call, item: DecryptRequest | RewrapRequest, operation: str) ->
         call.permit(operation, name_of(key_id))
     if item.allow_compromised:
         call.require("allow_compromised")
+    message = base64_bytes(item.ciphertext, "/ciphertext")
+    options = OpenOptions(
+        _associated(item),
+        optional_base64(item.data_key_associated_data, "/data_key_associated_data"),
+        item.allow_compromised,
+        lambda name: caller.may(operation, name),
+    )
     opened = call.service.keyring.decrypt_result(
-        base64_bytes(item.ciphertext, "/ciphertext"),
-        key_id=key_id,
-        associated_data=_associated(item),
-        data_key_associated_data=optional_base64(
-            item.data_key_associated_data, "/data_key_associated_data"
-        ),
-        format=item.format,
-        allow_compromised=item.allow_compromised,
-        permit=lambda name: caller.may(operation, name),
+        message, options, key_id=key_id, format=item.format
     )
     call.key = opened.key_id
     return opened

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.api.endpoints.context import Authenticated, Call
 from mycelium_fractal_net.api.endpoints.spec import Routes
 from mycelium_fractal_net.api.routes.keys import name_in_path
-from mycelium_fractal_net.api.schemas.keys import KeyAnswer, StateRequest
+from mycelium_fractal_net.api.schemas.keys import StateRequest
 from mycelium_fractal_net.security.key_providers.state_management import DESTRUCTION_WINDOW_DAYS
 from mycelium_fractal_net.security.records.keys import Verb
-from mycelium_fractal_net.shapes import key_shape
+from mycelium_fractal_net.shapes.keys import KeyAnswer, key_shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,13 +27,11 @@ _SUMMARIES: Final = {
 }
 
 
-def _handler(verb: Verb) -> Callable[..., dict[str, Any]]:
-    def change_state(call: Authenticated, key_id: str) -> dict[str, Any]:
+def _handler(verb: Verb) -> Callable[..., KeyAnswer]:
+    def change_state(call: Authenticated, key_id: str) -> KeyAnswer:
         return _apply(call, verb, key_id)
 
-    def destroy(
-        call: Authenticated, key_id: str, body: StateRequest | None = None
-    ) -> dict[str, Any]:
+    def destroy(call: Authenticated, key_id: str, body: StateRequest | None = None) -> KeyAnswer:
         asked = body or StateRequest()
         window = asked.window_days or DESTRUCTION_WINDOW_DAYS
         return _apply(call, verb, key_id, window, asked.reason)
@@ -53,7 +51,7 @@ def _apply(
     key_id: str,
     window_days: int = DESTRUCTION_WINDOW_DAYS,
     reason: str | None = None,
-) -> dict[str, Any]:
+) -> KeyAnswer:
     call.key = name_in_path(key_id)
     keyring = call.service.keyring
     key = keyring.provider.apply(verb, key_id, window_days=window_days, reason=reason)

@@ -12,7 +12,6 @@ from mycelium_fractal_net.api.endpoints.spec import Routes
 from mycelium_fractal_net.api.schemas.keys import (
     ChangeKeyRequest,
     CreateKeyRequest,
-    KeyAnswer,
     KeyList,
     KeyQuery,
     RotateRequest,
@@ -24,7 +23,8 @@ from mycelium_fractal_net.security.records.keys import (
     RotationPolicy,
     parse_key_id,
 )
-from mycelium_fractal_net.shapes import key_shape, moment_of
+from mycelium_fractal_net.shapes.keys import KeyAnswer, key_shape
+from mycelium_fractal_net.shapes.times import moment_of
 
 routes = Routes("keys")
 
@@ -51,7 +51,7 @@ def _changed(policy: RotationPolicy, change: RotationChange) -> RotationPolicy:
     "POST", "/keys", "key.create", KeyAnswer, status=201, scope="keys:admin", in_thread=True,
     recorded=False, problems=("exists", "algorithm", "conflict"),
 )  # fmt: skip
-def create_key(call: Authenticated, body: CreateKeyRequest) -> dict[str, Any]:
+def create_key(call: Authenticated, body: CreateKeyRequest) -> KeyAnswer:
     """Make a named key with its first version, active at once. Scope: `keys:admin`."""
     call.key = body.key_id
     provider = call.service.keyring.provider
@@ -83,7 +83,7 @@ def list_keys(call: Authenticated, query: Annotated[KeyQuery, Query()]) -> dict[
     "GET", "/keys/{key_id}", "key.show", KeyAnswer, scope="keys:read", in_thread=True,
     problems=("not-found",),
 )  # fmt: skip
-def show_key(call: Authenticated, key_id: str) -> dict[str, Any]:
+def show_key(call: Authenticated, key_id: str) -> KeyAnswer:
     """Show a key with all its versions, and never a secret. Scope: `keys:read`."""
     call.key = name_in_path(key_id)
     return key_shape(call.service.keyring.provider.key(key_id))
@@ -93,7 +93,7 @@ def show_key(call: Authenticated, key_id: str) -> dict[str, Any]:
     "PATCH", "/keys/{key_id}", "key.change", KeyAnswer, scope="keys:admin", in_thread=True,
     recorded=False, problems=("not-found", "key-usage", "conflict"),
 )  # fmt: skip
-def change_key(call: Authenticated, key_id: str, body: ChangeKeyRequest) -> dict[str, Any]:
+def change_key(call: Authenticated, key_id: str, body: ChangeKeyRequest) -> KeyAnswer:
     """Change a key's rotation policy, or whether it is published. Scope: `keys:admin`."""
     call.key = name_in_path(key_id)
     provider = call.service.keyring.provider
@@ -110,9 +110,7 @@ def change_key(call: Authenticated, key_id: str, body: ChangeKeyRequest) -> dict
     "POST", "/keys/{key_id}/rotate", "key.rotate", KeyAnswer, scope="keys:admin", in_thread=True,
     recorded=False, problems=("not-found", "algorithm", "conflict"),
 )  # fmt: skip
-def rotate_key(
-    call: Authenticated, key_id: str, body: RotateRequest | None = None
-) -> dict[str, Any]:
+def rotate_key(call: Authenticated, key_id: str, body: RotateRequest | None = None) -> KeyAnswer:
     """Add a version, which protects from now on; older ones go on opening. Scope: `keys:admin`.
 
     With `activate_at` it is there at once and protects from then on.

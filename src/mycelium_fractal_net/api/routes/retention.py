@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from mycelium_fractal_net.api.endpoints.context import Authenticated
 from mycelium_fractal_net.api.endpoints.spec import Routes
 from mycelium_fractal_net.api.routes.keys import name_in_path
-from mycelium_fractal_net.api.schemas.retention import CleanupAnswer, CleanupRequest, UsageAnswer
+from mycelium_fractal_net.api.schemas.retention import CleanupRequest
 from mycelium_fractal_net.security.errors import KeyNotFoundError
 from mycelium_fractal_net.security.key_providers.state_management import DESTRUCTION_WINDOW_DAYS
 from mycelium_fractal_net.security.retention import (
@@ -16,7 +14,12 @@ from mycelium_fractal_net.security.retention import (
     propose,
     usage_of,
 )
-from mycelium_fractal_net.shapes import cleanup_shape, usage_shape
+from mycelium_fractal_net.shapes.retention import (
+    CleanupAnswer,
+    UsageAnswer,
+    cleanup_shape,
+    usage_shape,
+)
 
 routes = Routes("keys")
 
@@ -25,7 +28,7 @@ routes = Routes("keys")
     "GET", "/keys/{key_id}/usage", "key.usage", UsageAnswer, scope="keys:read", in_thread=True,
     problems=("not-found",),
 )  # fmt: skip
-def key_usage(call: Authenticated, key_id: str) -> dict[str, Any]:
+def key_usage(call: Authenticated, key_id: str) -> UsageAnswer:
     """Show which versions still open data, and when they last did. Scope: `keys:read`."""
     call.key = name_in_path(key_id)
     keyring = call.service.keyring
@@ -39,7 +42,7 @@ def key_usage(call: Authenticated, key_id: str) -> dict[str, Any]:
 )  # fmt: skip
 def cleanup_key(
     call: Authenticated, key_id: str, body: CleanupRequest | None = None
-) -> dict[str, Any]:
+) -> CleanupAnswer:
     """List the versions past the retained count and, with a reason, begin their destruction.
 
     Each that is moved is in the audit log with the reason. Scope: `keys:admin`.

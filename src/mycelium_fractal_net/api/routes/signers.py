@@ -14,13 +14,12 @@ from mycelium_fractal_net.api.endpoints.context import Authenticated, Call
 from mycelium_fractal_net.api.endpoints.spec import Routes
 from mycelium_fractal_net.api.schemas.signers import (
     AddSignerRequest,
-    SignerAnswer,
     SignerList,
     SignerQuery,
 )
 from mycelium_fractal_net.security.errors import KeyNotFoundError, NotPermittedError
 from mycelium_fractal_net.security.records.keys import KEY_ID_PATTERN
-from mycelium_fractal_net.shapes import signer_shape
+from mycelium_fractal_net.shapes.signers import SignerAnswer, signer_shape
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -54,7 +53,7 @@ def _named(call: Call, name: str) -> Signer:
     scope="signers:admin", in_thread=True, recorded=False,
     problems=("not-found", "exists", "algorithm", "conflict"),
 )  # fmt: skip
-def add_signer(call: Authenticated, body: AddSignerRequest) -> dict[str, Any]:
+def add_signer(call: Authenticated, body: AddSignerRequest) -> SignerAnswer:
     """Register a public key that may sign requests. Scope: `signers:admin`, and all of its own.
 
     It takes every scope of the credentials that it names, and `*` for one that signs for any. The
@@ -90,7 +89,7 @@ def list_signers(call: Authenticated, query: Annotated[SignerQuery, Query()]) ->
     "GET", "/signers/{name}", "signer.show", SignerAnswer, scope="signers:admin",
     in_thread=True, problems=("not-found",),
 )  # fmt: skip
-def show_signer(call: Authenticated, name: str) -> dict[str, Any]:
+def show_signer(call: Authenticated, name: str) -> SignerAnswer:
     """Show a signer with its public key. Scope: `signers:admin`."""
     return signer_shape(_named(call, name))
 
@@ -99,7 +98,7 @@ def show_signer(call: Authenticated, name: str) -> dict[str, Any]:
     "POST", "/signers/{name}/revoke", "signer.revoke", SignerAnswer, scope="signers:admin",
     in_thread=True, recorded=False, problems=("not-found", "conflict"),
 )  # fmt: skip
-def revoke_signer(call: Authenticated, name: str) -> dict[str, Any]:
+def revoke_signer(call: Authenticated, name: str) -> SignerAnswer:
     """End a signer, for ever and everywhere within 5 seconds. Scope: `signers:admin`.
 
     It takes every scope of the credentials that it names, and `*` for one that signs for any. A

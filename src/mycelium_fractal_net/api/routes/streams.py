@@ -13,6 +13,7 @@ from mycelium_fractal_net.api.parsing.base64_text import base64_bytes, optional_
 from mycelium_fractal_net.api.routes.crypto import name_of, named_key
 from mycelium_fractal_net.api.schemas.streams import DecryptStreamQuery, EncryptStreamQuery
 from mycelium_fractal_net.security.records.keys import DEFAULT_KEY_ID, KeyType
+from mycelium_fractal_net.security.records.open_options import OpenOptions
 
 if TYPE_CHECKING:
     from mycelium_fractal_net.security.keyring.keyring import Keyring
@@ -64,25 +65,16 @@ class _Decrypting:
     beginning_bytes = _HEADER_BYTES
     _decryptor: Decryptor
 
-    def __init__(
-        self, keyring: Keyring, query: DecryptStreamQuery, associated_data: bytes, of_key: bytes
-    ) -> None:
+    def __init__(self, keyring: Keyring, key_id: str | None, options: OpenOptions) -> None:
         self._keyring = keyring
-        self._query = query
-        self._associated_data = associated_data
-        self._of_data_key = of_key
+        self._key_id = key_id
+        self._options = options
         self._beginning = b""
 
     def begin(self, call: Call, beginning: bytes) -> bytes:
-        caller = call.caller
         self._beginning = beginning
         self._decryptor, call.key, used = self._keyring.decryptor(
-            beginning,
-            key_id=self._query.key_id,
-            associated_data=self._associated_data,
-            data_key_associated_data=self._of_data_key,
-            allow_compromised=self._query.allow_compromised,
-            permit=lambda name: caller.may("decrypt", name),
+            beginning, self._options, key_id=self._key_id
         )
         return beginning[used:]
 
@@ -135,4 +127,11 @@ def decrypt_stream(call: Authenticated, query: Annotated[DecryptStreamQuery, Que
     if query.allow_compromised:
         call.require("allow_compromised")
     of_data_key = optional_base64(query.data_key_associated_data, "?data_key_associated_data")
-    return _Decrypting(call.service.keyring, query, _associated_data(call), of_data_key)
+    caller = call.caller
+    options = OpenOptions(
+        _associated_data(call),
+        of_data_key,
+        query.allow_compromised,
+        lambda name: caller.may("decrypt", name),
+    )
+    return _Decrypting(call.service.keyring, query.key_id, options)

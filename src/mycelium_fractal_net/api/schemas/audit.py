@@ -6,7 +6,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from mycelium_fractal_net.api.schemas.base import KEY_ID_PATTERN, Model, Moment, examples
+from mycelium_fractal_net.api.schemas.base import Model, Moment, examples
+from mycelium_fractal_net.shapes.members import KEY_ID_PATTERN
 
 _MOMENT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?Z$"
 

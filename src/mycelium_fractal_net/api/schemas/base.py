@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, ConfigDict, Field
 
 from mycelium_fractal_net.security.errors import DecryptionError
+from mycelium_fractal_net.shapes.members import KEY_ID_PATTERN, TIME_PATTERN
 
 # RFC 4648 section 4, padded, and with the unused bits of the last character zero (section 3.5):
 # one text for each value. It is in the document only; the decoder checks more cheaply.
@@ -14,15 +15,22 @@ BASE64_PATTERN: Final = (
     "^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=|[A-Za-z0-9+/][AQgw]==)?$"
 )
 _BASE64: Final[dict[str, Any]] = {"pattern": BASE64_PATTERN, "contentEncoding": "base64"}
-KEY_NAME_PATTERN: Final = "^[a-z0-9][a-z0-9._-]{0,63}$"
-KEY_ID_PATTERN: Final = "^[a-z0-9][a-z0-9._-]{0,63}(?::v[1-9][0-9]{0,8})?$"
-CREDENTIAL_ID_PATTERN: Final = "^[a-z0-9]{16}$"
 _NO_CONTROLS: Final = r"^[^\x00-\x1f\x7f]*$"  # it is shown on terminals and in logs
 
 
 def examples(*shown: dict[str, Any]) -> ConfigDict:
     """The configuration of a model that is described with these examples."""
     return ConfigDict(json_schema_extra={"examples": list(shown)})
+
+
+SHAPES: Final[dict[str, list[dict[str, Any]]]] = {}
+"""Of each shape that the document shows, by its name: its examples."""
+
+
+def published(shape: type, *shown: dict[str, Any]) -> None:
+    """Have the document show a shape with these examples, and that it has no other members."""
+    SHAPES[shape.__name__] = list(shown)
+    shape.__pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[attr-defined]
 
 
 class Model(BaseModel):
@@ -74,7 +82,7 @@ Moment = Annotated[
     str,
     Field(
         description="RFC 3339, in UTC.",
-        pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?Z$",
+        pattern=TIME_PATTERN,
     ),
 ]
 

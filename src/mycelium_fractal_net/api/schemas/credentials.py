@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field
 
-from mycelium_fractal_net.api.schemas.base import (
-    CREDENTIAL_ID_PATTERN,
-    Model,
-    Moment,
-    examples,
-)
+from mycelium_fractal_net.api.schemas.base import Model, examples, published
+from mycelium_fractal_net.shapes.credentials import CredentialAnswer
+from mycelium_fractal_net.shapes.members import CREDENTIAL_ID_PATTERN, SCOPE_PATTERN, Schema
 
-_SCOPE = (
-    r"^(?:(?:encrypt|decrypt|sign|verify|mac|rewrap|datakey):(?:\*|[a-z0-9][a-z0-9._-]{0,63})"
-    r"|allow_compromised|keys:read|keys:admin|credentials:admin|signers:admin|audit:read"
-    r"|metrics:read|\*)$"
-)
-Scope = Annotated[str, Field(pattern=_SCOPE, examples=["encrypt:orders"])]
+Scope = Annotated[str, Field(pattern=SCOPE_PATTERN, examples=["encrypt:orders"])]
 CredentialId = Annotated[str, Field(pattern=CREDENTIAL_ID_PATTERN)]
 _CREDENTIAL: dict[str, Any] = {
     "id": "un23xcch6poedl7m",
@@ -75,36 +67,20 @@ class CredentialQuery(Model):
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
 
 
-class CredentialAnswer(Model):
-    """A credential. Its secret is stored nowhere and cannot be shown."""
-
-    model_config = examples(_CREDENTIAL)
-
-    id: CredentialId
-    name: str
-    scopes: list[Scope]
-    state: Literal["active", "unconfirmed", "revoked"]
-    created_at: Moment
-    expires_at: Moment | None
-    rotated_at: Moment | None
-    rotation_due: Annotated[Moment, Field(description="When the secret should be renewed.")]
-    previous_until: Annotated[
-        Moment | None, Field(description="Until when the former secret is accepted.")
-    ]
-
-
 class NewCredential(CredentialAnswer):
     """A credential with its API key, which is shown this once."""
 
-    model_config = examples({**_CREDENTIAL, "api_key": _API_KEY})
-
     api_key: Annotated[
         str,
-        Field(
+        Schema(
             pattern="^mfn_[a-z0-9]{16}_[A-Za-z0-9_-]{43}$",
             description="`mfn_<id>_<secret>`; send it as `X-API-Key`.",
         ),
     ]
+
+
+published(CredentialAnswer, _CREDENTIAL)
+published(NewCredential, {**_CREDENTIAL, "api_key": _API_KEY})
 
 
 class CredentialList(Model):

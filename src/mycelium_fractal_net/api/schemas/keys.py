@@ -7,23 +7,16 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field
 
 from mycelium_fractal_net.api.schemas.base import (
-    KEY_NAME_PATTERN,
     Model,
     Moment,
     Reason,
     VersionId,
     examples,
+    published,
 )
+from mycelium_fractal_net.shapes.keys import Floors, KeyAnswer, Rotation, VersionAnswer
+from mycelium_fractal_net.shapes.members import KEY_NAME_PATTERN
 
-State = Literal[
-    "pre-activation",
-    "active",
-    "suspended",
-    "deactivated",
-    "compromised",
-    "pending-destruction",
-    "destroyed",
-]
 _Days = Annotated[int, Field(ge=1, le=36_500)]
 _Versions = Annotated[int, Field(ge=1, le=10_000)]
 _Unused = Annotated[int, Field(ge=400, le=36_500)]
@@ -205,59 +198,9 @@ class KeyQuery(Model):
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
 
 
-class Rotation(Model):
-    """A rotation policy: days and counts."""
-
-    interval_days: int
-    retain_count: int
-    auto_destroy: bool
-    unused_for_days: int
-    automatic: bool
-
-
-class Floors(Model):
-    """From which version on a key is there, opens and protects, and its newest; never crossing."""
-
-    available: Annotated[int, Field(ge=1)]
-    decrypt: Annotated[int, Field(ge=1)]
-    encrypt: Annotated[int, Field(ge=1)]
-    latest: Annotated[int, Field(ge=1)]
-
-
-class VersionAnswer(Model):
-    """One version of a key."""
-
-    version_id: VersionId
-    version: Annotated[int, Field(ge=1)]
-    state: State
-    compromised: bool
-    handle: Annotated[
-        str, Field(pattern="^[0-9a-f]{16}$", description="What a message names it by.")
-    ]
-    created_at: Moment
-    activate_at: Moment | None
-    destroy_at: Moment | None
-
-
-class KeyAnswer(Model):
-    """A key with all its versions, oldest first."""
-
-    model_config = examples(_KEY)
-
-    key_id: Annotated[str, Field(pattern=KEY_NAME_PATTERN)]
-    type: Literal["encryption", "signing", "mac"]
-    use: Literal["data", "request"]
-    algorithm: _Algorithm
-    publish: bool
-    created_at: Moment
-    primary: Annotated[
-        VersionId | None,
-        Field(description="The version that protects new data; null where none does."),
-    ]
-    rotation_due: Moment
-    rotation: Rotation
-    floors: Floors
-    versions: list[VersionAnswer]
+for _shape in (Rotation, Floors, VersionAnswer):
+    published(_shape)
+published(KeyAnswer, _KEY)
 
 
 class KeyList(Model):

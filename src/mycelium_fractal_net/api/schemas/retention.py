@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 from pydantic import Field
 
-from mycelium_fractal_net.api.schemas.base import (
-    KEY_NAME_PATTERN,
-    Model,
-    Moment,
-    Reason,
-    VersionId,
-    examples,
+from mycelium_fractal_net.api.schemas.base import Model, Reason, VersionId, examples, published
+from mycelium_fractal_net.shapes.retention import (
+    CleanupAnswer,
+    ProposalAnswer,
+    UsageAnswer,
+    VersionUsage,
 )
-from mycelium_fractal_net.api.schemas.keys import State
 
 _USAGE: Final[dict[str, Any]] = {
     "version_id": "orders:v1",
@@ -39,47 +37,6 @@ _PROPOSAL: Final[dict[str, Any]] = {
     "ground": None,
     "why": "nothing says that its data was moved: rewrap it, or give a reason",
 }
-
-_Day = Annotated[
-    str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", description="A day of UTC, RFC 3339.")
-]
-_Count = Annotated[int, Field(ge=0, description="The least that there were.")]
-
-
-class VersionUsage(Model):
-    """What is known of the use of one version; bytes of keys that were exported lie outside."""
-
-    version_id: VersionId
-    version: Annotated[int, Field(ge=1)]
-    state: State
-    opens: Annotated[bool, Field(description="Whether its state lets it open what it protected.")]
-    created_at: Moment
-    last_opened: _Day | None
-    last_protected: _Day | None
-    last_refused: Annotated[
-        _Day | None, Field(description="When it was last used while its destruction was pending.")
-    ]
-    last_kept: Annotated[_Day | None, Field(description="When its destruction was last cancelled.")]
-    leased_until: Annotated[
-        _Day | None, Field(description="The last day on which a data key under it may be in use.")
-    ]
-    opened: _Count
-    protected: _Count
-    refused: _Count
-    rewrapped_at: Annotated[
-        Moment | None, Field(description="When a finished rewrap of its data was recorded.")
-    ]
-    destroy_at: Moment | None
-    backed_up: Annotated[bool, Field(description="Whether at least one backup holds it.")]
-
-
-class UsageAnswer(Model):
-    """What is known of the use of each version of a key, oldest first."""
-
-    model_config = examples({"key_id": "orders", "versions": [_USAGE]})
-
-    key_id: Annotated[str, Field(pattern=KEY_NAME_PATTERN)]
-    versions: list[VersionUsage]
 
 
 class CleanupRequest(Model):
@@ -108,31 +65,16 @@ class CleanupRequest(Model):
     ] = None
 
 
-class ProposalAnswer(VersionUsage):
-    """A version past the retained count."""
-
-    ground: Annotated[
-        Literal["rewrapped", "unused"] | None,
-        Field(description="Why a scheduler may move it; null where only a reason does."),
-    ]
-    why: str
-
-
-class CleanupAnswer(Model):
-    """What is proposed, oldest first, and what of it was moved and is erased at `destroy_at`."""
-
-    model_config = examples(
-        {
-            "key_id": "orders",
-            "retain_count": 3,
-            "proposals": [_PROPOSAL],
-            "moved": ["orders:v1"],
-            "destroy_at": "2026-12-24T12:00:00Z",
-        }
-    )
-
-    key_id: Annotated[str, Field(pattern=KEY_NAME_PATTERN)]
-    retain_count: Annotated[int, Field(ge=1)]
-    proposals: list[ProposalAnswer]
-    moved: list[VersionId]
-    destroy_at: Moment | None
+published(VersionUsage)
+published(UsageAnswer, {"key_id": "orders", "versions": [_USAGE]})
+published(ProposalAnswer)
+published(
+    CleanupAnswer,
+    {
+        "key_id": "orders",
+        "retain_count": 3,
+        "proposals": [_PROPOSAL],
+        "moved": ["orders:v1"],
+        "destroy_at": "2026-12-24T12:00:00Z",
+    },
+)

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 from pydantic import Field
 
-from mycelium_fractal_net.api.schemas.base import (
-    CREDENTIAL_ID_PATTERN,
-    KEY_NAME_PATTERN,
-    Model,
-    Moment,
-    examples,
-)
+from mycelium_fractal_net.api.schemas.base import Model, examples, published
+from mycelium_fractal_net.shapes.members import CREDENTIAL_ID_PATTERN, KEY_NAME_PATTERN
+from mycelium_fractal_net.shapes.signers import SignerAnswer
 
 _MOST_CREDENTIALS: Final = 100
 _PUBLIC_KEY_CHARACTERS: Final = 4096  # the PEM of P-384, the longest, has 215
@@ -88,25 +84,7 @@ class SignerQuery(Model):
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
 
 
-class SignerAnswer(Model):
-    """A signer. Nothing of it is secret."""
-
-    model_config = examples(_SIGNER)
-
-    name: _Name
-    algorithm: Literal["Ed25519", "ECDSA-P256", "ECDSA-P384"]
-    credentials: list[_CredentialId]
-    any_credential: bool
-    state: Literal["active", "revoked"]
-    created_at: Moment
-    public_key: Annotated[str, Field(description="PEM, `PUBLIC KEY`.")]
-    thumbprint: Annotated[
-        str,
-        Field(
-            pattern="^[0-9a-f]{64}$",
-            description="The SHA-256 of the DER public key, in hexadecimal.",
-        ),
-    ]
+published(SignerAnswer, _SIGNER)
 
 
 class SignerList(Model):

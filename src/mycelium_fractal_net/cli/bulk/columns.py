@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 
     from mycelium_fractal_net.cli.bulk.finishing import Finishing
     from mycelium_fractal_net.cli.invocation import Invocation
-    from mycelium_fractal_net.cli.options import Batch, Opening
+    from mycelium_fractal_net.cli.options import Batch
     from mycelium_fractal_net.cli.terminal import Bar
     from mycelium_fractal_net.columns import ColumnReport, Failure
+    from mycelium_fractal_net.security.records.open_options import OpenOptions
 
 _MOST_URL_BYTES: Final = 8192
 
@@ -137,7 +138,7 @@ def refuse_path(path: object, output: str | None = None) -> None:
 def rewrap(
     invocation: Invocation,
     choice: ColumnChoice,
-    opening: Opening,
+    opening: OpenOptions,
     batch: Batch,
     finish: Finishing | None,
 ) -> None:
@@ -159,12 +160,11 @@ def rewrap(
             found = rewrap_column(
                 keyring,
                 *choice.place,
-                associated_data=opening.associated_data,
+                options=opening,
                 associated_data_column=choice.associated_data_column,
                 workers=batch.workers,
                 progress=update,
                 report=failed,
-                allow_compromised=opening.allow_compromised,
             )
         if finish is not None:
             finish.end(invocation, keyring, found.failed)
@@ -177,9 +177,9 @@ def migrate(
     key: str | None,
     side_table: str | None,
     batch: Batch,
+    opening: OpenOptions,
     *,
     dry_run: bool,
-    allow_compromised: bool,
 ) -> None:
     """Seal under ``key`` what the XOR cipher wrote into a column; see :func:`migrate_column`."""
     from mycelium_fractal_net.columns import count_values
@@ -194,12 +194,12 @@ def migrate(
                 *choice.place,
                 key,
                 side_table=side_table,
+                options=opening,
                 associated_data_column=choice.associated_data_column,
                 dry_run=dry_run,
                 workers=batch.workers,
                 progress=update,
                 report=failed,
-                allow_compromised=allow_compromised,
             )
     _tell(invocation, "would migrate" if dry_run else "migrated", found, choice.name)
 

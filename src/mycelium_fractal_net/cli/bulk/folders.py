@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,9 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mycelium_fractal_net.cli.invocation import Invocation
-    from mycelium_fractal_net.cli.options import Opening
     from mycelium_fractal_net.cli.terminal import Bar
     from mycelium_fractal_net.files import TreeReport
+    from mycelium_fractal_net.security.records.open_options import OpenOptions
 
 
 def seal(
@@ -60,7 +59,7 @@ def unseal(
     invocation: Invocation,
     path: str,
     output: str | None,
-    opening: Opening,
+    opening: OpenOptions,
     *,
     force: bool,
     workers: int | None,
@@ -78,7 +77,7 @@ def unseal(
             keyring,
             source,
             target,
-            **asdict(opening),
+            opening,
             workers=workers,
             force=force,
             progress=update,

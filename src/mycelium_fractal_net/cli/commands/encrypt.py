@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,9 +27,9 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from mycelium_fractal_net.cli.invocation import Invocation
-    from mycelium_fractal_net.cli.options import Opening
     from mycelium_fractal_net.cli.terminal import Bar
     from mycelium_fractal_net.security.keyring.keyring import Keyring
+    from mycelium_fractal_net.security.records.open_options import OpenOptions
 
 
 @click.command("encrypt")
@@ -89,7 +88,7 @@ def decrypt(
     path: str,
     output: str | None,
     recursive: bool,
-    opening: Opening,
+    opening: OpenOptions,
     force: bool,
     workers: int | None,
 ) -> None:
@@ -104,40 +103,40 @@ def decrypt(
     size = _size(path)
     target = destination(path, output, opened_name(path) if output is None else _stem(path))
     with invocation.keyring() as keyring, _bar(invocation, "opening", size) as update:
-        how = {**asdict(opening), "progress": update}
         if path == STANDARD or target is None:
             with _streams(path, target, force=force) as (source, writer):
                 reader = _recorded(keyring, "decrypt", source)
-                count = keyring.decrypt_stream(reader, writer, **how)
+                count = keyring.decrypt_stream(reader, writer, opening, progress=update)
         else:
             from mycelium_fractal_net.files import open_file
 
             recording.record_opening(keyring, "decrypt", [head_of(path)])
             with naming(target):
-                count = open_file(keyring, Path(path), target, force=force, **how)
+                count = open_file(
+                    keyring, Path(path), target, opening, force=force, progress=update
+                )
     _tell(invocation, "opened", path, target, count)
 
 
 def rewrap_one(
-    invocation: Invocation, path: str, output: str | None, opening: Opening, *, force: bool
+    invocation: Invocation, path: str, output: str | None, opening: OpenOptions, *, force: bool
 ) -> None:
     """Move one file or stream to the newest version of its key, in place or elsewhere."""
     size = _size(path)
     elsewhere = path == STANDARD or output is not None
     target = destination(path, output, path) if elsewhere else Path(path)
     with invocation.keyring() as keyring, _bar(invocation, "rewrapping", size) as update:
-        how = {**asdict(opening), "progress": update}
         if elsewhere or target is None:
             with _streams(path, target, force=force) as (source, writer):
                 reader = _recorded(keyring, "rewrap", source)
-                count = keyring.rewrap_stream(reader, writer, **how)
+                count = keyring.rewrap_stream(reader, writer, opening, progress=update)
             _tell(invocation, "rewrapped", path, target, count)
             return
         from mycelium_fractal_net.files import rewrap_file
 
         recording.record_opening(keyring, "rewrap", [head_of(path)])
         with naming(target):
-            moved = rewrap_file(keyring, target, **how)
+            moved = rewrap_file(keyring, target, opening, progress=update)
     said = "was moved to" if moved else "was already under"
     invocation.say(f"{path} {said} the newest version of its key")
 

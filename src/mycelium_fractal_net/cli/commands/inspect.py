@@ -61,7 +61,9 @@ def _message(keyring: Keyring, head: bytes, size: int | None) -> dict[str, Any]:
 
 
 def _signature(keyring: Keyring, head: bytes) -> dict[str, Any]:
-    handle = keyring.policy.parse_signature_file(head).handle
+    from mycelium_fractal_net.security.signatures.files import parse_signature_file
+
+    handle = parse_signature_file(head).handle
     key = keyring.provider.key_by_handle(handle)
     version = key.by_handle(handle)
     return {

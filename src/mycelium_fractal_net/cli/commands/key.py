@@ -254,9 +254,9 @@ for _command in state_commands():
 @click.pass_obj
 def _import_xor(invocation: Invocation, path: Path) -> None:
     """Take over the XOR cipher's master key, as the key legacy-xor, which only opens."""
-    from mycelium_fractal_net.legacy.key import read_xor_key
+    from mycelium_fractal_net.legacy.key import import_xor_key, read_xor_key
 
     material = read_xor_key(path)
     with invocation.keyring() as keyring:
-        key = keyring.provider.import_xor_key(material)
+        key = import_xor_key(keyring.provider, material)
     invocation.say(f"imported key {key.key_id}: it opens what the XOR cipher wrote")

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.cli.invocation import Invocation
     from mycelium_fractal_net.cli.options import Batch
     from mycelium_fractal_net.files import TreeReport
+    from mycelium_fractal_net.security.records.open_options import OpenOptions
 
 
 class Step(StrEnum):
@@ -80,7 +81,7 @@ def _step(dry_run: bool, commit: bool, rollback: bool) -> Step:
     help="Where the old values are kept [TABLE_COLUMN_xor, same schema].",
 )
 @options.batch
-@options.allow_compromised
+@options.opening_old
 @click.pass_obj
 def migrate(
     invocation: Invocation,
@@ -90,7 +91,7 @@ def migrate(
     choice: ColumnChoice | None,
     side_table: str | None,
     batch: Batch,
-    allow_compromised: bool,
+    opening: OpenOptions,
 ) -> None:
     """Seal what the XOR cipher wrote, in place: files, folders, or with --database a column.
 
@@ -99,7 +100,7 @@ def migrate(
     """
     if choice is not None:
         columns.refuse_path(paths[0] if paths else None)
-        _column(invocation, choice, step, key, side_table, batch, allow_compromised)
+        _column(invocation, choice, step, key, side_table, batch, opening)
         return
     if not paths or side_table is not None:
         raise CommandError(ExitCode.USAGE, "nothing to migrate", "name files, or --database")
@@ -109,7 +110,7 @@ def migrate(
                 ExitCode.INPUT, f"{path} cannot be read", "check the path and its mode"
             )
     files = [path.absolute() for path in paths]
-    _files(invocation, files, step, key, batch, allow_compromised)
+    _files(invocation, files, step, key, batch, opening)
 
 
 def _files(
@@ -118,10 +119,11 @@ def _files(
     step: Step,
     key: str | None,
     batch: Batch,
-    allow_compromised: bool,
+    opening: OpenOptions,
 ) -> None:
-    from mycelium_fractal_net.doctor import forget_kept, note_kept
     from mycelium_fractal_net.legacy import files
+    from mycelium_fractal_net.legacy.kept import forget_kept, note_kept
+    from mycelium_fractal_net.legacy.reader import xor_key
 
     settings = invocation.settings()
     kept = step in (Step.COMMIT, Step.ROLL_BACK)
@@ -131,19 +133,19 @@ def _files(
         progress_bar(step.value, count, quiet=invocation.quiet, items=True) as update,
     ):
         if step is Step.ROLL_BACK:
-            keyring.xor_key()
+            xor_key(keyring)
         recording.record_migrating(keyring, _RECORDED.get(step, "migrate"), key, count=count)
         more: dict[str, Any] = {"workers": batch.workers, "progress": update}
         if step is Step.COMMIT:
             found = files.commit_xor(keyring, paths, **more)
         elif step is Step.ROLL_BACK:
-            more["allow_compromised"] = allow_compromised
-            found = files.roll_back_xor(keyring, paths, **more)
+            found = files.roll_back_xor(keyring, paths, options=opening, **more)
         else:
             for path in paths if step is Step.MIGRATE else ():
                 note_kept(settings, str(path))
-            more |= {"dry_run": step is Step.TRY, "allow_compromised": allow_compromised}
-            found = files.migrate_xor(keyring, paths, key_id=key, **more)
+            found = files.migrate_xor(
+                keyring, paths, key_id=key, options=opening, dry_run=step is Step.TRY, **more
+            )
     if kept and not found.failed:
         for path in paths:
             forget_kept(settings, str(path))
@@ -166,10 +168,10 @@ def _column(
     key: str | None,
     side_table: str | None,
     batch: Batch,
-    allow_compromised: bool,
+    opening: OpenOptions,
 ) -> None:
     from mycelium_fractal_net.columns import shown_url
-    from mycelium_fractal_net.doctor import forget_kept, note_kept
+    from mycelium_fractal_net.legacy.kept import forget_kept, note_kept
 
     settings = invocation.settings()
     place = f"column {choice.name} of {shown_url(choice.url)}"
@@ -182,8 +184,8 @@ def _column(
             key,
             side_table,
             batch,
+            opening,
             dry_run=step is Step.TRY,
-            allow_compromised=allow_compromised,
         )
         return
     verb: Any = _RECORDED[step]

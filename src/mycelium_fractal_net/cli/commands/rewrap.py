@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,9 +24,10 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.cli.bulk.columns import ColumnChoice
     from mycelium_fractal_net.cli.bulk.finishing import Finishing
     from mycelium_fractal_net.cli.invocation import Invocation
-    from mycelium_fractal_net.cli.options import Batch, Opening
+    from mycelium_fractal_net.cli.options import Batch
     from mycelium_fractal_net.cli.terminal import Bar
     from mycelium_fractal_net.files import RewrapReport
+    from mycelium_fractal_net.security.records.open_options import OpenOptions
 
 _ACCESS: Final = re.compile("//[^/@]*@")  # user and password in a URL
 
@@ -54,7 +54,7 @@ def rewrap(
     output: str | None,
     recursive: bool,
     any_name: bool,
-    opening: Opening,
+    opening: OpenOptions,
     force: bool,
     choice: ColumnChoice | None,
     batch: Batch,
@@ -95,7 +95,7 @@ def _is_url(path: str) -> bool:
 def _all(
     invocation: Invocation,
     paths: Sequence[str],
-    opening: Opening,
+    opening: OpenOptions,
     batch: Batch,
     finish: Finishing | None,
     *,
@@ -112,7 +112,6 @@ def _all(
         if finish is not None:
             finish.begin(keyring)
         how: dict[str, Any] = {
-            **asdict(opening),
             "workers": batch.workers,
             "any_name": any_name,
             "finishing": finish and finish.key,
@@ -122,12 +121,13 @@ def _all(
             count = _Counted(heads(keyring, local, any_name=any_name))
             recording.record_opening(keyring, "rewrap", count)
             with _bar(invocation, count.seen) as update:
-                rewrap_paths(keyring, local, progress=update, **how)
+                rewrap_paths(keyring, local, opening, progress=update, **how)
         for url in urls:
             with _bar(invocation, None) as update:
                 rewrap_objects(
                     keyring,
                     url,
+                    opening,
                     before=lambda begun: recording.record_opening(keyring, "rewrap", begun),
                     progress=update,
                     **how,

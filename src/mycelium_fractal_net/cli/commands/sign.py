@@ -101,8 +101,9 @@ def _verify_by_public_key(
     invocation: Invocation, file: str, signed: bytes, public_key: str
 ) -> None:
     from mycelium_fractal_net.bootstrap import build_policy
+    from mycelium_fractal_net.security.signatures.files import parse_signature_file
 
     policy = build_policy(invocation.settings())
     public = policy.read_verifying_key(read_public_key(public_key))
     with input_stream(file, "verifying", quiet=invocation.quiet) as reader:
-        policy.parse_signature_file(signed).verify(public, reader)
+        public.verify_file(reader, parse_signature_file(signed))

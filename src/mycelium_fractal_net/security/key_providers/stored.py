@@ -12,7 +12,6 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from mycelium_fractal_net.legacy.key import XorKey
 from mycelium_fractal_net.security.errors import (
     ConflictError,
     InvalidInputError,
@@ -53,7 +52,7 @@ _LONGEST_WAIT: Final = timedelta(days=36_500)
 
 
 class StoredKeyProvider(
-    Retirement, CredentialManagement, SignerManagement, XorKey, RestoredStore, KeyProvider
+    Retirement, CredentialManagement, SignerManagement, RestoredStore, KeyProvider
 ):
     """Named keys in a :class:`KeyStore` under a :class:`Custodian`: made, rotated, changed.
 
@@ -214,6 +213,15 @@ class StoredKeyProvider(
                     raise KeyExistsError(f"a key named {name!r} is there already") from None
                 empty = replace(empty, master_id=self.store.require_pulse().master_id)
         raise ConflictError("the store is being changed by many at once; try again")
+
+    def adopt(self, key: Key, version: KeyVersion, material: bytes) -> Key:
+        """Store a key whose one version was made elsewhere, from ``material``, and wrap it here.
+
+        Raises :class:`ConflictError` where its name is taken, or the master key moves meanwhile.
+        """
+        key = replace(key, master_id=self.store.require_pulse().master_id)
+        wrapped = self.custodian.wrap(key.master_id, material, self._binding(key, version))
+        return self.insert(replace(key, versions=(replace(version, wrapped=wrapped),)))
 
     def set_rotation(self, key_id: str, rotation: RotationPolicy) -> Key:
         """Change how often the key is rotated and how many versions are kept.

@@ -48,8 +48,6 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.key_store import UsageStore
     from mycelium_fractal_net.security.key_store.freshness import Freshness
 
-__all__ = ["KeyCache", "candidates", "check_type"]
-
 _FLUSH_SECONDS: Final = 30.0
 _RAW_BLOCK: Final = 2**16  # raw messages that a process reserves at once, at most
 _RAW_GROWTH: Final = 16

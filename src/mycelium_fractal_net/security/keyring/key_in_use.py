@@ -13,14 +13,11 @@ from mycelium_fractal_net.security.records.keys import Key, KeyVersion, version_
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mycelium_fractal_net.legacy.cipher import XorOpener
     from mycelium_fractal_net.security.aes_encryption import RawCipher
     from mycelium_fractal_net.security.algorithms.mac import MacKey
     from mycelium_fractal_net.security.key_providers import StoredKeyProvider
     from mycelium_fractal_net.security.sealed.sealer import Sealer
     from mycelium_fractal_net.security.signatures.signing_key import SigningKey, VerifyingKey
-
-__all__ = ["KeyInUse", "Uses"]
 
 
 class Uses:
@@ -53,7 +50,6 @@ class KeyInUse:
         "_signing",
         "_tagger",
         "_verifying",
-        "_xor",
         "deadline",
         "key",
         "leased",
@@ -86,12 +82,13 @@ class KeyInUse:
         self._signing: SigningKey | None = None
         self._tagger: MacKey | None = None
         self._verifying: VerifyingKey | None = None
-        self._xor: XorOpener | None = None
 
     def __repr__(self) -> str:
         return f"KeyInUse({self.version_id!r})"
 
-    def _unwrapped(self) -> bytes:
+    @property
+    def material(self) -> bytes:
+        """The bytes of this version. Asking for them counts nothing and checks no state."""
         if self._material is None:
             about_to_block()
             self._material = self._provider.unwrap(self.key, self.version)
@@ -106,21 +103,14 @@ class KeyInUse:
         if self._sealer is None:
             if self.key.is_legacy:
                 raise DecryptionError
-            self._sealer = self._provider.policy.sealer(self._unwrapped(), self.version.handle)
+            self._sealer = self._provider.policy.sealer(self.material, self.version.handle)
         return self._sealer
-
-    @property
-    def xor(self) -> XorOpener:
-        """Opens messages of the XOR cipher."""
-        if self._xor is None:
-            self._xor = self._provider.policy.xor_opener(self._unwrapped())
-        return self._xor
 
     @property
     def raw(self) -> RawCipher:
         """Plain AES-256-GCM under this version."""
         if self._raw is None:
-            self._raw = self._provider.policy.raw_cipher(self._unwrapped())
+            self._raw = self._provider.policy.raw_cipher(self.material)
         return self._raw
 
     @property
@@ -128,7 +118,7 @@ class KeyInUse:
         """Signs under this version."""
         if self._signing is None:
             policy = self._provider.policy
-            self._signing = policy.signing_key(self.key.algorithm, self._unwrapped())
+            self._signing = policy.signing_key(self.key.algorithm, self.material)
         return self._signing
 
     @property
@@ -145,5 +135,5 @@ class KeyInUse:
     def tagger(self) -> MacKey:
         """Makes and checks MACs under this version."""
         if self._tagger is None:
-            self._tagger = self._provider.policy.mac(self.key.algorithm, self._unwrapped())
+            self._tagger = self._provider.policy.mac(self.key.algorithm, self.material)
         return self._tagger

@@ -10,29 +10,32 @@ import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
-from mycelium_fractal_net.security.byte_io.buffers import as_bytes
 from mycelium_fractal_net.security.errors import (
     DecryptionError,
     InvalidInputError,
-    KeyNotFoundError,
     KeyStateError,
     StoreError,
 )
 from mycelium_fractal_net.security.key_store.freshness import Freshness
 from mycelium_fractal_net.security.keyring.cache import KeyCache, candidates, check_type
+from mycelium_fractal_net.security.keyring.opening import MessageKeys, OldFormat, Result
 from mycelium_fractal_net.security.keyring.public_keys import PublicKeyInfo, PublicKeys
 from mycelium_fractal_net.security.keyring.signing import Signature, Signing
-from mycelium_fractal_net.security.keyring.streams import Permit, Streams
-from mycelium_fractal_net.security.policy import Policy
+from mycelium_fractal_net.security.keyring.streams import Streams
 from mycelium_fractal_net.security.records.keys import (
     DEFAULT_KEY_ID,
-    LEGACY_XOR_KEY_ID,
     Key,
     KeyState,
     KeyType,
     KeyVersion,
     parse_key_id,
     version_id,
+)
+from mycelium_fractal_net.security.records.open_options import PLAIN, OpenOptions
+from mycelium_fractal_net.security.sealed.format import (
+    parse_header,
+    plaintext_bytes,
+    sealed_bytes,
 )
 
 if TYPE_CHECKING:
@@ -45,16 +48,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.key_store import UsageStore
     from mycelium_fractal_net.security.sealed.sealer import DataKey
 
-__all__ = [
-    "Format",
-    "Keyring",
-    "MessageInfo",
-    "Permit",
-    "PublicKeyInfo",
-    "Result",
-    "Signature",
-    "is_xor",
-]
+__all__ = ["Format", "Keyring", "MessageInfo", "PublicKeyInfo", "Result", "Signature"]
 
 Format = Literal["sealed", "raw", "xor"]
 """``xor`` is what the XOR cipher wrote, which is opened and never made."""
@@ -77,14 +71,6 @@ class MessageInfo(NamedTuple):
         return version_id(self.key_id, self.version)
 
 
-class Result(NamedTuple):
-    """What was made or opened, and the version that did it, such as ``orders:v3``."""
-
-    data: bytes
-    key_id: str
-    legacy: bool = False  # it was a message of the XOR cipher
-
-
 class Keyring(Streams, Signing, PublicKeys):
     """Named keys at work. Use it as a context manager, or call :meth:`close` at the end.
 
@@ -100,18 +86,18 @@ class Keyring(Streams, Signing, PublicKeys):
         *,
         cache_seconds: float = 300.0,
         cache_keys: int = 1000,
-        read_xor: bool = False,
+        old_format: OldFormat | None = None,
     ) -> None:
-        """``read_xor`` has :meth:`decrypt` open what the XOR cipher wrote: ``legacy.read_xor``."""
+        """``old_format`` has :meth:`decrypt` open messages of that format too."""
         self.provider = provider
         self.policy = provider.policy
-        self._parse_header = self.policy.header_parser()
         self.usage = usage
-        self.reads_xor = read_xor
+        self.old_format = old_format
         self.freshness = Freshness(provider.store)
         self._cache = KeyCache(
             provider, usage, self.freshness, lifetime=cache_seconds, bound=cache_keys
         )
+        self._keys = MessageKeys(self._cache, self.policy)
 
     def __repr__(self) -> str:
         return f"Keyring({type(self.provider).__name__})"
@@ -180,7 +166,7 @@ class Keyring(Streams, Signing, PublicKeys):
         format: Format = "sealed",
     ) -> Result:
         """:meth:`encrypt`, and which version it was."""
-        found = self._cache.protecting(key_id or DEFAULT_KEY_ID[_ENCRYPTION], _ENCRYPTION)
+        found = self._keys.sealing(key_id)
         if format == "sealed":
             return Result(found.sealer.seal(data, associated_data), found.version_id)
         _check_raw(format)
@@ -205,109 +191,51 @@ class Keyring(Streams, Signing, PublicKeys):
         ``sealed`` where the message does not begin with ``MFN``; there is no associated data.
         Raises :class:`DecryptionError`, with one text for all that can be wrong.
         """
-        return self.decrypt_result(
-            message,
-            key_id=key_id,
-            associated_data=associated_data,
-            data_key_associated_data=data_key_associated_data,
-            format=format,
-            allow_compromised=allow_compromised,
-        ).data
+        options = OpenOptions(associated_data, data_key_associated_data, allow_compromised)
+        return self.decrypt_result(message, options, key_id=key_id, format=format).data
 
     def decrypt_result(
         self,
         message: Buffer,
+        options: OpenOptions = PLAIN,
         *,
         key_id: str | None = None,
-        associated_data: Buffer = b"",
-        data_key_associated_data: Buffer = b"",
         format: Format = "sealed",
-        allow_compromised: bool = False,
-        permit: Permit | None = None,
     ) -> Result:
-        """:meth:`decrypt`, and which version opened it, if ``permit`` lets that key be used."""
-        if self.reads_xor and is_xor(message, format):
-            if len(associated_data) or len(data_key_associated_data):
-                raise InvalidInputError("a message of the XOR cipher has no associated data")
-            return self._open_xor(message, key_id, allow_compromised, permit)
+        """:meth:`decrypt`, and which version opened it."""
+        old = self.old_format
+        if old is not None and old.reads(message, format):
+            return old.open(self._keys, message, key_id, options)
         if format == "sealed":
-            header = self._parse_header(message)
-            found = self._opening(header.handle, key_id, allow_compromised, permit)
-            sealer = self._sealer_for(found, header, data_key_associated_data)
-            self._cache.count_opened(found)
-            return Result(sealer.open(message, associated_data), found.version_id)
+            found, sealer = self._keys.opener(parse_header(message), key_id, options)
+            return Result(sealer.open(message, options.associated_data), found.version_id)
         _check_raw(format)
-        return self._decrypt_raw(message, key_id, associated_data, allow_compromised)
+        return self._decrypt_raw(message, key_id, options)
 
-    def xor_key(self) -> str:
-        """The version that opens what the XOR cipher wrote: ``legacy-xor:v1``.
+    def open_old(
+        self, message: str | Buffer, old: OldFormat, options: OpenOptions = PLAIN
+    ) -> Result:
+        """The data in a message of that format, whether or not :meth:`decrypt` opens those.
 
-        Raises :class:`KeyNotFoundError` where it was not imported.
+        Migrations call it. Raises :class:`DecryptionError`.
         """
-        try:
-            key = self._cache.record(LEGACY_XOR_KEY_ID)
-        except KeyNotFoundError:
-            key = None
-        if key is None or not key.is_legacy:
-            raise KeyNotFoundError(
-                "the key of the XOR cipher is not here; take it over with mfn key import-xor FILE"
-            )
-        return version_id(key.key_id, key.latest.version)
+        return old.open(self._keys, message, None, options)
 
-    def open_xor(
-        self,
-        message: str | Buffer,
-        *,
-        key_id: str | None = None,
-        allow_compromised: bool = False,
-    ) -> Result:
-        """The data in what the XOR cipher wrote, whatever ``legacy.read_xor`` says; migrations
-        call it.
-
-        Costs some 23 ms of PBKDF2, each time. Raises :class:`DecryptionError`, also where the
-        key of that cipher was not imported, and :class:`ConfigurationError` in FIPS mode.
-        """
-        return self._open_xor(message, key_id, allow_compromised, None)
-
-    def _open_xor(
-        self,
-        message: str | Buffer,
-        key_id: str | None,
-        allow_compromised: bool,
-        permit: Permit | None,
-    ) -> Result:
-        if permit is not None and not permit(LEGACY_XOR_KEY_ID):
-            raise DecryptionError
-        try:
-            key = self._cache.record(LEGACY_XOR_KEY_ID)
-        except KeyNotFoundError:
-            raise DecryptionError from None
-        if not key.is_legacy or key_id not in (None, key.key_id, version_id(key.key_id, 1)):
-            raise DecryptionError
-        found = self._cache.opening(key.latest.handle)
-        self._cache.count_pending(found)
-        key.check_decrypt(key.latest, allow_compromised=allow_compromised)
-        data = found.xor.open(message)
-        self._cache.count_opened(found)  # what did not open was perhaps never such a message
-        return Result(data, found.version_id, legacy=True)
-
-    def _decrypt_raw(
-        self, message: Buffer, key_id: str | None, associated_data: Buffer, allow_compromised: bool
-    ) -> Result:
+    def _decrypt_raw(self, message: Buffer, key_id: str | None, options: OpenOptions) -> Result:
         name, number = parse_key_id(key_id or DEFAULT_KEY_ID[_ENCRYPTION])
         key = self._cache.record(name)
         check_type(key, _ENCRYPTION)
         try:
-            for version in candidates(key, number, key.check_decrypt, allow_compromised):
+            for version in candidates(key, number, key.check_decrypt, options.allow_compromised):
                 found = self._cache.opening(version.handle)
                 with suppress(DecryptionError):
-                    data = found.raw.decrypt(message, associated_data)
+                    data = found.raw.decrypt(message, options.associated_data)
                     self._cache.count_opened(found)  # not of those that did not open it
                     return Result(data, found.version_id)
         except KeyStateError:
-            self._refuse_raw_pending(key, number, message, associated_data)
+            self._refuse_raw_pending(key, number, message, options.associated_data)
             raise
-        self._refuse_raw_pending(key, number, message, associated_data)
+        self._refuse_raw_pending(key, number, message, options.associated_data)
         raise DecryptionError
 
     def _refuse_raw_pending(
@@ -341,13 +269,9 @@ class Keyring(Streams, Signing, PublicKeys):
         Opens both forms and gives the first. Raises :class:`DecryptionError`, also for what the
         XOR cipher wrote, whose key has no newest version.
         """
-        self._parse_header(message)
-        opened = self.decrypt_result(
-            message,
-            associated_data=associated_data,
-            data_key_associated_data=data_key_associated_data,
-            allow_compromised=allow_compromised,
-        )
+        parse_header(message)
+        options = OpenOptions(associated_data, data_key_associated_data, allow_compromised)
+        opened = self.decrypt_result(message, options)
         key_id = opened.key_id.partition(":")[0]  # the name alone: its newest version seals
         return self.encrypt(opened.data, key_id=key_id, associated_data=associated_data)
 
@@ -365,7 +289,7 @@ class Keyring(Streams, Signing, PublicKeys):
         self, *, key_id: str | None = None, associated_data: Buffer = b""
     ) -> tuple[DataKey, str]:
         """:meth:`data_key`, and the version that wrapped it."""
-        found = self._cache.protecting(key_id or DEFAULT_KEY_ID[_ENCRYPTION], _ENCRYPTION)
+        found = self._keys.sealing(key_id)
         self._cache.count_lease(found)
         return found.sealer.wrap_data_key(associated_data), found.version_id
 
@@ -375,7 +299,7 @@ class Keyring(Streams, Signing, PublicKeys):
         Nothing is authenticated by this. Raises :class:`DecryptionError` for what is no
         message, and :class:`KeyNotFoundError` where this store has no such key version.
         """
-        header = self._parse_header(message)
+        header = parse_header(message)
         found = self._cache.opening(header.handle)
         return MessageInfo(
             form=header.form.name.lower(),
@@ -403,19 +327,14 @@ class Keyring(Streams, Signing, PublicKeys):
     @staticmethod
     def sealed_bytes(plain: int) -> int:
         """The size of the sealed message of ``plain`` bytes."""
-        return Policy.sealed_bytes(plain)
+        return sealed_bytes(plain)
 
     def plain_bytes(self, beginning: Buffer, size: int) -> int:
         """The plaintext's size in a message of ``size`` bytes that begins with ``beginning``.
 
         Nothing is authenticated by this. Raises :class:`DecryptionError` for what is no message.
         """
-        return self.policy.plain_bytes(beginning, size)
-
-
-def is_xor(message: Buffer, format: str = "sealed") -> bool:
-    """Whether a message is one of the XOR cipher: said so, or without the sealed beginning."""
-    return format == "xor" or (format == "sealed" and bytes(as_bytes(message)[:3]) != b"MFN")
+        return plaintext_bytes(beginning, size)
 
 
 def _check_raw(format: str) -> None:

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.key_store.freshness import Freshness
     from mycelium_fractal_net.security.policy import Policy
 
-__all__ = ["PublicKeyInfo", "PublicKeys"]
-
 
 class PublicKeyInfo(NamedTuple):
     """The public key of one version of a signing key. Nothing of it is secret."""

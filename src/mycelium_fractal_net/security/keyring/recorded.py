@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     _P = ParamSpec("_P")
     _R = TypeVar("_R")
 
-__all__ = ["RecordedKeyring"]
-
 
 def _recorded(
     event: str, method: Callable[_P, _R], version: Callable[[_R], str] | None = None
@@ -84,7 +82,7 @@ class RecordedKeyring(Keyring):
 
     encrypt_result = _recorded("encrypt", Keyring.encrypt_result, lambda result: result.key_id)
     decrypt_result = _recorded("decrypt", Keyring.decrypt_result, lambda result: result.key_id)
-    open_xor = _recorded("decrypt", Keyring.open_xor, lambda result: result.key_id)
+    open_old = _recorded("decrypt", Keyring.open_old, lambda result: result.key_id)
     data_key_result = _recorded("datakey", Keyring.data_key_result, lambda result: result[1])
     encrypt_stream = _streamed("encrypt.stream", Keyring.encrypt_stream)
     decrypt_stream = _streamed("decrypt.stream", Keyring.decrypt_stream)

@@ -18,6 +18,11 @@ from mycelium_fractal_net.security.records.keys import (
     parse_key_id,
     version_id,
 )
+from mycelium_fractal_net.security.signatures.files import (
+    SignatureMode,
+    encode_signature_file,
+    parse_signature_file,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,8 +33,6 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.keyring.key_in_use import KeyInUse
     from mycelium_fractal_net.security.policy import Policy
     from mycelium_fractal_net.security.signatures.signing_key import VerifyingKey
-
-__all__ = ["Signature", "Signing"]
 
 
 class Signature(bytes):
@@ -66,9 +69,8 @@ class Signing:
     def sign_file(self, reader: BinaryReader, *, key_id: str | None = None) -> bytes:
         """The bytes of a ``.sig`` file for what ``reader`` gives, which names its key version."""
         found = self._signing(key_id)
-        return self.policy.encode_prehashed_signature(
-            found.version.handle, found.signing.sign_stream(reader)
-        )
+        signature = found.signing.sign_stream(reader)
+        return encode_signature_file(found.version.handle, SignatureMode.PREHASH, signature)
 
     def verify(self, data: Buffer, signature: bytes, *, key_id: str | None = None) -> str:
         """The version that made ``signature`` of ``data``, one of ``key_id``.
@@ -91,7 +93,7 @@ class Signing:
         The file names a version, and it must be one of ``key_id``.
         Raises :class:`InvalidSignatureError`.
         """
-        parsed = self.policy.parse_signature_file(signature_file)
+        parsed = parse_signature_file(signature_file)
         name, number = parse_key_id(key_id)
         key = self._cache.record(name)
         _check_signs_data(key)
@@ -104,7 +106,7 @@ class Signing:
         key.check_verify(version)
         found = self._cache.opening(version.handle)
         self._cache.count_opened(found)
-        parsed.verify(found.verifying, reader)
+        found.verifying.verify_file(reader, parsed)
         return version_id(name, version.version)
 
     def _signing(self, key_id: str | None) -> KeyInUse:

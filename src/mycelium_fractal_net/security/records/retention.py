@@ -6,6 +6,7 @@ The rules and their reasons are told in :mod:`.retention`, which applies them.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from datetime import date, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
@@ -13,8 +14,6 @@ from mycelium_fractal_net.security.errors import InvalidInputError
 from mycelium_fractal_net.security.records.keys import KeyState
 
 if TYPE_CHECKING:
-    from datetime import date, datetime
-
     from mycelium_fractal_net.security.records.keys import Key, KeyVersion, RotationPolicy
 
 __all__ = [

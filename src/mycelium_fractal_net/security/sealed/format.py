@@ -12,8 +12,6 @@ from mycelium_fractal_net.security.byte_io.buffers import as_bytes
 from mycelium_fractal_net.security.errors import DecryptionError
 from mycelium_fractal_net.security.records.keys import HANDLE_BYTES
 
-__all__ = ["Form", "Header", "parse_header", "read_header"]
-
 # c2sp.org/chunked-encryption, version 1, with AEAD_AES_256_GCM
 KEY_BYTES: Final = 32
 SALT_BYTES: Final = 24
@@ -83,6 +81,16 @@ def read_header(reader: BinaryReader) -> Header:
         wrapped = bytearray(WRAPPED_KEY_BYTES)
         start += wrapped[: read_fully(reader, memoryview(wrapped))]
     return parse_header(start)
+
+
+def sealed_bytes(plain: int) -> int:
+    """The size of the sealed message of ``plain`` bytes."""
+    return NAMED_BYTES + sealed_body_bytes(plain)
+
+
+def plaintext_bytes(beginning: Buffer, size: int) -> int:
+    """The plaintext's size in a message of ``size`` bytes. Raises :class:`DecryptionError`."""
+    return plain_bytes(size - parse_header(beginning).body_offset)
 
 
 def sealed_body_bytes(plain: int) -> int:

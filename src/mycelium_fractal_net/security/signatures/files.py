@@ -16,21 +16,9 @@ from typing import Final, NamedTuple
 
 from cryptography.utils import Buffer
 
-from mycelium_fractal_net.security.byte_io.binary_io import BinaryReader, read_fully
-from mycelium_fractal_net.security.byte_io.buffers import as_bytes, release, scratch
+from mycelium_fractal_net.security.byte_io.buffers import as_bytes
 from mycelium_fractal_net.security.errors import InvalidInputError, InvalidSignatureError
 from mycelium_fractal_net.security.records.keys import HANDLE_BYTES
-from mycelium_fractal_net.security.signatures.prehash import prehash
-from mycelium_fractal_net.security.signatures.signing_key import VerifyingKey
-
-__all__ = [
-    "MAX_FILE_BYTES",
-    "MAX_PURE_BYTES",
-    "SignatureFile",
-    "SignatureMode",
-    "encode_signature_file",
-    "parse_signature_file",
-]
 
 _MAGIC: Final = b"MFS\x01"
 _HEADER_BYTES: Final = len(_MAGIC) + HANDLE_BYTES + 1
@@ -38,9 +26,6 @@ _MAX_SIGNATURE_BYTES: Final = 8192  # the longest of ours is 3309; room for SLH-
 
 MAX_FILE_BYTES: Final = _HEADER_BYTES + _MAX_SIGNATURE_BYTES
 """No ``.sig`` file is longer; who reads one need not read more than one byte past this."""
-
-MAX_PURE_BYTES: Final = 64 * 1024 * 1024
-"""Longest data that is verified against a pure signature, since it must be held in memory."""
 
 
 class SignatureMode(IntEnum):
@@ -56,19 +41,6 @@ class SignatureFile(NamedTuple):
     handle: bytes
     mode: SignatureMode
     signature: bytes
-
-    def verify(self, key: VerifyingKey, reader: BinaryReader) -> None:
-        """Return if the signature is one of all that ``reader`` gives, under ``key``.
-
-        That ``key`` is the version with the ``handle`` is the caller's to see to.
-
-        :raises InvalidSignatureError: it is not.
-        :raises InvalidInputError: the mode is pure and there are over 64 MiB of data.
-        """
-        if self.mode is SignatureMode.PREHASH:
-            key.verify_prehashed(prehash(reader), self.signature)
-        else:
-            key.verify(_read_bounded(reader), self.signature)
 
 
 def encode_signature_file(handle: bytes, mode: SignatureMode, signature: bytes) -> bytes:
@@ -94,15 +66,3 @@ def parse_signature_file(data: Buffer) -> SignatureFile:
     except ValueError:
         raise InvalidSignatureError from None
     return SignatureFile(data[len(_MAGIC) : _HEADER_BYTES - 1], mode, data[_HEADER_BYTES:])
-
-
-def _read_bounded(reader: BinaryReader) -> bytearray:
-    data = bytearray()
-    block = scratch()
-    with memoryview(block) as view:
-        while count := read_fully(reader, view):
-            data += view[:count]
-            if len(data) > MAX_PURE_BYTES:
-                raise InvalidInputError("over 64 MiB of data under a signature without pre-hash")
-    release(block)
-    return data

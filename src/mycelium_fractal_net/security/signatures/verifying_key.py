@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from typing import Final
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import (
@@ -13,10 +14,15 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.utils import Buffer
 
-from mycelium_fractal_net.security.byte_io.binary_io import BinaryReader
-from mycelium_fractal_net.security.byte_io.buffers import as_bytes
+from mycelium_fractal_net.security.byte_io.binary_io import BinaryReader, read_fully
+from mycelium_fractal_net.security.byte_io.buffers import as_bytes, release, scratch
 from mycelium_fractal_net.security.byte_io.encodings import PUBLIC_KEY, pem_decode, pem_encode
-from mycelium_fractal_net.security.errors import InvalidKeyError, InvalidSignatureError
+from mycelium_fractal_net.security.errors import (
+    InvalidInputError,
+    InvalidKeyError,
+    InvalidSignatureError,
+)
+from mycelium_fractal_net.security.signatures.files import SignatureFile, SignatureMode
 from mycelium_fractal_net.security.signatures.jwk import jwk_decode, jwk_encode, jwk_members
 from mycelium_fractal_net.security.signatures.prehash import is_labelled, prehash, prehashed_message
 from mycelium_fractal_net.security.signatures.schemes import (
@@ -26,7 +32,8 @@ from mycelium_fractal_net.security.signatures.schemes import (
     scheme_of,
 )
 
-__all__ = ["VerifyingKey"]
+MAX_PURE_BYTES: Final = 64 * 1024 * 1024
+"""Longest data that is verified against a pure signature, since it must be held in memory."""
 
 
 class VerifyingKey:
@@ -179,6 +186,19 @@ class VerifyingKey:
         """
         self.verify_prehashed(prehash(reader), signature)
 
+    def verify_file(self, reader: BinaryReader, signed: SignatureFile) -> None:
+        """Return if a ``.sig`` file's signature is one of all that ``reader`` gives.
+
+        That this key is the version that the file names is the caller's to see to.
+
+        :raises InvalidSignatureError: it is not.
+        :raises InvalidInputError: the mode is pure and there are over 64 MiB of data.
+        """
+        if signed.mode is SignatureMode.PREHASH:
+            self.verify_stream(reader, signed.signature)
+        else:
+            self.verify(_read_bounded(reader), signed.signature)
+
     def _verify(self, data: Buffer, signature: Buffer) -> None:
         if type(signature) is not bytes:
             signature = bytes(as_bytes(signature))
@@ -186,3 +206,15 @@ class VerifyingKey:
             self._scheme.verify(self._public, data, signature)
         except InvalidSignature:
             raise InvalidSignatureError from None
+
+
+def _read_bounded(reader: BinaryReader) -> bytearray:
+    data = bytearray()
+    block = scratch()
+    with memoryview(block) as view:
+        while count := read_fully(reader, view):
+            data += view[:count]
+            if len(data) > MAX_PURE_BYTES:
+                raise InvalidInputError("over 64 MiB of data under a signature without pre-hash")
+    release(block)
+    return data

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Any, Final
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from mycelium_fractal_net.client.steps import decoded, json_request
+from mycelium_fractal_net.client.steps import decoded, given, json_request
 from mycelium_fractal_net.security.errors import InvalidInputError, ServiceError
 from mycelium_fractal_net.security.records.keys import (
     Key,
@@ -20,31 +20,13 @@ from mycelium_fractal_net.security.records.keys import (
     parse_key_id,
     version_id,
 )
-from mycelium_fractal_net.security.records.retention import (
-    CleanupReport,
-    Ground,
-    Proposal,
-    VersionUse,
-)
+from mycelium_fractal_net.security.records.retention import CleanupReport, VersionUse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mycelium_fractal_net.client.steps import Reply, Steps
-
-__all__ = [
-    "PublicKey",
-    "change_key",
-    "change_key_state",
-    "cleanup_key",
-    "create_key",
-    "key_usage",
-    "list_keys",
-    "public_key",
-    "published_keys",
-    "rotate_key",
-    "show_key",
-]
+    from mycelium_fractal_net.client.outcomes import Reply
+    from mycelium_fractal_net.client.steps import Steps
 
 _PAGE: Final = 1000  # the most that the service lists at once
 
@@ -56,14 +38,6 @@ class PublicKey(msgspec.Struct, frozen=True):
     algorithm: str
     pem: str
     jwk: dict[str, str]
-
-
-class _Rotation(msgspec.Struct, frozen=True):
-    interval_days: int
-    retain_count: int
-    auto_destroy: bool
-    unused_for_days: int
-    automatic: bool
 
 
 class _Version(msgspec.Struct, frozen=True):
@@ -84,43 +58,12 @@ class _Key(msgspec.Struct, frozen=True):
     publish: bool
     created_at: datetime
     rotation_due: datetime
-    rotation: _Rotation
+    rotation: RotationPolicy
     versions: list[_Version]
 
 
-class _Use(msgspec.Struct, frozen=True):
-    version_id: str
-    version: int
-    state: KeyState
-    created_at: datetime
-    rewrapped_at: datetime | None
-    destroy_at: datetime | None
-    last_opened: date | None
-    last_protected: date | None
-    last_refused: date | None
-    last_kept: date | None
-    leased_until: date | None
-    opened: int
-    protected: int
-    refused: int
-    backed_up: bool
-
-
-class _Proposal(_Use, frozen=True):
-    ground: Ground | None
-    why: str
-
-
 class _Usage(msgspec.Struct, frozen=True):
-    versions: list[_Use]
-
-
-class _Cleanup(msgspec.Struct, frozen=True):
-    key_id: str
-    retain_count: int
-    proposals: list[_Proposal]
-    moved: list[str]
-    destroy_at: datetime | None
+    versions: list[VersionUse]
 
 
 class _Page(msgspec.Struct, frozen=True):
@@ -134,7 +77,6 @@ class _Published(msgspec.Struct, frozen=True):
 
 def _record(shown: _Key) -> Key:
     """The library's record. What only the key store knows is empty in it."""
-    rotation = shown.rotation
     try:
         versions = tuple(
             KeyVersion(
@@ -158,13 +100,7 @@ def _record(shown: _Key) -> Key:
         key_type=shown.type,
         use=shown.use,
         algorithm=shown.algorithm,
-        rotation=RotationPolicy(
-            rotation.interval_days,
-            rotation.retain_count,
-            rotation.auto_destroy,
-            rotation.unused_for_days,
-            rotation.automatic,
-        ),
+        rotation=shown.rotation,
         created_at=shown.created_at,
         versions=versions,
         publish=shown.publish,
@@ -182,28 +118,11 @@ def _path(key_id: str, rest: str = "") -> str:
     return f"/keys/{key_id}{rest}"
 
 
-def _moment_text(moment: datetime) -> str:
+def _timestamp(time: datetime) -> str:
     """RFC 3339 in UTC. Raises :class:`InvalidInputError` for a time without its zone."""
-    if moment.tzinfo is None:
+    if time.tzinfo is None:
         raise InvalidInputError("activate_at needs its time zone")
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
-def _rotation_change(
-    interval_days: int | None,
-    retain_count: int | None,
-    auto_destroy: bool | None,
-    unused_for_days: int | None,
-    automatic: bool | None,
-) -> dict[str, Any] | None:
-    given = {
-        "interval_days": interval_days,
-        "retain_count": retain_count,
-        "auto_destroy": auto_destroy,
-        "unused_for_days": unused_for_days,
-        "automatic": automatic,
-    }
-    return {name: value for name, value in given.items() if value is not None} or None
+    return time.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def create_key(
@@ -230,10 +149,11 @@ def create_key(
         "algorithm": algorithm,
         "use": None if use is None else str(use),
         "publish": publish,
-        "rotation": _rotation_change(
-            interval_days, retain_count, auto_destroy, unused_for_days, automatic
-        ),
-    }
+        "rotation": given(
+            interval_days=interval_days, retain_count=retain_count, auto_destroy=auto_destroy,
+            unused_for_days=unused_for_days, automatic=automatic,
+        ) or None,
+    }  # fmt: skip
     return _key((yield json_request("POST", "/keys", asked, repeatable=False)))
 
 
@@ -272,10 +192,11 @@ def change_key(
     """Change a key's rotation policy, or whether it is published. Scope: ``keys:admin``."""
     asked = {
         "publish": publish,
-        "rotation": _rotation_change(
-            interval_days, retain_count, auto_destroy, unused_for_days, automatic
-        ),
-    }
+        "rotation": given(
+            interval_days=interval_days, retain_count=retain_count, auto_destroy=auto_destroy,
+            unused_for_days=unused_for_days, automatic=automatic,
+        ) or None,
+    }  # fmt: skip
     return _key((yield json_request("PATCH", _path(key_id), asked, repeatable=False)))
 
 
@@ -286,7 +207,7 @@ def rotate_key(key_id: str, *, activate_at: datetime | None = None) -> Steps[str
     answer that was lost: there would be two.
     """
     path = _path(key_id, "/rotate")
-    body = None if activate_at is None else {"activate_at": _moment_text(activate_at)}
+    body = None if activate_at is None else {"activate_at": _timestamp(activate_at)}
     rotated = _key((yield json_request("POST", path, body, repeatable=False)))
     return version_id(rotated.key_id, rotated.latest.version)
 
@@ -307,8 +228,7 @@ def change_key_state(
     if verb not in list(Verb):
         raise InvalidInputError(f"a state is changed by {', '.join(Verb)}")
     path = _path(key_id, f"/{verb}")
-    given = {"window_days": window_days, "reason": reason}
-    body = {name: value for name, value in given.items() if value is not None} or None
+    body = given(window_days=window_days, reason=reason) or None
     return _key((yield json_request("POST", path, body, repeatable=False)))
 
 
@@ -317,8 +237,7 @@ def key_usage(key_id: str) -> Steps[list[VersionUse]]:
 
     Those whose ``opens`` is true still open what they sealed; ``last_opened`` is when they did.
     """
-    shown = decoded((yield json_request("GET", _path(key_id, "/usage"), None)), _Usage)
-    return [VersionUse(**msgspec.structs.asdict(each)) for each in shown.versions]
+    return decoded((yield json_request("GET", _path(key_id, "/usage"), None)), _Usage).versions
 
 
 def cleanup_key(
@@ -342,11 +261,8 @@ def cleanup_key(
         "window_days": window_days,
     }
     path, changes = _path(key_id, "/cleanup"), reason is not None
-    done = decoded((yield json_request("POST", path, asked, repeatable=not changes)), _Cleanup)
-    proposals = (Proposal(**msgspec.structs.asdict(each)) for each in done.proposals)
-    return CleanupReport(
-        done.key_id, done.retain_count, tuple(proposals), tuple(done.moved), done.destroy_at
-    )
+    reply = yield json_request("POST", path, asked, repeatable=not changes)
+    return decoded(reply, CleanupReport)
 
 
 def public_key(key_id: str) -> Steps[PublicKey]:

@@ -1,20 +1,14 @@
-"""What httpx raises, as what an operation is told: nothing of the request is in it."""
+"""How one attempt at a request ended: an answer that came whole, or why there is none."""
 
 from __future__ import annotations
 
 import ssl
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 import httpx
 
-from mycelium_fractal_net.client.steps import Failure, Reply
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from mycelium_fractal_net.client.steps import Request
-
-__all__ = ["RAISED", "Taken", "failure_of", "reply_of"]
 
 RAISED: Final = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError)
 """All that httpx raises for a request."""
@@ -32,22 +26,46 @@ _SHOWN: Final = (
 )
 
 
+class Reply(NamedTuple):
+    """An answer that came whole."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Failure(NamedTuple):
+    """There is no answer, or not all of it."""
+
+    reason: str
+    """For people; nothing of the request."""
+
+    arrived: bool
+    """False where the request surely never reached the service."""
+
+    lasting: bool = False
+    """Whether trying again is of no use."""
+
+
+Outcome: TypeAlias = Reply | Failure
+
+
 class _RefusedError(httpx.RequestError):
     """An answer that is not taken: not as it was asked for, or too much."""
 
 
 class Taken:
-    """An answer as it comes, bounded. Raises what :data:`RAISED` has.
+    """An answer as it comes, bounded by the size of what was sent. Raises what :data:`RAISED` has.
 
     httpx expands what is compressed, asked for or not: a few bytes could fill the memory.
     """
 
-    def __init__(self, answer: httpx.Response, request: Request) -> None:
+    def __init__(self, answer: httpx.Response, sent: bytes | None) -> None:
         if answer.headers.get("content-encoding", "identity").lower() != "identity":
             raise _RefusedError("compressed")
         self._answer = answer
         self._body = bytearray()
-        self._most = _ANSWER_BYTES + _ANSWER_SHARE * len(request.body or b"")
+        self._most = _ANSWER_BYTES + _ANSWER_SHARE * len(sent or b"")
 
     def add(self, part: bytes) -> None:
         """Take the next part."""
@@ -57,7 +75,14 @@ class Taken:
 
     def reply(self) -> Reply:
         """All of it."""
-        return reply_of(self._answer.status_code, self._answer.headers, bytes(self._body))
+        return reply_of(self._answer, bytes(self._body))
+
+
+def reply_of(answer: httpx.Response, body: bytes) -> Reply:
+    """An answer with what is looked at of its headers."""
+    headers = answer.headers
+    shown = {name: headers[name] for name in _SHOWN if name in headers}
+    return Reply(answer.status_code, shown, body)
 
 
 def failure_of(error: Exception) -> Failure:
@@ -84,8 +109,3 @@ def _is_tls(error: BaseException) -> bool:
             return True
         cause = cause.__cause__ or cause.__context__
     return False
-
-
-def reply_of(status: int, headers: Mapping[str, str], body: bytes) -> Reply:
-    """An answer with what is looked at of its headers."""
-    return Reply(status, {name: headers[name] for name in _SHOWN if name in headers}, body)

@@ -1,0 +1,150 @@
+"""What carries out the effects of an operation, with httpx: blocking, or awaited."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import anyio
+import anyio.to_thread
+import httpx
+
+from mycelium_fractal_net.client.outcomes import RAISED, Failure, Outcome, Taken, failure_of
+from mycelium_fractal_net.client.steps import Acquire, Effect, OfProcess, Pause, Request, Work
+
+if TYPE_CHECKING:
+    from mycelium_fractal_net.client.connections import Connections
+    from mycelium_fractal_net.client.steps import Flow
+
+T = TypeVar("T")
+
+
+def _called(work: Work) -> Exception | None:
+    try:
+        work.function()
+    except Exception as error:
+        return error
+    return None
+
+
+def _arguments(request: Request) -> dict[str, Any]:
+    """What httpx is told to send."""
+    return {
+        "method": request.method,
+        "url": request.path,
+        "params": request.query or None,
+        "content": request.body,
+        "headers": request.headers,
+    }
+
+
+class Driver:
+    """Blocks."""
+
+    new_lock: Final = threading.RLock
+
+    def __init__(self, connections: Connections, transport: httpx.BaseTransport | None) -> None:
+        self._connections = connections
+        self._http = OfProcess(lambda: httpx.Client(**connections.options(), transport=transport))
+        self._http()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http().close()
+
+    def follow(self, flow: Flow[T]) -> T:
+        """Do as it says, to its end."""
+        answer: Outcome | Exception | None = None
+        with closing(flow):
+            while True:
+                try:
+                    effect = flow.send(answer)
+                except StopIteration as end:
+                    result: T = end.value
+                    return result
+                answer = self._done(effect)
+
+    def _done(self, effect: Effect) -> Outcome | Exception | None:
+        match effect:
+            case Request(transfer=None):
+                return self._exchange(effect)
+            case Request():
+                return self._connections.transfer(effect)
+            case Pause():
+                time.sleep(effect.seconds)
+            case Acquire():
+                effect.acquire()
+            case Work():
+                return _called(effect)
+        return None
+
+    def _exchange(self, request: Request) -> Outcome:
+        failed: Failure
+        try:
+            with self._http().stream(**_arguments(request)) as answer:
+                taken = Taken(answer, request.body)
+                for part in answer.iter_bytes():
+                    taken.add(part)
+                return taken.reply()
+        except RAISED as error:
+            failed = failure_of(error)
+        return failed
+
+
+class AsyncDriver:
+    """Is awaited, under asyncio or trio. Files and the caller's functions run in threads."""
+
+    new_lock: Final = anyio.Lock
+
+    def __init__(
+        self, connections: Connections, transport: httpx.AsyncBaseTransport | None
+    ) -> None:
+        self._connections = connections
+        self._http = OfProcess(
+            lambda: httpx.AsyncClient(**connections.options(), transport=transport)
+        )
+        self._http()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http().aclose()
+
+    async def follow(self, flow: Flow[T]) -> T:
+        """Do as it says, to its end; a task that is cancelled leaves it in order."""
+        answer: Outcome | Exception | None = None
+        with closing(flow):
+            while True:
+                try:
+                    effect = flow.send(answer)
+                except StopIteration as end:
+                    result: T = end.value
+                    return result
+                answer = await self._done(effect)
+
+    async def _done(self, effect: Effect) -> Outcome | Exception | None:
+        match effect:
+            case Request(transfer=None):
+                return await self._exchange(effect)
+            case Request():
+                return await anyio.to_thread.run_sync(self._connections.transfer, effect)
+            case Pause():
+                await anyio.sleep(effect.seconds)
+            case Acquire():
+                await effect.acquire()
+            case Work():
+                return await anyio.to_thread.run_sync(_called, effect)
+        return None
+
+    async def _exchange(self, request: Request) -> Outcome:
+        failed: Failure
+        try:
+            async with self._http().stream(**_arguments(request)) as answer:
+                taken = Taken(answer, request.body)
+                async for part in answer.aiter_bytes():
+                    taken.add(part)
+                return taken.reply()
+        except RAISED as error:
+            failed = failure_of(error)
+        return failed

@@ -1,0 +1,99 @@
+"""How far the XOR cipher is left behind: what still stands in the way, and what can go."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from mycelium_fractal_net.legacy.kept import kept_places
+from mycelium_fractal_net.security.errors import KeyNotFoundError, StoreIntegrityError
+from mycelium_fractal_net.security.key_store.rows import day_of, moment
+from mycelium_fractal_net.security.key_store.usage import OPEN
+from mycelium_fractal_net.security.records.keys import LEGACY_XOR_KEY_ID, KeyState, version_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mycelium_fractal_net.config import Settings
+    from mycelium_fractal_net.security.key_providers import StoredKeyProvider
+    from mycelium_fractal_net.security.key_store import UsageStore
+    from mycelium_fractal_net.security.records.keys import Key
+
+QUIET_DAYS: Final = 30  # without one old message, before the cipher counts as not met any more
+_SETTING: Final = "legacy.read_xor"
+
+
+class Step(NamedTuple):
+    """One thing to do until the cipher is history."""
+
+    check: str
+    subject: str
+    advice: str
+    urgent: bool = False
+
+
+def steps_left(
+    settings: Settings, provider: StoredKeyProvider, usage: UsageStore
+) -> Iterator[Step]:
+    """What is left to do until the old cipher is history."""
+    kept = sorted(kept_places(settings))
+    for place in kept:
+        yield Step(
+            "xor-kept",
+            place,
+            "keeps old messages beside the new ones: mfn migrate-xor with --commit removes them",
+        )
+    try:
+        key = provider.key(LEGACY_XOR_KEY_ID)
+    except StoreIntegrityError:
+        return  # which is said of every key that is damaged
+    except KeyNotFoundError:
+        key = None
+    reads = settings.legacy.read_xor
+    if key is None or not key.is_legacy:
+        if reads:
+            yield Step(
+                "xor-key",
+                _SETTING,
+                "is on, and the key of the XOR cipher is not here: mfn key import-xor FILE, or"
+                " switch it off",
+                urgent=True,
+            )
+    elif key.latest.state not in (KeyState.PENDING_DESTRUCTION, KeyState.DESTROYED):
+        last = _last_opened(key, usage)
+        began = day_of(key.latest.created_at) if last is None else last
+        quiet = day_of(provider.clock()) - began >= QUIET_DAYS
+        yield from _of_use(key, last, reads=reads, over=quiet and not kept)
+
+
+def _last_opened(key: Key, usage: UsageStore) -> int | None:
+    """The day on which the last old message was opened."""
+    days = [each.day for each in usage.days([key.latest.handle]) if each.kind == OPEN]
+    return days[-1] if days else None
+
+
+def _of_use(key: Key, last: int | None, *, reads: bool, over: bool) -> Iterator[Step]:
+    date = None if last is None else f"{moment(0) + timedelta(days=last):%Y-%m-%d}"
+    if reads and over:
+        since = "ever" if date is None else f"since {date}"
+        yield Step(
+            "xor-over",
+            _SETTING,
+            f"is not needed any more, no message of the XOR cipher was opened {since}: switch it"
+            " off",
+        )
+    elif reads:
+        yield Step(
+            "xor-met",
+            _SETTING,
+            "is on, and can be switched off once no message of the XOR cipher was opened for"
+            f" {QUIET_DAYS} days and none is kept:"
+            f" {'none was opened yet' if date is None else f'the last was on {date}'}",
+        )
+    elif over:
+        named = version_id(key.key_id, key.latest.version)
+        yield Step(
+            "xor-over",
+            f"key {named}",
+            f"has opened nothing for {QUIET_DAYS} days: mfn key destroy {named}",
+        )

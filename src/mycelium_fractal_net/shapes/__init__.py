@@ -1,0 +1,29 @@
+"""What is shown of a record in JSON: by ``--json``, by the service, in docs/openapi.json.
+
+Each record has one shape here: its members with their descriptions, and the function that makes
+it. The OpenAPI document is derived from these; docs/cli.md lists them.
+"""
+
+from __future__ import annotations
+
+from mycelium_fractal_net.shapes.credentials import credential_shape
+from mycelium_fractal_net.shapes.keys import key_shape, primary_id, rotation_shape, version_meant
+from mycelium_fractal_net.shapes.retention import cleanup_shape, usage_shape
+from mycelium_fractal_net.shapes.rotation import look_shape, schedule_shape
+from mycelium_fractal_net.shapes.signers import signer_shape
+from mycelium_fractal_net.shapes.times import moment_of, time_text
+
+__all__ = [
+    "cleanup_shape",
+    "credential_shape",
+    "key_shape",
+    "look_shape",
+    "moment_of",
+    "primary_id",
+    "rotation_shape",
+    "schedule_shape",
+    "signer_shape",
+    "time_text",
+    "usage_shape",
+    "version_meant",
+]

@@ -1,0 +1,141 @@
+"""A key with its versions, as it is shown."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from typing_extensions import TypedDict
+
+from mycelium_fractal_net.security.errors import KeyStateError
+from mycelium_fractal_net.security.records.keys import parse_key_id, version_id
+from mycelium_fractal_net.shapes.members import KeyName, Number, Schema, State, Time, VersionId
+from mycelium_fractal_net.shapes.times import time_text
+
+if TYPE_CHECKING:
+    from mycelium_fractal_net.security.records.keys import Key, KeyVersion, RotationPolicy
+
+
+class Rotation(TypedDict):
+    """A rotation policy: days and counts."""
+
+    interval_days: int
+    retain_count: int
+    auto_destroy: bool
+    unused_for_days: int
+    automatic: bool
+
+
+class Floors(TypedDict):
+    """From which version on a key is there, opens and protects, and its newest; never crossing."""
+
+    available: Number
+    decrypt: Number
+    encrypt: Number
+    latest: Number
+
+
+class VersionAnswer(TypedDict):
+    """One version of a key."""
+
+    version_id: VersionId
+    version: Number
+    state: State
+    compromised: bool
+    handle: Annotated[
+        str, Schema(pattern="^[0-9a-f]{16}$", description="What a message names it by.")
+    ]
+    created_at: Time
+    activate_at: Time | None
+    destroy_at: Time | None
+
+
+class KeyAnswer(TypedDict):
+    """A key with all its versions, oldest first."""
+
+    key_id: KeyName
+    type: Annotated[str, Schema(enum=["encryption", "signing", "mac"])]
+    use: Annotated[str, Schema(enum=["data", "request"])]
+    algorithm: Annotated[
+        str,
+        Schema(
+            enum=[
+                "AES-256-GCM",
+                "Ed25519",
+                "ECDSA-P256",
+                "ECDSA-P384",
+                "ML-DSA-65",
+                "HMAC-SHA-256",
+            ]
+        ),
+    ]
+    publish: bool
+    created_at: Time
+    primary: Annotated[
+        VersionId | None,
+        Schema(description="The version that protects new data; null where none does."),
+    ]
+    rotation_due: Time
+    rotation: Rotation
+    floors: Floors
+    versions: list[VersionAnswer]
+
+
+def key_shape(key: Key) -> KeyAnswer:
+    """The shape of a key."""
+    floors = key.floors
+    return {
+        "key_id": key.key_id,
+        "type": key.key_type.value,
+        "use": key.use.value,
+        "algorithm": key.algorithm,
+        "publish": key.publish,
+        "created_at": time_text(key.created_at),
+        "primary": primary_id(key),
+        "rotation_due": time_text(key.rotation_due),
+        "rotation": rotation_shape(key.rotation),
+        "floors": {
+            "available": floors.available,
+            "decrypt": floors.decrypt,
+            "encrypt": floors.encrypt,
+            "latest": floors.latest,
+        },
+        "versions": [_version_shape(key, version) for version in key.versions],
+    }
+
+
+def _version_shape(key: Key, version: KeyVersion) -> VersionAnswer:
+    return {
+        "version_id": version_id(key.key_id, version.version),
+        "version": version.version,
+        "state": version.state.value,
+        "compromised": version.compromised,
+        "handle": version.handle.hex(),
+        "created_at": time_text(version.created_at),
+        "activate_at": time_text(version.activate_at),
+        "destroy_at": time_text(version.destroy_at),
+    }
+
+
+def rotation_shape(rotation: RotationPolicy) -> Rotation:
+    """The shape of a rotation policy."""
+    return {
+        "interval_days": rotation.interval_days,
+        "retain_count": rotation.retain_count,
+        "auto_destroy": rotation.auto_destroy,
+        "unused_for_days": rotation.unused_for_days,
+        "automatic": rotation.automatic,
+    }
+
+
+def primary_id(key: Key) -> str | None:
+    """The version that protects new data, as ``orders:v3``; None where nothing does."""
+    try:
+        return version_id(key.key_id, key.primary.version)
+    except KeyStateError:
+        return None
+
+
+def version_meant(key: Key, name: str) -> KeyVersion:
+    """The version of ``key`` that ``name`` names; of a bare name the newest."""
+    number = parse_key_id(name)[1]
+    return key.latest if number is None else key.version(number)

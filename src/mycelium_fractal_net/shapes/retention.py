@@ -1,0 +1,123 @@
+"""What old versions are still used for, and which of them may go, as it is shown."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from typing_extensions import TypedDict
+
+from mycelium_fractal_net.shapes.members import (
+    Day,
+    KeyName,
+    Number,
+    Schema,
+    State,
+    Time,
+    VersionId,
+)
+from mycelium_fractal_net.shapes.times import day_text, time_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mycelium_fractal_net.security.records.retention import CleanupReport, VersionUse
+
+_Count = Annotated[int, Schema(minimum=0, description="The least that there were.")]
+
+
+class VersionUsage(TypedDict):
+    """What is known of the use of one version; bytes of keys that were exported lie outside."""
+
+    version_id: VersionId
+    version: Number
+    state: State
+    opens: Annotated[bool, Schema(description="Whether its state lets it open what it protected.")]
+    created_at: Time
+    last_opened: Day | None
+    last_protected: Day | None
+    last_refused: Annotated[
+        Day | None, Schema(description="When it was last used while its destruction was pending.")
+    ]
+    last_kept: Annotated[Day | None, Schema(description="When its destruction was last cancelled.")]
+    leased_until: Annotated[
+        Day | None, Schema(description="The last day on which a data key under it may be in use.")
+    ]
+    opened: _Count
+    protected: _Count
+    refused: _Count
+    rewrapped_at: Annotated[
+        Time | None, Schema(description="When a finished rewrap of its data was recorded.")
+    ]
+    destroy_at: Time | None
+    backed_up: Annotated[bool, Schema(description="Whether at least one backup holds it.")]
+
+
+class UsageAnswer(TypedDict):
+    """What is known of the use of each version of a key, oldest first."""
+
+    key_id: KeyName
+    versions: list[VersionUsage]
+
+
+class ProposalAnswer(VersionUsage):
+    """A version past the retained count."""
+
+    ground: Annotated[
+        Annotated[str, Schema(enum=["rewrapped", "unused"])] | None,
+        Schema(description="Why a scheduler may move it; null where only a reason does."),
+    ]
+    why: str
+
+
+class CleanupAnswer(TypedDict):
+    """What is proposed, oldest first, and what of it was moved and is erased at `destroy_at`."""
+
+    key_id: KeyName
+    retain_count: Number
+    proposals: list[ProposalAnswer]
+    moved: list[VersionId]
+    destroy_at: Time | None
+
+
+def usage_shape(key_id: str, uses: Iterable[VersionUse]) -> UsageAnswer:
+    """The shape of what is known of the use of a key's versions."""
+    return {"key_id": key_id, "versions": [_use_shape(use) for use in uses]}
+
+
+def _use_shape(use: VersionUse) -> VersionUsage:
+    return {
+        "version_id": use.version_id,
+        "version": use.version,
+        "state": use.state.value,
+        "opens": use.opens,
+        "created_at": time_text(use.created_at),
+        "last_opened": day_text(use.last_opened),
+        "last_protected": day_text(use.last_protected),
+        "last_refused": day_text(use.last_refused),
+        "last_kept": day_text(use.last_kept),
+        "leased_until": day_text(use.leased_until),
+        "opened": use.opened,
+        "protected": use.protected,
+        "refused": use.refused,
+        "rewrapped_at": time_text(use.rewrapped_at),
+        "destroy_at": time_text(use.destroy_at),
+        "backed_up": use.backed_up,
+    }
+
+
+def cleanup_shape(report: CleanupReport) -> CleanupAnswer:
+    """The versions past the retained count, and which of them are pending destruction now."""
+    return {
+        "key_id": report.key_id,
+        "retain_count": report.retain_count,
+        "proposals": [
+            {
+                **_use_shape(each),
+                "ground": None if each.ground is None else each.ground.value,
+                "why": each.why,
+            }
+            for each in report.proposals
+        ],
+        "moved": list(report.moved),
+        "destroy_at": time_text(report.destroy_at),
+    }
