@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from mycelium_fractal_net import initialise, open_keyring
 from mycelium_fractal_net.client import AsyncClient, Client, RequestSigner
 from mycelium_fractal_net.security.errors import (
+    AlgorithmNotAllowedError,
     InvalidInputError,
     InvalidKeyError,
     KeyUsageError,
@@ -32,6 +33,7 @@ from mycelium_fractal_net.security.http_signatures import (
     verify,
     verify_plan,
 )
+from mycelium_fractal_net.security.policy import Policy
 from mycelium_fractal_net.security.signatures.signing_key import SigningKey, VerifyingKey
 from tests.support.client import API_KEY, answering, problem
 from tests.support.service import start
@@ -239,6 +241,17 @@ def test_a_signer_that_nobody_would_accept_is_refused(wrong: Any) -> None:
     """When it is made, and not with every request."""
     with pytest.raises(InvalidInputError):
         RequestSigner(KEY, "me", **wrong)
+
+
+def test_a_policy_decides_with_which_algorithms_requests_are_signed() -> None:
+    """When the signer is made: FIPS signs with ECDSA, and an Ed25519 key does not slip through."""
+    policy = Policy(disallowed=("Ed25519",))
+    for key in (KEY, KEY.private_pem()):
+        with pytest.raises(AlgorithmNotAllowedError):
+            RequestSigner(key, "me", policy=policy)
+    allowed = SigningKey.generate("ECDSA-P256")
+    seen = view(caught(RequestSigner(allowed, "me", policy=policy)))
+    verify(choose_by_tag(parse_signatures(seen)), seen, allowed.public)
 
 
 def test_a_key_that_signs_no_requests_is_refused() -> None:
