@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import weakref
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from mycelium_fractal_net.security.algorithms.digests import sha256
 from mycelium_fractal_net.security.audit import Event
 from mycelium_fractal_net.security.errors import (
     ConflictError,
@@ -147,4 +147,4 @@ class AuditedStore:
 
 def _mark(mac: bytes) -> str:
     """What names one state of a record without giving its MAC away; of no record it is empty."""
-    return hashlib.sha256(mac).hexdigest()[:32] if mac else ""
+    return sha256(mac).hex()[:32] if mac else ""
