@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mycelium_fractal_net.cli.columns import ColumnChoice
+from mycelium_fractal_net.cli.bulk.columns import ColumnChoice
 from mycelium_fractal_net.columns import (
     Failure,
     beginnings,
@@ -723,7 +723,7 @@ def test_nothing_that_is_shown_has_the_url(tmp_path: Path) -> None:
     """A URL may stand in a traceback's variables as well."""
     application = on_sqlite(tmp_path)
     assert repr(ColumnDatabase(application.url)) == "ColumnDatabase('sqlite')"
-    choice = ColumnChoice(application.url, "t", "c", OpenOptions(), None)
+    choice = ColumnChoice(application.url, "t", "c")
     assert repr(choice) == "ColumnChoice('t', 'c')"
 
 

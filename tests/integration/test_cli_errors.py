@@ -299,7 +299,7 @@ def test_key_list_loads_neither_migrations_nor_tables_nor_signatures(mfn: Mfn) -
     """What it does not use would double the time it takes to start."""
     code = (
         "import sys; from mycelium_fractal_net.cli import main; code = main(sys.argv[1:]);"
-        "heavy = {'alembic', 'rich', 'psycopg', 'mycelium_fractal_net.security.signatures'};"
+        "heavy = {'alembic', 'pydantic', 'psycopg', 'mycelium_fractal_net.security.signatures'};"
         "sys.exit(code or ', '.join(heavy & set(sys.modules)) or 0)"
     )
     done = subprocess.run(

@@ -128,7 +128,7 @@ def test_the_report_says_what_was_met_and_what_was_missed(tmp_path: Path) -> Non
     good, bad = harness.Figure("cp", 1.0, 1.0, 1.0, 1.0), harness.Figure("x", 2.0, 9.0, 8.0, 9.5)
     sealed = harness.Figure("keyring, sealed", 1e-3, 1.1, 1.0, 1.2)
     results = report.Results(
-        startup=[good, bad],
+        startup={"help": [good, sealed], "list": [good, bad]},
         growth=[growth.Growth(keys, good, good, good, bad, 1.0) for keys in (10, 100)],
         kept={"encrypt": {1 << 20: [kept.Kept(good, 257), kept.Kept(sealed, 256)]}},
         folder=files.FolderFigures(3000, [good, harness.Figure("mfn encrypt -r", 1, 2, 1, 3)]),

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
-from mycelium_fractal_net.security.byte_io.binary_io import HEAD_BYTES, head_of
 from mycelium_fractal_net.security.errors import (
     AuditUnavailableError,
     DecryptionError,
@@ -22,17 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from mycelium_fractal_net.security.keyring.keyring import Keyring
-
-__all__ = [
-    "HEAD_BYTES",
-    "head_of",
-    "record_counted",
-    "record_migrating",
-    "record_opening",
-    "record_sealing",
-    "record_signing",
-    "record_verifying",
-]
 
 _MOST_VERSIONS: Final = 1000  # in one record; whatever else is in a folder is counted under "-"
 _UNKNOWN: Final = "-"

@@ -3,38 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
 from mycelium_fractal_net.cli.completion import key_names
 from mycelium_fractal_net.cli.exits import CommandError
-from mycelium_fractal_net.cli.terminal import complain, say
+from mycelium_fractal_net.cli.parsing import record
+from mycelium_fractal_net.cli.terminal import complain
 from mycelium_fractal_net.security.errors import ExitCode
 
 if TYPE_CHECKING:
-    from mycelium_fractal_net.cli.session import Session
+    from mycelium_fractal_net.cli.invocation import Invocation
     from mycelium_fractal_net.security.keyring.keyring import Keyring
-
-__all__ = ["Finished", "Finishing", "Reason", "finishing"]
-
-Finished = Annotated[
-    str | None,
-    typer.Option(
-        "--finished",
-        metavar="KEY",
-        help="Record that all data of KEY is under its newest version by now, if nothing fails:"
-        " its older versions may then go. Needs --reason.",
-        autocompletion=key_names,
-    ),
-]
-Reason = Annotated[
-    str | None,
-    typer.Option(
-        metavar="TEXT",
-        help="With --finished: how you know that there is no other data. For the audit log.",
-    ),
-]
 
 
 @dataclass(slots=True)
@@ -49,7 +30,7 @@ class Finishing:
         """Note the version that everything is to be moved to. Raises as :meth:`end`."""
         self.newest = keyring.provider.keys.get(self.key).primary.version
 
-    def end(self, session: Session, keyring: Keyring, failures: int) -> None:
+    def end(self, invocation: Invocation, keyring: Keyring, failures: int) -> None:
         """Record it, unless something failed.
 
         Raises :class:`KeyStateError` where the key was rotated meanwhile, or older versions were
@@ -59,17 +40,13 @@ class Finishing:
             complain(f"not recorded for {self.key}: not everything was moved")
             return
         keyring.provider.record_rewrap(self.key, reason=self.reason, newest=self.newest)
-        say(
-            f"recorded: nothing is under older versions of {self.key} any more",
-            quiet=session.quiet,
-        )
+        invocation.say(f"recorded: nothing is under older versions of {self.key} any more")
 
 
-def finishing(key: str | None, reason: str | None) -> Finishing | None:
-    """What the two options say. Raises :class:`CommandError` for one without the other."""
-    if key is None and reason is None:
+def _finishing(finished: str | None, reason: str | None) -> Finishing | None:
+    if finished is None and reason is None:
         return None
-    if key is None:
+    if finished is None:
         raise CommandError(ExitCode.USAGE, "--reason is for --finished", "add --finished KEY")
     if reason is None or not reason.strip():
         raise CommandError(
@@ -77,4 +54,23 @@ def finishing(key: str | None, reason: str | None) -> Finishing | None:
             "--finished needs a reason",
             "say with --reason how you know that there is no other data",
         )
-    return Finishing(key, reason)
+    return Finishing(finished, reason)
+
+
+# Parameter ``finish``, a Finishing or None.
+finishing = record(
+    "finish",
+    _finishing,
+    click.option(
+        "--finished",
+        metavar="KEY",
+        help="Record that all data of KEY is under its newest version by now, if nothing fails:"
+        " its older versions may then go. Needs --reason.",
+        shell_complete=key_names,
+    ),
+    click.option(
+        "--reason",
+        metavar="TEXT",
+        help="With --finished: how you know that there is no other data. For the audit log.",
+    ),
+)

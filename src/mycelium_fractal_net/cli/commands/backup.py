@@ -2,57 +2,43 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
+import click
 
 from mycelium_fractal_net import shapes
+from mycelium_fractal_net.cli import options
 from mycelium_fractal_net.cli.exits import CommandError
-from mycelium_fractal_net.cli.options import AsJson, Force
-from mycelium_fractal_net.cli.places import output_stream, place
-from mycelium_fractal_net.cli.session import session_of
-from mycelium_fractal_net.cli.streams import STANDARD, input_stream
-from mycelium_fractal_net.cli.terminal import columns, complain, counted, json_value, say
+from mycelium_fractal_net.cli.inputs import STANDARD, input_stream
+from mycelium_fractal_net.cli.outputs import destination, output_stream
+from mycelium_fractal_net.cli.terminal import columns, complain, counted, json_value
 from mycelium_fractal_net.security.errors import ExitCode
 
 if TYPE_CHECKING:
-    from mycelium_fractal_net.cli.session import Session
+    from mycelium_fractal_net.cli.invocation import Invocation
     from mycelium_fractal_net.security.backup import Backup, Restored
     from mycelium_fractal_net.security.records.credentials import Credential
 
-__all__ = ["register"]
 
-
-def register(app: typer.Typer) -> None:
-    """Add the two commands."""
-    app.command("backup")(_backup)
-    app.command("restore")(_restore)
-
-
-def _backup(
-    context: typer.Context,
-    file: Annotated[
-        str, typer.Argument(metavar="FILE", help="The backup; - is standard output, or input.")
-    ],
-    verify: Annotated[
-        bool, typer.Option("--verify", help="Open a backup to its end instead; restore nothing.")
-    ] = False,
-    record: Annotated[
-        bool,
-        typer.Option(
-            "--record",
-            help="With --verify: record that it is kept, and activate what waited for it.",
-        ),
-    ] = False,
-    force: Force = False,
-    as_json: AsJson = False,
+@click.command("backup")
+@click.argument("file", metavar="FILE", help="The backup; - is standard output, or input.")
+@click.option("--verify", is_flag=True, help="Open a backup to its end instead; restore nothing.")
+@click.option(
+    "--record",
+    is_flag=True,
+    help="With --verify: record that it is kept, and activate what waited for it.",
+)
+@options.force
+@options.as_json
+@click.pass_obj
+def backup(
+    invocation: Invocation, file: str, verify: bool, record: bool, force: bool, as_json: bool
 ) -> None:
     """Write a sealed backup of the key store, which may be in use. The master key is not in it.
 
     Versions that waited for a backup protect data once this one is on the disk. What goes to
     standard output counts only when it was read back: mfn backup --verify --record.
     """
-    session = session_of(context)
     if record and not verify:
         raise CommandError(
             ExitCode.USAGE,
@@ -60,20 +46,20 @@ def _backup(
             "a backup into a file is recorded by itself; one into - once it was read back",
         )
     if verify:
-        backup, activated = _verify(session, file, record=record)
+        backup, activated = _verify(invocation, file, record=record)
     else:
-        backup, activated = _make(session, file, force=force)
+        backup, activated = _make(invocation, file, force=force)
     if as_json and (verify or file != STANDARD):
         json_value({**_shape(backup), "activated": activated})
     elif verify or file != STANDARD:
-        _tell(session, "whole" if verify else f"{file}", backup, activated)
+        _tell(invocation, "whole" if verify else f"{file}", backup, activated)
 
 
-def _make(session: Session, file: str, *, force: bool) -> tuple[Backup, list[str]]:
+def _make(invocation: Invocation, file: str, *, force: bool) -> tuple[Backup, list[str]]:
     from mycelium_fractal_net.security.backup import record_backup, write_backup
 
-    target = place(STANDARD, file)
-    with session.keyring() as keyring:
+    target = destination(STANDARD, file)
+    with invocation.keyring() as keyring:
         with output_stream(target, force=force) as writer:
             backup = write_backup(keyring.provider, writer)
             writer.flush()
@@ -83,23 +69,23 @@ def _make(session: Session, file: str, *, force: bool) -> tuple[Backup, list[str
         return backup, record_backup(keyring.provider, backup)
 
 
-def _verify(session: Session, file: str, *, record: bool) -> tuple[Backup, list[str]]:
+def _verify(invocation: Invocation, file: str, *, record: bool) -> tuple[Backup, list[str]]:
     from mycelium_fractal_net.bootstrap import verify_backup_file
     from mycelium_fractal_net.security.backup import record_backup
 
-    with input_stream(file, file, quiet=session.quiet) as reader:
-        backup = verify_backup_file(session.settings(), reader, session.passphrase)
+    with input_stream(file, file, quiet=invocation.quiet) as reader:
+        backup = verify_backup_file(invocation.settings(), reader, invocation.passphrase)
     if not record:
         return backup, []
-    with session.keyring() as keyring:
+    with invocation.keyring() as keyring:
         return backup, record_backup(keyring.provider, backup)
 
 
-def _restore(
-    context: typer.Context,
-    file: Annotated[str, typer.Argument(metavar="FILE", help="A backup; - is standard input.")],
-    as_json: AsJson = False,
-) -> None:
+@click.command("restore")
+@click.argument("file", metavar="FILE", help="A backup; - is standard input.")
+@options.as_json
+@click.pass_obj
+def restore(invocation: Invocation, file: str, as_json: bool) -> None:
     """Put a backup into an empty key store, under the master key that the store had.
 
     It starts closed: keys that encrypted raw messages are rotated, requests that were signed
@@ -107,43 +93,40 @@ def _restore(
     """
     from mycelium_fractal_net.bootstrap import restore
 
-    session = session_of(context)
-    with session.acting(), input_stream(file, file, quiet=session.quiet) as reader:
-        restored = restore(session.settings(), reader, session.passphrase)
-    with session.keyring() as keyring:
+    with invocation.acting(), input_stream(file, file, quiet=invocation.quiet) as reader:
+        restored = restore(invocation.settings(), reader, invocation.passphrase)
+    with invocation.keyring() as keyring:
         waiting = list(keyring.provider.credentials.unconfirmed())
     if as_json:
-        json_value(_restored_shape(session, restored, waiting))
+        json_value(_restored_shape(invocation, restored, waiting))
     else:
-        _tell_restored(session, restored, waiting)
+        _tell_restored(invocation, restored, waiting)
 
 
 # What is said ---------------------------------------------------------------------------------
 
 
-def _tell(session: Session, what: str, backup: Backup, activated: list[str]) -> None:
+def _tell(invocation: Invocation, what: str, backup: Backup, activated: list[str]) -> None:
     held = counted(backup.versions, "key version")
     made = shapes.time_text(backup.made_at)
-    say(f"{what}: backup {backup.backup_id} of {made}, {held}", quiet=session.quiet)
+    invocation.say(f"{what}: backup {backup.backup_id} of {made}, {held}")
     for version in activated:
-        say(f"activated, since the backup holds it: {version}", quiet=session.quiet)
+        invocation.say(f"activated, since the backup holds it: {version}")
 
 
-def _tell_restored(session: Session, restored: Restored, waiting: list[Credential]) -> None:
+def _tell_restored(invocation: Invocation, restored: Restored, waiting: list[Credential]) -> None:
     backup = restored.backup
     made = shapes.time_text(backup.made_at)
-    say(f"restored backup {backup.backup_id}: the store as it was at {made}", quiet=session.quiet)
-    say(
-        "what was revoked, suspended or marked compromised after that is as before: do it again",
-        quiet=session.quiet,
+    invocation.say(f"restored backup {backup.backup_id}: the store as it was at {made}")
+    invocation.say(
+        "what was revoked, suspended or marked compromised after that is as before: do it again"
     )
     for version in restored.rotated:
-        say(f"rotated, for its raw messages: {version}", quiet=session.quiet)
+        invocation.say(f"rotated, for its raw messages: {version}")
     if waiting:
-        say(
+        invocation.say(
             f"{counted(len(waiting), 'credential')} to confirm, or to revoke:"
-            " mfn credential confirm ID, or --all",
-            quiet=session.quiet,
+            " mfn credential confirm ID, or --all"
         )
         columns(("ID", "NAME", "SCOPES"), (_row(each) for each in waiting))
 
@@ -164,9 +147,9 @@ def _shape(backup: Backup) -> dict[str, Any]:
 
 
 def _restored_shape(
-    session: Session, restored: Restored, waiting: list[Credential]
+    invocation: Invocation, restored: Restored, waiting: list[Credential]
 ) -> dict[str, Any]:
-    rotation_days = session.settings().credentials.rotation_days
+    rotation_days = invocation.settings().credentials.rotation_days
     return {
         **_shape(restored.backup),
         "restored_at": shapes.time_text(restored.restored_at),

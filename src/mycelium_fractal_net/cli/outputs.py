@@ -8,14 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.cli.exits import CommandError
-from mycelium_fractal_net.cli.streams import STANDARD, binary_stdout
+from mycelium_fractal_net.cli.inputs import STANDARD, binary_stdout
 from mycelium_fractal_net.security.errors import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import BinaryIO
-
-__all__ = ["SEALED_SUFFIX", "naming", "opened_name", "output_stream", "place", "sealed_name"]
 
 SEALED_SUFFIX: Final = ".mfn"
 # What came in by standard input has no permission bits to take over: its owner alone may read it.
@@ -39,7 +37,7 @@ def opened_name(source: str) -> str:
     return source.removesuffix(SEALED_SUFFIX)
 
 
-def place(source: str, output: str | None, natural: str | None = None) -> Path | None:
+def destination(source: str, output: str | None, natural: str | None = None) -> Path | None:
     """Where the output goes; None is standard output.
 
     ``natural`` is its name where ``output`` gives none, or names a folder to put it in.

@@ -17,18 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import BinaryIO
 
-__all__ = [
-    "STANDARD",
-    "begun",
-    "binary_stdin",
-    "binary_stdout",
-    "check_input",
-    "input_stream",
-    "read_small",
-    "read_small_input",
-]
-
 STANDARD: Final = "-"
+_PUBLIC_KEY_BYTES: Final = 65_536  # an ML-DSA-65 key as PEM has under 3 KiB
 
 
 def binary_stdin() -> BinaryIO:
@@ -146,12 +136,16 @@ def read_small(path: Path, most: int, what: str, code: ExitCode = ExitCode.USAGE
     return content
 
 
-def read_small_input(name: str, most: int, what: str) -> bytes:
-    """As :func:`read_small` the file ``name``, or standard input for ``-``."""
+def read_public_key(name: str) -> bytes:
+    """A public key in PEM, DER or JWK: the file ``name``, or standard input for ``-``.
+
+    Raises :class:`CommandError`. Whether it is a public key is the policy's to say.
+    """
+    what = "a public key"
     if name != STANDARD:
-        return read_small(Path(name), most, what)
-    content = binary_stdin().read(most + 1)
-    if len(content) > most:
+        return read_small(Path(name), _PUBLIC_KEY_BYTES, what)
+    content = binary_stdin().read(_PUBLIC_KEY_BYTES + 1)
+    if len(content) > _PUBLIC_KEY_BYTES:
         raise CommandError(
             ExitCode.USAGE, f"standard input is too large for {what}", "check what is sent there"
         )

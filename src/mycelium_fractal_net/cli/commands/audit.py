@@ -6,32 +6,30 @@ import contextlib
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import typer
+import click
 
+from mycelium_fractal_net.cli import options
 from mycelium_fractal_net.cli.exits import CommandError
-from mycelium_fractal_net.cli.options import AsJson
-from mycelium_fractal_net.cli.session import session_of
-from mycelium_fractal_net.cli.streams import check_input, read_small
+from mycelium_fractal_net.cli.inputs import check_input, read_small
+from mycelium_fractal_net.cli.options import PATH
+from mycelium_fractal_net.cli.parsing import Group
 from mycelium_fractal_net.cli.terminal import (
     columns,
     complain,
     counted,
     json_array,
     json_value,
-    say,
 )
 from mycelium_fractal_net.security.errors import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from mycelium_fractal_net.cli.session import Session
+    from mycelium_fractal_net.cli.invocation import Invocation
     from mycelium_fractal_net.security.audit import Head, Report
     from mycelium_fractal_net.security.audit.verification import ChainReport, Fault
-
-__all__ = ["register"]
 
 _HEADS_BYTES: Final = 16 << 20  # a head a day of each of a hundred chains, for three years
 # Not compiled here: every command loads this file.
@@ -42,49 +40,50 @@ _SHOWN: Final = ("time", "event", "outcome", "key", "actor")
 _NOT_SHOWN: Final = ("chain", "sequence", "mark", "former")  # for machines: --json has them
 
 
-def register(group: typer.Typer) -> None:
-    """Add the commands of this file to the group ``mfn audit``."""
-    group.command("verify")(_verify)
-    group.command("head")(_head)
-    group.command("show")(_show)
+audit = Group("audit", help="Verify and read the audit records of this machine.")
 
 
+@audit.command("verify")
+@click.option(
+    "--head",
+    metavar="FILE",
+    type=PATH,
+    help="Heads that were kept elsewhere, as 'mfn audit head' prints them.",
+)
+@click.option(
+    "--also",
+    multiple=True,
+    metavar="FOLDER",
+    type=PATH,
+    help="Where old segments were moved to; give it again for each.",
+)
+@options.as_json
+@click.pass_obj
 def _verify(
-    context: typer.Context,
-    head: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="Heads that were kept elsewhere, as 'mfn audit head' prints them."
-        ),
-    ] = None,
-    also: Annotated[
-        list[Path] | None,
-        typer.Option(
-            metavar="FOLDER", help="Where old segments were moved to; give it again for each."
-        ),
-    ] = None,
-    as_json: AsJson = False,
+    invocation: Invocation, head: Path | None, also: tuple[Path, ...], as_json: bool
 ) -> None:
     """Verify every audit record of this machine, and say of each fault what it is and where."""
-    session = session_of(context)
     heads = [] if head is None else _read_heads(head)
     for folder in also or ():
         check_input(folder, folder=True)
-    report = _report(session, heads, also or ())
+    report = _report(invocation, heads, also or ())
     if as_json:
         json_value(_report_shape(report))
     else:
-        _tell(session, report)
+        _tell(invocation, report)
     if report.faults:
-        raise typer.Exit(ExitCode.NOT_AUTHENTIC)
+        raise click.exceptions.Exit(ExitCode.NOT_AUTHENTIC)
 
 
-def _head(context: typer.Context, as_json: AsJson = False) -> None:
+@audit.command("head")
+@options.as_json
+@click.pass_obj
+def _head(invocation: Invocation, as_json: bool) -> None:
     """Print how far each chain has come, a line of JSON each: keep them on another machine.
 
     The records are verified first; a chain with a fault has no line.
     """
-    report = _report(session_of(context))
+    report = _report(invocation)
     heads = (
         {"chain": chain.chain, "sequence": chain.anchor.sequence, "mac": chain.anchor.mac.hex()}
         for chain in report.chains
@@ -97,27 +96,27 @@ def _head(context: typer.Context, as_json: AsJson = False) -> None:
             print(json.dumps(each, separators=(",", ":")))
     if report.faults:
         _complain(report.faults)
-        raise typer.Exit(ExitCode.NOT_AUTHENTIC)
+        raise click.exceptions.Exit(ExitCode.NOT_AUTHENTIC)
 
 
+@audit.command("show")
+@click.option("--key", metavar="KEY", help="Of a key with all its versions, or of one.")
+@click.option("--actor", metavar="ACTOR", help="A credential's id, cli:UID, library or system.")
+@click.option("--event", metavar="EVENT", help="Such as decrypt; key finds key.rotate too.")
+@click.option("--since", metavar="TIME", help="In UTC, such as 2026-03-01T12:00:00Z.")
+@click.option("--until", metavar="TIME", help="The same.")
+@click.option("--limit", metavar="N", type=click.IntRange(1, 100000), default=100, help="At most.")
+@options.as_json
+@click.pass_obj
 def _show(
-    context: typer.Context,
-    key: Annotated[
-        str | None, typer.Option(metavar="KEY", help="Of a key with all its versions, or of one.")
-    ] = None,
-    actor: Annotated[
-        str | None,
-        typer.Option(metavar="ACTOR", help="A credential's id, cli:UID, library or system."),
-    ] = None,
-    event: Annotated[
-        str | None, typer.Option(metavar="EVENT", help="Such as decrypt; key finds key.rotate too.")
-    ] = None,
-    since: Annotated[
-        str | None, typer.Option(metavar="TIME", help="In UTC, such as 2026-03-01T12:00:00Z.")
-    ] = None,
-    until: Annotated[str | None, typer.Option(metavar="TIME", help="The same.")] = None,
-    limit: Annotated[int, typer.Option(metavar="N", min=1, max=100_000, help="At most.")] = 100,
-    as_json: AsJson = False,
+    invocation: Invocation,
+    key: str | None,
+    actor: str | None,
+    event: str | None,
+    since: str | None,
+    until: str | None,
+    limit: int,
+    as_json: bool,
 ) -> None:
     """Show audit records of this machine, newest first. They are read and not verified."""
     from mycelium_fractal_net.security.audit import query
@@ -129,7 +128,7 @@ def _show(
                 "a time is in UTC, in the form of RFC 3339",
                 "write it as 2026-03-01T12:00:00Z",
             )
-    folder = session_of(context).settings().audit_folder
+    folder = invocation.settings().audit_folder
     with _readable(folder):
         found = query(
             folder, key=key, actor=actor, event=event, since=since, until=until, limit=limit
@@ -150,12 +149,14 @@ def _row(record: dict[str, Any]) -> tuple[str, ...]:
     return (*(str(record.get(name, "-")) for name in _SHOWN), " ".join(more))
 
 
-def _report(session: Session, heads: Sequence[Head] = (), also: Sequence[Path] = ()) -> Report:
+def _report(
+    invocation: Invocation, heads: Sequence[Head] = (), also: Sequence[Path] = ()
+) -> Report:
     from mycelium_fractal_net.bootstrap import verify_audit
 
-    settings = session.settings()
+    settings = invocation.settings()
     with _readable(settings.audit_folder):
-        return verify_audit(settings, session.passphrase, heads, also=also)
+        return verify_audit(settings, invocation.passphrase, heads, also=also)
 
 
 @contextlib.contextmanager
@@ -199,24 +200,24 @@ def _is_head(head: Head) -> bool:
     )
 
 
-def _tell(session: Session, report: Report) -> None:
+def _tell(invocation: Invocation, report: Report) -> None:
     for chain in report.chains:
         if not chain.faults:
-            say(f"chain {chain.chain}: {_summary(chain)}", quiet=session.quiet)
+            invocation.say(f"chain {chain.chain}: {_summary(chain)}")
     if report.elsewhere:
         found = counted(len(report.elsewhere), "chain")
-        say(f"{found} of other machines: verify them there", quiet=session.quiet)
+        invocation.say(f"{found} of other machines: verify them there")
     if report.before:
         found = counted(len(report.before), "chain")
         machines = ", ".join(sorted({each.machine for each in report.before}))
         said = f"{found} of before the restore, whose records stayed in the audit folder {machines}"
-        say(said, quiet=session.quiet)
+        invocation.say(said)
     if report.faults:
         _complain(report.faults)
         complain("the audit records are not whole; keep the folder as it is for whoever looks")
         return
     count, records = counted(len(report.chains), "chain"), counted(report.records, "record")
-    say(f"whole: {count}, {records}", quiet=session.quiet)
+    invocation.say(f"whole: {count}, {records}")
 
 
 def _summary(chain: ChainReport) -> str:

@@ -8,23 +8,21 @@ import logging
 import signal
 import sys
 import threading
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
 from mycelium_fractal_net import shapes
-from mycelium_fractal_net.cli import retention
+from mycelium_fractal_net.cli import options
+from mycelium_fractal_net.cli.commands.retention import cleanup
 from mycelium_fractal_net.cli.exits import CommandError
-from mycelium_fractal_net.cli.key import KeyName
-from mycelium_fractal_net.cli.options import AsJson
-from mycelium_fractal_net.cli.session import session_of
+from mycelium_fractal_net.cli.parsing import Group
 from mycelium_fractal_net.cli.terminal import (
     columns,
     complain,
     counted,
     json_array,
     json_value,
-    say,
 )
 from mycelium_fractal_net.security.errors import ExitCode, MfnError
 
@@ -32,28 +30,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
+    from mycelium_fractal_net.cli.invocation import Invocation
     from mycelium_fractal_net.security.records.keys import Key
     from mycelium_fractal_net.security.rotation import RunReport, ScheduledKey
 
-__all__ = ["register"]
+rotation = Group("rotation", help="Rotate keys on time, and retire old versions.")
 
 
-def register(group: typer.Typer) -> None:
-    """Add the commands to the group ``mfn rotation``."""
-    group.command("run")(_run)
-    group.command("list")(_list)
-    group.command("schedule")(_schedule)
-    retention.register_cleanup(group)
-
-
-def _run(
-    context: typer.Context,
-    once: Annotated[
-        bool,
-        typer.Option("--once", help="Look once, as from cron; the exit code tells failures."),
-    ] = False,
-    as_json: AsJson = False,
-) -> None:
+@rotation.command("run")
+@click.option("--once", is_flag=True, help="Look once, as from cron; the exit code tells failures.")
+@options.as_json
+@click.pass_obj
+def _run(invocation: Invocation, once: bool, as_json: bool) -> None:
     """Rotate the keys that are due, again and again until SIGTERM or Ctrl-C, or once.
 
     Also activates versions that were to be by now, and erases what waited for it. Any number may
@@ -61,8 +49,7 @@ def _run(
     """
     from mycelium_fractal_net.bootstrap import rotation_scheduler
 
-    session = session_of(context)
-    settings = session.settings()
+    settings = invocation.settings()
 
     def tell(report: RunReport | None) -> None:
         if report is None:
@@ -70,17 +57,17 @@ def _run(
         if as_json:
             print(json.dumps(shapes.look_shape(report)), flush=True)
         else:
-            _tell(report, quiet=session.quiet)
+            _tell(invocation, report)
 
-    with session.keyring() as keyring:
+    with invocation.keyring() as keyring:
         if once:
             report = rotation_scheduler(settings, keyring.provider).run_once()
             if as_json:
                 json_value(shapes.look_shape(report))
-            elif not _tell(report, quiet=session.quiet):
-                say("nothing was due", quiet=session.quiet)
+            elif not _tell(invocation, report):
+                invocation.say("nothing was due")
             if not report.ok:
-                raise typer.Exit(ExitCode.PARTIAL)
+                raise click.exceptions.Exit(ExitCode.PARTIAL)
             return
         logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
         scheduler = rotation_scheduler(settings, keyring.provider, listener=tell)
@@ -107,7 +94,7 @@ def _until_asked_to_end() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def _tell(report: RunReport, *, quiet: bool) -> bool:
+def _tell(invocation: Invocation, report: RunReport) -> bool:
     """Print what a look did; says whether there was anything."""
     told = [
         *(f"rotated: {each} is the newest version" for each in report.rotated),
@@ -117,26 +104,28 @@ def _tell(report: RunReport, *, quiet: bool) -> bool:
         *(f"erased: {each}" for each in report.erased),
     ]
     for line in told:
-        say(line, quiet=quiet)
+        invocation.say(line)
     for name, reason in report.failed:
         complain(f"key {name} failed: {reason}")
     for name in report.waiting:
         complain(f"key {name} failed before, and is tried again later: mfn rotation list")
     if report.credentials_due:
         due = counted(report.credentials_due, "API key")
-        say(f"{due} to be rotated by who holds them: mfn credential list", quiet=quiet)
+        invocation.say(f"{due} to be rotated by who holds them: mfn credential list")
     if sys.stdout is not None:  # as it is where the shell closed it
         sys.stdout.flush()
     return bool(told or report.failed or report.waiting or report.credentials_due)
 
 
-def _list(context: typer.Context, as_json: AsJson = False) -> None:
+@rotation.command("list")
+@options.as_json
+@click.pass_obj
+def _list(invocation: Invocation, as_json: bool) -> None:
     """List when each key is due, which are overdue, and whose rotation fails."""
     from mycelium_fractal_net.bootstrap import rotation_scheduler
 
-    session = session_of(context)
-    with session.keyring() as keyring:
-        found = rotation_scheduler(session.settings(), keyring.provider).status()
+    with invocation.keyring() as keyring:
+        found = rotation_scheduler(invocation.settings(), keyring.provider).status()
         if as_json:
             json_array(shapes.schedule_shape(name, seen) for name, seen in found)
         else:
@@ -168,30 +157,28 @@ def _notes(seen: ScheduledKey) -> Iterator[str]:
         yield f"failed {times}, again at {shapes.time_text(failure.retry_at)}: {failure.reason}"
 
 
+@rotation.command("schedule")
+@options.key_name
+@click.option(
+    "--every", metavar="DAYS", type=int, help="Rotate so long after its newest version, 1 to 36500."
+)
+@click.option("--off", is_flag=True, help="Rotate it by hand alone; by use it still is.")
+@options.as_json
+@click.pass_obj
 def _schedule(
-    context: typer.Context,
-    name: KeyName,
-    every: Annotated[
-        int | None,
-        typer.Option(metavar="DAYS", help="Rotate so long after its newest version, 1 to 36500."),
-    ] = None,
-    off: Annotated[
-        bool, typer.Option("--off", help="Rotate it by hand alone; by use it still is.")
-    ] = False,
-    as_json: AsJson = False,
+    invocation: Invocation, name: str, every: int | None, off: bool, as_json: bool
 ) -> None:
     """Have a key rotated every so many days, or by hand alone."""
     from mycelium_fractal_net.bootstrap import rotation_scheduler
 
-    session = session_of(context)
     if (every is None) != off:
         raise CommandError(
             ExitCode.USAGE,
             "a key is rotated every so many days, or by hand",
             "give either --every DAYS or --off",
         )
-    with session.keyring() as keyring:
-        scheduler = rotation_scheduler(session.settings(), keyring.provider)
+    with invocation.keyring() as keyring:
+        scheduler = rotation_scheduler(invocation.settings(), keyring.provider)
         if every is None:
             key = scheduler.unschedule_rotation(name)
         else:
@@ -199,7 +186,7 @@ def _schedule(
     if as_json:
         json_value(shapes.key_shape(key))
         return
-    say(f"{key.key_id} is {_schedule_text(key)}", quiet=session.quiet)
+    invocation.say(f"{key.key_id} is {_schedule_text(key)}")
 
 
 def _schedule_text(key: Key) -> str:
@@ -207,3 +194,6 @@ def _schedule_text(key: Key) -> str:
         return "rotated by hand"
     due = shapes.time_text(key.rotation_due)
     return f"rotated every {key.rotation.interval_days} days, next at {due}"
+
+
+rotation.add_command(cleanup)

@@ -3,37 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import typer
+import click
 
-from mycelium_fractal_net.cli.options import AsJson
-from mycelium_fractal_net.cli.session import session_of
-from mycelium_fractal_net.cli.streams import STANDARD, input_stream
+from mycelium_fractal_net.cli import options
+from mycelium_fractal_net.cli.inputs import STANDARD, input_stream
 from mycelium_fractal_net.cli.terminal import byte_size, json_value, say
 from mycelium_fractal_net.security.errors import DecryptionError, InvalidSignatureError
 from mycelium_fractal_net.security.records.keys import version_id
 
 if TYPE_CHECKING:
+    from mycelium_fractal_net.cli.invocation import Invocation
     from mycelium_fractal_net.security.keyring.keyring import Keyring
-
-__all__ = ["register"]
 
 _HEAD_BYTES: Final = 16_384  # more than any header, and than the longest .sig file, docs/format.md
 
 
-def register(app: typer.Typer) -> None:
-    """Add ``mfn inspect``."""
-    app.command("inspect")(_inspect)
-
-
-def _inspect(
-    context: typer.Context,
-    file: Annotated[str, typer.Argument(metavar="FILE", help="A sealed file or a .sig, or -.")],
-    as_json: AsJson = False,
-) -> None:
+@click.command("inspect")
+@click.argument("file", metavar="FILE", help="A sealed file or a .sig, or -.")
+@options.as_json
+@click.pass_obj
+def inspect(invocation: Invocation, file: str, as_json: bool) -> None:
     """Say which key version made a file. Reads its head alone, so nothing is verified by it."""
-    with session_of(context).keyring() as keyring, input_stream(file, "", quiet=True) as reader:
+    with invocation.keyring() as keyring, input_stream(file, "", quiet=True) as reader:
         head = reader.read(_HEAD_BYTES)
         size = None if file == STANDARD else Path(file).stat().st_size
         try:

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-__all__ = ["reporting", "taking"]
-
 _MOST_COMPLAINTS: Final = 20  # lines about single files; a report has them all
 
 

@@ -10,12 +10,11 @@ import secrets
 import shlex
 import signal
 import sys
-from typing import IO, TYPE_CHECKING, Annotated, Final
+from typing import IO, TYPE_CHECKING, Final
 
-import typer
+import click
 
 from mycelium_fractal_net.cli.exits import CommandError
-from mycelium_fractal_net.cli.session import session_of
 from mycelium_fractal_net.cli.terminal import say
 from mycelium_fractal_net.security.errors import ExitCode
 
@@ -24,10 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from socket import socket
 
-    from mycelium_fractal_net.cli.session import Session
+    from mycelium_fractal_net.cli.invocation import Invocation
     from mycelium_fractal_net.config import Settings
-
-__all__ = ["register"]
 
 FIRST_NAME: Final = "first"
 _NEEDED: Final = (
@@ -36,35 +33,31 @@ _NEEDED: Final = (
 _JSON: Final = "-H 'Content-Type: application/json'"
 
 
-def register(app: typer.Typer) -> None:
-    """Add ``mfn serve``."""
-    app.command("serve")(_serve)
-
-
-def _serve(
-    context: typer.Context,
-    host: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="Where to listen [server.host].")
-    ] = None,
-    port: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N", min=0, max=65_535, help="Its port; 0 takes a free one [server.port]."
-        ),
-    ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(metavar="N", min=1, max=256, help="Processes that serve [server.workers]."),
-    ] = None,
-) -> None:
+@click.command("serve")
+@click.option("--host", metavar="ADDRESS", help="Where to listen [server.host].")
+@click.option(
+    "--port",
+    metavar="N",
+    type=click.IntRange(0, 65535),
+    help="Its port; 0 takes a free one [server.port].",
+)
+@click.option(
+    "--workers",
+    metavar="N",
+    type=click.IntRange(1, 256),
+    help="Processes that serve [server.workers].",
+)
+@click.pass_obj
+def serve(invocation: Invocation, host: str | None, port: int | None, workers: int | None) -> None:
     """Serve HTTP on the key store, until Ctrl-C or SIGTERM. The first time it makes an API key."""
-    session = session_of(context)
-    settings = session.settings(server={"host": host, "port": port, "workers": workers})
+    settings = invocation.settings(server={"host": host, "port": port, "workers": workers})
     _require_server()
+    # pydantic looks for plugins that other packages bring, and these would see what requests hold.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     from mycelium_fractal_net.api.server.sockets import is_loopback, listen, url_of
 
     server = settings.server
-    if not is_loopback(server.host) and not session.names_configuration():
+    if not is_loopback(server.host) and not invocation.names_configuration():
         raise CommandError(
             ExitCode.CONFIGURATION,
             "no configuration is named, and the settings of dev serve this machine alone",
@@ -74,13 +67,13 @@ def _serve(
     _check_limits(settings)
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
     with listen(server.host, server.port) as listening:
-        passphrase = _known_passphrase(session, settings)
-        shown = _first_key(session, settings, passphrase)
+        passphrase = _known_passphrase(invocation, settings)
+        shown = _first_key(invocation, settings, passphrase)
         signed = server.request_signing == "required"
-        _greet(url_of(listening, tls=with_tls), shown, signed=signed, quiet=session.quiet)
+        _greet(url_of(listening, tls=with_tls), shown, signed=signed, quiet=invocation.quiet)
         code = _run(settings, listening, passphrase)
     if code:
-        raise typer.Exit(ExitCode.UNEXPECTED)
+        raise click.exceptions.Exit(ExitCode.UNEXPECTED)
 
 
 def _checked_tls(settings: Settings) -> bool:
@@ -146,16 +139,16 @@ def _require_server() -> None:
         raise MissingExtraError("mfn serve", "server")
 
 
-def _known_passphrase(session: Session, settings: Settings) -> bytes | None:
+def _known_passphrase(invocation: Invocation, settings: Settings) -> bytes | None:
     """The passphrase of the master key, asked for once for all workers; None where it has none."""
     from mycelium_fractal_net.bootstrap import needs_passphrase
 
     if not settings.security.encryption.enabled or not needs_passphrase(settings):
         return None
-    return session.passphrase()
+    return invocation.passphrase()
 
 
-def _first_key(session: Session, settings: Settings, passphrase: bytes | None) -> str:
+def _first_key(invocation: Invocation, settings: Settings, passphrase: bytes | None) -> str:
     """How a shell names the API key: where there is no credential yet, one that is made now.
 
     A secret goes to a terminal, or into a file of mode 0600, and never into a log.
@@ -164,7 +157,7 @@ def _first_key(session: Session, settings: Settings, passphrase: bytes | None) -
         return "$API_KEY"
     from mycelium_fractal_net.bootstrap import open_keyring
 
-    with session.acting(), open_keyring(settings=settings, passphrase=passphrase) as keyring:
+    with invocation.acting(), open_keyring(settings=settings, passphrase=passphrase) as keyring:
         provider = keyring.provider
         if provider.credentials.page(limit=1):
             return "$API_KEY"

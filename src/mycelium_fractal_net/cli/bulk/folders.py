@@ -7,28 +7,27 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
+import click
 
 from mycelium_fractal_net.cli.exits import CommandError
-from mycelium_fractal_net.cli.places import SEALED_SUFFIX
-from mycelium_fractal_net.cli.recording import head_of, record_opening, record_sealing
-from mycelium_fractal_net.cli.streams import STANDARD, check_input
-from mycelium_fractal_net.cli.terminal import byte_size, complain, counted, progress_bar, say
+from mycelium_fractal_net.cli.inputs import STANDARD, check_input
+from mycelium_fractal_net.cli.outputs import SEALED_SUFFIX
+from mycelium_fractal_net.cli.recording import record_opening, record_sealing
+from mycelium_fractal_net.cli.terminal import byte_size, complain, counted, progress_bar
+from mycelium_fractal_net.security.byte_io.binary_io import head_of
 from mycelium_fractal_net.security.errors import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mycelium_fractal_net.cli.session import Session
+    from mycelium_fractal_net.cli.invocation import Invocation
     from mycelium_fractal_net.cli.terminal import Bar
     from mycelium_fractal_net.files import TreeReport
     from mycelium_fractal_net.security.records.open_options import OpenOptions
 
-__all__ = ["seal", "unseal"]
-
 
 def seal(
-    session: Session,
+    invocation: Invocation,
     path: str,
     output: str | None,
     key: str | None,
@@ -41,7 +40,7 @@ def seal(
     from mycelium_fractal_net.files import seal_tree
 
     source, target = _folders(path, output)
-    with session.keyring() as keyring, _bar(session, "sealing", source) as update:
+    with invocation.keyring() as keyring, _bar(invocation, "sealing", source) as update:
         record_sealing(keyring, key, count=_count(source))
         report = seal_tree(
             keyring,
@@ -53,14 +52,14 @@ def seal(
             force=force,
             progress=update,
         )
-    _tell(session, "sealed", report, target)
+    _tell(invocation, "sealed", report, target)
 
 
 def unseal(
-    session: Session,
+    invocation: Invocation,
     path: str,
     output: str | None,
-    options: OpenOptions,
+    opening: OpenOptions,
     *,
     force: bool,
     workers: int | None,
@@ -69,12 +68,21 @@ def unseal(
     from mycelium_fractal_net.files import open_tree
 
     source, target = _folders(path, output)
-    with session.keyring() as keyring, _bar(session, "opening", source, SEALED_SUFFIX) as update:
+    with (
+        invocation.keyring() as keyring,
+        _bar(invocation, "opening", source, SEALED_SUFFIX) as update,
+    ):
         record_opening(keyring, "decrypt", map(head_of, _files(source, SEALED_SUFFIX)))
         report = open_tree(
-            keyring, source, target, options, workers=workers, force=force, progress=update
+            keyring,
+            source,
+            target,
+            opening,
+            workers=workers,
+            force=force,
+            progress=update,
         )
-    _tell(session, "opened", report, target)
+    _tell(invocation, "opened", report, target)
 
 
 def _folders(path: str, output: str | None) -> tuple[Path, Path]:
@@ -110,21 +118,21 @@ def _count(folder: Path, suffix: str = "") -> int:
     return sum(1 for _ in _files(folder, suffix))
 
 
-def _bar(session: Session, label: str, folder: Path, suffix: str = "") -> Bar:
-    return progress_bar(label, lambda: _count(folder, suffix), quiet=session.quiet, items=True)
+def _bar(invocation: Invocation, label: str, folder: Path, suffix: str = "") -> Bar:
+    return progress_bar(label, lambda: _count(folder, suffix), quiet=invocation.quiet, items=True)
 
 
-def _tell(session: Session, done: str, report: TreeReport, target: Path) -> None:
-    """Say what became of the folder. Raises :class:`typer.Exit` with code 11 where some failed."""
+def _tell(invocation: Invocation, done: str, report: TreeReport, target: Path) -> None:
+    """Say what became of the folder. Ends with exit code 11 where some failed."""
     for path, reason in report.failed:
         complain(f"{path}: {reason}")
     for path in report.passed_over:
-        say(f"passed over {path}: a link, a special file, or not sealed", quiet=session.quiet)
+        invocation.say(f"passed over {path}: a link, a special file, or not sealed")
     before = f", {report.skipped} done before" if report.skipped else ""
     size = byte_size(report.bytes)
     count = counted(report.done, "file")
-    say(f"{done} {count} ({size}) in {target}{before}", quiet=session.quiet)
+    invocation.say(f"{done} {count} ({size}) in {target}{before}")
     if report.failed:
         failed = counted(len(report.failed), "file")
         complain(f"{failed} failed; mend the cause and run the same again")
-        raise typer.Exit(ExitCode.PARTIAL)
+        raise click.exceptions.Exit(ExitCode.PARTIAL)

@@ -2,40 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
 from mycelium_fractal_net import shapes
+from mycelium_fractal_net.cli import options
 from mycelium_fractal_net.cli.completion import version_names
-from mycelium_fractal_net.cli.key import KeyName
-from mycelium_fractal_net.cli.options import AsJson
-from mycelium_fractal_net.cli.session import session_of
-from mycelium_fractal_net.cli.terminal import columns, json_value, say
+from mycelium_fractal_net.cli.terminal import columns, json_value
 
 if TYPE_CHECKING:
     from datetime import date
 
+    from mycelium_fractal_net.cli.invocation import Invocation
     from mycelium_fractal_net.security.records.retention import CleanupReport, VersionUse
 
-__all__ = ["register", "register_cleanup"]
 
-
-def register(app: typer.Typer) -> None:
-    """Add ``mfn usage``."""
-    app.command("usage")(_usage)
-
-
-def register_cleanup(group: typer.Typer) -> None:
-    """Add ``cleanup`` to the group ``mfn rotation``."""
-    group.command("cleanup")(_cleanup)
-
-
-def _usage(context: typer.Context, name: KeyName, as_json: AsJson = False) -> None:
+@click.command("usage")
+@options.key_name
+@options.as_json
+@click.pass_obj
+def usage(invocation: Invocation, name: str, as_json: bool) -> None:
     """Show which versions of a key still open data, and when they last did."""
     from mycelium_fractal_net.security.retention import usage_of
 
-    with session_of(context).keyring() as keyring:
+    with invocation.keyring() as keyring:
         key = keyring.provider.keys.get(name)
         uses = usage_of(keyring.provider, keyring.usage, key)
     if as_json:
@@ -85,30 +76,31 @@ def _notes(use: VersionUse) -> list[str]:
     return notes
 
 
-def _cleanup(
-    context: typer.Context,
-    name: KeyName,
-    retain: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="How many stay; by default as many as the policy says."),
-    ] = None,
-    versions: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--version",
-            metavar="VERSION",
-            help="One of those proposed; may be repeated. By default all.",
-            autocompletion=version_names,
-        ),
-    ] = None,
-    reason: Annotated[
-        str | None,
-        typer.Option(metavar="TEXT", help="Why they may go; without it they are only listed."),
-    ] = None,
-    window_days: Annotated[
-        int, typer.Option(metavar="DAYS", help="How long it can still be cancelled, 7 to 365.")
-    ] = 30,
-    as_json: AsJson = False,
+@click.command("cleanup")
+@options.key_name
+@click.option(
+    "--retain", metavar="N", type=int, help="How many stay; by default as many as the policy says."
+)
+@click.option(
+    "--version",
+    "versions",
+    multiple=True,
+    metavar="VERSION",
+    help="One of those proposed; may be repeated. By default all.",
+    shell_complete=version_names,
+)
+@click.option("--reason", metavar="TEXT", help="Why they may go; without it they are only listed.")
+@options.window_days
+@options.as_json
+@click.pass_obj
+def cleanup(
+    invocation: Invocation,
+    name: str,
+    retain: int | None,
+    versions: tuple[str, ...],
+    reason: str | None,
+    window_days: int,
+    as_json: bool,
 ) -> None:
     """List old versions and what is known of their use; with --reason, have them destroyed.
 
@@ -120,8 +112,7 @@ def _cleanup(
         propose,
     )
 
-    session = session_of(context)
-    with session.keyring() as keyring:
+    with invocation.keyring() as keyring:
         provider, usage = keyring.provider, keyring.usage
         keep = provider.keys.get(name).rotation.retain_count if retain is None else retain
         if reason is None:
@@ -139,12 +130,13 @@ def _cleanup(
     if as_json:
         json_value(shapes.cleanup_shape(report))
     else:
-        _print(report, quiet=session.quiet)
+        _print(invocation, report)
 
 
-def _print(report: CleanupReport, *, quiet: bool) -> None:
+def _print(invocation: Invocation, report: CleanupReport) -> None:
     if not report.proposals:
-        say(f"nothing of {report.key_id} is past the {report.retain_count} that stay", quiet=quiet)
+        kept = report.retain_count
+        invocation.say(f"nothing of {report.key_id} is past the {kept} that stay")
         return
     columns(
         (
@@ -170,8 +162,7 @@ def _print(report: CleanupReport, *, quiet: bool) -> None:
         ),
     )
     for moved in report.moved:
-        say(
+        invocation.say(
             f"{moved} is erased at {shapes.time_text(report.destroy_at)}; to keep it:"
-            f" mfn key cancel-destruction {moved}",
-            quiet=quiet,
+            f" mfn key cancel-destruction {moved}"
         )

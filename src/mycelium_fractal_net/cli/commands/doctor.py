@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import typer
+import click
 
-from mycelium_fractal_net.cli.options import AsJson
-from mycelium_fractal_net.cli.session import session_of
+from mycelium_fractal_net.cli import options
 from mycelium_fractal_net.cli.terminal import json_value, say
 from mycelium_fractal_net.security.errors import ExitCode
 
 if TYPE_CHECKING:
+    from mycelium_fractal_net.cli.invocation import Invocation
     from mycelium_fractal_net.doctor import Finding
-
-__all__ = ["register"]
 
 _CODES: Final = {
     "notice": ExitCode.DOCTOR_NOTICE,
@@ -23,29 +21,23 @@ _CODES: Final = {
 }
 
 
-def register(app: typer.Typer) -> None:
-    """Add ``mfn doctor``."""
-    app.command("doctor")(_doctor)
-
-
-def _doctor(
-    context: typer.Context,
-    as_json: AsJson = False,
-) -> None:
+@click.command("doctor")
+@options.as_json
+@click.pass_obj
+def doctor(invocation: Invocation, as_json: bool) -> None:
     """Look over configuration, key store and master key; the exit code is the worst found."""
     from mycelium_fractal_net.doctor import diagnose
 
-    session = session_of(context)
-    findings = diagnose(session.settings(), session.passphrase)
+    findings = diagnose(invocation.settings(), invocation.passphrase)
     if as_json:
         json_value([_shape(finding) for finding in findings])
     else:
         for finding in findings:
             say(f"{finding.severity}: {finding.subject}: {finding.advice} [{finding.check}]")
         if not findings:
-            say("nothing to mend", quiet=session.quiet)
+            invocation.say("nothing to mend")
     if findings:
-        raise typer.Exit(max(_CODES[str(finding.severity)] for finding in findings))
+        raise click.exceptions.Exit(max(_CODES[str(finding.severity)] for finding in findings))
 
 
 def _shape(finding: Finding) -> dict[str, str]:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
-import typer
+import click
 
 from mycelium_fractal_net import shapes
+from mycelium_fractal_net.cli import options
+from mycelium_fractal_net.cli.commands.key_states import state_commands
 from mycelium_fractal_net.cli.completion import key_names
-from mycelium_fractal_net.cli.options import AsJson
-from mycelium_fractal_net.cli.session import session_of
+from mycelium_fractal_net.cli.options import PATH
+from mycelium_fractal_net.cli.parsing import Group
 from mycelium_fractal_net.cli.terminal import columns, json_array, json_value, say
 from mycelium_fractal_net.security.errors import KeyUsageError
 from mycelium_fractal_net.security.records.keys import KeyState, KeyType, KeyUse, version_id
@@ -20,77 +22,55 @@ from mycelium_fractal_net.security.records.keys import KeyState, KeyType, KeyUse
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from mycelium_fractal_net.cli.invocation import Invocation
     from mycelium_fractal_net.security.records.keys import Key, KeyVersion
 
-__all__ = ["KeyName", "register"]
 
-KeyName = Annotated[
-    str,
-    typer.Argument(metavar="KEY", help="A key, such as orders.", autocompletion=key_names),
-]
+_MADE_BY_NAME: Final = (KeyType.ENCRYPTION, KeyType.SIGNING, KeyType.MAC)
+
+key = Group("key", help="Make, list and change keys.")
 
 
-class NamedKeyType(StrEnum):
-    """The types of key that are made by name."""
-
-    ENCRYPTION = KeyType.ENCRYPTION.value
-    SIGNING = KeyType.SIGNING.value
-    MAC = KeyType.MAC.value
-
-
-class PublicFormat(StrEnum):
-    """How a public key is printed."""
-
-    PEM = "pem"
-    JWK = "jwk"
-
-
-def register(group: typer.Typer) -> None:
-    """Add the commands of this file to the group ``mfn key``."""
-    group.command("create")(_create)
-    group.command("list")(_list)
-    group.command("show")(_show)
-    group.command("rotate")(_rotate)
-    group.command("policy")(_policy)
-    group.command("public")(_public)
-
-
+@key.command("create")
+@click.argument("name", metavar="KEY", help="1 to 64 of a-z 0-9 . _ - for the new key.")
+@click.option(
+    "--type",
+    "-t",
+    "key_type",
+    type=click.Choice([each.value for each in _MADE_BY_NAME]),
+    default=KeyType.ENCRYPTION.value,
+    help="What the key is for.",
+)
+@click.option(
+    "--algorithm", metavar="NAME", help="For signing: Ed25519, ECDSA-P256, ECDSA-P384 or ML-DSA-65."
+)
+@click.option(
+    "--use",
+    type=click.Choice([each.value for each in KeyUse]),
+    default=KeyUse.DATA.value,
+    help="What a signing key signs; it is fixed for ever.",
+)
+@click.option("--publish", is_flag=True, help="List its public keys for everybody.")
+@click.pass_obj
 def _create(
-    context: typer.Context,
-    name: Annotated[
-        str, typer.Argument(metavar="KEY", help="1 to 64 of a-z 0-9 . _ - for the new key.")
-    ],
-    key_type: Annotated[
-        NamedKeyType, typer.Option("--type", "-t", help="What the key is for.")
-    ] = NamedKeyType.ENCRYPTION,
-    algorithm: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="For signing: Ed25519, ECDSA-P256, ECDSA-P384 or ML-DSA-65.",
-        ),
-    ] = None,
-    use: Annotated[
-        KeyUse, typer.Option(help="What a signing key signs; it is fixed for ever.")
-    ] = KeyUse.DATA,
-    publish: Annotated[
-        bool, typer.Option("--publish", help="List its public keys for everybody.")
-    ] = False,
+    invocation: Invocation, name: str, key_type: str, algorithm: str | None, use: str, publish: bool
 ) -> None:
     """Make a key with its first version, active at once."""
-    session = session_of(context)
-    with session.keyring() as keyring:
+    with invocation.keyring() as keyring:
         key = keyring.provider.keys.create(
-            name, key_type.value, algorithm=algorithm, use=use.value, publish=publish
+            name, key_type, algorithm=algorithm, use=use, publish=publish
         )
     waits = key.latest.state is KeyState.PRE_ACTIVATION
     backed = "; it protects once a backup holds it: mfn backup FILE" if waits else ""
-    say(f"made {key.key_type} key {key.key_id} ({key.algorithm}){backed}", quiet=session.quiet)
+    invocation.say(f"made {key.key_type} key {key.key_id} ({key.algorithm}){backed}")
 
 
-def _list(context: typer.Context, as_json: AsJson = False) -> None:
+@key.command("list")
+@options.as_json
+@click.pass_obj
+def _list(invocation: Invocation, as_json: bool) -> None:
     """List the keys, in order of name."""
-    with session_of(context).keyring() as keyring:
+    with invocation.keyring() as keyring:
         keys = keyring.provider.keys.all()
         if as_json:
             json_array(shapes.key_shape(key) for key in keys)
@@ -110,9 +90,13 @@ def _list_row(key: Key) -> tuple[str, ...]:
     )
 
 
-def _show(context: typer.Context, name: KeyName, as_json: AsJson = False) -> None:
+@key.command("show")
+@options.key_name
+@options.as_json
+@click.pass_obj
+def _show(invocation: Invocation, name: str, as_json: bool) -> None:
     """Show one key, its rotation policy and every version of it."""
-    with session_of(context).keyring() as keyring:
+    with invocation.keyring() as keyring:
         key = keyring.provider.keys.get(name)
     if as_json:
         json_value(shapes.key_shape(key))
@@ -162,56 +146,52 @@ def _notes(version: KeyVersion) -> Iterator[str]:
         yield f"erased at {shapes.time_text(version.destroy_at)}"
 
 
-def _rotate(
-    context: typer.Context,
-    name: KeyName,
-    activate_at: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TIME",
-            help="Have it protect from then on, such as 2027-01-01 or 2027-01-01T12:00:00Z;"
-            " a scheduler sees to it.",
-        ),
-    ] = None,
-) -> None:
+@key.command("rotate")
+@options.key_name
+@click.option(
+    "--activate-at",
+    metavar="TIME",
+    help="Have it protect from then on, such as 2027-01-01 or 2027-01-01T12:00:00Z;"
+    " a scheduler sees to it.",
+)
+@click.pass_obj
+def _rotate(invocation: Invocation, name: str, activate_at: str | None) -> None:
     """Add a version that protects from now on; what older ones sealed still opens."""
-    session = session_of(context)
     begins = None if activate_at is None else shapes.moment_of(activate_at)
-    with session.keyring() as keyring:
+    with invocation.keyring() as keyring:
         newest = keyring.provider.rotate_key(name, activate_at=begins)
         waits = keyring.provider.keys.get(newest).latest.state is KeyState.PRE_ACTIVATION
     since = "now on" if begins is None else str(shapes.time_text(begins))
     backed = ", once a backup holds it" if waits and begins is None else ""
-    say(f"rotated: {newest} protects from {since}{backed}", quiet=session.quiet)
+    invocation.say(f"rotated: {newest} protects from {since}{backed}")
 
 
+@key.command("policy")
+@options.key_name
+@click.option("--interval-days", metavar="DAYS", type=int, help="Rotate after so many days.")
+@click.option("--retain", "retain_count", metavar="N", type=int, help="Keep so many versions.")
+@click.option(
+    "--auto-destroy/--no-auto-destroy",
+    default=None,
+    help="Destroy versions past --retain that nothing has used for --unused-for-days.",
+)
+@click.option("--unused-for-days", metavar="DAYS", type=int, help="At least 400.")
+@click.option(
+    "--publish/--no-publish", default=None, help="List its public keys for everybody, or stop."
+)
+@options.as_json
+@click.pass_obj
 def _policy(
-    context: typer.Context,
-    name: KeyName,
-    interval_days: Annotated[
-        int | None, typer.Option(metavar="DAYS", help="Rotate after so many days.")
-    ] = None,
-    retain_count: Annotated[
-        int | None, typer.Option("--retain", metavar="N", help="Keep so many versions.")
-    ] = None,
-    auto_destroy: Annotated[
-        bool | None,
-        typer.Option(
-            "--auto-destroy/--no-auto-destroy",
-            help="Destroy versions past --retain that nothing has used for --unused-for-days.",
-        ),
-    ] = None,
-    unused_for_days: Annotated[
-        int | None, typer.Option(metavar="DAYS", help="At least 400.")
-    ] = None,
-    publish: Annotated[
-        bool | None,
-        typer.Option("--publish/--no-publish", help="List its public keys for everybody, or stop."),
-    ] = None,
-    as_json: AsJson = False,
+    invocation: Invocation,
+    name: str,
+    interval_days: int | None,
+    retain_count: int | None,
+    auto_destroy: bool | None,
+    unused_for_days: int | None,
+    publish: bool | None,
+    as_json: bool,
 ) -> None:
     """Show or change how a key is rotated, how many versions are kept, and who sees them."""
-    session = session_of(context)
     wanted: dict[str, Any] = {
         "interval_days": interval_days,
         "retain_count": retain_count,
@@ -219,7 +199,7 @@ def _policy(
         "unused_for_days": unused_for_days,
     }
     changes = {field: value for field, value in wanted.items() if value is not None}
-    with session.keyring() as keyring:
+    with invocation.keyring() as keyring:
         key = keyring.provider.keys.get(name)
         if changes:
             # The record checks its bounds, whatever the options said.
@@ -236,26 +216,49 @@ def _policy(
         say(f"{field:16} {json.dumps(value)}")
 
 
-def _public(
-    context: typer.Context,
-    name: Annotated[
-        str,
-        typer.Argument(
-            metavar="KEY", help="A signing key or a version of it.", autocompletion=key_names
-        ),
-    ],
-    form: Annotated[
-        PublicFormat, typer.Option("--format", help="PEM, or a JWK with its kid.")
-    ] = PublicFormat.PEM,
-) -> None:
+@key.command("public")
+@click.argument(
+    "name", metavar="KEY", help="A signing key or a version of it.", shell_complete=key_names
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["pem", "jwk"]),
+    default="pem",
+    help="PEM, or a JWK with its kid.",
+)
+@click.pass_obj
+def _public(invocation: Invocation, name: str, form: str) -> None:
     """Print the public key of a signing key: of the version named, or the newest."""
-    with session_of(context).keyring() as keyring:
+    with invocation.keyring() as keyring:
         key = keyring.provider.keys.get(name)
         version = shapes.version_meant(key, name)
         if version.public_key is None:
             raise KeyUsageError(f"key {key.key_id!r} is for {key.key_type}: it has no public key")
         public = keyring.policy.verifying_key(version.public_key)
-        if form is PublicFormat.PEM:
+        if form == "pem":
             print(public.pem().decode(), end="")
         else:
             json_value({**public.jwk(), "kid": version_id(key.key_id, version.version)})
+
+
+for _command in state_commands():
+    key.add_command(_command)
+
+
+@key.command("import-xor")
+@click.argument(
+    "path",
+    metavar="FILE",
+    type=PATH,
+    help="The old master key: 32 bytes, or in hex or urlsafe base64.",
+)
+@click.pass_obj
+def _import_xor(invocation: Invocation, path: Path) -> None:
+    """Take over the XOR cipher's master key, as the key legacy-xor, which only opens."""
+    from mycelium_fractal_net.legacy.key import import_xor_key, read_xor_key
+
+    material = read_xor_key(path)
+    with invocation.keyring() as keyring:
+        key = import_xor_key(keyring.provider, material)
+    invocation.say(f"imported key {key.key_id}: it opens what the XOR cipher wrote")

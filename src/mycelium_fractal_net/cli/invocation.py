@@ -8,9 +8,8 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import typer
-
 from mycelium_fractal_net.cli import passphrase
+from mycelium_fractal_net.cli.terminal import say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -19,11 +18,9 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.config import Settings
     from mycelium_fractal_net.security.keyring.keyring import Keyring
 
-__all__ = ["Session", "session_of"]
-
 
 @dataclass(slots=True)
-class Session:
+class Invocation:
     """The global options. Nothing is opened before a command asks for it."""
 
     config: str | None = None
@@ -33,6 +30,11 @@ class Session:
     debug: bool = False
     quiet: bool = False
     ended_by: int | None = None  # the signal that ended the run, where it was not Ctrl-C
+
+    def say(self, text: str) -> None:
+        """Print one line of outcome, unless ``--quiet``."""
+        if not self.quiet:
+            say(text)
 
     def settings(self, server: Mapping[str, object] | None = None) -> Settings:
         """The configuration that is in force. Raises :class:`ConfigurationError`."""
@@ -86,8 +88,3 @@ def _without_export_to_stdout(settings: Settings) -> Settings:
     if settings.audit.export != "stdout":
         return settings
     return replace(settings, audit=replace(settings.audit, export="none"))
-
-
-def session_of(context: typer.Context) -> Session:
-    """The session of the run that ``context`` belongs to."""
-    return context.ensure_object(Session)
