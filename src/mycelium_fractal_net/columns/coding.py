@@ -13,17 +13,6 @@ from typing import Final
 
 from mycelium_fractal_net.security.errors import DecryptionError
 
-__all__ = [
-    "Coding",
-    "Habit",
-    "Value",
-    "beginning",
-    "decode",
-    "decode_legacy",
-    "encode",
-    "legacy_text",
-]
-
 Value = bytes | str
 _MAGIC: Final = b"MFN"  # docs/format.md: the first bytes of every message
 _MAGIC_TEXT: Final = binascii.b2a_base64(_MAGIC, newline=False)  # three bytes are four characters

@@ -21,8 +21,6 @@ from mycelium_fractal_net.files.new_file import NewFile
 from mycelium_fractal_net.files.walk import Job, TreeReport, check_apart, jobs
 from mycelium_fractal_net.security.errors import ConflictError, MfnError
 
-__all__ = ["only_run", "put_through", "run", "watching"]
-
 _FLIGHT_FACTOR: Final = 16  # files in work or waiting, for each worker
 
 Progress = Callable[[int], None]
