@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from mycelium_fractal_net import initialise, open_keyring
 from mycelium_fractal_net.client import AsyncClient, Client, RequestSigner
 from mycelium_fractal_net.security.errors import (
+    AlgorithmNotAllowedError,
     InvalidInputError,
     InvalidKeyError,
     KeyUsageError,
@@ -32,6 +33,7 @@ from mycelium_fractal_net.security.http_signatures import (
     verify,
     verify_plan,
 )
+from mycelium_fractal_net.security.policy import Policy
 from mycelium_fractal_net.security.signatures.signing_key import SigningKey, VerifyingKey
 from tests.support.client import API_KEY, answering, problem
 from tests.support.service import start
@@ -52,10 +54,10 @@ def signed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A service that asks for signatures, by a key of ours or by one of another keyring."""
     home = tmp_path_factory.mktemp("signed") / "home"
     with initialise(home=home) as keyring:
-        keyring.provider.add_signer("peer", KEY.public.der(), any_credential=True)
-        keyring.provider.create_key("service", "signing", use="request")
+        keyring.provider.signers.add("peer", KEY.public.der(), any_credential=True)
+        keyring.provider.keys.create("service", "signing", use="request")
         public = VerifyingKey.from_pem(keyring.public_key("service").pem)
-        keyring.provider.add_signer("keyring", public.der(), any_credential=True)
+        keyring.provider.signers.add("keyring", public.der(), any_credential=True)
     running = start(home, env={"MFN_REQUEST_SIGNING": "required"})
     yield running
     assert running.stop() == 0
@@ -239,6 +241,17 @@ def test_a_signer_that_nobody_would_accept_is_refused(wrong: Any) -> None:
     """When it is made, and not with every request."""
     with pytest.raises(InvalidInputError):
         RequestSigner(KEY, "me", **wrong)
+
+
+def test_a_policy_decides_with_which_algorithms_requests_are_signed() -> None:
+    """When the signer is made: FIPS signs with ECDSA, and an Ed25519 key does not slip through."""
+    policy = Policy(disallowed=("Ed25519",))
+    for key in (KEY, KEY.private_pem()):
+        with pytest.raises(AlgorithmNotAllowedError):
+            RequestSigner(key, "me", policy=policy)
+    allowed = SigningKey.generate("ECDSA-P256")
+    seen = view(caught(RequestSigner(allowed, "me", policy=policy)))
+    verify(choose_by_tag(parse_signatures(seen)), seen, allowed.public)
 
 
 def test_a_key_that_signs_no_requests_is_refused() -> None:

@@ -74,6 +74,8 @@ USES: dict[str, tuple[set[str], Use]] = {
     "p384": ({"ECDSA-P384", "SHA-384"}, lambda p: p.generate_signing_key("ECDSA-P384").sign(b"")),
     "ml-dsa": ({"ML-DSA-65"}, lambda p: p.generate_signing_key("ML-DSA-65").sign(b"")),
     "signing_key": (ED25519, lambda p: p.signing_key("Ed25519", SIGNING.private_bytes())),
+    "usable key": (ED25519, lambda p: p.usable_signing_key(SIGNING)),
+    "its PEM": (ED25519, lambda p: p.usable_signing_key(SIGNING.private_pem())),
     "verifying_key": (ED25519, lambda p: p.verifying_key(SIGNING.public.der())),
     "from_pem": (ED25519, lambda p: p.verifying_key_from_pem(SIGNING.public.pem())),
     "from_jwk": (ED25519, lambda p: p.verifying_key_from_jwk(SIGNING.public.jwk())),

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
-from mycelium_fractal_net.client.operations import encryption, opening, signing, verifying
+from mycelium_fractal_net.client.operations import (
+    Made,
+    encryption,
+    opening,
+    signing,
+    verifying,
+    versioned,
+)
 from mycelium_fractal_net.client.problems import Problem, error_of_problem, error_of_reply
 from mycelium_fractal_net.client.steps import JSON, Request, decoded, json_of
 from mycelium_fractal_net.client.values import (
@@ -19,6 +26,7 @@ from mycelium_fractal_net.client.values import (
     VerifyItem,
     Versioned,
 )
+from mycelium_fractal_net.security.byte_io.buffers import as_bytes
 from mycelium_fractal_net.security.errors import (
     InvalidInputError,
     InvalidSignatureError,
@@ -77,13 +85,8 @@ def encrypt_batch(
     The results stand in the order of the items; one that failed is the error that it failed with,
     and fails no other. What fails as a whole is raised, such as an API key that is not accepted.
     """
-    whole = (
-        each
-        if isinstance(each, EncryptItem)
-        else EncryptItem(each, key_id, associated_data, format)
-        for each in items
-    )
-    bodies = map(encryption, whole)
+    shared = EncryptItem(b"", key_id, associated_data, format)
+    bodies = _bodies(items, shared, encryption, "data")
     return (yield from _batched(limits, "/crypto/encrypt/batch", bodies, _ciphertext))
 
 
@@ -97,8 +100,9 @@ def decrypt_batch(
     format: Format = "sealed",
 ) -> Steps[list[Versioned | MfnError]]:
     """:meth:`decrypt` for each; what is no :class:`DecryptItem` is a message. As encrypt_batch."""
-    whole = messages(items, key_id, associated_data, data_key_associated_data, format)
-    return (yield from _batched(limits, "/crypto/decrypt/batch", map(opening, whole), _plaintext))
+    shared = DecryptItem(b"", key_id, associated_data, data_key_associated_data, format)
+    bodies = _bodies(items, shared, opening, "ciphertext")
+    return (yield from _batched(limits, "/crypto/decrypt/batch", bodies, _plaintext))
 
 
 def rewrap_batch(
@@ -111,8 +115,9 @@ def rewrap_batch(
     format: Format = "sealed",
 ) -> Steps[list[Versioned | MfnError]]:
     """:meth:`rewrap` for each; what is no :class:`DecryptItem` is a message. As encrypt_batch."""
-    whole = messages(items, key_id, associated_data, data_key_associated_data, format)
-    return (yield from _batched(limits, "/crypto/rewrap/batch", map(opening, whole), _ciphertext))
+    shared = DecryptItem(b"", key_id, associated_data, data_key_associated_data, format)
+    bodies = _bodies(items, shared, opening, "ciphertext")
+    return (yield from _batched(limits, "/crypto/rewrap/batch", bodies, _ciphertext))
 
 
 def sign_batch(
@@ -122,9 +127,7 @@ def sign_batch(
     key_id: str | None = None,
 ) -> Steps[list[Versioned | MfnError]]:
     """:meth:`sign` for each; what is no :class:`SignItem` is data. Otherwise as encrypt_batch."""
-    bodies = (
-        signing(each if isinstance(each, SignItem) else SignItem(each, key_id)) for each in items
-    )
+    bodies = _bodies(items, SignItem(b"", key_id), signing, "data")
     return (yield from _batched(limits, "/crypto/sign/batch", bodies, _signature))
 
 
@@ -134,19 +137,13 @@ def verify_batch(limits: BatchLimits, items: Iterable[VerifyItem]) -> Steps[list
     return (yield from _batched(limits, "/crypto/verify/batch", bodies, _validity))
 
 
-def messages(
-    items: Iterable[Buffer | DecryptItem],
-    key_id: str | None,
-    associated_data: Buffer,
-    data_key_associated_data: Buffer,
-    format: Format = "sealed",
-) -> Iterator[DecryptItem]:
-    """The messages of a batch, those that are bare with what was said of all."""
+def _bodies(
+    items: Iterable[Any], shared: T, asked: Callable[[T], dict[str, Any]], name: str
+) -> Iterator[dict[str, Any]]:
+    """What is asked for each: of bare bytes, which get that name, what is shared."""
+    of_bare, kind = asked(shared), type(shared)
     for each in items:
-        if isinstance(each, DecryptItem):
-            yield each
-        else:
-            yield DecryptItem(each, key_id, associated_data, data_key_associated_data, format)
+        yield asked(each) if isinstance(each, kind) else {**of_bare, name: as_bytes(each)}
 
 
 # Splitting -------------------------------------------------------------------------------------
@@ -156,15 +153,11 @@ class _Refusal(Problem, frozen=True):
     status: int = 0
 
 
-class _Item(msgspec.Struct, frozen=True):
-    """What any kind of item has: one of the first four, or the last."""
+class _Item(Made, frozen=True):
+    """What any kind of item has: bytes, or whether it is valid, or an error."""
 
-    ciphertext: bytes | None = None
-    data: bytes | None = None
-    signature: bytes | None = None
-    valid: bool | None = None
     key_id: str = ""
-    legacy: bool = False
+    valid: bool | None = None
     error: _Refusal | None = None
 
 
@@ -172,16 +165,9 @@ class _Answer(msgspec.Struct, frozen=True):
     items: list[_Item]
 
 
-def _versioned(name: str, item: _Item) -> Versioned:
-    data = getattr(item, name)
-    if data is None:
-        raise ServiceError("the answer of the service cannot be read")
-    return Versioned.of(data, item.key_id, legacy=item.legacy)
-
-
-_ciphertext: Final = partial(_versioned, "ciphertext")
-_plaintext: Final = partial(_versioned, "data")
-_signature: Final = partial(_versioned, "signature")
+_ciphertext: Final = partial(versioned, "ciphertext")
+_plaintext: Final = partial(versioned, "data")
+_signature: Final = partial(versioned, "signature")
 
 
 def _validity(item: _Item) -> MfnError | None:

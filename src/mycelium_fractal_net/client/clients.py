@@ -31,7 +31,6 @@ from mycelium_fractal_net.security.policy import Policy
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
-    from types import TracebackType
     from typing import Self
 
     from cryptography.utils import Buffer
@@ -213,12 +212,7 @@ class Client(_Client[httpx.BaseTransport, Lease], Blocking):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -243,12 +237,7 @@ class AsyncClient(_Client[httpx.AsyncBaseTransport, AsyncLease], Awaited):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         with anyio.CancelScope(shield=True):
             await self.aclose()
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from mycelium_fractal_net.client.operations import made
-from mycelium_fractal_net.client.steps import decoded, json_request, optional
+from mycelium_fractal_net.client.steps import decoded, json_request
+from mycelium_fractal_net.security.byte_io.buffers import as_bytes
 from mycelium_fractal_net.security.errors import DecryptionError, InvalidKeyError, ServiceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Mapping
 
     from cryptography.utils import Buffer
 
@@ -27,16 +28,6 @@ class _Answer(msgspec.Struct, frozen=True):
     key_id: str
 
 
-class Use(NamedTuple):
-    """What was done with data keys of one version: messages, and bytes of plaintext."""
-
-    key_id: str
-    encrypted: int
-    decrypted: int
-    failed: int
-    bytes: int
-
-
 def data_key(
     policy: Policy,
     key_id: str | None,
@@ -46,7 +37,7 @@ def data_key(
     """A data key, and the version that wrapped it."""
     asked = {
         "key_id": key_id,
-        "associated_data": optional(associated_data),
+        "associated_data": as_bytes(associated_data) or None,
         "reference": reference,
     }
     answer = decoded((yield json_request("POST", "/crypto/datakey", asked)), _Answer)
@@ -69,14 +60,19 @@ def wrapped_data_key(
     """
     asked = {
         "key_id": key_id,
-        "associated_data": optional(associated_data),
+        "associated_data": as_bytes(associated_data) or None,
         "wrapped_only": True,
         "reference": reference,
     }
     return (yield from made("/crypto/datakey", asked, "wrapped"))
 
 
-def report(uses: Iterable[Use], reference: str | None) -> Steps[None]:
-    """Have it recorded what was done. Repeated only if it never arrived: it would count twice."""
-    asked = {"uses": [use._asdict() for use in uses], "reference": reference}
+def report(uses: Mapping[str, Mapping[str, int]], reference: str | None) -> Steps[None]:
+    """Have it recorded what was done with the data keys of each version.
+
+    That are the messages ``encrypted``, ``decrypted`` and ``failed``, and ``bytes`` of plaintext.
+    Repeated only if it never arrived: it would count twice.
+    """
+    shown = [{"key_id": key_id, **counts} for key_id, counts in uses.items()]
+    asked = {"uses": shown, "reference": reference}
     yield json_request("POST", "/crypto/datakey/report", asked, repeatable=False)

@@ -17,7 +17,6 @@ from mycelium_fractal_net.security.errors import MfnError, ServiceUnavailableErr
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from types import TracebackType
     from typing import Self
 
     from cryptography.utils import Buffer
@@ -86,8 +85,12 @@ class _Lease:
         """:meth:`decrypt` for each; an error stands in the place of its message."""
         core = self._core
         core.check()
-        bound = core.associated_data
-        items = list(batches.messages(messages, core.key_id, associated_data, bound))
+        items = [
+            each
+            if isinstance(each, DecryptItem)
+            else DecryptItem(each, core.key_id, associated_data, core.associated_data)
+            for each in messages
+        ]
         found = [self._opened(item) for item in items]
         left = [item for item, each in zip(items, found, strict=True) if each is None]
         more: Iterable[bytes | MfnError] = ()
@@ -170,12 +173,7 @@ class Lease(_Lease, Blocking):
         self._driver.follow(self._begun())
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self._driver.follow(self._ended(error))
 
     def close(self) -> None:
@@ -194,12 +192,7 @@ class AsyncLease(_Lease, Awaited):
         await self._driver.follow(self._begun())
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         with anyio.CancelScope(shield=True):  # a task that is cancelled reports too
             await self._driver.follow(self._ended(error))
 

@@ -13,11 +13,11 @@ import os
 import secrets
 import threading
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from mycelium_fractal_net.client.data_keys import Use, data_key, report
+from mycelium_fractal_net.client.data_keys import data_key, report
 from mycelium_fractal_net.client.steps import Steps
 from mycelium_fractal_net.security.byte_io.buffers import as_bytes
 from mycelium_fractal_net.security.errors import DecryptionError, InvalidInputError, MfnError
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 _HEADER_BYTES: Final = 116  # docs/format.md: what each message of a data key begins with
 _FORM: Final = b"MFN\x02"
 _KEPT: Final = 64  # data keys that still open what they sealed; each is dropped at its time
+_NOTHING: Final = {"encrypted": 0, "decrypted": 0, "failed": 0, "bytes": 0}  # was done so far
 LONGEST_SECONDS: Final = 86_400.0  # a revocation does not end a lease before its time
 
 
@@ -81,13 +82,6 @@ class _Grant:
         return True
 
 
-class _Counts:
-    __slots__ = ("bytes", "decrypted", "encrypted", "failed")
-
-    def __init__(self) -> None:
-        self.encrypted = self.decrypted = self.failed = self.bytes = 0
-
-
 class LeaseCore:
     """The state of a lease. Threads may share it; a process that forks leaves it behind."""
 
@@ -113,7 +107,7 @@ class LeaseCore:
         self._lock = threading.Lock()
         self._sealing: _Grant | None = None
         self._grants: OrderedDict[bytes, _Grant] = OrderedDict()
-        self._counts: dict[str, _Counts] = {}
+        self._counts: dict[str, Counter[str]] = {}
         self.ended = False
         self._process = os.getpid()  # the last thing, which other threads look at
 
@@ -146,8 +140,8 @@ class LeaseCore:
             if grant is None or not grant.take(size, self._clock()):
                 return None
             counts = self._counted(grant)
-            counts.encrypted += 1
-            counts.bytes += size
+            counts["encrypted"] += 1
+            counts["bytes"] += size
             return grant.sealer
 
     def opened(
@@ -169,12 +163,12 @@ class LeaseCore:
             plaintext = grant.sealer.open(message, associated_data)
         except DecryptionError:
             with self._lock:
-                self._counted(grant).failed += 1
+                self._counted(grant)["failed"] += 1
             raise
         with self._lock:
             counts = self._counted(grant)
-            counts.decrypted += 1
-            counts.bytes += len(plaintext)
+            counts["decrypted"] += 1
+            counts["bytes"] += len(plaintext)
         return plaintext
 
     def _plain_bytes(self, message: bytes | bytearray | memoryview) -> int:
@@ -183,8 +177,11 @@ class LeaseCore:
         except DecryptionError:
             return 0  # no size of a message: it will not open
 
-    def _counted(self, grant: _Grant) -> _Counts:
-        return self._counts.setdefault(grant.key_id, _Counts())
+    def _counted(self, grant: _Grant) -> Counter[str]:
+        counts = self._counts.get(grant.key_id)
+        if counts is None:
+            counts = self._counts[grant.key_id] = Counter(_NOTHING)
+        return counts
 
     # Asking and reporting ---------------------------------------------------------------------
 
@@ -214,22 +211,14 @@ class LeaseCore:
         self._leave_parent()
         with self._lock:
             counts, self._counts = self._counts, {}
-        uses = [
-            Use(key_id, each.encrypted, each.decrypted, each.failed, each.bytes)
-            for key_id, each in counts.items()
-        ]
-        if not uses:
+        if not counts:
             return
         try:
-            yield from report(uses, self.reference)
+            yield from report(counts, self.reference)
         except BaseException:
             with self._lock:
-                for use in uses:
-                    kept = self._counts.setdefault(use.key_id, _Counts())
-                    kept.encrypted += use.encrypted
-                    kept.decrypted += use.decrypted
-                    kept.failed += use.failed
-                    kept.bytes += use.bytes
+                for key_id, each in counts.items():
+                    self._counts.setdefault(key_id, Counter(_NOTHING)).update(each)
             raise
 
     def end(self) -> None:

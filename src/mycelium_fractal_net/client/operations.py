@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from mycelium_fractal_net.client.steps import decoded, json_request, optional
+from mycelium_fractal_net.client.steps import decoded, json_request
 from mycelium_fractal_net.client.values import (
     DecryptItem,
     EncryptItem,
@@ -36,7 +36,7 @@ def encryption(item: EncryptItem) -> dict[str, Any]:
     return {
         "data": as_bytes(item.data),
         "key_id": item.key_id,
-        "associated_data": optional(item.associated_data),
+        "associated_data": as_bytes(item.associated_data) or None,
         "format": item.format,
         "reference": item.reference,
     }
@@ -47,8 +47,8 @@ def opening(item: DecryptItem) -> dict[str, Any]:
     return {
         "ciphertext": as_bytes(item.message),
         "key_id": item.key_id,
-        "associated_data": optional(item.associated_data),
-        "data_key_associated_data": optional(item.data_key_associated_data),
+        "associated_data": as_bytes(item.associated_data) or None,
+        "data_key_associated_data": as_bytes(item.data_key_associated_data) or None,
         "format": item.format,
         "allow_compromised": item.allow_compromised or None,
         "reference": item.reference,
@@ -73,7 +73,7 @@ def verifying(item: VerifyItem, name: str = "signature") -> dict[str, Any]:
 # What is answered, as far as it is used; a service may add members -----------------------------
 
 
-class _Made(msgspec.Struct, frozen=True):
+class Made(msgspec.Struct, frozen=True):
     """Bytes under the name that they have in an answer, and the version that made them."""
 
     key_id: str
@@ -89,13 +89,17 @@ class _Valid(msgspec.Struct, frozen=True):
     valid: bool
 
 
-def made(path: str, asked: dict[str, Any], name: str) -> Steps[Versioned]:
-    """Ask, and take the bytes of that name out of the answer."""
-    answer = decoded((yield json_request("POST", path, asked)), _Made)
+def versioned(name: str, answer: Made) -> Versioned:
+    """The bytes of that name in an answer."""
     found = getattr(answer, name)
     if found is None:
         raise ServiceError("the answer of the service cannot be read")
     return Versioned.of(found, answer.key_id, legacy=answer.legacy)
+
+
+def made(path: str, asked: dict[str, Any], name: str) -> Steps[Versioned]:
+    """Ask, and take the bytes of that name out of the answer."""
+    return versioned(name, decoded((yield json_request("POST", path, asked)), Made))
 
 
 def _verified(path: str, asked: dict[str, Any]) -> Steps[None]:

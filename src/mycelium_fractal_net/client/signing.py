@@ -10,15 +10,14 @@ is hashed first, so one that comes piece by piece is read into memory, unless th
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import time
-from base64 import b64encode
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 import anyio.to_thread
 import httpx
 
+from mycelium_fractal_net.security.algorithms.digests import sha256
 from mycelium_fractal_net.security.errors import InvalidInputError, InvalidKeyError
 from mycelium_fractal_net.security.http_signatures import (
     ALGORITHMS,
@@ -26,17 +25,19 @@ from mycelium_fractal_net.security.http_signatures import (
     RequestView,
     SignatureParameters,
     content_digest,
+    content_digest_of,
     sign,
     sign_plan,
 )
-from mycelium_fractal_net.security.signatures.signing_key import SigningKey, VerifyingKey
+from mycelium_fractal_net.security.policy import Policy
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Generator, Iterable
+    from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator
     from typing import Self
 
     from mycelium_fractal_net.security.byte_io.binary_io import BinaryReader
     from mycelium_fractal_net.security.keyring.keyring import Keyring
+    from mycelium_fractal_net.security.signatures.signing_key import SigningKey
 
 Profile = Literal["rfc9421", "plan"]
 
@@ -50,18 +51,28 @@ _NONCE_BYTES: Final = 16
 _HASH_BYTES: Final = 262_144
 
 
+class _SigningVersion(NamedTuple):
+    """What signs one request, and the name under which its public key is known."""
+
+    name: str
+    sign: Callable[[bytes], bytes]
+    public_der: Callable[[], bytes]
+
+
 class RequestSigner(httpx.Auth):
     """Signs requests with a key. Threads and clients may share it.
 
     ``key`` is an Ed25519 or ECDSA key, or its PEM (PKCS #8, not encrypted); ``key_id`` is the
     name under which the service knows the public one. ``cover`` are further header fields that
     are signed where they are sent. ``lifetime`` is how many seconds the signature holds, 300 at
-    most. ``tag`` tells our services which of several signatures is meant for them.
+    most. ``tag`` tells our services which of several signatures is meant for them. ``policy``
+    says which algorithms may sign; without one every algorithm of this release may.
 
     By RFC 9421 are covered: method, authority, path and query; with a body its digest and type;
     an API key and an ``Authorization``. ``profile="plan"`` writes the plan's four headers instead.
 
     :raises InvalidKeyError: the key is none, or of a kind that signs no requests.
+    :raises AlgorithmNotAllowedError: the policy does not allow its algorithm.
     """
 
     def __init__(
@@ -74,16 +85,14 @@ class RequestSigner(httpx.Auth):
         lifetime: int = _LIFETIME_SECONDS,
         tag: str = TAG,
         clock: Callable[[], float] = time.time,
+        policy: Policy | None = None,
     ) -> None:
-        signing = key if isinstance(key, SigningKey) else SigningKey.from_pem(key)
-        self._set(profile, cover, lifetime, tag, clock)
-        _check_algorithm(signing.algorithm)
+        signing = (policy or Policy()).usable_signing_key(key)
+        if signing.algorithm not in ALGORITHMS:
+            raise InvalidKeyError(f"requests are signed with {', '.join(ALGORITHMS)}")
         public = signing.public.der()
-        self._named: Callable[[], tuple[str, Callable[[bytes], bytes]]] = lambda: (
-            key_id,
-            signing.sign_fixed_size,
-        )
-        self._public: Callable[[], bytes] = lambda: public
+        version = _SigningVersion(key_id, signing.sign_fixed_size, lambda: public)
+        self._set(lambda: version, profile, cover, lifetime, tag, clock)
         self._blocks = False
 
     @classmethod
@@ -104,23 +113,25 @@ class RequestSigner(httpx.Auth):
         Without a ``key_id`` the version id is named, as ``/.well-known/jwks.json`` has it.
         Signing raises :class:`KeyUsageError` for a key for data, and what a keyring raises.
         """
+
+        def newest() -> _SigningVersion:
+            version = keyring.request_key(key)
+            return _SigningVersion(
+                version if key_id is None else key_id,
+                lambda base: keyring.sign_request(base, key_id=version),
+                lambda: keyring.policy.verifying_key_from_pem(
+                    keyring.public_key(version).pem
+                ).der(),
+            )
+
         made = cls.__new__(cls)
-        made._set(profile, cover, lifetime, tag, clock)
-
-        def named() -> tuple[str, Callable[[bytes], bytes]]:
-            version = keyring.request_key(key)
-            name = version if key_id is None else key_id
-            return name, lambda base: keyring.sign_request(base, key_id=version)
-
-        def public() -> bytes:
-            version = keyring.request_key(key)
-            return VerifyingKey.from_pem(keyring.public_key(version).pem).der()
-
-        made._named, made._public, made._blocks = named, public, True
+        made._set(newest, profile, cover, lifetime, tag, clock)
+        made._blocks = True
         return made
 
     def _set(
         self,
+        version: Callable[[], _SigningVersion],
         profile: Profile,
         cover: Iterable[str],
         lifetime: int,
@@ -131,6 +142,7 @@ class RequestSigner(httpx.Auth):
             raise InvalidInputError("a profile is rfc9421 or plan")
         if not 1 <= lifetime <= _LONGEST_SECONDS:
             raise InvalidInputError("a signature holds for 1 to 300 seconds")
+        self._version = version
         self._profile = profile
         self._cover = (*_WHEN_SENT, *(name.lower() for name in cover))
         self._lifetime = lifetime
@@ -167,10 +179,7 @@ class RequestSigner(httpx.Auth):
         """The ``Content-Digest`` of all that is read; None where the profile has none."""
         if self._profile == "plan":
             return None
-        digest = hashlib.sha256()
-        while block := reader.read(_HASH_BYTES):
-            digest.update(block)
-        return f"sha-256=:{b64encode(digest.digest()).decode()}:"  # RFC 9530 section 2
+        return content_digest_of(_pieces(reader))
 
     # Signing ----------------------------------------------------------------------------------
 
@@ -190,7 +199,7 @@ class RequestSigner(httpx.Auth):
         if "content-digest" in headers:
             components += [name for name in _BODY if name in headers]
         components += [name for name in self._cover if name in headers and name not in components]
-        name, signer = self._named()
+        version = self._version()
         now = int(self._clock())
         made, signature = sign(
             _view(request),
@@ -199,33 +208,33 @@ class RequestSigner(httpx.Auth):
             parameters=SignatureParameters(
                 created=now,
                 expires=now + self._lifetime,
-                keyid=name,
+                keyid=version.name,
                 nonce=secrets.token_urlsafe(_NONCE_BYTES),
                 tag=self._tag,
             ),
-            signer=signer,
+            signer=version.sign,
         )
         headers["Signature-Input"], headers["Signature"] = made, signature
 
     def _sign_plan(self, request: httpx.Request) -> None:
-        _, signer = self._named()
+        version = self._version()
         api_key = request.headers.get("x-api-key")
         signed = sign_plan(
             _view(request),
             api_key_id=None if api_key is None else _credential_id(api_key),
             timestamp=int(self._clock()),
             nonce=secrets.token_urlsafe(_NONCE_BYTES),
-            body_sha256=hashlib.sha256(request.content).hexdigest(),
-            public_key=self._public(),
-            signer=signer,
+            body_sha256=sha256(request.content).hex(),
+            public_key=version.public_der(),
+            signer=version.sign,
         )
         for name, value in signed:
             request.headers[name] = value
 
 
-def _check_algorithm(algorithm: str) -> None:
-    if algorithm not in ALGORITHMS:
-        raise InvalidKeyError(f"requests are signed with {', '.join(ALGORITHMS)}")
+def _pieces(reader: BinaryReader) -> Iterator[bytes]:
+    while piece := reader.read(_HASH_BYTES):
+        yield piece
 
 
 def _credential_id(api_key: str) -> str:

@@ -15,12 +15,9 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeAlias, Ty
 import msgspec
 
 from mycelium_fractal_net.client.outcomes import Outcome, Reply
-from mycelium_fractal_net.security.byte_io.buffers import as_bytes
 from mycelium_fractal_net.security.errors import ServiceError
 
 if TYPE_CHECKING:
-    from cryptography.utils import Buffer
-
     from mycelium_fractal_net.client.transfers import Transfer
 
 T = TypeVar("T")
@@ -100,14 +97,9 @@ def given(**members: Any) -> dict[str, Any]:
     return {name: value for name, value in members.items() if value is not None}
 
 
-def optional(data: Buffer) -> bytes | bytearray | memoryview | None:
-    """Bytes as a member of a request, which is left out where they are none."""
-    return as_bytes(data) or None
-
-
 def json_of(body: dict[str, Any]) -> bytes:
     """An object as JSON; members that are None are left out, bytes are base64."""
-    return _encode(given(**body))
+    return _encode({name: value for name, value in body.items() if value is not None})
 
 
 def json_request(method: str, path: str, body: dict[str, Any] | None, **more: Any) -> Request:

@@ -251,6 +251,17 @@ class Policy:
         self.check(algorithm)
         return SigningKey.from_private_bytes(algorithm, material)
 
+    def usable_signing_key(self, key: SigningKey | str | bytes) -> SigningKey:
+        """That key, or the one in its PEM: PKCS #8, not encrypted.
+
+        Raises :class:`InvalidKeyError`.
+        """
+        from mycelium_fractal_net.security.signatures.signing_key import SigningKey
+
+        found = key if isinstance(key, SigningKey) else SigningKey.from_pem(key)
+        self.check(found.algorithm)
+        return found
+
     def verifying_key(self, der: Buffer) -> VerifyingKey:
         """The public key in a DER SubjectPublicKeyInfo. Raises :class:`InvalidKeyError`."""
         from mycelium_fractal_net.security.signatures.signing_key import VerifyingKey
