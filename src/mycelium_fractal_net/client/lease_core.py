@@ -13,8 +13,10 @@ import os
 import secrets
 import threading
 import time
-from collections import Counter, OrderedDict
+from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.client.data_keys import data_key, report
@@ -25,8 +27,6 @@ from mycelium_fractal_net.security.records.keys import parse_key_id
 from mycelium_fractal_net.security.sealed.format import plaintext_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from cryptography.utils import Buffer
 
     from mycelium_fractal_net.security.policy import Policy
@@ -39,11 +39,12 @@ _NOTHING: Final = {"encrypted": 0, "decrypted": 0, "failed": 0, "bytes": 0}  # w
 LONGEST_SECONDS: Final = 86_400.0  # a revocation does not end a lease before its time
 
 
-def lease_clock() -> float:
-    """Seconds that grow also while the machine sleeps, where the system counts them."""
-    if hasattr(time, "CLOCK_BOOTTIME"):
-        return time.clock_gettime(time.CLOCK_BOOTTIME)
-    return time.monotonic()
+lease_clock: Final[Callable[[], float]] = (
+    partial(time.clock_gettime, time.CLOCK_BOOTTIME)
+    if hasattr(time, "CLOCK_BOOTTIME")
+    else time.monotonic
+)
+"""Seconds that grow also while the machine sleeps, where the system counts them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ class LeaseCore:
         self._lock = threading.Lock()
         self._sealing: _Grant | None = None
         self._grants: OrderedDict[bytes, _Grant] = OrderedDict()
-        self._counts: dict[str, Counter[str]] = {}
+        self._counts: dict[str, dict[str, int]] = {}
         self.ended = False
         self._process = os.getpid()  # the last thing, which other threads look at
 
@@ -177,10 +178,10 @@ class LeaseCore:
         except DecryptionError:
             return 0  # no size of a message: it will not open
 
-    def _counted(self, grant: _Grant) -> Counter[str]:
+    def _counted(self, grant: _Grant) -> dict[str, int]:
         counts = self._counts.get(grant.key_id)
         if counts is None:
-            counts = self._counts[grant.key_id] = Counter(_NOTHING)
+            counts = self._counts[grant.key_id] = dict(_NOTHING)
         return counts
 
     # Asking and reporting ---------------------------------------------------------------------
@@ -218,7 +219,9 @@ class LeaseCore:
         except BaseException:
             with self._lock:
                 for key_id, each in counts.items():
-                    self._counts.setdefault(key_id, Counter(_NOTHING)).update(each)
+                    kept = self._counts.setdefault(key_id, dict(_NOTHING))
+                    for name, count in each.items():
+                        kept[name] += count
             raise
 
     def end(self) -> None:

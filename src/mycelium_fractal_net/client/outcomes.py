@@ -17,12 +17,8 @@ _ANSWER_BYTES: Final = 1 << 26  # of an answer to nothing, far above any list of
 _ANSWER_SHARE: Final = 4  # and so many times what was asked
 
 _NEVER_ARRIVED: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
-_SHOWN: Final = (
-    "content-type",
-    "retry-after",
-    "x-api-key-rotation-due",
-    "x-key-id",
-    "x-request-id",
+_SHOWN: Final = frozenset(
+    {"content-type", "retry-after", "x-api-key-rotation-due", "x-key-id", "x-request-id"}
 )
 
 
@@ -80,8 +76,7 @@ class Taken:
 
 def reply_of(answer: httpx.Response, body: bytes) -> Reply:
     """An answer with what is looked at of its headers."""
-    headers = answer.headers
-    shown = {name: headers[name] for name in _SHOWN if name in headers}
+    shown = {name: value for name, value in answer.headers.items() if name in _SHOWN}
     return Reply(answer.status_code, shown, body)
 
 
