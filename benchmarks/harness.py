@@ -85,10 +85,11 @@ def figures(times: dict[str, list[float]]) -> list[Figure]:
 
 @dataclass(frozen=True)
 class Ran:
-    """One finished process: wall seconds and its greatest resident memory in bytes."""
+    """One finished process: wall seconds, greatest resident memory in bytes, processor seconds."""
 
     seconds: float
     memory: int
+    cpu: float
 
 
 def run(command: Sequence[str], *, env: dict[str, str], cwd: str | None = None) -> Ran:
@@ -104,5 +105,5 @@ def run(command: Sequence[str], *, env: dict[str, str], cwd: str | None = None) 
     )
     if done.returncode or done.stdout.split()[2] != "0":
         raise RuntimeError(f"{command[0]} failed: {done.stderr[-300:]}")
-    seconds, peak, _ = done.stdout.split()
-    return Ran(float(seconds), int(peak) * 1024)
+    seconds, peak, _, cpu = done.stdout.split()
+    return Ran(float(seconds), int(peak) * 1024, float(cpu))

@@ -62,13 +62,14 @@ def broken_links(path: Path, text: str) -> list[str]:
 
 def unknown_commands(code: str) -> list[str]:
     """Lines that show a command that ``mfn`` does not have."""
-    from mycelium_fractal_net.cli.app import command
+    from mycelium_fractal_net.cli.app import mfn
 
-    known = command().commands
+    context = mfn.make_context("mfn", [], resilient_parsing=True)
     found = []
     for name, sub in _COMMAND.findall(code):
-        inner = getattr(known.get(name), "commands", None)
-        if name not in known or (inner is not None and sub and sub not in inner):
+        command = mfn.get_command(context, name)
+        inner = getattr(command, "commands", None)
+        if command is None or (inner is not None and sub and sub not in inner):
             found.append(f"there is no command mfn {name} {sub}".rstrip())
     return found
 

@@ -11,7 +11,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from mycelium_fractal_net.cli.app import command
+import click
+
+from mycelium_fractal_net.cli.app import mfn
 from mycelium_fractal_net.cli.exits import EXIT_MEANINGS
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ def commands() -> str:
 
 
 def _helps() -> Iterator[tuple[str, str]]:
-    yield from _walk(command(), "mfn", None)
+    yield from _walk(mfn, "mfn", None)
 
 
 def _walk(entry: Any, name: str, parent: Any) -> Iterator[tuple[str, str]]:
@@ -44,8 +46,8 @@ def _walk(entry: Any, name: str, parent: Any) -> Iterator[tuple[str, str]]:
     ) as context:
         # Where the page was made must not show in it.
         yield context.command_path, entry.get_help(context).rstrip()
-        for child_name, child in getattr(entry, "commands", {}).items():
-            yield from _walk(child, child_name, context)
+        for child in entry.list_commands(context) if isinstance(entry, click.Group) else ():
+            yield from _walk(entry.get_command(context, child), child, context)
 
 
 def page(text: str) -> str:

@@ -18,6 +18,7 @@ from mycelium_fractal_net import open_keyring
 from mycelium_fractal_net.cli import recording
 from mycelium_fractal_net.config import load_settings
 from mycelium_fractal_net.security.audit import Event
+from mycelium_fractal_net.security.byte_io.binary_io import head_of
 from mycelium_fractal_net.security.errors import AuditUnavailableError, ExitCode
 from tests.support.cli import Mfn, environment, one_line, snapshot
 
@@ -202,7 +203,7 @@ def test_an_empty_folder_is_recorded_too(files: Mfn) -> None:
 
 def test_a_file_that_cannot_be_read_has_no_beginning(tmp_path: Path) -> None:
     """Whether it opens is for the work to say."""
-    assert recording.head_of(tmp_path) == recording.head_of(tmp_path / "absent") == b""
+    assert head_of(tmp_path) == head_of(tmp_path / "absent") == b""
 
 
 def test_a_keyring_without_an_audit_log_does_nothing(files: Mfn) -> None:
@@ -557,7 +558,7 @@ def test_the_verifier_of_the_document_agrees(long: Mfn) -> None:
         provider = keyring.provider
         stored = provider.store.audit_key()
         assert stored is not None
-        store_id, key = provider.custodian.store_id, provider._unwrapped_audit_key(stored)
+        store_id, key = provider.store_id, provider.audit_keys.unwrapped(stored)
     first = min((long.home / "audit").glob("*/*.jsonl"))
     records = long.ok("audit", "verify", "--json").json["records"]
     assert names["verify_chain"](first.parent, store_id, key) == records

@@ -6,15 +6,23 @@ import errno
 import importlib.util
 import inspect
 import re
+import subprocess
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
+import click
 import pytest
 
 from mycelium_fractal_net.cli import main, terminal
+from mycelium_fractal_net.cli.app import mfn
 from mycelium_fractal_net.cli.exits import EXIT_MEANINGS, outcome_of
 from mycelium_fractal_net.security import errors
 from mycelium_fractal_net.security.errors import ExitCode
+from tests.support.cli import PROGRAM
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
 ERRORS = [
@@ -107,6 +115,48 @@ def test_every_command_and_option_says_what_it_does() -> None:
     """No option without its help text, no command without its sentence."""
     text = script("cli_docs").commands()
     assert not re.findall(r"^  (?:-\w, )?--[\w-]+(?: \w+)?$", text, re.MULTILINE)
+
+
+def test_the_list_of_commands_says_of_each_what_its_own_help_says() -> None:
+    """The list is there before the commands are; a sentence has the same words in both places."""
+    context = mfn.make_context("mfn", [], resilient_parsing=True)
+    for name, (_, text) in mfn.lazy.items():
+        command = mfn.get_command(context, name)
+        assert command is not None
+        assert command.name == name
+        listed = click.Command(name, help=text)
+        assert listed.get_short_help_str(1000) == command.get_short_help_str(1000)
+
+
+def test_help_loads_no_command_and_nothing_heavy() -> None:
+    """Whoever asks for help, or mistypes, does not wait for what a command needs."""
+    code = (
+        "import sys; from mycelium_fractal_net.cli import main; main(['--help']);"
+        "heavy = ('cryptography', 'msgspec', 'pydantic', 'sqlalchemy',"
+        " 'mycelium_fractal_net.config', 'mycelium_fractal_net.bootstrap',"
+        " 'mycelium_fractal_net.cli.commands');"
+        "print([name for name in sys.modules if name.startswith(heavy)], file=sys.stderr)"
+    )
+    done = subprocess.run([PROGRAM[0], "-c", code], capture_output=True, text=True, check=True)
+    assert "  migrate-xor  " in done.stdout
+    assert done.stderr == "[]\n"
+
+
+def test_a_long_table_is_printed_as_it_comes(capsys: pytest.CaptureFixture[str]) -> None:
+    """Its first rows are out before the last are read; a later, wider part is aligned in itself."""
+    seen = []
+
+    def rows() -> Iterator[tuple[str, str]]:
+        for number in range(2000):
+            if number == 1500:
+                seen.append(capsys.readouterr().out)
+            yield (f"k{number}" if number < 1000 else f"key{number}", "x")
+
+    terminal.columns(("KEY", "X"), rows())
+    first = seen[0].splitlines()
+    assert first[:2] == ["KEY   X", "k0    x"]
+    assert len(first) == 1000
+    assert capsys.readouterr().out.splitlines()[-1] == "key1999  x"
 
 
 def test_ctrl_c_while_the_program_loads_is_one_line(

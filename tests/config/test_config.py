@@ -516,7 +516,7 @@ def test_reading_the_configuration_loads_nothing_heavy() -> None:
     code = (
         "import sys; from mycelium_fractal_net.config import load_settings; load_settings();"
         "print(sorted({m.split('.')[0] for m in sys.modules} &"
-        " {'pydantic', 'cryptography', 'sqlalchemy', 'typer', 'rich', 'difflib'}))"
+        " {'pydantic', 'cryptography', 'sqlalchemy', 'click', 'difflib'}))"
     )
     environ = {"PYTHONPATH": str(Path(__file__).parents[2] / "src")}
     done = subprocess.run(

@@ -38,8 +38,53 @@ HARMLESS = {
     "cryptography.utils.Buffer": ("security/byte_io/", "legacy/cipher.py"),
     "cryptography.x509": ("api/transport/tls.py",),
 }
-# The XOR cipher asks the policy itself.
+# Its 100,000 rounds are fewer than the policy lets anybody take; it asks the policy by name.
 STILL_OUTSIDE = ("legacy/cipher.py",)
+
+# What the standard library has of cryptography and of chance, and the one home of hashes: who
+# may use each, and for what. A file that is not here, or does not use it any more, fails.
+DIGESTS = f"{ROOT}.security.algorithms.digests"
+USED_BY = {
+    "hashlib": {"security/algorithms/digests.py": "the one home of hashes"},
+    DIGESTS: {
+        "client/signing.py": "the body in the plan's profile of a signed request",
+        "legacy/cipher.py": "the key stream of the XOR cipher",
+        "security/http_signatures/content_digest.py": "RFC 9530",
+        "security/key_providers/journal.py": "names a record's state without its MAC",
+        "security/records/api_keys.py": "an API key is stored as its digest",
+        "security/records/signers.py": "the thumbprint of a public key",
+        "security/signatures/verifying_key.py": "the thumbprint of a public key",
+        "security/signed_requests/replay.py": "a nonce is stored as its digest",
+        "security/signed_requests/verifier.py": "the body in the plan's profile",
+    },
+    "hmac": {  # compare_digest, in constant time, and nothing else
+        "security/algorithms/mac.py": "MACs",
+        "security/directories/credentials.py": "digests of API keys",
+        "security/http_signatures/content_digest.py": "digests of bodies",
+    },
+    "secrets": {
+        "cli/serve.py": "the name of an unfinished file",
+        "client/lease_core.py": "what the audit log calls a lease",
+        "client/signing.py": "nonces of requests",
+        "files/new_file.py": "the name of an unfinished file",
+        "legacy/key.py": "the handle of the old key",
+        "security/algorithms/key_derivation.py": "salts",
+        "security/audit/held_chain.py": "names of chains and machines",
+        "security/audit/tail.py": "the name of an unfinished file",
+        "security/backup/making.py": "what a backup is called",
+        "security/key_providers/local.py": "master keys, salts, the store's id",
+        "security/key_providers/master_key_file.py": "the name of an unfinished file",
+        "security/key_providers/keys.py": "handles of versions",
+        "security/key_providers/stored.py": "names of keys",
+        "security/policy.py": "key material",
+        "security/records/api_keys.py": "API keys",
+    },
+    "random": {
+        "client/clients.py": "when a call is tried again",
+        "columns/database.py": "when a transaction is tried again",
+        "security/key_providers/authenticated_table.py": "when a lost race is tried again",
+    },
+}
 
 DATABASES = ("sqlalchemy", "alembic", "psycopg")
 KNOW_DATABASES = ("security/key_store/", "columns/", "legacy/", "security/backup/restoring.py")
@@ -85,13 +130,20 @@ def test_an_algorithm_is_reached_only_through_the_policy(file: str) -> None:
         name
         for name in imports(PACKAGE / file)
         if is_in(name, ALGORITHMS)
-        and not is_in(name, tuple(FORMATS))
+        and not is_in(name, (DIGESTS, *FORMATS))
         and not file.startswith(HARMLESS.get(name, ("/",)))
     ]
     if file in STILL_OUTSIDE:
         assert found
     else:
         assert found == []
+
+
+@pytest.mark.parametrize("module", USED_BY)
+def test_hashes_and_chance_are_used_where_it_is_said_what_for(module: str) -> None:
+    """So that no algorithm is reached, and no key made, by accident."""
+    using = {file for file in FILES if any(is_in(n, (module,)) for n in imports(PACKAGE / file))}
+    assert using == set(USED_BY[module])
 
 
 @pytest.mark.parametrize("file", FORMATS.values())

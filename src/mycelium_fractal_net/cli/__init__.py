@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -24,12 +23,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv is not None:
         return _run(list(argv))
     # Loading makes very many objects and no garbage: collecting it while the program starts,
-    # and once more when it ends, takes a quarter of the time of a short command. The session
+    # and once more when it ends, takes a quarter of the time of a short command. The invocation
     # switches the collector on again where the work begins.
     gc.disable()
-    # typer reads options with pydantic, whose plugins, if other packages brought any, would be
-    # looked for on every start and see what was typed.
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     code = _run(sys.argv[1:])
     gc.freeze()
     return code

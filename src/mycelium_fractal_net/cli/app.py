@@ -1,132 +1,127 @@
-"""The commands of ``mfn`` and its global options, put together."""
+"""``mfn`` itself: its global options, and where its commands are."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Final
 
-import typer
+import click
 
 from mycelium_fractal_net import __version__
-from mycelium_fractal_net.cli import (
-    audit,
-    backup,
-    credential,
-    doctor,
-    init,
-    inspect,
-    key,
-    key_states,
-    master,
-    migrate,
-    retention,
-    rewrap,
-    rotation,
-    seal,
-    serve,
-    sign,
-    signer,
-)
-from mycelium_fractal_net.cli.session import Session
+from mycelium_fractal_net.cli.completion import install_completion, show_completion
+from mycelium_fractal_net.cli.invocation import Invocation
+from mycelium_fractal_net.cli.parsing import LazyGroup
 
-__all__ = ["application", "command"]
-
-
-def application() -> typer.Typer:
-    """A fresh typer application with every command."""
-    # Plain help and plain errors: rich would be loaded for them, and pretty tracebacks show
-    # the values of variables, which may be keys.
-    app = typer.Typer(
-        name="mfn",
-        rich_markup_mode=None,
-        pretty_exceptions_enable=False,
-        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    )
-    app.callback(invoke_without_command=True)(_global_options)
-    init.register(app)
-    key_group = _group(app, "key", "Make, list and change keys.")
-    key.register(key_group)
-    key_states.register(key_group)
-    migrate.register_import(key_group)
-    seal.register(app)
-    rewrap.register(app)
-    migrate.register(app)
-    sign.register(app)
-    inspect.register(app)
-    credential.register(_group(app, "credential", "Make, list and change API keys of the service."))
-    signer.register(_group(app, "signer", "Register public keys that may sign requests."))
-    master.register(_group(app, "master", "Change the master key, which wraps every key at rest."))
-    rotation.register(_group(app, "rotation", "Rotate keys on time, and retire old versions."))
-    retention.register(app)
-    audit.register(_group(app, "audit", "Verify and read the audit records of this machine."))
-    backup.register(app)
-    serve.register(app)
-    doctor.register(app)
-    app.command(name="version")(_version)
-    return app
+_COMMANDS: Final[dict[str, tuple[str, str]]] = {
+    "init": (".init:init", "Make the key store and a master key."),
+    "encrypt": (
+        ".encrypt:encrypt",
+        "Seal a file (FILE -> FILE.mfn), a folder into another, or a stream.",
+    ),
+    "decrypt": (
+        ".encrypt:decrypt",
+        "Open a sealed file (FILE.mfn -> FILE), a folder of them, or a stream.",
+    ),
+    "rewrap": (
+        ".rewrap:rewrap",
+        "Move what is sealed to the newest versions of its keys, in place, or one with -o"
+        " elsewhere.",
+    ),
+    "migrate-xor": (
+        ".migrate_xor:migrate",
+        "Seal what the XOR cipher wrote, in place: files, folders, or with --database a column.",
+    ),
+    "sign": (".sign:sign", "Sign a file of any size; the signature goes to FILE.sig."),
+    "verify": (".sign:verify", "Check a file against its signature, under the key that is named."),
+    "inspect": (".inspect:inspect", "Say which key version made a file."),
+    "usage": (
+        ".retention:usage",
+        "Show which versions of a key still open data, and when they last did.",
+    ),
+    "backup": (
+        ".backup:backup",
+        "Write a sealed backup of the key store, which may be in use.",
+    ),
+    "restore": (
+        ".backup:restore",
+        "Put a backup into an empty key store, under the master key that the store had.",
+    ),
+    "serve": (".serve:serve", "Serve HTTP on the key store, until Ctrl-C or SIGTERM."),
+    "doctor": (
+        ".doctor:doctor",
+        "Look over configuration, key store and master key; the exit code is the worst found.",
+    ),
+    "version": ("..app:version", "Print the version of mfn."),
+    "key": (".key:key", "Make, list and change keys."),
+    "credential": (".credential:credential", "Make, list and change API keys of the service."),
+    "signer": (".signer:signer", "Register public keys that may sign requests."),
+    "master": (".master:master", "Change the master key, which wraps every key at rest."),
+    "rotation": (".rotation:rotation", "Rotate keys on time, and retire old versions."),
+    "audit": (".audit:audit", "Verify and read the audit records of this machine."),
+}
+"""Each command with its module in the folder ``commands``, and its help's first sentence."""
 
 
-def _group(app: typer.Typer, name: str, text: str) -> typer.Typer:
-    group = typer.Typer(rich_markup_mode=None, help=text)
-    group.callback(invoke_without_command=True)(_help_when_alone)
-    app.add_typer(group, name=name)
-    return group
-
-
-def _help_when_alone(context: typer.Context) -> None:
-    if context.invoked_subcommand is None:
-        print(context.get_help())
-
-
-def command() -> Any:
-    """The application as the command object that parses arguments."""
-    return typer.main.get_command(application())
-
-
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:
         print(f"mfn {__version__}")
-        raise typer.Exit
+        context.exit()
 
 
-def _version() -> None:
+@click.command("version")
+def version() -> None:
     """Print the version of mfn."""
-    _print_version(True)
+    print(f"mfn {__version__}")
 
 
-def _global_options(
-    context: typer.Context,
-    config: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="Configuration file, instead of MFN_CONFIG."),
-    ] = None,
-    home: Annotated[
-        str | None,
-        typer.Option(metavar="FOLDER", help="Where key store and master key live [MFN_HOME]."),
-    ] = None,
-    store: Annotated[
-        str | None, typer.Option(metavar="URL", help="Key store, such as postgresql+psycopg://…")
-    ] = None,
-    passphrase_fd: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="Read the master key's passphrase from file descriptor N."),
-    ] = None,
-    debug: Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")] = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Print results and errors only.")
-    ] = False,
-    _version: Annotated[
-        bool,
-        typer.Option(
-            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
-        ),
-    ] = False,
+@click.command(
+    "mfn",
+    cls=LazyGroup,
+    lazy=_COMMANDS,
+    package=f"{__package__}.commands",
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 100,
+        "show_default": True,
+    },
+)
+@click.option("--config", metavar="FILE", help="Configuration file, instead of MFN_CONFIG.")
+@click.option("--home", metavar="FOLDER", help="Where key store and master key live [MFN_HOME].")
+@click.option("--store", metavar="URL", help="Key store, such as postgresql+psycopg://…")
+@click.option(
+    "--passphrase-fd",
+    metavar="N",
+    type=int,
+    help="Read the master key's passphrase from file descriptor N.",
+)
+@click.option("--debug", is_flag=True, help="Show where an error comes from.")
+@click.option("--quiet", "-q", is_flag=True, help="Print results and errors only.")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Print the version and exit.",
+)
+@install_completion
+@show_completion
+@click.pass_context
+def mfn(
+    context: click.Context,
+    config: str | None,
+    home: str | None,
+    store: str | None,
+    passphrase_fd: int | None,
+    debug: bool,
+    quiet: bool,
 ) -> None:
     """Keep keys; encrypt, sign and check files with them.
 
     Begin with: mfn init, mfn key create orders, mfn encrypt FILE -k orders.
     """
-    session = context.ensure_object(Session)
-    session.config, session.home, session.store = config, home, store
-    session.passphrase_fd, session.debug, session.quiet = passphrase_fd, debug, quiet
+    invocation = context.ensure_object(Invocation)
+    invocation.config, invocation.home, invocation.store = config, home, store
+    invocation.passphrase_fd = passphrase_fd
+    invocation.debug, invocation.quiet = debug, quiet
     if context.invoked_subcommand is None:
         print(context.get_help())

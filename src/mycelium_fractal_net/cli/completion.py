@@ -1,6 +1,6 @@
-"""What the shell completes: names of keys and signers, ids of credentials.
+"""Shell completion: what is completed beyond options and commands, and getting it into a shell.
 
-Never asks and never fails aloud.
+Completing names of keys and signers and ids of credentials never asks, and never fails aloud.
 """
 
 from __future__ import annotations
@@ -8,25 +8,40 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Final
 
-import typer  # typer resolves the annotations of what completes
+import click
+
+from mycelium_fractal_net.cli.exits import CommandError
+from mycelium_fractal_net.security.errors import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from mycelium_fractal_net.security.key_providers import StoredKeyProvider
     from mycelium_fractal_net.security.records.keys import Key
 
-__all__ = ["credential_ids", "key_names", "signer_names", "version_names"]
-
+COMPLETION_VARIABLE: Final = "_MFN_COMPLETE"  # set by the scripts that are installed in a shell
+_PROGRAM: Final = "mfn"
 _MOST: Final = 200  # more than anyone reads; keeps the TAB key quick in a large store
+# Below the home folder: where a shell's script goes, the file that is to have a line, the line.
+_PLACES: Final[dict[str, tuple[str, str, str]]] = {
+    "bash": (".bash_completions/mfn.sh", ".bashrc", "source ~/.bash_completions/mfn.sh"),
+    "zsh": (".zfunc/_mfn", ".zshrc", "fpath+=~/.zfunc; autoload -Uz compinit; compinit"),
+    "fish": (".config/fish/completions/mfn.fish", "", ""),
+}
 
 
-def key_names(context: typer.Context, incomplete: str) -> list[str]:
+# What is completed ---------------------------------------------------------------------------
+
+
+def key_names(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
     """The names of keys that begin with ``incomplete``."""
     return [key.key_id for key in _keys(context, incomplete)]
 
 
-def version_names(context: typer.Context, incomplete: str) -> list[str]:
+def version_names(
+    context: click.Context, _parameter: click.Parameter, incomplete: str
+) -> list[str]:
     """The names of keys and, once a name is whole, its versions."""
     from mycelium_fractal_net.security.records.keys import version_id
 
@@ -38,39 +53,41 @@ def version_names(context: typer.Context, incomplete: str) -> list[str]:
     return [version_id(name, each.version) for key in of_name for each in key.versions]
 
 
-def credential_ids(context: typer.Context, incomplete: str) -> list[str]:
+def credential_ids(
+    context: click.Context, _parameter: click.Parameter, incomplete: str
+) -> list[str]:
     """The ids of credentials that begin with ``incomplete``."""
     with contextlib.suppress(Exception), _provider(context) as provider:
-        found = provider.credentials(after=_just_before(incomplete), limit=_MOST)
+        found = provider.credentials.page(after=_just_before(incomplete), limit=_MOST)
         ids = [credential.credential_id for credential in found]
         return [each for each in ids if each.startswith(incomplete)]
     return []
 
 
-def signer_names(context: typer.Context, incomplete: str) -> list[str]:
+def signer_names(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
     """The names of signers that begin with ``incomplete``."""
     with contextlib.suppress(Exception), _provider(context) as provider:
-        found = provider.signers(after=_just_before(incomplete), limit=_MOST)
+        found = provider.signers.page(after=_just_before(incomplete), limit=_MOST)
         return [signer.name for signer in found if signer.name.startswith(incomplete)]
     return []
 
 
-def _keys(context: typer.Context, prefix: str) -> list[Key]:
+def _keys(context: click.Context, prefix: str) -> list[Key]:
     with contextlib.suppress(Exception), _provider(context) as provider:
-        found = provider.keys(after=_just_before(prefix), limit=_MOST)
+        found = provider.keys.page(after=_just_before(prefix), limit=_MOST)
         return [key for key in found if key.key_id.startswith(prefix)]
     return []
 
 
 @contextlib.contextmanager
-def _provider(context: typer.Context) -> Iterator[StoredKeyProvider]:
-    from mycelium_fractal_net.cli.session import Session
+def _provider(context: click.Context) -> Iterator[StoredKeyProvider]:
+    from mycelium_fractal_net.cli.invocation import Invocation
 
     options = context.find_root().params
-    session = Session(
+    invocation = Invocation(
         config=options.get("config"), home=options.get("home"), store=options.get("store")
     )
-    with session.keyring(may_ask=False) as keyring:
+    with invocation.keyring(may_ask=False) as keyring:
         yield keyring.provider
 
 
@@ -78,3 +95,102 @@ def _just_before(prefix: str) -> str:
     """What sorts before all names that begin with ``prefix`` and after all that are less."""
     # "~" is above every character of a name, and names are compared by their ASCII bytes.
     return prefix and f"{prefix[:-1]}{chr(ord(prefix[-1]) - 1)}~"
+
+
+def complete(entry: click.Command, instruction: str) -> int:
+    """Answer a shell's script, which asks by ``instruction``; returns the exit code."""
+    from click.shell_completion import BashComplete, shell_complete
+
+    if instruction != "complete_bash":
+        return shell_complete(entry, {}, _PROGRAM, COMPLETION_VARIABLE, instruction)
+    # The script that mfn 4.1 installed takes one value a line, and files where there is none.
+    shell = BashComplete(entry, {}, _PROGRAM, COMPLETION_VARIABLE)
+    items = shell.get_completions(*shell.get_completion_args())
+    print("\n".join(str(each.value) for each in items if each.type == "plain"))
+    return 0
+
+
+# Into a shell --------------------------------------------------------------------------------
+
+
+def _show(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:
+        print(_script(context, _current_shell()))
+        context.exit()
+
+
+def _install(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
+    if not wanted or context.resilient_parsing:
+        return
+    from pathlib import Path
+
+    shell = _current_shell()
+    name, startup, line = _PLACES[shell]
+    script = Path.home() / name
+    script.parent.mkdir(parents=True, exist_ok=True)
+    script.write_text(_script(context, shell))
+    if startup:  # fish loads it by itself
+        _append_once(Path.home() / startup, line)
+    print(f"{shell} completion installed in {script}; it works in the next shell that is started")
+    context.exit()
+
+
+install_completion = click.option(
+    "--install-completion",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_install,
+    help="Install completion for the current shell.",
+)
+show_completion = click.option(
+    "--show-completion",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show,
+    help="Show completion for the current shell, to copy it or customize the installation.",
+)
+
+
+def _script(context: click.Context, shell: str) -> str:
+    from click.shell_completion import BashComplete, FishComplete, ZshComplete
+
+    made = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}[shell]
+    return made(context.find_root().command, {}, _PROGRAM, COMPLETION_VARIABLE).source()
+
+
+def _append_once(path: Path, line: str) -> None:
+    now = path.read_text() if path.exists() else ""
+    if line not in now.splitlines():
+        with path.open("a") as file:
+            file.write(f"{line}\n" if now.endswith("\n") or not now else f"\n{line}\n")
+
+
+def _current_shell() -> str:
+    """The shell that this process was started from; where none is seen, the user's login shell.
+
+    Raises :class:`CommandError` for one that there is no script for.
+    """
+    import os
+    import pwd
+    from pathlib import Path
+
+    with contextlib.suppress(OSError, ValueError):  # no /proc here
+        process = os.getppid()
+        while process > 1:
+            # "PID (NAME) STATE PARENT ...", where NAME may hold anything
+            stat = Path(f"/proc/{process}/stat").read_text()
+            name = stat[stat.index("(") + 1 : stat.rindex(")")]
+            if name in _PLACES:
+                return name
+            process = int(stat[stat.rindex(")") :].split()[2])
+    with contextlib.suppress(KeyError):
+        name = Path(pwd.getpwuid(os.getuid()).pw_shell).name
+        if name in _PLACES:
+            return name
+    raise CommandError(
+        ExitCode.USAGE,
+        "completion is for bash, zsh and fish, and this is none of them",
+        "start mfn from one of them",
+    )

@@ -6,9 +6,6 @@ from typing import Final, NamedTuple
 
 from mycelium_fractal_net.security.errors import UNEXPECTED, ExitCode, MfnError
 
-__all__ = ["EXIT_MEANINGS", "CommandError", "ExitCode", "Outcome", "outcome_of"]
-
-
 EXIT_MEANINGS: Final[dict[ExitCode, str]] = {
     ExitCode.OK: "done",
     ExitCode.UNEXPECTED: "an error in mfn itself; `--debug` shows where",

@@ -1,98 +1,135 @@
-"""Options that several commands share, and what they stand for."""
+"""Options and arguments that several commands share, and what they stand for."""
 
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import typer
+import click
 
-from mycelium_fractal_net.cli.completion import key_names
+from mycelium_fractal_net.cli.completion import key_names, version_names
 from mycelium_fractal_net.cli.exits import CommandError
-from mycelium_fractal_net.cli.streams import read_small
+from mycelium_fractal_net.cli.inputs import read_small
+from mycelium_fractal_net.cli.parsing import record
 from mycelium_fractal_net.security.errors import ExitCode
 
-__all__ = [
-    "AllowCompromised",
-    "AsJson",
-    "AssociatedDataFile",
-    "AssociatedDataText",
-    "DataKeyAssociatedData",
-    "Force",
-    "Output",
-    "Recursive",
-    "Report",
-    "SealingKey",
-    "Workers",
-    "associated_data",
-]
+if TYPE_CHECKING:
+    from mycelium_fractal_net.security.records.open_options import OpenOptions
 
 MAX_ASSOCIATED_BYTES: Final = 1 << 20  # it is held in memory; far above any row id or header
+PATH: Final[Any] = click.Path(path_type=Path)
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON; docs/cli.md lists its shape.")]
-Output = Annotated[
-    str | None,
-    typer.Option("--output", "-o", metavar="PATH", help="Where to; - is standard output."),
-]
-Recursive = Annotated[bool, typer.Option("--recursive", "-r", help="Take every file of a folder.")]
-AssociatedDataText = Annotated[
-    str | None,
-    typer.Option(
-        "--associated-data",
-        "-a",
-        metavar="TEXT",
-        help="Text that is bound to the message and not in it; opening needs it again.",
-    ),
-]
-AssociatedDataFile = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="The same, from a file of at most 1 MiB."),
-]
-DataKeyAssociatedData = Annotated[
-    str | None,
-    typer.Option(
-        metavar="STR", help="Text that the data key of a message that brings its own is bound to."
-    ),
-]
-Force = Annotated[bool, typer.Option("--force", help="Replace an output that exists.")]
-SealingKey = Annotated[
-    str | None,
-    typer.Option(
-        "--key",
-        "-k",
-        metavar="KEY",
-        help="The key to seal with [default-encryption].",
-        autocompletion=key_names,
-    ),
-]
-Workers = Annotated[
-    int | None,
-    typer.Option(
-        metavar="N",
-        min=1,
-        max=256,
-        help="Files or rows at once; by default one a CPU.",
-    ),
-]
-Report = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="Write what could not be moved there, as JSON lines."),
-]
-AllowCompromised = Annotated[
-    bool,
-    typer.Option("--allow-compromised", help="Open also what a compromised version sealed."),
-]
+key_name = click.argument(
+    "name", metavar="KEY", help="A key, such as orders.", shell_complete=key_names
+)
+version_name = click.argument(
+    "name",
+    metavar="VERSION",
+    help="A version, such as orders:v2; a bare key means its newest.",
+    shell_complete=version_names,
+)
+as_json = click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON; docs/cli.md lists its shape."
+)
+output = click.option("--output", "-o", metavar="PATH", help="Where to; - is standard output.")
+recursive = click.option("--recursive", "-r", is_flag=True, help="Take every file of a folder.")
+force = click.option("--force", is_flag=True, help="Replace an output that exists.")
+sealing_key = click.option(
+    "--key",
+    "-k",
+    metavar="KEY",
+    help="The key to seal with [default-encryption].",
+    shell_complete=key_names,
+)
+workers = click.option(
+    "--workers",
+    metavar="N",
+    type=click.IntRange(1, 256),
+    help="Files or rows at once; by default one a CPU.",
+)
+window_days = click.option(
+    "--window-days",
+    metavar="DAYS",
+    type=int,
+    default=30,
+    help="How long it can still be cancelled, 7 to 365.",
+)
+_allow_compromised = click.option(
+    "--allow-compromised", is_flag=True, help="Open also what a compromised version sealed."
+)
+_text = click.option(
+    "--associated-data",
+    "-a",
+    metavar="TEXT",
+    help="Text that is bound to the message and not in it; opening needs it again.",
+)
+_file = click.option(
+    "--associated-data-file",
+    metavar="FILE",
+    type=PATH,
+    help="The same, from a file of at most 1 MiB.",
+)
+_of_data_key = click.option(
+    "--data-key-associated-data",
+    metavar="STR",
+    help="Text that the data key of a message that brings its own is bound to.",
+)
 
 
-def associated_data(text: str | None, file: Path | None) -> bytes:
-    """The associated data that the two options name; none by default. Raises `CommandError`."""
-    if text is not None and file is not None:
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """How much is worked on at once, and where that is written which could not be moved."""
+
+    workers: int | None
+    report: Path | None
+
+
+def _bound(associated_data: str | None, associated_data_file: Path | None) -> bytes:
+    if associated_data is not None and associated_data_file is not None:
         raise CommandError(
             ExitCode.USAGE,
             "associated data is given twice",
             "give either -a TEXT or --associated-data-file FILE",
         )
-    if file is not None:
-        return read_small(file, MAX_ASSOCIATED_BYTES, "associated data")
-    return b"" if text is None else os.fsencode(text)
+    if associated_data_file is not None:
+        return read_small(associated_data_file, MAX_ASSOCIATED_BYTES, "associated data")
+    return b"" if associated_data is None else os.fsencode(associated_data)
+
+
+def _opening(
+    associated_data: str | None,
+    associated_data_file: Path | None,
+    data_key_associated_data: str | None,
+    allow_compromised: bool,
+) -> OpenOptions:
+    from mycelium_fractal_net.security.records.open_options import OpenOptions
+
+    return OpenOptions(
+        _bound(associated_data, associated_data_file),
+        os.fsencode(data_key_associated_data or ""),
+        allow_compromised,
+    )
+
+
+def _opening_old(allow_compromised: bool) -> OpenOptions:
+    return _opening(None, None, None, allow_compromised)
+
+
+# Parameter ``associated_data``, bytes; parameter ``opening``, an OpenOptions.
+associated_data = record("associated_data", _bound, _text, _file)
+opening = record("opening", _opening, _text, _file, _of_data_key, _allow_compromised)
+opening_old = record("opening", _opening_old, _allow_compromised)
+# Parameter ``batch``, a Batch.
+batch = record(
+    "batch",
+    Batch,
+    workers,
+    click.option(
+        "--report",
+        metavar="FILE",
+        type=PATH,
+        help="Write what could not be moved there, as JSON lines.",
+    ),
+)

@@ -10,8 +10,6 @@ from typing import Final
 from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.security.errors import ExitCode
 
-__all__ = ["ask", "ask_new", "read_descriptor"]
-
 _MAX_BYTES: Final = 4096  # far above any passphrase; bounds what a wrong descriptor can feed us
 
 

@@ -10,11 +10,12 @@ import threading
 import traceback
 from typing import TYPE_CHECKING, Final, NoReturn
 
-import typer
+import click
 
-from mycelium_fractal_net.cli.app import command
+from mycelium_fractal_net.cli.app import mfn
+from mycelium_fractal_net.cli.completion import COMPLETION_VARIABLE, complete
 from mycelium_fractal_net.cli.exits import outcome_of
-from mycelium_fractal_net.cli.session import Session
+from mycelium_fractal_net.cli.invocation import Invocation
 from mycelium_fractal_net.cli.terminal import complain
 from mycelium_fractal_net.security.errors import ExitCode
 
@@ -22,55 +23,51 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
-__all__ = ["run"]
-
 _PROGRAM: Final = "mfn"
 _ENDING: Final = (signal.SIGTERM, signal.SIGHUP)
-_COMPLETION_VARIABLE: Final = "_MFN_COMPLETE"  # set by the scripts of --install-completion
 
 
 def run(arguments: list[str]) -> int:
     """Run the command that ``arguments`` name; returns the exit code."""
-    session = Session()
+    invocation = Invocation()
     try:
-        with _unwinding_signals(session):
-            code = _invoke(arguments, session)
+        with _unwinding_signals(invocation):
+            code = _invoke(arguments, invocation)
             _flush()
             return code
     except KeyboardInterrupt:
-        return _interrupted(session)
+        return _interrupted(invocation)
     except BrokenPipeError:
         _abandon_stdout()
         return ExitCode.BROKEN_PIPE
-    except typer.TyperException as error:
+    except click.ClickException as error:
         return _misused(error)
     except Exception as error:
         try:
             _flush()
         except OSError:  # a full disk, which would fail the interpreter's last flush as well
             _abandon_stdout()
-        return _failed(error, session)
+        return _failed(error, invocation)
 
 
-def _invoke(arguments: list[str], session: Session) -> int:
-    entry = command()
-    if _COMPLETION_VARIABLE in os.environ:
-        entry.main(args=arguments, prog_name=_PROGRAM, complete_var=_COMPLETION_VARIABLE)
-    # Not entry.main(): it turns Ctrl-C, closed pipes and the end of input into codes of its own.
+def _invoke(arguments: list[str], invocation: Invocation) -> int:
+    if COMPLETION_VARIABLE in os.environ:
+        return complete(mfn, os.environ[COMPLETION_VARIABLE])
+    # Not mfn.main(): it turns Ctrl-C, closed pipes and the end of input into codes of its own.
     try:
-        with entry.make_context(_PROGRAM, arguments, obj=session) as context:
-            entry.invoke(context)
-    except typer.Exit as end:
+        with mfn.make_context(_PROGRAM, arguments, obj=invocation) as context:
+            mfn.invoke(context)
+    except click.exceptions.Exit as end:
         return end.exit_code
     return ExitCode.OK
 
 
 @contextlib.contextmanager
-def _unwinding_signals(session: Session) -> Iterator[None]:
+def _unwinding_signals(invocation: Invocation) -> Iterator[None]:
     """Let SIGTERM and SIGHUP unwind the stack as Ctrl-C does, so that temporary files go."""
 
     def unwind(number: int, _frame: FrameType | None) -> NoReturn:
-        session.ended_by = number
+        invocation.ended_by = number
         raise KeyboardInterrupt
 
     former = {}
@@ -87,23 +84,23 @@ def _unwinding_signals(session: Session) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _interrupted(session: Session) -> int:
-    if session.debug:
+def _interrupted(invocation: Invocation) -> int:
+    if invocation.debug:
         traceback.print_exc()
     complain("interrupted; finished files are kept, unfinished ones were removed")
-    return ExitCode.INTERRUPTED if session.ended_by is None else ExitCode.TERMINATED
+    return ExitCode.INTERRUPTED if invocation.ended_by is None else ExitCode.TERMINATED
 
 
-def _misused(error: typer.TyperException) -> int:
-    what = " ".join(error.format_message().split()).rstrip(".").replace("Value error, ", "")
+def _misused(error: click.ClickException) -> int:
+    what = " ".join(error.format_message().split()).rstrip(".")
     context = getattr(error, "ctx", None)
     path = _PROGRAM if context is None else context.command_path
     complain(f"{what[:1].lower()}{what[1:]}; '{path} --help' shows how it is used")
     return ExitCode.USAGE
 
 
-def _failed(error: Exception, session: Session) -> int:
-    if session.debug:
+def _failed(error: Exception, invocation: Invocation) -> int:
+    if invocation.debug:
         # The standard form: source lines and no values of variables, which may be secrets.
         traceback.print_exc()
     code, what, advice = outcome_of(error)

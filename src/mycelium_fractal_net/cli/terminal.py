@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
+import shutil
 import sys
+import threading
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -13,19 +17,10 @@ if TYPE_CHECKING:
 
     Bar = AbstractContextManager[Callable[[int], None] | None]
 
-__all__ = [
-    "byte_size",
-    "columns",
-    "complain",
-    "counted",
-    "json_array",
-    "json_value",
-    "progress_bar",
-    "safe",
-    "say",
-]
-
 PROGRESS_FROM_BYTES: Final = 8 * 1024 * 1024  # below, the work ends before a bar is drawn
+_BAR_CELLS: Final = 30
+_REDRAW_SECONDS: Final = 0.1
+_ALIGNED: Final = 1000  # rows of a table that are held in memory
 
 
 def safe(text: str) -> str:
@@ -39,22 +34,20 @@ def complain(text: str) -> None:
         sys.stderr.write(f"mfn: {safe(text)}\n")
 
 
-def say(text: str, *, quiet: bool = False) -> None:
-    """Print one line of outcome, unless ``--quiet``."""
-    if not quiet:
-        print(safe(text))
+def say(text: str) -> None:
+    """Print one line of outcome."""
+    print(safe(text))
 
 
 def columns(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print rows under their heads, aligned.
-
-    Written here because loading rich takes longer than listing the keys of a store.
-    """
-    cells = [[safe(cell) for cell in row] for row in (heads, *rows)]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(heads))]
-    for row in cells:
-        aligned = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        print("  ".join(aligned).rstrip())
+    """Print rows under their heads, aligned. Very many are aligned part by part, as they come."""
+    coming = itertools.chain([heads], rows)
+    widths = [0] * len(heads)
+    while part := [[safe(cell) for cell in row] for row in itertools.islice(coming, _ALIGNED)]:
+        widths = [max(width, *(len(row[i]) for row in part)) for i, width in enumerate(widths)]
+        for row in part:
+            aligned = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+            print("  ".join(aligned).rstrip())
 
 
 def json_value(value: Any) -> None:
@@ -102,7 +95,48 @@ def progress_bar(
     if quiet or small or sys.stderr is None or not sys.stderr.isatty():
         yield None
         return
-    from mycelium_fractal_net.cli.bar import drawn
+    bar = _Bar(safe(label), total() if callable(total) else total, str if items else byte_size)
+    try:
+        yield bar.advance
+    finally:
+        bar.clear()
 
-    with drawn(safe(label), total() if callable(total) else total, items=items) as update:
-        yield update
+
+class _Bar:
+    """One line on standard error that says how far the work is, and vanishes at its end."""
+
+    def __init__(self, label: str, total: int | None, shown: Callable[[int], str]) -> None:
+        self._label = label
+        self._total = total
+        self._shown = shown
+        self._done = 0
+        self._started = self._drawn = time.monotonic()
+        self._lock = threading.Lock()  # several threads may work on what is counted
+
+    def advance(self, count: int) -> None:
+        """Add what was just done; draws no more often than an eye can follow."""
+        with self._lock:
+            self._done += count
+            now = time.monotonic()
+            if now - self._drawn >= _REDRAW_SECONDS or self._done == self._total:
+                self._drawn = now
+                self._write(self._line(now - self._started))
+
+    def clear(self) -> None:
+        """Take the line away."""
+        self._write("")
+
+    def _line(self, seconds: float) -> str:
+        total = self._total
+        if not total:
+            return f"{self._label} {self._shown(self._done)}"
+        done = min(self._done / total, 1.0)
+        bar = "#" * int(done * _BAR_CELLS)
+        left = int(seconds / done - seconds) if done else 0
+        amount = f"{self._shown(self._done)}/{self._shown(total)}"
+        return f"{self._label} [{bar:.<{_BAR_CELLS}}] {amount} {left // 60}:{left % 60:02} left"
+
+    def _write(self, line: str) -> None:
+        width = shutil.get_terminal_size().columns - 1
+        sys.stderr.write(f"\r{line[:width]}\x1b[K")
+        sys.stderr.flush()

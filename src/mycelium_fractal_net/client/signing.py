@@ -10,15 +10,14 @@ is hashed first, so one that comes piece by piece is read into memory, unless th
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import time
-from base64 import b64encode
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 import anyio.to_thread
 import httpx
 
+from mycelium_fractal_net.security.algorithms.digests import sha256
 from mycelium_fractal_net.security.errors import InvalidInputError, InvalidKeyError
 from mycelium_fractal_net.security.http_signatures import (
     ALGORITHMS,
@@ -26,13 +25,14 @@ from mycelium_fractal_net.security.http_signatures import (
     RequestView,
     SignatureParameters,
     content_digest,
+    content_digest_of,
     sign,
     sign_plan,
 )
 from mycelium_fractal_net.security.policy import Policy
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Generator, Iterable
+    from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator
     from typing import Self
 
     from mycelium_fractal_net.security.byte_io.binary_io import BinaryReader
@@ -179,10 +179,7 @@ class RequestSigner(httpx.Auth):
         """The ``Content-Digest`` of all that is read; None where the profile has none."""
         if self._profile == "plan":
             return None
-        digest = hashlib.sha256()
-        while block := reader.read(_HASH_BYTES):
-            digest.update(block)
-        return f"sha-256=:{b64encode(digest.digest()).decode()}:"  # RFC 9530 section 2
+        return content_digest_of(_pieces(reader))
 
     # Signing ----------------------------------------------------------------------------------
 
@@ -227,12 +224,17 @@ class RequestSigner(httpx.Auth):
             api_key_id=None if api_key is None else _credential_id(api_key),
             timestamp=int(self._clock()),
             nonce=secrets.token_urlsafe(_NONCE_BYTES),
-            body_sha256=hashlib.sha256(request.content).hexdigest(),
+            body_sha256=sha256(request.content).hex(),
             public_key=version.public_der(),
             signer=version.sign,
         )
         for name, value in signed:
             request.headers[name] = value
+
+
+def _pieces(reader: BinaryReader) -> Iterator[bytes]:
+    while piece := reader.read(_HASH_BYTES):
+        yield piece
 
 
 def _credential_id(api_key: str) -> str:

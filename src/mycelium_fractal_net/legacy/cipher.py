@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 from cryptography.utils import Buffer
 
+from mycelium_fractal_net.security.algorithms.digests import sha256
 from mycelium_fractal_net.security.algorithms.mac import TAG_BYTES, MacKey
 from mycelium_fractal_net.security.blocking import about_to_compute
 from mycelium_fractal_net.security.byte_io.buffers import as_bytes
@@ -82,10 +83,7 @@ class XorOpener:
             MacKey(derived).verify(signed, tag)
         except InvalidSignatureError:
             raise DecryptionError from None
-        digest = hashes.Hash(hashes.SHA256())
-        digest.update(iv)
-        digest.update(derived)
-        return _xor(signed[SALT_BYTES + IV_BYTES :], digest.finalize())
+        return _xor(signed[SALT_BYTES + IV_BYTES :], sha256(bytes(iv) + derived))
 
 
 def _decoded(message: str | Buffer) -> bytes:

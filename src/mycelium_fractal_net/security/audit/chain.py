@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 
 from mycelium_fractal_net.security.audit.events import Event
+from mycelium_fractal_net.security.errors import InvalidSignatureError
 
 if TYPE_CHECKING:
     from mycelium_fractal_net.security.key_store.authority import Mac
@@ -47,9 +48,11 @@ class Line(NamedTuple):
 
     def hangs_on(self, previous: bytes, key: Mac) -> bool:
         """Whether this line's MAC is right after a line whose MAC is ``previous``."""
-        from hmac import compare_digest
-
-        return compare_digest(key.tag(previous + self.signed), self.mac)
+        try:
+            key.verify(previous + self.signed, self.mac)
+        except InvalidSignatureError:
+            return False
+        return True
 
     def record(self) -> dict[str, Any]:
         """The members of the line."""

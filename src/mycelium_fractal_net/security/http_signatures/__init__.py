@@ -10,6 +10,7 @@ from mycelium_fractal_net.security.http_signatures.content_digest import (
     BodyDigest,
     check_content_digest,
     content_digest,
+    content_digest_of,
 )
 from mycelium_fractal_net.security.http_signatures.coverage import (
     CoveragePolicy,
@@ -62,6 +63,7 @@ __all__ = [
     "check_timestamp",
     "choose_by_tag",
     "content_digest",
+    "content_digest_of",
     "parse_body_signature",
     "parse_plan_signature",
     "parse_signatures",

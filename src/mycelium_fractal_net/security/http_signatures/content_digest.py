@@ -6,12 +6,12 @@ beside them, and each known one that is there must be right.
 
 from __future__ import annotations
 
-import hashlib
 from binascii import b2a_base64
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from hmac import compare_digest
 from typing import TYPE_CHECKING, Final
 
+from mycelium_fractal_net.security.algorithms.digests import running_sha256, running_sha512, sha256
 from mycelium_fractal_net.security.errors import InvalidInputError, InvalidSignatureError
 from mycelium_fractal_net.security.http_signatures.structured_fields import (
     parse_byte_sequences,
@@ -19,18 +19,14 @@ from mycelium_fractal_net.security.http_signatures.structured_fields import (
 )
 
 if TYPE_CHECKING:
-    from hashlib import _Hash
-
     from cryptography.utils import Buffer
 
-__all__ = ["BodyDigest", "check_content_digest", "content_digest"]
+    from mycelium_fractal_net.security.algorithms.digests import Running
 
-_HASHES: Final[dict[str, Callable[..., _Hash]]] = {
-    "sha-256": hashlib.sha256,
-    "sha-512": hashlib.sha512,
+_HASHES: Final[dict[str, Callable[[], Running]]] = {
+    "sha-256": running_sha256,
+    "sha-512": running_sha512,
 }
-
-
 _SHA_256: Final = b"sha-256=:%b:"
 
 
@@ -39,9 +35,17 @@ def content_digest(body: Buffer, algorithm: str = "sha-256") -> str:
 
     :raises InvalidInputError: the algorithm is neither ``sha-256`` nor ``sha-512``.
     """
+    return content_digest_of((body,), algorithm)
+
+
+def content_digest_of(pieces: Iterable[Buffer], algorithm: str = "sha-256") -> str:
+    """:func:`content_digest` of a body that is read piece by piece."""
     if algorithm not in _HASHES:
         raise InvalidInputError("the digest of a body is sha-256 or sha-512")
-    return serialise_byte_sequences({algorithm: _HASHES[algorithm](body).digest()})
+    running = _HASHES[algorithm]()
+    for piece in pieces:
+        running.update(piece)
+    return serialise_byte_sequences({algorithm: running.digest()})
 
 
 def check_content_digest(field: bytes, body: Buffer) -> None:
@@ -49,16 +53,11 @@ def check_content_digest(field: bytes, body: Buffer) -> None:
 
     :raises InvalidSignatureError: it does not, is malformed, or has no algorithm that is known.
     """
-    if compare_digest(_SHA_256 % b2a_base64(hashlib.sha256(body).digest(), newline=False), field):
+    if compare_digest(_SHA_256 % b2a_base64(sha256(body), newline=False), field):
         return  # as everybody writes it; nothing is left to be parsed
-    known = False
-    for name, expected in parse_byte_sequences(field).items():
-        if name in _HASHES:
-            known = True
-            if not compare_digest(_HASHES[name](body).digest(), expected):
-                raise InvalidSignatureError
-    if not known:
-        raise InvalidSignatureError
+    digest = BodyDigest(field)
+    digest.update(body)
+    digest.check()
 
 
 class BodyDigest:

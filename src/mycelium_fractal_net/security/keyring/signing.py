@@ -18,11 +18,6 @@ from mycelium_fractal_net.security.records.keys import (
     parse_key_id,
     version_id,
 )
-from mycelium_fractal_net.security.signatures.files import (
-    SignatureMode,
-    encode_signature_file,
-    parse_signature_file,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,6 +63,11 @@ class Signing:
 
     def sign_file(self, reader: BinaryReader, *, key_id: str | None = None) -> bytes:
         """The bytes of a ``.sig`` file for what ``reader`` gives, which names its key version."""
+        from mycelium_fractal_net.security.signatures.files import (
+            SignatureMode,
+            encode_signature_file,
+        )
+
         found = self._signing(key_id)
         signature = found.signing.sign_stream(reader)
         return encode_signature_file(found.version.handle, SignatureMode.PREHASH, signature)
@@ -93,6 +93,8 @@ class Signing:
         The file names a version, and it must be one of ``key_id``.
         Raises :class:`InvalidSignatureError`.
         """
+        from mycelium_fractal_net.security.signatures.files import parse_signature_file
+
         parsed = parse_signature_file(signature_file)
         name, number = parse_key_id(key_id)
         key = self._cache.record(name)

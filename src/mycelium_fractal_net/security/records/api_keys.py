@@ -7,14 +7,15 @@ enough here: nobody guesses 256 random bits.
 
 from __future__ import annotations
 
-import hashlib
 import re
 import secrets
 import string
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-DIGEST_BYTES: Final = 32  # SHA-256
+from mycelium_fractal_net.security.algorithms.digests import SHA256_BYTES, sha256
+
+DIGEST_BYTES: Final = SHA256_BYTES
 _PREFIX: Final = b"mfn_"
 _ID_CHARACTERS: Final = 16
 _SECRET_BYTES: Final = 32
@@ -51,7 +52,7 @@ def generate(credential_id: str | None = None) -> ApiKey:
     if credential_id is None:
         credential_id = "".join(secrets.choice(_ALPHABET) for _ in range(_ID_CHARACTERS))
     secret = secrets.token_urlsafe(_SECRET_BYTES)
-    digest = hashlib.sha256(secret.encode("ascii")).digest()
+    digest = sha256(secret.encode("ascii"))
     return ApiKey(credential_id, f"{_PREFIX.decode()}{credential_id}_{secret}", digest)
 
 
@@ -63,7 +64,7 @@ def parse(api_key: bytes | str) -> PresentedKey:
     """
     if isinstance(api_key, str):
         api_key = api_key.encode("utf-8", "replace")
-    digest = hashlib.sha256(api_key[_ID_END + 1 : _KEY_CHARACTERS]).digest()
+    digest = sha256(api_key[_ID_END + 1 : _KEY_CHARACTERS])
     framed = (
         len(api_key) == _KEY_CHARACTERS
         and api_key[: len(_PREFIX)] == _PREFIX

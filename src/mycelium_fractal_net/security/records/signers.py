@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+from mycelium_fractal_net.security.algorithms.digests import sha256
 from mycelium_fractal_net.security.byte_io.encodings import PUBLIC_KEY, pem_encode
 from mycelium_fractal_net.security.errors import InvalidInputError
 from mycelium_fractal_net.security.records.api_keys import CREDENTIAL_ID
@@ -59,7 +59,7 @@ class Signer:
 
     def thumbprint(self) -> bytes:
         """The SHA-256 of the DER public key, 32 bytes: it has one DER encoding."""
-        return hashlib.sha256(self.public_key).digest()
+        return sha256(self.public_key)
 
 
 def check_signer(name: str, credentials: tuple[str, ...], any_credential: bool) -> None:

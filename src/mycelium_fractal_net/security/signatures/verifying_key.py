@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from typing import Final
 
@@ -14,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.utils import Buffer
 
+from mycelium_fractal_net.security.algorithms.digests import sha256
 from mycelium_fractal_net.security.byte_io.binary_io import BinaryReader, read_fully
 from mycelium_fractal_net.security.byte_io.buffers import as_bytes, release, scratch
 from mycelium_fractal_net.security.byte_io.encodings import PUBLIC_KEY, pem_decode, pem_encode
@@ -127,7 +127,7 @@ class VerifyingKey:
 
     def thumbprint(self) -> bytes:
         """The SHA-256 of :meth:`der`, 32 bytes: names the key, since it has one DER encoding."""
-        return hashlib.sha256(self._der).digest()
+        return sha256(self._der)
 
     def verify(self, data: Buffer, signature: Buffer) -> None:
         """Return if ``signature`` is one of ``data`` under this key.

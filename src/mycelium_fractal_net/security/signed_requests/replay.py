@@ -6,7 +6,6 @@ is durable. Where the store does not answer, nothing is accepted.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import threading
@@ -15,6 +14,7 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from mycelium_fractal_net.security.algorithms.digests import sha256
 from mycelium_fractal_net.security.errors import MfnError, StoreUnavailableError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def nonce_digest(thumbprint: bytes, nonce: str) -> bytes:
 
     ``thumbprint`` is that of the signer's public key, 32 bytes; the nonce, of any length, is last.
     """
-    return hashlib.sha256(_LABEL + thumbprint + nonce.encode()).digest()
+    return sha256(_LABEL + thumbprint + nonce.encode())
 
 
 class ReplayGuard:

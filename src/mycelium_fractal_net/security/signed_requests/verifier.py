@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import hashlib
 import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, ParamSpec, TypeVar
 
 from mycelium_fractal_net.security import blocking
+from mycelium_fractal_net.security.algorithms.digests import sha256
 from mycelium_fractal_net.security.errors import InvalidSignatureError, StoreUnavailableError
 from mycelium_fractal_net.security.http_signatures import (
     TIMESTAMP_SECONDS,
@@ -44,7 +44,7 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 _SIGNATURE_FIELDS: Final = (b"signature", b"signature-input")
 _MICROSECONDS: Final = 1_000_000  # in a second
-_NO_BODY: Final = hashlib.sha256(b"").hexdigest()
+_NO_BODY: Final = sha256(b"").hex()
 
 
 def bears_signature(request: RequestView) -> bool:
@@ -186,7 +186,7 @@ class RequestVerifier:
             request,
             known.verifying,
             api_key_id=credential_id_of(request),
-            body_sha256=hashlib.sha256(body).hexdigest() if body else _NO_BODY,
+            body_sha256=sha256(body).hex() if body else _NO_BODY,
         )
         expires = signature.timestamp + TIMESTAMP_SECONDS
         return self._head(known, signature.nonce, expires)

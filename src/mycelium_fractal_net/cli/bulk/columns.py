@@ -1,0 +1,262 @@
+"""``--database``: a column of a database in the place of files."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from mycelium_fractal_net.cli import recording
+from mycelium_fractal_net.cli.bulk.failures import taking
+from mycelium_fractal_net.cli.exits import CommandError
+from mycelium_fractal_net.cli.inputs import read_small
+from mycelium_fractal_net.cli.options import PATH
+from mycelium_fractal_net.cli.parsing import record
+from mycelium_fractal_net.cli.terminal import complain, counted, progress_bar
+from mycelium_fractal_net.security.errors import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+    from typing import Literal
+
+    from mycelium_fractal_net.cli.bulk.finishing import Finishing
+    from mycelium_fractal_net.cli.invocation import Invocation
+    from mycelium_fractal_net.cli.options import Batch
+    from mycelium_fractal_net.cli.terminal import Bar
+    from mycelium_fractal_net.columns import ColumnReport, Failure
+    from mycelium_fractal_net.security.records.open_options import OpenOptions
+
+_MOST_URL_BYTES: Final = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnChoice:
+    """The column that the options name, and the one that its messages are bound to."""
+
+    url: str
+    table: str
+    column: str
+    associated_data_column: str | None = None
+
+    def __repr__(self) -> str:  # a URL holds a password
+        return f"ColumnChoice({self.table!r}, {self.column!r})"
+
+    @property
+    def name(self) -> str:
+        """Such as ``customers.iban``."""
+        return f"{self.table}.{self.column}"
+
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """URL, table and column, as the functions of :mod:`.columns` take them."""
+        return self.url, self.table, self.column
+
+
+def _choice(
+    database: str | None,
+    database_file: Path | None,
+    database_env: str | None,
+    table: str | None,
+    column: str | None,
+    associated_data_column: str | None,
+) -> ColumnChoice | None:
+    given = [each for each in (database, database_file, database_env) if each is not None]
+    if not given:
+        if table or column or associated_data_column:
+            raise CommandError(
+                ExitCode.USAGE, "a table or column is named and no database", "add --database"
+            )
+        return None
+    if len(given) > 1:
+        raise CommandError(ExitCode.USAGE, "the database is named twice", "leave one away")
+    if not table or not column:
+        raise CommandError(
+            ExitCode.USAGE, "--database takes a table and a column", "add --table and --column"
+        )
+    url = database or _url(database_file, database_env)
+    return ColumnChoice(url, table, column, associated_data_column)
+
+
+def _url(file: Path | None, name: str | None) -> str:
+    if file is not None:
+        lines = read_small(file, _MOST_URL_BYTES, "a URL").decode(errors="replace").splitlines()
+        url = lines[0].strip() if lines else ""
+        source = str(file)
+    else:
+        from mycelium_fractal_net.config import user_variable
+
+        url, source = user_variable(name or "") or "", f"the variable {name}"
+    if not url:
+        raise CommandError(ExitCode.USAGE, f"{source} holds no URL", "put it there in one line")
+    return url
+
+
+# Parameter ``choice``, a ColumnChoice, or None where files are meant.
+column_choice = record(
+    "choice",
+    _choice,
+    click.option(
+        "--database",
+        metavar="URL",
+        help="Take a column of this database instead of files: sqlite:///FILE or"
+        " postgresql://USER@HOST/NAME.",
+    ),
+    click.option(
+        "--database-file",
+        metavar="FILE",
+        type=PATH,
+        help="The same URL from a file, where no other user sees it.",
+    ),
+    click.option(
+        "--database-env",
+        metavar="NAME",
+        help="The same URL from the environment variable NAME.",
+    ),
+    click.option(
+        "--table",
+        metavar="TABLE",
+        help="The table, or SCHEMA.TABLE; it needs a primary key.",
+    ),
+    click.option("--column", metavar="COLUMN", help="The column with the messages."),
+    click.option(
+        "--associated-data-column",
+        metavar="COL",
+        help="The column whose bytes or text each row's message is bound to.",
+    ),
+)
+
+
+def refuse_path(path: object, output: str | None = None) -> None:
+    """Raise :class:`CommandError` where files are named beside a database."""
+    if path is not None or output is not None:
+        raise CommandError(ExitCode.USAGE, "files and a database are named", "take one at a time")
+
+
+def rewrap(
+    invocation: Invocation,
+    choice: ColumnChoice,
+    opening: OpenOptions,
+    batch: Batch,
+    finish: Finishing | None,
+) -> None:
+    """Move the messages of a column to the newest version of their keys."""
+    from mycelium_fractal_net.columns import beginnings, rewrap_column
+
+    if opening.associated_data and choice.associated_data_column:
+        raise CommandError(
+            ExitCode.USAGE,
+            "associated data is given twice",
+            "give -a TEXT for all rows, or --associated-data-column COLUMN",
+        )
+    with invocation.keyring() as keyring, reporting(batch.report) as failed:
+        if finish is not None:
+            finish.begin(keyring)
+        heads = beginnings(*choice.place)
+        recording.record_counted(keyring, "rewrap", heads.items())
+        with _bar(invocation, "rewrapping", heads.total()) as update:
+            found = rewrap_column(
+                keyring,
+                *choice.place,
+                options=opening,
+                associated_data_column=choice.associated_data_column,
+                workers=batch.workers,
+                progress=update,
+                report=failed,
+            )
+        if finish is not None:
+            finish.end(invocation, keyring, found.failed)
+    _tell(invocation, "rewrapped", found, choice.name)
+
+
+def migrate(
+    invocation: Invocation,
+    choice: ColumnChoice,
+    key: str | None,
+    side_table: str | None,
+    batch: Batch,
+    opening: OpenOptions,
+    *,
+    dry_run: bool,
+) -> None:
+    """Seal under ``key`` what the XOR cipher wrote into a column; see :func:`migrate_column`."""
+    from mycelium_fractal_net.columns import count_values
+    from mycelium_fractal_net.legacy.columns import migrate_column
+
+    with invocation.keyring() as keyring, reporting(batch.report) as failed:
+        count = count_values(*choice.place)
+        recording.record_migrating(keyring, "migrate", key, count=count)
+        with _bar(invocation, "opening" if dry_run else "migrating", count) as update:
+            found = migrate_column(
+                keyring,
+                *choice.place,
+                key,
+                side_table=side_table,
+                options=opening,
+                associated_data_column=choice.associated_data_column,
+                dry_run=dry_run,
+                workers=batch.workers,
+                progress=update,
+                report=failed,
+            )
+    _tell(invocation, "would migrate" if dry_run else "migrated", found, choice.name)
+
+
+def finish(
+    invocation: Invocation,
+    choice: ColumnChoice,
+    step: Literal["commit", "rollback"],
+    side_table: str | None,
+    batch: Batch,
+) -> None:
+    """Remove the old values that a migration kept, or put them back."""
+    from mycelium_fractal_net.columns import count_values
+    from mycelium_fractal_net.legacy.columns import commit_column, roll_back_column
+
+    with invocation.keyring() as keyring, reporting(batch.report) as failed:
+        count = count_values(*choice.place)
+        recording.record_migrating(keyring, step, None, count=count)
+        with _bar(invocation, step, count) as update:
+            options: dict[str, Any] = {
+                "side_table": side_table,
+                "workers": batch.workers,
+                "progress": update,
+                "report": failed,
+            }
+            if step == "commit":
+                options["associated_data_column"] = choice.associated_data_column
+                found = commit_column(keyring, *choice.place, **options)
+            else:
+                found = roll_back_column(keyring, *choice.place, **options)
+    done = "removed the old" if step == "commit" else "put back the old"
+    _tell(invocation, done, found, choice.name)
+
+
+def _bar(invocation: Invocation, label: str, count: int) -> Bar:
+    return progress_bar(label, count, quiet=invocation.quiet, items=True)
+
+
+@contextlib.contextmanager
+def reporting(path: Path | None) -> Iterator[Callable[[Failure], None]]:
+    """Takes each value that had to stay: into the file ``path``, or onto standard error."""
+    from mycelium_fractal_net.columns import json_line
+
+    with taking(path) as take:
+
+        def failed(failure: Failure) -> None:
+            key = ", ".join(f"{name}={value}" for name, value in failure.key.items())
+            take(json_line(failure), f"{key}: {failure.reason}")
+
+        yield failed
+
+
+def _tell(invocation: Invocation, done: str, found: ColumnReport, where: str) -> None:
+    """Say what became of the column. Ends with exit code 11 where some failed."""
+    before = f", {found.skipped} done before" if found.skipped else ""
+    invocation.say(f"{done} {counted(found.done, 'value')} of {where}{before}")
+    if found.failed:
+        failed = counted(found.failed, "value")
+        complain(f"{failed} failed; mend the cause and run the same again")
+        raise click.exceptions.Exit(ExitCode.PARTIAL)

@@ -1,0 +1,48 @@
+"""What a command could not do, one by one: into a report, or onto standard error. None is kept."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import TYPE_CHECKING, Final
+
+from mycelium_fractal_net.cli.terminal import complain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+_MOST_COMPLAINTS: Final = 20  # lines about single files; a report has them all
+
+
+@contextlib.contextmanager
+def taking(report: Path | None) -> Iterator[Callable[[str, str], None]]:
+    """Takes what failed, twice: as a line of JSON for ``report``, and as one for people."""
+    if report is not None:
+        with report.open("w", encoding="utf-8", buffering=1) as file:
+            yield lambda line, _text: print(line, file=file)
+        return
+    count = 0
+
+    def failed(_line: str, text: str) -> None:
+        nonlocal count
+        count += 1
+        if count <= _MOST_COMPLAINTS:
+            complain(text)
+
+    yield failed
+    if count > _MOST_COMPLAINTS:
+        complain(f"and {count - _MOST_COMPLAINTS} more; --report FILE lists them all")
+
+
+@contextlib.contextmanager
+def reporting(report: Path | None) -> Iterator[Callable[[str, str], None]]:
+    """Takes the path of each that failed, and why: into ``report``, or onto standard error.
+
+    The report is one line of JSON for each, ``{"path": "...", "reason": "..."}``, written as it
+    comes. Bytes of a name that are no UTF-8 are in it as Python's ``surrogateescape`` has them.
+    """
+    with taking(report) as take:
+        yield lambda path, reason: take(
+            json.dumps({"path": path, "reason": reason}), f"{path}: {reason}"
+        )

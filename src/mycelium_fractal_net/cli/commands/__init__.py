@@ -1,0 +1,1 @@
+"""The commands of ``mfn``: a file for each, or for each group of them."""

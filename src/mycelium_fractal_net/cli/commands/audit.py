@@ -1,0 +1,258 @@
+"""``mfn audit``: verify the audit records, keep their heads elsewhere, read them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from mycelium_fractal_net.cli import options
+from mycelium_fractal_net.cli.exits import CommandError
+from mycelium_fractal_net.cli.inputs import check_input, read_small
+from mycelium_fractal_net.cli.options import PATH
+from mycelium_fractal_net.cli.parsing import Group
+from mycelium_fractal_net.cli.terminal import (
+    columns,
+    complain,
+    counted,
+    json_array,
+    json_value,
+)
+from mycelium_fractal_net.security.errors import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from mycelium_fractal_net.cli.invocation import Invocation
+    from mycelium_fractal_net.security.audit import Head, Report
+    from mycelium_fractal_net.security.audit.verification import ChainReport, Fault
+
+_HEADS_BYTES: Final = 16 << 20  # a head a day of each of a hundred chains, for three years
+# Not compiled here: every command loads this file.
+_CHAIN: Final = "[0-9a-f]{32}"
+_MAC: Final = "[0-9a-f]{64}"
+_MOMENT: Final = "[0-9]{4}(?:-[0-9]{2}){2}T[0-9]{2}(?::[0-9]{2}){2}(?:[.][0-9]{1,6})?Z"
+_SHOWN: Final = ("time", "event", "outcome", "key", "actor")
+_NOT_SHOWN: Final = ("chain", "sequence", "mark", "former")  # for machines: --json has them
+
+
+audit = Group("audit", help="Verify and read the audit records of this machine.")
+
+
+@audit.command("verify")
+@click.option(
+    "--head",
+    metavar="FILE",
+    type=PATH,
+    help="Heads that were kept elsewhere, as 'mfn audit head' prints them.",
+)
+@click.option(
+    "--also",
+    multiple=True,
+    metavar="FOLDER",
+    type=PATH,
+    help="Where old segments were moved to; give it again for each.",
+)
+@options.as_json
+@click.pass_obj
+def _verify(
+    invocation: Invocation, head: Path | None, also: tuple[Path, ...], as_json: bool
+) -> None:
+    """Verify every audit record of this machine, and say of each fault what it is and where."""
+    heads = [] if head is None else _read_heads(head)
+    for folder in also or ():
+        check_input(folder, folder=True)
+    report = _report(invocation, heads, also or ())
+    if as_json:
+        json_value(_report_shape(report))
+    else:
+        _tell(invocation, report)
+    if report.faults:
+        raise click.exceptions.Exit(ExitCode.NOT_AUTHENTIC)
+
+
+@audit.command("head")
+@options.as_json
+@click.pass_obj
+def _head(invocation: Invocation, as_json: bool) -> None:
+    """Print how far each chain has come, a line of JSON each: keep them on another machine.
+
+    The records are verified first; a chain with a fault has no line.
+    """
+    report = _report(invocation)
+    heads = (
+        {"chain": chain.chain, "sequence": chain.anchor.sequence, "mac": chain.anchor.mac.hex()}
+        for chain in report.chains
+        if chain.anchor is not None and chain.anchor.sequence and not chain.faults
+    )
+    if as_json:
+        json_array(heads)
+    else:
+        for each in heads:
+            print(json.dumps(each, separators=(",", ":")))
+    if report.faults:
+        _complain(report.faults)
+        raise click.exceptions.Exit(ExitCode.NOT_AUTHENTIC)
+
+
+@audit.command("show")
+@click.option("--key", metavar="KEY", help="Of a key with all its versions, or of one.")
+@click.option("--actor", metavar="ACTOR", help="A credential's id, cli:UID, library or system.")
+@click.option("--event", metavar="EVENT", help="Such as decrypt; key finds key.rotate too.")
+@click.option("--since", metavar="TIME", help="In UTC, such as 2026-03-01T12:00:00Z.")
+@click.option("--until", metavar="TIME", help="The same.")
+@click.option("--limit", metavar="N", type=click.IntRange(1, 100000), default=100, help="At most.")
+@options.as_json
+@click.pass_obj
+def _show(
+    invocation: Invocation,
+    key: str | None,
+    actor: str | None,
+    event: str | None,
+    since: str | None,
+    until: str | None,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """Show audit records of this machine, newest first. They are read and not verified."""
+    from mycelium_fractal_net.security.audit import query
+
+    for moment in (since, until):
+        if moment is not None and re.fullmatch(_MOMENT, moment) is None:
+            raise CommandError(
+                ExitCode.USAGE,
+                "a time is in UTC, in the form of RFC 3339",
+                "write it as 2026-03-01T12:00:00Z",
+            )
+    folder = invocation.settings().audit_folder
+    with _readable(folder):
+        found = query(
+            folder, key=key, actor=actor, event=event, since=since, until=until, limit=limit
+        )
+    if as_json:
+        json_array(found)
+    else:
+        heads = (*(name.upper() for name in _SHOWN), "MORE")
+        columns(heads, (_row(record) for record in found))
+
+
+def _row(record: dict[str, Any]) -> tuple[str, ...]:
+    more = (
+        f"{name}={value if isinstance(value, str) else json.dumps(value)}"
+        for name, value in record.items()
+        if name not in _SHOWN + _NOT_SHOWN
+    )
+    return (*(str(record.get(name, "-")) for name in _SHOWN), " ".join(more))
+
+
+def _report(
+    invocation: Invocation, heads: Sequence[Head] = (), also: Sequence[Path] = ()
+) -> Report:
+    from mycelium_fractal_net.bootstrap import verify_audit
+
+    settings = invocation.settings()
+    with _readable(settings.audit_folder):
+        return verify_audit(settings, invocation.passphrase, heads, also=also)
+
+
+@contextlib.contextmanager
+def _readable(folder: Path) -> Iterator[None]:
+    """Let an error of the system say that it is the records that cannot be read."""
+    try:
+        yield
+    except OSError as error:
+        raise CommandError(
+            ExitCode.INPUT,
+            f"the audit records cannot be read: {error.filename or folder}: {error.strerror}",
+            "run it as the user that mfn runs as",
+        ) from None
+
+
+def _read_heads(path: Path) -> list[Head]:
+    from mycelium_fractal_net.security.audit import Head
+
+    content = read_small(path, _HEADS_BYTES, "a file of heads")
+    try:
+        if content.lstrip().startswith(b"["):
+            values = json.loads(content)
+        else:
+            values = [json.loads(line) for line in content.splitlines() if line.strip()]
+        heads = [Head(value["chain"], value["sequence"], value["mac"]) for value in values]
+        if not all(_is_head(head) for head in heads):
+            raise ValueError
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise CommandError(
+            ExitCode.USAGE, f"{path} holds something that is no head", "'mfn audit head' makes them"
+        ) from None
+    return heads
+
+
+def _is_head(head: Head) -> bool:
+    return (
+        re.fullmatch(_CHAIN, head.chain) is not None
+        and type(head.sequence) is int
+        and head.sequence > 0
+        and re.fullmatch(_MAC, head.mac) is not None
+    )
+
+
+def _tell(invocation: Invocation, report: Report) -> None:
+    for chain in report.chains:
+        if not chain.faults:
+            invocation.say(f"chain {chain.chain}: {_summary(chain)}")
+    if report.elsewhere:
+        found = counted(len(report.elsewhere), "chain")
+        invocation.say(f"{found} of other machines: verify them there")
+    if report.before:
+        found = counted(len(report.before), "chain")
+        machines = ", ".join(sorted({each.machine for each in report.before}))
+        said = f"{found} of before the restore, whose records stayed in the audit folder {machines}"
+        invocation.say(said)
+    if report.faults:
+        _complain(report.faults)
+        complain("the audit records are not whole; keep the folder as it is for whoever looks")
+        return
+    count, records = counted(len(report.chains), "chain"), counted(report.records, "record")
+    invocation.say(f"whole: {count}, {records}")
+
+
+def _summary(chain: ChainReport) -> str:
+    said = f"{counted(chain.records, 'record')}, {chain.past_anchor} of them past the anchor"
+    if chain.begins > 1:
+        said += f"; begins with record {chain.begins}, after a head that was kept"
+    if chain.torn_bytes:
+        said += f"; {chain.torn_bytes} torn bytes at its end, which a crash leaves"
+    return said
+
+
+def _complain(faults: list[Fault]) -> None:
+    for fault in faults:
+        place = f"record {fault.sequence}: " if fault.sequence else ""
+        complain(f"chain {fault.chain}: {place}{fault.what}")
+
+
+def _report_shape(report: Report) -> dict[str, Any]:
+    return {
+        "whole": not report.faults,
+        "records": report.records,
+        "chains": [
+            {
+                "chain": chain.chain,
+                "begins": chain.begins,
+                "records": chain.records,
+                "past_anchor": chain.past_anchor,
+                "torn_bytes": chain.torn_bytes,
+                "faults": [{"record": each.sequence, "what": each.what} for each in chain.faults],
+            }
+            for chain in report.chains
+        ],
+        "elsewhere": report.elsewhere,
+        "before_restore": [
+            {"chain": each.chain_id, "machine": each.machine, "record": each.sequence}
+            for each in report.before
+        ],
+    }

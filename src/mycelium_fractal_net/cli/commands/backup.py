@@ -1,0 +1,158 @@
+"""``mfn backup`` and ``mfn restore``: the key store in one sealed file, and back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mycelium_fractal_net import shapes
+from mycelium_fractal_net.cli import options
+from mycelium_fractal_net.cli.exits import CommandError
+from mycelium_fractal_net.cli.inputs import STANDARD, input_stream
+from mycelium_fractal_net.cli.outputs import destination, output_stream
+from mycelium_fractal_net.cli.terminal import columns, complain, counted, json_value
+from mycelium_fractal_net.security.errors import ExitCode
+
+if TYPE_CHECKING:
+    from mycelium_fractal_net.cli.invocation import Invocation
+    from mycelium_fractal_net.security.backup import Backup, Restored
+    from mycelium_fractal_net.security.records.credentials import Credential
+
+
+@click.command("backup")
+@click.argument("file", metavar="FILE", help="The backup; - is standard output, or input.")
+@click.option("--verify", is_flag=True, help="Open a backup to its end instead; restore nothing.")
+@click.option(
+    "--record",
+    is_flag=True,
+    help="With --verify: record that it is kept, and activate what waited for it.",
+)
+@options.force
+@options.as_json
+@click.pass_obj
+def backup(
+    invocation: Invocation, file: str, verify: bool, record: bool, force: bool, as_json: bool
+) -> None:
+    """Write a sealed backup of the key store, which may be in use. The master key is not in it.
+
+    Versions that waited for a backup protect data once this one is on the disk. What goes to
+    standard output counts only when it was read back: mfn backup --verify --record.
+    """
+    if record and not verify:
+        raise CommandError(
+            ExitCode.USAGE,
+            "--record goes with --verify",
+            "a backup into a file is recorded by itself; one into - once it was read back",
+        )
+    if verify:
+        backup, activated = _verify(invocation, file, record=record)
+    else:
+        backup, activated = _make(invocation, file, force=force)
+    if as_json and (verify or file != STANDARD):
+        json_value({**_shape(backup), "activated": activated})
+    elif verify or file != STANDARD:
+        _tell(invocation, "whole" if verify else f"{file}", backup, activated)
+
+
+def _make(invocation: Invocation, file: str, *, force: bool) -> tuple[Backup, list[str]]:
+    from mycelium_fractal_net.security.backup import record_backup, write_backup
+
+    target = destination(STANDARD, file)
+    with invocation.keyring() as keyring:
+        with output_stream(target, force=force) as writer:
+            backup = write_backup(keyring.provider, writer)
+            writer.flush()
+        if target is None:
+            complain("not recorded: read it back with mfn backup --verify --record")
+            return backup, []
+        return backup, record_backup(keyring.provider, backup)
+
+
+def _verify(invocation: Invocation, file: str, *, record: bool) -> tuple[Backup, list[str]]:
+    from mycelium_fractal_net.bootstrap import verify_backup_file
+    from mycelium_fractal_net.security.backup import record_backup
+
+    with input_stream(file, file, quiet=invocation.quiet) as reader:
+        backup = verify_backup_file(invocation.settings(), reader, invocation.passphrase)
+    if not record:
+        return backup, []
+    with invocation.keyring() as keyring:
+        return backup, record_backup(keyring.provider, backup)
+
+
+@click.command("restore")
+@click.argument("file", metavar="FILE", help="A backup; - is standard input.")
+@options.as_json
+@click.pass_obj
+def restore(invocation: Invocation, file: str, as_json: bool) -> None:
+    """Put a backup into an empty key store, under the master key that the store had.
+
+    It starts closed: keys that encrypted raw messages are rotated, requests that were signed
+    before are refused, and no credential works before 'mfn credential confirm'. They are listed.
+    """
+    from mycelium_fractal_net.bootstrap import restore
+
+    with invocation.acting(), input_stream(file, file, quiet=invocation.quiet) as reader:
+        restored = restore(invocation.settings(), reader, invocation.passphrase)
+    with invocation.keyring() as keyring:
+        waiting = list(keyring.provider.credentials.unconfirmed())
+    if as_json:
+        json_value(_restored_shape(invocation, restored, waiting))
+    else:
+        _tell_restored(invocation, restored, waiting)
+
+
+# What is said ---------------------------------------------------------------------------------
+
+
+def _tell(invocation: Invocation, what: str, backup: Backup, activated: list[str]) -> None:
+    held = counted(backup.versions, "key version")
+    made = shapes.time_text(backup.made_at)
+    invocation.say(f"{what}: backup {backup.backup_id} of {made}, {held}")
+    for version in activated:
+        invocation.say(f"activated, since the backup holds it: {version}")
+
+
+def _tell_restored(invocation: Invocation, restored: Restored, waiting: list[Credential]) -> None:
+    backup = restored.backup
+    made = shapes.time_text(backup.made_at)
+    invocation.say(f"restored backup {backup.backup_id}: the store as it was at {made}")
+    invocation.say(
+        "what was revoked, suspended or marked compromised after that is as before: do it again"
+    )
+    for version in restored.rotated:
+        invocation.say(f"rotated, for its raw messages: {version}")
+    if waiting:
+        invocation.say(
+            f"{counted(len(waiting), 'credential')} to confirm, or to revoke:"
+            " mfn credential confirm ID, or --all"
+        )
+        columns(("ID", "NAME", "SCOPES"), (_row(each) for each in waiting))
+
+
+def _row(credential: Credential) -> tuple[str, ...]:
+    return credential.credential_id, credential.name, " ".join(credential.scopes)
+
+
+def _shape(backup: Backup) -> dict[str, Any]:
+    return {
+        "backup_id": backup.backup_id,
+        "made_at": shapes.time_text(backup.made_at),
+        "generation": backup.generation,
+        "master_key": backup.master_id,
+        "versions": backup.versions,
+        "rows": backup.rows,
+    }
+
+
+def _restored_shape(
+    invocation: Invocation, restored: Restored, waiting: list[Credential]
+) -> dict[str, Any]:
+    rotation_days = invocation.settings().credentials.rotation_days
+    return {
+        **_shape(restored.backup),
+        "restored_at": shapes.time_text(restored.restored_at),
+        "rotated": restored.rotated,
+        "unconfirmed": [shapes.credential_shape(each, rotation_days) for each in waiting],
+    }

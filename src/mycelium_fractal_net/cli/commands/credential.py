@@ -1,0 +1,181 @@
+"""``mfn credential``: make, list, show, rotate and revoke API keys of the service."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from mycelium_fractal_net import shapes
+from mycelium_fractal_net.cli import options
+from mycelium_fractal_net.cli.completion import credential_ids
+from mycelium_fractal_net.cli.exits import CommandError
+from mycelium_fractal_net.cli.parsing import Group
+from mycelium_fractal_net.cli.terminal import columns, json_array, json_value, say
+from mycelium_fractal_net.security.errors import ExitCode
+
+if TYPE_CHECKING:
+    from mycelium_fractal_net.cli.invocation import Invocation
+    from mycelium_fractal_net.security.records.api_keys import ApiKey
+    from mycelium_fractal_net.security.records.credentials import Credential
+
+_ID: Final = "A credential, by the 16 characters of its id."
+_credential_id = click.argument(
+    "credential_id", metavar="ID", help=_ID, shell_complete=credential_ids
+)
+
+credential = Group("credential", help="Make, list and change API keys of the service.")
+
+
+@credential.command("create")
+@click.argument("name", metavar="NAME", help="What people call it; printable ASCII.")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    required=True,
+    metavar="SCOPE",
+    help="What it may do, such as encrypt:orders, decrypt:* or keys:read; give it again for each.",
+)
+@click.option(
+    "--expires-days",
+    metavar="DAYS",
+    type=click.IntRange(1, 36500),
+    help="When it ends; by default it does not.",
+)
+@options.as_json
+@click.pass_obj
+def _create(
+    invocation: Invocation,
+    name: str,
+    scopes: tuple[str, ...],
+    expires_days: int | None,
+    as_json: bool,
+) -> None:
+    """Make a credential and print its API key, which is shown this once."""
+    with invocation.keyring() as keyring:
+        provider = keyring.provider
+        end = None if expires_days is None else provider.clock() + timedelta(days=expires_days)
+        made, key = provider.credentials.create(name, tuple(scopes), expires_at=end)
+    said = f"made credential {made.credential_id} ({made.name}); its API key is shown this once:"
+    _hand_over(invocation, made, key, said, as_json=as_json)
+
+
+def _hand_over(
+    invocation: Invocation, credential: Credential, key: ApiKey, said: str, *, as_json: bool
+) -> None:
+    if as_json:
+        rotation_days = invocation.settings().credentials.rotation_days
+        shape = shapes.credential_shape(credential, rotation_days)
+        json_value({"id": shape["id"], "api_key": key.text, **shape})
+        return
+    invocation.say(said)
+    print(key.text)
+
+
+@credential.command("list")
+@options.as_json
+@click.pass_obj
+def _list(invocation: Invocation, as_json: bool) -> None:
+    """List the credentials, revoked ones as well, in order of id."""
+    rotation_days = invocation.settings().credentials.rotation_days
+    with invocation.keyring() as keyring:
+        found = keyring.provider.credentials.all()
+        if as_json:
+            json_array(shapes.credential_shape(each, rotation_days) for each in found)
+        else:
+            heads = ("ID", "NAME", "STATE", "ROTATION DUE", "ENDS", "SCOPES")
+            columns(heads, (_list_row(each, rotation_days) for each in found))
+
+
+def _list_row(credential: Credential, rotation_days: int) -> tuple[str, ...]:
+    end = credential.expires_at
+    return (
+        credential.credential_id,
+        credential.name,
+        credential.state.value,
+        credential.due_at(rotation_days).date().isoformat(),
+        "never" if end is None else end.date().isoformat(),
+        " ".join(credential.scopes),
+    )
+
+
+@credential.command("show")
+@_credential_id
+@options.as_json
+@click.pass_obj
+def _show(invocation: Invocation, credential_id: str, as_json: bool) -> None:
+    """Show one credential; its secret is stored nowhere."""
+    with invocation.keyring() as keyring:
+        found = keyring.provider.credentials.get(credential_id)
+    shape = shapes.credential_shape(found, invocation.settings().credentials.rotation_days)
+    if as_json:
+        json_value(shape)
+        return
+    for field, value in {**shape, "scopes": " ".join(found.scopes)}.items():
+        say(f"{field:14} {value or '-'}")
+
+
+@credential.command("rotate")
+@_credential_id
+@click.option(
+    "--revoke-previous", is_flag=True, help="End the former secret at once, not one overlap later."
+)
+@options.as_json
+@click.pass_obj
+def _rotate(
+    invocation: Invocation, credential_id: str, revoke_previous: bool, as_json: bool
+) -> None:
+    """Give a credential a new secret and print its API key, which is shown this once."""
+    overlap = timedelta(days=invocation.settings().credentials.overlap_days)
+    with invocation.keyring() as keyring:
+        rotated, key = keyring.provider.credentials.rotate(
+            credential_id,
+            overlap=overlap,
+            revoke_previous=revoke_previous,
+        )
+    until = shapes.time_text(rotated.previous_until)
+    ends = "has ended" if until is None else f"ends at {until}"
+    said = f"rotated: the former secret {ends}; the new API key is shown this once:"
+    _hand_over(invocation, rotated, key, said, as_json=as_json)
+
+
+@credential.command("revoke")
+@_credential_id
+@click.pass_obj
+def _revoke(invocation: Invocation, credential_id: str) -> None:
+    """End a credential for ever; every running service refuses it within 5 seconds."""
+    with invocation.keyring() as keyring:
+        revoked = keyring.provider.credentials.revoke(credential_id)
+    invocation.say(f"revoked: {revoked.credential_id} ({revoked.name})")
+
+
+@credential.command("confirm")
+@click.argument(
+    "credential_id",
+    required=False,
+    metavar="[ID]",
+    help=_ID,
+    shell_complete=credential_ids,
+)
+@click.option("--all", "every", is_flag=True, help="All that wait since the store was restored.")
+@click.pass_obj
+def _confirm(invocation: Invocation, credential_id: str | None, every: bool) -> None:
+    """Let a credential work again after 'mfn restore', which may be older than its revocation."""
+    if every == (credential_id is not None):
+        raise CommandError(
+            ExitCode.USAGE, "it takes one credential, or --all", "'mfn credential list' shows them"
+        )
+    with invocation.keyring() as keyring:
+        provider = keyring.provider
+        if credential_id is not None:
+            names = [credential_id]
+        else:
+            names = [each.credential_id for each in provider.credentials.unconfirmed()]
+        for name in names:
+            confirmed = provider.credentials.confirm(name)
+            said = f"confirmed: {confirmed.credential_id} ({confirmed.name})"
+            invocation.say(said)
+    if not names:
+        invocation.say("nothing waits to be confirmed")

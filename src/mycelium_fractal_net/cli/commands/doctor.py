@@ -1,0 +1,49 @@
+"""``mfn doctor``: what an operator should mend, by severity."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from mycelium_fractal_net.cli import options
+from mycelium_fractal_net.cli.terminal import json_value, say
+from mycelium_fractal_net.security.errors import ExitCode
+
+if TYPE_CHECKING:
+    from mycelium_fractal_net.cli.invocation import Invocation
+    from mycelium_fractal_net.doctor import Finding
+
+_CODES: Final = {
+    "notice": ExitCode.DOCTOR_NOTICE,
+    "warning": ExitCode.DOCTOR_WARNING,
+    "critical": ExitCode.DOCTOR_CRITICAL,
+}
+
+
+@click.command("doctor")
+@options.as_json
+@click.pass_obj
+def doctor(invocation: Invocation, as_json: bool) -> None:
+    """Look over configuration, key store and master key; the exit code is the worst found."""
+    from mycelium_fractal_net.doctor import diagnose
+
+    findings = diagnose(invocation.settings(), invocation.passphrase)
+    if as_json:
+        json_value([_shape(finding) for finding in findings])
+    else:
+        for finding in findings:
+            say(f"{finding.severity}: {finding.subject}: {finding.advice} [{finding.check}]")
+        if not findings:
+            invocation.say("nothing to mend")
+    if findings:
+        raise click.exceptions.Exit(max(_CODES[str(finding.severity)] for finding in findings))
+
+
+def _shape(finding: Finding) -> dict[str, str]:
+    return {
+        "severity": str(finding.severity),
+        "check": finding.check,
+        "subject": finding.subject,
+        "advice": finding.advice,
+    }

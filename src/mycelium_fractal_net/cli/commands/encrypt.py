@@ -1,0 +1,177 @@
+"""``mfn encrypt`` and ``mfn decrypt``; and ``mfn rewrap`` of one file or stream."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mycelium_fractal_net.cli import options, recording
+from mycelium_fractal_net.cli.bulk import folders
+from mycelium_fractal_net.cli.inputs import STANDARD, begun, check_input, input_stream
+from mycelium_fractal_net.cli.outputs import (
+    SEALED_SUFFIX,
+    destination,
+    naming,
+    opened_name,
+    output_stream,
+    sealed_name,
+)
+from mycelium_fractal_net.cli.terminal import byte_size, progress_bar
+from mycelium_fractal_net.security.byte_io.binary_io import HEAD_BYTES, head_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import BinaryIO
+
+    from mycelium_fractal_net.cli.invocation import Invocation
+    from mycelium_fractal_net.cli.terminal import Bar
+    from mycelium_fractal_net.security.keyring.keyring import Keyring
+    from mycelium_fractal_net.security.records.open_options import OpenOptions
+
+
+@click.command("encrypt")
+@click.argument("path", metavar="PATH", help="A file, a folder with -r, or -.")
+@options.sealing_key
+@options.output
+@options.recursive
+@options.associated_data
+@options.force
+@options.workers
+@click.pass_obj
+def encrypt(
+    invocation: Invocation,
+    path: str,
+    key: str | None,
+    output: str | None,
+    recursive: bool,
+    associated_data: bytes,
+    force: bool,
+    workers: int | None,
+) -> None:
+    """Seal a file (FILE -> FILE.mfn), a folder into another, or a stream."""
+    if recursive:
+        folders.seal(invocation, path, output, key, associated_data, force=force, workers=workers)
+        return
+    size = _size(path)
+    target = destination(path, output, sealed_name(path))
+    with invocation.keyring() as keyring, _bar(invocation, "sealing", size) as update:
+        how: dict[str, Any] = {
+            "key_id": key,
+            "associated_data": associated_data,
+            "progress": update,
+        }
+        recording.record_sealing(keyring, key)
+        if path == STANDARD or target is None:
+            with _streams(path, target, force=force) as (reader, writer):
+                count = keyring.encrypt_stream(reader, writer, **how)
+        else:
+            from mycelium_fractal_net.files import seal_file
+
+            with naming(target):
+                count = seal_file(keyring, Path(path), target, force=force, **how)
+    _tell(invocation, "sealed", path, target, count)
+
+
+@click.command("decrypt")
+@click.argument("path", metavar="PATH", help="A sealed file, a folder with -r, or -.")
+@options.output
+@options.recursive
+@options.opening
+@options.force
+@options.workers
+@click.pass_obj
+def decrypt(
+    invocation: Invocation,
+    path: str,
+    output: str | None,
+    recursive: bool,
+    opening: OpenOptions,
+    force: bool,
+    workers: int | None,
+) -> None:
+    """Open a sealed file (FILE.mfn -> FILE), a folder of them, or a stream.
+
+    To standard output only authenticated chunks go, but a cut shows at the end alone: what
+    came out is whole only if the exit code is 0.
+    """
+    if recursive:
+        folders.unseal(invocation, path, output, opening, force=force, workers=workers)
+        return
+    size = _size(path)
+    target = destination(path, output, opened_name(path) if output is None else _stem(path))
+    with invocation.keyring() as keyring, _bar(invocation, "opening", size) as update:
+        if path == STANDARD or target is None:
+            with _streams(path, target, force=force) as (source, writer):
+                reader = _recorded(keyring, "decrypt", source)
+                count = keyring.decrypt_stream(reader, writer, opening, progress=update)
+        else:
+            from mycelium_fractal_net.files import open_file
+
+            recording.record_opening(keyring, "decrypt", [head_of(path)])
+            with naming(target):
+                count = open_file(
+                    keyring, Path(path), target, opening, force=force, progress=update
+                )
+    _tell(invocation, "opened", path, target, count)
+
+
+def rewrap_one(
+    invocation: Invocation, path: str, output: str | None, opening: OpenOptions, *, force: bool
+) -> None:
+    """Move one file or stream to the newest version of its key, in place or elsewhere."""
+    size = _size(path)
+    elsewhere = path == STANDARD or output is not None
+    target = destination(path, output, path) if elsewhere else Path(path)
+    with invocation.keyring() as keyring, _bar(invocation, "rewrapping", size) as update:
+        if elsewhere or target is None:
+            with _streams(path, target, force=force) as (source, writer):
+                reader = _recorded(keyring, "rewrap", source)
+                count = keyring.rewrap_stream(reader, writer, opening, progress=update)
+            _tell(invocation, "rewrapped", path, target, count)
+            return
+        from mycelium_fractal_net.files import rewrap_file
+
+        recording.record_opening(keyring, "rewrap", [head_of(path)])
+        with naming(target):
+            moved = rewrap_file(keyring, target, opening, progress=update)
+    said = "was moved to" if moved else "was already under"
+    invocation.say(f"{path} {said} the newest version of its key")
+
+
+def _size(path: str) -> int:
+    """The size of an input that must be a readable file; 0 where nobody knows it."""
+    return 0 if path == STANDARD else check_input(Path(path))
+
+
+def _bar(invocation: Invocation, label: str, size: int) -> Bar:
+    return progress_bar(label, size, quiet=invocation.quiet)
+
+
+def _stem(path: str) -> str:
+    """What a sealed file is called in a folder that -o names."""
+    return opened_name(path) if path.endswith(SEALED_SUFFIX) else path
+
+
+@contextlib.contextmanager
+def _streams(path: str, target: Path | None, *, force: bool) -> Iterator[tuple[BinaryIO, BinaryIO]]:
+    # The output stands outside: standard output that is a terminal is refused before all else.
+    with (
+        output_stream(target, force=force, like=path) as writer,
+        input_stream(path, "", quiet=True) as reader,
+    ):
+        yield reader, writer
+
+
+def _recorded(keyring: Keyring, event: str, reader: BinaryIO) -> BinaryIO:
+    """What ``reader`` gives, once there is an audit record of the key version it begins with."""
+    head, whole = begun(reader, HEAD_BYTES)
+    recording.record_opening(keyring, event, [head])
+    return whole
+
+
+def _tell(invocation: Invocation, done: str, path: str, target: Path | None, count: int) -> None:
+    if target is not None:  # otherwise standard output is the message itself
+        invocation.say(f"{done} {path} -> {target} ({byte_size(count)})")

@@ -1,0 +1,264 @@
+"""``mfn key``: make, list, show and rotate keys, and set what holds for them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from mycelium_fractal_net import shapes
+from mycelium_fractal_net.cli import options
+from mycelium_fractal_net.cli.commands.key_states import state_commands
+from mycelium_fractal_net.cli.completion import key_names
+from mycelium_fractal_net.cli.options import PATH
+from mycelium_fractal_net.cli.parsing import Group
+from mycelium_fractal_net.cli.terminal import columns, json_array, json_value, say
+from mycelium_fractal_net.security.errors import KeyUsageError
+from mycelium_fractal_net.security.records.keys import KeyState, KeyType, KeyUse, version_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mycelium_fractal_net.cli.invocation import Invocation
+    from mycelium_fractal_net.security.records.keys import Key, KeyVersion
+
+
+_MADE_BY_NAME: Final = (KeyType.ENCRYPTION, KeyType.SIGNING, KeyType.MAC)
+
+key = Group("key", help="Make, list and change keys.")
+
+
+@key.command("create")
+@click.argument("name", metavar="KEY", help="1 to 64 of a-z 0-9 . _ - for the new key.")
+@click.option(
+    "--type",
+    "-t",
+    "key_type",
+    type=click.Choice([each.value for each in _MADE_BY_NAME]),
+    default=KeyType.ENCRYPTION.value,
+    help="What the key is for.",
+)
+@click.option(
+    "--algorithm", metavar="NAME", help="For signing: Ed25519, ECDSA-P256, ECDSA-P384 or ML-DSA-65."
+)
+@click.option(
+    "--use",
+    type=click.Choice([each.value for each in KeyUse]),
+    default=KeyUse.DATA.value,
+    help="What a signing key signs; it is fixed for ever.",
+)
+@click.option("--publish", is_flag=True, help="List its public keys for everybody.")
+@click.pass_obj
+def _create(
+    invocation: Invocation, name: str, key_type: str, algorithm: str | None, use: str, publish: bool
+) -> None:
+    """Make a key with its first version, active at once."""
+    with invocation.keyring() as keyring:
+        key = keyring.provider.keys.create(
+            name, key_type, algorithm=algorithm, use=use, publish=publish
+        )
+    waits = key.latest.state is KeyState.PRE_ACTIVATION
+    backed = "; it protects once a backup holds it: mfn backup FILE" if waits else ""
+    invocation.say(f"made {key.key_type} key {key.key_id} ({key.algorithm}){backed}")
+
+
+@key.command("list")
+@options.as_json
+@click.pass_obj
+def _list(invocation: Invocation, as_json: bool) -> None:
+    """List the keys, in order of name."""
+    with invocation.keyring() as keyring:
+        keys = keyring.provider.keys.all()
+        if as_json:
+            json_array(shapes.key_shape(key) for key in keys)
+        else:
+            heads = ("KEY", "TYPE", "ALGORITHM", "NEWEST", "STATE", "ROTATION DUE")
+            columns(heads, (_list_row(key) for key in keys))
+
+
+def _list_row(key: Key) -> tuple[str, ...]:
+    return (
+        key.key_id,
+        key.key_type.value,
+        key.algorithm,
+        f"v{key.latest.version}",
+        key.latest.state.value,
+        "-" if key.is_legacy else key.rotation_due.date().isoformat(),
+    )
+
+
+@key.command("show")
+@options.key_name
+@options.as_json
+@click.pass_obj
+def _show(invocation: Invocation, name: str, as_json: bool) -> None:
+    """Show one key, its rotation policy and every version of it."""
+    with invocation.keyring() as keyring:
+        key = keyring.provider.keys.get(name)
+    if as_json:
+        json_value(shapes.key_shape(key))
+        return
+    use = f" for {key.use}" if key.key_type is KeyType.SIGNING else ""
+    say(f"key        {key.key_id}")
+    say(f"type       {key.key_type}{use}, {key.algorithm}{', published' if key.publish else ''}")
+    say(f"protects   {shapes.primary_id(key) or 'nothing'}")
+    if not key.is_legacy:  # which has one version, and protects nothing
+        _say_rotation(key)
+    print()
+    columns(
+        ("VERSION", "STATE", "CREATED", "NOTE"),
+        (
+            (
+                version_id(key.key_id, version.version),
+                version.state.value,
+                version.created_at.date().isoformat(),
+                "; ".join(_notes(version)),
+            )
+            for version in key.versions
+        ),
+    )
+
+
+def _say_rotation(key: Key) -> None:
+    rotation = key.rotation
+    destroys = "destroys unused ones" if rotation.auto_destroy else "destroys none unasked"
+    by_hand = "by hand, asked for every" if not rotation.automatic else "every"
+    say(
+        f"rotation   {by_hand} {rotation.interval_days} days, due"
+        f" {key.rotation_due.date()}; keeps {rotation.retain_count} versions, {destroys}"
+    )
+    available, decrypt, encrypt, latest = key.floors
+    say(
+        f"floors     there from v{available}, opens from v{decrypt}, protects with v{encrypt}"
+        f" of v{latest}"
+    )
+
+
+def _notes(version: KeyVersion) -> Iterator[str]:
+    if version.compromised:
+        yield "was compromised"
+    if version.activate_at is not None:
+        yield f"activated at {shapes.time_text(version.activate_at)}"
+    if version.destroy_at is not None:
+        yield f"erased at {shapes.time_text(version.destroy_at)}"
+
+
+@key.command("rotate")
+@options.key_name
+@click.option(
+    "--activate-at",
+    metavar="TIME",
+    help="Have it protect from then on, such as 2027-01-01 or 2027-01-01T12:00:00Z;"
+    " a scheduler sees to it.",
+)
+@click.pass_obj
+def _rotate(invocation: Invocation, name: str, activate_at: str | None) -> None:
+    """Add a version that protects from now on; what older ones sealed still opens."""
+    begins = None if activate_at is None else shapes.moment_of(activate_at)
+    with invocation.keyring() as keyring:
+        newest = keyring.provider.rotate_key(name, activate_at=begins)
+        waits = keyring.provider.keys.get(newest).latest.state is KeyState.PRE_ACTIVATION
+    since = "now on" if begins is None else str(shapes.time_text(begins))
+    backed = ", once a backup holds it" if waits and begins is None else ""
+    invocation.say(f"rotated: {newest} protects from {since}{backed}")
+
+
+@key.command("policy")
+@options.key_name
+@click.option("--interval-days", metavar="DAYS", type=int, help="Rotate after so many days.")
+@click.option("--retain", "retain_count", metavar="N", type=int, help="Keep so many versions.")
+@click.option(
+    "--auto-destroy/--no-auto-destroy",
+    default=None,
+    help="Destroy versions past --retain that nothing has used for --unused-for-days.",
+)
+@click.option("--unused-for-days", metavar="DAYS", type=int, help="At least 400.")
+@click.option(
+    "--publish/--no-publish", default=None, help="List its public keys for everybody, or stop."
+)
+@options.as_json
+@click.pass_obj
+def _policy(
+    invocation: Invocation,
+    name: str,
+    interval_days: int | None,
+    retain_count: int | None,
+    auto_destroy: bool | None,
+    unused_for_days: int | None,
+    publish: bool | None,
+    as_json: bool,
+) -> None:
+    """Show or change how a key is rotated, how many versions are kept, and who sees them."""
+    wanted: dict[str, Any] = {
+        "interval_days": interval_days,
+        "retain_count": retain_count,
+        "auto_destroy": auto_destroy,
+        "unused_for_days": unused_for_days,
+    }
+    changes = {field: value for field, value in wanted.items() if value is not None}
+    with invocation.keyring() as keyring:
+        key = keyring.provider.keys.get(name)
+        if changes:
+            # The record checks its bounds, whatever the options said.
+            key = keyring.provider.keys.set_rotation(
+                name, dataclasses.replace(key.rotation, **changes)
+            )
+        if publish is not None:
+            key = keyring.provider.keys.set_publish(name, publish)
+    shape = {**shapes.rotation_shape(key.rotation), "publish": key.publish}
+    if as_json:
+        json_value({"key_id": key.key_id, **shape})
+        return
+    for field, value in shape.items():
+        say(f"{field:16} {json.dumps(value)}")
+
+
+@key.command("public")
+@click.argument(
+    "name", metavar="KEY", help="A signing key or a version of it.", shell_complete=key_names
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["pem", "jwk"]),
+    default="pem",
+    help="PEM, or a JWK with its kid.",
+)
+@click.pass_obj
+def _public(invocation: Invocation, name: str, form: str) -> None:
+    """Print the public key of a signing key: of the version named, or the newest."""
+    with invocation.keyring() as keyring:
+        key = keyring.provider.keys.get(name)
+        version = shapes.version_meant(key, name)
+        if version.public_key is None:
+            raise KeyUsageError(f"key {key.key_id!r} is for {key.key_type}: it has no public key")
+        public = keyring.policy.verifying_key(version.public_key)
+        if form == "pem":
+            print(public.pem().decode(), end="")
+        else:
+            json_value({**public.jwk(), "kid": version_id(key.key_id, version.version)})
+
+
+for _command in state_commands():
+    key.add_command(_command)
+
+
+@key.command("import-xor")
+@click.argument(
+    "path",
+    metavar="FILE",
+    type=PATH,
+    help="The old master key: 32 bytes, or in hex or urlsafe base64.",
+)
+@click.pass_obj
+def _import_xor(invocation: Invocation, path: Path) -> None:
+    """Take over the XOR cipher's master key, as the key legacy-xor, which only opens."""
+    from mycelium_fractal_net.legacy.key import import_xor_key, read_xor_key
+
+    material = read_xor_key(path)
+    with invocation.keyring() as keyring:
+        key = import_xor_key(keyring.provider, material)
+    invocation.say(f"imported key {key.key_id}: it opens what the XOR cipher wrote")

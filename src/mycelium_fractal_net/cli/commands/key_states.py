@@ -1,0 +1,59 @@
+"""``mfn key suspend``, ``destroy`` and the other verbs that change the state of a version."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from mycelium_fractal_net.cli import options
+from mycelium_fractal_net.security.records.keys import Verb, version_id
+from mycelium_fractal_net.shapes import time_text, version_meant
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mycelium_fractal_net.cli.invocation import Invocation
+
+_HELP: Final = {
+    Verb.ACTIVATE: "Let a suspended or not yet active version protect and open again.",
+    Verb.SUSPEND: "Stop every use of a version, until it is activated again.",
+    Verb.DEACTIVATE: "Let a version open and verify, and never protect again.",
+    Verb.COMPROMISE: "Record that somebody else may know a version. This cannot be undone.",
+    Verb.CANCEL_DESTRUCTION: "Keep a version that waits for its destruction.",
+}
+
+
+def state_commands() -> Iterator[click.Command]:
+    """The commands, in the order in which a group lists them."""
+    for verb in Verb:
+        yield _destroy if verb is Verb.DESTROY else _plain(verb)
+
+
+def _plain(verb: Verb) -> click.Command:
+    @click.command(verb.value, help=_HELP[verb])
+    @options.version_name
+    @click.pass_obj
+    def change(invocation: Invocation, name: str) -> None:
+        _apply(invocation, verb, name)
+
+    return change
+
+
+@click.command(Verb.DESTROY.value)
+@options.version_name
+@options.window_days
+@click.option("--reason", metavar="TEXT", help="Why, for the audit log.")
+@click.pass_obj
+def _destroy(invocation: Invocation, name: str, window_days: int, reason: str | None) -> None:
+    """Have a version erased after a window; what it sealed is then lost for ever."""
+    _apply(invocation, Verb.DESTROY, name, window_days=window_days, reason=reason)
+
+
+def _apply(invocation: Invocation, verb: Verb, name: str, **more: Any) -> None:
+    with invocation.keyring() as keyring:
+        key = keyring.provider.states.apply(verb, name, **more)
+    version = version_meant(key, name)
+    until = time_text(version.destroy_at)
+    end = "" if until is None else f" and is erased at {until}"
+    invocation.say(f"{version_id(key.key_id, version.version)} is {version.state}{end}")

@@ -1,0 +1,64 @@
+"""``mfn master``: change the master key, or what guards it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from mycelium_fractal_net.cli import passphrase
+from mycelium_fractal_net.cli.exits import CommandError
+from mycelium_fractal_net.cli.parsing import Group
+from mycelium_fractal_net.cli.terminal import progress_bar
+from mycelium_fractal_net.security.errors import ExitCode
+
+if TYPE_CHECKING:
+    from mycelium_fractal_net.cli.invocation import Invocation
+
+master = Group("master", help="Change the master key, which wraps every key at rest.")
+
+
+@master.command("rotate")
+@click.pass_obj
+def _rotate(invocation: Invocation) -> None:
+    """Make a new master key and wrap every key under it; may be killed and run again."""
+    with invocation.keyring() as keyring:
+        provider = keyring.provider
+        with progress_bar(
+            "wrapping", provider.keys.count, quiet=invocation.quiet, items=True
+        ) as update:
+            newest = provider.master_keys.rotate(update)
+    invocation.say(f"every key is wrapped by {newest} now; back the master key up")
+
+
+@master.command("passphrase")
+@click.option(
+    "--new-passphrase-fd",
+    metavar="N",
+    type=int,
+    help="Read the new passphrase from file descriptor N.",
+)
+@click.option("--remove", is_flag=True, help="Keep the master key without a passphrase.")
+@click.pass_obj
+def _passphrase(invocation: Invocation, new_passphrase_fd: int | None, remove: bool) -> None:
+    """Set, change or remove the passphrase that guards the master key."""
+    from mycelium_fractal_net.bootstrap import build_policy, open_custodian
+    from mycelium_fractal_net.security.key_providers.local import PassphraseKdf
+
+    if remove and new_passphrase_fd is not None:
+        raise CommandError(
+            ExitCode.USAGE, "--remove and --new-passphrase-fd exclude each other", "give one"
+        )
+    settings = invocation.settings()
+    custodian = open_custodian(settings, build_policy(settings), invocation.passphrase)
+    if remove:
+        custodian.change_passphrase(None)
+        invocation.say("the master key has no passphrase now")
+        return
+    if new_passphrase_fd is None:
+        chosen = passphrase.ask_new()
+    else:
+        chosen = passphrase.read_descriptor(new_passphrase_fd)
+    iterations = settings.security.encryption.key_derivation_iterations
+    custodian.change_passphrase(PassphraseKdf(chosen, iterations))
+    invocation.say("the master key is under the new passphrase now")

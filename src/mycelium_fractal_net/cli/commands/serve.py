@@ -1,0 +1,225 @@
+"""``mfn serve``: the HTTP service, from the first key on."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import os
+import secrets
+import shlex
+import signal
+import sys
+from typing import IO, TYPE_CHECKING, Final
+
+import click
+
+from mycelium_fractal_net.cli.exits import CommandError
+from mycelium_fractal_net.cli.terminal import say
+from mycelium_fractal_net.security.errors import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from socket import socket
+
+    from mycelium_fractal_net.cli.invocation import Invocation
+    from mycelium_fractal_net.config import Settings
+
+FIRST_NAME: Final = "first"
+_NEEDED: Final = (
+    "fastapi", "httptools", "limits", "prometheus_client", "pybase64", "uvicorn", "uvloop",
+)  # fmt: skip
+_JSON: Final = "-H 'Content-Type: application/json'"
+
+
+@click.command("serve")
+@click.option("--host", metavar="ADDRESS", help="Where to listen [server.host].")
+@click.option(
+    "--port",
+    metavar="N",
+    type=click.IntRange(0, 65535),
+    help="Its port; 0 takes a free one [server.port].",
+)
+@click.option(
+    "--workers",
+    metavar="N",
+    type=click.IntRange(1, 256),
+    help="Processes that serve [server.workers].",
+)
+@click.pass_obj
+def serve(invocation: Invocation, host: str | None, port: int | None, workers: int | None) -> None:
+    """Serve HTTP on the key store, until Ctrl-C or SIGTERM. The first time it makes an API key."""
+    settings = invocation.settings(server={"host": host, "port": port, "workers": workers})
+    _require_server()
+    # pydantic looks for plugins that other packages bring, and these would see what requests hold.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    from mycelium_fractal_net.api.server.sockets import is_loopback, listen, url_of
+
+    server = settings.server
+    if not is_loopback(server.host) and not invocation.names_configuration():
+        raise CommandError(
+            ExitCode.CONFIGURATION,
+            "no configuration is named, and the settings of dev serve this machine alone",
+            "name one: --config prod, or MFN_CONFIG",
+        )
+    with_tls = _checked_tls(settings)
+    _check_limits(settings)
+    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
+    with listen(server.host, server.port) as listening:
+        passphrase = _known_passphrase(invocation, settings)
+        shown = _first_key(invocation, settings, passphrase)
+        signed = server.request_signing == "required"
+        _greet(url_of(listening, tls=with_tls), shown, signed=signed, quiet=invocation.quiet)
+        code = _run(settings, listening, passphrase)
+    if code:
+        raise click.exceptions.Exit(ExitCode.UNEXPECTED)
+
+
+def _checked_tls(settings: Settings) -> bool:
+    """Whether TLS is served, from files that serve now. Raises where it must be and is not."""
+    from mycelium_fractal_net.api.transport.tls import load, serves_tls
+
+    tls = settings.security.tls
+    if serves_tls(tls):
+        load(tls)
+        return True
+    if tls.required and not settings.server.trusted_proxies:
+        raise CommandError(
+            ExitCode.CONFIGURATION,
+            "security.tls.required is true, and there is no certificate",
+            "name one in security.tls.certificate, or the proxy that sees to TLS in"
+            " server.trusted_proxies",
+        )
+    return False
+
+
+def _check_limits(settings: Settings) -> None:
+    """Raise where the proxies or the counting of rates are not what they should be."""
+    from mycelium_fractal_net.api.rate_limits.rates import Rates
+    from mycelium_fractal_net.api.transport.addresses import Proxies
+
+    Proxies(settings.server.trusted_proxies)
+    Rates.of(settings.server)
+
+
+def _run(settings: Settings, listening: socket, passphrase: bytes | None) -> int:
+    """Serve in this process, or in several that it forks; returns an exit code."""
+    supervisor = None
+    if settings.server.workers > 1:
+        from mycelium_fractal_net.api.server.supervisor import Supervisor
+        from mycelium_fractal_net.api.transport.certificate import renews_on_sighup
+
+        hangup = frozenset({signal.SIGHUP}) if renews_on_sighup(settings) else frozenset()
+        supervisor = Supervisor(
+            settings.server.workers,
+            shutdown_seconds=settings.server.shutdown_seconds,
+            passes_on=hangup,
+        )
+    from mycelium_fractal_net.api.server.worker import serve_process
+
+    if supervisor is None:
+        return serve_process(settings, listening, passphrase)
+    folder = supervisor.metrics_folder
+    return supervisor.run(
+        lambda ready, parent: serve_process(
+            settings, listening, passphrase, ready=ready, parent=parent, metrics_folder=folder
+        ),
+        listening,
+    )
+
+
+def _require_server() -> None:
+    """Raise :class:`MissingExtraError` where what the service needs is not installed."""
+    from importlib.util import find_spec
+
+    from mycelium_fractal_net.security.errors import MissingExtraError
+
+    if not all(find_spec(name) for name in _NEEDED):
+        raise MissingExtraError("mfn serve", "server")
+
+
+def _known_passphrase(invocation: Invocation, settings: Settings) -> bytes | None:
+    """The passphrase of the master key, asked for once for all workers; None where it has none."""
+    from mycelium_fractal_net.bootstrap import needs_passphrase
+
+    if not settings.security.encryption.enabled or not needs_passphrase(settings):
+        return None
+    return invocation.passphrase()
+
+
+def _first_key(invocation: Invocation, settings: Settings, passphrase: bytes | None) -> str:
+    """How a shell names the API key: where there is no credential yet, one that is made now.
+
+    A secret goes to a terminal, or into a file of mode 0600, and never into a log.
+    """
+    if not settings.security.encryption.enabled:
+        return "$API_KEY"
+    from mycelium_fractal_net.bootstrap import open_keyring
+
+    with invocation.acting(), open_keyring(settings=settings, passphrase=passphrase) as keyring:
+        provider = keyring.provider
+        if provider.credentials.page(limit=1):
+            return "$API_KEY"
+        path = settings.home / "first-api-key"
+        if sys.stdout is not None and sys.stdout.isatty():
+            _, api_key = provider.credentials.create(FIRST_NAME, ("*",))
+            print(f"the first API key, which may do all, shown this once: {api_key.text}")
+            return api_key.text
+        with _private_file(path) as file:
+            _, api_key = provider.credentials.create(FIRST_NAME, ("*",))
+            file.write(api_key.text + "\n")
+    say(f"the first API key, which may do all, is in the file {path}")
+    return f"$(cat {shlex.quote(str(path))})"
+
+
+@contextlib.contextmanager
+def _private_file(path: Path) -> Iterator[IO[str]]:
+    """A new file of mode 0600, which is there once it is whole, and only where the block ends well.
+
+    Raises :class:`CommandError` where it cannot be made. One that is there may hold the key of
+    another store with the same home, so it is kept.
+    """
+    unfinished = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
+    try:
+        if path.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
+        descriptor = os.open(unfinished, flags, 0o600)
+    except OSError as error:
+        raise CommandError(
+            ExitCode.WRITE,
+            f"the first API key cannot be kept in the file {path}: {error.strerror}",
+            "move that file away, make its folder, or start mfn serve on a terminal once",
+        ) from None
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            yield file
+            file.flush()
+            os.fsync(descriptor)
+        unfinished.rename(path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+
+
+def _greet(url: str, shown: str, *, signed: bool, quiet: bool) -> None:
+    if quiet:
+        if sys.stdout is not None:  # as it is where the shell closed it
+            sys.stdout.flush()
+        return
+    if signed:  # then they get 401, and nobody should look for the reason
+        say(f"serving {url}; requests must be signed (docs/signing.md); three lines to try where")
+        say("MFN_REQUEST_SIGNING is off:")
+    else:
+        say(f"serving {url}; three lines to try:")
+    key = f'-H "X-API-Key: {shown}"'
+    decrypt = f"curl -sS {url}/crypto/decrypt {key} {_JSON} -d @sealed.json"
+    print(
+        f"  curl -sS {url}/crypto/encrypt {key} {_JSON}"
+        ' -d \'{"data": "aGVsbG8="}\' -o sealed.json && cat sealed.json\n'
+        f"  {decrypt}\n"
+        f"  curl -sS -X POST {url}/keys/default-encryption/rotate {key} -o rotated.json"
+        f" && {decrypt}",
+        flush=True,
+    )

@@ -1,0 +1,92 @@
+"""Where the output of a command goes, and how it gets there: whole, or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from mycelium_fractal_net.cli.exits import CommandError
+from mycelium_fractal_net.cli.inputs import STANDARD, binary_stdout
+from mycelium_fractal_net.security.errors import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import BinaryIO
+
+SEALED_SUFFIX: Final = ".mfn"
+# What came in by standard input has no permission bits to take over: its owner alone may read it.
+_PRIVATE: Final = os.stat_result((0o600, *(0 for _ in range(9))))
+
+
+def sealed_name(source: str) -> str:
+    """``big.bin`` as ``big.bin.mfn``; standard input as standard output."""
+    return STANDARD if source == STANDARD else source + SEALED_SUFFIX
+
+
+def opened_name(source: str) -> str:
+    """``big.bin.mfn`` as ``big.bin``. Raises :class:`CommandError` for other names."""
+    name = Path(source).name
+    if source == STANDARD:
+        return STANDARD
+    if not name.endswith(SEALED_SUFFIX) or name == SEALED_SUFFIX:
+        raise CommandError(
+            ExitCode.USAGE, f"{source} does not end in {SEALED_SUFFIX}", "name the output with -o"
+        )
+    return source.removesuffix(SEALED_SUFFIX)
+
+
+def destination(source: str, output: str | None, natural: str | None = None) -> Path | None:
+    """Where the output goes; None is standard output.
+
+    ``natural`` is its name where ``output`` gives none, or names a folder to put it in.
+    Raises :class:`CommandError` where it cannot be there.
+    """
+    name = natural if output is None else output
+    if name is None or name == STANDARD:
+        return None
+    target = Path(name)
+    if target.is_dir():
+        if source == STANDARD or natural is None:
+            raise CommandError(ExitCode.USAGE, f"{name} is a folder", "name a file with -o")
+        target /= Path(natural).name
+    if not target.parent.is_dir():
+        raise CommandError(
+            ExitCode.WRITE,
+            f"there is no folder {target.parent}",
+            "make it, or choose another place with -o",
+        )
+    if source != STANDARD and target.exists() and target.samefile(source):
+        raise CommandError(
+            ExitCode.USAGE, f"{source} is both input and output", "choose another name with -o"
+        )
+    return target
+
+
+@contextlib.contextmanager
+def naming(target: Path) -> Iterator[None]:
+    """Let an error of the system that names no file, such as of a full disk, name ``target``."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(target)
+        raise
+
+
+@contextlib.contextmanager
+def output_stream(target: Path | None, *, force: bool, like: str = STANDARD) -> Iterator[BinaryIO]:
+    """A stream to ``target``, or to standard output for None.
+
+    A file gets its name when the block ends without an error, and the permission bits of the
+    file ``like``. One that exists is kept unless ``force`` (:class:`FileExistsError`).
+    """
+    if target is None:
+        yield binary_stdout(force=force)
+        return
+    from mycelium_fractal_net.files.new_file import new_file
+
+    status = _PRIVATE if like == STANDARD else Path(like).stat()
+    with naming(target), new_file(target, status, force=force) as writer:
+        yield writer

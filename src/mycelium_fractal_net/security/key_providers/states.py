@@ -1,0 +1,151 @@
+"""What an operator, or the time, does to the states of key versions: SP 800-57 part 1 section 7."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from mycelium_fractal_net.security.errors import InvalidInputError, KeyStateError
+from mycelium_fractal_net.security.key_store import UsageStore
+from mycelium_fractal_net.security.key_store.rows import day_of
+from mycelium_fractal_net.security.key_store.usage import KEPT
+from mycelium_fractal_net.security.records.keys import Key, KeyState, KeyVersion, Verb, parse_key_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from mycelium_fractal_net.security.key_providers.keys import Keys
+    from mycelium_fractal_net.security.key_store import Database
+
+DESTRUCTION_WINDOW_DAYS: Final = 30  # as AWS KMS, whose least is 7 too
+_WINDOW_DAYS: Final = range(7, 366)
+
+
+class KeyStates:
+    """The states of key versions, changed one record at a time."""
+
+    def __init__(self, keys: Keys, database: Database) -> None:
+        self._keys = keys
+        self._database = database
+        self._usage = UsageStore(database)
+
+    def apply(
+        self,
+        verb: Verb,
+        key_id: str,
+        *,
+        window_days: int = DESTRUCTION_WINDOW_DAYS,
+        reason: str | None = None,
+        only_if: Callable[[Key, KeyVersion], bool] | None = None,
+    ) -> Key:
+        """Change the state of one version: the version named, or of a bare name the newest.
+
+        ``destroy`` begins a window of ``window_days`` (7 to 365) in which it can be cancelled.
+        ``reason`` goes to the audit log. Nothing is changed where ``only_if`` says no to the
+        record that would be.
+        Raises :class:`KeyStateError` where the change is not legal; the newest version that
+        still protects data is not destroyed, rotate or deactivate it first. A version that waits
+        for a backup is not activated before there is one.
+        """
+        if window_days not in _WINDOW_DAYS:
+            raise InvalidInputError("window_days must be between 7 and 365")
+        name, number = parse_key_id(key_id)
+
+        def change(key: Key) -> Key:
+            version = key.latest if number is None else key.version(number)
+            if only_if is not None and not only_if(key, version):
+                return key
+            changed = self._changed(key, version, verb, window_days)
+            versions = (changed if each is version else each for each in key.versions)
+            return replace(key, versions=tuple(versions))
+
+        return self._keys.update(name, change, f"key.{verb.value}", reason=reason)
+
+    def _changed(self, key: Key, version: KeyVersion, verb: Verb, window_days: int) -> KeyVersion:
+        state = version.state_after(verb)
+        if verb is Verb.ACTIVATE and version not in self._free_to_protect([version]):
+            raise KeyStateError(
+                f"version {version.version} of key {key.key_id!r} is activated once a backup holds"
+                " it (rotation.require_backup); mfn backup FILE makes one and activates it"
+            )
+        if verb is Verb.DESTROY:
+            if version is _protecting(key):
+                raise KeyStateError(
+                    f"version {version.version} of key {key.key_id!r} protects new data;"
+                    " rotate the key or deactivate the version first"
+                )
+            destroy_at = self._keys.clock() + timedelta(days=window_days)
+            return replace(version, state=state, destroy_at=destroy_at)
+        if verb is Verb.COMPROMISE:
+            return replace(version, state=state, compromised=True)
+        if verb is Verb.CANCEL_DESTRUCTION:
+            # Whoever keeps it means to: it does not go again for the reason for which it went.
+            day = day_of(self._keys.clock())
+            self._usage.add({(version.handle, day, KEPT): 1})
+            return replace(version, state=state, destroy_at=None, rewrapped_at=None)
+        return replace(version, state=state, activate_at=None)
+
+    def erase_due(self, key_id: str, *, now: datetime | None = None) -> Key:
+        """Erase the material of the key's versions whose recovery window has passed.
+
+        By this machine's clock and by the store's, which is ``now`` where it was read already.
+        Public keys and the record of the version stay. There is no way back; what is left in
+        the files is for :meth:`Database.scrub`.
+        """
+        now = min(self._keys.clock(), now or self._database.now())
+
+        def erased(version: KeyVersion) -> KeyVersion:
+            due = version.destroy_at is not None and version.destroy_at <= now
+            if version.state is not KeyState.PENDING_DESTRUCTION or not due:
+                return version
+            return replace(version, state=KeyState.DESTROYED, wrapped=b"")
+
+        def change(key: Key) -> Key:
+            versions = tuple(erased(each) for each in key.versions)
+            return key if versions == key.versions else replace(key, versions=versions)
+
+        return self._keys.update(parse_key_id(key_id)[0], change, "key.erase")
+
+    def activate_due(
+        self, key_id: str, *, now: datetime | None = None, reason: str | None = None
+    ) -> Key:
+        """Make the versions active that were to be by ``now``, the store's time if it is given.
+
+        And that a backup holds, where it must; one without a day waits for a backup alone.
+        """
+        now = now or self._keys.clock()
+
+        def change(key: Key) -> Key:
+            due = [
+                each
+                for each in key.versions
+                if each.state is KeyState.PRE_ACTIVATION
+                and (each.activate_at is None or each.activate_at <= now)
+            ]
+            free = self._free_to_protect(due)
+            if not free:
+                return key
+            versions = (
+                replace(each, state=KeyState.ACTIVE, activate_at=None) if each in free else each
+                for each in key.versions
+            )
+            return replace(key, versions=tuple(versions))
+
+        return self._keys.update(parse_key_id(key_id)[0], change, "key.activate", reason=reason)
+
+    def _free_to_protect(self, versions: list[KeyVersion]) -> list[KeyVersion]:
+        """Those of these versions that need not wait for a backup, or no longer."""
+        new = [each.handle for each in versions if each.state is KeyState.PRE_ACTIVATION]
+        if not self._keys.require_backup or not new:
+            return versions
+        held = self._usage.backed_up(new)
+        return [each for each in versions if each.handle in held or each.handle not in new]
+
+
+def _protecting(key: Key) -> KeyVersion | None:
+    with suppress(KeyStateError):
+        return key.primary
+    return None
