@@ -72,7 +72,7 @@ def measure(keys: int, rounds: int) -> Results:
         large, small = Path(name) / "large", Path(name) / "small"
         for home, count in ((large, keys), (small, SMALL)):
             with initialise(home=home) as keyring:
-                keyring.provider.create_key("orders")
+                keyring.provider.keys.create("orders")
                 fill(keyring.provider, count)
         names = [SQLITE, BACKUP, VERIFY, RESTORE]
         ran: dict[str, list[Ran]] = {name: [] for name in names}

@@ -80,7 +80,7 @@ def measure(rows: int, rounds: int, workers: int) -> Results:
         initialise(home=home) as keyring,
         postgres.server(fsync=True) as server,
     ):
-        keyring.provider.create_key(_KEY)
+        keyring.provider.keys.create(_KEY)
         url = postgres.create_database(server, "columns")
         with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
             _fill(connection, keyring, rows)

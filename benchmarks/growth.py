@@ -41,10 +41,10 @@ class Growth:
 
 def fill(provider: StoredKeyProvider, count: int) -> None:
     """``count`` authentic keys, sealed by the provider's own code, in one transaction."""
-    template = provider.key("orders")
+    template = provider.keys.get("orders")
     empty: Key = replace(template, versions=())
     made = [
-        provider._with_new_version(replace(empty, key_id=f"filler-{number:06}"))
+        provider.keys.with_new_version(replace(empty, key_id=f"filler-{number:06}"))
         for number in range(count)
     ]
     with provider.store.database.write() as connection:
@@ -52,7 +52,10 @@ def fill(provider: StoredKeyProvider, count: int) -> None:
             part = made[start : start + 1000]
             connection.execute(
                 insert(keys),
-                [{**key_row(key), "generation": 2, "mac": provider._seal(key)} for key in part],
+                [
+                    {**key_row(key), "generation": 2, "mac": provider.keys.sealed(key)}
+                    for key in part
+                ],
             )
             connection.execute(
                 insert(key_versions), [version_row(key.key_id, key.latest) for key in part]
@@ -65,7 +68,7 @@ def measure(counts: tuple[int, ...], rounds: int) -> list[Growth]:
         homes = {count: Path(name) / str(count) for count in counts}
         for count, home in homes.items():
             with initialise(home=home) as keyring:
-                keyring.provider.create_key("orders")
+                keyring.provider.keys.create("orders")
                 fill(keyring.provider, count)
         starts, shows = _processes(homes, rounds)
         memory = {count: starts[count][1] for count in counts}
@@ -115,7 +118,7 @@ def _within(homes: dict[int, Path], rounds: int) -> tuple[list[Figure], list[Fig
         for counts in turns(list(opened), rounds * 7):
             for count in counts:
                 encrypt = partial(opened[count].encrypt, data, key_id="orders")
-                read = partial(opened[count].provider.key, "orders")
+                read = partial(opened[count].provider.keys.get, "orders")
                 encrypting[str(count)].append(seconds_of(encrypt, 1000))
                 reading[str(count)].append(seconds_of(read, 20))
     return figures(encrypting), figures(reading)

@@ -40,7 +40,7 @@ def measure(rounds: int) -> dict[str, dict[int, list[Kept]]]:
     found: dict[str, dict[int, list[Kept]]] = {}
     with tempfile.TemporaryDirectory() as home:
         with initialise(home=Path(home) / "home") as keyring:
-            keyring.provider.create_key("bench")
+            keyring.provider.keys.create("bench")
         for way, names in CONTENDERS.items():
             for size in SIZES:
                 times: dict[str, list[float]] = {name: [] for name in names}

@@ -148,7 +148,7 @@ def measure(rounds: int, budget: float) -> dict[str, dict[int, list[Figure]]]:
     with ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         keyring = stack.enter_context(initialise(home=home / "home"))
-        keyring.provider.create_key("bench")
+        keyring.provider.keys.create("bench")
         for size in SIZES:
             for name, group in contenders(keyring, size).items():
                 found.setdefault(name, {})[size] = compare(group, rounds=rounds, budget=budget)

@@ -109,7 +109,7 @@ def contenders(keyring: Keyring, algorithm: str) -> dict[str, Work]:
     """The curve operation, our verification of a whole request, and the other package's."""
     key = keyring.policy.generate_signing_key(algorithm)
     name = f"signer-{algorithm.lower()}"
-    keyring.provider.add_signer(name, key.public.der(), any_credential=True)
+    keyring.provider.signers.add(name, key.public.der(), any_credential=True)
     body = os.urandom(1024)
     headers, base = signed_request(key, name, body)
     directory = SignerDirectory(keyring.provider, keyring.freshness)

@@ -52,6 +52,9 @@ class _Fixed(Custodian):
     def newest_id(self) -> str:
         return MASTER_ID
 
+    def holds(self, master_id: str) -> bool:
+        return master_id == MASTER_ID
+
     def wrap(self, master_id: str, material: bytes, binding: Binding) -> bytes:
         assert master_id == MASTER_ID
         return POLICY.bare_sealer(KEY, binding.encode()).seal(material)

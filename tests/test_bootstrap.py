@@ -36,7 +36,7 @@ def test_a_new_store_has_its_default_keys_and_seals(home: Path) -> None:
     """initialise makes all that open_keyring needs."""
     with initialise(settings=settings(home)) as keyring:
         sealed = keyring.encrypt(b"data")
-        names = [key.key_id for key in keyring.provider.all_keys()]
+        names = [key.key_id for key in keyring.provider.keys.all()]
     assert names == ["default-encryption", "default-mac", "default-signing"]
     with open_keyring(settings=settings(home)) as keyring:
         assert keyring.decrypt(sealed) == b"data"
@@ -45,10 +45,10 @@ def test_a_new_store_has_its_default_keys_and_seals(home: Path) -> None:
 def test_initialising_again_changes_nothing(home: Path) -> None:
     """The master key and every key stay as they were."""
     with initialise(settings=settings(home)) as keyring:
-        before = list(keyring.provider.all_keys())
+        before = list(keyring.provider.keys.all())
     key_file = (home / "master.key").read_bytes()
     with initialise(settings=settings(home)) as keyring:
-        assert list(keyring.provider.all_keys()) == before
+        assert list(keyring.provider.keys.all()) == before
     assert (home / "master.key").read_bytes() == key_file
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -28,7 +29,8 @@ from mycelium_fractal_net.security.key_providers import (
     LocalCustodian,
     LocalKeyProvider,
 )
-from mycelium_fractal_net.security.key_store import KeyStore, Pulse
+from mycelium_fractal_net.security.key_store import Database, KeyStore, Pulse
+from mycelium_fractal_net.security.key_store.key_table import KeyTable
 from mycelium_fractal_net.security.policy import Policy
 from mycelium_fractal_net.security.records.credentials import (
     Credential,
@@ -66,7 +68,7 @@ def test_a_generated_key_is_32_bytes_under_its_id(
     key = provider.get_key(key_id)
     assert len(key) == 32
     assert provider.get_key(key_id) == key
-    assert provider.key(key_id).key_type == key_type
+    assert provider.keys.get(key_id).key_type == key_type
 
 
 def test_two_generated_keys_differ_in_name_and_bytes(provider: LocalKeyProvider) -> None:
@@ -79,14 +81,14 @@ def test_two_generated_keys_differ_in_name_and_bytes(provider: LocalKeyProvider)
 def test_a_generated_signing_key_signs(provider: LocalKeyProvider) -> None:
     """get_key of a signing key is its private encoding, and its public key is stored."""
     key_id = provider.generate_key("signing")
-    key = provider.key(key_id)
+    key = provider.keys.get(key_id)
     signing = provider.policy.signing_key(key.algorithm, provider.get_key(key_id))
     assert signing.public.der() == key.latest.public_key
 
 
 def test_rotation_returns_the_new_version_and_keeps_the_old(provider: LocalKeyProvider) -> None:
     """After rotate_key both versions can be had, and the bare name gives the new one."""
-    provider.create_key("orders")
+    provider.keys.create("orders")
     old = provider.get_key("orders")
     assert provider.rotate_key("orders") == "orders:v2"
     assert provider.get_key("orders:v1") == old
@@ -98,7 +100,7 @@ def test_an_unknown_key_type_is_refused(provider: LocalKeyProvider, key_type: st
     """A type that does not exist makes no key."""
     with pytest.raises(InvalidInputError, match="encryption, signing or mac"):
         provider.generate_key(key_type)
-    assert provider.count() == 0
+    assert provider.keys.count() == 0
 
 
 def test_a_credential_is_not_generated_as_a_named_key(provider: LocalKeyProvider) -> None:
@@ -110,7 +112,7 @@ def test_a_credential_is_not_generated_as_a_named_key(provider: LocalKeyProvider
 @pytest.mark.parametrize("key_id", ["nothing", "nothing:v1", "orders:v2"])
 def test_an_unknown_key_or_version_is_not_found(provider: LocalKeyProvider, key_id: str) -> None:
     """There is no fall-back to another key or version."""
-    provider.create_key("orders")
+    provider.keys.create("orders")
     with pytest.raises(KeyNotFoundError):
         provider.get_key(key_id)
 
@@ -120,10 +122,10 @@ def test_an_unknown_key_or_version_is_not_found(provider: LocalKeyProvider, key_
 
 def test_a_name_is_taken_once(provider: LocalKeyProvider) -> None:
     """Creating a key that is there is refused and leaves it as it was."""
-    provider.create_key("orders")
+    provider.keys.create("orders")
     before = provider.get_key("orders")
     with pytest.raises(KeyExistsError, match="orders"):
-        provider.create_key("orders", "mac")
+        provider.keys.create("orders", "mac")
     assert provider.get_key("orders") == before
 
 
@@ -144,8 +146,8 @@ def test_a_key_that_makes_no_sense_is_refused(
 ) -> None:
     """A name with a version, an algorithm of another type, a use that is none."""
     with pytest.raises(InvalidInputError):
-        local_provider.create_key(**arguments)  # type: ignore[arg-type]
-    assert local_provider.count() == 0
+        local_provider.keys.create(**arguments)  # type: ignore[arg-type]
+    assert local_provider.keys.count() == 0
 
 
 def test_an_algorithm_that_the_policy_forbids_makes_no_key(
@@ -159,8 +161,8 @@ def test_an_algorithm_that_the_policy_forbids_makes_no_key(
         clock=clock,
     )
     with pytest.raises(AlgorithmNotAllowedError):
-        strict.create_key("release", "signing", algorithm="ECDSA-P256")
-    assert strict.count() == 0
+        strict.keys.create("release", "signing", algorithm="ECDSA-P256")
+    assert strict.keys.count() == 0
 
 
 @pytest.mark.parametrize("algorithm", ["Ed25519", "ECDSA-P256", "ECDSA-P384", "ML-DSA-65"])
@@ -168,8 +170,8 @@ def test_every_signing_algorithm_is_stored_and_comes_back(
     local_provider: LocalKeyProvider, algorithm: str
 ) -> None:
     """Private material unwraps to the key whose public part is stored."""
-    local_provider.create_key("release", "signing", algorithm=algorithm, publish=True)
-    key = local_provider.key("release")
+    local_provider.keys.create("release", "signing", algorithm=algorithm, publish=True)
+    key = local_provider.keys.get("release")
     signing = local_provider.policy.signing_key(algorithm, local_provider.get_key("release"))
     assert (key.algorithm, key.publish) == (algorithm, True)
     assert signing.public.der() == key.latest.public_key
@@ -181,42 +183,42 @@ def test_a_key_is_stored_with_the_time_and_policy_it_was_given(
     """What comes out of the store is what went in, to the microsecond."""
     clock.forward(microseconds=123_457)
     rotation = RotationPolicy(interval_days=7, retain_count=5, auto_destroy=True)
-    made = provider.create_key("orders", rotation=rotation)
-    assert provider.key("orders") == made
+    made = provider.keys.create("orders", rotation=rotation)
+    assert provider.keys.get("orders") == made
     assert made.created_at == clock.now
     assert made.rotation == rotation
 
 
 def test_the_policy_of_a_key_can_be_changed(provider: LocalKeyProvider) -> None:
     """set_rotation swaps the policy and nothing else; publishing is for signing keys."""
-    provider.create_key("orders")
-    provider.create_key("release", "signing")
+    provider.keys.create("orders")
+    provider.keys.create("release", "signing")
     rotation = RotationPolicy(interval_days=30, retain_count=9)
-    assert provider.set_rotation("orders", rotation).rotation == rotation
-    assert provider.key("orders").rotation == rotation
-    assert provider.set_publish("release", True).publish
+    assert provider.keys.set_rotation("orders", rotation).rotation == rotation
+    assert provider.keys.get("orders").rotation == rotation
+    assert provider.keys.set_publish("release", True).publish
     with pytest.raises(KeyUsageError):
-        provider.set_publish("orders", True)
+        provider.keys.set_publish("orders", True)
 
 
 def test_keys_are_listed_in_order_and_in_pages(provider: LocalKeyProvider) -> None:
     """A page begins after a name; all_keys walks every page."""
     for name in ("c", "a", "b"):
-        provider.create_key(name)
-    assert [key.key_id for key in provider.keys(limit=2)] == ["a", "b"]
-    assert [key.key_id for key in provider.keys("b")] == ["c"]
-    assert [key.key_id for key in provider.all_keys()] == ["a", "b", "c"]
-    assert provider.count() == 3
+        provider.keys.create(name)
+    assert [key.key_id for key in provider.keys.page(limit=2)] == ["a", "b"]
+    assert [key.key_id for key in provider.keys.page("b")] == ["c"]
+    assert [key.key_id for key in provider.keys.all()] == ["a", "b", "c"]
+    assert provider.keys.count() == 3
 
 
 def test_a_handle_leads_to_its_key(provider: LocalKeyProvider) -> None:
     """A key is found by the handle of any of its versions, and by no other."""
-    provider.create_key("orders")
+    provider.keys.create("orders")
     provider.rotate_key("orders")
-    for version in provider.key("orders").versions:
-        assert provider.key_by_handle(version.handle).key_id == "orders"
+    for version in provider.keys.get("orders").versions:
+        assert provider.keys.by_handle(version.handle).key_id == "orders"
     with pytest.raises(KeyNotFoundError):
-        provider.key_by_handle(b"12345678")
+        provider.keys.by_handle(b"12345678")
 
 
 # Rotation as compare-and-swap --------------------------------------------------------------
@@ -226,22 +228,22 @@ def test_a_rotation_by_version_adds_one_version_however_often_it_is_called(
     provider: LocalKeyProvider,
 ) -> None:
     """Whoever comes second sees the version that the first one made."""
-    provider.create_key("orders")
-    assert provider.rotate_from("orders:v1") == "orders:v2"
-    assert provider.rotate_from("orders:v1") == "orders:v2"
-    assert len(provider.key("orders").versions) == 2
+    provider.keys.create("orders")
+    assert provider.keys.rotate_from("orders:v1") == "orders:v2"
+    assert provider.keys.rotate_from("orders:v1") == "orders:v2"
+    assert len(provider.keys.get("orders").versions) == 2
 
 
 def test_a_version_id_is_not_rotated(provider: LocalKeyProvider) -> None:
     """rotate_key takes a name."""
-    provider.create_key("orders")
+    provider.keys.create("orders")
     with pytest.raises(InvalidInputError):
         provider.rotate_key("orders:v1")
 
 
 def test_rotations_at_once_each_add_a_version_and_lose_none(provider: LocalKeyProvider) -> None:
     """Four threads that rotate three times leave thirteen versions, numbered without a gap."""
-    provider.create_key("orders")
+    provider.keys.create("orders")
     made: list[str] = []
 
     def rotate() -> None:
@@ -259,16 +261,18 @@ def test_rotations_at_once_each_add_a_version_and_lose_none(provider: LocalKeyPr
     for thread in threads:
         thread.join()
     assert sorted(made) == sorted(f"orders:v{number}" for number in range(2, 14))
-    assert [version.version for version in provider.key("orders").versions] == list(range(1, 14))
+    assert [version.version for version in provider.keys.get("orders").versions] == list(
+        range(1, 14)
+    )
 
 
 def test_a_record_that_changed_meanwhile_is_not_overwritten(provider: LocalKeyProvider) -> None:
     """The store swaps a record only for the revision that was read."""
-    provider.create_key("orders")
-    old = provider.key("orders")
+    provider.keys.create("orders")
+    old = provider.keys.get("orders")
     provider.rotate_key("orders")
     with pytest.raises(ConflictError, match="orders"):
-        provider.store.replace(old, old, b"")
+        provider.store.keys.replace(old, old, b"")
 
 
 # States -------------------------------------------------------------------------------------
@@ -290,18 +294,18 @@ def test_verbs_change_the_state_of_a_version(
     provider: LocalKeyProvider, verbs: list[Verb], state: KeyState
 ) -> None:
     """What a verb leads to is what the store holds afterwards."""
-    provider.create_key("orders")
+    provider.keys.create("orders")
     for verb in verbs:
-        provider.apply(verb, "orders")
-    assert provider.key("orders").latest.state is state
+        provider.states.apply(verb, "orders")
+    assert provider.keys.get("orders").latest.state is state
 
 
 def test_a_verb_on_a_version_id_changes_that_version_alone(provider: LocalKeyProvider) -> None:
     """The other versions stay as they were."""
-    provider.create_key("orders")
+    provider.keys.create("orders")
     provider.rotate_key("orders")
-    provider.apply(Verb.COMPROMISE, "orders:v1")
-    old, new = provider.key("orders").versions
+    provider.states.apply(Verb.COMPROMISE, "orders:v1")
+    old, new = provider.keys.get("orders").versions
     assert (old.state, old.compromised) == (KeyState.COMPROMISED, True)
     assert (new.state, new.compromised) == (KeyState.ACTIVE, False)
 
@@ -309,8 +313,8 @@ def test_a_verb_on_a_version_id_changes_that_version_alone(provider: LocalKeyPro
 @pytest.mark.parametrize("verb", [Verb.SUSPEND, Verb.COMPROMISE])
 def test_a_version_out_of_use_gives_no_key(provider: LocalKeyProvider, verb: Verb) -> None:
     """get_key goes by the state, for the name and for the version."""
-    provider.create_key("orders")
-    provider.apply(verb, "orders")
+    provider.keys.create("orders")
+    provider.states.apply(verb, "orders")
     for key_id in ("orders", "orders:v1"):
         with pytest.raises(KeyStateError):
             provider.get_key(key_id)
@@ -318,37 +322,37 @@ def test_a_version_out_of_use_gives_no_key(provider: LocalKeyProvider, verb: Ver
 
 def test_the_version_that_protects_is_not_destroyed(provider: LocalKeyProvider) -> None:
     """A slip of the hand does not begin the end of the key in use."""
-    provider.create_key("orders")
+    provider.keys.create("orders")
     with pytest.raises(KeyStateError, match="rotate"):
-        provider.apply(Verb.DESTROY, "orders")
+        provider.states.apply(Verb.DESTROY, "orders")
 
 
 @pytest.mark.parametrize("days", [6, 366])
 def test_a_recovery_window_has_bounds(local_provider: LocalKeyProvider, days: int) -> None:
     """Seven days at the least, a year at the most."""
-    local_provider.create_key("orders")
+    local_provider.keys.create("orders")
     with pytest.raises(InvalidInputError, match="window_days"):
-        local_provider.apply(Verb.DESTROY, "orders:v1", window_days=days)
+        local_provider.states.apply(Verb.DESTROY, "orders:v1", window_days=days)
 
 
 def test_material_is_erased_when_its_window_has_passed_and_not_before(
     provider: LocalKeyProvider, clock: Clock
 ) -> None:
     """A destroyed version keeps its number and its public key, and loses its material."""
-    provider.create_key("release", "signing")
+    provider.keys.create("release", "signing")
     provider.rotate_key("release")
-    pending = provider.apply(Verb.DESTROY, "release:v1", window_days=7)
+    pending = provider.states.apply(Verb.DESTROY, "release:v1", window_days=7)
     assert pending.version(1).destroy_at == clock.now + timedelta(days=7)
     clock.forward(days=6, hours=23)
-    assert provider.erase_due("release").version(1).wrapped
+    assert provider.states.erase_due("release").version(1).wrapped
     clock.forward(hours=1)
-    erased = provider.erase_due("release").version(1)
+    erased = provider.states.erase_due("release").version(1)
     assert (erased.state, erased.wrapped) == (KeyState.DESTROYED, b"")
     assert erased.public_key is not None
     with pytest.raises(KeyStateError, match="no material is left"):
-        provider.unwrap(provider.key("release"), provider.key("release").version(1))
+        provider.keys.unwrap(provider.keys.get("release"), provider.keys.get("release").version(1))
     with pytest.raises(KeyStateError):
-        provider.apply(Verb.CANCEL_DESTRUCTION, "release:v1")
+        provider.states.apply(Verb.CANCEL_DESTRUCTION, "release:v1")
 
 
 # What the store may not do ------------------------------------------------------------------
@@ -377,18 +381,18 @@ def test_material_is_erased_when_its_window_has_passed_and_not_before(
 )
 def test_an_edited_row_is_refused_and_named(provider: LocalKeyProvider, change: str) -> None:
     """Whoever writes to the database gains no authority: the key is refused by its name."""
-    provider.create_key("orders")
-    provider.apply(Verb.COMPROMISE, "orders")
+    provider.keys.create("orders")
+    provider.states.apply(Verb.COMPROMISE, "orders")
     execute(provider, change)
-    for read in (lambda: provider.key("orders"), lambda: provider.keys()):
+    for read in (lambda: provider.keys.get("orders"), lambda: provider.keys.page()):
         with pytest.raises(StoreIntegrityError, match="orders"):
             read()
 
 
 def test_one_version_put_back_as_it_was_is_refused(provider: LocalKeyProvider) -> None:
     """A row saved before the compromise and restored after it does not undo the compromise."""
-    provider.create_key("orders")
-    provider.apply(Verb.COMPROMISE, "orders")
+    provider.keys.create("orders")
+    provider.states.apply(Verb.COMPROMISE, "orders")
     execute(provider, "UPDATE key_versions SET state = 'active', compromised = (1 = 0)")
     with pytest.raises(StoreIntegrityError, match="orders"):
         provider.get_key("orders")
@@ -398,7 +402,7 @@ def test_a_wrapping_moved_to_another_key_or_version_is_refused(
     provider: LocalKeyProvider,
 ) -> None:
     """A wrapped key opens as the version it was wrapped for and as no other."""
-    provider.create_key("orders")
+    provider.keys.create("orders")
     provider.rotate_key("orders")
     execute(
         provider,
@@ -417,10 +421,10 @@ def test_a_record_copied_from_another_store_is_refused(
     other_home.mkdir(mode=0o700)
     ours = open_provider(sqlite_url, home)
     theirs = open_provider(f"sqlite:///{other_home / 'keys.db'}", other_home)
-    ours.create_key("orders")
-    theirs.create_key("orders")
-    stored = theirs.store.load("orders")
-    row = stored.key.latest
+    ours.keys.create("orders")
+    theirs.keys.create("orders")
+    stored = theirs.store.keys.load("orders")
+    row = stored.record.latest
     execute(ours, "UPDATE keys SET mac = :mac", mac=stored.mac)
     execute(
         ours,
@@ -436,7 +440,7 @@ def test_a_record_copied_from_another_store_is_refused(
 
 def test_a_key_written_in_by_sql_is_refused(provider: LocalKeyProvider) -> None:
     """A row that this software did not make opens nothing."""
-    provider.create_key("orders")
+    provider.keys.create("orders")
     execute(
         provider,
         'INSERT INTO keys (key_id, key_type, "use", algorithm, publish, interval_days,'
@@ -446,38 +450,38 @@ def test_a_key_written_in_by_sql_is_refused(provider: LocalKeyProvider) -> None:
         " master_id, mac FROM keys",
     )
     with pytest.raises(StoreIntegrityError, match="forged"):
-        provider.key("forged")
+        provider.keys.get("forged")
 
 
 def test_a_store_without_its_authority_key_is_refused(provider: LocalKeyProvider) -> None:
     """Rows whose MAC key is gone are not trusted."""
-    provider.create_key("orders")
+    provider.keys.create("orders")
     execute(provider, "DELETE FROM authority_keys")
-    provider.forget_authorities()
+    provider.authorities.forget()
     with pytest.raises(StoreIntegrityError, match="authority"):
-        provider.key("orders")
+        provider.keys.get("orders")
 
 
 def test_an_authority_key_that_was_changed_is_refused(provider: LocalKeyProvider) -> None:
     """A MAC key that the master key did not wrap is not used."""
-    provider.create_key("orders")
+    provider.keys.create("orders")
     execute(provider, "UPDATE authority_keys SET wrapped = (SELECT wrapped FROM key_versions)")
-    provider.forget_authorities()
+    provider.authorities.forget()
     with pytest.raises(StoreIntegrityError, match="authority key does not unwrap"):
-        provider.key("orders")
+        provider.keys.get("orders")
 
 
 def test_a_store_is_begun_once(provider: LocalKeyProvider) -> None:
     """A second initialisation would orphan what the first one wrapped."""
     with pytest.raises(ConflictError):
-        provider.initialise()
+        provider.master_keys.begin()
 
 
 def test_a_store_that_was_never_begun_says_so(provider: LocalKeyProvider) -> None:
     """No key is made before there is a master key for it."""
     execute(provider, "DELETE FROM store_meta")
     with pytest.raises(StoreUnavailableError, match="mfn init"):
-        provider.create_key("orders")
+        provider.keys.create("orders")
 
 
 # The master key -----------------------------------------------------------------------------
@@ -488,21 +492,21 @@ def test_a_store_moves_to_a_new_master_key_and_every_key_opens(
 ) -> None:
     """After the move the old master key is gone from the file, and the bytes are the same."""
     for name in ("a", "b"):
-        provider.create_key(name)
+        provider.keys.create(name)
     provider.rotate_key("a")
-    provider.apply(Verb.DESTROY, "a:v1", window_days=7)
+    provider.states.apply(Verb.DESTROY, "a:v1", window_days=7)
     clock.forward(days=8)
-    provider.erase_due("a")
+    provider.states.erase_due("a")
     before = {name: provider.get_key(name) for name in ("a", "b")}
     old = provider.custodian.newest_id
     moved: list[int] = []
-    new = provider.rewrap_master(moved.append)
+    new = provider.master_keys.rotate(moved.append)
     assert moved == [1, 1]
     assert new != old
     assert {name: provider.get_key(name) for name in ("a", "b")} == before
-    assert {key.master_id for key in provider.all_keys()} == {new}
+    assert {key.master_id for key in provider.keys.all()} == {new}
     with pytest.raises(MasterKeyError):
-        provider.custodian.wrap(old, b"x", provider._authority_binding())
+        provider.custodian.wrap(old, b"x", provider.authorities.binding)
 
 
 @pytest.mark.parametrize("stop", range(8))
@@ -512,7 +516,7 @@ def test_a_move_that_was_cut_off_anywhere_goes_on_when_called_again(
     """Whichever step the crash comes before, every key opens, and the next call finishes."""
     provider = local_provider
     for name in ("a", "b"):
-        provider.create_key(name)
+        provider.keys.create(name)
     before = {name: provider.get_key(name) for name in ("a", "b")}
     first = provider.custodian.newest_id
     steps = [0]
@@ -526,10 +530,16 @@ def test_a_move_that_was_cut_off_anywhere_goes_on_when_called_again(
 
         return stepped
 
+    class CrashingTable(KeyTable):
+        replace = crash(KeyTable.replace)
+
     class CrashingStore(KeyStore):
         move_to = crash(KeyStore.move_to)
-        replace = crash(KeyStore.replace)
-        forget_other_masters = crash(KeyStore.forget_other_masters)
+        forget_masters = crash(KeyStore.forget_masters)
+
+        def __init__(self, database: Database) -> None:
+            super().__init__(database)
+            self.keys = CrashingTable(self)
 
     class CrashingCustodian(LocalCustodian):
         add_master_key = crash(LocalCustodian.add_master_key)
@@ -545,12 +555,12 @@ def test_a_move_that_was_cut_off_anywhere_goes_on_when_called_again(
     total_steps = 6
     if stop < total_steps:
         with pytest.raises(KeyboardInterrupt):
-            doomed.rewrap_master()
+            doomed.master_keys.rotate()
     else:
-        doomed.rewrap_master()
+        doomed.master_keys.rotate()
     again = open_provider(str(provider.store.database.url), home, clock)
     assert {name: again.get_key(name) for name in ("a", "b")} == before
-    second = again.rewrap_master()
+    second = again.master_keys.rotate()
     assert second != first
     assert {name: again.get_key(name) for name in ("a", "b")} == before
     assert {name: provider.get_key(name) for name in ("a", "b")} == before
@@ -561,14 +571,14 @@ def test_a_move_that_was_cut_off_anywhere_goes_on_when_called_again(
 def test_two_moves_at_once_are_refused(local_provider: LocalKeyProvider, home: Path) -> None:
     """Each could forget the master key that the other one moved to."""
     provider = local_provider
-    provider.create_key("orders")
+    provider.keys.create("orders")
     before = provider.get_key("orders")
     other = LocalKeyProvider(
         provider.store, LocalCustodian(home / "master.key", provider.policy), provider.policy
     )
     with other.custodian.moving(), pytest.raises(ConflictError, match="let it end"):
-        provider.rewrap_master()
-    provider.rewrap_master()
+        provider.master_keys.rotate()
+    provider.master_keys.rotate()
     assert other.get_key("orders") == before
 
 
@@ -576,15 +586,15 @@ def test_a_process_that_has_the_store_open_follows_a_move(
     provider: LocalKeyProvider, home: Path, clock: Clock
 ) -> None:
     """Another provider reads, rotates and makes keys after the master key changed under it."""
-    provider.create_key("orders")
+    provider.keys.create("orders")
     other = LocalKeyProvider(
         provider.store, LocalCustodian(home / "master.key", provider.policy), provider.policy
     )
     before = other.get_key("orders")
-    new = provider.rewrap_master()
+    new = provider.master_keys.rotate()
     assert other.get_key("orders") == before
     assert other.rotate_key("orders") == "orders:v2"
-    assert other.create_key("invoices").master_id == new
+    assert other.keys.create("invoices").master_id == new
     assert provider.get_key("orders:v1") == before
 
 
@@ -593,14 +603,14 @@ def test_a_key_changed_during_a_move_is_moved_by_the_change(
 ) -> None:
     """Rotating a key that still is under the former master key takes it along."""
     provider = local_provider
-    provider.create_key("orders")
+    provider.keys.create("orders")
     before = provider.get_key("orders")
     old = provider.store.require_pulse().master_id
     new = provider.custodian.add_master_key()
-    wrapped = provider.custodian.wrap(new, bytes(32), provider._authority_binding())
+    wrapped = provider.custodian.wrap(new, bytes(32), provider.authorities.binding)
     provider.store.move_to(old, new, wrapped)
     assert provider.rotate_key("orders") == "orders:v2"
-    assert provider.key("orders").master_id == new
+    assert provider.keys.get("orders").master_id == new
     assert provider.get_key("orders:v1") == before
 
 
@@ -609,11 +619,16 @@ def test_a_writer_that_loses_every_race_says_so(
 ) -> None:
     """Nothing was changed, and trying again is safe."""
 
-    class BusyStore(KeyStore):
+    class BusyTable(KeyTable):
         def replace(self, old: Key, new: Key, mac: bytes) -> None:
             raise ConflictError("changed by somebody else")
 
-    local_provider.create_key("orders")
+    class BusyStore(KeyStore):
+        def __init__(self, database: Database) -> None:
+            super().__init__(database)
+            self.keys = BusyTable(self)
+
+    local_provider.keys.create("orders")
     busy = LocalKeyProvider(
         BusyStore(local_provider.store.database),
         local_provider.custodian,
@@ -622,7 +637,7 @@ def test_a_writer_that_loses_every_race_says_so(
     )
     with pytest.raises(ConflictError, match="by many at once"):
         busy.rotate_key("orders")
-    assert len(local_provider.key("orders").versions) == 1
+    assert len(local_provider.keys.get("orders").versions) == 1
 
 
 def test_a_key_made_while_the_store_moves_is_made_under_the_new_master_key(
@@ -641,22 +656,25 @@ def test_a_key_made_while_the_store_moves_is_made_under_the_new_master_key(
                 return old
             return super().require_pulse()
 
-    new = provider.rewrap_master()
+    new = provider.master_keys.rotate()
     store = LateStore(provider.store.database)
 
     class KeepsOld(LocalCustodian):
         """A custodian that would still wrap under the master key that is gone."""
+
+        def holds(self, master_id: str) -> bool:
+            return True
 
         def wrap(self, master_id: str, material: bytes, binding: Binding) -> bytes:
             return super().wrap(new, material, binding)
 
     path = Path(provider.store.database.file or "").with_name("master.key")
     late = LocalKeyProvider(store, KeepsOld(path, provider.policy), provider.policy, clock=clock)
-    late._authorities[old.master_id] = late._authority(new)
-    assert late.create_key("orders").master_id == new
+    late.authorities._macs[old.master_id] = late.authorities.of(new)
+    assert late.keys.create("orders").master_id == new
     store.late = 100
     with pytest.raises(ConflictError, match="try again"):
-        late.create_key("invoices")
+        late.keys.create("invoices")
 
 
 # Credentials --------------------------------------------------------------------------------
@@ -674,6 +692,13 @@ def credential(**changes: object) -> Credential:
     return Credential(**(values | changes))  # type: ignore[arg-type]
 
 
+def insert(provider: LocalKeyProvider, made: Credential) -> Credential:
+    """Store a record as it is, under the present master key."""
+    return provider.credentials.insert(
+        lambda master_id: replace(made, master_id=master_id), "credential.create"
+    )
+
+
 def test_a_credential_comes_back_as_it_was_stored(provider: LocalKeyProvider) -> None:
     """Every field, with and without the optional ones; an unknown id is not found."""
     full = credential(
@@ -682,13 +707,13 @@ def test_a_credential_comes_back_as_it_was_stored(provider: LocalKeyProvider) ->
         previous_digest=b"p" * 32,
         previous_until=Clock().now,
     )
-    stored = [provider.insert_credential(each) for each in (credential(), full)]
-    assert provider.credentials() == stored
-    assert provider.credential("c2") == stored[1]
+    stored = [insert(provider, each) for each in (credential(), full)]
+    assert provider.credentials.page() == stored
+    assert provider.credentials.get("c2") == stored[1]
     with pytest.raises(KeyNotFoundError):
-        provider.credential("c3")
-    with pytest.raises(ConflictError):
-        provider.insert_credential(full)
+        provider.credentials.get("c3")
+    with pytest.raises(KeyExistsError):
+        insert(provider, full)
 
 
 @pytest.mark.parametrize(
@@ -705,15 +730,15 @@ def test_a_credential_comes_back_as_it_was_stored(provider: LocalKeyProvider) ->
 )
 def test_an_edited_credential_is_refused_and_named(provider: LocalKeyProvider, change: str) -> None:
     """Nobody widens a scope with SQL."""
-    provider.insert_credential(credential())
+    insert(provider, credential())
     execute(provider, f"UPDATE credentials SET {change}")
     with pytest.raises(StoreIntegrityError, match="credential 'c1'"):
-        provider.credential("c1")
+        provider.credentials.get("c1")
 
 
 def test_a_credential_written_in_by_sql_is_refused_and_named(provider: LocalKeyProvider) -> None:
     """A row with another's MAC opens nothing."""
-    provider.insert_credential(credential())
+    insert(provider, credential())
     execute(
         provider,
         "INSERT INTO credentials SELECT 'c0', name, digest, previous_digest, previous_until,"
@@ -721,23 +746,23 @@ def test_a_credential_written_in_by_sql_is_refused_and_named(provider: LocalKeyP
         " FROM credentials",
     )
     with pytest.raises(StoreIntegrityError, match="credential 'c0'"):
-        provider.credentials()
+        provider.credentials.page()
 
 
 def test_a_credential_has_no_key_to_get(provider: LocalKeyProvider) -> None:
     """Only its digest is stored."""
-    provider.insert_credential(credential())
+    insert(provider, credential())
     with pytest.raises(KeyNotExportableError):
         provider.get_key("c1")
 
 
 def test_credentials_move_to_a_new_master_key(provider: LocalKeyProvider) -> None:
     """Their authentication is made anew, and one that lost a race is not overwritten."""
-    old = provider.insert_credential(credential())
-    new = provider.rewrap_master()
-    assert provider.credential("c1").master_id == new
+    old = insert(provider, credential())
+    new = provider.master_keys.rotate()
+    assert provider.credentials.get("c1").master_id == new
     with pytest.raises(ConflictError):
-        provider.store.replace_credential(old, provider.credential("c1"), b"")
+        provider.store.credentials.replace(old, provider.credentials.get("c1"), b"")
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ def test_a_key_is_rotated_when_its_schedule_says_so(
     scheduler: KeyRotationScheduler, provider: LocalKeyProvider, clock: Clock
 ) -> None:
     """Not before, once when it is due, and again an interval later; all that was sealed opens."""
-    provider.create_key("orders")
+    provider.keys.create("orders")
     scheduler.schedule_rotation("orders", 30)
     with keyring_over(provider) as keyring:
         sealed = [keyring.encrypt(b"0", key_id="orders")]
@@ -69,7 +69,7 @@ def test_a_schedule_is_kept_in_the_store(
     scheduler: KeyRotationScheduler, provider: LocalKeyProvider, clock: Clock
 ) -> None:
     """Another scheduler, or a restart, goes by the same one."""
-    provider.create_key("orders")
+    provider.keys.create("orders")
     assert scheduler.schedule_rotation("orders", 7).rotation.interval_days == 7
     clock.forward(days=7)
     assert KeyRotationScheduler(provider, clock=clock).run_once().rotated == ("orders:v2",)
@@ -79,23 +79,23 @@ def test_a_key_is_rotated_at_once_when_asked(
     scheduler: KeyRotationScheduler, provider: LocalKeyProvider, clock: Clock
 ) -> None:
     """It need not be due, and the next due time counts from it."""
-    provider.create_key("orders")
+    provider.keys.create("orders")
     clock.forward(days=10)
     assert scheduler.execute_rotation("orders") == "orders:v2"
-    assert provider.key("orders").rotation_due == clock.now + timedelta(days=90)
+    assert provider.keys.get("orders").rotation_due == clock.now + timedelta(days=90)
 
 
 def test_old_versions_are_proposed_and_stay_until_something_says_they_may_go(
     scheduler: KeyRotationScheduler, provider: LocalKeyProvider
 ) -> None:
     """Cleaning up is for what is older than those retained, and strands nothing."""
-    provider.create_key("orders")
+    provider.keys.create("orders")
     for _ in range(4):
         scheduler.execute_rotation("orders")
     report = scheduler.cleanup_old_versions("orders", 3)
     assert [each.version_id for each in report.proposals] == ["orders:v1", "orders:v2"]
     assert report.moved == ()
-    assert {each.state for each in provider.key("orders").versions} == {KeyState.ACTIVE}
+    assert {each.state for each in provider.keys.get("orders").versions} == {KeyState.ACTIVE}
     with pytest.raises(InvalidInputError):
         scheduler.cleanup_old_versions("orders", 0)
 
@@ -104,10 +104,10 @@ def test_a_credential_is_rotated_by_its_holder_alone(
     local: KeyRotationScheduler, local_provider: LocalKeyProvider, clock: Clock
 ) -> None:
     """Nobody else has its secret: the error says what to do, and a look counts those due."""
-    credential, _ = local_provider.create_credential("web", ("*",))
-    ended, _ = local_provider.create_credential("old", ("*",))
-    local_provider.revoke_credential(ended.credential_id)
-    local_provider.create_credential("short", ("*",), expires_at=clock.now + timedelta(days=5))
+    credential, _ = local_provider.credentials.create("web", ("*",))
+    ended, _ = local_provider.credentials.create("old", ("*",))
+    local_provider.credentials.revoke(ended.credential_id)
+    local_provider.credentials.create("short", ("*",), expires_at=clock.now + timedelta(days=5))
     for asked in (local.execute_rotation, lambda key: local.schedule_rotation(key, 30)):
         with pytest.raises(KeyUsageError, match="POST /credentials/self/rotate"):
             asked(credential.credential_id)
@@ -129,17 +129,17 @@ def test_an_interval_has_bounds(
     local: KeyRotationScheduler, local_provider: LocalKeyProvider, days: int
 ) -> None:
     """1 to 36,500 days; nothing is changed by another one."""
-    before = local_provider.create_key("orders")
+    before = local_provider.keys.create("orders")
     with pytest.raises(InvalidInputError):
         local.schedule_rotation("orders", days)
-    assert local_provider.key("orders") == before
+    assert local_provider.keys.get("orders") == before
 
 
 def test_a_version_is_not_rotated_but_its_key(
     local: KeyRotationScheduler, local_provider: LocalKeyProvider
 ) -> None:
     """``orders:v1`` is not a key."""
-    local_provider.create_key("orders")
+    local_provider.keys.create("orders")
     with pytest.raises(InvalidInputError):
         local.execute_rotation("orders:v1")
 
@@ -159,7 +159,7 @@ def test_the_plans_table_is_the_default_of_each_type(
     retained: int,
 ) -> None:
     """A key that is made without a word is rotated by it, and its old versions proposed."""
-    local_provider.create_key("one", key_type)
+    local_provider.keys.create("one", key_type)
     for _ in range(retained):
         clock.forward(days=days - 1)
         assert local.run_once().rotated == ()
@@ -177,7 +177,7 @@ def test_a_key_that_has_encrypted_enough_raw_messages_is_due_whatever_its_schedu
     local: KeyRotationScheduler, local_provider: LocalKeyProvider, automatic: bool
 ) -> None:
     """At 2^31 of the version that protects, once; also where it is rotated by hand."""
-    key = local_provider.create_key("orders")
+    key = local_provider.keys.create("orders")
     if not automatic:
         local.unschedule_rotation("orders")
     usage = UsageStore(local_provider.store.database)
@@ -193,7 +193,7 @@ def test_a_key_that_is_switched_off_is_rotated_by_nobody(
     local: KeyRotationScheduler, local_provider: LocalKeyProvider, clock: Clock
 ) -> None:
     """``automatic`` is false until it is scheduled again; then what was missed is one rotation."""
-    local_provider.create_key("orders")
+    local_provider.keys.create("orders")
     assert not local.unschedule_rotation("orders").rotation.automatic
     clock.forward(days=1000)
     assert local.run_once().rotated == ()
@@ -208,15 +208,15 @@ def test_a_key_that_was_taken_out_of_use_is_not_put_back_by_a_schedule(
     local: KeyRotationScheduler, local_provider: LocalKeyProvider, clock: Clock, verb: Verb
 ) -> None:
     """Whoever stopped its newest version decides; rotating it by hand is one way."""
-    local_provider.create_key("orders")
-    local_provider.apply(verb, "orders")
+    local_provider.keys.create("orders")
+    local_provider.states.apply(verb, "orders")
     clock.forward(days=91)
     assert local.run_once().rotated == ()
     ((_, seen),) = local.status()
     assert isinstance(seen, ScheduledKey)
     assert (seen.protects, seen.due_at, seen.reason) == (False, None, None)
     if verb is Verb.SUSPEND:
-        local_provider.apply(Verb.ACTIVATE, "orders")
+        local_provider.states.apply(Verb.ACTIVATE, "orders")
         assert local.run_once().rotated == ("orders:v2",)
 
 
@@ -227,7 +227,7 @@ def test_a_version_is_activated_at_its_date(
     scheduler: KeyRotationScheduler, provider: LocalKeyProvider, clock: Clock
 ) -> None:
     """Until then the former one protects; the next rotation counts from the activation."""
-    provider.create_key("orders")
+    provider.keys.create("orders")
     at = clock.now + timedelta(days=10)
     assert provider.rotate_key("orders", activate_at=at) == "orders:v2"
     with keyring_over(provider) as keyring:
@@ -248,22 +248,22 @@ def test_what_waits_for_its_destruction_is_erased_in_time(
     local: KeyRotationScheduler, local_provider: LocalKeyProvider, clock: Clock
 ) -> None:
     """A look erases it once the window has passed, if another look was not long ago."""
-    local_provider.create_key("orders")
+    local_provider.keys.create("orders")
     local.execute_rotation("orders")
-    local_provider.apply(Verb.DESTROY, "orders:v1")
+    local_provider.states.apply(Verb.DESTROY, "orders:v1")
     for _ in range(29):
         clock.forward(days=1)
         assert local.run_once().erased == ()
     clock.forward(days=1)
     assert local.run_once().erased == ("orders:v1",)
-    assert not local_provider.key("orders").version(1).wrapped
+    assert not local_provider.keys.get("orders").version(1).wrapped
 
 
 # Failures -----------------------------------------------------------------------------------------
 
 
 def _forbid(provider: StoredKeyProvider, algorithm: str) -> None:
-    provider.policy = Policy.from_settings(disallowed_algorithms=(algorithm,))
+    provider.authorities.policy = Policy.from_settings(disallowed_algorithms=(algorithm,))
 
 
 def test_a_key_that_fails_does_not_stop_the_others(
@@ -271,7 +271,7 @@ def test_a_key_that_fails_does_not_stop_the_others(
 ) -> None:
     """It is tried again after a minute, two, four, up to an hour; then it is forgotten."""
     for name, key_type in (("a", "encryption"), ("b", "signing"), ("c", "encryption")):
-        provider.create_key(name, key_type)
+        provider.keys.create(name, key_type)
         scheduler.schedule_rotation(name, 1)
     clock.forward(days=1)
     allowed = provider.policy
@@ -297,7 +297,7 @@ def test_a_key_that_fails_does_not_stop_the_others(
     assert failing.failure is not None
     assert failing.failure.failures == 9
     assert "Ed25519" in failing.failure.reason
-    provider.policy = allowed
+    provider.authorities.policy = allowed
     clock.forward(hours=1)
     assert "b:v2" in scheduler.run_once().rotated
     assert scheduler.healthy
@@ -311,7 +311,7 @@ def test_all_schedulers_share_the_pause_of_a_key(
 ) -> None:
     """What one found out, another does not try again at once."""
     first, second = (KeyRotationScheduler(local_provider, clock=clock) for _ in range(2))
-    local_provider.create_key("b", "signing")
+    local_provider.keys.create("b", "signing")
     clock.forward(days=365)
     _forbid(local_provider, "Ed25519")
     assert first.run_once().failed
@@ -323,7 +323,7 @@ def test_a_record_that_was_edited_is_reported_and_the_others_are_rotated(
 ) -> None:
     """Whoever writes to the database stops the rotation of no other key."""
     for name in ("a", "b", "c"):
-        provider.create_key(name)
+        provider.keys.create(name)
     with provider.store.database.write() as connection:
         connection.execute(text("UPDATE keys SET interval_days = 3650 WHERE key_id = 'b'"))
     clock.forward(days=90)
@@ -341,7 +341,7 @@ def test_a_store_that_does_not_answer_is_no_failure_of_a_key(
     local: KeyRotationScheduler, local_provider: LocalKeyProvider, clock: Clock
 ) -> None:
     """The look fails as a whole, and the next one does its work."""
-    local_provider.create_key("orders")
+    local_provider.keys.create("orders")
     clock.forward(days=90)
     file = local_provider.store.database.file
     assert file is not None
@@ -371,7 +371,7 @@ def test_it_runs_until_it_is_stopped(local_provider: LocalKeyProvider, clock: Cl
         if len(reports) == 3:
             looked.set()
 
-    local_provider.create_key("orders")
+    local_provider.keys.create("orders")
     clock.forward(days=90)
     scheduler = KeyRotationScheduler(local_provider, clock=clock, listener=listen)
     thread = threading.Thread(target=scheduler.run, args=(stop, 0.01))
@@ -388,19 +388,19 @@ def test_a_policy_that_is_changed_while_a_key_falls_due_is_obeyed(
     local: KeyRotationScheduler, local_provider: LocalKeyProvider, clock: Clock
 ) -> None:
     """A look that saw it as due does not rotate a key that was switched off meanwhile."""
-    key = local_provider.create_key("orders")
+    key = local_provider.keys.create("orders")
     clock.forward(days=90)
     switched_off = replace(key.rotation, automatic=False)
-    before = local_provider.authentic_keys
+    before = local_provider.keys.each
 
     def meanwhile():  # type: ignore[no-untyped-def]
         for name, found in before():
-            local_provider.set_rotation(name, switched_off)
+            local_provider.keys.set_rotation(name, switched_off)
             yield name, found
 
-    local_provider.authentic_keys = meanwhile  # type: ignore[method-assign]
+    local_provider.keys.each = meanwhile  # type: ignore[method-assign,assignment]
     assert local.run_once().rotated == ()
-    assert local_provider.key("orders").latest.version == 1
+    assert local_provider.keys.get("orders").latest.version == 1
 
 
 def test_the_page_of_rotation_works_as_it_stands(
@@ -410,7 +410,7 @@ def test_the_page_of_rotation_works_as_it_stands(
     page = (Path(__file__).parents[1] / "docs" / "rotation.md").read_text()
     (block,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     with initialise(home=home) as keyring:
-        keyring.provider.create_key("orders")
+        keyring.provider.keys.create("orders")
     monkeypatch.setenv("MFN_HOME", str(home))
     exec(compile(block, "docs/rotation.md", "exec"), {})
 
@@ -420,7 +420,7 @@ def test_a_key_under_a_master_key_that_nobody_has_stops_no_other(
 ) -> None:
     """It is reported and not noted for other schedulers: another machine may have that key."""
     for name in ("a", "b"):
-        local_provider.create_key(name)
+        local_provider.keys.create(name)
     with local_provider.store.database.write() as connection:
         connection.execute(
             text("INSERT INTO authority_keys SELECT 'local:9', wrapped FROM authority_keys")
@@ -439,7 +439,7 @@ def test_a_credential_that_was_edited_counts_as_none(
 ) -> None:
     """It is refused everywhere, and stops no look."""
     for name in ("one", "two"):
-        local_provider.create_credential(name, ("*",))
+        local_provider.credentials.create(name, ("*",))
     with local_provider.store.database.write() as connection:
         connection.execute(text("UPDATE credentials SET scopes = 'keys:read' WHERE name = 'one'"))
     clock.forward(days=90)
@@ -451,7 +451,7 @@ def test_an_audit_log_that_cannot_be_written_stops_the_look(
     local: KeyRotationScheduler, local_provider: LocalKeyProvider, clock: Clock
 ) -> None:
     """Nothing is rotated without its record, and it is no failure of the key."""
-    local_provider.create_key("orders")
+    local_provider.keys.create("orders")
     clock.forward(days=90)
 
     class Full:
@@ -471,8 +471,8 @@ def test_a_failure_and_a_rotation_are_in_the_audit_log(home: Path) -> None:
     with initialise(home=home) as keyring:
         provider = keyring.provider
         provider.clock = lambda: datetime.now(UTC) - timedelta(days=400)
-        provider.create_key("good")
-        provider.create_key("bad", "signing")
+        provider.keys.create("good")
+        provider.keys.create("bad", "signing")
         _forbid(provider, "Ed25519")
         report = KeyRotationScheduler(provider).run_once()
         assert {name for name, _ in report.failed} == {"bad"}
@@ -492,18 +492,18 @@ def test_a_store_that_moves_to_another_master_key_is_told_of_no_rotation_that_wa
     """A record that is not rotated is not written, wherever the store moves meanwhile."""
     with initialise(home=home) as keyring:
         provider = keyring.provider
-        provider.create_key("orders")
-        former = provider.key("orders")
+        provider.keys.create("orders")
+        former = provider.keys.get("orders")
         before = provider.store.require_pulse().master_id
         provider.custodian.add_master_key()
         newest = provider.custodian.newest_id
         material = provider.policy.generate_key_material("HMAC-SHA-256")
-        wrapped = provider.custodian.wrap(newest, material, provider._authority_binding())
+        wrapped = provider.custodian.wrap(newest, material, provider.authorities.binding)
         provider.store.move_to(before, newest, wrapped)
-        assert provider.rotate_if("orders", lambda _: None) is None
-        assert provider.key("orders") == former
+        assert provider.keys.rotate_if("orders", lambda _: None) is None
+        assert provider.keys.get("orders") == former
         assert provider.rotate_key("orders") == "orders:v2"
-        assert provider.key("orders").master_id == newest
+        assert provider.keys.get("orders").master_id == newest
     outcomes = [r["key"] for r in records(home / "audit", event="key.rotate")]
     assert outcomes == ["orders:v2"] * 2
 
@@ -515,26 +515,26 @@ def test_a_store_where_nothing_is_due_is_not_read_whole_at_each_look(
     local: KeyRotationScheduler, local_provider: LocalKeyProvider, clock: Clock
 ) -> None:
     """Until something falls due or the store changes, an hour at most; what is known stays said."""
-    local_provider.create_key("orders")
-    local_provider.create_credential("web", ("*",))
+    local_provider.keys.create("orders")
+    local_provider.credentials.create("web", ("*",))
     for _ in range(3):
         local.execute_rotation("orders")
     reads = 0
-    whole = local_provider.authentic_keys
+    whole = local_provider.keys.each
 
     def counted():  # type: ignore[no-untyped-def]
         nonlocal reads
         reads += 1
         return whole()
 
-    local_provider.authentic_keys = counted  # type: ignore[method-assign]
+    local_provider.keys.each = counted  # type: ignore[method-assign,assignment]
     first = local.run_once()
     assert first.proposed == ("orders:v1",)
     clock.forward(minutes=1)
     second = local.run_once()
     assert (reads, second.looked_at) == (1, clock.now)
     assert replace(second, looked_at=first.looked_at) == first
-    local_provider.create_key("another")  # the store changes
+    local_provider.keys.create("another")  # the store changes
     local.run_once()
     local.run_once()
     assert reads == 2
@@ -558,10 +558,10 @@ def test_what_waits_for_a_backup_goes_on_as_soon_as_it_may(
     local: KeyRotationScheduler, local_provider: LocalKeyProvider
 ) -> None:
     """A backup is no change of a key, so no look is calm before."""
-    local_provider.create_key("orders")
-    local_provider.require_backup = True
+    local_provider.keys.create("orders")
+    local_provider.keys.require_backup = True
     local_provider.rotate_key("orders")
     assert local.run_once().activated == ()
     assert [(each.waits_for_backup, each.reason) for _, each in local.status()] == [(True, None)]  # type: ignore[union-attr]
-    local_provider.require_backup = False
+    local_provider.keys.require_backup = False
     assert local.run_once().activated == ("orders:v2",)

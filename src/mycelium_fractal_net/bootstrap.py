@@ -132,7 +132,7 @@ def initialise(
         if not begun:
             # Whoever else initialises the same store at once has begun it under this very key.
             with contextlib.suppress(ConflictError):
-                provider.initialise()
+                provider.master_keys.begin()
         provider.audit = audit_log(chosen, provider)
         with _closed_on_failure(provider.audit):
             _create_default_keys(provider)
@@ -214,9 +214,9 @@ def rotation_scheduler(
 
 def _follow(provider: StoredKeyProvider, settings: Settings) -> None:
     """Have new keys and versions be as the settings ask for."""
-    provider.require_backup = settings.rotation.require_backup
+    provider.keys.require_backup = settings.rotation.require_backup
     days = settings.security.key_management.rotation_interval_days
-    provider.default_rotation = {
+    provider.keys.default_rotation = {
         kind: replace(policy, interval_days=days) if kind in _SAME_INTERVAL else policy
         for kind, policy in DEFAULT_ROTATION.items()
     }
@@ -225,9 +225,9 @@ def _follow(provider: StoredKeyProvider, settings: Settings) -> None:
 def _create_default_keys(provider: StoredKeyProvider) -> None:
     for key_type, key_id in DEFAULT_KEY_ID.items():
         algorithm = next(filter(provider.policy.allows, ALGORITHMS[key_type]), None)
-        if algorithm is not None and not provider.store.has(key_id):
+        if algorithm is not None and not provider.store.keys.has(key_id):
             with contextlib.suppress(KeyExistsError):
-                provider.create_key(key_id, key_type, algorithm=algorithm)
+                provider.keys.create(key_id, key_type, algorithm=algorithm)
 
 
 def build_policy(settings: Settings) -> Policy:
@@ -290,11 +290,11 @@ def audit_log(settings: Settings, provider: StoredKeyProvider) -> AuditLog:
     return AuditLog(
         settings.audit_folder,
         provider.store,
-        provider.custodian.store_id,
+        provider.store_id,
         provider.audit_key,
         segment_bytes=settings.audit.segment_bytes,
         sink=sink(settings.audit.export),
-        resolve=provider.resolve_intents,
+        resolve=provider.journal.resolve_intents,
     )
 
 
@@ -344,7 +344,7 @@ def audit_report(
     return verify(
         settings.audit_folder,
         anchors(),
-        provider.custodian.store_id,
+        provider.store_id,
         provider.audit_key(),
         heads=heads,
         also=also,

@@ -43,7 +43,7 @@ def change(service: Running, credential_id: str, **values: Any) -> None:
         return dataclasses.replace(found, **values)
 
     with open_keyring(home=service.home) as keyring:
-        keyring.provider.update_credential(credential_id, changed)
+        keyring.provider.credentials.update(credential_id, changed)
 
 
 def until(client: httpx.Client, api_key: str, status: int) -> httpx.Response:

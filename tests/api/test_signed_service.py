@@ -32,7 +32,7 @@ def signed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running, 
     home = tmp_path_factory.mktemp("signed") / "home"
     peer = Peer("peer")
     with initialise(home=home) as keyring:
-        keyring.provider.add_signer("peer", peer.public_key, any_credential=True)
+        keyring.provider.signers.add("peer", peer.public_key, any_credential=True)
     running = start(home, "--workers", "2", env={"MFN_REQUEST_SIGNING": "required"})
     peer.authority = running.url.partition("://")[2]
     yield running, peer

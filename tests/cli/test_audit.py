@@ -558,7 +558,7 @@ def test_the_verifier_of_the_document_agrees(long: Mfn) -> None:
         provider = keyring.provider
         stored = provider.store.audit_key()
         assert stored is not None
-        store_id, key = provider.custodian.store_id, provider._unwrapped_audit_key(stored)
+        store_id, key = provider.store_id, provider.audit_keys.unwrapped(stored)
     first = min((long.home / "audit").glob("*/*.jsonl"))
     records = long.ok("audit", "verify", "--json").json["records"]
     assert names["verify_chain"](first.parent, store_id, key) == records

@@ -44,7 +44,7 @@ def change(mfn: Mfn, credential_id: str, **values: object) -> None:
         return dataclasses.replace(credential, **values)  # type: ignore[arg-type]
 
     with open_keyring(home=mfn.home) as keyring:
-        keyring.provider.update_credential(credential_id, changed)
+        keyring.provider.credentials.update(credential_id, changed)
 
 
 def test_a_new_credential_is_printed_with_its_key_which_works(mfn: Mfn) -> None:

@@ -40,7 +40,7 @@ def versions(mfn: Mfn, *names: str) -> list[int]:
 def rewrapped(mfn: Mfn) -> list[bool]:
     """For each version of orders, whether a finished rewrap is on record."""
     with open_keyring(home=mfn.home) as keyring:
-        key = keyring.provider.key("orders")
+        key = keyring.provider.keys.get("orders")
     return [version.rewrapped_at is not None for version in key.versions]
 
 

@@ -37,7 +37,7 @@ def long_ago(mfn: Mfn, *names: str, days: float = 91) -> None:
         provider: StoredKeyProvider = keyring.provider
         provider.clock = lambda: datetime.now(UTC) - timedelta(days=days)
         for name in names:
-            provider.create_key(name)
+            provider.keys.create(name)
 
 
 def damage(mfn: Mfn, name: str) -> None:
@@ -109,7 +109,7 @@ def test_a_failure_is_listed_with_its_pause(mfn: Mfn) -> None:
     """How often, until when, and why: here an algorithm that is not allowed any more."""
     with open_keyring(home=mfn.home) as keyring:
         keyring.provider.clock = lambda: datetime.now(UTC) - timedelta(days=400)
-        keyring.provider.create_key("seal", "signing")
+        keyring.provider.keys.create("seal", "signing")
     configuration = mfn.folder / "strict.json"
     configuration.write_text(json.dumps({"security": {"disallowed_algorithms": ["Ed25519"]}}))
     assert mfn("--config", configuration, "rotation", "run", "--once").code == ExitCode.PARTIAL
@@ -143,7 +143,7 @@ def test_a_credential_is_not_scheduled(mfn: Mfn) -> None:
     assert "POST /credentials/self/rotate" in line
     with open_keyring(home=mfn.home) as keyring:
         keyring.provider.clock = lambda: datetime.now(UTC) - timedelta(days=91)
-        keyring.provider.create_credential("old", ("*",))
+        keyring.provider.credentials.create("old", ("*",))
     assert mfn.ok("rotation", "run", "--once").out.startswith("1 API key to be rotated")
 
 

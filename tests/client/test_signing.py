@@ -54,10 +54,10 @@ def signed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A service that asks for signatures, by a key of ours or by one of another keyring."""
     home = tmp_path_factory.mktemp("signed") / "home"
     with initialise(home=home) as keyring:
-        keyring.provider.add_signer("peer", KEY.public.der(), any_credential=True)
-        keyring.provider.create_key("service", "signing", use="request")
+        keyring.provider.signers.add("peer", KEY.public.der(), any_credential=True)
+        keyring.provider.keys.create("service", "signing", use="request")
         public = VerifyingKey.from_pem(keyring.public_key("service").pem)
-        keyring.provider.add_signer("keyring", public.der(), any_credential=True)
+        keyring.provider.signers.add("keyring", public.der(), any_credential=True)
     running = start(home, env={"MFN_REQUEST_SIGNING": "required"})
     yield running
     assert running.stop() == 0

@@ -305,9 +305,9 @@ def test_both_forms_become_the_first(application: Application, keyring: Keyring)
 def test_versions_are_counted_by_the_database(application: Application, keyring: Keyring) -> None:
     """Of both forms; what is no message stands under no bytes."""
     customers(application, keyring, 5)
-    old = keyring.provider.key("orders").latest.handle
+    old = keyring.provider.keys.get("orders").latest.handle
     rotate(keyring)
-    new = keyring.provider.key("orders").latest.handle
+    new = keyring.provider.keys.get("orders").latest.handle
     for number, value in (
         (1, keyring.encrypt(b"", key_id="orders")),
         (2, keyring.data_key(key_id="orders").sealer.seal(b"")),
@@ -609,7 +609,7 @@ def test_a_primary_key_may_be_of_any_type(
     rotate(keyring)
     report = rewrap(keyring, application)
     assert (report.done, report.failed) == (60, 0)
-    newest = keyring.provider.key("orders").latest.handle
+    newest = keyring.provider.keys.get("orders").latest.handle
     moved = application.one(
         "SELECT count(*) FROM customers WHERE substr(iban, 5, 8) = :h", h=newest
     )
@@ -672,7 +672,7 @@ def test_processes_record_their_uses_in_chains_of_their_own(
     application: Application, books: Books
 ) -> None:
     """Where a program has its uses recorded; each chain is whole and anchored at the end."""
-    books.provider.create_key("orders")
+    books.provider.keys.create("orders")
     books.provider.audit = books.log()
     keyring = RecordedKeyring(books.provider, UsageStore(books.provider.store.database))
     customers(application, keyring, 12)

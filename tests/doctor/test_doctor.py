@@ -25,7 +25,6 @@ from mycelium_fractal_net.security.key_store.rotation_table import (
 )
 from mycelium_fractal_net.security.key_store.rows import day_of
 from mycelium_fractal_net.security.key_store.usage import RAW_MESSAGES_ROTATE, REFUSED
-from mycelium_fractal_net.security.records.credentials import Credential, CredentialState
 from mycelium_fractal_net.security.records.keys import DEFAULT_ROTATION, KeyType, Verb
 from mycelium_fractal_net.security.signatures.signing_key import SigningKey
 
@@ -39,7 +38,7 @@ def settings(home: Path) -> Settings:
     """The settings of a store with a key named orders."""
     found = load_settings(environ={"MFN_HOME": str(home)})
     with initialise(settings=found) as keyring:
-        keyring.provider.create_key("orders")
+        keyring.provider.keys.create("orders")
     return found
 
 
@@ -114,9 +113,7 @@ def test_an_authentic_credential_is_no_finding(
     settings: Settings, provider: LocalKeyProvider
 ) -> None:
     """What this software wrote is in order."""
-    provider.insert_credential(
-        Credential("c1", "x", bytes(32), ("*",), CredentialState.ACTIVE, datetime.now(UTC))
-    )
+    provider.credentials.create("x", ("*",))
     assert not found(settings, "authentication")
 
 
@@ -124,7 +121,7 @@ def test_an_authentic_credential_is_no_finding(
 
 
 def credential(provider: LocalKeyProvider, name: str = "billing") -> str:
-    return provider.create_credential(name, ("*",))[0].credential_id
+    return provider.credentials.create(name, ("*",))[0].credential_id
 
 
 def public() -> bytes:
@@ -136,14 +133,14 @@ def test_a_credential_whose_signers_are_all_revoked_is_noticed(
 ) -> None:
     """It is refused for ever; while one of them is left there is nothing to say."""
     first, second = credential(provider), credential(provider)
-    provider.add_signer("one", public(), credentials=(first, second))
-    provider.add_signer("two", public(), credentials=(first,))
+    provider.signers.add("one", public(), credentials=(first, second))
+    provider.signers.add("two", public(), credentials=(first,))
     assert not found(settings, "credential-signer")
-    provider.revoke_signer("one")
+    provider.signers.revoke("one")
     (finding,) = found(settings, "credential-signer")
     assert (finding.severity, finding.subject) == (Severity.NOTICE, f"credential {second}")
     assert "(billing)" in finding.advice
-    provider.revoke_signer("two")
+    provider.signers.revoke("two")
     assert {each.subject for each in found(settings, "credential-signer")} == {
         f"credential {first}", f"credential {second}",
     }  # fmt: skip
@@ -152,13 +149,13 @@ def test_a_credential_whose_signers_are_all_revoked_is_noticed(
 def test_a_new_signer_mends_that(settings: Settings, provider: LocalKeyProvider) -> None:
     """Or the end of the credential itself; one that signs for any credential does not."""
     bound = [credential(provider, name) for name in "abc"]
-    provider.add_signer("gone", public(), credentials=tuple(bound))
-    provider.revoke_signer("gone")
-    provider.add_signer("new", public(), credentials=(bound[0],))
-    provider.revoke_credential(bound[1])
+    provider.signers.add("gone", public(), credentials=tuple(bound))
+    provider.signers.revoke("gone")
+    provider.signers.add("new", public(), credentials=(bound[0],))
+    provider.credentials.revoke(bound[1])
     (finding,) = found(settings, "credential-signer")
     assert finding.subject == f"credential {bound[2]}"
-    provider.add_signer("all", public(), any_credential=True)
+    provider.signers.add("all", public(), any_credential=True)
     assert len(found(settings, "credential-signer")) == 1
 
 
@@ -167,9 +164,9 @@ def test_a_signer_that_was_edited_signs_for_nobody(
 ) -> None:
     """It is named as such, the sound ones are looked at, and it keeps no credential at work."""
     bound = credential(provider)
-    provider.add_signer("edited", public(), any_credential=True)
-    provider.add_signer("gone", public(), credentials=(bound,))
-    provider.revoke_signer("gone")
+    provider.signers.add("edited", public(), any_credential=True)
+    provider.signers.add("gone", public(), credentials=(bound,))
+    provider.signers.revoke("gone")
     tamper(settings, "UPDATE signers SET algorithm = 'x' WHERE name = 'edited'")
     (finding,) = found(settings, "authentication")
     assert (finding.severity, finding.subject) == (Severity.CRITICAL, "signer edited")
@@ -201,11 +198,11 @@ def test_keys_past_their_policy_and_out_of_use_are_warned_of(
         provider.policy,
         clock=lambda: datetime.now(UTC) - timedelta(days=91),
     )
-    old.create_key("ancient")
-    provider.create_key("stopped")
-    provider.apply(Verb.SUSPEND, "stopped")
+    old.keys.create("ancient")
+    provider.keys.create("stopped")
+    provider.states.apply(Verb.SUSPEND, "stopped")
     provider.rotate_key("orders")
-    provider.apply(Verb.DESTROY, "orders:v1")
+    provider.states.apply(Verb.DESTROY, "orders:v1")
     (due,) = found(settings, "rotation-due")
     assert (due.subject, due.severity) == ("key ancient", Severity.WARNING)
     (stopped,) = found(settings, "no-active-version")
@@ -232,10 +229,10 @@ def test_a_window_that_is_about_to_pass_is_a_warning(
 ) -> None:
     """A week before its end."""
     provider.rotate_key("orders")
-    provider.apply(Verb.DESTROY, "orders:v1", window_days=8)
+    provider.states.apply(Verb.DESTROY, "orders:v1", window_days=8)
     assert [each.severity for each in found(settings, "destruction")] == [Severity.NOTICE]
-    provider.apply(Verb.CANCEL_DESTRUCTION, "orders:v1")
-    provider.apply(Verb.DESTROY, "orders:v1", window_days=7)
+    provider.states.apply(Verb.CANCEL_DESTRUCTION, "orders:v1")
+    provider.states.apply(Verb.DESTROY, "orders:v1", window_days=7)
     (going,) = found(settings, "destruction")
     assert (going.subject, going.severity) == ("key orders:v1", Severity.WARNING)
 
@@ -244,10 +241,10 @@ def test_a_pending_version_that_is_needed_is_critical(
     settings: Settings, provider: LocalKeyProvider
 ) -> None:
     """It was used while it waits; uses of a window that was cancelled are forgiven."""
-    handle = provider.key("orders").latest.handle
+    handle = provider.keys.get("orders").latest.handle
     usage = UsageStore(provider.store.database)
     provider.rotate_key("orders")
-    provider.apply(Verb.DESTROY, "orders:v1", window_days=7)
+    provider.states.apply(Verb.DESTROY, "orders:v1", window_days=7)
     yesterday = day_of(datetime.now(UTC)) - 1
     usage.add({(handle, yesterday, REFUSED): 3})
     (needed,) = found(settings, "pending-use")
@@ -255,8 +252,8 @@ def test_a_pending_version_that_is_needed_is_critical(
     assert "3 uses since" in needed.advice
     assert "mfn key cancel-destruction orders:v1" in needed.advice
     assert found(settings, "destruction") == []
-    provider.apply(Verb.CANCEL_DESTRUCTION, "orders:v1")
-    provider.apply(Verb.DESTROY, "orders:v1")
+    provider.states.apply(Verb.CANCEL_DESTRUCTION, "orders:v1")
+    provider.states.apply(Verb.DESTROY, "orders:v1")
     assert found(settings, "pending-use") == []
     assert len(found(settings, "destruction")) == 1
 
@@ -265,7 +262,7 @@ def test_a_raw_key_near_its_limit_is_warned_of(
     settings: Settings, provider: LocalKeyProvider
 ) -> None:
     """From 2^31 messages on."""
-    handle = provider.key("orders").latest.handle
+    handle = provider.keys.get("orders").latest.handle
     UsageStore(provider.store.database).reserve_raw(handle, RAW_MESSAGES_ROTATE - 1)
     assert not found(settings, "raw-limit")
     UsageStore(provider.store.database).reserve_raw(handle, 1)
@@ -286,7 +283,7 @@ def test_a_half_done_move_to_another_master_key_is_warned_of(
     """Until it is finished, and not after."""
     provider.custodian.add_master_key()
     assert [each.severity for each in found(settings, "master-move")] == [Severity.WARNING]
-    provider.rewrap_master()
+    provider.master_keys.rotate()
     assert not found(settings, "master-move")
 
 
@@ -433,12 +430,12 @@ def test_a_key_is_overdue_a_day_after_it_was_due(
     settings: Settings, provider: LocalKeyProvider
 ) -> None:
     """A scheduler may be late; one that is rotated by hand is due at once."""
-    _days_ago(provider, 90.9).create_key("late")
-    _days_ago(provider, 92).create_key("overdue")
+    _days_ago(provider, 90.9).keys.create("late")
+    _days_ago(provider, 92).keys.create("overdue")
     by_hand = replace(DEFAULT_ROTATION[KeyType.ENCRYPTION], automatic=False)
-    _days_ago(provider, 90.1).create_key("manual", rotation=by_hand)
-    _days_ago(provider, 92).create_key("stopped")
-    provider.apply(Verb.SUSPEND, "stopped")
+    _days_ago(provider, 90.1).keys.create("manual", rotation=by_hand)
+    _days_ago(provider, 92).keys.create("stopped")
+    provider.states.apply(Verb.SUSPEND, "stopped")
     by_key = {each.subject: each.advice for each in found(settings, "rotation-due")}
     assert set(by_key) == {"key overdue", "key manual"}
     assert "no scheduler has ever run: mfn rotation run" in by_key["key overdue"]
@@ -453,7 +450,7 @@ def test_what_is_overdue_says_whether_a_scheduler_runs(
     settings: Settings, provider: LocalKeyProvider, days: float, why: str
 ) -> None:
     """One that has stopped is another case than one that cannot do it."""
-    _days_ago(provider, 92).create_key("overdue")
+    _days_ago(provider, 92).keys.create("overdue")
     table = RotationTable(provider.store.database)
     table.note_look(datetime.now(UTC) - timedelta(days=days))
     (finding,) = found(settings, "rotation-due")
@@ -477,7 +474,7 @@ def test_a_version_that_was_to_be_active_is_warned_of(
     """An hour after its time; where a backup must hold it first, that is said elsewhere."""
     for name, hours in (("orders", -2), ("late", -0.5), ("early", 1)):
         if name != "orders":
-            provider.create_key(name)
+            provider.keys.create(name)
         at = datetime.now(UTC) + timedelta(hours=hours)
         _days_ago(provider, 1).rotate_key(name, activate_at=at)
     (finding,) = found(settings, "activation-due")
@@ -493,7 +490,7 @@ def test_a_version_that_was_rotated_in_time_is_not_near_its_limit(
     settings: Settings, provider: LocalKeyProvider
 ) -> None:
     """It has encrypted half of what it may, and encrypts no more."""
-    handle = provider.key("orders").latest.handle
+    handle = provider.keys.get("orders").latest.handle
     UsageStore(provider.store.database).reserve_raw(handle, RAW_MESSAGES_ROTATE)
     provider.rotate_key("orders")
     assert not found(settings, "raw-limit")

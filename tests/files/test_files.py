@@ -314,7 +314,7 @@ def test_what_is_not_this_sources_output_is_kept_and_reported(
     assert {path.name for path, _ in report.failed} == {"e", "zero"}
     assert all("not this file's output" in reason for _, reason in report.failed)
     assert (sealed / "e.mfn").read_bytes() == before
-    keyring.provider.create_key("invoices")
+    keyring.provider.keys.create("invoices")
     other = seal_tree(keyring, photos, sealed, key_id="invoices")
     assert (other.done, other.skipped, len(other.failed)) == (0, 0, 8)
     (sealed / "zero.mfn").rmdir()

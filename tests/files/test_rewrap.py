@@ -340,7 +340,7 @@ def test_a_writer_beside_a_rewrap_loses_no_update(tmp_path: Path, how: str) -> N
     home, folder = tmp_path / "home", tmp_path / "f"
     folder.mkdir()
     with initialise(home=home) as keyring:
-        keyring.provider.create_key("orders")
+        keyring.provider.keys.create("orders")
         for number in range(12):
             message = keyring.encrypt(b"first", key_id="orders")
             (folder / f"{number}.mfn").write_bytes(message)
@@ -450,7 +450,7 @@ def test_a_finished_rewrap_is_of_the_version_that_all_was_moved_to(
     keyring.provider.rotate_key("orders")
     with pytest.raises(KeyStateError, match="rotated meanwhile"):
         keyring.provider.record_rewrap("orders", reason="all", newest=2)
-    key = keyring.provider.key("orders")
+    key = keyring.provider.keys.get("orders")
     assert [version.rewrapped_at for version in key.versions] == [None] * 3
     assert rewrap_paths(keyring, [old], finishing="orders").failures == 0
     key = keyring.provider.record_rewrap("orders", reason="all", newest=3)

@@ -76,7 +76,7 @@ def test_backups_under_load_open_all_that_was_sealed_before_them(
 ) -> None:
     """Two processes seal, two rotate in a loop; each backup restores on a machine of its own."""
     with initialise(settings=at(home, store_url)) as keyring:
-        keyring.provider.create_key("orders")
+        keyring.provider.keys.create("orders")
     context = multiprocessing.get_context("spawn")
     ending = context.Event()
     files = [tmp_path / "told-0", tmp_path / "told-1"]
@@ -118,7 +118,7 @@ def test_backups_under_load_open_all_that_was_sealed_before_them(
         with open_keyring(settings=settings) as keyring:
             opened += len(before)
             assert all(keyring.decrypt(message) == data for data, message in before)
-            versions.append(keyring.provider.key("orders").latest.version)
+            versions.append(keyring.provider.keys.get("orders").latest.version)
     assert opened
     assert versions == sorted(versions)
     assert versions[-1] > versions[0]
@@ -161,9 +161,9 @@ def test_the_service_over_a_restored_store_takes_nothing_of_before(tmp_path: Pat
     home, other, file = tmp_path / "home", tmp_path / "other", tmp_path / "keys.mfb"
     peer = Peer("peer", authority=AUTHORITY)
     with initialise(home=home) as keyring:
-        keyring.provider.add_signer("peer", peer.public_key, any_credential=True)
-        _, kept = keyring.provider.create_credential("kept", ("encrypt:*",))
-        _, late = keyring.provider.create_credential("revoked later", ("encrypt:*",))
+        keyring.provider.signers.add("peer", peer.public_key, any_credential=True)
+        _, kept = keyring.provider.credentials.create("kept", ("encrypt:*",))
+        _, late = keyring.provider.credentials.create("revoked later", ("encrypt:*",))
     running = start(home, env=ENVIRONMENT)
     try:
         key = kept.text

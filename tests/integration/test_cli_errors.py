@@ -284,12 +284,12 @@ def test_an_unexpected_error_names_its_class_and_shows_no_values(
     mfn: Mfn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its text could quote a secret; ``--debug`` shows source lines."""
-    from mycelium_fractal_net.security.key_providers import StoredKeyProvider
+    from mycelium_fractal_net.security.key_providers.keys import Keys
 
     def broken(self: object) -> None:
         raise RuntimeError("hunter2")
 
-    monkeypatch.setattr(StoredKeyProvider, "all_keys", broken)
+    monkeypatch.setattr(Keys, "all", broken)
     line = one_line(mfn("key", "list"), ExitCode.UNEXPECTED)
     assert line == "unexpected error: RuntimeError; run it again with --debug and report it"
     assert "Traceback" in mfn("--debug", "key", "list").err
@@ -314,6 +314,6 @@ def test_key_list_loads_neither_migrations_nor_tables_nor_signatures(mfn: Mfn) -
 def test_the_store_is_named_by_its_url_too(mfn: Mfn) -> None:
     """``--store`` takes the place of the file in the home folder."""
     with open_keyring(home=mfn.home) as keyring:
-        keyring.provider.create_key("elsewhere")
+        keyring.provider.keys.create("elsewhere")
     url = f"sqlite:///{mfn.home / 'keys.db'}"
     assert "elsewhere" in mfn.ok("--store", url, "key", "list").out

@@ -70,7 +70,7 @@ print(json.dumps(written))
 def keys(home: Path) -> Keyring:
     """A keyring that other processes can open too."""
     keyring = keyring_over(open_provider(f"sqlite:///{home / 'keys.db'}", home))
-    keyring.provider.create_key("orders")
+    keyring.provider.keys.create("orders")
     return keyring
 
 

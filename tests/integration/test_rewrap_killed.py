@@ -71,7 +71,7 @@ def test_a_signal_ends_a_rewrap_cleanly(mfn: Mfn, archive: Path, number: int) ->
     assert 0 < all_open(mfn, archive) < _FILES
     assert sum(1 for path in archive.rglob("*") if path.is_file()) == _FILES
     with open_keyring(home=mfn.home) as keyring:
-        versions = keyring.provider.key("orders").versions
+        versions = keyring.provider.keys.get("orders").versions
     assert [version.rewrapped_at for version in versions] == [None, None]
 
 

@@ -98,7 +98,7 @@ def _all(reading: int) -> bytes:
 def _wait_for(provider: LocalKeyProvider, version: int) -> None:
     deadline = time.monotonic() + ROUND_SECONDS
     table = RotationTable(provider.store.database)
-    while any(key.latest.version < version for key in provider.all_keys()):
+    while any(key.latest.version < version for key in provider.keys.all()):
         assert table.failures() == {}  # its pause would not end: the clock stands still
         assert time.monotonic() < deadline, "a due time was lost"
         time.sleep(0.02)
@@ -113,7 +113,7 @@ def test_each_due_time_is_one_rotation_however_many_schedulers_there_are(
     rounds = max(1, DUE_TIMES // KEYS)
     with closing(provider.store.database):
         for number in range(KEYS):
-            provider.create_key(f"key-{number}")
+            provider.keys.create(f"key-{number}")
             KeyRotationScheduler(provider).schedule_rotation(f"key-{number}", INTERVAL.days)
         provider.store.database.close()
         children = [_forked(provider, clock) for _ in range(SCHEDULERS)]
@@ -135,4 +135,4 @@ def test_each_due_time_is_one_rotation_however_many_schedulers_there_are(
         assert [failed for _, failures in said for failed in failures] == []
         expected = {f"key-{n}:v{v}" for n in range(KEYS) for v in range(2, rounds + 2)}
         assert rotated == Counter(expected)
-        assert [key.latest.version for key in provider.all_keys()] == [rounds + 1] * KEYS
+        assert [key.latest.version for key in provider.keys.all()] == [rounds + 1] * KEYS

@@ -43,7 +43,7 @@ def rotating(home: Path) -> Iterator[Running]:
         provider = keyring.provider
         provider.clock = lambda: datetime.now(UTC) - timedelta(days=400)
         for number in range(20):
-            provider.create_key(f"old-{number:02}")
+            provider.keys.create(f"old-{number:02}")
     running = start(home, "--workers", "2", env={"MFN_CONFIG": str(configuration)})
     yield running
     assert running.stop() == 0

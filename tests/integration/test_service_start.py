@@ -140,7 +140,7 @@ def test_a_file_of_a_first_key_that_is_there_is_kept(home: Path) -> None:
     assert f"cannot be kept in the file {path}" in said
     assert path.read_text() == "a key\n"
     with open_keyring(home=home) as keyring:
-        assert keyring.provider.credentials(limit=1) == []
+        assert keyring.provider.credentials.page(limit=1) == []
     path.unlink()
     running = start(home)
     assert API_KEY.fullmatch(running.api_key)
@@ -355,7 +355,7 @@ def plain_uvicorn(home: Path, port: int, **env: str) -> subprocess.Popen[bytes]:
 def test_under_plain_uvicorn_the_absent_guards_are_logged(home: Path) -> None:
     """It serves, and says at start what a proxy must see to."""
     with initialise(home=home) as keyring:
-        _, api_key = keyring.provider.create_credential("test", ("encrypt:*",))
+        _, api_key = keyring.provider.credentials.create("test", ("encrypt:*",))
     port = free_port()
     process = plain_uvicorn(home, port)
     try:

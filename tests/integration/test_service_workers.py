@@ -151,7 +151,7 @@ def test_a_worker_that_cannot_start_ends_the_service(home: Path) -> None:
     """With what is wrong, in one line and no traceback, and an exit code that says so."""
     initialise(home=home).close()
     with open_keyring(home=home) as keyring:
-        keyring.provider.create_credential("first", ("*",))
+        keyring.provider.credentials.create("first", ("*",))
     (home / "audit").rename(home / "elsewhere")
     (home / "audit").write_text("no folder")
     with (home / "errors").open("wb") as errors:

@@ -91,7 +91,7 @@ def home(tmp_path: Path) -> tuple[Path, Peer]:
     """A home folder with a signer."""
     peer = Peer("peer", authority=AUTHORITY)
     with initialise(home=tmp_path / "home") as keyring:
-        keyring.provider.add_signer("peer", peer.public_key, any_credential=True)
+        keyring.provider.signers.add("peer", peer.public_key, any_credential=True)
     return tmp_path / "home", peer
 
 

@@ -49,7 +49,7 @@ def said(settings: Settings) -> list[Finding]:
 def used(settings: Settings, days_ago: int) -> None:
     """An old message was opened that long ago."""
     with open_keyring(settings=settings) as keyring:
-        handle = keyring.provider.key("legacy-xor").latest.handle
+        handle = keyring.provider.keys.get("legacy-xor").latest.handle
         day = day_of(keyring.provider.clock() - timedelta(days=days_ago))
         keyring.usage.add({(handle, day, OPEN): 3})
 
@@ -65,7 +65,7 @@ def imported_long_ago(settings: Settings) -> None:
             before = key.latest.created_at - timedelta(days=40)
             return changed(key, versions=(changed(key.latest, created_at=before),))
 
-        provider.update("legacy-xor", older)
+        provider.keys.update("legacy-xor", older)
 
 
 def test_while_old_messages_are_met_the_last_day_is_said(on: Settings) -> None:
@@ -130,7 +130,7 @@ def test_once_it_is_off_the_key_can_go(off: Settings) -> None:
     assert (finding.check, finding.subject) == ("xor-over", "key legacy-xor:v1")
     assert "mfn key destroy legacy-xor:v1" in finding.advice
     with open_keyring(settings=off) as keyring:
-        keyring.provider.apply(Verb.DESTROY, "legacy-xor")
+        keyring.provider.states.apply(Verb.DESTROY, "legacy-xor")
     assert said(off) == []
 
 

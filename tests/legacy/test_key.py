@@ -52,7 +52,7 @@ DATA = "grüße".encode()
 @pytest.fixture
 def reading(local_provider: LocalKeyProvider) -> Iterator[Keyring]:
     """A keyring that opens old messages, with the key of them and a key orders."""
-    local_provider.create_key("orders")
+    local_provider.keys.create("orders")
     import_xor_key(local_provider, OLD_KEY)
     with keyring_over(local_provider, old_format=XorFormat()) as opened:
         yield opened
@@ -144,7 +144,7 @@ def test_without_the_key_nothing_opens(local_provider: LocalKeyProvider) -> None
 
 def test_uses_are_counted_durably_and_failures_are_not(reading: Keyring, clock: Clock) -> None:
     """What did not open was perhaps never such a message."""
-    handle = reading.provider.key(NAME).latest.handle
+    handle = reading.provider.keys.get(NAME).latest.handle
 
     def opened() -> dict[int, int]:
         reading.flush()
@@ -163,12 +163,12 @@ def test_uses_are_counted_durably_and_failures_are_not(reading: Keyring, clock: 
 def test_the_states_of_the_key_hold(reading: Keyring) -> None:
     """Compromised it opens only when that is allowed, pending destruction not at all."""
     provider = reading.provider
-    provider.apply(Verb.COMPROMISE, NAME)
+    provider.states.apply(Verb.COMPROMISE, NAME)
     reading.refresh()
     with pytest.raises(KeyStateError, match="compromised"):
         reading.decrypt(OLD)
     assert reading.decrypt(OLD, allow_compromised=True) == DATA
-    provider.apply(Verb.DESTROY, NAME)
+    provider.states.apply(Verb.DESTROY, NAME)
     reading.refresh()
     with pytest.raises(KeyStateError, match="cancel-destruction"):
         reading.decrypt(OLD, allow_compromised=True)
@@ -193,10 +193,10 @@ def test_the_states_of_the_key_hold(reading: Keyring) -> None:
         (lambda k: k.provider.get_key(NAME), KeyStateError),
         (lambda k: k.provider.get_key("legacy-xor:v1"), KeyNotExportableError),
         (lambda k: k.provider.rotate_key(NAME), KeyUsageError),
-        (lambda k: k.provider.rotate_from("legacy-xor:v1"), KeyUsageError),
-        (lambda k: k.provider.set_publish(NAME, True), KeyUsageError),
-        (lambda k: k.provider.apply(Verb.ACTIVATE, NAME), KeyStateError),
-        (lambda k: k.provider.create_key("other", algorithm="LEGACY-XOR"), InvalidInputError),
+        (lambda k: k.provider.keys.rotate_from("legacy-xor:v1"), KeyUsageError),
+        (lambda k: k.provider.keys.set_publish(NAME, True), KeyUsageError),
+        (lambda k: k.provider.states.apply(Verb.ACTIVATE, NAME), KeyStateError),
+        (lambda k: k.provider.keys.create("other", algorithm="LEGACY-XOR"), InvalidInputError),
         (lambda k: import_xor_key(k.provider, OLD_KEY), KeyExistsError),
         (lambda k: import_xor_key(k.provider, bytes(16)), InvalidKeyError),
     ],
@@ -208,12 +208,12 @@ def test_every_other_use_of_the_key_is_refused(
     with pytest.raises(error) as refused:
         use(reading)
     assert refused.type is error
-    assert len(reading.provider.key(NAME).versions) == 1
+    assert len(reading.provider.keys.get(NAME).versions) == 1
 
 
 def test_a_sealed_message_that_names_the_old_key_was_not_sealed_here(reading: Keyring) -> None:
     """Who had the old master key could make one; it is refused in every way to open one."""
-    handle = reading.provider.key(NAME).latest.handle
+    handle = reading.provider.keys.get(NAME).latest.handle
     forged = Policy().sealer(OLD_KEY, handle).seal(b"forged", b"")
     for use in (reading.decrypt, reading.rewrap, reading.decryptor):
         with pytest.raises(DecryptionError):
@@ -223,7 +223,7 @@ def test_a_sealed_message_that_names_the_old_key_was_not_sealed_here(reading: Ke
 def test_only_an_import_makes_a_key_of_that_name(local_provider: LocalKeyProvider) -> None:
     """So nobody takes it before."""
     with pytest.raises(InvalidInputError, match="mfn key import-xor"):
-        local_provider.create_key(NAME)
+        local_provider.keys.create(NAME)
 
 
 def test_a_key_of_another_kind_with_that_name_opens_no_old_message(reading: Keyring) -> None:
@@ -231,7 +231,7 @@ def test_a_key_of_another_kind_with_that_name_opens_no_old_message(reading: Keyr
     from dataclasses import replace
 
     provider = reading.provider
-    provider.update(NAME, lambda key: replace(key, algorithm="AES-256-GCM"))
+    provider.keys.update(NAME, lambda key: replace(key, algorithm="AES-256-GCM"))
     reading.refresh()
     with pytest.raises(DecryptionError):
         reading.decrypt(OLD)
@@ -242,17 +242,17 @@ def test_a_key_of_another_kind_with_that_name_opens_no_old_message(reading: Keyr
 def test_no_scheduler_is_told_to_rotate_it(reading: Keyring) -> None:
     """Its policy is not automatic, and cannot be made so; the rest of it can be changed."""
     provider = reading.provider
-    key = provider.key(NAME)
+    key = provider.keys.get(NAME)
     assert not key.rotation.automatic
     with pytest.raises(KeyUsageError, match="no next version"):
-        provider.set_rotation(NAME, RotationPolicy(interval_days=90, retain_count=1))
+        provider.keys.set_rotation(NAME, RotationPolicy(interval_days=90, retain_count=1))
     policy = RotationPolicy(interval_days=90, retain_count=1, automatic=False)
-    assert provider.set_rotation(NAME, policy).rotation == policy
+    assert provider.keys.set_rotation(NAME, policy).rotation == policy
 
 
 def test_its_record_says_what_it_is(reading: Keyring) -> None:
     """A key as any other, which only opens: deactivated, with floors that do not cross."""
-    key = reading.provider.key(NAME)
+    key = reading.provider.keys.get(NAME)
     assert (key.key_type, key.algorithm, key.publish) == ("encryption", "LEGACY-XOR", False)
     assert key.latest.state == "deactivated"
     assert key.floors == (1, 1, 1, 1)
@@ -262,10 +262,10 @@ def test_its_record_says_what_it_is(reading: Keyring) -> None:
 
 def test_it_moves_to_a_new_master_key_with_the_others(reading: Keyring) -> None:
     """And opens what it did."""
-    before = reading.provider.key(NAME).latest.wrapped
-    reading.provider.rewrap_master()
+    before = reading.provider.keys.get(NAME).latest.wrapped
+    reading.provider.master_keys.rotate()
     reading.refresh()
-    assert reading.provider.key(NAME).latest.wrapped != before
+    assert reading.provider.keys.get(NAME).latest.wrapped != before
     assert reading.decrypt(OLD) == DATA
 
 
@@ -280,10 +280,13 @@ def test_a_key_imported_while_the_master_key_moves_is_not_stored(
         def require_pulse(self) -> Pulse:
             return old
 
-    new = provider.rewrap_master()
+    new = provider.master_keys.rotate()
 
     class KeepsOld(LocalCustodian):
         """A custodian that would still wrap under the master key that is gone."""
+
+        def holds(self, master_id: str) -> bool:
+            return True
 
         def wrap(self, master_id: str, material: bytes, binding: Binding) -> bytes:
             return super().wrap(new, material, binding)
@@ -293,10 +296,10 @@ def test_a_key_imported_while_the_master_key_moves_is_not_stored(
     late = LocalKeyProvider(
         LateStore(provider.store.database), custodian, provider.policy, clock=clock
     )
-    late._authorities[old.master_id] = late._authority(new)
+    late.authorities._macs[old.master_id] = late.authorities.of(new)
     with pytest.raises(ConflictError):
         import_xor_key(late, OLD_KEY)
-    assert not provider.store.has(NAME)
+    assert not provider.store.keys.has(NAME)
     assert import_xor_key(provider, OLD_KEY).key_id == NAME
 
 

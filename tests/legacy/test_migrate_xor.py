@@ -238,7 +238,7 @@ def test_a_key_that_protects_nothing_is_refused_before_anything_is_done(
 ) -> None:
     """On the command line and in the library."""
     before = snapshot(letters)
-    keyring.provider.apply(Verb.SUSPEND, "orders")
+    keyring.provider.states.apply(Verb.SUSPEND, "orders")
     one_line(migrating("migrate-xor", letters, "-k", "orders"), 9)
     one_line(migrating("migrate-xor", letters, "-k", "legacy-xor"), 9)
     one_line(migrating("migrate-xor", letters, "-k", "nobody"), 7)

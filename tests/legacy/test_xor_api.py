@@ -41,7 +41,7 @@ def reading(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("reading")
     with initialise(home=folder / "home") as keyring:
         import_xor_key(keyring.provider, OLD_KEY)
-        keyring.provider.create_key("orders")
+        keyring.provider.keys.create("orders")
     running = start(
         folder / "home", env={"MFN_CONFIG": configuration(folder, legacy={"read_xor": True})}
     )

@@ -74,7 +74,7 @@ def test_a_tool_that_gives_back_something_else_is_not_measured(tmp_path: Path) -
 
 def test_all_contenders_work(keyring: Keyring) -> None:
     """Each of them does its work once, and ours are there with theirs."""
-    keyring.provider.create_key("bench")
+    keyring.provider.keys.create("bench")
     for group in messages.contenders(keyring, 100).values():
         assert len(group) >= 2
         for work in group.values():
@@ -87,7 +87,7 @@ def test_what_is_kept_is_counted_in_page_faults(
     """Each contender runs in a process of its own; a kept MiB is at least its 256 pages."""
     initialise(home=tmp_path).close()
     with open_keyring(home=tmp_path) as keyring:
-        keyring.provider.create_key("bench")
+        keyring.provider.keys.create("bench")
     for way, names in kept.CONTENDERS.items():
         for name in names:
             kept.main(way, name, 1 << 20, str(tmp_path))
@@ -102,7 +102,7 @@ def test_what_is_kept_is_counted_in_page_faults(
 def test_filled_stores_hold_authentic_keys(keyring: Keyring) -> None:
     """The keys that stand in for many are made by the provider's own code."""
     growth.fill(keyring.provider, 5)
-    names = [key.key_id for key in keyring.provider.all_keys()]
+    names = [key.key_id for key in keyring.provider.keys.all()]
     assert names[:5] == [f"filler-{number:06}" for number in range(5)]
     assert len(keyring.provider.get_key("filler-000003")) == 32
 

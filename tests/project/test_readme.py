@@ -42,4 +42,4 @@ def test_the_python_of_the_readme_runs(mfn: Mfn, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("MFN_HOME", str(mfn.home))
     exec(compile(PYTHON, "README.md", "exec"), {})
     with open_keyring() as keyring:
-        assert keyring.provider.key("orders").latest.version == 2
+        assert keyring.provider.keys.get("orders").latest.version == 2

@@ -50,7 +50,7 @@ USED_BY = {
         "client/signing.py": "the body in the plan's profile of a signed request",
         "legacy/cipher.py": "the key stream of the XOR cipher",
         "security/http_signatures/content_digest.py": "RFC 9530",
-        "security/key_providers/audited.py": "names a record's state without its MAC",
+        "security/key_providers/journal.py": "names a record's state without its MAC",
         "security/records/api_keys.py": "an API key is stored as its digest",
         "security/records/signers.py": "the thumbprint of a public key",
         "security/signatures/verifying_key.py": "the thumbprint of a public key",
@@ -74,13 +74,15 @@ USED_BY = {
         "security/backup/making.py": "what a backup is called",
         "security/key_providers/local.py": "master keys, salts, the store's id",
         "security/key_providers/master_key_file.py": "the name of an unfinished file",
-        "security/key_providers/stored.py": "handles, and names of keys",
+        "security/key_providers/keys.py": "handles of versions",
+        "security/key_providers/stored.py": "names of keys",
         "security/policy.py": "key material",
         "security/records/api_keys.py": "API keys",
     },
     "random": {
         "client/clients.py": "when a call is tried again",
         "columns/database.py": "when a transaction is tried again",
+        "security/key_providers/authenticated_table.py": "when a lost race is tried again",
     },
 }
 

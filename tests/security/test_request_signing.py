@@ -70,7 +70,7 @@ def peer(keyring: Keyring, algorithm: str = "Ed25519", **options: Any) -> Peer:
     """A registered signer."""
     made = Peer("peer", SigningKey.generate(algorithm))
     options = options or {"any_credential": True}
-    keyring.provider.add_signer("peer", made.public_key, **options)
+    keyring.provider.signers.add("peer", made.public_key, **options)
     return made
 
 
@@ -231,7 +231,7 @@ def test_no_part_of_a_signature_can_be_changed(
     """Its times, nonce, name, what it covers, the digest: each alone, and the nonce stays."""
     signer = peer(keyring)
     other = Peer("other")
-    keyring.provider.add_signer("other", other.public_key, any_credential=True)
+    keyring.provider.signers.add("other", other.public_key, any_credential=True)
     request = post()
     request.headers["X-More"] = "covered too"
     covered = ("@method", "@authority", "@path", "@query", "x-more")
@@ -250,8 +250,8 @@ def test_no_part_of_a_signature_can_be_changed(
 
 def test_a_signer_signs_for_the_credentials_it_names(keyring: Keyring) -> None:
     """Another valid API key under a good signature is refused, and so is none."""
-    mine, key = keyring.provider.create_credential("mine", ("*",))
-    other, other_key = keyring.provider.create_credential("other", ("*",))
+    mine, key = keyring.provider.credentials.create("mine", ("*",))
+    other, other_key = keyring.provider.credentials.create("other", ("*",))
     signer = peer(keyring, credentials=(mine.credential_id,))
     good = signer.sign(post(api_key=key.text))
     stolen = signer.sign(post(api_key=other_key.text))
@@ -266,8 +266,8 @@ def test_a_signer_signs_for_the_credentials_it_names(keyring: Keyring) -> None:
 
 def test_a_credential_that_has_a_signer_works_only_with_it(keyring: Keyring) -> None:
     """Also where the policy is off, and also once the signer is revoked."""
-    mine, key = keyring.provider.create_credential("mine", ("*",))
-    _, free = keyring.provider.create_credential("free", ("*",))
+    mine, key = keyring.provider.credentials.create("mine", ("*",))
+    _, free = keyring.provider.credentials.create("free", ("*",))
     signer = peer(keyring, credentials=(mine.credential_id,))
     app = application(keyring, policy="off")
     answers = send(
@@ -276,12 +276,12 @@ def test_a_credential_that_has_a_signer_works_only_with_it(keyring: Keyring) -> 
     refused(answers[0])
     assert [each.status_code for each in answers[1:]] == [200, 200]
     anybody = Peer("anybody")
-    keyring.provider.add_signer("anybody", anybody.public_key, any_credential=True)
+    keyring.provider.signers.add("anybody", anybody.public_key, any_credential=True)
     keyring.refresh()
     refused(send(application(keyring, policy="off"), anybody.sign(post(api_key=key.text)))[0])
     free_signed = anybody.sign(post(api_key=free.text))
     assert send(application(keyring), free_signed)[0].status_code == 200
-    keyring.provider.revoke_signer("peer")
+    keyring.provider.signers.revoke("peer")
     keyring.refresh()
     for request in (post(api_key=key.text), signer.sign(post(api_key=key.text))):
         refused(send(application(keyring, policy="off"), request)[0])

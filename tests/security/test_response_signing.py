@@ -55,8 +55,8 @@ async def large(request: Request) -> StreamingResponse:
 
 
 def application(keyring: Keyring, **options: Any) -> Starlette:
-    if not keyring.provider.store.has("service"):
-        keyring.provider.create_key("service", "signing", use="request", publish=True)
+    if not keyring.provider.store.keys.has("service"):
+        keyring.provider.keys.create("service", "signing", use="request", publish=True)
     app = Starlette(routes=[Route("/s", small), Route("/e", empty), Route("/l", large)])
     app.add_middleware(
         ResponseSigningMiddleware,
@@ -125,7 +125,7 @@ def test_what_is_too_long_to_be_held_passes_unsigned(keyring: Keyring) -> None:
 
 def test_only_a_key_for_requests_signs_them(keyring: Keyring) -> None:
     """And it signs no data: the two never meet."""
-    keyring.provider.create_key("service", "signing", use="request")
+    keyring.provider.keys.create("service", "signing", use="request")
     assert keyring.request_key("service") == "service:v1"
     signature = keyring.sign_request(b"base", key_id="service")
     assert (signature.key_id, len(signature)) == ("service:v1", 64)
@@ -155,11 +155,11 @@ def test_the_service_signs_its_answers(tmp_path: Path) -> None:
     config.write_text(json.dumps({"server": server, "security": {"tls": {"required": False}}}))
     peer = Peer("peer")
     with initialise(home=home) as keyring:
-        keyring.provider.create_key("service", "signing", use="request", publish=True)
+        keyring.provider.keys.create("service", "signing", use="request", publish=True)
         key = VerifyingKey.from_pem(keyring.public_key("service").pem)
-        _, free = keyring.provider.create_credential("free", ("*",))
-        mine, api_key = keyring.provider.create_credential("mine", ("*",))
-        keyring.provider.add_signer("peer", peer.public_key, credentials=(mine.credential_id,))
+        _, free = keyring.provider.credentials.create("free", ("*",))
+        mine, api_key = keyring.provider.credentials.create("mine", ("*",))
+        keyring.provider.signers.add("peer", peer.public_key, credentials=(mine.credential_id,))
     running = start(home, env={"MFN_CONFIG": str(config)})
     try:
         with running.client(free.text) as client:

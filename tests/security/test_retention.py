@@ -37,15 +37,15 @@ class Store:
     def __init__(self, provider: LocalKeyProvider, clock: Clock) -> None:
         self.provider, self.clock = provider, clock
         self.usage = UsageStore(provider.store.database)
-        provider.create_key("orders", rotation=RotationPolicy(90, 3))
+        provider.keys.create("orders", rotation=RotationPolicy(90, 3))
         for _ in range(4):
             provider.rotate_key("orders")
 
     def handle(self, version: int) -> bytes:
-        return self.provider.key("orders").version(version).handle
+        return self.provider.keys.get("orders").version(version).handle
 
     def state(self, version: int) -> KeyState:
-        return self.provider.key("orders").version(version).state
+        return self.provider.keys.get("orders").version(version).state
 
     def use(self, version: int, kind: str = OPEN, *, days: int = 0, count: int = 1) -> None:
         """Count uses of a version, on the clock's day or so many days later."""
@@ -104,7 +104,7 @@ def test_a_version_that_waits_is_neither_old_nor_among_those_that_stay(store: St
     """With one to retain it is the one that protects, not the one that is to come."""
     store.provider.rotate_key("orders", activate_at=store.clock() + timedelta(days=9))
     store.provider.rotate_key("orders", activate_at=store.clock() + timedelta(days=19))
-    old = past_retained(store.provider.key("orders"), 1)
+    old = past_retained(store.provider.keys.get("orders"), 1)
     assert [each.version for each in old] == [1, 2, 3, 4]
     with pytest.raises(InvalidInputError, match="not proposed"):
         store.cleanup(1, reason="no", versions=["orders:v6"])
@@ -114,12 +114,12 @@ def test_the_version_that_protects_is_not_destroyed_beside_one_that_waits(store:
     """It is not the latest any more, and still the only one that protects."""
     store.provider.rotate_key("orders", activate_at=store.clock() + timedelta(days=9))
     with pytest.raises(KeyStateError, match="protects new data"):
-        store.provider.apply(Verb.DESTROY, "orders:v5")
+        store.provider.states.apply(Verb.DESTROY, "orders:v5")
 
 
 def test_what_is_gone_or_going_is_not_among_those_that_stay(store: Store) -> None:
     """Three that can be used stay, whatever was destroyed between them."""
-    store.provider.apply(Verb.DESTROY, "orders:v4")
+    store.provider.states.apply(Verb.DESTROY, "orders:v4")
     assert [each.version for each in store.propose()] == [1]
 
 
@@ -161,7 +161,7 @@ def test_a_keyring_of_this_process_is_asked_before_its_uses_are_judged(
     message = keyring.encrypt(b"x", key_id="orders")
     for _ in range(5):
         keyring.decrypt(message)
-    (use,) = usage_of(keyring.provider, keyring.usage, keyring.provider.key("orders"))
+    (use,) = usage_of(keyring.provider, keyring.usage, keyring.provider.keys.get("orders"))
     assert (use.opened, use.protected, use.last_opened) == (5, 1, clock().date())
 
 
@@ -230,8 +230,8 @@ def test_the_window_is_seven_days_at_least(store: Store, days: int, accepted: bo
 
 def test_a_suspended_version_goes_by_a_word_alone(store: Store) -> None:
     """Nobody could use it, so that it is unused says nothing."""
-    store.provider.apply(Verb.SUSPEND, "orders:v1")
-    store.provider.set_rotation("orders", DESTROYING)
+    store.provider.states.apply(Verb.SUSPEND, "orders:v1")
+    store.provider.keys.set_rotation("orders", DESTROYING)
     store.clock.forward(days=500)
     assert store.cleanup().moved == ("orders:v2",)
     assert "suspended" in store.propose()[0].why
@@ -278,10 +278,10 @@ def test_a_rewrap_that_is_recorded_again_is_the_one_that_counts(store: Store) ->
 
 def test_a_compromised_version_goes_when_its_data_was_moved(store: Store) -> None:
     """It is what a rewrap after a compromise is for."""
-    store.provider.apply(Verb.COMPROMISE, "orders:v1")
+    store.provider.states.apply(Verb.COMPROMISE, "orders:v1")
     store.provider.record_rewrap("orders", reason="moved off it")
     assert "orders:v1" in store.cleanup().moved
-    assert store.provider.key("orders").version(1).compromised
+    assert store.provider.keys.get("orders").version(1).compromised
 
 
 def test_the_newest_version_is_not_marked_by_a_rewrap(store: Store) -> None:
@@ -293,7 +293,7 @@ def test_the_newest_version_is_not_marked_by_a_rewrap(store: Store) -> None:
 @pytest.mark.parametrize("verb", [Verb.SUSPEND, Verb.DESTROY])
 def test_a_rewrap_says_nothing_of_versions_that_it_could_not_open(store: Store, verb: Verb) -> None:
     """Their data was not moved."""
-    store.provider.apply(verb, "orders:v1")
+    store.provider.states.apply(verb, "orders:v1")
     assert store.provider.record_rewrap("orders", reason="moved").version(1).rewrapped_at is None
 
 
@@ -311,7 +311,7 @@ def test_a_rewrap_is_not_recorded_where_a_later_use_is_known(store: Store) -> No
     store.use(1, OPEN, days=3)
     with pytest.raises(KeyStateError, match="on record for 2026-03-04"):
         store.provider.record_rewrap("orders", reason="moved")
-    assert store.provider.key("orders").version(1).rewrapped_at is None
+    assert store.provider.keys.get("orders").version(1).rewrapped_at is None
 
 
 def test_a_rewrap_is_recorded_for_a_key_with_a_reason(store: Store) -> None:
@@ -320,14 +320,14 @@ def test_a_rewrap_is_recorded_for_a_key_with_a_reason(store: Store) -> None:
         store.provider.record_rewrap("orders", reason=" ")
     with pytest.raises(InvalidInputError, match="without a version"):
         store.provider.record_rewrap("orders:v1", reason="moved")
-    store.provider.create_key("tags", "mac")
+    store.provider.keys.create("tags", "mac")
     with pytest.raises(KeyUsageError, match="seals nothing"):
         store.provider.record_rewrap("tags", reason="moved")
 
 
 def test_a_key_without_older_versions_is_not_changed_by_a_rewrap(store: Store) -> None:
     """There is nothing that could have been moved."""
-    before = store.provider.create_key("letters")
+    before = store.provider.keys.create("letters")
     assert store.provider.record_rewrap("letters", reason="moved").revision == before.revision
 
 
@@ -335,7 +335,7 @@ def test_a_rewrap_counts_what_keyrings_of_this_process_have_in_memory(
     local_provider: LocalKeyProvider, clock: Clock
 ) -> None:
     """Else the rewrap's own uses, written later, would look like uses after it."""
-    local_provider.create_key("orders")
+    local_provider.keys.create("orders")
     with keyring_over(local_provider) as keyring:
         message = keyring.encrypt(b"x", key_id="orders")
         local_provider.rotate_key("orders")
@@ -355,7 +355,7 @@ def test_a_rewrap_counts_what_keyrings_of_this_process_have_in_memory(
 
 def test_an_unused_version_goes_where_the_policy_destroys(store: Store) -> None:
     """After so many days, and not one before."""
-    store.provider.set_rotation("orders", DESTROYING)
+    store.provider.keys.set_rotation("orders", DESTROYING)
     store.use(1)
     store.clock.forward(days=399)
     assert store.cleanup().moved == ()
@@ -373,7 +373,7 @@ def test_an_unused_version_stays_where_the_policy_does_not_destroy(store: Store)
 @pytest.mark.parametrize("kind", [OPEN, PROTECT, LEASE])
 def test_every_kind_of_use_keeps_a_version(store: Store, kind: str) -> None:
     """A lease until its end, which lies ahead of its grant."""
-    store.provider.set_rotation("orders", DESTROYING)
+    store.provider.keys.set_rotation("orders", DESTROYING)
     store.use(1, kind, days=10)
     store.clock.forward(days=405)
     assert store.cleanup().moved == ("orders:v2",)
@@ -382,7 +382,7 @@ def test_every_kind_of_use_keeps_a_version(store: Store, kind: str) -> None:
 def test_a_longer_time_may_be_asked_for(store: Store) -> None:
     """400 days are the least."""
     policy = replace(DESTROYING, unused_for_days=800)
-    store.provider.set_rotation("orders", policy)
+    store.provider.keys.set_rotation("orders", policy)
     store.clock.forward(days=799)
     assert store.cleanup().moved == ()
     store.clock.forward(days=1)
@@ -391,20 +391,20 @@ def test_a_longer_time_may_be_asked_for(store: Store) -> None:
 
 def test_an_unused_compromised_version_stays(store: Store) -> None:
     """Its uses are refused where nobody allows them, so that it is unused says nothing."""
-    store.provider.set_rotation("orders", DESTROYING)
-    store.provider.apply(Verb.COMPROMISE, "orders:v1")
+    store.provider.keys.set_rotation("orders", DESTROYING)
+    store.provider.states.apply(Verb.COMPROMISE, "orders:v1")
     store.clock.forward(days=500)
     assert store.cleanup().moved == ("orders:v2",)
 
 
 def test_a_version_that_was_kept_is_not_destroyed_again_at_the_next_look(store: Store) -> None:
     """Cancelling says that somebody wants it: neither ground holds any more."""
-    store.provider.set_rotation("orders", DESTROYING)
+    store.provider.keys.set_rotation("orders", DESTROYING)
     store.provider.record_rewrap("orders", reason="moved")
     store.clock.forward(days=500)
     assert {each.ground for each in store.propose()} == {Ground.REWRAPPED}
     assert "orders:v1" in store.cleanup().moved
-    kept = store.provider.apply(Verb.CANCEL_DESTRUCTION, "orders:v1").version(1)
+    kept = store.provider.states.apply(Verb.CANCEL_DESTRUCTION, "orders:v1").version(1)
     assert (kept.state, kept.rewrapped_at) == (KeyState.DEACTIVATED, None)
     assert store.cleanup().moved == ()
     assert store.propose()[0].last_kept == date(2027, 7, 14)
@@ -417,7 +417,7 @@ def test_a_version_that_was_kept_is_not_destroyed_again_at_the_next_look(store: 
 
 def test_a_machine_that_is_ahead_of_the_store_moves_nothing_early(store: Store) -> None:
     """Of the two clocks the earlier one counts."""
-    store.provider.set_rotation("orders", DESTROYING)
+    store.provider.keys.set_rotation("orders", DESTROYING)
     before = store.clock()
     store.clock.forward(days=4000)
     report = cleanup_old_versions(store.provider, store.usage, "orders", 3, now=before)
@@ -428,15 +428,15 @@ def test_a_version_that_is_retained_by_now_does_not_go(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody destroys a newer one between the look and the move."""
-    apply = store.provider.apply
+    apply = store.provider.states.apply
 
     def overtaken(verb: Verb, key_id: str, **more: object) -> object:
         monkeypatch.undo()
-        store.provider.apply(Verb.DESTROY, "orders:v3")
-        store.provider.apply(Verb.DESTROY, "orders:v4")
+        store.provider.states.apply(Verb.DESTROY, "orders:v3")
+        store.provider.states.apply(Verb.DESTROY, "orders:v4")
         return apply(verb, key_id, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(store.provider, "apply", overtaken)
+    monkeypatch.setattr(store.provider.states, "apply", overtaken)
     report = store.cleanup(reason="old")
     assert [each.version_id for each in report.proposals] == ["orders:v1", "orders:v2"]
     assert report.moved == ()

@@ -115,9 +115,9 @@ def test_the_applications_of_the_page_take_the_requests_of_the_page(
     monkeypatch.setenv("MFN_HOME", str(mfn.home))
     exec(compile(APPLICATIONS, "docs/signing.md", "exec"), names)
     with names["keyring"] as keyring:
-        made, api_key = keyring.provider.create_credential("billing", ("*",))
+        made, api_key = keyring.provider.credentials.create("billing", ("*",))
         public = SigningKey.from_private_bytes("Ed25519", page["key"].private_bytes_raw()).public
-        keyring.provider.add_signer("billing", public.der(), credentials=(made.credential_id,))
+        keyring.provider.signers.add("billing", public.der(), credentials=(made.credential_id,))
         request = {**page["request"], "api_key": api_key.text}
         now = int(time.time())
         signers = (

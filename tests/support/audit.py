@@ -31,9 +31,9 @@ class Books:
     def log(self, **options: Any) -> AuditLog:
         """The log of one more process; changes of the provider are not recorded in it."""
         provider = self.provider
-        options.setdefault("resolve", provider.resolve_intents)
+        options.setdefault("resolve", provider.journal.resolve_intents)
         return AuditLog(
-            self.folder, provider.store, provider.custodian.store_id, provider.audit_key, **options
+            self.folder, provider.store, provider.store_id, provider.audit_key, **options
         )
 
     @contextmanager
@@ -57,7 +57,7 @@ class Books:
         return verify(
             self.folder,
             options.pop("anchors", None) or provider.store.chains(),
-            provider.custodian.store_id,
+            provider.store_id,
             provider.audit_key(),
             **options,
         )

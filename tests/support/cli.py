@@ -131,8 +131,8 @@ def made_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store that is made once and copied for each test."""
     home = tmp_path_factory.mktemp("made") / "home"
     with initialise(home=home) as keyring:
-        keyring.provider.create_key("orders")
-        keyring.provider.create_key("release", "signing")
+        keyring.provider.keys.create("orders")
+        keyring.provider.keys.create("release", "signing")
     return home
 
 

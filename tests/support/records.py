@@ -20,7 +20,7 @@ def verified(home: Path, *, config: Path | None = None, store: str | None = None
         return verify(
             settings.audit_folder,
             provider.store.chains(),
-            provider.custodian.store_id,
+            provider.store_id,
             provider.audit_key(),
         )
 

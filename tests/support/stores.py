@@ -88,7 +88,7 @@ def open_provider(url: str, home: Path, clock: Clock | None = None) -> LocalKeyP
     )
     provider = LocalKeyProvider(KeyStore(database), custodian, policy, clock=clock or Clock())
     if provider.store.pulse() is None:
-        provider.initialise()
+        provider.master_keys.begin()
     return provider
 
 
@@ -116,8 +116,8 @@ def local_provider(sqlite_url: str, home: Path, clock: Clock) -> Iterator[LocalK
 @pytest.fixture
 def keyring(local_provider: LocalKeyProvider) -> Iterator[Keyring]:
     """A keyring on SQLite with the keys orders, release and tags."""
-    local_provider.create_key("orders")
-    local_provider.create_key("release", "signing")
-    local_provider.create_key("tags", "mac")
+    local_provider.keys.create("orders")
+    local_provider.keys.create("release", "signing")
+    local_provider.keys.create("tags", "mac")
     with keyring_over(local_provider) as opened:
         yield opened

@@ -54,7 +54,7 @@ def check(place: Place, keyring: Keyring, draw: random.Random) -> None:
     keyring.refresh()
     ledger = place.ledger
     for name, known in ledger.keys.items():
-        _check_key(keyring.provider.key(name), known)
+        _check_key(keyring.provider.keys.get(name), known)
     newest = ledger.messages[-2:]
     for message in newest + draw.sample(ledger.messages, min(_SAMPLE, len(ledger.messages))):
         _check_message(keyring, message)
@@ -139,7 +139,7 @@ def check_store(place: Place, keyring: Keyring) -> Counter[str]:
     """The same without the application's files and rows."""
     keyring.refresh()
     for name, known in place.ledger.keys.items():
-        _check_key(keyring.provider.key(name), known)
+        _check_key(keyring.provider.keys.get(name), known)
     for message in place.ledger.messages:
         _check_message(keyring, message)
     _check_counts(keyring, place.ledger)
@@ -152,7 +152,7 @@ def check_store(place: Place, keyring: Keyring) -> Counter[str]:
 
 def _check_counts(keyring: Keyring, ledger: Ledger) -> None:
     used = {(message.key_id, message.version) for message in ledger.messages}
-    keys = {name: keyring.provider.key(name) for name, _ in used}
+    keys = {name: keyring.provider.keys.get(name) for name, _ in used}
     handles = [keys[name].version(number).handle for name, number in used]
     counted = {day.handle for day in keyring.usage.days(handles) if day.kind == "protect"}
     _insist(set(handles) <= counted, "a version has sealed and no day of use stands for it")
@@ -160,7 +160,7 @@ def _check_counts(keyring: Keyring, ledger: Ledger) -> None:
 
 def _check_due(keyring: Keyring, ledger: Ledger) -> None:
     """One rotation for each time that the key was due, and none is lost."""
-    key = keyring.provider.key("due")
+    key = keyring.provider.keys.get("due")
     waiting = key.rotation_due <= keyring.provider.store.database.now()
     _insist(
         len(key.versions) - 1 == ledger.due - waiting,
@@ -182,7 +182,7 @@ def check_backups(place: Place) -> None:
         restore(settings, reader)
     with open_keyring(settings=settings) as keyring:
         for name, number in latest.items():
-            found = keyring.provider.key(name).latest.version
+            found = keyring.provider.keys.get(name).latest.version
             _insist(
                 found >= number, f"{path} has v{found} of {name}, and v{number} was made before"
             )
@@ -247,7 +247,7 @@ def _check_intents(records: list[dict[str, Any]]) -> None:
 
 def _check_rotations(keyring: Keyring, records: list[dict[str, Any]]) -> None:
     """As many rotations as versions; of one that was superseded the log does not say."""
-    for key in keyring.provider.all_keys():
+    for key in keyring.provider.keys.all():
         of_key = [
             record["outcome"]
             for record in records

@@ -61,7 +61,7 @@ def seal(place: Place, tell: Tell, draw: random.Random) -> None:
             tell("sealed", sealed.hex(), plain.hex(), "orders", by)
         result = keyring.encrypt_result(b"raw", key_id="orders", format="raw")
         number = int(result.key_id.rpartition("v")[2])
-        tell("raw", keyring.provider.key("orders").version(number).handle.hex())
+        tell("raw", keyring.provider.keys.get("orders").version(number).handle.hex())
 
 
 def rewrap_files(place: Place, tell: Tell, draw: random.Random) -> None:
@@ -70,7 +70,7 @@ def rewrap_files(place: Place, tell: Tell, draw: random.Random) -> None:
         if "rewrap files" not in place.ledger.unfinished:
             rotated(keyring.provider, "files", tell)
         tell("unfinished", "rewrap files")
-        newest = keyring.provider.key("files").latest.version
+        newest = keyring.provider.keys.get("files").latest.version
         tell.begun()
         report = rewrap_paths(keyring, [place.files], workers=draw.choice([1, 2]))
         if report.failed:
@@ -88,7 +88,7 @@ def rewrap_rows(place: Place, tell: Tell, draw: random.Random) -> None:
         if "rewrap rows" not in place.ledger.unfinished:
             rotated(keyring.provider, "rows", tell)
         tell("unfinished", "rewrap rows")
-        newest = keyring.provider.key("rows").latest.version
+        newest = keyring.provider.keys.get("rows").latest.version
         workers = draw.choice([1, 2])
         tell.begun()
         report = rewrap_column(keyring, place.rows_url, "people", "value", workers=workers)
@@ -158,7 +158,7 @@ def move_master(place: Place, tell: Tell, draw: random.Random) -> None:
         tell("unfinished", "master")
         open_audit(keyring.provider, draw)
         tell.begun()
-        keyring.provider.rewrap_master()
+        keyring.provider.master_keys.rotate()
         tell("finished", "master")
 
 

@@ -194,7 +194,7 @@ def new_place(url: str | None, parent: Path | None = None) -> Place:
     with initialise(settings=place.settings) as keyring:
         provider = keyring.provider
         for name, key_type in KEYS.items():
-            provider.create_key(name, key_type)
+            provider.keys.create(name, key_type)
             place.ledger.keys[name] = VersionLedger()
         import_xor_key(provider, OLD_KEY)
         # The first look of a store holds erasures for a day, which is over this way.

@@ -40,7 +40,7 @@ def open_audit(provider: StoredKeyProvider, draw: random.Random) -> None:
 
 
 def _old_logs(provider: StoredKeyProvider, *states: KeyState) -> list[KeyVersion]:
-    return [v for v in provider.key("logs").versions[:-1] if v.state in states]
+    return [v for v in provider.keys.get("logs").versions[:-1] if v.state in states]
 
 
 def destroy(place: Place, tell: Tell, draw: random.Random) -> None:
@@ -65,7 +65,7 @@ def destroy(place: Place, tell: Tell, draw: random.Random) -> None:
             if report.moved != (name,):
                 raise AssertionError(f"not moved: {report}")
         else:
-            provider.apply(verb, name, reason="torture")
+            provider.states.apply(verb, name, reason="torture")
         tell("state", "logs", version.version, after.value)
 
 
@@ -101,8 +101,8 @@ def rotate_due(place: Place, tell: Tell, draw: random.Random) -> None:
     with place.open() as keyring:
         provider = keyring.provider
         now = provider.store.database.now()
-        if provider.key("due").rotation_due > now:
-            provider.reschedule("due", lambda _: now - timedelta(hours=1))
+        if provider.keys.get("due").rotation_due > now:
+            provider.keys.reschedule("due", lambda _: now - timedelta(hours=1))
             tell("due")
     look(place, tell, draw)
 
@@ -118,7 +118,7 @@ def look(place: Place, tell: Tell, draw: random.Random) -> None:
         report = rotation_scheduler(place.settings, provider).run_once()
         if not report.ok:
             raise AssertionError(f"a look failed: {report}")
-        tell("version", "due", provider.key("due").latest.version)
+        tell("version", "due", provider.keys.get("due").latest.version)
         _tell_gone(place, provider, tell)
 
 

@@ -58,7 +58,7 @@ def credential_ids(
 ) -> list[str]:
     """The ids of credentials that begin with ``incomplete``."""
     with contextlib.suppress(Exception), _provider(context) as provider:
-        found = provider.credentials(after=_just_before(incomplete), limit=_MOST)
+        found = provider.credentials.page(after=_just_before(incomplete), limit=_MOST)
         ids = [credential.credential_id for credential in found]
         return [each for each in ids if each.startswith(incomplete)]
     return []
@@ -67,14 +67,14 @@ def credential_ids(
 def signer_names(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
     """The names of signers that begin with ``incomplete``."""
     with contextlib.suppress(Exception), _provider(context) as provider:
-        found = provider.signers(after=_just_before(incomplete), limit=_MOST)
+        found = provider.signers.page(after=_just_before(incomplete), limit=_MOST)
         return [signer.name for signer in found if signer.name.startswith(incomplete)]
     return []
 
 
 def _keys(context: click.Context, prefix: str) -> list[Key]:
     with contextlib.suppress(Exception), _provider(context) as provider:
-        found = provider.keys(after=_just_before(prefix), limit=_MOST)
+        found = provider.keys.page(after=_just_before(prefix), limit=_MOST)
         return [key for key in found if key.key_id.startswith(prefix)]
     return []
 

@@ -32,7 +32,7 @@ def record_sealing(keyring: Keyring, key: str | None, *, count: int = 1) -> None
     Raises :class:`AuditUnavailableError`, as all of these do.
     """
     name = keyring.protecting_key(key)
-    newest = keyring.provider.key(name).primary
+    newest = keyring.provider.keys.get(name).primary
     _record(keyring, "encrypt", key=version_id(name, newest.version), count=count)
 
 
@@ -60,13 +60,13 @@ def record_counted(keyring: Keyring, event: str, heads: Iterable[tuple[bytes, in
 
 def record_signing(keyring: Keyring, key: str | None) -> None:
     """Record that a file is about to be signed. Raises where no version of the key may."""
-    found = keyring.provider.key(key or DEFAULT_KEY_ID[KeyType.SIGNING])
+    found = keyring.provider.keys.get(key or DEFAULT_KEY_ID[KeyType.SIGNING])
     _record(keyring, "sign", key=version_id(found.key_id, found.primary.version), count=1)
 
 
 def record_verifying(keyring: Keyring, key: str) -> None:
     """Record that a signature is about to be verified. Raises :class:`KeyNotFoundError`."""
-    keyring.provider.key(key)
+    keyring.provider.keys.get(key)
     _record(keyring, "verify", key=key, count=1)
 
 
@@ -81,7 +81,7 @@ def record_migrating(keyring: Keyring, step: str, key: str | None, *, count: int
     if step == "migrate":
         xor_key(keyring)
         name = keyring.protecting_key(key)
-        version = version_id(name, keyring.provider.key(name).primary.version)
+        version = version_id(name, keyring.provider.keys.get(name).primary.version)
     _record(keyring, f"xor.{step}", key=version, count=count)
 
 

@@ -58,7 +58,7 @@ def backup_findings(store: Examined) -> Iterator[Finding]:
 
 def _unconfirmed(store: Examined) -> Iterator[Finding]:
     """Credentials of a store that came from a backup, which nobody has looked at."""
-    waiting = sum(1 for _ in store.provider.unconfirmed_credentials())
+    waiting = sum(1 for _ in store.provider.credentials.unconfirmed())
     pulse = store.provider.store.require_pulse()
     if waiting and pulse.restored_at is not None:
         yield Finding(

@@ -48,7 +48,7 @@ def diagnose(settings: Settings, passphrase: Passphrase = None) -> list[Finding]
         database.check()
         custodian = open_custodian(settings, policy, passphrase)
         provider = LocalKeyProvider(KeyStore(database), custodian, policy)
-        provider.require_backup = settings.rotation.require_backup
+        provider.keys.require_backup = settings.rotation.require_backup
         provider.store.require_pulse()
         store = Examined(settings, custodian, provider, UsageStore(database))
         for check in _STORE_CHECKS:
@@ -105,9 +105,8 @@ def _master_key(store: Examined) -> Iterator[Finding]:
             f"{iterations} PBKDF2 iterations; OWASP advises {OWASP_ITERATIONS}: raise"
             " security.encryption.key_derivation_iterations and run mfn master passphrase",
         )
-    records = store.provider
-    current = records.store.require_pulse().master_id
-    if len(store.custodian.master_ids) > 1 or records.store.former_masters(current):
+    current = store.provider.store.require_pulse().master_id
+    if len(store.custodian.master_ids) > 1 or store.provider.master_keys.former(current):
         yield Finding(
             Severity.WARNING,
             "master-move",
@@ -119,13 +118,13 @@ def _master_key(store: Examined) -> Iterator[Finding]:
 def _keys(store: Examined) -> Iterator[Finding]:
     """Rows that fail their authentication, keys past their policy or out of use."""
     near_limit = store.usage.raw_reserved_from(RAW_MESSAGES_ROTATE)
-    for name, key in store.provider.authentic_keys():
+    for name, key in store.provider.keys.each():
         if isinstance(key, MfnError):
             yield Finding(Severity.CRITICAL, "authentication", f"key {name}", str(key))
         else:
             yield from _key(store, key, near_limit)
     for key_id in DEFAULT_KEY_ID.values():
-        if not store.provider.store.has(key_id):
+        if not store.provider.store.keys.has(key_id):
             yield Finding(
                 Severity.NOTICE, "default-key", f"key {key_id}", "is missing: mfn init makes it"
             )
@@ -137,7 +136,7 @@ def _key(store: Examined, key: Key, near_limit: frozenset[bytes]) -> Iterator[Fi
         named = version_id(key.key_id, version.version)
         if version.wrapped:
             try:
-                store.provider.unwrap(key, version)
+                store.provider.keys.unwrap(key, version)
             except StoreIntegrityError as error:
                 yield Finding(Severity.CRITICAL, "authentication", f"key {named}", str(error))
         if version is protecting(key) and version.handle in near_limit:
@@ -165,7 +164,7 @@ def _key(store: Examined, key: Key, near_limit: frozenset[bytes]) -> Iterator[Fi
 def _credentials(store: Examined) -> Iterator[Finding]:
     """Credentials that fail their authentication, that are due for renewal, or have ended."""
     now = store.provider.clock()
-    for credential_id, found in store.provider.authentic_credentials():
+    for credential_id, found in store.provider.credentials.each():
         subject = f"credential {credential_id}"
         if isinstance(found, StoreIntegrityError):
             yield Finding(Severity.CRITICAL, "authentication", subject, str(found))

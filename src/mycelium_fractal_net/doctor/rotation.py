@@ -56,7 +56,7 @@ def rotation_findings(store: Examined, key: Key) -> Iterator[Finding]:
     for version in key.versions:
         at = version.activate_at
         # Where a backup is to hold it first, what it waits for may be that.
-        waits = version.state is KeyState.PRE_ACTIVATION and not store.provider.require_backup
+        waits = version.state is KeyState.PRE_ACTIVATION and not store.provider.keys.require_backup
         if waits and at is not None and now - at > _LATE:
             named = version_id(key.key_id, version.version)
             yield Finding(

@@ -20,7 +20,7 @@ __all__ = ["signer_findings"]
 def signer_findings(store: Examined) -> Iterator[Finding]:
     """What is wrong with the signers, each and together."""
     signers: list[Signer] = []
-    for name, found in store.provider.authentic_signers():
+    for name, found in store.provider.signers.each():
         if isinstance(found, StoreIntegrityError):
             yield Finding(Severity.CRITICAL, "authentication", f"signer {name}", str(found))
         else:
@@ -33,7 +33,7 @@ def _shut_out(store: Examined, signers: list[Signer]) -> Iterator[Finding]:
     bound = {credential_id for signer in signers for credential_id in signer.credentials}
     active = [signer for signer in signers if signer.state is SignerState.ACTIVE]
     alone = bound.difference(*(signer.credentials for signer in active))
-    for credential_id, found in store.provider.authentic_credentials() if alone else ():
+    for credential_id, found in store.provider.credentials.each() if alone else ():
         if isinstance(found, StoreIntegrityError) or found.state is not CredentialState.ACTIVE:
             continue
         if credential_id in alone:

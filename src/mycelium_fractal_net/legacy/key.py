@@ -9,12 +9,7 @@ import secrets
 from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.legacy.reader import xor_opener
-from mycelium_fractal_net.security.errors import (
-    ConflictError,
-    InvalidKeyError,
-    KeyExistsError,
-    MasterKeyError,
-)
+from mycelium_fractal_net.security.errors import InvalidKeyError, KeyExistsError, MasterKeyError
 from mycelium_fractal_net.security.key_store.sqlite import check_private
 from mycelium_fractal_net.security.records.keys import (
     HANDLE_BYTES,
@@ -71,10 +66,8 @@ def import_xor_key(provider: StoredKeyProvider, material: Buffer) -> Key:
         wrapped=b"",
     )
     try:
-        return provider.adopt(key, version, bytes(material))
-    except ConflictError:
-        if not provider.store.has(LEGACY_XOR_KEY_ID):  # the master key moved meanwhile
-            raise
+        return provider.keys.adopt(key, version, bytes(material))
+    except KeyExistsError:
         raise KeyExistsError(
             f"a key named {LEGACY_XOR_KEY_ID!r} is there already; it is imported once"
         ) from None

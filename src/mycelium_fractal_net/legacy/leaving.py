@@ -44,7 +44,7 @@ def steps_left(
             "keeps old messages beside the new ones: mfn migrate-xor with --commit removes them",
         )
     try:
-        key = provider.key(LEGACY_XOR_KEY_ID)
+        key = provider.keys.get(LEGACY_XOR_KEY_ID)
     except StoreIntegrityError:
         return  # which is said of every key that is damaged
     except KeyNotFoundError:

@@ -70,7 +70,7 @@ def xor_key(keyring: Keyring) -> str:
     Raises :class:`KeyNotFoundError` where it was not imported.
     """
     try:
-        key = keyring.provider.key(LEGACY_XOR_KEY_ID)
+        key = keyring.provider.keys.get(LEGACY_XOR_KEY_ID)
     except KeyNotFoundError:
         key = None
     if key is None or not key.is_legacy:

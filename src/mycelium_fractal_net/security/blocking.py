@@ -8,20 +8,14 @@ the same call can be made again in another thread.
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
-from collections.abc import Iterator
-from typing import Final
+import weakref
+from collections.abc import Callable, Hashable, Iterator
+from concurrent.futures import Future
+from typing import Final, Generic, TypeVar
 
-__all__ = [
-    "WouldBlockError",
-    "WouldComputeError",
-    "about_to_block",
-    "about_to_compute",
-    "allow_in_this_thread",
-    "refuse_in_this_thread",
-    "refuse_to_compute_in_this_thread",
-    "refusing",
-]
+_T = TypeVar("_T")
 
 
 class WouldBlockError(Exception):
@@ -80,3 +74,42 @@ def about_to_compute() -> None:
     """Raise :class:`WouldComputeError` in a thread that refuses to compute for long."""
     if _thread.refuses_to_compute:
         raise WouldComputeError
+
+
+class SingleFlight(Generic[_T]):
+    """Of threads that ask for the same thing at once one fetches it, and the others get his.
+
+    Nothing is kept: who asks later fetches anew. An error is everybody's, too.
+    """
+
+    def __init__(self) -> None:
+        self._start_anew()
+        this = weakref.ref(self)
+        os.register_at_fork(after_in_child=lambda: _start_anew(this()))
+
+    def _start_anew(self) -> None:
+        self._lock = threading.Lock()
+        self._flights: dict[Hashable, Future[_T]] = {}
+
+    def fetch(self, name: Hashable, fetch: Callable[[], _T]) -> _T:
+        """What ``fetch`` gives, called here or by whoever asks for ``name`` just now."""
+        with self._lock:
+            flight = self._flights.get(name)
+            if flight is None:
+                mine = self._flights[name] = Future()
+        if flight is not None:
+            return flight.result()
+        try:
+            mine.set_result(fetch())
+        except BaseException as error:
+            mine.set_exception(error)
+        finally:
+            with self._lock:
+                self._flights.pop(name, None)
+        return mine.result()
+
+
+def _start_anew(flights: SingleFlight[_T] | None) -> None:
+    # The thread that fetches is the parent's: in a child nobody would ever land.
+    if flights is not None:
+        flights._start_anew()

@@ -26,6 +26,7 @@
     └── StoreError
         ├── StoreUnavailableError     the store cannot be reached or is not fresh enough
         ├── StoreIntegrityError       a row fails its authentication; names the row
+        │   └── UnknownMasterKeyError it names a master key that is not configured here
         ├── StoreVersionError         the schema is not the one this release works with
         └── StorePermissionsError     a file or folder may be read by others
 
@@ -416,6 +417,10 @@ class StoreIntegrityError(StoreError):
         exit_code=ExitCode.STORE,
         advice="'mfn doctor' says what to mend",
     )
+
+
+class UnknownMasterKeyError(StoreIntegrityError):
+    """A row names a master key that is not configured here: edited, or another machine has it."""
 
 
 class StoreVersionError(StoreError):

@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mycelium_fractal_net.security.errors import InvalidInputError
-from mycelium_fractal_net.security.key_providers.state_management import DESTRUCTION_WINDOW_DAYS
+from mycelium_fractal_net.security.key_providers.states import DESTRUCTION_WINDOW_DAYS
 from mycelium_fractal_net.security.key_store.rotation_table import RotationTable
 from mycelium_fractal_net.security.key_store.rows import day_of, moment_of_day
 from mycelium_fractal_net.security.key_store.usage import (
@@ -68,7 +68,7 @@ def usage_of(
     What other processes counted within the last half minute may be missing, but not a first
     use of a day. Bytes that :meth:`get_key` handed out are used where nobody counts.
     """
-    for counting in list(provider.counting):
+    for counting in list(provider.retirement.counting):
         counting.flush()
     wanted = key.versions if versions is None else versions
     handles = [each.handle for each in wanted]
@@ -127,7 +127,7 @@ def propose(
     ``now`` is the time by the store's clock, where it was read already; of it and this
     machine's the earlier one counts. Nothing is changed. Raises :class:`InvalidInputError`.
     """
-    return _proposals(provider, usage, provider.key(_name(key_id)), retain_count, now)
+    return _proposals(provider, usage, provider.keys.get(_name(key_id)), retain_count, now)
 
 
 def _proposals(
@@ -199,7 +199,7 @@ def cleanup_old_versions(
         asked = versions is None or proposal.version_id in versions
         if not asked or (reason is None and not proposal.may_go):
             continue
-        key = provider.apply(
+        key = provider.states.apply(
             Verb.DESTROY,
             proposal.version_id,
             window_days=window_days,
@@ -238,8 +238,8 @@ def erase_due(
     moment = _earlier(provider, now)
     erased: tuple[str, ...] = ()
     if not _is_held(provider, moment):
-        before = provider.key(name)
-        after = provider.erase_due(name, now=moment)
+        before = provider.keys.get(name)
+        after = provider.states.erase_due(name, now=moment)
         former = {each.version: each.state for each in before.versions}
         erased = tuple(
             version_id(name, each.version)

@@ -140,15 +140,15 @@ class KeyRotationScheduler:
 
     def _scheduled(self, key_id: str, changed: Callable[[RotationPolicy], RotationPolicy]) -> Key:
         try:
-            policy = self._provider.key(key_id).rotation
-            return self._provider.set_rotation(key_id, changed(policy))
+            policy = self._provider.keys.get(key_id).rotation
+            return self._provider.keys.set_rotation(key_id, changed(policy))
         except KeyNotFoundError:
             self._refuse_credential(key_id)
             raise
 
     def _refuse_credential(self, key_id: str) -> None:
         try:
-            self._provider.credential(key_id)
+            self._provider.credentials.get(key_id)
         except KeyNotFoundError:
             return
         raise KeyUsageError(
@@ -161,7 +161,7 @@ class KeyRotationScheduler:
     def status(self) -> Iterator[tuple[str, ScheduledKey | MfnError]]:
         """Every key, in order of name, with when it is due; of a damaged record its error."""
         now, failures, used_up = self._clock(), self._table.failures(), self._used_up()
-        for name, key in self._provider.authentic_keys():
+        for name, key in self._provider.keys.each():
             if isinstance(key, MfnError):
                 yield name, key
                 continue
@@ -200,7 +200,7 @@ class KeyRotationScheduler:
         calm = self._calm
         if calm is not None and calm.holds(generation, look.used_up, look.now):
             return look.nothing_new(calm.report)
-        for name, key in self._provider.authentic_keys():
+        for name, key in self._provider.keys.each():
             look.attend(name, key)
         report = look.end(self._credentials_due(look))
         if self._provider.store.database.needs_scrub:
@@ -211,7 +211,7 @@ class KeyRotationScheduler:
 
     def _credentials_due(self, look: RotationLook) -> int:
         count = 0
-        for _, credential in self._provider.authentic_credentials():
+        for _, credential in self._provider.credentials.each():
             if isinstance(credential, StoreIntegrityError):
                 continue
             ended = credential.expires_at is not None and credential.expires_at <= look.now

@@ -132,7 +132,7 @@ def test_a_chain_on_disk_is_private_and_numbered_from_one(books: Books) -> None:
     for path in (*books.chain.iterdir(), books.folder / "machine"):
         assert path.stat().st_mode & 0o777 == 0o600
     key = books.provider.audit_key()
-    former = beginning(books.provider.custodian.store_id, books.chain.name, key)
+    former = beginning(books.provider.store_id, books.chain.name, key)
     for number, raw in enumerate(books.lines(), start=1):
         line = parse(raw)
         assert line is not None

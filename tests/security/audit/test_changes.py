@@ -62,15 +62,15 @@ def said(books: Books, *names: str) -> list[tuple[Any, ...]]:
 def test_every_change_of_a_key_is_an_intent_and_an_outcome(recorded: Books, clock: Clock) -> None:
     """The version where the change is about one, else the key."""
     provider = recorded.provider
-    provider.create_key("orders")
-    provider.create_key("release", "signing")
+    provider.keys.create("orders")
+    provider.keys.create("release", "signing")
     provider.rotate_key("orders")
-    provider.apply(Verb.DEACTIVATE, "orders:v1")
-    provider.apply(Verb.DESTROY, "orders:v1", window_days=7)
+    provider.states.apply(Verb.DEACTIVATE, "orders:v1")
+    provider.states.apply(Verb.DESTROY, "orders:v1", window_days=7)
     clock.forward(days=8)
-    provider.erase_due("orders")
-    provider.set_rotation("orders", RotationPolicy(interval_days=30, retain_count=3))
-    provider.set_publish("release", True)
+    provider.states.erase_due("orders")
+    provider.keys.set_rotation("orders", RotationPolicy(interval_days=30, retain_count=3))
+    provider.keys.set_publish("release", True)
     assert said(recorded) == [
         (event, outcome, key)
         for event, key in [
@@ -96,11 +96,11 @@ def test_every_change_of_a_key_is_an_intent_and_an_outcome(recorded: Books, cloc
 
 def test_every_change_of_a_credential_names_it(recorded: Books) -> None:
     """By its id; neither its name nor its secret is in any record."""
-    credential, key = recorded.provider.create_credential("till seven", ("encrypt:*",))
+    credential, key = recorded.provider.credentials.create("till seven", ("encrypt:*",))
     identity = credential.credential_id
-    _, rotated = recorded.provider.rotate_credential(identity, overlap=timedelta(days=1))
-    recorded.provider.revoke_credential(identity)
-    recorded.provider.revoke_credential(identity)
+    _, rotated = recorded.provider.credentials.rotate(identity, overlap=timedelta(days=1))
+    recorded.provider.credentials.revoke(identity)
+    recorded.provider.credentials.revoke(identity)
     assert said(recorded) == [
         (f"credential.{what}", outcome, identity)
         for what in ("create", "rotate", "revoke")
@@ -118,15 +118,15 @@ def test_the_intent_is_durable_before_the_store_is_changed(
     """And the outcome before the caller hears of it."""
     store = recorded.provider.store
     seen: list[list[tuple[Any, ...]]] = []
-    insert = store.insert
+    insert = store.keys.insert
 
     def watching(key: Any, mac: bytes) -> None:
         seen.append(said(recorded, "outcome"))
         insert(key, mac)
         seen.append(said(recorded, "outcome"))
 
-    monkeypatch.setattr(store, "insert", watching)
-    recorded.provider.create_key("orders")
+    monkeypatch.setattr(store.keys, "insert", watching)
+    recorded.provider.keys.create("orders")
     assert seen == [[("intent",)], [("intent",)]]
     assert said(recorded, "outcome") == [("intent",), ("ok",)]
 
@@ -134,25 +134,25 @@ def test_the_intent_is_durable_before_the_store_is_changed(
 def test_who_changed_it_is_in_both_records(recorded: Books) -> None:
     """With the request, if there is one."""
     with acting_as("cred1", "req-1"):
-        recorded.provider.create_key("orders")
+        recorded.provider.keys.create("orders")
     recorded.provider.rotate_key("orders")
     assert said(recorded, "actor", "request") == [("cred1", "req-1")] * 2 + [("library",)] * 2
 
 
 def test_what_changes_nothing_is_not_recorded(recorded: Books) -> None:
     """A change that finds nothing to do has no intent."""
-    recorded.provider.create_key("orders")
+    recorded.provider.keys.create("orders")
     before = len(history(recorded))
-    recorded.provider.erase_due("orders")
-    recorded.provider.rotate_from("orders:v7")
+    recorded.provider.states.erase_due("orders")
+    recorded.provider.keys.rotate_from("orders:v7")
     assert len(history(recorded)) == before
 
 
 def test_a_change_that_lost_a_race_is_a_conflict(recorded: Books) -> None:
     """Nothing was changed, and both records say so."""
-    recorded.provider.create_key("orders")
+    recorded.provider.keys.create("orders")
     with pytest.raises(KeyExistsError):
-        recorded.provider.create_key("orders")
+        recorded.provider.keys.create("orders")
     assert said(recorded)[2:] == [
         ("key.create", "intent", "orders:v1"),
         ("key.create", "conflict", "orders:v1"),
@@ -164,9 +164,9 @@ def test_a_writer_that_loses_tries_again_and_says_so(
 ) -> None:
     """Two intents, a conflict and a success: each attempt has a record of its own."""
     provider = recorded.provider
-    provider.create_key("orders")
+    provider.keys.create("orders")
     rival = open_provider(provider.store.database.url, recorded.folder.parent)
-    replace = provider.store.replace
+    replace = provider.store.keys.replace
     raced: list[str] = []
 
     def racing(*arguments: Any) -> None:
@@ -174,7 +174,7 @@ def test_a_writer_that_loses_tries_again_and_says_so(
             raced.append(rival.rotate_key("orders"))
         replace(*arguments)
 
-    monkeypatch.setattr(provider.store, "replace", racing)
+    monkeypatch.setattr(provider.store.keys, "replace", racing)
     assert provider.rotate_key("orders") == "orders:v3"
     rival.store.database.close()
     assert said(recorded)[2:] == [
@@ -190,8 +190,8 @@ def test_a_change_of_which_nobody_knows_is_asked_of_the_store_at_once(
 ) -> None:
     """An outage while it commits: done or not, and the store says which."""
     provider = recorded.provider
-    provider.create_key("orders")
-    replace = provider.store.replace
+    provider.keys.create("orders")
+    replace = provider.store.keys.replace
 
     def committed_and_lost(*arguments: Any) -> None:
         replace(*arguments)
@@ -201,7 +201,7 @@ def test_a_change_of_which_nobody_knows_is_asked_of_the_store_at_once(
         raise StoreUnavailableError("nobody answers")
 
     for broken in (committed_and_lost, never_came):
-        monkeypatch.setattr(provider.store, "replace", broken)
+        monkeypatch.setattr(provider.store.keys, "replace", broken)
         with pytest.raises(StoreUnavailableError):
             provider.rotate_key("orders")
     assert said(recorded)[2:] == [
@@ -210,13 +210,13 @@ def test_a_change_of_which_nobody_knows_is_asked_of_the_store_at_once(
         ("key.rotate", "intent", "orders:v3"),
         ("key.rotate", "not-done", "orders:v3"),
     ]
-    assert provider.key("orders").latest.version == 2
+    assert provider.keys.get("orders").latest.version == 2
 
 
 def test_a_change_is_not_made_when_its_intent_cannot_be_written(recorded: Books) -> None:
     """Fail closed: the store is as it was."""
     provider = recorded.provider
-    provider.create_key("orders")
+    provider.keys.create("orders")
     assert provider.audit is not None
     provider.audit.close()
     recorded.folder.chmod(0o700)
@@ -226,15 +226,15 @@ def test_a_change_is_not_made_when_its_intent_cannot_be_written(recorded: Books)
         provider.rotate_key("orders")
     with pytest.raises(AuditUnavailableError):
         provider.get_key("orders")
-    assert provider.key("orders").latest.version == 1
+    assert provider.keys.get("orders").latest.version == 1
 
 
 def test_a_key_that_leaves_is_recorded_before_it_does(recorded: Books) -> None:
     """With the version that left; what did not leave was not exported."""
     provider = recorded.provider
-    provider.create_key("orders")
+    provider.keys.create("orders")
     provider.rotate_key("orders")
-    credential, _ = provider.create_credential("x", ("*",))
+    credential, _ = provider.credentials.create("x", ("*",))
     before = len(said(recorded))
     with acting_as("cli:0"):
         assert provider.get_key("orders:v1") != provider.get_key("orders")
@@ -251,16 +251,18 @@ def test_a_key_that_leaves_is_recorded_before_it_does(recorded: Books) -> None:
 
 def test_without_a_log_nothing_is_recorded(books: Books) -> None:
     """And nothing else is different."""
-    books.provider.create_key("orders")
+    books.provider.keys.create("orders")
     assert len(books.provider.get_key("orders")) == 32
-    books.provider.rewrap_master()
+    books.provider.master_keys.rotate()
     assert not books.folder.exists()
 
 
 # What a crash leaves open ---------------------------------------------------------------------
 
 
-def killed_while(books: Books, method: str, change: Callable[[], object], *, after: bool) -> None:
+def killed_while(
+    books: Books, table: str, method: str, change: Callable[[], object], *, after: bool
+) -> None:
     """A process that is killed by SIGKILL in the middle of a change of the store."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -268,15 +270,16 @@ def killed_while(books: Books, method: str, change: Callable[[], object], *, aft
     if child == 0:  # pragma: no cover - another process
         try:
             store = books.provider.store
+            place = getattr(store, table) if table else store
             books.provider.audit = books.log()
-            real = getattr(store, method)
+            real = getattr(place, method)
 
             def die(*arguments: Any) -> None:
                 if after:
                     real(*arguments)
                 os.kill(os.getpid(), signal.SIGKILL)
 
-            setattr(store, method, die)
+            setattr(place, method, die)
             change()
         finally:
             os._exit(1)
@@ -287,12 +290,16 @@ def killed_while(books: Books, method: str, change: Callable[[], object], *, aft
 def test_the_next_process_says_how_a_change_ended(books: Books, after: bool, outcome: str) -> None:
     """Of a key that was made, of one that was rotated, and of a credential."""
     provider = books.provider
-    provider.create_key("old")
-    credential = provider.create_credential("x", ("*",))[0].credential_id
-    killed_while(books, "insert", lambda: provider.create_key("new"), after=after)
-    killed_while(books, "replace", lambda: provider.rotate_key("old"), after=after)
+    provider.keys.create("old")
+    credential = provider.credentials.create("x", ("*",))[0].credential_id
+    killed_while(books, "keys", "insert", lambda: provider.keys.create("new"), after=after)
+    killed_while(books, "keys", "replace", lambda: provider.rotate_key("old"), after=after)
     killed_while(
-        books, "replace_credential", lambda: provider.revoke_credential(credential), after=after
+        books,
+        "credentials",
+        "replace",
+        lambda: provider.credentials.revoke(credential),
+        after=after,
     )
     books.write(0)
     with books.opened() as log:
@@ -313,8 +320,8 @@ def test_the_next_process_says_how_a_change_ended(books: Books, after: bool, out
 def test_a_change_that_others_went_on_from_is_superseded(books: Books) -> None:
     """The store has neither the record before nor the one after."""
     provider = books.provider
-    provider.create_key("orders")
-    killed_while(books, "replace", lambda: provider.rotate_key("orders"), after=True)
+    provider.keys.create("orders")
+    killed_while(books, "keys", "replace", lambda: provider.rotate_key("orders"), after=True)
     provider.rotate_key("orders")
     with books.opened() as log:
         log.open()
@@ -324,8 +331,8 @@ def test_a_change_that_others_went_on_from_is_superseded(books: Books) -> None:
 def test_a_change_of_a_record_that_is_damaged_is_unknown(books: Books) -> None:
     """The log opens all the same: one bad row must not stop a whole service."""
     provider = books.provider
-    provider.create_key("orders")
-    killed_while(books, "replace", lambda: provider.rotate_key("orders"), after=True)
+    provider.keys.create("orders")
+    killed_while(books, "keys", "replace", lambda: provider.rotate_key("orders"), after=True)
     with provider.store.database.write() as connection:
         connection.execute(text("UPDATE keys SET key_type = 'x' WHERE key_id = 'orders'"))
     with books.opened() as log:
@@ -336,10 +343,10 @@ def test_a_change_of_a_record_that_is_damaged_is_unknown(books: Books) -> None:
 def test_a_move_to_another_master_key_that_was_killed_is_interrupted(books: Books) -> None:
     """It goes on when it is run again."""
     provider = books.provider
-    provider.create_key("orders")
-    killed_while(books, "forget_other_masters", provider.rewrap_master, after=False)
+    provider.keys.create("orders")
+    killed_while(books, "", "forget_masters", provider.master_keys.rotate, after=False)
     provider.audit = books.log()
-    provider.rewrap_master()
+    provider.master_keys.rotate()
     provider.audit.close()
     assert said(books, "event", "outcome") == [
         ("master.rotate", "intent"),
@@ -353,8 +360,8 @@ def test_a_move_to_another_master_key_that_was_killed_is_interrupted(books: Book
 def test_intents_of_processes_that_died_one_after_another_are_all_resolved(books: Books) -> None:
     """Though the second came no further than the first's intents."""
     provider = books.provider
-    provider.create_key("orders")
-    killed_while(books, "replace", lambda: provider.rotate_key("orders"), after=True)
+    provider.keys.create("orders")
+    killed_while(books, "keys", "replace", lambda: provider.rotate_key("orders"), after=True)
     provider.store.anchor_chain(provider.store.chains()[0])
     with books.opened(resolve=None) as log:
         log.record(Event("encrypt", "ok"))
@@ -382,7 +389,9 @@ def test_what_was_to_be_made_and_is_not_there_was_not_done(
     books: Books, named: dict[str, str]
 ) -> None:
     """A key, a credential, a signer: each is looked for where it would be."""
-    (event,) = books.provider.resolve_intents([{**named, "sequence": 7, "mark": "a", "former": ""}])
+    (event,) = books.provider.journal.resolve_intents(
+        [{**named, "sequence": 7, "mark": "a", "former": ""}]
+    )
     assert (event.event, event.outcome, event.intent) == (named["event"], "not-done", 7)
     assert (event.key, event.subject) == (named.get("key"), named.get("subject"))
 
@@ -390,7 +399,7 @@ def test_what_was_to_be_made_and_is_not_there_was_not_done(
 def test_an_intent_that_names_what_is_no_key_is_unknown(books: Books) -> None:
     """Who edits a file cannot keep a log from opening."""
     intents = [{"event": "key.rotate", "sequence": 7, "key": "No Key!"}]
-    (event,) = books.provider.resolve_intents(intents)
+    (event,) = books.provider.journal.resolve_intents(intents)
     assert (event.outcome, event.intent) == ("unknown", 7)
 
 
@@ -399,10 +408,10 @@ def test_an_outcome_that_could_not_be_written_is_told_later(
 ) -> None:
     """The change is done, its caller is refused, and the next process says so."""
     provider = recorded.provider
-    provider.create_key("orders")
+    provider.keys.create("orders")
     log = provider.audit
     assert log is not None
-    replace = provider.store.replace
+    replace = provider.store.keys.replace
 
     def then_the_disk_fails(*arguments: Any) -> None:
         replace(*arguments)
@@ -410,7 +419,7 @@ def test_an_outcome_that_could_not_be_written_is_told_later(
         assert opened is not None
         opened.queue.failed()
 
-    monkeypatch.setattr(provider.store, "replace", then_the_disk_fails)
+    monkeypatch.setattr(provider.store.keys, "replace", then_the_disk_fails)
     with pytest.raises(AuditUnavailableError):
         provider.rotate_key("orders")
     log.close()
@@ -472,7 +481,7 @@ def test_the_audit_key_moves_with_the_master_key(books: Books) -> None:
     books.write(2)
     tag = provider.audit_key().tag(b"data")
     stored = provider.store.audit_key()
-    newest = provider.rewrap_master()
+    newest = provider.master_keys.rotate()
     moved = provider.store.audit_key()
     assert stored is not None
     assert moved is not None

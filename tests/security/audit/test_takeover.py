@@ -209,7 +209,7 @@ def test_a_crash_right_after_the_store_was_told_of_a_new_chain(books: Books) -> 
         from mycelium_fractal_net.security.audit.held_chain import hold_chain
 
         provider = books.provider
-        key, store_id = provider.audit_key(), provider.custodian.store_id
+        key, store_id = provider.audit_key(), provider.store_id
         hold_chain(books.folder, provider.store, key, store_id)
 
     killed(work)

@@ -80,7 +80,7 @@ def restored(provider: LocalKeyProvider, content: bytes, **options: Any) -> Rest
 
 def resealed(provider: LocalKeyProvider, values: list[Any], **changes: Any) -> bytes:
     """A file that the store's own master key sealed, with those values as its frames."""
-    store_id, policy = provider.custodian.store_id, provider.policy
+    store_id, policy = provider.store_id, provider.policy
     data_key = policy.generate_key_material("AES-256-GCM")
     binding = backup_format.binding_of(store_id, "0" * 32)
     master_id = provider.custodian.newest_id
@@ -115,20 +115,20 @@ def test_what_was_sealed_before_a_backup_opens_from_it_elsewhere(
     provider: LocalKeyProvider, home: Path, tmp_path: Path, clock: Clock
 ) -> None:
     """Keys, versions, states, policies and counts are those of the moment of the backup."""
-    provider.create_key("orders")
-    provider.create_key("release", "signing", publish=True)
+    provider.keys.create("orders")
+    provider.keys.create("release", "signing", publish=True)
     with keyring_over(provider) as keyring:
         old = keyring.encrypt(b"first", key_id="orders")
         provider.rotate_key("orders")
         keyring.refresh()
         new = keyring.encrypt(b"second", key_id="orders")
-    provider.apply(Verb.COMPROMISE, "orders:v1")
-    before = list(provider.all_keys())
+    provider.states.apply(Verb.COMPROMISE, "orders:v1")
+    before = list(provider.keys.all())
     content, backup = taken(provider)
     assert backup.versions == 3
     with elsewhere(tmp_path, home, clock) as other:
         assert restored(other, content).backup == backup
-        assert list(other.all_keys()) == before
+        assert list(other.keys.all()) == before
         with keyring_over(other) as keyring:
             assert keyring.decrypt(new) == b"second"
             assert keyring.decrypt(old, allow_compromised=True) == b"first"
@@ -144,8 +144,8 @@ def test_a_backup_of_one_database_restores_into_the_other(
     if direction.startswith("postgresql"):
         here, there = there, here.replace("keys.db", "other.db")
     source = open_provider(here, home, clock)
-    source.create_key("orders")
-    source.create_credential("robot", ("encrypt:*",))
+    source.keys.create("orders")
+    source.credentials.create("robot", ("encrypt:*",))
     with keyring_over(source) as keyring:
         message = keyring.encrypt(b"data", key_id="orders")
     content, _ = taken(source)
@@ -162,7 +162,7 @@ def test_a_backup_sees_one_state_while_others_write(
     provider: LocalKeyProvider, home: Path, tmp_path: Path, clock: Clock
 ) -> None:
     """Writers do not wait for a backup, and what they write in its course is not in it."""
-    provider.create_key("orders")
+    provider.keys.create("orders")
 
     class Meddling(io.BytesIO):
         """Has somebody rotate at each write of the backup."""
@@ -173,17 +173,17 @@ def test_a_backup_sees_one_state_while_others_write(
 
     writer = Meddling()
     backup = write_backup(provider, writer)
-    assert len(provider.key("orders").versions) > 2
+    assert len(provider.keys.get("orders").versions) > 2
     with elsewhere(tmp_path, home, clock) as other:
         restored(other, writer.getvalue())
-        assert len(other.key("orders").versions) == 1
+        assert len(other.keys.get("orders").versions) == 1
     assert backup.versions == 1
 
 
 def test_no_key_material_stands_in_a_backup(local_provider: LocalKeyProvider) -> None:
     """Neither a key, nor its wrapping, nor a name shows in the file."""
-    local_provider.create_key("orders")
-    key = local_provider.key("orders")
+    local_provider.keys.create("orders")
+    key = local_provider.keys.get("orders")
     content, _ = taken(local_provider)
     for secret in (local_provider.get_key("orders"), key.latest.wrapped[:32], b"orders"):
         assert secret not in content
@@ -195,7 +195,7 @@ def test_a_store_between_two_master_keys_gives_no_backup(
     """The master key that is about to be forgotten would be needed to open it."""
     current = local_provider.custodian.newest_id
     newer = local_provider.custodian.add_master_key()
-    wrapped = local_provider.custodian.wrap(newer, bytes(32), local_provider._authority_binding())
+    wrapped = local_provider.custodian.wrap(newer, bytes(32), local_provider.authorities.binding)
     local_provider.store.move_to(current, newer, wrapped)
     with pytest.raises(ConflictError, match="mfn master rotate"):
         taken(local_provider)
@@ -209,7 +209,7 @@ def test_a_store_that_was_never_begun_gives_no_backup(
         other.store.database.create()
         with pytest.raises(StoreUnavailableError, match="mfn init"):
             taken(other)
-    assert local_provider.count() == 0
+    assert local_provider.keys.count() == 0
 
 
 # What is refused ----------------------------------------------------------------------------
@@ -219,7 +219,7 @@ def test_whatever_is_changed_or_cut_is_one_error_and_restores_nothing(
     local_provider: LocalKeyProvider, home: Path, tmp_path: Path, clock: Clock
 ) -> None:
     """Each byte counts: of the magic, the header, the wrapped key and the body."""
-    local_provider.create_key("orders")
+    local_provider.keys.create("orders")
     content, _ = taken(local_provider)
     faults = [content[:size] for size in (0, 3, 8, 40, len(content) - 1, len(content) - 400)]
     faults.append(content + b"\0")
@@ -264,7 +264,7 @@ def test_another_master_key_is_named_as_what_is_missing(
     foreign = LocalCustodian.create(tmp_path / "master.key", policy)
     with pytest.raises(MasterKeyError, match=r"another store.*master\.key"):
         verify_backup(foreign, policy, io.BytesIO(content))
-    local_provider.rewrap_master()
+    local_provider.master_keys.rotate()
     with pytest.raises(MasterKeyError, match="does not hold"):
         verify_backup(local_provider.custodian, policy, io.BytesIO(content))
 
@@ -314,19 +314,19 @@ def test_frames_that_nobody_writes_are_refused(local_provider: LocalKeyProvider)
 
 def test_a_store_that_is_not_empty_is_left_as_it_is(provider: LocalKeyProvider) -> None:
     """A backup replaces nothing: whoever wants it back makes room first."""
-    provider.create_key("orders")
+    provider.keys.create("orders")
     content, _ = taken(provider)
-    provider.create_key("later")
+    provider.keys.create("later")
     with pytest.raises(ConflictError, match="not empty"):
         restored(provider, content)
-    assert provider.key("later").latest.version == 1
+    assert provider.keys.get("later").latest.version == 1
 
 
 def test_a_restore_that_fails_half_way_leaves_nothing(
     provider: LocalKeyProvider, home: Path, tmp_path: Path, clock: Clock
 ) -> None:
     """Where the file cannot be read on, the next attempt finds an empty store."""
-    provider.create_key("orders")
+    provider.keys.create("orders")
     content, _ = taken(provider)
 
     class Failing(io.BytesIO):
@@ -342,15 +342,15 @@ def test_a_restore_that_fails_half_way_leaves_nothing(
             restore_backup(other, Failing(content))
         assert is_empty(other)
         restored(other, content)
-        assert other.count() == 1
+        assert other.keys.count() == 1
 
 
 def test_a_backup_of_many_rows_is_written_and_read_in_blocks(
     local_provider: LocalKeyProvider, home: Path, tmp_path: Path, clock: Clock
 ) -> None:
     """Rows run over the borders of blocks, and each is told of as it passes."""
-    local_provider.create_key("orders")
-    handle = local_provider.key("orders").latest.handle
+    local_provider.keys.create("orders")
+    handle = local_provider.keys.get("orders").latest.handle
     many = [{"handle": handle, "day": day, "kind": "open", "count": 1} for day in range(25_000)]
     with local_provider.store.database.write() as connection:
         connection.execute(metadata.tables["usage"].insert(), many)
@@ -383,12 +383,12 @@ def test_credentials_of_a_restored_store_wait_until_somebody_confirms_them(
     provider: LocalKeyProvider, home: Path, tmp_path: Path, clock: Clock
 ) -> None:
     """One was revoked after the backup, which the backup cannot know; one before, which it does."""
-    kept, secret = provider.create_credential("kept", ("encrypt:*",))
-    late, late_secret = provider.create_credential("revoked later", ("encrypt:*",))
-    early, _ = provider.create_credential("revoked before", ("encrypt:*",))
-    provider.revoke_credential(early.credential_id)
+    kept, secret = provider.credentials.create("kept", ("encrypt:*",))
+    late, late_secret = provider.credentials.create("revoked later", ("encrypt:*",))
+    early, _ = provider.credentials.create("revoked before", ("encrypt:*",))
+    provider.credentials.revoke(early.credential_id)
     content, _ = taken(provider)
-    provider.revoke_credential(late.credential_id)
+    provider.credentials.revoke(late.credential_id)
     with elsewhere(tmp_path, home, clock) as other:
         assert restored(other, content).unconfirmed == 2
         directory = CredentialDirectory(other, freshness := Freshness(other.store))
@@ -396,19 +396,19 @@ def test_credentials_of_a_restored_store_wait_until_somebody_confirms_them(
             with pytest.raises(AuthenticationError):
                 directory.authenticate(text.encode())
         with pytest.raises(KeyStateError, match="mfn credential confirm"):
-            other.rotate_credential(kept.credential_id, overlap=clock.now - clock.now)
+            other.credentials.rotate(kept.credential_id, overlap=clock.now - clock.now)
         with pytest.raises(KeyStateError, match="revoked"):
-            other.confirm_credential(early.credential_id)
-        waiting = {each.name for each in other.unconfirmed_credentials()}
+            other.credentials.confirm(early.credential_id)
+        waiting = {each.name for each in other.credentials.unconfirmed()}
         assert waiting == {"kept", "revoked later"}
-        confirmed = other.confirm_credential(kept.credential_id)
-        assert other.confirm_credential(kept.credential_id) == confirmed
-        other.revoke_credential(late.credential_id)
+        confirmed = other.credentials.confirm(kept.credential_id)
+        assert other.credentials.confirm(kept.credential_id) == confirmed
+        other.credentials.revoke(late.credential_id)
         freshness.refresh()
         assert directory.authenticate(secret.text.encode()).name == "kept"
         with pytest.raises(AuthenticationError):
             directory.authenticate(late_secret.text.encode())
-        assert list(other.unconfirmed_credentials()) == []
+        assert list(other.credentials.unconfirmed()) == []
 
 
 def test_a_key_that_encrypted_raw_messages_is_rotated_by_the_restore(
@@ -416,17 +416,17 @@ def test_a_key_that_encrypted_raw_messages_is_rotated_by_the_restore(
 ) -> None:
     """How many there were since the backup nobody counted; a key without any stays as it is."""
     for name in ("orders", "calm", "resting"):
-        provider.create_key(name)
+        provider.keys.create(name)
     with keyring_over(provider) as keyring:
         message = keyring.encrypt(b"raw", key_id="orders", format="raw")
         keyring.encrypt(b"raw", key_id="resting", format="raw")
-    provider.apply(Verb.SUSPEND, "resting")
+    provider.states.apply(Verb.SUSPEND, "resting")
     content, _ = taken(provider)
     with elsewhere(tmp_path, home, clock) as other:
         assert restored(other, content).rotated == ["orders:v2"]
-        assert other.key("orders").primary.version == 2
-        assert other.key("calm") == provider.key("calm")
-        assert other.key("resting").latest.version == 1
+        assert other.keys.get("orders").primary.version == 2
+        assert other.keys.get("calm") == provider.keys.get("calm")
+        assert other.keys.get("resting").latest.version == 1
         with keyring_over(other) as keyring:
             assert keyring.decrypt(message, key_id="orders:v1", format="raw") == b"raw"
 
@@ -435,33 +435,33 @@ def test_with_backups_required_a_raw_key_protects_nothing_before_one_holds_its_n
     provider: LocalKeyProvider, home: Path, tmp_path: Path, clock: Clock
 ) -> None:
     """The old version must not go on, and the new one is in no backup yet."""
-    provider.create_key("orders")
+    provider.keys.create("orders")
     with keyring_over(provider) as keyring:
         message = keyring.encrypt(b"raw", key_id="orders", format="raw")
     content, _ = taken(provider)
     with elsewhere(tmp_path, home, clock) as other:
-        other.require_backup = True
+        other.keys.require_backup = True
         restored(other, content)
         with pytest.raises(KeyStateError, match="version 2 waits for a backup"):
-            _ = other.key("orders").primary
+            _ = other.keys.get("orders").primary
         with keyring_over(other) as keyring:
             assert keyring.decrypt(message, key_id="orders:v1", format="raw") == b"raw"
         _, backup = taken(other)
         assert record_backup(other, backup) == ["orders:v2"]
-        assert other.key("orders").primary.version == 2
+        assert other.keys.get("orders").primary.version == 2
 
 
 def test_pending_destruction_begins_anew_in_a_restored_store(
     provider: LocalKeyProvider, home: Path, tmp_path: Path, clock: Clock
 ) -> None:
     """It may have been cancelled after the backup: there is time to do so once more."""
-    provider.create_key("orders")
+    provider.keys.create("orders")
     provider.rotate_key("orders")
-    provider.apply(Verb.DESTROY, "orders:v1", window_days=7)
+    provider.states.apply(Verb.DESTROY, "orders:v1", window_days=7)
     content, _ = taken(provider)
     with elsewhere(tmp_path, home, clock) as other:
         now = restored(other, content).restored_at
-        version = other.key("orders").version(1)
+        version = other.keys.get("orders").version(1)
         assert version.state is KeyState.PENDING_DESTRUCTION
         assert version.destroy_at is not None
         assert (version.destroy_at - now).days == 30
@@ -471,11 +471,11 @@ def test_records_that_fail_their_authentication_are_restored_as_they_are(
     provider: LocalKeyProvider, home: Path, tmp_path: Path, clock: Clock
 ) -> None:
     """Closing seals anew: what somebody edited must not become authentic by it."""
-    provider.create_key("orders")
+    provider.keys.create("orders")
     with keyring_over(provider) as keyring:
         keyring.encrypt(b"raw", key_id="orders", format="raw")
-    edited, _ = provider.create_credential("edited", ("encrypt:*",))
-    damaged, _ = provider.create_credential("damaged", ("encrypt:*",))
+    edited, _ = provider.credentials.create("edited", ("encrypt:*",))
+    damaged, _ = provider.credentials.create("damaged", ("encrypt:*",))
     with provider.store.database.write() as connection:
         table = credentials.c
         for one, change in ((edited, {"scopes": "*"}), (damaged, {"scopes": "everything"})):
@@ -486,25 +486,25 @@ def test_records_that_fail_their_authentication_are_restored_as_they_are(
     with elsewhere(tmp_path, home, clock) as other:
         assert restored(other, content).rotated == []
         with pytest.raises(StoreIntegrityError):
-            other.key("orders")
+            other.keys.get("orders")
         for one in (edited, damaged):
             with pytest.raises(StoreIntegrityError):
-                other.credential(one.credential_id)
+                other.credentials.get(one.credential_id)
 
 
 def test_a_process_that_knew_the_former_store_forgets_all_of_it(
     provider: LocalKeyProvider, home: Path, tmp_path: Path, clock: Clock
 ) -> None:
     """A service that ran on while the store was replaced answers from the store that is there."""
-    provider.create_key("orders")
+    provider.keys.create("orders")
     content, _ = taken(provider)
-    late, secret = provider.create_credential("made after the backup", ("encrypt:*",))
+    late, secret = provider.credentials.create("made after the backup", ("encrypt:*",))
     with elsewhere(tmp_path, home, clock) as other:
         restored(other, content)
         freshness = Freshness(provider.store)
         directory = CredentialDirectory(provider, freshness)
         assert directory.authenticate(secret.text.encode()).credential_id == late.credential_id
-        provider.create_key("later")
+        provider.keys.create("later")
         provider.store.database.close()
         for table in reversed(list(metadata.tables.values())):
             with provider.store.database.write() as connection:
@@ -522,46 +522,46 @@ def test_a_process_that_knew_the_former_store_forgets_all_of_it(
 
 def test_a_new_version_protects_data_once_a_backup_holds_it(provider: LocalKeyProvider) -> None:
     """Until then the former version goes on; a new key protects nothing, and says why."""
-    provider.create_key("orders")
-    provider.require_backup = True
-    provider.create_key("fresh")
+    provider.keys.create("orders")
+    provider.keys.require_backup = True
+    provider.keys.create("fresh")
     assert provider.rotate_key("orders") == "orders:v2"
-    assert provider.key("orders").primary.version == 1
+    assert provider.keys.get("orders").primary.version == 1
     with pytest.raises(KeyStateError, match="mfn backup FILE"):
-        _ = provider.key("fresh").primary
-    assert provider.activate_due("fresh").latest.state is KeyState.PRE_ACTIVATION
+        _ = provider.keys.get("fresh").primary
+    assert provider.states.activate_due("fresh").latest.state is KeyState.PRE_ACTIVATION
     with pytest.raises(KeyStateError, match="mfn backup FILE"):
-        provider.apply(Verb.ACTIVATE, "fresh")
+        provider.states.apply(Verb.ACTIVATE, "fresh")
     _, backup = taken(provider)
     provider.rotate_key("orders")  # too late for this backup
     assert record_backup(provider, backup) == ["fresh:v1", "orders:v2"]
-    assert provider.key("orders").primary.version == 2
-    assert provider.key("orders").latest.state is KeyState.PRE_ACTIVATION
+    assert provider.keys.get("orders").primary.version == 2
+    assert provider.keys.get("orders").latest.state is KeyState.PRE_ACTIVATION
     _, backup = taken(provider)
     assert record_backup(provider, backup) == ["orders:v3"]
 
 
 def test_a_version_with_a_day_waits_for_both(provider: LocalKeyProvider, clock: Clock) -> None:
     """It is in the backup and its day has not come; then its day comes."""
-    provider.create_key("orders")
-    provider.require_backup = True
+    provider.keys.create("orders")
+    provider.keys.require_backup = True
     provider.rotate_key("orders", activate_at=clock.now.replace(day=20))
     _, backup = taken(provider)
     assert record_backup(provider, backup) == []
-    provider.apply(Verb.SUSPEND, "orders:v1")
+    provider.states.apply(Verb.SUSPEND, "orders:v1")
     with pytest.raises(KeyStateError, match="version 2 is activated on 2026-03-20"):
-        _ = provider.key("orders").primary
+        _ = provider.keys.get("orders").primary
     clock.forward(days=30)
-    assert provider.activate_due("orders").primary.version == 2
+    assert provider.states.activate_due("orders").primary.version == 2
 
 
 def test_versions_that_wait_are_activated_where_backups_are_no_longer_required(
     local_provider: LocalKeyProvider,
 ) -> None:
     """They are not stuck when the setting goes."""
-    local_provider.require_backup = True
-    local_provider.create_key("orders")
-    local_provider.require_backup = False
+    local_provider.keys.require_backup = True
+    local_provider.keys.create("orders")
+    local_provider.keys.require_backup = False
     assert activate_held(local_provider) == ["orders:v1"]
 
 
@@ -569,9 +569,9 @@ def test_one_key_that_is_refused_does_not_keep_the_others_waiting(
     local_provider: LocalKeyProvider,
 ) -> None:
     """The doctor names it; the rest protects data."""
-    local_provider.require_backup = True
-    local_provider.create_key("bad")
-    local_provider.create_key("good")
+    local_provider.keys.require_backup = True
+    local_provider.keys.create("bad")
+    local_provider.keys.create("good")
     with local_provider.store.database.write() as connection:
         connection.execute(update(keys).where(keys.c.key_id == "bad").values(publish=True))
     _, backup = taken(local_provider)
@@ -582,7 +582,7 @@ def test_a_backup_under_a_former_master_key_holds_nothing_any_more(
     provider: LocalKeyProvider,
 ) -> None:
     """The custodian forgets the key that opens it."""
-    provider.create_key("orders")
+    provider.keys.create("orders")
     _, backup = taken(provider)
     assert provider.store.not_held() == (1, [("orders", 1)])
     record_backup(provider, backup)
@@ -591,7 +591,7 @@ def test_a_backup_under_a_former_master_key_holds_nothing_any_more(
     last = provider.store.last_backup()
     assert last is not None
     assert last.backup_id == backup.backup_id
-    provider.rewrap_master()
+    provider.master_keys.rotate()
     assert provider.store.not_held() == (1, [("orders", 1)])
     with pytest.raises(ConflictError, match="another master key"):
         record_backup(provider, backup)
@@ -601,14 +601,14 @@ def test_the_restored_store_knows_the_backup_that_it_came_from(
     provider: LocalKeyProvider, home: Path, tmp_path: Path, clock: Clock
 ) -> None:
     """It holds all that was restored; a version that waited for it protects data."""
-    provider.require_backup = True
-    provider.create_key("orders")
+    provider.keys.require_backup = True
+    provider.keys.create("orders")
     content, backup = taken(provider)
     with elsewhere(tmp_path, home, clock) as other:
-        other.require_backup = True
+        other.keys.require_backup = True
         restored(other, content)
         assert other.store.not_held() == (0, [])
-        assert other.key("orders").primary.version == 1
+        assert other.keys.get("orders").primary.version == 1
         pulse = other.store.require_pulse()
         assert pulse.restored_from == backup.backup_id
 
@@ -635,8 +635,8 @@ def test_very_many_versions_are_recorded_in_parts(provider: LocalKeyProvider) ->
 def audited(provider: LocalKeyProvider, folder: Path) -> AuditLog:
     """The provider with an audit log in that folder."""
     log = AuditLog(
-        folder, provider.store, provider.custodian.store_id, provider.audit_key,
-        resolve=provider.resolve_intents,
+        folder, provider.store, provider.store_id, provider.audit_key,
+        resolve=provider.journal.resolve_intents,
     )  # fmt: skip
     provider.audit = log
     return log
@@ -645,7 +645,7 @@ def audited(provider: LocalKeyProvider, folder: Path) -> AuditLog:
 def report_of(provider: LocalKeyProvider, folder: Path) -> Any:
     """What verifying the audit records in that folder gives."""
     return verify(
-        folder, provider.store.chains(), provider.custodian.store_id, provider.audit_key(),
+        folder, provider.store.chains(), provider.store_id, provider.audit_key(),
         all_here=True,
     )  # fmt: skip
 
@@ -664,7 +664,7 @@ def test_a_restored_store_begins_a_chain_that_names_the_backup(
 ) -> None:
     """On another machine the former chains are elsewhere, and that is no fault."""
     log = audited(provider, home / "audit")
-    provider.create_key("orders")
+    provider.keys.create("orders")
     content, backup = taken(provider)
     record_backup(provider, backup)
     log.close()
@@ -701,11 +701,11 @@ def test_on_the_same_machine_former_chains_end_where_they_are(
     """One goes past the backup, one was begun after it: both verify, neither is gone on with."""
     folder = home / "audit"
     log = audited(local_provider, folder)
-    local_provider.create_key("orders")
+    local_provider.keys.create("orders")
     content, _ = taken(local_provider)
-    local_provider.create_key("after the backup".replace(" ", "-"))
+    local_provider.keys.create("after the backup".replace(" ", "-"))
     second = audited(local_provider, folder)
-    local_provider.create_key("in-a-second-chain")
+    local_provider.keys.create("in-a-second-chain")
     second.close()
     log.close()
     local_provider.store.database.close()
@@ -732,9 +732,9 @@ def test_chains_that_were_tampered_with_before_a_restore_stay_faults(
     """A restore makes no record true that is not; a folder that holds none is passed by."""
     folder = home / "audit"
     log = audited(local_provider, folder)
-    local_provider.create_key("orders")
+    local_provider.keys.create("orders")
     content, _ = taken(local_provider)
-    local_provider.create_key("later")
+    local_provider.keys.create("later")
     log.close()
     (folder / ("0" * 32)).mkdir(mode=0o700)
     (segment,) = folder.glob("*/*.jsonl")
@@ -754,7 +754,7 @@ def test_nothing_is_restored_while_another_process_writes_the_audit_folder(
     """A service that still runs on the former store would write into a chain that has ended."""
     folder = home / "audit"
     log = audited(local_provider, folder)
-    local_provider.create_key("orders")
+    local_provider.keys.create("orders")
     content, _ = taken(local_provider)
     with elsewhere(tmp_path, home, clock) as other:
         with pytest.raises(ConflictError, match="still writes"):
@@ -768,7 +768,7 @@ def test_an_audit_folder_that_cannot_be_used_stops_a_restore(
 ) -> None:
     """Otherwise the chains in it would be faults for ever."""
     log = audited(local_provider, home / "audit")
-    local_provider.create_key("orders")
+    local_provider.keys.create("orders")
     log.close()
     content, _ = taken(local_provider)
     log.close()
@@ -797,7 +797,7 @@ def test_a_chain_without_an_audit_key_is_restored_as_it_is(
 ) -> None:
     """Somebody deleted the key from the store: the row stays, for whoever looks."""
     log = audited(local_provider, home / "audit")
-    local_provider.create_key("orders")
+    local_provider.keys.create("orders")
     log.close()
     with local_provider.store.database.write() as connection:
         connection.execute(metadata.tables["audit_keys"].delete())
@@ -814,7 +814,7 @@ def test_an_edited_row_of_a_chain_is_not_made_authentic_by_a_restore(
 ) -> None:
     """The restore signs rows anew, but only those that were right."""
     log = audited(local_provider, home / "audit")
-    local_provider.create_key("orders")
+    local_provider.keys.create("orders")
     log.close()
     (chain,) = local_provider.store.chains()
     local_provider.store.anchor_chain(chain._replace(sequence=chain.sequence - 1))
@@ -838,18 +838,18 @@ def test_filling_an_empty_store_takes_no_rows_as_well(
         store.put("signers", [])
     assert KeyStore(database).pulse() is None
     database.close()
-    assert local_provider.count() == 0
+    assert local_provider.keys.count() == 0
 
 
 def test_the_record_of_a_credential_says_that_it_is_unconfirmed(
     local_provider: LocalKeyProvider,
 ) -> None:
     """The state is authenticated: an edit of it back to active is refused."""
-    made, _ = local_provider.create_credential("robot", ("*",))
-    local_provider.update_credential(
+    made, _ = local_provider.credentials.create("robot", ("*",))
+    local_provider.credentials.update(
         made.credential_id, lambda each: replace(each, state=CredentialState.UNCONFIRMED)
     )
     with local_provider.store.database.write() as connection:
         connection.execute(update(credentials).values(state="active"))
     with pytest.raises(StoreIntegrityError):
-        local_provider.credential(made.credential_id)
+        local_provider.credentials.get(made.credential_id)

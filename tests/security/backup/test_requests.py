@@ -39,7 +39,7 @@ def restored(
 ) -> Iterator[tuple[LocalKeyProvider, Peer, int]]:
     """A restored store with a signer, and the second in which it was restored."""
     peer = Peer("peer")
-    local_provider.add_signer("peer", peer.public_key, any_credential=True)
+    local_provider.signers.add("peer", peer.public_key, any_credential=True)
     writer = io.BytesIO()
     write_backup(local_provider, writer)
     other = tmp_path / "elsewhere"

@@ -55,8 +55,8 @@ def test_a_backup_at_every_step_of_a_rotation_opens_all_that_was_sealed_before(
 ) -> None:
     """It holds the former version or both, whole and authentic; and one protects."""
     rotating = open_provider(store_url, home, clock)
-    rotating.create_key("orders")
-    rotating.require_backup = required
+    rotating.keys.create("orders")
+    rotating.keys.require_backup = required
     other = open_provider(store_url, home, clock)
     with keyring_over(other) as keyring:
         message = keyring.encrypt(b"sealed before", key_id="orders")
@@ -79,7 +79,7 @@ def test_a_backup_at_every_step_of_a_rotation_opens_all_that_was_sealed_before(
         with closing(restored.store.database), keyring_over(restored) as keyring:
             assert keyring.decrypt(message) == b"sealed before"
             assert keyring.decrypt(keyring.encrypt(b"new", key_id="orders")) == b"new"
-            newest.add(restored.key("orders").latest.version)
+            newest.add(restored.keys.get("orders").latest.version)
     assert newest == {1, 2}
 
 
@@ -88,15 +88,15 @@ def test_a_kill_at_every_step_of_a_backup_loses_no_version_and_activates_none_to
 ) -> None:
     """Whatever is active was in a file that was durable; the next backup activates the rest."""
     provider = open_provider(sqlite_url, home, clock)
-    provider.require_backup = True
+    provider.keys.require_backup = True
     for name in ("a", "b"):
-        provider.create_key(name)
+        provider.keys.create(name)
     provider.store.database.close()
     file = tmp_path / "keys.mfb"
 
     def back_up(die_at: int) -> None:
         mine = open_provider(sqlite_url, home, clock)
-        mine.require_backup = True
+        mine.keys.require_backup = True
         steps = 0
 
         def step() -> None:
@@ -119,7 +119,7 @@ def test_a_kill_at_every_step_of_a_backup_loses_no_version_and_activates_none_to
         killed(lambda die_at=die_at: back_up(die_at))  # type: ignore[misc]
         checking = open_provider(sqlite_url, home, clock)
         with closing(checking.store.database):
-            states = [checking.key(name).latest.state for name in ("a", "b")]
+            states = [checking.keys.get(name).latest.state for name in ("a", "b")]
             active.append(states.count(KeyState.ACTIVE))
             if active[-1]:
                 with file.open("rb") as reader:
@@ -127,7 +127,7 @@ def test_a_kill_at_every_step_of_a_backup_loses_no_version_and_activates_none_to
                         reader.read(), home, tmp_path / f"at-{die_at}", clock
                     )
                 with closing(restored.store.database):
-                    assert restored.count() == 2
+                    assert restored.keys.count() == 2
         if active[-1] == 2:
             break
     assert active[0] == 0

@@ -67,7 +67,7 @@ def elsewhere(
 
 
 def create(provider: LocalKeyProvider, *scopes: str, **options: object) -> tuple[Credential, bytes]:
-    made, key = provider.create_credential("billing", scopes or ("*",), **options)  # type: ignore[arg-type]
+    made, key = provider.credentials.create("billing", scopes or ("*",), **options)  # type: ignore[arg-type]
     return made, key.text.encode()
 
 
@@ -96,7 +96,7 @@ def test_all_that_is_not_accepted_is_refused_in_the_same_words(
     revoked, revoked_key = create(local_provider)
     _, expiring_key = create(local_provider, expires_at=clock() + DAY)
     directory.authenticate(expiring_key)
-    local_provider.revoke_credential(revoked.credential_id)
+    local_provider.credentials.revoke(revoked.credential_id)
     directory._freshness.refresh()
     clock.forward(days=1)
     wrong = good[:21] + generate().text.encode()[21:]
@@ -112,7 +112,7 @@ def test_every_refusal_does_the_same_work(
 ) -> None:  # fmt: skip
     """Two comparisons of 32 bytes, whether or not there is anything to compare with."""
     made, good = create(local_provider)
-    local_provider.revoke_credential(made.credential_id)
+    local_provider.credentials.revoke(made.credential_id)
     compared: list[tuple[int, int]] = []
 
     def counted(left: bytes, right: bytes) -> bool:
@@ -133,7 +133,7 @@ def test_the_former_secret_is_accepted_until_its_overlap_ends(
     made, first = create(local_provider)
     keys = [first]
     for _ in range(2):
-        key = local_provider.rotate_credential(made.credential_id, overlap=90 * DAY)[1]
+        key = local_provider.credentials.rotate(made.credential_id, overlap=90 * DAY)[1]
         keys.append(key.text.encode())
     refused(directory, keys[0])
     directory.authenticate(keys[1])
@@ -149,7 +149,7 @@ def test_a_former_secret_that_was_revoked_ends_at_once(
     """What was lost must not live for another overlap."""
     made, first = create(local_provider)
     directory.authenticate(first)
-    _, key = local_provider.rotate_credential(
+    _, key = local_provider.credentials.rotate(
         made.credential_id, overlap=90 * DAY, revoke_previous=True
     )
     directory._freshness.refresh()
@@ -162,7 +162,7 @@ def test_the_former_secret_of_an_expired_credential_is_refused_too(
 ) -> None:
     """An overlap does not outlive the credential."""
     made, first = create(local_provider, expires_at=clock() + DAY)
-    local_provider.rotate_credential(made.credential_id, overlap=90 * DAY)
+    local_provider.credentials.rotate(made.credential_id, overlap=90 * DAY)
     directory.authenticate(first)
     clock.forward(days=1)
     refused(directory, first)
@@ -186,7 +186,7 @@ def test_a_secret_falls_due_and_is_still_accepted(
     caller = directory.authenticate(first)
     assert (caller.due, caller.due_text) == (True, "2026-03-31T12:00:00Z")
     assert directory.due_count() == 1
-    key = local_provider.rotate_credential(made.credential_id, overlap=DAY)[1]
+    key = local_provider.credentials.rotate(made.credential_id, overlap=DAY)[1]
     directory._freshness.refresh()
     assert not directory.authenticate(key.text.encode()).due
     assert directory.due_count() == 0
@@ -201,7 +201,7 @@ def test_a_revocation_reaches_another_process_within_the_refresh_time(
     """And until then the store is not asked."""
     made, api_key = create(elsewhere)
     directory.authenticate(api_key)
-    elsewhere.revoke_credential(made.credential_id)
+    elsewhere.credentials.revoke(made.credential_id)
     monotonic.now += freshness.REFRESH_SECONDS - 0.01
     directory.authenticate(api_key)
     monotonic.now += 0.02
@@ -245,17 +245,17 @@ def test_a_change_that_is_noticed_while_credentials_are_loaded_is_not_lost(
 ) -> None:  # fmt: skip
     """What was read before it is read again."""
     made, api_key = create(local_provider)
-    read, readings = local_provider.authentic_credentials, []
+    read, readings = local_provider.credentials.each, []
 
     def read_and_be_overtaken(since: int = -1) -> object:
         found = list(read(since))
         readings.append(since)
         if len(readings) == 1:
-            local_provider.revoke_credential(made.credential_id)
+            local_provider.credentials.revoke(made.credential_id)
             directory._freshness.refresh()
         return found
 
-    monkeypatch.setattr(local_provider, "authentic_credentials", read_and_be_overtaken)
+    monkeypatch.setattr(local_provider.credentials, "each", read_and_be_overtaken)
     refused(directory, api_key)
     assert readings == [-1, -1]
 
@@ -266,10 +266,10 @@ def test_credentials_work_on_after_the_store_moved_to_another_master_key(
     """A move in another process changes every record and no authority."""
     made, api_key = create(elsewhere)
     directory.authenticate(api_key)
-    elsewhere.rewrap_master()
+    elsewhere.master_keys.rotate()
     directory._freshness.refresh()
     directory.authenticate(api_key)
-    elsewhere.revoke_credential(made.credential_id)
+    elsewhere.credentials.revoke(made.credential_id)
     directory._freshness.refresh()
     refused(directory, api_key)
 
@@ -280,7 +280,7 @@ def test_a_forked_child_follows_revocations_by_itself(
     """It inherits the records, and reads the store before it trusts them."""
     made, api_key = create(elsewhere)
     directory.authenticate(api_key)
-    elsewhere.revoke_credential(made.credential_id)
+    elsewhere.credentials.revoke(made.credential_id)
     child = os.fork()
     if child == 0:  # pragma: no cover - another process
         try:
@@ -337,7 +337,7 @@ def test_the_directory_never_waits_in_a_thread_that_refuses(
 
 
 def caller_with(local_provider: LocalKeyProvider, *scopes: str) -> Caller:
-    made, _ = local_provider.create_credential("x", scopes)
+    made, _ = local_provider.credentials.create("x", scopes)
     return Caller.of(made, 90, due=False)
 
 

@@ -76,7 +76,7 @@ class KeyLife(RuleBasedStateMachine):
     @initialize()
     def create(self) -> None:
         """The key is made with one active version."""
-        self.provider.create_key("orders")
+        self.provider.keys.create("orders")
         self.versions.append(Version())
 
     @rule()
@@ -95,9 +95,9 @@ class KeyLife(RuleBasedStateMachine):
             after = None
         if after is None:
             with pytest.raises(KeyStateError):
-                self.provider.apply(verb, f"orders:v{number}")
+                self.provider.states.apply(verb, f"orders:v{number}")
             return
-        self.provider.apply(verb, f"orders:v{number}")
+        self.provider.states.apply(verb, f"orders:v{number}")
         version.state = after
         version.compromised |= verb is Verb.COMPROMISE
         if verb is Verb.CANCEL_DESTRUCTION and version.compromised:
@@ -108,7 +108,7 @@ class KeyLife(RuleBasedStateMachine):
     def wait(self, days: int) -> None:
         """Time passes, and what is due is erased."""
         self.clock.forward(days=days)
-        self.provider.erase_due("orders")
+        self.provider.states.erase_due("orders")
         for version in self.versions:
             pending = version.state is S.PENDING_DESTRUCTION
             if pending and (self.clock.now - version.due).days >= 30:  # type: ignore[operator]
@@ -117,7 +117,7 @@ class KeyLife(RuleBasedStateMachine):
     @rule()
     def move(self) -> None:
         """The store moves to a new master key."""
-        self.provider.rewrap_master()
+        self.provider.master_keys.rotate()
 
     @rule(which=st.integers(0, 1), data=st.binary(max_size=40))
     def encrypt(self, which: int, data: bytes) -> None:
@@ -155,7 +155,7 @@ class KeyLife(RuleBasedStateMachine):
         """States, marks of compromise and erased material are what the model says."""
         if not self.versions:
             return
-        stored = self.provider.key("orders").versions
+        stored = self.provider.keys.get("orders").versions
         assert [(v.state, v.compromised) for v in stored] == [
             (v.state, v.compromised) for v in self.versions
         ]
@@ -173,7 +173,7 @@ def test_the_model_can_fail() -> None:
 
     class Forgetful(KeyLife):
         def lie(self) -> None:
-            self.provider.apply(Verb.COMPROMISE, "orders")
+            self.provider.states.apply(Verb.COMPROMISE, "orders")
 
     machine = Forgetful()
     try:

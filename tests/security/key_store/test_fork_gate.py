@@ -96,7 +96,7 @@ def test_a_child_forked_beside_a_transaction_can_have_one(
 ) -> None:
     """Without the gate SQLite in the child would hold what the other thread of its parent had."""
     provider = local_provider
-    provider.create_key("orders")
+    provider.keys.create("orders")
     ending = threading.Event()
 
     def work() -> None:
@@ -113,7 +113,7 @@ def test_a_child_forked_beside_a_transaction_can_have_one(
         if child == 0:  # pragma: no cover - another process
             signal.alarm(15)
             try:
-                provider.create_key(f"child-{number}")
+                provider.keys.create(f"child-{number}")
                 os._exit(0)
             finally:
                 os._exit(1)
@@ -121,4 +121,4 @@ def test_a_child_forked_beside_a_transaction_can_have_one(
     ending.set()
     thread.join()
     assert codes == [0] * 6
-    assert sum(key.key_id.startswith("child") for key in provider.all_keys()) == 6
+    assert sum(key.key_id.startswith("child") for key in provider.keys.all()) == 6

@@ -105,7 +105,7 @@ def test_a_listener_is_told_of_what_changed_since_the_last_reading(
     """Not of what was there before, and not where nothing changed."""
     fresh.refresh()
     before = fresh.generation
-    local_provider.create_key("orders")
+    local_provider.keys.create("orders")
     fresh.refresh()
     fresh.refresh()
     assert listener.told == [(before, False)]
@@ -117,9 +117,9 @@ def test_a_listener_is_told_that_the_store_moved_to_another_master_key(
 ) -> None:
     """Only once, with the change that the move is."""
     fresh.refresh()
-    local_provider.rewrap_master()
+    local_provider.master_keys.rotate()
     fresh.refresh()
-    local_provider.create_key("orders")
+    local_provider.keys.create("orders")
     fresh.refresh()
     assert [moved for _, moved in listener.told] == [True, False]
 
@@ -130,7 +130,7 @@ def test_a_change_that_a_listener_could_not_take_in_is_told_again(
     """Until he has, the store counts as unread."""
     fresh.refresh()
     before = fresh.generation
-    local_provider.create_key("orders")
+    local_provider.keys.create("orders")
     listener.fails = True
     with pytest.raises(StoreUnavailableError):
         fresh.refresh()
@@ -144,7 +144,7 @@ def test_an_outage_is_bridged_until_the_last_reading_is_stale(
 ) -> None:
     """Meanwhile the store is tried again at most five times a second."""
     fresh.ensure()
-    local_provider.create_key("orders")
+    local_provider.keys.create("orders")
     listener.fails = True
     monotonic.now += freshness.STALE_SECONDS - 0.1
     fresh.ensure()
@@ -371,5 +371,5 @@ def test_what_was_refused_was_not_counted(keyring: Keyring, refusing: None) -> N
     blocking.allow_in_this_thread()
     keyring.encrypt(b"data", key_id="orders")
     keyring.flush()
-    handle = keyring.provider.key("orders").latest.handle
+    handle = keyring.provider.keys.get("orders").latest.handle
     assert keyring.usage.days([handle])[0].count == 1

@@ -122,7 +122,7 @@ def test_an_older_store_is_brought_up_to_date_with_what_is_in_it(
     opened.create()
     opened.check()
     assert store.require_pulse().master_id == "local:1"
-    assert store.load_credential("c").credential.rotated_at is None
+    assert store.credentials.load("c").record.rotated_at is None
 
 
 @pytest.mark.parametrize(
@@ -332,8 +332,8 @@ def test_a_writer_under_another_master_key_changes_nothing(database: Database) -
         )
     store.move_to("local:1", "local:2", b"w")
     with pytest.raises(ConflictError, match="still under the former"):
-        store.forget_other_masters("local:2")
-    assert store.former_masters("local:2")
+        store.forget_masters("local:2", ["local:1"])
+    assert store.authority_ids() == ["local:1", "local:2"]
 
 
 def test_a_path_that_leads_through_a_file_is_an_outage(home: Path) -> None:

@@ -71,10 +71,10 @@ def test_a_change_of_state_reaches_others_within_the_refresh_time(
     monotonic: Monotonic, local_provider: LocalKeyProvider
 ) -> None:
     """A key that another process suspended works until the next reading, and no longer."""
-    local_provider.create_key("orders")
+    local_provider.keys.create("orders")
     with keyring_over(local_provider) as keyring:
         sealed = keyring.encrypt(b"data", key_id="orders")
-        local_provider.apply(Verb.SUSPEND, "orders")
+        local_provider.states.apply(Verb.SUSPEND, "orders")
         monotonic.now += freshness.REFRESH_SECONDS - 0.01
         assert keyring.decrypt(sealed) == b"data"
         assert keyring.encrypt(b"data", key_id="orders")
@@ -89,8 +89,8 @@ def test_a_rotation_reaches_others_and_other_keys_stay_cached(
     monotonic: Monotonic, local_provider: LocalKeyProvider
 ) -> None:
     """Only what changed is loaded again."""
-    local_provider.create_key("orders")
-    local_provider.create_key("invoices")
+    local_provider.keys.create("orders")
+    local_provider.keys.create("invoices")
     with keyring_over(local_provider) as keyring:
         kept = keyring._cache.protecting("invoices", KeyType.ENCRYPTION)
         assert keyring.describe(keyring.encrypt(b"", key_id="orders")).version == 1
@@ -104,7 +104,7 @@ def test_an_outage_is_bridged_for_five_seconds_and_then_said(
     monotonic: Monotonic, local_provider: LocalKeyProvider
 ) -> None:
     """A cached key goes on working until it can no longer be known to be good."""
-    local_provider.create_key("orders")
+    local_provider.keys.create("orders")
     with keyring_over(local_provider) as keyring:
         sealed = keyring.encrypt(b"data", key_id="orders")
         assert keyring.decrypt(sealed) == b"data"
@@ -124,7 +124,7 @@ def test_a_key_is_unwrapped_again_after_its_lifetime(
     monotonic: Monotonic, local_provider: LocalKeyProvider
 ) -> None:
     """Nothing stays in memory longer than the configured time."""
-    local_provider.create_key("orders")
+    local_provider.keys.create("orders")
     with keyring_over(local_provider, cache_seconds=60) as keyring:
         first = keyring._cache.protecting("orders", KeyType.ENCRYPTION)
         record = keyring._cache.record("orders")
@@ -142,7 +142,7 @@ def test_the_cache_holds_no_more_than_its_bound_and_loses_no_count(
     """Keys past the bound push out the oldest, whose uses are still written."""
     names = [f"k{number}" for number in range(6)]
     for name in names:
-        local_provider.create_key(name)
+        local_provider.keys.create(name)
     with keyring_over(local_provider, cache_keys=2) as keyring:
         for _ in range(3):
             for name in names:
@@ -153,7 +153,7 @@ def test_the_cache_holds_no_more_than_its_bound_and_loses_no_count(
         assert len(cache._records) <= 2
         keyring.flush()
         assert not cache._retired
-        handles = [local_provider.key(name).latest.handle for name in names]
+        handles = [local_provider.keys.get(name).latest.handle for name in names]
         assert [day.count for day in keyring.usage.days(handles)] == [3] * 6
 
 
@@ -161,8 +161,8 @@ def test_each_day_has_its_own_count_and_begins_durably(
     monotonic: Monotonic, local_provider: LocalKeyProvider, clock: Clock
 ) -> None:
     """The first use after midnight is in the store before its answer."""
-    local_provider.create_key("orders")
-    handle = local_provider.key("orders").latest.handle
+    local_provider.keys.create("orders")
+    handle = local_provider.keys.get("orders").latest.handle
     with keyring_over(local_provider, cache_seconds=1e9) as keyring:
         for _ in range(3):
             keyring.encrypt(b"data", key_id="orders")
@@ -179,8 +179,8 @@ def test_counts_are_written_now_and_then_without_being_asked(
     monotonic: Monotonic, local_provider: LocalKeyProvider
 ) -> None:
     """A process that lives long loses half a minute of counts at the most."""
-    local_provider.create_key("orders")
-    handle = local_provider.key("orders").latest.handle
+    local_provider.keys.create("orders")
+    handle = local_provider.keys.get("orders").latest.handle
     with keyring_over(local_provider) as keyring:
         keyring.encrypt(b"data", key_id="orders")
         monotonic.now += 31
@@ -190,8 +190,8 @@ def test_counts_are_written_now_and_then_without_being_asked(
 
 def test_threads_lose_no_count(local_provider: LocalKeyProvider) -> None:
     """Two thousand uses from four threads are two thousand."""
-    local_provider.create_key("orders")
-    handle = local_provider.key("orders").latest.handle
+    local_provider.keys.create("orders")
+    handle = local_provider.keys.get("orders").latest.handle
     with keyring_over(local_provider) as keyring:
 
         def work() -> None:
@@ -212,8 +212,8 @@ def test_threads_lose_no_count(local_provider: LocalKeyProvider) -> None:
 
 def test_raw_messages_are_reserved_in_growing_blocks(local_provider: LocalKeyProvider) -> None:
     """A single message reserves one; steady traffic writes seldom; none goes uncounted."""
-    local_provider.create_key("orders")
-    handle = local_provider.key("orders").latest.handle
+    local_provider.keys.create("orders")
+    handle = local_provider.keys.get("orders").latest.handle
     with keyring_over(local_provider) as keyring:
         reserved = []
         for _ in range(300):
@@ -226,12 +226,12 @@ def test_raw_messages_are_reserved_in_growing_blocks(local_provider: LocalKeyPro
 
 def test_a_raw_key_is_rotated_long_before_its_limit(local_provider: LocalKeyProvider) -> None:
     """At 2^31 messages the key gets a new version by itself, and its count starts anew."""
-    local_provider.create_key("orders")
-    handle = local_provider.key("orders").latest.handle
+    local_provider.keys.create("orders")
+    handle = local_provider.keys.get("orders").latest.handle
     with keyring_over(local_provider) as keyring:
         keyring.usage.reserve_raw(handle, RAW_MESSAGES_ROTATE - 1)
         old = keyring.encrypt(b"data", key_id="orders", format="raw")
-        assert local_provider.key("orders").latest.version == 2
+        assert local_provider.keys.get("orders").latest.version == 2
         new = keyring.encrypt(b"data", key_id="orders", format="raw")
         assert keyring.decrypt(old, key_id="orders:v1", format="raw") == b"data"
         assert keyring.decrypt(new, key_id="orders:v2", format="raw") == b"data"
@@ -239,8 +239,8 @@ def test_a_raw_key_is_rotated_long_before_its_limit(local_provider: LocalKeyProv
 
 def test_a_raw_version_is_refused_at_its_limit(local_provider: LocalKeyProvider) -> None:
     """2^32 messages, and not one more, whoever reserved them."""
-    local_provider.create_key("orders")
-    handle = local_provider.key("orders").latest.handle
+    local_provider.keys.create("orders")
+    handle = local_provider.keys.get("orders").latest.handle
     with keyring_over(local_provider) as keyring:
         keyring.usage.reserve_raw(handle, RAW_MESSAGES_LIMIT)
         with pytest.raises(UsageLimitError):
@@ -266,7 +266,7 @@ def test_a_forked_child_shares_no_block_of_raw_messages(keyring: Keyring) -> Non
     """Parent and child count apart: what the child uses was reserved by the child."""
     for _ in range(3):
         keyring.encrypt(b"data", key_id="orders", format="raw")
-    handle = keyring.provider.key("orders").latest.handle
+    handle = keyring.provider.keys.get("orders").latest.handle
     before = keyring.usage.raw_reserved(handle)
 
     def work() -> bool:
@@ -288,7 +288,7 @@ def test_a_forked_child_does_not_count_its_parents_uses_again(keyring: Keyring) 
 
     assert in_child(work) == 0
     keyring.flush()
-    handle = keyring.provider.key("orders").latest.handle
+    handle = keyring.provider.keys.get("orders").latest.handle
     assert keyring.usage.days([handle])[0].count == 4
 
 
@@ -299,20 +299,20 @@ def test_a_change_noticed_while_a_key_is_loaded_makes_it_load_again(
     local_provider: LocalKeyProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was read before a change never stays in the cache after it."""
-    local_provider.create_key("orders")
+    local_provider.keys.create("orders")
     with keyring_over(local_provider) as keyring:
         keyring.refresh()
-        load, loads = local_provider.key, []
+        load, loads = local_provider.keys.get, []
 
         def load_and_be_overtaken(key_id: str) -> Key:
             found = load(key_id)
             loads.append(found.latest.version)
             if len(loads) == 1:
-                local_provider.rotate_from("orders:v1")
+                local_provider.keys.rotate_from("orders:v1")
                 keyring.refresh()
             return found
 
-        monkeypatch.setattr(local_provider, "key", load_and_be_overtaken)
+        monkeypatch.setattr(local_provider.keys, "get", load_and_be_overtaken)
         assert keyring.describe(keyring.encrypt(b"data", key_id="orders")).version == 2
         assert loads[0] == 1
         assert loads[-1] == 2
@@ -322,14 +322,14 @@ def test_a_version_dropped_while_it_is_found_is_used_once_and_not_kept(
     local_provider: LocalKeyProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A change between finding the version and keeping it leaves nothing stale behind."""
-    local_provider.create_key("orders")
+    local_provider.keys.create("orders")
     with keyring_over(local_provider) as keyring:
         cache = keyring._cache
         opening = cache.opening
 
         def open_and_be_overtaken(handle: bytes) -> KeyInUse:
             found = opening(handle)
-            local_provider.apply(Verb.SUSPEND, "orders")
+            local_provider.states.apply(Verb.SUSPEND, "orders")
             cache.refresh()
             return found
 
@@ -344,7 +344,7 @@ def test_threads_that_wait_for_a_reading_do_not_read_again(
     monotonic: Monotonic, local_provider: LocalKeyProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One reading of the store serves all who waited for it, records included."""
-    local_provider.create_key("orders")
+    local_provider.keys.create("orders")
     with keyring_over(local_provider) as keyring:
         keyring._cache.record("orders")
         pulses: list[Pulse] = []
@@ -368,7 +368,7 @@ def test_threads_that_wait_for_a_reading_do_not_read_again(
 
 def test_two_threads_begin_a_day_once(local_provider: LocalKeyProvider) -> None:
     """The one that comes second finds it begun, and no count is taken twice."""
-    local_provider.create_key("orders")
+    local_provider.keys.create("orders")
     with keyring_over(local_provider) as keyring:
         found = keyring._cache.protecting("orders", KeyType.ENCRYPTION)
         keyring._cache._begin_day(found, found.protected, "protect")
@@ -387,7 +387,7 @@ def test_a_cache_that_is_gone_is_left_alone_in_a_child(keyring: Keyring) -> None
 
 def test_a_key_without_a_public_part_verifies_nothing(keyring: Keyring) -> None:
     """A MAC key's version has no public key to hand out."""
-    handle = keyring.provider.key("tags").latest.handle
+    handle = keyring.provider.keys.get("tags").latest.handle
     with pytest.raises(KeyUsageError, match="no public key"):
         _ = keyring._cache.opening(handle).verifying
 
@@ -409,6 +409,6 @@ def test_a_key_is_unwrapped_once_for_many_uses(
     def asked(*arguments: object) -> bytes:
         raise AssertionError("unwrapped again")
 
-    monkeypatch.setattr(keyring.provider, "unwrap", asked)
+    monkeypatch.setattr(keyring.provider.keys, "unwrap", asked)
     for use in uses:
         use()

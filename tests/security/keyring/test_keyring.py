@@ -48,8 +48,8 @@ def test_a_keyring_works_the_same_on_every_database(
     provider: LocalKeyProvider,
 ) -> None:
     """Encrypt, rotate, decrypt, rewrap, sign and verify, on SQLite and on PostgreSQL."""
-    provider.create_key("orders")
-    provider.create_key("release", "signing")
+    provider.keys.create("orders")
+    provider.keys.create("release", "signing")
     with keyring_over(provider) as keyring:
         sealed = keyring.encrypt(b"data", key_id="orders", associated_data=AD)
         provider.rotate_key("orders")
@@ -72,7 +72,7 @@ def test_a_message_names_its_key_and_a_key_that_is_given_must_agree(
     keyring: Keyring, local_provider: LocalKeyProvider
 ) -> None:
     """Another key, another version, a key that does not exist: one error."""
-    local_provider.create_key("invoices")
+    local_provider.keys.create("invoices")
     sealed = keyring.encrypt(b"data", key_id="orders")
     for key_id in (None, "orders", "orders:v1"):
         assert keyring.decrypt(sealed, key_id=key_id) == b"data"
@@ -106,7 +106,7 @@ def test_a_message_under_a_key_of_another_type_does_not_open(
 ) -> None:
     """The handle of a signing or MAC key opens nothing, and tells nothing."""
     sealed = bytearray(keyring.encrypt(b"data", key_id="orders"))
-    sealed[4:12] = local_provider.key(key_id).latest.handle
+    sealed[4:12] = local_provider.keys.get(key_id).latest.handle
     with pytest.raises(DecryptionError):
         keyring.decrypt(sealed)
 
@@ -139,12 +139,12 @@ def test_where_no_key_is_named_the_default_of_the_type_serves(
     with pytest.raises(KeyNotFoundError):
         keyring.encrypt(b"data")
     for kind in ("encryption", "signing", "mac"):
-        local_provider.create_key(f"default-{kind}", kind)
+        local_provider.keys.create(f"default-{kind}", kind)
     assert keyring.describe(keyring.encrypt(b"data")).version_id == "default-encryption:v1"
     assert keyring.decrypt(keyring.encrypt(b"data", format="raw"), format="raw") == b"data"
     keyring.verify(b"data", keyring.sign(b"data"))
     keyring.verify_mac(b"data", keyring.mac(b"data"))
-    assert keyring.data_key().handle == local_provider.key("default-encryption").latest.handle
+    assert keyring.data_key().handle == local_provider.keys.get("default-encryption").latest.handle
 
 
 def test_a_version_id_protects_only_if_it_is_the_newest(
@@ -174,7 +174,7 @@ def test_a_version_that_is_named_is_the_only_one_that_is_tried(
     """Also where another one would have opened it, had its destruction not begun."""
     old = keyring.encrypt(b"data", key_id="orders", format="raw")
     local_provider.rotate_key("orders")
-    local_provider.apply(Verb.DESTROY, "orders:v1")
+    local_provider.states.apply(Verb.DESTROY, "orders:v1")
     keyring.refresh()
     with pytest.raises(DecryptionError):
         keyring.decrypt(old, key_id="orders:v2", format="raw")
@@ -193,13 +193,13 @@ def test_raw_decryption_by_name_tries_the_versions_that_may_decrypt(
     assert keyring.decrypt(old, key_id="orders:v1", format="raw") == b"data"
     with pytest.raises(DecryptionError):
         keyring.decrypt(old, key_id="orders:v2", format="raw")
-    local_provider.apply(Verb.SUSPEND, "orders:v1")
+    local_provider.states.apply(Verb.SUSPEND, "orders:v1")
     keyring.refresh()
     with pytest.raises(DecryptionError):
         keyring.decrypt(old, key_id="orders", format="raw")
     with pytest.raises(KeyStateError):
         keyring.decrypt(old, key_id="orders:v1", format="raw")
-    local_provider.apply(Verb.SUSPEND, "orders:v2")
+    local_provider.states.apply(Verb.SUSPEND, "orders:v2")
     keyring.refresh()
     with pytest.raises(KeyStateError):
         keyring.decrypt(old, key_id="orders", format="raw")
@@ -211,7 +211,7 @@ def test_a_compromised_version_decrypts_only_when_told_so(
     """Explicitly, in both formats, and it never encrypts."""
     sealed = keyring.encrypt(b"data", key_id="orders")
     raw = keyring.encrypt(b"data", key_id="orders", format="raw")
-    local_provider.apply(Verb.COMPROMISE, "orders")
+    local_provider.states.apply(Verb.COMPROMISE, "orders")
     keyring.refresh()
     for message, format in ((sealed, "sealed"), (raw, "raw")):
         with pytest.raises(KeyStateError, match="compromised"):
@@ -249,7 +249,7 @@ def test_describe_still_knows_the_newest_when_it_is_out_of_use(
 ) -> None:
     """A suspended newest version is the newest all the same."""
     sealed = keyring.encrypt(b"data", key_id="orders")
-    local_provider.apply(Verb.SUSPEND, "orders")
+    local_provider.states.apply(Verb.SUSPEND, "orders")
     keyring.refresh()
     info = keyring.describe(sealed)
     assert (info.newest, info.state, info.form) == (True, KeyState.SUSPENDED, "sealed")
@@ -373,7 +373,7 @@ def test_a_bare_name_verifies_what_any_version_signed(
         keyring.verify(b"data", signature, key_id="release")
     with pytest.raises(InvalidSignatureError):
         keyring.verify(b"data", old, key_id="release:v2")
-    local_provider.apply(Verb.COMPROMISE, "release:v1")
+    local_provider.states.apply(Verb.COMPROMISE, "release:v1")
     keyring.refresh()
     with pytest.raises(InvalidSignatureError):
         keyring.verify(b"data", old, key_id="release")
@@ -385,7 +385,7 @@ def test_a_key_for_requests_never_signs_or_verifies_data(
     keyring: Keyring, local_provider: LocalKeyProvider
 ) -> None:
     """Otherwise whoever may have data signed signs requests in the service's name."""
-    local_provider.create_key("front", "signing", use="request")
+    local_provider.keys.create("front", "signing", use="request")
     with pytest.raises(KeyUsageError, match="requests only"):
         keyring.sign(b"data", key_id="front")
     with pytest.raises(KeyUsageError, match="requests only"):
@@ -409,7 +409,7 @@ def test_a_signature_file_verifies_under_the_key_it_names_alone(
     keyring: Keyring, local_provider: LocalKeyProvider
 ) -> None:
     """Valid under the named key or not at all."""
-    local_provider.create_key("other", "signing")
+    local_provider.keys.create("other", "signing")
     file = keyring.sign_file(io.BytesIO(b"data"), key_id="release")
     assert keyring.verify_file(io.BytesIO(b"data"), file, key_id="release") == "release:v1"
     assert keyring.verify_file(io.BytesIO(b"data"), file, key_id="release:v1") == "release:v1"
@@ -433,9 +433,9 @@ def test_public_parts_verify_after_destruction(
     """A destroyed version signs nothing more, and what it signed is still valid."""
     signature = keyring.sign(b"data", key_id="release")
     local_provider.rotate_key("release")
-    local_provider.apply(Verb.DESTROY, "release:v1", window_days=7)
+    local_provider.states.apply(Verb.DESTROY, "release:v1", window_days=7)
     clock.forward(days=7)
-    local_provider.erase_due("release")
+    local_provider.states.erase_due("release")
     keyring.refresh()
     keyring.verify(b"data", signature, key_id="release:v1")
 
@@ -455,9 +455,9 @@ def test_a_mac_verifies_under_any_version_of_its_key(
     for data, changed in ((b"date", tag), (b"data", bytes(32)), (b"data", b"")):
         with pytest.raises(InvalidSignatureError):
             keyring.verify_mac(data, changed, key_id="tags")
-    local_provider.apply(Verb.DESTROY, "tags:v1", window_days=7)
+    local_provider.states.apply(Verb.DESTROY, "tags:v1", window_days=7)
     clock.forward(days=7)
-    local_provider.erase_due("tags")
+    local_provider.states.erase_due("tags")
     keyring.refresh()
     with pytest.raises(InvalidSignatureError):
         keyring.verify_mac(b"data", tag, key_id="tags")
@@ -502,8 +502,8 @@ def local_type():  # type: ignore[no-untyped-def]
 def test_counts_of_use_are_written_at_the_end(home: Path, sqlite_url: str, clock: Clock) -> None:
     """Uses are in the store when the keyring is closed, by version, day and kind."""
     provider = open_provider(sqlite_url, home, clock)
-    provider.create_key("orders")
-    handle = provider.key("orders").latest.handle
+    provider.keys.create("orders")
+    handle = provider.keys.get("orders").latest.handle
     with keyring_over(provider) as keyring:
         sealed = [keyring.encrypt(b"data", key_id="orders") for _ in range(5)]
         for message in sealed[:2]:
@@ -523,7 +523,7 @@ def test_an_outage_at_the_end_hides_no_error(
 ) -> None:
     """Counts that cannot be written are a warning; the error that ended the work comes through."""
     provider = open_provider(sqlite_url, home)
-    provider.create_key("orders")
+    provider.keys.create("orders")
     with pytest.raises(ZeroDivisionError), keyring_over(provider) as keyring:
         keyring.encrypt(b"data", key_id="orders")
         keyring.encrypt(b"data", key_id="orders")
@@ -540,10 +540,10 @@ def test_refused_uses_are_not_counted_as_openings(
 ) -> None:
     """A version that may not decrypt is not made to look used by those who try."""
     sealed = keyring.encrypt(b"data", key_id="orders")
-    local_provider.apply(Verb.SUSPEND, "orders")
+    local_provider.states.apply(Verb.SUSPEND, "orders")
     keyring.refresh()
     with pytest.raises(KeyStateError):
         keyring.decrypt(sealed)
     keyring.flush()
-    handle = local_provider.key("orders").latest.handle
+    handle = local_provider.keys.get("orders").latest.handle
     assert {day.kind for day in keyring.usage.days([handle])} == {"protect"}

@@ -20,7 +20,7 @@ def kids(keyring: Keyring) -> list[str]:
 
 def test_a_public_key_verifies_what_its_version_signed(keyring: Keyring) -> None:
     """PEM and JWK are of the version that is named, the newest for a bare name."""
-    keyring.provider.create_key("approval", "signing")
+    keyring.provider.keys.create("approval", "signing")
     signature = keyring.sign(b"data", key_id="approval")
     keyring.provider.rotate_key("approval")
     first = keyring.public_key("approval:v1")
@@ -33,7 +33,7 @@ def test_a_public_key_verifies_what_its_version_signed(keyring: Keyring) -> None
 
 def test_only_a_signing_key_has_a_public_key(keyring: Keyring) -> None:
     """An encryption key has none to give, and what is not there is not found."""
-    keyring.provider.create_key("invoices")
+    keyring.provider.keys.create("invoices")
     with pytest.raises(KeyUsageError):
         keyring.public_key("invoices")
     with pytest.raises(KeyNotFoundError):
@@ -42,15 +42,15 @@ def test_only_a_signing_key_has_a_public_key(keyring: Keyring) -> None:
 
 def test_only_published_keys_that_may_verify_are_listed(keyring: Keyring) -> None:
     """A key that is not marked is absent, and so is a version whose state forbids to verify."""
-    keyring.provider.create_key("approval", "signing", publish=True)
-    keyring.provider.create_key("hidden", "signing")
+    keyring.provider.keys.create("approval", "signing", publish=True)
+    keyring.provider.keys.create("hidden", "signing")
     keyring.provider.rotate_key("approval")
     keyring.refresh()
     assert kids(keyring) == ["approval:v1", "approval:v2"]
-    keyring.provider.apply(Verb.COMPROMISE, "approval:v1")
+    keyring.provider.states.apply(Verb.COMPROMISE, "approval:v1")
     keyring.refresh()
     assert kids(keyring) == ["approval:v2"]
     assert keyring.published_keys() is keyring.published_keys()
-    keyring.provider.set_publish("approval", False)
+    keyring.provider.keys.set_publish("approval", False)
     keyring.refresh()
     assert kids(keyring) == []

@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 def recorded(books: Books) -> Iterator[RecordedKeyring]:
     """A keyring over the keys orders, release and tags; what made them is not recorded."""
     provider = books.provider
-    provider.create_key("orders")
-    provider.create_key("release", "signing")
-    provider.create_key("tags", "mac")
+    provider.keys.create("orders")
+    provider.keys.create("release", "signing")
+    provider.keys.create("tags", "mac")
     provider.audit = books.log()
     with RecordedKeyring(provider, UsageStore(provider.store.database)) as opened:
         yield opened

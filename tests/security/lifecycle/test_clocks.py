@@ -60,18 +60,18 @@ class Place:
 def place(local_provider: LocalKeyProvider, home: Path, clock: Clock) -> Place:
     """A store with a key that is due every ten days."""
     for name in KEYS:
-        local_provider.create_key(name)
+        local_provider.keys.create(name)
         KeyRotationScheduler(local_provider).schedule_rotation(name, INTERVAL.days)
     return Place(local_provider, clock, home)
 
 
 def look_and_check(place: Place, scheduler: KeyRotationScheduler) -> RunReport:
     """One look: what was due is rotated once, what was not is not, and nothing rests too long."""
-    before = {name: place.provider.key(name) for name in KEYS}
+    before = {name: place.provider.keys.get(name) for name in KEYS}
     now = place.clock.now
     report = scheduler.run_once()
     for name, key in before.items():
-        after = place.provider.key(name)
+        after = place.provider.keys.get(name)
         due = key.rotation_due <= now
         assert after.latest.version - key.latest.version == int(due)
         assert (f"{name}:v{after.latest.version}" in report.rotated) is due
@@ -92,7 +92,7 @@ def test_one_rotation_for_each_due_time_whatever_clocks_do(
         provider = open_provider(f"sqlite:///{home / 'keys.db'}", home, clock)
         with closing(provider.store.database):
             for name in KEYS:
-                provider.create_key(name)
+                provider.keys.create(name)
                 KeyRotationScheduler(provider).schedule_rotation(name, INTERVAL.days)
             here = Place(provider, clock, home)
             schedulers = [here.scheduler() for _ in range(2)]
@@ -114,7 +114,7 @@ class Overtaken(KeyRotationScheduler):
     ) -> None:
         provider = open_provider(f"sqlite:///{place.home / 'keys.db'}", place.home, place.clock)
         place.opened.append(provider)
-        seen = provider.authentic_keys
+        seen = provider.keys.each
 
         def stopped() -> Iterator[tuple[str, Key | MfnError]]:
             found = [*seen()]
@@ -123,7 +123,7 @@ class Overtaken(KeyRotationScheduler):
                 self.others.append(place.scheduler().run_once())
             yield from seen() if before_it_saw else found
 
-        provider.authentic_keys = stopped  # type: ignore[method-assign]
+        provider.keys.each = stopped  # type: ignore[method-assign,assignment]
         self.others: list[RunReport] = []
         super().__init__(provider, clock=place.clock)
 
@@ -156,7 +156,7 @@ def test_who_was_stopped_for_days_takes_nothing_for_a_clock_ahead(place: Place) 
     slow = Overtaken(place, [timedelta(0), INTERVAL, INTERVAL], before_it_saw=True)
     report = slow.run_once()
     assert (report.rotated, report.set_back) == ((), ())
-    due = place.provider.key("a").rotation_due
+    due = place.provider.keys.get("a").rotation_due
     assert due == place.clock.now + INTERVAL
     assert place.scheduler().run_once().rotated == ()
     for opened in place.opened:
@@ -168,16 +168,16 @@ def test_who_rotates_after_days_of_sleep_counts_from_when_it_woke(place: Place) 
     place.clock.now += INTERVAL
 
     provider = place.provider
-    seen = provider.authentic_keys
+    seen = provider.keys.each
 
     def asleep() -> Iterator[tuple[str, Key | MfnError]]:
         place.clock.now += 5 * INTERVAL
         yield from seen()
 
-    provider.authentic_keys = asleep  # type: ignore[method-assign]
+    provider.keys.each = asleep  # type: ignore[method-assign,assignment]
     assert KeyRotationScheduler(provider, clock=place.clock).run_once().rotated == ("a:v2", "b:v2")
-    provider.authentic_keys = seen  # type: ignore[method-assign]
-    assert provider.key("a").rotation_due == place.clock.now + INTERVAL
+    provider.keys.each = seen  # type: ignore[method-assign]
+    assert provider.keys.get("a").rotation_due == place.clock.now + INTERVAL
     assert place.scheduler().run_once().rotated == ()
 
 
@@ -199,7 +199,7 @@ def test_a_clock_that_ran_ahead_leaves_no_key_at_rest(place: Place) -> None:
     place.clock.now -= timedelta(days=730)
     report = place.scheduler().run_once()
     assert (report.rotated, report.set_back) == ((), ("a", "b"))
-    assert place.provider.key("a").rotation_due == place.clock.now + INTERVAL
+    assert place.provider.keys.get("a").rotation_due == place.clock.now + INTERVAL
     assert place.scheduler().run_once().set_back == ()
     place.clock.now += INTERVAL
     assert len(place.scheduler().run_once().rotated) == 2
@@ -226,7 +226,7 @@ def test_a_clock_that_jumps_ahead_erases_nothing(place: Place) -> None:
     scheduler = place.scheduler()
     scheduler.run_once()
     scheduler.execute_rotation("a")
-    place.provider.apply(Verb.DESTROY, "a:v1")
+    place.provider.states.apply(Verb.DESTROY, "a:v1")
     for _ in range(2):
         place.clock.now += DAY
         scheduler.run_once()
@@ -240,7 +240,7 @@ def test_a_clock_that_jumps_ahead_erases_nothing(place: Place) -> None:
         place.clock.now += timedelta(hours=7)
     place.clock.now = right + timedelta(hours=1)
     assert scheduler.run_once().held_until is None
-    assert place.provider.key("a").version(1).wrapped
+    assert place.provider.keys.get("a").version(1).wrapped
     for _ in range(28):
         place.clock.now += DAY
         report = scheduler.run_once()
@@ -280,11 +280,11 @@ def _never() -> datetime:
 
 def test_schedules_go_by_the_clock_of_the_store(provider: LocalKeyProvider, clock: Clock) -> None:
     """Not by that of the machine, which another machine does not share."""
-    provider.create_key("a")
+    provider.keys.create("a")
     scheduler = KeyRotationScheduler(provider, clock=clock)
     clock.forward(days=90)
     provider.clock = _never
     assert scheduler.run_once().rotated == ("a:v2",)
-    made = provider.key("a")
+    made = provider.keys.get("a")
     assert made.latest.created_at == clock.now
     assert made.rotation_due == clock.now + timedelta(days=90)

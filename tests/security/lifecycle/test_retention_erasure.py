@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 @pytest.fixture
 def pending(provider: LocalKeyProvider) -> LocalKeyProvider:
     """``orders:v1`` is pending destruction for 30 days, on SQLite and on PostgreSQL."""
-    provider.create_key("orders")
+    provider.keys.create("orders")
     provider.rotate_key("orders")
-    provider.apply(Verb.DESTROY, "orders:v1")
+    provider.states.apply(Verb.DESTROY, "orders:v1")
     return provider
 
 
 def state(provider: LocalKeyProvider) -> KeyState:
-    return provider.key("orders").version(1).state
+    return provider.keys.get("orders").version(1).state
 
 
 def files_with(folder: Path, needle: bytes) -> list[str]:
@@ -58,7 +58,7 @@ def test_a_version_is_erased_when_its_window_has_passed(
     assert state(pending) is KeyState.PENDING_DESTRUCTION
     clock.forward(microseconds=1)
     assert erase_due(pending, "orders", now=clock()) == ("orders:v1",)
-    assert pending.key("orders").version(1).wrapped == b""
+    assert pending.keys.get("orders").version(1).wrapped == b""
     assert erase_due(pending, "orders", now=clock()) == ()
     with pytest.raises(KeyStateError, match="destroyed"):
         pending.get_key("orders:v1")
@@ -69,9 +69,9 @@ def test_the_window_is_as_long_as_was_asked_for(
     provider: LocalKeyProvider, clock: Clock, days: int
 ) -> None:
     """From a week to a year."""
-    provider.create_key("orders")
+    provider.keys.create("orders")
     provider.rotate_key("orders")
-    provider.apply(Verb.DESTROY, "orders:v1", window_days=days)
+    provider.states.apply(Verb.DESTROY, "orders:v1", window_days=days)
     clock.forward(days=days - 1)
     assert erase_due(provider, "orders", now=clock()) == ()
     clock.forward(days=1)
@@ -80,12 +80,12 @@ def test_the_window_is_as_long_as_was_asked_for(
 
 def test_a_cancelled_destruction_erases_nothing(pending: LocalKeyProvider, clock: Clock) -> None:
     """Up to the last moment."""
-    material = pending.key("orders").version(1).wrapped
+    material = pending.keys.get("orders").version(1).wrapped
     clock.forward(days=30)
-    pending.apply(Verb.CANCEL_DESTRUCTION, "orders:v1")
+    pending.states.apply(Verb.CANCEL_DESTRUCTION, "orders:v1")
     clock.forward(days=300)
     assert erase_due(pending, "orders", now=clock()) == ()
-    assert pending.key("orders").version(1).wrapped == material
+    assert pending.keys.get("orders").version(1).wrapped == material
 
 
 @pytest.mark.parametrize("ahead", ["machine", "store"])
@@ -107,8 +107,8 @@ def test_the_stores_own_clock_is_read_where_none_is_given(
 ) -> None:
     """The machine's is far ahead of it."""
     clock.now = pending.store.database.now() + timedelta(days=29)
-    pending.apply(Verb.CANCEL_DESTRUCTION, "orders:v1")
-    pending.apply(Verb.DESTROY, "orders:v1", window_days=7)
+    pending.states.apply(Verb.CANCEL_DESTRUCTION, "orders:v1")
+    pending.states.apply(Verb.DESTROY, "orders:v1", window_days=7)
     clock.forward(days=4000)
     assert erase_due(pending, "orders") == ()
 
@@ -140,7 +140,7 @@ def test_a_clock_that_jumped_ahead_moves_nothing_by_itself(
 ) -> None:
     """It makes everything look unused; an operator's word is believed all the same."""
     usage, looks = UsageStore(provider.store.database), RotationTable(provider.store.database)
-    provider.create_key("orders", rotation=RotationPolicy(90, 1, auto_destroy=True))
+    provider.keys.create("orders", rotation=RotationPolicy(90, 1, auto_destroy=True))
     provider.rotate_key("orders")
     looks.note_look(clock())
     clock.forward(days=2)
@@ -167,13 +167,13 @@ def test_no_byte_of_the_wrapped_material_is_left_in_the_files(
 ) -> None:
     """SQLite: not in the database, its log or any other file; before, the search finds it."""
     for number in range(20):
-        local_provider.create_key(f"filler-{number}")
-    local_provider.create_key("orders")
-    wrapped = local_provider.key("orders").version(1).wrapped
+        local_provider.keys.create(f"filler-{number}")
+    local_provider.keys.create("orders")
+    wrapped = local_provider.keys.get("orders").version(1).wrapped
     for _ in range(5):
         local_provider.rotate_key("orders")
-    local_provider.apply(Verb.DESTROY, "orders:v1")
-    kept = local_provider.key("orders").version(2).wrapped
+    local_provider.states.apply(Verb.DESTROY, "orders:v1")
+    kept = local_provider.keys.get("orders").version(2).wrapped
     # Any eight bytes of it: a page that was cut in two would still have some of them.
     pieces = [wrapped[place : place + 8] for place in range(0, len(wrapped) - 7, 4)]
     assert all(files_with(home, piece) for piece in pieces)
@@ -188,12 +188,12 @@ def test_the_search_would_find_what_an_erasure_alone_leaves_in_the_log(
     local_provider: LocalKeyProvider, home: Path, clock: Clock
 ) -> None:
     """The write-ahead log keeps former pages: without the scrub there would be bytes."""
-    local_provider.create_key("orders")
+    local_provider.keys.create("orders")
     local_provider.rotate_key("orders")
-    wrapped = local_provider.key("orders").version(1).wrapped
-    local_provider.apply(Verb.DESTROY, "orders:v1")
+    wrapped = local_provider.keys.get("orders").version(1).wrapped
+    local_provider.states.apply(Verb.DESTROY, "orders:v1")
     clock.forward(days=30)
-    local_provider.erase_due("orders", now=clock())
+    local_provider.states.erase_due("orders", now=clock())
     assert files_with(home, wrapped) == ["keys.db-wal"]
     assert local_provider.store.database.scrub() is True
     assert files_with(home, wrapped) == []
@@ -203,10 +203,10 @@ def test_what_a_reader_holds_is_scrubbed_at_the_next_look(
     local_provider: LocalKeyProvider, home: Path, clock: Clock
 ) -> None:
     """Nobody waits for a long reader, a backup say; what he holds is not forgotten."""
-    local_provider.create_key("orders")
+    local_provider.keys.create("orders")
     local_provider.rotate_key("orders")
-    wrapped = local_provider.key("orders").version(1).wrapped
-    local_provider.apply(Verb.DESTROY, "orders:v1")
+    wrapped = local_provider.keys.get("orders").version(1).wrapped
+    local_provider.states.apply(Verb.DESTROY, "orders:v1")
     reader = sqlite3.connect(home / "keys.db", isolation_level=None)
     reader.execute("BEGIN")
     reader.execute("SELECT * FROM keys").fetchall()
@@ -224,12 +224,12 @@ def test_a_process_scrubs_what_one_before_it_could_not(
     local_provider: LocalKeyProvider, home: Path, clock: Clock
 ) -> None:
     """It was killed between the erasure and the scrub."""
-    local_provider.create_key("orders")
+    local_provider.keys.create("orders")
     local_provider.rotate_key("orders")
-    wrapped = local_provider.key("orders").version(1).wrapped
-    local_provider.apply(Verb.DESTROY, "orders:v1")
+    wrapped = local_provider.keys.get("orders").version(1).wrapped
+    local_provider.states.apply(Verb.DESTROY, "orders:v1")
     clock.forward(days=30)
-    local_provider.erase_due("orders", now=clock())
+    local_provider.states.erase_due("orders", now=clock())
     assert files_with(home, wrapped)
     other = open_provider(local_provider.store.database.url, home, clock)
     assert erase_due(other, "orders", now=clock()) == ()
@@ -251,11 +251,11 @@ def test_a_keyring_that_had_the_material_forgets_it(
     local_provider: LocalKeyProvider, clock: Clock
 ) -> None:
     """What it cached is gone with the next reading of the store."""
-    local_provider.create_key("orders")
+    local_provider.keys.create("orders")
     with keyring_over(local_provider) as keyring:
         message = keyring.encrypt(b"x", key_id="orders")
         local_provider.rotate_key("orders")
-        local_provider.apply(Verb.DESTROY, "orders:v1")
+        local_provider.states.apply(Verb.DESTROY, "orders:v1")
         clock.forward(days=30)
         assert erase_due(local_provider, "orders", now=clock()) == ("orders:v1",)
         keyring.refresh()

@@ -44,7 +44,7 @@ def snapshot(keyring: Keyring) -> Snapshot:
     stream = io.BytesIO()
     keyring.encrypt_stream(io.BytesIO(_TEXT), stream, key_id="orders")
     return Snapshot(
-        keyring.provider.key("orders").latest.version,
+        keyring.provider.keys.get("orders").latest.version,
         keyring.encrypt(_TEXT, key_id="orders"),
         stream.getvalue(),
         keyring.data_key(key_id="orders").sealer.seal(_TEXT, b""),
@@ -143,13 +143,13 @@ def bring(keyring: Keyring, clock: Clock, state: KeyState) -> None:
     }
     for name in _KEYS:
         if state in verbs:
-            provider.apply(verbs[state], f"{name}:v1")
+            provider.states.apply(verbs[state], f"{name}:v1")
     if state is KeyState.DESTROYED:
         clock.forward(days=31)
         for name in _KEYS:
-            provider.erase_due(name, now=clock())
+            provider.states.erase_due(name, now=clock())
     keyring.refresh()
-    assert {provider.key(name).version(1).state for name in _KEYS} == {state}
+    assert {provider.keys.get(name).version(1).state for name in _KEYS} == {state}
 
 
 def test_whatever_was_made_before_a_rotation_is_readable_after_it(keyring: Keyring) -> None:
@@ -195,7 +195,7 @@ def test_a_compromised_version_opens_where_that_is_allowed(keyring: Keyring, clo
     raw = keyring.decrypt(old.raw, key_id="orders", format="raw", allow_compromised=True)
     assert raw == _TEXT
     for name in _KEYS:
-        keyring.provider.apply(Verb.DESTROY, f"{name}:v1")
+        keyring.provider.states.apply(Verb.DESTROY, f"{name}:v1")
     keyring.refresh()
     for use in (lambda: keyring.decrypt(old.sealed, allow_compromised=True),
                 lambda: keyring.verify(_TEXT, old.signature, key_id="release:v1")):  # fmt: skip
@@ -225,8 +225,8 @@ def test_a_version_that_is_kept_after_all_opens_again(
     bring(keyring, clock, state)
     for name in _KEYS:
         if state is KeyState.COMPROMISED:
-            keyring.provider.apply(Verb.DESTROY, f"{name}:v1")
-        keyring.provider.apply(Verb.CANCEL_DESTRUCTION, f"{name}:v1")
+            keyring.provider.states.apply(Verb.DESTROY, f"{name}:v1")
+        keyring.provider.states.apply(Verb.CANCEL_DESTRUCTION, f"{name}:v1")
     keyring.refresh()
     expected = _YES if state is KeyState.PENDING_DESTRUCTION else _NO
     for what, use in _ALL.items():

@@ -30,7 +30,7 @@ def use_of(keyring: Keyring, version: int = 1, name: str = "orders") -> VersionU
     """What is known of one version, as a fresh look at the store has it."""
     provider = keyring.provider
     usage = UsageStore(provider.store.database)
-    return usage_of(provider, usage, provider.key(name))[version - 1]
+    return usage_of(provider, usage, provider.keys.get(name))[version - 1]
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def messages(keyring: Keyring) -> dict[str, bytes]:
         "raw": keyring.encrypt(_TEXT, key_id="orders", format="raw"),
     }
     keyring.provider.rotate_key("orders")
-    keyring.provider.apply(Verb.DESTROY, "orders:v1")
+    keyring.provider.states.apply(Verb.DESTROY, "orders:v1")
     keyring.refresh()
     return made
 
@@ -64,7 +64,7 @@ def test_the_end_of_a_lease_is_durable_before_the_data_key_is_handed_out(
     """A process that is killed at once leaves it behind."""
     keyring.data_key(key_id="orders")
     other = open_provider(keyring.provider.store.database.url, home, clock)
-    found = UsageStore(other.store.database).summaries([other.key("orders").latest.handle])
+    found = UsageStore(other.store.database).summaries([other.keys.get("orders").latest.handle])
     assert "lease" in {each.kind for each in found}
     other.store.database.close()
 
@@ -106,7 +106,7 @@ def test_a_use_in_the_window_is_refused_counted_and_alarmed(
 ) -> None:
     """Whoever needs the version hears how to keep it, and so does whoever reads the log."""
     noted: list[None] = []
-    keyring.provider.on_pending_use = lambda: noted.append(None)
+    keyring.provider.retirement.on_pending_use = lambda: noted.append(None)
     with (
         caplog.at_level(logging.WARNING),
         pytest.raises(KeyStateError, match="mfn key cancel-destruction orders:v1"),
@@ -128,7 +128,7 @@ def test_the_count_is_durable_before_the_refusal(
     with pytest.raises(KeyStateError):
         keyring.decrypt(messages["sealed"])
     other = open_provider(keyring.provider.store.database.url, home, clock)
-    key = other.key("orders")
+    key = other.keys.get("orders")
     assert usage_of(other, UsageStore(other.store.database), key)[0].refused == 1
     other.store.database.close()
 
@@ -159,7 +159,7 @@ def test_each_version_has_an_alarm_of_its_own(
     """Noise about one does not hide another."""
     second = keyring.encrypt(_TEXT, key_id="orders")
     keyring.provider.rotate_key("orders")
-    keyring.provider.apply(Verb.DESTROY, "orders:v2")
+    keyring.provider.states.apply(Verb.DESTROY, "orders:v2")
     keyring.refresh()
     for message in (messages["sealed"], second):
         with pytest.raises(KeyStateError):
@@ -171,7 +171,7 @@ def test_a_use_after_the_cancelling_is_none_in_the_window(
     keyring: Keyring, messages: dict[str, bytes]
 ) -> None:
     """It opens, and counts as an opening."""
-    keyring.provider.apply(Verb.CANCEL_DESTRUCTION, "orders:v1")
+    keyring.provider.states.apply(Verb.CANCEL_DESTRUCTION, "orders:v1")
     keyring.refresh()
     assert keyring.decrypt(messages["sealed"]) == _TEXT
     use = use_of(keyring)
@@ -215,7 +215,7 @@ def test_a_mac_that_verifies_in_the_window_is_alarmed(
     """It verifies until the key is erased, and then never again."""
     tag = keyring.mac(_TEXT, key_id="tags")
     keyring.provider.rotate_key("tags")
-    keyring.provider.apply(Verb.DESTROY, "tags:v1")
+    keyring.provider.states.apply(Verb.DESTROY, "tags:v1")
     keyring.refresh()
     assert keyring.verify_mac(_TEXT, tag, key_id="tags") == "tags:v1"
     assert use_of(keyring, name="tags").refused == 1
@@ -228,7 +228,7 @@ def test_a_signature_that_verifies_in_the_window_alarms_nobody(
     """Public keys are kept for ever."""
     signature = keyring.sign(_TEXT, key_id="release")
     keyring.provider.rotate_key("release")
-    keyring.provider.apply(Verb.DESTROY, "release:v1")
+    keyring.provider.states.apply(Verb.DESTROY, "release:v1")
     keyring.refresh()
     keyring.verify(_TEXT, signature, key_id="release")
     assert use_of(keyring, name="release").refused == 0
@@ -256,7 +256,7 @@ def audited(local_provider: LocalKeyProvider, tmp_path: Path) -> Iterator[tuple[
     from tests.support.audit import Books
 
     books = Books(local_provider, tmp_path / "audit")
-    local_provider.create_key("orders")
+    local_provider.keys.create("orders")
     with books.opened() as log:
         local_provider.audit = log
         with keyring_over(local_provider) as opened:
@@ -270,11 +270,11 @@ def test_the_alarm_is_in_the_audit_log_before_the_refusal(
     keyring, records = audited
     message = keyring.encrypt(_TEXT, key_id="orders")
     keyring.provider.rotate_key("orders")
-    keyring.provider.apply(Verb.DESTROY, "orders:v1", reason="old")
+    keyring.provider.states.apply(Verb.DESTROY, "orders:v1", reason="old")
     keyring.refresh()
     with pytest.raises(KeyStateError):
         keyring.decrypt(message)
-    assert keyring.provider.key("orders").version(1).state is KeyState.PENDING_DESTRUCTION
+    assert keyring.provider.keys.get("orders").version(1).state is KeyState.PENDING_DESTRUCTION
     (alarm,) = [each for each in records() if each["event"] == "key.pending-use"]
     assert (alarm["key"], alarm["outcome"], alarm["actor"]) == ("orders:v1", "key-state", "library")
     (intent,) = [

@@ -70,8 +70,8 @@ def _insert_as_0003(provider: LocalKeyProvider, key: Key) -> None:
         "public_key": only.public_key,
     }
     covered = {**version, "wrapped": True}
-    label, store_id = b"mycelium-fractal-net/row/key/v1", provider.custodian.store_id
-    mac = provider._authority(key.master_id).tag(
+    label, store_id = b"mycelium-fractal-net/row/key/v1", provider.store_id
+    mac = provider.authorities.of(key.master_id).tag(
         _encoded(label, store_id, *own.values(), 1, *covered.values())
     )
     with provider.store.database.write() as connection:
@@ -104,16 +104,16 @@ def before(
         wrapped = custodian.wrap(
             custodian.newest_id,
             policy.generate_key_material("HMAC-SHA-256"),
-            provider._authority_binding(),
+            provider.authorities.binding,
         )
         connection.execute(
             text("INSERT INTO authority_keys (master_id, wrapped) VALUES (:id, :wrapped)"),
             {"id": custodian.newest_id, "wrapped": wrapped},
         )
-    provider.insert = lambda key: key  # type: ignore[method-assign]
+    provider.keys.insert = lambda make, event: make(custodian.newest_id)  # type: ignore[method-assign]
     provider.store.require_pulse = lambda: _Pulse(custodian.newest_id)  # type: ignore[assignment,method-assign,return-value]
     for name, key_type in (("orders", "encryption"), ("release", "signing"), ("tags", "mac")):
-        made = provider.create_key(name, key_type)
+        made = provider.keys.create(name, key_type)
         _insert_as_0003(provider, replace(made, rotate_at=None))
     database.close()
     database = Database(store_url)
@@ -133,8 +133,8 @@ def test_keys_of_the_schema_before_stay_authentic_and_fall_due(
     with closing(database):
         database.create()
         database.check()
-        assert [key.key_id for key in before.all_keys()] == ["orders", "release", "tags"]
-        assert all(key.rotate_at is None and key.rotation.automatic for key in before.all_keys())
+        assert [key.key_id for key in before.keys.all()] == ["orders", "release", "tags"]
+        assert all(key.rotate_at is None and key.rotation.automatic for key in before.keys.all())
         with keyring_over(before) as keyring:
             sealed = keyring.encrypt(b"data", key_id="orders")
             scheduler = KeyRotationScheduler(before, clock=clock)
@@ -145,7 +145,7 @@ def test_keys_of_the_schema_before_stay_authentic_and_fall_due(
             assert "release:v2" in scheduler.run_once().rotated
             keyring.refresh()
             assert keyring.decrypt(sealed) == b"data"
-        assert before.key("orders").rotate_at is not None
+        assert before.keys.get("orders").rotate_at is not None
 
 
 @pytest.mark.parametrize(
@@ -167,15 +167,15 @@ def test_what_says_when_a_key_is_rotated_cannot_be_edited(
 ) -> None:
     """The record is refused and named; no scheduler goes by it, and the others are rotated."""
     for name in ("orders", "other"):
-        provider.create_key(name)
+        provider.keys.create(name)
         provider.rotate_key(name)
     provider.record_rewrap("orders", reason="all was moved")
-    provider.key("orders")
+    provider.keys.get("orders")
     with provider.store.database.write() as connection:
         changed = connection.execute(text(statement)).rowcount
     assert changed >= 1
     with pytest.raises(StoreIntegrityError, match="'orders' fails its authentication"):
-        provider.key("orders")
+        provider.keys.get("orders")
     clock.forward(days=90)
     report = KeyRotationScheduler(provider, clock=clock).run_once()
     assert report.rotated == ("other:v3",)
@@ -186,7 +186,7 @@ def test_a_schedule_cannot_be_brought_over_from_another_key(
     provider: LocalKeyProvider, clock: Clock
 ) -> None:
     """Nor put back as it was before a rotation, with the MAC that it had."""
-    provider.create_key("orders")
+    provider.keys.create("orders")
     statement = text("SELECT rotate_at, mac FROM keys WHERE key_id = 'orders'")
     with provider.store.database.read() as connection:
         before = connection.execute(statement).one()
@@ -198,4 +198,4 @@ def test_a_schedule_cannot_be_brought_over_from_another_key(
                 text(f"UPDATE keys SET {columns} WHERE key_id = 'orders'"), dict(before._mapping)
             )
         with pytest.raises(StoreIntegrityError):
-            provider.key("orders")
+            provider.keys.get("orders")

@@ -73,9 +73,9 @@ def test_after_three_years_everything_can_be_read(
     a year: they stay, too.
     """
     for name, key_type in (("orders", "encryption"), ("release", "signing"), ("tags", "mac")):
-        local_provider.create_key(name, key_type)
-    local_provider.create_key("archive", rotation=DESTROYING)
-    local_provider.create_key("unused", rotation=DESTROYING)
+        local_provider.keys.create(name, key_type)
+    local_provider.keys.create("archive", rotation=DESTROYING)
+    local_provider.keys.create("unused", rotation=DESTROYING)
     scheduler = KeyRotationScheduler(local_provider, clock=clock)
     written, chosen = Written(), random.Random(1)
     rotated: list[str] = []
@@ -101,7 +101,7 @@ def test_after_three_years_everything_can_be_read(
     assert all(each.startswith("unused:") for each in erased)
     assert len(erased) >= 5  # it can fail: what nobody needed is gone
     for name in ("orders", "release", "tags", "archive"):
-        states = {each.state for each in local_provider.key(name).versions}
+        states = {each.state for each in local_provider.keys.get(name).versions}
         assert states == {KeyState.ACTIVE}
 
 

@@ -155,7 +155,7 @@ def test_a_flowing_body_that_breaks_off_is_the_applications_to_see(keyring: Keyr
 
 def test_an_application_that_answers_nothing_signs_nothing(keyring: Keyring) -> None:
     """Nor does one that sends a body without a beginning."""
-    keyring.provider.create_key("service", "signing", use="request")
+    keyring.provider.keys.create("service", "signing", use="request")
     sent: list[Any] = []
 
     async def silent(_scope: Any, _receive: Any, _send: Any) -> None: ...
@@ -271,7 +271,7 @@ def test_signers_are_read_again_where_one_changed_meanwhile(
         found = read()
         if not times:
             key = SigningKey.generate("Ed25519").public.der()
-            local_provider.add_signer("late", key, any_credential=True)
+            local_provider.signers.add("late", key, any_credential=True)
             freshness.refresh()
         times.append(1)
         return found

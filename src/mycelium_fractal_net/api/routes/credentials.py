@@ -38,7 +38,7 @@ def _named(call: Call, credential_id: str) -> Credential:
     """The credential of an id in a path; what is no id names nothing."""
     if _ID.fullmatch(credential_id) is None:
         raise KeyNotFoundError("no such credential")
-    found = call.service.keyring.provider.credential(credential_id)
+    found = call.service.keyring.provider.credentials.get(credential_id)
     call.subject = found.credential_id
     return found
 
@@ -61,7 +61,7 @@ def create_credential(call: Authenticated, body: CreateCredentialRequest) -> dic
     expires = (
         None if body.expires_days is None else provider.clock() + timedelta(days=body.expires_days)
     )
-    made, api_key = provider.create_credential(body.name, tuple(body.scopes), expires_at=expires)
+    made, api_key = provider.credentials.create(body.name, tuple(body.scopes), expires_at=expires)
     call.service.keyring.refresh()
     return {**_shape(call, made), "api_key": api_key.text}
 
@@ -74,7 +74,7 @@ def list_credentials(
     call: Authenticated, query: Annotated[CredentialQuery, Query()]
 ) -> dict[str, Any]:
     """List credentials in order of id, a page at a time. Scope: `credentials:admin`."""
-    found = call.service.keyring.provider.credentials(query.after, query.limit)
+    found = call.service.keyring.provider.credentials.page(query.after, query.limit)
     more = len(found) == query.limit
     return {
         "credentials": [_shape(call, each) for each in found],
@@ -93,7 +93,7 @@ def list_credentials(
 def show_own_credential(call: Authenticated) -> CredentialAnswer:
     """Show the credential that calls."""
     call.subject = call.caller.credential_id
-    return _shape(call, call.service.keyring.provider.credential(call.caller.credential_id))
+    return _shape(call, call.service.keyring.provider.credentials.get(call.caller.credential_id))
 
 
 @routes.add(
@@ -140,7 +140,7 @@ def rotate_credential(
 def _rotate(call: Call, credential_id: str, body: RotateCredentialRequest | None) -> dict[str, Any]:
     call.subject = credential_id
     overlap = timedelta(days=call.service.settings.credentials.overlap_days)
-    rotated, api_key = call.service.keyring.provider.rotate_credential(
+    rotated, api_key = call.service.keyring.provider.credentials.rotate(
         credential_id,
         overlap=overlap,
         revoke_previous=body is not None and body.revoke_previous,
@@ -157,7 +157,7 @@ def _rotate(call: Call, credential_id: str, body: RotateCredentialRequest | None
 def revoke_credential(call: Authenticated, credential_id: str) -> CredentialAnswer:
     """End a credential, for ever and everywhere within 5 seconds. Scope: `credentials:admin`."""
     found = _named(call, credential_id)
-    revoked = call.service.keyring.provider.revoke_credential(found.credential_id)
+    revoked = call.service.keyring.provider.credentials.revoke(found.credential_id)
     call.service.keyring.refresh()
     return _shape(call, revoked)
 
@@ -174,6 +174,6 @@ def confirm_credential(call: Authenticated, credential_id: str) -> CredentialAns
     """
     found = _named(call, credential_id)
     _check_covers(call, found.scopes)
-    confirmed = call.service.keyring.provider.confirm_credential(found.credential_id)
+    confirmed = call.service.keyring.provider.credentials.confirm(found.credential_id)
     call.service.keyring.refresh()
     return _shape(call, confirmed)

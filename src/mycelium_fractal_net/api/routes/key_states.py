@@ -8,7 +8,7 @@ from mycelium_fractal_net.api.endpoints.context import Authenticated, Call
 from mycelium_fractal_net.api.endpoints.spec import Routes
 from mycelium_fractal_net.api.routes.keys import name_in_path
 from mycelium_fractal_net.api.schemas.keys import StateRequest
-from mycelium_fractal_net.security.key_providers.state_management import DESTRUCTION_WINDOW_DAYS
+from mycelium_fractal_net.security.key_providers.states import DESTRUCTION_WINDOW_DAYS
 from mycelium_fractal_net.security.records.keys import Verb
 from mycelium_fractal_net.shapes.keys import KeyAnswer, key_shape
 
@@ -54,7 +54,7 @@ def _apply(
 ) -> KeyAnswer:
     call.key = name_in_path(key_id)
     keyring = call.service.keyring
-    key = keyring.provider.apply(verb, key_id, window_days=window_days, reason=reason)
+    key = keyring.provider.states.apply(verb, key_id, window_days=window_days, reason=reason)
     keyring.refresh()  # at once in this process; the others follow within seconds
     return key_shape(key)
 

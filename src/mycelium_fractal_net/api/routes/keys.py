@@ -55,8 +55,8 @@ def create_key(call: Authenticated, body: CreateKeyRequest) -> KeyAnswer:
     """Make a named key with its first version, active at once. Scope: `keys:admin`."""
     call.key = body.key_id
     provider = call.service.keyring.provider
-    policy = provider.default_rotation[KeyType(body.type)]
-    key = provider.create_key(
+    policy = provider.keys.default_rotation[KeyType(body.type)]
+    key = provider.keys.create(
         body.key_id,
         body.type,
         algorithm=body.algorithm,
@@ -71,7 +71,7 @@ def create_key(call: Authenticated, body: CreateKeyRequest) -> KeyAnswer:
 @routes.add("GET", "/keys", "key.list", KeyList, scope="keys:read", in_thread=True)
 def list_keys(call: Authenticated, query: Annotated[KeyQuery, Query()]) -> dict[str, Any]:
     """List keys in order of name, a page at a time. Scope: `keys:read`."""
-    found = call.service.keyring.provider.keys(query.after, query.limit)
+    found = call.service.keyring.provider.keys.page(query.after, query.limit)
     more = len(found) == query.limit
     return {
         "keys": [key_shape(key) for key in found],
@@ -86,7 +86,7 @@ def list_keys(call: Authenticated, query: Annotated[KeyQuery, Query()]) -> dict[
 def show_key(call: Authenticated, key_id: str) -> KeyAnswer:
     """Show a key with all its versions, and never a secret. Scope: `keys:read`."""
     call.key = name_in_path(key_id)
-    return key_shape(call.service.keyring.provider.key(key_id))
+    return key_shape(call.service.keyring.provider.keys.get(key_id))
 
 
 @routes.add(
@@ -97,11 +97,11 @@ def change_key(call: Authenticated, key_id: str, body: ChangeKeyRequest) -> KeyA
     """Change a key's rotation policy, or whether it is published. Scope: `keys:admin`."""
     call.key = name_in_path(key_id)
     provider = call.service.keyring.provider
-    key = provider.key(key_id)
+    key = provider.keys.get(key_id)
     if body.publish is not None:
-        key = provider.set_publish(key_id, body.publish)
+        key = provider.keys.set_publish(key_id, body.publish)
     if body.rotation is not None:
-        key = provider.set_rotation(key_id, _changed(key.rotation, body.rotation))
+        key = provider.keys.set_rotation(key_id, _changed(key.rotation, body.rotation))
     call.service.keyring.refresh()
     return key_shape(key)
 
@@ -122,4 +122,4 @@ def rotate_key(call: Authenticated, key_id: str, body: RotateRequest | None = No
     begins = None if body is None or body.activate_at is None else moment_of(body.activate_at)
     call.key = keyring.provider.rotate_key(key_id, activate_at=begins)
     keyring.refresh()
-    return key_shape(keyring.provider.key(key_id))
+    return key_shape(keyring.provider.keys.get(key_id))

@@ -40,7 +40,7 @@ def report_datakeys(call: Authenticated, body: DataKeyReport) -> dict[str, Any]:
         call.permit("datakey", name)
         if number is None:
             raise KeyNotFoundError("a report names versions")
-        handles[use.key_id] = call.service.keyring.provider.key(name).version(number).handle
+        handles[use.key_id] = call.service.keyring.provider.keys.get(name).version(number).handle
         counts.setdefault(use.key_id, Counter()).update(
             encrypted=use.encrypted, decrypted=use.decrypted, failed=use.failed, bytes=use.bytes
         )

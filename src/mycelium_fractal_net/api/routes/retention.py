@@ -7,7 +7,7 @@ from mycelium_fractal_net.api.endpoints.spec import Routes
 from mycelium_fractal_net.api.routes.keys import name_in_path
 from mycelium_fractal_net.api.schemas.retention import CleanupRequest
 from mycelium_fractal_net.security.errors import KeyNotFoundError
-from mycelium_fractal_net.security.key_providers.state_management import DESTRUCTION_WINDOW_DAYS
+from mycelium_fractal_net.security.key_providers.states import DESTRUCTION_WINDOW_DAYS
 from mycelium_fractal_net.security.retention import (
     CleanupReport,
     cleanup_old_versions,
@@ -32,7 +32,7 @@ def key_usage(call: Authenticated, key_id: str) -> UsageAnswer:
     """Show which versions still open data, and when they last did. Scope: `keys:read`."""
     call.key = name_in_path(key_id)
     keyring = call.service.keyring
-    key = keyring.provider.key(key_id)
+    key = keyring.provider.keys.get(key_id)
     return usage_shape(key.key_id, usage_of(keyring.provider, keyring.usage, key))
 
 
@@ -53,7 +53,7 @@ def cleanup_key(
     asked = body or CleanupRequest()
     keyring = call.service.keyring
     provider, usage = keyring.provider, keyring.usage
-    retain = asked.retain_count or provider.key(key_id).rotation.retain_count
+    retain = asked.retain_count or provider.keys.get(key_id).rotation.retain_count
     if asked.reason is None:
         proposals = propose(provider, usage, key_id, retain)
         return cleanup_shape(CleanupReport(key_id, retain, tuple(proposals)))

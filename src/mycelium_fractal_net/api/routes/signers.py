@@ -32,7 +32,7 @@ routes = Routes("signers")
 def _check_covers(call: Call, credentials: Iterable[str], *, any_credential: bool) -> None:
     """Raise :class:`NotPermittedError` unless the caller has all that those credentials have."""
     provider = call.service.keyring.provider
-    scopes = {scope for each in credentials for scope in provider.credential(each).scopes}
+    scopes = {scope for each in credentials for scope in provider.credentials.get(each).scopes}
     if not call.caller.covers({*scopes, "*"} if any_credential else scopes):
         raise NotPermittedError(
             "nobody adds, or ends, a signer for a credential that has a scope that he lacks"
@@ -43,7 +43,7 @@ def _named(call: Call, name: str) -> Signer:
     """The signer of a name in a path; what can be no name names nothing."""
     if KEY_ID_PATTERN.fullmatch(name) is None:
         raise KeyNotFoundError("no such signer")
-    found = call.service.keyring.provider.signer(name)
+    found = call.service.keyring.provider.signers.get(name)
     call.subject = found.name
     return found
 
@@ -62,7 +62,7 @@ def add_signer(call: Authenticated, body: AddSignerRequest) -> SignerAnswer:
     call.subject = body.name
     credentials = tuple(body.credentials or ())
     _check_covers(call, credentials, any_credential=body.any_credential)
-    added = call.service.keyring.provider.add_signer(
+    added = call.service.keyring.provider.signers.add(
         body.name,
         body.public_key.encode(),
         credentials=credentials,
@@ -77,7 +77,7 @@ def add_signer(call: Authenticated, body: AddSignerRequest) -> SignerAnswer:
 )  # fmt: skip
 def list_signers(call: Authenticated, query: Annotated[SignerQuery, Query()]) -> dict[str, Any]:
     """List signers in order of name, a page at a time. Scope: `signers:admin`."""
-    found = call.service.keyring.provider.signers(query.after, query.limit)
+    found = call.service.keyring.provider.signers.page(query.after, query.limit)
     more = len(found) == query.limit
     return {
         "signers": [signer_shape(each) for each in found],
@@ -106,6 +106,6 @@ def revoke_signer(call: Authenticated, name: str) -> SignerAnswer:
     """
     found = _named(call, name)
     _check_covers(call, found.credentials, any_credential=found.any_credential)
-    revoked = call.service.keyring.provider.revoke_signer(found.name)
+    revoked = call.service.keyring.provider.signers.revoke(found.name)
     call.service.keyring.refresh()
     return signer_shape(revoked)

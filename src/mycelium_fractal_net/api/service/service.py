@@ -124,7 +124,7 @@ class Service:
             raise ConfigurationError("server.body_only_signatures is not for production")
         loop = asyncio.get_running_loop()
         keyring = await asyncio.to_thread(self._open)
-        keyring.provider.on_pending_use = self.metrics.count_pending_use
+        keyring.provider.retirement.on_pending_use = self.metrics.count_pending_use
         self._keyring = keyring
         self._directory = CredentialDirectory(
             keyring.provider,

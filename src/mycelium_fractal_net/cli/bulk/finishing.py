@@ -28,7 +28,7 @@ class Finishing:
 
     def begin(self, keyring: Keyring) -> None:
         """Note the version that everything is to be moved to. Raises as :meth:`end`."""
-        self.newest = keyring.provider.key(self.key).primary.version
+        self.newest = keyring.provider.keys.get(self.key).primary.version
 
     def end(self, invocation: Invocation, keyring: Keyring, failures: int) -> None:
         """Record it, unless something failed.

@@ -96,7 +96,7 @@ def restore(invocation: Invocation, file: str, as_json: bool) -> None:
     with invocation.acting(), input_stream(file, file, quiet=invocation.quiet) as reader:
         restored = restore(invocation.settings(), reader, invocation.passphrase)
     with invocation.keyring() as keyring:
-        waiting = list(keyring.provider.unconfirmed_credentials())
+        waiting = list(keyring.provider.credentials.unconfirmed())
     if as_json:
         json_value(_restored_shape(invocation, restored, waiting))
     else:

@@ -57,7 +57,7 @@ def _create(
     with invocation.keyring() as keyring:
         provider = keyring.provider
         end = None if expires_days is None else provider.clock() + timedelta(days=expires_days)
-        made, key = provider.create_credential(name, tuple(scopes), expires_at=end)
+        made, key = provider.credentials.create(name, tuple(scopes), expires_at=end)
     said = f"made credential {made.credential_id} ({made.name}); its API key is shown this once:"
     _hand_over(invocation, made, key, said, as_json=as_json)
 
@@ -81,7 +81,7 @@ def _list(invocation: Invocation, as_json: bool) -> None:
     """List the credentials, revoked ones as well, in order of id."""
     rotation_days = invocation.settings().credentials.rotation_days
     with invocation.keyring() as keyring:
-        found = keyring.provider.all_credentials()
+        found = keyring.provider.credentials.all()
         if as_json:
             json_array(shapes.credential_shape(each, rotation_days) for each in found)
         else:
@@ -108,7 +108,7 @@ def _list_row(credential: Credential, rotation_days: int) -> tuple[str, ...]:
 def _show(invocation: Invocation, credential_id: str, as_json: bool) -> None:
     """Show one credential; its secret is stored nowhere."""
     with invocation.keyring() as keyring:
-        found = keyring.provider.credential(credential_id)
+        found = keyring.provider.credentials.get(credential_id)
     shape = shapes.credential_shape(found, invocation.settings().credentials.rotation_days)
     if as_json:
         json_value(shape)
@@ -130,7 +130,7 @@ def _rotate(
     """Give a credential a new secret and print its API key, which is shown this once."""
     overlap = timedelta(days=invocation.settings().credentials.overlap_days)
     with invocation.keyring() as keyring:
-        rotated, key = keyring.provider.rotate_credential(
+        rotated, key = keyring.provider.credentials.rotate(
             credential_id,
             overlap=overlap,
             revoke_previous=revoke_previous,
@@ -147,7 +147,7 @@ def _rotate(
 def _revoke(invocation: Invocation, credential_id: str) -> None:
     """End a credential for ever; every running service refuses it within 5 seconds."""
     with invocation.keyring() as keyring:
-        revoked = keyring.provider.revoke_credential(credential_id)
+        revoked = keyring.provider.credentials.revoke(credential_id)
     invocation.say(f"revoked: {revoked.credential_id} ({revoked.name})")
 
 
@@ -172,9 +172,9 @@ def _confirm(invocation: Invocation, credential_id: str | None, every: bool) -> 
         if credential_id is not None:
             names = [credential_id]
         else:
-            names = [each.credential_id for each in provider.unconfirmed_credentials()]
+            names = [each.credential_id for each in provider.credentials.unconfirmed()]
         for name in names:
-            confirmed = provider.confirm_credential(name)
+            confirmed = provider.credentials.confirm(name)
             said = f"confirmed: {confirmed.credential_id} ({confirmed.name})"
             invocation.say(said)
     if not names:

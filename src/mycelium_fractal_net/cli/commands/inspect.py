@@ -64,7 +64,7 @@ def _signature(keyring: Keyring, head: bytes) -> dict[str, Any]:
     from mycelium_fractal_net.security.signatures.files import parse_signature_file
 
     handle = parse_signature_file(head).handle
-    key = keyring.provider.key_by_handle(handle)
+    key = keyring.provider.keys.by_handle(handle)
     version = key.by_handle(handle)
     return {
         "form": "signature",

@@ -57,7 +57,7 @@ def _create(
 ) -> None:
     """Make a key with its first version, active at once."""
     with invocation.keyring() as keyring:
-        key = keyring.provider.create_key(
+        key = keyring.provider.keys.create(
             name, key_type, algorithm=algorithm, use=use, publish=publish
         )
     waits = key.latest.state is KeyState.PRE_ACTIVATION
@@ -71,7 +71,7 @@ def _create(
 def _list(invocation: Invocation, as_json: bool) -> None:
     """List the keys, in order of name."""
     with invocation.keyring() as keyring:
-        keys = keyring.provider.all_keys()
+        keys = keyring.provider.keys.all()
         if as_json:
             json_array(shapes.key_shape(key) for key in keys)
         else:
@@ -97,7 +97,7 @@ def _list_row(key: Key) -> tuple[str, ...]:
 def _show(invocation: Invocation, name: str, as_json: bool) -> None:
     """Show one key, its rotation policy and every version of it."""
     with invocation.keyring() as keyring:
-        key = keyring.provider.key(name)
+        key = keyring.provider.keys.get(name)
     if as_json:
         json_value(shapes.key_shape(key))
         return
@@ -160,7 +160,7 @@ def _rotate(invocation: Invocation, name: str, activate_at: str | None) -> None:
     begins = None if activate_at is None else shapes.moment_of(activate_at)
     with invocation.keyring() as keyring:
         newest = keyring.provider.rotate_key(name, activate_at=begins)
-        waits = keyring.provider.key(newest).latest.state is KeyState.PRE_ACTIVATION
+        waits = keyring.provider.keys.get(newest).latest.state is KeyState.PRE_ACTIVATION
     since = "now on" if begins is None else str(shapes.time_text(begins))
     backed = ", once a backup holds it" if waits and begins is None else ""
     invocation.say(f"rotated: {newest} protects from {since}{backed}")
@@ -200,12 +200,14 @@ def _policy(
     }
     changes = {field: value for field, value in wanted.items() if value is not None}
     with invocation.keyring() as keyring:
-        key = keyring.provider.key(name)
+        key = keyring.provider.keys.get(name)
         if changes:
             # The record checks its bounds, whatever the options said.
-            key = keyring.provider.set_rotation(name, dataclasses.replace(key.rotation, **changes))
+            key = keyring.provider.keys.set_rotation(
+                name, dataclasses.replace(key.rotation, **changes)
+            )
         if publish is not None:
-            key = keyring.provider.set_publish(name, publish)
+            key = keyring.provider.keys.set_publish(name, publish)
     shape = {**shapes.rotation_shape(key.rotation), "publish": key.publish}
     if as_json:
         json_value({"key_id": key.key_id, **shape})
@@ -229,7 +231,7 @@ def _policy(
 def _public(invocation: Invocation, name: str, form: str) -> None:
     """Print the public key of a signing key: of the version named, or the newest."""
     with invocation.keyring() as keyring:
-        key = keyring.provider.key(name)
+        key = keyring.provider.keys.get(name)
         version = shapes.version_meant(key, name)
         if version.public_key is None:
             raise KeyUsageError(f"key {key.key_id!r} is for {key.key_type}: it has no public key")

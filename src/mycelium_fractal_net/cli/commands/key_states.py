@@ -52,7 +52,7 @@ def _destroy(invocation: Invocation, name: str, window_days: int, reason: str | 
 
 def _apply(invocation: Invocation, verb: Verb, name: str, **more: Any) -> None:
     with invocation.keyring() as keyring:
-        key = keyring.provider.apply(verb, name, **more)
+        key = keyring.provider.states.apply(verb, name, **more)
     version = version_meant(key, name)
     until = time_text(version.destroy_at)
     end = "" if until is None else f" and is erased at {until}"

@@ -24,8 +24,10 @@ def _rotate(invocation: Invocation) -> None:
     """Make a new master key and wrap every key under it; may be killed and run again."""
     with invocation.keyring() as keyring:
         provider = keyring.provider
-        with progress_bar("wrapping", provider.count, quiet=invocation.quiet, items=True) as update:
-            newest = provider.rewrap_master(update)
+        with progress_bar(
+            "wrapping", provider.keys.count, quiet=invocation.quiet, items=True
+        ) as update:
+            newest = provider.master_keys.rotate(update)
     invocation.say(f"every key is wrapped by {newest} now; back the master key up")
 
 

@@ -27,7 +27,7 @@ def usage(invocation: Invocation, name: str, as_json: bool) -> None:
     from mycelium_fractal_net.security.retention import usage_of
 
     with invocation.keyring() as keyring:
-        key = keyring.provider.key(name)
+        key = keyring.provider.keys.get(name)
         uses = usage_of(keyring.provider, keyring.usage, key)
     if as_json:
         json_value(shapes.usage_shape(key.key_id, uses))
@@ -114,7 +114,7 @@ def cleanup(
 
     with invocation.keyring() as keyring:
         provider, usage = keyring.provider, keyring.usage
-        keep = provider.key(name).rotation.retain_count if retain is None else retain
+        keep = provider.keys.get(name).rotation.retain_count if retain is None else retain
         if reason is None:
             report = CleanupReport(name, keep, tuple(propose(provider, usage, name, keep)))
         else:

@@ -159,15 +159,15 @@ def _first_key(invocation: Invocation, settings: Settings, passphrase: bytes | N
 
     with invocation.acting(), open_keyring(settings=settings, passphrase=passphrase) as keyring:
         provider = keyring.provider
-        if provider.credentials(limit=1):
+        if provider.credentials.page(limit=1):
             return "$API_KEY"
         path = settings.home / "first-api-key"
         if sys.stdout is not None and sys.stdout.isatty():
-            _, api_key = provider.create_credential(FIRST_NAME, ("*",))
+            _, api_key = provider.credentials.create(FIRST_NAME, ("*",))
             print(f"the first API key, which may do all, shown this once: {api_key.text}")
             return api_key.text
         with _private_file(path) as file:
-            _, api_key = provider.create_credential(FIRST_NAME, ("*",))
+            _, api_key = provider.credentials.create(FIRST_NAME, ("*",))
             file.write(api_key.text + "\n")
     say(f"the first API key, which may do all, is in the file {path}")
     return f"$(cat {shlex.quote(str(path))})"

@@ -70,7 +70,7 @@ def _add(
         )
     content = read_public_key(public_key)
     with invocation.keyring() as keyring:
-        added = keyring.provider.add_signer(
+        added = keyring.provider.signers.add(
             name, content, credentials=tuple(credentials or ()), any_credential=any_credential
         )
     if as_json:
@@ -94,7 +94,7 @@ def _signs_for(signer: Signer) -> str:
 def _list(invocation: Invocation, as_json: bool) -> None:
     """List the signers, revoked ones as well, in order of name."""
     with invocation.keyring() as keyring:
-        found = keyring.provider.all_signers()
+        found = keyring.provider.signers.all()
         if as_json:
             json_array(map(shapes.signer_shape, found))
         else:
@@ -113,7 +113,7 @@ def _list_row(signer: Signer) -> tuple[str, ...]:
 def _show(invocation: Invocation, name: str, as_json: bool) -> None:
     """Show one signer and its public key."""
     with invocation.keyring() as keyring:
-        found = keyring.provider.signer(name)
+        found = keyring.provider.signers.get(name)
     shape = shapes.signer_shape(found)
     if as_json:
         json_value(shape)
@@ -136,7 +136,7 @@ def _revoke(invocation: Invocation, name: str, as_json: bool) -> None:
     A credential whose last signer it was works no more.
     """
     with invocation.keyring() as keyring:
-        revoked = keyring.provider.revoke_signer(name)
+        revoked = keyring.provider.signers.revoke(name)
     if as_json:
         json_value(shapes.signer_shape(revoked))
         return

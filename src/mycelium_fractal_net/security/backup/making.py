@@ -51,13 +51,15 @@ def write_backup(
         provider.audit.now("store.backup", BEGUN, subject=backup_id)
     now = provider.store.database.now()
     with snapshot(provider.store.database) as state:
-        if state.masters != [state.pulse.master_id]:
+        # Of a row that names a master key which nobody has no record is trusted: it is no move.
+        needed = {*filter(provider.custodian.holds, state.masters), state.pulse.master_id}
+        if needed != {state.pulse.master_id}:
             raise ConflictError(
                 "the store is between two master keys, of which one will be forgotten;"
                 " finish the move first: mfn master rotate"
             )
         data_key = provider.policy.generate_key_material(DATA_KEY_ALGORITHM)
-        store_id, master_id = provider.custodian.store_id, state.pulse.master_id
+        store_id, master_id = provider.store_id, state.pulse.master_id
         header = Header(
             backup_id=backup_id,
             store_id=store_id.hex(),
@@ -163,8 +165,8 @@ def activate_held(provider: StoredKeyProvider) -> list[str]:
     activated: list[str] = []
     for name in provider.store.keys_that_wait():
         try:
-            before = provider.key(name)
-            after = provider.activate_due(name)
+            before = provider.keys.get(name)
+            after = provider.states.activate_due(name)
         except (StoreIntegrityError, ConflictError):
             continue
         waited = {each.handle for each in before.versions if each.state is KeyState.PRE_ACTIVATION}

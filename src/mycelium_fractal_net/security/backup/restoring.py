@@ -24,7 +24,7 @@ from mycelium_fractal_net.security.errors import (
     StoreIntegrityError,
     StoreUnavailableError,
 )
-from mycelium_fractal_net.security.key_store import StoredCredential
+from mycelium_fractal_net.security.key_store import Stored
 from mycelium_fractal_net.security.key_store.audit_table import Anchor, StoredAuditKey
 from mycelium_fractal_net.security.key_store.backup_table import MadeBackup
 from mycelium_fractal_net.security.key_store.rows import (
@@ -172,11 +172,11 @@ class _Restoring:
         }
 
     def _authority(self, row: Columns) -> Columns:
-        self._provider.adopt_authority(row["master_id"], row["wrapped"])
+        self._provider.restoring.adopt_authority(row["master_id"], row["wrapped"])
         return row
 
     def _key_of_audit(self, row: Columns) -> Columns:
-        self._audit_key = self._provider.audit_key_of(StoredAuditKey(**row))
+        self._audit_key = self._provider.audit_keys.of(StoredAuditKey(**row))
         return row
 
     def _chain(self, row: Columns) -> Columns:
@@ -184,7 +184,7 @@ class _Restoring:
         self._chains[anchor.chain_id] = anchor
         if self._audit_key is None:
             return row
-        store_id = self._provider.custodian.store_id
+        store_id = self._provider.store_id
         return left_behind(anchor, store_id, self._audit_key, self._backup_id)._asdict()
 
     def _credential(self, row: Columns) -> Columns:
@@ -192,7 +192,7 @@ class _Restoring:
             found = credential_from_row(cast("Row[Any]", SimpleNamespace(**row)))
         except StoreIntegrityError:
             return row  # refused as it is
-        closed = self._provider.closed_credential(StoredCredential(found, row["mac"]))
+        closed = self._provider.restoring.closed_credential(Stored(found, row["mac"]))
         if closed is None:
             return row
         self.unconfirmed += 1
@@ -204,7 +204,7 @@ class _Restoring:
         if self._audit_key is None:
             return
         for path in chain_folders(folder):
-            known, store_id = self._chains.get(path.name), self._provider.custodian.store_id
+            known, store_id = self._chains.get(path.name), self._provider.store_id
             try:
                 found = found_behind(path, known, store_id, self._audit_key, self._backup_id)
             except OSError as error:
@@ -218,7 +218,7 @@ class _Restoring:
         """Close the keys that need it; the ids of the versions that were made."""
         made = []
         for stored, used_raw in self._store.keys_to_close():
-            closed = self._provider.closed_key(stored, used_raw=used_raw, now=self._now)
+            closed = self._provider.restoring.closed_key(stored, used_raw=used_raw, now=self._now)
             if closed is None:
                 continue
             self._store.swap(self._generation, *closed)

@@ -185,7 +185,7 @@ class CredentialDirectory:
         self._entries = entries
 
     def _read(self, entries: dict[bytes, _Entry], *, since: int) -> None:
-        for credential_id, found in self._provider.authentic_credentials(since):
+        for credential_id, found in self._provider.credentials.each(since):
             if isinstance(found, Credential):
                 entries[credential_id.encode()] = self._entry(found)
             else:

@@ -103,13 +103,13 @@ class SignerDirectory:
         """Read the signers again where one changed after ``since``, or where the store moved."""
         if self._signers is None:
             return
-        if moved or self._provider.store.signer_names(limit=1, since=since):
+        if moved or self._provider.store.signers.ids(limit=1, since=since):
             self._signers = self._read()
 
     def _read(self) -> _Signers:
         by_name: dict[str, KnownSigner] = {}
         bound: set[str] = set()
-        for name, found in self._provider.authentic_signers():
+        for name, found in self._provider.signers.each():
             if not isinstance(found, Signer):
                 _LOG.error("a signer is refused: %s", found)
                 continue

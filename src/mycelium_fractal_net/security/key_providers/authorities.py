@@ -2,55 +2,91 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from mycelium_fractal_net.security.key_providers.audited import AUTHORITY_ALGORITHM, AuditedStore
+from mycelium_fractal_net.security.errors import StoreIntegrityError, UnknownMasterKeyError
+from mycelium_fractal_net.security.key_store.authority import check_record, seal_record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from mycelium_fractal_net.security.key_providers.base import Binding, Custodian
-    from mycelium_fractal_net.security.key_store import KeyStore
+    from mycelium_fractal_net.security.key_providers.base import Binding
+    from mycelium_fractal_net.security.key_providers.wrapping import Wrapping
+    from mycelium_fractal_net.security.key_store import KeyStore, Stored
     from mycelium_fractal_net.security.key_store.authority import Mac
+    from mycelium_fractal_net.security.key_store.kinds import Kind, R
     from mycelium_fractal_net.security.policy import Policy
 
-__all__ = ["ATTEMPTS", "Authorities"]
-
-ATTEMPTS: Final = 8  # compare-and-swap rounds before a writer gives up
+AUTHORITY_ALGORITHM: Final = "HMAC-SHA-256"
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
+class Authorities:
+    """Seals and checks the records of a store."""
 
+    def __init__(self, store: KeyStore, wrapping: Wrapping, policy: Policy) -> None:
+        self.store = store
+        self.wrapping = wrapping
+        self.policy = policy
+        self._macs: dict[str, Mac] = {}
 
-class Authorities(AuditedStore):
-    """What seals and checks rows. ``clock`` gives the time in UTC."""
+    def seal(self, kind: Kind[R], record: R) -> bytes:
+        """The MAC of a record under its master key's authority."""
+        return seal_record(self.of(record.master_id), self.wrapping.store_id, kind, record)
 
-    def __init__(
-        self,
-        store: KeyStore,
-        custodian: Custodian,
-        policy: Policy,
-        *,
-        clock: Callable[[], datetime] = _now,
-    ) -> None:
-        super().__init__(store, custodian, policy)
-        self.clock = clock
-        self._authorities: dict[str, Mac] = {}
+    def check(self, kind: Kind[R], stored: Stored[R]) -> R:
+        """The record, which is authentic. Raises :class:`StoreIntegrityError`, naming it.
 
-    def _authority(self, master_id: str) -> Mac:
-        found = self._authorities.get(master_id)
+        A record whose MAC key cannot be read is refused alone, as one whose MAC is wrong. Only
+        where the store's own master key is not here nothing can be checked: that is a
+        :class:`MasterKeyError`.
+        """
+        record = stored.record
+        try:
+            mac = self.of(record.master_id)
+        except StoreIntegrityError as error:
+            raise type(error)(f"{kind.named(record)} is refused: {error}") from None
+        check_record(mac, self.wrapping.store_id, kind, record, stored.mac)
+        return record
+
+    def of(self, master_id: str) -> Mac:
+        """The MAC key under that master key.
+
+        Raises :class:`StoreIntegrityError`, and :class:`MasterKeyError` where it is the store's
+        own master key that is not here.
+        """
+        found = self._macs.get(master_id)
         if found is None:
-            wrapped = self.store.authority_key(master_id)
-            material = self.custodian.unwrap(master_id, wrapped, self._authority_binding())
-            found = self.policy.mac(AUTHORITY_ALGORITHM, material)
-            self._authorities[master_id] = found
+            if not self.wrapping.holds(master_id) and not self._is_present(master_id):
+                raise UnknownMasterKeyError(
+                    "it names a master key that is neither the store's nor a former one"
+                )
+            found = self.adopt(master_id, self.store.authority_key(master_id))
         return found
 
-    def forget_authorities(self) -> None:
-        """Forget the MAC keys of rows; the store has moved to another master key."""
-        self._authorities.clear()
+    def _is_present(self, master_id: str) -> bool:
+        return self.store.require_pulse().master_id == master_id
 
-    def _authority_binding(self) -> Binding:
-        return self._binding_of("authority")
+    def adopt(self, master_id: str, wrapped: bytes) -> Mac:
+        """Use that MAC key for what is under ``master_id``, whether or not the store has it yet.
+
+        Raises :class:`MasterKeyError`, :class:`StoreIntegrityError`.
+        """
+        material = self.wrapping.unwrap(master_id, wrapped, self.binding)
+        found = self._macs[master_id] = self.policy.mac(AUTHORITY_ALGORITHM, material)
+        return found
+
+    def knows(self, master_id: str) -> bool:
+        """Whether the MAC key under that master key was read or adopted."""
+        return master_id in self._macs
+
+    def make(self, master_id: str) -> bytes:
+        """A fresh MAC key, wrapped by that master key."""
+        material = self.policy.generate_key_material(AUTHORITY_ALGORITHM)
+        return self.wrapping.wrap(master_id, material, self.binding)
+
+    def forget(self) -> None:
+        """Forget the MAC keys; the store has moved to another master key."""
+        self._macs.clear()
+
+    @property
+    def binding(self) -> Binding:
+        """What every one of them is bound to."""
+        return self.wrapping.binding_of("authority", AUTHORITY_ALGORITHM)

@@ -10,10 +10,10 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from mycelium_fractal_net.security.errors import MasterKeyError
+
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
-
-__all__ = ["Binding", "Custodian", "KeyProvider"]
 
 _WRAP_LABEL: Final = b"mycelium-fractal-net/wrap/v1"
 
@@ -82,6 +82,18 @@ class Custodian(ABC):
     @abstractmethod
     def newest_id(self) -> str:
         """The id of the master key that was made last."""
+
+    @abstractmethod
+    def holds(self, master_id: str) -> bool:
+        """Whether that is one of its master keys, by its own configuration.
+
+        It is asked about ids that stand in rows of the store, which anybody may have written.
+        """
+
+    def check(self, master_id: str) -> None:
+        """Raise :class:`MasterKeyError` unless it holds that master key."""
+        if not self.holds(master_id):
+            raise MasterKeyError("the master key of the store is not one that is configured here")
 
     @abstractmethod
     def wrap(self, master_id: str, material: bytes, binding: Binding) -> bytes:

@@ -42,8 +42,6 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.policy import Policy
     from mycelium_fractal_net.security.sealed.sealer import Sealer
 
-__all__ = ["LocalCustodian", "LocalKeyProvider", "PassphraseKdf"]
-
 _SEAL_LABEL: Final = b"mycelium-fractal-net/master/v1"
 _KEY_BYTES: Final = 32
 _SALT_BYTES: Final = 32
@@ -125,6 +123,18 @@ class LocalCustodian(Custodian):
         found = document["keys"][newest].get("iterations")
         return None if found is None else int(found)
 
+    def holds(self, master_id: str) -> bool:
+        """Whether the file has that master key; it is read again where it is not known."""
+        return master_id in self._keys or master_id in self.master_ids
+
+    def check(self, master_id: str) -> None:
+        """Raise :class:`MasterKeyError`, naming the file, unless it has that master key."""
+        if not self.holds(master_id):
+            raise MasterKeyError(
+                f"the key file {self._file.path} does not hold the store's master key"
+                f" {master_id}; name the right file: MFN_MASTER_KEY_FILE"
+            )
+
     def wrap(self, master_id: str, material: bytes, binding: Binding) -> bytes:
         """Cobblestone-256 under the master key, with the binding as context."""
         sealer = self._policy.bare_sealer(self._master_key(master_id), binding.encode())
@@ -184,13 +194,8 @@ class LocalCustodian(Custodian):
         found = self._keys.get(master_id)
         if found is None:
             self._store_id, self._newest_id, document = self._file.read()
-            entry = document["keys"].get(master_id)
-            if entry is None:
-                raise MasterKeyError(
-                    f"the key file {self._file.path} does not hold the store's master key"
-                    f" {master_id}; name the right file: MFN_MASTER_KEY_FILE"
-                )
-            found = self._open_entry(master_id, entry)
+            self.check(master_id)
+            found = self._open_entry(master_id, document["keys"][master_id])
             self._keys[master_id] = found
         return found
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
+import weakref
 from dataclasses import replace
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from mycelium_fractal_net.security.errors import InvalidInputError, KeyStateError, KeyUsageError
-from mycelium_fractal_net.security.key_providers.state_management import StateManagement
 from mycelium_fractal_net.security.key_store import UsageStore
 from mycelium_fractal_net.security.key_store.rows import day_of, moment_of_day
 from mycelium_fractal_net.security.key_store.usage import LEASE, REFUSED
@@ -24,7 +24,7 @@ from mycelium_fractal_net.security.records.keys import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Retirement"]
+    from mycelium_fractal_net.security.key_providers.keys import Keys
 
 _LOG: Final = logging.getLogger(__name__)
 _ALARM_SECONDS: Final = 60.0  # between two alarms of one version, in one process
@@ -33,13 +33,26 @@ _ALARM_SECONDS: Final = 60.0  # between two alarms of one version, in one proces
 _MOVED_FROM: Final = (KeyState.ACTIVE, KeyState.DEACTIVATED, KeyState.COMPROMISED)
 
 
-class Retirement(StateManagement):
+class Counting(Protocol):
+    """What counts uses of keys in memory."""
+
+    def flush(self) -> None:
+        """Write the counts."""
+
+
+class Retirement:
     """What is recorded of versions that are to go, and of their uses after all.
 
-    ``on_pending_use`` is called for each use of a version whose destruction is pending.
+    ``on_pending_use`` is called for each use of a version whose destruction is pending. What
+    counts uses in memory is in ``counting``, so that they are written before they are judged.
     """
 
-    on_pending_use: Callable[[], None] | None = None
+    def __init__(self, keys: Keys, usage: UsageStore) -> None:
+        self._keys = keys
+        self._usage = usage
+        self.on_pending_use: Callable[[], None] | None = None
+        self.counting: weakref.WeakSet[Counting] = weakref.WeakSet()
+        self._alarms: dict[bytes, float] = {}  # until when a version is not alarmed about again
 
     def record_rewrap(self, key_id: str, *, reason: str, newest: int | None = None) -> Key:
         """Record that no data is under the key's older versions any more; they may then go.
@@ -64,7 +77,7 @@ class Retirement(StateManagement):
                 raise KeyStateError(
                     f"key {key.key_id!r} was rotated meanwhile; rewrap once more, and record that"
                 )
-            usage, now = UsageStore(self.store.database), self.clock()
+            usage, now = self._usage, self._keys.clock()
             self._refuse_later_uses(usage, key, older, day_of(now))
             usage.mark_rewrapped([each.handle for each in older], day_of(now))
             versions = (
@@ -72,7 +85,7 @@ class Retirement(StateManagement):
             )
             return replace(key, versions=tuple(versions)) if older else key
 
-        return self.update(name, change, "key.rewrapped", reason=reason)
+        return self._keys.update(name, change, "key.rewrapped", reason=reason)
 
     @staticmethod
     def _refuse_later_uses(
@@ -110,22 +123,22 @@ class Retirement(StateManagement):
         if not self.is_alarm_due(version):
             return
         named = version_id(key.key_id, version.version)
-        if self.audit is not None:
-            self.audit.now("key.pending-use", "key-state", key=named)
+        if self._keys.journal.log is not None:
+            self._keys.journal.log.now("key.pending-use", "key-state", key=named)
         self._alarms[version.handle] = monotonic() + _ALARM_SECONDS
         _LOG.warning(
             "%s was used while its destruction is pending; to keep it:"
             " mfn key cancel-destruction %s", named, named,
         )  # fmt: skip
 
-    def _refuse_pending(self, key: Key, version: KeyVersion) -> None:
+    def refuse_pending(self, key: Key, version: KeyVersion) -> None:
         """Count and alarm a use outside of every keyring, if the version's destruction is pending.
 
         The count is durable when this returns.
         """
         if version.state is KeyState.PENDING_DESTRUCTION:
-            day = day_of(self.clock())
-            UsageStore(self.store.database).add({(version.handle, day, REFUSED): 1})
+            day = day_of(self._keys.clock())
+            self._usage.add({(version.handle, day, REFUSED): 1})
             self.alarm_pending_use(key, version)
 
 

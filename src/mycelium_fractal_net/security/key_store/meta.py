@@ -22,13 +22,11 @@ from mycelium_fractal_net.security.key_store.schema import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from sqlalchemy.engine import Connection
 
     from mycelium_fractal_net.security.key_store.database import Database
-
-__all__ = ["Pulse", "StoreMeta"]
 
 
 class Pulse(NamedTuple):
@@ -77,9 +75,18 @@ class StoreMeta:
             wrapped = connection.execute(
                 select(authority_keys.c.wrapped).where(authority_keys.c.master_id == master_id)
             ).scalar()
-        if wrapped is None:
+        if not isinstance(wrapped, bytes):
             raise StoreIntegrityError("the store holds no authority key under its master key")
-        return bytes(wrapped)
+        return wrapped
+
+    def authority_ids(self) -> list[str]:
+        """The master keys under which an authority key is held; of some nobody may ever have had
+        the key, since whoever writes the store can add a row."""
+        with self.database.read() as connection:
+            found = connection.execute(
+                select(authority_keys.c.master_id).order_by(authority_keys.c.master_id)
+            )
+            return list(found.scalars())
 
     @contextlib.contextmanager
     def change(self, master_id: str) -> Iterator[tuple[Connection, int]]:
@@ -110,28 +117,18 @@ class StoreMeta:
             )
             connection.execute(update(store_meta).values(master_id=new_master_id))
 
-    def former_masters(self, master_id: str) -> bool:
-        """Whether an authority key of another master key than ``master_id`` is still held."""
-        with self.database.read() as connection:
-            found = connection.execute(
-                select(authority_keys.c.master_id).where(authority_keys.c.master_id != master_id)
-            ).first()
-        return found is not None
+    def forget_masters(self, master_id: str, former: Collection[str]) -> None:
+        """Drop the authority keys of ``former`` master keys once no row needs them.
 
-    def forget_other_masters(self, master_id: str) -> None:
-        """Drop the authority keys of former master keys once no row needs them.
-
-        Raises :class:`ConflictError` where one does.
+        Raises :class:`ConflictError` where one does, or ``master_id`` is no more the store's.
         """
         with self.change(master_id) as (connection, _):
             for table in (keys, credentials, signers, audit_keys):
                 if connection.execute(
-                    select(func.count()).select_from(table).where(table.c.master_id != master_id)
+                    select(func.count()).select_from(table).where(table.c.master_id.in_(former))
                 ).scalar_one():
                     raise ConflictError("rows are still under the former master key")
-            connection.execute(
-                delete(authority_keys).where(authority_keys.c.master_id != master_id)
-            )
+            connection.execute(delete(authority_keys).where(authority_keys.c.master_id.in_(former)))
 
     def require_pulse(self) -> Pulse:
         """The pulse of a store that was begun. Raises :class:`StoreUnavailableError`."""

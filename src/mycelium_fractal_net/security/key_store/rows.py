@@ -19,25 +19,17 @@ from mycelium_fractal_net.security.records.keys import (
     KeyVersion,
     RotationPolicy,
 )
+from mycelium_fractal_net.security.records.signers import Signer, SignerState, check_signer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from sqlalchemy.engine import Row
 
-__all__ = [
-    "credential_from_row",
-    "credential_row",
-    "day_of",
-    "key_fields",
-    "key_from_rows",
-    "key_row",
-    "micros",
-    "moment",
-    "moment_of_day",
-    "version_fields",
-    "version_row",
-]
+Field = bytes | str | int | bool | None
+
+# What a row comes to that no release ever wrote. SQLite keeps any value in any column.
+_DAMAGED: Final = (ValueError, TypeError, OverflowError, AttributeError, InvalidInputError)
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -122,7 +114,31 @@ def version_fields(key_id: str, version: KeyVersion) -> dict[str, Any]:
     }
 
 
-def key_from_rows(row: Row[Any], versions: Iterable[Row[Any]]) -> Key:
+def authenticated_key(key: Key) -> Iterator[Field]:
+    """What of a key and all its versions is authenticated, in order.
+
+    What a later schema added stands at the end and only where it says something, so that a record
+    of before is as it was. Each is named, since any of them may be absent; of a version after its
+    number.
+    """
+    yield from key_fields(key).values()
+    yield len(key.versions)
+    for version in key.versions:
+        row = version_fields(key.key_id, version)
+        # The wrapping authenticates itself and what it is bound to; but a version that is
+        # there must not become one whose material was erased.
+        row["wrapped"] = bool(version.wrapped)
+        yield from row.values()
+    if not key.rotation.automatic:
+        yield from ("automatic", False)
+    if key.rotate_at is not None:
+        yield from ("rotate_at", micros(key.rotate_at))
+    for version in key.versions:
+        if version.rewrapped_at is not None:
+            yield from (version.version, "rewrapped_at", micros(version.rewrapped_at))
+
+
+def key_from_rows(row: Row[Any], versions: Iterable[Row[Any]] = ()) -> Key:
     """A key from its row and its versions' rows, oldest first.
 
     Raises :class:`StoreIntegrityError` where a column holds what no release ever wrote.
@@ -147,18 +163,18 @@ def key_from_rows(row: Row[Any], versions: Iterable[Row[Any]]) -> Key:
             revision=row.revision,
             master_id=row.master_id,
         )
-    except (ValueError, TypeError, OverflowError, InvalidInputError):
+    except _DAMAGED:
         raise StoreIntegrityError(f"key {row.key_id!r}: its row is damaged") from None
 
 
 def _version(row: Row[Any]) -> KeyVersion:
     return KeyVersion(
         version=row.version,
-        handle=bytes(row.handle),
+        handle=octets(row.handle),
         state=KeyState(row.state),
         created_at=moment(row.created_at),
-        wrapped=bytes(row.wrapped),
-        public_key=None if row.public_key is None else bytes(row.public_key),
+        wrapped=octets(row.wrapped),
+        public_key=None if row.public_key is None else octets(row.public_key),
         compromised=row.compromised,
         activate_at=_moment_or_none(row.activate_at),
         destroy_at=_moment_or_none(row.destroy_at),
@@ -195,16 +211,61 @@ def credential_from_row(row: Row[Any]) -> Credential:
         return Credential(
             credential_id=row.credential_id,
             name=row.name,
-            digest=bytes(row.digest),
+            digest=octets(row.digest),
             scopes=scopes,
             state=CredentialState(row.state),
             created_at=moment(row.created_at),
             expires_at=_moment_or_none(row.expires_at),
             rotated_at=_moment_or_none(row.rotated_at),
-            previous_digest=None if row.previous_digest is None else bytes(row.previous_digest),
+            previous_digest=None if row.previous_digest is None else octets(row.previous_digest),
             previous_until=_moment_or_none(row.previous_until),
             revision=row.revision,
             master_id=row.master_id,
         )
-    except (ValueError, TypeError, OverflowError, InvalidInputError):
+    except _DAMAGED:
         raise StoreIntegrityError(f"credential {row.credential_id!r}: its row is damaged") from None
+
+
+def signer_row(signer: Signer) -> dict[str, Any]:
+    """The columns of ``signers`` but for generation and mac, which the writer sets."""
+    return {
+        "name": signer.name,
+        "public_key": signer.public_key,
+        "algorithm": signer.algorithm,
+        "credentials": " ".join(signer.credentials),
+        "any_credential": signer.any_credential,
+        "state": signer.state.value,
+        "created_at": micros(signer.created_at),
+        "revision": signer.revision,
+        "master_id": signer.master_id,
+    }
+
+
+def signer_from_row(row: Row[Any]) -> Signer:
+    """A signer from its row.
+
+    Raises :class:`StoreIntegrityError` where a column holds what no release ever wrote.
+    """
+    try:
+        credentials = tuple(row.credentials.split(" ")) if row.credentials else ()
+        check_signer(row.name, credentials, row.any_credential)
+        return Signer(
+            name=row.name,
+            public_key=octets(row.public_key),
+            algorithm=row.algorithm,
+            credentials=credentials,
+            any_credential=row.any_credential,
+            state=SignerState(row.state),
+            created_at=moment(row.created_at),
+            revision=row.revision,
+            master_id=row.master_id,
+        )
+    except _DAMAGED:
+        raise StoreIntegrityError(f"signer {row.name!r}: its row is damaged") from None
+
+
+def octets(value: object) -> bytes:
+    """The bytes of a column; raises :class:`TypeError` for anything else that SQLite kept there."""
+    if not isinstance(value, bytes):
+        raise TypeError
+    return value

@@ -7,7 +7,7 @@ the master key under which the MAC's key is wrapped; see :mod:`.authority`.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import (
     BigInteger,
@@ -25,27 +25,22 @@ from sqlalchemy import (
     true,
 )
 
-__all__ = [
-    "HEAD",
-    "audit_chains",
-    "audit_keys",
-    "authority_keys",
-    "backed_up_versions",
-    "backups",
-    "credentials",
-    "key_versions",
-    "keys",
-    "metadata",
-    "raw_usage",
-    "request_nonces",
-    "rotation_failures",
-    "scheduler_clock",
-    "signers",
-    "store_meta",
-    "usage",
-]
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Dialect
 
 HEAD: Final = "0004"  # the newest migration; read without Alembic at every start
+
+
+class Octets(LargeBinary):
+    """Bytes as the driver gives them, for :mod:`.rows` to judge.
+
+    SQLAlchemy would call ``bytes`` on what SQLite keeps there, which of a number takes that much
+    memory.
+    """
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> None:
+        """Nothing is done to a value that was read."""
+
 
 metadata = MetaData(
     naming_convention={
@@ -73,7 +68,7 @@ authority_keys = Table(
     "authority_keys",
     metadata,
     Column("master_id", String(200), primary_key=True),
-    Column("wrapped", LargeBinary, nullable=False),
+    Column("wrapped", Octets, nullable=False),
 )
 
 # The MAC key of the audit log, wrapped by the master key; it is made once and moves with it.
@@ -81,7 +76,7 @@ audit_keys = Table(
     "audit_keys",
     metadata,
     Column("number", Integer, primary_key=True, autoincrement=False),
-    Column("wrapped", LargeBinary, nullable=False),
+    Column("wrapped", Octets, nullable=False),
     Column("master_id", String(200), nullable=False),
 )
 
@@ -93,10 +88,10 @@ audit_chains = Table(
     Column("chain_id", String(32), primary_key=True),
     Column("machine", String(32), nullable=False),
     Column("sequence", BigInteger, nullable=False),
-    Column("mac", LargeBinary(32), nullable=False),
+    Column("mac", Octets(32), nullable=False),
     Column("closed", Boolean, nullable=False),
     Column("open_from", BigInteger, nullable=True),
-    Column("tag", LargeBinary(32), nullable=False),
+    Column("tag", Octets(32), nullable=False),
     Column("restored_from", String(32), nullable=True),
 )
 
@@ -116,7 +111,7 @@ keys = Table(
     Column("revision", BigInteger, nullable=False),
     Column("generation", BigInteger, nullable=False),
     Column("master_id", String(200), nullable=False),
-    Column("mac", LargeBinary, nullable=False),
+    Column("mac", Octets, nullable=False),
     Column("automatic", Boolean, nullable=False, server_default=true()),
     Column("rotate_at", BigInteger, nullable=True),
     Index("ix_keys_generation", "generation"),
@@ -126,7 +121,7 @@ keys = Table(
 key_versions = Table(
     "key_versions",
     metadata,
-    Column("handle", LargeBinary(8), primary_key=True),
+    Column("handle", Octets(8), primary_key=True),
     Column("key_id", String(64), ForeignKey("keys.key_id"), nullable=False),
     Column("version", Integer, nullable=False),
     Column("state", String(24), nullable=False),
@@ -134,8 +129,8 @@ key_versions = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("activate_at", BigInteger, nullable=True),
     Column("destroy_at", BigInteger, nullable=True),
-    Column("wrapped", LargeBinary, nullable=False),
-    Column("public_key", LargeBinary, nullable=True),
+    Column("wrapped", Octets, nullable=False),
+    Column("public_key", Octets, nullable=True),
     Column("rewrapped_at", BigInteger, nullable=True),
     UniqueConstraint("key_id", "version"),
 )
@@ -143,7 +138,7 @@ key_versions = Table(
 usage = Table(
     "usage",
     metadata,
-    Column("handle", LargeBinary(8), primary_key=True),
+    Column("handle", Octets(8), primary_key=True),
     Column("day", Integer, primary_key=True, autoincrement=False),  # days since 1970-01-01
     Column("kind", String(8), primary_key=True),  # see .usage
     Column("count", BigInteger, nullable=False),
@@ -152,7 +147,7 @@ usage = Table(
 raw_usage = Table(
     "raw_usage",
     metadata,
-    Column("handle", LargeBinary(8), primary_key=True),
+    Column("handle", Octets(8), primary_key=True),
     Column("reserved", BigInteger, nullable=False),
 )
 
@@ -161,8 +156,8 @@ credentials = Table(
     metadata,
     Column("credential_id", String(64), primary_key=True),
     Column("name", String(200), nullable=False),
-    Column("digest", LargeBinary(32), nullable=False),
-    Column("previous_digest", LargeBinary(32), nullable=True),
+    Column("digest", Octets(32), nullable=False),
+    Column("previous_digest", Octets(32), nullable=True),
     Column("previous_until", BigInteger, nullable=True),
     Column("scopes", Text, nullable=False),
     Column("state", String(24), nullable=False),
@@ -171,7 +166,7 @@ credentials = Table(
     Column("revision", BigInteger, nullable=False),
     Column("generation", BigInteger, nullable=False),
     Column("master_id", String(200), nullable=False),
-    Column("mac", LargeBinary, nullable=False),
+    Column("mac", Octets, nullable=False),
     Column("rotated_at", BigInteger, nullable=True),
     Index("ix_credentials_generation", "generation"),
 )
@@ -182,7 +177,7 @@ signers = Table(
     "signers",
     metadata,
     Column("name", String(64), primary_key=True),
-    Column("public_key", LargeBinary, nullable=False, unique=True),
+    Column("public_key", Octets, nullable=False, unique=True),
     Column("algorithm", String(32), nullable=False),
     Column("credentials", Text, nullable=False),
     Column("any_credential", Boolean, nullable=False),
@@ -191,7 +186,7 @@ signers = Table(
     Column("revision", BigInteger, nullable=False),
     Column("generation", BigInteger, nullable=False),
     Column("master_id", String(200), nullable=False),
-    Column("mac", LargeBinary, nullable=False),
+    Column("mac", Octets, nullable=False),
     Index("ix_signers_generation", "generation"),
 )
 
@@ -200,7 +195,7 @@ signers = Table(
 request_nonces = Table(
     "request_nonces",
     metadata,
-    Column("digest", LargeBinary(32), primary_key=True),
+    Column("digest", Octets(32), primary_key=True),
     Column("expires_at", BigInteger, nullable=False),  # seconds since the Unix epoch
     Index("ix_request_nonces_expires_at", "expires_at"),
 )
@@ -239,6 +234,6 @@ backups = Table(
 backed_up_versions = Table(
     "backed_up_versions",
     metadata,
-    Column("handle", LargeBinary(8), primary_key=True),
+    Column("handle", Octets(8), primary_key=True),
     Column("backup_id", String(32), nullable=False),
 )

@@ -18,8 +18,9 @@ from mycelium_fractal_net.security.errors import (
     StoreVersionError,
 )
 from mycelium_fractal_net.security.key_store.backup_table import MadeBackup, note_backup
-from mycelium_fractal_net.security.key_store.key_table import StoredKey, load_keys, swap_key
-from mycelium_fractal_net.security.key_store.meta import Pulse
+from mycelium_fractal_net.security.key_store.key_table import KeyTable
+from mycelium_fractal_net.security.key_store.meta import Pulse, StoreMeta
+from mycelium_fractal_net.security.key_store.record_table import Stored
 from mycelium_fractal_net.security.key_store.schema import (
     audit_chains,
     audit_keys,
@@ -47,8 +48,6 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.key_store.audit_table import Anchor
     from mycelium_fractal_net.security.key_store.database import Database
     from mycelium_fractal_net.security.records.keys import Key
-
-__all__ = ["BACKED_UP", "LEFT_OUT", "Filling", "Snapshot", "filling", "snapshot"]
 
 # In the order in which they are written: what later rows are checked or held by comes first.
 BACKED_UP: Final = {
@@ -101,8 +100,9 @@ def snapshot(database: Database) -> Iterator[Snapshot]:
 class Filling:
     """Rows put into an empty store, in one transaction."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, keys: KeyTable) -> None:
         self._connection = connection
+        self._keys = keys
 
     def put(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Insert rows, each with the same columns.
@@ -121,8 +121,11 @@ class Filling:
         self._connection.execute(table.delete().where(table.c.chain_id == anchor.chain_id))
         self._connection.execute(insert(table).values(**anchor._asdict()))
 
-    def keys_to_close(self) -> Iterator[tuple[StoredKey, bool]]:
-        """Keys with versions that encrypted raw messages, which the bool says, or are to go."""
+    def keys_to_close(self) -> Iterator[tuple[Stored[Key], bool]]:
+        """Keys with versions that encrypted raw messages, which the bool says, or are to go.
+
+        A row that is no key is refused where it is met, and left as it is.
+        """
         raw = select(raw_usage.c.handle).where(raw_usage.c.reserved > 0)
         table = key_versions
         used = set(
@@ -135,12 +138,14 @@ class Filling:
         ).scalars()
         names = sorted(used.union(going))
         for start in range(0, len(names), _NAMES):
-            for stored in load_keys(self._connection, names[start : start + _NAMES]):
-                yield stored, stored.key.key_id in used
+            some = self._keys.id.in_(names[start : start + _NAMES])
+            for name, stored in self._keys.where(self._connection, some):
+                if isinstance(stored, Stored):
+                    yield stored, name in used
 
     def swap(self, generation: int, old: Key, new: Key, mac: bytes) -> None:
         """Put ``new`` in the place of ``old``, which was read in this transaction."""
-        swap_key(self._connection, generation, old, new, mac)
+        self._keys.swap(self._connection, generation, old, new, mac)
 
     def note_backup(self, made: MadeBackup, handles: Iterable[bytes]) -> None:
         """Note which backup it is that holds these versions."""
@@ -161,4 +166,4 @@ def filling(database: Database) -> Iterator[Filling]:
                     "the key store is not empty, and nothing in it was changed; a backup is"
                     " restored into an empty one: name another with --home or --store"
                 )
-        yield Filling(connection)
+        yield Filling(connection, KeyTable(StoreMeta(database)))

@@ -77,7 +77,7 @@ class KeyCache:
         self._bound = bound
         self._start()
         freshness.subscribe(self)
-        provider.counting.add(self)
+        provider.retirement.counting.add(self)
         this = weakref.ref(self)
         os.register_at_fork(after_in_child=lambda: _start_anew(this()))
 
@@ -140,13 +140,13 @@ class KeyCache:
         """
         if found.version.state is not KeyState.PENDING_DESTRUCTION:
             return
-        if self._provider.is_alarm_due(found.version):
+        if self._provider.retirement.is_alarm_due(found.version):
             about_to_block()
         uses = found.refused
         if monotonic() >= uses.day_ends:
             self._begin_day(found, uses, REFUSED)
         next(uses.ticks)
-        self._provider.alarm_pending_use(found.key, found.version)
+        self._provider.retirement.alarm_pending_use(found.key, found.version)
 
     def take_raw(self, found: KeyInUse) -> None:
         """Count one raw message against the version's limit, durably, in blocks.
@@ -166,7 +166,7 @@ class KeyCache:
             if found is None or now >= found[0]:
                 about_to_block()
                 return self._load(
-                    lambda: self._provider.key(key_id), lambda key: self._keep_record(key, now)
+                    lambda: self._provider.keys.get(key_id), lambda key: self._keep_record(key, now)
                 )
         return found[1]
 
@@ -204,7 +204,7 @@ class KeyCache:
         if found is None or now >= found.deadline:
             about_to_block()
             return self._load(
-                lambda: self._provider.key_by_handle(handle),
+                lambda: self._provider.keys.by_handle(handle),
                 lambda key: self._keep_in_use(key, handle, now),
             )
         return found
@@ -256,7 +256,7 @@ class KeyCache:
         found.raw_block = iter(range(size))
         found.raw_block_size = min(size * _RAW_GROWTH, _RAW_BLOCK)
         if reserved >= RAW_MESSAGES_ROTATE:
-            self._provider.rotate_from(found.version_id)
+            self._provider.keys.rotate_from(found.version_id)
             self.refresh()
 
     def flush(self) -> None:
@@ -305,9 +305,9 @@ class KeyCache:
         """Drop the keys that changed after the generation ``since``, or all if the store moved."""
         if moved:  # one that was restored may lack some of those that are here
             self._drop({*self._records, *(held.key.key_id for held in self._by_handle.values())})
-            self._provider.forget_authorities()
+            self._provider.authorities.forget()
             return
-        self._drop(set(self._provider.store.changed_since(since)))
+        self._drop(set(self._provider.store.keys.ids(since=since)))
 
     def _drop(self, changed: set[str]) -> None:
         for name in changed:

@@ -68,7 +68,7 @@ class PublicKeys:
         return found
 
     def _verifying_infos(self) -> Iterator[PublicKeyInfo]:
-        for key in self.provider.published_keys():
+        for key in self.provider.keys.published():
             for version in key.versions:
                 try:
                     key.check_verify(version)

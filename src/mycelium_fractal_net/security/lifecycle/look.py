@@ -11,6 +11,7 @@ from mycelium_fractal_net.security.errors import (
     MasterKeyError,
     MfnError,
     StoreUnavailableError,
+    UnknownMasterKeyError,
     kind_of,
 )
 from mycelium_fractal_net.security.key_store.rotation_table import RotationFailure
@@ -135,7 +136,7 @@ class RotationLook:
         if not to_activate(key, self.now):
             return key
         waited = {each.handle for each in key.versions if each.state is KeyState.PRE_ACTIVATION}
-        after = self._provider.activate_due(key.key_id, now=self.now, reason=Reason.DUE)
+        after = self._provider.states.activate_due(key.key_id, now=self.now, reason=Reason.DUE)
         self._activated += (
             version_id(after.key_id, each.version)
             for each in after.versions
@@ -148,7 +149,7 @@ class RotationLook:
             return key
         # The clock anew, and after the record: who was stopped for days since its look began would
         # take for a clock ahead what others have done in the meantime.
-        corrected = self._provider.reschedule(
+        corrected = self._provider.keys.reschedule(
             key.key_id, lambda present: too_far(present, self._clock()), reason="a clock ran ahead"
         )
         if corrected.rotate_at != key.rotate_at:
@@ -166,10 +167,10 @@ class RotationLook:
             due = same and reason_to_rotate(key, now, self.used_up) is reason
             return now if due else None
 
-        newest = self._provider.rotate_if(seen.key_id, still, reason=reason)
+        newest = self._provider.keys.rotate_if(seen.key_id, still, reason=reason)
         if newest is not None:  # else another scheduler, or an operator, was first
             self._rotated.append(newest)
-        return self._provider.key(seen.key_id)
+        return self._provider.keys.get(seen.key_id)
 
     def _retire(self, key: Key) -> None:
         if to_erase(key, self.now):
@@ -193,7 +194,7 @@ class RotationLook:
         _LOG.warning("key %s is not rotated: %s", name, reason)
         if self._provider.audit is not None:
             self._provider.audit.now("key.rotate", kind_of(error).slug, key=name)
-        if isinstance(error, MasterKeyError):
+        if isinstance(error, (MasterKeyError, UnknownMasterKeyError)):
             return  # of this machine, perhaps; another one need not wait for it
         known = self._failures.get(name)
         count = 1 if known is None else known.failures + 1

@@ -8,7 +8,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.security.errors import InvalidInputError, KeyStateError
-from mycelium_fractal_net.security.key_providers.trusted import TrustedRecords
 from mycelium_fractal_net.security.key_store import UsageStore
 from mycelium_fractal_net.security.key_store.rows import day_of
 from mycelium_fractal_net.security.key_store.usage import KEPT
@@ -18,14 +17,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-__all__ = ["DESTRUCTION_WINDOW_DAYS", "StateManagement"]
+    from mycelium_fractal_net.security.key_providers.keys import Keys
+    from mycelium_fractal_net.security.key_store import Database
 
 DESTRUCTION_WINDOW_DAYS: Final = 30  # as AWS KMS, whose least is 7 too
 _WINDOW_DAYS: Final = range(7, 366)
 
 
-class StateManagement(TrustedRecords):
+class KeyStates:
     """The states of key versions, changed one record at a time."""
+
+    def __init__(self, keys: Keys, database: Database) -> None:
+        self._keys = keys
+        self._database = database
+        self._usage = UsageStore(database)
 
     def apply(
         self,
@@ -57,7 +62,7 @@ class StateManagement(TrustedRecords):
             versions = (changed if each is version else each for each in key.versions)
             return replace(key, versions=tuple(versions))
 
-        return self.update(name, change, f"key.{verb.value}", reason=reason)
+        return self._keys.update(name, change, f"key.{verb.value}", reason=reason)
 
     def _changed(self, key: Key, version: KeyVersion, verb: Verb, window_days: int) -> KeyVersion:
         state = version.state_after(verb)
@@ -72,14 +77,14 @@ class StateManagement(TrustedRecords):
                     f"version {version.version} of key {key.key_id!r} protects new data;"
                     " rotate the key or deactivate the version first"
                 )
-            destroy_at = self.clock() + timedelta(days=window_days)
+            destroy_at = self._keys.clock() + timedelta(days=window_days)
             return replace(version, state=state, destroy_at=destroy_at)
         if verb is Verb.COMPROMISE:
             return replace(version, state=state, compromised=True)
         if verb is Verb.CANCEL_DESTRUCTION:
             # Whoever keeps it means to: it does not go again for the reason for which it went.
-            day = day_of(self.clock())
-            UsageStore(self.store.database).add({(version.handle, day, KEPT): 1})
+            day = day_of(self._keys.clock())
+            self._usage.add({(version.handle, day, KEPT): 1})
             return replace(version, state=state, destroy_at=None, rewrapped_at=None)
         return replace(version, state=state, activate_at=None)
 
@@ -90,7 +95,7 @@ class StateManagement(TrustedRecords):
         Public keys and the record of the version stay. There is no way back; what is left in
         the files is for :meth:`Database.scrub`.
         """
-        now = min(self.clock(), now or self.store.database.now())
+        now = min(self._keys.clock(), now or self._database.now())
 
         def erased(version: KeyVersion) -> KeyVersion:
             due = version.destroy_at is not None and version.destroy_at <= now
@@ -102,7 +107,7 @@ class StateManagement(TrustedRecords):
             versions = tuple(erased(each) for each in key.versions)
             return key if versions == key.versions else replace(key, versions=versions)
 
-        return self.update(parse_key_id(key_id)[0], change, "key.erase")
+        return self._keys.update(parse_key_id(key_id)[0], change, "key.erase")
 
     def activate_due(
         self, key_id: str, *, now: datetime | None = None, reason: str | None = None
@@ -111,7 +116,7 @@ class StateManagement(TrustedRecords):
 
         And that a backup holds, where it must; one without a day waits for a backup alone.
         """
-        now = now or self.clock()
+        now = now or self._keys.clock()
 
         def change(key: Key) -> Key:
             due = [
@@ -129,14 +134,14 @@ class StateManagement(TrustedRecords):
             )
             return replace(key, versions=tuple(versions))
 
-        return self.update(parse_key_id(key_id)[0], change, "key.activate", reason=reason)
+        return self._keys.update(parse_key_id(key_id)[0], change, "key.activate", reason=reason)
 
     def _free_to_protect(self, versions: list[KeyVersion]) -> list[KeyVersion]:
         """Those of these versions that need not wait for a backup, or no longer."""
         new = [each.handle for each in versions if each.state is KeyState.PRE_ACTIVATION]
-        if not self.require_backup or not new:
+        if not self._keys.require_backup or not new:
             return versions
-        held = UsageStore(self.store.database).backed_up(new)
+        held = self._usage.backed_up(new)
         return [each for each in versions if each.handle in held or each.handle not in new]
 
 

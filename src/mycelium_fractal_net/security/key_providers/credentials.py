@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from mycelium_fractal_net.security.errors import (
-    ConflictError,
-    InvalidInputError,
-    KeyStateError,
-    StoreIntegrityError,
-)
-from mycelium_fractal_net.security.key_providers.trusted import TrustedRecords
+from mycelium_fractal_net.security.errors import InvalidInputError, KeyStateError
+from mycelium_fractal_net.security.key_providers.authenticated_table import AuthenticatedTable
 from mycelium_fractal_net.security.records import api_keys
 from mycelium_fractal_net.security.records.credentials import (
     Credential,
@@ -26,16 +21,11 @@ if TYPE_CHECKING:
 
     from mycelium_fractal_net.security.records.api_keys import ApiKey
 
-__all__ = ["CredentialManagement"]
 
-_ATTEMPTS: Final = 8  # rounds before a writer gives up
-_PAGE: Final = 1000
-
-
-class CredentialManagement(TrustedRecords):
+class Credentials(AuthenticatedTable[Credential]):
     """The life of credentials. Revoked ones stay in the store, so that nobody takes their id."""
 
-    def create_credential(
+    def create(
         self, name: str, scopes: tuple[str, ...], *, expires_at: datetime | None = None
     ) -> tuple[Credential, ApiKey]:
         """A new credential and its API key. ``name``, for people, need not be unique.
@@ -58,14 +48,12 @@ class CredentialManagement(TrustedRecords):
             created_at=now,
             expires_at=expires_at,
         )
-        for _ in range(_ATTEMPTS):
-            try:
-                return self.insert_credential(credential), key
-            except ConflictError:
-                continue  # the store moved to another master key meanwhile
-        raise ConflictError("the store is being changed by many at once; try again")
+        made = self.insert(
+            lambda master_id: replace(credential, master_id=master_id), "credential.create"
+        )
+        return made, key
 
-    def rotate_credential(
+    def rotate(
         self, credential_id: str, *, overlap: timedelta, revoke_previous: bool = False
     ) -> tuple[Credential, ApiKey]:
         """A new secret under the same id; scopes and end stay as they are.
@@ -95,9 +83,9 @@ class CredentialManagement(TrustedRecords):
                 previous_until=None if revoke_previous else now + overlap,
             )
 
-        return self.update_credential(credential_id, change, "credential.rotate"), key
+        return self.update(credential_id, change, "credential.rotate"), key
 
-    def revoke_credential(self, credential_id: str) -> Credential:
+    def revoke(self, credential_id: str) -> Credential:
         """End a credential for ever. Raises :class:`KeyNotFoundError`."""
 
         def change(credential: Credential) -> Credential:
@@ -110,9 +98,9 @@ class CredentialManagement(TrustedRecords):
                 previous_until=None,
             )
 
-        return self.update_credential(credential_id, change, "credential.revoke")
+        return self.update(credential_id, change, "credential.revoke")
 
-    def confirm_credential(self, credential_id: str) -> Credential:
+    def confirm(self, credential_id: str) -> Credential:
         """Make a credential that came with a restored store work again; an active one stays so.
 
         Raises :class:`KeyNotFoundError`, and :class:`KeyStateError` for one that is revoked.
@@ -125,46 +113,10 @@ class CredentialManagement(TrustedRecords):
                 raise KeyStateError("the credential is revoked; create another")
             return replace(credential, state=CredentialState.ACTIVE)
 
-        return self.update_credential(credential_id, change, "credential.confirm")
+        return self.update(credential_id, change, "credential.confirm")
 
-    def unconfirmed_credentials(self) -> Iterator[Credential]:
+    def unconfirmed(self) -> Iterator[Credential]:
         """Those of a restored store that nobody has confirmed or revoked, in order of id."""
-        for _, found in self.authentic_credentials():
+        for _, found in self.each():
             if isinstance(found, Credential) and found.state is CredentialState.UNCONFIRMED:
                 yield found
-
-    def all_credentials(self) -> Iterator[Credential]:
-        """Every credential, in order of id, a page at a time."""
-        after = ""
-        while page := self.credentials(after):
-            yield from page
-            after = page[-1].credential_id
-
-    def authentic_credentials(
-        self, since: int = -1
-    ) -> Iterator[tuple[str, Credential | StoreIntegrityError]]:
-        """Every credential that changed after the store's generation ``since``, by id.
-
-        A record that fails its authentication is given as its error: it must not keep the
-        others from their work.
-        """
-        after = ""
-        while True:
-            try:
-                page = self.credentials(after, _PAGE, since=since)
-            except StoreIntegrityError:
-                ids = self.store.credential_ids(after, _PAGE, since=since)
-                for credential_id in ids:
-                    yield credential_id, self._authentic(credential_id)
-            else:
-                ids = [credential.credential_id for credential in page]
-                yield from zip(ids, page, strict=True)
-            if len(ids) < _PAGE:
-                return
-            after = ids[-1]
-
-    def _authentic(self, credential_id: str) -> Credential | StoreIntegrityError:
-        try:
-            return self.credential(credential_id)
-        except StoreIntegrityError as error:
-            return error

@@ -7,13 +7,10 @@ from typing import TYPE_CHECKING
 
 from mycelium_fractal_net.security.errors import (
     AlgorithmNotAllowedError,
-    ConflictError,
     InvalidInputError,
     KeyExistsError,
-    KeyNotFoundError,
 )
-from mycelium_fractal_net.security.key_providers.authorities import ATTEMPTS
-from mycelium_fractal_net.security.key_providers.trusted import TrustedRecords
+from mycelium_fractal_net.security.key_providers.authenticated_table import AuthenticatedTable
 from mycelium_fractal_net.security.records.keys import Key, KeyUse
 from mycelium_fractal_net.security.records.signers import (
     SIGNER_ALGORITHMS,
@@ -23,15 +20,20 @@ from mycelium_fractal_net.security.records.signers import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from mycelium_fractal_net.security.key_providers.credentials import Credentials
+    from mycelium_fractal_net.security.key_providers.keys import Keys
+    from mycelium_fractal_net.security.key_store.record_table import RecordTable
 
-__all__ = ["SignerManagement"]
 
-
-class SignerManagement(TrustedRecords):
+class Signers(AuthenticatedTable[Signer]):
     """The life of signers. Revoked ones stay in the store: a credential that one named is bound."""
 
-    def add_signer(
+    def __init__(self, table: RecordTable[Signer], keys: Keys, credentials: Credentials) -> None:
+        super().__init__(table, keys.authorities, keys.journal, keys.clock)
+        self._keys = keys
+        self._credentials = credentials
+
+    def add(
         self,
         name: str,
         public_key: bytes,
@@ -47,15 +49,15 @@ class SignerManagement(TrustedRecords):
         also for the public key of a key of this store that signs data.
         """
         check_signer(name, credentials, any_credential)
-        verifying = self.policy.read_verifying_key(public_key)
+        verifying = self.authorities.policy.read_verifying_key(public_key)
         if verifying.algorithm not in SIGNER_ALGORITHMS:
             raise AlgorithmNotAllowedError(
                 f"requests are signed with {', '.join(SIGNER_ALGORITHMS)}"
             )
         for credential_id in credentials:
-            self.credential(credential_id)
+            self._credentials.get(credential_id)
         der = verifying.der()
-        for _, found in self.authentic_signers():
+        for _, found in self.each():
             if isinstance(found, Signer) and found.public_key == der:
                 raise KeyExistsError(
                     f"that public key is the one of signer {found.name!r}; a key is registered once"
@@ -74,17 +76,9 @@ class SignerManagement(TrustedRecords):
             state=SignerState.ACTIVE,
             created_at=self.clock(),
         )
-        for _ in range(ATTEMPTS):
-            try:
-                return self.insert_signer(signer)
-            except ConflictError:
-                if self._has_signer(name):
-                    raise KeyExistsError(
-                        f"a signer named {name!r} is there already; choose another name"
-                    ) from None
-        raise ConflictError("the store is being changed by many at once; try again")
+        return self.insert(lambda master_id: replace(signer, master_id=master_id), "signer.add")
 
-    def revoke_signer(self, name: str) -> Signer:
+    def revoke(self, name: str) -> Signer:
         """End a signer for ever. A credential whose last signer it was works no more.
 
         Raises :class:`KeyNotFoundError`.
@@ -95,26 +89,12 @@ class SignerManagement(TrustedRecords):
                 return signer
             return replace(signer, state=SignerState.REVOKED)
 
-        return self.update_signer(name, change, "signer.revoke")
-
-    def all_signers(self) -> Iterator[Signer]:
-        """Every signer in order of name, read a page at a time."""
-        after = ""
-        while page := self.signers(after):
-            yield from page
-            after = page[-1].name
+        return self.update(name, change, "signer.revoke")
 
     def _signs_data(self, der: bytes) -> bool:
         return any(
             isinstance(key, Key)
             and key.use is not KeyUse.REQUEST
             and any(version.public_key == der for version in key.versions)
-            for _, key in self.authentic_keys()
+            for _, key in self._keys.each()
         )
-
-    def _has_signer(self, name: str) -> bool:
-        try:
-            self.store.load_signer(name)
-        except KeyNotFoundError:
-            return False
-        return True

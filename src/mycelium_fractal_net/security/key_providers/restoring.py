@@ -6,26 +6,25 @@ that was cancelled, messages that were counted. So nothing of that is taken up a
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from mycelium_fractal_net.security.errors import KeyStateError, StoreIntegrityError
-from mycelium_fractal_net.security.key_providers.audited import AUTHORITY_ALGORITHM
-from mycelium_fractal_net.security.key_providers.state_management import DESTRUCTION_WINDOW_DAYS
-from mycelium_fractal_net.security.key_providers.trusted import TrustedRecords
+from mycelium_fractal_net.security.key_providers.states import DESTRUCTION_WINDOW_DAYS
 from mycelium_fractal_net.security.records.credentials import CredentialState
 from mycelium_fractal_net.security.records.keys import Key, KeyState, KeyType, KeyVersion
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from mycelium_fractal_net.security.key_store import StoredCredential, StoredKey
-    from mycelium_fractal_net.security.key_store.audit_table import StoredAuditKey
-    from mycelium_fractal_net.security.key_store.authority import Mac
+    from mycelium_fractal_net.security.key_providers.authenticated_table import AuthenticatedTable
+    from mycelium_fractal_net.security.key_providers.credentials import Credentials
+    from mycelium_fractal_net.security.key_providers.keys import Keys
+    from mycelium_fractal_net.security.key_store import Stored
+    from mycelium_fractal_net.security.key_store.kinds import R
     from mycelium_fractal_net.security.records.credentials import Credential
-
-__all__ = ["ClosedKey", "RestoredStore"]
 
 
 class ClosedKey(NamedTuple):
@@ -36,49 +35,43 @@ class ClosedKey(NamedTuple):
     mac: bytes
 
 
-class RestoredStore(TrustedRecords):
+class Restoring:
     """Closes the records of a backup while they are put into an empty store."""
 
-    if TYPE_CHECKING:
-
-        def _with_new_version(self, key: Key) -> Key: ...
+    def __init__(self, keys: Keys, credentials: Credentials) -> None:
+        self._keys = keys
+        self._credentials = credentials
 
     def adopt_authority(self, master_id: str, wrapped: bytes) -> None:
         """Use the MAC key of rows under ``master_id``, which the store has not got yet.
 
-        Raises :class:`MasterKeyError`, :class:`StoreIntegrityError`.
+        One that is not of this store's master keys is left alone, and so is what names it: such
+        records are refused. Raises :class:`MasterKeyError`, :class:`StoreIntegrityError`.
         """
-        material = self.custodian.unwrap(master_id, wrapped, self._authority_binding())
-        self._authorities[master_id] = self.policy.mac(AUTHORITY_ALGORITHM, material)
+        authorities = self._keys.authorities
+        if authorities.wrapping.holds(master_id):
+            authorities.adopt(master_id, wrapped)
 
-    def audit_key_of(self, stored: StoredAuditKey) -> Mac:
-        """The MAC key of the audit log in a backup."""
-        return self.policy.mac(AUTHORITY_ALGORITHM, self._unwrapped_audit_key(stored))
-
-    def closed_credential(self, stored: StoredCredential) -> tuple[Credential, bytes] | None:
+    def closed_credential(self, stored: Stored[Credential]) -> tuple[Credential, bytes] | None:
         """The record, unconfirmed, and its MAC; None where it stays as it is.
 
         That is where it was not active, and where it is not authentic, so that it is refused.
         """
-        try:
-            found = self._checked_credential(stored)
-        except StoreIntegrityError:
-            return None
-        if found.state is not CredentialState.ACTIVE:
+        found = self._authentic(self._credentials, stored)
+        if found is None or found.state is not CredentialState.ACTIVE:
             return None
         closed = replace(found, state=CredentialState.UNCONFIRMED, revision=found.revision + 1)
-        return closed, self._seal_credential(closed)
+        return closed, self._credentials.sealed(closed)
 
-    def closed_key(self, stored: StoredKey, *, used_raw: bool, now: datetime) -> ClosedKey | None:
+    def closed_key(self, stored: Stored[Key], *, used_raw: bool, now: datetime) -> ClosedKey | None:
         """The record with what has to be done at once done; None where there is nothing.
 
         A key that encrypted raw messages gets a new version: how many there were since the
         backup nobody counted. Destruction that is pending begins anew, so that there is time to
         cancel it once more. None also for a record that is not authentic.
         """
-        try:
-            key = new = self._checked(stored)
-        except StoreIntegrityError:
+        key = self._authentic(self._keys, stored)
+        if key is None:
             return None
         window = now + timedelta(days=DESTRUCTION_WINDOW_DAYS)
         new = replace(key, versions=tuple(_kept_until(each, window) for each in key.versions))
@@ -87,19 +80,26 @@ class RestoredStore(TrustedRecords):
         if new == key:
             return None
         new = replace(new, revision=key.revision + 1)
-        return ClosedKey(key, new, self._seal(new))
+        return ClosedKey(key, new, self._keys.sealed(new))
+
+    def _authentic(self, table: AuthenticatedTable[R], stored: Stored[R]) -> R | None:
+        if not self._keys.authorities.knows(stored.record.master_id):
+            return None
+        with suppress(StoreIntegrityError):
+            return table.checked(stored)
+        return None
 
     def _rotated(self, key: Key) -> Key:
         try:
             primary = key.primary
         except KeyStateError:
             return key  # it protects nothing as it is
-        if self.require_backup:
+        if self._keys.require_backup:
             # The new version waits for a backup, and until then nothing may be protected.
             ended = replace(primary, state=KeyState.DEACTIVATED)
             versions = (ended if each is primary else each for each in key.versions)
             key = replace(key, versions=tuple(versions))
-        return self._with_new_version(key)
+        return self._keys.with_new_version(key)
 
 
 def _kept_until(version: KeyVersion, moment: datetime) -> KeyVersion:

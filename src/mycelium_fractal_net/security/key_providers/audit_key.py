@@ -1,0 +1,54 @@
+"""The key that chains the audit log's records: in the store, wrapped by its master key."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Final
+
+from mycelium_fractal_net.security.errors import ConflictError
+from mycelium_fractal_net.security.key_providers.authorities import AUTHORITY_ALGORITHM
+from mycelium_fractal_net.security.key_store.audit_table import StoredAuditKey
+
+if TYPE_CHECKING:
+    from mycelium_fractal_net.security.key_providers.authorities import Authorities
+    from mycelium_fractal_net.security.key_store.authority import Mac
+
+_FIRST: Final = 1  # there is one audit key; a number leaves room for the next
+
+
+class AuditKey:
+    """The audit key of a store. No scope reaches it."""
+
+    def __init__(self, authorities: Authorities) -> None:
+        self._store = authorities.store
+        self._wrapping = authorities.wrapping
+        self._policy = authorities.policy
+        self._binding = self._wrapping.binding_of("audit", AUTHORITY_ALGORITHM)
+
+    def mac(self) -> Mac:
+        """The MAC key of the audit log, which is made where the store has none yet."""
+        stored = self._store.audit_key()
+        while stored is None:
+            master_id = self._store.require_pulse().master_id
+            material = self._policy.generate_key_material(AUTHORITY_ALGORITHM)
+            wrapped = self._wrapping.wrap(master_id, material, self._binding)
+            with contextlib.suppress(ConflictError):  # somebody was first, or the master key moved
+                self._store.insert_audit_key(StoredAuditKey(_FIRST, wrapped, master_id))
+            stored = self._store.audit_key()
+        return self.of(stored)
+
+    def of(self, stored: StoredAuditKey) -> Mac:
+        """The MAC key of the audit log of a row, which may be one of a backup."""
+        return self._policy.mac(AUTHORITY_ALGORITHM, self.unwrapped(stored))
+
+    def unwrapped(self, stored: StoredAuditKey) -> bytes:
+        """The bytes of the key. Raises :class:`MasterKeyError`, :class:`StoreIntegrityError`."""
+        return self._wrapping.unwrap(stored.master_id, stored.wrapped, self._binding)
+
+    def move_to(self, master_id: str) -> None:
+        """Wrap the audit key by the store's new master key."""
+        stored = self._store.audit_key()
+        if stored is None or stored.master_id == master_id:
+            return
+        wrapped = self._wrapping.rewrap(stored.master_id, master_id, stored.wrapped, self._binding)
+        self._store.replace_audit_key(stored, StoredAuditKey(stored.number, wrapped, master_id))

@@ -1,0 +1,382 @@
+"""Keys: made, rotated, configured, and unwrapped."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from mycelium_fractal_net.security.errors import (
+    InvalidInputError,
+    KeyStateError,
+    KeyUsageError,
+)
+from mycelium_fractal_net.security.key_providers.authenticated_table import AuthenticatedTable
+from mycelium_fractal_net.security.records.keys import (
+    ALGORITHMS,
+    DEFAULT_ROTATION,
+    HANDLE_BYTES,
+    LEGACY_XOR,
+    LEGACY_XOR_KEY_ID,
+    Key,
+    KeyState,
+    KeyType,
+    KeyUse,
+    KeyVersion,
+    RotationPolicy,
+    parse_key_id,
+    version_id,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+
+    from mycelium_fractal_net.security.key_providers.authorities import Authorities
+    from mycelium_fractal_net.security.key_providers.journal import Journal
+    from mycelium_fractal_net.security.key_store.key_table import KeyTable
+
+_LONGEST_WAIT: Final = timedelta(days=36_500)
+
+
+class Keys(AuthenticatedTable[Key]):
+    """The named keys of a store, each one record with all its versions.
+
+    ``default_rotation`` is the policy of a key that is made without one. With ``require_backup``
+    a new version protects data only once a backup holds it. Both are set by whoever puts a
+    keyring together.
+    """
+
+    def __init__(
+        self,
+        table: KeyTable,
+        authorities: Authorities,
+        journal: Journal,
+        clock: Callable[[], datetime],
+    ) -> None:
+        super().__init__(table, authorities, journal, clock)
+        self._table = table
+        self._wrapping = authorities.wrapping
+        self.default_rotation: Mapping[KeyType, RotationPolicy] = DEFAULT_ROTATION
+        self.require_backup = False
+
+    # Reading ------------------------------------------------------------------------------
+
+    def get(self, record_id: str) -> Key:
+        """The key of that name; a version id names its key. Raises :class:`KeyNotFoundError`."""
+        return super().get(parse_key_id(record_id)[0])
+
+    def by_handle(self, handle: bytes) -> Key:
+        """The key one of whose versions has that handle. Raises :class:`KeyNotFoundError`."""
+        key = self.checked(self._table.load_by_handle(handle))
+        key.by_handle(handle)
+        return key
+
+    def published(self) -> list[Key]:
+        """Every key that is marked to be published, in order of name."""
+        return [self.checked(stored) for stored in self._table.published()]
+
+    def count(self) -> int:
+        """How many keys there are."""
+        return self._table.count()
+
+    def unwrap(self, key: Key, version: KeyVersion) -> bytes:
+        """The material of one version. The caller has checked what its state permits."""
+        if not version.wrapped:
+            raise KeyStateError(
+                f"version {version.version} of key {key.key_id!r} is destroyed: no material is left"
+            )
+        binding = self._wrapping.binding_of_version(key, version)
+        return self._wrapping.unwrap(key.master_id, version.wrapped, binding)
+
+    # Making -------------------------------------------------------------------------------
+
+    def create(
+        self,
+        key_id: str,
+        key_type: str = KeyType.ENCRYPTION,
+        *,
+        algorithm: str | None = None,
+        use: str = KeyUse.DATA,
+        publish: bool = False,
+        rotation: RotationPolicy | None = None,
+    ) -> Key:
+        """Make a named key with its first version, active at once or once a backup holds it.
+
+        ``use`` is for signing keys: ``data`` or ``request``, fixed for ever. ``publish`` lists
+        its public keys in the JWKS. Raises :class:`KeyExistsError` where the name is taken,
+        :class:`AlgorithmNotAllowedError`, and :class:`InvalidInputError` for what does not fit.
+        """
+        name = _name(key_id, "a key is made by its name, without a version")
+        kind = key_type_of(key_type)
+        key_use = _key_use(use)
+        if name == LEGACY_XOR_KEY_ID or algorithm == LEGACY_XOR:
+            raise InvalidInputError(
+                "the key of the XOR cipher is not made, it is imported: mfn key import-xor FILE"
+            )
+        chosen = algorithm or ALGORITHMS[kind][0]
+        if chosen not in ALGORITHMS[kind]:
+            raise InvalidInputError(
+                f"a key of type {kind} takes one of: {', '.join(ALGORITHMS[kind])}"
+            )
+        if kind is not KeyType.SIGNING and (key_use is not KeyUse.DATA or publish):
+            raise InvalidInputError("only a signing key can be for requests, or published")
+        empty = Key(
+            key_id=name,
+            key_type=kind,
+            use=key_use,
+            algorithm=chosen,
+            rotation=rotation or self.default_rotation[kind],
+            created_at=self.clock(),
+            versions=(),
+            publish=publish,
+        )
+        added = NewVersion(self)
+        return self.insert(
+            lambda master_id: added.to(replace(empty, master_id=master_id)), "key.create"
+        )
+
+    def adopt(self, key: Key, version: KeyVersion, material: bytes) -> Key:
+        """Store a key whose one version was made elsewhere, from ``material``, and wrap it here.
+
+        Raises :class:`KeyExistsError` where its name is taken.
+        """
+
+        def placed(master_id: str) -> Key:
+            empty = replace(key, master_id=master_id)
+            return replace(empty, versions=(self.wrapped(empty, version, material),))
+
+        return self.insert(placed, "key.create")
+
+    # Rotating -----------------------------------------------------------------------------
+
+    def rotate(self, key_id: str, *, activate_at: datetime | None = None) -> str:
+        """Add a version, which protects from now on; returns its id, such as ``orders:v3``.
+
+        Where the keys are to ``require_backup`` it protects once a backup holds it.
+        Compare-and-swap: of several that rotate at once each adds a version of its own, and
+        a crash leaves the old one or the new one newest. The former versions go on opening.
+        With ``activate_at`` the version waits: it is there, and protects once a scheduler, or
+        the verb activate, has made it active.
+        """
+        name = _name(key_id, "a key is rotated by its name, without a version")
+        if activate_at is not None:
+            ahead = activate_at - self.clock()
+            if not timedelta(0) < ahead <= _LONGEST_WAIT:
+                raise InvalidInputError(
+                    "a version is activated at once, or at a time within the next 36500 days"
+                )
+        added = NewVersion(self, activate_at)
+        return version_id(name, self.update(name, added.to, "key.rotate").latest.version)
+
+    def rotate_from(self, version: str, *, reason: str | None = None) -> str:
+        """Rotate only if ``version`` (``orders:v3``) is still the newest; returns the newest.
+
+        Whoever loses the race sees the winner's version. ``reason`` goes to the audit log.
+        """
+        name, number = parse_key_id(version)
+        newest = self.rotate_if(
+            name, lambda key: self.clock() if key.latest.version == number else None, reason=reason
+        )
+        return newest or version_id(name, self.get(name).latest.version)
+
+    def rotate_if(
+        self,
+        key_id: str,
+        wanted: Callable[[Key], datetime | None],
+        *,
+        reason: str | None = None,
+    ) -> str | None:
+        """Rotate a key where ``wanted`` gives, for the record that is swapped, the present time.
+
+        Returns the new version's id, or None where it gave none. So of any number of schedulers
+        that saw the same record one rotates. The next rotation counts from that time, which is
+        read after the record: it is never earlier than what the record was written at. ``reason``
+        goes to the audit log.
+        """
+        added = NewVersion(self)
+        rotated = False
+
+        def change(key: Key) -> Key:
+            nonlocal rotated
+            now = wanted(key)
+            rotated = now is not None
+            return added.to(key, now=now) if rotated else key
+
+        name = parse_key_id(key_id)[0]
+        newest = self.update(name, change, "key.rotate", reason=reason).latest
+        return version_id(name, newest.version) if rotated else None
+
+    def with_new_version(self, key: Key) -> Key:
+        """``key`` with one more version, fresh and active, or waiting. Nothing is stored."""
+        return NewVersion(self).to(key)
+
+    # Configuring --------------------------------------------------------------------------
+
+    def set_rotation(self, key_id: str, rotation: RotationPolicy) -> Key:
+        """Change how often the key is rotated and how many versions are kept.
+
+        Another interval counts from the newest version on.
+        """
+
+        def change(key: Key) -> Key:
+            if key.rotation == rotation:
+                return key
+            if key.is_legacy and rotation.automatic:
+                raise _no_next_version(key)
+            same = key.rotation.interval_days == rotation.interval_days
+            return replace(key, rotation=rotation, rotate_at=key.rotate_at if same else None)
+
+        return self.update(parse_key_id(key_id)[0], change, "key.policy")
+
+    def reschedule(
+        self,
+        key_id: str,
+        moment: Callable[[Key], datetime | None],
+        *,
+        reason: str | None = None,
+    ) -> Key:
+        """Have the key's next version due at what ``moment`` gives for the record that is swapped.
+
+        Whatever its interval says; None leaves it as it is.
+        """
+
+        def change(key: Key) -> Key:
+            due = moment(key)
+            return key if due is None else replace(key, rotate_at=due)
+
+        return self.update(parse_key_id(key_id)[0], change, "key.policy", reason=reason)
+
+    def set_publish(self, key_id: str, publish: bool) -> Key:
+        """List a signing key's public keys in the JWKS, or stop."""
+
+        def change(key: Key) -> Key:
+            if key.key_type is not KeyType.SIGNING:
+                raise KeyUsageError("only a signing key has a public key to publish")
+            return replace(key, publish=publish)
+
+        return self.update(parse_key_id(key_id)[0], change, "key.publish")
+
+    # Beneath ------------------------------------------------------------------------------
+
+    def wrapped(self, key: Key, version: KeyVersion, material: bytes) -> KeyVersion:
+        """The version with its material, wrapped by the key's master key."""
+        binding = self._wrapping.binding_of_version(key, version)
+        return replace(version, wrapped=self._wrapping.wrap(key.master_id, material, binding))
+
+    def generate(self, algorithm: str, key_type: KeyType) -> tuple[bytes, bytes | None]:
+        """Fresh material, and the public key that belongs to it where there is one."""
+        self.authorities.policy.check(algorithm)
+        if key_type is KeyType.SIGNING:
+            signing = self.authorities.policy.generate_signing_key(algorithm)
+            return signing.private_bytes(), signing.public.der()
+        return self.authorities.policy.generate_key_material(algorithm), None
+
+    def _under(self, record: Key, master_id: str, memory: dict[Any, Any]) -> Key:
+        moved = replace(record, master_id=master_id)
+
+        def rewrapped(version: KeyVersion) -> KeyVersion:
+            if not version.wrapped:
+                return version
+            known = (version.wrapped, master_id)
+            if known not in memory:
+                memory[known] = self._wrapping.rewrap(
+                    record.master_id,
+                    master_id,
+                    version.wrapped,
+                    self._wrapping.binding_of_version(moved, version),
+                )
+            return replace(version, wrapped=memory[known])
+
+        return replace(moved, versions=tuple(map(rewrapped, record.versions)))
+
+    def _named(self, event: str | None, old: Key | None, new: Key) -> dict[str, str]:
+        """The key, or the one version that a change is about."""
+        if old is None or event == "key.rotate":
+            return {"key": version_id(new.key_id, new.latest.version)}
+        before = {each.handle: each for each in old.versions}
+        changed = [each for each in new.versions if before.get(each.handle) != each]
+        only = version_id(new.key_id, changed[0].version) if len(changed) == 1 else new.key_id
+        return {"key": only}
+
+
+class NewVersion:
+    """A fresh version of a key. It is wrapped once for each place that it may take.
+
+    However often a writer loses a race, the custodian is asked again only where another version
+    took its number, or the store has moved to another master key.
+    """
+
+    def __init__(self, keys: Keys, activate_at: datetime | None = None) -> None:
+        self._keys = keys
+        self._activate_at = activate_at
+        self._place: tuple[str, int] | None = None
+        self._version: KeyVersion | None = None
+        self._material = b""
+
+    def to(self, key: Key, *, now: datetime | None = None) -> Key:
+        """``key`` with this version as its newest, active or waiting. Nothing is stored yet."""
+        if key.is_legacy:
+            raise _no_next_version(key)
+        now = now or self._keys.clock()
+        number = key.versions[-1].version + 1 if key.versions else 1
+        place = (key.master_id, number)
+        if self._version is None:
+            self._version = self._made(key, number, now)
+        if place != self._place:
+            numbered = replace(self._version, version=number)
+            self._version = self._keys.wrapped(key, numbered, self._material)
+            self._place = place
+        begins = max(now, self._activate_at or now)
+        return replace(
+            key,
+            versions=(*key.versions, replace(self._version, created_at=now)),
+            rotate_at=begins + timedelta(days=key.rotation.interval_days),
+        )
+
+    def _made(self, key: Key, number: int, now: datetime) -> KeyVersion:
+        self._material, public_key = self._keys.generate(key.algorithm, key.key_type)
+        waits = self._keys.require_backup or self._activate_at is not None
+        return KeyVersion(
+            version=number,
+            handle=secrets.token_bytes(HANDLE_BYTES),
+            state=KeyState.PRE_ACTIVATION if waits else KeyState.ACTIVE,
+            created_at=now,
+            wrapped=b"",
+            public_key=public_key,
+            activate_at=self._activate_at,
+        )
+
+
+def key_type_of(text: str) -> KeyType:
+    """The type of a named key. Raises :class:`InvalidInputError`, :class:`KeyUsageError`."""
+    try:
+        kind = KeyType(text)
+    except ValueError:
+        raise InvalidInputError("a key type is encryption, signing or mac") from None
+    if kind is KeyType.API:
+        raise KeyUsageError(
+            "a credential is made where its secret can be shown once, not as a named key"
+        )
+    return kind
+
+
+def _name(key_id: str, otherwise: str) -> str:
+    name, number = parse_key_id(key_id)
+    if number is not None:
+        raise InvalidInputError(otherwise)
+    return name
+
+
+def _no_next_version(key: Key) -> KeyUsageError:
+    return KeyUsageError(
+        f"key {key.key_id!r} only opens what the XOR cipher wrote: it has no next version"
+    )
+
+
+def _key_use(text: str) -> KeyUse:
+    try:
+        return KeyUse(text)
+    except ValueError:
+        raise InvalidInputError("a use is data or request") from None

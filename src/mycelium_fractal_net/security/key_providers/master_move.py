@@ -1,0 +1,76 @@
+"""The master key that a store is under: begun with, and moved from one to the next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from mycelium_fractal_net.security.key_providers.audit_key import AuditKey
+    from mycelium_fractal_net.security.key_providers.authenticated_table import AuthenticatedTable
+    from mycelium_fractal_net.security.key_providers.authorities import Authorities
+    from mycelium_fractal_net.security.key_providers.journal import Journal
+
+
+class MasterKeys:
+    """Begins a store, and moves all that it holds to a new master key."""
+
+    def __init__(
+        self,
+        authorities: Authorities,
+        journal: Journal,
+        audit_key: AuditKey,
+        keys: AuthenticatedTable[Any],
+        others: Sequence[AuthenticatedTable[Any]],
+    ) -> None:
+        self._store = authorities.store
+        self._custodian = authorities.wrapping.custodian
+        self._authorities = authorities
+        self._journal = journal
+        self._audit_key = audit_key
+        self._keys = keys
+        self._others = others
+
+    def begin(self) -> None:
+        """Begin an empty store under the custodian's newest master key.
+
+        Raises :class:`ConflictError` where it is somebody's already.
+        """
+        master_id = self._custodian.newest_id
+        self._store.begin(master_id, self._authorities.make(master_id))
+
+    def rotate(self, progress: Callable[[int], None] | None = None) -> str:
+        """Move the whole store under a new master key; returns the new one's id.
+
+        May be killed at any moment and called again: it goes on where it stopped, and at
+        every step the custodian holds each master key that some row still needs. Processes
+        that have the store open follow by themselves. ``progress`` gets 1 for each key.
+        Raises :class:`ConflictError` while another process moves the store, and
+        :class:`StoreIntegrityError` for a record under a former master key that is refused: it
+        would be lost. What names a master key that is not here was refused before, and stays.
+        """
+        with self._custodian.moving(), self._journal.recorded("master.rotate", b"", b""):
+            current = self._store.require_pulse().master_id
+            if self._custodian.newest_id == current and not self.former(current):
+                self._custodian.add_master_key()
+            newest = self._custodian.newest_id
+            if newest != current:
+                self._store.move_to(current, newest, self._authorities.make(newest))
+            former = self.former(newest)
+            self._keys.move_from(former, progress)
+            for table in self._others:
+                table.move_from(former)
+            self._audit_key.move_to(newest)
+            self._store.forget_masters(newest, former)
+            self._custodian.forget_master_keys(newest)
+            self._authorities.forget()
+            return newest
+
+    def former(self, present: str) -> list[str]:
+        """Other master keys of the custodian's that the store still has an authority key under."""
+        return [
+            each
+            for each in self._store.authority_ids()
+            if each != present and self._custodian.holds(each)
+        ]
