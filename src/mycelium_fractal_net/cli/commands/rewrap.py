@@ -15,7 +15,7 @@ from mycelium_fractal_net.cli.bulk.finishing import finishing
 from mycelium_fractal_net.cli.commands.encrypt import rewrap_one
 from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.inputs import STANDARD, check_input
-from mycelium_fractal_net.cli.terminal import byte_size, complain, counted, progress_bar
+from mycelium_fractal_net.cli.terminal import byte_size, complain, counted
 from mycelium_fractal_net.security.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.cli.bulk.finishing import Finishing
     from mycelium_fractal_net.cli.invocation import Invocation
     from mycelium_fractal_net.cli.options import Batch
-    from mycelium_fractal_net.cli.terminal import Bar
     from mycelium_fractal_net.files import RewrapReport
     from mycelium_fractal_net.security.records.open_options import OpenOptions
 
@@ -120,10 +119,10 @@ def _all(
         if local:
             count = _Counted(heads(keyring, local, any_name=any_name))
             recording.record_opening(keyring, "rewrap", count)
-            with _bar(invocation, count.seen) as update:
+            with invocation.progress("rewrapping", count.seen, items=True) as update:
                 rewrap_paths(keyring, local, opening, progress=update, **how)
         for url in urls:
-            with _bar(invocation, None) as update:
+            with invocation.progress("rewrapping", None, items=True) as update:
                 rewrap_objects(
                     keyring,
                     url,
@@ -137,10 +136,6 @@ def _all(
             finish.end(invocation, keyring, found.failures)
     if found.failures:
         raise click.exceptions.Exit(ExitCode.PARTIAL)
-
-
-def _bar(invocation: Invocation, count: int | None) -> Bar:
-    return progress_bar("rewrapping", count, quiet=invocation.quiet, items=True)
 
 
 class _Counted:
