@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Literal
 
-    from mycelium_fractal_net.cli.bulk.finishing import Finishing
+    from mycelium_fractal_net.cli.bulk.attestation import Attestation
     from mycelium_fractal_net.cli.invocation import Invocation
     from mycelium_fractal_net.cli.options import Batch
     from mycelium_fractal_net.columns import ColumnReport, Failure
@@ -139,7 +139,7 @@ def rewrap(
     choice: ColumnChoice,
     opening: OpenOptions,
     batch: Batch,
-    finish: Finishing | None,
+    attestation: Attestation | None,
 ) -> None:
     """Move the messages of a column to the newest version of their keys."""
     from mycelium_fractal_net.columns import beginnings, rewrap_column
@@ -151,8 +151,8 @@ def rewrap(
             "give -a TEXT for all rows, or --associated-data-column COLUMN",
         )
     with invocation.keyring() as keyring, reporting(batch.report) as failed:
-        if finish is not None:
-            finish.begin(keyring)
+        if attestation is not None:
+            attestation.begin(keyring)
         heads = beginnings(*choice.parts)
         recording.record_counted(keyring, "rewrap", heads.items())
         with invocation.progress("rewrapping", heads.total(), items=True) as update:
@@ -165,8 +165,8 @@ def rewrap(
                 progress=update,
                 report=failed,
             )
-        if finish is not None:
-            finish.end(invocation, keyring, found.failed)
+        if attestation is not None:
+            attestation.end(invocation, keyring, found.failed)
     _tell(invocation, "rewrapped", found, choice.name)
 
 
