@@ -14,8 +14,8 @@ import pytest
 
 from mycelium_fractal_net.api.http.problems import KINDS, body_of
 from mycelium_fractal_net.client import AsyncClient, Client, Retries, operations
-from mycelium_fractal_net.client.outcomes import Failure, Reply
 from mycelium_fractal_net.client.problems import error_of_reply
+from mycelium_fractal_net.client.replies import NoReply, Reply
 from mycelium_fractal_net.client.retries import attempts
 from mycelium_fractal_net.client.steps import Pause, Request
 from mycelium_fractal_net.security import errors
@@ -33,7 +33,7 @@ from tests.support.client import API_KEY, QUICK, answering, problem
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
-    from mycelium_fractal_net.client.steps import Flow
+    from mycelium_fractal_net.client.steps import Effects
 
 GOOD = httpx.Response(200, json={"ciphertext": "eA==", "key_id": "a:v1"})
 KEY = httpx.Response(200, json={
@@ -205,7 +205,7 @@ def tried(
     return clock
 
 
-NOBODY = Failure("nobody is there", arrived=False)
+NOBODY = NoReply("nobody is there", arrived=False)
 
 
 def test_pauses_are_drawn_between_nothing_and_a_bound_that_doubles() -> None:
@@ -337,7 +337,7 @@ def test_a_renewal_that_fails_costs_no_result(caplog: pytest.LogCaptureFixture) 
     assert "was not renewed" in caplog.text
 
 
-def replied(flow: Flow[Any], reply: Reply) -> Any:
+def replied(flow: Effects[Any], reply: Reply) -> Any:
     """The result of an operation, or what it does next, once it has that answer."""
     try:
         return flow.send(reply)
@@ -446,7 +446,7 @@ def test_an_answer_that_is_compressed_is_not_expanded() -> None:
 
 def test_an_answer_without_end_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """By neither client."""
-    monkeypatch.setattr("mycelium_fractal_net.client.outcomes._ANSWER_BYTES", 1000)
+    monkeypatch.setattr("mycelium_fractal_net.client.replies._ANSWER_BYTES", 1000)
     sent: list[int] = []
 
     def endless() -> Iterator[bytes]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
-    Bar = AbstractContextManager[Callable[[int], None] | None]
+    ProgressBar = AbstractContextManager[Callable[[int], None] | None]
 
 PROGRESS_FROM_BYTES: Final = 8 * 1024 * 1024  # below, the work ends before a bar is drawn
 _BAR_CELLS: Final = 30

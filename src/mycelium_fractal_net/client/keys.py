@@ -25,7 +25,7 @@ from mycelium_fractal_net.security.records.retention import CleanupReport, Versi
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mycelium_fractal_net.client.outcomes import Reply
+    from mycelium_fractal_net.client.replies import Reply
     from mycelium_fractal_net.client.steps import Steps
 
 _PAGE: Final = 1000  # the most that the service lists at once

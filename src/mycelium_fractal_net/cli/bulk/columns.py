@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from mycelium_fractal_net.cli import recording
-from mycelium_fractal_net.cli.bulk.failures import taking
+from mycelium_fractal_net.cli.bulk.failures import end_partly_done, taking
 from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.inputs import read_small
 from mycelium_fractal_net.cli.options import PATH
 from mycelium_fractal_net.cli.parsing import record
-from mycelium_fractal_net.cli.terminal import complain, counted, progress_bar
+from mycelium_fractal_net.cli.terminal import counted
 from mycelium_fractal_net.security.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -21,10 +21,9 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Literal
 
-    from mycelium_fractal_net.cli.bulk.finishing import Finishing
+    from mycelium_fractal_net.cli.bulk.attestation import Attestation
     from mycelium_fractal_net.cli.invocation import Invocation
     from mycelium_fractal_net.cli.options import Batch
-    from mycelium_fractal_net.cli.terminal import Bar
     from mycelium_fractal_net.columns import ColumnReport, Failure, MessageColumn
     from mycelium_fractal_net.security.records.open_options import OpenOptions
 
@@ -118,7 +117,7 @@ def rewrap(
     choice: MessageColumn,
     opening: OpenOptions,
     batch: Batch,
-    finish: Finishing | None,
+    attestation: Attestation | None,
 ) -> None:
     """Move the messages of a column to the newest version of their keys."""
     from mycelium_fractal_net.columns import beginnings, rewrap_column
@@ -130,11 +129,11 @@ def rewrap(
             "give -a TEXT for all rows, or --associated-data-column COLUMN",
         )
     with invocation.keyring() as keyring, reporting(batch.report) as failed:
-        if finish is not None:
-            finish.begin(keyring)
+        if attestation is not None:
+            attestation.begin(keyring)
         heads = beginnings(choice)
         recording.record_counted(keyring, "rewrap", heads.items())
-        with _bar(invocation, "rewrapping", heads.total()) as update:
+        with invocation.progress("rewrapping", heads.total(), items=True) as update:
             found = rewrap_column(
                 keyring,
                 choice,
@@ -143,8 +142,8 @@ def rewrap(
                 progress=update,
                 report=failed,
             )
-        if finish is not None:
-            finish.end(invocation, keyring, found.failed)
+        if attestation is not None:
+            attestation.end(invocation, keyring, found.failed)
     _tell(invocation, "rewrapped", found, choice.name)
 
 
@@ -165,7 +164,8 @@ def migrate(
     with invocation.keyring() as keyring, reporting(batch.report) as failed:
         count = count_values(choice)
         recording.record_migrating(keyring, "migrate", key, count=count)
-        with _bar(invocation, "opening" if dry_run else "migrating", count) as update:
+        label = "opening" if dry_run else "migrating"
+        with invocation.progress(label, count, items=True) as update:
             found = migrate_column(
                 keyring,
                 choice,
@@ -194,7 +194,7 @@ def finish(
     with invocation.keyring() as keyring, reporting(batch.report) as failed:
         count = count_values(choice)
         recording.record_migrating(keyring, step, None, count=count)
-        with _bar(invocation, step, count) as update:
+        with invocation.progress(step, count, items=True) as update:
             options: dict[str, Any] = {
                 "side_table": side_table,
                 "workers": batch.workers,
@@ -207,10 +207,6 @@ def finish(
                 found = roll_back_column(keyring, choice, **options)
     done = "removed the old" if step == "commit" else "put back the old"
     _tell(invocation, done, found, choice.name)
-
-
-def _bar(invocation: Invocation, label: str, count: int) -> Bar:
-    return progress_bar(label, count, quiet=invocation.quiet, items=True)
 
 
 @contextlib.contextmanager
@@ -231,7 +227,4 @@ def _tell(invocation: Invocation, done: str, found: ColumnReport, where: str) ->
     """Say what became of the column. Ends with exit code 11 where some failed."""
     before = f", {found.skipped} done before" if found.skipped else ""
     invocation.say(f"{done} {counted(found.done, 'value')} of {where}{before}")
-    if found.failed:
-        failed = counted(found.failed, "value")
-        complain(f"{failed} failed; mend the cause and run the same again")
-        raise click.exceptions.Exit(ExitCode.PARTIAL)
+    end_partly_done(found.failed, "value")

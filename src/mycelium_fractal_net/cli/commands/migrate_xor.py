@@ -15,7 +15,7 @@ from mycelium_fractal_net.cli.bulk.failures import reporting
 from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.options import PATH
 from mycelium_fractal_net.cli.parsing import record
-from mycelium_fractal_net.cli.terminal import byte_size, complain, counted, progress_bar
+from mycelium_fractal_net.cli.terminal import byte_size, complain, counted
 from mycelium_fractal_net.security.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def _files(
     count = sum(_count(path, kept=kept) for path in paths)
     with (
         invocation.keyring() as keyring,
-        progress_bar(step.value, count, quiet=invocation.quiet, items=True) as update,
+        invocation.progress(step.value, count, items=True) as update,
     ):
         if step is Step.ROLL_BACK:
             xor_key(keyring)

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 _FLUSH_SECONDS: Final = 30.0
 _RAW_BLOCK: Final = 2**16  # raw messages that a process reserves at once, at most
 _RAW_GROWTH: Final = 16
-_LEASE_DAYS: Final = 1  # the longest that a client uses a data key, client.lease_core
+_LEASE_DAYS: Final = 1  # the longest that a client uses a data key, client.lease_state
 
 _T = TypeVar("_T")
 _K = TypeVar("_K")

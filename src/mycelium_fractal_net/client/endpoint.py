@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
-    from mycelium_fractal_net.client.outcomes import Outcome
+    from mycelium_fractal_net.client.replies import AttemptResult
     from mycelium_fractal_net.client.steps import Request
 
 # The service does not compress; and a body that is expanded here could be made to fill the memory.
@@ -25,7 +25,7 @@ _HEADERS: Final = {"Accept-Encoding": "identity", "Accept": "*/*"}
 _CONNECT_SECONDS: Final = 5.0
 
 
-class Connections:
+class Endpoint:
     """How connections are made. No environment variable is looked at: a proxy that one names
     would get the API key of a service on this machine.
     """
@@ -62,7 +62,7 @@ class Connections:
             "verify": self._tls() if self.url.scheme == "https" else True,
         }
 
-    def transfer(self, request: Request) -> Outcome:
+    def transfer(self, request: Request) -> AttemptResult:
         """One attempt at a request with a transfer, on a connection of its own."""
         assert request.transfer is not None  # noqa: S101 - the caller looked
         with httpx.Client(**self.options(), transport=DuplexTransport(self._tls)) as http:
