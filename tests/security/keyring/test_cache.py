@@ -371,7 +371,7 @@ def test_two_threads_begin_a_day_once(local_provider: LocalKeyProvider) -> None:
     local_provider.keys.create("orders")
     with keyring_over(local_provider) as keyring:
         found = keyring._cache.protecting("orders", KeyType.ENCRYPTION)
-        keyring._cache._begin_day(found, found.protected, "protect")
+        keyring._cache.counts.begin_day(found, found.protected, "protect")
         keyring.flush()
         (day,) = keyring.usage.days([found.version.handle])
         assert day.count == 1
