@@ -427,6 +427,14 @@ def test_a_client_whose_end_is_interrupted_closes_its_connections() -> None:
 # Answers that are not taken -------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("versions", [[], [{**KEY.json()["versions"][0], "handle": "no"}]])
+def test_a_key_whose_versions_cannot_be_read_is_no_key(versions: list[Any]) -> None:
+    """Each has a handle in hexadecimal, and a key has one version at least."""
+    remote, _ = answering(httpx.Response(200, json={**KEY.json(), "versions": versions}))
+    with remote, pytest.raises(ServiceError, match="cannot be read"):
+        remote.show_key("a")
+
+
 def test_an_answer_that_is_compressed_is_not_expanded() -> None:
     """Nobody asked for one: a few bytes could fill the memory."""
     packed = gzip.compress(GOOD.content)
