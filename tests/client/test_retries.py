@@ -389,7 +389,7 @@ def test_two_renewals_are_made_one_after_the_other() -> None:
         with pytest.raises(StopIteration):
             by_hand.send(None)
     assert [each[-5:] for each in kept] == ["b_new", "newer"]
-    assert sender._sender.credential[1] == kept[-1]
+    assert sender._sender.api_key_header[1] == kept[-1]
 
 
 def test_an_api_key_that_is_none_is_not_kept(caplog: pytest.LogCaptureFixture) -> None:
