@@ -10,7 +10,7 @@ TORTURE ?=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # the targets share one environment
-.PHONY: help run tour test lint types format docs bench bench-http bench-signed bench-columns bench-backup fuzz torture coverage lock clean
+.PHONY: help run tour test test-long lint types format docs bench bench-http bench-signed bench-columns bench-backup fuzz torture coverage lock clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -24,7 +24,14 @@ tour: $(VENV)/run ## walk through the library and the command line on real files
 
 test: $(VENV)/test ## run the tests
 	@rm -f .coverage .coverage.*
-	$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report= $(PYTEST)
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not long" --cov --cov-report= $(PYTEST)
+
+# LONG=short leaves the sizes at what CI has time for.
+LONG ?= whole
+test-long: $(VENV)/test ## what takes minutes: kills, replays, stalled clients; LONG=short for less
+	$(if $(filter whole,$(LONG)),MFN_TEST_REPLAYS=100000 MFN_TEST_ROTATIONS=1000 \
+	  MFN_TEST_BACKUPS=40 MFN_TEST_STALLED=1000) \
+	$(BIN)/python -m pytest -n $(WORKERS) -m long --cov --cov-append --cov-report= $(PYTEST)
 
 coverage: $(VENV)/test ## what the last test run covered; fails below the thresholds
 	$(BIN)/python -m coverage report --include='src/mycelium_fractal_net/security/*' --fail-under=100

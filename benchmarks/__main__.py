@@ -38,6 +38,7 @@ def main() -> None:
         elif part == "growth":
             counts = (10, 1000) if quick else (10, 1000, 10_000, 100_000)
             results.growth = growth.measure(counts, 3 if quick else 9)
+            results.versions = growth.measure_versions((1, 100, 2000), 9)
         elif part == "folder":
             results.folder = files.measure_folder(1000 if quick else 10_000, 3)
         else:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import statistics
 import sys
 import tempfile
+import time
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,12 +15,13 @@ from pathlib import Path
 from sqlalchemy import insert
 
 from benchmarks.files import MFN, environment
-from benchmarks.harness import Figure, figures, run, seconds_of, turns
+from benchmarks.harness import Figure, Work, figures, run, seconds_of, turns
 from mycelium_fractal_net import initialise, open_keyring
 from mycelium_fractal_net.security.key_providers import StoredKeyProvider
 from mycelium_fractal_net.security.key_store.rows import key_row, version_row
 from mycelium_fractal_net.security.key_store.schema import key_versions, keys
 from mycelium_fractal_net.security.records.keys import Key
+from mycelium_fractal_net.security.rotation import KeyRotationScheduler
 
 _OPEN_AND_ENCRYPT = """
 from mycelium_fractal_net import open_keyring
@@ -29,7 +32,11 @@ with open_keyring() as keyring:
 
 @dataclass(frozen=True)
 class Growth:
-    """What each work costs with that many keys, beside the smallest store."""
+    """What each work costs with that many keys, beside the smallest store.
+
+    ``look`` is a scheduler's after a change, when nothing is due; ``listed`` the seconds of CPU
+    that reading all keys takes, for each of them, and ``due`` those of asking who is due.
+    """
 
     keys: int
     start: Figure
@@ -37,6 +44,17 @@ class Growth:
     encrypt: Figure
     record: Figure
     memory: float
+    look: float
+    listed: float
+    due: float
+
+
+@dataclass(frozen=True)
+class Versions:
+    """The seconds of CPU that reading one key of so many versions takes."""
+
+    count: int
+    seconds: float
 
 
 def fill(provider: StoredKeyProvider, count: int) -> None:
@@ -76,17 +94,13 @@ def measure(counts: tuple[int, ...], rounds: int) -> list[Growth]:
         show = figures({str(count): shows[count] for count in counts})
         encrypt, record = _within(homes, rounds)
         base = counts[0]
-        return [
-            Growth(
-                count,
-                start[at],
-                show[at],
-                encrypt[at],
-                record[at],
-                memory[count] / memory[base],
-            )
-            for at, count in enumerate(counts)
-        ]
+        found = []
+        for at, count in enumerate(counts):
+            look, listed, due = _whole(homes[count], rounds)
+            ratio = memory[count] / memory[base]
+            figures_of = (start[at], show[at], encrypt[at], record[at])
+            found.append(Growth(count, *figures_of, ratio, look, listed / (count + 1), due))
+        return found
 
 
 def _processes(
@@ -122,3 +136,43 @@ def _within(homes: dict[int, Path], rounds: int) -> tuple[list[Figure], list[Fig
                 encrypting[str(count)].append(seconds_of(encrypt, 1000))
                 reading[str(count)].append(seconds_of(read, 20))
     return figures(encrypting), figures(reading)
+
+
+def _whole(home: Path, rounds: int) -> tuple[float, float, float]:
+    """CPU of a look after a change, of reading every key, and of asking who is due."""
+    with open_keyring(home=home) as keyring:
+        provider = keyring.provider
+        scheduler = KeyRotationScheduler(provider)
+        scheduler.run_once()
+        looks, dues = [], []
+        for _ in range(rounds):
+            provider.keys.rotate("orders")
+            looks.append(cpu_seconds(scheduler.run_once))
+            dues.append(cpu_seconds(lambda: list(scheduler.due())))
+        lists = [cpu_seconds(lambda: sum(1 for _ in provider.keys.all())) for _ in range(3)]
+    return statistics.median(looks), statistics.median(lists), statistics.median(dues)
+
+
+def measure_versions(counts: tuple[int, ...], rounds: int) -> list[Versions]:
+    """Reading one key, as its versions grow in number."""
+    found = []
+    with tempfile.TemporaryDirectory() as name, initialise(home=Path(name) / "home") as keyring:
+        provider = keyring.provider
+        for count in counts:
+            key = grown = provider.keys.create(f"versions-{count}")
+            while len(grown.versions) < count:
+                grown = provider.keys.with_new_version(grown)
+            if grown is not key:
+                grown = replace(grown, revision=key.revision + 1)
+                provider.store.keys.replace(key, grown, provider.keys.sealed(grown))
+            read = partial(provider.keys.get, key.key_id)
+            times = [cpu_seconds(read) for _ in range(rounds)]
+            found.append(Versions(count, statistics.median(times)))
+    return found
+
+
+def cpu_seconds(work: Work) -> float:
+    """The CPU time of one call."""
+    started = time.process_time()
+    work()
+    return time.process_time() - started

@@ -15,7 +15,7 @@ import cryptography
 from cryptography.hazmat.backends.openssl.backend import backend
 
 from benchmarks.files import FileFigures, FolderFigures
-from benchmarks.growth import Growth
+from benchmarks.growth import Growth, Versions
 from benchmarks.harness import Figure
 from benchmarks.kept import Kept
 
@@ -31,6 +31,7 @@ class Results:
     file: FileFigures | None = None
     folder: FolderFigures | None = None
     growth: list[Growth] = field(default_factory=list)
+    versions: list[Versions] = field(default_factory=list)
     startup: dict[str, list[Figure]] = field(default_factory=dict)
     quick: bool = False
 
@@ -115,6 +116,13 @@ def goals(results: Results) -> list[Goal]:
             ("memory", last.memory),
         ):
             at_most(f"{what}, with {last.keys:,} keys beside {results.growth[0].keys}", 1.2, value)
+        many = f"with {last.keys:,} keys"
+        at_most(f"a scheduler's look when nothing is due, {many}", 50, last.look * 1e3, "ms of CPU")
+        at_most(f"asking who is due, {many}", 50, last.due * 1e3, "ms of CPU")
+        at_most(f"reading all keys, {many}, for each", 40, last.listed * 1e6, "us of CPU")
+    for each in results.versions[-1:]:
+        what = f"reading a key of {each.count:,} versions"
+        at_most(what, 35, each.seconds * 1e3, "ms of CPU")
     return found
 
 
@@ -153,6 +161,9 @@ def markdown(results: Results) -> str:
         lines += ["", *_folder_section(results.folder)]
     if results.growth:
         lines += ["", *_growth_section(results.growth)]
+    if results.versions:
+        lines += ["", "| versions of a key | reading it, CPU |", "| --- | --- |"]
+        lines += [f"| {v.count:,} | {v.seconds * 1e3:.2f} ms |" for v in results.versions]
     if results.startup:
         lines += ["", "## Start-up", "", "| | CPU seconds | beside |", "| --- | --- | --- |"]
         lines += [
@@ -250,12 +261,13 @@ def _growth_section(found: list[Growth]) -> list[str]:
         "The same work over stores of different sizes, beside the smallest.",
         "",
         "| keys | open and encrypt, a process | `mfn key show`, a process | encrypt 64 B"
-        " | read a record | memory |",
-        "| --- | --- | --- | --- | --- | --- |",
+        " | read a record | memory | a look, nothing due | who is due | all keys, each |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     lines += [
         f"| {g.keys:,} | {_ratio(g.start)} | {_ratio(g.show)} | {_ratio(g.encrypt)}"
-        f" | {_ratio(g.record)} | {g.memory:.2f} x |"
+        f" | {_ratio(g.record)} | {g.memory:.2f} x | {g.look * 1e3:.1f} ms"
+        f" | {g.due * 1e3:.1f} ms | {g.listed * 1e6:.1f} us |"
         for g in found
     ]
     return lines
@@ -280,6 +292,7 @@ def as_json(results: Results) -> str:
         "file": results.file and plain(results.file),
         "folder": results.folder and plain(results.folder),
         "growth": [plain(each) for each in results.growth],
+        "versions": [plain(each) for each in results.versions],
         "startup": {
             what: [each.to_dict() for each in pair] for what, pair in results.startup.items()
         },
@@ -365,18 +378,21 @@ def _draw_growth(axes: Any, found: list[Growth]) -> None:
         ("mfn key show, a process", [g.show.ratio for g in found], "#08a045"),
         ("encrypt 64 B", [g.encrypt.ratio for g in found], "#4a4e69"),
         ("read a key's record", [g.record.ratio for g in found], "#9a8c98"),
+        ("a look, nothing due", [g.look / found[0].look for g in found], "#dda15e"),
         ("memory", [g.memory for g in found], "#b5838d"),
     ):
         axes.plot(counts, values, marker="o", label=name, color=color)
     axes.set_ylim(
         0,
         max(
-            2.0, *(max(g.start.ratio, g.show.ratio, g.encrypt.ratio, g.record.ratio) for g in found)
+            2.0,
+            *(max(g.start.ratio, g.show.ratio, g.encrypt.ratio, g.record.ratio) for g in found),
+            *(g.look / found[0].look for g in found),
         )
         * 1.05,
     )
     axes.set_xlabel("keys in the store")
     axes.set_ylabel(f"beside {counts[0]} keys")
-    axes.set_title("The cost of one key among many", loc="left", fontweight="bold")
+    axes.set_title("One key, and a look, among many", loc="left", fontweight="bold")
     axes.grid(axis="y", alpha=0.25)
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)

@@ -30,7 +30,10 @@ def measure(rounds: int) -> dict[str, list[Figure]]:
     times: dict[str, list[float]] = {name: [] for name in commands}
     with tempfile.TemporaryDirectory() as folder:
         env = environment(Path(folder) / "home")
+        env.pop("PYTHONDONTWRITEBYTECODE", None)  # an installation has its bytecode
         run([*MFN, "init"], env=env)
+        for command in commands.values():
+            run(command, env=env)
         for names in turns(list(commands), rounds):
             for name in names:
                 times[name].append(run(commands[name], env=env).cpu)

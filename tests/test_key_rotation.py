@@ -25,7 +25,9 @@ from mycelium_fractal_net.security.key_providers import (
     StoredKeyProvider,
 )
 from mycelium_fractal_net.security.key_store import UsageStore
+from mycelium_fractal_net.security.key_store.due_table import PASS_KEYS
 from mycelium_fractal_net.security.key_store.rotation_table import RotationTable
+from mycelium_fractal_net.security.key_store.rows import micros, moment
 from mycelium_fractal_net.security.key_store.usage import RAW_MESSAGES_ROTATE
 from mycelium_fractal_net.security.policy import Policy
 from mycelium_fractal_net.security.records.keys import KeyState, Verb
@@ -188,7 +190,7 @@ def test_a_key_that_has_encrypted_enough_raw_messages_is_due_whatever_its_schedu
     usage.reserve_raw(key.latest.handle, RAW_MESSAGES_ROTATE - 1)
     assert local.run_once().rotated == ()
     usage.reserve_raw(key.latest.handle, 1)
-    assert [(each.key.key_id, each.reason) for each in local.due()] == [("orders", "use")]
+    assert [(name, each.reason) for name, each in local.due()] == [("orders", "use")]  # type: ignore[union-attr]
     assert local.run_once().rotated == ("orders:v2",)
     assert local.run_once().rotated == ()
 
@@ -201,7 +203,7 @@ def test_a_key_that_is_switched_off_is_rotated_by_nobody(
     assert not local.unschedule_rotation("orders").rotation.automatic
     clock.forward(days=1000)
     assert local.run_once().rotated == ()
-    assert local.due() == []
+    assert list(local.due()) == []
     local.schedule_rotation("orders", 90)
     assert local.run_once().rotated == ("orders:v2",)
     assert local.run_once().rotated == ()
@@ -395,14 +397,14 @@ def test_a_policy_that_is_changed_while_a_key_falls_due_is_obeyed(
     key = local_provider.keys.create("orders")
     clock.forward(days=90)
     switched_off = replace(key.rotation, automatic=False)
-    before = local_provider.keys.each
+    before = local_provider.keys.some
 
-    def meanwhile():  # type: ignore[no-untyped-def]
-        for name, found in before():
+    def meanwhile(names):  # type: ignore[no-untyped-def]
+        for name, found in before(names):
             local_provider.keys.set_rotation(name, switched_off)
             yield name, found
 
-    local_provider.keys.each = meanwhile  # type: ignore[method-assign,assignment]
+    local_provider.keys.some = meanwhile  # type: ignore[method-assign]
     assert local.run_once().rotated == ()
     assert local_provider.keys.get("orders").latest.version == 1
 
@@ -513,50 +515,131 @@ def test_a_store_that_moves_to_another_master_key_is_told_of_no_rotation_that_wa
     assert outcomes == ["orders:v2"] * 2
 
 
-# Calm ---------------------------------------------------------------------------------------------
+# What a look reads --------------------------------------------------------------------------------
 
 
-def test_a_store_where_nothing_is_due_is_not_read_whole_at_each_look(
+def _due_times(provider: StoredKeyProvider) -> dict[str, datetime | None]:
+    with provider.store.database.read() as connection:
+        found = connection.execute(text("SELECT key_id, due_at FROM keys")).all()
+    return {name: None if at is None else moment(at) for name, at in found}
+
+
+def test_a_look_reads_what_is_due_and_the_next_hundred_keys(
+    scheduler: KeyRotationScheduler, provider: LocalKeyProvider, clock: Clock
+) -> None:
+    """However many there are and whatever changes; look after look it comes by all of them."""
+    names = [f"k{number:03}" for number in range(PASS_KEYS + 2)]
+    for name in names:
+        provider.keys.create(name)
+    read: list[str] = []
+    some = provider.keys.some
+
+    def counted(wanted):  # type: ignore[no-untyped-def]
+        read.extend(wanted)
+        return some(wanted)
+
+    provider.keys.some = counted  # type: ignore[method-assign]
+    for expected in (names[:PASS_KEYS], names[PASS_KEYS:], names[:PASS_KEYS]):
+        read.clear()
+        assert scheduler.run_once().ok
+        assert read == expected
+    read.clear()
+    scheduler.execute_rotation("k000")  # the store changes
+    scheduler.run_once()
+    assert read == names[PASS_KEYS:]
+    clock.forward(days=89, hours=23)
+    scheduler.run_once()
+    clock.forward(hours=1)
+    rotated = ("k000:v3", *(f"{name}:v2" for name in names[1:]))
+    assert scheduler.run_once().rotated == rotated
+    assert [name for name, _ in scheduler.due()] == []
+
+
+def test_a_due_time_that_was_edited_delays_its_key_until_the_pass_comes_by(
     local: KeyRotationScheduler, local_provider: LocalKeyProvider, clock: Clock
 ) -> None:
-    """Until something falls due or the store changes, an hour at most; what is known stays said."""
+    """It is no part of the record; the pass over all keys does what is due, and mends it."""
+    names = [f"k{number:03}" for number in range(PASS_KEYS + 1)]
+    for name in names:
+        local_provider.keys.create(name)
+    with local_provider.store.database.write() as connection:
+        connection.execute(text("UPDATE keys SET due_at = NULL WHERE key_id = 'k100'"))
+    clock.forward(days=90)
+    assert len(local.run_once().rotated) == PASS_KEYS
+    assert _due_times(local_provider)["k100"] is None
+    assert local.run_once().rotated == ("k100:v2",)
+    assert _due_times(local_provider)["k100"] == clock.now + timedelta(days=90)
+
+
+def test_a_due_time_is_written_with_each_record(
+    local: KeyRotationScheduler, local_provider: LocalKeyProvider, clock: Clock
+) -> None:
+    """And by a look where it is not known; whether old versions may go is asked once a day."""
+
+    def due() -> datetime | None:
+        return _due_times(local_provider)["orders"]
+
+    at_once, day = moment(0), timedelta(days=1)
     local_provider.keys.create("orders")
-    local_provider.credentials.create("web", ("*",))
+    assert due() == clock.now + 90 * day
+    local.schedule_rotation("orders", 30)
+    assert due() == clock.now + 30 * day
+    local.unschedule_rotation("orders")
+    assert due() is None
+    local.schedule_rotation("orders", 30)
+    clock.forward(days=1)
+    local_provider.keys.rotate("orders", activate_at=clock.now + 2 * day)
+    assert due() == clock.now + 2 * day
+    local_provider.states.apply(Verb.ACTIVATE, "orders:v2")
+    local_provider.states.apply(Verb.DESTROY, "orders:v1", window_days=7)
+    assert due() == clock.now + 7 * day
     for _ in range(3):
         local.execute_rotation("orders")
-    reads = 0
-    whole = local_provider.keys.each
+    assert due() == clock.now + 7 * day
+    policy = local_provider.keys.get("orders").rotation
+    local_provider.keys.set_rotation("orders", replace(policy, auto_destroy=True))
+    assert due() == clock.now + 7 * day  # nothing goes before it is unused for 400 days
+    local_provider.record_rewrap("orders", reason="all was moved")
+    assert due() == at_once
+    local.run_once()
+    assert due() == clock.now + day
+    with local_provider.store.database.write() as connection:
+        connection.execute(text("UPDATE keys SET due_at = 0"))
+    local.run_once()
+    assert due() == clock.now + day
 
-    def counted():  # type: ignore[no-untyped-def]
-        nonlocal reads
-        reads += 1
-        return whole()
 
-    local_provider.keys.each = counted  # type: ignore[method-assign,assignment]
-    first = local.run_once()
-    assert first.proposed == ("orders:v1",)
-    clock.forward(minutes=1)
-    second = local.run_once()
-    assert (reads, second.looked_at) == (1, clock.now)
-    assert replace(second, looked_at=first.looked_at) == first
-    local_provider.keys.create("another")  # the store changes
+def test_an_early_due_time_is_left_until_it_has_come(
+    local: KeyRotationScheduler, local_provider: LocalKeyProvider, clock: Clock
+) -> None:
+    """A look writes only what would be too late, or would have it look for nothing each time."""
+    local_provider.keys.create("orders")
+    soon = clock.now + timedelta(hours=1)
+    with local_provider.store.database.write() as connection:
+        connection.execute(text("UPDATE keys SET due_at = :at"), {"at": micros(soon)})
     local.run_once()
+    assert _due_times(local_provider) == {"orders": soon}
+    clock.forward(hours=1)
     local.run_once()
-    assert reads == 2
-    clock.forward(hours=1)  # what changes without a word
-    local.run_once()
-    assert reads == 3
-    clock.forward(hours=-2)  # a clock that jumps back
-    local.run_once()
-    assert reads == 4
-    clock.forward(days=89, hours=23, minutes=30)
-    assert local.run_once().credentials_due == 0
-    clock.forward(minutes=29)
-    assert local.run_once().rotated == ()
-    assert reads == 5
-    clock.forward(hours=1, minutes=1)  # what is due is due, however calm it was
-    report = local.run_once()
-    assert (report.rotated, report.credentials_due) == (("another:v2", "orders:v5"), 1)
+    assert _due_times(local_provider) == {"orders": clock.now + timedelta(days=90, hours=-1)}
+
+
+def test_credentials_that_are_due_are_found_by_their_age(
+    scheduler: KeyRotationScheduler, provider: LocalKeyProvider, clock: Clock
+) -> None:
+    """Since their last rotation; none that has ended or was revoked."""
+    ends = clock.now + timedelta(days=89)
+    made = {name: provider.credentials.create(name, ("*",))[0] for name in ("a", "b", "c")}
+    provider.credentials.create("short", ("*",), expires_at=ends)
+    clock.forward(days=1)
+    provider.credentials.rotate(made["b"].credential_id, overlap=timedelta(days=1))
+    provider.credentials.revoke(made["c"].credential_id)
+    clock.forward(days=88, hours=23)
+    assert scheduler.run_once().credentials_due == 0
+    clock.forward(hours=1)
+    assert scheduler.run_once().credentials_due == 1
+    clock.forward(days=1)
+    assert scheduler.run_once().credentials_due == 2
 
 
 def test_what_waits_for_a_backup_goes_on_as_soon_as_it_may(

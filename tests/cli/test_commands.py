@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import importlib.util
 import inspect
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -197,3 +198,13 @@ def test_an_empty_array_is_json_too(capsys: pytest.CaptureFixture[str]) -> None:
     """A store without keys lists as ``[]``."""
     terminal.json_array([])
     assert capsys.readouterr().out == "[]\n"
+
+
+def test_an_array_is_printed_as_a_value_is(capsys: pytest.CaptureFixture[str]) -> None:
+    """Two spaces, and in ASCII, whatever is in it."""
+    values = [{"a": [], "b": {}, "c": [1, None, True]}, {"name": "Zoë\x00\\"}, "x", "\udc80"]
+    terminal.json_array(values)
+    written = capsys.readouterr().out
+    assert json.loads(written) == values
+    assert written.isascii()
+    assert json.dumps(values[0], indent=2) in written

@@ -105,6 +105,18 @@ def test_a_list_shows_when_each_key_is_due_and_what_hinders(mfn: Mfn) -> None:
     assert "v2 is activated at 2100-01-01T00:00:00Z" in rows["default-mac"]
 
 
+def test_keys_that_are_due_are_listed_alone(mfn: Mfn) -> None:
+    """In the same form; nothing where none is."""
+    assert mfn.ok("rotation", "list", "--due", "--json").json == []
+    long_ago(mfn, "old")
+    (old,) = mfn.ok("rotation", "list", "--due", "--json").json
+    assert old == shown(mfn)["old"]
+    assert [row.split()[0] for row in mfn.ok("rotation", "list", "--due").out.splitlines()] == [
+        "KEY",
+        "old",
+    ]
+
+
 def test_a_failure_is_listed_with_its_pause(mfn: Mfn) -> None:
     """How often, until when, and why: here an algorithm that is not allowed any more."""
     with open_keyring(home=mfn.home) as keyring:

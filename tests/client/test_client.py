@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import os
 import secrets
 import ssl
@@ -53,7 +52,6 @@ if TYPE_CHECKING:
     from tests.support.service import Running
 
 BIG = 12 * 1024 * 1024  # more than what lies between client and service when nobody reads
-PUBLIC = inspect.getmembers(Client, inspect.isfunction)
 
 
 def name(prefix: str = "k") -> str:
@@ -88,18 +86,6 @@ def test_a_missing_extra_is_named() -> None:
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout.startswith("MissingExtraError")
     assert "mycelium-fractal-net[client]" in said.stdout
-
-
-def test_both_clients_have_the_same_methods() -> None:
-    """Under one signature, with one text; the one of the two is awaited."""
-    waited = dict(inspect.getmembers(AsyncClient, inspect.isfunction))
-    for each, method in PUBLIC:
-        if not each.startswith("_") and each != "close":
-            assert inspect.iscoroutinefunction(waited[each]) == (each != "local")
-            mine, other = inspect.signature(method), inspect.signature(waited[each])
-            assert list(mine.parameters) == list(other.parameters)
-            assert method.__doc__
-            assert waited[each].__doc__
 
 
 @pytest.mark.parametrize(

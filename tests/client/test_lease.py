@@ -16,8 +16,8 @@ import pytest
 
 from mycelium_fractal_net import open_keyring
 from mycelium_fractal_net.client import AsyncClient, Client, DecryptItem
-from mycelium_fractal_net.client.lease_core import Bounds, LeaseCore, lease_clock
-from mycelium_fractal_net.client.outcomes import Reply
+from mycelium_fractal_net.client.lease_state import LeaseLimits, LeaseState, lease_clock
+from mycelium_fractal_net.client.replies import Reply
 from mycelium_fractal_net.security.audit import query
 from mycelium_fractal_net.security.errors import (
     AlgorithmNotAllowedError,
@@ -254,18 +254,18 @@ def test_what_no_data_key_may_protect_is_refused(remote: Client) -> None:
 def test_old_data_keys_are_forgotten() -> None:
     """At their time, and of those that are left only so many are kept."""
     clock, policy = Clock(), Policy()
-    core = LeaseCore("a", Bounds(100, 1, 10), b"", policy, clock)
+    state = LeaseState("a", LeaseLimits(100, 1, 10), b"", policy, clock)
     named = policy.sealer(bytes(32), b"12345678")
     for number in range(80):
-        renewing = core.renew()
+        renewing = state.renew()
         next(renewing)
         made = named.wrap_data_key()
         body = {"plaintext": b64(made.plaintext), "wrapped": b64(made.header), "key_id": "a:v1"}
         with pytest.raises(StopIteration):
             renewing.send(Reply(200, {}, json.dumps(body).encode()))
-        assert len(core._grants) == min(number + 1, 64)
+        assert len(state._active) == min(number + 1, 64)
     clock.now += 100
-    assert core.sealer(1) is None
+    assert state.sealer(1) is None
 
 
 # Messages of others ---------------------------------------------------------------------------

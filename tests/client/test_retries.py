@@ -14,8 +14,8 @@ import pytest
 
 from mycelium_fractal_net.api.http.problems import KINDS, body_of
 from mycelium_fractal_net.client import AsyncClient, Client, Retries, operations
-from mycelium_fractal_net.client.outcomes import Failure, Reply
 from mycelium_fractal_net.client.problems import error_of_reply
+from mycelium_fractal_net.client.replies import NoReply, Reply
 from mycelium_fractal_net.client.retries import attempts
 from mycelium_fractal_net.client.steps import Pause, Request
 from mycelium_fractal_net.security import errors
@@ -33,7 +33,7 @@ from tests.support.client import API_KEY, QUICK, answering, problem
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
-    from mycelium_fractal_net.client.steps import Flow
+    from mycelium_fractal_net.client.steps import Effects
 
 GOOD = httpx.Response(200, json={"ciphertext": "eA==", "key_id": "a:v1"})
 KEY = httpx.Response(200, json={
@@ -205,7 +205,7 @@ def tried(
     return clock
 
 
-NOBODY = Failure("nobody is there", arrived=False)
+NOBODY = NoReply("nobody is there", arrived=False)
 
 
 def test_pauses_are_drawn_between_nothing_and_a_bound_that_doubles() -> None:
@@ -337,7 +337,7 @@ def test_a_renewal_that_fails_costs_no_result(caplog: pytest.LogCaptureFixture) 
     assert "was not renewed" in caplog.text
 
 
-def replied(flow: Flow[Any], reply: Reply) -> Any:
+def replied(flow: Effects[Any], reply: Reply) -> Any:
     """The result of an operation, or what it does next, once it has that answer."""
     try:
         return flow.send(reply)
@@ -389,7 +389,7 @@ def test_two_renewals_are_made_one_after_the_other() -> None:
         with pytest.raises(StopIteration):
             by_hand.send(None)
     assert [each[-5:] for each in kept] == ["b_new", "newer"]
-    assert sender._sender.credential[1] == kept[-1]
+    assert sender._sender.api_key_header[1] == kept[-1]
 
 
 def test_an_api_key_that_is_none_is_not_kept(caplog: pytest.LogCaptureFixture) -> None:
@@ -427,6 +427,14 @@ def test_a_client_whose_end_is_interrupted_closes_its_connections() -> None:
 # Answers that are not taken -------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("versions", [[], [{**KEY.json()["versions"][0], "handle": "no"}]])
+def test_a_key_whose_versions_cannot_be_read_is_no_key(versions: list[Any]) -> None:
+    """Each has a handle in hexadecimal, and a key has one version at least."""
+    remote, _ = answering(httpx.Response(200, json={**KEY.json(), "versions": versions}))
+    with remote, pytest.raises(ServiceError, match="cannot be read"):
+        remote.show_key("a")
+
+
 def test_an_answer_that_is_compressed_is_not_expanded() -> None:
     """Nobody asked for one: a few bytes could fill the memory."""
     packed = gzip.compress(GOOD.content)
@@ -446,7 +454,7 @@ def test_an_answer_that_is_compressed_is_not_expanded() -> None:
 
 def test_an_answer_without_end_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """By neither client."""
-    monkeypatch.setattr("mycelium_fractal_net.client.outcomes._ANSWER_BYTES", 1000)
+    monkeypatch.setattr("mycelium_fractal_net.client.replies._ANSWER_BYTES", 1000)
     sent: list[int] = []
 
     def endless() -> Iterator[bytes]:

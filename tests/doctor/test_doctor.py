@@ -498,6 +498,22 @@ def test_a_version_that_was_rotated_in_time_is_not_near_its_limit(
     assert not found(settings, "raw-limit")
 
 
+@pytest.mark.parametrize("stored", ["NULL", "due_at + 1"])
+def test_a_due_time_that_is_not_the_records_is_warned_of(
+    settings: Settings, provider: LocalKeyProvider, stored: str
+) -> None:
+    """Schedulers would come too late; an earlier one does no harm."""
+    for early in ("0", "due_at - 1"):
+        with provider.store.database.write() as connection:
+            connection.execute(text(f"UPDATE keys SET due_at = {early}"))
+        assert found(settings, "due-time") == []
+    provider.keys.create("late")
+    with provider.store.database.write() as connection:
+        connection.execute(text(f"UPDATE keys SET due_at = {stored} WHERE key_id = 'late'"))
+    (finding,) = found(settings, "due-time")
+    assert (finding.severity, finding.subject) == ("warning", "key late")
+
+
 # What it has unwrapped ------------------------------------------------------------------------
 
 

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.config import Settings
     from tests.support.service import Running
 
+pytestmark = pytest.mark.long
+
 AUTHORITY = "api.example.com"
 ENVIRONMENT = {"MFN_REQUEST_SIGNING": "required", "MFN_PUBLIC_AUTHORITY": AUTHORITY}
 BACKUPS = int(os.environ.get("MFN_TEST_BACKUPS", "4"))

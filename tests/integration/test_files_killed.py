@@ -15,6 +15,8 @@ import pytest
 from mycelium_fractal_net import initialise, open_keyring
 from mycelium_fractal_net.files import open_tree, seal_tree
 
+pytestmark = pytest.mark.long
+
 _RUN = """
 import sys
 from pathlib import Path

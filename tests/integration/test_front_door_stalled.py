@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.long
+
 MANY = int(os.environ.get("MFN_TEST_STALLED", "300"))  # docs have the figures of a thousand
 SECONDS = {
     "header_seconds": 3, "gap_seconds": 3, "handshake_seconds": 3, "max_connections": MANY,

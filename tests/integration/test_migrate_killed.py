@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from mycelium_fractal_net.security.keyring.keyring import Keyring
 
+pytestmark = pytest.mark.long
+
 _RUN = """
 import sys
 from pathlib import Path

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from tests.support.cli import Mfn
 
+pytestmark = pytest.mark.long
+
 _FILES = 1500
 _KILLS = 4
 

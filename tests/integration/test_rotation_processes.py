@@ -18,6 +18,8 @@ from contextlib import closing
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+import pytest
+
 from mycelium_fractal_net.security.key_store.rotation_table import RotationTable
 from mycelium_fractal_net.security.key_store.rows import micros, moment
 from mycelium_fractal_net.security.rotation import KeyRotationScheduler
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mycelium_fractal_net.security.key_providers import LocalKeyProvider
+
+pytestmark = pytest.mark.long
 
 DUE_TIMES = int(os.environ.get("MFN_TEST_ROTATIONS", "60"))
 SCHEDULERS = 16

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     Case = schemathesis.Case[Any]
 
+pytestmark = pytest.mark.long
+
 DOCUMENT = json.loads((Path(__file__).parents[2] / "docs" / "openapi.json").read_text())
 SEED = 5
 SUITES, SCENARIOS, STEPS = 8, 6, 25

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from tests.support.service import Running
 
+pytestmark = pytest.mark.long
+
 SENT = int(os.environ.get("MFN_TEST_REPLAYS", "6000"))
 REQUESTS = 60
 CONNECTIONS = 8

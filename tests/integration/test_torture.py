@@ -20,6 +20,8 @@ from tests.torture.run import torture
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.long
+
 _KILLS = 50
 
 

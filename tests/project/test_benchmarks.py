@@ -107,6 +107,15 @@ def test_filled_stores_hold_authentic_keys(keyring: Keyring) -> None:
     assert len(keyring.provider.get_key("filler-000003")) == 32
 
 
+def test_a_store_is_measured_as_a_whole(home: Path) -> None:
+    """A look, a list and who is due, over real keys; and one key of many versions."""
+    with initialise(home=home) as keyring:
+        keyring.provider.keys.create("orders")
+        growth.fill(keyring.provider, 3)
+    assert all(seconds > 0 for seconds in growth._whole(home, 1))
+    assert [each.count for each in growth.measure_versions((1, 5), 1)] == [1, 5]
+
+
 def test_a_backup_is_measured_beside_sqlites_own_call(tmp_path: Path) -> None:
     """All four works are done over a small store, and the page says what each took."""
     home = tmp_path / "home"
@@ -129,14 +138,20 @@ def test_the_report_says_what_was_met_and_what_was_missed(tmp_path: Path) -> Non
     sealed = harness.Figure("keyring, sealed", 1e-3, 1.1, 1.0, 1.2)
     results = report.Results(
         startup={"help": [good, sealed], "list": [good, bad]},
-        growth=[growth.Growth(keys, good, good, good, bad, 1.0) for keys in (10, 100)],
+        growth=[
+            growth.Growth(keys, good, good, good, bad, 1.0, look=0.01, listed=5e-5, due=0.002)
+            for keys in (10, 100)
+        ],
         kept={"encrypt": {1 << 20: [kept.Kept(good, 257), kept.Kept(sealed, 256)]}},
+        versions=[growth.Versions(2000, 0.0175)],
         folder=files.FolderFigures(3000, [good, harness.Figure("mfn encrypt -r", 1, 2, 1, 3)]),
     )
     text = report.markdown(results)
     assert "3,000 files/s | met" in text
     assert "9.00 x (8.00 to 9.50) | **missed**" in text
     assert "| met |" in text
+    assert "| <= 35 ms of CPU | 17.50 ms of CPU | met |" in text
+    assert "| <= 40 us of CPU | 50.00 us of CPU | **missed** |" in text
     assert "| keyring, sealed | 1,000 us; 1.10 x (1.00 to 1.20); 256 faults |" in text
     assert '"met": false' in report.as_json(results)
     report.plots(results, tmp_path)

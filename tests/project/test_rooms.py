@@ -66,7 +66,7 @@ USED_BY = {
     },
     "secrets": {
         "cli/commands/serve.py": "the name of an unfinished file",
-        "client/lease_core.py": "what the audit log calls a lease",
+        "client/lease_state.py": "what the audit log calls a lease",
         "client/signing.py": "nonces of requests",
         "files/new_file.py": "the name of an unfinished file",
         "legacy/key.py": "the handle of the old key",

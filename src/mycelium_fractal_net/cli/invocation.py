@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mycelium_fractal_net.cli import passphrase
-from mycelium_fractal_net.cli.terminal import say
+from mycelium_fractal_net.cli.terminal import progress_bar, say
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
+    from mycelium_fractal_net.cli.terminal import ProgressBar
     from mycelium_fractal_net.config import Settings
     from mycelium_fractal_net.security.keyring.keyring import Keyring
 
@@ -35,6 +36,12 @@ class Invocation:
         """Print one line of outcome, unless ``--quiet``."""
         if not self.quiet:
             say(text)
+
+    def progress(
+        self, label: str, total: int | Callable[[], int] | None, *, items: bool = False
+    ) -> ProgressBar:
+        """A progress bar, unless ``--quiet``; see :func:`.terminal.progress_bar`."""
+        return progress_bar(label, total, quiet=self.quiet, items=items)
 
     def settings(self, server: Mapping[str, object] | None = None) -> Settings:
         """The configuration that is in force. Raises :class:`ConfigurationError`."""

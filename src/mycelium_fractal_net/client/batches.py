@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import msgspec
 
 from mycelium_fractal_net.client.operations import (
-    Made,
-    encryption,
-    opening,
-    signing,
-    verifying,
-    versioned,
+    BytesReply,
+    bytes_named,
+    decrypt_body,
+    encrypt_body,
+    sign_body,
+    verify_body,
 )
-from mycelium_fractal_net.client.problems import Problem, error_of_problem, error_of_reply
+from mycelium_fractal_net.client.problems import ProblemDetails, error_of_problem, error_of_reply
 from mycelium_fractal_net.client.steps import JSON, Request, decoded, json_of
 from mycelium_fractal_net.client.values import (
     DecryptItem,
@@ -39,16 +39,16 @@ if TYPE_CHECKING:
 
     from cryptography.utils import Buffer
 
-    from mycelium_fractal_net.client.outcomes import Reply
+    from mycelium_fractal_net.client.replies import Reply
     from mycelium_fractal_net.client.steps import Steps
     from mycelium_fractal_net.client.values import Format
 
 T = TypeVar("T")
 
-MOST_ITEMS: Final = 1000  # no service takes more at once
-_BEFORE: Final = b'{"items":['
-_AFTER: Final = b"]}"
-_MOST_OLD: Final = 10  # messages of the XOR cipher, which no service opens more of at once
+MAX_ITEMS: Final = 1000  # no service takes more at once
+_PREFIX: Final = b'{"items":['
+_SUFFIX: Final = b"]}"
+_MAX_LEGACY: Final = 10  # messages of the XOR cipher, which no service opens more of at once
 _TOO_LARGE: Final = frozenset({413})
 
 
@@ -61,12 +61,12 @@ class BatchLimits:
     split further.
     """
 
-    items: int = MOST_ITEMS
+    items: int = MAX_ITEMS
     body_bytes: int = 8_388_608
 
     def __post_init__(self) -> None:
-        if not 1 <= self.items <= MOST_ITEMS:
-            raise InvalidInputError(f"a batch has 1 to {MOST_ITEMS} items")
+        if not 1 <= self.items <= MAX_ITEMS:
+            raise InvalidInputError(f"a batch has 1 to {MAX_ITEMS} items")
 
 
 # The operations ---------------------------------------------------------------------------------
@@ -86,7 +86,7 @@ def encrypt_batch(
     and fails no other. What fails as a whole is raised, such as an API key that is not accepted.
     """
     shared = EncryptItem(b"", key_id, associated_data, format)
-    bodies = _bodies(items, shared, encryption, "data")
+    bodies = _bodies(items, shared, encrypt_body, "data")
     return (yield from _batched(limits, "/crypto/encrypt/batch", bodies, _ciphertext))
 
 
@@ -101,7 +101,7 @@ def decrypt_batch(
 ) -> Steps[list[Versioned | MfnError]]:
     """:meth:`decrypt` for each; what is no :class:`DecryptItem` is a message. As encrypt_batch."""
     shared = DecryptItem(b"", key_id, associated_data, data_key_associated_data, format)
-    bodies = _bodies(items, shared, opening, "ciphertext")
+    bodies = _bodies(items, shared, decrypt_body, "ciphertext")
     return (yield from _batched(limits, "/crypto/decrypt/batch", bodies, _plaintext))
 
 
@@ -116,7 +116,7 @@ def rewrap_batch(
 ) -> Steps[list[Versioned | MfnError]]:
     """:meth:`rewrap` for each; what is no :class:`DecryptItem` is a message. As encrypt_batch."""
     shared = DecryptItem(b"", key_id, associated_data, data_key_associated_data, format)
-    bodies = _bodies(items, shared, opening, "ciphertext")
+    bodies = _bodies(items, shared, decrypt_body, "ciphertext")
     return (yield from _batched(limits, "/crypto/rewrap/batch", bodies, _ciphertext))
 
 
@@ -127,13 +127,13 @@ def sign_batch(
     key_id: str | None = None,
 ) -> Steps[list[Versioned | MfnError]]:
     """:meth:`sign` for each; what is no :class:`SignItem` is data. Otherwise as encrypt_batch."""
-    bodies = _bodies(items, SignItem(b"", key_id), signing, "data")
+    bodies = _bodies(items, SignItem(b"", key_id), sign_body, "data")
     return (yield from _batched(limits, "/crypto/sign/batch", bodies, _signature))
 
 
 def verify_batch(limits: BatchLimits, items: Iterable[VerifyItem]) -> Steps[list[MfnError | None]]:
     """:meth:`verify` for each: None where it is valid, else the error. As encrypt_batch."""
-    bodies = map(verifying, items)
+    bodies = map(verify_body, items)
     return (yield from _batched(limits, "/crypto/verify/batch", bodies, _validity))
 
 
@@ -149,11 +149,11 @@ def _bodies(
 # Splitting -------------------------------------------------------------------------------------
 
 
-class _Refusal(Problem, frozen=True):
+class _Refusal(ProblemDetails, frozen=True):
     status: int = 0
 
 
-class _Item(Made, frozen=True):
+class _Item(BytesReply, frozen=True):
     """What any kind of item has: bytes, or whether it is valid, or an error."""
 
     key_id: str = ""
@@ -161,13 +161,13 @@ class _Item(Made, frozen=True):
     error: _Refusal | None = None
 
 
-class _Answer(msgspec.Struct, frozen=True):
+class _BatchReply(msgspec.Struct, frozen=True):
     items: list[_Item]
 
 
-_ciphertext: Final = partial(versioned, "ciphertext")
-_plaintext: Final = partial(versioned, "data")
-_signature: Final = partial(versioned, "signature")
+_ciphertext: Final = partial(bytes_named, "ciphertext")
+_plaintext: Final = partial(bytes_named, "data")
+_signature: Final = partial(bytes_named, "signature")
 
 
 def _validity(item: _Item) -> MfnError | None:
@@ -186,7 +186,7 @@ def _batched(
         waiting.append(group)
         while waiting:
             items = waiting.popleft()
-            body = b"%b%b%b" % (_BEFORE, b",".join(items), _AFTER)
+            body = b"%b%b%b" % (_PREFIX, b",".join(items), _SUFFIX)
             reply = yield Request("POST", path, body, headers=JSON, also=_TOO_LARGE)
             if reply.status < 300:
                 results += _results(reply, len(items), result)
@@ -200,14 +200,14 @@ def _batched(
 
 def _groups(limits: BatchLimits, bodies: Iterable[dict[str, Any]]) -> Iterator[list[bytes]]:
     """The items as JSON, as many together as one request may have. An item is never left out."""
-    frame = len(_BEFORE) + len(_AFTER)
+    frame = len(_PREFIX) + len(_SUFFIX)
     group: list[bytes] = []
     size, old = frame, 0
     for body in bodies:
         item = json_of(body)
-        is_old = _is_old(body)
+        is_old = _is_legacy(body)
         full = len(group) >= limits.items or size + len(item) + 1 > limits.body_bytes
-        if group and (full or (is_old and old >= _MOST_OLD)):
+        if group and (full or (is_old and old >= _MAX_LEGACY)):
             yield group
             group, size, old = [], frame, 0
         group.append(item)
@@ -217,7 +217,7 @@ def _groups(limits: BatchLimits, bodies: Iterable[dict[str, Any]]) -> Iterator[l
         yield group
 
 
-def _is_old(body: dict[str, Any]) -> bool:
+def _is_legacy(body: dict[str, Any]) -> bool:
     """Whether an item is, or looks like, a message of the XOR cipher."""
     message = body.get("ciphertext")
     if message is None or body["format"] == "raw":
@@ -226,7 +226,7 @@ def _is_old(body: dict[str, Any]) -> bool:
 
 
 def _results(reply: Reply, count: int, result: Callable[[_Item], T]) -> list[T | MfnError]:
-    answer = decoded(reply, _Answer)
+    answer = decoded(reply, _BatchReply)
     if len(answer.items) != count:
         raise ServiceError("the service answered another number of items than it was sent")
     request_id = reply.headers.get("x-request-id")

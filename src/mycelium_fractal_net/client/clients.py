@@ -18,10 +18,10 @@ from mycelium_fractal_net.client import (
     streams,
 )
 from mycelium_fractal_net.client.batches import BatchLimits
-from mycelium_fractal_net.client.connections import Connections, checked_url
 from mycelium_fractal_net.client.drivers import AsyncDriver, Driver
+from mycelium_fractal_net.client.endpoint import Endpoint, checked_url
 from mycelium_fractal_net.client.lease import AsyncLease, Lease
-from mycelium_fractal_net.client.lease_core import Bounds, LeaseCore, lease_clock
+from mycelium_fractal_net.client.lease_state import LeaseLimits, LeaseState, lease_clock
 from mycelium_fractal_net.client.methods import Awaited, Blocking, Method
 from mycelium_fractal_net.client.renewal import RenewingSender
 from mycelium_fractal_net.client.retries import Retries
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from cryptography.utils import Buffer
 
-    from mycelium_fractal_net.client.steps import Flow, Steps
+    from mycelium_fractal_net.client.steps import Effects, Steps
     from mycelium_fractal_net.security.sealed.sealer import DataKey
 
 P = ParamSpec("P")
@@ -53,17 +53,17 @@ their messages: by the service, by ``mfn decrypt``, by a keyring."""
 
 
 def _method(operation: Callable[P, Steps[T]]) -> Method[P, T]:
-    def flow(self: _Client[Any, Any], /, *args: P.args, **kwargs: P.kwargs) -> Flow[T]:
+    def effects(self: _Client[Any, Any], /, *args: P.args, **kwargs: P.kwargs) -> Effects[T]:
         return self._sender.perform(operation(*args, **kwargs))
 
-    return Method(flow, operation, 0)
+    return Method(effects, operation, 0)
 
 
 def _batch(operation: Callable[Concatenate[BatchLimits, P], Steps[T]]) -> Method[P, T]:
-    def flow(self: _Client[Any, Any], /, *args: P.args, **kwargs: P.kwargs) -> Flow[T]:
+    def effects(self: _Client[Any, Any], /, *args: P.args, **kwargs: P.kwargs) -> Effects[T]:
         return self._sender.perform(operation(self._limits, *args, **kwargs))
 
-    return Method(flow, operation)
+    return Method(effects, operation)
 
 
 class _Client(Generic[TransportT, LeaseT]):
@@ -88,13 +88,13 @@ class _Client(Generic[TransportT, LeaseT]):
         transport: TransportT | None = None,
     ) -> None:
         self._url = checked_url(base_url, allow_plain_http=allow_plain_http)
-        connections = Connections(self._url, timeout, auth, ssl_context)
+        endpoint = Endpoint(self._url, timeout, auth, ssl_context)
         self._limits = batch_limits or BatchLimits()
         self._policy = policy or Policy()
         draw = random.SystemRandom().random
         sender = Sender(api_key, retries or Retries(), time.monotonic, draw)
         self._sender = RenewingSender(sender, store_api_key)
-        self._driver = self._driven_by(connections, transport)
+        self._driver = self._driven_by(endpoint, transport)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self._url)!r})"
@@ -138,7 +138,7 @@ class _Client(Generic[TransportT, LeaseT]):
         key_id: str | None = None,
         associated_data: Buffer = b"",
         reference: str | None = None,
-    ) -> Flow[DataKey]:
+    ) -> Effects[DataKey]:
         """A fresh data key, plain and wrapped by ``key_id``. Scope: ``datakey:KEY``.
 
         Its ``sealer`` makes messages of the second form, which :meth:`decrypt` opens with the
@@ -149,7 +149,7 @@ class _Client(Generic[TransportT, LeaseT]):
         return (yield from self._sender.perform(steps))[0]
 
     @Method
-    def rotate_own_credential(self, *, revoke_previous: bool = False) -> Flow[str]:
+    def rotate_own_credential(self, *, revoke_previous: bool = False) -> Effects[str]:
         """A new API key, which this client sends from then on. It is shown this once.
 
         The former one ends one overlap later, or at once with ``revoke_previous``. The new one
@@ -176,9 +176,9 @@ class _Client(Generic[TransportT, LeaseT]):
         Messages open wherever the key's messages open; ``data_key_associated_data`` has to be
         given there again, where it is not empty.
         """
-        bounds = Bounds(seconds, messages, bytes)
-        core = LeaseCore(key_id, bounds, data_key_associated_data, self._policy, lease_clock)
-        lease: LeaseT = self._leases(core, self._limits, self._sender, self._driver)
+        limits = LeaseLimits(seconds, messages, bytes)
+        state = LeaseState(key_id, limits, data_key_associated_data, self._policy, lease_clock)
+        lease: LeaseT = self._leases(state, self._limits, self._sender, self._driver)
         return lease
 
 
@@ -218,7 +218,7 @@ class Client(_Client[httpx.BaseTransport, Lease], Blocking):
     def close(self) -> None:
         """Close the connections; have a new API key kept that could not be kept before."""
         try:
-            self._driver.follow(self._sender.finish())
+            self._driver.run(self._sender.finish())
         finally:
             self._driver.close()
 
@@ -244,6 +244,6 @@ class AsyncClient(_Client[httpx.AsyncBaseTransport, AsyncLease], Awaited):
     async def aclose(self) -> None:
         """As :meth:`Client.close`."""
         try:
-            await self._driver.follow(self._sender.finish())
+            await self._driver.run(self._sender.finish())
         finally:
             await self._driver.close()

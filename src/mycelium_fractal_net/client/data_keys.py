@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from mycelium_fractal_net.client.operations import made
+from mycelium_fractal_net.client.operations import request_bytes
 from mycelium_fractal_net.client.steps import decoded, json_request
 from mycelium_fractal_net.security.byte_io.buffers import as_bytes
 from mycelium_fractal_net.security.errors import DecryptionError, InvalidKeyError, ServiceError
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.sealed.sealer import DataKey
 
 
-class _Answer(msgspec.Struct, frozen=True):
+class _DataKeyReply(msgspec.Struct, frozen=True):
     wrapped: bytes
     plaintext: bytes
     key_id: str
@@ -40,7 +40,7 @@ def data_key(
         "associated_data": as_bytes(associated_data) or None,
         "reference": reference,
     }
-    answer = decoded((yield json_request("POST", "/crypto/datakey", asked)), _Answer)
+    answer = decoded((yield json_request("POST", "/crypto/datakey", asked)), _DataKeyReply)
     try:
         return policy.data_key(answer.plaintext, answer.wrapped), answer.key_id
     except (DecryptionError, InvalidKeyError):
@@ -64,7 +64,7 @@ def wrapped_data_key(
         "wrapped_only": True,
         "reference": reference,
     }
-    return (yield from made("/crypto/datakey", asked, "wrapped"))
+    return (yield from request_bytes("/crypto/datakey", asked, "wrapped"))
 
 
 def report(uses: Mapping[str, Mapping[str, int]], reference: str | None) -> Steps[None]:

@@ -11,19 +11,25 @@ import anyio
 import anyio.to_thread
 import httpx
 
-from mycelium_fractal_net.client.outcomes import RAISED, Failure, Outcome, Taken, failure_of
-from mycelium_fractal_net.client.steps import Acquire, Effect, OfProcess, Pause, Request, Work
+from mycelium_fractal_net.client.replies import (
+    HTTPX_ERRORS,
+    AttemptResult,
+    BoundedBody,
+    NoReply,
+    no_reply_of,
+)
+from mycelium_fractal_net.client.steps import Acquire, Callback, Effect, Pause, PerProcess, Request
 
 if TYPE_CHECKING:
-    from mycelium_fractal_net.client.connections import Connections
-    from mycelium_fractal_net.client.steps import Flow
+    from mycelium_fractal_net.client.endpoint import Endpoint
+    from mycelium_fractal_net.client.steps import Effects
 
 T = TypeVar("T")
 
 
-def _called(work: Work) -> Exception | None:
+def _call(callback: Callback) -> Exception | None:
     try:
-        work.function()
+        callback.function()
     except Exception as error:
         return error
     return None
@@ -45,51 +51,51 @@ class Driver:
 
     new_lock: Final = threading.RLock
 
-    def __init__(self, connections: Connections, transport: httpx.BaseTransport | None) -> None:
-        self._connections = connections
-        self._http = OfProcess(lambda: httpx.Client(**connections.options(), transport=transport))
+    def __init__(self, endpoint: Endpoint, transport: httpx.BaseTransport | None) -> None:
+        self._endpoint = endpoint
+        self._http = PerProcess(lambda: httpx.Client(**endpoint.options(), transport=transport))
         self._http()
 
     def close(self) -> None:
         """Close the connections."""
         self._http().close()
 
-    def follow(self, flow: Flow[T]) -> T:
+    def run(self, effects: Effects[T]) -> T:
         """Do as it says, to its end."""
-        answer: Outcome | Exception | None = None
-        with closing(flow):
+        answer: AttemptResult | Exception | None = None
+        with closing(effects):
             while True:
                 try:
-                    effect = flow.send(answer)
+                    effect = effects.send(answer)
                 except StopIteration as end:
                     result: T = end.value
                     return result
-                answer = self._done(effect)
+                answer = self._perform(effect)
 
-    def _done(self, effect: Effect) -> Outcome | Exception | None:
+    def _perform(self, effect: Effect) -> AttemptResult | Exception | None:
         match effect:
             case Request(transfer=None):
                 return self._exchange(effect)
             case Request():
-                return self._connections.transfer(effect)
+                return self._endpoint.transfer(effect)
             case Pause():
                 time.sleep(effect.seconds)
             case Acquire():
                 effect.acquire()
-            case Work():
-                return _called(effect)
+            case Callback():
+                return _call(effect)
         return None
 
-    def _exchange(self, request: Request) -> Outcome:
-        failed: Failure
+    def _exchange(self, request: Request) -> AttemptResult:
+        failed: NoReply
         try:
             with self._http().stream(**_arguments(request)) as answer:
-                taken = Taken(answer, request.body)
+                body = BoundedBody(answer, request.body)
                 for part in answer.iter_bytes():
-                    taken.add(part)
-                return taken.reply()
-        except RAISED as error:
-            failed = failure_of(error)
+                    body.add(part)
+                return body.reply()
+        except HTTPX_ERRORS as error:
+            failed = no_reply_of(error)
         return failed
 
 
@@ -98,12 +104,10 @@ class AsyncDriver:
 
     new_lock: Final = anyio.Lock
 
-    def __init__(
-        self, connections: Connections, transport: httpx.AsyncBaseTransport | None
-    ) -> None:
-        self._connections = connections
-        self._http = OfProcess(
-            lambda: httpx.AsyncClient(**connections.options(), transport=transport)
+    def __init__(self, endpoint: Endpoint, transport: httpx.AsyncBaseTransport | None) -> None:
+        self._endpoint = endpoint
+        self._http = PerProcess(
+            lambda: httpx.AsyncClient(**endpoint.options(), transport=transport)
         )
         self._http()
 
@@ -111,40 +115,40 @@ class AsyncDriver:
         """Close the connections."""
         await self._http().aclose()
 
-    async def follow(self, flow: Flow[T]) -> T:
+    async def run(self, effects: Effects[T]) -> T:
         """Do as it says, to its end; a task that is cancelled leaves it in order."""
-        answer: Outcome | Exception | None = None
-        with closing(flow):
+        answer: AttemptResult | Exception | None = None
+        with closing(effects):
             while True:
                 try:
-                    effect = flow.send(answer)
+                    effect = effects.send(answer)
                 except StopIteration as end:
                     result: T = end.value
                     return result
-                answer = await self._done(effect)
+                answer = await self._perform(effect)
 
-    async def _done(self, effect: Effect) -> Outcome | Exception | None:
+    async def _perform(self, effect: Effect) -> AttemptResult | Exception | None:
         match effect:
             case Request(transfer=None):
                 return await self._exchange(effect)
             case Request():
-                return await anyio.to_thread.run_sync(self._connections.transfer, effect)
+                return await anyio.to_thread.run_sync(self._endpoint.transfer, effect)
             case Pause():
                 await anyio.sleep(effect.seconds)
             case Acquire():
                 await effect.acquire()
-            case Work():
-                return await anyio.to_thread.run_sync(_called, effect)
+            case Callback():
+                return await anyio.to_thread.run_sync(_call, effect)
         return None
 
-    async def _exchange(self, request: Request) -> Outcome:
-        failed: Failure
+    async def _exchange(self, request: Request) -> AttemptResult:
+        failed: NoReply
         try:
             async with self._http().stream(**_arguments(request)) as answer:
-                taken = Taken(answer, request.body)
+                body = BoundedBody(answer, request.body)
                 async for part in answer.aiter_bytes():
-                    taken.add(part)
-                return taken.reply()
-        except RAISED as error:
-            failed = failure_of(error)
+                    body.add(part)
+                return body.reply()
+        except HTTPX_ERRORS as error:
+            failed = no_reply_of(error)
         return failed

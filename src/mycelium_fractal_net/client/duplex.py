@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _READ_BYTES: Final = 262_144
-_NOT_NOW: Final = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+_WOULD_BLOCK: Final = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 class DuplexTransport(httpx.BaseTransport):
@@ -35,12 +35,12 @@ class DuplexTransport(httpx.BaseTransport):
         timeout = request.extensions.get("timeout", {})
         sock = self._connect(request.url, timeout)
         try:
-            connection = _Connection(sock, request, timeout.get("read"))
+            connection = _DuplexConnection(sock, request, timeout.get("read"))
             head = connection.head()
         except BaseException:
             sock.close()
             raise
-        answer = _Answer(connection, success=head.status_code < 300)
+        answer = _ResponseStream(connection, success=head.status_code < 300)
         return httpx.Response(head.status_code, headers=list(head.headers), stream=answer)
 
     def _connect(self, url: httpx.URL, timeout: dict[str, float | None]) -> socket.socket:
@@ -69,7 +69,7 @@ class DuplexTransport(httpx.BaseTransport):
             raise
 
 
-class _Connection:
+class _DuplexConnection:
     """One request and its answer on one socket."""
 
     def __init__(self, sock: socket.socket, request: httpx.Request, timeout: float | None) -> None:
@@ -78,9 +78,9 @@ class _Connection:
         self._http = h11.Connection(h11.CLIENT)
         self._parts: Iterator[bytes] | None = iter(cast("httpx.SyncByteStream", request.stream))
         self._unsent = memoryview(b"")
-        self._given_up = False
+        self._stopped_sending = False
         sock.setblocking(False)
-        self._say(
+        self._queue(
             lambda: h11.Request(
                 method=request.method, target=request.url.raw_path, headers=request.headers.raw
             )
@@ -96,7 +96,7 @@ class _Connection:
             event = self.event()
             if isinstance(event, h11.Response):
                 if event.status_code >= 300:
-                    self._give_up()  # nobody wants the rest
+                    self._stop_sending()  # nobody wants the rest
                 return event
 
     def event(self) -> h11.Event:
@@ -108,15 +108,15 @@ class _Connection:
                 raise httpx.RemoteProtocolError(str(error)) from None
             if isinstance(event, h11.Event):
                 return event
-            self._exchange()
+            self._send_or_receive()
 
     def sent_whole(self) -> bool:
         """Whether the service has got all of the request."""
         if not self._unsent:
             self._next_part()
-        return self._parts is None and not self._unsent and not self._given_up
+        return self._parts is None and not self._unsent and not self._stopped_sending
 
-    def _exchange(self) -> None:
+    def _send_or_receive(self) -> None:
         """Send or receive, whichever can be done first."""
         if not self._unsent:
             self._next_part()
@@ -138,11 +138,11 @@ class _Connection:
             part = next(self._parts, None)
             if part is None:
                 self._parts = None
-                self._say(h11.EndOfMessage)
+                self._queue(h11.EndOfMessage)
             elif part:
-                self._say(partial(h11.Data, data=part))
+                self._queue(partial(h11.Data, data=part))
 
-    def _say(self, event: Callable[[], h11.Event]) -> None:
+    def _queue(self, event: Callable[[], h11.Event]) -> None:
         try:
             self._unsent = memoryview(self._http.send(event()) or b"")
         except h11.LocalProtocolError:
@@ -154,14 +154,14 @@ class _Connection:
     def _send(self) -> None:
         try:
             self._unsent = self._unsent[self._socket.send(self._unsent) :]
-        except _NOT_NOW:
+        except _WOULD_BLOCK:
             pass
         except OSError:
-            self._give_up()  # the service closed its side; what it said before is still read
+            self._stop_sending()  # the service closed its side; what it said before is still read
 
-    def _give_up(self) -> None:
+    def _stop_sending(self) -> None:
         """Send no more of the request."""
-        self._given_up = True
+        self._stopped_sending = True
         self._parts = None
         self._unsent = memoryview(b"")
         self._http.send_failed()
@@ -169,14 +169,14 @@ class _Connection:
     def _receive(self) -> None:
         try:
             self._http.receive_data(self._socket.recv(_READ_BYTES))
-        except _NOT_NOW:
+        except _WOULD_BLOCK:
             pass
         except OSError as error:
             raise httpx.ReadError(str(error)) from None
 
 
-class _Answer(httpx.SyncByteStream):
-    def __init__(self, connection: _Connection, *, success: bool) -> None:
+class _ResponseStream(httpx.SyncByteStream):
+    def __init__(self, connection: _DuplexConnection, *, success: bool) -> None:
         self._connection = connection
         self._success = success
 

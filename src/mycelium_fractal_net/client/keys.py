@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from mycelium_fractal_net.client.steps import decoded, given, json_request
+from mycelium_fractal_net.client.steps import UNREADABLE, decoded, given, json_request
 from mycelium_fractal_net.security.errors import InvalidInputError, ServiceError
 from mycelium_fractal_net.security.records.keys import (
     Key,
@@ -25,7 +25,7 @@ from mycelium_fractal_net.security.records.retention import CleanupReport, Versi
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mycelium_fractal_net.client.outcomes import Reply
+    from mycelium_fractal_net.client.replies import Reply
     from mycelium_fractal_net.client.steps import Steps
 
 _PAGE: Final = 1000  # the most that the service lists at once
@@ -94,7 +94,7 @@ def _record(shown: _Key) -> Key:
     except ValueError:
         versions = ()
     if not versions:
-        raise ServiceError("the answer of the service cannot be read")
+        raise ServiceError(UNREADABLE)
     return Key(
         key_id=shown.key_id,
         key_type=shown.type,

@@ -10,7 +10,7 @@ import anyio
 
 from mycelium_fractal_net.client import batches, operations
 from mycelium_fractal_net.client.methods import Awaited, Blocking, Method
-from mycelium_fractal_net.client.steps import Acquire, Flow, OfProcess
+from mycelium_fractal_net.client.steps import Acquire, Effects, PerProcess
 from mycelium_fractal_net.client.values import DecryptItem
 from mycelium_fractal_net.security.byte_io.buffers import as_bytes
 from mycelium_fractal_net.security.errors import MfnError, ServiceUnavailableError
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from mycelium_fractal_net.client.batches import BatchLimits
     from mycelium_fractal_net.client.drivers import AsyncDriver, Driver
-    from mycelium_fractal_net.client.lease_core import LeaseCore
+    from mycelium_fractal_net.client.lease_state import LeaseState
     from mycelium_fractal_net.client.renewal import RenewingSender
     from mycelium_fractal_net.security.sealed.sealer import Sealer
 
@@ -36,44 +36,44 @@ class _Lease:
 
     def __init__(
         self,
-        core: LeaseCore,
+        state: LeaseState,
         limits: BatchLimits,
         sender: RenewingSender,
         driver: Driver | AsyncDriver,
     ) -> None:
-        self._core = core
+        self._state = state
         self._limits = limits
         self._sender = sender
         self._driver: Any = driver
-        self._renewing: OfProcess[Any] = OfProcess(driver.new_lock)
+        self._renewing: PerProcess[Any] = PerProcess(driver.new_lock)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._core.reference.removeprefix('lease ')}>"
+        return f"<{type(self).__name__} {self._state.reference.removeprefix('lease ')}>"
 
     @property
     def reference(self) -> str:
         """What the audit records of the data keys and of the report are marked with."""
-        return self._core.reference
+        return self._state.reference
 
     @Method.at_once
-    def encrypt(self, data: Buffer, *, associated_data: Buffer = b"") -> bytes | Flow[bytes]:
+    def encrypt(self, data: Buffer, *, associated_data: Buffer = b"") -> bytes | Effects[bytes]:
         """A sealed message of the second form (docs/format.md), 188 bytes longer than ``data``
         and 16 more for each 16 KiB. Asks the service only for a new data key.
         """
         data = as_bytes(data)
-        sealer = self._core.sealer(len(data))
+        sealer = self._state.sealer(len(data))
         if sealer is None:
             return self._encrypted_anew(data, associated_data)
         return sealer.seal(data, associated_data)
 
     @Method.at_once
-    def decrypt(self, message: Buffer, *, associated_data: Buffer = b"") -> bytes | Flow[bytes]:
+    def decrypt(self, message: Buffer, *, associated_data: Buffer = b"") -> bytes | Effects[bytes]:
         """The plaintext of a message of this lease, or by the service of any other of the key.
 
         The latter asks the service each time: :meth:`decrypt_batch` asks for many at once.
         Raises :class:`DecryptionError`.
         """
-        found = self._core.opened(as_bytes(message), bytes(as_bytes(associated_data)))
+        found = self._state.opened(as_bytes(message), bytes(as_bytes(associated_data)))
         if found is None:
             return self._decrypted_by_service(message, associated_data)
         return found
@@ -81,14 +81,14 @@ class _Lease:
     @Method
     def decrypt_batch(
         self, messages: Iterable[Buffer | DecryptItem], *, associated_data: Buffer = b""
-    ) -> Flow[list[bytes | MfnError]]:
+    ) -> Effects[list[bytes | MfnError]]:
         """:meth:`decrypt` for each; an error stands in the place of its message."""
-        core = self._core
-        core.check()
+        state = self._state
+        state.check()
         items = [
             each
             if isinstance(each, DecryptItem)
-            else DecryptItem(each, core.key_id, associated_data, core.associated_data)
+            else DecryptItem(each, state.key_id, associated_data, state.associated_data)
             for each in messages
         ]
         found = [self._opened(item) for item in items]
@@ -101,44 +101,44 @@ class _Lease:
 
     def _opened(self, item: DecryptItem) -> bytes | MfnError | None:
         """What is opened here. One that says more than this lease is for, the service judges."""
-        core = self._core
+        state = self._state
         try:
             message, bound = as_bytes(item.message), bytes(as_bytes(item.associated_data))
             of_data_key = bytes(as_bytes(item.data_key_associated_data))
-            if (item.format, item.key_id or core.key_id) != ("sealed", core.key_id):
+            if (item.format, item.key_id or state.key_id) != ("sealed", state.key_id):
                 return None
-            return core.opened(message, bound) if of_data_key == core.associated_data else None
+            return state.opened(message, bound) if of_data_key == state.associated_data else None
         except MfnError as error:
-            if core.ended:
+            if state.ended:
                 raise
             return error
 
-    def _decrypted_by_service(self, message: Buffer, associated_data: Buffer) -> Flow[bytes]:
+    def _decrypted_by_service(self, message: Buffer, associated_data: Buffer) -> Effects[bytes]:
         return self._sender.perform(
             operations.decrypt(
                 message,
-                key_id=self._core.key_id,
+                key_id=self._state.key_id,
                 associated_data=associated_data,
-                data_key_associated_data=self._core.associated_data,
-                reference=self._core.reference,
+                data_key_associated_data=self._state.associated_data,
+                reference=self._state.reference,
             )
         )
 
     def _encrypted_anew(
         self, data: bytes | bytearray | memoryview, associated_data: Buffer
-    ) -> Flow[bytes]:
+    ) -> Effects[bytes]:
         sealer = yield from self._renewed(len(data))
         return sealer.seal(data, associated_data)
 
-    def _renewed(self, size: int) -> Flow[Sealer]:
+    def _renewed(self, size: int) -> Effects[Sealer]:
         """Get a data key, or have that of another thread or task, which did it meanwhile."""
         lock = self._renewing()
         try:
             yield Acquire(lock.acquire)
-            sealer = self._core.sealer(size)
+            sealer = self._state.sealer(size)
             if sealer is None:
-                yield from self._sender.perform(self._core.renew())
-                sealer = self._core.sealer(size)
+                yield from self._sender.perform(self._state.renew())
+                sealer = self._state.sealer(size)
         finally:
             with contextlib.suppress(RuntimeError):  # not its own where the wait was cut short
                 lock.release()
@@ -146,18 +146,18 @@ class _Lease:
             raise ServiceUnavailableError(_TOO_SLOW)
         return sealer
 
-    def _begun(self) -> Flow[None]:
-        return self._sender.perform(self._core.renew())
+    def _start(self) -> Effects[None]:
+        return self._sender.perform(self._state.renew())
 
-    def _ended(self, error: BaseException | None = None) -> Flow[None]:
+    def _finish(self, error: BaseException | None = None) -> Effects[None]:
         """The end; it does not hide the error that ended the work."""
-        self._core.end()
+        self._state.end()
         try:
-            yield from self._sender.perform(self._core.report())
+            yield from self._sender.perform(self._state.report())
         except MfnError as unreported:
             if error is None:
                 raise
-            reference = self._core.reference
+            reference = self._state.reference
             _LOG.warning("what was done under %s was not reported: %s", reference, unreported)
 
 
@@ -170,11 +170,11 @@ class Lease(_Lease, Blocking):
     """
 
     def __enter__(self) -> Self:
-        self._driver.follow(self._begun())
+        self._driver.run(self._start())
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        self._driver.follow(self._ended(error))
+        self._driver.run(self._finish(error))
 
     def close(self) -> None:
         """Forget the data keys, and have it recorded what was done with them.
@@ -182,20 +182,20 @@ class Lease(_Lease, Blocking):
         Where that fails, with the error of the service, the counts are kept: call it again. A
         report whose answer was lost may so be recorded twice, under one reference.
         """
-        self._driver.follow(self._ended())
+        self._driver.run(self._finish())
 
 
 class AsyncLease(_Lease, Awaited):
     """A :class:`Lease` whose service is awaited; made by :meth:`.AsyncClient.local`."""
 
     async def __aenter__(self) -> Self:
-        await self._driver.follow(self._begun())
+        await self._driver.run(self._start())
         return self
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         with anyio.CancelScope(shield=True):  # a task that is cancelled reports too
-            await self._driver.follow(self._ended(error))
+            await self._driver.run(self._finish(error))
 
     async def aclose(self) -> None:
         """As :meth:`Lease.close`."""
-        await self._driver.follow(self._ended())
+        await self._driver.run(self._finish())

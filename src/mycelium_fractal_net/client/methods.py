@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Concatenate, Final, Generic, ParamSpec, T
 
 if TYPE_CHECKING:
     from mycelium_fractal_net.client.drivers import AsyncDriver, Driver
-    from mycelium_fractal_net.client.steps import Flow
+    from mycelium_fractal_net.client.steps import Effects
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_RESULT: Final = re.compile(r"(?:.* \| )?(?:Steps|Flow)\[(.*)\]")  # as an annotation says it
+_RESULT: Final = re.compile(r"(?:.* \| )?(?:Steps|Effects)\[(.*)\]")  # as an annotation says it
 
 
 BlockingT = TypeVar("BlockingT", bound="Blocking")
@@ -33,7 +33,7 @@ class Method(Generic[P, T]):
 
     def __init__(
         self,
-        function: Callable[Concatenate[Any, P], Flow[T]],
+        function: Callable[Concatenate[Any, P], Effects[T]],
         shown: Callable[..., Any] | None = None,
         given: int = 1,
     ) -> None:
@@ -42,7 +42,7 @@ class Method(Generic[P, T]):
         self._given = given
 
     @classmethod
-    def at_once(cls, function: Callable[Concatenate[Any, P], T | Flow[T]]) -> Method[P, T]:
+    def at_once(cls, function: Callable[Concatenate[Any, P], T | Effects[T]]) -> Method[P, T]:
         """One whose function may have the result already."""
         return cls(function)  # type: ignore[arg-type]
 
@@ -85,7 +85,7 @@ class Method(Generic[P, T]):
 
         def method(self: Blocking, /, *args: Any, **kwargs: Any) -> Any:
             result = function(self, *args, **kwargs)
-            return self._driver.follow(result) if type(result) is GeneratorType else result
+            return self._driver.run(result) if type(result) is GeneratorType else result
 
         return method
 
@@ -94,7 +94,7 @@ class Method(Generic[P, T]):
 
         async def method(self: Awaited, /, *args: Any, **kwargs: Any) -> Any:
             result = function(self, *args, **kwargs)
-            return await self._driver.follow(result) if type(result) is GeneratorType else result
+            return await self._driver.run(result) if type(result) is GeneratorType else result
 
         return method
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from mycelium_fractal_net.client.steps import decoded, json_request
+from mycelium_fractal_net.client.steps import UNREADABLE, decoded, json_request
 from mycelium_fractal_net.client.values import (
     DecryptItem,
     EncryptItem,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 # What is asked, once or many times in a batch --------------------------------------------------
 
 
-def encryption(item: EncryptItem) -> dict[str, Any]:
+def encrypt_body(item: EncryptItem) -> dict[str, Any]:
     """The request of :func:`encrypt`."""
     return {
         "data": as_bytes(item.data),
@@ -42,7 +42,7 @@ def encryption(item: EncryptItem) -> dict[str, Any]:
     }
 
 
-def opening(item: DecryptItem) -> dict[str, Any]:
+def decrypt_body(item: DecryptItem) -> dict[str, Any]:
     """The request of :func:`decrypt` and of :func:`rewrap`."""
     return {
         "ciphertext": as_bytes(item.message),
@@ -55,12 +55,12 @@ def opening(item: DecryptItem) -> dict[str, Any]:
     }
 
 
-def signing(item: SignItem) -> dict[str, Any]:
+def sign_body(item: SignItem) -> dict[str, Any]:
     """The request of :func:`sign`, and of :func:`mac`."""
     return {"data": as_bytes(item.data), "key_id": item.key_id, "reference": item.reference}
 
 
-def verifying(item: VerifyItem, name: str = "signature") -> dict[str, Any]:
+def verify_body(item: VerifyItem, name: str = "signature") -> dict[str, Any]:
     """The request of :func:`verify`, and of :func:`verify_mac` by another name."""
     return {
         "data": as_bytes(item.data),
@@ -73,7 +73,7 @@ def verifying(item: VerifyItem, name: str = "signature") -> dict[str, Any]:
 # What is answered, as far as it is used; a service may add members -----------------------------
 
 
-class Made(msgspec.Struct, frozen=True):
+class BytesReply(msgspec.Struct, frozen=True):
     """Bytes under the name that they have in an answer, and the version that made them."""
 
     key_id: str
@@ -89,17 +89,17 @@ class _Valid(msgspec.Struct, frozen=True):
     valid: bool
 
 
-def versioned(name: str, answer: Made) -> Versioned:
+def bytes_named(name: str, answer: BytesReply) -> Versioned:
     """The bytes of that name in an answer."""
     found = getattr(answer, name)
     if found is None:
-        raise ServiceError("the answer of the service cannot be read")
+        raise ServiceError(UNREADABLE)
     return Versioned.of(found, answer.key_id, legacy=answer.legacy)
 
 
-def made(path: str, asked: dict[str, Any], name: str) -> Steps[Versioned]:
+def request_bytes(path: str, asked: dict[str, Any], name: str) -> Steps[Versioned]:
     """Ask, and take the bytes of that name out of the answer."""
-    return versioned(name, decoded((yield json_request("POST", path, asked)), Made))
+    return bytes_named(name, decoded((yield json_request("POST", path, asked)), BytesReply))
 
 
 def _verified(path: str, asked: dict[str, Any]) -> Steps[None]:
@@ -125,7 +125,7 @@ def encrypt(
     to decrypt, give it again. ``reference`` is kept in the audit record.
     """
     item = EncryptItem(data, key_id, associated_data, format, reference)
-    return (yield from made("/crypto/encrypt", encryption(item), "ciphertext"))
+    return (yield from request_bytes("/crypto/encrypt", encrypt_body(item), "ciphertext"))
 
 
 def decrypt(
@@ -148,7 +148,7 @@ def decrypt(
         message, key_id, associated_data, data_key_associated_data, format, allow_compromised,
         reference,
     )  # fmt: skip
-    return (yield from made("/crypto/decrypt", opening(item), "data"))
+    return (yield from request_bytes("/crypto/decrypt", decrypt_body(item), "data"))
 
 
 def rewrap(
@@ -169,7 +169,7 @@ def rewrap(
         message, key_id, associated_data, data_key_associated_data, format, allow_compromised,
         reference,
     )  # fmt: skip
-    return (yield from made("/crypto/rewrap", opening(item), "ciphertext"))
+    return (yield from request_bytes("/crypto/rewrap", decrypt_body(item), "ciphertext"))
 
 
 def sign(
@@ -177,7 +177,7 @@ def sign(
 ) -> Steps[Versioned]:
     """A bare signature of ``data`` by the newest version of a signing key. ``sign:KEY``."""
     item = SignItem(data, key_id, reference)
-    return (yield from made("/crypto/sign", signing(item), "signature"))
+    return (yield from request_bytes("/crypto/sign", sign_body(item), "signature"))
 
 
 def verify(
@@ -188,7 +188,7 @@ def verify(
     Raises :class:`InvalidSignatureError`; no answer means anything but that it is valid.
     """
     item = VerifyItem(data, signature, key_id, reference)
-    yield from _verified("/crypto/verify", verifying(item))
+    yield from _verified("/crypto/verify", verify_body(item))
 
 
 def mac(
@@ -196,7 +196,7 @@ def mac(
 ) -> Steps[Versioned]:
     """The 32 bytes of HMAC-SHA-256 of ``data`` under a key of type ``mac``. ``mac:KEY``."""
     item = SignItem(data, key_id, reference)
-    return (yield from made("/crypto/mac", signing(item), "mac"))
+    return (yield from request_bytes("/crypto/mac", sign_body(item), "mac"))
 
 
 def verify_mac(
@@ -207,4 +207,4 @@ def verify_mac(
     Raises :class:`InvalidSignatureError`.
     """
     item = VerifyItem(data, tag, key_id, reference)
-    yield from _verified("/crypto/mac/verify", verifying(item, "mac"))
+    yield from _verified("/crypto/mac/verify", verify_body(item, "mac"))

@@ -15,7 +15,7 @@ from mycelium_fractal_net.security import errors
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mycelium_fractal_net.client.outcomes import Failure, Reply
+    from mycelium_fractal_net.client.replies import NoReply, Reply
 
 _TYPE: Final = re.compile("/problems/([a-z-]{1,64})")
 _TEXT_CHARACTERS: Final = 300  # what is shown of a problem's text; the service's own are shorter
@@ -24,7 +24,7 @@ _MEDIA_TYPE: Final = "application/problem+json"
 _PLAN: Final = (401, "application/json")  # the plan's answer to a request that is not signed
 
 
-class Problem(msgspec.Struct, frozen=True):
+class ProblemDetails(msgspec.Struct, frozen=True):
     """RFC 9457 problem details, as far as they matter here."""
 
     type: str = ""
@@ -46,18 +46,20 @@ _CLASSES: Final[Mapping[str, type[errors.MfnError]]] = {
 _UNAVAILABLE: Final = frozenset({429, 502, 503, 504})  # of what is in front of the service too
 
 
-def problem_of(reply: Reply) -> Problem:
+def problem_of(reply: Reply) -> ProblemDetails:
     """The problem in an answer; an empty one where it says nothing that is understood."""
     media_type = reply.headers.get("content-type", "").partition(";")[0].strip()
     if media_type == _MEDIA_TYPE or (reply.status, media_type) == _PLAN:
         try:
-            return msgspec.json.decode(reply.body, type=Problem)
+            return msgspec.json.decode(reply.body, type=ProblemDetails)
         except (msgspec.DecodeError, ValueError, RecursionError):
             pass
-    return Problem()
+    return ProblemDetails()
 
 
-def error_of_problem(problem: Problem, status: int, request_id: str | None) -> errors.MfnError:
+def error_of_problem(
+    problem: ProblemDetails, status: int, request_id: str | None
+) -> errors.MfnError:
     """The library's error for a problem; what is unknown is judged by its status."""
     cls = _CLASSES.get(problem.slug)
     shown = _UNPRINTABLE.sub("?", problem.detail or problem.title)[:_TEXT_CHARACTERS]
@@ -83,6 +85,6 @@ def error_of_reply(reply: Reply) -> errors.MfnError:
     return error_of_problem(problem_of(reply), reply.status, reply.headers.get("x-request-id"))
 
 
-def error_of_failure(failure: Failure) -> errors.MfnError:
+def error_of_no_reply(failure: NoReply) -> errors.MfnError:
     """The error of an answer that did not come."""
     return errors.ServiceUnavailableError(failure.reason)

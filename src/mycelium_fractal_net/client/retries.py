@@ -12,8 +12,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from mycelium_fractal_net.client.outcomes import Failure, Outcome, Reply
-from mycelium_fractal_net.client.problems import error_of_failure, error_of_reply, problem_of
+from mycelium_fractal_net.client.problems import error_of_no_reply, error_of_reply, problem_of
+from mycelium_fractal_net.client.replies import AttemptResult, NoReply, Reply
 from mycelium_fractal_net.client.steps import Pause, Request
 from mycelium_fractal_net.security.errors import InvalidInputError
 
@@ -56,7 +56,7 @@ def attempts(
     retries: Retries,
     clock: Callable[[], float],
     random: Callable[[], float],
-) -> Generator[Request | Pause, Outcome | None, Reply]:
+) -> Generator[Request | Pause, AttemptResult | None, Reply]:
     """Send until there is an answer. Raises the library's error for the last refusal.
 
     ``clock`` gives seconds that only grow, ``random`` numbers from 0 to 1.
@@ -70,24 +70,24 @@ def attempts(
         failed += 1
         if outcome is None or not _may_repeat(request, outcome) or failed >= retries.attempts:
             break
-        wait = retries.pause(failed, _asked(outcome), random())
+        wait = retries.pause(failed, _retry_after(outcome), random())
         if clock() - started + wait > retries.seconds:
             break
         yield Pause(wait)
     if isinstance(outcome, Reply):
         raise error_of_reply(outcome)
-    raise error_of_failure(outcome or Failure("there was no answer", arrived=True))
+    raise error_of_no_reply(outcome or NoReply("there was no answer", arrived=True))
 
 
-def _may_repeat(request: Request, outcome: Outcome) -> bool:
-    if isinstance(outcome, Failure):
+def _may_repeat(request: Request, outcome: AttemptResult) -> bool:
+    if isinstance(outcome, NoReply):
         return not outcome.lasting and (request.repeatable or not outcome.arrived)
     return request.repeatable and outcome.status in _BUSY and problem_of(outcome).slug not in _FINAL
 
 
-def _asked(outcome: Outcome) -> float:
+def _retry_after(outcome: AttemptResult) -> float:
     """The seconds in the answer's Retry-After, 0 where there are none."""
-    if isinstance(outcome, Failure):
+    if isinstance(outcome, NoReply):
         return 0.0
     found = _SECONDS.fullmatch(outcome.headers.get("retry-after", "").strip())
     return 0.0 if found is None else float(found[0])

@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeAlias, Ty
 
 import msgspec
 
-from mycelium_fractal_net.client.outcomes import Outcome, Reply
+from mycelium_fractal_net.client.replies import AttemptResult, Reply
 from mycelium_fractal_net.security.errors import ServiceError
 
 if TYPE_CHECKING:
     from mycelium_fractal_net.client.transfers import Transfer
 
 T = TypeVar("T")
+
+UNREADABLE: Final = "the answer of the service cannot be read"
 
 JSON: Final = (("Content-Type", "application/json"),)
 """The headers of a request whose body is JSON."""
@@ -51,7 +53,7 @@ class Pause(NamedTuple):
     seconds: float
 
 
-class Work(NamedTuple):
+class Callback(NamedTuple):
     """Call a function of the user's, which may block; answered with what it raised, or None."""
 
     function: Callable[[], None]
@@ -66,12 +68,12 @@ class Acquire(NamedTuple):
 Steps: TypeAlias = Generator[Request, Reply, T]
 """An operation with a result of that type."""
 
-Effect: TypeAlias = Request | Pause | Work | Acquire
-Flow: TypeAlias = Generator[Effect, Outcome | Exception | None, T]
+Effect: TypeAlias = Request | Pause | Callback | Acquire
+Effects: TypeAlias = Generator[Effect, AttemptResult | Exception | None, T]
 """An operation with all that happens around it; what runs it has only to do as it says."""
 
 
-class OfProcess(Generic[T]):
+class PerProcess(Generic[T]):
     """One thing for each process, such as a lock: a child would wait for ever for one that a
     thread of its parent held when it was forked. Threads may ask at once.
     """
@@ -115,4 +117,4 @@ def decoded(reply: Reply, kind: type[T]) -> T:
         return msgspec.json.decode(reply.body, type=kind)
     except (msgspec.DecodeError, ValueError, RecursionError):
         pass
-    raise ServiceError("the answer of the service cannot be read")
+    raise ServiceError(UNREADABLE)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from cryptography.utils import Buffer
 
-    from mycelium_fractal_net.client.outcomes import Reply
+    from mycelium_fractal_net.client.replies import Reply
     from mycelium_fractal_net.client.steps import Steps
 
 Source = str | os.PathLike[str] | BinaryReader
@@ -105,7 +105,7 @@ def _request(
         f"/crypto/{direction}/stream",
         query=tuple((name, value) for name, value in query.items() if value is not None),
         headers=tuple(headers),
-        repeatable=transfer.starts_anew,
+        repeatable=transfer.can_restart,
         transfer=transfer,
     )
 

@@ -13,7 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from mycelium_fractal_net.client.outcomes import RAISED, Failure, Outcome, failure_of, reply_of
+from mycelium_fractal_net.client.replies import (
+    HTTPX_ERRORS,
+    AttemptResult,
+    NoReply,
+    no_reply_of,
+    reply_of,
+)
 from mycelium_fractal_net.files.new_file import NewFile, sync_folder
 from mycelium_fractal_net.files.permissions import acl_of
 from mycelium_fractal_net.security.byte_io.binary_io import (
@@ -64,11 +70,11 @@ class Transfer:
     _read: bool = False
 
     @property
-    def starts_anew(self) -> bool:
+    def can_restart(self) -> bool:
         """Whether the source can be read again: what was read of a pipe is gone, named or not."""
         return isinstance(self.source, Path) and self.source.is_file()
 
-    def run(self, send: Send, digest: Digest | None = None) -> Outcome:
+    def run(self, send: Send, digest: Digest | None = None) -> AttemptResult:
         """One attempt. What reading and writing raise passes through."""
         self.sent = self.received = 0
         self.beginning = b""
@@ -87,7 +93,7 @@ class Transfer:
 
     def _run(
         self, send: Send, reader: BinaryReader, headers: dict[str, str], descriptor: int | None
-    ) -> Outcome:
+    ) -> AttemptResult:
         length = int(headers["Content-Length"]) if headers else None
         begun = False
         try:
@@ -95,12 +101,12 @@ class Transfer:
                 if answer.status_code != 200:
                     return reply_of(answer, _problem(answer))
                 begun = True
-                return self._keep(answer, descriptor)
-        except RAISED as error:
-            failure = failure_of(error)
+                return self._save(answer, descriptor)
+        except HTTPX_ERRORS as error:
+            failure = no_reply_of(error)
         if begun:
-            return Failure(_BROKE_OFF, arrived=True, lasting=True)
-        if self._read and not self.starts_anew:
+            return NoReply(_BROKE_OFF, arrived=True, lasting=True)
+        if self._read and not self.can_restart:
             return failure._replace(arrived=True, lasting=True)
         return failure
 
@@ -120,7 +126,7 @@ class Transfer:
                     raise InvalidInputError("the source became shorter while it was read")
                 return
 
-    def _keep(self, answer: httpx.Response, descriptor: int | None) -> Outcome:
+    def _save(self, answer: httpx.Response, descriptor: int | None) -> AttemptResult:
         if not isinstance(self.target, Path):
             self._receive(answer, self.target)
             return reply_of(answer, b"")

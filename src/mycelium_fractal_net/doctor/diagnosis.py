@@ -6,6 +6,7 @@ Each check is a small function that yields findings; a later part adds its own t
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 from pathlib import Path
@@ -18,14 +19,19 @@ from mycelium_fractal_net.doctor.backups import backup_findings
 from mycelium_fractal_net.doctor.findings import Examined, Finding, Severity
 from mycelium_fractal_net.doctor.old_cipher import old_cipher_findings
 from mycelium_fractal_net.doctor.retention import retention_findings
-from mycelium_fractal_net.doctor.rotation import failure_findings, rotation_findings
+from mycelium_fractal_net.doctor.rotation import (
+    due_time_findings,
+    failure_findings,
+    rotation_findings,
+)
 from mycelium_fractal_net.doctor.signers import signer_findings
 from mycelium_fractal_net.security.errors import KeyStateError, MfnError, StoreIntegrityError
 from mycelium_fractal_net.security.key_store import Database, UsageStore
+from mycelium_fractal_net.security.key_store.due_table import DueTable
 from mycelium_fractal_net.security.key_store.sqlite import check_private
 from mycelium_fractal_net.security.key_store.usage import RAW_MESSAGES_ROTATE
-from mycelium_fractal_net.security.lifecycle.due import protecting
 from mycelium_fractal_net.security.records.credentials import CredentialState
+from mycelium_fractal_net.security.records.due import protecting
 from mycelium_fractal_net.security.records.keys import DEFAULT_KEY_ID, Key, KeyState, version_id
 
 if TYPE_CHECKING:
@@ -38,6 +44,7 @@ if TYPE_CHECKING:
 __all__ = ["diagnose"]
 
 _SAMPLED: Final = 3  # versions beside the newest, of a key that has more
+_PAGE: Final = 1000  # keys in memory at once
 OWASP_ITERATIONS: Final = 600_000  # OWASP Password Storage Cheat Sheet, 2023, PBKDF2-HMAC-SHA256
 
 
@@ -122,11 +129,15 @@ def _master_key(store: Examined) -> Iterator[Finding]:
 def _keys(store: Examined) -> Iterator[Finding]:
     """Rows that fail their authentication, keys past their policy or out of use."""
     near_limit = store.usage.raw_reserved_from(RAW_MESSAGES_ROTATE)
-    for name, key in store.provider.keys.each():
-        if isinstance(key, MfnError):
-            yield Finding(Severity.CRITICAL, "authentication", f"key {name}", str(key))
-        else:
-            yield from _key(store, key, near_limit)
+    due, found = DueTable(store.provider.store.database), store.provider.keys.each()
+    while page := list(itertools.islice(found, _PAGE)):
+        due_times = due.due_times([name for name, _ in page])
+        for name, key in page:
+            if isinstance(key, MfnError):
+                yield Finding(Severity.CRITICAL, "authentication", f"key {name}", str(key))
+            else:
+                yield from _key(store, key, near_limit)
+                yield from due_time_findings(store, key, due_times[name])
     for key_id in DEFAULT_KEY_ID.values():
         if not store.provider.store.keys.has(key_id):
             yield Finding(

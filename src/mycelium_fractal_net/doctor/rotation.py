@@ -6,19 +6,22 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.doctor.findings import Examined, Finding, Severity
+from mycelium_fractal_net.security.key_store.due_table import is_late
 from mycelium_fractal_net.security.key_store.rotation_table import RotationTable
-from mycelium_fractal_net.security.lifecycle.due import OVERDUE, protecting
+from mycelium_fractal_net.security.key_store.rows import micros_or_none
+from mycelium_fractal_net.security.lifecycle.due import OVERDUE
+from mycelium_fractal_net.security.records.due import due_at, protecting
 from mycelium_fractal_net.security.records.keys import KeyState, version_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
+    from mycelium_fractal_net.security.key_store.due_table import DueTime
     from mycelium_fractal_net.security.key_store.rotation_table import Look
     from mycelium_fractal_net.security.records.keys import Key
 
-__all__ = ["failure_findings", "rotation_findings"]
-
+_SLACK: Final = timedelta(days=2)  # old versions are asked about once a day; and clocks differ
 _LATE: Final = timedelta(hours=1)  # with which a scheduler may activate a version: it looks daily
 
 
@@ -66,6 +69,20 @@ def rotation_findings(store: Examined, key: Key) -> Iterator[Finding]:
                 f"was to protect from {at:%Y-%m-%dT%H:%M:%SZ} on and {_why(store, now)}; at once:"
                 f" mfn key activate {named}",
             )
+
+
+def due_time_findings(store: Examined, key: Key, stored: DueTime) -> Iterator[Finding]:
+    """A due time in the store by which a scheduler would come too late for the key."""
+    asked_again = store.provider.clock() + _SLACK
+    due = micros_or_none(due_at(key, retention_at=asked_again))
+    if stored.revision == key.revision and is_late(stored.due_at, due):
+        yield Finding(
+            Severity.WARNING,
+            "due-time",
+            f"key {key.key_id}",
+            "has a due time in the store that is not its record's: schedulers would come too late,"
+            " until their pass over all keys has come by: mfn rotation run",
+        )
 
 
 def _why(store: Examined, now: datetime) -> str:

@@ -9,8 +9,7 @@ not stop the others, and is tried again after a pause that all schedulers share.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
@@ -20,19 +19,15 @@ from mycelium_fractal_net.security.errors import (
     KeyNotFoundError,
     KeyUsageError,
     MfnError,
-    StoreIntegrityError,
 )
 from mycelium_fractal_net.security.key_store import UsageStore
+from mycelium_fractal_net.security.key_store.due_table import DueTable
 from mycelium_fractal_net.security.key_store.rotation_table import RotationTable
 from mycelium_fractal_net.security.key_store.usage import RAW_MESSAGES_ROTATE
-from mycelium_fractal_net.security.lifecycle.due import (
-    ScheduledKey,
-    protecting,
-    reason_to_rotate,
-)
+from mycelium_fractal_net.security.lifecycle.due import ScheduledKey, reason_to_rotate
 from mycelium_fractal_net.security.lifecycle.look import RotationLook
 from mycelium_fractal_net.security.lifecycle.report import RunReport
-from mycelium_fractal_net.security.records.credentials import CredentialState
+from mycelium_fractal_net.security.records.due import protecting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -48,26 +43,7 @@ __all__ = ["SCHEDULER", "KeyRotationScheduler", "RunReport", "ScheduledKey"]
 _LOG: Final = logging.getLogger(__name__)
 SCHEDULER: Final = "scheduler"  # who acts, in the audit log
 _CREDENTIAL_DAYS: Final = 90  # the plan's table
-_LONGEST_CALM: Final = timedelta(hours=1)  # for what changes without a word: days, edited rows
-
-
-@dataclass(frozen=True, slots=True)
-class _Calm:
-    """A look after which nothing was left to do, and until when that holds if nothing changes.
-
-    A look at every key each minute, by each worker, would cost more than a service's requests.
-    """
-
-    generation: int
-    used_up: frozenset[bytes]
-    since: datetime
-    until: datetime
-    report: RunReport
-
-    def holds(self, generation: int, used_up: frozenset[bytes], now: datetime) -> bool:
-        """Whether the store is the same, and the clock neither there nor back before."""
-        same = (generation, used_up) == (self.generation, self.used_up)
-        return same and self.since <= now < self.until
+_CHUNK: Final = 500  # keys in memory at once
 
 
 class KeyRotationScheduler:
@@ -91,12 +67,12 @@ class KeyRotationScheduler:
         self._provider = provider
         self._usage = UsageStore(provider.store.database)
         self._table = RotationTable(provider.store.database)
+        self._due = DueTable(provider.store.database)
         self._credential_days = credential_days
         self._clock = clock or provider.store.database.now
         self._listener = listener
         self._ended_at = monotonic()
         self._healthy = True
-        self._calm: _Calm | None = None
 
     # The plan's interface -------------------------------------------------------------------
 
@@ -160,22 +136,32 @@ class KeyRotationScheduler:
 
     def status(self) -> Iterator[tuple[str, ScheduledKey | MfnError]]:
         """Every key, in order of name, with when it is due; of a damaged record its error."""
-        now, failures, used_up = self._clock(), self._table.failures(), self._used_up()
-        for name, key in self._provider.keys.each():
+        return self._seen(self._provider.keys.each())
+
+    def due(self) -> Iterator[tuple[str, ScheduledKey | MfnError]]:
+        """The keys that a look would rotate now, or that wait for the end of their pause.
+
+        And, as its error, a record that could not be read when something was due. Not all keys
+        are read for it.
+        """
+        now, failures = self._clock(), self._table.failures()
+        names = sorted({*self._due.keys(now), *failures})
+        for name, seen in self._seen(self._provider.keys.some(names)):
+            if isinstance(seen, MfnError) or seen.reason:
+                yield name, seen
+
+    def _seen(
+        self, found: Iterator[tuple[str, Key | MfnError]]
+    ) -> Iterator[tuple[str, ScheduledKey | MfnError]]:
+        now, failures = self._clock(), self._table.failures()
+        used_up = self._usage.raw_reserved_from(RAW_MESSAGES_ROTATE)
+        for name, key in found:
             if isinstance(key, MfnError):
                 yield name, key
                 continue
             reason = reason_to_rotate(key, now, used_up)
             in_use = protecting(key) is not None
             yield name, ScheduledKey(key, reason, in_use, failures.get(name))
-
-    def due(self) -> list[ScheduledKey]:
-        """The keys that a look would rotate now, or that wait for the end of their pause."""
-        found = (each for _, each in self.status())
-        return [each for each in found if isinstance(each, ScheduledKey) and each.reason]
-
-    def _used_up(self) -> frozenset[bytes]:
-        return self._usage.raw_reserved_from(RAW_MESSAGES_ROTATE)
 
     # A look ---------------------------------------------------------------------------------
 
@@ -195,34 +181,24 @@ class KeyRotationScheduler:
         return report
 
     def _look(self) -> RunReport:
-        generation = self._provider.store.require_pulse().generation
+        self._provider.store.require_pulse()
         look = RotationLook(self._provider, self._usage, self._table, self._clock)
-        calm = self._calm
-        if calm is not None and calm.holds(generation, look.used_up, look.now):
-            return look.nothing_new(calm.report)
-        for name, key in self._provider.keys.each():
-            look.attend(name, key)
-        report = look.end(self._credentials_due(look))
+        names = sorted({*self._due.keys(look.now), *self._due.next_keys(), *look.failing})
+        for start in range(0, len(names), _CHUNK):
+            chunk = names[start : start + _CHUNK]
+            times = self._due.due_times(chunk)
+            for name, key in self._provider.keys.some(chunk):
+                look.attend(name, key, times[name])
+            self._due.put(look.due_times())
+        report = look.end(self._credentials_due(look.now))
         if self._provider.store.database.needs_scrub:
             self._provider.store.database.scrub()
-        until = min(look.next_event or look.now + _LONGEST_CALM, look.now + _LONGEST_CALM)
-        self._calm = _Calm(generation, look.used_up, look.now, until, report) if report.ok else None
         return report
 
-    def _credentials_due(self, look: RotationLook) -> int:
-        count = 0
-        for _, credential in self._provider.credentials.each():
-            if isinstance(credential, StoreIntegrityError):
-                continue
-            ended = credential.expires_at is not None and credential.expires_at <= look.now
-            if ended or credential.state is not CredentialState.ACTIVE:
-                continue
-            due_at = credential.due_at(self._credential_days)
-            if due_at <= look.now:
-                count += 1
-            else:
-                look.note_event(due_at)
-        return count
+    def _credentials_due(self, now: datetime) -> int:
+        ids = self._due.credentials(now, self._credential_days)
+        found = self._provider.credentials.some(ids)
+        return sum(not isinstance(each, MfnError) for _, each in found)
 
     # Running --------------------------------------------------------------------------------
 

@@ -53,7 +53,7 @@ async def asked(listening: socket.socket, requests: list[bytes]) -> list[Protoco
     for request in requests:
         writer.write(request)
         assert await asyncio.wait_for(reader.readuntil(b"\r\n\r\nok"), 5)
-    held = [(each._read, bytes(each.cycle.body) if each.cycle else b"") for each in made]
+    held = [(each._read.since_head, bytes(each.cycle.body) if each.cycle else b"") for each in made]
     listener.close()
     writer.close()
     await asyncio.sleep(0.01)

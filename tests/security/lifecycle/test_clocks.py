@@ -24,7 +24,7 @@ from mycelium_fractal_net.security.rotation import KeyRotationScheduler, RunRepo
 from tests.support.stores import Clock, open_provider
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from mycelium_fractal_net.security.errors import MfnError
 
@@ -114,16 +114,16 @@ class Overtaken(KeyRotationScheduler):
     ) -> None:
         provider = open_provider(f"sqlite:///{place.home / 'keys.db'}", place.home, place.clock)
         place.opened.append(provider)
-        seen = provider.keys.each
+        seen = provider.keys.some
 
-        def stopped() -> Iterator[tuple[str, Key | MfnError]]:
-            found = [*seen()]
+        def stopped(names: Sequence[str]) -> Iterator[tuple[str, Key | MfnError]]:
+            found = [*seen(names)]
             for jump in meanwhile:
                 place.clock.now += jump
                 self.others.append(place.scheduler().run_once())
-            yield from seen() if before_it_saw else found
+            yield from seen(names) if before_it_saw else found
 
-        provider.keys.each = stopped  # type: ignore[method-assign,assignment]
+        provider.keys.some = stopped  # type: ignore[method-assign,assignment]
         self.others: list[RunReport] = []
         super().__init__(provider, clock=place.clock)
 
@@ -168,15 +168,15 @@ def test_who_rotates_after_days_of_sleep_counts_from_when_it_woke(place: Place) 
     place.clock.now += INTERVAL
 
     provider = place.provider
-    seen = provider.keys.each
+    seen = provider.keys.some
 
-    def asleep() -> Iterator[tuple[str, Key | MfnError]]:
+    def asleep(names: Sequence[str]) -> Iterator[tuple[str, Key | MfnError]]:
         place.clock.now += 5 * INTERVAL
-        yield from seen()
+        yield from seen(names)
 
-    provider.keys.each = asleep  # type: ignore[method-assign,assignment]
+    provider.keys.some = asleep  # type: ignore[method-assign,assignment]
     assert KeyRotationScheduler(provider, clock=place.clock).run_once().rotated == ("a:v2", "b:v2")
-    provider.keys.each = seen  # type: ignore[method-assign]
+    provider.keys.some = seen  # type: ignore[method-assign]
     assert provider.keys.get("a").rotation_due == place.clock.now + INTERVAL
     assert place.scheduler().run_once().rotated == ()
 

@@ -16,12 +16,12 @@ from mycelium_fractal_net.security.lifecycle.due import (
     Reason,
     may_retry,
     pause_after,
-    protecting,
     reason_to_rotate,
     to_activate,
     to_erase,
     too_far,
 )
+from mycelium_fractal_net.security.records.due import protecting
 from mycelium_fractal_net.security.records.keys import (
     DEFAULT_ROTATION,
     Key,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from contextlib import closing
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -199,3 +200,38 @@ def test_a_schedule_cannot_be_brought_over_from_another_key(
             )
         with pytest.raises(StoreIntegrityError):
             provider.keys.get("orders")
+
+
+_BACK_TO_0004 = (
+    "DROP INDEX ix_keys_due_at",
+    "DROP INDEX ix_raw_usage_reserved",
+    "DROP INDEX ix_credentials_renewed_at",
+    "ALTER TABLE keys DROP COLUMN due_at",
+    "ALTER TABLE scheduler_clock DROP COLUMN passed_to",
+    "UPDATE alembic_version SET version_num = '0004'",
+)
+
+
+def test_keys_of_the_schema_before_due_times_are_given_one(
+    provider: LocalKeyProvider, clock: Clock
+) -> None:
+    """The next look comes by each, verifies it, and says when it is due; none is due early."""
+    for name in ("orders", "by-hand"):
+        provider.keys.create(name)
+    scheduler = KeyRotationScheduler(provider, clock=clock)
+    scheduler.unschedule_rotation("by-hand")
+    database = provider.store.database
+    with database.write() as connection:
+        for statement in _BACK_TO_0004:
+            connection.execute(text(statement))
+    database.create()
+    database.check()
+    due = text("SELECT key_id, due_at FROM keys ORDER BY key_id")
+    with database.read() as connection:
+        assert connection.execute(due).all() == [("by-hand", 0), ("orders", 0)]
+    assert scheduler.run_once().rotated == ()
+    at = micros(clock.now + timedelta(days=90))
+    with database.read() as connection:
+        assert connection.execute(due).all() == [("by-hand", None), ("orders", at)]
+    clock.forward(days=90)
+    assert scheduler.run_once().rotated == ("orders:v2",)

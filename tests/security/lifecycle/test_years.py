@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.key_providers import LocalKeyProvider
     from mycelium_fractal_net.security.keyring.keyring import Keyring
 
+pytestmark = pytest.mark.long
+
 DAYS = 3 * 365
 WEEK = 7
 DESTROYING = RotationPolicy(interval_days=90, retain_count=1, auto_destroy=True)

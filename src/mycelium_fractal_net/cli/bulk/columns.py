@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from mycelium_fractal_net.cli import recording
-from mycelium_fractal_net.cli.bulk.failures import taking
+from mycelium_fractal_net.cli.bulk.failures import end_partly_done, taking
 from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.inputs import read_small
 from mycelium_fractal_net.cli.options import PATH
 from mycelium_fractal_net.cli.parsing import record
-from mycelium_fractal_net.cli.terminal import complain, counted, progress_bar
+from mycelium_fractal_net.cli.terminal import counted
 from mycelium_fractal_net.security.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -22,37 +21,13 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Literal
 
-    from mycelium_fractal_net.cli.bulk.finishing import Finishing
+    from mycelium_fractal_net.cli.bulk.attestation import Attestation
     from mycelium_fractal_net.cli.invocation import Invocation
     from mycelium_fractal_net.cli.options import Batch
-    from mycelium_fractal_net.cli.terminal import Bar
-    from mycelium_fractal_net.columns import ColumnReport, Failure
+    from mycelium_fractal_net.columns import ColumnReport, Failure, MessageColumn
     from mycelium_fractal_net.security.records.open_options import OpenOptions
 
 _MOST_URL_BYTES: Final = 8192
-
-
-@dataclass(frozen=True, slots=True)
-class ColumnChoice:
-    """The column that the options name, and the one that its messages are bound to."""
-
-    url: str
-    table: str
-    column: str
-    associated_data_column: str | None = None
-
-    def __repr__(self) -> str:  # a URL holds a password
-        return f"ColumnChoice({self.table!r}, {self.column!r})"
-
-    @property
-    def name(self) -> str:
-        """Such as ``customers.iban``."""
-        return f"{self.table}.{self.column}"
-
-    @property
-    def place(self) -> tuple[str, str, str]:
-        """URL, table and column, as the functions of :mod:`.columns` take them."""
-        return self.url, self.table, self.column
 
 
 def _choice(
@@ -62,7 +37,7 @@ def _choice(
     table: str | None,
     column: str | None,
     associated_data_column: str | None,
-) -> ColumnChoice | None:
+) -> MessageColumn | None:
     given = [each for each in (database, database_file, database_env) if each is not None]
     if not given:
         if table or column or associated_data_column:
@@ -77,7 +52,9 @@ def _choice(
             ExitCode.USAGE, "--database takes a table and a column", "add --table and --column"
         )
     url = database or _url(database_file, database_env)
-    return ColumnChoice(url, table, column, associated_data_column)
+    from mycelium_fractal_net.columns import MessageColumn
+
+    return MessageColumn(url, table, column, associated_data_column)
 
 
 def _url(file: Path | None, name: str | None) -> str:
@@ -94,7 +71,7 @@ def _url(file: Path | None, name: str | None) -> str:
     return url
 
 
-# Parameter ``choice``, a ColumnChoice, or None where files are meant.
+# Parameter ``choice``, a MessageColumn, or None where files are meant.
 column_choice = record(
     "choice",
     _choice,
@@ -137,10 +114,10 @@ def refuse_path(path: object, output: str | None = None) -> None:
 
 def rewrap(
     invocation: Invocation,
-    choice: ColumnChoice,
+    choice: MessageColumn,
     opening: OpenOptions,
     batch: Batch,
-    finish: Finishing | None,
+    attestation: Attestation | None,
 ) -> None:
     """Move the messages of a column to the newest version of their keys."""
     from mycelium_fractal_net.columns import beginnings, rewrap_column
@@ -152,28 +129,27 @@ def rewrap(
             "give -a TEXT for all rows, or --associated-data-column COLUMN",
         )
     with invocation.keyring() as keyring, reporting(batch.report) as failed:
-        if finish is not None:
-            finish.begin(keyring)
-        heads = beginnings(*choice.place)
+        if attestation is not None:
+            attestation.begin(keyring)
+        heads = beginnings(choice)
         recording.record_counted(keyring, "rewrap", heads.items())
-        with _bar(invocation, "rewrapping", heads.total()) as update:
+        with invocation.progress("rewrapping", heads.total(), items=True) as update:
             found = rewrap_column(
                 keyring,
-                *choice.place,
-                options=opening,
-                associated_data_column=choice.associated_data_column,
+                choice,
+                opening,
                 workers=batch.workers,
                 progress=update,
                 report=failed,
             )
-        if finish is not None:
-            finish.end(invocation, keyring, found.failed)
+        if attestation is not None:
+            attestation.end(invocation, keyring, found.failed)
     _tell(invocation, "rewrapped", found, choice.name)
 
 
 def migrate(
     invocation: Invocation,
-    choice: ColumnChoice,
+    choice: MessageColumn,
     key: str | None,
     side_table: str | None,
     batch: Batch,
@@ -186,16 +162,16 @@ def migrate(
     from mycelium_fractal_net.legacy.columns import migrate_column
 
     with invocation.keyring() as keyring, reporting(batch.report) as failed:
-        count = count_values(*choice.place)
+        count = count_values(choice)
         recording.record_migrating(keyring, "migrate", key, count=count)
-        with _bar(invocation, "opening" if dry_run else "migrating", count) as update:
+        label = "opening" if dry_run else "migrating"
+        with invocation.progress(label, count, items=True) as update:
             found = migrate_column(
                 keyring,
-                *choice.place,
+                choice,
                 key,
+                opening,
                 side_table=side_table,
-                options=opening,
-                associated_data_column=choice.associated_data_column,
                 dry_run=dry_run,
                 workers=batch.workers,
                 progress=update,
@@ -206,7 +182,7 @@ def migrate(
 
 def finish(
     invocation: Invocation,
-    choice: ColumnChoice,
+    choice: MessageColumn,
     step: Literal["commit", "rollback"],
     side_table: str | None,
     batch: Batch,
@@ -216,9 +192,9 @@ def finish(
     from mycelium_fractal_net.legacy.columns import commit_column, roll_back_column
 
     with invocation.keyring() as keyring, reporting(batch.report) as failed:
-        count = count_values(*choice.place)
+        count = count_values(choice)
         recording.record_migrating(keyring, step, None, count=count)
-        with _bar(invocation, step, count) as update:
+        with invocation.progress(step, count, items=True) as update:
             options: dict[str, Any] = {
                 "side_table": side_table,
                 "workers": batch.workers,
@@ -226,16 +202,11 @@ def finish(
                 "report": failed,
             }
             if step == "commit":
-                options["associated_data_column"] = choice.associated_data_column
-                found = commit_column(keyring, *choice.place, **options)
+                found = commit_column(keyring, choice, **options)
             else:
-                found = roll_back_column(keyring, *choice.place, **options)
+                found = roll_back_column(keyring, choice, **options)
     done = "removed the old" if step == "commit" else "put back the old"
     _tell(invocation, done, found, choice.name)
-
-
-def _bar(invocation: Invocation, label: str, count: int) -> Bar:
-    return progress_bar(label, count, quiet=invocation.quiet, items=True)
 
 
 @contextlib.contextmanager
@@ -256,7 +227,4 @@ def _tell(invocation: Invocation, done: str, found: ColumnReport, where: str) ->
     """Say what became of the column. Ends with exit code 11 where some failed."""
     before = f", {found.skipped} done before" if found.skipped else ""
     invocation.say(f"{done} {counted(found.done, 'value')} of {where}{before}")
-    if found.failed:
-        failed = counted(found.failed, "value")
-        complain(f"{failed} failed; mend the cause and run the same again")
-        raise click.exceptions.Exit(ExitCode.PARTIAL)
+    end_partly_done(found.failed, "value")

@@ -6,7 +6,10 @@ import contextlib
 import json
 from typing import TYPE_CHECKING, Final
 
-from mycelium_fractal_net.cli.terminal import complain
+import click
+
+from mycelium_fractal_net.cli.terminal import complain, counted
+from mycelium_fractal_net.security.errors import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,3 +49,10 @@ def reporting(report: Path | None) -> Iterator[Callable[[str, str], None]]:
         yield lambda path, reason: take(
             json.dumps({"path": path, "reason": reason}), f"{path}: {reason}"
         )
+
+
+def end_partly_done(failed: int, what: str) -> None:
+    """End the command with exit code 11 where some of what it took ``failed``."""
+    if failed:
+        complain(f"{counted(failed, what)} failed; mend the cause and run the same again")
+        raise click.exceptions.Exit(ExitCode.PARTIAL)

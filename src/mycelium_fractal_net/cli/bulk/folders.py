@@ -7,13 +7,12 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
+from mycelium_fractal_net.cli.bulk.failures import end_partly_done
 from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.inputs import STANDARD, check_input
 from mycelium_fractal_net.cli.outputs import SEALED_SUFFIX
 from mycelium_fractal_net.cli.recording import record_opening, record_sealing
-from mycelium_fractal_net.cli.terminal import byte_size, complain, counted, progress_bar
+from mycelium_fractal_net.cli.terminal import byte_size, complain, counted
 from mycelium_fractal_net.security.byte_io.binary_io import head_of
 from mycelium_fractal_net.security.errors import ExitCode
 
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mycelium_fractal_net.cli.invocation import Invocation
-    from mycelium_fractal_net.cli.terminal import Bar
     from mycelium_fractal_net.files import TreeReport
     from mycelium_fractal_net.security.records.open_options import OpenOptions
 
@@ -40,7 +38,10 @@ def seal(
     from mycelium_fractal_net.files import seal_tree
 
     source, target = _folders(path, output)
-    with invocation.keyring() as keyring, _bar(invocation, "sealing", source) as update:
+    with (
+        invocation.keyring() as keyring,
+        invocation.progress("sealing", lambda: _count(source), items=True) as update,
+    ):
         record_sealing(keyring, key, count=_count(source))
         report = seal_tree(
             keyring,
@@ -70,7 +71,7 @@ def unseal(
     source, target = _folders(path, output)
     with (
         invocation.keyring() as keyring,
-        _bar(invocation, "opening", source, SEALED_SUFFIX) as update,
+        invocation.progress("opening", lambda: _count(source, SEALED_SUFFIX), items=True) as update,
     ):
         record_opening(keyring, "decrypt", map(head_of, _files(source, SEALED_SUFFIX)))
         report = open_tree(
@@ -118,10 +119,6 @@ def _count(folder: Path, suffix: str = "") -> int:
     return sum(1 for _ in _files(folder, suffix))
 
 
-def _bar(invocation: Invocation, label: str, folder: Path, suffix: str = "") -> Bar:
-    return progress_bar(label, lambda: _count(folder, suffix), quiet=invocation.quiet, items=True)
-
-
 def _tell(invocation: Invocation, done: str, report: TreeReport, target: Path) -> None:
     """Say what became of the folder. Ends with exit code 11 where some failed."""
     for path, reason in report.failed:
@@ -132,7 +129,4 @@ def _tell(invocation: Invocation, done: str, report: TreeReport, target: Path) -
     size = byte_size(report.bytes)
     count = counted(report.done, "file")
     invocation.say(f"{done} {count} ({size}) in {target}{before}")
-    if report.failed:
-        failed = counted(len(report.failed), "file")
-        complain(f"{failed} failed; mend the cause and run the same again")
-        raise click.exceptions.Exit(ExitCode.PARTIAL)
+    end_partly_done(len(report.failed), "file")

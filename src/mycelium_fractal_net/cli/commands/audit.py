@@ -35,7 +35,7 @@ _HEADS_BYTES: Final = 16 << 20  # a head a day of each of a hundred chains, for 
 # Not compiled here: every command loads this file.
 _CHAIN: Final = "[0-9a-f]{32}"
 _MAC: Final = "[0-9a-f]{64}"
-_MOMENT: Final = "[0-9]{4}(?:-[0-9]{2}){2}T[0-9]{2}(?::[0-9]{2}){2}(?:[.][0-9]{1,6})?Z"
+_TIMESTAMP: Final = "[0-9]{4}(?:-[0-9]{2}){2}T[0-9]{2}(?::[0-9]{2}){2}(?:[.][0-9]{1,6})?Z"
 _SHOWN: Final = ("time", "event", "outcome", "key", "actor")
 _NOT_SHOWN: Final = ("chain", "sequence", "mark", "former")  # for machines: --json has them
 
@@ -121,8 +121,8 @@ def _show(
     """Show audit records of this machine, newest first. They are read and not verified."""
     from mycelium_fractal_net.security.audit import query
 
-    for moment in (since, until):
-        if moment is not None and re.fullmatch(_MOMENT, moment) is None:
+    for timestamp in (since, until):
+        if timestamp is not None and re.fullmatch(_TIMESTAMP, timestamp) is None:
             raise CommandError(
                 ExitCode.USAGE,
                 "a time is in UTC, in the form of RFC 3339",

@@ -19,7 +19,7 @@ from mycelium_fractal_net.cli.outputs import (
     output_stream,
     sealed_name,
 )
-from mycelium_fractal_net.cli.terminal import byte_size, progress_bar
+from mycelium_fractal_net.cli.terminal import byte_size
 from mycelium_fractal_net.security.byte_io.binary_io import HEAD_BYTES, head_of
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from mycelium_fractal_net.cli.invocation import Invocation
-    from mycelium_fractal_net.cli.terminal import Bar
     from mycelium_fractal_net.security.keyring.keyring import Keyring
     from mycelium_fractal_net.security.records.open_options import OpenOptions
 
@@ -57,7 +56,7 @@ def encrypt(
         return
     size = _size(path)
     target = destination(path, output, sealed_name(path))
-    with invocation.keyring() as keyring, _bar(invocation, "sealing", size) as update:
+    with invocation.keyring() as keyring, invocation.progress("sealing", size) as update:
         how: dict[str, Any] = {
             "key_id": key,
             "associated_data": associated_data,
@@ -102,7 +101,7 @@ def decrypt(
         return
     size = _size(path)
     target = destination(path, output, opened_name(path) if output is None else _stem(path))
-    with invocation.keyring() as keyring, _bar(invocation, "opening", size) as update:
+    with invocation.keyring() as keyring, invocation.progress("opening", size) as update:
         if path == STANDARD or target is None:
             with _streams(path, target, force=force) as (source, writer):
                 reader = _recorded(keyring, "decrypt", source)
@@ -125,7 +124,7 @@ def rewrap_one(
     size = _size(path)
     elsewhere = path == STANDARD or output is not None
     target = destination(path, output, path) if elsewhere else Path(path)
-    with invocation.keyring() as keyring, _bar(invocation, "rewrapping", size) as update:
+    with invocation.keyring() as keyring, invocation.progress("rewrapping", size) as update:
         if elsewhere or target is None:
             with _streams(path, target, force=force) as (source, writer):
                 reader = _recorded(keyring, "rewrap", source)
@@ -144,10 +143,6 @@ def rewrap_one(
 def _size(path: str) -> int:
     """The size of an input that must be a readable file; 0 where nobody knows it."""
     return 0 if path == STANDARD else check_input(Path(path))
-
-
-def _bar(invocation: Invocation, label: str, size: int) -> Bar:
-    return progress_bar(label, size, quiet=invocation.quiet)
 
 
 def _stem(path: str) -> str:

@@ -15,15 +15,15 @@ from mycelium_fractal_net.cli.bulk.failures import reporting
 from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.options import PATH
 from mycelium_fractal_net.cli.parsing import record
-from mycelium_fractal_net.cli.terminal import byte_size, complain, counted, progress_bar
+from mycelium_fractal_net.cli.terminal import byte_size, complain, counted
 from mycelium_fractal_net.security.errors import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mycelium_fractal_net.cli.bulk.columns import ColumnChoice
     from mycelium_fractal_net.cli.invocation import Invocation
     from mycelium_fractal_net.cli.options import Batch
+    from mycelium_fractal_net.columns import MessageColumn
     from mycelium_fractal_net.files import TreeReport
     from mycelium_fractal_net.security.records.open_options import OpenOptions
 
@@ -88,7 +88,7 @@ def migrate(
     paths: tuple[Path, ...],
     key: str | None,
     step: Step,
-    choice: ColumnChoice | None,
+    choice: MessageColumn | None,
     side_table: str | None,
     batch: Batch,
     opening: OpenOptions,
@@ -130,7 +130,7 @@ def _files(
     count = sum(_count(path, kept=kept) for path in paths)
     with (
         invocation.keyring() as keyring,
-        progress_bar(step.value, count, quiet=invocation.quiet, items=True) as update,
+        invocation.progress(step.value, count, items=True) as update,
     ):
         if step is Step.ROLL_BACK:
             xor_key(keyring)
@@ -163,7 +163,7 @@ def _count(path: Path, *, kept: bool) -> int:
 
 def _column(
     invocation: Invocation,
-    choice: ColumnChoice,
+    choice: MessageColumn,
     step: Step,
     key: str | None,
     side_table: str | None,

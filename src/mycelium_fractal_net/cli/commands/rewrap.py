@@ -10,22 +10,21 @@ import click
 
 from mycelium_fractal_net.cli import options, recording
 from mycelium_fractal_net.cli.bulk import columns
+from mycelium_fractal_net.cli.bulk.attestation import attestation
 from mycelium_fractal_net.cli.bulk.failures import reporting
-from mycelium_fractal_net.cli.bulk.finishing import finishing
 from mycelium_fractal_net.cli.commands.encrypt import rewrap_one
 from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.inputs import STANDARD, check_input
-from mycelium_fractal_net.cli.terminal import byte_size, complain, counted, progress_bar
+from mycelium_fractal_net.cli.terminal import byte_size, complain, counted
 from mycelium_fractal_net.security.errors import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from mycelium_fractal_net.cli.bulk.columns import ColumnChoice
-    from mycelium_fractal_net.cli.bulk.finishing import Finishing
+    from mycelium_fractal_net.cli.bulk.attestation import Attestation
     from mycelium_fractal_net.cli.invocation import Invocation
     from mycelium_fractal_net.cli.options import Batch
-    from mycelium_fractal_net.cli.terminal import Bar
+    from mycelium_fractal_net.columns import MessageColumn
     from mycelium_fractal_net.files import RewrapReport
     from mycelium_fractal_net.security.records.open_options import OpenOptions
 
@@ -46,7 +45,7 @@ _ACCESS: Final = re.compile("//[^/@]*@")  # user and password in a URL
 @options.force
 @columns.column_choice
 @options.batch
-@finishing
+@attestation
 @click.pass_obj
 def rewrap(
     invocation: Invocation,
@@ -56,9 +55,9 @@ def rewrap(
     any_name: bool,
     opening: OpenOptions,
     force: bool,
-    choice: ColumnChoice | None,
+    choice: MessageColumn | None,
     batch: Batch,
-    finish: Finishing | None,
+    attestation: Attestation | None,
 ) -> None:
     """Move what is sealed to the newest versions of its keys, in place, or one with -o elsewhere.
 
@@ -67,7 +66,7 @@ def rewrap(
     """
     if choice is not None:
         columns.refuse_path(paths[0] if paths else None, output)
-        columns.rewrap(invocation, choice, opening, batch, finish)
+        columns.rewrap(invocation, choice, opening, batch, attestation)
         return
     if not paths:
         raise CommandError(ExitCode.USAGE, "nothing to rewrap", "name a file, or --database")
@@ -75,17 +74,17 @@ def rewrap(
     if output is not None or STANDARD in paths:
         if recursive:
             raise CommandError(ExitCode.USAGE, "rewrap -r works in place", "leave -o away")
-        if alone is None or finish is not None or _is_url(alone):
+        if alone is None or attestation is not None or _is_url(alone):
             raise CommandError(
                 ExitCode.USAGE, "a stream or -o takes one file", "take the others by themselves"
             )
         rewrap_one(invocation, alone, output, opening, force=force)
         return
-    plain = batch.report is None and finish is None and not recursive
+    plain = batch.report is None and attestation is None and not recursive
     if alone is not None and plain and not _is_url(alone) and not Path(alone).is_dir():
         rewrap_one(invocation, alone, None, opening, force=force)
         return
-    _all(invocation, paths, opening, batch, finish, any_name=any_name)
+    _all(invocation, paths, opening, batch, attestation, any_name=any_name)
 
 
 def _is_url(path: str) -> bool:
@@ -97,7 +96,7 @@ def _all(
     paths: Sequence[str],
     opening: OpenOptions,
     batch: Batch,
-    finish: Finishing | None,
+    attestation: Attestation | None,
     *,
     any_name: bool,
 ) -> None:
@@ -109,21 +108,21 @@ def _all(
         check_input(path, folder=path.is_dir())
     with invocation.keyring() as keyring, reporting(batch.report) as failed:
         found = RewrapReport(on_failure=failed)
-        if finish is not None:
-            finish.begin(keyring)
+        if attestation is not None:
+            attestation.begin(keyring)
         how: dict[str, Any] = {
             "workers": batch.workers,
             "any_name": any_name,
-            "finishing": finish and finish.key,
+            "finishing": attestation and attestation.key,
             "report": found,
         }
         if local:
             count = _Counted(heads(keyring, local, any_name=any_name))
             recording.record_opening(keyring, "rewrap", count)
-            with _bar(invocation, count.seen) as update:
+            with invocation.progress("rewrapping", count.seen, items=True) as update:
                 rewrap_paths(keyring, local, opening, progress=update, **how)
         for url in urls:
-            with _bar(invocation, None) as update:
+            with invocation.progress("rewrapping", None, items=True) as update:
                 rewrap_objects(
                     keyring,
                     url,
@@ -133,14 +132,10 @@ def _all(
                     **how,
                 )
         _tell(invocation, found, paths)
-        if finish is not None:
-            finish.end(invocation, keyring, found.failures)
+        if attestation is not None:
+            attestation.end(invocation, keyring, found.failures)
     if found.failures:
         raise click.exceptions.Exit(ExitCode.PARTIAL)
-
-
-def _bar(invocation: Invocation, count: int | None) -> Bar:
-    return progress_bar("rewrapping", count, quiet=invocation.quiet, items=True)
 
 
 class _Counted:

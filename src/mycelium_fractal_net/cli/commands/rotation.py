@@ -118,14 +118,16 @@ def _tell(invocation: Invocation, report: RunReport) -> bool:
 
 
 @rotation.command("list")
+@click.option("--due", is_flag=True, help="Only keys that are due, without reading all others.")
 @options.as_json
 @click.pass_obj
-def _list(invocation: Invocation, as_json: bool) -> None:
+def _list(invocation: Invocation, due: bool, as_json: bool) -> None:
     """List when each key is due, which are overdue, and whose rotation fails."""
     from mycelium_fractal_net.bootstrap import rotation_scheduler
 
     with invocation.keyring() as keyring:
-        found = rotation_scheduler(invocation.settings(), keyring.provider).status()
+        scheduler = rotation_scheduler(invocation.settings(), keyring.provider)
+        found = scheduler.due() if due else scheduler.status()
         if as_json:
             json_array(shapes.schedule_shape(name, seen) for name, seen in found)
         else:

@@ -98,7 +98,7 @@ class HeldChain:
 
 def _encode(store_id: bytes, fields: _Fields, restored_from: str | None = None) -> bytes:
     later = () if restored_from is None else ("restored_from", restored_from)
-    return encode_fields(_ANCHOR_LABEL, store_id, *fields, *later)
+    return encode_fields((_ANCHOR_LABEL, store_id, *fields, *later))
 
 
 def anchor_is_ours(anchor: Anchor, store_id: bytes, key: Mac) -> bool:

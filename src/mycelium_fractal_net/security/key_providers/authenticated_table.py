@@ -16,7 +16,7 @@ from mycelium_fractal_net.security.errors import ConflictError, KeyExistsError, 
 from mycelium_fractal_net.security.key_store.kinds import R
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
     from mycelium_fractal_net.security.key_providers.authorities import Authorities
@@ -77,6 +77,12 @@ class AuthenticatedTable(Generic[R]):
             for name, stored in page:
                 yield name, self._found(stored)
             after = page[-1][0] if len(page) == _PAGE else None
+
+    def some(self, ids: Sequence[str]) -> Iterator[tuple[str, R | StoreIntegrityError]]:
+        """Those of these records that are there, a page at a time; refused ones as their error."""
+        for start in range(0, len(ids), _PAGE):
+            for name, stored in self.table.some(ids[start : start + _PAGE]):
+                yield name, self._found(stored)
 
     def _found(self, stored: Stored[R] | StoreIntegrityError) -> R | StoreIntegrityError:
         if isinstance(stored, StoreIntegrityError):

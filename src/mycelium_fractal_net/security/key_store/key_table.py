@@ -54,11 +54,12 @@ class KeyTable(RecordTable[Key]):
     ) -> list[tuple[str, Stored[Key] | StoreIntegrityError]]:
         versions: dict[str, list[Row[Any]]] = {row.key_id: [] for row in rows}
         if versions:
-            for row in connection.execute(
+            found = connection.execute(
                 select(key_versions)
                 .where(key_versions.c.key_id.in_(list(versions)))
                 .order_by(key_versions.c.version)
-            ):
+            )
+            for row in found.all():
                 versions[row.key_id].append(row)
         return [self._one(row, versions[row.key_id]) for row in rows]
 

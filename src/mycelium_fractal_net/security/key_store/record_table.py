@@ -68,6 +68,11 @@ class RecordTable(Generic[R]):
             changed = self.table.c.generation > since
             return self.where(connection, self.id > after, changed, limit=limit)
 
+    def some(self, ids: Sequence[str]) -> list[tuple[str, Stored[R] | StoreIntegrityError]]:
+        """Those of these records that are there, in order of id, each with its id."""
+        with self.meta.database.read() as connection:
+            return self.where(connection, self.id.in_(ids))
+
     def where(
         self, connection: Connection, *conditions: ColumnElement[bool], limit: int | None = None
     ) -> list[tuple[str, Stored[R] | StoreIntegrityError]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from mycelium_fractal_net.security.errors import InvalidInputError, StoreIntegrityError
@@ -11,6 +12,7 @@ from mycelium_fractal_net.security.records.credentials import (
     CredentialState,
     check_scopes,
 )
+from mycelium_fractal_net.security.records.due import due_at
 from mycelium_fractal_net.security.records.keys import (
     Key,
     KeyState,
@@ -22,14 +24,25 @@ from mycelium_fractal_net.security.records.keys import (
 from mycelium_fractal_net.security.records.signers import Signer, SignerState, check_signer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Sequence
 
     from sqlalchemy.engine import Row
 
 Field = bytes | str | int | bool | None
 
 # What a row comes to that no release ever wrote. SQLite keeps any value in any column.
-_DAMAGED: Final = (ValueError, TypeError, OverflowError, AttributeError, InvalidInputError)
+_DAMAGED: Final = (
+    KeyError,
+    ValueError,
+    TypeError,
+    OverflowError,
+    AttributeError,
+    InvalidInputError,
+)
+
+_KEY_TYPES: Final = {each.value: each for each in KeyType}
+_KEY_USES: Final = {each.value: each for each in KeyUse}
+_KEY_STATES: Final = {each.value: each for each in KeyState}
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -55,7 +68,8 @@ def moment_of_day(day: int) -> datetime:
     return _EPOCH + timedelta(days=day)
 
 
-def _micros_or_none(value: datetime | None) -> int | None:
+def micros_or_none(value: datetime | None) -> int | None:
+    """:func:`micros` of a time that may be missing."""
     return None if value is None else micros(value)
 
 
@@ -68,7 +82,8 @@ def key_row(key: Key) -> dict[str, Any]:
     return {
         **key_fields(key),
         "automatic": key.rotation.automatic,
-        "rotate_at": _micros_or_none(key.rotate_at),
+        "rotate_at": micros_or_none(key.rotate_at),
+        "due_at": micros_or_none(due_at(key)),
     }
 
 
@@ -94,7 +109,7 @@ def version_row(key_id: str, version: KeyVersion) -> dict[str, Any]:
     """The columns of ``key_versions``."""
     return {
         **version_fields(key_id, version),
-        "rewrapped_at": _micros_or_none(version.rewrapped_at),
+        "rewrapped_at": micros_or_none(version.rewrapped_at),
     }
 
 
@@ -107,78 +122,86 @@ def version_fields(key_id: str, version: KeyVersion) -> dict[str, Any]:
         "state": version.state.value,
         "compromised": version.compromised,
         "created_at": micros(version.created_at),
-        "activate_at": _micros_or_none(version.activate_at),
-        "destroy_at": _micros_or_none(version.destroy_at),
+        "activate_at": micros_or_none(version.activate_at),
+        "destroy_at": micros_or_none(version.destroy_at),
         "wrapped": version.wrapped,
         "public_key": version.public_key,
     }
 
 
-def authenticated_key(key: Key) -> Iterator[Field]:
+def authenticated_key(key: Key) -> list[Field]:
     """What of a key and all its versions is authenticated, in order.
 
     What a later schema added stands at the end and only where it says something, so that a record
     of before is as it was. Each is named, since any of them may be absent; of a version after its
     number.
     """
-    yield from key_fields(key).values()
-    yield len(key.versions)
+    fields: list[Field] = [*key_fields(key).values(), len(key.versions)]
+    later: list[Field] = []
+    if not key.rotation.automatic:
+        later += ("automatic", False)
+    if key.rotate_at is not None:
+        later += ("rotate_at", micros(key.rotate_at))
     for version in key.versions:
         row = version_fields(key.key_id, version)
         # The wrapping authenticates itself and what it is bound to; but a version that is
         # there must not become one whose material was erased.
         row["wrapped"] = bool(version.wrapped)
-        yield from row.values()
-    if not key.rotation.automatic:
-        yield from ("automatic", False)
-    if key.rotate_at is not None:
-        yield from ("rotate_at", micros(key.rotate_at))
-    for version in key.versions:
+        fields += row.values()
         if version.rewrapped_at is not None:
-            yield from (version.version, "rewrapped_at", micros(version.rewrapped_at))
+            later += (version.version, "rewrapped_at", micros(version.rewrapped_at))
+    return fields + later
 
 
-def key_from_rows(row: Row[Any], versions: Iterable[Row[Any]] = ()) -> Key:
-    """A key from its row and its versions' rows, oldest first.
+# A policy is the same record for all the keys that have it; it is checked once.
+_policy: Final = lru_cache(maxsize=256)(RotationPolicy)
+
+
+def key_from_rows(row: Sequence[Any], versions: Iterable[Sequence[Any]] = ()) -> Key:
+    """A key from its row and its versions' rows, oldest first, each with all its columns.
 
     Raises :class:`StoreIntegrityError` where a column holds what no release ever wrote.
     """
+    # By place: by name it would take half of the time that reading a key takes.
+    (
+        key_id, key_type, use, algorithm, publish, interval_days, retain_count, auto_destroy,
+        unused_for_days, created_at, revision, _generation, master_id, _mac, automatic, rotate_at,
+        _due_at,
+    ) = row  # fmt: skip
     try:
         return Key(
-            key_id=row.key_id,
-            key_type=KeyType(row.key_type),
-            use=KeyUse(row.use),
-            algorithm=row.algorithm,
-            rotation=RotationPolicy(
-                interval_days=row.interval_days,
-                retain_count=row.retain_count,
-                auto_destroy=row.auto_destroy,
-                unused_for_days=row.unused_for_days,
-                automatic=row.automatic,
-            ),
-            created_at=moment(row.created_at),
-            versions=tuple(_version(each) for each in versions),
-            publish=row.publish,
-            rotate_at=_moment_or_none(row.rotate_at),
-            revision=row.revision,
-            master_id=row.master_id,
+            key_id=key_id,
+            key_type=_KEY_TYPES[key_type],
+            use=_KEY_USES[use],
+            algorithm=algorithm,
+            rotation=_policy(interval_days, retain_count, auto_destroy, unused_for_days, automatic),
+            created_at=moment(created_at),
+            versions=tuple(map(_version, versions)),
+            publish=publish,
+            rotate_at=_moment_or_none(rotate_at),
+            revision=revision,
+            master_id=master_id,
         )
     except _DAMAGED:
-        raise StoreIntegrityError(f"key {row.key_id!r}: its row is damaged") from None
+        raise StoreIntegrityError(f"key {key_id!r}: its row is damaged") from None
 
 
-def _version(row: Row[Any]) -> KeyVersion:
-    return KeyVersion(
-        version=row.version,
-        handle=octets(row.handle),
-        state=KeyState(row.state),
-        created_at=moment(row.created_at),
-        wrapped=octets(row.wrapped),
-        public_key=None if row.public_key is None else octets(row.public_key),
-        compromised=row.compromised,
-        activate_at=_moment_or_none(row.activate_at),
-        destroy_at=_moment_or_none(row.destroy_at),
-        rewrapped_at=_moment_or_none(row.rewrapped_at),
+def _version(row: Sequence[Any]) -> KeyVersion:
+    (
+        handle, _key_id, version, state, compromised, created_at, activate_at, destroy_at, wrapped,
+        public_key, rewrapped_at,
+    ) = row  # fmt: skip
+    return KeyVersion(  # in the order of its fields
+        version,
+        octets(handle),
+        _KEY_STATES[state],
+        moment(created_at),
+        octets(wrapped),
+        None if public_key is None else octets(public_key),
+        compromised,
+        None if activate_at is None else moment(activate_at),
+        None if destroy_at is None else moment(destroy_at),
+        None if rewrapped_at is None else moment(rewrapped_at),
     )
 
 
@@ -189,12 +212,12 @@ def credential_row(credential: Credential) -> dict[str, Any]:
         "name": credential.name,
         "digest": credential.digest,
         "previous_digest": credential.previous_digest,
-        "previous_until": _micros_or_none(credential.previous_until),
+        "previous_until": micros_or_none(credential.previous_until),
         "scopes": " ".join(credential.scopes),
         "state": credential.state.value,
         "created_at": micros(credential.created_at),
-        "expires_at": _micros_or_none(credential.expires_at),
-        "rotated_at": _micros_or_none(credential.rotated_at),
+        "expires_at": micros_or_none(credential.expires_at),
+        "rotated_at": micros_or_none(credential.rotated_at),
         "revision": credential.revision,
         "master_id": credential.master_id,
     }

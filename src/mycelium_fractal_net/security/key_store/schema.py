@@ -22,13 +22,14 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
     true,
 )
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
 
-HEAD: Final = "0004"  # the newest migration; read without Alembic at every start
+HEAD: Final = "0005"  # the newest migration; read without Alembic at every start
 
 
 class Octets(LargeBinary):
@@ -95,6 +96,8 @@ audit_chains = Table(
     Column("restored_from", String(32), nullable=True),
 )
 
+# `due_at` is a hint of when a scheduler may have something to do, see .due_table. It is no part
+# of the record that the MAC covers; 0 has a scheduler look at once.
 keys = Table(
     "keys",
     metadata,
@@ -114,8 +117,10 @@ keys = Table(
     Column("mac", Octets, nullable=False),
     Column("automatic", Boolean, nullable=False, server_default=true()),
     Column("rotate_at", BigInteger, nullable=True),
+    Column("due_at", BigInteger, nullable=True, server_default=text("0")),
     Index("ix_keys_generation", "generation"),
     Index("ix_keys_master_id", "master_id"),
+    Index("ix_keys_due_at", "due_at"),
 )
 
 key_versions = Table(
@@ -149,6 +154,7 @@ raw_usage = Table(
     metadata,
     Column("handle", Octets(8), primary_key=True),
     Column("reserved", BigInteger, nullable=False),
+    Index("ix_raw_usage_reserved", "reserved"),
 )
 
 credentials = Table(
@@ -169,6 +175,7 @@ credentials = Table(
     Column("mac", Octets, nullable=False),
     Column("rotated_at", BigInteger, nullable=True),
     Index("ix_credentials_generation", "generation"),
+    Index("ix_credentials_renewed_at", text("coalesce(rotated_at, created_at)")),
 )
 
 # Public keys that may sign requests. `credentials` holds the ids that a signer signs for, with a
@@ -212,13 +219,15 @@ rotation_failures = Table(
     Column("reason", String(200), nullable=False),
 )
 
-# One row: when a scheduler last looked, and until when nothing is erased since the clock jumped.
+# One row: when a scheduler last looked, until when nothing is erased since the clock jumped, and
+# the key up to which the slow pass over all keys has come.
 scheduler_clock = Table(
     "scheduler_clock",
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("looked_at", BigInteger, nullable=False),
     Column("held_until", BigInteger, nullable=True),
+    Column("passed_to", String(64), nullable=False, server_default=""),
 )
 
 # Backups that were made of this store, and the versions that at least one of them holds, of which

@@ -7,37 +7,20 @@ times are the store's, so that machines whose clocks differ agree.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from mycelium_fractal_net.security.errors import KeyStateError
+from mycelium_fractal_net.security.records.due import protecting
 from mycelium_fractal_net.security.records.keys import KeyState
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection
     from datetime import datetime
 
     from mycelium_fractal_net.security.key_store.rotation_table import RotationFailure
-    from mycelium_fractal_net.security.records.keys import Key, KeyVersion
-
-__all__ = [
-    "LONGEST_PAUSE",
-    "OVERDUE",
-    "Reason",
-    "ScheduledKey",
-    "events",
-    "may_retry",
-    "pause_after",
-    "protecting",
-    "reason_to_rotate",
-    "to_activate",
-    "to_erase",
-    "too_far",
-    "waits_for_backup",
-]
+    from mycelium_fractal_net.security.records.keys import Key
 
 _FIRST_PAUSE: Final = timedelta(minutes=1)
 LONGEST_PAUSE: Final = timedelta(hours=1)
@@ -74,13 +57,6 @@ class ScheduledKey:
     def due_at(self) -> datetime | None:
         """When a scheduler rotates it next; None where none does."""
         return self.key.rotation_due if self.key.rotation.automatic and self.protects else None
-
-
-def protecting(key: Key) -> KeyVersion | None:
-    """The version that protects new data, or None where the key is out of use."""
-    with suppress(KeyStateError):
-        return key.primary
-    return None
 
 
 def reason_to_rotate(key: Key, now: datetime, used_up: Collection[bytes]) -> Reason | None:
@@ -125,7 +101,8 @@ def to_activate(key: Key, now: datetime) -> bool:
 
 def to_erase(key: Key, now: datetime) -> bool:
     """Whether the recovery window of a version has passed."""
-    return any(moment <= now for moment in _destructions(key))
+    going = (each for each in key.versions if each.state is KeyState.PENDING_DESTRUCTION)
+    return any(each.destroy_at is not None and each.destroy_at <= now for each in going)
 
 
 def pause_after(failures: int) -> timedelta:
@@ -137,23 +114,3 @@ def pause_after(failures: int) -> timedelta:
 def may_retry(failure: RotationFailure | None, now: datetime) -> bool:
     """Whether the pause is over. One that is longer than any there is comes from a clock ahead."""
     return failure is None or failure.retry_at <= now or failure.retry_at - now > LONGEST_PAUSE
-
-
-def events(key: Key) -> Iterator[datetime]:
-    """The moments at which there is something to do for a key that nobody changes."""
-    if key.rotation.automatic and protecting(key) is not None:
-        yield key.rotation_due
-    yield from _activations(key)
-    yield from _destructions(key)
-
-
-def _activations(key: Key) -> Iterator[datetime]:
-    for version in key.versions:
-        if version.state is KeyState.PRE_ACTIVATION and version.activate_at is not None:
-            yield version.activate_at
-
-
-def _destructions(key: Key) -> Iterator[datetime]:
-    for version in key.versions:
-        if version.state is KeyState.PENDING_DESTRUCTION and version.destroy_at is not None:
-            yield version.destroy_at

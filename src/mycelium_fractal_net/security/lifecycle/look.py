@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.security import retention
@@ -16,24 +17,25 @@ from mycelium_fractal_net.security.errors import (
     UnknownMasterKeyError,
     kind_of,
 )
+from mycelium_fractal_net.security.key_store.due_table import DueTime, is_late
 from mycelium_fractal_net.security.key_store.rotation_table import RotationFailure
+from mycelium_fractal_net.security.key_store.rows import micros, micros_or_none
 from mycelium_fractal_net.security.key_store.usage import RAW_MESSAGES_ROTATE
 from mycelium_fractal_net.security.lifecycle.due import (
     Reason,
-    events,
     may_retry,
     pause_after,
     reason_to_rotate,
     to_activate,
     to_erase,
     too_far,
-    waits_for_backup,
 )
 from mycelium_fractal_net.security.lifecycle.report import RunReport
+from mycelium_fractal_net.security.records.due import due_at
 from mycelium_fractal_net.security.records.keys import KeyState, version_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
     from mycelium_fractal_net.security.key_providers import StoredKeyProvider
@@ -41,13 +43,12 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.key_store.rotation_table import RotationTable
     from mycelium_fractal_net.security.records.keys import Key
 
-__all__ = ["RotationLook"]
-
 _LOG: Final = logging.getLogger(__name__)
+_DAY: Final = timedelta(days=1)
 
 
 class RotationLook:
-    """A look by the store's ``clock``: :meth:`attend` to every key, then :meth:`end`."""
+    """A look by the store's ``clock``: :meth:`attend` to what may be due, then :meth:`end`."""
 
     def __init__(
         self,
@@ -63,9 +64,9 @@ class RotationLook:
         self._table = table
         self._held_until = table.note_look(now).held_until
         self._failures = table.failures()
-        self.used_up = usage.raw_reserved_from(RAW_MESSAGES_ROTATE)
-        self.next_event: datetime | None = None
+        self._used_up = usage.raw_reserved_from(RAW_MESSAGES_ROTATE)
         self._names: set[str] = set()
+        self._due_times: list[DueTime] = []
         self._mended: set[str] = set()
         self._rotated: list[str] = []
         self._activated: list[str] = []
@@ -76,11 +77,16 @@ class RotationLook:
         self._pending: list[str] = []
         self._erased: list[str] = []
 
-    def attend(self, name: str, key: Key | MfnError) -> None:
+    @property
+    def failing(self) -> list[str]:
+        """The keys whose rotation failed and has not worked since."""
+        return list(self._failures)
+
+    def attend(self, name: str, key: Key | MfnError, stored: DueTime) -> None:
         """Do what is due for one key, whatever becomes of it.
 
-        Raises :class:`StoreUnavailableError`, :class:`CustodianUnavailableError` and
-        :class:`AuditUnavailableError`: they are not the key's own.
+        ``stored`` is its due time in the store. Raises :class:`StoreUnavailableError`,
+        :class:`CustodianUnavailableError` and :class:`AuditUnavailableError`: they are not the key's own.
         """
         self._names.add(name)
         if not may_retry(self._failures.get(name), self.now):
@@ -97,13 +103,20 @@ class RotationLook:
             self._fail(name, error)
         else:
             self._mended.add(name)
-            # What waits for a backup may go on at any time, and no clock tells when.
-            for moment in (self.now, *events(key)) if waits_for_backup(key) else events(key):
-                self.note_event(moment)
+            self._due_times += self._better(stored, key)
 
-    def note_event(self, moment: datetime) -> None:
-        """Note a moment at which there is something to do again."""
-        self.next_event = moment if self.next_event is None else min(self.next_event, moment)
+    def _better(self, stored: DueTime, key: Key) -> Iterator[DueTime]:
+        """When to attend to the key next, where what is stored has passed or is too late."""
+        # Whether old versions may go depends on days of use: that is asked once a day.
+        at = micros_or_none(due_at(key, retention_at=self.now + _DAY))
+        passed = stored.due_at is not None and stored.due_at <= micros(self.now)
+        if stored.due_at != at and (passed or is_late(stored.due_at, at)):
+            yield DueTime(key.key_id, key.revision, at)
+
+    def due_times(self) -> list[DueTime]:
+        """When to attend to keys next, where the store says otherwise; each is given once."""
+        found, self._due_times = self._due_times, []
+        return found
 
     def end(self, credentials_due: int) -> RunReport:
         """What it did. Failures of keys that work again, or are gone, are forgotten."""
@@ -120,15 +133,6 @@ class RotationLook:
             pending=tuple(self._pending),
             erased=tuple(self._erased),
             credentials_due=credentials_due,
-            held_until=self._held_until,
-        )
-
-    def nothing_new(self, last: RunReport) -> RunReport:
-        """What it did where no key needs to be attended to since that look."""
-        return RunReport(
-            looked_at=self.now,
-            proposed=last.proposed,
-            credentials_due=last.credentials_due,
             held_until=self._held_until,
         )
 
@@ -159,14 +163,14 @@ class RotationLook:
         return corrected
 
     def _rotate(self, seen: Key) -> Key:
-        reason = reason_to_rotate(seen, self.now, self.used_up)
+        reason = reason_to_rotate(seen, self.now, self._used_up)
         if reason is None:
             return seen
 
         def still(key: Key) -> datetime | None:
             same = key.latest.version == seen.latest.version and key.rotate_at == seen.rotate_at
             now = self._clock()
-            due = same and reason_to_rotate(key, now, self.used_up) is reason
+            due = same and reason_to_rotate(key, now, self._used_up) is reason
             return now if due else None
 
         newest = self._provider.keys.rotate_if(seen.key_id, still, reason=reason)

@@ -17,7 +17,8 @@ class RunReport:
 
     ``failed`` has each key with what went wrong, ``waiting`` those that failed before and are
     tried again later, ``set_back`` those whose due moment came from a clock that ran ahead.
-    ``pending`` were moved to pending destruction; ``proposed`` stay until an operator says so.
+    ``pending`` were moved to pending destruction; ``proposed``, of the keys that it came by, stay
+    until an operator says so.
     Nothing is erased before ``held_until``. ``credentials_due`` counts API keys that their
     holders are to renew.
     """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import ssl
 import threading
 from typing import TYPE_CHECKING, Any, Final
@@ -11,13 +10,14 @@ import httpx
 
 from mycelium_fractal_net.client.duplex import DuplexTransport
 from mycelium_fractal_net.client.signing import RequestSigner
+from mycelium_fractal_net.security.addresses import is_loopback
 from mycelium_fractal_net.security.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
-    from mycelium_fractal_net.client.outcomes import Outcome
+    from mycelium_fractal_net.client.replies import AttemptResult
     from mycelium_fractal_net.client.steps import Request
 
 # The service does not compress; and a body that is expanded here could be made to fill the memory.
@@ -25,7 +25,7 @@ _HEADERS: Final = {"Accept-Encoding": "identity", "Accept": "*/*"}
 _CONNECT_SECONDS: Final = 5.0
 
 
-class Connections:
+class Endpoint:
     """How connections are made. No environment variable is looked at: a proxy that one names
     would get the API key of a service on this machine.
     """
@@ -62,7 +62,7 @@ class Connections:
             "verify": self._tls() if self.url.scheme == "https" else True,
         }
 
-    def transfer(self, request: Request) -> Outcome:
+    def transfer(self, request: Request) -> AttemptResult:
         """One attempt at a request with a transfer, on a connection of its own."""
         assert request.transfer is not None  # noqa: S101 - the caller looked
         with httpx.Client(**self.options(), transport=DuplexTransport(self._tls)) as http:
@@ -104,18 +104,9 @@ def checked_url(base_url: str, *, allow_plain_http: bool) -> httpx.URL:
         raise InvalidInputError("the address of a service begins with https:// and names a host")
     if url.userinfo or url.query or url.fragment:
         raise InvalidInputError("the address of a service has no user, query or fragment")
-    if url.scheme == "http" and not allow_plain_http and not _is_loopback(url.host):
+    if url.scheme == "http" and not allow_plain_http and not is_loopback(url.host):
         raise InvalidInputError(
             "http:// sends the API key in the clear: use https://, or allow_plain_http=True"
             " where the way to the service is safe"
         )
     return url
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -1,4 +1,4 @@
-"""What a lease may do without asking: data keys at work, their bounds, and what was done.
+"""What a lease may do without asking: data keys at work, their limits, and what was done.
 
 A data key is used for its time, for so many messages and so many bytes, counted together for
 sealing and opening; then it is forgotten, and the service is asked for another one, or to open
@@ -13,8 +13,10 @@ import os
 import secrets
 import threading
 import time
-from collections import Counter, OrderedDict
+from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.client.data_keys import data_key, report
@@ -25,29 +27,28 @@ from mycelium_fractal_net.security.records.keys import parse_key_id
 from mycelium_fractal_net.security.sealed.format import plaintext_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from cryptography.utils import Buffer
 
     from mycelium_fractal_net.security.policy import Policy
     from mycelium_fractal_net.security.sealed.sealer import Sealer
 
 _HEADER_BYTES: Final = 116  # docs/format.md: what each message of a data key begins with
-_FORM: Final = b"MFN\x02"
-_KEPT: Final = 64  # data keys that still open what they sealed; each is dropped at its time
+_SECOND_FORM: Final = b"MFN\x02"
+_MAX_ACTIVE: Final = 64  # data keys that still open what they sealed; each is dropped at its time
 _NOTHING: Final = {"encrypted": 0, "decrypted": 0, "failed": 0, "bytes": 0}  # was done so far
 LONGEST_SECONDS: Final = 86_400.0  # a revocation does not end a lease before its time
 
 
-def lease_clock() -> float:
-    """Seconds that grow also while the machine sleeps, where the system counts them."""
-    if hasattr(time, "CLOCK_BOOTTIME"):
-        return time.clock_gettime(time.CLOCK_BOOTTIME)
-    return time.monotonic()
+lease_clock: Final[Callable[[], float]] = (
+    partial(time.clock_gettime, time.CLOCK_BOOTTIME)
+    if hasattr(time, "CLOCK_BOOTTIME")
+    else time.monotonic
+)
+"""Seconds that grow also while the machine sleeps, where the system counts them."""
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class LeaseLimits:
     """How long one data key is used, for how many messages, and for how much plaintext."""
 
     seconds: float
@@ -61,20 +62,20 @@ class Bounds:
             raise InvalidInputError("a lease is for one message and one byte at least")
 
 
-class _Grant:
+class _ActiveDataKey:
     """One data key at work."""
 
     __slots__ = ("bytes", "key_id", "messages", "sealer", "until")
 
-    def __init__(self, sealer: Sealer, key_id: str, until: float, bounds: Bounds) -> None:
+    def __init__(self, sealer: Sealer, key_id: str, until: float, limits: LeaseLimits) -> None:
         self.sealer = sealer
         self.key_id = key_id
         self.until = until
-        self.messages = bounds.messages
-        self.bytes = bounds.bytes
+        self.messages = limits.messages
+        self.bytes = limits.bytes
 
     def take(self, size: int, now: float) -> bool:
-        """Count one message of that size, if it lies within the bounds."""
+        """Count one message of that size, if it lies within the limits."""
         if now >= self.until or self.messages < 1 or self.bytes < size:
             return False
         self.messages -= 1
@@ -82,13 +83,13 @@ class _Grant:
         return True
 
 
-class LeaseCore:
+class LeaseState:
     """The state of a lease. Threads may share it; a process that forks leaves it behind."""
 
     def __init__(
         self,
         key_id: str | None,
-        bounds: Bounds,
+        limits: LeaseLimits,
         data_key_associated_data: Buffer,
         policy: Policy,
         clock: Callable[[], float],
@@ -98,16 +99,16 @@ class LeaseCore:
         self.key_id = key_id
         self.associated_data = bytes(as_bytes(data_key_associated_data))
         self.reference = f"lease {secrets.token_hex(8)}"
-        self._bounds = bounds
+        self._limits = limits
         self._policy = policy
         self._clock = clock
         self._begin()
 
     def _begin(self) -> None:
         self._lock = threading.Lock()
-        self._sealing: _Grant | None = None
-        self._grants: OrderedDict[bytes, _Grant] = OrderedDict()
-        self._counts: dict[str, Counter[str]] = {}
+        self._sealing: _ActiveDataKey | None = None
+        self._active: OrderedDict[bytes, _ActiveDataKey] = OrderedDict()
+        self._counts: dict[str, dict[str, int]] = {}
         self.ended = False
         self._process = os.getpid()  # the last thing, which other threads look at
 
@@ -133,16 +134,16 @@ class LeaseCore:
         and once the lease has ended.
         """
         self.check()
-        if size > self._bounds.bytes:
+        if size > self._limits.bytes:
             raise InvalidInputError("the plaintext is larger than all that this lease is for")
         with self._lock:
-            grant = self._sealing
-            if grant is None or not grant.take(size, self._clock()):
+            active = self._sealing
+            if active is None or not active.take(size, self._clock()):
                 return None
-            counts = self._counted(grant)
+            counts = self._counted(active)
             counts["encrypted"] += 1
             counts["bytes"] += size
-            return grant.sealer
+            return active.sealer
 
     def opened(
         self, message: bytes | bytearray | memoryview, associated_data: bytes
@@ -153,20 +154,20 @@ class LeaseCore:
         """
         self.check()
         header = bytes(message[:_HEADER_BYTES])
-        if header[:4] != _FORM:
+        if header[:4] != _SECOND_FORM:
             return None
         with self._lock:
-            grant = self._grants.get(header)
-            if grant is None or not grant.take(self._plain_bytes(message), self._clock()):
+            active = self._active.get(header)
+            if active is None or not active.take(self._plain_bytes(message), self._clock()):
                 return None
         try:
-            plaintext = grant.sealer.open(message, associated_data)
+            plaintext = active.sealer.open(message, associated_data)
         except DecryptionError:
             with self._lock:
-                self._counted(grant)["failed"] += 1
+                self._counted(active)["failed"] += 1
             raise
         with self._lock:
-            counts = self._counted(grant)
+            counts = self._counted(active)
             counts["decrypted"] += 1
             counts["bytes"] += len(plaintext)
         return plaintext
@@ -177,10 +178,10 @@ class LeaseCore:
         except DecryptionError:
             return 0  # no size of a message: it will not open
 
-    def _counted(self, grant: _Grant) -> Counter[str]:
-        counts = self._counts.get(grant.key_id)
+    def _counted(self, active: _ActiveDataKey) -> dict[str, int]:
+        counts = self._counts.get(active.key_id)
         if counts is None:
-            counts = self._counts[grant.key_id] = Counter(_NOTHING)
+            counts = self._counts[active.key_id] = dict(_NOTHING)
         return counts
 
     # Asking and reporting ---------------------------------------------------------------------
@@ -188,21 +189,21 @@ class LeaseCore:
     def renew(self) -> Steps[None]:
         """Get a data key, and report what was done with those before."""
         self.check()
-        begun = self._clock()
+        started = self._clock()
         made, key_id = yield from data_key(
             self._policy, self.key_id, self.associated_data, self.reference
         )
-        grant = _Grant(made.sealer, key_id, begun + self._bounds.seconds, self._bounds)
+        active = _ActiveDataKey(made.sealer, key_id, started + self._limits.seconds, self._limits)
         with self._lock:
             if self.ended:  # meanwhile, by another thread: no data key is kept after that
                 return
             now = self._clock()
-            for header in [name for name, each in self._grants.items() if each.until <= now]:
-                del self._grants[header]
-            while len(self._grants) >= _KEPT:
-                self._grants.popitem(last=False)
-            self._grants[made.header] = grant
-            self._sealing = grant
+            for header in [name for name, each in self._active.items() if each.until <= now]:
+                del self._active[header]
+            while len(self._active) >= _MAX_ACTIVE:
+                self._active.popitem(last=False)
+            self._active[made.header] = active
+            self._sealing = active
         with contextlib.suppress(MfnError):  # the counts are kept, for the next time or the end
             yield from self.report()
 
@@ -218,7 +219,9 @@ class LeaseCore:
         except BaseException:
             with self._lock:
                 for key_id, each in counts.items():
-                    self._counts.setdefault(key_id, Counter(_NOTHING)).update(each)
+                    kept = self._counts.setdefault(key_id, dict(_NOTHING))
+                    for name, count in each.items():
+                        kept[name] += count
             raise
 
     def end(self) -> None:
@@ -227,4 +230,4 @@ class LeaseCore:
         with self._lock:
             self.ended = True
             self._sealing = None
-            self._grants.clear()
+            self._active.clear()

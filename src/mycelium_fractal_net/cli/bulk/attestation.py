@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Finishing:
+class Attestation:
     """The operator's word that what a rewrap takes is all that the key has sealed."""
 
     key: str
@@ -43,7 +43,7 @@ class Finishing:
         invocation.say(f"recorded: nothing is under older versions of {self.key} any more")
 
 
-def _finishing(finished: str | None, reason: str | None) -> Finishing | None:
+def _attestation(finished: str | None, reason: str | None) -> Attestation | None:
     if finished is None and reason is None:
         return None
     if finished is None:
@@ -54,13 +54,13 @@ def _finishing(finished: str | None, reason: str | None) -> Finishing | None:
             "--finished needs a reason",
             "say with --reason how you know that there is no other data",
         )
-    return Finishing(finished, reason)
+    return Attestation(finished, reason)
 
 
-# Parameter ``finish``, a Finishing or None.
-finishing = record(
-    "finish",
-    _finishing,
+# Parameter ``attestation``, an Attestation or None.
+attestation = record(
+    "attestation",
+    _attestation,
     click.option(
         "--finished",
         metavar="KEY",
