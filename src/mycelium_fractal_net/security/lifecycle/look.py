@@ -86,7 +86,8 @@ class RotationLook:
         """Do what is due for one key, whatever becomes of it.
 
         ``stored`` is its due time in the store. Raises :class:`StoreUnavailableError`,
-        :class:`CustodianUnavailableError` and :class:`AuditUnavailableError`: they are not the key's own.
+        :class:`CustodianUnavailableError` and :class:`AuditUnavailableError`: they are not
+        the key's own.
         """
         self._names.add(name)
         if not may_retry(self._failures.get(name), self.now):
