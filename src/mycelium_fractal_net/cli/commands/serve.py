@@ -54,7 +54,8 @@ def serve(invocation: Invocation, host: str | None, port: int | None, workers: i
     _require_server()
     # pydantic looks for plugins that other packages bring, and these would see what requests hold.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    from mycelium_fractal_net.api.server.sockets import is_loopback, listen, url_of
+    from mycelium_fractal_net.api.server.sockets import listen, url_of
+    from mycelium_fractal_net.security.addresses import is_loopback
 
     server = settings.server
     if not is_loopback(server.host) and not invocation.names_configuration():

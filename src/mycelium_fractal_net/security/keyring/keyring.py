@@ -19,8 +19,8 @@ from mycelium_fractal_net.security.errors import (
 from mycelium_fractal_net.security.key_store.freshness import Freshness
 from mycelium_fractal_net.security.keyring.cache import KeyCache, candidates, check_type
 from mycelium_fractal_net.security.keyring.opening import MessageKeys, OldFormat, Result
-from mycelium_fractal_net.security.keyring.public_keys import PublicKeyInfo, PublicKeys
-from mycelium_fractal_net.security.keyring.signing import Signature, Signing
+from mycelium_fractal_net.security.keyring.public_keys import PublicKeys
+from mycelium_fractal_net.security.keyring.signing import Signing
 from mycelium_fractal_net.security.keyring.streams import Streams
 from mycelium_fractal_net.security.records.keys import (
     DEFAULT_KEY_ID,
@@ -48,7 +48,6 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.key_store import UsageStore
     from mycelium_fractal_net.security.sealed.sealer import DataKey
 
-__all__ = ["Format", "Keyring", "MessageInfo", "PublicKeyInfo", "Result", "Signature"]
 
 Format = Literal["sealed", "raw", "xor"]
 """``xor`` is what the XOR cipher wrote, which is opened and never made."""

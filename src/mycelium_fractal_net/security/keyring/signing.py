@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.byte_io.binary_io import BinaryReader
     from mycelium_fractal_net.security.keyring.key_in_use import KeyInUse
     from mycelium_fractal_net.security.policy import Policy
-    from mycelium_fractal_net.security.signatures.signing_key import VerifyingKey
+    from mycelium_fractal_net.security.signatures.verifying_key import VerifyingKey
 
 
 class Signature(bytes):
