@@ -8,8 +8,7 @@ from mycelium_fractal_net.api.endpoints.context import Authenticated, Context
 from mycelium_fractal_net.api.endpoints.spec import Routes
 from mycelium_fractal_net.api.routes.keys import name_in_path
 from mycelium_fractal_net.api.schemas.keys import StateRequest
-from mycelium_fractal_net.security.key_providers.states import DESTRUCTION_WINDOW_DAYS
-from mycelium_fractal_net.security.records.keys import Verb
+from mycelium_fractal_net.security.records.keys import DESTRUCTION_WINDOW_DAYS, Verb
 from mycelium_fractal_net.shapes.keys import KeyAnswer, key_shape
 
 if TYPE_CHECKING:

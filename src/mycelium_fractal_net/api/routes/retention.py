@@ -7,7 +7,7 @@ from mycelium_fractal_net.api.endpoints.spec import Routes
 from mycelium_fractal_net.api.routes.keys import name_in_path
 from mycelium_fractal_net.api.schemas.retention import CleanupRequest
 from mycelium_fractal_net.security.errors import KeyNotFoundError
-from mycelium_fractal_net.security.key_providers.states import DESTRUCTION_WINDOW_DAYS
+from mycelium_fractal_net.security.records.keys import DESTRUCTION_WINDOW_DAYS
 from mycelium_fractal_net.security.retention import (
     CleanupReport,
     cleanup_old_versions,
