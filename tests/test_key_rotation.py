@@ -596,6 +596,7 @@ def test_a_due_time_is_written_with_each_record(
     assert due() == clock.now + 7 * day  # nothing goes before it is unused for 400 days
     local_provider.record_rewrap("orders", reason="all was moved")
     assert due() == at_once
+    assert list(local.due()) == []  # there is something to ask, and nothing to rotate
     local.run_once()
     assert due() == clock.now + day
     with local_provider.store.database.write() as connection:
