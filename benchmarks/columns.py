@@ -23,7 +23,7 @@ import psycopg
 
 from benchmarks.report import machine
 from mycelium_fractal_net import initialise
-from mycelium_fractal_net.columns import rewrap_column
+from mycelium_fractal_net.columns import MessageColumn, rewrap_column
 from mycelium_fractal_net.security.keyring.keyring import Keyring
 from tests.support import postgres
 
@@ -113,7 +113,7 @@ def _round(
     times = []
     for wanted in (rows, 0):
         began = time.perf_counter()
-        report = rewrap_column(keyring, url, "items", "sealed", workers=workers)
+        report = rewrap_column(keyring, MessageColumn(url, "items", "sealed"), workers=workers)
         times.append(time.perf_counter() - began)
         if (report.done, report.failed) != (wanted, 0):
             raise RuntimeError(f"not what was to be done: {report}")

@@ -18,11 +18,8 @@ from mycelium_fractal_net.security.signatures.files import (
     encode_signature_file,
     parse_signature_file,
 )
-from mycelium_fractal_net.security.signatures.signing_key import (
-    ALGORITHMS,
-    SigningKey,
-    VerifyingKey,
-)
+from mycelium_fractal_net.security.signatures.signing_key import ALGORITHMS, SigningKey
+from mycelium_fractal_net.security.signatures.verifying_key import VerifyingKey
 
 # Fixed, so that an input does the same in every run.
 _SEEDS = {name: bytes([7]) * (48 if name == "ECDSA-P384" else 32) for name in ALGORITHMS}

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
         MfnError,
         StoreError,
     )
-    from mycelium_fractal_net.security.keyring.keyring import Keyring, MessageInfo, Signature
+    from mycelium_fractal_net.security.keyring.keyring import Keyring, MessageInfo
+    from mycelium_fractal_net.security.keyring.signing import Signature
     from mycelium_fractal_net.security.records.keys import (
         Key,
         KeyState,
@@ -47,7 +48,8 @@ _HOMES = {
         "MfnError",
         "StoreError",
     ),
-    "security.keyring.keyring": ("Keyring", "MessageInfo", "Signature"),
+    "security.keyring.keyring": ("Keyring", "MessageInfo"),
+    "security.keyring.signing": ("Signature",),
     "security.records.keys": ("Key", "KeyState", "KeyType", "RotationPolicy", "Verb"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

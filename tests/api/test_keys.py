@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mycelium_fractal_net.security.signatures.signing_key import VerifyingKey
+from mycelium_fractal_net.security.signatures.verifying_key import VerifyingKey
 from tests.support.service import credential, unb64
 from tests.test_crypto_api import HELLO, key, name, ok, problem
 

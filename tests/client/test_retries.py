@@ -389,7 +389,7 @@ def test_two_renewals_are_made_one_after_the_other() -> None:
         with pytest.raises(StopIteration):
             by_hand.send(None)
     assert [each[-5:] for each in kept] == ["b_new", "newer"]
-    assert sender._sender.credential[1] == kept[-1]
+    assert sender._sender.api_key_header[1] == kept[-1]
 
 
 def test_an_api_key_that_is_none_is_not_kept(caplog: pytest.LogCaptureFixture) -> None:
@@ -425,6 +425,14 @@ def test_a_client_whose_end_is_interrupted_closes_its_connections() -> None:
 
 
 # Answers that are not taken -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("versions", [[], [{**KEY.json()["versions"][0], "handle": "no"}]])
+def test_a_key_whose_versions_cannot_be_read_is_no_key(versions: list[Any]) -> None:
+    """Each has a handle in hexadecimal, and a key has one version at least."""
+    remote, _ = answering(httpx.Response(200, json={**KEY.json(), "versions": versions}))
+    with remote, pytest.raises(ServiceError, match="cannot be read"):
+        remote.show_key("a")
 
 
 def test_an_answer_that_is_compressed_is_not_expanded() -> None:

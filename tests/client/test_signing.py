@@ -34,7 +34,8 @@ from mycelium_fractal_net.security.http_signatures import (
     verify_plan,
 )
 from mycelium_fractal_net.security.policy import Policy
-from mycelium_fractal_net.security.signatures.signing_key import SigningKey, VerifyingKey
+from mycelium_fractal_net.security.signatures.signing_key import SigningKey
+from mycelium_fractal_net.security.signatures.verifying_key import VerifyingKey
 from tests.support.client import API_KEY, answering, problem
 from tests.support.service import start
 

@@ -13,9 +13,7 @@ from mycelium_fractal_net.columns.coding import (
     Habit,
     beginning,
     decode,
-    decode_legacy,
     encode,
-    legacy_text,
 )
 from mycelium_fractal_net.security.errors import DecryptionError
 
@@ -94,15 +92,3 @@ def test_the_beginning_tells_the_version_of_both_forms() -> None:
 def test_what_is_no_message_has_no_beginning(value: str | bytes) -> None:
     """It is counted under no version."""
     assert beginning(value) == b""
-
-
-def test_bytes_of_the_old_cipher_may_be_text_or_not() -> None:
-    """All of one alphabet is text; a message of the cipher has 64 random bytes and is not."""
-    raw = bytes(range(64))
-    text = legacy_text(raw)
-    assert text == base64.urlsafe_b64encode(raw)
-    for value, base in ((raw, False), (text, True), (text.decode(), True)):
-        message, coding = decode_legacy(value)
-        assert message == raw
-        assert coding.base64 is base
-        assert encode(message, coding, Habit(urlsafe=True)) == value

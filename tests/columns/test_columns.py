@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mycelium_fractal_net.cli.bulk.columns import ColumnChoice
 from mycelium_fractal_net.columns import (
     Failure,
+    MessageColumn,
     beginnings,
     count_values,
     json_line,
@@ -47,7 +47,9 @@ if TYPE_CHECKING:
 def rewrap(keyring: Keyring, application: Application, **options: Any) -> Any:
     """Rewrap customers.iban in this process, unless the options say otherwise."""
     options.setdefault("workers", 1)
-    return rewrap_column(keyring, application.url, "customers", "iban", **options)
+    bound_to = options.pop("associated_data_column", None)
+    column = MessageColumn(application.url, "customers", "iban", bound_to)
+    return rewrap_column(keyring, column, **options)
 
 
 @pytest.mark.parametrize("workers", [1, 2, None])
@@ -79,7 +81,7 @@ def test_null_stays_and_counts_as_nothing(application: Application, keyring: Key
     report = rewrap(keyring, application)
     assert (report.done, report.skipped) == (2, 0)
     assert application.one("SELECT iban FROM customers WHERE id = 1") is None
-    assert count_values(application.url, "customers", "iban") == 2
+    assert count_values(MessageColumn(application.url, "customers", "iban")) == 2
 
 
 def test_names_are_quoted_and_keys_may_have_many_columns(
@@ -99,7 +101,7 @@ def test_names_are_quoted_and_keys_may_have_many_columns(
     ]
     application.run(f"INSERT INTO {quoted} VALUES (:s, :b, :v)", *rows)
     rotate(keyring)
-    report = rewrap_column(keyring, application.url, name, "va%lue :x", workers=1)
+    report = rewrap_column(keyring, MessageColumn(application.url, name, "va%lue :x"), workers=1)
     assert (report.done, report.failed) == (2400, 0)
     for number, value in application.all(f'SELECT "a b", "va%lue \\:x" FROM {quoted}'):
         assert keyring.describe(value).newest
@@ -114,7 +116,9 @@ def test_a_table_may_be_named_with_its_schema(postgres_url: str, keyring: Keyrin
     application.run("CREATE TABLE other.customers (LIKE customers INCLUDING ALL)")
     application.run("INSERT INTO other.customers SELECT * FROM customers")
     rotate(keyring)
-    report = rewrap_column(keyring, postgres_url, "other.customers", "iban", workers=1)
+    report = rewrap_column(
+        keyring, MessageColumn(postgres_url, "other.customers", "iban"), workers=1
+    )
     assert report.done == 5
     moved = application.all("SELECT id, iban FROM other.customers")
     assert {n: keyring.decrypt(v) for n, v in moved} == plain
@@ -314,7 +318,7 @@ def test_versions_are_counted_by_the_database(application: Application, keyring:
         (3, b"rubbish"),
     ):
         application.run(f"UPDATE customers SET iban = :m WHERE id = {number}", {"m": value})
-    found = beginnings(application.url, "customers", "iban")
+    found = beginnings(MessageColumn(application.url, "customers", "iban"))
     assert found == {b"MFN\x01" + old: 2, b"MFN\x01" + new: 2, b"": 1}
 
 
@@ -330,7 +334,7 @@ def test_a_table_without_a_primary_key_is_refused(
     application.run("CREATE VIEW seen AS SELECT * FROM customers")
     for name in ("bare", "seen"):
         with pytest.raises(InvalidInputError, match="has no primary key"):
-            rewrap_column(keyring, application.url, name, "iban")
+            rewrap_column(keyring, MessageColumn(application.url, name, "iban"))
 
 
 @pytest.mark.parametrize(
@@ -348,7 +352,7 @@ def test_what_is_not_there_is_named(
     """Before anything is done."""
     customers(application, keyring, 1)
     with pytest.raises(InvalidInputError, match=match):
-        rewrap_column(keyring, application.url, table, column)
+        rewrap_column(keyring, MessageColumn(application.url, table, column))
     with pytest.raises(InvalidInputError, match="has no column gone"):
         rewrap(keyring, application, associated_data_column="gone")
 
@@ -374,7 +378,7 @@ def test_a_column_of_neither_bytes_nor_text_is_refused(
 def test_other_databases_are_refused_without_their_url(keyring: Keyring, url: str) -> None:
     """A URL may hold a password."""
     with pytest.raises(InvalidInputError) as caught:
-        rewrap_column(keyring, url, "t", "c")
+        rewrap_column(keyring, MessageColumn(url, "t", "c"))
     assert "hunter2" not in str(caught.value)
     assert caught.value.__cause__ is None
 
@@ -388,7 +392,7 @@ def test_a_database_out_of_reach_is_an_error_without_its_url(
         f"sqlite:///{tmp_path / 'none.db'}",
     ):
         with pytest.raises(DatabaseUnavailableError) as caught:
-            rewrap_column(keyring, url, "t", "c")
+            rewrap_column(keyring, MessageColumn(url, "t", "c"))
         assert not {"hunter2", "secret", "someone"} & set(str(caught.value).split())
         assert caught.value.__suppress_context__ or caught.value.__context__ is None
     assert not (tmp_path / "none.db").exists()
@@ -723,8 +727,8 @@ def test_nothing_that_is_shown_has_the_url(tmp_path: Path) -> None:
     """A URL may stand in a traceback's variables as well."""
     application = on_sqlite(tmp_path)
     assert repr(ColumnDatabase(application.url)) == "ColumnDatabase('sqlite')"
-    choice = ColumnChoice(application.url, "t", "c")
-    assert repr(choice) == "ColumnChoice('t', 'c')"
+    column = MessageColumn(application.url, "t", "c")
+    assert repr(column) == "MessageColumn('t', 'c')"
 
 
 def test_a_connection_that_is_lost_ends_the_run(postgres_url: str, keyring: Keyring) -> None:
@@ -751,7 +755,7 @@ def test_a_role_that_may_not_write_ends_the_run(postgres_url: str, keyring: Keyr
     application.run("GRANT SELECT ON customers TO reader")
     url = postgres_url.replace("mfn@", "reader@")
     with pytest.raises(DatabaseUnavailableError, match="InsufficientPrivilege"):
-        rewrap_column(keyring, url, "customers", "iban", workers=1)
+        rewrap_column(keyring, MessageColumn(url, "customers", "iban"), workers=1)
 
 
 def test_a_commit_is_durable_where_the_database_would_not_wait(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mycelium_fractal_net.columns import rewrap_column
+from mycelium_fractal_net.columns import MessageColumn, rewrap_column
 from mycelium_fractal_net.legacy.columns import commit_column, migrate_column
 from mycelium_fractal_net.legacy.key import import_xor_key
 from tests.support.cli import environment
@@ -33,15 +33,15 @@ _RUN = """
 import sys
 from pathlib import Path
 from tests.support.stores import keyring_over, open_provider
-from mycelium_fractal_net.columns import rewrap_column
+from mycelium_fractal_net.columns import MessageColumn, rewrap_column
 from mycelium_fractal_net.legacy.columns import migrate_column
 home = Path(sys.argv[1])
 with keyring_over(open_provider(f"sqlite:///{home / 'keys.db'}", home)) as keyring:
     print("ready", flush=True)
     if sys.argv[3] == "rewrap":
-        rewrap_column(keyring, sys.argv[2], "customers", "iban", workers=2)
+        rewrap_column(keyring, MessageColumn(sys.argv[2], "customers", "iban"), workers=2)
     else:
-        migrate_column(keyring, sys.argv[2], "notes", "body", "orders", workers=2)
+        migrate_column(keyring, MessageColumn(sys.argv[2], "notes", "body"), "orders", workers=2)
 """
 _WRITE = """
 import json, random, sys, time
@@ -110,7 +110,7 @@ def test_a_killed_rewrap_is_taken_up(
         moved.append(sum(keys.describe(value).newest for _, value in rows))
     assert moved == sorted(moved)
     time.sleep(0.3)  # orphans end with the span that they are at
-    report = rewrap_column(keys, application.url, "customers", "iban", workers=2)
+    report = rewrap_column(keys, MessageColumn(application.url, "customers", "iban"), workers=2)
     assert (report.done + report.skipped, report.failed) == (4000, 0)
     assert report.skipped >= moved[-1]
     assert opened(application, keys) == plain
@@ -141,9 +141,13 @@ def test_a_killed_migration_is_taken_up(
                 assert plain == f"note {number}".encode()
             else:
                 assert value == old[number]
-    report = migrate_column(keys, application.url, "notes", "body", "orders", workers=2)
+    report = migrate_column(
+        keys, MessageColumn(application.url, "notes", "body"), "orders", workers=2
+    )
     assert (report.done + report.skipped, report.failed) == (60, 0)
-    assert commit_column(keys, application.url, "notes", "body", workers=2).done == 60
+    assert (
+        commit_column(keys, MessageColumn(application.url, "notes", "body"), workers=2).done == 60
+    )
     assert application.tables() == {"notes"}
 
 
@@ -158,7 +162,7 @@ def test_an_application_that_writes_throughout_loses_nothing(
     until = time.monotonic() + 4
     while time.monotonic() < until:
         rotate(keys)
-        report = rewrap_column(keys, application.url, "customers", "iban", workers=2)
+        report = rewrap_column(keys, MessageColumn(application.url, "customers", "iban"), workers=2)
         done += report.done
         failed += report.failed
     stop.touch()
@@ -169,6 +173,6 @@ def test_an_application_that_writes_throughout_loses_nothing(
     assert done > 0
     assert failed == 0
     keys.refresh()
-    rewrap_column(keys, application.url, "customers", "iban", workers=2)
+    rewrap_column(keys, MessageColumn(application.url, "customers", "iban"), workers=2)
     found = opened(application, keys)
     assert {row: found[row] for row in written} == {n: b"%d" % v for n, v in written.items()}

@@ -7,9 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mycelium_fractal_net.columns import Failure
-from mycelium_fractal_net.columns.sweep import located
-from mycelium_fractal_net.legacy.columns import commit_column, migrate_column, roll_back_column
+from mycelium_fractal_net.columns import Failure, MessageColumn
+from mycelium_fractal_net.columns.coding import Habit, encode
+from mycelium_fractal_net.legacy.columns import (
+    commit_column,
+    decode_old,
+    migrate_column,
+    old_text,
+    roll_back_column,
+)
 from mycelium_fractal_net.legacy.key import import_xor_key
 from mycelium_fractal_net.legacy.side_table import SideTable
 from mycelium_fractal_net.security.errors import DecryptionError, InvalidInputError
@@ -34,18 +40,24 @@ def old(application: Application, keyring: Keyring) -> Application:
     return application
 
 
+def notes(application: Application, options: dict[str, Any]) -> MessageColumn:
+    """The column notes.body, bound to the one that the options name, if any."""
+    bound_to = options.pop("associated_data_column", None)
+    return MessageColumn(application.url, "notes", "body", bound_to)
+
+
 def migrate(keyring: Keyring, application: Application, **options: Any) -> Any:
     """Migrate notes.body in this process, unless the options say otherwise."""
     options.setdefault("workers", 1)
-    return migrate_column(keyring, application.url, "notes", "body", "orders", **options)
+    return migrate_column(keyring, notes(application, options), "orders", **options)
 
 
 def commit(keyring: Keyring, application: Application, **options: Any) -> Any:
-    return commit_column(keyring, application.url, "notes", "body", workers=1, **options)
+    return commit_column(keyring, notes(application, options), workers=1, **options)
 
 
 def roll_back(keyring: Keyring, application: Application, **options: Any) -> Any:
-    return roll_back_column(keyring, application.url, "notes", "body", workers=1, **options)
+    return roll_back_column(keyring, notes(application, options), workers=1, **options)
 
 
 def rows(application: Application) -> dict[int, Any]:
@@ -252,7 +264,7 @@ def test_key_columns_with_the_names_of_ours_are_refused(
 def test_a_side_table_with_rows_is_not_dropped(old: Application, keyring: Keyring) -> None:
     """And one that is gone is no error."""
     migrate(keyring, old)
-    where = located(old.url, "notes", "body")
+    where = MessageColumn(old.url, "notes", "body").located()
     side = SideTable(where.database, where.place)
     assert not side.drop_if_empty()
     old.run("DELETE FROM notes_body_xor")
@@ -261,3 +273,15 @@ def test_a_side_table_with_rows_is_not_dropped(old: Application, keyring: Keyrin
     side.create()
     side.create()
     assert side.exists()
+
+
+def test_bytes_of_the_old_cipher_may_be_text_or_not() -> None:
+    """All of one alphabet is text; a message of the cipher has 64 random bytes and is not."""
+    raw = bytes(range(64))
+    text = old_text(raw)
+    assert text == base64.urlsafe_b64encode(raw)
+    for value, base in ((raw, False), (text, True), (text.decode(), True)):
+        message, coding = decode_old(value)
+        assert message == raw
+        assert coding.base64 is base
+        assert encode(message, coding, Habit(urlsafe=True)) == value

@@ -26,7 +26,7 @@ from mycelium_fractal_net.security.http_signatures import (
     verify,
 )
 from mycelium_fractal_net.security.response_signing import ResponseSigningMiddleware
-from mycelium_fractal_net.security.signatures.signing_key import VerifyingKey
+from mycelium_fractal_net.security.signatures.verifying_key import VerifyingKey
 from tests.support.service import b64, start
 from tests.support.signing import AUTHORITY, Peer
 

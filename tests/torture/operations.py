@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from mycelium_fractal_net.columns import rewrap_column
+from mycelium_fractal_net.columns import MessageColumn, rewrap_column
 from mycelium_fractal_net.files import rewrap_paths
 from mycelium_fractal_net.legacy.columns import commit_column, migrate_column, roll_back_column
 from mycelium_fractal_net.legacy.files import commit_xor, migrate_xor, roll_back_xor
@@ -90,8 +90,9 @@ def rewrap_rows(place: Place, tell: Tell, draw: random.Random) -> None:
         tell("unfinished", "rewrap rows")
         newest = keyring.provider.keys.get("rows").latest.version
         workers = draw.choice([1, 2])
+        column = MessageColumn(place.rows_url, "people", "value")
         tell.begun()
-        report = rewrap_column(keyring, place.rows_url, "people", "value", workers=workers)
+        report = rewrap_column(keyring, column, workers=workers)
         if report.failed:
             raise AssertionError(f"not moved: {report.failures}")
         tell("finished", "rewrap rows")
@@ -128,7 +129,7 @@ def migrate_files(place: Place, tell: Tell, draw: random.Random) -> None:
 
 def migrate_rows(place: Place, tell: Tell, draw: random.Random) -> None:
     """A column leaves the XOR cipher; then what was kept goes, or all goes back."""
-    column = (place.rows_url, "letters", "value")
+    column = MessageColumn(place.rows_url, "letters", "value")
     with place.open() as keyring:
         kept = SIDE_TABLE in place.tables()
         if "migrate rows" not in place.ledger.unfinished and kept:
@@ -136,17 +137,17 @@ def migrate_rows(place: Place, tell: Tell, draw: random.Random) -> None:
             if "commit rows" in place.ledger.unfinished or draw.random() < 0.5:
                 tell("unfinished", "commit rows")
                 tell.begun()
-                report = commit_column(keyring, *column, workers=workers)
+                report = commit_column(keyring, column, workers=workers)
             else:
                 tell.begun()
-                report = roll_back_column(keyring, *column, workers=workers)
+                report = roll_back_column(keyring, column, workers=workers)
         else:
             if not kept and "commit rows" in place.ledger.unfinished:
                 put_old_letters(place)
                 tell("finished", "commit rows")
             tell("unfinished", "migrate rows")
             tell.begun()
-            report = migrate_column(keyring, *column, "orders", workers=2)
+            report = migrate_column(keyring, column, "orders", workers=2)
             tell("finished", "migrate rows")
         if report.failed:
             raise AssertionError(f"not moved: {report.failures}")

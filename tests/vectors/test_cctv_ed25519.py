@@ -9,7 +9,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from mycelium_fractal_net.security.errors import InvalidKeyError, InvalidSignatureError
-from mycelium_fractal_net.security.signatures.signing_key import VerifyingKey
+from mycelium_fractal_net.security.signatures.verifying_key import VerifyingKey
 
 from . import load_public
 

@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from mycelium_fractal_net.security.byte_io.encodings import b64url_encode
 from mycelium_fractal_net.security.errors import InvalidKeyError, InvalidSignatureError
-from mycelium_fractal_net.security.signatures.signing_key import SigningKey, VerifyingKey
+from mycelium_fractal_net.security.signatures.signing_key import SigningKey
+from mycelium_fractal_net.security.signatures.verifying_key import VerifyingKey
 
 from . import library_text, response_file
 

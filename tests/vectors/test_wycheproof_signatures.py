@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from mycelium_fractal_net.security.errors import InvalidSignatureError
-from mycelium_fractal_net.security.signatures.signing_key import VerifyingKey
+from mycelium_fractal_net.security.signatures.verifying_key import VerifyingKey
 
 from . import wycheproof
 

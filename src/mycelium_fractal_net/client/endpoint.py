@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import ssl
 import threading
 from typing import TYPE_CHECKING, Any, Final
@@ -11,6 +10,7 @@ import httpx
 
 from mycelium_fractal_net.client.duplex import DuplexTransport
 from mycelium_fractal_net.client.signing import RequestSigner
+from mycelium_fractal_net.security.addresses import is_loopback
 from mycelium_fractal_net.security.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -104,18 +104,9 @@ def checked_url(base_url: str, *, allow_plain_http: bool) -> httpx.URL:
         raise InvalidInputError("the address of a service begins with https:// and names a host")
     if url.userinfo or url.query or url.fragment:
         raise InvalidInputError("the address of a service has no user, query or fragment")
-    if url.scheme == "http" and not allow_plain_http and not _is_loopback(url.host):
+    if url.scheme == "http" and not allow_plain_http and not is_loopback(url.host):
         raise InvalidInputError(
             "http:// sends the API key in the clear: use https://, or allow_plain_http=True"
             " where the way to the service is safe"
         )
     return url
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from mycelium_fractal_net.client.steps import decoded, given, json_request
+from mycelium_fractal_net.client.steps import UNREADABLE, decoded, given, json_request
 from mycelium_fractal_net.security.errors import InvalidInputError, ServiceError
 from mycelium_fractal_net.security.records.keys import (
     Key,
@@ -94,7 +94,7 @@ def _record(shown: _Key) -> Key:
     except ValueError:
         versions = ()
     if not versions:
-        raise ServiceError("the answer of the service cannot be read")
+        raise ServiceError(UNREADABLE)
     return Key(
         key_id=shown.key_id,
         key_type=shown.type,

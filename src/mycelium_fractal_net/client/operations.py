@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from mycelium_fractal_net.client.steps import decoded, json_request
+from mycelium_fractal_net.client.steps import UNREADABLE, decoded, json_request
 from mycelium_fractal_net.client.values import (
     DecryptItem,
     EncryptItem,
@@ -93,7 +93,7 @@ def bytes_named(name: str, answer: BytesReply) -> Versioned:
     """The bytes of that name in an answer."""
     found = getattr(answer, name)
     if found is None:
-        raise ServiceError("the answer of the service cannot be read")
+        raise ServiceError(UNREADABLE)
     return Versioned.of(found, answer.key_id, legacy=answer.legacy)
 
 

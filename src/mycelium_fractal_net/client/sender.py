@@ -49,7 +49,7 @@ class Sender:
         """Send that API key from now on. Raises :class:`InvalidInputError` for what is none."""
         if not isinstance(api_key, str) or _API_KEY.fullmatch(api_key) is None:
             raise InvalidInputError("an API key is a line of printable ASCII without spaces")
-        self.credential = ("X-API-Key", api_key)
+        self.api_key_header = ("X-API-Key", api_key)
         self.rotation_due = False  # the service has said that this key is to be rotated
 
     def perform(self, steps: Steps[T]) -> Effects[T]:
@@ -72,17 +72,17 @@ class Sender:
     def _attempts(self, request: Request) -> Effects[Reply]:
         trying = attempts(request, self._retries, self.clock, self._random)
         result: AttemptResult | None = None
-        sent = self.credential
+        sent = self.api_key_header
         while True:
             try:
                 effect = trying.send(result)
             except StopIteration as end:
                 reply: Reply = end.value
-                if _DUE in reply.headers and sent is self.credential:
+                if _DUE in reply.headers and sent is self.api_key_header:
                     self.rotation_due = True  # and not that of a key that was renewed meanwhile
                 return reply
             if isinstance(effect, Request):
-                sent = self.credential
+                sent = self.api_key_header
                 effect = replace(effect, headers=(sent, *effect.headers))
             answer = yield effect
             if isinstance(answer, Exception):

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+UNREADABLE: Final = "the answer of the service cannot be read"
+
 JSON: Final = (("Content-Type", "application/json"),)
 """The headers of a request whose body is JSON."""
 
@@ -115,4 +117,4 @@ def decoded(reply: Reply, kind: type[T]) -> T:
         return msgspec.json.decode(reply.body, type=kind)
     except (msgspec.DecodeError, ValueError, RecursionError):
         pass
-    raise ServiceError("the answer of the service cannot be read")
+    raise ServiceError(UNREADABLE)

@@ -7,28 +7,15 @@ two alphabets differ does not tell which one its readers take; it gets the one o
 from __future__ import annotations
 
 import binascii
-import string
 from dataclasses import dataclass
 from typing import Final
 
 from mycelium_fractal_net.security.errors import DecryptionError
 
-__all__ = [
-    "Coding",
-    "Habit",
-    "Value",
-    "beginning",
-    "decode",
-    "decode_legacy",
-    "encode",
-    "legacy_text",
-]
-
 Value = bytes | str
 _MAGIC: Final = b"MFN"  # docs/format.md: the first bytes of every message
 _MAGIC_TEXT: Final = binascii.b2a_base64(_MAGIC, newline=False)  # three bytes are four characters
 _NAMED_BYTES: Final = 12  # docs/format.md: magic, form and handle
-_BASE64: Final = string.ascii_letters.encode() + string.digits.encode() + b"+/-_="
 _TO_STANDARD: Final = bytes.maketrans(b"-_", b"+/")
 _TO_URLSAFE: Final = bytes.maketrans(b"+/", b"-_")
 
@@ -70,31 +57,16 @@ def decode(value: Value) -> tuple[bytes, Coding]:
     """
     if isinstance(value, str):
         try:
-            return _from_base64(value.encode("ascii"), text=True)
+            return from_base64(value.encode("ascii"), text=True)
         except UnicodeEncodeError:
             raise DecryptionError from None
     if value.startswith(_MAGIC_TEXT):
-        return _from_base64(value, text=False)
+        return from_base64(value, text=False)
     return value, _RAW
 
 
-def decode_legacy(value: Value) -> tuple[bytes, Coding]:
-    """The same for a value that may be of the XOR cipher, whose messages begin with anything.
-
-    Bytes that are all of base64's characters are text: a random message has 64 bytes or more,
-    and the fourth of a sealed one is none of them.
-    """
-    if isinstance(value, bytes) and not value.strip(_BASE64):
-        return _from_base64(value, text=False)
-    return decode(value)
-
-
-def legacy_text(message: bytes) -> bytes:
-    """The text that the XOR cipher wrote for those bytes."""
-    return binascii.b2a_base64(message, newline=False).translate(_TO_URLSAFE)
-
-
-def _from_base64(written: bytes, *, text: bool) -> tuple[bytes, Coding]:
+def from_base64(written: bytes, *, text: bool) -> tuple[bytes, Coding]:
+    """The message that base64 text spells. Raises :class:`DecryptionError`."""
     urlsafe = b"-" in written or b"_" in written
     standard = b"+" in written or b"/" in written
     missing = -len(written) % 4

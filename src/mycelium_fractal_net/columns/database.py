@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import URL, Connection, Engine
 
-__all__ = ["BinaryList", "ColumnDatabase", "NotWrittenError", "Why", "shown_url"]
 
 _CONNECT_SECONDS: Final = 10
 # Far below PostgreSQL's deadlock_timeout of a second: where two wait for each other it is never

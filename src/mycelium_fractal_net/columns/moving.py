@@ -35,8 +35,6 @@ from mycelium_fractal_net.security.errors import (
     KeyUsageError,
 )
 
-__all__ = ["Convert", "Mover", "Part", "WriteRow"]
-
 Convert = Callable[[Value, bytes], Value | None]
 """From a value and its associated data to what the value should be; None where it is that."""
 WriteRow = Callable[[Connection, Place, Change], bool]

@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Inspector
     from sqlalchemy.types import TypeEngine
 
-__all__ = ["Change", "Key", "Place", "Row", "Span", "associated_bytes", "value_of"]
 
 Key = tuple[Any, ...]
 """A primary key, in the order of its columns."""

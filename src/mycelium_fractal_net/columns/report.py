@@ -9,8 +9,6 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["ColumnReport", "Failure", "json_line"]
-
 
 @dataclass(frozen=True, slots=True)
 class Failure:

@@ -7,11 +7,12 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.columns.coding import Habit, Value, decode, encode
-from mycelium_fractal_net.columns.sweep import Progress, Report, Sweep, located, one_source
+from mycelium_fractal_net.columns.sweep import Progress, Report, Sweep
 from mycelium_fractal_net.security.errors import DecryptionError
 from mycelium_fractal_net.security.records.open_options import PLAIN
 
 if TYPE_CHECKING:
+    from mycelium_fractal_net.columns.column import MessageColumn
     from mycelium_fractal_net.columns.database import ColumnDatabase
     from mycelium_fractal_net.columns.place import Place
     from mycelium_fractal_net.columns.report import ColumnReport
@@ -26,24 +27,19 @@ _NAMED_BYTES: Final = 12  # docs/format.md: magic, form and handle
 
 def rewrap_column(
     keyring: Keyring,
-    url: str,
-    table: str,
-    column: str,
-    *,
+    column: MessageColumn,
     options: OpenOptions = PLAIN,
-    associated_data_column: str | None = None,
+    *,
     workers: int | None = None,
     progress: Progress | None = None,
     report: Report | None = None,
 ) -> ColumnReport:
     """Move every sealed message of a column to its key's newest version, in place.
 
-    ``url`` is a SQLAlchemy URL of a SQLite file or a PostgreSQL database, ``table`` a table with
-    a primary key, as ``name`` or ``schema.name``. Values are bytes, or base64 text whose
-    spelling stays; NULL is passed over. The associated data is one for all rows, or that of a
-    column: bytes, or text as UTF-8. ``workers`` is the number of processes, one for each
-    processor by default, forked from this one; with 1 all is done here, as it must be where another
-    thread of this program has a transaction open on the same SQLite file.
+    Values are bytes, or base64 text whose spelling stays; NULL is passed over. The associated
+    data is that of ``options`` for all rows, or that of a column. ``workers`` is the number of
+    processes, one for each processor by default, forked from this one; with 1 all is done here, as
+    it must be where another thread of this program has a transaction open on the same SQLite file.
 
     No row is written that is not what was read, so an application may go on writing. Killed at
     any moment, the same call takes up the rest. ``progress`` gets how many values were seen,
@@ -51,8 +47,8 @@ def rewrap_column(
 
     Raises :class:`InvalidInputError`, :class:`DatabaseUnavailableError`, :class:`StoreError`.
     """
-    constant = one_source(options, associated_data_column)
-    where = located(url, table, column, associated_data_column)
+    constant = column.constant(options)
+    where = column.located()
     habit = learned(where.database, where.place)
     known: dict[bytes, bool] = {}
     until = 0.0

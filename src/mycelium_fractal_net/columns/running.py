@@ -21,8 +21,6 @@ from mycelium_fractal_net.columns.moving import Part
 from mycelium_fractal_net.columns.place import Span
 from mycelium_fractal_net.security.errors import DatabaseUnavailableError, MfnError
 
-__all__ = ["Worker", "run", "worker_count"]
-
 _END_SECONDS: Final = 10.0  # that a process has to finish a span once nobody wants it any more
 _POLL_SECONDS: Final = 0.01
 

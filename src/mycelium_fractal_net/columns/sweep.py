@@ -10,16 +10,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.columns.coding import beginning
-from mycelium_fractal_net.columns.database import ColumnDatabase
 from mycelium_fractal_net.columns.moving import Convert, Mover, WriteRow
-from mycelium_fractal_net.columns.place import Place, Span
+from mycelium_fractal_net.columns.place import Span
 from mycelium_fractal_net.columns.report import ColumnReport, Failure
 from mycelium_fractal_net.columns.running import run, worker_count
-from mycelium_fractal_net.security.errors import InvalidInputError, StoreError
+from mycelium_fractal_net.security.errors import StoreError
 
 if TYPE_CHECKING:
+    from mycelium_fractal_net.columns.column import MessageColumn
+    from mycelium_fractal_net.columns.database import ColumnDatabase
+    from mycelium_fractal_net.columns.place import Place
     from mycelium_fractal_net.security.keyring.keyring import Keyring
-    from mycelium_fractal_net.security.records.open_options import OpenOptions
 
 Progress = Callable[[int], None]
 """Called with how many values were looked at since its last call."""
@@ -28,29 +29,6 @@ Report = Callable[[Failure], None]
 _UNFOUND: Final = "a part of its primary key is NULL, so that it cannot be found again"
 _MOST_UNFOUND: Final = 1000
 _MOST_BEGINNINGS: Final = 10_000  # far more than a store has versions
-
-
-@dataclass(frozen=True, slots=True)
-class Located:
-    """A column and its database."""
-
-    database: ColumnDatabase
-    place: Place
-
-
-def located(url: str, table: str, column: str, associated: str | None = None) -> Located:
-    """The column in its database. Raises as :meth:`Place.find` does."""
-    database = ColumnDatabase(url)
-    with database.connection() as connection, database.reading(connection):
-        return Located(database, Place.find(connection, table, column, associated))
-
-
-def one_source(options: OpenOptions, column: str | None) -> bytes:
-    """Associated data that is the same for all rows; none where a column has it."""
-    constant = bytes(options.associated_data)
-    if constant and column is not None:
-        raise InvalidInputError("associated data comes from a column or is given, not both")
-    return constant
 
 
 def spans(database: ColumnDatabase, place: Place, rows: int) -> Iterator[Span]:
@@ -131,13 +109,13 @@ class Sweep:
             audit.close()
 
 
-def beginnings(url: str, table: str, column: str) -> Counter[bytes]:
+def beginnings(column: MessageColumn) -> Counter[bytes]:
     """The first 12 bytes of the messages in a column, and how many values begin so.
 
     Of both forms they are those of a sealed message, which tell the key version. What is no
     message stands under no bytes. The database counts; no value is read.
     """
-    where = located(url, table, column)
+    where = column.located()
     found: Counter[bytes] = Counter()
     with where.database.connection() as connection, where.database.reading(connection):
         for start, count in connection.execute(where.place.beginnings(_MOST_BEGINNINGS)):
@@ -147,8 +125,8 @@ def beginnings(url: str, table: str, column: str) -> Counter[bytes]:
     return +found
 
 
-def count_values(url: str, table: str, column: str) -> int:
+def count_values(column: MessageColumn) -> int:
     """How many rows of a table have a value in that column."""
-    where = located(url, table, column)
+    where = column.located()
     with where.database.connection() as connection, where.database.reading(connection):
         return int(connection.execute(where.place.total()).scalar_one())

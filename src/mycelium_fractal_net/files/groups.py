@@ -21,7 +21,6 @@ from mycelium_fractal_net.security.errors import MfnError
 if TYPE_CHECKING:
     from mycelium_fractal_net.files.new_file import NewFile
 
-__all__ = ["Group", "descriptor_share", "sync_file_system"]
 
 _MAX_FILES: Final = 128  # more make it no faster
 _MAX_BYTES: Final = 256 << 20

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Kind", "Listing"]
 
 _MEMORY_BYTES: Final = 1 << 20  # of names, some 50,000, for each folder on the way down
 _END: Final = b"\0"  # no name has it

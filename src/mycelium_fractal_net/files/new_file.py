@@ -25,7 +25,6 @@ from mycelium_fractal_net.security.errors import ConflictError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["NewFile", "new_file", "remove_leftovers", "sync_folder"]
 
 _SUFFIX: Final = ".mfn-partial"
 _NAME_BYTES: Final = 200  # of the target's in a hidden name, which may have 255: NAME_MAX

@@ -7,8 +7,6 @@ import os
 import stat
 from typing import Final
 
-__all__ = ["acl_of", "give_permissions"]
-
 _ACL: Final = "system.posix_acl_access"  # acl(5)
 
 

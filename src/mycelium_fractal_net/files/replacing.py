@@ -24,8 +24,6 @@ from typing import Final
 
 from mycelium_fractal_net.security.errors import ConflictError
 
-__all__ = ["GRACE_SECONDS", "Replaced", "settled_status"]
-
 GRACE_SECONDS: Final = 0.001
 """From the change of places to the last look. Who had found the old file under the name just
 before has opened it by then; a look-up of a name takes microseconds."""

@@ -7,14 +7,13 @@ run that was cut off is simply run again.
 from __future__ import annotations
 
 import os
-import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from mycelium_fractal_net.files.groups import Group, sync_file_system
+from mycelium_fractal_net.files.groups import sync_file_system
 from mycelium_fractal_net.files.new_file import NewFile, remove_leftovers
-from mycelium_fractal_net.files.running import only_run, put_through, watching
+from mycelium_fractal_net.files.running import Run, only_run
 from mycelium_fractal_net.files.single import rewrap_to
 from mycelium_fractal_net.files.walk import SEALED_SUFFIX, Job, TreeReport, jobs, reason_of
 from mycelium_fractal_net.security.byte_io.binary_io import head_of
@@ -96,11 +95,11 @@ def rewrap_paths(
     run works in one of the folders.
     """
     report = RewrapReport() if report is None else report
-    stop = threading.Event()
+    run = Run(workers, True, progress, _TRIES, report)
     devices: dict[int, Path] = {}
 
     def rewrap(job: Job) -> tuple[NewFile, int] | None:
-        output = rewrap_to(keyring, job.source, options, progress=watching(stop))
+        output = rewrap_to(keyring, job.source, options, progress=run.watch)
         return None if output is None else (output, os.fstat(output.file.fileno()).st_size)
 
     def named(path: Path) -> Path | None:
@@ -112,14 +111,11 @@ def rewrap_paths(
             report.add_failure(path, f"is sealed, and its name does not end in {SEALED_SUFFIX}")
         return None
 
-    def work_on(found: Iterable[Job]) -> None:
-        put_through(found, rewrap, stop, workers, Group(force=True), report, progress, tries=_TRIES)
-
     files, folders = _sorted_out(paths)
-    work_on(_jobs_of(files, devices))
+    run.put_through(_jobs_of(files, devices), rewrap)
     for folder in folders:
         with only_run(folder):
-            work_on(jobs(folder, folder, named, report, devices))
+            run.put_through(jobs(folder, folder, named, report, devices), rewrap)
     for place in devices.values():
         sync_file_system(place)
     return report

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -21,83 +21,68 @@ from mycelium_fractal_net.files.new_file import NewFile
 from mycelium_fractal_net.files.walk import Job, TreeReport, check_apart, jobs
 from mycelium_fractal_net.security.errors import ConflictError, MfnError
 
-__all__ = ["only_run", "put_through", "run", "watching"]
-
 _FLIGHT_FACTOR: Final = 16  # files in work or waiting, for each worker
 
 Progress = Callable[[int], None]
 Work = Callable[[Job], tuple[NewFile, int] | None]
 
 
-def run(
-    source: Path,
-    target: Path,
-    named: Callable[[Path], Path | None],
-    work: Work,
-    stop: threading.Event,
-    workers: int | None,
-    force: bool,
-    progress: Progress | None,
-) -> TreeReport:
-    """Put every file of ``source`` through ``work``; returns what became of them.
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run: how it is done, and what becomes of its files.
 
-    ``named`` gives an output's name, or None for what is passed over; ``stop`` is set to
-    interrupt ``work``. Raises as :func:`.tree.seal_tree` does.
+    ``workers`` is the number of threads, one for each processor by default; ``force`` puts an
+    output in the place of what has its name; ``progress`` gets 1 for each file that is done or
+    skipped; ``tries`` is how often a file is taken that meets a :class:`ConflictError`.
     """
-    report = TreeReport()
-    check_apart(source, target)
-    target.mkdir(mode=0o700, parents=True, exist_ok=True)
-    devices: dict[int, Path] = {}
-    with only_run(target):
-        found = jobs(source, target, named, report, devices)
-        put_through(found, work, stop, workers, Group(force), report, progress)
-        for folder in devices.values():
-            sync_file_system(folder)
-    return report
 
+    workers: int | None = None
+    force: bool = False
+    progress: Progress | None = None
+    tries: int = 1
+    report: TreeReport = field(default_factory=TreeReport)
+    _stop: threading.Event = field(default_factory=threading.Event)
 
-def put_through(
-    found: Iterable[Job],
-    work: Work,
-    stop: threading.Event,
-    workers: int | None,
-    group: Group,
-    report: TreeReport,
-    progress: Progress | None,
-    *,
-    tries: int = 1,
-) -> None:
-    """Put each job through ``work`` and into ``group``; ``report`` gets what became of them.
-
-    One that meets a :class:`ConflictError` is tried ``tries`` times. Whatever ends this early
-    leaves no unfinished file behind.
-    """
-    share = descriptor_share()
-    count = min(workers or os.cpu_count() or 1, share)
-    flight = min(count * _FLIGHT_FACTOR, share)
-    with ThreadPoolExecutor(count, "mfn-file") as pool:
-        flying = _Flight(pool, work, group, report, progress, tries)
-        try:
-            for job in found:
-                flying.start(job)
-                while flying.count >= flight:
-                    flying.land()
-            while flying.count or flying.waiting:
-                flying.land()
-        except BaseException:
-            stop.set()
-            flying.abandon()
-            raise
-
-
-def watching(stop: threading.Event) -> Progress:
-    """For the progress of one file: raises, inside of a worker, once ``stop`` is set."""
-
-    def watch(_: int) -> None:
-        if stop.is_set():
+    def watch(self, _: int) -> None:
+        """The progress of one file: raises, inside of a worker, once the run is interrupted."""
+        if self._stop.is_set():
             raise _Stopped
 
-    return watch
+    def fill(
+        self, source: Path, target: Path, named: Callable[[Path], Path | None], work: Work
+    ) -> TreeReport:
+        """Put every file of ``source`` through ``work``; returns what became of them.
+
+        ``named`` gives an output's name, or None for what is passed over. Raises as
+        :func:`.tree.seal_tree` does.
+        """
+        check_apart(source, target)
+        target.mkdir(mode=0o700, parents=True, exist_ok=True)
+        devices: dict[int, Path] = {}
+        with only_run(target):
+            self.put_through(jobs(source, target, named, self.report, devices), work)
+            for folder in devices.values():
+                sync_file_system(folder)
+        return self.report
+
+    def put_through(self, found: Iterable[Job], work: Work) -> None:
+        """Put each job through ``work``; whatever ends this early leaves no unfinished file."""
+        share = descriptor_share()
+        count = min(self.workers or os.cpu_count() or 1, share)
+        flight = min(count * _FLIGHT_FACTOR, share)
+        with ThreadPoolExecutor(count, "mfn-file") as pool:
+            flying = _Flight(pool, work, self)
+            try:
+                for job in found:
+                    flying.start(job)
+                    while flying.count >= flight:
+                        flying.land()
+                while flying.count or flying.waiting:
+                    flying.land()
+            except BaseException:
+                self._stop.set()
+                flying.abandon()
+                raise
 
 
 class _Stopped(BaseException):
@@ -107,21 +92,11 @@ class _Stopped(BaseException):
 class _Flight:
     """The jobs in work, and their outputs until these have their names."""
 
-    def __init__(
-        self,
-        pool: ThreadPoolExecutor,
-        work: Work,
-        group: Group,
-        report: TreeReport,
-        progress: Progress | None,
-        tries: int,
-    ) -> None:
+    def __init__(self, pool: ThreadPoolExecutor, work: Work, run: Run) -> None:
         self._pool = pool
         self._work = work
-        self._group = group
-        self._report = report
-        self._progress = progress
-        self._tries = tries
+        self._run = run
+        self._group = Group(run.force)
         self._flying: dict[Future[tuple[NewFile, int] | None], _Try] = {}
         self._landed: dict[NewFile, _Try] = {}
 
@@ -149,7 +124,7 @@ class _Flight:
                 self._failed(tried, error)
                 continue
             if outcome is None:
-                self._report.skipped += 1
+                self._run.report.skipped += 1
                 self._tell()
                 continue
             self._landed[outcome[0]] = tried
@@ -165,15 +140,15 @@ class _Flight:
             if error is not None:
                 self._failed(tried, error)
                 continue
-            self._report.done += 1
-            self._report.bytes += size
+            self._run.report.done += 1
+            self._run.report.bytes += size
             self._tell()
 
     def _failed(self, tried: _Try, error: MfnError | OSError) -> None:
-        if isinstance(error, ConflictError) and tried.number < self._tries:
+        if isinstance(error, ConflictError) and tried.number < self._run.tries:
             self.start(tried.job, tried.number + 1)
         else:
-            self._report.fail(tried.job.source, error)
+            self._run.report.fail(tried.job.source, error)
 
     def abandon(self) -> None:
         """Let go of everything that has no name yet."""
@@ -187,8 +162,8 @@ class _Flight:
                     outcome[0].discard()
 
     def _tell(self) -> None:
-        if self._progress is not None:
-            self._progress(1)
+        if self._run.progress is not None:
+            self._run.progress(1)
 
 
 @dataclass(frozen=True, slots=True)

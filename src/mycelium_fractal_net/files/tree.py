@@ -9,12 +9,11 @@ that are on the disk (:mod:`.groups`). Anything else under the name is kept and 
 from __future__ import annotations
 
 import os
-import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from mycelium_fractal_net.files.new_file import NewFile
-from mycelium_fractal_net.files.running import run, watching
+from mycelium_fractal_net.files.running import Run
 from mycelium_fractal_net.files.single import open_source
 from mycelium_fractal_net.files.walk import SEALED_SUFFIX, Job, TreeReport, is_there
 from mycelium_fractal_net.security.errors import DecryptionError
@@ -51,7 +50,7 @@ def seal_tree(
     """
     sealed_by = keyring.protecting_key(key_id)
     options = OpenOptions(associated_data)
-    stop = threading.Event()
+    run = Run(workers, force, progress)
 
     def opens_as_ours(path: Path) -> bool:
         """Whether the key and the associated data are those of this run."""
@@ -75,7 +74,7 @@ def seal_tree(
                     output.file,
                     key_id=key_id,
                     associated_data=associated_data,
-                    progress=watching(stop),
+                    progress=run.watch,
                 )
                 output.finish(status, acl=acl, times=True)
             return output, size
@@ -83,7 +82,7 @@ def seal_tree(
     def named(path: Path) -> Path | None:
         return path.with_name(path.name + SEALED_SUFFIX)
 
-    return run(source, target, named, seal, stop, workers, force, progress)
+    return run.fill(source, target, named, seal)
 
 
 def open_tree(
@@ -100,7 +99,7 @@ def open_tree(
 
     Files without that ending are passed over. Otherwise as :func:`seal_tree`.
     """
-    stop = threading.Event()
+    run = Run(workers, force, progress)
 
     def unseal(job: Job) -> tuple[NewFile, int] | None:
         with open_source(job.source, follow=False) as (reader, status, acl):
@@ -109,14 +108,14 @@ def open_tree(
                 return None
             output = NewFile(job.target)
             with _discarded_on_error(output):
-                size = keyring.decrypt_stream(reader, output.file, options, progress=watching(stop))
+                size = keyring.decrypt_stream(reader, output.file, options, progress=run.watch)
                 output.finish(status, acl=acl, times=True)
             return output, size
 
     def named(path: Path) -> Path | None:
         return path.with_suffix("") if path.suffix == SEALED_SUFFIX else None
 
-    return run(source, target, named, unseal, stop, workers, force, progress)
+    return run.fill(source, target, named, unseal)
 
 
 @contextmanager

@@ -15,8 +15,6 @@ from mycelium_fractal_net.files.new_file import remove_leftovers
 from mycelium_fractal_net.files.permissions import acl_of, give_permissions
 from mycelium_fractal_net.security.errors import InvalidInputError, MfnError
 
-__all__ = ["SEALED_SUFFIX", "Job", "TreeReport", "check_apart", "is_there", "jobs", "reason_of"]
-
 SEALED_SUFFIX: Final = ".mfn"
 
 # What file systems round a time down to, in ns: SMB, some NFS, exFAT, ext3 and old ext4, FAT.

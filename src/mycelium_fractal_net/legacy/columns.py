@@ -6,23 +6,23 @@ and each row is written in a transaction of its own.
 
 from __future__ import annotations
 
+import base64
+import string
 from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.columns.coding import (
+    Coding,
     Habit,
     Value,
     decode,
-    decode_legacy,
     encode,
-    legacy_text,
+    from_base64,
 )
 from mycelium_fractal_net.columns.place import Change, Place, Row, associated_bytes, value_of
 from mycelium_fractal_net.columns.sweep import (
     Progress,
     Report,
     Sweep,
-    located,
-    one_source,
 )
 from mycelium_fractal_net.legacy.reader import open_xor
 from mycelium_fractal_net.legacy.side_table import SideTable
@@ -36,25 +36,24 @@ from mycelium_fractal_net.security.records.open_options import PLAIN, OpenOption
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
+    from mycelium_fractal_net.columns.column import MessageColumn
     from mycelium_fractal_net.columns.database import ColumnDatabase
     from mycelium_fractal_net.columns.moving import WriteRow
     from mycelium_fractal_net.columns.report import ColumnReport
     from mycelium_fractal_net.security.keyring.keyring import Keyring
 
+_BASE64: Final = string.ascii_letters.encode() + string.digits.encode() + b"+/-_="
 _SPAN_ROWS: Final = 40  # a second of one processor
 _OLD_ROWS: Final = 500
 
 
 def migrate_column(
     keyring: Keyring,
-    url: str,
-    table: str,
-    column: str,
+    column: MessageColumn,
     key_id: str | None,
-    *,
     options: OpenOptions = PLAIN,
+    *,
     side_table: str | None = None,
-    associated_data_column: str | None = None,
     dry_run: bool = False,
     workers: int | None = None,
     progress: Progress | None = None,
@@ -70,9 +69,9 @@ def migrate_column(
     to that in ``options`` or in the column. ``dry_run`` opens everything and writes nothing:
     ``done`` is then what would be sealed. Otherwise as :func:`.rewrap_column`.
     """
-    constant = one_source(options, associated_data_column)
+    constant = column.constant(options)
     name = keyring.protecting_key(key_id)
-    where = located(url, table, column, associated_data_column)
+    where = column.located()
     side = SideTable(where.database, where.place, side_table)
     if not dry_run:
         side.create()
@@ -80,10 +79,10 @@ def migrate_column(
     old = OpenOptions(allow_compromised=options.allow_compromised)
 
     def convert(value: Value, bound: bytes) -> Value | None:
-        message, coding = decode_legacy(value)
+        message, coding = decode_old(value)
         if _is_sealed(keyring, message):
             return None
-        plaintext = open_xor(keyring, legacy_text(message), old).data
+        plaintext = open_xor(keyring, old_text(message), old).data
         if dry_run:
             return value
         bound = bound or constant
@@ -106,13 +105,10 @@ def migrate_column(
 
 def commit_column(
     keyring: Keyring,
-    url: str,
-    table: str,
-    column: str,
-    *,
+    column: MessageColumn,
     options: OpenOptions = PLAIN,
+    *,
     side_table: str | None = None,
-    associated_data_column: str | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
     report: Report | None = None,
@@ -121,8 +117,8 @@ def commit_column(
 
     The others stay and are reported. The side table goes once it is empty.
     """
-    constant = one_source(options, associated_data_column)
-    where = located(url, table, column, associated_data_column)
+    constant = column.constant(options)
+    where = column.located()
     side = _existing(SideTable(where.database, where.place, side_table))
 
     def write_row(connection: Connection, _place: Place, change: Change) -> bool:
@@ -142,9 +138,7 @@ def commit_column(
 
 def roll_back_column(
     keyring: Keyring,
-    url: str,
-    table: str,
-    column: str,
+    column: MessageColumn,
     *,
     side_table: str | None = None,
     workers: int | None = None,
@@ -152,7 +146,7 @@ def roll_back_column(
     report: Report | None = None,
 ) -> ColumnReport:
     """Put the old values back where nobody changed the new ones; the others are reported."""
-    where = located(url, table, column)
+    where = column.located()
     side = _existing(SideTable(where.database, where.place, side_table))
 
     def write_row(connection: Connection, _place: Place, change: Change) -> bool:
@@ -165,6 +159,22 @@ def roll_back_column(
         return True
 
     return _finish(keyring, where.database, side, write_row, workers, progress, report)
+
+
+def decode_old(value: Value) -> tuple[bytes, Coding]:
+    """The message in a value that may be of the XOR cipher, whose messages begin with anything.
+
+    Bytes that are all of base64's characters are text: a random message has 64 bytes or more,
+    and the fourth of a sealed one is none of them. Raises :class:`DecryptionError`.
+    """
+    if isinstance(value, bytes) and not value.strip(_BASE64):
+        return from_base64(value, text=False)
+    return decode(value)
+
+
+def old_text(message: bytes) -> bytes:
+    """The text that the XOR cipher wrote for those bytes."""
+    return base64.urlsafe_b64encode(message)
 
 
 def _is_sealed(keyring: Keyring, message: bytes) -> bool:

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
     from mycelium_fractal_net.columns.database import ColumnDatabase
 
-__all__ = ["SideTable"]
 
 _OLD: Final = "mfn_old"
 _NEW: Final = "mfn_new"

@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.byte_io.binary_io import BinaryReader
     from mycelium_fractal_net.security.sealed.recipients import Recipient, RecipientKey
     from mycelium_fractal_net.security.sealed.sealer import DataKey, Sealer
-    from mycelium_fractal_net.security.signatures.signing_key import SigningKey, VerifyingKey
+    from mycelium_fractal_net.security.signatures.signing_key import SigningKey
+    from mycelium_fractal_net.security.signatures.verifying_key import VerifyingKey
 
 _KEY_BYTES: Final = 32
 
@@ -153,11 +154,12 @@ class Policy:
         header.
         """
         from mycelium_fractal_net.security.byte_io.buffers import as_bytes
-        from mycelium_fractal_net.security.sealed import sealer as sealing
+        from mycelium_fractal_net.security.sealed.format import parse_header
+        from mycelium_fractal_net.security.sealed.sealer import DataKey
 
         self._check_sealing()
-        parsed = sealing.parse_header(header)
-        made = sealing.DataKey(bytes(as_bytes(plaintext)), parsed.wrapped, parsed.handle)
+        parsed = parse_header(header)
+        made = DataKey(bytes(as_bytes(plaintext)), parsed.wrapped, parsed.handle)
         if made.header != header:
             raise DecryptionError
         _ = made.sealer
@@ -264,19 +266,19 @@ class Policy:
 
     def verifying_key(self, der: Buffer) -> VerifyingKey:
         """The public key in a DER SubjectPublicKeyInfo. Raises :class:`InvalidKeyError`."""
-        from mycelium_fractal_net.security.signatures.signing_key import VerifyingKey
+        from mycelium_fractal_net.security.signatures.verifying_key import VerifyingKey
 
         return self._allowed_public(VerifyingKey.from_der(der))
 
     def verifying_key_from_pem(self, pem: str | bytes) -> VerifyingKey:
         """The public key in a PEM file. Raises :class:`InvalidKeyError`."""
-        from mycelium_fractal_net.security.signatures.signing_key import VerifyingKey
+        from mycelium_fractal_net.security.signatures.verifying_key import VerifyingKey
 
         return self._allowed_public(VerifyingKey.from_pem(pem))
 
     def verifying_key_from_jwk(self, jwk: Mapping[str, object] | str | bytes) -> VerifyingKey:
         """The public key in a JWK, as its members or in JSON. Raises :class:`InvalidKeyError`."""
-        from mycelium_fractal_net.security.signatures.signing_key import VerifyingKey
+        from mycelium_fractal_net.security.signatures.verifying_key import VerifyingKey
 
         if isinstance(jwk, str | bytes):
             return self._allowed_public(VerifyingKey.from_jwk_text(jwk))
@@ -297,7 +299,7 @@ class Policy:
 
     def prehash(self, reader: BinaryReader) -> bytes:
         """The SHA-512 of a stream, which stands for it in a pre-hashed signature."""
-        from mycelium_fractal_net.security.signatures.signing_key import prehash
+        from mycelium_fractal_net.security.signatures.prehash import prehash
 
         self.check("SHA-512")
         return prehash(reader)

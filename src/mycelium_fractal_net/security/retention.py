@@ -15,7 +15,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mycelium_fractal_net.security.errors import InvalidInputError
-from mycelium_fractal_net.security.key_providers.states import DESTRUCTION_WINDOW_DAYS
 from mycelium_fractal_net.security.key_store.rotation_table import RotationTable
 from mycelium_fractal_net.security.key_store.rows import day_of, moment_of_day
 from mycelium_fractal_net.security.key_store.usage import (
@@ -26,7 +25,14 @@ from mycelium_fractal_net.security.key_store.usage import (
     REFUSED,
     UsageSummary,
 )
-from mycelium_fractal_net.security.records.keys import Key, KeyState, Verb, parse_key_id, version_id
+from mycelium_fractal_net.security.records.keys import (
+    DESTRUCTION_WINDOW_DAYS,
+    Key,
+    KeyState,
+    Verb,
+    parse_key_id,
+    version_id,
+)
 from mycelium_fractal_net.security.records.retention import (
     CleanupReport,
     Ground,

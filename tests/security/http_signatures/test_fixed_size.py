@@ -11,11 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mycelium_fractal_net.security.errors import InvalidInputError, InvalidSignatureError
-from mycelium_fractal_net.security.signatures.signing_key import (
-    ALGORITHMS,
-    PREHASH_LABEL,
-    SigningKey,
-)
+from mycelium_fractal_net.security.signatures.prehash import PREHASH_LABEL
+from mycelium_fractal_net.security.signatures.signing_key import ALGORITHMS, SigningKey
 
 KEYS = {name: SigningKey.generate(name) for name in ALGORITHMS}
 SIZES = {"Ed25519": 64, "ECDSA-P256": 64, "ECDSA-P384": 96, "ML-DSA-65": 3309}

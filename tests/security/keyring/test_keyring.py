@@ -16,7 +16,8 @@ from mycelium_fractal_net.security.errors import (
     KeyStateError,
     KeyUsageError,
 )
-from mycelium_fractal_net.security.keyring.keyring import Keyring, Signature
+from mycelium_fractal_net.security.keyring.keyring import Keyring
+from mycelium_fractal_net.security.keyring.signing import Signature
 from mycelium_fractal_net.security.records.keys import KeyState, Verb
 from mycelium_fractal_net.security.records.open_options import OpenOptions
 from mycelium_fractal_net.security.sealed.format import parse_header

@@ -8,7 +8,7 @@ import pytest
 
 from mycelium_fractal_net.security.errors import KeyNotFoundError, KeyUsageError
 from mycelium_fractal_net.security.records.keys import Verb
-from mycelium_fractal_net.security.signatures.signing_key import VerifyingKey
+from mycelium_fractal_net.security.signatures.verifying_key import VerifyingKey
 
 if TYPE_CHECKING:
     from mycelium_fractal_net import Keyring

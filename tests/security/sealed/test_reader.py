@@ -16,7 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mycelium_fractal_net.security.errors import DecryptionError
-from mycelium_fractal_net.security.sealed.sealer import SealedReader, Sealer, read_header
+from mycelium_fractal_net.security.sealed.format import read_header
+from mycelium_fractal_net.security.sealed.reader import SealedReader
+from mycelium_fractal_net.security.sealed.sealer import Sealer
 
 KEY = bytes(range(32))
 HANDLE = b"\x10\x21\x32\x43\x54\x65\x76\x87"

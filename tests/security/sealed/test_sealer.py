@@ -24,14 +24,14 @@ from mycelium_fractal_net.security.errors import (
     InvalidInputError,
     InvalidKeyError,
 )
-from mycelium_fractal_net.security.sealed.format import plain_bytes, sealed_body_bytes
-from mycelium_fractal_net.security.sealed.sealer import (
-    DataKey,
+from mycelium_fractal_net.security.sealed.format import (
     Form,
     Header,
-    Sealer,
     parse_header,
+    plain_bytes,
+    sealed_body_bytes,
 )
+from mycelium_fractal_net.security.sealed.sealer import DataKey, Sealer
 from mycelium_fractal_net.security.sealed.whole import open_whole
 
 KEY = bytes(range(32))

@@ -21,8 +21,13 @@ from hypothesis import strategies as st
 from mycelium_fractal_net.security.byte_io import buffers, write_behind
 from mycelium_fractal_net.security.byte_io.write_behind import WriteBehind
 from mycelium_fractal_net.security.errors import DecryptionError, InvalidInputError
-from mycelium_fractal_net.security.sealed.format import SEALED_BLOCK_BYTES
-from mycelium_fractal_net.security.sealed.sealer import Form, Header, Sealer, read_header
+from mycelium_fractal_net.security.sealed.format import (
+    SEALED_BLOCK_BYTES,
+    Form,
+    Header,
+    read_header,
+)
+from mycelium_fractal_net.security.sealed.sealer import Sealer
 
 KEY = bytes(range(32))
 HANDLE = b"\x10\x21\x32\x43\x54\x65\x76\x87"

@@ -30,13 +30,9 @@ from mycelium_fractal_net.security.errors import (
     InvalidSignatureError,
 )
 from mycelium_fractal_net.security.signatures import ed25519_points as points
-from mycelium_fractal_net.security.signatures.signing_key import (
-    ALGORITHMS,
-    PREHASH_LABEL,
-    SigningKey,
-    VerifyingKey,
-    prehash,
-)
+from mycelium_fractal_net.security.signatures.prehash import PREHASH_LABEL, prehash
+from mycelium_fractal_net.security.signatures.signing_key import ALGORITHMS, SigningKey
+from mycelium_fractal_net.security.signatures.verifying_key import VerifyingKey
 
 KEYS = {name: SigningKey.generate(name) for name in ALGORITHMS}
 EC_NAMES = ["ECDSA-P256", "ECDSA-P384"]

@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 from typing import Final
 
 from mycelium_fractal_net.security.errors import ConfigurationError
 
 _BACKLOG: Final = 2048  # connections that wait to be accepted; the kernel may hold fewer
-
-
-def is_loopback(host: str) -> bool:
-    """Whether ``host`` is an address that only this machine reaches."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -12,12 +12,16 @@ from typing import Final
 
 from mycelium_fractal_net.api.http.problems import RequestError
 from mycelium_fractal_net.api.transport.limits import (
+    MAX_HEAD_BYTES,
     MAX_HEADER_BYTES,
     MAX_HEADERS,
     MAX_HEADERS_BYTES,
     MAX_LINE_BYTES,
 )
 
+_SPACE: Final = 0x20
+_CHUNKING_BYTES: Final = 65_536  # what chunks may need beside data, and so many times the data:
+_CHUNKING_SHARE: Final = 8
 # RFC 3986 section 3.2.2 and a port, without user information.
 _HOST: Final = re.compile(
     rb"(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._~!$&'()*+,;=%-]{1,255})(?::\d{0,5})?"
@@ -80,6 +84,72 @@ class Framing:
             if _HOST.fullmatch(host) is None:
                 raise RefusedError("bad-request", "the Host is not one")
             self._accepted_host = host
+
+
+class ReadBounds:
+    """What was read of one connection, beside what the parser makes of it, held to bounds.
+
+    ``received`` counts all bytes, ``body_bytes`` those of the body that is being read.
+    ``since_head`` is what was read since a head began: at ``begins_at``, or where that is
+    negative somewhere, behind a request before it.
+    """
+
+    __slots__ = ("_blank", "_chunking_bytes", "_counted", "_head_bytes", "begins_at", "body_bytes",
+                 "received", "since_head")  # fmt: skip
+
+    def __init__(self) -> None:
+        self.received = self.body_bytes = self.begins_at = 0
+        self.since_head = self._blank = b""  # of the latter, empty lines before a head
+        self._head_bytes = self._chunking_bytes = 0
+        self._counted = 0  # of the body, before what is being read
+
+    def take(self, data: bytes, *, in_head: bool, in_body: bool) -> None:
+        """Note what is to be parsed next. Raises :class:`RefusedError`."""
+        self.received += len(data)
+        self._counted = self.body_bytes
+        if in_head:
+            self.since_head += data
+            self._head_bytes += len(data)
+            return
+        self.since_head = data
+        self.begins_at = -1 if in_body else 0
+        self._head_bytes = len(data)
+        if not in_body and (data[0] <= _SPACE or self._blank):
+            self._check_blank(data)
+
+    def _check_blank(self, data: bytes) -> None:
+        """Take one empty line before a request (RFC 9112 section 2.2), and no bare LF."""
+        rest = data.lstrip(b"\r\n")
+        blank = self._blank + data[: len(data) - len(rest)]
+        if blank not in (b"", b"\r", b"\r\n") or (rest and blank == b"\r"):
+            raise RefusedError("bad-request", "there are line breaks before the request")
+        self._blank = b"" if rest else blank
+        self.begins_at = len(data) - len(rest)
+
+    def begin_body(self) -> None:
+        """A head is whole: what follows it in the same read begins nowhere that is known."""
+        self.begins_at = -1
+        self.body_bytes = self._chunking_bytes = 0
+
+    def check_head(self, data: bytes, *, began_before: bool) -> None:
+        """Bound a head that is not whole yet. Raises :class:`RefusedError`."""
+        if not began_before:  # but somewhere in this read, which is bounded itself
+            self.since_head, self._head_bytes = data[-MAX_HEAD_BYTES:], 0
+        elif self._head_bytes > MAX_HEAD_BYTES:
+            raise RefusedError("headers-too-large", f"a head has at most {MAX_HEAD_BYTES} bytes")
+
+    def check_chunking(self, read: int) -> None:
+        """Bound what chunks need beside data: their extensions go nowhere, and have no end.
+
+        Raises :class:`RefusedError`.
+        """
+        self._chunking_bytes += read - (self.body_bytes - self._counted)
+        if self._chunking_bytes > _CHUNKING_BYTES + _CHUNKING_SHARE * self.body_bytes:
+            raise RefusedError("bad-request", "the chunks have more beside data than they need")
+
+    def forget(self) -> None:
+        """No head is being read: what was read at once is not kept while the connection idles."""
+        self.since_head = b""
 
 
 def check_line(method: bytes, target: bytes, read: bytes, begins_at: int) -> None:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import socket
-import struct
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from httptools import HttpParserError, HttpParserUpgrade
-from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from mycelium_fractal_net.api.http.exchange import Exchange
@@ -17,16 +13,17 @@ from mycelium_fractal_net.api.http.responses import closing_problem
 from mycelium_fractal_net.api.transport.heads import (
     WATCHED,
     Framing,
+    ReadBounds,
     RefusedError,
     check_line,
     check_sizes,
 )
 from mycelium_fractal_net.api.transport.limits import (
-    MAX_HEAD_BYTES,
     MAX_HEADER_BYTES,
     MAX_HEADERS,
     MAX_PIPELINED,
 )
+from mycelium_fractal_net.api.transport.tcp import acknowledged_bytes, reset
 from mycelium_fractal_net.api.transport.timeouts import Wait
 from mycelium_fractal_net.security.signed_requests.body import EXCHANGE
 
@@ -35,18 +32,11 @@ if TYPE_CHECKING:
 
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-    from mycelium_fractal_net.api.transport.connections import Connections, Place
-
-_CHUNKING_BYTES: Final = 65_536  # what chunks may need beside data, and so many times the data:
-_CHUNKING_SHARE: Final = 8
-_DROP: Final = struct.pack("ii", 1, 0)  # struct linger: RST, and nothing is kept
-_SPACE: Final = 0x20
-_TCP_INFO_BYTES: Final = 128  # struct tcp_info of linux/tcp.h, up to and with
-_BYTES_ACKED: Final = slice(120, 128)  # tcpi_bytes_acked
+    from mycelium_fractal_net.api.transport.connections import Connections, Slot
 
 
-class Protocol(HttpToolsProtocol):
-    """uvicorn's protocol behind the front door, with an :class:`Exchange` for each request.
+class HttpProtocol(HttpToolsProtocol):
+    """uvicorn's protocol, held to our bounds, with an :class:`Exchange` for each request.
 
     A request is given to the application once all that was read with it has been found right.
     A head is being read while ``headers`` is a list: what comes after it is a trailer.
@@ -58,21 +48,16 @@ class Protocol(HttpToolsProtocol):
     def __init__(
         self,
         connections: Connections,
-        place: Place,
+        slot: Slot,
         note_refusal: Callable[[str], None],
         **uvicorn: Any,
     ) -> None:
         super().__init__(**uvicorn)
         self._connections = connections
-        self._place = place
+        self._slot = slot
         self._note_refusal = note_refusal
         self._framing = Framing()
-        self._received = 0
-        self._read = b""  # since the head began
-        self._begins_at = 0  # there; negative where that is not known
-        self._head_bytes = 0
-        self._blank = b""  # empty lines before a head
-        self._body_bytes = self._chunking_bytes = 0
+        self._read = ReadBounds()
         self._next: tuple[RequestResponseCycle, Any] | None = None
         self._running: RequestResponseCycle | None = None
         self._is_closed = False  # to what the client sends
@@ -83,13 +68,13 @@ class Protocol(HttpToolsProtocol):
     def connection_made(self, transport: Any) -> None:
         """Take over from whoever accepted it."""
         super().connection_made(transport)
-        self._place.guest = self
-        if not self._connections.has(self._place):  # which somebody else was given meanwhile
+        self._slot.peer = self
+        if not self._connections.has(self._slot):  # which somebody else was given meanwhile
             transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Give the place back."""
-        self._connections.leave(self._place)
+        """Give the slot back."""
+        self._connections.leave(self._slot)
         super().connection_lost(exc)
         self.pipeline.clear()
         running = self._running
@@ -100,7 +85,7 @@ class Protocol(HttpToolsProtocol):
     def waits_for(self) -> tuple[Wait, object, int]:
         """What the server waits for, of which message, and how many bytes have moved so far."""
         if self.transport.get_write_buffer_size():
-            return Wait.READER, None, self._acknowledged()
+            return Wait.READER, None, acknowledged_bytes(self.transport)
         if self._is_closed and self._refusal is None:
             return Wait.LINGER, None, 0
         running, cycle = self._running, self.cycle
@@ -109,48 +94,30 @@ class Protocol(HttpToolsProtocol):
                 return Wait.NOTHING, None, 0
             if self.flow.read_paused or cycle.waiting_for_100_continue:
                 return Wait.NOTHING, None, 0
-            return Wait.BODY, cycle, self._received
+            return Wait.BODY, cycle, self._read.received
         if self.headers is not None:
             return Wait.HEAD, self.scope, 0
         return (Wait.FIRST if cycle is None else Wait.IDLE), cycle, 0
-
-    def _acknowledged(self) -> int:
-        """How many bytes the client's machine has taken so far."""
-        try:
-            info = self.transport.get_extra_info("socket").getsockopt(
-                socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES
-            )
-        except (OSError, AttributeError):  # it is closed by now; this is no Linux
-            return -self.transport.get_write_buffer_size()
-        return int.from_bytes(info[_BYTES_ACKED], "little")
 
     def give_up(self, wait: Wait) -> None:
         """End it, since what was waited for did not come in time."""
         if wait in (Wait.HEAD, Wait.BODY):
             self.refuse(RefusedError("too-slow", "the request did not come in time"))
         elif wait in (Wait.LINGER, Wait.READER):
-            self._reset()
+            reset(self.transport)
         else:
-            self.hang_up()
+            self.disconnect()
 
     def make_room(self, wait: Wait) -> None:
-        """End it at once, since somebody else needs the place."""
+        """End it at once, since somebody else needs the slot."""
         if wait in (Wait.HEAD, Wait.BODY):
             self.refuse(RefusedError("overloaded", "there are too many connections"))
         if wait is Wait.READER:
-            self._reset()
+            reset(self.transport)
         else:
-            self.hang_up()
+            self.disconnect()
 
-    def _reset(self) -> None:
-        """Drop the connection with all that the kernel still holds for it."""
-        with contextlib.suppress(OSError, AttributeError):  # it is closed by now; this is TLS
-            self.transport.get_extra_info("socket").setsockopt(
-                socket.SOL_SOCKET, socket.SO_LINGER, _DROP
-            )
-        self.transport.abort()
-
-    def hang_up(self, *, lingering: bool = False) -> None:
+    def disconnect(self, *, lingering: bool = False) -> None:
         """Close once all is sent; ``lingering``, once the client had time to read it too.
 
         A socket that is closed with bytes that nobody read takes back what was sent. TLS waits
@@ -194,7 +161,7 @@ class Protocol(HttpToolsProtocol):
         if self._refusal is not None and not self.transport.is_closing():
             self.transport.write(self._refusal)
             self._refusal = None
-            self.hang_up(lingering=True)
+            self.disconnect(lingering=True)
 
     # What the client sends --------------------------------------------------------------------
 
@@ -202,28 +169,16 @@ class Protocol(HttpToolsProtocol):
         """Parse it, and give what is right to the application."""
         if self._is_closed:
             return
-        self._received += len(data)
-        cycle = self.cycle
-        has_body = False
+        cycle, read = self.cycle, self._read
+        in_head = self.headers is not None
+        in_body = not in_head and cycle is not None and cycle.more_body
         try:
-            if self.headers is not None:
-                self._read += data
-                self._head_bytes += len(data)
-            else:
-                self._read = data
-                self._begins_at = 0
-                self._head_bytes = len(data)
-                if cycle is not None and cycle.more_body:
-                    has_body = True
-                    self._begins_at = -1
-                elif data[0] <= _SPACE or self._blank:
-                    self._check_blank(data)
-            body_bytes = self._body_bytes
+            read.take(data, in_head=in_head, in_body=in_body)
             self.parser.feed_data(data)
             if self.headers is not None:
-                self._measure_head(data, began_before=cycle is self.cycle and not has_body)
-            elif has_body and cycle is self.cycle:
-                self._measure_chunking(len(data) - self._body_bytes + body_bytes)
+                read.check_head(data, began_before=not in_body and cycle is self.cycle)
+            elif in_body and cycle is self.cycle:
+                read.check_chunking(len(data))
         except (HttpParserError, HttpParserUpgrade, RefusedError) as error:
             refused = error if isinstance(error, RefusedError) else error.__context__
             if not isinstance(refused, RefusedError):
@@ -231,33 +186,11 @@ class Protocol(HttpToolsProtocol):
             self.refuse(refused)
             return
         if self.headers is None:
-            self._read = b""  # as much as was read at once, for as long as the connection idles
+            read.forget()
         begun = self._next
         if begun is not None:
             self._next = None
             self._begin(*begun)
-
-    def _check_blank(self, data: bytes) -> None:
-        """Take one empty line before a request (RFC 9112 section 2.2), and no bare LF."""
-        rest = data.lstrip(b"\r\n")
-        blank = self._blank + data[: len(data) - len(rest)]
-        if blank not in (b"", b"\r", b"\r\n") or (rest and blank == b"\r"):
-            raise RefusedError("bad-request", "there are line breaks before the request")
-        self._blank = b"" if rest else blank
-        self._begins_at = len(data) - len(rest)
-
-    def _measure_head(self, data: bytes, *, began_before: bool) -> None:
-        """Bound a head that is not whole yet."""
-        if not began_before:  # but somewhere in this read, which is bounded itself
-            self._read, self._head_bytes = data[-MAX_HEAD_BYTES:], 0
-        elif self._head_bytes > MAX_HEAD_BYTES:
-            raise RefusedError("headers-too-large", f"a head has at most {MAX_HEAD_BYTES} bytes")
-
-    def _measure_chunking(self, beside: int) -> None:
-        """Bound what chunks need beside data: their extensions go nowhere, and have no end."""
-        self._chunking_bytes += beside
-        if self._chunking_bytes > _CHUNKING_BYTES + _CHUNKING_SHARE * self._body_bytes:
-            raise RefusedError("bad-request", "the chunks have more beside data than they need")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header. Raises :class:`RefusedError`."""
@@ -275,27 +208,21 @@ class Protocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Take a request, if its head is right. Raises :class:`RefusedError`."""
         parser, headers = self.parser, self.headers or []
-        check_line(parser.get_method(), self.url, self._read, self._begins_at)
-        self._begins_at = -1
+        read = self._read
+        check_line(parser.get_method(), self.url, read.since_head, read.begins_at)
         self._framing.finish(parser.get_http_version())
-        if len(headers) > MAX_HEADERS or len(self._read) > MAX_HEADER_BYTES:
+        if len(headers) > MAX_HEADERS or len(read.since_head) > MAX_HEADER_BYTES:
             check_sizes(self.url, headers)
         if len(self.pipeline) >= MAX_PIPELINED:
             raise RefusedError("overloaded", "there are too many requests of one connection")
         super().on_headers_complete()
         self.headers = None
-        self._body_bytes = self._chunking_bytes = 0
+        read.begin_body()
 
     def on_body(self, body: bytes) -> None:
         """Keep a part of the body for whoever receives it."""
-        cycle = self.cycle
-        if cycle is None:
-            return
-        self._body_bytes += len(body)
-        cycle.body += body
-        if len(cycle.body) > HIGH_WATER_LIMIT:
-            self.flow.pause_reading()
-        cycle.message_event.set()
+        self._read.body_bytes += len(body)
+        super().on_body(body)
 
     # What the application does ----------------------------------------------------------------
 
@@ -318,6 +245,6 @@ class Protocol(HttpToolsProtocol):
         elif self._refusal is not None:
             self._send_refusal()
         elif self._running is not None and self._running.more_body and not self._is_closed:
-            self.hang_up(lingering=True)
+            self.disconnect(lingering=True)
         else:
             self.flow.resume_reading()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -25,33 +24,10 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.cli.bulk.attestation import Attestation
     from mycelium_fractal_net.cli.invocation import Invocation
     from mycelium_fractal_net.cli.options import Batch
-    from mycelium_fractal_net.columns import ColumnReport, Failure
+    from mycelium_fractal_net.columns import ColumnReport, Failure, MessageColumn
     from mycelium_fractal_net.security.records.open_options import OpenOptions
 
 _MOST_URL_BYTES: Final = 8192
-
-
-@dataclass(frozen=True, slots=True)
-class ColumnChoice:
-    """The column that the options name, and the one that its messages are bound to."""
-
-    url: str
-    table: str
-    column: str
-    associated_data_column: str | None = None
-
-    def __repr__(self) -> str:  # a URL holds a password
-        return f"ColumnChoice({self.table!r}, {self.column!r})"
-
-    @property
-    def name(self) -> str:
-        """Such as ``customers.iban``."""
-        return f"{self.table}.{self.column}"
-
-    @property
-    def parts(self) -> tuple[str, str, str]:
-        """URL, table and column, as the functions of :mod:`.columns` take them."""
-        return self.url, self.table, self.column
 
 
 def _choice(
@@ -61,7 +37,7 @@ def _choice(
     table: str | None,
     column: str | None,
     associated_data_column: str | None,
-) -> ColumnChoice | None:
+) -> MessageColumn | None:
     given = [each for each in (database, database_file, database_env) if each is not None]
     if not given:
         if table or column or associated_data_column:
@@ -76,7 +52,9 @@ def _choice(
             ExitCode.USAGE, "--database takes a table and a column", "add --table and --column"
         )
     url = database or _url(database_file, database_env)
-    return ColumnChoice(url, table, column, associated_data_column)
+    from mycelium_fractal_net.columns import MessageColumn
+
+    return MessageColumn(url, table, column, associated_data_column)
 
 
 def _url(file: Path | None, name: str | None) -> str:
@@ -93,7 +71,7 @@ def _url(file: Path | None, name: str | None) -> str:
     return url
 
 
-# Parameter ``choice``, a ColumnChoice, or None where files are meant.
+# Parameter ``choice``, a MessageColumn, or None where files are meant.
 column_choice = record(
     "choice",
     _choice,
@@ -136,7 +114,7 @@ def refuse_path(path: object, output: str | None = None) -> None:
 
 def rewrap(
     invocation: Invocation,
-    choice: ColumnChoice,
+    choice: MessageColumn,
     opening: OpenOptions,
     batch: Batch,
     attestation: Attestation | None,
@@ -153,14 +131,13 @@ def rewrap(
     with invocation.keyring() as keyring, reporting(batch.report) as failed:
         if attestation is not None:
             attestation.begin(keyring)
-        heads = beginnings(*choice.parts)
+        heads = beginnings(choice)
         recording.record_counted(keyring, "rewrap", heads.items())
         with invocation.progress("rewrapping", heads.total(), items=True) as update:
             found = rewrap_column(
                 keyring,
-                *choice.parts,
-                options=opening,
-                associated_data_column=choice.associated_data_column,
+                choice,
+                opening,
                 workers=batch.workers,
                 progress=update,
                 report=failed,
@@ -172,7 +149,7 @@ def rewrap(
 
 def migrate(
     invocation: Invocation,
-    choice: ColumnChoice,
+    choice: MessageColumn,
     key: str | None,
     side_table: str | None,
     batch: Batch,
@@ -185,17 +162,16 @@ def migrate(
     from mycelium_fractal_net.legacy.columns import migrate_column
 
     with invocation.keyring() as keyring, reporting(batch.report) as failed:
-        count = count_values(*choice.parts)
+        count = count_values(choice)
         recording.record_migrating(keyring, "migrate", key, count=count)
         label = "opening" if dry_run else "migrating"
         with invocation.progress(label, count, items=True) as update:
             found = migrate_column(
                 keyring,
-                *choice.parts,
+                choice,
                 key,
+                opening,
                 side_table=side_table,
-                options=opening,
-                associated_data_column=choice.associated_data_column,
                 dry_run=dry_run,
                 workers=batch.workers,
                 progress=update,
@@ -206,7 +182,7 @@ def migrate(
 
 def finish(
     invocation: Invocation,
-    choice: ColumnChoice,
+    choice: MessageColumn,
     step: Literal["commit", "rollback"],
     side_table: str | None,
     batch: Batch,
@@ -216,7 +192,7 @@ def finish(
     from mycelium_fractal_net.legacy.columns import commit_column, roll_back_column
 
     with invocation.keyring() as keyring, reporting(batch.report) as failed:
-        count = count_values(*choice.parts)
+        count = count_values(choice)
         recording.record_migrating(keyring, step, None, count=count)
         with invocation.progress(step, count, items=True) as update:
             options: dict[str, Any] = {
@@ -226,10 +202,9 @@ def finish(
                 "report": failed,
             }
             if step == "commit":
-                options["associated_data_column"] = choice.associated_data_column
-                found = commit_column(keyring, *choice.parts, **options)
+                found = commit_column(keyring, choice, **options)
             else:
-                found = roll_back_column(keyring, *choice.parts, **options)
+                found = roll_back_column(keyring, choice, **options)
     done = "removed the old" if step == "commit" else "put back the old"
     _tell(invocation, done, found, choice.name)
 

@@ -21,9 +21,9 @@ from mycelium_fractal_net.security.errors import ExitCode
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mycelium_fractal_net.cli.bulk.columns import ColumnChoice
     from mycelium_fractal_net.cli.invocation import Invocation
     from mycelium_fractal_net.cli.options import Batch
+    from mycelium_fractal_net.columns import MessageColumn
     from mycelium_fractal_net.files import TreeReport
     from mycelium_fractal_net.security.records.open_options import OpenOptions
 
@@ -88,7 +88,7 @@ def migrate(
     paths: tuple[Path, ...],
     key: str | None,
     step: Step,
-    choice: ColumnChoice | None,
+    choice: MessageColumn | None,
     side_table: str | None,
     batch: Batch,
     opening: OpenOptions,
@@ -163,7 +163,7 @@ def _count(path: Path, *, kept: bool) -> int:
 
 def _column(
     invocation: Invocation,
-    choice: ColumnChoice,
+    choice: MessageColumn,
     step: Step,
     key: str | None,
     side_table: str | None,

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from mycelium_fractal_net.cli.bulk.attestation import Attestation
-    from mycelium_fractal_net.cli.bulk.columns import ColumnChoice
     from mycelium_fractal_net.cli.invocation import Invocation
     from mycelium_fractal_net.cli.options import Batch
+    from mycelium_fractal_net.columns import MessageColumn
     from mycelium_fractal_net.files import RewrapReport
     from mycelium_fractal_net.security.records.open_options import OpenOptions
 
@@ -55,7 +55,7 @@ def rewrap(
     any_name: bool,
     opening: OpenOptions,
     force: bool,
-    choice: ColumnChoice | None,
+    choice: MessageColumn | None,
     batch: Batch,
     attestation: Attestation | None,
 ) -> None:

@@ -54,7 +54,8 @@ def serve(invocation: Invocation, host: str | None, port: int | None, workers: i
     _require_server()
     # pydantic looks for plugins that other packages bring, and these would see what requests hold.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    from mycelium_fractal_net.api.server.sockets import is_loopback, listen, url_of
+    from mycelium_fractal_net.api.server.sockets import listen, url_of
+    from mycelium_fractal_net.security.addresses import is_loopback
 
     server = settings.server
     if not is_loopback(server.host) and not invocation.names_configuration():
@@ -96,11 +97,11 @@ def _checked_tls(settings: Settings) -> bool:
 
 def _check_limits(settings: Settings) -> None:
     """Raise where the proxies or the counting of rates are not what they should be."""
-    from mycelium_fractal_net.api.rate_limits.rates import Rates
+    from mycelium_fractal_net.api.rate_limits.rates import RateLimits
     from mycelium_fractal_net.api.transport.addresses import Proxies
 
     Proxies(settings.server.trusted_proxies)
-    Rates.of(settings.server)
+    RateLimits.of(settings.server)
 
 
 def _run(settings: Settings, listening: socket, passphrase: bytes | None) -> int:

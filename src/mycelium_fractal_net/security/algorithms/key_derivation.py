@@ -26,18 +26,6 @@ from mycelium_fractal_net.security.errors import (
     InvalidKeyError,
 )
 
-__all__ = [
-    "MAX_ITERATIONS",
-    "MIN_ITERATIONS",
-    "OWASP_2023",
-    "PBKDF2_SHA256",
-    "PLAN_2025",
-    "PassphraseParameters",
-    "Pbkdf2Profile",
-    "derive_from_passphrase",
-    "hkdf",
-]
-
 PBKDF2_SHA256: Final = "PBKDF2-SHA256"  # the plan's name, its section 6.1
 KEY_BYTES: Final = 32
 MIN_ITERATIONS: Final = 200_000  # the plan's section 6.1, which is the floor here

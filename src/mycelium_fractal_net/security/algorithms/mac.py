@@ -20,8 +20,6 @@ from mycelium_fractal_net.security.errors import (
     InvalidSignatureError,
 )
 
-__all__ = ["ALGORITHM", "KEY_BYTES", "TAG_BYTES", "MacKey"]
-
 ALGORITHM: Final = "HMAC-SHA-256"
 KEY_BYTES: Final = 32  # the security strength of the hash, SP 800-107 section 5.3.4
 TAG_BYTES: Final = 32  # never truncated

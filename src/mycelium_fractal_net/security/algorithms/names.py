@@ -14,15 +14,6 @@ from mycelium_fractal_net.security.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = [
-    "BUILT_ON",
-    "CIPHERS_HASHES_SIGNATURES",
-    "FORBIDDEN",
-    "KNOWN",
-    "MACS_AND_KDFS",
-    "SEALING",
-    "in_force",
-]
 
 CIPHERS_HASHES_SIGNATURES: Final = frozenset(
     {

@@ -21,7 +21,7 @@ from mycelium_fractal_net.security.records.signers import Signer, SignerState
 if TYPE_CHECKING:
     from mycelium_fractal_net.security.key_providers import StoredKeyProvider
     from mycelium_fractal_net.security.key_store.freshness import Freshness
-    from mycelium_fractal_net.security.signatures.signing_key import VerifyingKey
+    from mycelium_fractal_net.security.signatures.verifying_key import VerifyingKey
 
 __all__ = ["KnownSigner", "SignerDirectory"]
 

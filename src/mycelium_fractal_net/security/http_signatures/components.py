@@ -28,8 +28,6 @@ from mycelium_fractal_net.security.http_signatures.structured_fields import (
     serialise_item,
 )
 
-__all__ = ["Component", "Covered", "covered", "named"]
-
 _REMEMBERED: Final = 256  # lists of components; a client covers the same ones in every request
 _QUERY_PARAMETER: Final = "@query-param"
 _STATUS: Final = "@status"

@@ -14,8 +14,6 @@ from mycelium_fractal_net.security.errors import InvalidSignatureError
 from mycelium_fractal_net.security.http_signatures.message_signature import TAG, MessageSignature
 from mycelium_fractal_net.security.http_signatures.messages import RequestView, ResponseView
 
-__all__ = ["CoveragePolicy", "check_coverage", "check_response_coverage", "check_times"]
-
 _MAX_NONCE_CHARACTERS: Final = 256  # the replay store keeps a hash; this bounds its input
 _URI: Final = frozenset({"@method", "@target-uri"})
 _PARTS: Final = frozenset({"@method", "@authority", "@path", "@query"})

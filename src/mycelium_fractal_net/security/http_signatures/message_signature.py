@@ -34,19 +34,8 @@ from mycelium_fractal_net.security.http_signatures.structured_fields import (
 )
 
 if TYPE_CHECKING:
-    from mycelium_fractal_net.security.signatures.signing_key import VerifyingKey
+    from mycelium_fractal_net.security.signatures.verifying_key import VerifyingKey
 
-__all__ = [
-    "ALGORITHMS",
-    "TAG",
-    "Candidate",
-    "MessageSignature",
-    "SignatureParameters",
-    "choose_by_tag",
-    "parse_signatures",
-    "sign",
-    "verify",
-]
 
 TAG: Final = "mycelium-fractal-net"
 """What marks the one signature, of several on a request, that is meant for us."""

@@ -36,19 +36,8 @@ from mycelium_fractal_net.security.http_signatures.structured_fields import cano
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mycelium_fractal_net.security.signatures.signing_key import VerifyingKey
+    from mycelium_fractal_net.security.signatures.verifying_key import VerifyingKey
 
-__all__ = [
-    "TIMESTAMP_SECONDS",
-    "PlanSignature",
-    "bears_plan_signature",
-    "canonical_request",
-    "check_timestamp",
-    "parse_body_signature",
-    "parse_plan_signature",
-    "sign_plan",
-    "verify_plan",
-]
 
 TIMESTAMP_SECONDS: Final = 300  # how far a timestamp may lie from the verifier's clock, either way
 _HEADERS: Final = (

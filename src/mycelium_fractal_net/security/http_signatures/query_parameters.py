@@ -12,8 +12,6 @@ from urllib.parse import quote, unquote_to_bytes
 
 from mycelium_fractal_net.security.errors import InvalidSignatureError
 
-__all__ = ["encoded", "query_parameter"]
-
 _broken_escape: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 

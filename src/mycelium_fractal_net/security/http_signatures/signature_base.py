@@ -8,8 +8,6 @@ from mycelium_fractal_net.security.errors import InvalidSignatureError
 from mycelium_fractal_net.security.http_signatures.components import Covered
 from mycelium_fractal_net.security.http_signatures.messages import RequestView, ResponseView
 
-__all__ = ["signature_base"]
-
 # Printable ASCII, the tab that a field value may have, and the line feed between lines.
 _ALLOWED: Final = bytes([0x09, 0x0A, *range(0x20, 0x7F)])
 

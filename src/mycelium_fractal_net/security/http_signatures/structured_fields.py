@@ -31,22 +31,6 @@ from msgspec import Struct
 
 from mycelium_fractal_net.security.errors import InvalidInputError, InvalidSignatureError
 
-__all__ = [
-    "BareItem",
-    "InnerList",
-    "Item",
-    "Token",
-    "canonical_base64",
-    "parse_byte_sequences",
-    "parse_inner_lists",
-    "parse_items",
-    "serialise_byte_sequences",
-    "serialise_inner_list",
-    "serialise_item",
-    "serialise_key",
-    "serialise_parameters",
-]
-
 MAX_FIELD_BYTES: Final = 8192  # all lines of one field together; servers take no more per header
 MAX_MEMBERS: Final = 8  # of a dictionary: signatures on one message, digests of one body
 MAX_ITEMS: Final = 64  # of an inner list: covered components

@@ -11,7 +11,14 @@ from mycelium_fractal_net.security.errors import InvalidInputError, KeyStateErro
 from mycelium_fractal_net.security.key_store import UsageStore
 from mycelium_fractal_net.security.key_store.rows import day_of
 from mycelium_fractal_net.security.key_store.usage import KEPT
-from mycelium_fractal_net.security.records.keys import Key, KeyState, KeyVersion, Verb, parse_key_id
+from mycelium_fractal_net.security.records.keys import (
+    DESTRUCTION_WINDOW_DAYS,
+    Key,
+    KeyState,
+    KeyVersion,
+    Verb,
+    parse_key_id,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +27,6 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.key_providers.keys import Keys
     from mycelium_fractal_net.security.key_store import Database
 
-DESTRUCTION_WINDOW_DAYS: Final = 30  # as AWS KMS, whose least is 7 too
 _WINDOW_DAYS: Final = range(7, 366)
 
 

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.algorithms.mac import MacKey
     from mycelium_fractal_net.security.key_providers import StoredKeyProvider
     from mycelium_fractal_net.security.sealed.sealer import Sealer
-    from mycelium_fractal_net.security.signatures.signing_key import SigningKey, VerifyingKey
+    from mycelium_fractal_net.security.signatures.signing_key import SigningKey
+    from mycelium_fractal_net.security.signatures.verifying_key import VerifyingKey
 
 
 class Uses:

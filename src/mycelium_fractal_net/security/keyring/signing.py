@@ -9,7 +9,8 @@ from mycelium_fractal_net.security.errors import (
     KeyNotFoundError,
     KeyUsageError,
 )
-from mycelium_fractal_net.security.keyring.cache import KeyCache, candidates, check_type
+from mycelium_fractal_net.security.keyring.cache import KeyCache
+from mycelium_fractal_net.security.keyring.candidates import candidates, check_type
 from mycelium_fractal_net.security.records.keys import (
     DEFAULT_KEY_ID,
     Key,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.byte_io.binary_io import BinaryReader
     from mycelium_fractal_net.security.keyring.key_in_use import KeyInUse
     from mycelium_fractal_net.security.policy import Policy
-    from mycelium_fractal_net.security.signatures.signing_key import VerifyingKey
+    from mycelium_fractal_net.security.signatures.verifying_key import VerifyingKey
 
 
 class Signature(bytes):
@@ -107,7 +108,7 @@ class Signing:
             raise InvalidSignatureError
         key.check_verify(version)
         found = self._cache.opening(version.handle)
-        self._cache.count_opened(found)
+        self._cache.counts.opened(found)
         found.verifying.verify_file(reader, parsed)
         return version_id(name, version.version)
 
@@ -126,7 +127,7 @@ class Signing:
                 verify(found.verifying)
             except InvalidSignatureError:
                 continue
-            self._cache.count_opened(found)
+            self._cache.counts.opened(found)
             return found.version_id
         raise InvalidSignatureError
 
@@ -170,12 +171,12 @@ class Signing:
             if not version.wrapped:
                 continue
             found = self._cache.opening(version.handle)
-            self._cache.count_opened(found)
+            self._cache.counts.opened(found)
             try:
                 found.tagger.verify(data, tag)
             except InvalidSignatureError:
                 continue
-            self._cache.count_pending(found)  # a MAC needs the key again, unlike a signature
+            self._cache.counts.pending(found)  # a MAC needs the key again, unlike a signature
             return found.version_id
         raise InvalidSignatureError
 

@@ -44,6 +44,7 @@ __all__ = [
 KEY_ID_PATTERN: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _VERSION_PATTERN: Final = re.compile(r"v([1-9][0-9]{0,8})")
 HANDLE_BYTES: Final = 8  # docs/format.md, "The key-version handle"
+DESTRUCTION_WINDOW_DAYS: Final = 30  # as AWS KMS, whose least is 7 too
 
 
 class KeyType(StrEnum):

@@ -12,8 +12,6 @@ from cryptography.utils import Buffer
 from mycelium_fractal_net.security.byte_io.buffers import as_bytes
 from mycelium_fractal_net.security.errors import DecryptionError, InvalidInputError
 
-__all__ = ["Decryptor", "Encryptor"]
-
 _FINISHED: Final = "the message was finished already"
 
 

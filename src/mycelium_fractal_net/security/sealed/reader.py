@@ -32,8 +32,6 @@ from mycelium_fractal_net.security.sealed.format import (
     plain_bytes,
 )
 
-__all__ = ["SealedReader"]
-
 _INFO_LABEL: Final = b"c2sp.org/chunked-encryption@v1+AEAD_AES_256_GCM\x00"
 _CHUNKS_PER_READ: Final = 16  # 256 KiB: few calls, and a bound on memory
 

@@ -39,8 +39,6 @@ from mycelium_fractal_net.security.errors import (
 )
 from mycelium_fractal_net.security.signatures.schemes import LOAD_ERRORS
 
-__all__ = ["OVERHEAD_BYTES", "Recipient", "RecipientKey", "open_as_recipient", "seal_to_recipient"]
-
 KEY_BYTES: Final = 32  # X25519, RFC 7748 section 5; public and private
 _P: Final = 2**255 - 19  # the field of X25519, RFC 7748 section 4.1
 # RFC 9180 sections 7.1 to 7.3: DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM.

@@ -35,8 +35,6 @@ from mycelium_fractal_net.security.sealed.format import (
     WRAPPED_KEY_BYTES,
     Form,
     Header,
-    parse_header,
-    read_header,
 )
 from mycelium_fractal_net.security.sealed.push import Decryptor, Encryptor
 from mycelium_fractal_net.security.sealed.reader import SealedReader
@@ -47,16 +45,6 @@ from mycelium_fractal_net.security.sealed.streams import (
     seal_into,
 )
 from mycelium_fractal_net.security.sealed.whole import open_whole, seal_whole
-
-__all__ = [
-    "DataKey",
-    "Form",
-    "Header",
-    "SealedReader",
-    "Sealer",
-    "parse_header",
-    "read_header",
-]
 
 _SEALED_LABEL: Final = b"mycelium-fractal-net/sealed/v1"
 _ENVELOPE_LABEL: Final = b"mycelium-fractal-net/envelope/v1"

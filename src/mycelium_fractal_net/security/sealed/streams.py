@@ -32,8 +32,6 @@ from mycelium_fractal_net.security.sealed.format import (
     SEALED_BLOCK_BYTES,
 )
 
-__all__ = ["Progress", "open_into", "rewrap_into", "seal_into"]
-
 THREAD_FROM_BYTES: Final = 1 << 20  # below it, starting a thread costs more than it saves
 
 Progress = Callable[[int], None]

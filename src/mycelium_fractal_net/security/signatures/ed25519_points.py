@@ -14,8 +14,6 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["POINT_BYTES", "REFUSED_ENCODINGS", "is_on_curve"]
-
 POINT_BYTES: Final = 32  # RFC 8032 section 5.1.5
 
 _P: Final = 2**255 - 19  # the field, RFC 8032 section 5.1

@@ -13,8 +13,6 @@ from typing import Any, Final, NamedTuple, NoReturn
 from mycelium_fractal_net.security.byte_io.encodings import b64url_decode, b64url_encode
 from mycelium_fractal_net.security.errors import InvalidKeyError
 
-__all__ = ["jwk_decode", "jwk_encode", "jwk_members", "jwk_private"]
-
 # Of any key type: RFC 7518 sections 6.2.2, 6.3.2 and 6.4, RFC 8037, RFC 9964.
 _PRIVATE_MEMBERS: Final = frozenset(["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"])
 

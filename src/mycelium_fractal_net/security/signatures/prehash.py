@@ -17,8 +17,6 @@ from mycelium_fractal_net.security.byte_io.binary_io import BinaryReader, read_f
 from mycelium_fractal_net.security.byte_io.buffers import as_bytes, release, scratch
 from mycelium_fractal_net.security.errors import InvalidInputError
 
-__all__ = ["PREHASH_BYTES", "PREHASH_LABEL", "is_labelled", "prehash", "prehashed_message"]
-
 PREHASH_LABEL: Final = b"mycelium-fractal-net/prehash-sha512/v1\0"  # docs/format.md
 PREHASH_BYTES: Final = 64  # SHA-512, FIPS 180-4
 _LABEL_BYTES: Final = len(PREHASH_LABEL)

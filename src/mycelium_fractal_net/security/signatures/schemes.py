@@ -30,8 +30,6 @@ from cryptography.utils import Buffer
 from mycelium_fractal_net.security.errors import AlgorithmNotAllowedError, InvalidKeyError
 from mycelium_fractal_net.security.signatures.ed25519_points import REFUSED_ENCODINGS, is_on_curve
 
-__all__ = ["SCHEMES", "Scheme", "scheme_named", "scheme_of"]
-
 
 class Scheme(ABC):
     """One signature scheme over the key objects of ``cryptography``.

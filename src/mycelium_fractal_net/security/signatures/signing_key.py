@@ -28,7 +28,6 @@ from mycelium_fractal_net.security.byte_io.encodings import pem_decode, pem_enco
 from mycelium_fractal_net.security.errors import InvalidInputError, InvalidKeyError
 from mycelium_fractal_net.security.signatures.jwk import jwk_encode, jwk_private
 from mycelium_fractal_net.security.signatures.prehash import (
-    PREHASH_LABEL,
     is_labelled,
     prehash,
     prehashed_message,
@@ -40,8 +39,6 @@ from mycelium_fractal_net.security.signatures.schemes import (
     scheme_of,
 )
 from mycelium_fractal_net.security.signatures.verifying_key import VerifyingKey
-
-__all__ = ["ALGORITHMS", "PREHASH_LABEL", "SigningKey", "VerifyingKey", "prehash"]
 
 ALGORITHMS: Final = tuple(SCHEMES)
 """The names of the signature algorithms; the first is the default."""

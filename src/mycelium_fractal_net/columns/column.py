@@ -1,0 +1,58 @@
+"""The column of a user's database that a run is about, as it is named and as it is found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mycelium_fractal_net.columns.database import ColumnDatabase
+from mycelium_fractal_net.columns.place import Place
+from mycelium_fractal_net.security.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from mycelium_fractal_net.security.records.open_options import OpenOptions
+
+
+@dataclass(frozen=True, slots=True)
+class MessageColumn:
+    """A column with messages, and the column that they are bound to, if it is one.
+
+    ``url`` is a SQLAlchemy URL of a SQLite file or a PostgreSQL database, ``table`` a table with
+    a primary key, as ``name`` or ``schema.name``. The associated data of a row's message is
+    what ``associated_data_column`` has: bytes, or text as UTF-8.
+    """
+
+    url: str
+    table: str
+    column: str
+    associated_data_column: str | None = None
+
+    def __repr__(self) -> str:  # a URL holds a password
+        return f"MessageColumn({self.table!r}, {self.column!r})"
+
+    @property
+    def name(self) -> str:
+        """Such as ``customers.iban``."""
+        return f"{self.table}.{self.column}"
+
+    def located(self) -> Located:
+        """The column in its database. Raises as :meth:`Place.find` does."""
+        database = ColumnDatabase(self.url)
+        with database.connection() as connection, database.reading(connection):
+            place = Place.find(connection, self.table, self.column, self.associated_data_column)
+        return Located(database, place)
+
+    def constant(self, options: OpenOptions) -> bytes:
+        """Associated data that is the same for all rows; none where a column has it."""
+        constant = bytes(options.associated_data)
+        if constant and self.associated_data_column is not None:
+            raise InvalidInputError("associated data comes from a column or is given, not both")
+        return constant
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """A column and its database."""
+
+    database: ColumnDatabase
+    place: Place
