@@ -12,7 +12,6 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from mycelium_fractal_net.security.records.due import protecting
 from mycelium_fractal_net.security.records.keys import KeyState
 
 if TYPE_CHECKING:
@@ -67,7 +66,7 @@ def reason_to_rotate(key: Key, now: datetime, used_up: Collection[bytes]) -> Rea
     or marked compromised is left to him: a rotation would put it back into use. Nor does one that
     waits for a backup get a further version, which would wait as well.
     """
-    newest = protecting(key)
+    newest = key.primary_or_none
     if newest is None or waits_for_backup(key):
         return None
     if newest.handle in used_up:

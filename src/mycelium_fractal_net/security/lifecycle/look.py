@@ -6,7 +6,6 @@ import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from mycelium_fractal_net.security import retention
 from mycelium_fractal_net.security.errors import (
     AuditUnavailableError,
     MasterKeyError,
@@ -19,6 +18,7 @@ from mycelium_fractal_net.security.key_store.due_table import DueTime, is_late
 from mycelium_fractal_net.security.key_store.rotation_table import RotationFailure
 from mycelium_fractal_net.security.key_store.rows import micros, micros_or_none
 from mycelium_fractal_net.security.key_store.usage import RAW_MESSAGES_ROTATE
+from mycelium_fractal_net.security.lifecycle import retention
 from mycelium_fractal_net.security.lifecycle.due import (
     Reason,
     may_retry,

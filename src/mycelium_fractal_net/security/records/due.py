@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from mycelium_fractal_net.security.errors import KeyStateError
 from mycelium_fractal_net.security.records.keys import KeyState
 from mycelium_fractal_net.security.records.retention import past_retained
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mycelium_fractal_net.security.records.keys import Key, KeyVersion
+    from mycelium_fractal_net.security.records.keys import Key
 
 ALWAYS: Final = datetime(1970, 1, 1, tzinfo=UTC)  # what no clock tells is due at every time
-
-
-def protecting(key: Key) -> KeyVersion | None:
-    """The version that protects new data, or None where the key is out of use."""
-    with suppress(KeyStateError):
-        return key.primary
-    return None
 
 
 def due_at(key: Key, *, retention_at: datetime = ALWAYS) -> datetime | None:
@@ -36,7 +27,7 @@ def due_at(key: Key, *, retention_at: datetime = ALWAYS) -> datetime | None:
 
 
 def _moments(key: Key, retention_at: datetime) -> Iterator[datetime]:
-    if key.rotation.automatic and protecting(key) is not None:
+    if key.rotation.automatic and key.primary_or_none is not None:
         yield key.rotation_due
     for version in key.versions:
         if version.state is KeyState.PRE_ACTIVATION:
