@@ -187,7 +187,7 @@ class KeyRotationScheduler:
             chunk = names[start : start + _CHUNK]
             times = self._due.due_times(chunk)
             for name, key in self._provider.keys.some(chunk):
-                look.attend(name, key, times[name])
+                look.process(name, key, times[name])
             self._due.put(look.due_times())
         report = look.end(self._credentials_due(look.now))
         if self._provider.store.database.needs_scrub:

@@ -46,7 +46,7 @@ _DAY: Final = timedelta(days=1)
 
 
 class RotationLook:
-    """A look by the store's ``clock``: :meth:`attend` to what may be due, then :meth:`end`."""
+    """A look by the store's ``clock``: :meth:`process` what may be due, then :meth:`end`."""
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class RotationLook:
         """The keys whose rotation failed and has not worked since."""
         return list(self._failures)
 
-    def attend(self, name: str, key: Key | MfnError, stored: DueTime) -> None:
+    def process(self, name: str, key: Key | MfnError, stored: DueTime) -> None:
         """Do what is due for one key, whatever becomes of it.
 
         ``stored`` is its due time in the store. Raises :class:`StoreUnavailableError` and
@@ -104,7 +104,7 @@ class RotationLook:
             self._due_times += self._better(stored, key)
 
     def _better(self, stored: DueTime, key: Key) -> Iterator[DueTime]:
-        """When to attend to the key next, where what is stored has passed or is too late."""
+        """When to process the key next, where what is stored has passed or is too late."""
         # Whether old versions may go depends on days of use: that is asked once a day.
         at = micros_or_none(due_at(key, retention_at=self.now + _DAY))
         passed = stored.due_at is not None and stored.due_at <= micros(self.now)
@@ -112,7 +112,7 @@ class RotationLook:
             yield DueTime(key.key_id, key.revision, at)
 
     def due_times(self) -> list[DueTime]:
-        """When to attend to keys next, where the store says otherwise; each is given once."""
+        """When to process keys next, where the store says otherwise; each is given once."""
         found, self._due_times = self._due_times, []
         return found
 

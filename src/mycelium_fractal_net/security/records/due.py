@@ -17,16 +17,16 @@ ALWAYS: Final = datetime(1970, 1, 1, tzinfo=UTC)  # what no clock tells is due a
 
 
 def due_at(key: Key, *, retention_at: datetime = ALWAYS) -> datetime | None:
-    """The earliest moment at which something may be due; None where nothing ever is.
+    """The earliest time at which something may be due; None where nothing ever is.
 
     That is a rotation, an activation, the end of a recovery window. A version that waits for a
     backup is due always. ``retention_at`` is when to ask next whether old versions may go by
     themselves, which their use decides.
     """
-    return min(_moments(key, retention_at), default=None)
+    return min(_due_times(key, retention_at), default=None)
 
 
-def _moments(key: Key, retention_at: datetime) -> Iterator[datetime]:
+def _due_times(key: Key, retention_at: datetime) -> Iterator[datetime]:
     if key.rotation.automatic and key.primary_or_none is not None:
         yield key.rotation_due
     for version in key.versions:
