@@ -19,7 +19,11 @@ from mycelium_fractal_net.security.errors import (
     KeyUsageError,
     StoreUnavailableError,
 )
-from mycelium_fractal_net.security.key_providers import LocalKeyProvider, StoredKeyProvider
+from mycelium_fractal_net.security.key_providers import (
+    LocalKeyProvider,
+    ManagesMasterKeys,
+    StoredKeyProvider,
+)
 from mycelium_fractal_net.security.key_store import UsageStore
 from mycelium_fractal_net.security.key_store.due_table import PASS_KEYS
 from mycelium_fractal_net.security.key_store.rotation_table import RotationTable
@@ -497,10 +501,11 @@ def test_a_store_that_moves_to_another_master_key_is_told_of_no_rotation_that_wa
         provider.keys.create("orders")
         former = provider.keys.get("orders")
         before = provider.store.require_pulse().master_id
-        provider.custodian.add_master_key()
-        newest = provider.custodian.newest_id
+        custodian = provider.custodian
+        assert isinstance(custodian, ManagesMasterKeys)
+        newest = custodian.add()
         material = provider.policy.generate_key_material("HMAC-SHA-256")
-        wrapped = provider.custodian.wrap(newest, material, provider.authorities.binding)
+        wrapped = provider.wrapping.wrap(newest, material, provider.authorities.binding)
         provider.store.move_to(before, newest, wrapped)
         assert provider.keys.rotate_if("orders", lambda _: None) is None
         assert provider.keys.get("orders") == former

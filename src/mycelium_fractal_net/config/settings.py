@@ -70,6 +70,7 @@ class KeyManagement(_Section, frozen=True):
     provider: Literal["local", "vault", "aws-kms", "pkcs11"] = "local"
     rotation_enabled: bool = False
     rotation_interval_days: _Days = 90
+    outage_seconds: Annotated[int, Meta(ge=0, le=604_800)] = 3600
     vault_addr: _Text | None = None
     aws_kms_key_id: _Text | None = None
 

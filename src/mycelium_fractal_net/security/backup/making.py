@@ -52,7 +52,7 @@ def write_backup(
     now = provider.store.database.now()
     with snapshot(provider.store.database) as state:
         # Of a row that names a master key which nobody has no record is trusted: it is no move.
-        needed = {*filter(provider.custodian.holds, state.masters), state.pulse.master_id}
+        needed = {*filter(provider.wrapping.holds, state.masters), state.pulse.master_id}
         if needed != {state.pulse.master_id}:
             raise ConflictError(
                 "the store is between two master keys, of which one will be forgotten;"
@@ -67,7 +67,7 @@ def write_backup(
             generation=state.pulse.generation,
             schema=HEAD,
             master_id=master_id,
-            wrapped_key=provider.custodian.wrap(
+            wrapped_key=provider.wrapping.wrap(
                 master_id, data_key, binding_of(store_id, backup_id)
             ),
         )

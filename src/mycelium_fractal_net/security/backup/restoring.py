@@ -85,7 +85,7 @@ def restore_backup(
     ``reader`` raises passes through.
     """
     reading = _Reading(reader)
-    opened = open_backup(provider.custodian, provider.policy, reading)
+    opened = open_backup(provider.wrapping, provider.policy, reading)
     now = max(provider.clock(), provider.store.database.now())
     with reading.errors(), filling(provider.store.database) as store:
         restoring = _Restoring(provider, store, opened.header, now)

@@ -14,19 +14,13 @@ import secrets
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from mycelium_fractal_net.security.errors import (
-    ConflictError,
-    MasterKeyError,
-    StoreUnavailableError,
-)
+from mycelium_fractal_net.security.errors import MasterKeyError, StoreUnavailableError
 from mycelium_fractal_net.security.key_store.authority import STORE_ID_BYTES
 from mycelium_fractal_net.security.key_store.sqlite import check_private, let_go
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-__all__ = ["FORMAT", "KDF", "MasterKeyFile"]
 
 FORMAT: Final = "mfn-master-key/1"
 KDF: Final = "PBKDF2-SHA256"
@@ -89,27 +83,6 @@ class MasterKeyFile:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
-        finally:
-            let_go(descriptor)
-
-    @contextmanager
-    def moving(self) -> Iterator[None]:
-        """Held while the store moves to another master key; ends with the process that holds it.
-
-        Raises :class:`ConflictError` where another one does.
-        """
-        descriptor = os.open(
-            self.path.with_name(self.path.name + ".lock"),
-            os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW,
-            0o600,
-        )
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield
-        except BlockingIOError:
-            raise ConflictError(
-                "the store is being moved to a new master key by another process; let it end"
-            ) from None
         finally:
             let_go(descriptor)
 

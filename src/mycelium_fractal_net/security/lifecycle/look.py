@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.security.errors import (
     AuditUnavailableError,
+    CustodianDeniedError,
+    CustodianUnavailableError,
     MasterKeyError,
     MfnError,
     StoreUnavailableError,
@@ -83,8 +85,9 @@ class RotationLook:
     def process(self, name: str, key: Key | MfnError, stored: DueTime) -> None:
         """Do what is due for one key, whatever becomes of it.
 
-        ``stored`` is its due time in the store. Raises :class:`StoreUnavailableError` and
-        :class:`AuditUnavailableError`: they are not the key's own.
+        ``stored`` is its due time in the store. Raises :class:`StoreUnavailableError`,
+        :class:`CustodianUnavailableError` and :class:`AuditUnavailableError`: they are not
+        the key's own.
         """
         self._names.add(name)
         if not may_retry(self._failures.get(name), self.now):
@@ -95,7 +98,7 @@ class RotationLook:
                 raise key
             key = self._rotate(self._correct(self._activate(key)))
             self._retire(key)
-        except (StoreUnavailableError, AuditUnavailableError):
+        except (StoreUnavailableError, CustodianUnavailableError, AuditUnavailableError):
             raise
         except Exception as error:
             self._fail(name, error)
@@ -198,7 +201,7 @@ class RotationLook:
         _LOG.warning("key %s is not rotated: %s", name, reason)
         if self._provider.audit is not None:
             self._provider.audit.now("key.rotate", kind_of(error).slug, key=name)
-        if isinstance(error, (MasterKeyError, UnknownMasterKeyError)):
+        if isinstance(error, (MasterKeyError, UnknownMasterKeyError, CustodianDeniedError)):
             return  # of this machine, perhaps; another one need not wait for it
         known = self._failures.get(name)
         count = 1 if known is None else known.failures + 1

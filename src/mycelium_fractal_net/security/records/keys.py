@@ -21,26 +21,6 @@ from mycelium_fractal_net.security.errors import (
     KeyStateError,
 )
 
-__all__ = [
-    "ALGORITHMS",
-    "DEFAULT_KEY_ID",
-    "DEFAULT_ROTATION",
-    "HANDLE_BYTES",
-    "KEY_ID_PATTERN",
-    "LEGACY_XOR",
-    "LEGACY_XOR_KEY_ID",
-    "Floors",
-    "Key",
-    "KeyState",
-    "KeyType",
-    "KeyUse",
-    "KeyVersion",
-    "RotationPolicy",
-    "Verb",
-    "parse_key_id",
-    "version_id",
-]
-
 KEY_ID_PATTERN: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _VERSION_PATTERN: Final = re.compile(r"v([1-9][0-9]{0,8})")
 HANDLE_BYTES: Final = 8  # docs/format.md, "The key-version handle"
