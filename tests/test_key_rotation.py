@@ -27,7 +27,7 @@ from mycelium_fractal_net.security.key_providers import (
 from mycelium_fractal_net.security.key_store import UsageStore
 from mycelium_fractal_net.security.key_store.due_table import PASS_KEYS
 from mycelium_fractal_net.security.key_store.rotation_table import RotationTable
-from mycelium_fractal_net.security.key_store.rows import micros, moment
+from mycelium_fractal_net.security.key_store.rows import from_micros, micros
 from mycelium_fractal_net.security.key_store.usage import RAW_MESSAGES_ROTATE
 from mycelium_fractal_net.security.policy import Policy
 from mycelium_fractal_net.security.records.keys import KeyState, Verb
@@ -521,7 +521,7 @@ def test_a_store_that_moves_to_another_master_key_is_told_of_no_rotation_that_wa
 def _due_times(provider: StoredKeyProvider) -> dict[str, datetime | None]:
     with provider.store.database.read() as connection:
         found = connection.execute(text("SELECT key_id, due_at FROM keys")).all()
-    return {name: None if at is None else moment(at) for name, at in found}
+    return {name: None if at is None else from_micros(at) for name, at in found}
 
 
 def test_a_look_reads_what_is_due_and_the_next_hundred_keys(
@@ -579,7 +579,7 @@ def test_a_due_time_is_written_with_each_record(
     def due() -> datetime | None:
         return _due_times(local_provider)["orders"]
 
-    at_once, day = moment(0), timedelta(days=1)
+    at_once, day = from_micros(0), timedelta(days=1)
     local_provider.keys.create("orders")
     assert due() == clock.now + 90 * day
     local.schedule_rotation("orders", 30)
@@ -601,6 +601,7 @@ def test_a_due_time_is_written_with_each_record(
     assert due() == clock.now + 7 * day  # nothing goes before it is unused for 400 days
     local_provider.record_rewrap("orders", reason="all was moved")
     assert due() == at_once
+    assert list(local.due()) == []  # there is something to ask, and nothing to rotate
     local.run_once()
     assert due() == clock.now + day
     with local_provider.store.database.write() as connection:

@@ -32,7 +32,6 @@ from mycelium_fractal_net.security.key_store.due_table import DueTable
 from mycelium_fractal_net.security.key_store.sqlite import check_private
 from mycelium_fractal_net.security.key_store.usage import RAW_MESSAGES_ROTATE
 from mycelium_fractal_net.security.records.credentials import CredentialState
-from mycelium_fractal_net.security.records.due import protecting
 from mycelium_fractal_net.security.records.keys import DEFAULT_KEY_ID, Key, KeyState, version_id
 
 if TYPE_CHECKING:
@@ -154,7 +153,7 @@ def _key(store: Examined, key: Key, near_limit: frozenset[bytes]) -> Iterator[Fi
                 store.provider.keys.unwrap(key, version)
             except StoreIntegrityError as error:
                 yield Finding(Severity.CRITICAL, "authentication", f"key {named}", str(error))
-        if version is protecting(key) and version.handle in near_limit:
+        if version is key.primary_or_none and version.handle in near_limit:
             yield Finding(
                 Severity.WARNING,
                 "raw-limit",

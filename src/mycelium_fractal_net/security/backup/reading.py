@@ -24,7 +24,7 @@ from mycelium_fractal_net.security.errors import (
     StoreIntegrityError,
     StoreVersionError,
 )
-from mycelium_fractal_net.security.key_store.rows import moment
+from mycelium_fractal_net.security.key_store.rows import from_micros
 from mycelium_fractal_net.security.key_store.schema import HEAD
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class OpenedBackup:
                 progress(len(part.rows))
         header = self.header
         return Backup(
-            header.backup_id, moment(header.made_at), header.generation, header.master_id,
+            header.backup_id, from_micros(header.made_at), header.generation, header.master_id,
             dict(self._counts), bytes(self._handles),
         )  # fmt: skip
 

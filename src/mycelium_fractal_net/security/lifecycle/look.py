@@ -6,7 +6,6 @@ import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from mycelium_fractal_net.security import retention
 from mycelium_fractal_net.security.errors import (
     AuditUnavailableError,
     CustodianDeniedError,
@@ -21,6 +20,7 @@ from mycelium_fractal_net.security.key_store.due_table import DueTime, is_late
 from mycelium_fractal_net.security.key_store.rotation_table import RotationFailure
 from mycelium_fractal_net.security.key_store.rows import micros, micros_or_none
 from mycelium_fractal_net.security.key_store.usage import RAW_MESSAGES_ROTATE
+from mycelium_fractal_net.security.lifecycle import retention
 from mycelium_fractal_net.security.lifecycle.due import (
     Reason,
     may_retry,
@@ -48,7 +48,7 @@ _DAY: Final = timedelta(days=1)
 
 
 class RotationLook:
-    """A look by the store's ``clock``: :meth:`attend` to what may be due, then :meth:`end`."""
+    """A look by the store's ``clock``: :meth:`process` what may be due, then :meth:`end`."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class RotationLook:
         """The keys whose rotation failed and has not worked since."""
         return list(self._failures)
 
-    def attend(self, name: str, key: Key | MfnError, stored: DueTime) -> None:
+    def process(self, name: str, key: Key | MfnError, stored: DueTime) -> None:
         """Do what is due for one key, whatever becomes of it.
 
         ``stored`` is its due time in the store. Raises :class:`StoreUnavailableError`,
@@ -107,7 +107,7 @@ class RotationLook:
             self._due_times += self._better(stored, key)
 
     def _better(self, stored: DueTime, key: Key) -> Iterator[DueTime]:
-        """When to attend to the key next, where what is stored has passed or is too late."""
+        """When to process the key next, where what is stored has passed or is too late."""
         # Whether old versions may go depends on days of use: that is asked once a day.
         at = micros_or_none(due_at(key, retention_at=self.now + _DAY))
         passed = stored.due_at is not None and stored.due_at <= micros(self.now)
@@ -115,7 +115,7 @@ class RotationLook:
             yield DueTime(key.key_id, key.revision, at)
 
     def due_times(self) -> list[DueTime]:
-        """When to attend to keys next, where the store says otherwise; each is given once."""
+        """When to process keys next, where the store says otherwise; each is given once."""
         found, self._due_times = self._due_times, []
         return found
 
