@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.bootstrap import build_policy, open_provider
 from mycelium_fractal_net.bootstrap.custodians import scheme_of
+from mycelium_fractal_net.config.settings import OWASP_ITERATIONS
 from mycelium_fractal_net.doctor.audit_records import audit_findings
 from mycelium_fractal_net.doctor.backups import backup_findings
 from mycelium_fractal_net.doctor.findings import Examined, Finding, Severity
@@ -40,11 +41,9 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.config import Settings
     from mycelium_fractal_net.security.records.keys import KeyVersion
 
-__all__ = ["diagnose"]
 
 _SAMPLED: Final = 3  # versions beside the newest, of a key that has more
 _PAGE: Final = 1000  # keys in memory at once
-OWASP_ITERATIONS: Final = 600_000  # OWASP Password Storage Cheat Sheet, 2023, PBKDF2-HMAC-SHA256
 
 
 def diagnose(

@@ -344,7 +344,7 @@ class CustodianDeniedError(MfnError):
     """The custodian of the master key refuses: permissions, a disabled key, a sealed vault."""
 
     kind: ClassVar[Kind] = Kind(
-        500,
+        502,
         "custodian-denied",
         "The custodian of the master key refuses",
         "the operator must see to its permissions",

@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 
     Progress = Callable[[int], None]
 
-__all__ = ["OpenedBackup", "RowsOf", "open_backup", "verify_backup"]
-
 
 @dataclass(frozen=True, slots=True)
 class RowsOf:
@@ -83,8 +81,18 @@ class OpenedBackup:
         self._counts: dict[str, int] = {}
         self._handles = bytearray()
 
-    def finished(self) -> Backup:
-        """The backup, once its rows were gone through."""
+    def read(
+        self, take: Callable[[RowsOf], None] | None = None, progress: Progress | None = None
+    ) -> Backup:
+        """Go through all rows, each given to ``take``; the backup, once its end was seen.
+
+        ``progress`` gets the number of rows that were read since. Raises what :meth:`rows` does.
+        """
+        for part in self.rows():
+            if take is not None:
+                take(part)
+            if progress is not None:
+                progress(len(part.rows))
         header = self.header
         return Backup(
             header.backup_id, from_micros(header.made_at), header.generation, header.master_id,
@@ -179,8 +187,4 @@ def verify_backup(
     progress: Progress | None = None,
 ) -> Backup:
     """Open a backup to its end without restoring it. Raises what :func:`open_backup` does."""
-    opened = open_backup(wrapping, policy, reader)
-    for part in opened.rows():
-        if progress is not None:
-            progress(len(part.rows))
-    return opened.finished()
+    return open_backup(wrapping, policy, reader).read(progress=progress)

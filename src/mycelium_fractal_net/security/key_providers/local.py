@@ -54,7 +54,7 @@ class PassphraseKdf:
     """A passphrase and what turns it into a key. ``repr`` shows no passphrase."""
 
     passphrase: bytes = field(repr=False)
-    iterations: int = 600_000
+    iterations: int
 
 
 class LocalKeyProvider(StoredKeyProvider):
@@ -131,10 +131,13 @@ class LocalCustodian(Custodian):
     def check(self, kek_id: str) -> None:
         """Raise :class:`MasterKeyError`, naming the file, unless it has that master key."""
         if not self.holds(kek_id):
-            raise MasterKeyError(
-                f"the key file {self._file.path} does not hold the store's master key"
-                f" {kek_id}; name the right file: MFN_MASTER_KEY_FILE"
-            )
+            raise self._absent(kek_id)
+
+    def _absent(self, kek_id: str) -> MasterKeyError:
+        return MasterKeyError(
+            f"the key file {self._file.path} does not hold the store's master key"
+            f" {kek_id}; name the right file: MFN_MASTER_KEY_FILE"
+        )
 
     def wrap_many(self, kek_id: str, items: Sequence[tuple[bytes, Binding]]) -> list[bytes]:
         """Cobblestone-256 under the master key, with the binding as context."""
@@ -209,7 +212,8 @@ class LocalCustodian(Custodian):
         found = self._keys.get(master_id)
         if found is None:
             self._store_id, self._newest_id, document = self._file.read()
-            self.check(master_id)
+            if master_id not in document["keys"]:
+                raise self._absent(master_id)
             found = self._open_entry(master_id, document["keys"][master_id])
             self._keys[master_id] = found
         return found

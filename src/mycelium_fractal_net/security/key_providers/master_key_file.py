@@ -14,6 +14,7 @@ import secrets
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
+from mycelium_fractal_net.security.byte_io.durable import sync_folder
 from mycelium_fractal_net.security.errors import MasterKeyError, StoreUnavailableError
 from mycelium_fractal_net.security.key_store.authority import STORE_ID_BYTES
 from mycelium_fractal_net.security.key_store.sqlite import check_private, let_go
@@ -46,7 +47,7 @@ class MasterKeyFile:
             raise MasterKeyError(
                 f"{self.path} is there already; a master key is never overwritten"
             ) from None
-        _sync_folder(self.path)
+        sync_folder(self.path.absolute().parent)
 
     def read(self) -> tuple[bytes, str, dict[str, Any]]:
         """The store id, the newest key's id and the document, checked in shape."""
@@ -91,7 +92,7 @@ class MasterKeyFile:
         try:
             with _written_beside(self.path, document) as temporary:
                 temporary.replace(self.path)
-            _sync_folder(self.path)
+            sync_folder(self.path.absolute().parent)
         except OSError as error:
             raise MasterKeyError(
                 f"the master key file {self.path} cannot be written: {error.strerror}"
@@ -139,11 +140,3 @@ def _remove_leftovers(path: Path) -> None:
     for each in path.absolute().parent.iterdir():
         if leftover.fullmatch(each.name):
             each.unlink(missing_ok=True)
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path.absolute().parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -21,6 +21,7 @@ from __future__ import annotations
 import os
 import random
 import threading
+import weakref
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
@@ -66,22 +67,26 @@ class RemoteCustodian(Custodian):
         self._connect = connect
         self._limits = limits or Limits()
         self._left: list[Custodian] = []  # the parent's; nobody must close what it still uses
+        self._lock = threading.Lock()
         self._begin()
+        this = weakref.ref(self)
+        os.register_at_fork(after_in_child=lambda: _free(this()))
 
     def _begin(self) -> None:
-        self._process = os.getpid()
-        self._lock = threading.Lock()
         self._slots = threading.BoundedSemaphore(self._limits.threads)
         self._outages = 0
         self._resting_until = 0.0
         self._other = self._connect()
         self.scheme = self._other.scheme  # type: ignore[misc]
+        self._process = os.getpid()
 
     def _side(self) -> Custodian:
         """The other side, as this process reaches it."""
         if self._process != os.getpid():
-            self._left.append(self._other)
-            self._begin()
+            with self._lock:
+                if self._process != os.getpid():
+                    self._left.append(self._other)
+                    self._begin()
         return self._other
 
     # The custodian ------------------------------------------------------------------------
@@ -219,6 +224,12 @@ class RemoteCustodian(Custodian):
     def _note_answer(self) -> None:
         with self._lock:
             self._outages = 0
+
+
+def _free(custodian: RemoteCustodian | None) -> None:
+    # A thread of the parent may hold the lock.
+    if custodian is not None:
+        custodian._lock = threading.Lock()
 
 
 def _digest(binding: Binding) -> bytes:

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Engine
 
-__all__ = ["Database"]
 
 _CONNECT_SECONDS = 3  # an outage must show before a cached key's five seconds are over
 _SILENT_MILLISECONDS = 5_000  # what was sent is not acknowledged: the connection ends

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from mycelium_fractal_net.security.key_store.database import Database
 
-__all__ = ["Look", "RotationFailure", "RotationTable"]
 
 REASON_CHARACTERS: Final = 200
 _GAP: Final = timedelta(days=2)  # between two looks; a longer one may be a clock that jumped
