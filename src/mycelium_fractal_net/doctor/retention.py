@@ -6,15 +6,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.doctor.findings import Examined, Finding, Severity
+from mycelium_fractal_net.security.lifecycle.retention import past_retained, usage_of
 from mycelium_fractal_net.security.records.keys import KeyState, version_id
-from mycelium_fractal_net.security.retention import past_retained, usage_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mycelium_fractal_net.security.records.keys import Key
 
-__all__ = ["retention_findings"]
 
 _SOON: Final = timedelta(days=7)  # the shortest recovery window that there is
 

@@ -19,7 +19,7 @@ _HTTP: Final = (
 )  # fmt: skip
 _CALLER: Final = (
     "unauthenticated", "request-signature", "audit-unavailable", "store-unavailable",
-    "store-integrity", "master-key", "disabled",
+    "store-integrity", "master-key", "custodian-unavailable", "custodian-denied", "disabled",
 )  # fmt: skip
 _INPUT: Final = ("malformed", "invalid")
 

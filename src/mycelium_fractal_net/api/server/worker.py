@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mycelium_fractal_net.api.transport.connections import Slot
-    from mycelium_fractal_net.bootstrap import Passphrase
+    from mycelium_fractal_net.bootstrap.custodians import Passphrase
     from mycelium_fractal_net.config import Settings
 
 _ENDING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)

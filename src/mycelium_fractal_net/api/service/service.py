@@ -35,7 +35,7 @@ from mycelium_fractal_net.security.signed_requests.verifier import RequestVerifi
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mycelium_fractal_net.bootstrap import Passphrase
+    from mycelium_fractal_net.bootstrap.custodians import Passphrase
     from mycelium_fractal_net.config import Settings
     from mycelium_fractal_net.security.audit import AuditLog
     from mycelium_fractal_net.security.keyring.keyring import Keyring

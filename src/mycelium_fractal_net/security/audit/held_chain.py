@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Final
 from mycelium_fractal_net.security.audit.chain import beginning
 from mycelium_fractal_net.security.audit.events import INTENT
 from mycelium_fractal_net.security.audit.queue import Standing
-from mycelium_fractal_net.security.audit.segments import lines_backwards, segments, sync_folder
+from mycelium_fractal_net.security.audit.segments import lines_backwards, segments
 from mycelium_fractal_net.security.audit.tail import Tail, tail_of
+from mycelium_fractal_net.security.byte_io.durable import sync_folder
 from mycelium_fractal_net.security.errors import ConflictError, InvalidSignatureError
 from mycelium_fractal_net.security.key_store.audit_table import Anchor
 from mycelium_fractal_net.security.key_store.authority import encode_fields

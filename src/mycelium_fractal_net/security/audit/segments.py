@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from mycelium_fractal_net.security.audit.chain import Line, parse
+from mycelium_fractal_net.security.byte_io.durable import sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +32,6 @@ __all__ = [
     "lines_backwards",
     "rename_free",
     "segments",
-    "sync_folder",
 ]
 
 _NAME: Final = re.compile(r"([0-9]{20})-([0-9]{4})\.jsonl")
@@ -101,15 +101,6 @@ def rename_free(folder: Path, temporary: Path, first: int) -> None:
             return
         except FileExistsError:
             attempt += 1
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in ``folder`` durable. Raises :class:`OSError`."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def is_reserve(raw: bytes, file: BufferedReader) -> bool:

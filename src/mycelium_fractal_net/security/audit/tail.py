@@ -24,8 +24,8 @@ from mycelium_fractal_net.security.audit.segments import (
     is_torn,
     rename_free,
     segments,
-    sync_folder,
 )
+from mycelium_fractal_net.security.byte_io.durable import sync_folder
 
 if TYPE_CHECKING:
     from pathlib import Path

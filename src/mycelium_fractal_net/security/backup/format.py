@@ -19,7 +19,7 @@ from msgspec import Meta
 
 from mycelium_fractal_net.security.byte_io.binary_io import read_fully
 from mycelium_fractal_net.security.errors import DecryptionError
-from mycelium_fractal_net.security.key_providers.base import Binding
+from mycelium_fractal_net.security.key_providers.custodian import Binding
 from mycelium_fractal_net.security.records.keys import HANDLE_BYTES
 
 if TYPE_CHECKING:
@@ -28,20 +28,6 @@ if TYPE_CHECKING:
 
     from mycelium_fractal_net.security.byte_io.binary_io import BinaryReader
 
-__all__ = [
-    "BLOCK_BYTES",
-    "DATA_KEY_ALGORITHM",
-    "FRAME_BYTES",
-    "LENGTH_BYTES",
-    "Backup",
-    "Header",
-    "binding_of",
-    "context_of",
-    "decode_value",
-    "encode_frames",
-    "encode_start",
-    "read_start",
-]
 
 MAGIC: Final = b"MFB\x01"
 LENGTH_BYTES: Final = 4  # big-endian

@@ -51,7 +51,6 @@ if TYPE_CHECKING:
     Progress = Callable[[int], None]
     Columns = dict[str, Any]
 
-__all__ = ["Restored", "restore_backup"]
 
 # A process that was never told of the restore has seen a former generation of the store: all that
 # it knows is older than this one, however much was changed since the backup.
@@ -85,15 +84,11 @@ def restore_backup(
     ``reader`` raises passes through.
     """
     reading = _Reading(reader)
-    opened = open_backup(provider.custodian, provider.policy, reading)
+    opened = open_backup(provider.wrapping, provider.policy, reading)
     now = max(provider.clock(), provider.store.database.now())
     with reading.errors(), filling(provider.store.database) as store:
         restoring = _Restoring(provider, store, opened.header, now)
-        for part in opened.rows():
-            restoring.put(part)
-            if progress is not None:
-                progress(len(part.rows))
-        backup = opened.finished()
+        backup = opened.read(restoring.put, progress)
         if audit_folder is not None:
             restoring.end_chains(audit_folder)
         rotated = restoring.close_keys()

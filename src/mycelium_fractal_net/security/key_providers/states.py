@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
@@ -78,7 +77,7 @@ class KeyStates:
                 " it (rotation.require_backup); mfn backup FILE makes one and activates it"
             )
         if verb is Verb.DESTROY:
-            if version is _protecting(key):
+            if version is key.primary_or_none:
                 raise KeyStateError(
                     f"version {version.version} of key {key.key_id!r} protects new data;"
                     " rotate the key or deactivate the version first"
@@ -149,9 +148,3 @@ class KeyStates:
             return versions
         held = self._usage.backed_up(new)
         return [each for each in versions if each.handle in held or each.handle not in new]
-
-
-def _protecting(key: Key) -> KeyVersion | None:
-    with suppress(KeyStateError):
-        return key.primary
-    return None

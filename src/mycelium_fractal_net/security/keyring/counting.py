@@ -11,7 +11,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.security.blocking import about_to_block
-from mycelium_fractal_net.security.key_store.rows import day_of, moment_of_day
+from mycelium_fractal_net.security.key_store.rows import day_of, start_of_day
 from mycelium_fractal_net.security.key_store.usage import (
     LEASE,
     OPEN,
@@ -124,4 +124,4 @@ class UseCounts:
 
 
 def _seconds_left(now: datetime, today: int) -> float:
-    return (moment_of_day(today + 1) - now).total_seconds()
+    return (start_of_day(today + 1) - now).total_seconds()

@@ -157,7 +157,7 @@ class Signing:
     def mac(self, data: Buffer, *, key_id: str | None = None) -> Signature:
         """The 32-byte HMAC-SHA-256 of ``data`` under a key of type ``mac``."""
         found = self._cache.protecting(key_id or DEFAULT_KEY_ID[KeyType.MAC], KeyType.MAC)
-        return Signature.made(found.tagger.tag(data), found.version_id)
+        return Signature.made(found.mac_key.tag(data), found.version_id)
 
     def verify_mac(self, data: Buffer, tag: bytes, *, key_id: str | None = None) -> str:
         """The version that made ``tag`` of ``data``, one of ``key_id``.
@@ -173,7 +173,7 @@ class Signing:
             found = self._cache.opening(version.handle)
             self._cache.counts.opened(found)
             try:
-                found.tagger.verify(data, tag)
+                found.mac_key.verify(data, tag)
             except InvalidSignatureError:
                 continue
             self._cache.counts.pending(found)  # a MAC needs the key again, unlike a signature
