@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.security.errors import (
@@ -44,7 +43,6 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.records.keys import Key
 
 _LOG: Final = logging.getLogger(__name__)
-_DAY: Final = timedelta(days=1)
 
 
 class RotationLook:
@@ -108,8 +106,7 @@ class RotationLook:
 
     def _better(self, stored: DueTime, key: Key) -> Iterator[DueTime]:
         """When to process the key next, where what is stored has passed or is too late."""
-        # Whether old versions may go depends on days of use: that is asked once a day.
-        at = micros_or_none(due_at(key, retention_at=self.now + _DAY))
+        at = micros_or_none(due_at(key, processed=self.now))
         passed = stored.due_at is not None and stored.due_at <= micros(self.now)
         if stored.due_at != at and (passed or is_late(stored.due_at, at)):
             yield DueTime(key.key_id, key.revision, at)
