@@ -377,7 +377,7 @@ def test_a_number_in_a_variable_is_a_whole_one() -> None:
     """Read as it is in a file, and refused with the variable's name."""
     settings = load_settings(environ={"MFN_OUTAGE_SECONDS": "60"})
     assert settings.security.key_management.outage_seconds == 60
-    with pytest.raises(ConfigurationError, match="MFN_OUTAGE_SECONDS.*is not a whole number"):
+    with pytest.raises(ConfigurationError, match=r"MFN_OUTAGE_SECONDS.*is not a whole number"):
         load_settings(environ={"MFN_OUTAGE_SECONDS": "an hour"})
     with pytest.raises(ConfigurationError, match="outage_seconds"):
         load_settings(environ={"MFN_OUTAGE_SECONDS": "-1"})
