@@ -32,6 +32,7 @@ from mycelium_fractal_net.security.lifecycle.due import (
 from mycelium_fractal_net.security.lifecycle.report import RunReport
 from mycelium_fractal_net.security.records.due import due_at
 from mycelium_fractal_net.security.records.keys import KeyState, version_id
+from mycelium_fractal_net.security.records.retention import past_retained
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -180,7 +181,7 @@ class RotationLook:
         if to_erase(key, self.now):
             self._erased += retention.erase_due(self._provider, key.key_id, now=self.now)
         retained = key.rotation.retain_count
-        old = retention.past_retained(key, retained)
+        old = past_retained(key, retained)
         moved: tuple[str, ...] = ()
         # Otherwise only an operator's word moves them, and their use need not be looked up.
         if any(key.rotation.auto_destroy or each.rewrapped_at is not None for each in old):
