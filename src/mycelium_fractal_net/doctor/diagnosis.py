@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.bootstrap import Passphrase
     from mycelium_fractal_net.config import Settings
 
-__all__ = ["diagnose"]
-
 _PAGE: Final = 1000  # keys in memory at once
 OWASP_ITERATIONS: Final = 600_000  # OWASP Password Storage Cheat Sheet, 2023, PBKDF2-HMAC-SHA256
 

@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.key_providers import LocalCustodian, LocalKeyProvider
     from mycelium_fractal_net.security.key_store import UsageStore
 
-__all__ = ["Examined", "Finding", "Severity"]
-
 
 class Severity(StrEnum):
     """How soon to act: critical now, warning soon, notice when there is time."""

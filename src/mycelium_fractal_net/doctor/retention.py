@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from mycelium_fractal_net.security.records.keys import Key
 
-__all__ = ["retention_findings"]
-
 _SOON: Final = timedelta(days=7)  # the shortest recovery window that there is
 
 

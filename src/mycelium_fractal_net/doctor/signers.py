@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from mycelium_fractal_net.doctor.findings import Examined
 
-__all__ = ["signer_findings"]
-
 
 def signer_findings(store: Examined) -> Iterator[Finding]:
     """What is wrong with the signers, each and together."""

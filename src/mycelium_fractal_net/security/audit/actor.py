@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["acting_as", "current_actor", "current_request"]
-
 LIBRARY: Final = "library"  # a program that uses the keyring by itself
 
 _actor: Final = ContextVar("mfn_actor", default=LIBRARY)

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.audit.queue import Queue, Standing
     from mycelium_fractal_net.security.key_store import KeyStore
 
-__all__ = ["Anchoring"]
-
 _LOG: Final = logging.getLogger(__name__)
 _SECONDS: Final = 1.0  # DESIGN: at least once a second under load, and at close
 

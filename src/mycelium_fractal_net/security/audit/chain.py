@@ -18,8 +18,6 @@ from mycelium_fractal_net.security.errors import InvalidSignatureError
 if TYPE_CHECKING:
     from mycelium_fractal_net.security.key_store.authority import Mac
 
-__all__ = ["Line", "beginning", "mac_of", "parse", "sealed"]
-
 _BEGINNING_LABEL: Final = b"mycelium-fractal-net/audit/chain/v1"
 _MAC_MEMBER: Final = b',"mac":"'
 _MAC_TEXT_BYTES: Final = 64

@@ -6,8 +6,6 @@ from typing import Final
 
 import msgspec
 
-__all__ = ["BEGUN", "INTENT", "OK", "Event", "encode"]
-
 OK: Final = "ok"
 INTENT: Final = "intent"  # of a change, before the store commits; its outcome names it
 BEGUN: Final = "begun"  # of a stream, before its first byte

@@ -8,8 +8,6 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.audit.chain import Line
     from mycelium_fractal_net.security.key_store.authority import Mac
 
-__all__ = ["Follower"]
-
 _MOST: Final = 1000  # faults, and gaps, that are told one by one; more help nobody
 
 

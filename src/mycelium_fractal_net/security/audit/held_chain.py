@@ -32,16 +32,6 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.key_store import KeyStore
     from mycelium_fractal_net.security.key_store.authority import Mac
 
-__all__ = [
-    "HeldChain",
-    "anchor_is_ours",
-    "chain_folders",
-    "found_behind",
-    "hold_chain",
-    "left_behind",
-    "machine_id",
-]
-
 _LOG: Final = logging.getLogger(__name__)
 _CHAIN_ID: Final = re.compile(r"[0-9a-f]{32}")
 _ANCHOR_LABEL: Final = b"mycelium-fractal-net/audit/anchor/v1"

@@ -38,8 +38,6 @@ if TYPE_CHECKING:
 
     Resolve = Callable[[list[dict[str, Any]]], Iterable[Event]]
 
-__all__ = ["AuditLog", "Statistics"]
-
 
 @dataclass(frozen=True, slots=True)
 class _Open:

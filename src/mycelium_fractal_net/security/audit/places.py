@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
     from mycelium_fractal_net.security.audit.segments import Segment
 
-__all__ = ["chains_in", "mac_of_record", "newest", "segments_in"]
-
 
 def chains_in(places: Iterable[Path]) -> dict[str, list[Path]]:
     """The folders of each chain, in the order of ``places``."""

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from mycelium_fractal_net.security.key_store.authority import Mac
 
-__all__ = ["MOST_PENDING", "Queue", "Standing"]
-
 MOST_PENDING: Final = 100_000  # records that wait for a disk that does not answer
 _MOST_BYTES: Final = LINE_BYTES - 1024  # of an event; the rest of its line takes less than that
 _FAILED: Final = "the audit record cannot be written"

@@ -18,22 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from io import BufferedReader
 
-__all__ = [
-    "LINE_BYTES",
-    "Damaged",
-    "Segment",
-    "Torn",
-    "backwards",
-    "create",
-    "forwards",
-    "is_reserve",
-    "is_torn",
-    "lines_backwards",
-    "rename_free",
-    "segments",
-    "sync_folder",
-]
-
 _NAME: Final = re.compile(r"([0-9]{20})-([0-9]{4})\.jsonl")
 _BLOCK_BYTES: Final = 65_536
 LINE_BYTES: Final = 1 << 20  # no line is longer; a record of a batch has at most 1,000 counts

@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.key_store.audit_table import Anchor
     from mycelium_fractal_net.security.key_store.authority import Mac
 
-__all__ = ["Tail", "tail_of"]
-
 _COPY_BYTES: Final = 1 << 20
 _AGAIN: Final = ".again-"  # a segment that is being written again has no name yet
 

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.key_store.audit_table import Anchor
     from mycelium_fractal_net.security.key_store.authority import Mac
 
-__all__ = ["ChainReport", "Fault", "Head", "Report", "verify"]
-
 
 class Head(NamedTuple):
     """How far a chain had come once, kept elsewhere. ``mac`` is hexadecimal."""

@@ -28,21 +28,6 @@ if TYPE_CHECKING:
 
     from mycelium_fractal_net.security.byte_io.binary_io import BinaryReader
 
-__all__ = [
-    "BLOCK_BYTES",
-    "DATA_KEY_ALGORITHM",
-    "FRAME_BYTES",
-    "LENGTH_BYTES",
-    "Backup",
-    "Header",
-    "binding_of",
-    "context_of",
-    "decode_value",
-    "encode_frames",
-    "encode_start",
-    "read_start",
-]
-
 MAGIC: Final = b"MFB\x01"
 LENGTH_BYTES: Final = 4  # big-endian
 HEADER_BYTES: Final = 65_536  # at most; a wrapped data key is hundreds of bytes

@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
     Progress = Callable[[int], None]
 
-__all__ = ["activate_held", "each_handle", "handles_in", "record_backup", "write_backup"]
-
 
 def write_backup(
     provider: StoredKeyProvider, writer: BinaryWriter, progress: Progress | None = None

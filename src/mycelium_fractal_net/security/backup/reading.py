@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 
     Progress = Callable[[int], None]
 
-__all__ = ["OpenedBackup", "RowsOf", "open_backup", "verify_backup"]
-
 
 @dataclass(frozen=True, slots=True)
 class RowsOf:

@@ -51,8 +51,6 @@ if TYPE_CHECKING:
     Progress = Callable[[int], None]
     Columns = dict[str, Any]
 
-__all__ = ["Restored", "restore_backup"]
-
 # A process that was never told of the restore has seen a former generation of the store: all that
 # it knows is older than this one, however much was changed since the backup.
 _GENERATIONS_LATER: Final = 1 << 32

@@ -12,17 +12,6 @@ from cryptography.utils import Buffer
 
 from mycelium_fractal_net.security.errors import InvalidInputError
 
-__all__ = [
-    "HEAD_BYTES",
-    "BinaryReader",
-    "BinaryWriter",
-    "SeekableFile",
-    "head_of",
-    "is_regular_file",
-    "read_fully",
-    "write_fully",
-]
-
 HEAD_BYTES: Final = 116  # of a message, by which its key version is known: docs/format.md
 
 

@@ -18,8 +18,6 @@ from cryptography.utils import Buffer
 
 from mycelium_fractal_net.security.errors import InvalidInputError
 
-__all__ = ["SCRATCH_BYTES", "as_bytes", "release", "scratch", "wipe"]
-
 SCRATCH_BYTES: Final = 16 * (16_384 + 16) + 56  # 16 sealed chunks and the head before them
 _POOLED_BLOCKS: Final = 8  # at most 2 MiB stay allocated
 _FIELD_NAMES: Final = re.compile(r":[^:]*:")  # of a PEP 3118 format: "T{d:price:O:item:}"

@@ -12,8 +12,6 @@ from typing import Final
 
 from mycelium_fractal_net.security.errors import InvalidKeyError
 
-__all__ = ["PUBLIC_KEY", "b64url_decode", "b64url_encode", "pem_decode", "pem_encode"]
-
 PUBLIC_KEY: Final = "PUBLIC KEY"  # the label of a SubjectPublicKeyInfo, RFC 7468 section 13
 _PEM_LINE_CHARACTERS: Final = 64  # RFC 7468 section 2
 

@@ -12,8 +12,6 @@ from cryptography.utils import Buffer
 from mycelium_fractal_net.security.byte_io.binary_io import BinaryWriter, write_fully
 from mycelium_fractal_net.security.byte_io.buffers import release, scratch, wipe
 
-__all__ = ["WriteBehind"]
-
 _THREAD_BLOCKS: Final = 3  # one being filled, one waiting, one being written
 
 
