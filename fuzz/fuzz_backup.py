@@ -24,11 +24,16 @@ from mycelium_fractal_net.security.backup.format import (
 )
 from mycelium_fractal_net.security.backup.reading import OpenedBackup, open_backup
 from mycelium_fractal_net.security.errors import DecryptionError, MfnError, StoreIntegrityError
-from mycelium_fractal_net.security.key_providers.base import Binding, Custodian
+from mycelium_fractal_net.security.key_providers.custodian import (
+    Binding,
+    Custodian,
+    CustodianStatus,
+)
+from mycelium_fractal_net.security.key_providers.wrapping import Wrapping
 from mycelium_fractal_net.security.policy import Policy
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
+    from collections.abc import Sequence
 
 KEY = hashlib.sha256(b"mycelium-fractal-net test key").digest()
 STORE_ID, MASTER_ID, BACKUP_ID = bytes(16), "local:00000000", "0" * 32
@@ -44,40 +49,33 @@ VALUES: list[Any] = [
 class _Fixed(Custodian):
     """A custodian with one master key that is always the same."""
 
-    @property
-    def store_id(self) -> bytes:
-        return STORE_ID
+    scheme = "fixed"
 
-    @property
     def newest_id(self) -> str:
         return MASTER_ID
 
-    def holds(self, master_id: str) -> bool:
-        return master_id == MASTER_ID
+    def holds(self, kek_id: str) -> bool:
+        return kek_id == MASTER_ID
 
-    def wrap(self, master_id: str, material: bytes, binding: Binding) -> bytes:
-        assert master_id == MASTER_ID
-        return POLICY.bare_sealer(KEY, binding.encode()).seal(material)
+    def wrap_many(self, kek_id: str, items: Sequence[tuple[bytes, Binding]]) -> list[bytes]:
+        assert kek_id == MASTER_ID
+        return [POLICY.bare_sealer(KEY, bound.encode()).seal(material) for material, bound in items]
 
-    def unwrap(self, master_id: str, wrapped: bytes, binding: Binding) -> bytes:
-        if master_id != MASTER_ID:
-            raise StoreIntegrityError("no such master key")
+    def unwrap_many(self, kek_id: str, items: Sequence[tuple[bytes, Binding]]) -> list[bytes]:
+        assert kek_id == MASTER_ID
         try:
-            return POLICY.bare_sealer(KEY, binding.encode()).open(wrapped)
+            return [POLICY.bare_sealer(KEY, bound.encode()).open(each) for each, bound in items]
         except DecryptionError:
             raise StoreIntegrityError("it does not unwrap") from None
 
-    def moving(self) -> AbstractContextManager[None]:
-        return contextlib.nullcontext()
-
-    def add_master_key(self) -> str:
+    def ping(self) -> None:
         raise NotImplementedError
 
-    def forget_master_keys(self, keep: str) -> None:
+    def inspect(self) -> CustodianStatus:
         raise NotImplementedError
 
 
-CUSTODIAN = _Fixed()
+CUSTODIAN = Wrapping(_Fixed(), STORE_ID)
 
 
 def header(wrapped_key: bytes) -> Header:
@@ -108,8 +106,9 @@ def frames(data: bytes) -> None:
     sealer = POLICY.bare_sealer(KEY, context_of(b""))
     body = io.BytesIO(sealer.seal(data))
     opened = OpenedBackup(header(b"x"), sealer.decryptor(), body)
-    count = sum(len(each.rows) for each in opened.rows())
-    assert count == sum(opened.finished().rows.values()), "a finding: rows that nobody counted"
+    rows: list[Any] = []
+    backup = opened.read(lambda part: rows.extend(part.rows))
+    assert len(rows) == sum(backup.rows.values()), "a finding: rows that nobody counted"
 
 
 READERS = (start, whole, frames)

@@ -19,11 +19,15 @@ from mycelium_fractal_net.security.errors import (
     KeyUsageError,
     StoreUnavailableError,
 )
-from mycelium_fractal_net.security.key_providers import LocalKeyProvider, StoredKeyProvider
+from mycelium_fractal_net.security.key_providers import (
+    LocalKeyProvider,
+    ManagesMasterKeys,
+    StoredKeyProvider,
+)
 from mycelium_fractal_net.security.key_store import UsageStore
 from mycelium_fractal_net.security.key_store.due_table import PASS_KEYS
 from mycelium_fractal_net.security.key_store.rotation_table import RotationTable
-from mycelium_fractal_net.security.key_store.rows import micros, moment
+from mycelium_fractal_net.security.key_store.rows import from_micros, micros
 from mycelium_fractal_net.security.key_store.usage import RAW_MESSAGES_ROTATE
 from mycelium_fractal_net.security.policy import Policy
 from mycelium_fractal_net.security.records.keys import KeyState, Verb
@@ -497,10 +501,11 @@ def test_a_store_that_moves_to_another_master_key_is_told_of_no_rotation_that_wa
         provider.keys.create("orders")
         former = provider.keys.get("orders")
         before = provider.store.require_pulse().master_id
-        provider.custodian.add_master_key()
-        newest = provider.custodian.newest_id
+        custodian = provider.custodian
+        assert isinstance(custodian, ManagesMasterKeys)
+        newest = custodian.add()
         material = provider.policy.generate_key_material("HMAC-SHA-256")
-        wrapped = provider.custodian.wrap(newest, material, provider.authorities.binding)
+        wrapped = provider.wrapping.wrap(newest, material, provider.authorities.binding)
         provider.store.move_to(before, newest, wrapped)
         assert provider.keys.rotate_if("orders", lambda _: None) is None
         assert provider.keys.get("orders") == former
@@ -516,7 +521,7 @@ def test_a_store_that_moves_to_another_master_key_is_told_of_no_rotation_that_wa
 def _due_times(provider: StoredKeyProvider) -> dict[str, datetime | None]:
     with provider.store.database.read() as connection:
         found = connection.execute(text("SELECT key_id, due_at FROM keys")).all()
-    return {name: None if at is None else moment(at) for name, at in found}
+    return {name: None if at is None else from_micros(at) for name, at in found}
 
 
 def test_a_look_reads_what_is_due_and_the_next_hundred_keys(
@@ -574,7 +579,7 @@ def test_a_due_time_is_written_with_each_record(
     def due() -> datetime | None:
         return _due_times(local_provider)["orders"]
 
-    at_once, day = moment(0), timedelta(days=1)
+    at_once, day = from_micros(0), timedelta(days=1)
     local_provider.keys.create("orders")
     assert due() == clock.now + 90 * day
     local.schedule_rotation("orders", 30)
@@ -596,6 +601,7 @@ def test_a_due_time_is_written_with_each_record(
     assert due() == clock.now + 7 * day  # nothing goes before it is unused for 400 days
     local_provider.record_rewrap("orders", reason="all was moved")
     assert due() == at_once
+    assert list(local.due()) == []  # there is something to ask, and nothing to rotate
     local.run_once()
     assert due() == clock.now + day
     with local_provider.store.database.write() as connection:

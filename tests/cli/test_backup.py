@@ -244,5 +244,5 @@ def test_the_library_makes_and_records_a_backup(mfn: Mfn) -> None:
         (mfn.folder / "keys.mfb").open("rb") as reader,
     ):
         provider = keyring.provider
-        backup = verify_backup(provider.custodian, provider.policy, reader)
+        backup = verify_backup(provider.wrapping, provider.policy, reader)
         assert record_backup(provider, backup) == []

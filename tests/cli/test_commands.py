@@ -5,13 +5,13 @@ from __future__ import annotations
 import errno
 import importlib.util
 import inspect
+import json
 import re
 import subprocess
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-import click
 import pytest
 
 from mycelium_fractal_net.cli import main, terminal
@@ -120,12 +120,21 @@ def test_every_command_and_option_says_what_it_does() -> None:
 def test_the_list_of_commands_says_of_each_what_its_own_help_says() -> None:
     """The list is there before the commands are; a sentence has the same words in both places."""
     context = mfn.make_context("mfn", [], resilient_parsing=True)
-    for name, (_, text) in mfn.lazy.items():
+    for name, listed in mfn.commands.items():
         command = mfn.get_command(context, name)
         assert command is not None
+        assert command is not listed
         assert command.name == name
-        listed = click.Command(name, help=text)
         assert listed.get_short_help_str(1000) == command.get_short_help_str(1000)
+
+
+def test_a_command_that_does_not_exist_names_the_one_that_was_meant(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Among those that are imported when they are called, and within a group."""
+    for typed, meant in ((["kee"], "key"), (["key", "lst"], "list")):
+        assert main(typed) == ExitCode.USAGE
+        assert f"did you mean '{meant}'?" in capsys.readouterr().err.lower()
 
 
 def test_help_loads_no_command_and_nothing_heavy() -> None:
@@ -197,3 +206,13 @@ def test_an_empty_array_is_json_too(capsys: pytest.CaptureFixture[str]) -> None:
     """A store without keys lists as ``[]``."""
     terminal.json_array([])
     assert capsys.readouterr().out == "[]\n"
+
+
+def test_an_array_is_printed_as_a_value_is(capsys: pytest.CaptureFixture[str]) -> None:
+    """Two spaces, and in ASCII, whatever is in it."""
+    values = [{"a": [], "b": {}, "c": [1, None, True]}, {"name": "Zoë\x00\\"}, "x", "\udc80"]
+    terminal.json_array(values)
+    written = capsys.readouterr().out
+    assert json.loads(written) == values
+    assert written.isascii()
+    assert json.dumps(values[0], indent=2) in written

@@ -13,11 +13,11 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from mycelium_fractal_net import initialise
-from mycelium_fractal_net.bootstrap import build_policy, open_custodian
+from mycelium_fractal_net.bootstrap import build_policy
 from mycelium_fractal_net.config import Settings, load_settings
 from mycelium_fractal_net.doctor import Finding, Severity, audit_records, diagnose
 from mycelium_fractal_net.security.audit import Event
-from mycelium_fractal_net.security.key_providers import LocalKeyProvider
+from mycelium_fractal_net.security.key_providers import LocalCustodian, LocalKeyProvider
 from mycelium_fractal_net.security.key_store import Database, KeyStore, UsageStore
 from mycelium_fractal_net.security.key_store.rotation_table import (
     RotationFailure,
@@ -47,7 +47,9 @@ def provider(settings: Settings) -> Iterator[LocalKeyProvider]:
     """A provider over that store."""
     policy = build_policy(settings)
     database = Database(settings.store)
-    yield LocalKeyProvider(KeyStore(database), open_custodian(settings, policy), policy)
+    yield LocalKeyProvider(
+        KeyStore(database), LocalCustodian(settings.master_key_file, policy), policy
+    )
     database.close()
 
 
@@ -281,7 +283,7 @@ def test_a_half_done_move_to_another_master_key_is_warned_of(
     settings: Settings, provider: LocalKeyProvider
 ) -> None:
     """Until it is finished, and not after."""
-    provider.custodian.add_master_key()
+    provider.custodian.add()
     assert [each.severity for each in found(settings, "master-move")] == [Severity.WARNING]
     provider.master_keys.rotate()
     assert not found(settings, "master-move")
@@ -510,3 +512,24 @@ def test_a_due_time_that_is_not_the_records_is_warned_of(
         connection.execute(text(f"UPDATE keys SET due_at = {stored} WHERE key_id = 'late'"))
     (finding,) = found(settings, "due-time")
     assert (finding.severity, finding.subject) == ("warning", "key late")
+
+
+# What it has unwrapped ------------------------------------------------------------------------
+
+
+def test_the_newest_version_and_a_few_others_are_unwrapped_or_all_of_them(
+    settings: Settings, provider: LocalKeyProvider
+) -> None:
+    """Each of them may be a call to another machine."""
+    for _ in range(9):
+        provider.rotate_key("orders")
+    tamper(
+        settings,
+        "UPDATE key_versions SET wrapped = (SELECT wrapped FROM key_versions"
+        " WHERE key_id = 'default-mac') WHERE key_id = 'orders'",
+    )
+    some = [each.subject for each in found(settings, "authentication")]
+    assert len(some) == 4
+    assert some[-1] == "key orders:v10"
+    everything = found(settings, "authentication", all_versions=True)
+    assert [each.subject for each in everything] == [f"key orders:v{n}" for n in range(1, 11)]

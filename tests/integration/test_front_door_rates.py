@@ -1,4 +1,4 @@
-"""Rates over HTTP: of credentials and of addresses, of requests and of items."""
+"""RateLimits over HTTP: of credentials and of addresses, of requests and of items."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mycelium_fractal_net.security.key_store.rotation_table import RotationTable
-from mycelium_fractal_net.security.key_store.rows import micros, moment
+from mycelium_fractal_net.security.key_store.rows import from_micros, micros
 from mycelium_fractal_net.security.rotation import KeyRotationScheduler
 from tests.support.stores import open_provider
 
@@ -51,7 +51,7 @@ class SharedClock:
         self._memory[:8] = struct.pack("<q", micros(now))
 
     def __call__(self) -> datetime:
-        return moment(struct.unpack("<q", self._memory[:8])[0])
+        return from_micros(struct.unpack("<q", self._memory[:8])[0])
 
     def stop(self) -> None:
         """Tell all processes to end."""

@@ -222,7 +222,7 @@ def test_the_mac_is_checked_before_anything_is_decrypted(monkeypatch: pytest.Mon
 
 
 def test_nothing_here_can_write_such_a_message() -> None:
-    """The module has one thing to do, and the policy hands out nothing else."""
+    """The module has one thing to do, and nothing else is handed out."""
     public = {name for name in dir(XorOpener) if not name.startswith("_")}
     assert public == {"open"}
     functions = {name for name, found in vars(legacy_xor).items() if inspect.isfunction(found)}
@@ -262,7 +262,7 @@ def test_a_thread_that_has_other_things_to_do_is_told_before_it_computes() -> No
 # The door -------------------------------------------------------------------------------------
 
 
-def test_the_policy_hands_it_out_where_what_it_is_built_on_is_allowed() -> None:
+def test_it_is_handed_out_where_the_policy_allows_what_it_is_built_on() -> None:
     """A list without PBKDF2 has no old messages either."""
     assert xor_opener(Policy(), OLD_KEY).open(write_xor(b"data")) == b"data"
     for without in ("PBKDF2-SHA256", "HMAC-SHA-256", "SHA-256"):

@@ -38,7 +38,7 @@ from tests.support.legacy_xor import OLD_KEY, write_xor
 from tests.support.stores import keyring_over
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from mycelium_fractal_net.security.key_store.meta import Pulse
     from tests.support.stores import Clock
@@ -288,8 +288,8 @@ def test_a_key_imported_while_the_master_key_moves_is_not_stored(
         def holds(self, master_id: str) -> bool:
             return True
 
-        def wrap(self, master_id: str, material: bytes, binding: Binding) -> bytes:
-            return super().wrap(new, material, binding)
+        def wrap_many(self, _: str, items: Sequence[tuple[bytes, Binding]]) -> list[bytes]:
+            return super().wrap_many(new, items)
 
     path = Path(provider.store.database.file or "").with_name("master.key")
     custodian = KeepsOld(path, provider.policy)

@@ -100,16 +100,17 @@ def start(
     port: int = 0,
     prefix: Sequence[str] = (),
     verify: ssl.SSLContext | bool = True,
+    module: str = "mycelium_fractal_net",
     **popen: Any,
 ) -> Running:
     """Start ``mfn serve`` over an initialised home folder, and wait until it serves.
 
-    ``prefix`` is a command to run it under, ``verify`` what its certificate is verified with. It
-    leads a process group of its own.
+    ``prefix`` is a command to run it under, ``module`` what is run in its place, ``verify`` what
+    its certificate is verified with. It leads a process group of its own.
     """
     process = subprocess.Popen(
         [
-            *prefix, sys.executable, "-m", "mycelium_fractal_net", "--home", str(home),
+            *prefix, sys.executable, "-m", module, "--home", str(home),
             "serve", "--port", str(port), *arguments,
         ],
         stdin=subprocess.DEVNULL,

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 from mycelium_fractal_net.bootstrap import rotation_scheduler
 from mycelium_fractal_net.files.new_file import new_file
 from mycelium_fractal_net.security.backup import record_backup, write_backup
+from mycelium_fractal_net.security.lifecycle.retention import cleanup_old_versions, erase_due
 from mycelium_fractal_net.security.records.keys import KeyState, Verb
-from mycelium_fractal_net.security.retention import cleanup_old_versions, erase_due
 
 if TYPE_CHECKING:
     import random

@@ -11,14 +11,14 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from mycelium_fractal_net import __version__
-from mycelium_fractal_net.api.endpoints.endpoint import Operation
-from mycelium_fractal_net.api.endpoints.streaming import StreamOperation
+from mycelium_fractal_net.api.endpoints.endpoint import Endpoint
+from mycelium_fractal_net.api.endpoints.streaming import StreamEndpoint
 from mycelium_fractal_net.api.http.exchange import exchange_of
 from mycelium_fractal_net.api.http.problems import RequestError
 from mycelium_fractal_net.api.http.request_ids import new_request_id
 from mycelium_fractal_net.api.http.responses import log_unexpected, send_problem
 from mycelium_fractal_net.api.openapi.document import described, document
-from mycelium_fractal_net.api.rate_limits.middleware import AddressRates
+from mycelium_fractal_net.api.rate_limits.middleware import AddressRateLimit
 from mycelium_fractal_net.api.routes import SPECS
 from mycelium_fractal_net.api.routing import RouteTable, Routing
 from mycelium_fractal_net.api.service.service import Service
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from mycelium_fractal_net.bootstrap import Passphrase
+    from mycelium_fractal_net.bootstrap.custodians import Passphrase
     from mycelium_fractal_net.config import Settings
 
 _LOG: Final = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ ABSENT_GUARDS: Final = (
 class Application(FastAPI):
     """The service as an ASGI application. ``add_middleware`` wraps every route of it."""
 
-    def __init__(self, service: Service, *, behind_front_door: bool) -> None:
+    def __init__(self, service: Service, *, behind_frontend: bool) -> None:
         documented = not service.settings.server.production
         super().__init__(
             title="MyceliumFractalNet Security",
@@ -60,9 +60,9 @@ class Application(FastAPI):
             redirect_slashes=False,  # it would lead to whatever Host the request names
         )
         self.service = service
-        self.behind_front_door = behind_front_door
+        self.behind_frontend = behind_frontend
         for spec in SPECS:
-            kind = StreamOperation if spec.streams else Operation
+            kind = StreamEndpoint if spec.streams else Endpoint
             self.router.routes.append(kind(spec, service, **described(spec)))
         self.add_exception_handler(HTTPException, _no_route)  # type: ignore[arg-type]
         self.table = RouteTable(self.router.routes)
@@ -92,12 +92,12 @@ class Application(FastAPI):
             app = each.cls(app, *each.args, **each.kwargs)
         if service.rates is None:
             return app
-        return AddressRates(
+        return AddressRateLimit(
             app,
             service.rates.requests_per_address,
             service.settings.server.trusted_proxies,
             service.count_refusal,
-            service.beside_the_loop,
+            service.in_thread,
         )
 
 
@@ -135,7 +135,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     if not isinstance(app, Application):
         raise ConfigurationError("this lifespan is that of the service alone")
     service = app.service
-    if not app.behind_front_door:
+    if not app.behind_frontend:
         _warn_of_absent_guards(service.settings)
     try:
         await service.start()
@@ -165,17 +165,17 @@ def create_app(
     settings: Settings | None = None,
     *,
     passphrase: Passphrase = None,
-    behind_front_door: bool = False,
+    behind_frontend: bool = False,
     metrics_folder: str | None = None,
     authority: str | None = None,
 ) -> Application:
     """The service over the store that the settings name; by default those of the environment.
 
-    ``behind_front_door`` says that `mfn serve` runs it, and ``metrics_folder`` is where it sums
+    ``behind_frontend`` says that `mfn serve` runs it, and ``metrics_folder`` is where it sums
     up the metrics of several workers. ``authority`` is the address that is served, which signed
     requests are for where the settings name no other. Raises :class:`ConfigurationError`.
     """
     service = Service(
         settings or load_settings(), passphrase, metrics_folder=metrics_folder, authority=authority
     )
-    return Application(service, behind_front_door=behind_front_door)
+    return Application(service, behind_frontend=behind_frontend)

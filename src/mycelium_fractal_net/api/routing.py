@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from starlette.routing import Match
 
-from mycelium_fractal_net.api.endpoints.endpoint import Operation
+from mycelium_fractal_net.api.endpoints.endpoint import Endpoint
 from mycelium_fractal_net.api.http.exchange import exchange_of
 from mycelium_fractal_net.api.http.problems import RequestError
 from mycelium_fractal_net.api.http.request_ids import new_request_id
@@ -33,7 +33,7 @@ class RouteTable:
     """The routes of the service. Those whose path has no parameter are found in one look."""
 
     def __init__(self, routes: Iterable[BaseRoute]) -> None:
-        self._routes = [route for route in routes if isinstance(route, Operation)]
+        self._routes = [route for route in routes if isinstance(route, Endpoint)]
         self._with_parameters = [route for route in self._routes if "{" in route.path]
         self._exact = {
             (route.spec.method, route.path.encode()): route
@@ -41,7 +41,7 @@ class RouteTable:
             if route not in self._with_parameters
         }
 
-    def find(self, scope: Scope) -> Operation | None:
+    def find(self, scope: Scope) -> Endpoint | None:
         """The route that takes a request, with what its path says in ``path_params``.
 
         A path is taken as it was sent: one that only decodes to a path of ours has no route.
@@ -93,7 +93,7 @@ class Routing:
 
     async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
         """What is behind the signature."""
-        route: Operation | None = scope.get(ROUTE)
+        route: Endpoint | None = scope.get(ROUTE)
         if route is not None:
             await route.run(scope, receive, send)
         elif scope["type"] == "http" and _NOT_PLAIN.search(scope["raw_path"]):

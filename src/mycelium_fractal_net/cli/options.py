@@ -14,6 +14,7 @@ from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.inputs import read_small
 from mycelium_fractal_net.cli.parsing import record
 from mycelium_fractal_net.security.errors import ExitCode
+from mycelium_fractal_net.security.records.keys import DESTRUCTION_WINDOW_DAYS
 
 if TYPE_CHECKING:
     from mycelium_fractal_net.security.records.open_options import OpenOptions
@@ -53,7 +54,7 @@ window_days = click.option(
     "--window-days",
     metavar="DAYS",
     type=int,
-    default=30,
+    default=DESTRUCTION_WINDOW_DAYS,
     help="How long it can still be cancelled, 7 to 365.",
 )
 _allow_compromised = click.option(

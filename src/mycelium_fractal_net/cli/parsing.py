@@ -52,14 +52,10 @@ class LazyGroup(Group):
         package: str,
         **more: Any,
     ) -> None:
-        super().__init__(name, **more)
+        stands_for = {each: click.Command(each, help=text) for each, (_, text) in lazy.items()}
+        super().__init__(name, commands=stands_for, **more)
         self.lazy = lazy
         self.package = package
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names, as they stand."""
-        del ctx
-        return list(self.lazy)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of that name, imported now."""
@@ -73,13 +69,11 @@ class LazyGroup(Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands without importing them."""
         del ctx
-        limit = formatter.width - 6 - max(map(len, self.lazy))
-        rows = [
-            (name, click.Command(name, help=text).get_short_help_str(limit))
-            for name, (_, text) in self.lazy.items()
-        ]
+        limit = formatter.width - 6 - max(map(len, self.commands))
         with formatter.section("Commands"):
-            formatter.write_dl(rows)
+            formatter.write_dl(
+                [(name, each.get_short_help_str(limit)) for name, each in self.commands.items()]
+            )
 
 
 def record(name: str, make: Callable[..., Any], *options: Decorator) -> Decorator:

@@ -20,7 +20,7 @@ from mycelium_fractal_net.client.replies import (
     no_reply_of,
     reply_of,
 )
-from mycelium_fractal_net.files.new_file import NewFile, sync_folder
+from mycelium_fractal_net.files.new_file import NewFile
 from mycelium_fractal_net.files.permissions import acl_of
 from mycelium_fractal_net.security.byte_io.binary_io import (
     BinaryReader,
@@ -29,6 +29,7 @@ from mycelium_fractal_net.security.byte_io.binary_io import (
     read_fully,
     write_fully,
 )
+from mycelium_fractal_net.security.byte_io.durable import sync_folder
 from mycelium_fractal_net.security.errors import DecryptionError, InvalidInputError, ServiceError
 
 if TYPE_CHECKING:

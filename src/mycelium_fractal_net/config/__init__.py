@@ -46,10 +46,18 @@ def _boolean(text: str) -> bool:
     return found
 
 
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError("is not a whole number") from None
+
+
 VARIABLES: Final[dict[str, tuple[str, Callable[[str], object]]]] = {
     "MFN_CRYPTO_ENABLED": ("security.encryption.enabled", _boolean),
     "MFN_CRYPTO_ALGORITHM": ("security.encryption.algorithm", str),
     "MFN_KEY_PROVIDER": ("security.key_management.provider", str),
+    "MFN_OUTAGE_SECONDS": ("security.key_management.outage_seconds", _whole),
     "MFN_VAULT_ADDR": ("security.key_management.vault_addr", str),
     "MFN_AWS_KMS_KEY_ID": ("security.key_management.aws_kms_key_id", str),
     "MFN_FIPS_MODE": ("security.fips_mode", _boolean),

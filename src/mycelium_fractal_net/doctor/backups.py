@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.doctor.findings import Finding, Severity
-from mycelium_fractal_net.security.key_store.rows import moment
+from mycelium_fractal_net.security.key_store.rows import from_micros
 from mycelium_fractal_net.security.records.keys import version_id
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def backup_findings(store: Examined) -> Iterator[Finding]:
         )
     if last is None:
         return
-    age = store.provider.clock() - moment(last.made_at)
+    age = store.provider.clock() - from_micros(last.made_at)
     if age > _OLD:
         yield Finding(
             Severity.WARNING if automatic else Severity.NOTICE,
@@ -63,6 +63,6 @@ def _unconfirmed(store: Examined) -> Iterator[Finding]:
             Severity.WARNING,
             "unconfirmed",
             f"{waiting} credentials" if waiting > 1 else "1 credential",
-            f"refused since the store was restored on {moment(pulse.restored_at):%Y-%m-%d}:"
+            f"refused since the store was restored on {from_micros(pulse.restored_at):%Y-%m-%d}:"
             " mfn credential list, then mfn credential confirm ID or revoke ID",
         )

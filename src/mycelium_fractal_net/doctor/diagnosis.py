@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import itertools
 import os
+import random
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from mycelium_fractal_net.bootstrap import build_policy, open_custodian
+from mycelium_fractal_net.bootstrap import build_policy, open_provider
+from mycelium_fractal_net.bootstrap.custodians import scheme_of
+from mycelium_fractal_net.config.settings import OWASP_ITERATIONS
 from mycelium_fractal_net.doctor.audit_records import audit_findings
 from mycelium_fractal_net.doctor.backups import backup_findings
 from mycelium_fractal_net.doctor.findings import Examined, Finding, Severity
@@ -24,38 +27,41 @@ from mycelium_fractal_net.doctor.rotation import (
 )
 from mycelium_fractal_net.doctor.signers import signer_findings
 from mycelium_fractal_net.security.errors import KeyStateError, MfnError, StoreIntegrityError
-from mycelium_fractal_net.security.key_providers import LocalKeyProvider
-from mycelium_fractal_net.security.key_store import Database, KeyStore, UsageStore
+from mycelium_fractal_net.security.key_store import Database, UsageStore
 from mycelium_fractal_net.security.key_store.due_table import DueTable
 from mycelium_fractal_net.security.key_store.sqlite import check_private
 from mycelium_fractal_net.security.key_store.usage import RAW_MESSAGES_ROTATE
 from mycelium_fractal_net.security.records.credentials import CredentialState
-from mycelium_fractal_net.security.records.due import protecting
 from mycelium_fractal_net.security.records.keys import DEFAULT_KEY_ID, Key, KeyState, version_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from mycelium_fractal_net.bootstrap import Passphrase
+    from mycelium_fractal_net.bootstrap.custodians import Passphrase
     from mycelium_fractal_net.config import Settings
+    from mycelium_fractal_net.security.records.keys import KeyVersion
 
+_SAMPLED: Final = 3  # versions beside the newest, of a key that has more
 _PAGE: Final = 1000  # keys in memory at once
-OWASP_ITERATIONS: Final = 600_000  # OWASP Password Storage Cheat Sheet, 2023, PBKDF2-HMAC-SHA256
 
 
-def diagnose(settings: Settings, passphrase: Passphrase = None) -> list[Finding]:
-    """Everything there is to mend, the most severe first."""
+def diagnose(
+    settings: Settings, passphrase: Passphrase = None, *, all_versions: bool = False
+) -> list[Finding]:
+    """Everything there is to mend, the most severe first.
+
+    Of each key the newest version is unwrapped and a few of the others, or with ``all_versions``
+    all of them.
+    """
     findings = list(_files(settings))
     database: Database | None = None
     try:
         policy = build_policy(settings)
         database = Database(settings.store)
-        database.check()
-        custodian = open_custodian(settings, policy, passphrase)
-        provider = LocalKeyProvider(KeyStore(database), custodian, policy)
-        provider.keys.require_backup = settings.rotation.require_backup
+        provider = open_provider(settings, policy, database, passphrase)
         provider.store.require_pulse()
-        store = Examined(settings, custodian, provider, UsageStore(database))
+        status = provider.custodian.inspect()
+        store = Examined(settings, status, provider, UsageStore(database), all_versions)
         for check in _STORE_CHECKS:
             findings.extend(check(store))
     except MfnError as error:
@@ -70,9 +76,7 @@ def diagnose(settings: Settings, passphrase: Passphrase = None) -> list[Finding]
 
 def _files(settings: Settings) -> Iterator[Finding]:
     """Files and folders that others may use."""
-    paths = [settings.master_key_file.parent, settings.master_key_file]
-    if settings.master_passphrase_file is not None:
-        paths.append(settings.master_passphrase_file)
+    paths = scheme_of(settings).files(settings)
     store = settings.store
     if isinstance(store, Path):
         beside = (store.with_name(store.name + end) for end in ("", "-wal", "-shm", ".lock"))
@@ -92,9 +96,8 @@ def _files(settings: Settings) -> Iterator[Finding]:
 
 def _master_key(store: Examined) -> Iterator[Finding]:
     """How the master key is guarded, and a move that did not finish."""
-    iterations = store.custodian.iterations
-    path = str(store.settings.master_key_file)
-    if iterations is None:
+    iterations, path = store.custodian.iterations, store.custodian.place
+    if store.custodian.guard == "none":
         yield Finding(
             Severity.NOTICE,
             "master-key",
@@ -102,7 +105,7 @@ def _master_key(store: Examined) -> Iterator[Finding]:
             "the master key lies in the file unencrypted: mfn master passphrase puts it under a"
             " passphrase",
         )
-    elif iterations < OWASP_ITERATIONS:
+    elif iterations is not None and iterations < OWASP_ITERATIONS:
         yield Finding(
             Severity.NOTICE,
             "iterations",
@@ -111,7 +114,7 @@ def _master_key(store: Examined) -> Iterator[Finding]:
             " security.encryption.key_derivation_iterations and run mfn master passphrase",
         )
     current = store.provider.store.require_pulse().master_id
-    if len(store.custodian.master_ids) > 1 or store.provider.master_keys.former(current):
+    if len(store.custodian.kek_ids) > 1 or store.provider.master_keys.former(current):
         yield Finding(
             Severity.WARNING,
             "master-move",
@@ -141,14 +144,15 @@ def _keys(store: Examined) -> Iterator[Finding]:
 
 def _key(store: Examined, key: Key, near_limit: frozenset[bytes]) -> Iterator[Finding]:
     subject = f"key {key.key_id}"
+    sampled = _to_unwrap(store, key)
     for version in key.versions:
         named = version_id(key.key_id, version.version)
-        if version.wrapped:
+        if version in sampled:
             try:
                 store.provider.keys.unwrap(key, version)
             except StoreIntegrityError as error:
                 yield Finding(Severity.CRITICAL, "authentication", f"key {named}", str(error))
-        if version is protecting(key) and version.handle in near_limit:
+        if version is key.primary_or_none and version.handle in near_limit:
             yield Finding(
                 Severity.WARNING,
                 "raw-limit",
@@ -168,6 +172,14 @@ def _key(store: Examined, key: Key, near_limit: frozenset[bytes]) -> Iterator[Fi
         waits = newest.state is KeyState.PRE_ACTIVATION
         yield Finding(Severity.WARNING, "no-active-version", subject, str(error) if waits else what)
     yield from rotation_findings(store, key)
+
+
+def _to_unwrap(store: Examined, key: Key) -> list[KeyVersion]:
+    """The versions whose wrapping is tried: each is a call where the custodian is far away."""
+    wrapped = [each for each in key.versions if each.wrapped]
+    if store.all_versions or len(wrapped) <= _SAMPLED:
+        return wrapped
+    return [*random.sample(wrapped[:-1], _SAMPLED), wrapped[-1]]
 
 
 def _credentials(store: Examined) -> Iterator[Finding]:
@@ -200,7 +212,7 @@ def _credentials(store: Examined) -> Iterator[Finding]:
 def _settings(store: Examined) -> Iterator[Finding]:
     """Settings that are allowed and could be better."""
     iterations = store.settings.security.encryption.key_derivation_iterations
-    if iterations < OWASP_ITERATIONS and store.custodian.iterations is None:
+    if iterations < OWASP_ITERATIONS and store.custodian.guard == "none":
         yield Finding(
             Severity.NOTICE,
             "iterations",

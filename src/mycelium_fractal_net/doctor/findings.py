@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mycelium_fractal_net.config import Settings
-    from mycelium_fractal_net.security.key_providers import LocalCustodian, LocalKeyProvider
+    from mycelium_fractal_net.security.key_providers import CustodianStatus, StoredKeyProvider
     from mycelium_fractal_net.security.key_store import UsageStore
 
 
@@ -32,9 +32,10 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """A store that opened, and what it was opened with."""
+    """A store that opened, what its custodian says, and whether all versions are unwrapped."""
 
     settings: Settings
-    custodian: LocalCustodian
-    provider: LocalKeyProvider
+    custodian: CustodianStatus
+    provider: StoredKeyProvider
     usage: UsageStore
+    all_versions: bool = False

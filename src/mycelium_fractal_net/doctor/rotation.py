@@ -10,7 +10,7 @@ from mycelium_fractal_net.security.key_store.due_table import is_late
 from mycelium_fractal_net.security.key_store.rotation_table import RotationTable
 from mycelium_fractal_net.security.key_store.rows import micros_or_none
 from mycelium_fractal_net.security.lifecycle.due import OVERDUE
-from mycelium_fractal_net.security.records.due import due_at, protecting
+from mycelium_fractal_net.security.records.due import due_at
 from mycelium_fractal_net.security.records.keys import KeyState, version_id
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def rotation_findings(store: Examined, key: Key) -> Iterator[Finding]:
             subject,
             f"was to be rotated by {due:%Y-%m-%d}, by hand: mfn key rotate {key.key_id}",
         )
-    elif key.rotation.automatic and protecting(key) is not None and now - due > OVERDUE:
+    elif key.rotation.automatic and key.primary_or_none is not None and now - due > OVERDUE:
         yield Finding(
             Severity.WARNING,
             "rotation-due",

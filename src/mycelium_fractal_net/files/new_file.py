@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
 from mycelium_fractal_net.files.permissions import give_permissions
 from mycelium_fractal_net.files.replacing import Replaced
+from mycelium_fractal_net.security.byte_io.durable import sync_folder
 from mycelium_fractal_net.security.errors import ConflictError
 
 if TYPE_CHECKING:
@@ -215,15 +216,6 @@ def new_file(
         sync_folder(target.parent)
     finally:
         output.discard()
-
-
-def sync_folder(folder: Path) -> None:
-    """Return once the names in ``folder`` are on the disk."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def remove_leftovers(folder: Path) -> None:

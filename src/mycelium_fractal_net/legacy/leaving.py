@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from mycelium_fractal_net.legacy.kept import kept_places
 from mycelium_fractal_net.security.errors import KeyNotFoundError, StoreIntegrityError
-from mycelium_fractal_net.security.key_store.rows import day_of, moment
+from mycelium_fractal_net.security.key_store.rows import day_of, from_micros
 from mycelium_fractal_net.security.key_store.usage import OPEN
 from mycelium_fractal_net.security.records.keys import LEGACY_XOR_KEY_ID, KeyState, version_id
 
@@ -73,7 +73,7 @@ def _last_opened(key: Key, usage: UsageStore) -> int | None:
 
 
 def _of_use(key: Key, last: int | None, *, reads: bool, over: bool) -> Iterator[Step]:
-    date = None if last is None else f"{moment(0) + timedelta(days=last):%Y-%m-%d}"
+    date = None if last is None else f"{from_micros(0) + timedelta(days=last):%Y-%m-%d}"
     if reads and over:
         since = "ever" if date is None else f"since {date}"
         yield Step(

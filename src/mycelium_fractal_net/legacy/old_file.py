@@ -15,11 +15,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from mycelium_fractal_net.files.new_file import NewFile, sync_folder
+from mycelium_fractal_net.files.new_file import NewFile
 from mycelium_fractal_net.files.permissions import acl_of
 from mycelium_fractal_net.files.replacing import GRACE_SECONDS, Replaced, settled_status
 from mycelium_fractal_net.files.single import open_source
 from mycelium_fractal_net.legacy.reader import open_xor
+from mycelium_fractal_net.security.byte_io.durable import sync_folder
 from mycelium_fractal_net.security.errors import ConflictError, DecryptionError, InvalidInputError
 from mycelium_fractal_net.security.records.open_options import PLAIN
 

@@ -52,7 +52,7 @@ class XorFormat:
             raise DecryptionError
         found = keys.opening(key.latest.handle, None, options)
         data = xor_opener(keys.policy, found.material).open(message)
-        keys.cache.count_opened(found)  # what did not open was perhaps never such a message
+        keys.cache.counts.opened(found)  # what did not open was perhaps never such a message
         return Result(data, found.version_id, legacy=True)
 
 

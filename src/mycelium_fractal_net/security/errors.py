@@ -17,6 +17,8 @@
     ├── UsageLimitError               the key version has protected all it may protect
     ├── ConflictError                 somebody else changed it first; nothing was changed
     ├── MasterKeyError                the master key is absent, damaged or not the right one
+    ├── CustodianUnavailableError     the custodian of the master key does not answer
+    ├── CustodianDeniedError          the custodian refuses to use the master key
     ├── AuthenticationError           the credential is not accepted; one text for every reason
     ├── NotPermittedError             the credential's scopes do not cover the operation
     ├── AuditUnavailableError         the audit record cannot be written, so nothing is answered
@@ -49,6 +51,8 @@ __all__ = [
     "AuthenticationError",
     "ConfigurationError",
     "ConflictError",
+    "CustodianDeniedError",
+    "CustodianUnavailableError",
     "DatabaseUnavailableError",
     "DecryptionError",
     "ExitCode",
@@ -73,6 +77,7 @@ __all__ = [
     "StorePermissionsError",
     "StoreUnavailableError",
     "StoreVersionError",
+    "UnknownMasterKeyError",
     "UsageLimitError",
 ]
 
@@ -318,6 +323,33 @@ class MasterKeyError(MfnError):
         5,
         ExitCode.STORE,
         "'mfn init' makes one, 'mfn doctor' looks closer",
+    )
+
+
+class CustodianUnavailableError(MfnError):
+    """The custodian of the master key does not answer, or not in time. Trying again is safe."""
+
+    kind: ClassVar[Kind] = Kind(
+        503,
+        "custodian-unavailable",
+        "The custodian of the master key does not answer",
+        "try again",
+        5,
+        ExitCode.STORE,
+        "nothing was changed; see whether it runs and can be reached, and try again",
+    )
+
+
+class CustodianDeniedError(MfnError):
+    """The custodian of the master key refuses: permissions, a disabled key, a sealed vault."""
+
+    kind: ClassVar[Kind] = Kind(
+        502,
+        "custodian-denied",
+        "The custodian of the master key refuses",
+        "the operator must see to its permissions",
+        exit_code=ExitCode.STORE,
+        advice="see to its permissions, and whether the key there is enabled",
     )
 
 

@@ -13,7 +13,6 @@ from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from mycelium_fractal_net.security import retention
 from mycelium_fractal_net.security.audit import acting_as
 from mycelium_fractal_net.security.errors import (
     KeyNotFoundError,
@@ -24,10 +23,10 @@ from mycelium_fractal_net.security.key_store import UsageStore
 from mycelium_fractal_net.security.key_store.due_table import DueTable
 from mycelium_fractal_net.security.key_store.rotation_table import RotationTable
 from mycelium_fractal_net.security.key_store.usage import RAW_MESSAGES_ROTATE
+from mycelium_fractal_net.security.lifecycle import retention
 from mycelium_fractal_net.security.lifecycle.due import ScheduledKey, reason_to_rotate
 from mycelium_fractal_net.security.lifecycle.look import RotationLook
 from mycelium_fractal_net.security.lifecycle.report import RunReport
-from mycelium_fractal_net.security.records.due import protecting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,8 +34,8 @@ if TYPE_CHECKING:
     from threading import Event
 
     from mycelium_fractal_net.security.key_providers import StoredKeyProvider
+    from mycelium_fractal_net.security.lifecycle.retention import CleanupReport
     from mycelium_fractal_net.security.records.keys import Key, RotationPolicy
-    from mycelium_fractal_net.security.retention import CleanupReport
 
 __all__ = ["SCHEDULER", "KeyRotationScheduler", "RunReport", "ScheduledKey"]
 
@@ -160,7 +159,7 @@ class KeyRotationScheduler:
                 yield name, key
                 continue
             reason = reason_to_rotate(key, now, used_up)
-            in_use = protecting(key) is not None
+            in_use = key.primary_or_none is not None
             yield name, ScheduledKey(key, reason, in_use, failures.get(name))
 
     # A look ---------------------------------------------------------------------------------
@@ -188,7 +187,7 @@ class KeyRotationScheduler:
             chunk = names[start : start + _CHUNK]
             times = self._due.due_times(chunk)
             for name, key in self._provider.keys.some(chunk):
-                look.attend(name, key, times[name])
+                look.process(name, key, times[name])
             self._due.put(look.due_times())
         report = look.end(self._credentials_due(look.now))
         if self._provider.store.database.needs_scrub:

@@ -11,14 +11,14 @@ from mycelium_fractal_net.shapes.keys import key_shape, primary_id, rotation_sha
 from mycelium_fractal_net.shapes.retention import cleanup_shape, usage_shape
 from mycelium_fractal_net.shapes.rotation import look_shape, schedule_shape
 from mycelium_fractal_net.shapes.signers import signer_shape
-from mycelium_fractal_net.shapes.times import moment_of, time_text
+from mycelium_fractal_net.shapes.times import parse_timestamp, time_text
 
 __all__ = [
     "cleanup_shape",
     "credential_shape",
     "key_shape",
     "look_shape",
-    "moment_of",
+    "parse_timestamp",
     "primary_id",
     "rotation_shape",
     "schedule_shape",

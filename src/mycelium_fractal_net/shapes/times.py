@@ -25,16 +25,16 @@ def day_text(day: date | None) -> str | None:
     return None if day is None else day.isoformat()
 
 
-def moment_of(text: str) -> datetime:
+def parse_timestamp(text: str) -> datetime:
     """The time of such a text, or of a day, ``2026-03-01``, which begins at midnight in UTC.
 
     Raises :class:`InvalidInputError` for anything else, and for a time without its offset.
     """
     day = len(text) == len("2026-03-01")
     try:
-        moment = datetime.fromisoformat(f"{text}T00:00:00Z" if day else text)
+        found = datetime.fromisoformat(f"{text}T00:00:00Z" if day else text)
     except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
+        found = None
+    if found is None or found.tzinfo is None:
         raise InvalidInputError("a time is 2026-03-01T12:00:00Z, or a day in UTC 2026-03-01")
-    return moment.astimezone(UTC)
+    return found.astimezone(UTC)

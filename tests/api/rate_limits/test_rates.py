@@ -1,4 +1,4 @@
-"""Rates: permits of fixed windows, taken in blocks, in memory or in Redis."""
+"""RateLimits: permits of fixed windows, taken in blocks, in memory or in Redis."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import pytest
 
 from mycelium_fractal_net.api.rate_limits.rates import (
     Counting,
-    Rate,
     RateExceededError,
-    Rates,
+    RateLimit,
+    RateLimits,
 )
 from mycelium_fractal_net.api.rate_limits.windows import Windows
 from mycelium_fractal_net.config.settings import Server
@@ -33,7 +33,7 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield f"redis://127.0.0.1:{port}/0"
 
 
-def taken(rate: Rate, who: str, count: int = 1, most: int = 10_000) -> int:
+def taken(rate: RateLimit, who: str, count: int = 1, most: int = 10_000) -> int:
     """How often permits are granted before they are refused."""
     for number in range(most):
         try:
@@ -46,7 +46,7 @@ def taken(rate: Rate, who: str, count: int = 1, most: int = 10_000) -> int:
 @pytest.mark.parametrize(("limit", "granted"), [(1, 1), (10, 10), (99, 99), (200, 200)])
 def test_as_many_are_granted_as_the_limit_says(limit: int, granted: int) -> None:
     """Of each who asks, apart from all others."""
-    rate = Rate("test", f"{limit}/hour", 1, Counting(None))
+    rate = RateLimit("test", f"{limit}/hour", 1, Counting(None))
     assert taken(rate, "one") == granted
     assert taken(rate, "another") == granted
     assert taken(rate, "one") == 0
@@ -54,19 +54,19 @@ def test_as_many_are_granted_as_the_limit_says(limit: int, granted: int) -> None
 
 def test_a_large_limit_is_kept_to_a_hundredth() -> None:
     """Blocks are never more than the limit, and at most one of them is not used."""
-    rate = Rate("test", "1999/hour", 1, Counting(None))
+    rate = RateLimit("test", "1999/hour", 1, Counting(None))
     assert 1999 - 19 <= taken(rate, "one") <= 1999
 
 
 def test_each_process_has_its_share_of_a_limit_in_memory() -> None:
     """And one at least."""
-    assert taken(Rate("test", "100/hour", 4, Counting(None)), "one") == 25
-    assert taken(Rate("test", "2/hour", 4, Counting(None)), "one") == 1
+    assert taken(RateLimit("test", "100/hour", 4, Counting(None)), "one") == 25
+    assert taken(RateLimit("test", "2/hour", 4, Counting(None)), "one") == 1
 
 
 def test_permits_come_back_with_the_next_window() -> None:
     """The refusal says when that is."""
-    rate = Rate("test", "5/second", 1, Counting(None))
+    rate = RateLimit("test", "5/second", 1, Counting(None))
     assert taken(rate, "one") == 5
     with pytest.raises(RateExceededError) as refused:
         rate.take("one")
@@ -78,16 +78,16 @@ def test_permits_come_back_with_the_next_window() -> None:
 
 def test_many_permits_at_once_are_granted_together_or_not_at_all() -> None:
     """A batch with more items than there are permits has none of them done."""
-    rate = Rate("test", "1000/hour", 1, Counting(None))
+    rate = RateLimit("test", "1000/hour", 1, Counting(None))
     assert taken(rate, "one", 300) == 3
-    rate = Rate("test", "100/hour", 1, Counting(None))
+    rate = RateLimit("test", "100/hour", 1, Counting(None))
     with pytest.raises(RateExceededError):
         rate.take("one", 101)
 
 
 def test_processes_count_together_in_redis(redis_url: str) -> None:
     """Whichever of them a request comes to; the limit is not divided then."""
-    rates = [Rate("together", "100/hour", 2, Counting(redis_url)) for _ in range(2)]
+    rates = [RateLimit("together", "100/hour", 2, Counting(redis_url)) for _ in range(2)]
     assert sum(taken(rate, "one", most=70) for rate in rates) == 100
 
 
@@ -96,7 +96,7 @@ def test_a_thread_that_does_not_wait_never_asks_redis(redis_url: str) -> None:
     server = Server(
         items_per_credential="1000/hour", items_per_address="500/hour", rate_limit_storage=redis_url
     )
-    rates = Rates.of(server)
+    rates = RateLimits.of(server)
     assert rates is not None
     with refusing(), pytest.raises(WouldBlockError):
         rates.take_items("waits", "203.0.113.1", 3)
@@ -116,7 +116,7 @@ def test_while_redis_does_not_answer_each_process_counts_by_itself(
     now = 100.0
     with redis_server(tmp_path) as port:
         counting = Counting(f"redis://127.0.0.1:{port}/0", lambda: now)
-        rate = Rate("outage", "40/hour", 2, counting)
+        rate = RateLimit("outage", "40/hour", 2, counting)
         rate.take("one")
         assert counting.state == "ok"
     assert taken(rate, "one") == 20
@@ -145,7 +145,7 @@ def test_another_storage_than_redis_refuses_to_start(wrong: str) -> None:
 
 def test_without_limits_nothing_is_counted() -> None:
     """As it is by default."""
-    assert Rates.of(Server()) is None
+    assert RateLimits.of(Server()) is None
 
 
 @pytest.mark.parametrize("wrong", ["600", "0/minute", "-1/minute", "6.5/minute", "600/week", "a"])
@@ -174,7 +174,7 @@ def test_the_counts_in_memory_are_bounded() -> None:
 
 def test_what_is_held_for_each_is_bounded() -> None:
     """Permits that are forgotten are lost to their holder, not given twice."""
-    rate = Rate("test", "1000/hour", 1, Counting(None))
+    rate = RateLimit("test", "1000/hour", 1, Counting(None))
     for number in range(100_010):
         rate.take(f"{number}")
     assert not rate.has("0", 1)

@@ -30,12 +30,12 @@ def test_a_pair_that_is_not_valid_yet_is_served_once_it_is(
     authority.issue(begins=timedelta(seconds=1.2)).write(tmp_path)
     with caplog.at_level(logging.ERROR):
         for _ in range(3):
-            served.look()
+            served.check()
     assert (served.state, served.context()) == ("renewal-refused", first)
     assert len(caplog.records) == 1  # which says it once
     deadline = time.monotonic() + 5
     while served.state != "ok" and time.monotonic() < deadline:
         time.sleep(0.05)
-        served.look()
+        served.check()
     assert served.state == "ok"
     assert served.context() is not first

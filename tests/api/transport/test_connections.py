@@ -1,4 +1,4 @@
-"""Places and pace: who is given up, who has to make room, and who is not troubled."""
+"""Places and progress: who is given up, who has to make room, and who is not troubled."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mycelium_fractal_net.api.transport.connections import Connections, Place
+from mycelium_fractal_net.api.transport.connections import Connections, Slot
 from mycelium_fractal_net.api.transport.limits import Limits, room_for
 from mycelium_fractal_net.api.transport.listener import Listener
 from mycelium_fractal_net.api.transport.timeouts import Wait
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class Guest:
+class Peer:
     """A connection that waits for what it is told to wait for."""
 
     def __init__(self, wait: Wait = Wait.FIRST) -> None:
@@ -51,15 +51,15 @@ class Room:
             lambda: self.now,
         )
 
-    def enter(self, guest: Guest, address: str = "198.51.100.1") -> Place:
-        return self.connections.enter(address, guest)
+    def enter(self, peer: Peer, address: str = "198.51.100.1") -> Slot:
+        return self.connections.enter(address, peer)
 
     def passes(self, seconds: float, each: Callable[[], None] = lambda: None) -> None:
         """Time, in which everybody is looked at as often as it happens."""
         for _ in range(round(seconds * 2)):
             self.now += 0.5
             each()
-            self.connections.look()
+            self.connections.check()
 
 
 @pytest.mark.parametrize(
@@ -76,94 +76,94 @@ class Room:
 )
 def test_each_has_its_time_and_no_more(wait: Wait, seconds: float) -> None:
     """From the first look on, which is half a second after at most."""
-    room, guest = Room(), Guest(wait)
-    room.enter(guest)
+    room, peer = Room(), Peer(wait)
+    room.enter(peer)
     room.passes(seconds - 0.5)
-    assert not guest.ended
+    assert not peer.ended
     room.passes(1.5)
-    assert guest.ended[0] == f"given up {wait.name}"
+    assert peer.ended[0] == f"given up {wait.name}"
 
 
 def test_the_server_takes_as_long_as_it_takes() -> None:
     """What it does for a client is not the client's delay."""
-    room, guest = Room(), Guest(Wait.NOTHING)
-    room.enter(guest)
+    room, peer = Room(), Peer(Wait.NOTHING)
+    room.enter(peer)
     room.passes(10_000)
-    assert not guest.ended
+    assert not peer.ended
 
 
 @pytest.mark.parametrize("wait", [Wait.BODY, Wait.READER])
 def test_a_drip_is_given_up_though_something_moves(wait: Wait) -> None:
     """Less than 1 KiB/s over ten seconds, however it is spread."""
     for step, ends in ((400, True), (600, False)):
-        room, guest = Room(), Guest(wait)
-        room.enter(guest)
+        room, peer = Room(), Peer(wait)
+        room.enter(peer)
 
-        def drip(guest: Guest = guest, step: int = step) -> None:
-            guest.moved += step
+        def drip(peer: Peer = peer, step: int = step) -> None:
+            peer.moved += step
 
         room.passes(11, drip)
-        assert bool(guest.ended) == ends
-    room, guest = Room(), Guest(wait)
-    room.enter(guest)
-    guest.moved = 1_000_000  # at first, and then it drips
+        assert bool(peer.ended) == ends
+    room, peer = Room(), Peer(wait)
+    room.enter(peer)
+    peer.moved = 1_000_000  # at first, and then it drips
 
     def one() -> None:
-        guest.moved += 1
+        peer.moved += 1
 
     room.passes(22, one)
-    assert guest.ended
+    assert peer.ended
 
 
 def test_a_rate_of_zero_asks_for_none() -> None:
     """The gap is still bounded."""
-    room, guest = Room(least_rate=0), Guest(Wait.BODY)
-    room.enter(guest)
+    room, peer = Room(least_rate=0), Peer(Wait.BODY)
+    room.enter(peer)
 
     def one() -> None:
-        guest.moved += 1
+        peer.moved += 1
 
     room.passes(100, one)
-    assert not guest.ended
+    assert not peer.ended
     room.passes(11)
-    assert guest.ended
+    assert peer.ended
 
 
 def test_each_message_has_its_own_time() -> None:
     """A connection that asks again and again is not ended for its age."""
-    room, guest = Room(), Guest(Wait.HEAD)
-    room.enter(guest)
+    room, peer = Room(), Peer(Wait.HEAD)
+    room.enter(peer)
 
     def next_one() -> None:
-        guest.of = object()
+        peer.of = object()
 
     room.passes(100, next_one)
-    assert not guest.ended
+    assert not peer.ended
 
 
 def test_who_stalls_makes_room_and_the_silent_go_first() -> None:
     """The oldest of those; who is served or has only just come is left alone."""
     room = Room(most=6)
     guests = {
-        wait: Guest(wait) for wait in (Wait.IDLE, Wait.NOTHING, Wait.BODY, Wait.HEAD, Wait.FIRST)
+        wait: Peer(wait) for wait in (Wait.IDLE, Wait.NOTHING, Wait.BODY, Wait.HEAD, Wait.FIRST)
     }
-    for guest in guests.values():
-        room.enter(guest)
+    for peer in guests.values():
+        room.enter(peer)
     room.passes(2)
-    late = Guest(Wait.FIRST)
+    late = Peer(Wait.FIRST)
     room.enter(late)
     order = []
     for _ in range(4):
         assert room.connections.has_room()
-        order += [wait for wait, guest in guests.items() if guest.ended and wait not in order]
-        room.enter(Guest(Wait.NOTHING))
+        order += [wait for wait, peer in guests.items() if peer.ended and wait not in order]
+        room.enter(Peer(Wait.NOTHING))
         room.now += 0.06  # it is not searched for room more often than that
     assert order == [Wait.FIRST, Wait.HEAD, Wait.BODY, Wait.IDLE]
     assert not late.ended
     room.now += 0.2
     assert room.connections.has_room()
     assert late.ended == ["made room FIRST"]
-    room.enter(Guest(Wait.NOTHING))
+    room.enter(Peer(Wait.NOTHING))
     room.now += 1
     assert not room.connections.has_room()
     assert not guests[Wait.NOTHING].ended
@@ -173,42 +173,42 @@ def test_who_stalls_makes_room_and_the_silent_go_first() -> None:
 @pytest.mark.parametrize("wait", [Wait.BODY, Wait.READER])
 def test_who_moves_does_not_make_room(wait: Wait) -> None:
     """A long transfer at a good rate is not cut for somebody new."""
-    room, guest = Room(most=1), Guest(wait)
-    room.enter(guest)
+    room, peer = Room(most=1), Peer(wait)
+    room.enter(peer)
 
     def move() -> None:
-        guest.moved += 10_000
+        peer.moved += 10_000
 
     room.passes(25, move)
     assert not room.connections.has_room()
     room.passes(2.5)
     assert room.connections.has_room()
-    assert guest.ended == [f"made room {wait.name}"]
+    assert peer.ended == [f"made room {wait.name}"]
 
 
 def test_who_was_found_to_stall_and_moves_again_is_left_alone() -> None:
     """What was found is looked at again before it is used."""
-    room, guests = Room(most=2), [Guest(Wait.IDLE), Guest(Wait.IDLE)]
-    for guest in guests:
-        room.enter(guest)
+    room, guests = Room(most=2), [Peer(Wait.IDLE), Peer(Wait.IDLE)]
+    for peer in guests:
+        room.enter(peer)
     room.passes(3)
     assert room.connections.has_room()
-    room.enter(Guest(Wait.NOTHING))
+    room.enter(Peer(Wait.NOTHING))
     guests[1].wait = Wait.NOTHING
     room.now += 1
     assert not room.connections.has_room()
-    assert [guest.ended for guest in guests] == [["made room IDLE"], []]
+    assert [peer.ended for peer in guests] == [["made room IDLE"], []]
 
 
 @pytest.mark.parametrize("wait", [Wait.BODY, Wait.READER])
 def test_who_was_found_to_stall_in_a_message_and_goes_on_with_it_is_left_alone(wait: Wait) -> None:
-    """It is the same body, or answer, and it moves: its place went to whoever came next."""
-    room, guests = Room(most=2), [Guest(wait), Guest(wait)]
-    for guest in guests:
-        room.enter(guest)
+    """It is the same body, or answer, and it moves: its slot went to whoever came next."""
+    room, guests = Room(most=2), [Peer(wait), Peer(wait)]
+    for peer in guests:
+        room.enter(peer)
     room.passes(2)
     assert room.connections.has_room()
-    room.enter(Guest(Wait.NOTHING))
+    room.enter(Peer(Wait.NOTHING))
 
     def move() -> None:
         guests[1].moved += 100_000
@@ -217,15 +217,15 @@ def test_who_was_found_to_stall_in_a_message_and_goes_on_with_it_is_left_alone(w
     room.now += 0.2
     guests[1].moved += 100_000
     assert not room.connections.has_room()
-    assert [guest.ended for guest in guests] == [[f"made room {wait.name}"], []]
+    assert [peer.ended for peer in guests] == [[f"made room {wait.name}"], []]
 
 
 @pytest.mark.parametrize("wait", [Wait.BODY, Wait.READER, Wait.IDLE])
 def test_half_a_second_without_moving_makes_room(wait: Wait) -> None:
     """Counted from when it was first looked at: who comes after a burst does not wait long."""
-    room, guest = Room(most=1), Guest()
-    room.enter(guest)
-    guest.wait = wait
+    room, peer = Room(most=1), Peer()
+    room.enter(peer)
+    peer.wait = wait
     assert not room.connections.has_room()
     room.now += 0.4
     assert not room.connections.has_room()
@@ -235,14 +235,14 @@ def test_half_a_second_without_moving_makes_room(wait: Wait) -> None:
 
 def test_nobody_is_kept_in_memory_for_having_stalled() -> None:
     """A connection that has gone is gone, with all that was read from it."""
-    room, guests = Room(most=3), [Guest(Wait.BODY) for _ in range(3)]
-    places = [room.enter(guest) for guest in guests]
+    room, guests = Room(most=3), [Peer(Wait.BODY) for _ in range(3)]
+    slots = [room.enter(peer) for peer in guests]
     room.passes(2)
     assert room.connections.has_room()
     gone = weakref.ref(guests[1])
-    for place in places:
-        room.connections.leave(place)
-    del guests, places, place
+    for slot in slots:
+        room.connections.leave(slot)
+    del guests, slots, slot
     room.passes(0.5)
     gc.collect()
     assert gone() is None
@@ -252,32 +252,32 @@ def test_a_network_of_ipv6_has_the_share_of_one_address() -> None:
     """Whoever has one address there has as many as he likes; a proxy is one address of it."""
     room = Room(most=10, connections_per_address=2)
     for last in (1, 2):
-        room.enter(Guest(), f"2001:db8:0:1::{last}")
+        room.enter(Peer(), f"2001:db8:0:1::{last}")
     assert room.connections.has_too_many("2001:db8:0:1:f::3")
     assert not room.connections.has_too_many("2001:db8:0:2::1")
-    place = room.enter(Guest(), "::ffff:198.51.100.1")
+    slot = room.enter(Peer(), "::ffff:198.51.100.1")
     assert not room.connections.has_too_many("198.51.100.1")
-    room.enter(Guest(), "198.51.100.1")
+    room.enter(Peer(), "198.51.100.1")
     assert room.connections.has_too_many("::ffff:198.51.100.1")
-    room.connections.leave(place)
+    room.connections.leave(slot)
     assert not room.connections.has_too_many("198.51.100.1")
 
 
 def test_an_address_has_its_share_unless_it_is_a_proxy() -> None:
     """Places that were left count no more, and to leave twice is once."""
     room = Room(most=10, connections_per_address=2)
-    places = [room.enter(Guest()) for _ in range(2)]
+    slots = [room.enter(Peer()) for _ in range(2)]
     assert room.connections.has_too_many("198.51.100.1")
     assert not room.connections.has_too_many("198.51.100.2")
     for _ in range(5):
-        room.enter(Guest(), "203.0.113.9")
+        room.enter(Peer(), "203.0.113.9")
     assert not room.connections.has_too_many("203.0.113.9")
-    assert room.connections.has(places[0])
-    room.connections.leave(places[0])
-    room.connections.leave(places[0])
-    assert not room.connections.has(places[0])
+    assert room.connections.has(slots[0])
+    room.connections.leave(slots[0])
+    room.connections.leave(slots[0])
+    assert not room.connections.has(slots[0])
     assert not room.connections.has_too_many("198.51.100.1")
-    room.connections.leave(places[1])
+    room.connections.leave(slots[1])
     assert len(room.connections) == 5
 
 

@@ -17,15 +17,15 @@ from mycelium_fractal_net.api.transport.timeouts import Wait
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mycelium_fractal_net.api.transport.connections import Place
+    from mycelium_fractal_net.api.transport.connections import Slot
 
 
 class _Connection(asyncio.Protocol):
-    """Takes over its place, as the protocol of the service does, and calls back."""
+    """Takes over its slot, as the protocol of the service does, and calls back."""
 
-    def __init__(self, connections: Connections, place: Place, made: Callable[[], None]) -> None:
+    def __init__(self, connections: Connections, slot: Slot, made: Callable[[], None]) -> None:
         self._connections = connections
-        self._place = place
+        self._slot = slot
         self._made = made
         self.is_lost = False
 
@@ -37,11 +37,11 @@ class _Connection(asyncio.Protocol):
     def make_room(self, wait: Wait) -> None: ...
 
     def connection_made(self, transport: object) -> None:
-        self._place.guest = self
+        self._slot.peer = self
         self._made()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._connections.leave(self._place)
+        self._connections.leave(self._slot)
         self.is_lost = True
 
 
@@ -54,8 +54,8 @@ def test_a_connection_that_is_given_up_leaves_its_place(when: str) -> None:
         listening = socket.create_server(("127.0.0.1", 0))
         connections = Connections(Limits())
 
-        def protocol(place: Place) -> asyncio.Protocol:
-            made.append(_Connection(connections, place, listener.close))
+        def protocol(slot: Slot) -> asyncio.Protocol:
+            made.append(_Connection(connections, slot, listener.close))
             return made[-1]
 
         listener = Listener(listening, connections, protocol, lambda _: b"")

@@ -13,12 +13,12 @@ from mycelium_fractal_net.api.http.exchange import exchange_of
 from mycelium_fractal_net.api.transport.connections import Connections
 from mycelium_fractal_net.api.transport.limits import Limits
 from mycelium_fractal_net.api.transport.listener import Listener
-from mycelium_fractal_net.api.transport.protocol import Protocol
+from mycelium_fractal_net.api.transport.protocol import HttpProtocol
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
-    from mycelium_fractal_net.api.transport.connections import Place
+    from mycelium_fractal_net.api.transport.connections import Slot
 
 BODY = bytes(60_000)
 HEAD = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(BODY)
@@ -33,16 +33,18 @@ async def answering(scope: Scope, receive: Receive, send: Send) -> None:
     assert exchange.respond(200, b"content-length: 2\r\n", b"ok")
 
 
-async def asked(listening: socket.socket, requests: list[bytes]) -> list[Protocol]:
+async def asked(listening: socket.socket, requests: list[bytes]) -> list[HttpProtocol]:
     """The protocols of a connection that sent those requests and had the answers."""
     connections, made = Connections(Limits()), []
-    config = uvicorn.Config(answering, http=Protocol, ws="none", lifespan="off", log_config=None)
+    config = uvicorn.Config(
+        answering, http=HttpProtocol, ws="none", lifespan="off", log_config=None
+    )
     config.load()
 
-    def protocol(place: Place) -> Protocol:
+    def protocol(slot: Slot) -> HttpProtocol:
         state = ServerState()
         made.append(
-            Protocol(connections, place, lambda _: None, config=config, server_state=state,
+            HttpProtocol(connections, slot, lambda _: None, config=config, server_state=state,
                      app_state={})
         )  # fmt: skip
         return made[-1]

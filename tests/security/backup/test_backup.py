@@ -35,6 +35,7 @@ from mycelium_fractal_net.security.errors import (
     StoreVersionError,
 )
 from mycelium_fractal_net.security.key_providers import LocalCustodian, LocalKeyProvider
+from mycelium_fractal_net.security.key_providers.wrapping import Wrapping
 from mycelium_fractal_net.security.key_store import Database, KeyStore, UsageStore
 from mycelium_fractal_net.security.key_store.freshness import Freshness
 from mycelium_fractal_net.security.key_store.schema import credentials, keys, metadata
@@ -83,10 +84,10 @@ def resealed(provider: LocalKeyProvider, values: list[Any], **changes: Any) -> b
     store_id, policy = provider.store_id, provider.policy
     data_key = policy.generate_key_material("AES-256-GCM")
     binding = backup_format.binding_of(store_id, "0" * 32)
-    master_id = provider.custodian.newest_id
+    master_id = provider.custodian.newest_id()
     header = Header(
         backup_id="0" * 32, store_id=store_id.hex(), made_at=1, generation=1, schema="0004",
-        master_id=master_id, wrapped_key=provider.custodian.wrap(master_id, data_key, binding),
+        master_id=master_id, wrapped_key=provider.wrapping.wrap(master_id, data_key, binding),
     )  # fmt: skip
     start = backup_format.encode_start(msgspec.structs.replace(header, **changes))
     sealer = policy.bare_sealer(data_key, backup_format.context_of(start))
@@ -193,9 +194,9 @@ def test_a_store_between_two_master_keys_gives_no_backup(
     local_provider: LocalKeyProvider,
 ) -> None:
     """The master key that is about to be forgotten would be needed to open it."""
-    current = local_provider.custodian.newest_id
-    newer = local_provider.custodian.add_master_key()
-    wrapped = local_provider.custodian.wrap(newer, bytes(32), local_provider.authorities.binding)
+    current = local_provider.custodian.newest_id()
+    newer = local_provider.custodian.add()
+    wrapped = local_provider.wrapping.wrap(newer, bytes(32), local_provider.authorities.binding)
     local_provider.store.move_to(current, newer, wrapped)
     with pytest.raises(ConflictError, match="mfn master rotate"):
         taken(local_provider)
@@ -252,7 +253,7 @@ def test_the_head_of_one_backup_before_the_body_of_another_is_refused(
         parts.append((content[:size], content[size:]))
     with pytest.raises(DecryptionError):
         opened = io.BytesIO(parts[0][0] + parts[1][1])
-        verify_backup(local_provider.custodian, local_provider.policy, opened)
+        verify_backup(local_provider.wrapping, local_provider.policy, opened)
 
 
 def test_another_master_key_is_named_as_what_is_missing(
@@ -263,10 +264,10 @@ def test_another_master_key_is_named_as_what_is_missing(
     policy = Policy()
     foreign = LocalCustodian.create(tmp_path / "master.key", policy)
     with pytest.raises(MasterKeyError, match=r"another store.*master\.key"):
-        verify_backup(foreign, policy, io.BytesIO(content))
+        verify_backup(Wrapping(foreign, foreign.store_id), policy, io.BytesIO(content))
     local_provider.master_keys.rotate()
     with pytest.raises(MasterKeyError, match="does not hold"):
-        verify_backup(local_provider.custodian, policy, io.BytesIO(content))
+        verify_backup(local_provider.wrapping, policy, io.BytesIO(content))
 
 
 def test_a_backup_of_a_newer_release_says_so(
@@ -275,7 +276,7 @@ def test_a_backup_of_a_newer_release_says_so(
     """By its schema, and where that is known by a table or column that is not."""
     newer = resealed(local_provider, [], schema="9999")
     with pytest.raises(StoreVersionError, match="newer"):
-        verify_backup(local_provider.custodian, local_provider.policy, io.BytesIO(newer))
+        verify_backup(local_provider.wrapping, local_provider.policy, io.BytesIO(newer))
     tables = [
         [{"table": "comets", "columns": ["id"]}, [1], {"end": {"comets": 1}}],
         [{"table": "usage", "columns": ["tail"]}, [1], {"end": {"usage": 1}}],
@@ -305,10 +306,10 @@ def test_frames_that_nobody_writes_are_refused(local_provider: LocalKeyProvider)
     for values in broken:
         content = io.BytesIO(resealed(local_provider, values))
         with pytest.raises(DecryptionError):
-            verify_backup(local_provider.custodian, local_provider.policy, content)
+            verify_backup(local_provider.wrapping, local_provider.policy, content)
     fine = resealed(local_provider, [table, ["a"], {"end": {"signers": 1}}])
     seen: list[int] = []
-    verify_backup(local_provider.custodian, local_provider.policy, io.BytesIO(fine), seen.append)
+    verify_backup(local_provider.wrapping, local_provider.policy, io.BytesIO(fine), seen.append)
     assert sum(seen) == 1
 
 

@@ -70,7 +70,7 @@ def a_row(provider: LocalKeyProvider, master_id: str = RUBBISH) -> str:
 
 def a_row_under_a_former_master_key(provider: LocalKeyProvider) -> str:
     """The same under a master key that the custodian holds."""
-    return a_row(provider, provider.custodian.add_master_key())
+    return a_row(provider, provider.custodian.add())
 
 
 @pytest.fixture
@@ -215,7 +215,7 @@ def test_a_move_to_a_new_master_key_leaves_what_it_was_never_to_trust(
     """Everything else is moved, and nothing is thrown away that some other machine may open."""
     bad, good = records[kind]
     point(provider, kind, bad, a_row(provider))
-    old = provider.custodian.newest_id
+    old = provider.custodian.newest_id()
     new = provider.master_keys.rotate()
     assert getattr(provider, kind).get(good).master_id == new
     with pytest.raises(StoreIntegrityError, match=bad):
@@ -228,7 +228,7 @@ def test_a_record_that_fails_under_a_former_master_key_ends_the_move(
     provider: LocalKeyProvider, records: dict[str, list[str]]
 ) -> None:
     """Who mends the row can go on: its master key is not forgotten before."""
-    old = provider.custodian.newest_id
+    old = provider.custodian.newest_id()
     with provider.store.database.write() as connection:
         connection.execute(text("UPDATE keys SET revision = 7 WHERE key_id = 'bad'"))
     with pytest.raises(StoreIntegrityError, match="bad"):
@@ -269,14 +269,14 @@ class Asked(LocalCustodian):
         self.barrier = threading.Event()
         self.barrier.set()
 
-    def wrap(self, master_id: str, material: bytes, binding: Binding) -> bytes:
-        self.wrapped.append(binding)
-        return super().wrap(master_id, material, binding)
+    def wrap_many(self, kek_id: str, items: Sequence[tuple[bytes, Binding]]) -> list[bytes]:
+        self.wrapped += (binding for _, binding in items)
+        return super().wrap_many(kek_id, items)
 
-    def unwrap(self, master_id: str, wrapped: bytes, binding: Binding) -> bytes:
-        self.unwrapped.append((master_id, binding))
+    def unwrap_many(self, kek_id: str, items: Sequence[tuple[bytes, Binding]]) -> list[bytes]:
+        self.unwrapped += ((kek_id, binding) for _, binding in items)
         self.barrier.wait(10)
-        return super().unwrap(master_id, wrapped, binding)
+        return super().unwrap_many(kek_id, items)
 
 
 @pytest.fixture
@@ -302,7 +302,7 @@ def test_no_row_chooses_a_master_key(asked: LocalKeyProvider, kind: str) -> None
     asked.authorities.forget()
     list(getattr(asked, kind).each())
     assert {master_id for master_id, _ in custodian_of(asked).unwrapped} <= {
-        asked.custodian.newest_id
+        asked.custodian.newest_id()
     }
 
 
@@ -362,8 +362,8 @@ def test_a_key_that_is_moved_while_it_is_changed_is_rewrapped_once(
     """Each of its versions, however often the change lost a race."""
     for _ in range(3):
         asked.rotate_key("orders")
-    current = asked.custodian.newest_id
-    newer = asked.custodian.add_master_key()
+    current = asked.custodian.newest_id()
+    newer = asked.custodian.add()
     asked.store.move_to(current, newer, asked.authorities.make(newer))
     swap, left = asked.store.keys.replace, [1, 2]
 

@@ -36,6 +36,14 @@ def binding(custodian: LocalCustodian, **changes: object) -> Binding:
     return Binding(**(values | changes))  # type: ignore[arg-type]
 
 
+def wrap(custodian: LocalCustodian, kek_id: str, material: bytes, bound: Binding) -> bytes:
+    return custodian.wrap_many(kek_id, [(material, bound)])[0]
+
+
+def unwrap(custodian: LocalCustodian, kek_id: str, wrapped: bytes, bound: Binding) -> bytes:
+    return custodian.unwrap_many(kek_id, [(wrapped, bound)])[0]
+
+
 @pytest.fixture
 def path(home: Path) -> Path:
     """Where the master key goes."""
@@ -52,10 +60,10 @@ def test_what_was_wrapped_unwraps_after_the_file_is_read_again(
     custodian: LocalCustodian, path: Path
 ) -> None:
     """The file holds all there is."""
-    wrapped = custodian.wrap(custodian.newest_id, b"k" * 32, binding(custodian))
+    wrapped = wrap(custodian, custodian.newest_id(), b"k" * 32, binding(custodian))
     again = LocalCustodian(path, POLICY)
     assert again.store_id == custodian.store_id
-    assert again.unwrap(again.newest_id, wrapped, binding(again)) == b"k" * 32
+    assert unwrap(again, again.newest_id(), wrapped, binding(again)) == b"k" * 32
 
 
 @pytest.mark.parametrize(
@@ -74,9 +82,9 @@ def test_a_wrapping_opens_under_its_own_binding_alone(
     custodian: LocalCustodian, change: dict[str, object]
 ) -> None:
     """Each part of the binding is authenticated."""
-    wrapped = custodian.wrap(custodian.newest_id, b"k" * 32, binding(custodian))
+    wrapped = wrap(custodian, custodian.newest_id(), b"k" * 32, binding(custodian))
     with pytest.raises(StoreIntegrityError):
-        custodian.unwrap(custodian.newest_id, wrapped, binding(custodian, **change))
+        unwrap(custodian, custodian.newest_id(), wrapped, binding(custodian, **change))
 
 
 def test_neighbouring_parts_of_a_binding_do_not_run_together(custodian: LocalCustodian) -> None:
@@ -172,16 +180,16 @@ def test_a_damaged_key_in_the_file_is_refused(
 ) -> None:
     """A master key that is not 32 bytes wraps nothing."""
     document = json.loads(path.read_text())
-    document["keys"][custodian.newest_id]["key"] = key
+    document["keys"][custodian.newest_id()]["key"] = key
     path.write_text(json.dumps(document))
     with pytest.raises(MasterKeyError, match="damaged"):
-        LocalCustodian(path, POLICY).wrap(custodian.newest_id, b"k", binding(custodian))
+        wrap(LocalCustodian(path, POLICY), custodian.newest_id(), b"k", binding(custodian))
 
 
 def test_an_unknown_master_key_is_an_error_of_its_own(custodian: LocalCustodian) -> None:
     """A store that another file wrapped is told from a store that was changed."""
     with pytest.raises(MasterKeyError, match="MFN_MASTER_KEY_FILE"):
-        custodian.unwrap("local:00000000", b"", binding(custodian))
+        unwrap(custodian, "local:00000000", b"", binding(custodian))
 
 
 # Passphrases --------------------------------------------------------------------------------
@@ -190,16 +198,20 @@ def test_an_unknown_master_key_is_an_error_of_its_own(custodian: LocalCustodian)
 def test_a_passphrase_is_needed_where_the_key_is_under_one(path: Path) -> None:
     """The right one opens, a wrong one and none are refused, and the file says how it was made."""
     custodian = LocalCustodian.create(path, POLICY, KDF)
-    wrapped = custodian.wrap(custodian.newest_id, b"k" * 32, binding(custodian))
-    assert (custodian.protection, custodian.iterations) == ("passphrase", 200_000)
+    wrapped = wrap(custodian, custodian.newest_id(), b"k" * 32, binding(custodian))
+    status = custodian.inspect()
+    assert (status.guard, status.iterations) == ("passphrase", 200_000)
     again = LocalCustodian(path, POLICY, KDF)
-    assert again.unwrap(again.newest_id, wrapped, binding(again)) == b"k" * 32
+    assert unwrap(again, again.newest_id(), wrapped, binding(again)) == b"k" * 32
     with pytest.raises(MasterKeyError, match="does not open"):
-        LocalCustodian(path, POLICY, PassphraseKdf(b"wrong", 200_000)).unwrap(
-            again.newest_id, wrapped, binding(again)
+        unwrap(
+            LocalCustodian(path, POLICY, PassphraseKdf(b"wrong", 200_000)),
+            again.newest_id(),
+            wrapped,
+            binding(again),
         )
     with pytest.raises(MasterKeyError, match="MFN_MASTER_PASSPHRASE_FILE"):
-        LocalCustodian(path, POLICY).unwrap(again.newest_id, wrapped, binding(again))
+        unwrap(LocalCustodian(path, POLICY), again.newest_id(), wrapped, binding(again))
 
 
 def test_the_file_of_a_passphrase_holds_no_key_and_no_passphrase(path: Path) -> None:
@@ -214,21 +226,21 @@ def test_the_file_of_a_passphrase_holds_no_key_and_no_passphrase(path: Path) -> 
 def test_the_stored_count_decides_and_not_the_configured_one(path: Path) -> None:
     """A store made with 200,000 iterations opens after the setting was raised."""
     custodian = LocalCustodian.create(path, POLICY, KDF)
-    wrapped = custodian.wrap(custodian.newest_id, b"k", binding(custodian))
+    wrapped = wrap(custodian, custodian.newest_id(), b"k", binding(custodian))
     raised = LocalCustodian(path, POLICY, PassphraseKdf(b"correct horse", 600_000))
-    assert raised.unwrap(raised.newest_id, wrapped, binding(raised)) == b"k"
+    assert unwrap(raised, raised.newest_id(), wrapped, binding(raised)) == b"k"
 
 
 def test_a_passphrase_can_be_changed_set_and_taken_away(path: Path) -> None:
     """The master key stays the same, so nothing in the store has to be wrapped again."""
     custodian = LocalCustodian.create(path, POLICY)
-    wrapped = custodian.wrap(custodian.newest_id, b"k", binding(custodian))
-    assert custodian.iterations is None
+    wrapped = wrap(custodian, custodian.newest_id(), b"k", binding(custodian))
+    assert custodian.inspect().iterations is None
     for kdf in (KDF, PassphraseKdf(b"battery staple", 200_001), None):
         LocalCustodian(path, POLICY, custodian._passphrase).change_passphrase(kdf)
         custodian = LocalCustodian(path, POLICY, kdf)
-        assert custodian.unwrap(custodian.newest_id, wrapped, binding(custodian)) == b"k"
-    assert custodian.protection == "file"
+        assert unwrap(custodian, custodian.newest_id(), wrapped, binding(custodian)) == b"k"
+    assert custodian.inspect().guard == "none"
 
 
 # Two master keys ----------------------------------------------------------------------------
@@ -239,24 +251,24 @@ def test_a_further_master_key_is_seen_by_those_who_have_the_file_open(
 ) -> None:
     """An unknown id makes the file be read again, so nobody needs a restart."""
     other = LocalCustodian(path, POLICY)
-    added = custodian.add_master_key()
-    assert custodian.newest_id == added != other.newest_id
-    wrapped = custodian.wrap(added, b"k", binding(custodian))
-    assert other.unwrap(added, wrapped, binding(other)) == b"k"
-    assert len(other.master_ids) == 2
+    added = custodian.add()
+    assert custodian.newest_id() == added != other.newest_id()
+    wrapped = wrap(custodian, added, b"k", binding(custodian))
+    assert unwrap(other, added, wrapped, binding(other)) == b"k"
+    assert len(other.inspect().kek_ids) == 2
 
 
 def test_forgetting_keeps_what_it_is_told_to_keep(custodian: LocalCustodian) -> None:
     """All others are gone, and an id that is not there forgets nothing."""
-    first = custodian.newest_id
-    second = custodian.add_master_key()
+    first = custodian.newest_id()
+    second = custodian.add()
     with pytest.raises(MasterKeyError):
-        custodian.forget_master_keys("local:00000000")
-    assert list(custodian.master_ids) == [first, second]
-    custodian.forget_master_keys(second)
-    assert list(custodian.master_ids) == [second]
+        custodian.forget_all_but("local:00000000")
+    assert list(custodian.inspect().kek_ids) == [first, second]
+    custodian.forget_all_but(second)
+    assert list(custodian.inspect().kek_ids) == [second]
     with pytest.raises(MasterKeyError):
-        custodian.wrap(first, b"k", binding(custodian))
+        wrap(custodian, first, b"k", binding(custodian))
 
 
 def test_what_a_killed_writer_left_goes_with_the_next_change(
@@ -269,12 +281,12 @@ def test_what_a_killed_writer_left_goes_with_the_next_change(
 
     with monkeypatch.context() as patched:
         patched.setattr(Path, "replace", die)
-        killed(custodian.add_master_key)
+        killed(custodian.add)
     (left,) = set(path.parent.iterdir()) - {path}
-    assert json.loads(left.read_bytes())["keys"].keys() > {custodian.newest_id}
+    assert json.loads(left.read_bytes())["keys"].keys() > {custodian.newest_id()}
     other = path.with_name(f".{path.name}.old")
     other.touch()
-    custodian.forget_master_keys(custodian.add_master_key())
+    custodian.forget_all_but(custodian.add())
     assert set(path.parent.iterdir()) == {path, other}
 
 
@@ -289,6 +301,6 @@ def test_a_file_that_cannot_be_written_stays_as_it_was(
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(MasterKeyError, match="No space left"):
-        custodian.add_master_key()
+        custodian.add()
     assert path.read_bytes() == before
     assert [entry.name for entry in path.parent.iterdir()] == ["master.key"]

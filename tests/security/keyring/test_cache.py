@@ -17,6 +17,7 @@ from mycelium_fractal_net.security.errors import (
 from mycelium_fractal_net.security.key_store import freshness
 from mycelium_fractal_net.security.key_store.usage import RAW_MESSAGES_LIMIT, RAW_MESSAGES_ROTATE
 from mycelium_fractal_net.security.keyring import cache as key_cache
+from mycelium_fractal_net.security.keyring import counting
 from mycelium_fractal_net.security.records.keys import Key, KeyType, Verb
 from tests.support.stores import Clock, keyring_over
 
@@ -41,7 +42,7 @@ class Monotonic:
 def monotonic(monkeypatch: pytest.MonkeyPatch) -> Monotonic:
     """The caches' own clock in the test's hand."""
     found = Monotonic()
-    for module in (freshness, key_cache):
+    for module in (freshness, key_cache, counting):
         monkeypatch.setattr(module, "monotonic", found)
     return found
 
@@ -371,7 +372,7 @@ def test_two_threads_begin_a_day_once(local_provider: LocalKeyProvider) -> None:
     local_provider.keys.create("orders")
     with keyring_over(local_provider) as keyring:
         found = keyring._cache.protecting("orders", KeyType.ENCRYPTION)
-        keyring._cache._begin_day(found, found.protected, "protect")
+        keyring._cache.counts.begin_day(found, found.protected, "protect")
         keyring.flush()
         (day,) = keyring.usage.days([found.version.handle])
         assert day.count == 1

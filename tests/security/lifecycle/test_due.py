@@ -21,7 +21,6 @@ from mycelium_fractal_net.security.lifecycle.due import (
     to_erase,
     too_far,
 )
-from mycelium_fractal_net.security.records.due import protecting
 from mycelium_fractal_net.security.records.keys import (
     DEFAULT_ROTATION,
     Key,
@@ -66,7 +65,7 @@ def test_floors_never_cross_whatever_was_done_to_the_versions(count: int) -> Non
         made = key(*(version(n, state) for n, state in enumerate(states, 1)))
         floors = made.floors
         assert floors.available <= floors.decrypt <= floors.encrypt <= floors.latest == count
-        newest = protecting(made)
+        newest = made.primary_or_none
         assert newest is None or newest.version == floors.encrypt
         for each in made.versions:
             if each.version < floors.available:

@@ -15,8 +15,8 @@ from mycelium_fractal_net.security.errors import (
 )
 from mycelium_fractal_net.security.key_store import UsageStore
 from mycelium_fractal_net.security.key_store.rotation_table import RotationTable
+from mycelium_fractal_net.security.lifecycle.retention import cleanup_old_versions, erase_due
 from mycelium_fractal_net.security.records.keys import KeyState, RotationPolicy, Verb
-from mycelium_fractal_net.security.retention import cleanup_old_versions, erase_due
 from tests.support.stores import keyring_over, open_provider
 
 if TYPE_CHECKING:

@@ -100,19 +100,19 @@ def before(
     with database.write() as connection:
         connection.execute(
             text("INSERT INTO store_meta (id, generation, master_id) VALUES (1, 1, :id)"),
-            {"id": custodian.newest_id},
+            {"id": custodian.newest_id()},
         )
-        wrapped = custodian.wrap(
-            custodian.newest_id,
+        wrapped = provider.wrapping.wrap(
+            custodian.newest_id(),
             policy.generate_key_material("HMAC-SHA-256"),
             provider.authorities.binding,
         )
         connection.execute(
             text("INSERT INTO authority_keys (master_id, wrapped) VALUES (:id, :wrapped)"),
-            {"id": custodian.newest_id, "wrapped": wrapped},
+            {"id": custodian.newest_id(), "wrapped": wrapped},
         )
-    provider.keys.insert = lambda make, event: make(custodian.newest_id)  # type: ignore[method-assign]
-    provider.store.require_pulse = lambda: _Pulse(custodian.newest_id)  # type: ignore[assignment,method-assign,return-value]
+    provider.keys.insert = lambda make, event: make(custodian.newest_id())  # type: ignore[method-assign]
+    provider.store.require_pulse = lambda: _Pulse(custodian.newest_id())  # type: ignore[assignment,method-assign,return-value]
     for name, key_type in (("orders", "encryption"), ("release", "signing"), ("tags", "mac")):
         made = provider.keys.create(name, key_type)
         _insert_as_0003(provider, replace(made, rotate_at=None))

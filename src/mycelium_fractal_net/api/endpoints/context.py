@@ -26,7 +26,7 @@ API_KEY: Final = APIKeyHeader(
 )
 
 
-class Call:
+class Context:
     """One request. What a handler learns of it is kept here for the audit record."""
 
     __slots__ = ("address", "are_items_counted", "caller_or_none", "event", "exchange", "headers",
@@ -80,11 +80,11 @@ class Call:
 
     async def in_thread(self, work: Callable[..., Any], *arguments: Any) -> Any:
         """What ``work`` returns, run in a thread on behalf of the caller."""
-        return await self.service.beside_the_loop(self._on_behalf, work, arguments)
+        return await self.service.in_thread(self._on_behalf, work, arguments)
 
-    async def in_slow_lane(self, work: Callable[..., Any], *arguments: Any) -> Any:
+    async def in_cpu_executor(self, work: Callable[..., Any], *arguments: Any) -> Any:
         """The same in the one thread for what computes for long."""
-        return await self.service.in_slow_lane(self._on_behalf, work, arguments)
+        return await self.service.in_cpu_executor(self._on_behalf, work, arguments)
 
     def _on_behalf(self, work: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
         caller = self.caller_or_none
@@ -109,12 +109,12 @@ class Call:
         )
 
 
-Authenticated = Annotated[Call, Security(API_KEY)]
+Authenticated = Annotated[Context, Security(API_KEY)]
 """The first parameter of a handler that needs a credential; the document says so."""
 
 
 def _nobody() -> None: ...
 
 
-Public = Annotated[Call, Security(_nobody)]
+Public = Annotated[Context, Security(_nobody)]
 """The first parameter of a handler that anybody may call."""

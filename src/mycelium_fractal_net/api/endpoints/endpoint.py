@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args, get_origin, get_type_hin
 from fastapi.params import Query
 from fastapi.routing import APIRoute
 
-from mycelium_fractal_net.api.endpoints.context import Call
+from mycelium_fractal_net.api.endpoints.context import Context
 from mycelium_fractal_net.api.http.exchange import exchange_of
 from mycelium_fractal_net.api.http.problems import RequestError
 from mycelium_fractal_net.api.http.requests import Headers, read_body, read_headers
@@ -44,7 +44,7 @@ _JSON_TYPES: Final = frozenset({b"application/json", b"application/json; charset
 _INLINE_BYTES: Final = 262_144  # a larger body is worked on in a thread, beside the loop
 
 
-class Operation(APIRoute):
+class Endpoint(APIRoute):
     """A route: described by FastAPI, run by :meth:`run`."""
 
     def __init__(self, spec: Spec, service: Service, **described: Any) -> None:
@@ -52,7 +52,7 @@ class Operation(APIRoute):
             spec.path,
             spec.endpoint,
             methods=[spec.method],
-            response_model=spec.answer,
+            response_model=spec.response,
             status_code=spec.status,
             tags=[spec.tag],
             operation_id=spec.endpoint.__name__,
@@ -86,42 +86,42 @@ class Operation(APIRoute):
         """Serve one request; an ASGI application."""
         started = perf_counter()
         service, spec = self.service, self.spec
-        call = Call(service, spec.event, exchange_of(scope))
-        call.signer = scope.get(SIGNER)
+        context = Context(service, spec.event, exchange_of(scope))
+        context.signer = scope.get(SIGNER)
         try:
-            headers = call.headers = read_headers(scope)
+            headers = context.headers = read_headers(scope)
             if not spec.public:
-                await self._admit(call, scope, headers)
+                await self._admit(context, scope, headers)
                 if spec.scope is not None:
-                    call.require(spec.scope)
-            body = self._whole_body(call, headers)
+                    context.require(spec.scope)
+            body = self._whole_body(context, headers)
             if body is None:
                 body = await self._read(headers, receive)
                 if body is None:
                     return
             if spec.in_thread or len(body) > _INLINE_BYTES:
-                payload = await self._beside(call, scope, body)
+                payload = await self._beside(context, scope, body)
             else:
                 try:
-                    payload = self._perform(call, scope, body)
+                    payload = self._perform(context, scope, body)
                 except WouldBlockError as refused:
-                    payload = await self._beside(call, scope, body, refused)
+                    payload = await self._beside(context, scope, body, refused)
             if spec.recorded:
-                await service.durability.record(call.outcome("ok"))
+                await service.durability.record(context.outcome("ok"))
         except Exception as error:
-            await self._refuse(call, error, send, started)
+            await self._refuse(context, error, send, started)
             return
-        status = call.status or spec.status
-        caller = call.caller_or_none
+        status = context.status or spec.status
+        caller = context.caller_or_none
         more: tuple[tuple[bytes, bytes], ...] = ()
         if caller is not None and caller.due:
             more = ((b"x-api-key-rotation-due", caller.due_text.encode()),)
         await send_whole(
-            call.exchange, send, status, self._media_type, call.request_id, payload, more
+            context.exchange, send, status, self._media_type, context.request_id, payload, more
         )
         service.metrics.observe(spec.event, status, perf_counter() - started)
 
-    async def _admit(self, call: Call, scope: Scope, headers: Headers) -> None:
+    async def _admit(self, context: Context, scope: Scope, headers: Headers) -> None:
         """Find the caller, from a thread where the store has to be read first, and count him."""
         service = self.service
         presented = scope.get(PRESENTED) or parse(headers.api_key)
@@ -129,20 +129,20 @@ class Operation(APIRoute):
         try:
             caller = recognise(presented)
         except WouldBlockError:
-            caller = await service.beside_the_loop(recognise, presented)
-        call.caller_or_none = caller
+            caller = await service.in_thread(recognise, presented)
+        context.caller_or_none = caller
         rates = service.rates
         if rates is not None:
-            call.address = scope.get(ADDRESS, "")
+            context.address = scope.get(ADDRESS, "")
             if rates.requests_per_credential is not None:
                 rate = rates.requests_per_credential
-                await take(rate, caller.credential_id, service.beside_the_loop)
+                await take(rate, caller.credential_id, service.in_thread)
 
-    def _whole_body(self, call: Call, headers: Headers) -> bytes | None:
+    def _whole_body(self, context: Context, headers: Headers) -> bytes | None:
         """The body if all of it is here already, None where it has to be read."""
         if self._body is None:
             return None if headers.content_length else b""
-        exchange = call.exchange
+        exchange = context.exchange
         body = None if exchange is None else exchange.whole_body()
         if body is None or len(body) > self.service.max_body_bytes:
             return None
@@ -173,34 +173,34 @@ class Operation(APIRoute):
         return arguments
 
     async def _beside(
-        self, call: Call, scope: Scope, body: bytes, refused: WouldBlockError | None = None
+        self, context: Context, scope: Scope, body: bytes, refused: WouldBlockError | None = None
     ) -> bytes:
         """:meth:`_perform` in the thread for it: one that may wait, or one that may compute."""
         payload: bytes
         if not isinstance(refused, WouldComputeError):
             with contextlib.suppress(WouldComputeError):
-                payload = await call.in_thread(self._perform, scope, body)
+                payload = await context.in_thread(self._perform, scope, body)
                 return payload
-        payload = await call.in_slow_lane(self._perform, scope, body)
+        payload = await context.in_cpu_executor(self._perform, scope, body)
         return payload
 
-    def _perform(self, call: Call, scope: Scope, body: bytes) -> bytes:
+    def _perform(self, context: Context, scope: Scope, body: bytes) -> bytes:
         """From the body to the body of the answer."""
-        answer = self._endpoint(call, *self._arguments(scope, body))
+        answer = self._endpoint(context, *self._arguments(scope, body))
         return answer if isinstance(answer, bytes) else to_json(answer)
 
-    async def _refuse(self, call: Call, error: Exception, send: Send, started: float) -> None:
+    async def _refuse(self, context: Context, error: Exception, send: Send, started: float) -> None:
         """Record a refusal and answer it; a stranger's is only counted, and waits for nothing."""
         service = self.service
         kind = kind_of(error)
         if kind.status == 500:
-            log_unexpected(error, call.request_id)
-        if call.caller_or_none is None:
+            log_unexpected(error, context.request_id)
+        if context.caller_or_none is None:
             service.count_refusal(kind.slug)
         else:
             try:
-                await service.durability.record(call.outcome(kind.slug))
+                await service.durability.record(context.outcome(kind.slug))
             except AuditUnavailableError as unavailable:
                 error, kind = unavailable, kind_of(unavailable)
-        await send_problem(error, call.exchange, send, call.request_id)
+        await send_problem(error, context.exchange, send, context.request_id)
         service.metrics.observe(self.spec.event, kind.status, perf_counter() - started)

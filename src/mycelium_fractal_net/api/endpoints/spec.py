@@ -19,7 +19,7 @@ class Spec:
     path: str
     endpoint: Callable[..., Any]
     event: str
-    answer: type[Any] | None
+    response: type[Any] | None
     tag: str
     status: int = 200
     scope: str | None = None  # a scope that is not per key, checked before anything is read
@@ -39,16 +39,16 @@ class Routes:
         self.specs: list[Spec] = []
 
     def add(
-        self, method: str, path: str, event: str, answer: type[Any] | None, **more: Any
+        self, method: str, path: str, event: str, response: type[Any] | None, **more: Any
     ) -> Callable[[_F], _F]:
         """Declare what is decorated as the handler of ``method`` and ``path``.
 
-        ``event`` names it in audit and metrics, ``answer`` is the model of what it returns; for
+        ``event`` names it in audit and metrics, ``response`` is the model of what it returns; for
         the rest see :class:`Spec`.
         """
 
         def declare(endpoint: _F) -> _F:
-            self.specs.append(Spec(method, path, endpoint, event, answer, self.tag, **more))
+            self.specs.append(Spec(method, path, endpoint, event, response, self.tag, **more))
             return endpoint
 
         return declare

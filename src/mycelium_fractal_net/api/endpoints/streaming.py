@@ -11,8 +11,8 @@ import contextlib
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from mycelium_fractal_net.api.endpoints.context import Call
-from mycelium_fractal_net.api.endpoints.endpoint import Operation
+from mycelium_fractal_net.api.endpoints.context import Context
+from mycelium_fractal_net.api.endpoints.endpoint import Endpoint
 from mycelium_fractal_net.api.http.exchange import exchange_of
 from mycelium_fractal_net.api.http.problems import RequestError
 from mycelium_fractal_net.api.http.requests import read_headers
@@ -45,7 +45,7 @@ class Flow(Protocol):
     beginning_bytes: int
     """How much must be there for :meth:`begin`, unless the stream ends before."""
 
-    def begin(self, call: Call, beginning: bytes) -> bytes:
+    def begin(self, context: Context, beginning: bytes) -> bytes:
         """Find the key, which may block; returns what of ``beginning`` has still to be fed."""
 
     def answer_bytes(self, length: int) -> int:
@@ -58,28 +58,28 @@ class Flow(Protocol):
         """The last part."""
 
 
-class StreamOperation(Operation):
+class StreamEndpoint(Endpoint):
     """A route whose body and answer are ``application/octet-stream``."""
 
     async def run(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; an ASGI application."""
         started = perf_counter()
         service, spec = self.service, self.spec
-        call = Call(service, spec.event, exchange_of(scope))
-        call.signer = scope.get(SIGNER)
+        context = Context(service, spec.event, exchange_of(scope))
+        context.signer = scope.get(SIGNER)
         begun = False
         size = 0
         try:
-            headers = call.headers = read_headers(scope)
-            await self._admit(call, scope, headers)
+            headers = context.headers = read_headers(scope)
+            await self._admit(context, scope, headers)
             _check(scope, headers)
-            flow: Flow = self._endpoint(call, *self._arguments(scope, b""))
+            flow: Flow = self._endpoint(context, *self._arguments(scope, b""))
             parts = _parts(receive)
             beginning, whole = await _beginning(parts, flow.beginning_bytes)
             try:
-                rest = flow.begin(call, beginning)
+                rest = flow.begin(context, beginning)
             except WouldBlockError:
-                rest = await call.in_thread(_begin, flow, beginning)
+                rest = await context.in_thread(_begin, flow, beginning)
             length = headers.content_length
             answered = None if length is None else flow.answer_bytes(length)
             first = flow.update(rest)
@@ -92,9 +92,9 @@ class StreamOperation(Operation):
                     size += len(part)
                     first += flow.update(part)
                 last = flow.finalize()
-            await service.durability.record(call.outcome("begun"))
+            await service.durability.record(context.outcome("begun"))
             begun = True
-            await send(_start(call, answered))
+            await send(_start(context, answered))
             # The end of a message may stand for no byte of the answer. So some of what comes
             # before is held back until the end is seen, or all that was declared would be there.
             held = first
@@ -105,33 +105,33 @@ class StreamOperation(Operation):
                     held = made
             if last is None:
                 last = flow.finalize()
-            await service.durability.record(call.outcome("ok", size))
+            await service.durability.record(context.outcome("ok", size))
             await send({"type": "http.response.body", "body": held + last})
         except asyncio.CancelledError:  # the service ends, and waited as long as it may
             if begun:
                 with contextlib.suppress(AuditUnavailableError):
-                    service.audit.append(call.outcome("interrupted", size))
+                    service.audit.append(context.outcome("interrupted", size))
             raise
         except Exception as error:
             if not begun:
                 if not isinstance(error, _DisconnectedError):
-                    await self._refuse(call, error, send, started)
+                    await self._refuse(context, error, send, started)
                 return
-            await self._cut(call, error, size)
+            await self._cut(context, error, size)
             raise StreamCutError from None
         service.metrics.observe(spec.event, 200, perf_counter() - started)
 
-    async def _cut(self, call: Call, error: Exception, size: int) -> None:
+    async def _cut(self, context: Context, error: Exception, size: int) -> None:
         """Record how a stream ended that was begun and not finished."""
         outcome = "disconnected" if isinstance(error, _DisconnectedError) else kind_of(error).slug
-        self.service.metrics.observe(call.event, 499 if outcome == "disconnected" else 500, 0.0)
+        self.service.metrics.observe(context.event, 499 if outcome == "disconnected" else 500, 0.0)
         # Where the log fails there is a beginning without an end, as after a crash.
         with contextlib.suppress(AuditUnavailableError):
-            await self.service.durability.record(call.outcome(outcome, size))
+            await self.service.durability.record(context.outcome(outcome, size))
 
 
-def _begin(call: Call, flow: Flow, beginning: bytes) -> bytes:
-    return flow.begin(call, beginning)
+def _begin(context: Context, flow: Flow, beginning: bytes) -> bytes:
+    return flow.begin(context, beginning)
 
 
 def _check(scope: Scope, headers: Headers) -> None:
@@ -164,17 +164,17 @@ async def _beginning(parts: AsyncIterator[bytes], wanted: int) -> tuple[bytes, b
     return beginning, False
 
 
-def _start(call: Call, length: int | None) -> dict[str, Any]:
+def _start(context: Context, length: int | None) -> dict[str, Any]:
     headers = [
         *COMMON_HEADERS,
         (b"content-type", OCTETS),
-        (b"x-request-id", call.request_id.encode()),
-        (b"x-key-id", (call.key or "").encode()),
+        (b"x-request-id", context.request_id.encode()),
+        (b"x-key-id", (context.key or "").encode()),
     ]
     if length is not None:
         headers.append((b"content-length", b"%d" % length))
-    if call.caller.due:
-        headers.append((b"x-api-key-rotation-due", call.caller.due_text.encode()))
+    if context.caller.due:
+        headers.append((b"x-api-key-rotation-due", context.caller.due_text.encode()))
     return {"type": "http.response.start", "status": 200, "headers": headers}
 
 

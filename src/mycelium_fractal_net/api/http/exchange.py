@@ -22,7 +22,7 @@ STATUS_LINES: Final = {
 
 
 class _Connection(Protocol):
-    def hang_up(self, *, lingering: bool = False) -> None:
+    def disconnect(self, *, lingering: bool = False) -> None:
         """Close once all is sent."""
 
 
@@ -74,7 +74,7 @@ class Exchange:
         cycle.scope.pop("extensions", None)
         cycle.body = bytearray()
         if not cycle.keep_alive:
-            self._connection.hang_up(lingering=cycle.more_body)
+            self._connection.disconnect(lingering=cycle.more_body)
         cycle.on_response()
         return True
 

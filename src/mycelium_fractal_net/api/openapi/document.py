@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from fastapi import Response
 from fastapi.openapi.utils import get_openapi
 
-from mycelium_fractal_net.api.endpoints.endpoint import Operation
+from mycelium_fractal_net.api.endpoints.endpoint import Endpoint
 from mycelium_fractal_net.api.openapi.links import LINKS
-from mycelium_fractal_net.api.openapi.responses import EXAMPLES, HEADERS, OCTETS, answers
+from mycelium_fractal_net.api.openapi.responses import EXAMPLES, HEADERS, OCTETS, responses_of
 from mycelium_fractal_net.api.schemas.base import BASE64_PATTERN, SHAPES, Model, Problem
 from mycelium_fractal_net.shapes.members import (
     CREDENTIAL_ID_PATTERN,
@@ -61,7 +61,7 @@ def described(spec: Spec) -> dict[str, Any]:
     return {
         "summary": re.split(r"\.\s|;", text, maxsplit=1)[0].rstrip("."),
         "description": text,
-        **({"response_class": Response} if spec.answer is None else {}),
+        **({"response_class": Response} if spec.response is None else {}),
     }
 
 
@@ -82,7 +82,7 @@ def document(app: FastAPI) -> dict[str, Any]:
     components["headers"] = HEADERS
     components["examples"] = EXAMPLES
     for route in app.routes:
-        if isinstance(route, Operation):
+        if isinstance(route, Endpoint):
             operation = found["paths"][route.path_format][route.spec.method.lower()]
             _complete(operation, route.spec)
     _answer_no_null(components["schemas"], found["paths"])
@@ -105,7 +105,7 @@ def _complete(operation: dict[str, Any], spec: Spec) -> None:
     if spec.path == "/health/ready":
         operation["security"] = _OPTIONAL_KEY
     success = operation["responses"][str(spec.status)]
-    operation["responses"] = answers(
+    operation["responses"] = responses_of(
         spec,
         reads="requestBody" in operation or any(_in_query(operation)),
         schema=success.get("content", {}).get("application/json", {}).get("schema"),

@@ -19,7 +19,7 @@ _HTTP: Final = (
 )  # fmt: skip
 _CALLER: Final = (
     "unauthenticated", "request-signature", "audit-unavailable", "store-unavailable",
-    "store-integrity", "master-key", "disabled",
+    "store-integrity", "master-key", "custodian-unavailable", "custodian-denied", "disabled",
 )  # fmt: skip
 _INPUT: Final = ("malformed", "invalid")
 
@@ -91,7 +91,7 @@ EXAMPLES: Final = {slug: _example(kind) for slug, kind in KINDS.items()}
 """Every kind of problem as it is answered, for ``components/examples``."""
 
 
-def answers(spec: Spec, *, reads: bool, schema: dict[str, Any] | None) -> dict[str, Any]:
+def responses_of(spec: Spec, *, reads: bool, schema: dict[str, Any] | None) -> dict[str, Any]:
     """The responses of an operation by status.
 
     ``reads`` says whether it has a body or query parameters to be refused, ``schema`` is that of

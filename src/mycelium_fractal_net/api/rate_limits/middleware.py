@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from mycelium_fractal_net.api.rate_limits.rates import Rate
+    from mycelium_fractal_net.api.rate_limits.rates import RateLimit
 
 ADDRESS: Final = "mycelium_fractal_net.address"
 """Under this name the scope has the client's address, where rates are counted."""
 
 
-class AddressRates:
+class AddressRateLimit:
     """Middleware around all else: refuses an address that asks too often, whatever it asks.
 
     ``refused`` is told of each refusal; ``in_thread`` runs what has to ask Redis.
@@ -31,7 +31,7 @@ class AddressRates:
     def __init__(
         self,
         app: ASGIApp,
-        rate: Rate | None,
+        rate: RateLimit | None,
         trusted_proxies: Iterable[str],
         refused: Callable[[str], None],
         in_thread: Callable[..., Awaitable[Any]],
@@ -58,7 +58,7 @@ class AddressRates:
         await self._app(scope, receive, send)
 
 
-async def take(rate: Rate, who: str, in_thread: Callable[..., Awaitable[Any]]) -> None:
+async def take(rate: RateLimit, who: str, in_thread: Callable[..., Awaitable[Any]]) -> None:
     """Count one request of ``who``. Raises :class:`RateExceededError`."""
     try:
         rate.take(who)

@@ -116,7 +116,7 @@ def _redis(url: str) -> Storage:
         raise ConfigurationError("server.rate_limit_storage: is not a URL of Redis") from None
 
 
-class Rate:
+class RateLimit:
     """One limit, such as ``600/minute``, of each who is counted under it."""
 
     def __init__(self, of: str, limit: str, workers: int, counting: Counting) -> None:
@@ -173,14 +173,14 @@ def _bounded(held: dict[str, _Number]) -> dict[str, _Number]:
     return held if len(held) < _MOST_HELD else {}
 
 
-class Rates:
+class RateLimits:
     """Every limit of the settings; None where there is none."""
 
     def __init__(self, server: Server) -> None:
         self.counting = Counting(server.rate_limit_storage)
 
-        def rate(of: str, limit: str | None) -> Rate | None:
-            return None if limit is None else Rate(of, limit, server.workers, self.counting)
+        def rate(of: str, limit: str | None) -> RateLimit | None:
+            return None if limit is None else RateLimit(of, limit, server.workers, self.counting)
 
         self.requests_per_credential = rate("requests-credential", server.requests_per_credential)
         self.requests_per_address = rate("requests-address", server.requests_per_address)
@@ -188,7 +188,7 @@ class Rates:
         self.items_per_address = rate("items-address", server.items_per_address)
 
     @classmethod
-    def of(cls, server: Server) -> Rates | None:
+    def of(cls, server: Server) -> RateLimits | None:
         """The limits that the settings name; None where they name none."""
         made = cls(server)
         limits = (
@@ -200,7 +200,7 @@ class Rates:
         return made if any(limits) else None
 
     def take_items(self, credential: str, address: str, count: int) -> None:
-        """Use permits for the items of a batch. Raises as :meth:`Rate.take` does."""
+        """Use permits for the items of a batch. Raises as :meth:`RateLimit.take` does."""
         pairs = ((self.items_per_credential, credential), (self.items_per_address, address))
         if self.counting.is_remote and any(
             rate is not None and not rate.has(who, count) for rate, who in pairs

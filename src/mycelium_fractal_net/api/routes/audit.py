@@ -17,10 +17,10 @@ routes = Routes("audit")
 @routes.add(
     "GET", "/audit", "audit.read", AuditRecords, scope="audit:read", in_thread=True,
 )  # fmt: skip
-def audit_records(call: Authenticated, query: Annotated[AuditQuery, Query()]) -> dict[str, Any]:
+def audit_records(context: Authenticated, query: Annotated[AuditQuery, Query()]) -> dict[str, Any]:
     """The records of this machine that fit, newest first. Scope: `audit:read`."""
     found = read_records(
-        call.service.settings.audit_folder,
+        context.service.settings.audit_folder,
         key=query.key,
         actor=query.actor,
         event=query.event,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from mycelium_fractal_net.api.endpoints.context import Authenticated, Call
+from mycelium_fractal_net.api.endpoints.context import Authenticated, Context
 from mycelium_fractal_net.api.endpoints.spec import Routes
 from mycelium_fractal_net.api.http.problems import RequestError, body_of
 from mycelium_fractal_net.api.http.responses import log_unexpected
@@ -42,9 +42,9 @@ _UNKNOWN = "-"  # the version of an item that names none, in the audit record
 
 
 @routes.add("POST", "/crypto/encrypt/batch", "encrypt.batch", EncryptBatchAnswer)
-def encrypt_batch(call: Authenticated, body: EncryptBatch) -> dict[str, Any]:
+def encrypt_batch(context: Authenticated, body: EncryptBatch) -> dict[str, Any]:
     """Encrypt up to 1,000 things; one that fails does not fail the others."""
-    return _each(call, body.items, encrypt_item)
+    return _each(context, body.items, encrypt_item)
 
 
 @routes.add(
@@ -54,74 +54,74 @@ def encrypt_batch(call: Authenticated, body: EncryptBatch) -> dict[str, Any]:
     DecryptBatchAnswer,
     problems=("overloaded",),
 )
-def decrypt_batch(call: Authenticated, body: DecryptBatch) -> dict[str, Any]:
+def decrypt_batch(context: Authenticated, body: DecryptBatch) -> dict[str, Any]:
     """Open up to 1,000 messages, of which 10 may be of the XOR cipher; one that fails does not
     fail the others."""
-    if call.service.keyring.old_format is None:
-        return _each(call, body.items, decrypt_item)
+    if context.service.keyring.old_format is None:
+        return _each(context, body.items, decrypt_item)
     left = _MOST_XOR
-    if any(is_xor(call, item) for item in body.items):
+    if any(is_xor(context, item) for item in body.items):
         about_to_compute()  # before any of the batch is opened, which would be opened again
 
-    def work(call: Call, item: DecryptRequest) -> dict[str, Any]:
+    def work(context: Context, item: DecryptRequest) -> dict[str, Any]:
         nonlocal left
-        if is_xor(call, item):
+        if is_xor(context, item):
             left -= 1
             if left < 0:
                 raise InvalidInputError(
                     f"a batch opens {_MOST_XOR} messages of the XOR cipher; send this in another"
                 )
-        return decrypt_item(call, item)
+        return decrypt_item(context, item)
 
-    return _each(call, body.items, work)
+    return _each(context, body.items, work)
 
 
 @routes.add("POST", "/crypto/rewrap/batch", "rewrap.batch", EncryptBatchAnswer)
-def rewrap_batch(call: Authenticated, body: RewrapBatch) -> dict[str, Any]:
+def rewrap_batch(context: Authenticated, body: RewrapBatch) -> dict[str, Any]:
     """Move up to 1,000 messages to the newest version of their keys."""
-    return _each(call, body.items, rewrap_item)
+    return _each(context, body.items, rewrap_item)
 
 
 @routes.add("POST", "/crypto/sign/batch", "sign.batch", SignBatchAnswer)
-def sign_batch(call: Authenticated, body: SignBatch) -> dict[str, Any]:
+def sign_batch(context: Authenticated, body: SignBatch) -> dict[str, Any]:
     """Sign up to 1,000 things; one that fails does not fail the others."""
-    return _each(call, body.items, sign_item)
+    return _each(context, body.items, sign_item)
 
 
 @routes.add("POST", "/crypto/verify/batch", "verify.batch", VerifyBatchAnswer)
-def verify_batch(call: Authenticated, body: VerifyBatch) -> dict[str, Any]:
+def verify_batch(context: Authenticated, body: VerifyBatch) -> dict[str, Any]:
     """Verify up to 1,000 signatures."""
-    return _each(call, body.items, verify_item)
+    return _each(context, body.items, verify_item)
 
 
 def _each(
-    call: Call, items: Sequence[_Item], work: Callable[[Call, _Item], dict[str, Any]]
+    context: Context, items: Sequence[_Item], work: Callable[[Context, _Item], dict[str, Any]]
 ) -> dict[str, Any]:
     """The answers in the order of the items, and the counts for the audit record."""
-    most = call.service.settings.server.max_batch_items
+    most = context.service.settings.server.max_batch_items
     if len(items) > most:
         raise RequestError("too-large", f"a batch has at most {most} items")
-    rates = call.service.rates
-    if rates is not None and not call.are_items_counted:  # a handler may be run again in a thread
-        rates.take_items(call.caller.credential_id, call.address, len(items))
-        call.are_items_counted = True
+    rates = context.service.rates
+    if rates is not None and not context.are_items_counted:  # it may be run again in a thread
+        rates.take_items(context.caller.credential_id, context.address, len(items))
+        context.are_items_counted = True
     answers: list[dict[str, Any]] = []
     counts: dict[tuple[str, str], int] = {}
     for item in items:
-        call.key = None
+        context.key = None
         try:
-            answers.append(work(call, item))
+            answers.append(work(context, item))
             outcome = "ok"
         except WouldBlockError:  # the whole batch is run again, in a thread
             raise
         except Exception as error:
             outcome = kind_of(error).slug
             if outcome == "unexpected":
-                log_unexpected(error, call.request_id)
+                log_unexpected(error, context.request_id)
             answers.append(_failed(error, item))
-        counted = (call.key or _UNKNOWN, outcome)
+        counted = (context.key or _UNKNOWN, outcome)
         counts[counted] = counts.get(counted, 0) + 1
-    _count(call, counts)
+    _count(context, counts)
     return {"items": answers}
 
 
@@ -132,9 +132,9 @@ def _failed(error: Exception, item: Any) -> dict[str, Any]:
     return answer
 
 
-def _count(call: Call, counts: dict[tuple[str, str], int]) -> None:
-    call.key = None
-    call.items = {}
+def _count(context: Context, counts: dict[tuple[str, str], int]) -> None:
+    context.key = None
+    context.items = {}
     for (key, outcome), count in counts.items():
-        call.items.setdefault(key, {})[outcome] = count
-        call.service.metrics.count_items(call.event, outcome, count)
+        context.items.setdefault(key, {})[outcome] = count
+        context.service.metrics.count_items(context.event, outcome, count)

@@ -16,22 +16,22 @@ routes = Routes("health")
 
 
 @routes.add("GET", "/health/live", "health.live", Live, public=True, recorded=False)
-def live(call: Public) -> dict[str, Any]:  # noqa: ARG001
+def live(context: Public) -> dict[str, Any]:  # noqa: ARG001
     """The process answers. For anybody."""
     return {"status": "ok"}
 
 
 @routes.add("GET", "/health/ready", "health.ready", Ready, public=True, recorded=False)
-def ready(call: Public) -> dict[str, Any]:
+def ready(context: Public) -> dict[str, Any]:
     """Whether requests are served. For anybody, the status alone; 503 where it is not ready.
 
     With an `X-API-Key` of the scope `metrics:read` also each backend and its state.
     """
-    backends = call.service.backends()
+    backends = context.service.backends()
     served = all(state in _SERVES for state in backends.values())
-    call.status = 200 if served else 503
+    context.status = 200 if served else 503
     answer: dict[str, Any] = {"status": "ready" if served else "unavailable"}
-    if call.is_allowed("metrics:read"):
+    if context.is_allowed("metrics:read"):
         answer["backends"] = backends
     return answer
 
@@ -40,6 +40,6 @@ def ready(call: Public) -> dict[str, Any]:
     "GET", "/metrics", "metrics", None, scope="metrics:read", recorded=False, in_thread=True,
     media_type="text/plain; version=0.0.4; charset=utf-8",
 )  # fmt: skip
-def metrics(call: Authenticated) -> bytes:
+def metrics(context: Authenticated) -> bytes:
     """Counts, times and states for Prometheus. Scope: `metrics:read`."""
-    return call.service.metrics.render()
+    return context.service.metrics.render()

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from mycelium_fractal_net.api.endpoints.context import Authenticated, Call
+from mycelium_fractal_net.api.endpoints.context import Authenticated, Context
 from mycelium_fractal_net.api.endpoints.spec import Routes
 from mycelium_fractal_net.api.routes.keys import name_in_path
 from mycelium_fractal_net.api.schemas.keys import StateRequest
-from mycelium_fractal_net.security.key_providers.states import DESTRUCTION_WINDOW_DAYS
-from mycelium_fractal_net.security.records.keys import Verb
+from mycelium_fractal_net.security.records.keys import DESTRUCTION_WINDOW_DAYS, Verb
 from mycelium_fractal_net.shapes.keys import KeyAnswer, key_shape
 
 if TYPE_CHECKING:
@@ -28,13 +27,13 @@ _SUMMARIES: Final = {
 
 
 def _handler(verb: Verb) -> Callable[..., KeyAnswer]:
-    def change_state(call: Authenticated, key_id: str) -> KeyAnswer:
-        return _apply(call, verb, key_id)
+    def change_state(context: Authenticated, key_id: str) -> KeyAnswer:
+        return _apply(context, verb, key_id)
 
-    def destroy(call: Authenticated, key_id: str, body: StateRequest | None = None) -> KeyAnswer:
+    def destroy(context: Authenticated, key_id: str, body: StateRequest | None = None) -> KeyAnswer:
         asked = body or StateRequest()
         window = asked.window_days or DESTRUCTION_WINDOW_DAYS
-        return _apply(call, verb, key_id, window, asked.reason)
+        return _apply(context, verb, key_id, window, asked.reason)
 
     handler = destroy if verb is Verb.DESTROY else change_state
     handler.__name__ = f"{verb.value.replace('-', '_')}_key"
@@ -46,14 +45,14 @@ def _handler(verb: Verb) -> Callable[..., KeyAnswer]:
 
 
 def _apply(
-    call: Call,
+    context: Context,
     verb: Verb,
     key_id: str,
     window_days: int = DESTRUCTION_WINDOW_DAYS,
     reason: str | None = None,
 ) -> KeyAnswer:
-    call.key = name_in_path(key_id)
-    keyring = call.service.keyring
+    context.key = name_in_path(key_id)
+    keyring = context.service.keyring
     key = keyring.provider.states.apply(verb, key_id, window_days=window_days, reason=reason)
     keyring.refresh()  # at once in this process; the others follow within seconds
     return key_shape(key)

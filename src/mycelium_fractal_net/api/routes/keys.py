@@ -24,7 +24,7 @@ from mycelium_fractal_net.security.records.keys import (
     parse_key_id,
 )
 from mycelium_fractal_net.shapes.keys import KeyAnswer, key_shape
-from mycelium_fractal_net.shapes.times import moment_of
+from mycelium_fractal_net.shapes.times import parse_timestamp
 
 routes = Routes("keys")
 
@@ -51,10 +51,10 @@ def _changed(policy: RotationPolicy, change: RotationChange) -> RotationPolicy:
     "POST", "/keys", "key.create", KeyAnswer, status=201, scope="keys:admin", in_thread=True,
     recorded=False, problems=("exists", "algorithm", "conflict"),
 )  # fmt: skip
-def create_key(call: Authenticated, body: CreateKeyRequest) -> KeyAnswer:
+def create_key(context: Authenticated, body: CreateKeyRequest) -> KeyAnswer:
     """Make a named key with its first version, active at once. Scope: `keys:admin`."""
-    call.key = body.key_id
-    provider = call.service.keyring.provider
+    context.key = body.key_id
+    provider = context.service.keyring.provider
     policy = provider.keys.default_rotation[KeyType(body.type)]
     key = provider.keys.create(
         body.key_id,
@@ -64,14 +64,14 @@ def create_key(call: Authenticated, body: CreateKeyRequest) -> KeyAnswer:
         publish=body.publish,
         rotation=policy if body.rotation is None else _changed(policy, body.rotation),
     )
-    call.service.keyring.refresh()  # at once in this process; the others follow within seconds
+    context.service.keyring.refresh()  # at once in this process; the others follow within seconds
     return key_shape(key)
 
 
 @routes.add("GET", "/keys", "key.list", KeyList, scope="keys:read", in_thread=True)
-def list_keys(call: Authenticated, query: Annotated[KeyQuery, Query()]) -> dict[str, Any]:
+def list_keys(context: Authenticated, query: Annotated[KeyQuery, Query()]) -> dict[str, Any]:
     """List keys in order of name, a page at a time. Scope: `keys:read`."""
-    found = call.service.keyring.provider.keys.page(query.after, query.limit)
+    found = context.service.keyring.provider.keys.page(query.after, query.limit)
     more = len(found) == query.limit
     return {
         "keys": [key_shape(key) for key in found],
@@ -83,26 +83,26 @@ def list_keys(call: Authenticated, query: Annotated[KeyQuery, Query()]) -> dict[
     "GET", "/keys/{key_id}", "key.show", KeyAnswer, scope="keys:read", in_thread=True,
     problems=("not-found",),
 )  # fmt: skip
-def show_key(call: Authenticated, key_id: str) -> KeyAnswer:
+def show_key(context: Authenticated, key_id: str) -> KeyAnswer:
     """Show a key with all its versions, and never a secret. Scope: `keys:read`."""
-    call.key = name_in_path(key_id)
-    return key_shape(call.service.keyring.provider.keys.get(key_id))
+    context.key = name_in_path(key_id)
+    return key_shape(context.service.keyring.provider.keys.get(key_id))
 
 
 @routes.add(
     "PATCH", "/keys/{key_id}", "key.change", KeyAnswer, scope="keys:admin", in_thread=True,
     recorded=False, problems=("not-found", "key-usage", "conflict"),
 )  # fmt: skip
-def change_key(call: Authenticated, key_id: str, body: ChangeKeyRequest) -> KeyAnswer:
+def change_key(context: Authenticated, key_id: str, body: ChangeKeyRequest) -> KeyAnswer:
     """Change a key's rotation policy, or whether it is published. Scope: `keys:admin`."""
-    call.key = name_in_path(key_id)
-    provider = call.service.keyring.provider
+    context.key = name_in_path(key_id)
+    provider = context.service.keyring.provider
     key = provider.keys.get(key_id)
     if body.publish is not None:
         key = provider.keys.set_publish(key_id, body.publish)
     if body.rotation is not None:
         key = provider.keys.set_rotation(key_id, _changed(key.rotation, body.rotation))
-    call.service.keyring.refresh()
+    context.service.keyring.refresh()
     return key_shape(key)
 
 
@@ -110,16 +110,16 @@ def change_key(call: Authenticated, key_id: str, body: ChangeKeyRequest) -> KeyA
     "POST", "/keys/{key_id}/rotate", "key.rotate", KeyAnswer, scope="keys:admin", in_thread=True,
     recorded=False, problems=("not-found", "algorithm", "conflict"),
 )  # fmt: skip
-def rotate_key(call: Authenticated, key_id: str, body: RotateRequest | None = None) -> KeyAnswer:
+def rotate_key(context: Authenticated, key_id: str, body: RotateRequest | None = None) -> KeyAnswer:
     """Add a version, which protects from now on; older ones go on opening. Scope: `keys:admin`.
 
     With `activate_at` it is there at once and protects from then on.
     """
-    call.key = name_in_path(key_id)
+    context.key = name_in_path(key_id)
     if ":" in key_id:
         raise KeyNotFoundError("a key is rotated by its name, without a version")
-    keyring = call.service.keyring
-    begins = None if body is None or body.activate_at is None else moment_of(body.activate_at)
-    call.key = keyring.provider.rotate_key(key_id, activate_at=begins)
+    keyring = context.service.keyring
+    begins = None if body is None or body.activate_at is None else parse_timestamp(body.activate_at)
+    context.key = keyring.provider.rotate_key(key_id, activate_at=begins)
     keyring.refresh()
     return key_shape(keyring.provider.keys.get(key_id))

@@ -25,32 +25,32 @@ _MOST_COUNTED: Final = 2**32  # of one report, so that sums stay within the stor
     "POST", "/crypto/datakey/report", "datakey.report", DataKeyReportAnswer, in_thread=True,
     problems=("not-found",),
 )  # fmt: skip
-def report_datakeys(call: Authenticated, body: DataKeyReport) -> dict[str, Any]:
+def report_datakeys(context: Authenticated, body: DataKeyReport) -> dict[str, Any]:
     """Record what was done elsewhere with data keys. Scope: `datakey:KEY` of each.
 
     The counts are the word of who reports them, and the record says whose. That there were uses
     is kept with the versions, too: they are not destroyed as unused.
     """
-    call.reference = body.reference
+    context.reference = body.reference
     counts: dict[str, Counter[str]] = {}
     handles: dict[str, bytes] = {}
     for use in body.uses:
         name, number = parse_key_id(use.key_id)
-        call.key = use.key_id
-        call.permit("datakey", name)
+        context.key = use.key_id
+        context.permit("datakey", name)
         if number is None:
             raise KeyNotFoundError("a report names versions")
-        handles[use.key_id] = call.service.keyring.provider.keys.get(name).version(number).handle
+        handles[use.key_id] = context.service.keyring.provider.keys.get(name).version(number).handle
         counts.setdefault(use.key_id, Counter()).update(
             encrypted=use.encrypted, decrypted=use.decrypted, failed=use.failed, bytes=use.bytes
         )
-    _count_uses(call, handles, counts)
-    call.key = None
-    call.items = {key_id: dict(+count) for key_id, count in counts.items()}
+    _count_uses(context, handles, counts)
+    context.key = None
+    context.items = {key_id: dict(+count) for key_id, count in counts.items()}
     totals: Counter[str] = sum(counts.values(), Counter())
     del totals["bytes"]
     for outcome, total in totals.items():
-        call.service.metrics.count_items(call.event, outcome, total)
+        context.service.metrics.count_items(context.event, outcome, total)
     answer: dict[str, Any] = {"operations": totals.total()}
     if body.reference is not None:
         answer["reference"] = body.reference
@@ -58,10 +58,10 @@ def report_datakeys(call: Authenticated, body: DataKeyReport) -> dict[str, Any]:
 
 
 def _count_uses(
-    call: Authenticated, handles: Mapping[str, bytes], counts: Mapping[str, Counter[str]]
+    context: Authenticated, handles: Mapping[str, bytes], counts: Mapping[str, Counter[str]]
 ) -> None:
     """Count what was done elsewhere as uses of today, durably."""
-    keyring = call.service.keyring
+    keyring = context.service.keyring
     today = day_of(keyring.provider.clock())
     uses = {
         (handles[key_id], today, kind): min(number, _MOST_COUNTED)

@@ -18,13 +18,13 @@ routes = Routes("keys")
     "GET", "/keys/{key_id}/public", "key.public", PublicKey, in_thread=True,
     problems=("not-found", "key-usage"),
 )  # fmt: skip
-def public_key(call: Authenticated, key_id: str) -> dict[str, Any]:
+def public_key(context: Authenticated, key_id: str) -> dict[str, Any]:
     """The public key of a version, or of the newest. Scope: `verify:KEY` or `keys:read`."""
     name = parse_key_id(name_in_path(key_id))[0]
-    call.key = key_id
-    if not (call.caller.may("verify", name) or call.caller.has("keys:read")):
+    context.key = key_id
+    if not (context.caller.may("verify", name) or context.caller.has("keys:read")):
         raise KeyNotFoundError("no such key")
-    found = call.service.keyring.public_key(key_id)
+    found = context.service.keyring.public_key(key_id)
     return {
         "key_id": found.key_id,
         "algorithm": found.algorithm,
@@ -37,6 +37,6 @@ def public_key(call: Authenticated, key_id: str) -> dict[str, Any]:
     "GET", "/.well-known/jwks.json", "jwks", JwkSet, public=True, recorded=False,
     problems=("store-unavailable", "store-integrity", "master-key", "disabled"),
 )  # fmt: skip
-def jwks(call: Public) -> dict[str, Any]:
+def jwks(context: Public) -> dict[str, Any]:
     """The public keys of all published keys that may verify, RFC 7517. For anybody."""
-    return {"keys": call.service.keyring.published_keys()}
+    return {"keys": context.service.keyring.published_keys()}

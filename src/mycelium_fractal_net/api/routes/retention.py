@@ -7,13 +7,13 @@ from mycelium_fractal_net.api.endpoints.spec import Routes
 from mycelium_fractal_net.api.routes.keys import name_in_path
 from mycelium_fractal_net.api.schemas.retention import CleanupRequest
 from mycelium_fractal_net.security.errors import KeyNotFoundError
-from mycelium_fractal_net.security.key_providers.states import DESTRUCTION_WINDOW_DAYS
-from mycelium_fractal_net.security.retention import (
+from mycelium_fractal_net.security.lifecycle.retention import (
     CleanupReport,
     cleanup_old_versions,
     propose,
     usage_of,
 )
+from mycelium_fractal_net.security.records.keys import DESTRUCTION_WINDOW_DAYS
 from mycelium_fractal_net.shapes.retention import (
     CleanupAnswer,
     UsageAnswer,
@@ -28,10 +28,10 @@ routes = Routes("keys")
     "GET", "/keys/{key_id}/usage", "key.usage", UsageAnswer, scope="keys:read", in_thread=True,
     problems=("not-found",),
 )  # fmt: skip
-def key_usage(call: Authenticated, key_id: str) -> UsageAnswer:
+def key_usage(context: Authenticated, key_id: str) -> UsageAnswer:
     """Show which versions still open data, and when they last did. Scope: `keys:read`."""
-    call.key = name_in_path(key_id)
-    keyring = call.service.keyring
+    context.key = name_in_path(key_id)
+    keyring = context.service.keyring
     key = keyring.provider.keys.get(key_id)
     return usage_shape(key.key_id, usage_of(keyring.provider, keyring.usage, key))
 
@@ -41,17 +41,17 @@ def key_usage(call: Authenticated, key_id: str) -> UsageAnswer:
     in_thread=True, problems=("not-found", "key-state", "conflict"),
 )  # fmt: skip
 def cleanup_key(
-    call: Authenticated, key_id: str, body: CleanupRequest | None = None
+    context: Authenticated, key_id: str, body: CleanupRequest | None = None
 ) -> CleanupAnswer:
     """List the versions past the retained count and, with a reason, begin their destruction.
 
     Each that is moved is in the audit log with the reason. Scope: `keys:admin`.
     """
-    call.key = name_in_path(key_id)
+    context.key = name_in_path(key_id)
     if ":" in key_id:
         raise KeyNotFoundError("old versions are told by the name of their key")
     asked = body or CleanupRequest()
-    keyring = call.service.keyring
+    keyring = context.service.keyring
     provider, usage = keyring.provider, keyring.usage
     retain = asked.retain_count or provider.keys.get(key_id).rotation.retain_count
     if asked.reason is None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 from fastapi import Query
 
-from mycelium_fractal_net.api.endpoints.context import Authenticated, Call
+from mycelium_fractal_net.api.endpoints.context import Authenticated, Context
 from mycelium_fractal_net.api.endpoints.spec import Routes
 from mycelium_fractal_net.api.endpoints.streaming import Flow
 from mycelium_fractal_net.api.parsing.base64_text import base64_bytes, optional_base64
@@ -43,8 +43,8 @@ class _Encrypting:
         self._key_id = key_id
         self._associated_data = associated_data
 
-    def begin(self, call: Call, beginning: bytes) -> bytes:
-        self._encryptor, call.key = self._keyring.encryptor(
+    def begin(self, context: Context, beginning: bytes) -> bytes:
+        self._encryptor, context.key = self._keyring.encryptor(
             key_id=self._key_id, associated_data=self._associated_data
         )
         return beginning
@@ -71,9 +71,9 @@ class _Decrypting:
         self._options = options
         self._beginning = b""
 
-    def begin(self, call: Call, beginning: bytes) -> bytes:
+    def begin(self, context: Context, beginning: bytes) -> bytes:
         self._beginning = beginning
-        self._decryptor, call.key, used = self._keyring.decryptor(
+        self._decryptor, context.key, used = self._keyring.decryptor(
             beginning, self._options, key_id=self._key_id
         )
         return beginning[used:]
@@ -88,9 +88,9 @@ class _Decrypting:
         return self._decryptor.finalize()
 
 
-def _associated_data(call: Call) -> bytes:
+def _associated_data(context: Context) -> bytes:
     """The header ``X-Associated-Data``, which is base64 as in the JSON routes."""
-    headers = call.headers
+    headers = context.headers
     text = b"" if headers is None else headers.associated_data
     return base64_bytes(text.decode("latin-1"), "X-Associated-Data")
 
@@ -99,15 +99,15 @@ def _associated_data(call: Call) -> bytes:
     "POST", "/crypto/encrypt/stream", "encrypt.stream", None, problems=_PROBLEMS,
     streams=True, media_type="application/octet-stream",
 )  # fmt: skip
-def encrypt_stream(call: Authenticated, query: Annotated[EncryptStreamQuery, Query()]) -> Flow:
+def encrypt_stream(context: Authenticated, query: Annotated[EncryptStreamQuery, Query()]) -> Flow:
     """Seal a stream of any length. Scope: `encrypt:KEY`.
 
     `X-Key-Id` of the answer names the version. The associated data is in `X-Associated-Data`.
     Read the answer while sending: the service holds no more than some chunks.
     """
-    key_id = named_key(call, query.key_id, _DEFAULT)
-    call.permit("encrypt", name_of(key_id))
-    return _Encrypting(call.service.keyring, key_id, _associated_data(call))
+    key_id = named_key(context, query.key_id, _DEFAULT)
+    context.permit("encrypt", name_of(key_id))
+    return _Encrypting(context.service.keyring, key_id, _associated_data(context))
 
 
 @routes.add(
@@ -115,7 +115,7 @@ def encrypt_stream(call: Authenticated, query: Annotated[EncryptStreamQuery, Que
     problems=("decryption-failed", "forbidden", *_PROBLEMS),
     streams=True, media_type="application/octet-stream",
 )  # fmt: skip
-def decrypt_stream(call: Authenticated, query: Annotated[DecryptStreamQuery, Query()]) -> Flow:
+def decrypt_stream(context: Authenticated, query: Annotated[DecryptStreamQuery, Query()]) -> Flow:
     """Open a stream of any length. Scope: `decrypt:KEY`.
 
     What comes is authenticated; that it is all is known only when the answer ends well. A
@@ -123,15 +123,15 @@ def decrypt_stream(call: Authenticated, query: Annotated[DecryptStreamQuery, Que
     the service holds no more than some chunks.
     """
     if query.key_id is not None:
-        call.permit("decrypt", name_of(named_key(call, query.key_id, _DEFAULT)))
+        context.permit("decrypt", name_of(named_key(context, query.key_id, _DEFAULT)))
     if query.allow_compromised:
-        call.require("allow_compromised")
+        context.require("allow_compromised")
     of_data_key = optional_base64(query.data_key_associated_data, "?data_key_associated_data")
-    caller = call.caller
+    caller = context.caller
     options = OpenOptions(
-        _associated_data(call),
+        _associated_data(context),
         of_data_key,
         query.allow_compromised,
         lambda name: caller.may("decrypt", name),
     )
-    return _Decrypting(call.service.keyring, query.key_id, options)
+    return _Decrypting(context.service.keyring, query.key_id, options)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from mycelium_fractal_net.api.schemas.base import Model, Moment, examples
+from mycelium_fractal_net.api.schemas.base import Model, Timestamp, examples
 from mycelium_fractal_net.shapes.members import KEY_ID_PATTERN
 
 _MOMENT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?Z$"
@@ -50,7 +50,7 @@ class AuditRecord(Model):
 
     chain: Annotated[str, Field(description="The chain that holds it; one per writing process.")]
     sequence: Annotated[int, Field(ge=1, description="Its place in the chain.")]
-    time: Moment
+    time: Timestamp
     event: Annotated[str, Field(description="What was done, such as `encrypt`, `key.rotate`.")]
     outcome: Annotated[
         str,

@@ -78,7 +78,7 @@ Reason = Annotated[
         description="Why, for the audit log; no control characters.",
     ),
 ]
-Moment = Annotated[
+Timestamp = Annotated[
     str,
     Field(
         description="RFC 3339, in UTC.",

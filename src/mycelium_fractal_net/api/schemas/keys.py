@@ -8,8 +8,8 @@ from pydantic import ConfigDict, Field
 
 from mycelium_fractal_net.api.schemas.base import (
     Model,
-    Moment,
     Reason,
+    Timestamp,
     VersionId,
     examples,
     published,
@@ -177,7 +177,7 @@ class RotateRequest(Model):
     model_config = examples({"activate_at": "2027-01-01T00:00:00Z"})
 
     activate_at: Annotated[
-        Moment | None,
+        Timestamp | None,
         Field(
             description="Until then the version waits, and a scheduler makes it active; at most"
             " 36,500 days from now."

@@ -17,15 +17,15 @@ from mycelium_fractal_net.api.endpoints.streaming import StreamCutError
 from mycelium_fractal_net.api.server.sockets import url_of
 from mycelium_fractal_net.api.server.supervisor import SERVES
 from mycelium_fractal_net.api.transport.certificate import renews_on_sighup
-from mycelium_fractal_net.api.transport.front import FrontDoor
-from mycelium_fractal_net.api.transport.protocol import Protocol
+from mycelium_fractal_net.api.transport.frontend import Frontend
+from mycelium_fractal_net.api.transport.protocol import HttpProtocol
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Iterator
 
-    from mycelium_fractal_net.api.transport.connections import Place
-    from mycelium_fractal_net.bootstrap import Passphrase
+    from mycelium_fractal_net.api.transport.connections import Slot
+    from mycelium_fractal_net.bootstrap.custodians import Passphrase
     from mycelium_fractal_net.config import Settings
 
 _ENDING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -37,14 +37,14 @@ class _Server(uvicorn.Server):
     def __init__(
         self,
         config: uvicorn.Config,
-        door: FrontDoor,
+        frontend: Frontend,
         ready: int | None,
         parent: int | None,
         *,
         renews: bool,
     ) -> None:
         super().__init__(config)
-        self._door = door
+        self._frontend = frontend
         self._renews = renews
         self._ready = ready
         self._parent = parent
@@ -62,7 +62,7 @@ class _Server(uvicorn.Server):
         for number in former:
             signal.signal(number, self.handle_exit)
         if self._renews and signal.SIGHUP in former:
-            signal.signal(signal.SIGHUP, lambda *_: self._door.renew())
+            signal.signal(signal.SIGHUP, lambda *_: self._frontend.renew())
         try:
             yield
         finally:
@@ -73,24 +73,24 @@ class _Server(uvicorn.Server):
         await super().startup([])  # the front door listens
         if self.should_exit:
             return
-        self._door.open(sockets or [], self._protocol)
+        self._frontend.open(sockets or [], self._protocol)
         if self._parent is not None:
             asyncio.get_running_loop().add_reader(self._parent, self._end)
         if self._ready is not None:
             os.write(self._ready, SERVES)
 
-    def _protocol(self, place: Place) -> Protocol:
-        return Protocol(
-            self._door.connections,
-            place,
-            self._door.note_refusal,
+    def _protocol(self, slot: Slot) -> HttpProtocol:
+        return HttpProtocol(
+            self._frontend.connections,
+            slot,
+            self._frontend.note_refusal,
             config=self.config,
             server_state=self.server_state,
             app_state=self.lifespan.state,
         )
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._door.close()
+        self._frontend.close()
         await super().shutdown(sockets)
 
     def _end(self) -> None:
@@ -116,13 +116,13 @@ def serve_process(
     app = create_app(
         settings,
         passphrase=passphrase,
-        behind_front_door=True,
+        behind_frontend=True,
         metrics_folder=metrics_folder,
         authority=url_of(listening).partition("://")[2],
     )
     config = uvicorn.Config(
         app,
-        http=Protocol,
+        http=HttpProtocol,
         ws="none",
         loop="uvloop",
         lifespan="on",
@@ -133,11 +133,11 @@ def serve_process(
         timeout_graceful_shutdown=settings.server.shutdown_seconds,
     )
     logging.getLogger("uvicorn.error").addFilter(_is_news)
-    door = FrontDoor(settings, app.service.count_refusal)
-    app.service.front_door = door.states()
-    app.service.connections = door.connections.__len__
+    frontend = Frontend(settings, app.service.count_refusal)
+    app.service.frontend = frontend.states()
+    app.service.connections = frontend.connections.__len__
     renews = renews_on_sighup(settings)
-    server = _Server(config, door, ready, parent, renews=renews)
+    server = _Server(config, frontend, ready, parent, renews=renews)
     try:
         server.run(sockets=[listening])
     except SystemExit as end:

@@ -23,11 +23,11 @@ _MOST: Final = 16  # requests at work or waiting, of at most 10 such messages: 4
 _NICE: Final = 10  # nice(1): the thread gets what the event loop leaves of a processor
 
 
-class SlowLane:
+class CpuExecutor:
     """Runs one thing at a time, in a thread that stands back."""
 
     def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(1, "mfn-slow", _stand_back)
+        self._thread = ThreadPoolExecutor(1, "mfn-cpu", _stand_back)
         self._held = 0
 
     async def run(self, work: Callable[..., Any], *arguments: Any) -> Any:

@@ -13,8 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
 from mycelium_fractal_net.api.http.problems import RequestError
-from mycelium_fractal_net.api.rate_limits.rates import Rates
-from mycelium_fractal_net.api.service.cpu_executor import SlowLane
+from mycelium_fractal_net.api.rate_limits.rates import RateLimits
+from mycelium_fractal_net.api.service.cpu_executor import CpuExecutor
 from mycelium_fractal_net.api.service.durability import Durability
 from mycelium_fractal_net.api.service.metrics import Metrics
 from mycelium_fractal_net.api.service.rotation_thread import RotationThread
@@ -35,7 +35,7 @@ from mycelium_fractal_net.security.signed_requests.verifier import RequestVerifi
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mycelium_fractal_net.bootstrap import Passphrase
+    from mycelium_fractal_net.bootstrap.custodians import Passphrase
     from mycelium_fractal_net.config import Settings
     from mycelium_fractal_net.security.audit import AuditLog
     from mycelium_fractal_net.security.keyring.keyring import Keyring
@@ -74,15 +74,15 @@ class Service:
         self._threads = ThreadPoolExecutor(
             _THREADS, "mfn-service", blocking.refuse_to_compute_in_this_thread
         )
-        self._slow_lane = SlowLane()
+        self._cpu_executor = CpuExecutor()
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="mfn-reader")
         self._refreshing: asyncio.Task[None] | None = None
         self._reading: asyncio.Task[None] | None = None
         self._was_read = True
         self.rotation: RotationThread | None = None
-        self.front_door: dict[str, Callable[[], str]] = {}  # what of it has a state, by name
+        self.frontend: dict[str, Callable[[], str]] = {}  # what of it has a state, by name
         self.connections: Callable[[], int] | None = None  # how many there are, where that is known
-        self.rates = Rates.of(settings.server)
+        self.rates = RateLimits.of(settings.server)
         self._abandoned: set[asyncio.Future[Any]] = set()
 
     @property
@@ -138,7 +138,7 @@ class Service:
             self._replay,
             authority=self.authority,
             body_only=self.settings.server.body_only_signatures,
-            in_thread=self.beside_the_loop,
+            in_thread=self.in_thread,
         )
         try:
             await asyncio.to_thread(self._warm)
@@ -210,7 +210,7 @@ class Service:
                 _LOG.error("the key store is silent; the last counts of uses are lost")
         self._threads.shutdown(wait=False)
         self._reader.shutdown(wait=False)
-        self._slow_lane.close()
+        self._cpu_executor.close()
         gc.unfreeze()
 
     def _end(self, keyring: Keyring) -> None:
@@ -226,7 +226,7 @@ class Service:
 
     # Threads ------------------------------------------------------------------------------
 
-    async def beside_the_loop(self, work: Callable[..., Any], *arguments: Any) -> Any:
+    async def in_thread(self, work: Callable[..., Any], *arguments: Any) -> Any:
         """What ``work`` returns, run in a thread.
 
         Raises :class:`StoreUnavailableError` where the store is known not to answer, or nothing
@@ -257,12 +257,12 @@ class Service:
         if not future.cancelled() and (error := future.exception()) is not None:
             _LOG.warning("what was waited for too long ended: %s", type(error).__name__)
 
-    async def in_slow_lane(self, work: Callable[..., Any], *arguments: Any) -> Any:
+    async def in_cpu_executor(self, work: Callable[..., Any], *arguments: Any) -> Any:
         """The same in the one thread for what computes for long, and does not wait for long.
 
         Raises :class:`RequestError` where too much waits for it already.
         """
-        return await self._slow_lane.run(self._unless_stale, work, *arguments)
+        return await self._cpu_executor.run(self._unless_stale, work, *arguments)
 
     # Health -------------------------------------------------------------------------------
 
@@ -274,7 +274,7 @@ class Service:
             "key-store": "unavailable" if self._is_stale() else "ok",
             "audit": "ok" if self.audit.healthy else "unavailable",
             **({} if self.rotation is None else {"rotation": self.rotation.state}),
-            **{name: state() for name, state in self.front_door.items()},
+            **{name: state() for name, state in self.frontend.items()},
             **({} if self.rates is None else {"rates": self.rates.counting.state}),
         }
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.config.settings import Tls
 
 _LOG: Final = logging.getLogger(__name__)
-LOOK_SECONDS: Final = 2.0
+CHECK_SECONDS: Final = 2.0
 
 _Signature = tuple[tuple[int, int, int] | None, ...]
 
@@ -37,7 +37,7 @@ class Certificate:
         self._seen = self._signature()
         self._served = load(tls)
         self._refused: str | None = None
-        self._looking: asyncio.Task[None] | None = None
+        self._checking: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._soon = asyncio.Event()
 
@@ -55,27 +55,27 @@ class Certificate:
     def watch(self) -> None:
         """Look from now on, from within the event loop, until :meth:`close`."""
         self._loop = asyncio.get_running_loop()
-        self._looking = self._loop.create_task(self._watch())
+        self._checking = self._loop.create_task(self._watch())
 
-    def look_soon(self) -> None:
+    def check_soon(self) -> None:
         """Look at once; signal handlers may call it."""
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._soon.set)
 
     def close(self) -> None:
         """Look no more."""
-        if self._looking is not None:
-            self._looking.cancel()
-            self._looking = None
+        if self._checking is not None:
+            self._checking.cancel()
+            self._checking = None
 
     async def _watch(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._soon.wait(), LOOK_SECONDS)
+                await asyncio.wait_for(self._soon.wait(), CHECK_SECONDS)
             self._soon.clear()
-            await asyncio.to_thread(self.look)  # a folder may be on a network
+            await asyncio.to_thread(self.check)  # a folder may be on a network
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Take the files if they changed; tell once why not.
 
         Those that were refused are read again: they may be valid from a moment on.

@@ -1,4 +1,4 @@
-"""The places of one process: how many connections it has, of whom, and who has to make room."""
+"""The connections of one process: how many, of which addresses, and which has to make room."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final, Protocol
 
 from mycelium_fractal_net.api.transport.addresses import grouped
-from mycelium_fractal_net.api.transport.timeouts import LOOK_SECONDS, Pace, Wait
+from mycelium_fractal_net.api.transport.timeouts import CHECK_SECONDS, Progress, Wait
 
 if TYPE_CHECKING:
     import asyncio
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _SEARCH_SECONDS: Final = 0.05  # between two searches for those who could make room
 
 
-class Guest(Protocol):
+class Peer(Protocol):
     """A connection as it is looked at twice a second."""
 
     def waits_for(self) -> tuple[Wait, object, int]:
@@ -28,22 +28,22 @@ class Guest(Protocol):
         """End it, since what was waited for did not come in time."""
 
     def make_room(self, wait: Wait) -> None:
-        """End it at once, since somebody else needs the place."""
+        """End it at once, since somebody else needs the slot."""
 
 
-class Place:
+class Slot:
     """What one connection holds."""
 
-    __slots__ = ("address", "guest", "pace")
+    __slots__ = ("address", "peer", "progress")
 
-    def __init__(self, address: str, guest: Guest, now: float) -> None:
+    def __init__(self, address: str, peer: Peer, now: float) -> None:
         self.address = grouped(address)  # whoever has one of IPv6 has a network of them
-        self.guest = guest
-        self.pace = Pace(guest.waits_for()[0], now)
+        self.peer = peer
+        self.progress = Progress(peer.waits_for()[0], now)
 
 
 class Connections:
-    """All places. Those who stall make room for those who come; if nobody does, it is full."""
+    """All connections. One that stalls makes room for a new one; where none does, it is full."""
 
     def __init__(
         self,
@@ -54,14 +54,14 @@ class Connections:
         self.limits = limits
         self._trusted = trusted
         self._clock = clock
-        self._places: dict[Place, None] = {}
+        self._slots: dict[Slot, None] = {}
         self._of_address: dict[str, int] = {}
-        self._stalled: list[tuple[Wait, Place]] = []  # the last one makes room first
+        self._stalled: list[tuple[Wait, Slot]] = []  # the last one makes room first
         self._searched_at = float("-inf")
-        self._looking: asyncio.TimerHandle | None = None
+        self._checking: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._slots)
 
     def has_too_many(self, address: str) -> bool:
         """Whether that address has all the connections that one may have."""
@@ -71,18 +71,18 @@ class Connections:
         return self._of_address.get(grouped(address), 0) >= most
 
     def has_room(self) -> bool:
-        """Whether there is a place, perhaps since somebody who stalled has left it just now."""
-        while len(self._places) >= self.limits.connections:
+        """Whether there is a slot, perhaps since somebody who stalled has left it just now."""
+        while len(self._slots) >= self.limits.connections:
             if not self._stalled and not self._search():
                 return False
-            _, place = self._stalled.pop()
-            if place in self._places and self._stalls(place, self._clock()):
-                self.leave(place)
-                place.guest.make_room(place.pace.wait)
+            _, slot = self._stalled.pop()
+            if slot in self._slots and self._stalls(slot, self._clock()):
+                self.leave(slot)
+                slot.peer.make_room(slot.progress.wait)
         return True
 
-    def _stalls(self, place: Place, now: float) -> bool:
-        return place.pace.may_make_room(*place.guest.waits_for(), now, self.limits)
+    def _stalls(self, slot: Slot, now: float) -> bool:
+        return slot.progress.may_make_room(*slot.peer.waits_for(), now, self.limits)
 
     def _search(self) -> bool:
         """Look for those who stall, those that have asked for nothing yet before all others."""
@@ -90,53 +90,53 @@ class Connections:
         if now - self._searched_at < _SEARCH_SECONDS:
             return False
         self._searched_at = now
-        for place in self._places:  # which begin with the oldest
-            if self._stalls(place, now):
-                self._stalled.append((place.pace.wait, place))
+        for slot in self._slots:  # which begin with the oldest
+            if self._stalls(slot, now):
+                self._stalled.append((slot.progress.wait, slot))
         self._stalled.reverse()
         self._stalled.sort(key=lambda each: -each[0])
         return bool(self._stalled)
 
-    def enter(self, address: str, guest: Guest) -> Place:
-        """Take a place."""
-        place = Place(address, guest, self._clock())
-        self._places[place] = None
-        self._of_address[place.address] = self._of_address.get(place.address, 0) + 1
-        return place
+    def enter(self, address: str, peer: Peer) -> Slot:
+        """Take a slot."""
+        slot = Slot(address, peer, self._clock())
+        self._slots[slot] = None
+        self._of_address[slot.address] = self._of_address.get(slot.address, 0) + 1
+        return slot
 
-    def has(self, place: Place) -> bool:
-        """Whether the place is still held."""
-        return place in self._places
+    def has(self, slot: Slot) -> bool:
+        """Whether the slot is still held."""
+        return slot in self._slots
 
-    def leave(self, place: Place) -> None:
-        """Give a place back; to do so twice is once."""
+    def leave(self, slot: Slot) -> None:
+        """Give a slot back; to do so twice is once."""
         with contextlib.suppress(KeyError):
-            del self._places[place]
-            left = self._of_address[place.address] - 1
+            del self._slots[slot]
+            left = self._of_address[slot.address] - 1
             if left:
-                self._of_address[place.address] = left
+                self._of_address[slot.address] = left
             else:
-                del self._of_address[place.address]
+                del self._of_address[slot.address]
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Look at everybody once, and end what is too slow."""
         self._stalled.clear()  # nobody is held in memory for having stalled once
         now, limits = self._clock(), self.limits
-        for place in list(self._places):
-            wait, of, moved = place.guest.waits_for()
-            if place.pace.look(wait, of, moved, now, limits):
-                place.guest.give_up(wait)
+        for slot in list(self._slots):
+            wait, of, moved = slot.peer.waits_for()
+            if slot.progress.check(wait, of, moved, now, limits):
+                slot.peer.give_up(wait)
 
     def watch(self, loop: asyncio.AbstractEventLoop) -> None:
         """Look at everybody twice a second from now on, until :meth:`close`."""
-        self._looking = loop.call_later(LOOK_SECONDS, self._look_again, loop)
+        self._checking = loop.call_later(CHECK_SECONDS, self._check_again, loop)
 
-    def _look_again(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _check_again(self, loop: asyncio.AbstractEventLoop) -> None:
         self.watch(loop)
-        self.look()
+        self.check()
 
     def close(self) -> None:
         """Look no more."""
-        if self._looking is not None:
-            self._looking.cancel()
-            self._looking = None
+        if self._checking is not None:
+            self._checking.cancel()
+            self._checking = None

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
 
-    from mycelium_fractal_net.api.transport.connections import Connections, Place
+    from mycelium_fractal_net.api.transport.connections import Connections, Slot
 
 _LOG: Final = logging.getLogger(__name__)
 _AT_ONCE: Final = 64  # connections accepted before requests have their turn again
@@ -64,7 +64,7 @@ class _Answer(asyncio.Protocol):
 class Listener:
     """Accepts what comes to one socket.
 
-    ``protocol`` makes the protocol of a connection from its place, ``tls`` says what handshakes
+    ``protocol`` makes the protocol of a connection from its slot, ``tls`` says what handshakes
     are made with at this moment, ``refusal`` what is sent to one of too many.
     """
 
@@ -72,7 +72,7 @@ class Listener:
         self,
         listening: socket.socket,
         connections: Connections,
-        protocol: Callable[[Place], asyncio.Protocol],
+        protocol: Callable[[Slot], asyncio.Protocol],
         refusal: Callable[[bool], bytes],
         tls: Callable[[], ssl.SSLContext] | None = None,
     ) -> None:
@@ -140,15 +140,15 @@ class Listener:
             self._send_away(arrived, too_many)
             return
         arrival = _Arrival(Wait.NOTHING if self._tls is None else Wait.HANDSHAKE)
-        place = connections.enter(address, arrival)
+        slot = connections.enter(address, arrival)
 
         def make() -> asyncio.Protocol:
-            arrival.protocol = self._protocol(place)
+            arrival.protocol = self._protocol(slot)
             return arrival.protocol
 
         def lost() -> None:
-            if arrival.protocol is None or place.guest is arrival:
-                connections.leave(place)
+            if arrival.protocol is None or slot.peer is arrival:
+                connections.leave(slot)
             else:  # given up just when it was made: the loop ends that without a word
                 arrival.protocol.connection_lost(None)
 

@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-    from mycelium_fractal_net.api.transport.connections import Connections, Place
+    from mycelium_fractal_net.api.transport.connections import Connections, Slot
 
 
-class Protocol(HttpToolsProtocol):
-    """uvicorn's protocol behind the front door, with an :class:`Exchange` for each request.
+class HttpProtocol(HttpToolsProtocol):
+    """uvicorn's protocol, held to our bounds, with an :class:`Exchange` for each request.
 
     A request is given to the application once all that was read with it has been found right.
     A head is being read while ``headers`` is a list: what comes after it is a trailer.
@@ -48,13 +48,13 @@ class Protocol(HttpToolsProtocol):
     def __init__(
         self,
         connections: Connections,
-        place: Place,
+        slot: Slot,
         note_refusal: Callable[[str], None],
         **uvicorn: Any,
     ) -> None:
         super().__init__(**uvicorn)
         self._connections = connections
-        self._place = place
+        self._slot = slot
         self._note_refusal = note_refusal
         self._framing = Framing()
         self._read = ReadBounds()
@@ -68,13 +68,13 @@ class Protocol(HttpToolsProtocol):
     def connection_made(self, transport: Any) -> None:
         """Take over from whoever accepted it."""
         super().connection_made(transport)
-        self._place.guest = self
-        if not self._connections.has(self._place):  # which somebody else was given meanwhile
+        self._slot.peer = self
+        if not self._connections.has(self._slot):  # which somebody else was given meanwhile
             transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Give the place back."""
-        self._connections.leave(self._place)
+        """Give the slot back."""
+        self._connections.leave(self._slot)
         super().connection_lost(exc)
         self.pipeline.clear()
         running = self._running
@@ -106,18 +106,18 @@ class Protocol(HttpToolsProtocol):
         elif wait in (Wait.LINGER, Wait.READER):
             reset(self.transport)
         else:
-            self.hang_up()
+            self.disconnect()
 
     def make_room(self, wait: Wait) -> None:
-        """End it at once, since somebody else needs the place."""
+        """End it at once, since somebody else needs the slot."""
         if wait in (Wait.HEAD, Wait.BODY):
             self.refuse(RefusedError("overloaded", "there are too many connections"))
         if wait is Wait.READER:
             reset(self.transport)
         else:
-            self.hang_up()
+            self.disconnect()
 
-    def hang_up(self, *, lingering: bool = False) -> None:
+    def disconnect(self, *, lingering: bool = False) -> None:
         """Close once all is sent; ``lingering``, once the client had time to read it too.
 
         A socket that is closed with bytes that nobody read takes back what was sent. TLS waits
@@ -161,7 +161,7 @@ class Protocol(HttpToolsProtocol):
         if self._refusal is not None and not self.transport.is_closing():
             self.transport.write(self._refusal)
             self._refusal = None
-            self.hang_up(lingering=True)
+            self.disconnect(lingering=True)
 
     # What the client sends --------------------------------------------------------------------
 
@@ -245,6 +245,6 @@ class Protocol(HttpToolsProtocol):
         elif self._refusal is not None:
             self._send_refusal()
         elif self._running is not None and self._running.more_body and not self._is_closed:
-            self.hang_up(lingering=True)
+            self.disconnect(lingering=True)
         else:
             self.flow.resume_reading()

@@ -2,7 +2,7 @@
 
 A request that is being read or an answer that is being sent is given up when nothing moves for
 the gap, or less than the least rate over ten seconds; a head when it is not whole in time. So a
-drip does not hold a place.
+drip does not hold a slot.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from mycelium_fractal_net.api.transport.limits import Limits
 
-LOOK_SECONDS: Final = 0.5
+CHECK_SECONDS: Final = 0.5
 LINGER_SECONDS: Final = 2.0  # for a client to read the answer that refused it
 _RATE_SECONDS: Final = 10.0  # over which a rate is taken
 _STALLED_SECONDS: Final = 0.5  # after which one may have to make room,
@@ -33,7 +33,7 @@ class Wait(enum.IntEnum):
     NOTHING = 7  # it is the server's own turn
 
 
-class Pace:
+class Progress:
     """How one client moved since it was first looked at."""
 
     __slots__ = (
@@ -55,7 +55,7 @@ class Pace:
         self._since = self._moved_at = self._window = now
         self._moved = self._window_moved = moved
 
-    def look(self, wait: Wait, of: object, moved: int, now: float, limits: Limits) -> bool:
+    def check(self, wait: Wait, of: object, moved: int, now: float, limits: Limits) -> bool:
         """Whether to wait no longer for ``of``, of which ``moved`` bytes have moved so far."""
         if wait is not self.wait or of is not self._of:
             since = self._since if wait is Wait.FIRST else now  # a silent one was so from the start
@@ -88,9 +88,9 @@ class Pace:
         return False
 
     def may_make_room(self, wait: Wait, of: object, moved: int, now: float, limits: Limits) -> bool:
-        """Whether this one stalls, so that somebody who moves may have its place."""
+        """Whether this one stalls, so that somebody who moves may have its slot."""
         if wait is not self.wait or of is not self._of:
-            self.look(wait, of, moved, now, limits)
+            self.check(wait, of, moved, now, limits)
         waited = now - self._since
         if wait <= Wait.LINGER:
             return waited >= _UNKNOWN_SECONDS

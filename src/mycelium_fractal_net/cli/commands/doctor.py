@@ -23,12 +23,13 @@ _CODES: Final = {
 
 @click.command("doctor")
 @options.as_json
+@click.option("--all", "every", is_flag=True, help="Unwrap every version of every key.")
 @click.pass_obj
-def doctor(invocation: Invocation, as_json: bool) -> None:
+def doctor(invocation: Invocation, as_json: bool, every: bool) -> None:
     """Look over configuration, key store and master key; the exit code is the worst found."""
     from mycelium_fractal_net.doctor import diagnose
 
-    findings = diagnose(invocation.settings(), invocation.passphrase)
+    findings = diagnose(invocation.settings(), invocation.passphrase, all_versions=every)
     if as_json:
         json_value([_shape(finding) for finding in findings])
     else:

@@ -157,7 +157,7 @@ def _notes(version: KeyVersion) -> Iterator[str]:
 @click.pass_obj
 def _rotate(invocation: Invocation, name: str, activate_at: str | None) -> None:
     """Add a version that protects from now on; what older ones sealed still opens."""
-    begins = None if activate_at is None else shapes.moment_of(activate_at)
+    begins = None if activate_at is None else shapes.parse_timestamp(activate_at)
     with invocation.keyring() as keyring:
         newest = keyring.provider.rotate_key(name, activate_at=begins)
         waits = keyring.provider.keys.get(newest).latest.state is KeyState.PRE_ACTIVATION

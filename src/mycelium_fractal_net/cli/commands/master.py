@@ -42,23 +42,22 @@ def _rotate(invocation: Invocation) -> None:
 @click.pass_obj
 def _passphrase(invocation: Invocation, new_passphrase_fd: int | None, remove: bool) -> None:
     """Set, change or remove the passphrase that guards the master key."""
-    from mycelium_fractal_net.bootstrap import build_policy, open_custodian
-    from mycelium_fractal_net.security.key_providers.local import PassphraseKdf
+    from mycelium_fractal_net.bootstrap import change_passphrase
 
     if remove and new_passphrase_fd is not None:
         raise CommandError(
             ExitCode.USAGE, "--remove and --new-passphrase-fd exclude each other", "give one"
         )
     settings = invocation.settings()
-    custodian = open_custodian(settings, build_policy(settings), invocation.passphrase)
     if remove:
-        custodian.change_passphrase(None)
+        change_passphrase(settings, invocation.passphrase, None)
         invocation.say("the master key has no passphrase now")
         return
-    if new_passphrase_fd is None:
-        chosen = passphrase.ask_new()
-    else:
-        chosen = passphrase.read_descriptor(new_passphrase_fd)
-    iterations = settings.security.encryption.key_derivation_iterations
-    custodian.change_passphrase(PassphraseKdf(chosen, iterations))
+
+    def chosen() -> bytes:
+        if new_passphrase_fd is None:
+            return passphrase.ask_new()
+        return passphrase.read_descriptor(new_passphrase_fd)
+
+    change_passphrase(settings, invocation.passphrase, chosen)
     invocation.say("the master key is under the new passphrase now")

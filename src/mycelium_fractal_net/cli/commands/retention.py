@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.pass_obj
 def usage(invocation: Invocation, name: str, as_json: bool) -> None:
     """Show which versions of a key still open data, and when they last did."""
-    from mycelium_fractal_net.security.retention import usage_of
+    from mycelium_fractal_net.security.lifecycle.retention import usage_of
 
     with invocation.keyring() as keyring:
         key = keyring.provider.keys.get(name)
@@ -106,7 +106,7 @@ def cleanup(
 
     After the window they are erased, and what they sealed is then lost for ever.
     """
-    from mycelium_fractal_net.security.retention import (
+    from mycelium_fractal_net.security.lifecycle.retention import (
         CleanupReport,
         cleanup_old_versions,
         propose,

@@ -97,11 +97,11 @@ def _checked_tls(settings: Settings) -> bool:
 
 def _check_limits(settings: Settings) -> None:
     """Raise where the proxies or the counting of rates are not what they should be."""
-    from mycelium_fractal_net.api.rate_limits.rates import Rates
+    from mycelium_fractal_net.api.rate_limits.rates import RateLimits
     from mycelium_fractal_net.api.transport.addresses import Proxies
 
     Proxies(settings.server.trusted_proxies)
-    Rates.of(settings.server)
+    RateLimits.of(settings.server)
 
 
 def _run(settings: Settings, listening: socket, passphrase: bytes | None) -> int:

@@ -19,7 +19,7 @@ from msgspec import Meta
 
 from mycelium_fractal_net.security.byte_io.binary_io import read_fully
 from mycelium_fractal_net.security.errors import DecryptionError
-from mycelium_fractal_net.security.key_providers.base import Binding
+from mycelium_fractal_net.security.key_providers.custodian import Binding
 from mycelium_fractal_net.security.records.keys import HANDLE_BYTES
 
 if TYPE_CHECKING:

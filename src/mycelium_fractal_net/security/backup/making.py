@@ -19,7 +19,7 @@ from mycelium_fractal_net.security.backup.format import (
 from mycelium_fractal_net.security.byte_io.binary_io import write_fully
 from mycelium_fractal_net.security.errors import ConflictError, StoreIntegrityError
 from mycelium_fractal_net.security.key_store.backup_table import MadeBackup
-from mycelium_fractal_net.security.key_store.rows import micros, moment
+from mycelium_fractal_net.security.key_store.rows import from_micros, micros
 from mycelium_fractal_net.security.key_store.schema import HEAD
 from mycelium_fractal_net.security.key_store.snapshot import BACKED_UP, snapshot
 from mycelium_fractal_net.security.records.keys import HANDLE_BYTES, KeyState, version_id
@@ -50,7 +50,7 @@ def write_backup(
     now = provider.store.database.now()
     with snapshot(provider.store.database) as state:
         # Of a row that names a master key which nobody has no record is trusted: it is no move.
-        needed = {*filter(provider.custodian.holds, state.masters), state.pulse.master_id}
+        needed = {*filter(provider.wrapping.holds, state.masters), state.pulse.master_id}
         if needed != {state.pulse.master_id}:
             raise ConflictError(
                 "the store is between two master keys, of which one will be forgotten;"
@@ -65,7 +65,7 @@ def write_backup(
             generation=state.pulse.generation,
             schema=HEAD,
             master_id=master_id,
-            wrapped_key=provider.custodian.wrap(
+            wrapped_key=provider.wrapping.wrap(
                 master_id, data_key, binding_of(store_id, backup_id)
             ),
         )
@@ -73,7 +73,9 @@ def write_backup(
         write_fully(writer, start)
         sealer = provider.policy.bare_sealer(data_key, context_of(start))
         rows, handles = _write_rows(state, _Sealed(sealer.encryptor(), writer), progress)
-    return Backup(backup_id, moment(header.made_at), header.generation, master_id, rows, handles)
+    return Backup(
+        backup_id, from_micros(header.made_at), header.generation, master_id, rows, handles
+    )
 
 
 class _Sealed:

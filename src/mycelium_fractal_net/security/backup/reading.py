@@ -24,14 +24,14 @@ from mycelium_fractal_net.security.errors import (
     StoreIntegrityError,
     StoreVersionError,
 )
-from mycelium_fractal_net.security.key_store.rows import moment
+from mycelium_fractal_net.security.key_store.rows import from_micros
 from mycelium_fractal_net.security.key_store.schema import HEAD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from mycelium_fractal_net.security.byte_io.binary_io import BinaryReader
-    from mycelium_fractal_net.security.key_providers.base import Custodian
+    from mycelium_fractal_net.security.key_providers.wrapping import Wrapping
     from mycelium_fractal_net.security.policy import Policy
     from mycelium_fractal_net.security.sealed.push import Decryptor
 
@@ -47,14 +47,14 @@ class RowsOf:
     rows: list[list[Any]]
 
 
-def open_backup(custodian: Custodian, policy: Policy, reader: BinaryReader) -> OpenedBackup:
+def open_backup(wrapping: Wrapping, policy: Policy, reader: BinaryReader) -> OpenedBackup:
     """Read the header and unwrap the data key.
 
     Raises :class:`MasterKeyError` where the custodian holds another master key than the backup's,
     :class:`StoreVersionError` where a newer release made it, and :class:`DecryptionError`.
     """
     header, start = read_start(reader)
-    if bytes.fromhex(header.store_id) != custodian.store_id:
+    if bytes.fromhex(header.store_id) != wrapping.store_id:
         raise MasterKeyError(
             "the backup is of another store than the master key here is for;"
             " put the master key of that store in its place (local: its file master.key)"
@@ -62,8 +62,8 @@ def open_backup(custodian: Custodian, policy: Policy, reader: BinaryReader) -> O
     if header.schema > HEAD:
         raise StoreVersionError("the backup was made by a newer release: restore it with that")
     try:
-        data_key = custodian.unwrap(
-            header.master_id, header.wrapped_key, binding_of(custodian.store_id, header.backup_id)
+        data_key = wrapping.unwrap(
+            header.master_id, header.wrapped_key, binding_of(wrapping.store_id, header.backup_id)
         )
     except StoreIntegrityError:
         raise DecryptionError from None
@@ -81,11 +81,21 @@ class OpenedBackup:
         self._counts: dict[str, int] = {}
         self._handles = bytearray()
 
-    def finished(self) -> Backup:
-        """The backup, once its rows were gone through."""
+    def read(
+        self, take: Callable[[RowsOf], None] | None = None, progress: Progress | None = None
+    ) -> Backup:
+        """Go through all rows, each given to ``take``; the backup, once its end was seen.
+
+        ``progress`` gets the number of rows that were read since. Raises what :meth:`rows` does.
+        """
+        for part in self.rows():
+            if take is not None:
+                take(part)
+            if progress is not None:
+                progress(len(part.rows))
         header = self.header
         return Backup(
-            header.backup_id, moment(header.made_at), header.generation, header.master_id,
+            header.backup_id, from_micros(header.made_at), header.generation, header.master_id,
             dict(self._counts), bytes(self._handles),
         )  # fmt: skip
 
@@ -171,14 +181,10 @@ def _frames_in(data: bytearray) -> tuple[list[Any], int]:
 
 
 def verify_backup(
-    custodian: Custodian,
+    wrapping: Wrapping,
     policy: Policy,
     reader: BinaryReader,
     progress: Progress | None = None,
 ) -> Backup:
     """Open a backup to its end without restoring it. Raises what :func:`open_backup` does."""
-    opened = open_backup(custodian, policy, reader)
-    for part in opened.rows():
-        if progress is not None:
-            progress(len(part.rows))
-    return opened.finished()
+    return open_backup(wrapping, policy, reader).read(progress=progress)

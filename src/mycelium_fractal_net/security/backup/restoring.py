@@ -80,15 +80,11 @@ def restore_backup(
     ``reader`` raises passes through.
     """
     reading = _Reading(reader)
-    opened = open_backup(provider.custodian, provider.policy, reading)
+    opened = open_backup(provider.wrapping, provider.policy, reading)
     now = max(provider.clock(), provider.store.database.now())
     with reading.errors(), filling(provider.store.database) as store:
         restoring = _Restoring(provider, store, opened.header, now)
-        for part in opened.rows():
-            restoring.put(part)
-            if progress is not None:
-                progress(len(part.rows))
-        backup = opened.finished()
+        backup = opened.read(restoring.put, progress)
         if audit_folder is not None:
             restoring.end_chains(audit_folder)
         rotated = restoring.close_keys()

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.key_providers import StoredKeyProvider
     from mycelium_fractal_net.security.key_store.freshness import Freshness
 
-__all__ = ["Caller", "CredentialDirectory"]
 
 _LOG: Final = logging.getLogger(__name__)
 _PAST: Final = datetime.min.replace(tzinfo=UTC)

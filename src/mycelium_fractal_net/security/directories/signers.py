@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.key_store.freshness import Freshness
     from mycelium_fractal_net.security.signatures.verifying_key import VerifyingKey
 
-__all__ = ["KnownSigner", "SignerDirectory"]
 
 _LOG: Final = logging.getLogger(__name__)
 

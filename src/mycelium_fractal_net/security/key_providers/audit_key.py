@@ -50,5 +50,6 @@ class AuditKey:
         stored = self._store.audit_key()
         if stored is None or stored.master_id == master_id:
             return
-        wrapped = self._wrapping.rewrap(stored.master_id, master_id, stored.wrapped, self._binding)
+        items = [(stored.wrapped, self._binding)]
+        (wrapped,) = self._wrapping.rewrap(stored.master_id, master_id, items)
         self._store.replace_audit_key(stored, StoredAuditKey(stored.number, wrapped, master_id))

@@ -8,7 +8,7 @@ from mycelium_fractal_net.security.errors import StoreIntegrityError, UnknownMas
 from mycelium_fractal_net.security.key_store.authority import check_record, seal_record
 
 if TYPE_CHECKING:
-    from mycelium_fractal_net.security.key_providers.base import Binding
+    from mycelium_fractal_net.security.key_providers.custodian import Binding
     from mycelium_fractal_net.security.key_providers.wrapping import Wrapping
     from mycelium_fractal_net.security.key_store import KeyStore, Stored
     from mycelium_fractal_net.security.key_store.authority import Mac

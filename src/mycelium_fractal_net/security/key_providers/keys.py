@@ -276,20 +276,16 @@ class Keys(AuthenticatedTable[Key]):
     def _under(self, record: Key, master_id: str, memory: dict[Any, Any]) -> Key:
         moved = replace(record, master_id=master_id)
 
-        def rewrapped(version: KeyVersion) -> KeyVersion:
-            if not version.wrapped:
-                return version
-            known = (version.wrapped, master_id)
-            if known not in memory:
-                memory[known] = self._wrapping.rewrap(
-                    record.master_id,
-                    master_id,
-                    version.wrapped,
-                    self._wrapping.binding_of_version(moved, version),
-                )
-            return replace(version, wrapped=memory[known])
-
-        return replace(moved, versions=tuple(map(rewrapped, record.versions)))
+        known: dict[bytes, bytes] = memory.setdefault(master_id, {b"": b""})
+        items = [
+            (each.wrapped, self._wrapping.binding_of_version(moved, each))
+            for each in record.versions
+            if each.wrapped not in known
+        ]
+        rewrapped = self._wrapping.rewrap(record.master_id, master_id, items)
+        known.update(zip((wrapped for wrapped, _ in items), rewrapped, strict=True))
+        versions = (replace(each, wrapped=known[each.wrapped]) for each in record.versions)
+        return replace(moved, versions=tuple(versions))
 
     def _named(self, event: str | None, old: Key | None, new: Key) -> dict[str, str]:
         """The key, or the one version that a change is about."""

@@ -24,21 +24,23 @@ import binascii
 import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from mycelium_fractal_net.security.errors import (
-    DecryptionError,
-    MasterKeyError,
-    StoreIntegrityError,
+from mycelium_fractal_net.security.errors import DecryptionError, MasterKeyError
+from mycelium_fractal_net.security.key_providers.custodian import (
+    Binding,
+    Custodian,
+    CustodianStatus,
 )
-from mycelium_fractal_net.security.key_providers.base import Binding, Custodian
 from mycelium_fractal_net.security.key_providers.master_key_file import FORMAT, KDF, MasterKeyFile
-from mycelium_fractal_net.security.key_providers.stored import StoredKeyProvider
+from mycelium_fractal_net.security.key_providers.stored import StoredKeyProvider, utc_now
 from mycelium_fractal_net.security.key_store.authority import STORE_ID_BYTES
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
 
+    from mycelium_fractal_net.security.key_store import KeyStore
     from mycelium_fractal_net.security.policy import Policy
     from mycelium_fractal_net.security.sealed.sealer import Sealer
 
@@ -52,11 +54,23 @@ class PassphraseKdf:
     """A passphrase and what turns it into a key. ``repr`` shows no passphrase."""
 
     passphrase: bytes = field(repr=False)
-    iterations: int = 600_000
+    iterations: int
 
 
 class LocalKeyProvider(StoredKeyProvider):
-    """The plan's local key provider: a key store whose master key is a file."""
+    """The plan's local key provider: the master key is a file, and the store's id with it."""
+
+    custodian: LocalCustodian
+
+    def __init__(
+        self,
+        store: KeyStore,
+        custodian: LocalCustodian,
+        policy: Policy,
+        *,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        super().__init__(store, custodian, policy, store_id=custodian.store_id, clock=clock)
 
 
 class LocalCustodian(Custodian):
@@ -65,6 +79,8 @@ class LocalCustodian(Custodian):
     ``passphrase`` is needed where the file's keys are under one. The file is read again when
     the store names a master key that was made since.
     """
+
+    scheme: ClassVar[str] = "local"
 
     def __init__(self, path: Path, policy: Policy, passphrase: PassphraseKdf | None = None) -> None:
         self._file = MasterKeyFile(path)
@@ -78,16 +94,21 @@ class LocalCustodian(Custodian):
 
     @classmethod
     def create(
-        cls, path: Path, policy: Policy, passphrase: PassphraseKdf | None = None
+        cls,
+        path: Path,
+        policy: Policy,
+        passphrase: PassphraseKdf | None = None,
+        *,
+        store_id: bytes | None = None,
     ) -> LocalCustodian:
-        """Write a key file with a fresh store id and master key.
+        """Write a key file with a fresh master key, and a fresh store id or the one that is given.
 
         Raises :class:`MasterKeyError` where there is a file already: it may be all that opens
         somebody's data.
         """
         document = {
             "format": FORMAT,
-            "store_id": secrets.token_hex(STORE_ID_BYTES),
+            "store_id": (store_id or secrets.token_bytes(STORE_ID_BYTES)).hex(),
             "keys": {},
         }
         _add_key(document, policy, passphrase)
@@ -99,64 +120,61 @@ class LocalCustodian(Custodian):
         """16 bytes that name the store."""
         return self._store_id
 
-    @property
     def newest_id(self) -> str:
         """The id of the master key that was made last, such as ``local:1f2e3d4c``."""
         return self._newest_id
 
-    @property
-    def master_ids(self) -> tuple[str, ...]:
-        """The ids of every master key in the file, oldest first: one, or two during a move."""
-        _, _, document = self._file.read()
-        return tuple(document["keys"])
-
-    @property
-    def protection(self) -> str:
-        """``file`` or ``passphrase``: what guards the newest master key."""
-        _, newest, document = self._file.read()
-        return str(document["keys"][newest]["protection"])
-
-    @property
-    def iterations(self) -> int | None:
-        """The PBKDF2 iterations of the newest master key, None without a passphrase."""
-        _, newest, document = self._file.read()
-        found = document["keys"][newest].get("iterations")
-        return None if found is None else int(found)
-
-    def holds(self, master_id: str) -> bool:
+    def holds(self, kek_id: str) -> bool:
         """Whether the file has that master key; it is read again where it is not known."""
-        return master_id in self._keys or master_id in self.master_ids
+        return kek_id in self._keys or kek_id in self._file.read()[2]["keys"]
 
-    def check(self, master_id: str) -> None:
+    def check(self, kek_id: str) -> None:
         """Raise :class:`MasterKeyError`, naming the file, unless it has that master key."""
-        if not self.holds(master_id):
-            raise MasterKeyError(
-                f"the key file {self._file.path} does not hold the store's master key"
-                f" {master_id}; name the right file: MFN_MASTER_KEY_FILE"
-            )
+        if not self.holds(kek_id):
+            raise self._absent(kek_id)
 
-    def wrap(self, master_id: str, material: bytes, binding: Binding) -> bytes:
+    def _absent(self, kek_id: str) -> MasterKeyError:
+        return MasterKeyError(
+            f"the key file {self._file.path} does not hold the store's master key"
+            f" {kek_id}; name the right file: MFN_MASTER_KEY_FILE"
+        )
+
+    def wrap_many(self, kek_id: str, items: Sequence[tuple[bytes, Binding]]) -> list[bytes]:
         """Cobblestone-256 under the master key, with the binding as context."""
-        sealer = self._policy.bare_sealer(self._master_key(master_id), binding.encode())
-        return sealer.seal(material)
+        key = self._master_key(kek_id)
+        return [
+            self._policy.bare_sealer(key, binding.encode()).seal(material)
+            for material, binding in items
+        ]
 
-    def unwrap(self, master_id: str, wrapped: bytes, binding: Binding) -> bytes:
-        """What :meth:`wrap` was given, see :class:`Custodian`."""
-        sealer = self._policy.bare_sealer(self._master_key(master_id), binding.encode())
+    def unwrap_many(self, kek_id: str, items: Sequence[tuple[bytes, Binding]]) -> list[bytes]:
+        """What :meth:`wrap_many` was given, see :class:`Custodian`."""
+        key = self._master_key(kek_id)
+        return [self._unwrapped(key, wrapped, binding) for wrapped, binding in items]
+
+    def _unwrapped(self, key: bytes, wrapped: bytes, binding: Binding) -> bytes:
         try:
-            return sealer.open(wrapped)
+            return self._policy.bare_sealer(key, binding.encode()).open(wrapped)
         except DecryptionError:
-            named = f"version {binding.version} of key {binding.key_id!r}"
-            raise StoreIntegrityError(
-                f"{named if binding.key_id else 'the authority key'} does not unwrap: its row was"
-                " changed, or comes from another store or master key"
-            ) from None
+            raise binding.refusal() from None
 
-    def moving(self) -> AbstractContextManager[None]:
-        """Held by one process at a time, by a lock on ``master.key.lock``."""
-        return self._file.moving()
+    def ping(self) -> None:
+        """See that the file is there, private and whole."""
+        self._file.read()
 
-    def add_master_key(self) -> str:
+    def inspect(self) -> CustodianStatus:
+        """The master keys in the file, and what guards the newest one."""
+        _, newest, document = self._file.read()
+        entry = document["keys"][newest]
+        guarded = entry["protection"] == "passphrase"
+        return CustodianStatus(
+            place=str(self._file.path),
+            kek_ids=tuple(document["keys"]),
+            guard="passphrase" if guarded else "none",
+            iterations=int(entry["iterations"]) if guarded else None,
+        )
+
+    def add(self) -> str:
         """A further master key, under the same protection, written before this returns."""
         with self._file.locked():
             _, _, document = self._file.read()
@@ -165,15 +183,15 @@ class LocalCustodian(Custodian):
         self._store_id, self._newest_id, _ = self._file.read()
         return added
 
-    def forget_master_keys(self, keep: str) -> None:
+    def forget_all_but(self, kek_id: str) -> None:
         """Write the file without every other master key."""
         with self._file.locked():
             _, _, document = self._file.read()
-            if keep not in document["keys"]:
+            if kek_id not in document["keys"]:
                 raise MasterKeyError("the key file has no such master key; nothing was changed")
-            document["keys"] = {keep: document["keys"][keep]}
+            document["keys"] = {kek_id: document["keys"][kek_id]}
             self._file.replace(document)
-        self._keys = {master_id: key for master_id, key in self._keys.items() if master_id == keep}
+        self._keys = {known: key for known, key in self._keys.items() if known == kek_id}
         self._store_id, self._newest_id, _ = self._file.read()
 
     def change_passphrase(self, passphrase: PassphraseKdf | None) -> None:
@@ -194,7 +212,8 @@ class LocalCustodian(Custodian):
         found = self._keys.get(master_id)
         if found is None:
             self._store_id, self._newest_id, document = self._file.read()
-            self.check(master_id)
+            if master_id not in document["keys"]:
+                raise self._absent(master_id)
             found = self._open_entry(master_id, document["keys"][master_id])
             self._keys[master_id] = found
         return found

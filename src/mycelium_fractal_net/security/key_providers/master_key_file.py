@@ -14,19 +14,14 @@ import secrets
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from mycelium_fractal_net.security.errors import (
-    ConflictError,
-    MasterKeyError,
-    StoreUnavailableError,
-)
+from mycelium_fractal_net.security.byte_io.durable import sync_folder
+from mycelium_fractal_net.security.errors import MasterKeyError, StoreUnavailableError
 from mycelium_fractal_net.security.key_store.authority import STORE_ID_BYTES
 from mycelium_fractal_net.security.key_store.sqlite import check_private, let_go
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-__all__ = ["FORMAT", "KDF", "MasterKeyFile"]
 
 FORMAT: Final = "mfn-master-key/1"
 KDF: Final = "PBKDF2-SHA256"
@@ -52,7 +47,7 @@ class MasterKeyFile:
             raise MasterKeyError(
                 f"{self.path} is there already; a master key is never overwritten"
             ) from None
-        _sync_folder(self.path)
+        sync_folder(self.path.absolute().parent)
 
     def read(self) -> tuple[bytes, str, dict[str, Any]]:
         """The store id, the newest key's id and the document, checked in shape."""
@@ -92,33 +87,12 @@ class MasterKeyFile:
         finally:
             let_go(descriptor)
 
-    @contextmanager
-    def moving(self) -> Iterator[None]:
-        """Held while the store moves to another master key; ends with the process that holds it.
-
-        Raises :class:`ConflictError` where another one does.
-        """
-        descriptor = os.open(
-            self.path.with_name(self.path.name + ".lock"),
-            os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW,
-            0o600,
-        )
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield
-        except BlockingIOError:
-            raise ConflictError(
-                "the store is being moved to a new master key by another process; let it end"
-            ) from None
-        finally:
-            let_go(descriptor)
-
     def replace(self, document: dict[str, Any]) -> None:
         """Put a new document in the place of the old one, whole and durably; call it locked."""
         try:
             with _written_beside(self.path, document) as temporary:
                 temporary.replace(self.path)
-            _sync_folder(self.path)
+            sync_folder(self.path.absolute().parent)
         except OSError as error:
             raise MasterKeyError(
                 f"the master key file {self.path} cannot be written: {error.strerror}"
@@ -166,11 +140,3 @@ def _remove_leftovers(path: Path) -> None:
     for each in path.absolute().parent.iterdir():
         if leftover.fullmatch(each.name):
             each.unlink(missing_ok=True)
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path.absolute().parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

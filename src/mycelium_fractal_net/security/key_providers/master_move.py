@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mycelium_fractal_net.security.errors import ConfigurationError
+from mycelium_fractal_net.security.key_providers.custodian import ManagesMasterKeys
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -37,7 +40,7 @@ class MasterKeys:
 
         Raises :class:`ConflictError` where it is somebody's already.
         """
-        master_id = self._custodian.newest_id
+        master_id = self._custodian.newest_id()
         self._store.begin(master_id, self._authorities.make(master_id))
 
     def rotate(self, progress: Callable[[int], None] | None = None) -> str:
@@ -46,15 +49,24 @@ class MasterKeys:
         May be killed at any moment and called again: it goes on where it stopped, and at
         every step the custodian holds each master key that some row still needs. Processes
         that have the store open follow by themselves. ``progress`` gets 1 for each key.
-        Raises :class:`ConflictError` while another process moves the store, and
+        Raises :class:`ConflictError` while another process moves the store,
+        :class:`ConfigurationError` where the custodian makes its master keys itself, and
         :class:`StoreIntegrityError` for a record under a former master key that is refused: it
         would be lost. What names a master key that is not here was refused before, and stays.
         """
-        with self._custodian.moving(), self._journal.recorded("master.rotate", b"", b""):
+        custodian = self._custodian
+        if not isinstance(custodian, ManagesMasterKeys):
+            raise ConfigurationError(
+                f"the master key is kept by another ({custodian.scheme}), which rotates it"
+            )
+        with (
+            self._store.database.moving() as held,
+            self._journal.recorded("master.rotate", b"", b""),
+        ):
             current = self._store.require_pulse().master_id
-            if self._custodian.newest_id == current and not self.former(current):
-                self._custodian.add_master_key()
-            newest = self._custodian.newest_id
+            if custodian.newest_id() == current and not self.former(current):
+                custodian.add()
+            newest = custodian.newest_id()
             if newest != current:
                 self._store.move_to(current, newest, self._authorities.make(newest))
             former = self.former(newest)
@@ -62,8 +74,9 @@ class MasterKeys:
             for table in self._others:
                 table.move_from(former)
             self._audit_key.move_to(newest)
+            held()
             self._store.forget_masters(newest, former)
-            self._custodian.forget_master_keys(newest)
+            custodian.forget_all_but(newest)
             self._authorities.forget()
             return newest
 

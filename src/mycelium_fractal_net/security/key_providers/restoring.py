@@ -12,9 +12,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from mycelium_fractal_net.security.errors import KeyStateError, StoreIntegrityError
-from mycelium_fractal_net.security.key_providers.states import DESTRUCTION_WINDOW_DAYS
 from mycelium_fractal_net.security.records.credentials import CredentialState
-from mycelium_fractal_net.security.records.keys import Key, KeyState, KeyType, KeyVersion
+from mycelium_fractal_net.security.records.keys import (
+    DESTRUCTION_WINDOW_DAYS,
+    Key,
+    KeyState,
+    KeyType,
+    KeyVersion,
+)
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from mycelium_fractal_net.security.errors import InvalidInputError, KeyStateError, KeyUsageError
 from mycelium_fractal_net.security.key_store import UsageStore
-from mycelium_fractal_net.security.key_store.rows import day_of, moment_of_day
+from mycelium_fractal_net.security.key_store.rows import day_of, start_of_day
 from mycelium_fractal_net.security.key_store.usage import LEASE, REFUSED
 from mycelium_fractal_net.security.records.keys import (
     Key,
@@ -95,7 +95,7 @@ class Retirement:
         for use in usage.summaries(names):
             if use.last_day <= today:
                 continue
-            day = f"{moment_of_day(use.last_day):%Y-%m-%d}"
+            day = f"{start_of_day(use.last_day):%Y-%m-%d}"
             if use.kind == LEASE:
                 raise KeyStateError(
                     f"a data key under {names[use.handle]} may be in use until the end of {day}:"

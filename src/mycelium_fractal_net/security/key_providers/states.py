@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
@@ -11,7 +10,14 @@ from mycelium_fractal_net.security.errors import InvalidInputError, KeyStateErro
 from mycelium_fractal_net.security.key_store import UsageStore
 from mycelium_fractal_net.security.key_store.rows import day_of
 from mycelium_fractal_net.security.key_store.usage import KEPT
-from mycelium_fractal_net.security.records.keys import Key, KeyState, KeyVersion, Verb, parse_key_id
+from mycelium_fractal_net.security.records.keys import (
+    DESTRUCTION_WINDOW_DAYS,
+    Key,
+    KeyState,
+    KeyVersion,
+    Verb,
+    parse_key_id,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +26,6 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.key_providers.keys import Keys
     from mycelium_fractal_net.security.key_store import Database
 
-DESTRUCTION_WINDOW_DAYS: Final = 30  # as AWS KMS, whose least is 7 too
 _WINDOW_DAYS: Final = range(7, 366)
 
 
@@ -72,7 +77,7 @@ class KeyStates:
                 " it (rotation.require_backup); mfn backup FILE makes one and activates it"
             )
         if verb is Verb.DESTROY:
-            if version is _protecting(key):
+            if version is key.primary_or_none:
                 raise KeyStateError(
                     f"version {version.version} of key {key.key_id!r} protects new data;"
                     " rotate the key or deactivate the version first"
@@ -143,9 +148,3 @@ class KeyStates:
             return versions
         held = self._usage.backed_up(new)
         return [each for each in versions if each.handle in held or each.handle not in new]
-
-
-def _protecting(key: Key) -> KeyVersion | None:
-    with suppress(KeyStateError):
-        return key.primary
-    return None

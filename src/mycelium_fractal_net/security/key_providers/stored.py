@@ -31,14 +31,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mycelium_fractal_net.security.audit import AuditLog
-    from mycelium_fractal_net.security.key_providers.base import Custodian
+    from mycelium_fractal_net.security.key_providers.custodian import Custodian
     from mycelium_fractal_net.security.key_store import KeyStore
     from mycelium_fractal_net.security.key_store.authority import Mac
     from mycelium_fractal_net.security.policy import Policy
     from mycelium_fractal_net.security.records.keys import Key
 
 
-def _now() -> datetime:
+def utc_now() -> datetime:
+    """The time by this machine's clock."""
     return datetime.now(UTC)
 
 
@@ -48,6 +49,7 @@ class StoredKeyProvider(KeyProvider):
     What there is beyond the plan is done by the services that it holds: ``keys``, ``states``,
     ``retirement``, ``credentials``, ``signers``, ``master_keys``, ``restoring``. ``store_id`` are
     the 16 bytes that name the store, which are not kept in it; ``clock`` gives the time in UTC.
+    A key that was unwrapped serves for ``outage_seconds`` while the custodian does not answer.
     """
 
     def __init__(
@@ -56,16 +58,17 @@ class StoredKeyProvider(KeyProvider):
         custodian: Custodian,
         policy: Policy,
         *,
-        store_id: bytes | None = None,
-        clock: Callable[[], datetime] = _now,
+        store_id: bytes,
+        outage_seconds: float = 0.0,
+        clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self.store = store
         self.custodian = custodian
         self.policy = policy
         self.clock = clock
-        self.store_id = custodian.store_id if store_id is None else store_id
-        wrapping = Wrapping(custodian, self.store_id)
-        self.authorities = Authorities(store, wrapping, policy)
+        self.store_id = store_id
+        self.wrapping = Wrapping(custodian, store_id, outage_seconds=outage_seconds)
+        self.authorities = Authorities(store, self.wrapping, policy)
         self.journal = Journal(store)
         self.audit_keys = AuditKey(self.authorities)
 

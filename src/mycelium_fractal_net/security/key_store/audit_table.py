@@ -16,8 +16,6 @@ from mycelium_fractal_net.security.key_store.schema import audit_chains, audit_k
 if TYPE_CHECKING:
     from sqlalchemy.engine import Row
 
-__all__ = ["Anchor", "AuditTable", "StoredAuditKey"]
-
 
 class StoredAuditKey(NamedTuple):
     """The audit key as the store has it: wrapped under one of its master keys."""

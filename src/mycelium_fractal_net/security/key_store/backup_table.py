@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Select
     from sqlalchemy.engine import Connection
 
-__all__ = ["BackupTable", "MadeBackup", "held_versions", "note_backup"]
 
 _ROWS: Final = 1000  # in one statement
 _PART: Final = 5000  # in one transaction, for which the writers of a SQLite store wait

@@ -26,14 +26,14 @@ from mycelium_fractal_net.security.errors import (
 )
 from mycelium_fractal_net.security.key_store import sqlite
 from mycelium_fractal_net.security.key_store.fork_gate import ForkGate
+from mycelium_fractal_net.security.key_store.move_lock import advisory_lock, file_lock
 from mycelium_fractal_net.security.key_store.schema import HEAD
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from sqlalchemy.engine import Engine
 
-__all__ = ["Database"]
 
 _CONNECT_SECONDS = 3  # an outage must show before a cached key's five seconds are over
 _SILENT_MILLISECONDS = 5_000  # what was sent is not acknowledged: the connection ends
@@ -217,6 +217,16 @@ class Database:
         with self._in_turn() as connection:
             self.needs_scrub = not sqlite.truncate_log(connection)
             return not self.needs_scrub
+
+    def moving(self) -> contextlib.AbstractContextManager[Callable[[], None]]:
+        """Held by whoever moves the store to a new master key, and by one at a time.
+
+        Entering raises :class:`ConflictError` while somebody else holds it. What it gives raises
+        :class:`StoreUnavailableError` where the lock was lost meanwhile.
+        """
+        if self.file is not None:
+            return file_lock(self.file.with_name(self.file.name + ".move"))
+        return advisory_lock(self._engine)
 
     def now(self) -> datetime:
         """The time by the store's clock, UTC: on PostgreSQL one for all machines that share it."""

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["ForkGate"]
 
 _WAIT_SECONDS: Final = 10.0  # for a transaction that does not end a fork does not wait for ever
 

@@ -20,7 +20,6 @@ from mycelium_fractal_net.security.errors import StoreUnavailableError
 if TYPE_CHECKING:
     from mycelium_fractal_net.security.key_store import KeyStore
 
-__all__ = ["NEVER", "REFRESH_SECONDS", "STALE_SECONDS", "Freshness", "Listener"]
 
 REFRESH_SECONDS: Final = 2.0
 STALE_SECONDS: Final = 5.0

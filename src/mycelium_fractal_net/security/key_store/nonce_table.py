@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from mycelium_fractal_net.security.key_store.database import Database
 
-__all__ = ["NonceStore"]
 
 # Seconds since the Unix epoch by the clock of the store, which all machines share.
 _NOW: Final = {

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sqlalchemy import delete, select
 
-from mycelium_fractal_net.security.key_store.rows import micros, moment
+from mycelium_fractal_net.security.key_store.rows import from_micros, micros
 from mycelium_fractal_net.security.key_store.schema import rotation_failures, scheduler_clock
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from mycelium_fractal_net.security.key_store.database import Database
 
-__all__ = ["Look", "RotationFailure", "RotationTable"]
 
 REASON_CHARACTERS: Final = 200
 _GAP: Final = timedelta(days=2)  # between two looks; a longer one may be a clock that jumped
@@ -61,7 +60,11 @@ class RotationTable:
             rows = connection.execute(select(rotation_failures)).all()
         return {
             row.key_id: RotationFailure(
-                row.key_id, row.failures, moment(row.since), moment(row.retry_at), row.reason
+                row.key_id,
+                row.failures,
+                from_micros(row.since),
+                from_micros(row.retry_at),
+                row.reason,
             )
             for row in rows
         }
@@ -95,8 +98,8 @@ class RotationTable:
             row = connection.execute(select(scheduler_clock)).first()
         if row is None:
             return None
-        held = None if row.held_until is None else moment(row.held_until)
-        return Look(moment(row.looked_at), held)
+        held = None if row.held_until is None else from_micros(row.held_until)
+        return Look(from_micros(row.looked_at), held)
 
     def note_look(self, now: datetime) -> Look:
         """Note that a scheduler looks now. A look long after the last one holds erasures for a day.
@@ -112,8 +115,8 @@ class RotationTable:
             )
             # Of two that look at once the second sees what the first has noted.
             row = connection.execute(select(scheduler_clock).with_for_update()).one()
-            last = moment(row.looked_at)
-            held = None if row.held_until is None else moment(row.held_until)
+            last = from_micros(row.looked_at)
+            held = None if row.held_until is None else from_micros(row.held_until)
             # A machine that is a moment behind does not set the time of the last look back.
             looked = now if last - now > _BACK else max(last, now)
             if now - last > _GAP:

@@ -53,7 +53,7 @@ def micros(value: datetime) -> int:
     return (value - _EPOCH) // _MICROSECOND
 
 
-def moment(value: int) -> datetime:
+def from_micros(value: int) -> datetime:
     """The time that :func:`micros` gave, in UTC."""
     return _EPOCH + value * _MICROSECOND
 
@@ -63,7 +63,7 @@ def day_of(value: datetime) -> int:
     return (value - _EPOCH).days
 
 
-def moment_of_day(day: int) -> datetime:
+def start_of_day(day: int) -> datetime:
     """The beginning of the day that :func:`day_of` gave."""
     return _EPOCH + timedelta(days=day)
 
@@ -73,8 +73,8 @@ def micros_or_none(value: datetime | None) -> int | None:
     return None if value is None else micros(value)
 
 
-def _moment_or_none(value: int | None) -> datetime | None:
-    return None if value is None else moment(value)
+def _from_micros_or_none(value: int | None) -> datetime | None:
+    return None if value is None else from_micros(value)
 
 
 def key_row(key: Key) -> dict[str, Any]:
@@ -175,10 +175,10 @@ def key_from_rows(row: Sequence[Any], versions: Iterable[Sequence[Any]] = ()) ->
             use=_KEY_USES[use],
             algorithm=algorithm,
             rotation=_policy(interval_days, retain_count, auto_destroy, unused_for_days, automatic),
-            created_at=moment(created_at),
+            created_at=from_micros(created_at),
             versions=tuple(map(_version, versions)),
             publish=publish,
-            rotate_at=_moment_or_none(rotate_at),
+            rotate_at=_from_micros_or_none(rotate_at),
             revision=revision,
             master_id=master_id,
         )
@@ -195,13 +195,13 @@ def _version(row: Sequence[Any]) -> KeyVersion:
         version,
         octets(handle),
         _KEY_STATES[state],
-        moment(created_at),
+        from_micros(created_at),
         octets(wrapped),
         None if public_key is None else octets(public_key),
         compromised,
-        None if activate_at is None else moment(activate_at),
-        None if destroy_at is None else moment(destroy_at),
-        None if rewrapped_at is None else moment(rewrapped_at),
+        None if activate_at is None else from_micros(activate_at),
+        None if destroy_at is None else from_micros(destroy_at),
+        None if rewrapped_at is None else from_micros(rewrapped_at),
     )
 
 
@@ -237,11 +237,11 @@ def credential_from_row(row: Row[Any]) -> Credential:
             digest=octets(row.digest),
             scopes=scopes,
             state=CredentialState(row.state),
-            created_at=moment(row.created_at),
-            expires_at=_moment_or_none(row.expires_at),
-            rotated_at=_moment_or_none(row.rotated_at),
+            created_at=from_micros(row.created_at),
+            expires_at=_from_micros_or_none(row.expires_at),
+            rotated_at=_from_micros_or_none(row.rotated_at),
             previous_digest=None if row.previous_digest is None else octets(row.previous_digest),
-            previous_until=_moment_or_none(row.previous_until),
+            previous_until=_from_micros_or_none(row.previous_until),
             revision=row.revision,
             master_id=row.master_id,
         )
@@ -279,7 +279,7 @@ def signer_from_row(row: Row[Any]) -> Signer:
             credentials=credentials,
             any_credential=row.any_credential,
             state=SignerState(row.state),
-            created_at=moment(row.created_at),
+            created_at=from_micros(row.created_at),
             revision=row.revision,
             master_id=row.master_id,
         )

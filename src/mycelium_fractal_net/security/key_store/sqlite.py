@@ -16,14 +16,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection
 
-__all__ = [
-    "check_private",
-    "create_private_file",
-    "let_go",
-    "on_connect",
-    "truncate_log",
-    "write_turn",
-]
 
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 _BUSY_TIMEOUT: Final = "PRAGMA busy_timeout=10000"  # milliseconds; writers wait in write_turn

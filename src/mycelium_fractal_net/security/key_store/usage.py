@@ -23,18 +23,6 @@ if TYPE_CHECKING:
 
     from mycelium_fractal_net.security.key_store.database import Database
 
-__all__ = [
-    "KEPT",
-    "LEASE",
-    "OPEN",
-    "PROTECT",
-    "RAW_MESSAGES_LIMIT",
-    "RAW_MESSAGES_ROTATE",
-    "REFUSED",
-    "UsageDay",
-    "UsageStore",
-    "UsageSummary",
-]
 
 PROTECT: Final = "protect"
 OPEN: Final = "open"

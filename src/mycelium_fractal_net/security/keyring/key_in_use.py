@@ -44,12 +44,12 @@ class KeyInUse:
     """One key version, unwrapped when it is first needed. Made by :class:`KeyCache` alone."""
 
     __slots__ = (
+        "_mac_key",
         "_material",
         "_provider",
         "_raw",
         "_sealer",
         "_signing",
-        "_tagger",
         "_verifying",
         "deadline",
         "key",
@@ -81,7 +81,7 @@ class KeyInUse:
         self._sealer: Sealer | None = None
         self._raw: RawCipher | None = None
         self._signing: SigningKey | None = None
-        self._tagger: MacKey | None = None
+        self._mac_key: MacKey | None = None
         self._verifying: VerifyingKey | None = None
 
     def __repr__(self) -> str:
@@ -133,8 +133,8 @@ class KeyInUse:
         return self._verifying
 
     @property
-    def tagger(self) -> MacKey:
+    def mac_key(self) -> MacKey:
         """Makes and checks MACs under this version."""
-        if self._tagger is None:
-            self._tagger = self._provider.policy.mac(self.key.algorithm, self.material)
-        return self._tagger
+        if self._mac_key is None:
+            self._mac_key = self._provider.policy.mac(self.key.algorithm, self.material)
+        return self._mac_key

@@ -17,7 +17,8 @@ from mycelium_fractal_net.security.errors import (
     StoreError,
 )
 from mycelium_fractal_net.security.key_store.freshness import Freshness
-from mycelium_fractal_net.security.keyring.cache import KeyCache, candidates, check_type
+from mycelium_fractal_net.security.keyring.cache import KeyCache
+from mycelium_fractal_net.security.keyring.candidates import candidates, check_type
 from mycelium_fractal_net.security.keyring.opening import MessageKeys, OldFormat, Result
 from mycelium_fractal_net.security.keyring.public_keys import PublicKeys
 from mycelium_fractal_net.security.keyring.signing import Signing
@@ -169,7 +170,7 @@ class Keyring(Streams, Signing, PublicKeys):
         if format == "sealed":
             return Result(found.sealer.seal(data, associated_data), found.version_id)
         _check_raw(format)
-        self._cache.take_raw(found)
+        self._cache.counts.raw(found)
         return Result(found.raw.encrypt(data, associated_data), found.version_id)
 
     def decrypt(
@@ -229,7 +230,7 @@ class Keyring(Streams, Signing, PublicKeys):
                 found = self._cache.opening(version.handle)
                 with suppress(DecryptionError):
                     data = found.raw.decrypt(message, options.associated_data)
-                    self._cache.count_opened(found)  # not of those that did not open it
+                    self._cache.counts.opened(found)  # not of those that did not open it
                     return Result(data, found.version_id)
         except KeyStateError:
             self._refuse_raw_pending(key, number, message, options.associated_data)
@@ -252,7 +253,7 @@ class Keyring(Streams, Signing, PublicKeys):
             found = self._cache.opening(version.handle)
             with suppress(DecryptionError):
                 found.raw.decrypt(message, associated_data)
-                self._cache.count_pending(found)
+                self._cache.counts.pending(found)
                 key.check_decrypt(version)
 
     def rewrap(
@@ -289,7 +290,7 @@ class Keyring(Streams, Signing, PublicKeys):
     ) -> tuple[DataKey, str]:
         """:meth:`data_key`, and the version that wrapped it."""
         found = self._keys.sealing(key_id)
-        self._cache.count_lease(found)
+        self._cache.counts.leased(found)
         return found.sealer.wrap_data_key(associated_data), found.version_id
 
     def describe(self, message: Buffer) -> MessageInfo:

@@ -76,7 +76,7 @@ class MessageKeys:
             if name != found.key.key_id or number not in (None, found.version.version):
                 raise DecryptionError
         if found.version.state is not KeyState.ACTIVE:
-            self.cache.count_pending(found)
+            self.cache.counts.pending(found)
             found.key.check_decrypt(found.version, allow_compromised=options.allow_compromised)
         return found
 
@@ -89,5 +89,5 @@ class MessageKeys:
         if header.wrapped:
             data_key = sealer.unwrap_data_key(header.wrapped, options.data_key_associated_data)
             sealer = self.policy.envelope_sealer(data_key, header.handle, header.wrapped)
-        self.cache.count_opened(found)
+        self.cache.counts.opened(found)
         return found, sealer

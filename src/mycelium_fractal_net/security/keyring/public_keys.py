@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mycelium_fractal_net.security.blocking import about_to_block
 from mycelium_fractal_net.security.errors import KeyStateError
-from mycelium_fractal_net.security.keyring.cache import KeyCache, check_type
+from mycelium_fractal_net.security.keyring.cache import KeyCache
+from mycelium_fractal_net.security.keyring.candidates import check_type
 from mycelium_fractal_net.security.records.keys import (
     Key,
     KeyType,

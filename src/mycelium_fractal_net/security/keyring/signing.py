@@ -9,7 +9,8 @@ from mycelium_fractal_net.security.errors import (
     KeyNotFoundError,
     KeyUsageError,
 )
-from mycelium_fractal_net.security.keyring.cache import KeyCache, candidates, check_type
+from mycelium_fractal_net.security.keyring.cache import KeyCache
+from mycelium_fractal_net.security.keyring.candidates import candidates, check_type
 from mycelium_fractal_net.security.records.keys import (
     DEFAULT_KEY_ID,
     Key,
@@ -107,7 +108,7 @@ class Signing:
             raise InvalidSignatureError
         key.check_verify(version)
         found = self._cache.opening(version.handle)
-        self._cache.count_opened(found)
+        self._cache.counts.opened(found)
         found.verifying.verify_file(reader, parsed)
         return version_id(name, version.version)
 
@@ -126,7 +127,7 @@ class Signing:
                 verify(found.verifying)
             except InvalidSignatureError:
                 continue
-            self._cache.count_opened(found)
+            self._cache.counts.opened(found)
             return found.version_id
         raise InvalidSignatureError
 
@@ -156,7 +157,7 @@ class Signing:
     def mac(self, data: Buffer, *, key_id: str | None = None) -> Signature:
         """The 32-byte HMAC-SHA-256 of ``data`` under a key of type ``mac``."""
         found = self._cache.protecting(key_id or DEFAULT_KEY_ID[KeyType.MAC], KeyType.MAC)
-        return Signature.made(found.tagger.tag(data), found.version_id)
+        return Signature.made(found.mac_key.tag(data), found.version_id)
 
     def verify_mac(self, data: Buffer, tag: bytes, *, key_id: str | None = None) -> str:
         """The version that made ``tag`` of ``data``, one of ``key_id``.
@@ -170,12 +171,12 @@ class Signing:
             if not version.wrapped:
                 continue
             found = self._cache.opening(version.handle)
-            self._cache.count_opened(found)
+            self._cache.counts.opened(found)
             try:
-                found.tagger.verify(data, tag)
+                found.mac_key.verify(data, tag)
             except InvalidSignatureError:
                 continue
-            self._cache.count_pending(found)  # a MAC needs the key again, unlike a signature
+            self._cache.counts.pending(found)  # a MAC needs the key again, unlike a signature
             return found.version_id
         raise InvalidSignatureError
 

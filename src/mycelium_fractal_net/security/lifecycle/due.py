@@ -1,6 +1,6 @@
 """When a key is due: by its schedule, by its use, and what clocks that jump do to it. No I/O.
 
-A key has one due moment, which is part of its record. Rotating it sets the next one, counted from
+A key has one due time, which is part of its record. Rotating it sets the next one, counted from
 the time of the rotation: however many intervals were missed, one rotation makes up for them. All
 times are the store's, so that machines whose clocks differ agree.
 """
@@ -12,7 +12,6 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from mycelium_fractal_net.security.records.due import protecting
 from mycelium_fractal_net.security.records.keys import KeyState
 
 if TYPE_CHECKING:
@@ -67,7 +66,7 @@ def reason_to_rotate(key: Key, now: datetime, used_up: Collection[bytes]) -> Rea
     or marked compromised is left to him: a rotation would put it back into use. Nor does one that
     waits for a backup get a further version, which would wait as well.
     """
-    newest = protecting(key)
+    newest = key.primary_or_none
     if newest is None or waits_for_backup(key):
         return None
     if newest.handle in used_up:
@@ -81,10 +80,10 @@ def waits_for_backup(key: Key) -> bool:
 
 
 def too_far(key: Key, now: datetime) -> datetime | None:
-    """What the due moment is to be where it can only come from a clock that ran ahead.
+    """What the due time is to be where it can only come from a clock that ran ahead.
 
     Without this a key that was rotated under a clock of next year would rest until then. None
-    where the moment is good. A version that waits for its activation counts from then.
+    where it is good. A version that waits for its activation counts from then.
     """
     waits = key.latest.activate_at if key.latest.state is KeyState.PRE_ACTIVATION else None
     next_due = max(now, waits or now) + timedelta(days=key.rotation.interval_days)

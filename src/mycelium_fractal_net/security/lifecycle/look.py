@@ -6,9 +6,10 @@ import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from mycelium_fractal_net.security import retention
 from mycelium_fractal_net.security.errors import (
     AuditUnavailableError,
+    CustodianDeniedError,
+    CustodianUnavailableError,
     MasterKeyError,
     MfnError,
     StoreUnavailableError,
@@ -19,6 +20,7 @@ from mycelium_fractal_net.security.key_store.due_table import DueTime, is_late
 from mycelium_fractal_net.security.key_store.rotation_table import RotationFailure
 from mycelium_fractal_net.security.key_store.rows import micros, micros_or_none
 from mycelium_fractal_net.security.key_store.usage import RAW_MESSAGES_ROTATE
+from mycelium_fractal_net.security.lifecycle import retention
 from mycelium_fractal_net.security.lifecycle.due import (
     Reason,
     may_retry,
@@ -46,7 +48,7 @@ _DAY: Final = timedelta(days=1)
 
 
 class RotationLook:
-    """A look by the store's ``clock``: :meth:`attend` to what may be due, then :meth:`end`."""
+    """A look by the store's ``clock``: :meth:`process` what may be due, then :meth:`end`."""
 
     def __init__(
         self,
@@ -80,11 +82,12 @@ class RotationLook:
         """The keys whose rotation failed and has not worked since."""
         return list(self._failures)
 
-    def attend(self, name: str, key: Key | MfnError, stored: DueTime) -> None:
+    def process(self, name: str, key: Key | MfnError, stored: DueTime) -> None:
         """Do what is due for one key, whatever becomes of it.
 
-        ``stored`` is its due time in the store. Raises :class:`StoreUnavailableError` and
-        :class:`AuditUnavailableError`: they are not the key's own.
+        ``stored`` is its due time in the store. Raises :class:`StoreUnavailableError`,
+        :class:`CustodianUnavailableError` and :class:`AuditUnavailableError`: they are not
+        the key's own.
         """
         self._names.add(name)
         if not may_retry(self._failures.get(name), self.now):
@@ -95,7 +98,7 @@ class RotationLook:
                 raise key
             key = self._rotate(self._correct(self._activate(key)))
             self._retire(key)
-        except (StoreUnavailableError, AuditUnavailableError):
+        except (StoreUnavailableError, CustodianUnavailableError, AuditUnavailableError):
             raise
         except Exception as error:
             self._fail(name, error)
@@ -104,7 +107,7 @@ class RotationLook:
             self._due_times += self._better(stored, key)
 
     def _better(self, stored: DueTime, key: Key) -> Iterator[DueTime]:
-        """When to attend to the key next, where what is stored has passed or is too late."""
+        """When to process the key next, where what is stored has passed or is too late."""
         # Whether old versions may go depends on days of use: that is asked once a day.
         at = micros_or_none(due_at(key, retention_at=self.now + _DAY))
         passed = stored.due_at is not None and stored.due_at <= micros(self.now)
@@ -112,7 +115,7 @@ class RotationLook:
             yield DueTime(key.key_id, key.revision, at)
 
     def due_times(self) -> list[DueTime]:
-        """When to attend to keys next, where the store says otherwise; each is given once."""
+        """When to process keys next, where the store says otherwise; each is given once."""
         found, self._due_times = self._due_times, []
         return found
 
@@ -198,7 +201,7 @@ class RotationLook:
         _LOG.warning("key %s is not rotated: %s", name, reason)
         if self._provider.audit is not None:
             self._provider.audit.now("key.rotate", kind_of(error).slug, key=name)
-        if isinstance(error, (MasterKeyError, UnknownMasterKeyError)):
+        if isinstance(error, (MasterKeyError, UnknownMasterKeyError, CustodianDeniedError)):
             return  # of this machine, perhaps; another one need not wait for it
         known = self._failures.get(name)
         count = 1 if known is None else known.failures + 1

@@ -16,7 +16,7 @@ class RunReport:
     """What one look did, by version ids (``orders:v3``) and names of keys. Times are the store's.
 
     ``failed`` has each key with what went wrong, ``waiting`` those that failed before and are
-    tried again later, ``set_back`` those whose due moment came from a clock that ran ahead.
+    tried again later, ``set_back`` those whose due time came from a clock that ran ahead.
     ``pending`` were moved to pending destruction; ``proposed``, of the keys that it came by, stay
     until an operator says so.
     Nothing is erased before ``held_until``. ``credentials_due`` counts API keys that their

@@ -13,7 +13,6 @@ from mycelium_fractal_net.security.errors import InvalidInputError
 if TYPE_CHECKING:
     from datetime import datetime
 
-__all__ = ["Credential", "CredentialState", "check_name", "check_scopes"]
 
 _NAME: Final = re.compile(r"[\x20-\x7e]{1,200}")
 _PER_KEY: Final = "encrypt|decrypt|sign|verify|mac|rewrap|datakey"

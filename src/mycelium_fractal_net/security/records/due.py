@@ -2,41 +2,32 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from mycelium_fractal_net.security.errors import KeyStateError
 from mycelium_fractal_net.security.records.keys import KeyState
 from mycelium_fractal_net.security.records.retention import past_retained
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mycelium_fractal_net.security.records.keys import Key, KeyVersion
+    from mycelium_fractal_net.security.records.keys import Key
 
 ALWAYS: Final = datetime(1970, 1, 1, tzinfo=UTC)  # what no clock tells is due at every time
 
 
-def protecting(key: Key) -> KeyVersion | None:
-    """The version that protects new data, or None where the key is out of use."""
-    with suppress(KeyStateError):
-        return key.primary
-    return None
-
-
 def due_at(key: Key, *, retention_at: datetime = ALWAYS) -> datetime | None:
-    """The earliest moment at which something may be due; None where nothing ever is.
+    """The earliest time at which something may be due; None where nothing ever is.
 
     That is a rotation, an activation, the end of a recovery window. A version that waits for a
     backup is due always. ``retention_at`` is when to ask next whether old versions may go by
     themselves, which their use decides.
     """
-    return min(_moments(key, retention_at), default=None)
+    return min(_due_times(key, retention_at), default=None)
 
 
-def _moments(key: Key, retention_at: datetime) -> Iterator[datetime]:
-    if key.rotation.automatic and protecting(key) is not None:
+def _due_times(key: Key, retention_at: datetime) -> Iterator[datetime]:
+    if key.rotation.automatic and key.primary_or_none is not None:
         yield key.rotation_due
     for version in key.versions:
         if version.state is KeyState.PRE_ACTIVATION:

@@ -21,29 +21,10 @@ from mycelium_fractal_net.security.errors import (
     KeyStateError,
 )
 
-__all__ = [
-    "ALGORITHMS",
-    "DEFAULT_KEY_ID",
-    "DEFAULT_ROTATION",
-    "HANDLE_BYTES",
-    "KEY_ID_PATTERN",
-    "LEGACY_XOR",
-    "LEGACY_XOR_KEY_ID",
-    "Floors",
-    "Key",
-    "KeyState",
-    "KeyType",
-    "KeyUse",
-    "KeyVersion",
-    "RotationPolicy",
-    "Verb",
-    "parse_key_id",
-    "version_id",
-]
-
 KEY_ID_PATTERN: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _VERSION_PATTERN: Final = re.compile(r"v([1-9][0-9]{0,8})")
 HANDLE_BYTES: Final = 8  # docs/format.md, "The key-version handle"
+DESTRUCTION_WINDOW_DAYS: Final = 30  # as AWS KMS, whose least is 7 too
 
 
 class KeyType(StrEnum):
@@ -251,9 +232,9 @@ class Key:
     def floors(self) -> Floors:
         """From which version on it is there, opens and protects. They never cross."""
         states = {each.version: each.state for each in self.versions}
-        encrypt = latest = self.latest.version
-        with suppress(KeyStateError):  # where nothing protects, the next version will
-            encrypt = self.primary.version
+        latest = self.latest.version
+        primary = self.primary_or_none
+        encrypt = latest if primary is None else primary.version  # else the next version will
         opens = [n for n in states if n <= encrypt and states[n] in (_S.ACTIVE, _S.DEACTIVATED)]
         decrypt = min(opens, default=encrypt)
         there = [n for n in states if n <= decrypt and states[n] is not _S.DESTROYED]
@@ -282,6 +263,13 @@ class Key:
             if candidate.handle == handle:
                 return candidate
         raise KeyNotFoundError(f"key {self.key_id!r} has no such version")
+
+    @property
+    def primary_or_none(self) -> KeyVersion | None:
+        """:attr:`primary`, or None where the key is out of use."""
+        with suppress(KeyStateError):
+            return self.primary
+        return None
 
     @property
     def primary(self) -> KeyVersion:

@@ -16,14 +16,6 @@ from mycelium_fractal_net.security.records.keys import KeyState
 if TYPE_CHECKING:
     from mycelium_fractal_net.security.records.keys import Key, KeyVersion, RotationPolicy
 
-__all__ = [
-    "CleanupReport",
-    "Ground",
-    "Proposal",
-    "VersionUse",
-    "judged",
-    "past_retained",
-]
 
 # Not yet in use, or on the way out already: neither old nor among those that are kept.
 _NOT_COUNTED: Final = (

@@ -15,7 +15,6 @@ from mycelium_fractal_net.security.records.keys import KEY_ID_PATTERN
 if TYPE_CHECKING:
     from datetime import datetime
 
-__all__ = ["SIGNER_ALGORITHMS", "Signer", "SignerState", "check_signer"]
 
 SIGNER_ALGORITHMS: Final = ("Ed25519", "ECDSA-P256", "ECDSA-P384")
 """What may sign requests: those that RFC 9421 section 3.3 names."""

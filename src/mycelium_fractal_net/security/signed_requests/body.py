@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     Message = MutableMapping[str, Any]
     Receive = Callable[[], Awaitable[Message]]
 
-__all__ = ["EXCHANGE", "Body", "BodyTooLargeError", "read_body"]
 
 EXCHANGE: Final = "mycelium_fractal_net.exchange"
 """The extension under which the scope has what our own server offers beside ASGI."""

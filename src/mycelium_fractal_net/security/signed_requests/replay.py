@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from mycelium_fractal_net.security.key_store import NonceStore
 
-__all__ = ["Nonce", "ReplayGuard", "nonce_digest"]
 
 _LOG: Final = logging.getLogger(__name__)
 _LABEL: Final = b"mycelium-fractal-net/nonce/v1"

@@ -14,7 +14,6 @@ from mycelium_fractal_net.security.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, MutableMapping
 
-__all__ = ["Rules", "SigningPolicy"]
 
 _FULL: Final = 2  # starlette.routing.Match.FULL; this file knows no framework
 

@@ -1,4 +1,4 @@
-"""The front door of one process, put together."""
+"""The side of one process that clients connect to: it listens, counts, and serves TLS."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterable
 
-    from mycelium_fractal_net.api.transport.connections import Place
+    from mycelium_fractal_net.api.transport.connections import Slot
     from mycelium_fractal_net.config import Settings
 
 
-class FrontDoor:
-    """Everybody comes in here. ``note_refusal`` is told the kind of each refusal."""
+class Frontend:
+    """Listeners, connections and certificate. ``note_refusal`` is told the kind of each refusal."""
 
     def __init__(self, settings: Settings, note_refusal: Callable[[str], None]) -> None:
         limits = Limits.of(settings.server)
@@ -37,7 +37,7 @@ class FrontDoor:
         self._listeners: list[Listener] = []
 
     def open(
-        self, sockets: Iterable[socket.socket], protocol: Callable[[Place], asyncio.Protocol]
+        self, sockets: Iterable[socket.socket], protocol: Callable[[Slot], asyncio.Protocol]
     ) -> None:
         """Accept what comes to the sockets, from within the event loop."""
         for each in sockets:
@@ -50,7 +50,7 @@ class FrontDoor:
             self.certificate.watch()
 
     def close(self) -> None:
-        """Accept no more. Who is in stays, and is still looked at."""
+        """Accept no more. Connections that are open stay, and their timeouts hold."""
         for listener in self._listeners:
             listener.close()
         if self.certificate is not None:
@@ -59,7 +59,7 @@ class FrontDoor:
     def renew(self) -> None:
         """Have the certificate read again if it changed. Signal handlers may call it."""
         if self.certificate is not None:
-            self.certificate.look_soon()
+            self.certificate.check_soon()
 
     def states(self) -> dict[str, Callable[[], str]]:
         """What has a state, by the name under which health shows it."""

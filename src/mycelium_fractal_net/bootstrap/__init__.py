@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from mycelium_fractal_net.bootstrap.custodians import scheme_of
 from mycelium_fractal_net.config import load_settings
 from mycelium_fractal_net.security.audit import AuditLog, Report, verify
 from mycelium_fractal_net.security.audit.export import sink
@@ -18,13 +19,10 @@ from mycelium_fractal_net.security.errors import (
     ConfigurationError,
     ConflictError,
     KeyExistsError,
-    MasterKeyError,
     StoreIntegrityError,
 )
-from mycelium_fractal_net.security.key_providers import LocalCustodian, LocalKeyProvider
-from mycelium_fractal_net.security.key_providers.local import PassphraseKdf
+from mycelium_fractal_net.security.key_providers.wrapping import Wrapping
 from mycelium_fractal_net.security.key_store import Database, KeyStore, UsageStore
-from mycelium_fractal_net.security.key_store.sqlite import check_private
 from mycelium_fractal_net.security.keyring.keyring import Keyring
 from mycelium_fractal_net.security.keyring.recorded import RecordedKeyring
 from mycelium_fractal_net.security.policy import Policy
@@ -38,25 +36,26 @@ from mycelium_fractal_net.security.records.keys import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from mycelium_fractal_net.bootstrap.custodians import Opened, Passphrase
     from mycelium_fractal_net.config import Settings
     from mycelium_fractal_net.security.audit import Head
     from mycelium_fractal_net.security.backup import Backup, Restored
     from mycelium_fractal_net.security.byte_io.binary_io import BinaryReader
-    from mycelium_fractal_net.security.key_providers import StoredKeyProvider
+    from mycelium_fractal_net.security.key_providers import Custodian, StoredKeyProvider
     from mycelium_fractal_net.security.key_store.audit_table import Anchor
     from mycelium_fractal_net.security.keyring.opening import OldFormat
     from mycelium_fractal_net.security.rotation import KeyRotationScheduler, RunReport
-
-    Passphrase = bytes | Callable[[], bytes] | None
 
 __all__ = [
     "audit_log",
     "audit_report",
     "build_policy",
+    "change_passphrase",
     "initialise",
     "needs_passphrase",
     "open_custodian",
     "open_keyring",
+    "open_provider",
     "restore",
     "rotation_scheduler",
     "verify_audit",
@@ -64,7 +63,6 @@ __all__ = [
 ]
 
 _SAME_INTERVAL: Final = (KeyType.ENCRYPTION, KeyType.MAC)  # a signing key keeps its year
-_PASSPHRASE_BYTES: Final = 4096  # the most that a passphrase file may hold
 
 
 def open_keyring(
@@ -87,13 +85,9 @@ def open_keyring(
     """
     chosen = settings or load_settings(config=config, store=store, home=home)
     policy = build_policy(chosen)
-    _check_provider(chosen)
     database = Database(chosen.store)
     with _closed_on_failure(database):
-        database.check()
-        custodian = open_custodian(chosen, policy, passphrase)
-        provider = LocalKeyProvider(KeyStore(database), custodian, policy)
-        _follow(provider, chosen)
+        provider = open_provider(chosen, policy, database, passphrase)
         provider.audit = audit_log(chosen, provider)
         return _keyring(chosen, provider, database, record_uses=record_uses)
 
@@ -113,22 +107,17 @@ def initialise(
     """
     chosen = settings or load_settings(config=config, store=store, home=home)
     policy = build_policy(chosen)
-    _check_provider(chosen)
+    scheme = scheme_of(chosen)
     database = Database(chosen.store)
     with _closed_on_failure(database):
         database.create()
         key_store = KeyStore(database)
         begun = key_store.pulse() is not None
-        path = chosen.master_key_file
-        if not path.exists():
+        if not scheme.is_there(chosen):
             if begun:
-                raise MasterKeyError(
-                    f"the key store is there and its master key file {path} is not;"
-                    " put the file back, no other key opens this store"
-                )
-            LocalCustodian.create(path, policy, _kdf(chosen, passphrase))
-        provider = LocalKeyProvider(key_store, open_custodian(chosen, policy, passphrase), policy)
-        _follow(provider, chosen)
+                raise scheme.missing(chosen, whose="the key store")
+            scheme.create(chosen, policy, passphrase)
+        provider = _provider(chosen, key_store, policy, scheme.open(chosen, policy, passphrase))
         if not begun:
             # Whoever else initialises the same store at once has begun it under this very key.
             with contextlib.suppress(ConflictError):
@@ -154,11 +143,10 @@ def restore(
     from mycelium_fractal_net.security.backup import restore_backup
 
     policy = build_policy(settings)
-    custodian = _custodian_of_backup(settings, policy, passphrase)
+    opened = _custodian_of_backup(settings, policy, passphrase)
     database = Database(settings.store)
     with contextlib.closing(database):
-        provider = LocalKeyProvider(KeyStore(database), custodian, policy)
-        _follow(provider, settings)
+        provider = _provider(settings, KeyStore(database), policy, opened)
         provider.audit = audit_log(settings, provider)
         with contextlib.closing(provider.audit):
             return restore_backup(
@@ -180,22 +168,15 @@ def verify_backup_file(
     from mycelium_fractal_net.security.backup import verify_backup
 
     policy = build_policy(settings)
-    return verify_backup(
-        _custodian_of_backup(settings, policy, passphrase), policy, reader, progress
-    )
+    opened = _custodian_of_backup(settings, policy, passphrase)
+    return verify_backup(Wrapping(*opened), policy, reader, progress)
 
 
-def _custodian_of_backup(
-    settings: Settings, policy: Policy, passphrase: Passphrase
-) -> LocalCustodian:
-    _check_provider(settings)
-    path = settings.master_key_file
-    if not path.exists():
-        raise MasterKeyError(
-            f"the master key file {path} is not there; put the file there that the backed-up"
-            " store had: no other key opens its backup"
-        )
-    return open_custodian(settings, policy, passphrase)
+def _custodian_of_backup(settings: Settings, policy: Policy, passphrase: Passphrase) -> Opened:
+    scheme = scheme_of(settings)
+    if not scheme.is_there(settings):
+        raise scheme.missing(settings, whose="the backed-up store")
+    return scheme.open(settings, policy, passphrase)
 
 
 def rotation_scheduler(
@@ -212,14 +193,28 @@ def rotation_scheduler(
     )
 
 
-def _follow(provider: StoredKeyProvider, settings: Settings) -> None:
-    """Have new keys and versions be as the settings ask for."""
+def open_provider(
+    settings: Settings, policy: Policy, database: Database, passphrase: Passphrase = None
+) -> StoredKeyProvider:
+    """The provider over a database that there is, without an audit log."""
+    scheme = scheme_of(settings)
+    database.check()
+    opened = scheme.open(settings, policy, passphrase)
+    return _provider(settings, KeyStore(database), policy, opened)
+
+
+def _provider(
+    settings: Settings, store: KeyStore, policy: Policy, opened: Opened
+) -> StoredKeyProvider:
+    """A provider whose new keys and versions are as the settings ask for."""
+    provider = scheme_of(settings).provider(settings, store, policy, opened)
     provider.keys.require_backup = settings.rotation.require_backup
     days = settings.security.key_management.rotation_interval_days
     provider.keys.default_rotation = {
         kind: replace(policy, interval_days=days) if kind in _SAME_INTERVAL else policy
         for kind, policy in DEFAULT_ROTATION.items()
     }
+    return provider
 
 
 def _create_default_keys(provider: StoredKeyProvider) -> None:
@@ -251,28 +246,28 @@ def build_policy(settings: Settings) -> Policy:
     )
 
 
-def open_custodian(
-    settings: Settings, policy: Policy, passphrase: Passphrase = None
-) -> LocalCustodian:
+def open_custodian(settings: Settings, policy: Policy, passphrase: Passphrase = None) -> Custodian:
     """The holder of the master key that the settings name.
 
     Asks for a passphrase only where the master key is under one.
     """
-    _check_provider(settings)
-    path = settings.master_key_file
-    custodian = LocalCustodian(path, policy)
-    if custodian.protection == "passphrase":
-        return LocalCustodian(path, policy, _kdf(settings, passphrase))
-    return custodian
+    return scheme_of(settings).open(settings, policy, passphrase).custodian
+
+
+def change_passphrase(
+    settings: Settings, passphrase: Passphrase, new: Callable[[], bytes] | None
+) -> None:
+    """Put the master key under another passphrase, or with None under none.
+
+    ``new`` is called once the master key was opened. Raises :class:`ConfigurationError` where
+    the custodian has no passphrase.
+    """
+    scheme_of(settings).change_passphrase(settings, build_policy(settings), passphrase, new)
 
 
 def needs_passphrase(settings: Settings) -> bool:
     """Whether the master key is under a passphrase that no file gives."""
-    _check_provider(settings)
-    if settings.master_passphrase_file is not None:
-        return False
-    custodian = LocalCustodian(settings.master_key_file, build_policy(settings))
-    return custodian.protection == "passphrase"
+    return scheme_of(settings).needs_passphrase(settings, build_policy(settings))
 
 
 @contextlib.contextmanager
@@ -311,12 +306,9 @@ def verify_audit(
     :class:`OSError`.
     """
     policy = build_policy(settings)
-    _check_provider(settings)
     database = Database(settings.store)
     with contextlib.closing(database):
-        database.check()
-        custodian = open_custodian(settings, policy, passphrase)
-        provider = LocalKeyProvider(KeyStore(database), custodian, policy)
+        provider = open_provider(settings, policy, database, passphrase)
         return audit_report(settings, provider, heads, also=also)
 
 
@@ -373,45 +365,3 @@ def _old_format(settings: Settings) -> OldFormat | None:
     from mycelium_fractal_net.legacy.reader import XorFormat
 
     return XorFormat()
-
-
-def _check_provider(settings: Settings) -> None:
-    provider = settings.security.key_management.provider
-    if provider != "local":
-        raise ConfigurationError(
-            f"security.key_management.provider (MFN_KEY_PROVIDER): {provider} is not in this"
-            " release; the one there is is local"
-        )
-
-
-def _kdf(settings: Settings, passphrase: Passphrase) -> PassphraseKdf | None:
-    found = _passphrase(settings, passphrase)
-    if found is None:
-        return None
-    return PassphraseKdf(found, settings.security.encryption.key_derivation_iterations)
-
-
-def _passphrase(settings: Settings, passphrase: Passphrase) -> bytes | None:
-    if isinstance(passphrase, bytes):
-        return passphrase
-    file = settings.master_passphrase_file
-    if file is not None:
-        return _read_passphrase(file)
-    return None if passphrase is None else passphrase()
-
-
-def _read_passphrase(path: Path) -> bytes:
-    """The first line of the file, without its line end."""
-    if path.exists():
-        check_private(path)
-    try:
-        with path.open("rb") as file:
-            content = file.read(_PASSPHRASE_BYTES)
-    except OSError as error:
-        raise MasterKeyError(
-            f"the passphrase file {path} cannot be read: {error.strerror}"
-        ) from None
-    line = content.split(b"\n", 1)[0].rstrip(b"\r")
-    if not line:
-        raise MasterKeyError(f"the passphrase file {path} is empty")
-    return line

@@ -15,9 +15,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mycelium_fractal_net.security.errors import InvalidInputError
-from mycelium_fractal_net.security.key_providers.states import DESTRUCTION_WINDOW_DAYS
 from mycelium_fractal_net.security.key_store.rotation_table import RotationTable
-from mycelium_fractal_net.security.key_store.rows import day_of, moment_of_day
+from mycelium_fractal_net.security.key_store.rows import day_of, start_of_day
 from mycelium_fractal_net.security.key_store.usage import (
     KEPT,
     LEASE,
@@ -26,7 +25,14 @@ from mycelium_fractal_net.security.key_store.usage import (
     REFUSED,
     UsageSummary,
 )
-from mycelium_fractal_net.security.records.keys import Key, KeyState, Verb, parse_key_id, version_id
+from mycelium_fractal_net.security.records.keys import (
+    DESTRUCTION_WINDOW_DAYS,
+    Key,
+    KeyState,
+    Verb,
+    parse_key_id,
+    version_id,
+)
 from mycelium_fractal_net.security.records.retention import (
     CleanupReport,
     Ground,
@@ -85,7 +91,7 @@ def _use_of(
 ) -> VersionUse:
     def last(kind: str) -> date | None:
         summary = found.get((version.handle, kind))
-        return None if summary is None else moment_of_day(summary.last_day).date()
+        return None if summary is None else start_of_day(summary.last_day).date()
 
     def count(kind: str) -> int:
         summary = found.get((version.handle, kind))
@@ -235,11 +241,11 @@ def erase_due(
     elsewhere. Public keys stay.
     """
     name, database = _name(key_id), provider.store.database
-    moment = _earlier(provider, now)
+    now = _earlier(provider, now)
     erased: tuple[str, ...] = ()
-    if not _is_held(provider, moment):
+    if not _is_held(provider, now):
         before = provider.keys.get(name)
-        after = provider.states.erase_due(name, now=moment)
+        after = provider.states.erase_due(name, now=now)
         former = {each.version: each.state for each in before.versions}
         erased = tuple(
             version_id(name, each.version)
@@ -253,10 +259,10 @@ def erase_due(
     return erased
 
 
-def _is_held(provider: StoredKeyProvider, moment: datetime) -> bool:
+def _is_held(provider: StoredKeyProvider, now: datetime) -> bool:
     """Whether a clock has just jumped ahead, so that no time of today can be believed."""
     look = RotationTable(provider.store.database).last_look()
-    return look is not None and look.held_until is not None and moment < look.held_until
+    return look is not None and look.held_until is not None and now < look.held_until
 
 
 def _earlier(provider: StoredKeyProvider, now: datetime | None) -> datetime:

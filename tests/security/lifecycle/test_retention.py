@@ -12,8 +12,7 @@ from mycelium_fractal_net.security.errors import InvalidInputError, KeyStateErro
 from mycelium_fractal_net.security.key_store import UsageStore
 from mycelium_fractal_net.security.key_store.rows import day_of
 from mycelium_fractal_net.security.key_store.usage import LEASE, OPEN, PROTECT
-from mycelium_fractal_net.security.records.keys import KeyState, RotationPolicy, Verb
-from mycelium_fractal_net.security.retention import (
+from mycelium_fractal_net.security.lifecycle.retention import (
     CleanupReport,
     Ground,
     Proposal,
@@ -22,6 +21,7 @@ from mycelium_fractal_net.security.retention import (
     propose,
     usage_of,
 )
+from mycelium_fractal_net.security.records.keys import KeyState, RotationPolicy, Verb
 from tests.support.stores import Clock, keyring_over
 
 if TYPE_CHECKING:

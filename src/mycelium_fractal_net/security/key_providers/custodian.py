@@ -1,0 +1,140 @@
+"""Who holds a store's master key, and what that must do.
+
+A :class:`Custodian` wraps and unwraps the keys of a store. Whoever adds one writes one file, and
+an entry in :mod:`mycelium_fractal_net.bootstrap.custodians`; one that asks another machine is put
+behind :class:`.remote.RemoteCustodian`. An outage, a refusal, and a row that was edited are three
+errors, and none of them is ever one of the others.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Final, Protocol, runtime_checkable
+
+from mycelium_fractal_net.security.errors import MasterKeyError, StoreIntegrityError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_WRAP_LABEL: Final = b"mycelium-fractal-net/wrap/v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """What a wrapped key is bound to: it unwraps as this version of this key in this store only."""
+
+    store_id: bytes
+    key_id: str
+    key_type: str
+    use: str
+    algorithm: str
+    version: int
+    handle: bytes
+
+    def encode(self) -> bytes:
+        """The associated data of the wrapping: a label, then each part with its 4-byte length."""
+        parts = (
+            _WRAP_LABEL,
+            self.store_id,
+            self.key_id.encode(),
+            self.key_type.encode(),
+            self.use.encode(),
+            self.algorithm.encode(),
+            self.version.to_bytes(4, "big"),
+            self.handle,
+        )
+        return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+
+    def refusal(self) -> StoreIntegrityError:
+        """The error for what is wrapped otherwise than this says; names the row."""
+        named = f"version {self.version} of key {self.key_id!r}"
+        return StoreIntegrityError(
+            f"{named if self.key_id else 'the authority key'} does not unwrap: its row was"
+            " changed, or comes from another store or master key"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CustodianStatus:
+    """What a custodian says of itself, for an operator.
+
+    ``place`` is where it is: a path, or an address. ``kek_ids`` are its master keys, oldest first;
+    ``guard`` is what keeps others from them: ``none``, ``passphrase``, ``remote``; of a passphrase
+    ``iterations`` are those of its key derivation.
+    """
+
+    place: str
+    kek_ids: tuple[str, ...]
+    guard: str
+    iterations: int | None = None
+
+
+class Custodian(ABC):
+    """Holder of a store's master keys, each with an id. A master key never enters the key store.
+
+    All methods may be called from any thread, and may wait. They raise
+    :class:`CustodianUnavailableError` for an outage, :class:`CustodianDeniedError` for a refusal,
+    and :class:`MasterKeyError` where a master key of the custodian's own is absent or damaged.
+    """
+
+    scheme: ClassVar[str]
+    """What begins the id of each of its master keys: ``local``."""
+
+    @abstractmethod
+    def newest_id(self) -> str:
+        """The id of the master key that wraps what is new."""
+
+    @abstractmethod
+    def holds(self, kek_id: str) -> bool:
+        """Whether that is one of its master keys, by its own configuration.
+
+        It is asked about ids that stand in rows of the store, which anybody may have written, and
+        asks nobody else.
+        """
+
+    def check(self, kek_id: str) -> None:
+        """Raise :class:`MasterKeyError` unless it holds that master key."""
+        if not self.holds(kek_id):
+            raise MasterKeyError("the master key of the store is not one that is configured here")
+
+    @abstractmethod
+    def wrap_many(self, kek_id: str, items: Sequence[tuple[bytes, Binding]]) -> list[bytes]:
+        """Each material encrypted under that master key and bound to its binding, in order."""
+
+    @abstractmethod
+    def unwrap_many(self, kek_id: str, items: Sequence[tuple[bytes, Binding]]) -> list[bytes]:
+        """The materials that :meth:`wrap_many` was given.
+
+        Raises :class:`StoreIntegrityError` where one is not its wrapping of that binding.
+        """
+
+    def rewrap_many(
+        self, from_id: str, to_id: str, items: Sequence[tuple[bytes, Binding]]
+    ) -> list[bytes]:
+        """The same materials under another of its master keys; on the other side where it can."""
+        bindings = [binding for _, binding in items]
+        materials = self.unwrap_many(from_id, items)
+        return self.wrap_many(to_id, list(zip(materials, bindings, strict=True)))
+
+    @abstractmethod
+    def ping(self) -> None:
+        """See that it answers: one call at most."""
+
+    @abstractmethod
+    def inspect(self) -> CustodianStatus:
+        """What an operator should know of it: as many calls as it takes."""
+
+    def close(self) -> None:  # noqa: B027 - most hold nothing
+        """Let go of what it holds."""
+
+
+@runtime_checkable
+class ManagesMasterKeys(Protocol):
+    """A custodian whose master keys this application makes and forgets itself."""
+
+    def add(self) -> str:
+        """Make a further master key, durably, and return its id."""
+
+    def forget_all_but(self, kek_id: str) -> None:
+        """Forget, for ever, every other master key."""

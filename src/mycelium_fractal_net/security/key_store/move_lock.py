@@ -1,0 +1,84 @@
+"""The lock of a move to another master key: held by one at a time, and freed when its holder dies.
+
+Two moves at once could each forget the master key that the other one moved to. A store that is a
+file has one machine, so that a file lock will do. On PostgreSQL it is a session-level advisory
+lock on a connection of its own, which no pool gets back: a pooler that gives each transaction
+another connection would free it early, so the URL must name the server itself, or a pooler by
+session.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from mycelium_fractal_net.security.errors import ConflictError, StoreUnavailableError
+from mycelium_fractal_net.security.key_store.sqlite import let_go
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from sqlalchemy.engine import Engine
+
+_LOCK: Final = 0x6D666E6D  # "mfnm"; the second number is the schema, of which a database has many
+_CONNECT_SECONDS: Final = 3
+_TAKE: Final = text("SELECT pg_try_advisory_lock(:lock, hashtext(current_schema()))")
+_HELD: Final = text(
+    "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND granted"
+    " AND classid = :lock"
+)
+_TAKEN: Final = "the store is being moved to a new master key by another process; let it end"
+_LOST: Final = "the lock of the move was lost; run it again, it goes on where it stopped"
+
+
+@contextlib.contextmanager
+def file_lock(path: Path) -> Iterator[Callable[[], None]]:
+    """Hold the lock of that name. Raises :class:`ConflictError` where another one does."""
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield lambda: None
+    except BlockingIOError:
+        raise ConflictError(_TAKEN) from None
+    finally:
+        let_go(descriptor)
+
+
+@contextlib.contextmanager
+def advisory_lock(engine: Engine) -> Iterator[Callable[[], None]]:
+    """Hold the lock of that database. Raises :class:`ConflictError` where another one does.
+
+    What it gives raises :class:`StoreUnavailableError` unless the lock is still held: the server
+    frees it where the connection ends.
+    """
+    own = create_engine(
+        engine.url,
+        poolclass=NullPool,
+        hide_parameters=True,
+        isolation_level="AUTOCOMMIT",
+        connect_args={"connect_timeout": _CONNECT_SECONDS},
+    )
+    try:
+        with own.connect() as connection:
+            if not connection.execute(_TAKE, {"lock": _LOCK}).scalar_one():
+                raise ConflictError(_TAKEN)
+
+            def still_held() -> None:
+                try:
+                    if connection.execute(_HELD, {"lock": _LOCK}).first() is None:
+                        raise StoreUnavailableError(_LOST)
+                except SQLAlchemyError:
+                    raise StoreUnavailableError(_LOST) from None
+
+            yield still_held
+    except SQLAlchemyError as error:
+        raise StoreUnavailableError(
+            f"the key store does not answer ({type(error).__name__})"
+        ) from None

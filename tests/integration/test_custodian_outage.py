@@ -1,0 +1,218 @@
+"""A service and a command line whose custodian is slow, fails, refuses, and comes back."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from mycelium_fractal_net import initialise
+from mycelium_fractal_net.config import load_settings
+from mycelium_fractal_net.security.errors import ExitCode
+from tests.support.cli import environment
+from tests.support.custodian import NAME, registered
+from tests.support.service import Running, b64, start
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import httpx
+
+ROOT = Path(__file__).parents[2]
+MODULE = "tests.support.custodian"
+
+
+@dataclass
+class Far:
+    """A home folder whose master key is on that machine, and a service over it."""
+
+    home: Path
+    config: Path
+
+    def is_now(self, mode: str) -> None:
+        """Change how the machine is."""
+        (self.home / "elsewhere" / "mode").write_text(mode)
+
+    def mfn(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run ``mfn`` over it."""
+        return subprocess.run(
+            [sys.executable, "-m", MODULE, "--home", str(self.home), *arguments],
+            env=environment({"MFN_CONFIG": str(self.config)}),
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def serve(self) -> Running:
+        """A service over it."""
+        return start(self.home, env={"MFN_CONFIG": str(self.config)}, module=MODULE, cwd=ROOT)
+
+
+@pytest.fixture(params=[3600])
+def far(tmp_path: Path, request: pytest.FixtureRequest) -> Far:
+    """An initialised store with the keys orders and cold, cached for a second."""
+    config = tmp_path / "mfn.json"
+    management = {"provider": NAME, "outage_seconds": request.param}
+    config.write_text(
+        json.dumps(
+            {
+                "keyring": {"cache_seconds": 1},
+                "server": {"request_signing": "off"},
+                "security": {"key_management": management, "tls": {"required": False}},
+            }
+        )
+    )
+    home = tmp_path / "home"
+    with registered(), initialise(settings=load_settings(config, home=home)) as keyring:
+        keyring.provider.keys.create("orders")
+        keyring.provider.keys.create("cold")
+    return Far(home, config)
+
+
+@pytest.fixture
+def served(far: Far) -> Iterator[httpx.Client]:
+    """A client of a service over it, which has used the key orders."""
+    running = far.serve()
+    with running.client() as client:
+        assert encrypt(client).status_code == 200
+        yield client
+    assert running.stop() == 0
+
+
+def encrypt(client: httpx.Client, key: str = "orders") -> httpx.Response:
+    return client.post("/crypto/encrypt", json={"key_id": key, "data": b64(b"data")})
+
+
+def steadily(client: httpx.Client, seconds: float) -> set[int]:
+    """The statuses of traffic that goes on for so long."""
+    end, seen = time.monotonic() + seconds, set()
+    while time.monotonic() < end:
+        seen.add(encrypt(client).status_code)
+        time.sleep(0.05)
+    return seen
+
+
+def test_steady_traffic_outlasts_an_outage_and_a_cold_key_is_503(
+    far: Far, served: httpx.Client
+) -> None:
+    """With a time to come back after; and all is well once the machine answers again."""
+    far.is_now("down")
+    assert steadily(served, 3.0) == {200}
+    refused = encrypt(served, "cold")
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
+    assert refused.json()["type"].endswith("custodian-unavailable")
+    assert "secret" not in refused.text
+    far.is_now("up")
+    time.sleep(0.6)  # until it is asked again
+    assert encrypt(served, "cold").status_code == 200
+    assert encrypt(served).status_code == 200
+
+
+@pytest.mark.parametrize("far", [2], indirect=True)
+def test_an_outage_that_is_longer_than_configured_is_503(far: Far, served: httpx.Client) -> None:
+    """``key_management.outage_seconds``, and the second that a key is cached."""
+    far.is_now("down")
+    assert steadily(served, 6.0) == {200, 503}
+    assert encrypt(served).status_code == 503
+    far.is_now("up")
+    time.sleep(0.6)
+    assert encrypt(served).status_code == 200
+
+
+def test_a_custodian_that_is_late_is_an_outage(far: Far, served: httpx.Client) -> None:
+    """The answer comes within the deadline, whatever the other side does."""
+    far.is_now("30")
+    begun = time.monotonic()
+    refused = encrypt(served, "cold")
+    assert refused.status_code == 503
+    assert time.monotonic() - begun < 10
+    assert encrypt(served).status_code == 200
+
+
+def test_a_refusal_is_told_from_an_outage_and_ends_the_traffic(
+    far: Far, served: httpx.Client
+) -> None:
+    """Nobody is asked to try again, and what is cached serves no longer than ever."""
+    far.is_now("denied")
+    assert steadily(served, 3.0) == {200, 502}
+    refused = encrypt(served)
+    assert (refused.status_code, "retry-after" in refused.headers) == (502, False)
+    assert refused.json()["type"].endswith("custodian-denied")
+    far.is_now("up")
+    assert encrypt(served).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("mode", "code", "what", "advice"),
+    [
+        ("down", ExitCode.STORE, "does not answer", "try again"),
+        ("nonsense", ExitCode.STORE, "cannot be used", "try again"),
+        ("30", ExitCode.STORE, "within 1 seconds", "try again"),
+        ("denied", ExitCode.STORE, "the key is disabled", "permissions"),
+    ],
+)
+def test_the_command_line_says_what_it_is_and_what_to_do(
+    far: Far, mode: str, code: ExitCode, what: str, advice: str
+) -> None:
+    """One line, whatever it is; and nothing is done."""
+    far.is_now(mode)
+    ran = far.mfn("key", "rotate", "orders")
+    assert (ran.returncode, ran.stderr.count("\n")) == (code, 1)
+    assert what in ran.stderr
+    assert advice in ran.stderr
+    assert "secret" not in ran.stderr
+    far.is_now("up")
+
+
+def test_an_edited_row_is_no_outage_on_the_command_line(far: Far) -> None:
+    """It is the third of three errors, and doctor looks closer."""
+    engine = create_engine(f"sqlite:///{far.home / 'keys.db'}")
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "UPDATE key_versions SET wrapped = (SELECT wrapped FROM key_versions"
+                " WHERE key_id = 'cold') WHERE key_id = 'orders'"
+            )
+        )
+    engine.dispose()
+    (far.home / "plain").write_bytes(b"data")
+    ran = far.mfn("encrypt", "-k", "orders", str(far.home / "plain"))
+    assert ran.returncode == ExitCode.STORE
+    assert "does not unwrap" in ran.stderr
+    assert "mfn doctor" in ran.stderr
+
+
+def test_doctor_of_a_far_master_key_knows_no_file_of_it(far: Far) -> None:
+    """It asks the custodian; where that does not answer, it says so."""
+    ran = far.mfn("doctor", "--json")
+    assert {each["check"] for each in json.loads(ran.stdout)} <= {"no-backup", "iterations"}
+    far.is_now("down")
+    (found,) = json.loads(far.mfn("doctor", "--json").stdout)
+    assert (found["severity"], found["check"]) == ("critical", "open")
+    assert "does not answer" in found["advice"]
+
+
+def test_init_makes_what_is_missing_and_never_over_a_store_that_is_begun(far: Far) -> None:
+    """The custodian says whether a master key is there."""
+    assert far.mfn("init").returncode == 0
+    (far.home / "elsewhere" / "kek").unlink()
+    ran = far.mfn("init")
+    assert ran.returncode == ExitCode.STORE
+    assert "the key store needs" in ran.stderr
+
+
+def test_a_passphrase_is_the_local_custodians_alone(far: Far) -> None:
+    """Elsewhere others guard the master key."""
+    ran = far.mfn("master", "passphrase", "--remove")
+    assert ran.returncode == ExitCode.CONFIGURATION
+    assert "kept by another" in ran.stderr
+    ran = far.mfn("master", "rotate")
+    assert ran.returncode == ExitCode.CONFIGURATION

@@ -1,0 +1,156 @@
+"""A custodian on another machine, which does what a test says: it is slow, silent, refuses, answers
+nonsense, and comes back.
+
+It is reached as a real one is: by an entry in the registry, under a name that settings may have.
+Run as a module it is ``mfn`` with that entry::
+
+    python -m tests.support.custodian --home HOME serve
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from mycelium_fractal_net.bootstrap.custodians import SCHEMES, Opened, Scheme
+from mycelium_fractal_net.security.errors import (
+    CustodianDeniedError,
+    DecryptionError,
+    MasterKeyError,
+    StoreIntegrityError,
+)
+from mycelium_fractal_net.security.key_providers import Binding, Custodian, CustodianStatus
+from mycelium_fractal_net.security.key_providers.remote import Limits, RemoteCustodian
+from mycelium_fractal_net.security.policy import Policy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from mycelium_fractal_net.bootstrap.custodians import Passphrase
+    from mycelium_fractal_net.config import Settings
+
+NAME = "vault"  # one of the names that settings may have and that no release serves yet
+KEK_ID = "elsewhere:1"
+QUICK = Limits(
+    deadline_seconds=1.0,
+    attempts=2,
+    first_pause_seconds=0.01,
+    threads=4,
+    outages_in_a_row=3,
+    rest_seconds=0.5,
+)
+
+
+class Elsewhere(Custodian):
+    """The other machine: a folder with its key, and the file ``mode`` that says how it is.
+
+    ``up``, ``down``, ``denied``, ``nonsense``, ``swapped`` (it answers what was asked before), or a
+    number of seconds by which it is late. ``calls`` counts what it was asked.
+    """
+
+    scheme: ClassVar[str] = "elsewhere"
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.calls: list[str] = []
+        self._former: list[bytes] = []
+        self._policy = Policy()
+
+    @staticmethod
+    def create(folder: Path) -> None:
+        """Set such a machine up."""
+        folder.mkdir(mode=0o700, exist_ok=True)
+        (folder / "kek").write_bytes(secrets.token_bytes(32))
+        (folder / "mode").write_text("up")
+
+    def newest_id(self) -> str:
+        return KEK_ID
+
+    def holds(self, kek_id: str) -> bool:
+        return kek_id == KEK_ID
+
+    def wrap_many(self, kek_id: str, items: Sequence[tuple[bytes, Binding]]) -> list[bytes]:
+        sealed = [
+            self._policy.bare_sealer(self._key(), bound.encode()).seal(material)
+            for material, bound in items
+        ]
+        return self._answer("wrap", sealed)
+
+    def unwrap_many(self, kek_id: str, items: Sequence[tuple[bytes, Binding]]) -> list[bytes]:
+        with contextlib.suppress(DecryptionError):
+            opened = [
+                self._policy.bare_sealer(self._key(), bound.encode()).open(wrapped)
+                for wrapped, bound in items
+            ]
+            return self._answer("unwrap", opened)
+        self._answer("unwrap", [])
+        raise StoreIntegrityError("what was sent does not open")
+
+    def ping(self) -> None:
+        self._answer("ping", [])
+
+    def inspect(self) -> CustodianStatus:
+        self._answer("inspect", [])
+        return CustodianStatus(str(self.folder), (KEK_ID,), "remote")
+
+    def _key(self) -> bytes:
+        return (self.folder / "kek").read_bytes()
+
+    def _answer(self, call: str, answer: list[bytes]) -> list[bytes]:
+        self.calls.append(call)
+        mode = (self.folder / "mode").read_text()
+        if mode == "down":
+            raise ConnectionRefusedError(f"the secret is {answer!r}")  # as SDKs do
+        if mode == "denied":
+            raise CustodianDeniedError("the key is disabled")
+        if mode == "nonsense":
+            return [b"?"] * (len(answer) + 1)
+        if mode == "swapped":
+            answer = self._former or answer
+        elif mode != "up":
+            time.sleep(float(mode))
+        self._former = answer
+        return answer
+
+
+class _Scheme(Scheme):
+    """Where the settings have their home, in the folder ``elsewhere``."""
+
+    def is_there(self, settings: Settings) -> bool:
+        return (settings.home / "elsewhere" / "kek").exists()
+
+    def create(self, settings: Settings, policy: Policy, passphrase: Passphrase) -> None:
+        Elsewhere.create(settings.home / "elsewhere")
+
+    def open(self, settings: Settings, policy: Policy, passphrase: Passphrase) -> Opened:
+        custodian = RemoteCustodian(lambda: Elsewhere(settings.home / "elsewhere"), QUICK)
+        return Opened(custodian, bytes(16))
+
+    def missing(self, settings: Settings, *, whose: str) -> MasterKeyError:
+        return MasterKeyError(f"the machine is not there that {whose} needs")
+
+
+def register() -> None:
+    """Add it to the custodians that there are."""
+    SCHEMES[NAME] = _Scheme()
+
+
+@contextlib.contextmanager
+def registered() -> Iterator[None]:
+    """It is one of the custodians within the block."""
+    register()
+    try:
+        yield
+    finally:
+        del SCHEMES[NAME]
+
+
+if __name__ == "__main__":
+    from mycelium_fractal_net.cli import main
+
+    register()
+    sys.exit(main())
