@@ -79,7 +79,9 @@ def _files(settings: Settings) -> Iterator[Finding]:
     paths = scheme_of(settings).files(settings)
     store = settings.store
     if isinstance(store, Path):
-        beside = (store.with_name(store.name + end) for end in ("", "-wal", "-shm", ".lock"))
+        beside = (
+            store.with_name(store.name + end) for end in ("", "-wal", "-shm", ".lock", ".move")
+        )
         paths.extend((store.parent, *beside))
     audit = settings.audit_folder
     paths.append(audit)

@@ -6,8 +6,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.doctor.findings import Examined, Finding, Severity
-from mycelium_fractal_net.security.lifecycle.retention import past_retained, usage_of
+from mycelium_fractal_net.security.lifecycle.retention import usage_of
 from mycelium_fractal_net.security.records.keys import KeyState, version_id
+from mycelium_fractal_net.security.records.retention import past_retained
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

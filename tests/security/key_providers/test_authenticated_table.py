@@ -129,6 +129,32 @@ def test_a_value_of_another_type_is_refused_and_takes_no_memory(
         getattr(provider, kind).get(bad)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_text_that_is_no_text_is_refused_and_keeps_no_other_from_being_read(
+    local_provider: LocalKeyProvider, kind: str
+) -> None:
+    """SQLite takes any bytes for text, and its driver would refuse the whole page."""
+    provider = local_provider
+    for name in ("bad", "good"):
+        provider.keys.create(name)
+        public = SigningKey.generate("Ed25519").public.der()
+        provider.signers.add(name, public, any_credential=True)
+        provider.credentials.create(name, ("*",))
+    service = getattr(provider, kind)
+    names = [name for name, _ in service.each()]
+    with provider.store.database.write() as connection:
+        connection.execute(
+            text(
+                f"UPDATE {kind} SET master_id = CAST(X'FF' AS TEXT)"
+                f" WHERE {service.kind.id_name} = :name"
+            ),
+            {"name": names[0]},
+        )
+    found = dict(service.each())
+    assert isinstance(found[names[0]], StoreIntegrityError)
+    assert found[names[1]] == service.get(names[1])
+
+
 def test_authentication_goes_on_beside_a_credential_under_rubbish(
     local_provider: LocalKeyProvider,
 ) -> None:
