@@ -295,6 +295,7 @@ def test_frames_that_nobody_writes_are_refused(local_provider: LocalKeyProvider)
         [["row"]],
         [table, ["a"]],
         [table, ["a", "b"], {"end": {"signers": 1}}],
+        [{"table": "key_versions", "columns": ["id"]}, ["a"], {"end": {"key_versions": 1}}],
         [table, ["a"], {"end": {"signers": 2}}],
         [table, table, {"end": {"signers": 0}}],
         [table, {"end": {"signers": 0}}, {"end": {"signers": 0}}],
