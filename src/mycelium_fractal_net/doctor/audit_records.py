@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from mycelium_fractal_net.doctor.findings import Examined
 
-
 # Of each audit chain, the newest files up to this size are verified: under two seconds.
 AUDIT_BYTES: Final = 134_217_728
 _MOST_FAULTS: Final = 20  # of audit records, told one by one; mfn audit verify tells all

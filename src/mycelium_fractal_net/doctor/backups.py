@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from mycelium_fractal_net.doctor.findings import Examined
 
-
 # A key that is rotated every 90 days has a version that is older than this in two looks of three.
 _OLD: Final = timedelta(days=30)
 

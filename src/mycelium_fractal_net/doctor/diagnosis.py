@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.config import Settings
     from mycelium_fractal_net.security.records.keys import KeyVersion
 
-
 _SAMPLED: Final = 3  # versions beside the newest, of a key that has more
 _PAGE: Final = 1000  # keys in memory at once
 

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from mycelium_fractal_net.security.records.keys import Key
 
-
 _SOON: Final = timedelta(days=7)  # the shortest recovery window that there is
 
 
