@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.client.data_keys import data_key, report
 from mycelium_fractal_net.client.steps import Steps
+from mycelium_fractal_net.security.byte_io.binary_io import HEAD_BYTES
 from mycelium_fractal_net.security.byte_io.buffers import as_bytes
 from mycelium_fractal_net.security.errors import DecryptionError, InvalidInputError, MfnError
 from mycelium_fractal_net.security.records.keys import parse_key_id
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.policy import Policy
     from mycelium_fractal_net.security.sealed.sealer import Sealer
 
-_HEADER_BYTES: Final = 116  # docs/format.md: what each message of a data key begins with
 _SECOND_FORM: Final = b"MFN\x02"
 _MAX_ACTIVE: Final = 64  # data keys that still open what they sealed; each is dropped at its time
 _NOTHING: Final = {"encrypted": 0, "decrypted": 0, "failed": 0, "bytes": 0}  # was done so far
@@ -153,7 +153,7 @@ class LeaseState:
         Raises :class:`DecryptionError`.
         """
         self.check()
-        header = bytes(message[:_HEADER_BYTES])
+        header = bytes(message[:HEAD_BYTES])
         if header[:4] != _SECOND_FORM:
             return None
         with self._lock:

@@ -23,6 +23,7 @@ from mycelium_fractal_net.client.replies import (
 from mycelium_fractal_net.files.new_file import NewFile
 from mycelium_fractal_net.files.permissions import acl_of
 from mycelium_fractal_net.security.byte_io.binary_io import (
+    HEAD_BYTES,
     BinaryReader,
     BinaryWriter,
     is_regular_file,
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     import httpx
 
 _BLOCK_BYTES: Final = 262_144
-_HEADER_BYTES: Final = 116  # docs/format.md: of a message of the second form, the longer one
 _PROBLEM_BYTES: Final = 65_536  # of an answer that is a problem; ours are a few hundred
 _BROKE_OFF: Final = (
     "the answer broke off before its end: the message does not open to its end,"
@@ -117,8 +117,8 @@ class Transfer:
         while length is None or self.sent < length:
             wanted = _BLOCK_BYTES if length is None else min(_BLOCK_BYTES, length - self.sent)
             count = read_fully(reader, block[:wanted])
-            if len(self.beginning) < _HEADER_BYTES:
-                self.beginning += bytes(block[: min(count, _HEADER_BYTES)])
+            if len(self.beginning) < HEAD_BYTES:
+                self.beginning += bytes(block[: min(count, HEAD_BYTES)])
             self.sent += count
             if count:
                 yield bytes(block[:count])

@@ -12,6 +12,7 @@ from mycelium_fractal_net.api.endpoints.streaming import Flow
 from mycelium_fractal_net.api.parsing.base64_text import base64_bytes, optional_base64
 from mycelium_fractal_net.api.routes.crypto import name_of, named_key
 from mycelium_fractal_net.api.schemas.streams import DecryptStreamQuery, EncryptStreamQuery
+from mycelium_fractal_net.security.byte_io.binary_io import HEAD_BYTES
 from mycelium_fractal_net.security.records.keys import DEFAULT_KEY_ID, KeyType
 from mycelium_fractal_net.security.records.open_options import OpenOptions
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 routes = Routes("streams")
 
 _DEFAULT: Final = DEFAULT_KEY_ID[KeyType.ENCRYPTION]
-_HEADER_BYTES: Final = 116  # docs/format.md: of a message of the second form, the longer one
 _PROBLEMS: Final = (
     "not-found",
     "key-state",
@@ -62,7 +62,7 @@ class _Encrypting:
 class _Decrypting:
     """A sealed message of either form flows in, its plaintext out."""
 
-    beginning_bytes = _HEADER_BYTES
+    beginning_bytes = HEAD_BYTES
     _decryptor: Decryptor
 
     def __init__(self, keyring: Keyring, key_id: str | None, options: OpenOptions) -> None:
