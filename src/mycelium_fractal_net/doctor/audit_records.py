@@ -28,8 +28,8 @@ def audit_findings(store: Examined) -> Iterator[Finding]:
     try:
         report = audit_report(store.settings, store.provider, most_bytes=AUDIT_BYTES)
         for fault in report.faults[:_MOST_FAULTS]:
-            place = f"record {fault.sequence}: " if fault.sequence else ""
-            yield _tampered(f"audit chain {fault.chain}", f"{place}{fault.what}")
+            record = f"record {fault.sequence}: " if fault.sequence else ""
+            yield _tampered(f"audit chain {fault.chain}", f"{record}{fault.what}")
         chains = [folder / chain.chain for chain in report.chains]
     except StoreIntegrityError as error:
         yield _tampered("audit key", str(error))
@@ -65,7 +65,7 @@ def _try_writing(folder: Path) -> None:
 
     Raises :class:`OSError`.
     """
-    place = next(path for path in (folder, *folder.parents) if path.exists())
-    with tempfile.TemporaryFile(dir=place, buffering=0) as file:
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    with tempfile.TemporaryFile(dir=existing, buffering=0) as file:
         file.write(bytes(4096))
         os.fsync(file.fileno())
