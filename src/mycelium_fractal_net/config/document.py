@@ -14,8 +14,6 @@ from typing import Any, Final
 
 from mycelium_fractal_net.security.errors import ConfigurationError
 
-__all__ = ["SHIPPED", "UNREADABLE", "read_document", "shown"]
-
 SHIPPED: Final = ("dev", "staging", "prod")
 
 MAX_FILE_BYTES: Final = 1 << 20

@@ -16,22 +16,6 @@ from msgspec import Meta
 
 from mycelium_fractal_net.security.errors import ConfigurationError
 
-__all__ = [
-    "AuditSettings",
-    "Credentials",
-    "Encryption",
-    "KeyManagement",
-    "KeyStoreSettings",
-    "KeyringSettings",
-    "Legacy",
-    "MasterKey",
-    "Rotation",
-    "Security",
-    "Server",
-    "Settings",
-    "Tls",
-]
-
 # PBKDF2 iterations: the plan's count is the floor, OWASP 2023 asks for 600,000. Above ten
 # million one guess costs seconds, which only hurts the one who knows the passphrase.
 OWASP_ITERATIONS: Final = 600_000  # OWASP Password Storage Cheat Sheet, 2023, PBKDF2-HMAC-SHA256
