@@ -773,3 +773,17 @@ def test_a_scope_that_does_not_exist_is_refused(scopes: tuple[str, ...]) -> None
     """The list is exact."""
     with pytest.raises(InvalidInputError, match="a scope is"):
         check_scopes(scopes)
+
+
+def test_a_policy_that_is_the_same_writes_nothing(provider: LocalKeyProvider) -> None:
+    """Nor does the record say that somebody changed it."""
+    made = provider.keys.create("orders")
+    assert provider.keys.set_rotation("orders", made.rotation) == made
+    assert provider.keys.get("orders").revision == made.revision
+
+
+def test_a_rewrap_is_recorded_for_a_key_as_a_whole(provider: LocalKeyProvider) -> None:
+    """By its name: which versions are older the record says."""
+    provider.keys.create("orders")
+    with pytest.raises(InvalidInputError, match="by its name"):
+        provider.record_rewrap("orders:v1", reason="all was moved")

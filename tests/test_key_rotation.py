@@ -25,6 +25,7 @@ from mycelium_fractal_net.security.key_providers import (
     StoredKeyProvider,
 )
 from mycelium_fractal_net.security.key_store import UsageStore
+from mycelium_fractal_net.security.key_store.backup_table import MadeBackup
 from mycelium_fractal_net.security.key_store.due_table import PASS_KEYS
 from mycelium_fractal_net.security.key_store.rotation_table import RotationTable
 from mycelium_fractal_net.security.key_store.rows import from_micros, micros
@@ -641,6 +642,23 @@ def test_credentials_that_are_due_are_found_by_their_age(
     assert scheduler.run_once().credentials_due == 1
     clock.forward(days=1)
     assert scheduler.run_once().credentials_due == 2
+
+
+def test_whether_there_is_a_backup_is_asked_once_a_day_and_when_one_is_made(
+    local: KeyRotationScheduler, local_provider: LocalKeyProvider, clock: Clock
+) -> None:
+    """So that many keys that wait cost a look nothing."""
+    local_provider.keys.require_backup = True
+    handle = local_provider.keys.create("orders").latest.handle
+    assert _due_times(local_provider) == {"orders": from_micros(0)}
+    assert local.run_once().activated == ()
+    assert _due_times(local_provider) == {"orders": clock.now + timedelta(days=1)}
+    store = local_provider.store
+    master_id = store.require_pulse().master_id
+    store.record_backup(MadeBackup("b", micros(clock.now), 1, master_id), [handle])
+    assert _due_times(local_provider) == {"orders": from_micros(0)}
+    assert local.run_once().activated == ("orders:v1",)
+    assert _due_times(local_provider) == {"orders": clock.now + timedelta(days=90)}
 
 
 def test_what_waits_for_a_backup_goes_on_as_soon_as_it_may(

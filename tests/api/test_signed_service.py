@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import sys
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -19,7 +24,7 @@ from tests.support.signing import Peer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+    from types import FrameType
 
     from tests.support.service import Running
 
@@ -202,3 +207,58 @@ def test_the_route_that_is_judged_is_the_route_that_runs(tmp_path: Path) -> None
         scope = {**scope, "path": path, "raw_path": path.encode()}
         assert app.table.find(scope) is None
     assert SigningPolicy(app.service.settings.server.request_signing) is SigningPolicy.OFF
+
+
+def test_a_path_that_was_changed_or_is_mounted_has_the_route_that_the_router_takes(
+    tmp_path: Path,
+) -> None:
+    """The exact table knows paths as they were sent; the router's word counts for all others."""
+    app = create_app(load_settings(home=tmp_path, environ={}))
+    sent_as = {"/svc/crypto/encrypt": "/svc", "/old/encrypt": ""}
+    for raw_path, root_path in sent_as.items():
+        scope = {
+            "type": "http", "method": "POST", "path": f"{root_path}/crypto/encrypt",
+            "raw_path": raw_path.encode(), "root_path": root_path, "headers": [],
+            "query_string": b"",
+        }  # fmt: skip
+        found = app.table.find(scope)
+        assert found is not None
+        assert found.spec.event == "encrypt"
+
+
+def test_a_signed_request_looks_once_for_its_route_and_reads_its_api_key_once(
+    tmp_path: Path,
+) -> None:
+    """What the signature's policy was decided on is what runs and who is authenticated."""
+    peer = Peer("peer")
+    with initialise(home=tmp_path) as keyring:
+        keyring.provider.signers.add("peer", peer.public_key, any_credential=True)
+        _, api_key = keyring.provider.credentials.create("all", ("*",))
+    settings = load_settings(home=tmp_path, environ={"MFN_REQUEST_SIGNING": "required"})
+    app = create_app(settings, authority=peer.authority)
+    calls: Counter[str] = Counter()
+
+    def note(frame: FrameType, event: str, _: object) -> None:
+        if event == "call":
+            calls[f"{Path(frame.f_code.co_filename).stem}.{frame.f_code.co_name}"] += 1
+
+    async def ask() -> int:
+        transport = httpx.ASGITransport(app)
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=transport, base_url="http://a") as client,
+        ):
+            request = client.build_request(
+                "POST", "/crypto/encrypt", json=DATA, headers={"X-API-Key": api_key.text}
+            )
+            peer.sign(request)
+            sys.setprofile(note)
+            try:
+                return (await client.send(request)).status_code
+            finally:
+                sys.setprofile(None)
+
+    with ThreadPoolExecutor(1) as thread:  # whose blocking the service forbids
+        assert thread.submit(asyncio.run, ask()).result() == 200
+    assert calls["verifier._verify"] == 1
+    assert calls["routing.find"] == calls["api_keys.parse"] == 1

@@ -373,6 +373,16 @@ def test_any_json_gives_settings_or_one_line(tmp_path_factory, document: object)
     assert re.search("[\x00-\x1f\x7f-\x9f\ud800-\udfff]", told) is None
 
 
+def test_a_number_in_a_variable_is_a_whole_one() -> None:
+    """Read as it is in a file, and refused with the variable's name."""
+    settings = load_settings(environ={"MFN_OUTAGE_SECONDS": "60"})
+    assert settings.security.key_management.outage_seconds == 60
+    with pytest.raises(ConfigurationError, match=r"MFN_OUTAGE_SECONDS.*is not a whole number"):
+        load_settings(environ={"MFN_OUTAGE_SECONDS": "an hour"})
+    with pytest.raises(ConfigurationError, match="outage_seconds"):
+        load_settings(environ={"MFN_OUTAGE_SECONDS": "-1"})
+
+
 def test_every_fault_is_told_at_once(write) -> None:  # type: ignore[no-untyped-def]
     """Nobody mends a configuration one refusal at a time."""
     path = write('{"a": 1, "keyring": {"cache_keys": 0, "b": 2}, "security": {"fips_mode": 0}}')

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mycelium_fractal_net.security.audit import AuditLog, Event, Report, query, verify
-from mycelium_fractal_net.security.audit.held_chain import chain_folders
+from mycelium_fractal_net.security.audit.folders import chain_folders
 from mycelium_fractal_net.security.audit.segments import segments
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from mycelium_fractal_net import open_keyring
 from mycelium_fractal_net.bootstrap import audit_log, audit_report, restore, verify_backup_file
 from mycelium_fractal_net.config import load_settings
 from mycelium_fractal_net.security.audit import query
-from mycelium_fractal_net.security.audit.held_chain import chain_folders
+from mycelium_fractal_net.security.audit.folders import chain_folders
 from mycelium_fractal_net.security.records.keys import KeyState
 from tests.torture.killing import forked
 from tests.torture.place import ROWS, SIDE_TABLE, file_contents, old_values

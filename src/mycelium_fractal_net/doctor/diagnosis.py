@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.config import Settings
     from mycelium_fractal_net.security.records.keys import KeyVersion
 
-
 _SAMPLED: Final = 3  # versions beside the newest, of a key that has more
 _PAGE: Final = 1000  # keys in memory at once
 
@@ -80,7 +79,9 @@ def _files(settings: Settings) -> Iterator[Finding]:
     paths = scheme_of(settings).files(settings)
     store = settings.store
     if isinstance(store, Path):
-        beside = (store.with_name(store.name + end) for end in ("", "-wal", "-shm", ".lock"))
+        beside = (
+            store.with_name(store.name + end) for end in ("", "-wal", "-shm", ".lock", ".move")
+        )
         paths.extend((store.parent, *beside))
     audit = settings.audit_folder
     paths.append(audit)

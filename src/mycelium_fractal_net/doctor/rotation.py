@@ -14,7 +14,7 @@ from mycelium_fractal_net.security.lifecycle.due import OVERDUE
 from mycelium_fractal_net.security.records.due import due_at
 from mycelium_fractal_net.security.records.keys import Key, KeyState, version_id
 
-_SLACK: Final = timedelta(days=2)  # old versions are asked about once a day; and clocks differ
+_SLACK: Final = timedelta(days=1)  # by which clocks may differ
 _LATE: Final = timedelta(hours=1)  # with which a scheduler may activate a version: it looks daily
 
 
@@ -66,8 +66,7 @@ def rotation_findings(store: Examined, key: Key) -> Iterator[Finding]:
 
 def due_time_findings(store: Examined, key: Key, stored: DueTime) -> Iterator[Finding]:
     """A due time in the store by which a scheduler would come too late for the key."""
-    asked_again = store.provider.clock() + _SLACK
-    due = micros_or_none(due_at(key, retention_at=asked_again))
+    due = micros_or_none(due_at(key, processed=store.provider.clock() + _SLACK))
     if stored.revision == key.revision and is_late(stored.due_at, due):
         yield Finding(
             Severity.WARNING,

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from threading import Event
 
     from mycelium_fractal_net.security.key_providers import StoredKeyProvider
-    from mycelium_fractal_net.security.lifecycle.retention import CleanupReport
     from mycelium_fractal_net.security.records.keys import Key, RotationPolicy
+    from mycelium_fractal_net.security.records.retention import CleanupReport
 
 __all__ = ["SCHEDULER", "KeyRotationScheduler", "RunReport", "ScheduledKey"]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mycelium_fractal_net.security.audit import Event
-from mycelium_fractal_net.security.audit.chain import beginning, mac_of, parse, sealed
+from mycelium_fractal_net.security.audit.chain import ChainKey, mac_of, parse, sealed
 from mycelium_fractal_net.security.audit.events import encode
 from mycelium_fractal_net.security.policy import Policy
 
@@ -41,11 +41,14 @@ def test_a_line_is_json_whose_last_member_is_its_mac() -> None:
 
 def test_the_first_line_hangs_on_the_store_and_the_chain() -> None:
     """No chain's first line passes for another chain's, nor for another store's."""
-    first = beginning(STORE, CHAIN, KEY)
+    first = ChainKey(STORE, KEY).beginning(CHAIN)
     assert first == tag(
         b"mycelium-fractal-net/audit/chain/v1\0" + STORE + CHAIN.encode(),
     )
-    others = {beginning(b"t" * 16, CHAIN, KEY), beginning(STORE, CHAIN[::-1], KEY)}
+    others = {
+        ChainKey(b"t" * 16, KEY).beginning(CHAIN),
+        ChainKey(STORE, KEY).beginning(CHAIN[::-1]),
+    }
     assert len(others | {first}) == 3
 
 
@@ -132,7 +135,7 @@ def test_a_chain_on_disk_is_private_and_numbered_from_one(books: Books) -> None:
     for path in (*books.chain.iterdir(), books.folder / "machine"):
         assert path.stat().st_mode & 0o777 == 0o600
     key = books.provider.audit_key()
-    former = beginning(books.provider.store_id, books.chain.name, key)
+    former = ChainKey(books.provider.store_id, key).beginning(books.chain.name)
     for number, raw in enumerate(books.lines(), start=1):
         line = parse(raw)
         assert line is not None

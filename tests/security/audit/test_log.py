@@ -246,7 +246,7 @@ def test_the_store_is_told_within_a_second_or_so(
     books: Books, log: AuditLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Under load too; no record waits for it."""
-    monkeypatch.setattr("mycelium_fractal_net.security.audit.anchoring._SECONDS", 0.01)
+    monkeypatch.setattr("mycelium_fractal_net.security.audit.anchor_thread._SECONDS", 0.01)
     log.record(used())
     told = 0
     while told < 2:

@@ -206,11 +206,12 @@ def test_a_crash_right_after_the_store_was_told_of_a_new_chain(books: Books) -> 
     """The chain has no record yet; it is begun by the next process."""
 
     def work() -> None:
-        from mycelium_fractal_net.security.audit.held_chain import hold_chain
+        from mycelium_fractal_net.security.audit.chain import ChainKey
+        from mycelium_fractal_net.security.audit.locked_chain import lock_free_chain
 
         provider = books.provider
         key, store_id = provider.audit_key(), provider.store_id
-        hold_chain(books.folder, provider.store, key, store_id)
+        lock_free_chain(books.folder, provider.store, ChainKey(store_id, key))
 
     killed(work)
     assert books.files == []

@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from mycelium_fractal_net.security.audit import Event, Head
 from mycelium_fractal_net.security.audit.chain import parse, sealed
-from mycelium_fractal_net.security.audit.following import Follower
+from mycelium_fractal_net.security.audit.chain_checker import ChainChecker
 from mycelium_fractal_net.security.policy import Policy
 from tests.support.audit import Books, heads
 from tests.support.stores import open_provider
@@ -171,11 +171,11 @@ def test_only_so_many_faults_are_told_one_by_one(whole: Books) -> None:
     line = parse(whole.lines()[0])
     assert line is not None
     key = Policy().mac("HMAC-SHA-256", bytes(32))
-    follower = Follower(key, bytes(32))
+    checker = ChainChecker(key, bytes(32))
     for number in itertools.islice(itertools.count(2, 2), 1500):
-        follower.line(line._replace(sequence=number))
-    follower.end()
-    assert len(follower.faults) == 1000
+        checker.add(line._replace(sequence=number))
+    checker.finish()
+    assert len(checker.faults) == 1000
 
 
 # Segments -------------------------------------------------------------------------------------

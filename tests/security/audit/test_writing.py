@@ -367,16 +367,16 @@ def test_refusals_find_no_room_in_a_line_that_is_full(
 def test_the_line_tells_what_the_store_is_to_know() -> None:
     """The last durable record, whether others wait, and the oldest intent without an outcome."""
     queue = Queue(KEY, 7, b"m" * 32, [3])
-    assert queue.standing() == (7, b"m" * 32, True, 3)
+    assert queue.end_of_chain() == (7, b"m" * 32, True, 3)
     intent = queue.put(Event("key.rotate", "intent"))
     queue.put(Event("key.rotate", "done", intent=3))
-    assert queue.standing() == (7, b"m" * 32, False, 3 if 3 in queue.intents else intent)
+    assert queue.end_of_chain() == (7, b"m" * 32, False, 3 if 3 in queue.intents else intent)
     assert queue.intents == {intent}
     lines = queue.take()
     queue.written(lines)
-    assert queue.standing() == (9, bytes.fromhex(lines[-1][-67:-3].decode()), True, intent)
+    assert queue.end_of_chain() == (9, bytes.fromhex(lines[-1][-67:-3].decode()), True, intent)
     queue.failed()
-    assert not queue.standing().whole
+    assert not queue.end_of_chain().whole
 
 
 def test_whoever_waits_when_writing_fails_is_refused_at_once() -> None:

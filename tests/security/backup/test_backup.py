@@ -154,7 +154,7 @@ def test_a_backup_of_one_database_restores_into_the_other(
     with elsewhere(tmp_path, home, clock, there) as other:
         restored(other, content)
         again, backup = taken(other)
-        assert verify_backup(other.custodian, other.policy, io.BytesIO(again)) == backup
+        assert verify_backup(other.wrapping, other.policy, io.BytesIO(again)) == backup
         with keyring_over(other) as keyring:
             assert keyring.decrypt(message) == b"data"
 
@@ -295,6 +295,7 @@ def test_frames_that_nobody_writes_are_refused(local_provider: LocalKeyProvider)
         [["row"]],
         [table, ["a"]],
         [table, ["a", "b"], {"end": {"signers": 1}}],
+        [{"table": "key_versions", "columns": ["id"]}, ["a"], {"end": {"key_versions": 1}}],
         [table, ["a"], {"end": {"signers": 2}}],
         [table, table, {"end": {"signers": 0}}],
         [table, {"end": {"signers": 0}}, {"end": {"signers": 0}}],

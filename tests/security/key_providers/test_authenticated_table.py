@@ -29,7 +29,7 @@ from mycelium_fractal_net.security.key_providers import (
     LocalKeyProvider,
     authenticated_table,
 )
-from mycelium_fractal_net.security.key_store import Database, KeyStore
+from mycelium_fractal_net.security.key_store import Database, KeyStore, UsageStore
 from mycelium_fractal_net.security.key_store.freshness import Freshness
 from mycelium_fractal_net.security.rotation import KeyRotationScheduler
 from mycelium_fractal_net.security.signatures.signing_key import SigningKey
@@ -129,6 +129,32 @@ def test_a_value_of_another_type_is_refused_and_takes_no_memory(
         getattr(provider, kind).get(bad)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_text_that_is_no_text_is_refused_and_keeps_no_other_from_being_read(
+    local_provider: LocalKeyProvider, kind: str
+) -> None:
+    """SQLite takes any bytes for text, and its driver would refuse the whole page."""
+    provider = local_provider
+    for name in ("bad", "good"):
+        provider.keys.create(name)
+        public = SigningKey.generate("Ed25519").public.der()
+        provider.signers.add(name, public, any_credential=True)
+        provider.credentials.create(name, ("*",))
+    service = getattr(provider, kind)
+    names = [name for name, _ in service.each()]
+    with provider.store.database.write() as connection:
+        connection.execute(
+            text(
+                f"UPDATE {kind} SET master_id = CAST(X'FF' AS TEXT)"
+                f" WHERE {service.kind.id_name} = :name"
+            ),
+            {"name": names[0]},
+        )
+    found = dict(service.each())
+    assert isinstance(found[names[0]], StoreIntegrityError)
+    assert found[names[1]] == service.get(names[1])
+
+
 def test_authentication_goes_on_beside_a_credential_under_rubbish(
     local_provider: LocalKeyProvider,
 ) -> None:
@@ -205,6 +231,29 @@ def test_a_backup_beside_a_record_under_rubbish_restores_all_but_that(
     with pytest.raises(StoreIntegrityError, match=bad):
         getattr(other, kind).get(bad)
     assert getattr(other, kind).get(good)
+    store.database.close()
+
+
+def test_a_key_row_that_is_none_is_restored_as_it_is(
+    provider: LocalKeyProvider, records: dict[str, list[str]], home: Path, tmp_path: Path,
+    clock: Clock,
+) -> None:  # fmt: skip
+    """A restore closes keys with raw uses; one that is damaged is refused, and stops no other."""
+    for name in records["keys"]:
+        UsageStore(provider.store.database).reserve_raw(provider.keys.get(name).latest.handle, 1)
+    with provider.store.database.write() as connection:
+        connection.execute(text("UPDATE keys SET key_type = 'x' WHERE key_id = 'bad'"))
+    written = io.BytesIO()
+    write_backup(provider, written)
+    folder = tmp_path / "elsewhere"
+    folder.mkdir(mode=0o700)
+    shutil.copy(home / "master.key", folder / "master.key")
+    custodian = LocalCustodian(folder / "master.key", provider.policy)
+    store = KeyStore(Database(folder / "keys.db"))
+    other = LocalKeyProvider(store, custodian, provider.policy, clock=clock)
+    assert restore_backup(other, io.BytesIO(written.getvalue())).rotated == ["good:v2"]
+    with pytest.raises(StoreIntegrityError, match="damaged"):
+        other.keys.get("bad")
     store.database.close()
 
 

@@ -144,6 +144,20 @@ def test_a_file_of_another_user_is_refused(
         LocalCustodian(path, POLICY)
 
 
+def test_a_custodian_answers_while_its_file_is_there(custodian: LocalCustodian, path: Path) -> None:
+    """Whatever it has in memory."""
+    custodian.ping()
+    path.unlink()
+    with pytest.raises(MasterKeyError, match="mfn init"):
+        custodian.ping()
+
+
+def test_a_store_id_that_is_given_is_kept(home: Path) -> None:
+    """A move carries it along: what is wrapped is bound to it."""
+    made = LocalCustodian.create(home / "other.key", POLICY, store_id=b"i" * 16)
+    assert made.store_id == b"i" * 16
+
+
 def test_a_missing_file_says_how_to_make_one(home: Path) -> None:
     """One line, with the command."""
     with pytest.raises(MasterKeyError, match="mfn init"):

@@ -13,15 +13,17 @@ from mycelium_fractal_net.security.key_store import UsageStore
 from mycelium_fractal_net.security.key_store.rows import day_of
 from mycelium_fractal_net.security.key_store.usage import LEASE, OPEN, PROTECT
 from mycelium_fractal_net.security.lifecycle.retention import (
-    CleanupReport,
-    Ground,
-    Proposal,
     cleanup_old_versions,
-    past_retained,
     propose,
     usage_of,
 )
 from mycelium_fractal_net.security.records.keys import KeyState, RotationPolicy, Verb
+from mycelium_fractal_net.security.records.retention import (
+    CleanupReport,
+    Ground,
+    Proposal,
+    past_retained,
+)
 from tests.support.stores import Clock, keyring_over
 
 if TYPE_CHECKING:

@@ -11,12 +11,9 @@ import pytest
 from mycelium_fractal_net.security.blocking import WouldBlockError, refusing
 from mycelium_fractal_net.security.errors import DecryptionError, KeyStateError
 from mycelium_fractal_net.security.key_store import UsageStore
-from mycelium_fractal_net.security.lifecycle.retention import (
-    VersionUse,
-    cleanup_old_versions,
-    usage_of,
-)
+from mycelium_fractal_net.security.lifecycle.retention import cleanup_old_versions, usage_of
 from mycelium_fractal_net.security.records.keys import KeyState, Verb
+from mycelium_fractal_net.security.records.retention import VersionUse
 from tests.support.stores import keyring_over, open_provider
 
 if TYPE_CHECKING:

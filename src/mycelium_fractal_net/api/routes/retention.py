@@ -8,12 +8,12 @@ from mycelium_fractal_net.api.routes.keys import name_in_path
 from mycelium_fractal_net.api.schemas.retention import CleanupRequest
 from mycelium_fractal_net.security.errors import KeyNotFoundError
 from mycelium_fractal_net.security.lifecycle.retention import (
-    CleanupReport,
     cleanup_old_versions,
     propose,
     usage_of,
 )
 from mycelium_fractal_net.security.records.keys import DESTRUCTION_WINDOW_DAYS
+from mycelium_fractal_net.security.records.retention import CleanupReport
 from mycelium_fractal_net.shapes.retention import (
     CleanupAnswer,
     UsageAnswer,

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from mycelium_fractal_net.cli.invocation import Invocation
     from mycelium_fractal_net.security.audit import Head, Report
-    from mycelium_fractal_net.security.audit.verification import ChainReport, Fault
+    from mycelium_fractal_net.security.audit.verification import ChainFault, ChainReport
 
 _HEADS_BYTES: Final = 16 << 20  # a head a day of each of a hundred chains, for three years
 # Not compiled here: every command loads this file.
@@ -229,7 +229,7 @@ def _summary(chain: ChainReport) -> str:
     return said
 
 
-def _complain(faults: list[Fault]) -> None:
+def _complain(faults: list[ChainFault]) -> None:
     for fault in faults:
         place = f"record {fault.sequence}: " if fault.sequence else ""
         complain(f"chain {fault.chain}: {place}{fault.what}")

@@ -96,11 +96,8 @@ def cleanup(
 
     After the window they are erased, and what they sealed is then lost for ever.
     """
-    from mycelium_fractal_net.security.lifecycle.retention import (
-        CleanupReport,
-        cleanup_old_versions,
-        propose,
-    )
+    from mycelium_fractal_net.security.lifecycle.retention import cleanup_old_versions, propose
+    from mycelium_fractal_net.security.records.retention import CleanupReport
 
     with invocation.keyring() as keyring:
         provider, usage = keyring.provider, keyring.usage

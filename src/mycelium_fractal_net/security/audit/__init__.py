@@ -6,11 +6,16 @@ Records stand in a chain that is keyed: whoever edits, removes, moves or cuts on
 
 from __future__ import annotations
 
-from mycelium_fractal_net.security.audit.actor import acting_as, current_actor, current_request
-from mycelium_fractal_net.security.audit.events import Event
-from mycelium_fractal_net.security.audit.log import AuditLog, Statistics
+from mycelium_fractal_net.security.audit.events import (
+    Event,
+    acting_as,
+    current_actor,
+    current_request,
+)
+from mycelium_fractal_net.security.audit.log import AuditLog
 from mycelium_fractal_net.security.audit.reading import query
 from mycelium_fractal_net.security.audit.verification import Head, Report, verify
+from mycelium_fractal_net.security.audit.writer import Statistics
 
 __all__ = [
     "AuditLog",

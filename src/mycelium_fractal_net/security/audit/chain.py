@@ -1,4 +1,4 @@
-"""One line of a chain, and how it hangs on the line before.
+"""The lines of a chain, how each hangs on the line before, and the key that says so.
 
 A line is a JSON object whose last member is the MAC: HMAC-SHA-256, under the store's audit key,
 of the MAC of the line before and the bytes of this line up to ``,"mac"``. The first line of a
@@ -14,13 +14,14 @@ import msgspec
 
 from mycelium_fractal_net.security.audit.events import Event
 from mycelium_fractal_net.security.errors import InvalidSignatureError
+from mycelium_fractal_net.security.key_store.audit_table import Anchor
+from mycelium_fractal_net.security.key_store.authority import encode_fields
 
 if TYPE_CHECKING:
     from mycelium_fractal_net.security.key_store.authority import Mac
 
-__all__ = ["Line", "beginning", "mac_of", "parse", "sealed"]
-
-_BEGINNING_LABEL: Final = b"mycelium-fractal-net/audit/chain/v1"
+_CHAIN_LABEL: Final = b"mycelium-fractal-net/audit/chain/v1"
+_ANCHOR_LABEL: Final = b"mycelium-fractal-net/audit/anchor/v1"
 _MAC_MEMBER: Final = b',"mac":"'
 _MAC_TEXT_BYTES: Final = 64
 _END: Final = b'"}\n'
@@ -28,7 +29,7 @@ _TAIL_BYTES: Final = len(_MAC_MEMBER) + _MAC_TEXT_BYTES + len(_END)
 
 
 class _Record(Event, frozen=True, kw_only=True):
-    """What every line says: an event, its place and its time."""
+    """What every line says: an event, its sequence and its time."""
 
     sequence: int
     time: str
@@ -36,6 +37,44 @@ class _Record(Event, frozen=True, kw_only=True):
 
 _decode: Final = msgspec.json.Decoder(dict[str, Any]).decode
 _check: Final = msgspec.json.Decoder(_Record).decode
+
+
+_Fields = tuple[str, str, int, bytes, bool, int | None]  # of an anchor, without its MAC
+
+
+class ChainKey(NamedTuple):
+    """The store's audit key, with the id of the store whose chains and anchors it authenticates."""
+
+    store_id: bytes
+    mac: Mac
+
+    def beginning(self, chain_id: str) -> bytes:
+        """What the first line of a chain hangs on."""
+        return self.mac.tag(b"%b\x00%b%b" % (_CHAIN_LABEL, self.store_id, chain_id.encode()))
+
+    def anchor(self, fields: _Fields, restored_from: str | None = None) -> Anchor:
+        """The row with those fields."""
+        tag = self.mac.tag(self._encoded(fields, restored_from))
+        return Anchor(*fields, tag, restored_from)
+
+    def is_authentic(self, anchor: Anchor) -> bool:
+        """Whether the row was written by a process that has the store's audit key."""
+        try:
+            self.mac.verify(self._encoded(anchor[:6], anchor.restored_from), anchor.tag)
+        except InvalidSignatureError:
+            return False
+        return True
+
+    def _encoded(self, fields: _Fields, restored_from: str | None) -> bytes:
+        later = () if restored_from is None else ("restored_from", restored_from)
+        return encode_fields((_ANCHOR_LABEL, self.store_id, *fields, *later))
+
+    def retired(self, anchor: Anchor, restored_from: str) -> Anchor:
+        """The row of a chain that ends with the restore of its store: nobody writes it further.
+
+        A row that is not authentic stays as it is, so that it is found.
+        """
+        return self.anchor(anchor[:6], restored_from) if self.is_authentic(anchor) else anchor
 
 
 class Line(NamedTuple):
@@ -57,11 +96,6 @@ class Line(NamedTuple):
     def record(self) -> dict[str, Any]:
         """The members of the line."""
         return _decode(self.raw)
-
-
-def beginning(store_id: bytes, chain_id: str, key: Mac) -> bytes:
-    """What the first line of a chain hangs on."""
-    return key.tag(b"%b\x00%b%b" % (_BEGINNING_LABEL, store_id, chain_id.encode()))
 
 
 def sealed(body: bytes, previous: bytes, key: Mac) -> tuple[bytes, bytes]:

@@ -1,12 +1,15 @@
-"""What a record says. Never a secret, a plaintext, a ciphertext or associated data."""
+"""What a record says, and on whose behalf. Never a secret, a plaintext or associated data."""
 
 from __future__ import annotations
 
-from typing import Final
+import contextlib
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-__all__ = ["BEGUN", "INTENT", "OK", "Event", "encode"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 OK: Final = "ok"
 INTENT: Final = "intent"  # of a change, before the store commits; its outcome names it
@@ -40,10 +43,34 @@ class Event(msgspec.Struct, omit_defaults=True, frozen=True):
     intent: int | None = None
     """The sequence of the intent that this is the outcome of."""
     mark: str | None = None
-    """Of an intent: the mark of the store's record once the change is done."""
+    """Of an intent: the digest of the store's record once the change is done."""
     former: str | None = None
-    """Of an intent: the mark of the record before. By the two a later process can tell which."""
+    """Of an intent: the digest of the record before; a later process compares with both."""
     count: int | None = None
 
 
 encode: Final = msgspec.json.Encoder().encode
+
+_actor: Final = ContextVar("mfn_actor", default="library")  # a program that uses the keyring
+_request: Final[ContextVar[str | None]] = ContextVar("mfn_request", default=None)
+
+
+def current_actor() -> str:
+    """Who this thread or task acts for: a credential's id, ``cli:UID``, or ``library``."""
+    return _actor.get()
+
+
+def current_request() -> str | None:
+    """The id of the request that is served, if one is."""
+    return _request.get()
+
+
+@contextlib.contextmanager
+def acting_as(actor: str, request: str | None = None) -> Iterator[None]:
+    """Within the block, records of changes name this actor and request."""
+    before, request_before = _actor.set(actor), _request.set(request)
+    try:
+        yield
+    finally:
+        _actor.reset(before)
+        _request.reset(request_before)

@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Exporter", "sink"]
-
 _LOG: Final = logging.getLogger(__name__)
 _STDOUT: Final = 1
 _MOST_GROUPS: Final = 1000  # that wait for a reader; a group is what one sync made durable

@@ -13,11 +13,17 @@ import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mycelium_fractal_net.security.audit.actor import current_actor, current_request
-from mycelium_fractal_net.security.audit.anchoring import Anchoring
-from mycelium_fractal_net.security.audit.events import INTENT, OK, Event
+from mycelium_fractal_net.security.audit.anchor_thread import AnchorThread
+from mycelium_fractal_net.security.audit.chain import ChainKey
+from mycelium_fractal_net.security.audit.events import (
+    INTENT,
+    OK,
+    Event,
+    current_actor,
+    current_request,
+)
 from mycelium_fractal_net.security.audit.export import Exporter
-from mycelium_fractal_net.security.audit.held_chain import OPENED, RESTORED, HeldChain, hold_chain
+from mycelium_fractal_net.security.audit.locked_chain import LockedChain, lock_free_chain
 from mycelium_fractal_net.security.audit.queue import Queue
 from mycelium_fractal_net.security.audit.refusals import Refusals
 from mycelium_fractal_net.security.audit.segment_file import SegmentFile
@@ -38,17 +44,15 @@ if TYPE_CHECKING:
 
     Resolve = Callable[[list[dict[str, Any]]], Iterable[Event]]
 
-__all__ = ["AuditLog", "Statistics"]
-
 
 @dataclass(frozen=True, slots=True)
 class _Open:
     """What there is while a chain is open."""
 
-    chain: HeldChain
+    chain: LockedChain
     queue: Queue
     writer: Writer
-    anchoring: Anchoring
+    anchors: AnchorThread
     exporter: Exporter | None
 
 
@@ -183,7 +187,9 @@ class AuditLog:
             if self._queue is not None:
                 return self._queue
             try:
-                chain = hold_chain(self.folder, self._store, self._key(), self._store_id)
+                chain = lock_free_chain(
+                    self.folder, self._store, ChainKey(self._store_id, self._key())
+                )
                 queue = self._queue_of(chain)
             except OSError as error:
                 raise AuditUnavailableError(
@@ -192,16 +198,16 @@ class AuditLog:
             file = SegmentFile(chain.folder, chain.tail.segment, self._segment_bytes)
             exporter = None if self._sink is None else Exporter(self._sink)
             writer = Writer(queue, file, self._refusals, self._tell, exporter)
-            anchoring = Anchoring(chain, queue, self._store)
-            self._open = _Open(chain, queue, writer, anchoring, exporter)
+            anchors = AnchorThread(chain, queue, self._store)
+            self._open = _Open(chain, queue, writer, anchors, exporter)
             self._queue = queue
             return queue
 
-    def _queue_of(self, chain: HeldChain) -> Queue:
+    def _queue_of(self, chain: LockedChain) -> Queue:
         try:
             intents = chain.open_intents()
             numbers = [intent["sequence"] for intent in intents]
-            queue = Queue(chain.key, chain.tail.sequence, chain.tail.mac, numbers)
+            queue = Queue(chain.key.mac, chain.tail.sequence, chain.tail.mac, numbers)
             for event in self._first(chain, intents):
                 queue.put(event)
         except BaseException:
@@ -209,15 +215,15 @@ class AuditLog:
             raise
         return queue
 
-    def _first(self, chain: HeldChain, intents: list[dict[str, Any]]) -> Iterator[Event]:
+    def _first(self, chain: LockedChain, intents: list[dict[str, Any]]) -> Iterator[Event]:
         """What a process records first: that it is here, and what the last one left undone.
 
         A chain that is begun in a store that came from a backup says so before everything else.
         """
         pulse = self._store.pulse() if chain.tail.sequence == 0 else None
         if pulse is not None and pulse.restored_from is not None:
-            yield Event(RESTORED, OK, actor=current_actor(), subject=pulse.restored_from)
-        yield Event(OPENED, OK, actor="system")
+            yield Event("store.restore", OK, actor=current_actor(), subject=pulse.restored_from)
+        yield Event("audit.opened", OK, actor="system")
         if chain.tail.torn:
             yield Event("audit.torn", OK, actor="system", bytes=chain.tail.torn)
         if intents and self._resolve is not None:
@@ -235,7 +241,7 @@ class AuditLog:
                 return
             opened.writer.close()
             opened.queue.end()
-            opened.anchoring.close()
+            opened.anchors.close()
             opened.chain.release()
             if opened.exporter is not None:
                 opened.exporter.close()

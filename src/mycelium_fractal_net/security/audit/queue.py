@@ -16,14 +16,12 @@ if TYPE_CHECKING:
 
     from mycelium_fractal_net.security.key_store.authority import Mac
 
-__all__ = ["MOST_PENDING", "Queue", "Standing"]
-
 MOST_PENDING: Final = 100_000  # records that wait for a disk that does not answer
 _MOST_BYTES: Final = LINE_BYTES - 1024  # of an event; the rest of its line takes less than that
 _FAILED: Final = "the audit record cannot be written"
 
 
-class Standing(NamedTuple):
+class ChainEnd(NamedTuple):
     """The last durable record and its MAC; whether no other waits; the first open intent."""
 
     sequence: int
@@ -130,8 +128,8 @@ class Queue:
             self._ended = True
             self._synced.notify_all()
 
-    def standing(self) -> Standing:
+    def end_of_chain(self) -> ChainEnd:
         """What the store is to be told."""
         with self._synced:
             whole = self.durable == self.sequence and not self.failing
-            return Standing(self.durable, self.durable_mac, whole, min(self.intents, default=None))
+            return ChainEnd(self.durable, self.durable_mac, whole, min(self.intents, default=None))

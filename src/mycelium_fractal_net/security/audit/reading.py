@@ -6,14 +6,12 @@ import heapq
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from mycelium_fractal_net.security.audit.held_chain import chain_folders
+from mycelium_fractal_net.security.audit.folders import chain_folders
 from mycelium_fractal_net.security.audit.segments import lines_backwards
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-__all__ = ["query"]
 
 
 def query(
@@ -40,7 +38,7 @@ def query(
             and (
                 event is None or record["event"] == event or record["event"].startswith(event + ".")
             )
-            and (until is None or _moment(record["time"]) <= _moment(until))
+            and (until is None or _sortable(record["time"]) <= _sortable(until))
         )
 
     chains = [_records(path, since) for path in chain_folders(folder)]
@@ -53,7 +51,7 @@ def _names(record: dict[str, Any], key: str) -> bool:
     return any(each == key or (each or "").startswith(key + ":") for each in named)
 
 
-def _moment(text: str) -> str:
+def _sortable(text: str) -> str:
     """A time as text that sorts: with six digits behind the second."""
     whole, _, fraction = text.removesuffix("Z").partition(".")
     return f"{whole}.{fraction:0<6}"
@@ -63,7 +61,7 @@ def _records(folder: Path, since: str | None) -> Iterator[dict[str, Any]]:
     """The records of one chain, newest first."""
     for line in lines_backwards(folder):
         record = line.record()
-        if since is not None and _moment(record["time"]) < _moment(since):
+        if since is not None and _sortable(record["time"]) < _sortable(since):
             return
         del record["mac"]
         yield {"chain": folder.name, **record}

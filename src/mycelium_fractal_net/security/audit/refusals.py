@@ -8,8 +8,6 @@ from typing import Final
 
 from mycelium_fractal_net.security.audit.events import Event
 
-__all__ = ["Refusals"]
-
 _SECONDS: Final = 1.0  # between two records
 _MOST_REASONS: Final = 64
 _OTHER: Final = "other"

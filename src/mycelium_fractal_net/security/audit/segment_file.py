@@ -20,8 +20,6 @@ from mycelium_fractal_net.security.audit.segments import create
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["SegmentFile"]
-
 _LOG: Final = logging.getLogger(__name__)
 _RESERVE_BYTES: Final = 1 << 20
 _RESERVE_FROM_BYTES: Final = 1 << 16  # what one command writes never comes near

@@ -9,33 +9,20 @@ from __future__ import annotations
 
 import os
 import re
+from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from mycelium_fractal_net.security.audit.chain import Line, parse
-from mycelium_fractal_net.security.byte_io.durable import sync_folder
+from mycelium_fractal_net.security.byte_io.durable import create_private, sync_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from io import BufferedReader
-
-__all__ = [
-    "LINE_BYTES",
-    "Damaged",
-    "Segment",
-    "Torn",
-    "backwards",
-    "create",
-    "forwards",
-    "is_reserve",
-    "is_torn",
-    "lines_backwards",
-    "rename_free",
-    "segments",
-]
 
 _NAME: Final = re.compile(r"([0-9]{20})-([0-9]{4})\.jsonl")
 _BLOCK_BYTES: Final = 65_536
+_Made = TypeVar("_Made")
 LINE_BYTES: Final = 1 << 20  # no line is longer; a record of a batch has at most 1,000 counts
 
 
@@ -69,20 +56,54 @@ def segments(folder: Path) -> list[Segment]:
     return sorted(found)
 
 
+def segments_in(folders: Iterable[Path]) -> list[Segment]:
+    """The segments of one chain in order; one that was copied and not moved counts once."""
+    found: dict[tuple[int, int], Segment] = {}
+    for folder in folders:
+        for segment in segments(folder):
+            found.setdefault((segment.first, segment.attempt), segment)
+    return [found[each] for each in sorted(found)]
+
+
+def with_next(found: list[Segment]) -> Iterable[tuple[Segment, int | None]]:
+    """Each segment, and where the next one begins: what it has from there on does not count."""
+    return zip_longest(found, [each.first for each in found[1:]])
+
+
+def newest(found: list[Segment], most_bytes: int) -> tuple[list[Segment], list[Segment]]:
+    """The last segments that have no more than ``most_bytes`` together, at least one.
+
+    Returns those before them as well, first.
+    """
+    size = 0
+    for index in range(len(found) - 1, -1, -1):
+        size += found[index].path.stat().st_size
+        if size > most_bytes:
+            cut = min(index + 1, len(found) - 1)
+            return found[:cut], found[cut:]
+    return [], found
+
+
+def at_free_name(folder: Path, first: int, make: Callable[[Path], _Made]) -> tuple[_Made, Path]:
+    """What ``make`` makes under the next free name of a segment, and that name.
+
+    ``make`` raises :class:`FileExistsError` where there is such a file.
+    """
+    attempt = 0
+    while True:
+        path = folder / f"{first:020d}-{attempt:04d}.jsonl"
+        try:
+            return make(path), path
+        except FileExistsError:
+            attempt += 1
+
+
 def create(folder: Path, first: int) -> tuple[int, Path]:
     """A new segment, mode 0600, whose name is durable; returns its file descriptor.
 
     Raises :class:`OSError`.
     """
-    attempt = 0
-    while True:
-        path = folder / f"{first:020d}-{attempt:04d}.jsonl"
-        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
-        try:
-            descriptor = os.open(path, flags, 0o600)
-            break
-        except FileExistsError:
-            attempt += 1
+    descriptor, path = at_free_name(folder, first, create_private)
     try:
         sync_folder(folder)
     except OSError:
@@ -90,17 +111,6 @@ def create(folder: Path, first: int) -> tuple[int, Path]:
         path.unlink(missing_ok=True)
         raise
     return descriptor, path
-
-
-def rename_free(folder: Path, temporary: Path, first: int) -> None:
-    """Give a file that is durable the name of the next try at that segment."""
-    attempt = 0
-    while True:
-        try:
-            os.link(temporary, folder / f"{first:020d}-{attempt:04d}.jsonl")
-            return
-        except FileExistsError:
-            attempt += 1
 
 
 def is_reserve(raw: bytes, file: BufferedReader) -> bool:
@@ -180,11 +190,16 @@ def _end_of_lines(file: BufferedReader) -> int:
     return 0
 
 
+def mac_of_record(found: list[Segment], sequence: int) -> bytes | None:
+    """The MAC that stands in that record, the last of ``found``; None where it is not there."""
+    lines = (line for segment in reversed(found) for line in backwards(segment.path))
+    last = next((line for line in lines if line.sequence <= sequence), None)
+    return last.mac if last is not None and last.sequence == sequence else None
+
+
 def lines_backwards(folder: Path) -> Iterator[Line]:
     """The lines of a chain from its end, but for those that a later segment repeats."""
-    following: int | None = None
-    for segment in reversed(segments(folder)):
+    for segment, next_first in reversed(list(with_next(segments(folder)))):
         for line in backwards(segment.path):
-            if following is None or line.sequence < following:
+            if next_first is None or line.sequence < next_first:
                 yield line
-        following = segment.first

@@ -1,6 +1,6 @@
 """The end of a chain whose process is gone: where the next one goes on, or that it must not.
 
-What lies past the anchor is followed line by line. A crash or a full disk leaves one line that is
+What lies past the anchor is read line by line. A crash or a full disk leaves one line that is
 cut off, or blocks of zeros: a torn end, which counts no more. A whole line that does not hang on
 the one before, and a line that the store was told of and that is not there, are no accident, and
 the chain is left as it is found, for :mod:`.verification`.
@@ -11,6 +11,7 @@ failed in the process that is gone, and then they are in this machine's memory a
 
 from __future__ import annotations
 
+import functools
 import os
 import secrets
 from typing import IO, TYPE_CHECKING, Final, NamedTuple
@@ -19,21 +20,20 @@ from mycelium_fractal_net.security.audit.chain import parse
 from mycelium_fractal_net.security.audit.segments import (
     LINE_BYTES,
     Segment,
+    at_free_name,
     backwards,
     is_reserve,
     is_torn,
-    rename_free,
     segments,
+    with_next,
 )
-from mycelium_fractal_net.security.byte_io.durable import sync_folder
+from mycelium_fractal_net.security.byte_io.durable import create_private, sync_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from mycelium_fractal_net.security.key_store.audit_table import Anchor
     from mycelium_fractal_net.security.key_store.authority import Mac
-
-__all__ = ["Tail", "tail_of"]
 
 _COPY_BYTES: Final = 1 << 20
 _AGAIN: Final = ".again-"  # a segment that is being written again has no name yet
@@ -71,7 +71,7 @@ def tail_of(folder: Path, anchor: Anchor, key: Mac) -> Tail | None:
     if anchor.closed and _ends_with(found, anchor):
         return Tail(anchor.sequence, anchor.mac, found[-1].path if found else None)
     try:
-        tail, parts = _follow(found, anchor, key)
+        tail, parts = _read_on(found, anchor, key)
     except _BrokenError:
         return None
     for left in folder.glob(_AGAIN + "*"):  # by a process that was killed here
@@ -96,31 +96,29 @@ def _ends_with(found: list[Segment], anchor: Anchor) -> bool:
         return file.read() == last.raw
 
 
-def _follow(found: list[Segment], anchor: Anchor, key: Mac) -> tuple[Tail, list[_Part]]:
+def _read_on(found: list[Segment], anchor: Anchor, key: Mac) -> tuple[Tail, list[_Part]]:
     """The lines past the anchor. Raises :class:`_BrokenError`."""
-    place, offset = _anchored(found, anchor)
+    start, offset = _anchored(found, anchor)
     sequence, mac, torn = anchor.sequence, anchor.mac, 0
     parts = []
-    for number in range(place, len(found)):
-        path = found[number].path
-        following = found[number + 1].first if number + 1 < len(found) else None
+    for (_, _, path), next_first in with_next(found[start:]):
         end, first = offset, sequence + 1
         with path.open("rb") as file:
             file.seek(offset)
-            # What the next segment repeats counts there alone.
-            while (following is None or sequence + 1 < following) and (
-                raw := file.readline(LINE_BYTES)
-            ):
+            while next_first is None or sequence + 1 < next_first:
+                raw = file.readline(LINE_BYTES)
+                if not raw:
+                    break
                 line = parse(raw)
                 if line is None or line.sequence != sequence + 1 or not line.hangs_on(mac, key):
                     if is_reserve(raw, file):
                         break
-                    if following is not None or not is_torn(raw, file):
+                    if next_first is not None or not is_torn(raw, file):
                         raise _BrokenError
                     torn = path.stat().st_size - end
                     break
                 sequence, mac, end = line.sequence, line.mac, end + len(raw)
-        if following is not None and sequence + 1 < following:
+        if next_first is not None and sequence + 1 < next_first:
             raise _BrokenError
         if sequence >= first:
             parts.append(_Part(first, path, offset, end))
@@ -129,21 +127,21 @@ def _follow(found: list[Segment], anchor: Anchor, key: Mac) -> tuple[Tail, list[
 
 
 def _anchored(found: list[Segment], anchor: Anchor) -> tuple[int, int]:
-    """The segment with the anchored line, and where in it that line ends."""
+    """The index of the segment with the anchored line, and where in it that line ends."""
     if anchor.sequence == 0:
         return 0, 0
-    places = [place for place, each in enumerate(found) if each.first <= anchor.sequence]
-    if not places:
+    index = sum(each.first <= anchor.sequence for each in found) - 1
+    if index < 0:
         raise _BrokenError
     beginning = b'{"sequence":%d,' % anchor.sequence
-    with found[places[-1]].path.open("rb") as file:
+    with found[index].path.open("rb") as file:
         offset = 0
         while raw := file.readline(LINE_BYTES):
             offset += len(raw)
             if raw.startswith(beginning):
                 line = parse(raw)
                 if line is not None and line.mac == anchor.mac:
-                    return places[-1], offset
+                    return index, offset
                 break
     raise _BrokenError
 
@@ -151,17 +149,16 @@ def _anchored(found: list[Segment], anchor: Anchor) -> tuple[int, int]:
 def _write_again(folder: Path, part: _Part) -> None:
     """Lines as a segment of their own, which comes under its name when it is durable."""
     temporary = folder / f"{_AGAIN}{secrets.token_hex(8)}"
-    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
     try:
         with (
             part.path.open("rb") as source,
-            os.fdopen(os.open(temporary, flags, 0o600), "wb") as target,
+            os.fdopen(create_private(temporary), "wb") as target,
         ):
             source.seek(part.start)
             _copy(source, target, part.end - part.start)
             target.flush()
             os.fdatasync(target.fileno())
-        rename_free(folder, temporary, part.first)
+        at_free_name(folder, part.first, functools.partial(os.link, temporary))
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from mycelium_fractal_net.security.audit.chain import beginning
-from mycelium_fractal_net.security.audit.following import Follower
-from mycelium_fractal_net.security.audit.held_chain import anchor_is_ours
-from mycelium_fractal_net.security.audit.places import (
-    chains_in,
+from mycelium_fractal_net.security.audit.chain import ChainKey
+from mycelium_fractal_net.security.audit.chain_checker import ChainChecker
+from mycelium_fractal_net.security.audit.folders import folders_by_chain
+from mycelium_fractal_net.security.audit.segments import (
+    Damaged,
+    Torn,
+    forwards,
     mac_of_record,
     newest,
     segments_in,
+    with_next,
 )
-from mycelium_fractal_net.security.audit.segments import Damaged, Torn, forwards
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -23,8 +25,6 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.audit.segments import Segment
     from mycelium_fractal_net.security.key_store.audit_table import Anchor
     from mycelium_fractal_net.security.key_store.authority import Mac
-
-__all__ = ["ChainReport", "Fault", "Head", "Report", "verify"]
 
 
 class Head(NamedTuple):
@@ -35,7 +35,7 @@ class Head(NamedTuple):
     mac: str
 
 
-class Fault(NamedTuple):
+class ChainFault(NamedTuple):
     """One thing that was done to a chain, and at which record."""
 
     chain: str
@@ -57,7 +57,11 @@ class ChainReport:
     records: int = 0
     past_anchor: int = 0
     torn_bytes: int = 0
-    faults: list[Fault] = field(default_factory=list)
+    faults: list[ChainFault] = field(default_factory=list)
+
+    def add(self, sequence: int, what: str) -> None:
+        """Note a fault."""
+        self.faults.append(ChainFault(self.chain, sequence, what))
 
 
 @dataclass(slots=True)
@@ -73,7 +77,7 @@ class Report:
     before: list[Anchor] = field(default_factory=list)
 
     @property
-    def faults(self) -> list[Fault]:
+    def faults(self) -> list[ChainFault]:
         """Everything that is wrong; empty where nothing is."""
         return [fault for chain in self.chains for fault in chain.faults]
 
@@ -109,67 +113,55 @@ def verify(
 
     Raises :class:`OSError`.
     """
+    chain_key = ChainKey(store_id, key)
     places = (folder, *also)
-    begun = {chain for chain, folders in chains_in(places).items() if segments_in(folders)}
+    begun = {chain for chain, found in folders_by_chain(places).items() if segments_in(found)}
     known = {anchor.chain_id: anchor for anchor in anchors}
     kept: dict[str, list[Head]] = {}
     for head in heads:
         kept.setdefault(head.chain, []).append(head)
     there = {
-        chain: folders
-        for chain, folders in chains_in(places).items()
+        chain: found
+        for chain, found in sorted(folders_by_chain(places).items())
         if chain in known or chain in begun
     }
     reports = [
-        _chain(
-            ChainReport(chain), segments_in(folders), known.get(chain), store_id, key,
-            kept.pop(chain, []), most_bytes,
+        _chain_report(
+            chain, segments_in(found), known.get(chain), chain_key, kept.pop(chain, []), most_bytes
         )
-        for chain, folders in sorted(there.items())
-    ]  # fmt: skip
+        for chain, found in there.items()
+    ]
     path = folder / "machine"
     machine = path.read_text() if path.exists() else ""
     away = [each for each in known.values() if each.chain_id not in there]
-    before = [each for each in away if _before_restore(each, store_id, key)]
+    # Begun before the store was restored, as whoever restored it wrote.
+    before = [e for e in away if e.restored_from is not None and chain_key.is_authentic(e)]
     absent = [each for each in away if each.sequence and each not in before]
     missing = {each.chain_id for each in absent if all_here or each.machine == machine}
     elsewhere = [each.chain_id for each in absent if each.chain_id not in missing]
-    stayed = {*elsewhere, *(each.chain_id for each in before)}
-    missing.update(chain for chain in kept if chain not in stayed)
-    reports.extend(_missing(chain) for chain in sorted(missing))
+    missing.update(kept.keys() - {*elsewhere, *(each.chain_id for each in before)})
+    for chain in sorted(missing):
+        fault = ChainFault(chain, 0, "the whole chain is missing")
+        reports.append(ChainReport(chain, faults=[fault]))
     return Report(reports, elsewhere, before)
 
 
-def _before_restore(anchor: Anchor, store_id: bytes, key: Mac) -> bool:
-    """Whether the chain was begun before the store was restored, as whoever restored it wrote."""
-    return anchor.restored_from is not None and anchor_is_ours(anchor, store_id, key)
-
-
-def _missing(chain: str) -> ChainReport:
-    report = ChainReport(chain)
-    report.faults.append(Fault(chain, 0, "the whole chain is missing"))
-    return report
-
-
-def _chain(
-    report: ChainReport,
+def _chain_report(
+    chain: str,
     found: list[Segment],
     anchor: Anchor | None,
-    store_id: bytes,
-    key: Mac,
+    key: ChainKey,
     heads: list[Head],
     most_bytes: int | None,
 ) -> ChainReport:
-    def fault(sequence: int, what: str) -> None:
-        report.faults.append(Fault(report.chain, sequence, what))
-
+    report = ChainReport(chain)
     if anchor is None:
-        fault(0, "the store does not know this chain")
-    elif not anchor_is_ours(anchor, store_id, key):
-        fault(anchor.sequence, "what the store says of this chain was changed")
+        report.add(0, "the store does not know this chain")
+    elif not key.is_authentic(anchor):
+        report.add(anchor.sequence, "what the store says of this chain was changed")
     else:
         report.anchor = anchor
-    begins: bytes | None = beginning(store_id, report.chain, key)
+    begins: bytes | None = key.beginning(chain)
     former: list[Segment] = []
     if most_bytes is not None:
         former, found = newest(found, most_bytes)
@@ -182,38 +174,38 @@ def _chain(
     wanted = {(head.sequence, head.mac): "a head that was kept" for head in heads}
     if report.anchor is not None:
         wanted[(report.anchor.sequence, report.anchor.mac.hex())] = "what the store was told of"
-    wanted = {place: source for place, source in wanted.items() if place[0] >= report.begins}
-    last = _lines(report, found, Follower(key, begins, report.begins - 1), wanted)
+    wanted = {line: source for line, source in wanted.items() if line[0] >= report.begins}
+    last = _check_lines(report, found, ChainChecker(key.mac, begins, report.begins - 1), wanted)
     for (sequence, _), source in wanted.items():
         if sequence > last:
-            fault(last + 1, f"cut: the records up to {sequence} are missing")
+            report.add(last + 1, f"cut: the records up to {sequence} are missing")
         else:
-            fault(sequence, f"not the record of {source}")
+            report.add(sequence, f"not the record of {source}")
     report.past_anchor = max(0, last - (report.anchor.sequence if report.anchor else 0))
     return report
 
 
-def _lines(
+def _check_lines(
     report: ChainReport,
     found: list[Segment],
-    follower: Follower,
+    checker: ChainChecker,
     wanted: dict[tuple[int, str], str],
 ) -> int:
-    """Follow the lines of a chain; takes out of ``wanted`` what is found; the last sequence."""
-    for place, segment in enumerate(found):
-        following = found[place + 1].first if place + 1 < len(found) else None
-        follower.skip_to(segment.first)
+    """Check the lines of a chain; takes out of ``wanted`` what is found; the last sequence."""
+    for segment, next_first in with_next(found):
+        checker.skip_to(segment.first)
         for line in forwards(segment.path):
-            if following is not None and follower.sequence + 1 >= following:
+            if next_first is not None and checker.sequence + 1 >= next_first:
                 break  # repeated in the next segment, where it counts
             if isinstance(line, Damaged):
-                follower.damaged()
+                checker.add_damaged()
             elif isinstance(line, Torn):
                 report.torn_bytes = line.size
             else:
-                follower.line(line)
+                checker.add(line)
                 report.records += 1
                 wanted.pop((line.sequence, line.mac.hex()), None)
-    follower.end()
-    report.faults.extend(Fault(report.chain, *fault) for fault in follower.faults)
-    return follower.sequence
+    checker.finish()
+    for fault in checker.faults:
+        report.add(*fault)
+    return checker.sequence

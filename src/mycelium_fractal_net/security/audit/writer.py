@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.audit.refusals import Refusals
     from mycelium_fractal_net.security.audit.segment_file import SegmentFile
 
-__all__ = ["Statistics", "Writer"]
-
 _LOG: Final = logging.getLogger(__name__)
 _RETRY_SECONDS: Final = (0.05, 0.1, 0.2, 0.5, 1.0)
 

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from mycelium_fractal_net.security.byte_io.binary_io import BinaryReader
 
-
 MAGIC: Final = b"MFB\x01"
 LENGTH_BYTES: Final = 4  # big-endian
 HEADER_BYTES: Final = 65_536  # at most; a wrapped data key is hundreds of bytes

@@ -12,11 +12,9 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from mycelium_fractal_net.security.audit.held_chain import (
-    chain_folders,
-    found_behind,
-    left_behind,
-)
+from mycelium_fractal_net.security.audit.chain import ChainKey
+from mycelium_fractal_net.security.audit.folders import chain_folders
+from mycelium_fractal_net.security.audit.locked_chain import retire_chain
 from mycelium_fractal_net.security.backup.making import activate_held, each_handle
 from mycelium_fractal_net.security.backup.reading import RowsOf, open_backup
 from mycelium_fractal_net.security.errors import (
@@ -45,12 +43,10 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.backup.format import Backup, Header
     from mycelium_fractal_net.security.byte_io.binary_io import BinaryReader
     from mycelium_fractal_net.security.key_providers import StoredKeyProvider
-    from mycelium_fractal_net.security.key_store.authority import Mac
     from mycelium_fractal_net.security.key_store.snapshot import Filling
 
     Progress = Callable[[int], None]
     Columns = dict[str, Any]
-
 
 # A process that was never told of the restore has seen a former generation of the store: all that
 # it knows is older than this one, however much was changed since the backup.
@@ -138,7 +134,7 @@ class _Restoring:
         self._backup_id = header.backup_id
         self._generation = header.generation + _GENERATIONS_LATER
         self._now = now
-        self._audit_key: Mac | None = None
+        self._chain_key: ChainKey | None = None
         self._chains: dict[str, Anchor] = {}
         self.unconfirmed = 0
 
@@ -171,16 +167,16 @@ class _Restoring:
         return row
 
     def _key_of_audit(self, row: Columns) -> Columns:
-        self._audit_key = self._provider.audit_keys.of(StoredAuditKey(**row))
+        mac = self._provider.audit_keys.of(StoredAuditKey(**row))
+        self._chain_key = ChainKey(self._provider.store_id, mac)
         return row
 
     def _chain(self, row: Columns) -> Columns:
         anchor = Anchor(**row)
         self._chains[anchor.chain_id] = anchor
-        if self._audit_key is None:
+        if self._chain_key is None:
             return row
-        store_id = self._provider.store_id
-        return left_behind(anchor, store_id, self._audit_key, self._backup_id)._asdict()
+        return self._chain_key.retired(anchor, self._backup_id)._asdict()
 
     def _credential(self, row: Columns) -> Columns:
         try:
@@ -196,12 +192,12 @@ class _Restoring:
 
     def end_chains(self, folder: Path) -> None:
         """Have the store know the chains that lie in the audit folder, at the end they have."""
-        if self._audit_key is None:
+        if self._chain_key is None:
             return
         for path in chain_folders(folder):
-            known, store_id = self._chains.get(path.name), self._provider.store_id
+            known = self._chains.get(path.name)
             try:
-                found = found_behind(path, known, store_id, self._audit_key, self._backup_id)
+                found = retire_chain(path, known, self._chain_key, self._backup_id)
             except OSError as error:
                 raise AuditUnavailableError(
                     f"the audit folder {folder} cannot be used: {error.strerror}"

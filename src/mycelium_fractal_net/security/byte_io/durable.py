@@ -1,4 +1,4 @@
-"""What it takes for a name in a folder to outlive a power cut."""
+"""What it takes for a file and its name in a folder to outlive a power cut."""
 
 from __future__ import annotations
 
@@ -7,6 +7,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+def create_private(path: Path) -> int:
+    """Create a file of mode 0600; returns its descriptor, for writing.
+
+    Raises :class:`FileExistsError` where the name is taken.
+    """
+    return os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
 
 
 def sync_folder(folder: Path) -> None:

@@ -82,12 +82,11 @@ class RemoteCustodian(Custodian):
 
     def _side(self) -> Custodian:
         """The other side, as this process reaches it."""
-        if self._process != os.getpid():
-            with self._lock:
-                if self._process != os.getpid():
-                    self._left.append(self._other)
-                    self._begin()
-        return self._other
+        with self._lock:
+            if self._process != os.getpid():
+                self._left.append(self._other)
+                self._begin()
+            return self._other
 
     # The custodian ------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ import importlib
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, insert, select, update
 
 from mycelium_fractal_net.security.errors import ConflictError
 from mycelium_fractal_net.security.key_store.meta import StoreMeta
@@ -18,6 +18,7 @@ from mycelium_fractal_net.security.key_store.schema import (
     backed_up_versions,
     backups,
     key_versions,
+    keys,
     store_meta,
 )
 from mycelium_fractal_net.security.records.keys import KeyState
@@ -86,6 +87,7 @@ class BackupTable(StoreMeta):
                         " make one under that: mfn backup FILE"
                     )
                 note_backup(connection, made, some)
+                _wake(connection, some)
             if len(some) < _PART:
                 return
 
@@ -127,3 +129,12 @@ class BackupTable(StoreMeta):
                     .order_by(key_versions.c.key_id)
                 ).scalars()
             )
+
+
+def _wake(connection: Connection, handles: list[bytes]) -> None:
+    """Have schedulers look at once at keys with versions that waited for their backup."""
+    waits = key_versions.c.state == KeyState.PRE_ACTIVATION.value
+    for start in range(0, len(handles), _ROWS):
+        held = key_versions.c.handle.in_(handles[start : start + _ROWS])
+        names = select(key_versions.c.key_id).where(held, waits)
+        connection.execute(update(keys).where(keys.c.key_id.in_(names)).values(due_at=0))

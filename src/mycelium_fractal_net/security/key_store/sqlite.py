@@ -66,9 +66,18 @@ def create_private_file(path: Path) -> None:
         check_private(path)
 
 
+def _text(value: bytes) -> str:
+    """What stands in a column as text: SQLite takes any bytes for that.
+
+    The driver would refuse all rows for the sake of one; so it fails its authentication instead.
+    """
+    return value.decode("utf-8", "replace")
+
+
 def on_connect(connection: Any) -> None:
     """Set up a new DBAPI connection; transactions are begun by us, never by the driver."""
     connection.isolation_level = None
+    connection.text_factory = _text
     cursor = connection.cursor()
     try:
         for pragma in _PRAGMAS:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.security.errors import (
@@ -33,6 +32,7 @@ from mycelium_fractal_net.security.lifecycle.due import (
 from mycelium_fractal_net.security.lifecycle.report import RunReport
 from mycelium_fractal_net.security.records.due import due_at
 from mycelium_fractal_net.security.records.keys import KeyState, version_id
+from mycelium_fractal_net.security.records.retention import past_retained
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.records.keys import Key
 
 _LOG: Final = logging.getLogger(__name__)
-_DAY: Final = timedelta(days=1)
 
 
 class RotationLook:
@@ -108,8 +107,7 @@ class RotationLook:
 
     def _better(self, stored: DueTime, key: Key) -> Iterator[DueTime]:
         """When to process the key next, where what is stored has passed or is too late."""
-        # Whether old versions may go depends on days of use: that is asked once a day.
-        at = micros_or_none(due_at(key, retention_at=self.now + _DAY))
+        at = micros_or_none(due_at(key, processed=self.now))
         passed = stored.due_at is not None and stored.due_at <= micros(self.now)
         if stored.due_at != at and (passed or is_late(stored.due_at, at)):
             yield DueTime(key.key_id, key.revision, at)
@@ -183,7 +181,7 @@ class RotationLook:
         if to_erase(key, self.now):
             self._erased += retention.erase_due(self._provider, key.key_id, now=self.now)
         retained = key.rotation.retain_count
-        old = retention.past_retained(key, retained)
+        old = past_retained(key, retained)
         moved: tuple[str, ...] = ()
         # Otherwise only an operator's word moves them, and their use need not be looked up.
         if any(key.rotation.auto_destroy or each.rewrapped_at is not None for each in old):

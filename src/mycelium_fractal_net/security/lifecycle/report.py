@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datetime import datetime
 
-__all__ = ["RunReport"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunReport:

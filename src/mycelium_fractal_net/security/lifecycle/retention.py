@@ -35,7 +35,6 @@ from mycelium_fractal_net.security.records.keys import (
 )
 from mycelium_fractal_net.security.records.retention import (
     CleanupReport,
-    Ground,
     Proposal,
     VersionUse,
     judged,
@@ -49,18 +48,6 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.key_providers import StoredKeyProvider
     from mycelium_fractal_net.security.key_store import UsageStore
     from mycelium_fractal_net.security.records.keys import KeyVersion
-
-__all__ = [
-    "CleanupReport",
-    "Ground",
-    "Proposal",
-    "VersionUse",
-    "cleanup_old_versions",
-    "erase_due",
-    "past_retained",
-    "propose",
-    "usage_of",
-]
 
 
 def usage_of(

@@ -13,20 +13,24 @@ if TYPE_CHECKING:
 
     from mycelium_fractal_net.security.records.keys import Key
 
-ALWAYS: Final = datetime(1970, 1, 1, tzinfo=UTC)  # what no clock tells is due at every time
+ALWAYS: Final = datetime(1970, 1, 1, tzinfo=UTC)  # for what no clock tells
+ASKED_AGAIN: Final = timedelta(days=1)
 
 
-def due_at(key: Key, *, retention_at: datetime = ALWAYS) -> datetime | None:
+def due_at(key: Key, *, processed: datetime | None = None) -> datetime | None:
     """The earliest time at which something may be due; None where nothing ever is.
 
-    That is a rotation, an activation, the end of a recovery window. A version that waits for a
-    backup is due always. ``retention_at`` is when to ask next whether old versions may go by
-    themselves, which their use decides.
+    That is a rotation, an activation, the end of a recovery window, and when old versions may go
+    by themselves. What was due when the key was ``processed`` and still is, such as a version that
+    waits for a backup, is asked about again a day later.
     """
-    return min(_due_times(key, retention_at), default=None)
+    times = _due_times(key)
+    if processed is not None:
+        times = (each if each > processed else processed + ASKED_AGAIN for each in times)
+    return min(times, default=None)
 
 
-def _due_times(key: Key, retention_at: datetime) -> Iterator[datetime]:
+def _due_times(key: Key) -> Iterator[datetime]:
     if key.rotation.automatic and key.primary_or_none is not None:
         yield key.rotation_due
     for version in key.versions:
@@ -36,8 +40,7 @@ def _due_times(key: Key, retention_at: datetime) -> Iterator[datetime]:
             yield version.destroy_at
     for version in past_retained(key, key.rotation.retain_count):
         if version.rewrapped_at is not None:
-            yield retention_at
+            yield ALWAYS  # its use decides
         elif key.rotation.auto_destroy:
             # It was in use on the day of its making at least; and of days the last one counts.
-            unused = timedelta(days=key.rotation.unused_for_days - 1)
-            yield max(retention_at, version.created_at + unused)
+            yield version.created_at + timedelta(days=key.rotation.unused_for_days - 1)

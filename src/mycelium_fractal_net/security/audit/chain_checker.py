@@ -1,4 +1,4 @@
-"""Following the lines of a chain, and saying of each that is out of place what was done to it."""
+"""Checks the lines of a chain, and says of each that is out of order what was done to it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.audit.chain import Line
     from mycelium_fractal_net.security.key_store.authority import Mac
 
-__all__ = ["Follower"]
-
 _MOST: Final = 1000  # faults, and gaps, that are told one by one; more help nobody
 
 
-class Follower:
+class ChainChecker:
     """Takes the lines as they stand. ``faults`` are sequences and what is wrong with each.
 
     ``sequence`` is that of the last line that stood in its place, or behind a gap. The first
@@ -29,7 +27,7 @@ class Follower:
         self._missing: list[range] = []
         self._damaged = 0
 
-    def line(self, line: Line) -> None:
+    def add(self, line: Line) -> None:
         """Take the next line."""
         if self._damaged:
             self._place_damage(line.sequence)
@@ -46,7 +44,7 @@ class Follower:
             self._previous = (line.mac, *(self._key.tag(each + line.signed) for each in previous))
         self.sequence = line.sequence
 
-    def damaged(self) -> None:
+    def add_damaged(self) -> None:
         """Take a line that is no record."""
         self._damaged += 1
 
@@ -59,7 +57,7 @@ class Follower:
         self._missing.append(range(self.sequence + 1, sequence))
         self.sequence, self._previous = sequence - 1, ()
 
-    def end(self) -> None:
+    def finish(self) -> None:
         """There are no more lines."""
         if self._damaged:
             self._place_damage(self.sequence + 1 + self._damaged)
@@ -78,10 +76,10 @@ class Follower:
         self._previous = ()
 
     def _displaced(self, sequence: int) -> None:
-        for place, gap in enumerate(self._missing):
+        for index, gap in enumerate(self._missing):
             if sequence in gap:
                 rest = (range(gap.start, sequence), range(sequence + 1, gap.stop))
-                self._missing[place : place + 1] = [each for each in rest if each]
+                self._missing[index : index + 1] = [each for each in rest if each]
                 self._fault(sequence, f"reordered: it stands behind {self.sequence}")
                 return
         self._fault(sequence, f"repeated: it stands behind {self.sequence} once more")

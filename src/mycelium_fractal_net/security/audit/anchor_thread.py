@@ -9,23 +9,21 @@ from typing import TYPE_CHECKING, Final
 from mycelium_fractal_net.security.errors import MfnError
 
 if TYPE_CHECKING:
-    from mycelium_fractal_net.security.audit.held_chain import HeldChain
-    from mycelium_fractal_net.security.audit.queue import Queue, Standing
+    from mycelium_fractal_net.security.audit.locked_chain import LockedChain
+    from mycelium_fractal_net.security.audit.queue import Queue
     from mycelium_fractal_net.security.key_store import KeyStore
-
-__all__ = ["Anchoring"]
 
 _LOG: Final = logging.getLogger(__name__)
 _SECONDS: Final = 1.0  # DESIGN: at least once a second under load, and at close
 
 
-class Anchoring:
+class AnchorThread:
     """Tells the store within a second of a record that it has become durable, and at the end.
 
     Where the store does not answer that is logged and stops nothing: the next one tells it all.
     """
 
-    def __init__(self, chain: HeldChain, queue: Queue, store: KeyStore) -> None:
+    def __init__(self, chain: LockedChain, queue: Queue, store: KeyStore) -> None:
         self._chain = chain
         self._queue = queue
         self._store = store
@@ -38,18 +36,17 @@ class Anchoring:
         """Tell the store where the chain ended. Call it when nothing is written any more."""
         self._ending.set()
         self._thread.join()
-        standing = self._queue.standing()
-        self._tell(standing, closed=standing.whole)
+        self._tell(closing=True)
 
     def _run(self) -> None:
         while not self._ending.wait(_SECONDS):
-            standing = self._queue.standing()
-            if standing.sequence != self._told:
-                self._tell(standing, closed=False)
+            if self._queue.durable != self._told:
+                self._tell(closing=False)
 
-    def _tell(self, standing: Standing, *, closed: bool) -> None:
+    def _tell(self, *, closing: bool) -> None:
+        end = self._queue.end_of_chain()
         try:
-            self._store.anchor_chain(self._chain.anchor(standing, closed=closed))
-            self._told = standing.sequence
+            self._store.anchor_chain(self._chain.anchor(end, closed=closing and end.whole))
+            self._told = end.sequence
         except MfnError as error:
             _LOG.warning("the store was not told of the audit chain: %s", error)

@@ -1,0 +1,176 @@
+"""A chain that this process writes: found free and taken over, or begun.
+
+A chain is a folder. Whoever writes it holds the lock of a file in it; when he is gone, the next
+process goes on where he stopped, so that ten thousand runs of a command make one chain.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from mycelium_fractal_net.security.audit.events import INTENT
+from mycelium_fractal_net.security.audit.folders import chain_folders, lock_chain, machine_id
+from mycelium_fractal_net.security.audit.queue import ChainEnd
+from mycelium_fractal_net.security.audit.segments import lines_backwards, segments
+from mycelium_fractal_net.security.audit.tail import Tail, tail_of
+from mycelium_fractal_net.security.byte_io.durable import sync_folder
+from mycelium_fractal_net.security.errors import ConflictError
+from mycelium_fractal_net.security.key_store.sqlite import check_private, let_go
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
+
+    from mycelium_fractal_net.security.audit.chain import ChainKey
+    from mycelium_fractal_net.security.key_store import KeyStore
+    from mycelium_fractal_net.security.key_store.audit_table import Anchor
+
+_LOG: Final = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LockedChain:
+    """A chain under this process's lock, and where it goes on."""
+
+    folder: Path
+    machine: str
+    key: ChainKey
+    lock: int
+    tail: Tail
+    open_from: int
+
+    def anchor(self, end: ChainEnd, *, closed: bool) -> Anchor:
+        """The row that says how far the chain has come."""
+        return self.key.anchor(
+            (self.folder.name, self.machine, end.sequence, end.mac, closed, end.open_from)
+        )
+
+    def open_intents(self) -> list[dict[str, Any]]:
+        """Intents of former processes whose outcome is not there, oldest first."""
+        intents: dict[int, dict[str, Any]] = {}
+        done: set[int] = set()
+        for line in lines_backwards(self.folder):
+            if line.sequence < self.open_from:
+                break
+            if b'"intent"' not in line.signed:
+                continue
+            record = line.record()
+            if record.get("intent") is not None:
+                done.add(record["intent"])
+            if record["outcome"] == INTENT and line.sequence not in done:
+                intents[line.sequence] = record
+        return [intents[each] for each in sorted(intents)]
+
+    def release(self) -> None:
+        """Let the next process have the chain."""
+        let_go(self.lock)
+
+    def leave(self) -> None:
+        """In a child process: let go of the parent's lock, which the parent keeps."""
+        os.close(self.lock)
+
+
+def lock_free_chain(folder: Path, store: KeyStore, key: ChainKey) -> LockedChain:
+    """A chain of this store that nobody writes, or a new one, which the store then knows.
+
+    Raises :class:`OSError`, :class:`StoreError`.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    check_private(folder)
+    machine = machine_id(folder)
+    for path in chain_folders(folder):
+        chain = _take_over(path, store, key, machine)
+        if chain is not None:
+            return chain
+    return _begin(folder, store, key, machine)
+
+
+def _take_over(path: Path, store: KeyStore, key: ChainKey, machine: str) -> LockedChain | None:
+    lock = lock_chain(path)
+    if lock is None:
+        return None
+    chain = None
+    try:
+        anchor = store.chain(path.name)
+        if anchor is None and not segments(path):  # whoever made the folder came no further
+            chain = _registered(path, store, key, machine, lock)
+        else:
+            chain = _continued(path, anchor, key, machine, lock)
+    finally:
+        if chain is None:
+            let_go(lock)
+    return chain
+
+
+def _continued(
+    path: Path, anchor: Anchor | None, key: ChainKey, machine: str, lock: int
+) -> LockedChain | None:
+    """The chain where its last process stopped; None where this one must leave it alone."""
+    if anchor is not None and anchor.restored_from is not None:
+        return None  # of the store before the backup was restored: it has ended
+    if anchor is None or not key.is_authentic(anchor):
+        _LOG.warning("audit chain %s is not one of this store; it is left alone", path.name)
+    elif anchor.machine != machine:
+        _LOG.warning("audit chain %s is another machine's; it is left alone", path.name)
+    elif tail := tail_of(path, anchor, key.mac):
+        open_from = anchor.open_from or anchor.sequence + 1
+        return LockedChain(path, machine, key, lock, tail, open_from)
+    else:
+        _LOG.error("audit chain %s was tampered with: mfn audit verify", path.name)
+    return None
+
+
+def _begin(folder: Path, store: KeyStore, key: ChainKey, machine: str) -> LockedChain:
+    while True:
+        path = folder / secrets.token_hex(16)
+        path.mkdir(mode=0o700)
+        sync_folder(folder)
+        lock = lock_chain(path)
+        if lock is not None:  # else somebody looked for a chain just now, and has this one
+            break
+    try:
+        return _registered(path, store, key, machine, lock)
+    except BaseException:
+        (path / "lock").unlink()
+        path.rmdir()
+        let_go(lock)
+        raise
+
+
+def _registered(path: Path, store: KeyStore, key: ChainKey, machine: str, lock: int) -> LockedChain:
+    """A chain without records, which the store knows from now on."""
+    tail = Tail(0, key.beginning(path.name), None)
+    chain = LockedChain(path, machine, key, lock, tail, 1)
+    store.register_chain(chain.anchor(ChainEnd(0, tail.mac, True, None), closed=True))
+    return chain
+
+
+def retire_chain(
+    path: Path, known: Anchor | None, key: ChainKey, restored_from: str
+) -> Anchor | None:
+    """The row of a chain that is in the audit folder when its store is restored, at its end.
+
+    ``known`` is what the backup says of it, None of a chain that was begun after the backup.
+    None where it was tampered with, or is no chain of this store. Raises :class:`ConflictError`
+    where a process still writes it, and :class:`OSError`.
+    """
+    if known is None:
+        start = key.beginning(path.name)
+        known = key.anchor((path.name, machine_id(path.parent), 0, start, False, 1))
+    lock = lock_chain(path)
+    if lock is None:
+        raise ConflictError(
+            f"another process still writes audit records in {path}; nothing was restored: end it"
+        )
+    try:
+        tail = tail_of(path, known, key.mac)
+    finally:
+        let_go(lock)
+    if tail is None or not tail.sequence:
+        return None
+    fields = (path.name, known.machine, tail.sequence, tail.mac, False, known.open_from)
+    return key.anchor(fields, restored_from)
