@@ -9,6 +9,7 @@ from typing import Final
 from mycelium_fractal_net.doctor.findings import Examined, Finding, Severity
 from mycelium_fractal_net.security.lifecycle.retention import usage_of
 from mycelium_fractal_net.security.records.keys import Key, KeyState, version_id
+from mycelium_fractal_net.security.records.retention import past_retained
 
 _SOON: Final = timedelta(days=7)  # the shortest recovery window that there is
 
