@@ -30,7 +30,7 @@ from mycelium_fractal_net.security.key_providers import (
     LocalCustodian,
     LocalKeyProvider,
 )
-from mycelium_fractal_net.security.key_store import Database, KeyStore, Pulse
+from mycelium_fractal_net.security.key_store import Database, KeyStore, StoreStatus
 from mycelium_fractal_net.security.key_store.key_table import KeyTable
 from mycelium_fractal_net.security.policy import Policy
 from mycelium_fractal_net.security.records.credentials import (
@@ -458,7 +458,7 @@ def test_a_store_without_its_authority_key_is_refused(provider: LocalKeyProvider
     """Rows whose MAC key is gone are not trusted."""
     provider.keys.create("orders")
     execute(provider, "DELETE FROM authority_keys")
-    provider.authorities.forget()
+    provider.record_macs.forget()
     with pytest.raises(StoreIntegrityError, match="authority"):
         provider.keys.get("orders")
 
@@ -467,7 +467,7 @@ def test_an_authority_key_that_was_changed_is_refused(provider: LocalKeyProvider
     """A MAC key that the master key did not wrap is not used."""
     provider.keys.create("orders")
     execute(provider, "UPDATE authority_keys SET wrapped = (SELECT wrapped FROM key_versions)")
-    provider.authorities.forget()
+    provider.record_macs.forget()
     with pytest.raises(StoreIntegrityError, match="authority key does not unwrap"):
         provider.keys.get("orders")
 
@@ -507,7 +507,7 @@ def test_a_store_moves_to_a_new_master_key_and_every_key_opens(
     assert {name: provider.get_key(name) for name in ("a", "b")} == before
     assert {key.master_id for key in provider.keys.all()} == {new}
     with pytest.raises(MasterKeyError):
-        provider.wrapping.wrap(old, b"x", provider.authorities.binding)
+        provider.wrapping.wrap(old, b"x", provider.record_macs.binding)
 
 
 @pytest.mark.parametrize("stop", range(8))
@@ -606,9 +606,9 @@ def test_a_key_changed_during_a_move_is_moved_by_the_change(
     provider = local_provider
     provider.keys.create("orders")
     before = provider.get_key("orders")
-    old = provider.store.require_pulse().master_id
+    old = provider.store.require_status().master_id
     new = provider.custodian.add()
-    wrapped = provider.wrapping.wrap(new, bytes(32), provider.authorities.binding)
+    wrapped = provider.wrapping.wrap(new, bytes(32), provider.record_macs.binding)
     provider.store.move_to(old, new, wrapped)
     assert provider.rotate_key("orders") == "orders:v2"
     assert provider.keys.get("orders").master_id == new
@@ -646,16 +646,16 @@ def test_a_key_made_while_the_store_moves_is_made_under_the_new_master_key(
 ) -> None:
     """Who read the former master key's id a moment ago tries again; and gives up in the end."""
     provider = local_provider
-    old = provider.store.require_pulse()
+    old = provider.store.require_status()
 
     class LateStore(KeyStore):
         late = 1
 
-        def require_pulse(self) -> Pulse:
+        def require_status(self) -> StoreStatus:
             if self.late:
                 self.late -= 1
                 return old
-            return super().require_pulse()
+            return super().require_status()
 
     new = provider.master_keys.rotate()
     store = LateStore(provider.store.database)
@@ -671,7 +671,7 @@ def test_a_key_made_while_the_store_moves_is_made_under_the_new_master_key(
 
     path = Path(provider.store.database.file or "").with_name("master.key")
     late = LocalKeyProvider(store, KeepsOld(path, provider.policy), provider.policy, clock=clock)
-    late.authorities._macs[old.master_id] = late.authorities.of(new)
+    late.record_macs._macs[old.master_id] = late.record_macs.of(new)
     assert late.keys.create("orders").master_id == new
     store.late = 100
     with pytest.raises(ConflictError, match="try again"):

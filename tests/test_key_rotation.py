@@ -270,7 +270,7 @@ def test_what_waits_for_its_destruction_is_erased_in_time(
 
 
 def _forbid(provider: StoredKeyProvider, algorithm: str) -> None:
-    provider.authorities.policy = Policy.from_settings(disallowed_algorithms=(algorithm,))
+    provider.record_macs.policy = Policy.from_settings(disallowed_algorithms=(algorithm,))
 
 
 def test_a_key_that_fails_does_not_stop_the_others(
@@ -304,7 +304,7 @@ def test_a_key_that_fails_does_not_stop_the_others(
     assert failing.failure is not None
     assert failing.failure.failures == 9
     assert "Ed25519" in failing.failure.reason
-    provider.authorities.policy = allowed
+    provider.record_macs.policy = allowed
     clock.forward(hours=1)
     assert "b:v2" in scheduler.run_once().rotated
     assert scheduler.healthy
@@ -501,12 +501,12 @@ def test_a_store_that_moves_to_another_master_key_is_told_of_no_rotation_that_wa
         provider = keyring.provider
         provider.keys.create("orders")
         former = provider.keys.get("orders")
-        before = provider.store.require_pulse().master_id
+        before = provider.store.require_status().master_id
         custodian = provider.custodian
         assert isinstance(custodian, ManagesMasterKeys)
         newest = custodian.add()
         material = provider.policy.generate_key_material("HMAC-SHA-256")
-        wrapped = provider.wrapping.wrap(newest, material, provider.authorities.binding)
+        wrapped = provider.wrapping.wrap(newest, material, provider.record_macs.binding)
         provider.store.move_to(before, newest, wrapped)
         assert provider.keys.rotate_if("orders", lambda _: None) is None
         assert provider.keys.get("orders") == former
@@ -654,7 +654,7 @@ def test_whether_there_is_a_backup_is_asked_once_a_day_and_when_one_is_made(
     assert local.run_once().activated == ()
     assert _due_times(local_provider) == {"orders": clock.now + timedelta(days=1)}
     store = local_provider.store
-    master_id = store.require_pulse().master_id
+    master_id = store.require_status().master_id
     store.record_backup(MadeBackup("b", micros(clock.now), 1, master_id), [handle])
     assert _due_times(local_provider) == {"orders": from_micros(0)}
     assert local.run_once().activated == ("orders:v1",)

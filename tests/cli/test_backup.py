@@ -212,7 +212,7 @@ def test_the_doctor_tells_the_age_of_the_last_backup(mfn: Mfn) -> None:
         store = keyring.provider.store
         long_ago = keyring.provider.clock() - timedelta(days=31)
         micros = int(long_ago.timestamp()) * 1_000_000
-        store.record_backup(MadeBackup("0" * 32, micros, 1, store.require_pulse().master_id), [])
+        store.record_backup(MadeBackup("0" * 32, micros, 1, store.require_status().master_id), [])
     (finding,) = found(mfn.home, "old-backup", automatic=True)
     assert finding.severity is Severity.WARNING
     assert "31 days" in finding.advice

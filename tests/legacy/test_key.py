@@ -40,7 +40,7 @@ from tests.support.stores import keyring_over
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from mycelium_fractal_net.security.key_store.meta import Pulse
+    from mycelium_fractal_net.security.key_store.meta import StoreStatus
     from tests.support.stores import Clock
 
 NAME = "legacy-xor"
@@ -274,10 +274,10 @@ def test_a_key_imported_while_the_master_key_moves_is_not_stored(
 ) -> None:
     """Under a master key that is gone it could never be unwrapped; trying again is safe."""
     provider = local_provider
-    old = provider.store.require_pulse()
+    old = provider.store.require_status()
 
     class LateStore(KeyStore):
-        def require_pulse(self) -> Pulse:
+        def require_status(self) -> StoreStatus:
             return old
 
     new = provider.master_keys.rotate()
@@ -296,7 +296,7 @@ def test_a_key_imported_while_the_master_key_moves_is_not_stored(
     late = LocalKeyProvider(
         LateStore(provider.store.database), custodian, provider.policy, clock=clock
     )
-    late.authorities._macs[old.master_id] = late.authorities.of(new)
+    late.record_macs._macs[old.master_id] = late.record_macs.of(new)
     with pytest.raises(ConflictError):
         import_xor_key(late, OLD_KEY)
     assert not provider.store.keys.has(NAME)

@@ -87,7 +87,7 @@ def open_provider(url: str, home: Path, clock: Clock | None = None) -> LocalKeyP
         LocalCustodian(path, policy) if path.exists() else LocalCustodian.create(path, policy)
     )
     provider = LocalKeyProvider(KeyStore(database), custodian, policy, clock=clock or Clock())
-    if provider.store.pulse() is None:
+    if provider.store.status() is None:
         provider.master_keys.begin()
     return provider
 

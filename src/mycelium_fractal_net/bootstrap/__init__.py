@@ -112,7 +112,7 @@ def initialise(
     with _closed_on_failure(database):
         database.create()
         key_store = KeyStore(database)
-        begun = key_store.pulse() is not None
+        begun = key_store.status() is not None
         if not scheme.is_there(chosen):
             if begun:
                 raise scheme.missing(chosen, whose="the key store")

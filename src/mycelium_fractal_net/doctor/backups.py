@@ -53,12 +53,12 @@ def backup_findings(store: Examined) -> Iterator[Finding]:
 def _unconfirmed(store: Examined) -> Iterator[Finding]:
     """Credentials of a store that came from a backup, which nobody has looked at."""
     waiting = sum(1 for _ in store.provider.credentials.unconfirmed())
-    pulse = store.provider.store.require_pulse()
-    if waiting and pulse.restored_at is not None:
+    status = store.provider.store.require_status()
+    if waiting and status.restored_at is not None:
         yield Finding(
             Severity.WARNING,
             "unconfirmed",
             f"{waiting} credentials" if waiting > 1 else "1 credential",
-            f"refused since the store was restored on {from_micros(pulse.restored_at):%Y-%m-%d}:"
+            f"refused since the store was restored on {from_micros(status.restored_at):%Y-%m-%d}:"
             " mfn credential list, then mfn credential confirm ID or revoke ID",
         )

@@ -59,7 +59,7 @@ def diagnose(
         policy = build_policy(settings)
         database = Database(settings.store)
         provider = open_provider(settings, policy, database, passphrase)
-        provider.store.require_pulse()
+        provider.store.require_status()
         status = provider.custodian.inspect()
         store = Examined(settings, status, provider, UsageStore(database), all_versions)
         for check in _STORE_CHECKS:
@@ -115,7 +115,7 @@ def _master_key(store: Examined) -> Iterator[Finding]:
             f"{iterations} PBKDF2 iterations; OWASP advises {OWASP_ITERATIONS}: raise"
             " security.encryption.key_derivation_iterations and run mfn master passphrase",
         )
-    current = store.provider.store.require_pulse().master_id
+    current = store.provider.store.require_status().master_id
     if len(store.custodian.kek_ids) > 1 or store.provider.master_keys.former(current):
         yield Finding(
             Severity.WARNING,

@@ -180,7 +180,7 @@ class KeyRotationScheduler:
         return report
 
     def _look(self) -> RunReport:
-        self._provider.store.require_pulse()
+        self._provider.store.require_status()
         look = RotationLook(self._provider, self._usage, self._table, self._clock)
         names = sorted({*self._due.keys(look.now), *self._due.next_keys(), *look.failing})
         for start in range(0, len(names), _CHUNK):

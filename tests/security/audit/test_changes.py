@@ -520,7 +520,7 @@ def test_an_audit_key_under_a_former_master_key_is_not_stored(
 def test_anchors_do_not_make_caches_read_again(books: Books) -> None:
     """The store's generation stays: no key and no credential has changed."""
     books.provider.audit_key()
-    before = books.provider.store.require_pulse()
+    before = books.provider.store.require_status()
     books.write(3)
-    assert books.provider.store.require_pulse() == before
+    assert books.provider.store.require_status() == before
     assert books.anchored() == 4

@@ -196,7 +196,7 @@ def test_a_store_between_two_master_keys_gives_no_backup(
     """The master key that is about to be forgotten would be needed to open it."""
     current = local_provider.custodian.newest_id()
     newer = local_provider.custodian.add()
-    wrapped = local_provider.wrapping.wrap(newer, bytes(32), local_provider.authorities.binding)
+    wrapped = local_provider.wrapping.wrap(newer, bytes(32), local_provider.record_macs.binding)
     local_provider.store.move_to(current, newer, wrapped)
     with pytest.raises(ConflictError, match="mfn master rotate"):
         taken(local_provider)
@@ -516,7 +516,7 @@ def test_a_process_that_knew_the_former_store_forgets_all_of_it(
         freshness.refresh()
         with pytest.raises(AuthenticationError):
             directory.authenticate(secret.text.encode())
-        assert provider.store.require_pulse().restored_from == again.backup.backup_id
+        assert provider.store.require_status().restored_from == again.backup.backup_id
 
 
 # Waiting for a backup -----------------------------------------------------------------------
@@ -611,8 +611,8 @@ def test_the_restored_store_knows_the_backup_that_it_came_from(
         restored(other, content)
         assert other.store.not_held() == (0, [])
         assert other.keys.get("orders").primary.version == 1
-        pulse = other.store.require_pulse()
-        assert pulse.restored_from == backup.backup_id
+        status = other.store.require_status()
+        assert status.restored_from == backup.backup_id
 
 
 def test_very_many_versions_are_recorded_in_parts(provider: LocalKeyProvider) -> None:
@@ -838,7 +838,7 @@ def test_filling_an_empty_store_takes_no_rows_as_well(
     tmp_path.chmod(0o700)
     with filling(database) as store:
         store.put("signers", [])
-    assert KeyStore(database).pulse() is None
+    assert KeyStore(database).status() is None
     database.close()
     assert local_provider.keys.count() == 0
 

@@ -231,7 +231,7 @@ def test_a_process_that_cannot_read_the_store_stops_answering(
     def away() -> None:
         raise StoreUnavailableError("the key store does not answer")
 
-    monkeypatch.setattr(local_provider.store, "require_pulse", away)
+    monkeypatch.setattr(local_provider.store, "require_status", away)
     monotonic.now += freshness.STALE_SECONDS - 0.01
     directory.authenticate(api_key)
     monotonic.now += 0.02

@@ -269,7 +269,7 @@ def test_a_move_to_a_new_master_key_leaves_what_it_was_never_to_trust(
     assert getattr(provider, kind).get(good).master_id == new
     with pytest.raises(StoreIntegrityError, match=bad):
         getattr(provider, kind).get(bad)
-    assert provider.store.authority_ids() == sorted((new, RUBBISH))
+    assert provider.store.record_mac_ids() == sorted((new, RUBBISH))
     assert not provider.custodian.holds(old)
 
 
@@ -348,7 +348,7 @@ def test_no_row_chooses_a_master_key(asked: LocalKeyProvider, kind: str) -> None
     asked.signers.add("orders", SigningKey.generate("Ed25519").public.der(), any_credential=True)
     point(asked, kind, made if kind == "credentials" else "orders", a_row(asked))
     custodian_of(asked).unwrapped.clear()
-    asked.authorities.forget()
+    asked.record_macs.forget()
     list(getattr(asked, kind).each())
     assert {master_id for master_id, _ in custodian_of(asked).unwrapped} <= {
         asked.custodian.newest_id()
@@ -413,7 +413,7 @@ def test_a_key_that_is_moved_while_it_is_changed_is_rewrapped_once(
         asked.rotate_key("orders")
     current = asked.custodian.newest_id()
     newer = asked.custodian.add()
-    asked.store.move_to(current, newer, asked.authorities.make(newer))
+    asked.store.move_to(current, newer, asked.record_macs.make(newer))
     swap, left = asked.store.keys.replace, [1, 2]
 
     def lost(*arguments: Any) -> None:

@@ -196,7 +196,7 @@ def test_credentials_are_read_a_page_at_a_time_and_by_what_changed(
     made = [provider.credentials.create(f"c{number}", ("*",))[0] for number in range(5)]
     ids = sorted(each.credential_id for each in made)
     assert [name for name, _ in provider.credentials.each()] == ids
-    before = provider.store.require_pulse().generation
+    before = provider.store.require_status().generation
     provider.credentials.revoke(ids[2])
     assert [name for name, _ in provider.credentials.each(before)] == [ids[2]]
     with provider.store.change(made[0].master_id) as (connection, _):

@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from mycelium_fractal_net.security.errors import StoreIntegrityError
 from mycelium_fractal_net.security.key_providers import LocalKeyProvider
-from mycelium_fractal_net.security.key_store.authority import encode_fields
+from mycelium_fractal_net.security.key_store.record_mac import encode_fields
 from mycelium_fractal_net.security.key_store.rows import Field
 
 fields = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.text() | st.binary()

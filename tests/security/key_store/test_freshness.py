@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mycelium_fractal_net.security.key_providers import LocalKeyProvider
-    from mycelium_fractal_net.security.key_store import Pulse
+    from mycelium_fractal_net.security.key_store import StoreStatus
     from mycelium_fractal_net.security.keyring.keyring import Keyring
 
 
@@ -81,14 +81,14 @@ def test_a_store_is_read_every_two_seconds_and_no_more(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """Between two readings nobody is asked."""
-    pulses: list[Pulse] = []
-    pulse = local_provider.store.require_pulse
+    pulses: list[StoreStatus] = []
+    status = local_provider.store.require_status
 
-    def counted() -> Pulse:
-        pulses.append(pulse())
+    def counted() -> StoreStatus:
+        pulses.append(status())
         return pulses[-1]
 
-    monkeypatch.setattr(local_provider.store, "require_pulse", counted)
+    monkeypatch.setattr(local_provider.store, "require_status", counted)
     fresh.ensure()
     assert fresh.until == monotonic.now + freshness.REFRESH_SECONDS
     monotonic.now += freshness.REFRESH_SECONDS - 0.01
@@ -162,12 +162,12 @@ def test_learning_that_nobody_answers_makes_what_is_cached_older(
 ) -> None:  # fmt: skip
     """A reading that took three seconds to fail ends later than it began."""
 
-    def silent() -> Pulse:
+    def silent() -> StoreStatus:
         monotonic.now += 3
         raise StoreUnavailableError("the key store does not answer")
 
     fresh.ensure()
-    monkeypatch.setattr(local_provider.store, "require_pulse", silent)
+    monkeypatch.setattr(local_provider.store, "require_status", silent)
     monotonic.now += freshness.STALE_SECONDS - 1
     with pytest.raises(StoreUnavailableError):
         fresh.ensure()
@@ -189,7 +189,7 @@ def test_who_waited_for_a_reading_that_failed_does_not_try_again(
         except StoreUnavailableError as error:
             refused.append(error)
 
-    def silent() -> Pulse:
+    def silent() -> StoreStatus:
         nonlocal readings
         readings += 1
         monkeypatch.setattr(freshness, "about_to_block", asked.set)
@@ -199,7 +199,7 @@ def test_who_waited_for_a_reading_that_failed_does_not_try_again(
         raise StoreUnavailableError("the key store does not answer")
 
     other = threading.Thread(target=ask)
-    monkeypatch.setattr(local_provider.store, "require_pulse", silent)
+    monkeypatch.setattr(local_provider.store, "require_status", silent)
     ask()
     other.join()
     assert (readings, len(refused)) == (1, 2)

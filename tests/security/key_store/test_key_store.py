@@ -23,7 +23,7 @@ from mycelium_fractal_net.security.errors import (
     StoreVersionError,
     UsageLimitError,
 )
-from mycelium_fractal_net.security.key_store import Database, KeyStore, Pulse, UsageStore
+from mycelium_fractal_net.security.key_store import Database, KeyStore, StoreStatus, UsageStore
 from mycelium_fractal_net.security.key_store.database import _leave_to_parent
 from mycelium_fractal_net.security.key_store.schema import HEAD, metadata
 from mycelium_fractal_net.security.key_store.sqlite import check_private, let_go
@@ -75,7 +75,7 @@ def test_creating_twice_changes_nothing(database: Database) -> None:
     """Bringing a store to the schema it has is no change."""
     KeyStore(database).begin("local:1", b"w")
     database.create()
-    assert KeyStore(database).require_pulse().master_id == "local:1"
+    assert KeyStore(database).require_status().master_id == "local:1"
 
 
 def test_an_empty_database_is_told_from_an_older_schema(store_url: str, opening: Opening) -> None:
@@ -121,7 +121,7 @@ def test_an_older_store_is_brought_up_to_date_with_what_is_in_it(
         opened.check()
     opened.create()
     opened.check()
-    assert store.require_pulse().master_id == "local:1"
+    assert store.require_status().master_id == "local:1"
     assert store.credentials.load("c").record.rotated_at is None
 
 
@@ -203,7 +203,7 @@ def test_a_server_that_is_not_there_is_an_outage_without_its_password(opening: O
     """The error names the kind of failure and not the URL."""
     opened = opening("postgresql+psycopg://user:hunter2@127.0.0.1:1/x")
     with pytest.raises(StoreUnavailableError) as caught:
-        KeyStore(opened).pulse()
+        KeyStore(opened).status()
     assert "hunter2" not in repr(caught.value)
 
 
@@ -214,7 +214,7 @@ def test_a_write_that_fails_is_rolled_back(database: Database) -> None:
             text("INSERT INTO store_meta (id, generation, master_id) VALUES (1, 1, 'x')")
         )
         raise RuntimeError
-    assert KeyStore(database).pulse() is None
+    assert KeyStore(database).status() is None
 
 
 def test_a_store_whose_lock_cannot_be_made_is_an_outage(
@@ -252,9 +252,9 @@ def test_a_child_process_leaves_its_parents_connections_alone(database: Database
     store.begin("local:1", b"w")
     child = os.fork()
     if child == 0:  # pragma: no cover - another process
-        os._exit(0 if store.pulse() == Pulse(1, "local:1") else 1)
+        os._exit(0 if store.status() == StoreStatus(1, "local:1") else 1)
     assert os.waitpid(child, 0)[1] == 0
-    assert store.pulse() == Pulse(1, "local:1")
+    assert store.status() == StoreStatus(1, "local:1")
 
 
 # Counts -------------------------------------------------------------------------------------
@@ -313,7 +313,7 @@ def test_a_statement_that_fails_is_an_outage_and_is_rolled_back(database: Databa
             text("INSERT INTO store_meta (id, generation, master_id) VALUES (1, 1, 'x')")
         )
         connection.execute(text("INSERT INTO nowhere VALUES (1)"))
-    assert KeyStore(database).pulse() is None
+    assert KeyStore(database).status() is None
 
 
 def test_a_writer_under_another_master_key_changes_nothing(database: Database) -> None:
@@ -333,7 +333,7 @@ def test_a_writer_under_another_master_key_changes_nothing(database: Database) -
     store.move_to("local:1", "local:2", b"w")
     with pytest.raises(ConflictError, match="still under the former"):
         store.forget_masters("local:2", ["local:1"])
-    assert store.authority_ids() == ["local:1", "local:2"]
+    assert store.record_mac_ids() == ["local:1", "local:2"]
 
 
 def test_a_path_that_leads_through_a_file_is_an_outage(home: Path) -> None:

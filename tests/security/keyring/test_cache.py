@@ -23,7 +23,7 @@ from tests.support.stores import Clock, keyring_over
 
 if TYPE_CHECKING:
     from mycelium_fractal_net.security.key_providers import LocalKeyProvider
-    from mycelium_fractal_net.security.key_store import Pulse
+    from mycelium_fractal_net.security.key_store import StoreStatus
     from mycelium_fractal_net.security.keyring.key_in_use import KeyInUse
     from mycelium_fractal_net.security.keyring.keyring import Keyring
 
@@ -348,14 +348,14 @@ def test_threads_that_wait_for_a_reading_do_not_read_again(
     local_provider.keys.create("orders")
     with keyring_over(local_provider) as keyring:
         keyring._cache.record("orders")
-        pulses: list[Pulse] = []
-        pulse = local_provider.store.require_pulse
+        pulses: list[StoreStatus] = []
+        status = local_provider.store.require_status
 
-        def counted() -> Pulse:
-            pulses.append(pulse())
+        def counted() -> StoreStatus:
+            pulses.append(status())
             return pulses[-1]
 
-        monkeypatch.setattr(local_provider.store, "require_pulse", counted)
+        monkeypatch.setattr(local_provider.store, "require_status", counted)
         monotonic.now += freshness.REFRESH_SECONDS
         threads = [threading.Thread(target=keyring._cache.record, args=["orders"]) for _ in "abc"]
         with keyring._cache._lock:

@@ -72,7 +72,7 @@ def _insert_as_0003(provider: LocalKeyProvider, key: Key) -> None:
     }
     covered = {**version, "wrapped": True}
     label, store_id = b"mycelium-fractal-net/row/key/v1", provider.store_id
-    mac = provider.authorities.of(key.master_id).tag(
+    mac = provider.record_macs.of(key.master_id).tag(
         _encoded(label, store_id, *own.values(), 1, *covered.values())
     )
     with provider.store.database.write() as connection:
@@ -105,14 +105,14 @@ def before(
         wrapped = provider.wrapping.wrap(
             custodian.newest_id(),
             policy.generate_key_material("HMAC-SHA-256"),
-            provider.authorities.binding,
+            provider.record_macs.binding,
         )
         connection.execute(
             text("INSERT INTO authority_keys (master_id, wrapped) VALUES (:id, :wrapped)"),
             {"id": custodian.newest_id(), "wrapped": wrapped},
         )
     provider.keys.insert = lambda make, event: make(custodian.newest_id())  # type: ignore[method-assign]
-    provider.store.require_pulse = lambda: _Pulse(custodian.newest_id())  # type: ignore[assignment,method-assign,return-value]
+    provider.store.require_status = lambda: _Pulse(custodian.newest_id())  # type: ignore[assignment,method-assign,return-value]
     for name, key_type in (("orders", "encryption"), ("release", "signing"), ("tags", "mac")):
         made = provider.keys.create(name, key_type)
         _insert_as_0003(provider, replace(made, rotate_at=None))

@@ -15,10 +15,10 @@ import msgspec
 from mycelium_fractal_net.security.audit.events import Event
 from mycelium_fractal_net.security.errors import InvalidSignatureError
 from mycelium_fractal_net.security.key_store.audit_table import Anchor
-from mycelium_fractal_net.security.key_store.authority import encode_fields
+from mycelium_fractal_net.security.key_store.record_mac import encode_fields
 
 if TYPE_CHECKING:
-    from mycelium_fractal_net.security.key_store.authority import Mac
+    from mycelium_fractal_net.security.key_store.record_mac import Mac
 
 _CHAIN_LABEL: Final = b"mycelium-fractal-net/audit/chain/v1"
 _ANCHOR_LABEL: Final = b"mycelium-fractal-net/audit/anchor/v1"

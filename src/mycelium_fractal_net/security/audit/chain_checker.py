@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from mycelium_fractal_net.security.audit.chain import Line
-    from mycelium_fractal_net.security.key_store.authority import Mac
+    from mycelium_fractal_net.security.key_store.record_mac import Mac
 
 _MOST: Final = 1000  # faults, and gaps, that are told one by one; more help nobody
 

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mycelium_fractal_net.security.key_store import KeyStore
-    from mycelium_fractal_net.security.key_store.authority import Mac
+    from mycelium_fractal_net.security.key_store.record_mac import Mac
 
     Resolve = Callable[[list[dict[str, Any]]], Iterable[Event]]
 
@@ -220,9 +220,9 @@ class AuditLog:
 
         A chain that is begun in a store that came from a backup says so before everything else.
         """
-        pulse = self._store.pulse() if chain.tail.sequence == 0 else None
-        if pulse is not None and pulse.restored_from is not None:
-            yield Event("store.restore", OK, actor=current_actor(), subject=pulse.restored_from)
+        status = self._store.status() if chain.tail.sequence == 0 else None
+        if status is not None and status.restored_from is not None:
+            yield Event("store.restore", OK, actor=current_actor(), subject=status.restored_from)
         yield Event("audit.opened", OK, actor="system")
         if chain.tail.torn:
             yield Event("audit.torn", OK, actor="system", bytes=chain.tail.torn)

@@ -14,7 +14,7 @@ from mycelium_fractal_net.security.errors import AuditUnavailableError, InvalidI
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from mycelium_fractal_net.security.key_store.authority import Mac
+    from mycelium_fractal_net.security.key_store.record_mac import Mac
 
 MOST_PENDING: Final = 100_000  # records that wait for a disk that does not answer
 _MOST_BYTES: Final = LINE_BYTES - 1024  # of an event; the rest of its line takes less than that

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mycelium_fractal_net.security.key_store.audit_table import Anchor
-    from mycelium_fractal_net.security.key_store.authority import Mac
+    from mycelium_fractal_net.security.key_store.record_mac import Mac
 
 _COPY_BYTES: Final = 1 << 20
 _AGAIN: Final = ".again-"  # a segment that is being written again has no name yet

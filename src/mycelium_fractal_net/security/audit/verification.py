@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from mycelium_fractal_net.security.audit.segments import Segment
     from mycelium_fractal_net.security.key_store.audit_table import Anchor
-    from mycelium_fractal_net.security.key_store.authority import Mac
+    from mycelium_fractal_net.security.key_store.record_mac import Mac
 
 
 class Head(NamedTuple):

@@ -50,19 +50,19 @@ def write_backup(
     now = provider.store.database.now()
     with snapshot(provider.store.database) as state:
         # Of a row that names a master key which nobody has no record is trusted: it is no move.
-        needed = {*filter(provider.wrapping.holds, state.masters), state.pulse.master_id}
-        if needed != {state.pulse.master_id}:
+        needed = {*filter(provider.wrapping.holds, state.masters), state.status.master_id}
+        if needed != {state.status.master_id}:
             raise ConflictError(
                 "the store is between two master keys, of which one will be forgotten;"
                 " finish the move first: mfn master rotate"
             )
         data_key = provider.policy.generate_key_material(DATA_KEY_ALGORITHM)
-        store_id, master_id = provider.store_id, state.pulse.master_id
+        store_id, master_id = provider.store_id, state.status.master_id
         header = Header(
             backup_id=backup_id,
             store_id=store_id.hex(),
             made_at=micros(now),
-            generation=state.pulse.generation,
+            generation=state.status.generation,
             schema=HEAD,
             master_id=master_id,
             wrapped_key=provider.wrapping.wrap(

@@ -163,7 +163,7 @@ class _Restoring:
         }
 
     def _authority(self, row: Columns) -> Columns:
-        self._provider.restoring.adopt_authority(row["master_id"], row["wrapped"])
+        self._provider.restoring.adopt_record_mac(row["master_id"], row["wrapped"])
         return row
 
     def _key_of_audit(self, row: Columns) -> Columns:

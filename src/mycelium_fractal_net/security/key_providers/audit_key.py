@@ -6,12 +6,12 @@ import contextlib
 from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.security.errors import ConflictError
-from mycelium_fractal_net.security.key_providers.authorities import AUTHORITY_ALGORITHM
+from mycelium_fractal_net.security.key_providers.record_macs import RECORD_MAC_ALGORITHM
 from mycelium_fractal_net.security.key_store.audit_table import StoredAuditKey
 
 if TYPE_CHECKING:
-    from mycelium_fractal_net.security.key_providers.authorities import Authorities
-    from mycelium_fractal_net.security.key_store.authority import Mac
+    from mycelium_fractal_net.security.key_providers.record_macs import RecordMacs
+    from mycelium_fractal_net.security.key_store.record_mac import Mac
 
 _FIRST: Final = 1  # there is one audit key; a number leaves room for the next
 
@@ -19,18 +19,18 @@ _FIRST: Final = 1  # there is one audit key; a number leaves room for the next
 class AuditKey:
     """The audit key of a store. No scope reaches it."""
 
-    def __init__(self, authorities: Authorities) -> None:
-        self._store = authorities.store
-        self._wrapping = authorities.wrapping
-        self._policy = authorities.policy
-        self._binding = self._wrapping.binding_of("audit", AUTHORITY_ALGORITHM)
+    def __init__(self, record_macs: RecordMacs) -> None:
+        self._store = record_macs.store
+        self._wrapping = record_macs.wrapping
+        self._policy = record_macs.policy
+        self._binding = self._wrapping.binding_of("audit", RECORD_MAC_ALGORITHM)
 
     def mac(self) -> Mac:
         """The MAC key of the audit log, which is made where the store has none yet."""
         stored = self._store.audit_key()
         while stored is None:
-            master_id = self._store.require_pulse().master_id
-            material = self._policy.generate_key_material(AUTHORITY_ALGORITHM)
+            master_id = self._store.require_status().master_id
+            material = self._policy.generate_key_material(RECORD_MAC_ALGORITHM)
             wrapped = self._wrapping.wrap(master_id, material, self._binding)
             with contextlib.suppress(ConflictError):  # somebody was first, or the master key moved
                 self._store.insert_audit_key(StoredAuditKey(_FIRST, wrapped, master_id))
@@ -39,7 +39,7 @@ class AuditKey:
 
     def of(self, stored: StoredAuditKey) -> Mac:
         """The MAC key of the audit log of a row, which may be one of a backup."""
-        return self._policy.mac(AUTHORITY_ALGORITHM, self.unwrapped(stored))
+        return self._policy.mac(RECORD_MAC_ALGORITHM, self.unwrapped(stored))
 
     def unwrapped(self, stored: StoredAuditKey) -> bytes:
         """The bytes of the key. Raises :class:`MasterKeyError`, :class:`StoreIntegrityError`."""

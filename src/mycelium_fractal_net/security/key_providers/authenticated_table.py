@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
-    from mycelium_fractal_net.security.key_providers.authorities import Authorities
     from mycelium_fractal_net.security.key_providers.journal import Journal
+    from mycelium_fractal_net.security.key_providers.record_macs import RecordMacs
     from mycelium_fractal_net.security.key_store import Stored
     from mycelium_fractal_net.security.key_store.record_table import RecordTable
 
@@ -30,7 +30,7 @@ _PAGE: Final = 1000
 
 
 class AuthenticatedTable(Generic[R]):
-    """The records of one kind, each authenticated under its master key's authority.
+    """The records of one kind, each authenticated under the MAC key of its master key.
 
     All methods may be called from any thread. A record that fails its authentication, or whose
     MAC key cannot be read, is refused with a :class:`StoreIntegrityError` that names it, and it
@@ -41,13 +41,13 @@ class AuthenticatedTable(Generic[R]):
     def __init__(
         self,
         table: RecordTable[R],
-        authorities: Authorities,
+        record_macs: RecordMacs,
         journal: Journal,
         clock: Callable[[], datetime],
     ) -> None:
         self.table = table
         self.kind = table.kind
-        self.authorities = authorities
+        self.record_macs = record_macs
         self.journal = journal
         self.clock = clock
 
@@ -94,11 +94,11 @@ class AuthenticatedTable(Generic[R]):
 
     def checked(self, stored: Stored[R]) -> R:
         """The record, which is authentic. Raises :class:`StoreIntegrityError`."""
-        return self.authorities.check(self.kind, stored)
+        return self.record_macs.check(self.kind, stored)
 
     def sealed(self, record: R) -> bytes:
         """The MAC to be stored beside a record."""
-        return self.authorities.seal(self.kind, record)
+        return self.record_macs.seal(self.kind, record)
 
     # Writing ------------------------------------------------------------------------------
 
@@ -174,7 +174,7 @@ class AuthenticatedTable(Generic[R]):
         return {"subject": self.kind.id_of(new)}
 
     def _present_master_id(self) -> str:
-        return self.authorities.store.require_pulse().master_id
+        return self.record_macs.store.require_status().master_id
 
 
 def attempts() -> Iterator[None]:

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
-    from mycelium_fractal_net.security.key_providers.authorities import Authorities
     from mycelium_fractal_net.security.key_providers.journal import Journal
+    from mycelium_fractal_net.security.key_providers.record_macs import RecordMacs
     from mycelium_fractal_net.security.key_store.key_table import KeyTable
 
 _LONGEST_WAIT: Final = timedelta(days=36_500)
@@ -51,13 +51,13 @@ class Keys(AuthenticatedTable[Key]):
     def __init__(
         self,
         table: KeyTable,
-        authorities: Authorities,
+        record_macs: RecordMacs,
         journal: Journal,
         clock: Callable[[], datetime],
     ) -> None:
-        super().__init__(table, authorities, journal, clock)
+        super().__init__(table, record_macs, journal, clock)
         self._table = table
-        self._wrapping = authorities.wrapping
+        self._wrapping = record_macs.wrapping
         self.default_rotation: Mapping[KeyType, RotationPolicy] = DEFAULT_ROTATION
         self.require_backup = False
 
@@ -267,11 +267,11 @@ class Keys(AuthenticatedTable[Key]):
 
     def generate(self, algorithm: str, key_type: KeyType) -> tuple[bytes, bytes | None]:
         """Fresh material, and the public key that belongs to it where there is one."""
-        self.authorities.policy.check(algorithm)
+        self.record_macs.policy.check(algorithm)
         if key_type is KeyType.SIGNING:
-            signing = self.authorities.policy.generate_signing_key(algorithm)
+            signing = self.record_macs.policy.generate_signing_key(algorithm)
             return signing.private_bytes(), signing.public.der()
-        return self.authorities.policy.generate_key_material(algorithm), None
+        return self.record_macs.policy.generate_key_material(algorithm), None
 
     def _under(self, record: Key, master_id: str, memory: dict[Any, Any]) -> Key:
         moved = replace(record, master_id=master_id)

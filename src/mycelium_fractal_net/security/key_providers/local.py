@@ -34,7 +34,7 @@ from mycelium_fractal_net.security.key_providers.custodian import (
 )
 from mycelium_fractal_net.security.key_providers.master_key_file import FORMAT, KDF, MasterKeyFile
 from mycelium_fractal_net.security.key_providers.stored import StoredKeyProvider, utc_now
-from mycelium_fractal_net.security.key_store.authority import STORE_ID_BYTES
+from mycelium_fractal_net.security.key_store.record_mac import STORE_ID_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mycelium_fractal_net.security.byte_io.durable import sync_folder
 from mycelium_fractal_net.security.errors import MasterKeyError, StoreUnavailableError
-from mycelium_fractal_net.security.key_store.authority import STORE_ID_BYTES
+from mycelium_fractal_net.security.key_store.record_mac import STORE_ID_BYTES
 from mycelium_fractal_net.security.key_store.sqlite import check_private, let_go
 
 if TYPE_CHECKING:

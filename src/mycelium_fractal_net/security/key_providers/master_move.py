@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
     from mycelium_fractal_net.security.key_providers.audit_key import AuditKey
     from mycelium_fractal_net.security.key_providers.authenticated_table import AuthenticatedTable
-    from mycelium_fractal_net.security.key_providers.authorities import Authorities
     from mycelium_fractal_net.security.key_providers.journal import Journal
+    from mycelium_fractal_net.security.key_providers.record_macs import RecordMacs
 
 
 class MasterKeys:
@@ -21,15 +21,15 @@ class MasterKeys:
 
     def __init__(
         self,
-        authorities: Authorities,
+        record_macs: RecordMacs,
         journal: Journal,
         audit_key: AuditKey,
         keys: AuthenticatedTable[Any],
         others: Sequence[AuthenticatedTable[Any]],
     ) -> None:
-        self._store = authorities.store
-        self._custodian = authorities.wrapping.custodian
-        self._authorities = authorities
+        self._store = record_macs.store
+        self._custodian = record_macs.wrapping.custodian
+        self._record_macs = record_macs
         self._journal = journal
         self._audit_key = audit_key
         self._keys = keys
@@ -41,7 +41,7 @@ class MasterKeys:
         Raises :class:`ConflictError` where it is somebody's already.
         """
         master_id = self._custodian.newest_id()
-        self._store.begin(master_id, self._authorities.make(master_id))
+        self._store.begin(master_id, self._record_macs.make(master_id))
 
     def rotate(self, progress: Callable[[int], None] | None = None) -> str:
         """Move the whole store under a new master key; returns the new one's id.
@@ -63,12 +63,12 @@ class MasterKeys:
             self._store.database.moving() as held,
             self._journal.recorded("master.rotate", b"", b""),
         ):
-            current = self._store.require_pulse().master_id
+            current = self._store.require_status().master_id
             if custodian.newest_id() == current and not self.former(current):
                 custodian.add()
             newest = custodian.newest_id()
             if newest != current:
-                self._store.move_to(current, newest, self._authorities.make(newest))
+                self._store.move_to(current, newest, self._record_macs.make(newest))
             former = self.former(newest)
             self._keys.move_from(former, progress)
             for table in self._others:
@@ -77,13 +77,13 @@ class MasterKeys:
             held()
             self._store.forget_masters(newest, former)
             custodian.forget_all_but(newest)
-            self._authorities.forget()
+            self._record_macs.forget()
             return newest
 
     def former(self, present: str) -> list[str]:
         """Other master keys of the custodian's that the store still has an authority key under."""
         return [
             each
-            for each in self._store.authority_ids()
+            for each in self._store.record_mac_ids()
             if each != present and self._custodian.holds(each)
         ]

@@ -47,15 +47,15 @@ class Restoring:
         self._keys = keys
         self._credentials = credentials
 
-    def adopt_authority(self, master_id: str, wrapped: bytes) -> None:
+    def adopt_record_mac(self, master_id: str, wrapped: bytes) -> None:
         """Use the MAC key of rows under ``master_id``, which the store has not got yet.
 
         One that is not of this store's master keys is left alone, and so is what names it: such
         records are refused. Raises :class:`MasterKeyError`, :class:`StoreIntegrityError`.
         """
-        authorities = self._keys.authorities
-        if authorities.wrapping.holds(master_id):
-            authorities.adopt(master_id, wrapped)
+        record_macs = self._keys.record_macs
+        if record_macs.wrapping.holds(master_id):
+            record_macs.adopt(master_id, wrapped)
 
     def closed_credential(self, stored: Stored[Credential]) -> tuple[Credential, bytes] | None:
         """The record, unconfirmed, and its MAC; None where it stays as it is.
@@ -88,7 +88,7 @@ class Restoring:
         return ClosedKey(key, new, self._keys.sealed(new))
 
     def _authentic(self, table: AuthenticatedTable[R], stored: Stored[R]) -> R | None:
-        if not self._keys.authorities.knows(stored.record.master_id):
+        if not self._keys.record_macs.knows(stored.record.master_id):
             return None
         with suppress(StoreIntegrityError):
             return table.checked(stored)

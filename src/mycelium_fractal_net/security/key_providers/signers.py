@@ -29,7 +29,7 @@ class Signers(AuthenticatedTable[Signer]):
     """The life of signers. Revoked ones stay in the store: a credential that one named is bound."""
 
     def __init__(self, table: RecordTable[Signer], keys: Keys, credentials: Credentials) -> None:
-        super().__init__(table, keys.authorities, keys.journal, keys.clock)
+        super().__init__(table, keys.record_macs, keys.journal, keys.clock)
         self._keys = keys
         self._credentials = credentials
 
@@ -49,7 +49,7 @@ class Signers(AuthenticatedTable[Signer]):
         also for the public key of a key of this store that signs data.
         """
         check_signer(name, credentials, any_credential)
-        verifying = self.authorities.policy.read_verifying_key(public_key)
+        verifying = self.record_macs.policy.read_verifying_key(public_key)
         if verifying.algorithm not in SIGNER_ALGORITHMS:
             raise AlgorithmNotAllowedError(
                 f"requests are signed with {', '.join(SIGNER_ALGORITHMS)}"

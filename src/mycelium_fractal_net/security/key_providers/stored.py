@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 from mycelium_fractal_net.security.errors import KeyNotExportableError, KeyNotFoundError
 from mycelium_fractal_net.security.key_providers.audit_key import AuditKey
-from mycelium_fractal_net.security.key_providers.authorities import Authorities
 from mycelium_fractal_net.security.key_providers.base import KeyProvider
 from mycelium_fractal_net.security.key_providers.credentials import Credentials
 from mycelium_fractal_net.security.key_providers.journal import Journal
 from mycelium_fractal_net.security.key_providers.keys import Keys, key_type_of
 from mycelium_fractal_net.security.key_providers.master_move import MasterKeys
+from mycelium_fractal_net.security.key_providers.record_macs import RecordMacs
 from mycelium_fractal_net.security.key_providers.restoring import Restoring
 from mycelium_fractal_net.security.key_providers.retirement import Retirement
 from mycelium_fractal_net.security.key_providers.signers import Signers
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.audit import AuditLog
     from mycelium_fractal_net.security.key_providers.custodian import Custodian
     from mycelium_fractal_net.security.key_store import KeyStore
-    from mycelium_fractal_net.security.key_store.authority import Mac
+    from mycelium_fractal_net.security.key_store.record_mac import Mac
     from mycelium_fractal_net.security.policy import Policy
     from mycelium_fractal_net.security.records.keys import Key
 
@@ -68,14 +68,14 @@ class StoredKeyProvider(KeyProvider):
         self.clock = clock
         self.store_id = store_id
         self.wrapping = Wrapping(custodian, store_id, outage_seconds=outage_seconds)
-        self.authorities = Authorities(store, self.wrapping, policy)
+        self.record_macs = RecordMacs(store, self.wrapping, policy)
         self.journal = Journal(store)
-        self.audit_keys = AuditKey(self.authorities)
+        self.audit_keys = AuditKey(self.record_macs)
 
         def ticking() -> datetime:
             return self.clock()
 
-        parts = (self.authorities, self.journal, ticking)
+        parts = (self.record_macs, self.journal, ticking)
         self.keys = Keys(store.keys, *parts)
         self.credentials = Credentials(store.credentials, *parts)
         self.signers = Signers(store.signers, self.keys, self.credentials)
@@ -83,7 +83,7 @@ class StoredKeyProvider(KeyProvider):
         self.retirement = Retirement(self.keys, UsageStore(store.database))
         self.restoring = Restoring(self.keys, self.credentials)
         self.master_keys = MasterKeys(
-            self.authorities,
+            self.record_macs,
             self.journal,
             self.audit_keys,
             self.keys,

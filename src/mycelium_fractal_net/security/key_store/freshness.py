@@ -116,15 +116,15 @@ class Freshness:
         about_to_block()
         with self.lock:
             now = monotonic()
-            pulse = self._store.require_pulse()
-            if pulse.generation != self.generation:
+            status = self._store.require_status()
+            if status.generation != self.generation:
                 if self.generation >= 0:
                     former = (self._master_id, self.restored_at)
-                    moved = (pulse.master_id, pulse.restored_at) != former
+                    moved = (status.master_id, status.restored_at) != former
                     for listener in self._listeners:
                         listener.changed(self.generation, moved=moved)
-                self.generation = pulse.generation
-                self._master_id, self.restored_at = pulse.master_id, pulse.restored_at
+                self.generation = status.generation
+                self._master_id, self.restored_at = status.master_id, status.restored_at
             self._last_read = now
             self.until = now + REFRESH_SECONDS
 

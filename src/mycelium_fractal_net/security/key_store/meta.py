@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.key_store.database import Database
 
 
-class Pulse(NamedTuple):
+class StoreStatus(NamedTuple):
     """The store's generation, which grows with every change, and its master key's id.
 
     A store that came from a backup says when it did, in microseconds, and the backup's id.
@@ -47,7 +47,7 @@ class StoreMeta:
     def __init__(self, database: Database) -> None:
         self.database = database
 
-    def begin(self, master_id: str, wrapped_authority_key: bytes) -> None:
+    def begin(self, master_id: str, wrapped_record_mac_key: bytes) -> None:
         """Make an empty store one that is wrapped by ``master_id``.
 
         Raises :class:`ConflictError` where it already is somebody's.
@@ -55,18 +55,18 @@ class StoreMeta:
         with self.database.write() as connection:
             connection.execute(insert(store_meta).values(id=1, generation=1, master_id=master_id))
             connection.execute(
-                insert(authority_keys).values(master_id=master_id, wrapped=wrapped_authority_key)
+                insert(authority_keys).values(master_id=master_id, wrapped=wrapped_record_mac_key)
             )
 
-    def pulse(self) -> Pulse | None:
+    def status(self) -> StoreStatus | None:
         """The generation and master key id; None for a store that was never begun."""
         with self.database.read() as connection:
             row = connection.execute(select(store_meta)).first()
         if row is None:
             return None
-        return Pulse(row.generation, row.master_id, row.restored_at, row.restored_from)
+        return StoreStatus(row.generation, row.master_id, row.restored_at, row.restored_from)
 
-    def authority_key(self, master_id: str) -> bytes:
+    def record_mac_key(self, master_id: str) -> bytes:
         """The wrapped MAC key that belongs to a master key.
 
         Raises :class:`StoreIntegrityError` where there is none.
@@ -79,7 +79,7 @@ class StoreMeta:
             raise StoreIntegrityError("the store holds no authority key under its master key")
         return wrapped
 
-    def authority_ids(self) -> list[str]:
+    def record_mac_ids(self) -> list[str]:
         """The master keys under which an authority key is held; of some nobody may ever have had
         the key, since whoever writes the store can add a row."""
         with self.database.read() as connection:
@@ -107,12 +107,14 @@ class StoreMeta:
 
     # Moving to another master key -------------------------------------------------------
 
-    def move_to(self, old_master_id: str, new_master_id: str, wrapped_authority_key: bytes) -> None:
+    def move_to(
+        self, old_master_id: str, new_master_id: str, wrapped_record_mac_key: bytes
+    ) -> None:
         """From now on everything is written under the new master key."""
         with self.change(old_master_id) as (connection, _):
             connection.execute(
                 insert(authority_keys).values(
-                    master_id=new_master_id, wrapped=wrapped_authority_key
+                    master_id=new_master_id, wrapped=wrapped_record_mac_key
                 )
             )
             connection.execute(update(store_meta).values(master_id=new_master_id))
@@ -130,9 +132,9 @@ class StoreMeta:
                     raise ConflictError("rows are still under the former master key")
             connection.execute(delete(authority_keys).where(authority_keys.c.master_id.in_(former)))
 
-    def require_pulse(self) -> Pulse:
-        """The pulse of a store that was begun. Raises :class:`StoreUnavailableError`."""
-        found = self.pulse()
+    def require_status(self) -> StoreStatus:
+        """The status of a store that was begun. Raises :class:`StoreUnavailableError`."""
+        found = self.status()
         if found is None:
             raise StoreUnavailableError("the key store was never initialised; run: mfn init")
         return found

@@ -19,7 +19,7 @@ from mycelium_fractal_net.security.errors import (
 )
 from mycelium_fractal_net.security.key_store.backup_table import MadeBackup, note_backup
 from mycelium_fractal_net.security.key_store.key_table import KeyTable
-from mycelium_fractal_net.security.key_store.meta import Pulse, StoreMeta
+from mycelium_fractal_net.security.key_store.meta import StoreMeta, StoreStatus
 from mycelium_fractal_net.security.key_store.record_table import Stored
 from mycelium_fractal_net.security.key_store.schema import (
     audit_chains,
@@ -73,7 +73,7 @@ class Snapshot:
         row = connection.execute(select(store_meta)).first()
         if row is None:
             raise StoreUnavailableError("the key store was never initialised; run: mfn init")
-        self.pulse = Pulse(row.generation, row.master_id, row.restored_at, row.restored_from)
+        self.status = StoreStatus(row.generation, row.master_id, row.restored_at, row.restored_from)
         self.masters = list(connection.execute(select(authority_keys.c.master_id)).scalars())
 
     def rows(self, table: str) -> Iterator[list[list[Any]]]:

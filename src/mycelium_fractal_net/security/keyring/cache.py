@@ -215,7 +215,7 @@ class KeyCache:
         """Drop the keys that changed after the generation ``since``, or all if the store moved."""
         if moved:  # one that was restored may lack some of those that are here
             self._drop({*self._records, *(held.key.key_id for held in self._by_handle.values())})
-            self._provider.authorities.forget()
+            self._provider.record_macs.forget()
             return
         self._drop(set(self._provider.store.keys.ids(since=since)))
 

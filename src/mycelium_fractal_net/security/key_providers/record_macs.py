@@ -5,20 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.security.errors import StoreIntegrityError, UnknownMasterKeyError
-from mycelium_fractal_net.security.key_store.authority import check_record, seal_record
+from mycelium_fractal_net.security.key_store.record_mac import check_record, seal_record
 
 if TYPE_CHECKING:
     from mycelium_fractal_net.security.key_providers.custodian import Binding
     from mycelium_fractal_net.security.key_providers.wrapping import Wrapping
     from mycelium_fractal_net.security.key_store import KeyStore, Stored
-    from mycelium_fractal_net.security.key_store.authority import Mac
     from mycelium_fractal_net.security.key_store.kinds import Kind, R
+    from mycelium_fractal_net.security.key_store.record_mac import Mac
     from mycelium_fractal_net.security.policy import Policy
 
-AUTHORITY_ALGORITHM: Final = "HMAC-SHA-256"
+RECORD_MAC_ALGORITHM: Final = "HMAC-SHA-256"
 
 
-class Authorities:
+class RecordMacs:
     """Seals and checks the records of a store."""
 
     def __init__(self, store: KeyStore, wrapping: Wrapping, policy: Policy) -> None:
@@ -28,7 +28,7 @@ class Authorities:
         self._macs: dict[str, Mac] = {}
 
     def seal(self, kind: Kind[R], record: R) -> bytes:
-        """The MAC of a record under its master key's authority."""
+        """The MAC of a record under the MAC key of its master key."""
         return seal_record(self.of(record.master_id), self.wrapping.store_id, kind, record)
 
     def check(self, kind: Kind[R], stored: Stored[R]) -> R:
@@ -58,11 +58,11 @@ class Authorities:
                 raise UnknownMasterKeyError(
                     "it names a master key that is neither the store's nor a former one"
                 )
-            found = self.adopt(master_id, self.store.authority_key(master_id))
+            found = self.adopt(master_id, self.store.record_mac_key(master_id))
         return found
 
     def _is_present(self, master_id: str) -> bool:
-        return self.store.require_pulse().master_id == master_id
+        return self.store.require_status().master_id == master_id
 
     def adopt(self, master_id: str, wrapped: bytes) -> Mac:
         """Use that MAC key for what is under ``master_id``, whether or not the store has it yet.
@@ -70,7 +70,7 @@ class Authorities:
         Raises :class:`MasterKeyError`, :class:`StoreIntegrityError`.
         """
         material = self.wrapping.unwrap(master_id, wrapped, self.binding)
-        found = self._macs[master_id] = self.policy.mac(AUTHORITY_ALGORITHM, material)
+        found = self._macs[master_id] = self.policy.mac(RECORD_MAC_ALGORITHM, material)
         return found
 
     def knows(self, master_id: str) -> bool:
@@ -79,7 +79,7 @@ class Authorities:
 
     def make(self, master_id: str) -> bytes:
         """A fresh MAC key, wrapped by that master key."""
-        material = self.policy.generate_key_material(AUTHORITY_ALGORITHM)
+        material = self.policy.generate_key_material(RECORD_MAC_ALGORITHM)
         return self.wrapping.wrap(master_id, material, self.binding)
 
     def forget(self) -> None:
@@ -89,4 +89,4 @@ class Authorities:
     @property
     def binding(self) -> Binding:
         """What every one of them is bound to."""
-        return self.wrapping.binding_of("authority", AUTHORITY_ALGORITHM)
+        return self.wrapping.binding_of("authority", RECORD_MAC_ALGORITHM)
