@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from mycelium_fractal_net.bootstrap import audit_report
-from mycelium_fractal_net.doctor.findings import Finding, Severity
+from mycelium_fractal_net.doctor.findings import Examined, Finding, Severity
 from mycelium_fractal_net.security.errors import StoreIntegrityError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from mycelium_fractal_net.doctor.findings import Examined
 
 # Of each audit chain, the newest files up to this size are verified: under two seconds.
 AUDIT_BYTES: Final = 134_217_728
