@@ -15,7 +15,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from mycelium_fractal_net.security.backup.format import (
-    Header,
+    BackupHeader,
     binding_of,
     context_of,
     encode_frames,
@@ -78,9 +78,9 @@ class _Fixed(Custodian):
 CUSTODIAN = Wrapping(_Fixed(), STORE_ID)
 
 
-def header(wrapped_key: bytes) -> Header:
+def header(wrapped_key: bytes) -> BackupHeader:
     """The header of the one backup that was written here."""
-    return Header(
+    return BackupHeader(
         backup_id=BACKUP_ID, store_id=STORE_ID.hex(), made_at=1, generation=1, schema="0004",
         master_id=MASTER_ID, wrapped_key=wrapped_key,
     )  # fmt: skip

@@ -264,8 +264,7 @@ def test_key_columns_with_the_names_of_ours_are_refused(
 def test_a_side_table_with_rows_is_not_dropped(old: Application, keyring: Keyring) -> None:
     """And one that is gone is no error."""
     migrate(keyring, old)
-    where = MessageColumn(old.url, "notes", "body").located()
-    side = SideTable(where.database, where.place)
+    side = SideTable(*MessageColumn(old.url, "notes", "body").located())
     assert not side.drop_if_empty()
     old.run("DELETE FROM notes_body_xor")
     assert side.drop_if_empty()

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import gc
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from mycelium_fractal_net.security.errors import ExitCode
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 __all__ = ["ExitCode", "main"]
 

@@ -9,7 +9,7 @@ import click
 from mycelium_fractal_net import __version__
 from mycelium_fractal_net.cli.completion import install_completion, show_completion
 from mycelium_fractal_net.cli.invocation import Invocation
-from mycelium_fractal_net.cli.parsing import LazyGroup
+from mycelium_fractal_net.cli.parsing import LazyGroup, flag_that_ends
 
 _COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "init": (".init:init", "Make the key store and a master key."),
@@ -61,15 +61,13 @@ _COMMANDS: Final[dict[str, tuple[str, str]]] = {
 """Each command with its module in the folder ``commands``, and its help's first sentence."""
 
 
-def _print_version(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
-    if wanted and not context.resilient_parsing:
-        print(f"mfn {__version__}")
-        context.exit()
-
-
 @click.command("version")
 def version() -> None:
     """Print the version of mfn."""
+    _print_version()
+
+
+def _print_version(_context: click.Context | None = None) -> None:
     print(f"mfn {__version__}")
 
 
@@ -95,14 +93,7 @@ def version() -> None:
 )
 @click.option("--debug", is_flag=True, help="Show where an error comes from.")
 @click.option("--quiet", "-q", is_flag=True, help="Print results and errors only.")
-@click.option(
-    "--version",
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=_print_version,
-    help="Print the version and exit.",
-)
+@flag_that_ends("--version", _print_version, "Print the version and exit.")
 @install_completion
 @show_completion
 @click.pass_context

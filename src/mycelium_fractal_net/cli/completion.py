@@ -6,19 +6,21 @@ Completing names of keys and signers and ids of credentials never asks, and neve
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from mycelium_fractal_net.cli.exits import CommandError
+from mycelium_fractal_net.cli.parsing import flag_that_ends
 from mycelium_fractal_net.security.errors import ExitCode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from mycelium_fractal_net.security.key_providers import StoredKeyProvider
-    from mycelium_fractal_net.security.records.keys import Key
+
+    Completion = Callable[[click.Context, click.Parameter, str], list[str]]
 
 COMPLETION_VARIABLE: Final = "_MFN_COMPLETE"  # set by the scripts that are installed in a shell
 _PROGRAM: Final = "mfn"
@@ -34,9 +36,18 @@ _PLACES: Final[dict[str, tuple[str, str, str]]] = {
 # What is completed ---------------------------------------------------------------------------
 
 
-def key_names(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
-    """The names of keys that begin with ``incomplete``."""
-    return [key.key_id for key in _keys(context, incomplete)]
+def _completion(table: str, field: str) -> Completion:
+    """Completes the ``field`` of what a table of the provider has: such as the names of keys."""
+
+    def complete(context: click.Context, _parameter: click.Parameter, prefix: str) -> list[str]:
+        return [getattr(each, field) for each in _page(context, table, field, prefix)]
+
+    return complete
+
+
+key_names = _completion("keys", "key_id")
+credential_ids = _completion("credentials", "credential_id")
+signer_names = _completion("signers", "name")
 
 
 def version_names(
@@ -46,36 +57,18 @@ def version_names(
     from mycelium_fractal_net.security.records.keys import version_id
 
     name, colon, _ = incomplete.partition(":")
-    keys = _keys(context, name)
+    keys = _page(context, "keys", "key_id", name)
     if not colon:
         return [key.key_id for key in keys]
     of_name = (key for key in keys if key.key_id == name)
     return [version_id(name, each.version) for key in of_name for each in key.versions]
 
 
-def credential_ids(
-    context: click.Context, _parameter: click.Parameter, incomplete: str
-) -> list[str]:
-    """The ids of credentials that begin with ``incomplete``."""
+def _page(context: click.Context, table: str, field: str, prefix: str) -> list[Any]:
+    """The records whose ``field`` begins with ``prefix``; none where they cannot be read."""
     with contextlib.suppress(Exception), _provider(context) as provider:
-        found = provider.credentials.page(after=_just_before(incomplete), limit=_MOST)
-        ids = [credential.credential_id for credential in found]
-        return [each for each in ids if each.startswith(incomplete)]
-    return []
-
-
-def signer_names(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
-    """The names of signers that begin with ``incomplete``."""
-    with contextlib.suppress(Exception), _provider(context) as provider:
-        found = provider.signers.page(after=_just_before(incomplete), limit=_MOST)
-        return [signer.name for signer in found if signer.name.startswith(incomplete)]
-    return []
-
-
-def _keys(context: click.Context, prefix: str) -> list[Key]:
-    with contextlib.suppress(Exception), _provider(context) as provider:
-        found = provider.keys.page(after=_just_before(prefix), limit=_MOST)
-        return [key for key in found if key.key_id.startswith(prefix)]
+        found = getattr(provider, table).page(after=_just_before(prefix), limit=_MOST)
+        return [each for each in found if getattr(each, field).startswith(prefix)]
     return []
 
 
@@ -113,15 +106,11 @@ def complete(entry: click.Command, instruction: str) -> int:
 # Into a shell --------------------------------------------------------------------------------
 
 
-def _show(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
-    if wanted and not context.resilient_parsing:
-        print(_script(context, _current_shell()))
-        context.exit()
+def _show(context: click.Context) -> None:
+    print(_script(context, _current_shell()))
 
 
-def _install(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
-    if not wanted or context.resilient_parsing:
-        return
+def _install(context: click.Context) -> None:
     from pathlib import Path
 
     shell = _current_shell()
@@ -132,24 +121,15 @@ def _install(context: click.Context, _option: click.Parameter, wanted: bool) -> 
     if startup:  # fish loads it by itself
         _append_once(Path.home() / startup, line)
     print(f"{shell} completion installed in {script}; it works in the next shell that is started")
-    context.exit()
 
 
-install_completion = click.option(
-    "--install-completion",
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=_install,
-    help="Install completion for the current shell.",
+install_completion = flag_that_ends(
+    "--install-completion", _install, "Install completion for the current shell."
 )
-show_completion = click.option(
+show_completion = flag_that_ends(
     "--show-completion",
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=_show,
-    help="Show completion for the current shell, to copy it or customize the installation.",
+    _show,
+    "Show completion for the current shell, to copy it or customize the installation.",
 )
 
 

@@ -6,16 +6,13 @@ import contextlib
 import io
 import stat
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, BinaryIO, Final, cast
 
 from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.terminal import progress_bar
 from mycelium_fractal_net.security.errors import ExitCode
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from typing import BinaryIO
 
 STANDARD: Final = "-"
 _PUBLIC_KEY_BYTES: Final = 65_536  # an ML-DSA-65 key as PEM has under 3 KiB

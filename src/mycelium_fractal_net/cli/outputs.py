@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import BinaryIO, Final
 
 from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.inputs import STANDARD, binary_stdout
 from mycelium_fractal_net.security.errors import ExitCode
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import BinaryIO
 
 SEALED_SUFFIX: Final = ".mfn"
 # What came in by standard input has no permission bits to take over: its owner alone may read it.

@@ -5,14 +5,12 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import click
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 @click.pass_context
@@ -74,6 +72,19 @@ class LazyGroup(Group):
             formatter.write_dl(
                 [(name, each.get_short_help_str(limit)) for name, each in self.commands.items()]
             )
+
+
+def flag_that_ends(name: str, act: Callable[[click.Context], None], help: str) -> Decorator:
+    """An option that does something before all others are read, and ends the run with it."""
+
+    def callback(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
+        if wanted and not context.resilient_parsing:
+            act(context)
+            context.exit()
+
+    return click.option(
+        name, is_flag=True, is_eager=True, expose_value=False, callback=callback, help=help
+    )
 
 
 def record(name: str, make: Callable[..., Any], *options: Decorator) -> Decorator:

@@ -8,7 +8,9 @@ import signal
 import sys
 import threading
 import traceback
-from typing import TYPE_CHECKING, Final, NoReturn
+from collections.abc import Iterator
+from types import FrameType
+from typing import Final, NoReturn
 
 import click
 
@@ -18,10 +20,6 @@ from mycelium_fractal_net.cli.exits import outcome_of
 from mycelium_fractal_net.cli.invocation import Invocation
 from mycelium_fractal_net.cli.terminal import complain
 from mycelium_fractal_net.security.errors import ExitCode
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from types import FrameType
 
 _PROGRAM: Final = "mfn"
 _ENDING: Final = (signal.SIGTERM, signal.SIGHUP)

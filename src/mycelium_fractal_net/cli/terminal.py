@@ -9,13 +9,11 @@ import shutil
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Final
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-    from contextlib import AbstractContextManager
-
-    ProgressBar = AbstractContextManager[Callable[[int], None] | None]
+ProgressBar = AbstractContextManager[Callable[[int], None] | None]
 
 PROGRESS_FROM_BYTES: Final = 8 * 1024 * 1024  # below, the work ends before a bar is drawn
 _BAR_CELLS: Final = 30

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from mycelium_fractal_net.columns.database import ColumnDatabase
 from mycelium_fractal_net.columns.place import Place
 from mycelium_fractal_net.security.errors import InvalidInputError
-
-if TYPE_CHECKING:
-    from mycelium_fractal_net.security.records.open_options import OpenOptions
+from mycelium_fractal_net.security.records.open_options import OpenOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +32,12 @@ class MessageColumn:
         """Such as ``customers.iban``."""
         return f"{self.table}.{self.column}"
 
-    def located(self) -> Located:
-        """The column in its database. Raises as :meth:`Place.find` does."""
+    def located(self) -> tuple[ColumnDatabase, Place]:
+        """Its database, and the column in it. Raises as :meth:`Place.find` does."""
         database = ColumnDatabase(self.url)
         with database.connection() as connection, database.reading(connection):
             place = Place.find(connection, self.table, self.column, self.associated_data_column)
-        return Located(database, place)
+        return database, place
 
     def constant(self, options: OpenOptions) -> bytes:
         """Associated data that is the same for all rows; none where a column has it."""
@@ -48,11 +45,3 @@ class MessageColumn:
         if constant and self.associated_data_column is not None:
             raise InvalidInputError("associated data comes from a column or is given, not both")
         return constant
-
-
-@dataclass(frozen=True, slots=True)
-class Located:
-    """A column and its database."""
-
-    database: ColumnDatabase
-    place: Place

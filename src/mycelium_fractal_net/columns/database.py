@@ -11,12 +11,13 @@ import os
 import random
 import time
 import weakref
+from collections.abc import Iterator
 from enum import Enum, auto
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from sqlalchemy import create_engine, event, func, select
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
@@ -25,12 +26,6 @@ from mycelium_fractal_net.security.errors import (
     InvalidInputError,
     MissingExtraError,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from sqlalchemy.engine import URL, Connection, Engine
-
 
 _CONNECT_SECONDS: Final = 10
 # Far below PostgreSQL's deadlock_timeout of a second: where two wait for each other it is never

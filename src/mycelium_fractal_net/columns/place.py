@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import uuid
 import warnings
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
     ARRAY,
     ColumnElement,
     LargeBinary,
+    Select,
     String,
+    TableClause,
+    Update,
     and_,
     bindparam,
     case,
@@ -30,20 +34,13 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.postgresql import BYTEA, DOMAIN, TEXT
+from sqlalchemy.engine import Connection, Inspector
 from sqlalchemy.exc import SAWarning
-from sqlalchemy.types import NullType
+from sqlalchemy.types import NullType, TypeEngine
 
 from mycelium_fractal_net.columns.coding import Value
 from mycelium_fractal_net.columns.database import BinaryList
 from mycelium_fractal_net.security.errors import InvalidInputError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from sqlalchemy import Select, TableClause, Update
-    from sqlalchemy.engine import Connection, Inspector
-    from sqlalchemy.types import TypeEngine
-
 
 Key = tuple[Any, ...]
 """A primary key, in the order of its columns."""

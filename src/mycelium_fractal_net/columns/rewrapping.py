@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import contextlib
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import Final, Unpack
 
 from mycelium_fractal_net.columns.coding import Habit, Value, decode, encode
-from mycelium_fractal_net.columns.sweep import Progress, Report, Sweep
+from mycelium_fractal_net.columns.column import MessageColumn
+from mycelium_fractal_net.columns.database import ColumnDatabase
+from mycelium_fractal_net.columns.place import Place
+from mycelium_fractal_net.columns.report import ColumnReport
+from mycelium_fractal_net.columns.sweep import RunOptions, Sweep
 from mycelium_fractal_net.security.errors import DecryptionError
-from mycelium_fractal_net.security.records.open_options import PLAIN
-
-if TYPE_CHECKING:
-    from mycelium_fractal_net.columns.column import MessageColumn
-    from mycelium_fractal_net.columns.database import ColumnDatabase
-    from mycelium_fractal_net.columns.place import Place
-    from mycelium_fractal_net.columns.report import ColumnReport
-    from mycelium_fractal_net.security.keyring.keyring import Keyring
-    from mycelium_fractal_net.security.records.open_options import OpenOptions
+from mycelium_fractal_net.security.keyring.keyring import Keyring
+from mycelium_fractal_net.security.records.open_options import PLAIN, OpenOptions
 
 _SPAN_ROWS: Final = 1000
 _SAMPLE: Final = 1000  # values from which the spelling of a column is learned
@@ -29,27 +26,20 @@ def rewrap_column(
     keyring: Keyring,
     column: MessageColumn,
     options: OpenOptions = PLAIN,
-    *,
-    workers: int | None = None,
-    progress: Progress | None = None,
-    report: Report | None = None,
+    **how: Unpack[RunOptions],
 ) -> ColumnReport:
     """Move every sealed message of a column to its key's newest version, in place.
 
     Values are bytes, or base64 text whose spelling stays; NULL is passed over. The associated
-    data is that of ``options`` for all rows, or that of a column. ``workers`` is the number of
-    processes, one for each processor by default, forked from this one; with 1 all is done here, as
-    it must be where another thread of this program has a transaction open on the same SQLite file.
-
-    No row is written that is not what was read, so an application may go on writing. Killed at
-    any moment, the same call takes up the rest. ``progress`` gets how many values were seen,
-    ``report`` each that had to stay; without it they are in the result.
+    data is that of ``options`` for all rows, or that of a column; ``how`` is a
+    :class:`.RunOptions`. No row is written that is not what was read, so an application may go on
+    writing. Killed at any moment, the same call takes up the rest.
 
     Raises :class:`InvalidInputError`, :class:`DatabaseUnavailableError`, :class:`StoreError`.
     """
     constant = column.constant(options)
-    where = column.located()
-    habit = learned(where.database, where.place)
+    database, place = column.located()
+    habit = learned(database, place)
     known: dict[bytes, bool] = {}
     until = 0.0
 
@@ -78,7 +68,7 @@ def rewrap_column(
         )
         return encode(rewrapped, coding, habit)
 
-    sweep = Sweep(keyring, where.database, where.place, workers, progress, report)
+    sweep = Sweep(keyring, database, place, how)
     return sweep.run(convert, rows=_SPAN_ROWS)
 
 

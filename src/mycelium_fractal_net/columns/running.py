@@ -43,11 +43,6 @@ class _Stopped:
     text: str
 
 
-def worker_count(workers: int | None) -> int:
-    """``workers``, or one for each processor that this process may use."""
-    return workers or len(os.sched_getaffinity(0))
-
-
 def run(
     spans: Iterable[Span], make: Callable[[], Worker], workers: int
 ) -> Generator[Part, None, None]:

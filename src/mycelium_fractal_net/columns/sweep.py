@@ -7,25 +7,18 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final, TypedDict
 
 from mycelium_fractal_net.columns.coding import beginning
+from mycelium_fractal_net.columns.column import MessageColumn
+from mycelium_fractal_net.columns.database import ColumnDatabase
 from mycelium_fractal_net.columns.moving import Convert, Mover, WriteRow
-from mycelium_fractal_net.columns.place import Span
+from mycelium_fractal_net.columns.place import Place, Span
 from mycelium_fractal_net.columns.report import ColumnReport, Failure
-from mycelium_fractal_net.columns.running import run, worker_count
+from mycelium_fractal_net.columns.running import run
 from mycelium_fractal_net.security.errors import StoreError
+from mycelium_fractal_net.security.keyring.keyring import Keyring
 
-if TYPE_CHECKING:
-    from mycelium_fractal_net.columns.column import MessageColumn
-    from mycelium_fractal_net.columns.database import ColumnDatabase
-    from mycelium_fractal_net.columns.place import Place
-    from mycelium_fractal_net.security.keyring.keyring import Keyring
-
-Progress = Callable[[int], None]
-"""Called with how many values were looked at since its last call."""
-Report = Callable[[Failure], None]
-"""Called with each value that had to stay as it was."""
 _UNFOUND: Final = "a part of its primary key is NULL, so that it cannot be found again"
 _MOST_UNFOUND: Final = 1000
 _MOST_BEGINNINGS: Final = 10_000  # far more than a store has versions
@@ -47,23 +40,37 @@ def spans(database: ColumnDatabase, place: Place, rows: int) -> Iterator[Span]:
     yield Span(after, None)
 
 
+class RunOptions(TypedDict, total=False):
+    """How a run on a column is done, and who hears of it.
+
+    ``workers`` is the number of processes, one for each processor by default, forked from this
+    one; with 1 all is done here, as it must be where another thread of this program has a
+    transaction open on the same SQLite file. ``progress`` gets how many values were looked at
+    since its last call, ``report`` each that had to stay; without it they are in the result.
+    """
+
+    workers: int | None
+    progress: Callable[[int], None] | None
+    report: Callable[[Failure], None]
+
+
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """What is done with a column, and by how many processes."""
+    """What is done with a column, and how."""
 
     keyring: Keyring
     database: ColumnDatabase
     place: Place
-    workers: int | None
-    progress: Progress | None
-    report: Report | None
+    options: RunOptions
 
     def run(
         self, convert: Convert, write_row: WriteRow | None = None, *, rows: int
     ) -> ColumnReport:
         """Move every value of the column, ``rows`` rows in a span."""
         found = ColumnReport()
-        tell = self.report or found.failures.append
+        tell = self.options.get("report") or found.failures.append
+        progress = self.options.get("progress")
+        workers = self.options.get("workers") or len(os.sched_getaffinity(0))
 
         def failed(failure: Failure) -> None:
             found.failed += 1
@@ -77,15 +84,15 @@ class Sweep:
             )
 
         looked = 0
-        parts = run(spans(self.database, self.place, rows), mover, worker_count(self.workers))
+        parts = run(spans(self.database, self.place, rows), mover, workers)
         with contextlib.closing(parts):
             for part in parts:
                 looked += part.looked
                 found.done += part.done
                 for failure in part.failures:
                     failed(failure)
-                if self.progress is not None:
-                    self.progress(part.looked)
+                if progress is not None:
+                    progress(part.looked)
         found.skipped = max(0, looked - found.done - found.failed)
         for failure in self._unfound():
             failed(failure)
@@ -115,18 +122,18 @@ def beginnings(column: MessageColumn) -> Counter[bytes]:
     Of both forms they are those of a sealed message, which tell the key version. What is no
     message stands under no bytes. The database counts; no value is read.
     """
-    where = column.located()
+    database, place = column.located()
     found: Counter[bytes] = Counter()
-    with where.database.connection() as connection, where.database.reading(connection):
-        for start, count in connection.execute(where.place.beginnings(_MOST_BEGINNINGS)):
+    with database.connection() as connection, database.reading(connection):
+        for start, count in connection.execute(place.beginnings(_MOST_BEGINNINGS)):
             found[beginning(start)] += count
-        total = connection.execute(where.place.total()).scalar_one()
+        total = connection.execute(place.total()).scalar_one()
     found[b""] += max(0, total - found.total())
     return +found
 
 
 def count_values(column: MessageColumn) -> int:
     """How many rows of a table have a value in that column."""
-    where = column.located()
-    with where.database.connection() as connection, where.database.reading(connection):
-        return int(connection.execute(where.place.total()).scalar_one())
+    database, place = column.located()
+    with database.connection() as connection, database.reading(connection):
+        return int(connection.execute(place.total()).scalar_one())

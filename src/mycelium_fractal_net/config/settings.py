@@ -112,7 +112,7 @@ class AuditSettings(_Section, frozen=True):
     export: Literal["none", "stdout", "syslog"] = "none"
 
 
-class Rotation(_Section, frozen=True):
+class RotationSettings(_Section, frozen=True):
     """How schedulers of rotation work, and whether new versions wait for a backup."""
 
     look_seconds: Annotated[int, Meta(ge=1, le=86_400)] = 60
@@ -125,7 +125,7 @@ class Legacy(_Section, frozen=True):
     read_xor: bool = False
 
 
-class Credentials(_Section, frozen=True):
+class CredentialSettings(_Section, frozen=True):
     """API keys: how long one lives before it is due, and how long the former secret serves."""
 
     rotation_days: _Days = 90
@@ -169,9 +169,9 @@ class Settings(_Section, frozen=True):
     key_store: KeyStoreSettings = KeyStoreSettings()
     master_key: MasterKey = MasterKey()
     keyring: KeyringSettings = KeyringSettings()
-    rotation: Rotation = Rotation()
+    rotation: RotationSettings = RotationSettings()
     legacy: Legacy = Legacy()
-    credentials: Credentials = Credentials()
+    credentials: CredentialSettings = CredentialSettings()
     audit: AuditSettings = AuditSettings()
     server: Server = Server()
 

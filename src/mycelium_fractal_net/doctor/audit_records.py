@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from mycelium_fractal_net.bootstrap import audit_report
-from mycelium_fractal_net.doctor.findings import Finding, Severity
+from mycelium_fractal_net.doctor.findings import Examined, Finding, Severity
 from mycelium_fractal_net.security.errors import StoreIntegrityError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from mycelium_fractal_net.doctor.findings import Examined
 
 # Of each audit chain, the newest files up to this size are verified: under two seconds.
 AUDIT_BYTES: Final = 134_217_728
@@ -28,8 +24,8 @@ def audit_findings(store: Examined) -> Iterator[Finding]:
     try:
         report = audit_report(store.settings, store.provider, most_bytes=AUDIT_BYTES)
         for fault in report.faults[:_MOST_FAULTS]:
-            place = f"record {fault.sequence}: " if fault.sequence else ""
-            yield _tampered(f"audit chain {fault.chain}", f"{place}{fault.what}")
+            record = f"record {fault.sequence}: " if fault.sequence else ""
+            yield _tampered(f"audit chain {fault.chain}", f"{record}{fault.what}")
         chains = [folder / chain.chain for chain in report.chains]
     except StoreIntegrityError as error:
         yield _tampered("audit key", str(error))
@@ -65,7 +61,7 @@ def _try_writing(folder: Path) -> None:
 
     Raises :class:`OSError`.
     """
-    place = next(path for path in (folder, *folder.parents) if path.exists())
-    with tempfile.TemporaryFile(dir=place, buffering=0) as file:
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    with tempfile.TemporaryFile(dir=existing, buffering=0) as file:
         file.write(bytes(4096))
         os.fsync(file.fileno())

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from mycelium_fractal_net.doctor.findings import Finding, Severity
+from mycelium_fractal_net.doctor.findings import Examined, Finding, Severity
 from mycelium_fractal_net.security.key_store.rows import from_micros
 from mycelium_fractal_net.security.records.keys import version_id
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from mycelium_fractal_net.doctor.findings import Examined
 
 # A key that is rotated every 90 days has a version that is older than this in two looks of three.
 _OLD: Final = timedelta(days=30)

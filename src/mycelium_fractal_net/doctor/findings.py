@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from mycelium_fractal_net.config import Settings
-    from mycelium_fractal_net.security.key_providers import CustodianStatus, StoredKeyProvider
-    from mycelium_fractal_net.security.key_store import UsageStore
+from mycelium_fractal_net.config import Settings
+from mycelium_fractal_net.security.key_providers import CustodianStatus, StoredKeyProvider
+from mycelium_fractal_net.security.key_store import UsageStore
 
 
 class Severity(StrEnum):

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from mycelium_fractal_net.doctor.findings import Examined, Finding, Severity
 from mycelium_fractal_net.security.lifecycle.retention import usage_of
-from mycelium_fractal_net.security.records.keys import KeyState, version_id
+from mycelium_fractal_net.security.records.keys import Key, KeyState, version_id
 from mycelium_fractal_net.security.records.retention import past_retained
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from mycelium_fractal_net.security.records.keys import Key
 
 _SOON: Final = timedelta(days=7)  # the shortest recovery window that there is
 

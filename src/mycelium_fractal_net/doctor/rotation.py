@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Final
 
 from mycelium_fractal_net.doctor.findings import Examined, Finding, Severity
-from mycelium_fractal_net.security.key_store.due_table import is_late
-from mycelium_fractal_net.security.key_store.rotation_table import RotationTable
+from mycelium_fractal_net.security.key_store.due_table import DueTime, is_late
+from mycelium_fractal_net.security.key_store.rotation_table import Look, RotationTable
 from mycelium_fractal_net.security.key_store.rows import micros_or_none
 from mycelium_fractal_net.security.lifecycle.due import OVERDUE
 from mycelium_fractal_net.security.records.due import due_at
-from mycelium_fractal_net.security.records.keys import KeyState, version_id
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from datetime import datetime
-
-    from mycelium_fractal_net.security.key_store.due_table import DueTime
-    from mycelium_fractal_net.security.key_store.rotation_table import Look
-    from mycelium_fractal_net.security.records.keys import Key
+from mycelium_fractal_net.security.records.keys import Key, KeyState, version_id
 
 _SLACK: Final = timedelta(days=1)  # by which clocks may differ
 _LATE: Final = timedelta(hours=1)  # with which a scheduler may activate a version: it looks daily

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
-from mycelium_fractal_net.doctor.findings import Finding, Severity
+from mycelium_fractal_net.doctor.findings import Examined, Finding, Severity
 from mycelium_fractal_net.security.errors import StoreIntegrityError
 from mycelium_fractal_net.security.records.credentials import CredentialState
 from mycelium_fractal_net.security.records.signers import Signer, SignerState
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from mycelium_fractal_net.doctor.findings import Examined
 
 
 def signer_findings(store: Examined) -> Iterator[Finding]:

@@ -13,14 +13,11 @@ import resource
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from mycelium_fractal_net.files.new_file import NewFile
 from mycelium_fractal_net.files.replacing import GRACE_SECONDS
 from mycelium_fractal_net.security.errors import MfnError
-
-if TYPE_CHECKING:
-    from mycelium_fractal_net.files.new_file import NewFile
-
 
 _MAX_FILES: Final = 128  # more make it no faster
 _MAX_BYTES: Final = 256 << 20

@@ -7,14 +7,11 @@ the names of a million files lie in memory: beyond a few they wait in a temporar
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
+from typing import Final
 
 _MEMORY_BYTES: Final = 1 << 20  # of names, some 50,000, for each folder on the way down
 _END: Final = b"\0"  # no name has it

@@ -15,17 +15,14 @@ import os
 import re
 import secrets
 import stat
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final, cast
+from typing import BinaryIO, Final, cast
 
 from mycelium_fractal_net.files.permissions import give_permissions
 from mycelium_fractal_net.files.replacing import Replaced
 from mycelium_fractal_net.security.byte_io.durable import sync_folder
 from mycelium_fractal_net.security.errors import ConflictError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 
 _SUFFIX: Final = ".mfn-partial"
 _NAME_BYTES: Final = 200  # of the target's in a hidden name, which may have 255: NAME_MAX

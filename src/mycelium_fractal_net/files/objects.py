@@ -8,14 +8,15 @@ was read. What that can promise is up to the store: docs/rewrap.md.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryFile
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from mycelium_fractal_net.files.rewrapping import RewrapReport, rewrap_paths
+from mycelium_fractal_net.files.rewrapping import RewrapReport, heads, rewrap_paths
 from mycelium_fractal_net.files.walk import SEALED_SUFFIX, reason_of
 from mycelium_fractal_net.security.byte_io.binary_io import HEAD_BYTES
 from mycelium_fractal_net.security.errors import (
@@ -26,17 +27,12 @@ from mycelium_fractal_net.security.errors import (
     KeyNotFoundError,
     MfnError,
 )
-from mycelium_fractal_net.security.records.open_options import PLAIN
+from mycelium_fractal_net.security.keyring.keyring import Keyring, MessageInfo
+from mycelium_fractal_net.security.records.open_options import PLAIN, OpenOptions
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
-    from mycelium_fractal_net.security.keyring.keyring import Keyring, MessageInfo
-    from mycelium_fractal_net.security.records.open_options import OpenOptions
-
-    Progress = Callable[[int], None]
-    Before = Callable[[Iterable[bytes]], None]
-    Info = dict[str, Any]
+Progress = Callable[[int], None]
+Before = Callable[[Iterable[bytes]], None]
+Info = dict[str, Any]
 
 _BATCH: Final = 256  # objects that are recorded and worked on together
 _WORKERS: Final = 16  # by default: they wait for the store, not for a processor
@@ -76,8 +72,6 @@ def rewrap_objects(
     if store.is_local:
         path = Path(store.root)
         if before is not None:
-            from mycelium_fractal_net.files.rewrapping import heads
-
             before(heads(keyring, [path], any_name=any_name))
         return rewrap_paths(
             keyring, [path], options, any_name=any_name, finishing=finishing, workers=workers,
@@ -95,8 +89,11 @@ def rewrap_objects(
                 chosen = [each for each in seen if _is_taken(each, report, any_name, finishing)]
                 if before is not None and chosen:
                     before([each.head for each in chosen])
-                for outcome in pool.map(run.move, chosen):
-                    outcome(report)
+                for each, outcome in zip(chosen, pool.map(run.move, chosen), strict=True):
+                    if isinstance(outcome, str):
+                        report.add_failure(each.name, outcome)
+                    else:
+                        report.take(outcome)
                     if progress is not None:
                         progress(1)
         except BaseException:
@@ -154,23 +151,22 @@ class _Run:
             error = caught
         return _Seen(path, name, head, info, error)
 
-    def move(self, seen: _Seen) -> Callable[[RewrapReport], None]:
-        """Rewrap it; returns what is to be written into the report."""
+    def move(self, seen: _Seen) -> int | str | None:
+        """Rewrap it; returns its size, None where it was skipped, or what failed."""
         error = seen.error
         if error is None and seen.info is not None:
             if seen.info.newest:
-                return _skipped
+                return None
             for _ in range(_TRIES):
                 try:
-                    size = self._rewrap(seen.path)
+                    return self._rewrap(seen.path)
                 except ConflictError as caught:
                     error = caught
                     continue
                 except Exception as caught:  # as above
                     error = caught
                     break
-                return _skipped if size is None else _moved(size)
-        return _failed(seen.name, _reason(error))
+        return _reason(error)
 
     def _rewrap(self, path: str) -> int | None:
         driver = self._store.driver
@@ -194,22 +190,6 @@ class _Run:
     def _watch(self, _: int) -> None:
         if self.stop.is_set():
             raise ConflictError("the run was interrupted")
-
-
-def _skipped(report: RewrapReport) -> None:
-    report.skipped += 1
-
-
-def _moved(size: int) -> Callable[[RewrapReport], None]:
-    def tell(report: RewrapReport) -> None:
-        report.done += 1
-        report.bytes += size
-
-    return tell
-
-
-def _failed(name: str, reason: str) -> Callable[[RewrapReport], None]:
-    return lambda report: report.add_failure(name, reason)
 
 
 class _Store:

@@ -7,9 +7,10 @@ run that was cut off is simply run again.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from mycelium_fractal_net.files.groups import sync_file_system
 from mycelium_fractal_net.files.new_file import NewFile, remove_leftovers
@@ -17,18 +18,12 @@ from mycelium_fractal_net.files.running import Run, only_run
 from mycelium_fractal_net.files.single import rewrap_to
 from mycelium_fractal_net.files.walk import SEALED_SUFFIX, Job, TreeReport, jobs, reason_of
 from mycelium_fractal_net.security.byte_io.binary_io import head_of
-from mycelium_fractal_net.security.errors import DecryptionError, KeyNotFoundError
-from mycelium_fractal_net.security.records.open_options import PLAIN
+from mycelium_fractal_net.security.errors import DecryptionError, KeyNotFoundError, MfnError
+from mycelium_fractal_net.security.keyring.keyring import Keyring
+from mycelium_fractal_net.security.records.open_options import PLAIN, OpenOptions
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
-    from mycelium_fractal_net.security.errors import MfnError
-    from mycelium_fractal_net.security.keyring.keyring import Keyring
-    from mycelium_fractal_net.security.records.open_options import OpenOptions
-
-    Progress = Callable[[int], None]
-    Failed = Callable[[str, str], None]
+Progress = Callable[[int], None]
+Failed = Callable[[str, str], None]
 
 _TRIES: Final = 3  # of a file that others change meanwhile
 _MOST_KEPT: Final = 100  # failures and files passed over that a report keeps; it counts all

@@ -124,7 +124,7 @@ class _Flight:
                 self._failed(tried, error)
                 continue
             if outcome is None:
-                self._run.report.skipped += 1
+                self._run.report.take(None)
                 self._tell()
                 continue
             self._landed[outcome[0]] = tried
@@ -140,8 +140,7 @@ class _Flight:
             if error is not None:
                 self._failed(tried, error)
                 continue
-            self._run.report.done += 1
-            self._run.report.bytes += size
+            self._run.report.take(size)
             self._tell()
 
     def _failed(self, tried: _Try, error: MfnError | OSError) -> None:

@@ -9,7 +9,9 @@ that are on the disk (:mod:`.groups`). Anything else under the name is kept and 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mycelium_fractal_net.files.new_file import NewFile
@@ -17,17 +19,13 @@ from mycelium_fractal_net.files.running import Run
 from mycelium_fractal_net.files.single import open_source
 from mycelium_fractal_net.files.walk import SEALED_SUFFIX, Job, TreeReport, is_there
 from mycelium_fractal_net.security.errors import DecryptionError
+from mycelium_fractal_net.security.keyring.keyring import Keyring
 from mycelium_fractal_net.security.records.open_options import PLAIN, OpenOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
     from cryptography.utils import Buffer
 
-    from mycelium_fractal_net.security.keyring.keyring import Keyring
-
-    Progress = Callable[[int], None]
+Progress = Callable[[int], None]
 
 
 def seal_tree(

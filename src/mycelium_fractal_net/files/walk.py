@@ -35,6 +35,14 @@ class TreeReport:
     failed: list[tuple[Path, str]] = field(default_factory=list)
     passed_over: list[Path] = field(default_factory=list)
 
+    def take(self, size: int | None) -> None:
+        """One that is done, by its bytes; None where it was done before."""
+        if size is None:
+            self.skipped += 1
+        else:
+            self.done += 1
+            self.bytes += size
+
     def fail(self, path: Path, error: MfnError | OSError) -> None:
         """One that failed, and why."""
         self.failed.append((path, reason_of(error)))

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import base64
 import string
-from typing import TYPE_CHECKING, Final
+from typing import Final, Unpack
+
+from sqlalchemy.engine import Connection
 
 from mycelium_fractal_net.columns.coding import (
     Coding,
@@ -18,12 +20,12 @@ from mycelium_fractal_net.columns.coding import (
     encode,
     from_base64,
 )
+from mycelium_fractal_net.columns.column import MessageColumn
+from mycelium_fractal_net.columns.database import ColumnDatabase
+from mycelium_fractal_net.columns.moving import WriteRow
 from mycelium_fractal_net.columns.place import Change, Place, Row, associated_bytes, value_of
-from mycelium_fractal_net.columns.sweep import (
-    Progress,
-    Report,
-    Sweep,
-)
+from mycelium_fractal_net.columns.report import ColumnReport
+from mycelium_fractal_net.columns.sweep import RunOptions, Sweep
 from mycelium_fractal_net.legacy.reader import open_xor
 from mycelium_fractal_net.legacy.side_table import SideTable
 from mycelium_fractal_net.security.errors import (
@@ -31,16 +33,8 @@ from mycelium_fractal_net.security.errors import (
     InvalidInputError,
     KeyNotFoundError,
 )
+from mycelium_fractal_net.security.keyring.keyring import Keyring
 from mycelium_fractal_net.security.records.open_options import PLAIN, OpenOptions
-
-if TYPE_CHECKING:
-    from sqlalchemy.engine import Connection
-
-    from mycelium_fractal_net.columns.column import MessageColumn
-    from mycelium_fractal_net.columns.database import ColumnDatabase
-    from mycelium_fractal_net.columns.moving import WriteRow
-    from mycelium_fractal_net.columns.report import ColumnReport
-    from mycelium_fractal_net.security.keyring.keyring import Keyring
 
 _BASE64: Final = string.ascii_letters.encode() + string.digits.encode() + b"+/-_="
 _SPAN_ROWS: Final = 40  # a second of one processor
@@ -55,9 +49,7 @@ def migrate_column(
     *,
     side_table: str | None = None,
     dry_run: bool = False,
-    workers: int | None = None,
-    progress: Progress | None = None,
-    report: Report | None = None,
+    **how: Unpack[RunOptions],
 ) -> ColumnReport:
     """Seal under ``key_id`` what the XOR cipher wrote into a column.
 
@@ -71,8 +63,8 @@ def migrate_column(
     """
     constant = column.constant(options)
     name = keyring.protecting_key(key_id)
-    where = column.located()
-    side = SideTable(where.database, where.place, side_table)
+    database, place = column.located()
+    side = SideTable(database, place, side_table)
     if not dry_run:
         side.create()
     habit = Habit(urlsafe=True)  # as the old cipher wrote
@@ -99,7 +91,7 @@ def migrate_column(
         side.keep(connection, change)
         return True
 
-    sweep = Sweep(keyring, where.database, where.place, workers, progress, report)
+    sweep = Sweep(keyring, database, place, how)
     return sweep.run(convert, write_row, rows=_SPAN_ROWS)
 
 
@@ -109,21 +101,19 @@ def commit_column(
     options: OpenOptions = PLAIN,
     *,
     side_table: str | None = None,
-    workers: int | None = None,
-    progress: Progress | None = None,
-    report: Report | None = None,
+    **how: Unpack[RunOptions],
 ) -> ColumnReport:
     """Remove the old values of a migrated column where what stands there now is sealed and opens.
 
     The others stay and are reported. The side table goes once it is empty.
     """
     constant = column.constant(options)
-    where = column.located()
-    side = _existing(SideTable(where.database, where.place, side_table))
+    database, place = column.located()
+    side = _existing(SideTable(database, place, side_table))
 
-    def write_row(connection: Connection, _place: Place, change: Change) -> bool:
+    def write_row(connection: Connection, _: Place, change: Change) -> bool:
         key = change.row.key
-        row = where.place.read(connection, key)
+        row = place.read(connection, key)
         if row is None:
             raise InvalidInputError("the row is gone, or has no value any more")
         message = decode(value_of(row))[0]
@@ -133,7 +123,7 @@ def commit_column(
         side.forget(connection, key)
         return True
 
-    return _finish(keyring, where.database, side, write_row, workers, progress, report)
+    return _finish(keyring, database, side, write_row, how)
 
 
 def roll_back_column(
@@ -141,24 +131,22 @@ def roll_back_column(
     column: MessageColumn,
     *,
     side_table: str | None = None,
-    workers: int | None = None,
-    progress: Progress | None = None,
-    report: Report | None = None,
+    **how: Unpack[RunOptions],
 ) -> ColumnReport:
     """Put the old values back where nobody changed the new ones; the others are reported."""
-    where = column.located()
-    side = _existing(SideTable(where.database, where.place, side_table))
+    database, place = column.located()
+    side = _existing(SideTable(database, place, side_table))
 
-    def write_row(connection: Connection, _place: Place, change: Change) -> bool:
+    def write_row(connection: Connection, _: Place, change: Change) -> bool:
         key = change.row.key
         now = Row(key, side.new_value(connection, key), None)
         back = Change(now, change.new)
-        if connection.execute(*where.place.write_row(back)).rowcount != 1:
+        if connection.execute(*place.write_row(back)).rowcount != 1:
             raise InvalidInputError("the value was changed since; the old one is still kept")
         side.forget(connection, key)
         return True
 
-    return _finish(keyring, where.database, side, write_row, workers, progress, report)
+    return _finish(keyring, database, side, write_row, how)
 
 
 def decode_old(value: Value) -> tuple[bytes, Coding]:
@@ -197,12 +185,10 @@ def _finish(
     database: ColumnDatabase,
     side: SideTable,
     write_row: WriteRow,
-    workers: int | None,
-    progress: Progress | None,
-    report: Report | None,
+    how: RunOptions,
 ) -> ColumnReport:
     """Put every old value through ``write_row``, and see whether the side table may go."""
-    sweep = Sweep(keyring, database, side.place, workers, progress, report)
+    sweep = Sweep(keyring, database, side.place, how)
     found = sweep.run(lambda value, _bound: value, write_row, rows=_OLD_ROWS)
     side.drop_if_empty()
     return found

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Final
 
 from mycelium_fractal_net.files.groups import descriptor_share, sync_file_system
-from mycelium_fractal_net.files.walk import TreeReport, jobs, reason_of
+from mycelium_fractal_net.files.walk import TreeReport, jobs
 from mycelium_fractal_net.legacy.old_file import (
     OLD_SUFFIX,
     commit_old,
@@ -20,18 +22,11 @@ from mycelium_fractal_net.legacy.old_file import (
     roll_back_old,
 )
 from mycelium_fractal_net.security.errors import MfnError
-from mycelium_fractal_net.security.records.open_options import PLAIN
+from mycelium_fractal_net.security.keyring.keyring import Keyring
+from mycelium_fractal_net.security.records.open_options import PLAIN, OpenOptions
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from concurrent.futures import Future
-    from pathlib import Path
-
-    from mycelium_fractal_net.security.keyring.keyring import Keyring
-    from mycelium_fractal_net.security.records.open_options import OpenOptions
-
-    Progress = Callable[[int], None]
-    Work = Callable[[Path], int | None]
+Progress = Callable[[int], None]
+Work = Callable[[Path], int | None]
 
 _FLIGHT_FACTOR: Final = 16  # files in work or waiting, for each worker
 _DESCRIPTORS: Final = 4  # of one file at work
@@ -163,14 +158,8 @@ def _take(
     report: TreeReport, path: Path, future: Future[int | None], progress: Progress | None
 ) -> None:
     try:
-        size = future.result()
+        report.take(future.result())
     except (MfnError, OSError) as error:
-        report.failed.append((path, reason_of(error)))
-    else:
-        if size is None:
-            report.skipped += 1
-        else:
-            report.done += 1
-            report.bytes += size
+        report.fail(path, error)
     if progress is not None:
         progress(1)

@@ -8,14 +8,12 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from mycelium_fractal_net.config import Settings
+from mycelium_fractal_net.config import Settings
 
 _FILE: Final = "xor-kept.json"
 

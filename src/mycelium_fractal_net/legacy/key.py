@@ -6,10 +6,12 @@ import base64
 import os
 import re
 import secrets
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.legacy.reader import xor_opener
 from mycelium_fractal_net.security.errors import InvalidKeyError, KeyExistsError, MasterKeyError
+from mycelium_fractal_net.security.key_providers import StoredKeyProvider
 from mycelium_fractal_net.security.key_store.sqlite import check_private
 from mycelium_fractal_net.security.records.keys import (
     HANDLE_BYTES,
@@ -24,11 +26,7 @@ from mycelium_fractal_net.security.records.keys import (
 )
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from cryptography.utils import Buffer
-
-    from mycelium_fractal_net.security.key_providers import StoredKeyProvider
 
 _KEY_BYTES: Final = 32
 _HEX: Final = re.compile(rb"[0-9A-Fa-f]{64}")

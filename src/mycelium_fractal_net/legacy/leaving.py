@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
+from mycelium_fractal_net.config import Settings
 from mycelium_fractal_net.legacy.kept import kept_places
 from mycelium_fractal_net.security.errors import KeyNotFoundError, StoreIntegrityError
+from mycelium_fractal_net.security.key_providers import StoredKeyProvider
+from mycelium_fractal_net.security.key_store import UsageStore
 from mycelium_fractal_net.security.key_store.rows import day_of, from_micros
 from mycelium_fractal_net.security.key_store.usage import OPEN
-from mycelium_fractal_net.security.records.keys import LEGACY_XOR_KEY_ID, KeyState, version_id
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from mycelium_fractal_net.config import Settings
-    from mycelium_fractal_net.security.key_providers import StoredKeyProvider
-    from mycelium_fractal_net.security.key_store import UsageStore
-    from mycelium_fractal_net.security.records.keys import Key
+from mycelium_fractal_net.security.records.keys import LEGACY_XOR_KEY_ID, Key, KeyState, version_id
 
 QUIET_DAYS: Final = 30  # without one old message, before the cipher counts as not met any more
 _SETTING: Final = "legacy.read_xor"

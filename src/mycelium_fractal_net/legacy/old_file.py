@@ -11,9 +11,10 @@ import errno
 import fcntl
 import os
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import BinaryIO, Final
 
 from mycelium_fractal_net.files.new_file import NewFile
 from mycelium_fractal_net.files.permissions import acl_of
@@ -22,14 +23,8 @@ from mycelium_fractal_net.files.single import open_source
 from mycelium_fractal_net.legacy.reader import open_xor
 from mycelium_fractal_net.security.byte_io.durable import sync_folder
 from mycelium_fractal_net.security.errors import ConflictError, DecryptionError, InvalidInputError
-from mycelium_fractal_net.security.records.open_options import PLAIN
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import BinaryIO
-
-    from mycelium_fractal_net.security.keyring.keyring import Keyring
-    from mycelium_fractal_net.security.records.open_options import OpenOptions
+from mycelium_fractal_net.security.keyring.keyring import Keyring
+from mycelium_fractal_net.security.records.open_options import PLAIN, OpenOptions
 
 OLD_SUFFIX: Final = ".xor-old"
 # A message is opened as a whole, in some six times its size of memory.

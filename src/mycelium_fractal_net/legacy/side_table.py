@@ -7,7 +7,7 @@ that changes the value, so that there is always one of the two to go back to.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from sqlalchemy import (
     DDL,
@@ -23,18 +23,13 @@ from sqlalchemy import (
     inspect,
     select,
 )
+from sqlalchemy.engine import Connection
 from sqlalchemy.schema import CreateIndex, CreateTableAs, DropTable
 from sqlalchemy.types import NullType
 
-from mycelium_fractal_net.columns.database import NotWrittenError
+from mycelium_fractal_net.columns.database import ColumnDatabase, NotWrittenError
 from mycelium_fractal_net.columns.place import Change, Key, Place
 from mycelium_fractal_net.security.errors import DatabaseUnavailableError, InvalidInputError
-
-if TYPE_CHECKING:
-    from sqlalchemy.engine import Connection
-
-    from mycelium_fractal_net.columns.database import ColumnDatabase
-
 
 _OLD: Final = "mfn_old"
 _NEW: Final = "mfn_new"

@@ -23,8 +23,8 @@ from mycelium_fractal_net.security.errors import (
     RequestSignatureError,
     StoreUnavailableError,
 )
-from mycelium_fractal_net.security.http_signatures import RequestView
 from mycelium_fractal_net.security.key_store import NonceStore
+from mycelium_fractal_net.security.signed_requests.asgi import view_of
 from mycelium_fractal_net.security.signed_requests.body import BodyTooLargeError, read_body
 from mycelium_fractal_net.security.signed_requests.replay import ReplayGuard
 from mycelium_fractal_net.security.signed_requests.rules import Rules, SigningPolicy
@@ -35,16 +35,17 @@ from mycelium_fractal_net.security.signed_requests.verifier import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+    from collections.abc import Callable, Mapping
 
-    from mycelium_fractal_net.security.http_signatures import BodyDigest
+    from mycelium_fractal_net.security.http_signatures import BodyDigest, RequestView
     from mycelium_fractal_net.security.keyring.keyring import Keyring
-
-    Scope = MutableMapping[str, Any]
-    Message = MutableMapping[str, Any]
-    Receive = Callable[[], Awaitable[Message]]
-    Send = Callable[[Message], Awaitable[None]]
-    Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+    from mycelium_fractal_net.security.signed_requests.asgi import (
+        Application,
+        Message,
+        Receive,
+        Scope,
+        Send,
+    )
 
 __all__ = ["PRESENTED", "SIGNER", "SignatureVerificationMiddleware", "verifier_of"]
 
@@ -151,7 +152,7 @@ class SignatureVerificationMiddleware:
         if scope["type"] != "http":
             await app(scope, receive, send)
             return
-        request = self._view(scope)
+        request = view_of(scope, self._verifier.authority, self._scheme)
         scope[PRESENTED] = request.presented
         try:
             if not await self._is_to_be_verified(scope, request):
@@ -176,17 +177,6 @@ class SignatureVerificationMiddleware:
         scope[SIGNER] = head.signer
         checked = receive if head.digest is None else _checked(receive, head.digest)
         await app(scope, checked, send)
-
-    def _view(self, scope: Scope) -> RequestView:
-        raw_path = scope.get("raw_path") or scope["path"].encode("latin-1", "replace")
-        return RequestView(
-            method=scope["method"],
-            scheme=self._scheme or scope.get("scheme", "http"),
-            authority=self._verifier.authority,
-            raw_path=raw_path,
-            raw_query=scope.get("query_string", b""),
-            headers=list(scope["headers"]),
-        )
 
     async def _is_to_be_verified(self, scope: Scope, request: RequestView) -> bool:
         """Whether the request must be verified, or passes without.
@@ -216,7 +206,7 @@ class SignatureVerificationMiddleware:
     async def _dispatch(self, request: Any, call_next: Any) -> Any:
         scope = request.scope
         try:
-            view = self._view(scope)
+            view = view_of(scope, self._verifier.authority, self._scheme)
             if await self._is_to_be_verified(scope, view):
                 scope[SIGNER] = await self._verifier.verify(view, await request.body())
         except (InvalidSignatureError, StoreUnavailableError) as error:

@@ -12,29 +12,30 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.security.errors import ConfigurationError
 from mycelium_fractal_net.security.http_signatures import (
     TAG,
-    RequestView,
     ResponseView,
     SignatureParameters,
     content_digest,
     sign,
 )
+from mycelium_fractal_net.security.signed_requests.asgi import view_of
 from mycelium_fractal_net.security.signed_requests.body import EXCHANGE
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, MutableMapping
+    from collections.abc import Callable
 
     from mycelium_fractal_net.security.keyring.keyring import Keyring
-
-    Scope = MutableMapping[str, Any]
-    Message = MutableMapping[str, Any]
-    Receive = Callable[[], Awaitable[Message]]
-    Send = Callable[[Message], Awaitable[None]]
-    Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+    from mycelium_fractal_net.security.signed_requests.asgi import (
+        Application,
+        Message,
+        Receive,
+        Scope,
+        Send,
+    )
 
 __all__ = ["ResponseSigningMiddleware"]
 
@@ -96,14 +97,7 @@ class ResponseSigningMiddleware:
             components.append("content-digest")
             if any(name == b"content-type" for name, _ in headers):
                 components.append("content-type")
-        request = RequestView(
-            scope["method"],
-            self._scheme or scope.get("scheme", "http"),
-            self._authority,
-            scope.get("raw_path") or scope["path"].encode("latin-1", "replace"),
-            scope.get("query_string", b""),
-            list(scope["headers"]),
-        )
+        request = view_of(scope, self._authority, self._scheme)
         view = ResponseView(start["status"], headers, request)
         made = await asyncio.to_thread(self._sign, view, components)
         return [*headers, (b"signature-input", made[0]), (b"signature", made[1])]

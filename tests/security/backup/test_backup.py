@@ -21,7 +21,7 @@ from mycelium_fractal_net.security.backup import (
     write_backup,
 )
 from mycelium_fractal_net.security.backup import format as backup_format
-from mycelium_fractal_net.security.backup.format import Header
+from mycelium_fractal_net.security.backup.format import BackupHeader
 from mycelium_fractal_net.security.directories.credentials import CredentialDirectory
 from mycelium_fractal_net.security.errors import (
     AuditUnavailableError,
@@ -85,7 +85,7 @@ def resealed(provider: LocalKeyProvider, values: list[Any], **changes: Any) -> b
     data_key = policy.generate_key_material("AES-256-GCM")
     binding = backup_format.binding_of(store_id, "0" * 32)
     master_id = provider.custodian.newest_id()
-    header = Header(
+    header = BackupHeader(
         backup_id="0" * 32, store_id=store_id.hex(), made_at=1, generation=1, schema="0004",
         master_id=master_id, wrapped_key=provider.wrapping.wrap(master_id, data_key, binding),
     )  # fmt: skip

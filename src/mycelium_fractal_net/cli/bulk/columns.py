@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -195,16 +195,15 @@ def finish(
         count = count_values(choice)
         recording.record_migrating(keyring, step, None, count=count)
         with invocation.progress(step, count, items=True) as update:
-            options: dict[str, Any] = {
-                "side_table": side_table,
-                "workers": batch.workers,
-                "progress": update,
-                "report": failed,
-            }
-            if step == "commit":
-                found = commit_column(keyring, choice, **options)
-            else:
-                found = roll_back_column(keyring, choice, **options)
+            finish_column = commit_column if step == "commit" else roll_back_column
+            found = finish_column(
+                keyring,
+                choice,
+                side_table=side_table,
+                workers=batch.workers,
+                progress=update,
+                report=failed,
+            )
     done = "removed the old" if step == "commit" else "put back the old"
     _tell(invocation, done, found, choice.name)
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
 
 import click
 
 from mycelium_fractal_net.cli.terminal import complain, counted
 from mycelium_fractal_net.security.errors import ExitCode
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 _MOST_COMPLAINTS: Final = 20  # lines about single files; a report has them all
 

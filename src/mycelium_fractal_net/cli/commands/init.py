@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from mycelium_fractal_net.cli import passphrase
 from mycelium_fractal_net.cli.exits import CommandError
+from mycelium_fractal_net.cli.invocation import Invocation
 from mycelium_fractal_net.security.errors import ExitCode
-
-if TYPE_CHECKING:
-    from mycelium_fractal_net.cli.invocation import Invocation
 
 
 @click.command("init")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import click
 
@@ -13,18 +14,19 @@ from mycelium_fractal_net import shapes
 from mycelium_fractal_net.cli import options
 from mycelium_fractal_net.cli.commands.key_states import state_commands
 from mycelium_fractal_net.cli.completion import key_names
+from mycelium_fractal_net.cli.invocation import Invocation
 from mycelium_fractal_net.cli.options import PATH
 from mycelium_fractal_net.cli.parsing import Group
 from mycelium_fractal_net.cli.terminal import columns, json_array, json_value, say
 from mycelium_fractal_net.security.errors import KeyUsageError
-from mycelium_fractal_net.security.records.keys import KeyState, KeyType, KeyUse, version_id
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from mycelium_fractal_net.cli.invocation import Invocation
-    from mycelium_fractal_net.security.records.keys import Key, KeyVersion
-
+from mycelium_fractal_net.security.records.keys import (
+    Key,
+    KeyState,
+    KeyType,
+    KeyUse,
+    KeyVersion,
+    version_id,
+)
 
 _MADE_BY_NAME: Final = (KeyType.ENCRYPTION, KeyType.SIGNING, KeyType.MAC)
 

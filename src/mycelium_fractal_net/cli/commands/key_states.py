@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterator
+from typing import Any, Final
 
 import click
 
 from mycelium_fractal_net.cli import options
+from mycelium_fractal_net.cli.invocation import Invocation
 from mycelium_fractal_net.security.records.keys import Verb, version_id
 from mycelium_fractal_net.shapes import time_text, version_meant
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from mycelium_fractal_net.cli.invocation import Invocation
 
 _HELP: Final = {
     Verb.ACTIVATE: "Let a suspended or not yet active version protect and open again.",

@@ -32,30 +32,20 @@ def usage(invocation: Invocation, name: str, as_json: bool) -> None:
     if as_json:
         json_value(shapes.usage_shape(key.key_id, uses))
         return
-    columns(
-        (
-            "VERSION",
-            "STATE",
-            "OPENS",
-            "LAST OPENED",
-            "OPENED",
-            "LAST PROTECTED",
-            "PROTECTED",
-            "NOTE",
-        ),
-        (
-            (
-                use.version_id,
-                use.state.value,
-                "yes" if use.opens else "no",
-                _day(use.last_opened),
-                str(use.opened),
-                _day(use.last_protected),
-                str(use.protected),
-                "; ".join(_notes(use)),
-            )
-            for use in uses
-        ),
+    heads = "VERSION, STATE, OPENS, LAST OPENED, OPENED, LAST PROTECTED, PROTECTED, NOTE"
+    columns(heads.split(", "), map(_usage_row, uses))
+
+
+def _usage_row(use: VersionUse) -> tuple[str, ...]:
+    return (
+        use.version_id,
+        use.state.value,
+        "yes" if use.opens else "no",
+        _day(use.last_opened),
+        str(use.opened),
+        _day(use.last_protected),
+        str(use.protected),
+        "; ".join(_notes(use)),
     )
 
 
@@ -135,16 +125,9 @@ def _print(invocation: Invocation, report: CleanupReport) -> None:
         kept = report.retain_count
         invocation.say(f"nothing of {report.key_id} is past the {kept} that stay")
         return
+    heads = "VERSION, STATE, LAST OPENED, LAST PROTECTED, DATA KEYS UNTIL, BACKED UP, WHY"
     columns(
-        (
-            "VERSION",
-            "STATE",
-            "LAST OPENED",
-            "LAST PROTECTED",
-            "DATA KEYS UNTIL",
-            "BACKED UP",
-            "WHY",
-        ),
+        heads.split(", "),
         (
             (
                 each.version_id,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import click
 
@@ -16,13 +16,11 @@ from mycelium_fractal_net.cli.inputs import (
     read_public_key,
     read_small,
 )
+from mycelium_fractal_net.cli.invocation import Invocation
 from mycelium_fractal_net.cli.options import PATH
 from mycelium_fractal_net.cli.outputs import destination, output_stream
 from mycelium_fractal_net.cli.recording import record_signing, record_verifying
 from mycelium_fractal_net.security.errors import ExitCode
-
-if TYPE_CHECKING:
-    from mycelium_fractal_net.cli.invocation import Invocation
 
 SIGNATURE_SUFFIX: Final = ".sig"
 _SIGNATURE_BYTES: Final = 65_536  # a .sig file of the longest scheme has under 4 KiB

@@ -51,6 +51,7 @@ class _Open:
 
     chain: LockedChain
     queue: Queue
+    file: SegmentFile
     writer: Writer
     anchors: AnchorThread
     exporter: Exporter | None
@@ -199,7 +200,7 @@ class AuditLog:
             exporter = None if self._sink is None else Exporter(self._sink)
             writer = Writer(queue, file, self._refusals, self._tell, exporter)
             anchors = AnchorThread(chain, queue, self._store)
-            self._open = _Open(chain, queue, writer, anchors, exporter)
+            self._open = _Open(chain, queue, file, writer, anchors, exporter)
             self._queue = queue
             return queue
 
@@ -253,7 +254,7 @@ class AuditLog:
         self._opening = threading.RLock()  # a thread that is not here may have the former one
         self._begin()
         if opened is not None:
-            opened.writer.leave()
+            opened.file.leave()
             opened.chain.leave()
 
 

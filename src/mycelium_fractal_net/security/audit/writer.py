@@ -62,7 +62,7 @@ class Writer:
         self._thread.start()
 
     def statistics(self) -> Statistics:
-        """Figures of this moment."""
+        """The figures now."""
         pending = self._queue.sequence - self._queue.durable
         return Statistics(pending, self._abandoned, self._sync_seconds)
 
@@ -72,10 +72,6 @@ class Writer:
         self._queue.wake.set()
         self._thread.join()
         self._file.close()
-
-    def leave(self) -> None:
-        """In a child process: let go of the file, which is the parent's."""
-        self._file.leave()
 
     def _run(self) -> None:
         while True:

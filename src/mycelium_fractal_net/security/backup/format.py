@@ -43,7 +43,7 @@ _Id = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
 _Name = Annotated[str, Meta(pattern="^[\\x21-\\x7e]{1,200}$")]
 
 
-class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class BackupHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What stands in the clear. Nothing of it is secret; all of it is in the body's context."""
 
     backup_id: _Id
@@ -77,13 +77,13 @@ class Backup:
         return len(self.handles) // HANDLE_BYTES
 
 
-def encode_start(header: Header) -> bytes:
+def encode_start(header: BackupHeader) -> bytes:
     """All that stands before the body."""
     encoded = msgspec.json.encode(header)
     return b"%b%b%b" % (MAGIC, len(encoded).to_bytes(LENGTH_BYTES, "big"), encoded)
 
 
-def read_start(reader: BinaryReader) -> tuple[Header, bytes]:
+def read_start(reader: BinaryReader) -> tuple[BackupHeader, bytes]:
     """Read up to the body and not a byte more: the header, and the bytes that were read.
 
     Raises :class:`DecryptionError` for what is no backup.
@@ -94,7 +94,7 @@ def read_start(reader: BinaryReader) -> tuple[Header, bytes]:
         raise DecryptionError
     encoded = _exactly(reader, size)
     try:
-        return msgspec.json.decode(encoded, type=Header), start + encoded
+        return msgspec.json.decode(encoded, type=BackupHeader), start + encoded
     except _NO_VALUE:
         raise DecryptionError from None
 

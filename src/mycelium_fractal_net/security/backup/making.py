@@ -10,7 +10,7 @@ from mycelium_fractal_net.security.backup.format import (
     BLOCK_BYTES,
     DATA_KEY_ALGORITHM,
     Backup,
-    Header,
+    BackupHeader,
     binding_of,
     context_of,
     encode_frames,
@@ -58,7 +58,7 @@ def write_backup(
             )
         data_key = provider.policy.generate_key_material(DATA_KEY_ALGORITHM)
         store_id, master_id = provider.store_id, state.status.master_id
-        header = Header(
+        header = BackupHeader(
             backup_id=backup_id,
             store_id=store_id.hex(),
             made_at=micros(now),

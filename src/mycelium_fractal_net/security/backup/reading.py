@@ -10,7 +10,7 @@ from mycelium_fractal_net.security.backup.format import (
     FRAME_BYTES,
     LENGTH_BYTES,
     Backup,
-    Header,
+    BackupHeader,
     binding_of,
     context_of,
     decode_value,
@@ -74,7 +74,7 @@ def open_backup(wrapping: Wrapping, policy: Policy, reader: BinaryReader) -> Ope
 class OpenedBackup:
     """A backup whose header was read. Its rows are gone through once."""
 
-    def __init__(self, header: Header, decryptor: Decryptor, reader: BinaryReader) -> None:
+    def __init__(self, header: BackupHeader, decryptor: Decryptor, reader: BinaryReader) -> None:
         self.header = header
         self._decryptor = decryptor
         self._reader = reader
@@ -166,18 +166,18 @@ class OpenedBackup:
 
 def _frames_in(data: bytearray) -> tuple[list[Any], int]:
     """The values of the frames that are whole, and how many bytes those are."""
-    values, place = [], 0
+    values, position = [], 0
     with memoryview(data) as view:
-        while place + LENGTH_BYTES <= len(data):
-            size = int.from_bytes(view[place : place + LENGTH_BYTES], "big")
+        while position + LENGTH_BYTES <= len(data):
+            size = int.from_bytes(view[position : position + LENGTH_BYTES], "big")
             if size > FRAME_BYTES:
                 raise DecryptionError
-            begin = place + LENGTH_BYTES
+            begin = position + LENGTH_BYTES
             if begin + size > len(data):
                 break
             values.append(decode_value(bytes(view[begin : begin + size])))
-            place = begin + size
-    return values, place
+            position = begin + size
+    return values, position
 
 
 def verify_backup(

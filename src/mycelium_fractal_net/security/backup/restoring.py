@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Row
 
-    from mycelium_fractal_net.security.backup.format import Backup, Header
+    from mycelium_fractal_net.security.backup.format import Backup, BackupHeader
     from mycelium_fractal_net.security.byte_io.binary_io import BinaryReader
     from mycelium_fractal_net.security.key_providers import StoredKeyProvider
     from mycelium_fractal_net.security.key_store.snapshot import Filling
@@ -127,7 +127,7 @@ class _Restoring:
     """The rows of a backup on their way into the store, each as it is to be there."""
 
     def __init__(
-        self, provider: StoredKeyProvider, store: Filling, header: Header, now: datetime
+        self, provider: StoredKeyProvider, store: Filling, header: BackupHeader, now: datetime
     ) -> None:
         self._provider = provider
         self._store = store

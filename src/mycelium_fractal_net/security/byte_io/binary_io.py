@@ -29,11 +29,8 @@ class BinaryWriter(Protocol):
         """Take some of ``data`` and return how many bytes were taken."""
 
 
-class SeekableFile(Protocol):
+class SeekableFile(BinaryReader, Protocol):
     """A binary file that can be read at any position, or a mmap."""
-
-    def read(self, size: int, /) -> bytes | None:
-        """At most ``size`` bytes; none at the end."""
 
     def seek(self, offset: int, whence: int = 0, /) -> object:
         """Move to ``offset``."""

@@ -34,7 +34,7 @@ from mycelium_fractal_net.security.http_signatures.messages import RequestView
 from mycelium_fractal_net.security.http_signatures.structured_fields import canonical_base64
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from mycelium_fractal_net.security.signatures.verifying_key import VerifyingKey
 
@@ -82,23 +82,10 @@ def parse_plan_signature(request: RequestView) -> PlanSignature:
 
     :raises InvalidSignatureError: one is missing, is there twice, or is not as it must be.
     """
-    try:
-        signature, key, timestamp, nonce = (request.fields[name].strip(b" \t") for name in _HEADERS)
-    except KeyError:
-        raise InvalidSignatureError from None
-    if (
-        len(signature) > _MAX_SIGNATURE_CHARACTERS
-        or len(key) > _MAX_KEY_CHARACTERS
-        or not _timestamp.fullmatch(timestamp)
-        or not _nonce.fullmatch(nonce)
-    ):
+    signature, key, timestamp, nonce = _values(request, _HEADERS)
+    if not _timestamp.fullmatch(timestamp) or not _nonce.fullmatch(nonce):
         raise InvalidSignatureError
-    public_key = canonical_base64(key)
-    if len(public_key) == _ED25519_KEY_BYTES:
-        public_key = _ED25519_SPKI + public_key
-    return PlanSignature(
-        canonical_base64(signature), public_key, int(timestamp), nonce.decode("ascii")
-    )
+    return PlanSignature(*_decoded(signature, key), int(timestamp), nonce.decode("ascii"))
 
 
 def parse_body_signature(request: RequestView) -> tuple[bytes, bytes]:
@@ -106,13 +93,20 @@ def parse_body_signature(request: RequestView) -> tuple[bytes, bytes]:
 
     :raises InvalidSignatureError: one is missing, there is a timestamp, or one is not base64.
     """
-    fields = request.fields
-    if b"x-signature-timestamp" in fields:
+    if b"x-signature-timestamp" in request.fields:
         raise InvalidSignatureError
+    return _decoded(*_values(request, _HEADERS[:2]))
+
+
+def _values(request: RequestView, names: Sequence[bytes]) -> list[bytes]:
     try:
-        signature, key = (fields[name].strip(b" \t") for name in _HEADERS[:2])
+        return [request.fields[name].strip(b" \t") for name in names]
     except KeyError:
         raise InvalidSignatureError from None
+
+
+def _decoded(signature: bytes, key: bytes) -> tuple[bytes, bytes]:
+    """The signature and the DER public key of the two headers' base64."""
     if len(signature) > _MAX_SIGNATURE_CHARACTERS or len(key) > _MAX_KEY_CHARACTERS:
         raise InvalidSignatureError
     public_key = canonical_base64(key)

@@ -87,32 +87,42 @@ class Scheme(ABC):
         """Raise :class:`InvalidKeyError` unless the public key may be used."""
 
 
-class _Ed25519(Scheme):
-    """RFC 8032 with the points of ``_ed25519_points`` refused. Deterministic."""
+class _Raw(Scheme):
+    """A scheme whose keys and signatures have raw forms, which the library reads and writes."""
+
+    material_bytes = 32
+
+    def generate(self) -> Any:
+        return self.private_type.generate()
+
+    def material(self, private: Any) -> bytes:
+        raw: bytes = private.private_bytes_raw()
+        return raw
+
+    def load_point(self, point: bytes) -> Any:
+        return self.public_type.from_public_bytes(point)
+
+    def point(self, public: Any) -> bytes:
+        raw: bytes = public.public_bytes_raw()
+        return raw
+
+    def sign(self, private: Any, data: Buffer) -> bytes:
+        signature: bytes = private.sign(data)
+        return signature
+
+    def verify(self, public: Any, data: Buffer, signature: bytes) -> None:
+        public.verify(signature, data)
+
+
+class _Ed25519(_Raw):
+    """RFC 8032 with the points of :mod:`.ed25519_points` refused. Deterministic."""
 
     name = "Ed25519"
-    material_bytes = 32
     private_type = ed25519.Ed25519PrivateKey
     public_type = ed25519.Ed25519PublicKey
-    _signature_bytes = 64
-
-    def generate(self) -> ed25519.Ed25519PrivateKey:
-        return ed25519.Ed25519PrivateKey.generate()
 
     def load_material(self, material: bytes) -> ed25519.Ed25519PrivateKey:
         return ed25519.Ed25519PrivateKey.from_private_bytes(material)
-
-    def material(self, private: ed25519.Ed25519PrivateKey) -> bytes:
-        return private.private_bytes_raw()
-
-    def load_point(self, point: bytes) -> ed25519.Ed25519PublicKey:
-        return ed25519.Ed25519PublicKey.from_public_bytes(point)
-
-    def point(self, public: ed25519.Ed25519PublicKey) -> bytes:
-        return public.public_bytes_raw()
-
-    def sign(self, private: ed25519.Ed25519PrivateKey, data: Buffer) -> bytes:
-        return private.sign(data)
 
     def verify(self, public: ed25519.Ed25519PublicKey, data: Buffer, signature: bytes) -> None:
         # The library checks the length and that S is reduced (RFC 8032 section 5.1.7), and
@@ -120,10 +130,10 @@ class _Ed25519(Scheme):
         # low order can.
         if signature[:32] in REFUSED_ENCODINGS:
             raise InvalidSignature
-        public.verify(signature, data)
+        super().verify(public, data, signature)
 
     def check_public(self, public: ed25519.Ed25519PublicKey) -> None:
-        encoded = public.public_bytes_raw()
+        encoded = self.point(public)
         if encoded in REFUSED_ENCODINGS or not is_on_curve(encoded):
             raise InvalidKeyError("the Ed25519 public key is not a usable point")
 
@@ -200,34 +210,15 @@ class _Ecdsa(Scheme):
         return 0 < r < self._order and 0 < s < self._order
 
 
-class _MlDsa65(Scheme):
+class _MlDsa65(_Raw):
     """FIPS 204, pure ML-DSA-65 with an empty context. Signatures are hedged, so they differ."""
 
     name = "ML-DSA-65"
-    material_bytes = 32
     private_type = mldsa.MLDSA65PrivateKey
     public_type = mldsa.MLDSA65PublicKey
 
-    def generate(self) -> mldsa.MLDSA65PrivateKey:
-        return mldsa.MLDSA65PrivateKey.generate()
-
     def load_material(self, material: bytes) -> mldsa.MLDSA65PrivateKey:
         return mldsa.MLDSA65PrivateKey.from_seed_bytes(material)
-
-    def material(self, private: mldsa.MLDSA65PrivateKey) -> bytes:
-        return private.private_bytes_raw()
-
-    def load_point(self, point: bytes) -> mldsa.MLDSA65PublicKey:
-        return mldsa.MLDSA65PublicKey.from_public_bytes(point)
-
-    def point(self, public: mldsa.MLDSA65PublicKey) -> bytes:
-        return public.public_bytes_raw()
-
-    def sign(self, private: mldsa.MLDSA65PrivateKey, data: Buffer) -> bytes:
-        return private.sign(data)
-
-    def verify(self, public: mldsa.MLDSA65PublicKey, data: Buffer, signature: bytes) -> None:
-        public.verify(signature, data)
 
 
 SCHEMES: Final[dict[str, Scheme]] = {

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import (
@@ -99,19 +99,15 @@ class VerifyingKey:
             or disagree; the JWK is not for verifying; or it has private members.
         """
         algorithm, point = jwk_decode(jwk)
-        return cls._from_point(algorithm, point)
+        try:
+            return cls(scheme_named(algorithm).load_point(point))
+        except LOAD_ERRORS:
+            raise InvalidKeyError("the public key is not a point of its curve") from None
 
     @classmethod
     def from_jwk_text(cls, text: str | bytes) -> VerifyingKey:
         """From a public JWK in JSON. Raises as :meth:`from_jwk`, also for what is no JSON."""
         return cls.from_jwk(jwk_members(text))
-
-    @classmethod
-    def _from_point(cls, algorithm: str, point: bytes) -> VerifyingKey:
-        try:
-            return cls(scheme_named(algorithm).load_point(point))
-        except LOAD_ERRORS:
-            raise InvalidKeyError("the public key is not a point of its curve") from None
 
     def der(self) -> bytes:
         """The DER SubjectPublicKeyInfo: 44, 91, 120 or 1974 bytes by algorithm."""
@@ -136,11 +132,7 @@ class VerifyingKey:
             begins with the label of signed hashes.
         :raises InvalidInputError: one of them is no buffer.
         """
-        if type(data) is not bytes:
-            data = as_bytes(data)
-        if is_labelled(data):
-            raise InvalidSignatureError
-        self._verify(data, signature)
+        self._verify(self._scheme.verify, _unlabelled(data), signature)
 
     def verify_fixed_size(self, data: Buffer, signature: Buffer) -> None:
         """As :meth:`verify`, of what :meth:`SigningKey.sign_fixed_size` gave.
@@ -148,16 +140,7 @@ class VerifyingKey:
         :raises InvalidSignatureError: it is no such signature of ``data``.
         :raises InvalidInputError: one of them is no buffer.
         """
-        if type(data) is not bytes:
-            data = as_bytes(data)
-        if is_labelled(data):
-            raise InvalidSignatureError
-        if type(signature) is not bytes:
-            signature = bytes(as_bytes(signature))
-        try:
-            self._scheme.verify_fixed_size(self._public, data, signature)
-        except InvalidSignature:
-            raise InvalidSignatureError from None
+        self._verify(self._scheme.verify_fixed_size, _unlabelled(data), signature)
 
     def fixed_size(self, signature: Buffer) -> bytes:
         """The fixed-size form of what :meth:`SigningKey.sign` gave, which is not verified.
@@ -177,7 +160,7 @@ class VerifyingKey:
         :raises InvalidSignatureError: it is not.
         :raises InvalidInputError: the digest is not 64 bytes.
         """
-        self._verify(prehashed_message(digest), signature)
+        self._verify(self._scheme.verify, prehashed_message(digest), signature)
 
     def verify_stream(self, reader: BinaryReader, signature: Buffer) -> None:
         """Return if ``signature`` is one that :meth:`SigningKey.sign_stream` made of the stream.
@@ -199,13 +182,24 @@ class VerifyingKey:
         else:
             self.verify(_read_bounded(reader), signed.signature)
 
-    def _verify(self, data: Buffer, signature: Buffer) -> None:
+    def _verify(
+        self, verify: Callable[[Any, Buffer, bytes], None], data: Buffer, signature: Buffer
+    ) -> None:
         if type(signature) is not bytes:
             signature = bytes(as_bytes(signature))
         try:
-            self._scheme.verify(self._public, data, signature)
+            verify(self._public, data, signature)
         except InvalidSignature:
             raise InvalidSignatureError from None
+
+
+def _unlabelled(data: Buffer) -> Buffer:
+    """``data`` as bytes, which must not begin with the label of signed hashes."""
+    if type(data) is not bytes:
+        data = as_bytes(data)
+    if is_labelled(data):
+        raise InvalidSignatureError
+    return data
 
 
 def _read_bounded(reader: BinaryReader) -> bytearray:

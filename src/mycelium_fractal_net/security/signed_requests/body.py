@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, MutableMapping
-
-    Message = MutableMapping[str, Any]
-    Receive = Callable[[], Awaitable[Message]]
-
+    from mycelium_fractal_net.security.signed_requests.asgi import Message, Receive, Scope
 
 EXCHANGE: Final = "mycelium_fractal_net.exchange"
 """The extension under which the scope has what our own server offers beside ASGI."""
@@ -26,7 +22,7 @@ class Body(NamedTuple):
     receive: Receive
 
 
-async def read_body(scope: MutableMapping[str, Any], receive: Receive, most: int) -> Body | None:
+async def read_body(scope: Scope, receive: Receive, most: int) -> Body | None:
     """The whole body; None where the client went away before all of it came.
 
     Raises :class:`BodyTooLargeError` as soon as it is longer than ``most`` bytes.
