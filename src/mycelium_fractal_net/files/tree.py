@@ -18,6 +18,7 @@ from mycelium_fractal_net.files.new_file import NewFile
 from mycelium_fractal_net.files.running import Run
 from mycelium_fractal_net.files.single import open_source
 from mycelium_fractal_net.files.walk import SEALED_SUFFIX, Job, TreeReport, is_there
+from mycelium_fractal_net.security.byte_io.binary_io import HEAD_BYTES
 from mycelium_fractal_net.security.errors import DecryptionError
 from mycelium_fractal_net.security.keyring.keyring import Keyring
 from mycelium_fractal_net.security.records.open_options import PLAIN, OpenOptions
@@ -53,7 +54,7 @@ def seal_tree(
     def opens_as_ours(path: Path) -> bool:
         """Whether the key and the associated data are those of this run."""
         with path.open("rb", buffering=0) as file:
-            if keyring.describe(os.pread(file.fileno(), 116, 0)).key_id != sealed_by:
+            if keyring.describe(os.pread(file.fileno(), HEAD_BYTES, 0)).key_id != sealed_by:
                 return False
             with suppress(DecryptionError):
                 keyring.open_reader(file, options).close()
@@ -101,7 +102,7 @@ def open_tree(
 
     def unseal(job: Job) -> tuple[NewFile, int] | None:
         with open_source(job.source, follow=False) as (reader, status, acl):
-            size = keyring.plain_bytes(os.pread(reader.fileno(), 116, 0), status.st_size)
+            size = keyring.plain_bytes(os.pread(reader.fileno(), HEAD_BYTES, 0), status.st_size)
             if not force and is_there(job.target, status, size):
                 return None
             output = NewFile(job.target)
