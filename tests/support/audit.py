@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mycelium_fractal_net.security.audit import AuditLog, Event, Report, query, verify
+from mycelium_fractal_net.security.audit import AuditLog, AuditReport, Event, query, verify
 from mycelium_fractal_net.security.audit.folders import chain_folders
 from mycelium_fractal_net.security.audit.segments import segments
 
@@ -51,7 +51,7 @@ class Books:
             for number in range(count):
                 log.record(Event("encrypt", "ok", key=f"orders:v{number}"))
 
-    def verified(self, **options: Any) -> Report:
+    def verified(self, **options: Any) -> AuditReport:
         """What verification says."""
         provider = self.provider
         return verify(
@@ -122,7 +122,7 @@ def books(local_provider: LocalKeyProvider, home: Path) -> Books:
     return Books(local_provider, home / "audit")
 
 
-def heads(report: Report) -> list[Head]:
+def heads(report: AuditReport) -> list[Head]:
     """What somebody would keep elsewhere of chains that are in order."""
     from mycelium_fractal_net.security.audit import Head
 

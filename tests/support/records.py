@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from mycelium_fractal_net import open_keyring
 from mycelium_fractal_net.config import load_settings
-from mycelium_fractal_net.security.audit import Report, query, verify
+from mycelium_fractal_net.security.audit import AuditReport, query, verify
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def verified(home: Path, *, config: Path | None = None, store: str | None = None) -> Report:
+def verified(home: Path, *, config: Path | None = None, store: str | None = None) -> AuditReport:
     """The chains of a service that has ended, verified against what the store knows."""
     settings = load_settings(config, home=home, store=store)
     with open_keyring(settings=settings) as keyring:

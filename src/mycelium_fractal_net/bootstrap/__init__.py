@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.bootstrap.custodians import scheme_of
 from mycelium_fractal_net.config import load_settings
-from mycelium_fractal_net.security.audit import AuditLog, Report, verify
+from mycelium_fractal_net.security.audit import AuditLog, AuditReport, verify
 from mycelium_fractal_net.security.audit.export import sink
 from mycelium_fractal_net.security.errors import (
     ConfigurationError,
@@ -299,7 +299,7 @@ def verify_audit(
     heads: Iterable[Head] = (),
     *,
     also: Sequence[Path] = (),
-) -> Report:
+) -> AuditReport:
     """Verify the audit records of this machine; takes no chain and writes nothing.
 
     See :func:`.security.audit.verify`. Raises what :func:`open_keyring` does, and
@@ -319,7 +319,7 @@ def audit_report(
     *,
     also: Sequence[Path] = (),
     most_bytes: int | None = None,
-) -> Report:
+) -> AuditReport:
     """:func:`verify_audit` through a provider that is there.
 
     A store that is a file has one machine: then every chain that it knows must be here.
@@ -328,7 +328,7 @@ def audit_report(
     if store.audit_key() is None:  # one that nothing was recorded for yet makes no key here
         if store.chains() or any(settings.audit_folder.glob("*/*.jsonl")):
             raise StoreIntegrityError("the key of the audit log is not in the store any more")
-        return Report([])
+        return AuditReport([])
 
     def anchors() -> Iterator[Anchor]:
         yield from store.chains()

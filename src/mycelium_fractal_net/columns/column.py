@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mycelium_fractal_net.columns.database import ColumnDatabase
-from mycelium_fractal_net.columns.place import Place
+from mycelium_fractal_net.columns.located_column import LocatedColumn
 from mycelium_fractal_net.security.errors import InvalidInputError
 from mycelium_fractal_net.security.records.open_options import OpenOptions
 
@@ -32,11 +32,13 @@ class MessageColumn:
         """Such as ``customers.iban``."""
         return f"{self.table}.{self.column}"
 
-    def located(self) -> tuple[ColumnDatabase, Place]:
-        """Its database, and the column in it. Raises as :meth:`Place.find` does."""
+    def located(self) -> tuple[ColumnDatabase, LocatedColumn]:
+        """Its database, and the column in it. Raises as :meth:`LocatedColumn.find` does."""
         database = ColumnDatabase(self.url)
         with database.connection() as connection, database.reading(connection):
-            place = Place.find(connection, self.table, self.column, self.associated_data_column)
+            place = LocatedColumn.find(
+                connection, self.table, self.column, self.associated_data_column
+            )
         return database, place
 
     def constant(self, options: OpenOptions) -> bytes:

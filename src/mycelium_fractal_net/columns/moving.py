@@ -17,10 +17,10 @@ from sqlalchemy.engine import Connection
 
 from mycelium_fractal_net.columns.coding import Value
 from mycelium_fractal_net.columns.database import ColumnDatabase, NotWrittenError, Why
-from mycelium_fractal_net.columns.place import (
+from mycelium_fractal_net.columns.located_column import (
     Change,
     Key,
-    Place,
+    LocatedColumn,
     Row,
     Span,
     associated_bytes,
@@ -37,7 +37,7 @@ from mycelium_fractal_net.security.errors import (
 
 Convert = Callable[[Value, bytes], Value | None]
 """From a value and its associated data to what the value should be; None where it is that."""
-WriteRow = Callable[[Connection, Place, Change], bool]
+WriteRow = Callable[[Connection, LocatedColumn, Change], bool]
 """Writes one row within a transaction; False where the row is not any more what was read."""
 
 _MOST_ROWS: Final = 1000  # in one transaction
@@ -77,7 +77,7 @@ class Mover:
     def __init__(
         self,
         database: ColumnDatabase,
-        place: Place,
+        place: LocatedColumn,
         convert: Convert,
         write_row: WriteRow | None = None,
         *,
@@ -247,5 +247,5 @@ class Mover:
             return connection.execute(*place.write_row(*changes)).rowcount
 
 
-def _write_row(connection: Connection, place: Place, change: Change) -> bool:
+def _write_row(connection: Connection, place: LocatedColumn, change: Change) -> bool:
     return connection.execute(*place.write_row(change)).rowcount == 1

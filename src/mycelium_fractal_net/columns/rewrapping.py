@@ -9,7 +9,7 @@ from typing import Final, Unpack
 from mycelium_fractal_net.columns.coding import Habit, Value, decode, encode
 from mycelium_fractal_net.columns.column import MessageColumn
 from mycelium_fractal_net.columns.database import ColumnDatabase
-from mycelium_fractal_net.columns.place import Place
+from mycelium_fractal_net.columns.located_column import LocatedColumn
 from mycelium_fractal_net.columns.report import ColumnReport
 from mycelium_fractal_net.columns.sweep import RunOptions, Sweep
 from mycelium_fractal_net.security.errors import DecryptionError
@@ -72,7 +72,7 @@ def rewrap_column(
     return sweep.run(convert, rows=_SPAN_ROWS)
 
 
-def learned(database: ColumnDatabase, place: Place) -> Habit:
+def learned(database: ColumnDatabase, place: LocatedColumn) -> Habit:
     """How the column spells base64, from a sample of its values."""
     habit = Habit()
     with database.connection() as connection, database.reading(connection):

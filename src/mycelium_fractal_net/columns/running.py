@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe, wait
 from typing import Final, NoReturn, Protocol, cast
 
+from mycelium_fractal_net.columns.located_column import Span
 from mycelium_fractal_net.columns.moving import Part
-from mycelium_fractal_net.columns.place import Span
 from mycelium_fractal_net.security.errors import DatabaseUnavailableError, MfnError
 
 _END_SECONDS: Final = 10.0  # that a process has to finish a span once nobody wants it any more

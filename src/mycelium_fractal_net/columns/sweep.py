@@ -12,8 +12,8 @@ from typing import Final, TypedDict
 from mycelium_fractal_net.columns.coding import beginning
 from mycelium_fractal_net.columns.column import MessageColumn
 from mycelium_fractal_net.columns.database import ColumnDatabase
+from mycelium_fractal_net.columns.located_column import LocatedColumn, Span
 from mycelium_fractal_net.columns.moving import Convert, Mover, WriteRow
-from mycelium_fractal_net.columns.place import Place, Span
 from mycelium_fractal_net.columns.report import ColumnReport, Failure
 from mycelium_fractal_net.columns.running import run
 from mycelium_fractal_net.security.errors import StoreError
@@ -24,7 +24,7 @@ _MOST_UNFOUND: Final = 1000
 _MOST_BEGINNINGS: Final = 10_000  # far more than a store has versions
 
 
-def spans(database: ColumnDatabase, place: Place, rows: int) -> Iterator[Span]:
+def spans(database: ColumnDatabase, place: LocatedColumn, rows: int) -> Iterator[Span]:
     """The whole table. The last span has no end, so that it has what was added meanwhile."""
     after = None
     with database.connection() as connection:
@@ -60,7 +60,7 @@ class Sweep:
 
     keyring: Keyring
     database: ColumnDatabase
-    place: Place
+    place: LocatedColumn
     options: RunOptions
 
     def run(

@@ -22,8 +22,14 @@ from mycelium_fractal_net.columns.coding import (
 )
 from mycelium_fractal_net.columns.column import MessageColumn
 from mycelium_fractal_net.columns.database import ColumnDatabase
+from mycelium_fractal_net.columns.located_column import (
+    Change,
+    LocatedColumn,
+    Row,
+    associated_bytes,
+    value_of,
+)
 from mycelium_fractal_net.columns.moving import WriteRow
-from mycelium_fractal_net.columns.place import Change, Place, Row, associated_bytes, value_of
 from mycelium_fractal_net.columns.report import ColumnReport
 from mycelium_fractal_net.columns.sweep import RunOptions, Sweep
 from mycelium_fractal_net.legacy.reader import open_xor
@@ -83,7 +89,7 @@ def migrate_column(
             raise DecryptionError
         return encode(sealed, coding, habit)
 
-    def write_row(connection: Connection, place: Place, change: Change) -> bool:
+    def write_row(connection: Connection, place: LocatedColumn, change: Change) -> bool:
         if dry_run:
             return True
         if connection.execute(*place.write_row(change)).rowcount != 1:
@@ -111,7 +117,7 @@ def commit_column(
     database, place = column.located()
     side = _existing(SideTable(database, place, side_table))
 
-    def write_row(connection: Connection, _: Place, change: Change) -> bool:
+    def write_row(connection: Connection, _: LocatedColumn, change: Change) -> bool:
         key = change.row.key
         row = place.read(connection, key)
         if row is None:
@@ -137,7 +143,7 @@ def roll_back_column(
     database, place = column.located()
     side = _existing(SideTable(database, place, side_table))
 
-    def write_row(connection: Connection, _: Place, change: Change) -> bool:
+    def write_row(connection: Connection, _: LocatedColumn, change: Change) -> bool:
         key = change.row.key
         now = Row(key, side.new_value(connection, key), None)
         back = Change(now, change.new)

@@ -28,7 +28,7 @@ from sqlalchemy.schema import CreateIndex, CreateTableAs, DropTable
 from sqlalchemy.types import NullType
 
 from mycelium_fractal_net.columns.database import ColumnDatabase, NotWrittenError
-from mycelium_fractal_net.columns.place import Change, Key, Place
+from mycelium_fractal_net.columns.located_column import Change, Key, LocatedColumn
 from mycelium_fractal_net.security.errors import DatabaseUnavailableError, InvalidInputError
 
 _OLD: Final = "mfn_old"
@@ -40,7 +40,9 @@ _MOST_NAME_BYTES: Final = 59  # PostgreSQL cuts names off at 63, and the index a
 class SideTable:
     """The side table of a column. Making one does nothing in the database."""
 
-    def __init__(self, database: ColumnDatabase, place: Place, name: str | None = None) -> None:
+    def __init__(
+        self, database: ColumnDatabase, place: LocatedColumn, name: str | None = None
+    ) -> None:
         self.name = name or f"{place.table.name}_{place.value.name}_xor"
         if len(self.name.encode()) > _MOST_NAME_BYTES:
             raise InvalidInputError(
@@ -67,7 +69,7 @@ class SideTable:
         )
 
     @property
-    def place(self) -> Place:
+    def place(self) -> LocatedColumn:
         """The old values as a column."""
         return self._place
 

@@ -20,7 +20,7 @@ from mycelium_fractal_net.security.lifecycle.retention import (
 from mycelium_fractal_net.security.records.keys import KeyState, RotationPolicy, Verb
 from mycelium_fractal_net.security.records.retention import (
     CleanupReport,
-    Ground,
+    DestructionReason,
     Proposal,
     past_retained,
 )
@@ -404,7 +404,7 @@ def test_a_version_that_was_kept_is_not_destroyed_again_at_the_next_look(store: 
     store.provider.keys.set_rotation("orders", DESTROYING)
     store.provider.record_rewrap("orders", reason="moved")
     store.clock.forward(days=500)
-    assert {each.ground for each in store.propose()} == {Ground.REWRAPPED}
+    assert {each.ground for each in store.propose()} == {DestructionReason.REWRAPPED}
     assert "orders:v1" in store.cleanup().moved
     kept = store.provider.states.apply(Verb.CANCEL_DESTRUCTION, "orders:v1").version(1)
     assert (kept.state, kept.rewrapped_at) == (KeyState.DEACTIVATED, None)

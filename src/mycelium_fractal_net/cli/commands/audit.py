@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from mycelium_fractal_net.cli.invocation import Invocation
-    from mycelium_fractal_net.security.audit import Head, Report
+    from mycelium_fractal_net.security.audit import AuditReport, Head
     from mycelium_fractal_net.security.audit.verification import ChainFault, ChainReport
 
 _HEADS_BYTES: Final = 16 << 20  # a head a day of each of a hundred chains, for three years
@@ -151,7 +151,7 @@ def _row(record: dict[str, Any]) -> tuple[str, ...]:
 
 def _report(
     invocation: Invocation, heads: Sequence[Head] = (), also: Sequence[Path] = ()
-) -> Report:
+) -> AuditReport:
     from mycelium_fractal_net.bootstrap import verify_audit
 
     settings = invocation.settings()
@@ -200,7 +200,7 @@ def _is_head(head: Head) -> bool:
     )
 
 
-def _tell(invocation: Invocation, report: Report) -> None:
+def _tell(invocation: Invocation, report: AuditReport) -> None:
     for chain in report.chains:
         if not chain.faults:
             invocation.say(f"chain {chain.chain}: {_summary(chain)}")
@@ -235,7 +235,7 @@ def _complain(faults: list[ChainFault]) -> None:
         complain(f"chain {fault.chain}: {place}{fault.what}")
 
 
-def _report_shape(report: Report) -> dict[str, Any]:
+def _report_shape(report: AuditReport) -> dict[str, Any]:
     return {
         "whole": not report.faults,
         "records": report.records,

@@ -14,14 +14,14 @@ from mycelium_fractal_net.security.audit.events import (
 )
 from mycelium_fractal_net.security.audit.log import AuditLog
 from mycelium_fractal_net.security.audit.reading import query
-from mycelium_fractal_net.security.audit.verification import Head, Report, verify
+from mycelium_fractal_net.security.audit.verification import AuditReport, Head, verify
 from mycelium_fractal_net.security.audit.writer import Statistics
 
 __all__ = [
     "AuditLog",
+    "AuditReport",
     "Event",
     "Head",
-    "Report",
     "Statistics",
     "acting_as",
     "current_actor",

@@ -65,7 +65,7 @@ class ChainReport:
 
 
 @dataclass(slots=True)
-class Report:
+class AuditReport:
     """What all chains of an audit folder hold; ``elsewhere`` are those of other machines.
 
     ``before`` are chains of the store before it came from a backup, which are not here: the id of
@@ -97,7 +97,7 @@ def verify(
     also: Sequence[Path] = (),
     all_here: bool = False,
     most_bytes: int | None = None,
-) -> Report:
+) -> AuditReport:
     """Verify every chain in an audit folder, in constant memory.
 
     ``anchors`` is what the store knows; it is gone through after the folders were listed, so
@@ -114,36 +114,47 @@ def verify(
     Raises :class:`OSError`.
     """
     chain_key = ChainKey(store_id, key)
-    places = (folder, *also)
-    begun = {chain for chain, found in folders_by_chain(places).items() if segments_in(found)}
-    known = {anchor.chain_id: anchor for anchor in anchors}
+    known, there = _chains((folder, *also), anchors)
     kept: dict[str, list[Head]] = {}
     for head in heads:
         kept.setdefault(head.chain, []).append(head)
-    there = {
-        chain: found
-        for chain, found in sorted(folders_by_chain(places).items())
-        if chain in known or chain in begun
-    }
     reports = [
         _chain_report(
             chain, segments_in(found), known.get(chain), chain_key, kept.pop(chain, []), most_bytes
         )
         for chain, found in there.items()
     ]
-    path = folder / "machine"
-    machine = path.read_text() if path.exists() else ""
-    away = [each for each in known.values() if each.chain_id not in there]
+    away = [anchor for chain, anchor in known.items() if chain not in there]
     # Begun before the store was restored, as whoever restored it wrote.
     before = [e for e in away if e.restored_from is not None and chain_key.is_authentic(e)]
     absent = [each for each in away if each.sequence and each not in before]
-    missing = {each.chain_id for each in absent if all_here or each.machine == machine}
-    elsewhere = [each.chain_id for each in absent if each.chain_id not in missing]
-    missing.update(kept.keys() - {*elsewhere, *(each.chain_id for each in before)})
-    for chain in sorted(missing):
+    of_this_machine = _of_this_machine(folder, absent, all_here)
+    elsewhere = [each.chain_id for each in absent if each.chain_id not in of_this_machine]
+    elsewhere_or_before = {*elsewhere, *(each.chain_id for each in before)}
+    for chain in sorted(of_this_machine | (kept.keys() - elsewhere_or_before)):
         fault = ChainFault(chain, 0, "the whole chain is missing")
         reports.append(ChainReport(chain, faults=[fault]))
-    return Report(reports, elsewhere, before)
+    return AuditReport(reports, elsewhere, before)
+
+
+def _chains(
+    folders: Sequence[Path], anchors: Iterable[Anchor]
+) -> tuple[dict[str, Anchor], dict[str, list[Path]]]:
+    """The chains that the store knows, and the folders of those that are here, in order.
+
+    One that holds nothing yet, and that the store does not know, is not there.
+    """
+    begun = {chain for chain, found in folders_by_chain(folders).items() if segments_in(found)}
+    known = {anchor.chain_id: anchor for anchor in anchors}
+    found = sorted(folders_by_chain(folders).items())
+    return known, {chain: paths for chain, paths in found if chain in known or chain in begun}
+
+
+def _of_this_machine(folder: Path, absent: Iterable[Anchor], all_here: bool) -> set[str]:
+    """Those that should be in the folder."""
+    path = folder / "machine"
+    machine = path.read_text() if path.exists() else ""
+    return {each.chain_id for each in absent if all_here or each.machine == machine}
 
 
 def _chain_report(

@@ -28,7 +28,7 @@ _JUDGED_BY_REWRAP: Final = (KeyState.ACTIVE, KeyState.DEACTIVATED, KeyState.COMP
 _JUDGED_BY_USE: Final = (KeyState.ACTIVE, KeyState.DEACTIVATED)
 
 
-class Ground(StrEnum):
+class DestructionReason(StrEnum):
     """Why a version may go without an operator's word."""
 
     REWRAPPED = "rewrapped"
@@ -81,7 +81,7 @@ class VersionUse:
 class Proposal(VersionUse):
     """A version past the retained count. ``why`` is a sentence's end: why it may go, or not."""
 
-    ground: Ground | None
+    ground: DestructionReason | None
     why: str
 
     @property
@@ -122,19 +122,25 @@ def judged(use: VersionUse, policy: RotationPolicy, today: date, *, is_moved: bo
 
 def _judge(
     use: VersionUse, policy: RotationPolicy, today: date, is_moved: bool
-) -> tuple[Ground | None, str]:
+) -> tuple[DestructionReason | None, str]:
     why = "nothing says that its data was moved: rewrap it, or give a reason"
     if use.state is KeyState.SUSPENDED:
         return None, "it is suspended, so that nobody could use it: give a reason"
     if use.rewrapped_at is not None and use.state in _JUDGED_BY_REWRAP:
         day = f"{use.rewrapped_at:%Y-%m-%d}"
         if is_moved:
-            return Ground.REWRAPPED, f"its data was moved by {day}, and nothing has used it since"
+            return (
+                DestructionReason.REWRAPPED,
+                f"its data was moved by {day}, and nothing has used it since",
+            )
         why = f"it was used after the rewrap that is recorded for {day}"
     if policy.auto_destroy and use.state in _JUDGED_BY_USE:
         unused = (today - use.last_used).days
         if unused >= policy.unused_for_days:
-            return Ground.UNUSED, f"nothing has used it since {use.last_used}, for {unused} days"
+            return (
+                DestructionReason.UNUSED,
+                f"nothing has used it since {use.last_used}, for {unused} days",
+            )
         why = (
             f"it was in use on {use.last_used}, and the policy waits {policy.unused_for_days} days"
         )

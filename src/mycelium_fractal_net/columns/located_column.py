@@ -75,7 +75,7 @@ def _given(name: str) -> ColumnElement[Any]:
     return bindparam(name, type_=_ANY)
 
 
-class Place:
+class LocatedColumn:
     """One column of one table, by its primary key. Made by :meth:`find`. Holds no connection."""
 
     def __init__(
@@ -113,7 +113,7 @@ class Place:
     @classmethod
     def find(
         cls, connection: Connection, name: str, value: str, associated: str | None = None
-    ) -> Place:
+    ) -> LocatedColumn:
         """The column ``value`` of the table ``name``, which may be ``schema.table``.
 
         Raises :class:`InvalidInputError` where there is none, where the table has no primary
@@ -141,12 +141,12 @@ class Place:
         types = {each: columns[each]["type"] for each in columns} if postgresql else None
         return cls(found, key, value, associated, types)
 
-    def beside(self, other: TableClause, value: str) -> Place:
+    def beside(self, other: TableClause, value: str) -> LocatedColumn:
         """The column ``value`` of a table that has the same primary key."""
         types = self._types
         if types is not None:
             types = {**{name: types[name] for name in self.key_names}, value: _ANY}
-        return Place(other, self.key_names, value, None, types)
+        return LocatedColumn(other, self.key_names, value, None, types)
 
     # Reading ------------------------------------------------------------------------------
 
