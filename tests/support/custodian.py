@@ -130,7 +130,8 @@ class _Scheme(Scheme):
         custodian = RemoteCustodian(lambda: Elsewhere(settings.home / "elsewhere"), QUICK)
         return Opened(custodian, bytes(16))
 
-    def missing(self, settings: Settings, *, whose: str) -> MasterKeyError:
+    def missing(self, settings: Settings, *, of_backup: bool) -> MasterKeyError:
+        whose = "the backed-up store" if of_backup else "the key store"
         return MasterKeyError(f"the machine is not there that {whose} needs")
 
 

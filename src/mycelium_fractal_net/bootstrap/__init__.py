@@ -115,7 +115,7 @@ def initialise(
         begun = key_store.status() is not None
         if not scheme.is_there(chosen):
             if begun:
-                raise scheme.missing(chosen, whose="the key store")
+                raise scheme.missing(chosen, of_backup=False)
             scheme.create(chosen, policy, passphrase)
         provider = _provider(chosen, key_store, policy, scheme.open(chosen, policy, passphrase))
         if not begun:
@@ -175,7 +175,7 @@ def verify_backup_file(
 def _custodian_of_backup(settings: Settings, policy: Policy, passphrase: Passphrase) -> Opened:
     scheme = scheme_of(settings)
     if not scheme.is_there(settings):
-        raise scheme.missing(settings, whose="the backed-up store")
+        raise scheme.missing(settings, of_backup=True)
     return scheme.open(settings, policy, passphrase)
 
 

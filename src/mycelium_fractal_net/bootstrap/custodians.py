@@ -52,9 +52,8 @@ class Scheme(ABC):
         """Open what is there. Raises :class:`MasterKeyError`."""
 
     @abstractmethod
-    def missing(self, settings: Settings, *, whose: str) -> MasterKeyError:
-        """The error where it is not there and ``whose`` keys need it: the key store, or a
-        backed-up store."""
+    def missing(self, settings: Settings, *, of_backup: bool) -> MasterKeyError:
+        """The error where it is not there, and the key store or a backup needs it."""
 
     def provider(
         self, settings: Settings, store: KeyStore, policy: Policy, opened: Opened
@@ -109,16 +108,16 @@ class _Local(Scheme):
             return custodian
         return LocalCustodian(settings.master_key_file, policy, _kdf(settings, passphrase))
 
-    def missing(self, settings: Settings, *, whose: str) -> MasterKeyError:
+    def missing(self, settings: Settings, *, of_backup: bool) -> MasterKeyError:
         path = settings.master_key_file
-        if whose == "the key store":
+        if of_backup:
             return MasterKeyError(
-                f"the key store is there and its master key file {path} is not;"
-                " put the file back, no other key opens this store"
+                f"the master key file {path} is not there; put the file there that the backed-up"
+                " store had: no other key opens its backup"
             )
         return MasterKeyError(
-            f"the master key file {path} is not there; put the file there that {whose} had:"
-            " no other key opens its backup"
+            f"the key store is there and its master key file {path} is not;"
+            " put the file back, no other key opens this store"
         )
 
     def provider(

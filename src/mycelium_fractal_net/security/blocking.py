@@ -8,12 +8,12 @@ the same call can be made again in another thread.
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
-import weakref
 from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import Future
 from typing import Final, Generic, TypeVar
+
+from mycelium_fractal_net.security.forking import in_child
 
 _T = TypeVar("_T")
 
@@ -84,8 +84,8 @@ class SingleFlight(Generic[_T]):
 
     def __init__(self) -> None:
         self._start_anew()
-        this = weakref.ref(self)
-        os.register_at_fork(after_in_child=lambda: _start_anew(this()))
+        # The thread that fetches is the parent's: in a child nobody would ever land.
+        in_child(self, SingleFlight._start_anew)
 
     def _start_anew(self) -> None:
         self._lock = threading.Lock()
@@ -107,9 +107,3 @@ class SingleFlight(Generic[_T]):
             with self._lock:
                 self._flights.pop(name, None)
         return mine.result()
-
-
-def _start_anew(flights: SingleFlight[_T] | None) -> None:
-    # The thread that fetches is the parent's: in a child nobody would ever land.
-    if flights is not None:
-        flights._start_anew()

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mycelium_fractal_net.security.audit import Event
-from mycelium_fractal_net.security.audit import log as log_module
 from mycelium_fractal_net.security.audit.segments import LINE_BYTES, backwards
 from mycelium_fractal_net.security.errors import InvalidInputError, StoreUnavailableError
 from tests.support.audit import Books
@@ -133,14 +132,13 @@ def test_an_outcome_that_cannot_be_found_out_leaves_the_chain_free(books: Books)
 
 
 def test_what_a_child_is_left_with_is_a_log_of_its_own(books: Books) -> None:
-    """What runs after a fork lets go of the parent's chain, or finds nothing to care for."""
+    """What runs after a fork lets go of the parent's chain, if there is one."""
     with books.opened() as log:
         log.record(used())
-        log_module._leave_to_parent(log)
+        log._leave()
         assert log.stats.pending == 0
         assert log.record(used()) > 0
-    log_module._leave_to_parent(books.log())
-    log_module._leave_to_parent(None)
+    books.log()._leave()
     assert books.faults() == []
 
 

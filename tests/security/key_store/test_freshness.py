@@ -279,12 +279,11 @@ def test_a_forked_child_reads_before_it_trusts_what_it_inherited(fresh: Freshnes
     assert os.waitstatus_to_exitcode(status) == 0
 
 
-def test_a_freshness_that_is_gone_is_left_alone_in_a_child(fresh: Freshness) -> None:
-    """What runs after a fork makes the reading due, or finds nothing to care for."""
+def test_a_child_reads_the_store_anew(fresh: Freshness) -> None:
+    """What runs after a fork makes the reading due."""
     fresh.refresh()
-    freshness._start_anew(fresh)
+    fresh._start()
     assert fresh.age() is None
-    freshness._start_anew(None)
 
 
 # Threads that must not wait -------------------------------------------------------------------

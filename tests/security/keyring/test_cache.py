@@ -378,12 +378,11 @@ def test_two_threads_begin_a_day_once(local_provider: LocalKeyProvider) -> None:
         assert day.count == 1
 
 
-def test_a_cache_that_is_gone_is_left_alone_in_a_child(keyring: Keyring) -> None:
-    """What runs after a fork forgets the parent's keys, or finds no cache to care for."""
+def test_a_child_forgets_the_keys_of_its_parent(keyring: Keyring) -> None:
+    """What runs after a fork begins with an empty cache."""
     keyring.encrypt(b"data", key_id="orders")
-    key_cache._start_anew(keyring._cache)
+    keyring._cache._start()
     assert not keyring._cache._by_handle
-    key_cache._start_anew(None)
 
 
 def test_a_key_without_a_public_part_verifies_nothing(keyring: Keyring) -> None:

@@ -7,9 +7,7 @@ of its own. The chain is opened with the first record, by each process for itsel
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
-import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +32,7 @@ from mycelium_fractal_net.security.errors import (
     ConflictError,
     MfnError,
 )
+from mycelium_fractal_net.security.forking import in_child
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -87,8 +86,7 @@ class AuditLog:
         self._resolve = resolve
         self._opening = threading.RLock()
         self._begin()
-        this = weakref.ref(self)
-        os.register_at_fork(after_in_child=lambda: _leave_to_parent(this()))
+        in_child(self, AuditLog._leave)
 
     def _begin(self) -> None:
         self._open: _Open | None = None
@@ -256,8 +254,3 @@ class AuditLog:
         if opened is not None:
             opened.file.leave()
             opened.chain.leave()
-
-
-def _leave_to_parent(log: AuditLog | None) -> None:
-    if log is not None:
-        log._leave()

@@ -21,7 +21,6 @@ from __future__ import annotations
 import os
 import random
 import threading
-import weakref
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
@@ -36,6 +35,7 @@ from mycelium_fractal_net.security.errors import (
     MfnError,
     StoreIntegrityError,
 )
+from mycelium_fractal_net.security.forking import in_child
 from mycelium_fractal_net.security.key_providers.custodian import Custodian
 
 if TYPE_CHECKING:
@@ -69,8 +69,7 @@ class RemoteCustodian(Custodian):
         self._left: list[Custodian] = []  # the parent's; nobody must close what it still uses
         self._lock = threading.Lock()
         self._begin()
-        this = weakref.ref(self)
-        os.register_at_fork(after_in_child=lambda: _free(this()))
+        in_child(self, RemoteCustodian._unlock)
 
     def _begin(self) -> None:
         self._slots = threading.BoundedSemaphore(self._limits.threads)
@@ -79,6 +78,9 @@ class RemoteCustodian(Custodian):
         self._other = self._connect()
         self.scheme = self._other.scheme  # type: ignore[misc]
         self._process = os.getpid()
+
+    def _unlock(self) -> None:
+        self._lock = threading.Lock()  # a thread of the parent may hold the former one
 
     def _side(self) -> Custodian:
         """The other side, as this process reaches it."""
@@ -223,12 +225,6 @@ class RemoteCustodian(Custodian):
     def _note_answer(self) -> None:
         with self._lock:
             self._outages = 0
-
-
-def _free(custodian: RemoteCustodian | None) -> None:
-    # A thread of the parent may hold the lock.
-    if custodian is not None:
-        custodian._lock = threading.Lock()
 
 
 def _digest(binding: Binding) -> bytes:

@@ -7,8 +7,6 @@ leaves this file: its text can hold the statement and its values.
 from __future__ import annotations
 
 import contextlib
-import os
-import weakref
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +22,7 @@ from mycelium_fractal_net.security.errors import (
     StoreUnavailableError,
     StoreVersionError,
 )
+from mycelium_fractal_net.security.forking import in_child
 from mycelium_fractal_net.security.key_store import sqlite
 from mycelium_fractal_net.security.key_store.fork_gate import ForkGate
 from mycelium_fractal_net.security.key_store.move_lock import advisory_lock, file_lock
@@ -69,8 +68,7 @@ class Database:
         else:
             raise ConfigurationError("the store must be on sqlite or postgresql+psycopg")
         self.needs_scrub = self.file is not None  # as far as this process knows
-        engine = weakref.ref(self._engine)
-        os.register_at_fork(after_in_child=lambda: _leave_to_parent(engine()))
+        in_child(self._engine, _leave_to_parent)
 
     @staticmethod
     def _sqlite_engine(url: URL) -> Engine:
@@ -244,10 +242,9 @@ class Database:
         self._engine.dispose()
 
 
-def _leave_to_parent(engine: Engine | None) -> None:
+def _leave_to_parent(engine: Engine) -> None:
     # A connection must not be used by two processes; the parent keeps those that are open.
-    if engine is not None:
-        engine.dispose(close=False)
+    engine.dispose(close=False)
 
 
 def _unavailable(error: SQLAlchemyError) -> StoreUnavailableError:

@@ -8,14 +8,13 @@ clock. All caches of a process share one :class:`Freshness`, so that one reading
 
 from __future__ import annotations
 
-import os
 import threading
-import weakref
 from time import monotonic
 from typing import TYPE_CHECKING, Final, Protocol
 
 from mycelium_fractal_net.security.blocking import about_to_block
 from mycelium_fractal_net.security.errors import StoreUnavailableError
+from mycelium_fractal_net.security.forking import in_child
 
 if TYPE_CHECKING:
     from mycelium_fractal_net.security.key_store import KeyStore
@@ -58,8 +57,8 @@ class Freshness:
         self.restored_at: int | None = None
         self.generation = -1
         self._start()
-        this = weakref.ref(self)
-        os.register_at_fork(after_in_child=lambda: _start_anew(this()))
+        # A thread of the parent may hold the lock, and its reading may be older than it looks.
+        in_child(self, Freshness._start)
 
     def _start(self) -> None:
         self.lock = threading.RLock()
@@ -127,9 +126,3 @@ class Freshness:
                 self._master_id, self.restored_at = status.master_id, status.restored_at
             self._last_read = now
             self.until = now + REFRESH_SECONDS
-
-
-def _start_anew(freshness: Freshness | None) -> None:
-    # A thread of the parent may hold the lock, and its reading may be older than it looks.
-    if freshness is not None:
-        freshness._start()

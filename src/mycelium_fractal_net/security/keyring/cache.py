@@ -8,8 +8,6 @@ thread that refuses to wait every miss raises :class:`WouldBlockError` (:mod:`.b
 from __future__ import annotations
 
 import contextlib
-import os
-import weakref
 from time import monotonic
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -18,6 +16,7 @@ from mycelium_fractal_net.security.errors import (
     KeyStateError,
     StoreUnavailableError,
 )
+from mycelium_fractal_net.security.forking import in_child
 from mycelium_fractal_net.security.key_store.usage import PROTECT
 from mycelium_fractal_net.security.keyring.candidates import check_type
 from mycelium_fractal_net.security.keyring.counting import UseCounts
@@ -62,8 +61,8 @@ class KeyCache:
         self._start()
         freshness.subscribe(self)
         provider.retirement.counting.add(self)
-        this = weakref.ref(self)
-        os.register_at_fork(after_in_child=lambda: _start_anew(this()))
+        # It must not count its parent's uses again, nor share its block of raw messages.
+        in_child(self, KeyCache._start)
 
     def _start(self) -> None:
         self._lock = self._freshness.lock
@@ -231,9 +230,3 @@ class KeyCache:
             self.flush()
         finally:
             self._start()
-
-
-def _start_anew(cache: KeyCache | None) -> None:
-    # A child must not count its parent's uses again, nor share its block of raw messages.
-    if cache is not None:
-        cache._start()

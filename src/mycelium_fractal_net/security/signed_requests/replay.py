@@ -7,15 +7,14 @@ is durable. Where the store does not answer, nothing is accepted.
 from __future__ import annotations
 
 import logging
-import os
 import threading
-import weakref
 from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from mycelium_fractal_net.security.algorithms.digests import sha256
 from mycelium_fractal_net.security.errors import MfnError, StoreUnavailableError
+from mycelium_fractal_net.security.forking import in_child
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -56,8 +55,7 @@ class ReplayGuard:
         self._store = store
         self._skew_seconds = skew_seconds
         self._start_anew()
-        this = weakref.ref(self)
-        os.register_at_fork(after_in_child=lambda: _in_child(this()))
+        in_child(self, ReplayGuard._start_anew)
 
     def _start_anew(self) -> None:
         self._queue: SimpleQueue[_Group | None] = SimpleQueue()
@@ -159,8 +157,3 @@ class ReplayGuard:
             self._store.purge(2 * self._skew_seconds)
         except MfnError as error:
             _LOG.warning("the nonces that expired were not forgotten: %s", error)
-
-
-def _in_child(guard: ReplayGuard | None) -> None:
-    if guard is not None:
-        guard._start_anew()
