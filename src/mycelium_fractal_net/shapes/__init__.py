@@ -6,12 +6,11 @@ it. The OpenAPI document is derived from these; docs/cli.md lists them.
 
 from __future__ import annotations
 
-from mycelium_fractal_net.shapes.credentials import credential_shape
+from mycelium_fractal_net.shapes.callers import credential_shape, signer_shape
+from mycelium_fractal_net.shapes.json_values import parse_timestamp, time_text
 from mycelium_fractal_net.shapes.keys import key_shape, primary_id, rotation_shape, version_meant
 from mycelium_fractal_net.shapes.retention import cleanup_shape, usage_shape
 from mycelium_fractal_net.shapes.rotation import look_shape, schedule_shape
-from mycelium_fractal_net.shapes.signers import signer_shape
-from mycelium_fractal_net.shapes.times import parse_timestamp, time_text
 
 __all__ = [
     "cleanup_shape",

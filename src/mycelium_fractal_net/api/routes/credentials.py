@@ -18,7 +18,7 @@ from mycelium_fractal_net.api.schemas.credentials import (
     RotateCredentialRequest,
 )
 from mycelium_fractal_net.security.errors import KeyNotFoundError, NotPermittedError
-from mycelium_fractal_net.shapes.credentials import CredentialAnswer, credential_shape
+from mycelium_fractal_net.shapes.callers import CredentialAnswer, credential_shape
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

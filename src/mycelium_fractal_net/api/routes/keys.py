@@ -23,8 +23,8 @@ from mycelium_fractal_net.security.records.keys import (
     RotationPolicy,
     parse_key_id,
 )
+from mycelium_fractal_net.shapes.json_values import parse_timestamp
 from mycelium_fractal_net.shapes.keys import KeyAnswer, key_shape
-from mycelium_fractal_net.shapes.times import parse_timestamp
 
 routes = Routes("keys")
 

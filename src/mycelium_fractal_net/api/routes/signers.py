@@ -19,7 +19,7 @@ from mycelium_fractal_net.api.schemas.signers import (
 )
 from mycelium_fractal_net.security.errors import KeyNotFoundError, NotPermittedError
 from mycelium_fractal_net.security.records.keys import KEY_ID_PATTERN
-from mycelium_fractal_net.shapes.signers import SignerAnswer, signer_shape
+from mycelium_fractal_net.shapes.callers import SignerAnswer, signer_shape
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from mycelium_fractal_net.api.schemas.base import Model, examples, published
-from mycelium_fractal_net.shapes.credentials import CredentialAnswer
+from mycelium_fractal_net.shapes.callers import CredentialAnswer
 from mycelium_fractal_net.shapes.members import CREDENTIAL_ID_PATTERN, SCOPE_PATTERN, Schema
 
 Scope = Annotated[str, Field(pattern=SCOPE_PATTERN, examples=["encrypt:orders"])]

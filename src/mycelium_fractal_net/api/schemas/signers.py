@@ -7,8 +7,8 @@ from typing import Annotated, Any, Final
 from pydantic import Field
 
 from mycelium_fractal_net.api.schemas.base import Model, examples, published
+from mycelium_fractal_net.shapes.callers import SignerAnswer
 from mycelium_fractal_net.shapes.members import CREDENTIAL_ID_PATTERN, KEY_NAME_PATTERN
-from mycelium_fractal_net.shapes.signers import SignerAnswer
 
 _MOST_CREDENTIALS: Final = 100
 _PUBLIC_KEY_CHARACTERS: Final = 4096  # the PEM of P-384, the longest, has 215
