@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.api.http.requests import Headers
     from mycelium_fractal_net.api.service.service import Service
     from mycelium_fractal_net.security.directories.credentials import Caller
+    from mycelium_fractal_net.security.key_providers import StoredKeyProvider
+    from mycelium_fractal_net.security.keyring.keyring import Keyring
 
 API_KEY: Final = APIKeyHeader(
     name="X-API-Key", scheme_name="ApiKey", description="`mfn_<id>_<secret>`", auto_error=False
@@ -56,6 +58,16 @@ class Context:
         if caller is None:
             raise RequestError("bad-request", "this route knows no caller")
         return caller
+
+    @property
+    def keyring(self) -> Keyring:
+        """The keyring. Raises :class:`RequestError` where cryptography is switched off."""
+        return self.service.keyring
+
+    @property
+    def provider(self) -> StoredKeyProvider:
+        """What changes the store, and reads it."""
+        return self.service.keyring.provider
 
     def permit(self, operation: str, key_name: str) -> None:
         """Raise :class:`KeyNotFoundError` unless the caller may do that with that key."""

@@ -66,7 +66,7 @@ class ServiceRoute(APIRoute):
         self._body: Callable[[bytes], Any] | None = None
         self._query: Callable[[bytes], Any] | None = None
         self._path: list[str] = []
-        self._optional_body = False
+        self._optional_body = self._has_reference = False
         self._read_signature(spec.endpoint)
 
     def _read_signature(self, endpoint: Callable[..., Any]) -> None:
@@ -79,6 +79,7 @@ class ServiceRoute(APIRoute):
                 self._optional_body = parameter.default is None
                 kind = get_args(hint)[0] if get_origin(hint) is not None else hint
                 self._body = decoder(kind)
+                self._has_reference = "reference" in kind.model_fields
             else:
                 self._path.append(name)
 
@@ -186,8 +187,17 @@ class ServiceRoute(APIRoute):
 
     def _perform(self, context: Context, scope: Scope, body: bytes) -> bytes:
         """From the body to the body of the answer."""
-        answer = self._endpoint(context, *self._arguments(scope, body))
-        return answer if isinstance(answer, bytes) else to_json(answer)
+        arguments = self._arguments(scope, body)
+        if self._has_reference:
+            context.reference = arguments[-1].reference
+        answer = self._endpoint(context, *arguments)
+        if self.spec.changes:
+            context.keyring.refresh()  # at once in this process; others follow within seconds
+        if isinstance(answer, bytes):
+            return answer
+        if context.reference is not None:
+            answer["reference"] = context.reference
+        return to_json(answer)
 
     async def _refuse(self, context: Context, error: Exception, send: Send, started: float) -> None:
         """Record a refusal and answer it; a stranger's is only counted, and waits for nothing."""
