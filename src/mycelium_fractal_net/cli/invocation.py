@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mycelium_fractal_net.cli import passphrase
-from mycelium_fractal_net.cli.terminal import progress_bar, say
+from mycelium_fractal_net.cli.terminal import columns, json_array, json_value, progress_bar, say
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
+    from typing import Any
 
     from mycelium_fractal_net.cli.terminal import ProgressBar
     from mycelium_fractal_net.config import Settings
@@ -30,12 +31,41 @@ class Invocation:
     passphrase_fd: int | None = None
     debug: bool = False
     quiet: bool = False
+    json: bool = False
     ended_by: int | None = None  # the signal that ended the run, where it was not Ctrl-C
 
     def say(self, text: str) -> None:
-        """Print one line of outcome, unless ``--quiet``."""
-        if not self.quiet:
+        """Print one line of outcome, unless ``--quiet``, or ``--json`` prints something else."""
+        if not (self.quiet or self.json):
             say(text)
+
+    def answer(self, shape: Any, *lines: str) -> None:
+        """Print the outcome of the command: with ``--json`` as ``shape``, otherwise in lines."""
+        if self.json:
+            json_value(shape)
+        for line in lines:
+            self.say(line)
+
+    def answer_fields(self, shape: Mapping[str, Any], **instead: str) -> None:
+        """Print a record that was asked for, a field a line; ``instead`` are words for people."""
+        if self.json:
+            json_value(shape)
+            return
+        for field, value in {**shape, **instead}.items():
+            say(f"{field:16} {'-' if value is None else value}")
+
+    def answer_table(
+        self,
+        found: Iterable[Any],
+        shape: Callable[[Any], Any],
+        heads: str,
+        row: Callable[[Any], Sequence[str]],
+    ) -> None:
+        """Print a list that was asked for as it comes, under ``heads``, which commas part."""
+        if self.json:
+            json_array(map(shape, found))
+        else:
+            columns(heads.split(", "), map(row, found))
 
     def progress(
         self, label: str, total: int | Callable[[], int] | None, *, items: bool = False

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from mycelium_fractal_net.cli import recording
-from mycelium_fractal_net.cli.bulk.failures import end_partly_done, taking
+from mycelium_fractal_net.cli.bulk.failures import end, taking
 from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.inputs import read_small
 from mycelium_fractal_net.cli.options import PATH
@@ -134,14 +134,8 @@ def rewrap(
         heads = beginnings(choice)
         recording.record_counted(keyring, "rewrap", heads.items())
         with invocation.progress("rewrapping", heads.total(), items=True) as update:
-            found = rewrap_column(
-                keyring,
-                choice,
-                opening,
-                workers=batch.workers,
-                progress=update,
-                report=failed,
-            )
+            how: dict[str, Any] = {"workers": batch.workers, "progress": update, "report": failed}
+            found = rewrap_column(keyring, choice, opening, **how)
         if attestation is not None:
             attestation.end(invocation, keyring, found.failed)
     _tell(invocation, "rewrapped", found, choice.name)
@@ -223,7 +217,5 @@ def reporting(path: Path | None) -> Iterator[Callable[[Failure], None]]:
 
 
 def _tell(invocation: Invocation, done: str, found: ColumnReport, where: str) -> None:
-    """Say what became of the column. Ends with exit code 11 where some failed."""
-    before = f", {found.skipped} done before" if found.skipped else ""
-    invocation.say(f"{done} {counted(found.done, 'value')} of {where}{before}")
-    end_partly_done(found.failed, "value")
+    said = f"{done} {counted(found.done, 'value')} of {where}"
+    end(invocation, said, found, found.failed, "value")

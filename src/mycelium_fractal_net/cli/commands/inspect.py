@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from mycelium_fractal_net.cli import options
 from mycelium_fractal_net.cli.inputs import STANDARD, input_stream
-from mycelium_fractal_net.cli.terminal import byte_size, json_value, say
+from mycelium_fractal_net.cli.parsing import command
+from mycelium_fractal_net.cli.terminal import byte_size, say
 from mycelium_fractal_net.security.errors import DecryptionError, InvalidSignatureError
 from mycelium_fractal_net.security.records.keys import version_id
 
@@ -20,11 +20,10 @@ if TYPE_CHECKING:
 _HEAD_BYTES: Final = 16_384  # more than any header, and than the longest .sig file, docs/format.md
 
 
-@click.command("inspect")
+@command("inspect")
 @click.argument("file", metavar="FILE", help="A sealed file or a .sig, or -.")
-@options.as_json
 @click.pass_obj
-def inspect(invocation: Invocation, file: str, as_json: bool) -> None:
+def inspect(invocation: Invocation, file: str) -> None:
     """Say which key version made a file. Reads its head alone, so nothing is verified by it."""
     with invocation.keyring() as keyring, input_stream(file, "", quiet=True) as reader:
         head = reader.read(_HEAD_BYTES)
@@ -36,8 +35,8 @@ def inspect(invocation: Invocation, file: str, as_json: bool) -> None:
                 shape = _signature(keyring, head)
             except InvalidSignatureError:
                 raise DecryptionError from None
-    if as_json:
-        json_value({"file": file, **shape})
+    if invocation.json:
+        invocation.answer({"file": file, **shape})
         return
     say(f"file     {file}")
     say(f"form     {shape['form']}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +16,7 @@ from mycelium_fractal_net.cli.completion import key_names
 from mycelium_fractal_net.cli.invocation import Invocation
 from mycelium_fractal_net.cli.options import PATH
 from mycelium_fractal_net.cli.parsing import Group
-from mycelium_fractal_net.cli.terminal import columns, json_array, json_value, say
+from mycelium_fractal_net.cli.terminal import columns, json_value, say
 from mycelium_fractal_net.security.errors import KeyUsageError
 from mycelium_fractal_net.security.records.keys import (
     Key,
@@ -64,21 +63,18 @@ def _create(
         )
     waits = key.latest.state is KeyState.PRE_ACTIVATION
     backed = "; it protects once a backup holds it: mfn backup FILE" if waits else ""
-    invocation.say(f"made {key.key_type} key {key.key_id} ({key.algorithm}){backed}")
+    said = f"made {key.key_type} key {key.key_id} ({key.algorithm}){backed}"
+    invocation.answer(shapes.key_shape(key), said)
 
 
 @key.command("list")
-@options.as_json
 @click.pass_obj
-def _list(invocation: Invocation, as_json: bool) -> None:
+def _list(invocation: Invocation) -> None:
     """List the keys, in order of name."""
     with invocation.keyring() as keyring:
         keys = keyring.provider.keys.all()
-        if as_json:
-            json_array(shapes.key_shape(key) for key in keys)
-        else:
-            heads = ("KEY", "TYPE", "ALGORITHM", "NEWEST", "STATE", "ROTATION DUE")
-            columns(heads, (_list_row(key) for key in keys))
+        heads = "KEY, TYPE, ALGORITHM, NEWEST, STATE, ROTATION DUE"
+        invocation.answer_table(keys, shapes.key_shape, heads, _list_row)
 
 
 def _list_row(key: Key) -> tuple[str, ...]:
@@ -94,14 +90,13 @@ def _list_row(key: Key) -> tuple[str, ...]:
 
 @key.command("show")
 @options.key_name
-@options.as_json
 @click.pass_obj
-def _show(invocation: Invocation, name: str, as_json: bool) -> None:
+def _show(invocation: Invocation, name: str) -> None:
     """Show one key, its rotation policy and every version of it."""
     with invocation.keyring() as keyring:
         key = keyring.provider.keys.get(name)
-    if as_json:
-        json_value(shapes.key_shape(key))
+    if invocation.json:
+        invocation.answer(shapes.key_shape(key))
         return
     use = f" for {key.use}" if key.key_type is KeyType.SIGNING else ""
     say(f"key        {key.key_id}")
@@ -162,10 +157,12 @@ def _rotate(invocation: Invocation, name: str, activate_at: str | None) -> None:
     begins = None if activate_at is None else shapes.parse_timestamp(activate_at)
     with invocation.keyring() as keyring:
         newest = keyring.provider.rotate_key(name, activate_at=begins)
-        waits = keyring.provider.keys.get(newest).latest.state is KeyState.PRE_ACTIVATION
+        key = keyring.provider.keys.get(newest)
+    waits = key.latest.state is KeyState.PRE_ACTIVATION
     since = "now on" if begins is None else str(shapes.time_text(begins))
     backed = ", once a backup holds it" if waits and begins is None else ""
-    invocation.say(f"rotated: {newest} protects from {since}{backed}")
+    said = f"rotated: {newest} protects from {since}{backed}"
+    invocation.answer(shapes.key_shape(key), said)
 
 
 @key.command("policy")
@@ -181,7 +178,6 @@ def _rotate(invocation: Invocation, name: str, activate_at: str | None) -> None:
 @click.option(
     "--publish/--no-publish", default=None, help="List its public keys for everybody, or stop."
 )
-@options.as_json
 @click.pass_obj
 def _policy(
     invocation: Invocation,
@@ -191,7 +187,6 @@ def _policy(
     auto_destroy: bool | None,
     unused_for_days: int | None,
     publish: bool | None,
-    as_json: bool,
 ) -> None:
     """Show or change how a key is rotated, how many versions are kept, and who sees them."""
     wanted: dict[str, Any] = {
@@ -211,11 +206,8 @@ def _policy(
         if publish is not None:
             key = keyring.provider.keys.set_publish(name, publish)
     shape = {**shapes.rotation_shape(key.rotation), "publish": key.publish}
-    if as_json:
-        json_value({"key_id": key.key_id, **shape})
-        return
-    for field, value in shape.items():
-        say(f"{field:16} {json.dumps(value)}")
+    words = {field: str(value).lower() for field, value in shape.items()}
+    invocation.answer_fields({"key_id": key.key_id, **shape}, **words)
 
 
 @key.command("public")
@@ -238,7 +230,7 @@ def _public(invocation: Invocation, name: str, form: str) -> None:
         if version.public_key is None:
             raise KeyUsageError(f"key {key.key_id!r} is for {key.key_type}: it has no public key")
         public = keyring.policy.verifying_key(version.public_key)
-        if form == "pem":
+        if form == "pem" and not invocation.json:
             print(public.pem().decode(), end="")
         else:
             json_value({**public.jwk(), "kid": version_id(key.key_id, version.version)})
@@ -263,4 +255,5 @@ def _import_xor(invocation: Invocation, path: Path) -> None:
     material = read_xor_key(path)
     with invocation.keyring() as keyring:
         key = import_xor_key(keyring.provider, material)
-    invocation.say(f"imported key {key.key_id}: it opens what the XOR cipher wrote")
+    said = f"imported key {key.key_id}: it opens what the XOR cipher wrote"
+    invocation.answer(shapes.key_shape(key), said)

@@ -17,13 +17,7 @@ from mycelium_fractal_net.cli import options
 from mycelium_fractal_net.cli.commands.retention import cleanup
 from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.parsing import Group
-from mycelium_fractal_net.cli.terminal import (
-    columns,
-    complain,
-    counted,
-    json_array,
-    json_value,
-)
+from mycelium_fractal_net.cli.terminal import complain, counted
 from mycelium_fractal_net.security.errors import ExitCode, MfnError
 
 if TYPE_CHECKING:
@@ -39,9 +33,8 @@ rotation = Group("rotation", help="Rotate keys on time, and retire old versions.
 
 @rotation.command("run")
 @click.option("--once", is_flag=True, help="Look once, as from cron; the exit code tells failures.")
-@options.as_json
 @click.pass_obj
-def _run(invocation: Invocation, once: bool, as_json: bool) -> None:
+def _run(invocation: Invocation, once: bool) -> None:
     """Rotate the keys that are due, again and again until SIGTERM or Ctrl-C, or once.
 
     Also activates versions that were to be by now, and erases what waited for it. Any number may
@@ -54,7 +47,7 @@ def _run(invocation: Invocation, once: bool, as_json: bool) -> None:
     def tell(report: RunReport | None) -> None:
         if report is None:
             return  # the log says why
-        if as_json:
+        if invocation.json:
             print(json.dumps(shapes.look_shape(report)), flush=True)
         else:
             _tell(invocation, report)
@@ -62,8 +55,8 @@ def _run(invocation: Invocation, once: bool, as_json: bool) -> None:
     with invocation.keyring() as keyring:
         if once:
             report = rotation_scheduler(settings, keyring.provider).run_once()
-            if as_json:
-                json_value(shapes.look_shape(report))
+            if invocation.json:
+                invocation.answer(shapes.look_shape(report))
             elif not _tell(invocation, report):
                 invocation.say("nothing was due")
             if not report.ok:
@@ -119,20 +112,20 @@ def _tell(invocation: Invocation, report: RunReport) -> bool:
 
 @rotation.command("list")
 @click.option("--due", is_flag=True, help="Only keys that are due, without reading all others.")
-@options.as_json
 @click.pass_obj
-def _list(invocation: Invocation, due: bool, as_json: bool) -> None:
+def _list(invocation: Invocation, due: bool) -> None:
     """List when each key is due, which are overdue, and whose rotation fails."""
     from mycelium_fractal_net.bootstrap import rotation_scheduler
 
     with invocation.keyring() as keyring:
         scheduler = rotation_scheduler(invocation.settings(), keyring.provider)
         found = scheduler.due() if due else scheduler.status()
-        if as_json:
-            json_array(shapes.schedule_shape(name, seen) for name, seen in found)
-        else:
-            heads = ("KEY", "TYPE", "EVERY", "DUE", "NOTE")
-            columns(heads, (_row(name, seen) for name, seen in found))
+        invocation.answer_table(
+            found,
+            lambda pair: shapes.schedule_shape(*pair),
+            "KEY, TYPE, EVERY, DUE, NOTE",
+            lambda pair: _row(*pair),
+        )
 
 
 def _row(name: str, seen: ScheduledKey | MfnError) -> tuple[str, ...]:
@@ -165,11 +158,8 @@ def _notes(seen: ScheduledKey) -> Iterator[str]:
     "--every", metavar="DAYS", type=int, help="Rotate so long after its newest version, 1 to 36500."
 )
 @click.option("--off", is_flag=True, help="Rotate it by hand alone; by use it still is.")
-@options.as_json
 @click.pass_obj
-def _schedule(
-    invocation: Invocation, name: str, every: int | None, off: bool, as_json: bool
-) -> None:
+def _schedule(invocation: Invocation, name: str, every: int | None, off: bool) -> None:
     """Have a key rotated every so many days, or by hand alone."""
     from mycelium_fractal_net.bootstrap import rotation_scheduler
 
@@ -185,10 +175,7 @@ def _schedule(
             key = scheduler.unschedule_rotation(name)
         else:
             key = scheduler.schedule_rotation(name, every)
-    if as_json:
-        json_value(shapes.key_shape(key))
-        return
-    invocation.say(f"{key.key_id} is {_schedule_text(key)}")
+    invocation.answer(shapes.key_shape(key), f"{key.key_id} is {_schedule_text(key)}")
 
 
 def _schedule_text(key: Key) -> str:

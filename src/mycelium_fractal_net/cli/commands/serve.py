@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING, Final
 import click
 
 from mycelium_fractal_net.cli.exits import CommandError
+from mycelium_fractal_net.cli.parsing import command
 from mycelium_fractal_net.cli.terminal import say
 from mycelium_fractal_net.security.errors import ExitCode
 
@@ -33,7 +34,7 @@ _NEEDED: Final = (
 _JSON: Final = "-H 'Content-Type: application/json'"
 
 
-@click.command("serve")
+@command("serve")
 @click.option("--host", metavar="ADDRESS", help="Where to listen [server.host].")
 @click.option(
     "--port",
