@@ -62,7 +62,6 @@ _COMMANDS: Final[dict[str, tuple[str, str]]] = {
 
 
 @command("version")
-@click.pass_obj
 def version(invocation: Invocation) -> None:
     """Print the version of mfn."""
     if invocation.json:

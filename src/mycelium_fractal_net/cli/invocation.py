@@ -74,10 +74,19 @@ class Invocation:
         return progress_bar(label, total, quiet=self.quiet, items=items)
 
     def settings(self, server: Mapping[str, object] | None = None) -> Settings:
-        """The configuration that is in force. Raises :class:`ConfigurationError`."""
+        """The configuration that is in force, for the service where ``server`` has its settings.
+
+        Everywhere else audit records do not get into what a command prints. Raises
+        :class:`ConfigurationError`.
+        """
+        from msgspec.structs import replace
+
         from mycelium_fractal_net.config import load_settings
 
-        return load_settings(self.config, store=self.store, home=self.home, server=server)
+        found = load_settings(self.config, store=self.store, home=self.home, server=server)
+        if server is not None or found.audit.export != "stdout":
+            return found
+        return replace(found, audit=replace(found.audit, export="none"))
 
     def names_configuration(self) -> bool:
         """Whether the user named a configuration, and does not just get that of ``dev``."""
@@ -107,21 +116,9 @@ class Invocation:
         from mycelium_fractal_net.bootstrap import open_keyring
 
         asked = self.passphrase if may_ask else None
-        settings = _without_export_to_stdout(self.settings())
-        with (
-            self.acting(),
-            open_keyring(settings=settings, passphrase=asked, record_uses=False) as keyring,
-        ):
+        opening = open_keyring(settings=self.settings(), passphrase=asked, record_uses=False)
+        with self.acting(), opening as keyring:
             if not gc.isenabled():  # main() switched it off while the program loads
                 gc.freeze()
                 gc.enable()
             yield keyring
-
-
-def _without_export_to_stdout(settings: Settings) -> Settings:
-    """Settings under which audit records do not get into what a command prints."""
-    from msgspec.structs import replace
-
-    if settings.audit.export != "stdout":
-        return settings
-    return replace(settings, audit=replace(settings.audit, export="none"))

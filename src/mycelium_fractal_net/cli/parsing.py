@@ -65,8 +65,8 @@ class Command(click.Command):
 
 
 def command(name: str, **more: Any) -> Callable[[Callable[..., Any]], click.Command]:
-    """``click.command`` for a :class:`Command`."""
-    return click.command(name, cls=Command, **more)
+    """Make a :class:`Command` of a function whose first argument is the :class:`Invocation`."""
+    return lambda run: click.command(name, cls=Command, **more)(click.pass_obj(run))
 
 
 @click.pass_context
@@ -79,8 +79,6 @@ def help_when_alone(context: click.Context) -> None:
 class Group(click.Group):
     """A group that lists its commands in the order in which they were added."""
 
-    command_class = Command
-
     def __init__(self, name: str | None = None, **more: Any) -> None:
         more.setdefault("callback", help_when_alone)
         # Without a command the help is an answer, with exit code 0, and no mistake.
@@ -91,6 +89,16 @@ class Group(click.Group):
         """Its own, and those of ``mfn``, unless it is that."""
         found = super().get_params(ctx)
         return found if ctx.parent is None else [*found, _hidden(_JSON), *_ELSEWHERE]
+
+    def add(self, name: str) -> Callable[[Callable[..., Any]], click.Command]:
+        """Add what :func:`command` makes."""
+
+        def added(run: Callable[..., Any]) -> click.Command:
+            made = command(name)(run)
+            self.add_command(made)
+            return made
+
+        return added
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names, as they stand."""

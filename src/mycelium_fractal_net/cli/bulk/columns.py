@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any, Final
+import functools
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -128,14 +129,13 @@ def rewrap(
             "associated data is given twice",
             "give -a TEXT for all rows, or --associated-data-column COLUMN",
         )
-    with invocation.keyring() as keyring, reporting(batch.report) as failed:
+    with invocation.keyring() as keyring:
         if attestation is not None:
             attestation.begin(keyring)
         heads = beginnings(choice)
         recording.record_counted(keyring, "rewrap", heads.items())
-        with invocation.progress("rewrapping", heads.total(), items=True) as update:
-            how: dict[str, Any] = {"workers": batch.workers, "progress": update, "report": failed}
-            found = rewrap_column(keyring, choice, opening, **how)
+        run = functools.partial(rewrap_column, keyring, choice, opening)
+        found = _run(invocation, "rewrapping", heads.total(), batch, run)
         if attestation is not None:
             attestation.end(invocation, keyring, found.failed)
     _tell(invocation, "rewrapped", found, choice.name)
@@ -155,22 +155,13 @@ def migrate(
     from mycelium_fractal_net.columns import count_values
     from mycelium_fractal_net.legacy.columns import migrate_column
 
-    with invocation.keyring() as keyring, reporting(batch.report) as failed:
+    with invocation.keyring() as keyring:
         count = count_values(choice)
         recording.record_migrating(keyring, "migrate", key, count=count)
-        label = "opening" if dry_run else "migrating"
-        with invocation.progress(label, count, items=True) as update:
-            found = migrate_column(
-                keyring,
-                choice,
-                key,
-                opening,
-                side_table=side_table,
-                dry_run=dry_run,
-                workers=batch.workers,
-                progress=update,
-                report=failed,
-            )
+        run = functools.partial(
+            migrate_column, keyring, choice, key, opening, side_table=side_table, dry_run=dry_run
+        )
+        found = _run(invocation, "opening" if dry_run else "migrating", count, batch, run)
     _tell(invocation, "would migrate" if dry_run else "migrated", found, choice.name)
 
 
@@ -185,21 +176,24 @@ def finish(
     from mycelium_fractal_net.columns import count_values
     from mycelium_fractal_net.legacy.columns import commit_column, roll_back_column
 
-    with invocation.keyring() as keyring, reporting(batch.report) as failed:
+    with invocation.keyring() as keyring:
         count = count_values(choice)
         recording.record_migrating(keyring, step, None, count=count)
-        with invocation.progress(step, count, items=True) as update:
-            finish_column = commit_column if step == "commit" else roll_back_column
-            found = finish_column(
-                keyring,
-                choice,
-                side_table=side_table,
-                workers=batch.workers,
-                progress=update,
-                report=failed,
-            )
+        finish_column = commit_column if step == "commit" else roll_back_column
+        run = functools.partial(finish_column, keyring, choice, side_table=side_table)
+        found = _run(invocation, step, count, batch, run)
     done = "removed the old" if step == "commit" else "put back the old"
     _tell(invocation, done, found, choice.name)
+
+
+def _run(
+    invocation: Invocation, label: str, count: int, batch: Batch, run: Callable[..., ColumnReport]
+) -> ColumnReport:
+    with (
+        reporting(batch.report) as failed,
+        invocation.progress(label, count, items=True) as update,
+    ):
+        return run(workers=batch.workers, progress=update, report=failed)
 
 
 @contextlib.contextmanager

@@ -36,7 +36,7 @@ _NOT_SHOWN: Final = ("chain", "sequence", "mark", "former")  # for machines: --j
 audit = Group("audit", help="Verify and read the audit records of this machine.")
 
 
-@audit.command("verify")
+@audit.add("verify")
 @click.option(
     "--head",
     metavar="FILE",
@@ -50,7 +50,6 @@ audit = Group("audit", help="Verify and read the audit records of this machine."
     type=PATH,
     help="Where old segments were moved to; give it again for each.",
 )
-@click.pass_obj
 def _verify(invocation: Invocation, head: Path | None, also: tuple[Path, ...]) -> None:
     """Verify every audit record of this machine, and say of each fault what it is and where."""
     heads = [] if head is None else _read_heads(head)
@@ -65,8 +64,7 @@ def _verify(invocation: Invocation, head: Path | None, also: tuple[Path, ...]) -
         raise click.exceptions.Exit(ExitCode.NOT_AUTHENTIC)
 
 
-@audit.command("head")
-@click.pass_obj
+@audit.add("head")
 def _head(invocation: Invocation) -> None:
     """Print how far each chain has come, a line of JSON each: keep them on another machine.
 
@@ -88,14 +86,13 @@ def _head(invocation: Invocation) -> None:
         raise click.exceptions.Exit(ExitCode.NOT_AUTHENTIC)
 
 
-@audit.command("show")
+@audit.add("show")
 @click.option("--key", metavar="KEY", help="Of a key with all its versions, or of one.")
 @click.option("--actor", metavar="ACTOR", help="A credential's id, cli:UID, library or system.")
 @click.option("--event", metavar="EVENT", help="Such as decrypt; key finds key.rotate too.")
 @click.option("--since", metavar="TIME", help="In UTC, such as 2026-03-01T12:00:00Z.")
 @click.option("--until", metavar="TIME", help="The same.")
 @click.option("--limit", metavar="N", type=click.IntRange(1, 100000), default=100, help="At most.")
-@click.pass_obj
 def _show(
     invocation: Invocation,
     key: str | None,

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     help="With --verify: record that it is kept, and activate what waited for it.",
 )
 @options.force
-@click.pass_obj
 def backup(invocation: Invocation, file: str, verify: bool, record: bool, force: bool) -> None:
     """Write a sealed backup of the key store, which may be in use. The master key is not in it.
 
@@ -84,7 +83,6 @@ def _verify(invocation: Invocation, file: str, *, record: bool) -> tuple[Backup,
 
 @command("restore")
 @click.argument("file", metavar="FILE", help="A backup; - is standard input.")
-@click.pass_obj
 def restore(invocation: Invocation, file: str) -> None:
     """Put a backup into an empty key store, under the master key that the store had.
 

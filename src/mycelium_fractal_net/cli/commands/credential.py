@@ -26,7 +26,7 @@ _credential_id = click.argument(
 credential = Group("credential", help="Make, list and change API keys of the service.")
 
 
-@credential.command("create")
+@credential.add("create")
 @click.argument("name", metavar="NAME", help="What people call it; printable ASCII.")
 @click.option(
     "--scope",
@@ -42,7 +42,6 @@ credential = Group("credential", help="Make, list and change API keys of the ser
     type=click.IntRange(1, 36500),
     help="When it ends; by default it does not.",
 )
-@click.pass_obj
 def _create(
     invocation: Invocation, name: str, scopes: tuple[str, ...], expires_days: int | None
 ) -> None:
@@ -66,8 +65,7 @@ def _shape(invocation: Invocation, credential: Credential) -> shapes.CredentialA
     return shapes.credential_shape(credential, invocation.settings().credentials.rotation_days)
 
 
-@credential.command("list")
-@click.pass_obj
+@credential.add("list")
 def _list(invocation: Invocation) -> None:
     """List the credentials, revoked ones as well, in order of id."""
     rotation_days = invocation.settings().credentials.rotation_days
@@ -93,9 +91,8 @@ def _list_row(credential: Credential, rotation_days: int) -> tuple[str, ...]:
     )
 
 
-@credential.command("show")
+@credential.add("show")
 @_credential_id
-@click.pass_obj
 def _show(invocation: Invocation, credential_id: str) -> None:
     """Show one credential; its secret is stored nowhere."""
     with invocation.keyring() as keyring:
@@ -103,12 +100,11 @@ def _show(invocation: Invocation, credential_id: str) -> None:
     invocation.answer_fields(_shape(invocation, found), scopes=" ".join(found.scopes))
 
 
-@credential.command("rotate")
+@credential.add("rotate")
 @_credential_id
 @click.option(
     "--revoke-previous", is_flag=True, help="End the former secret at once, not one overlap later."
 )
-@click.pass_obj
 def _rotate(invocation: Invocation, credential_id: str, revoke_previous: bool) -> None:
     """Give a credential a new secret and print its API key, which is shown this once."""
     overlap = timedelta(days=invocation.settings().credentials.overlap_days)
@@ -122,9 +118,8 @@ def _rotate(invocation: Invocation, credential_id: str, revoke_previous: bool) -
     _hand_over(invocation, rotated, key, said)
 
 
-@credential.command("revoke")
+@credential.add("revoke")
 @_credential_id
-@click.pass_obj
 def _revoke(invocation: Invocation, credential_id: str) -> None:
     """End a credential for ever; every running service refuses it within 5 seconds."""
     with invocation.keyring() as keyring:
@@ -133,12 +128,11 @@ def _revoke(invocation: Invocation, credential_id: str) -> None:
     invocation.answer(_shape(invocation, revoked), said)
 
 
-@credential.command("confirm")
+@credential.add("confirm")
 @click.argument(
     "credential_id", required=False, metavar="[ID]", help=_ID, shell_complete=credential_ids
 )
 @click.option("--all", "every", is_flag=True, help="All that wait since the store was restored.")
-@click.pass_obj
 def _confirm(invocation: Invocation, credential_id: str | None, every: bool) -> None:
     """Let a credential work again after 'mfn restore', which may be older than its revocation."""
     if every == (credential_id is not None):

@@ -23,7 +23,6 @@ _CODES: Final = {
 
 @command("doctor")
 @click.option("--all", "every", is_flag=True, help="Unwrap every version of every key.")
-@click.pass_obj
 def doctor(invocation: Invocation, every: bool) -> None:
     """Look over configuration, key store and master key; the exit code is the worst found."""
     from mycelium_fractal_net.doctor import diagnose

@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 @options.associated_data
 @options.writing
 @options.workers
-@click.pass_obj
 def encrypt(
     invocation: Invocation,
     path: str,
@@ -73,7 +72,6 @@ def encrypt(
 @options.opening
 @options.writing
 @options.workers
-@click.pass_obj
 def decrypt(
     invocation: Invocation, path: str, opening: OpenOptions, to: Writing, workers: int | None
 ) -> None:

@@ -15,7 +15,6 @@ from mycelium_fractal_net.security.errors import ExitCode
 @click.option(
     "--passphrase", "ask", is_flag=True, help="Ask for a passphrase that guards the master key."
 )
-@click.pass_obj
 def init(invocation: Invocation, ask: bool) -> None:
     """Make the key store and a master key. Asks nothing, unless a passphrase is wanted.
 

@@ -22,7 +22,6 @@ _HEAD_BYTES: Final = 16_384  # more than any header, and than the longest .sig f
 
 @command("inspect")
 @click.argument("file", metavar="FILE", help="A sealed file or a .sig, or -.")
-@click.pass_obj
 def inspect(invocation: Invocation, file: str) -> None:
     """Say which key version made a file. Reads its head alone, so nothing is verified by it."""
     with invocation.keyring() as keyring, input_stream(file, "", quiet=True) as reader:

@@ -32,7 +32,7 @@ _MADE_BY_NAME: Final = (KeyType.ENCRYPTION, KeyType.SIGNING, KeyType.MAC)
 key = Group("key", help="Make, list and change keys.")
 
 
-@key.command("create")
+@key.add("create")
 @click.argument("name", metavar="KEY", help="1 to 64 of a-z 0-9 . _ - for the new key.")
 @click.option(
     "--type",
@@ -52,7 +52,6 @@ key = Group("key", help="Make, list and change keys.")
     help="What a signing key signs; it is fixed for ever.",
 )
 @click.option("--publish", is_flag=True, help="List its public keys for everybody.")
-@click.pass_obj
 def _create(
     invocation: Invocation, name: str, key_type: str, algorithm: str | None, use: str, publish: bool
 ) -> None:
@@ -67,8 +66,7 @@ def _create(
     invocation.answer(shapes.key_shape(key), said)
 
 
-@key.command("list")
-@click.pass_obj
+@key.add("list")
 def _list(invocation: Invocation) -> None:
     """List the keys, in order of name."""
     with invocation.keyring() as keyring:
@@ -88,9 +86,8 @@ def _list_row(key: Key) -> tuple[str, ...]:
     )
 
 
-@key.command("show")
+@key.add("show")
 @options.key_name
-@click.pass_obj
 def _show(invocation: Invocation, name: str) -> None:
     """Show one key, its rotation policy and every version of it."""
     with invocation.keyring() as keyring:
@@ -143,7 +140,7 @@ def _notes(version: KeyVersion) -> Iterator[str]:
         yield f"erased at {shapes.time_text(version.destroy_at)}"
 
 
-@key.command("rotate")
+@key.add("rotate")
 @options.key_name
 @click.option(
     "--activate-at",
@@ -151,7 +148,6 @@ def _notes(version: KeyVersion) -> Iterator[str]:
     help="Have it protect from then on, such as 2027-01-01 or 2027-01-01T12:00:00Z;"
     " a scheduler sees to it.",
 )
-@click.pass_obj
 def _rotate(invocation: Invocation, name: str, activate_at: str | None) -> None:
     """Add a version that protects from now on; what older ones sealed still opens."""
     begins = None if activate_at is None else shapes.parse_timestamp(activate_at)
@@ -165,7 +161,7 @@ def _rotate(invocation: Invocation, name: str, activate_at: str | None) -> None:
     invocation.answer(shapes.key_shape(key), said)
 
 
-@key.command("policy")
+@key.add("policy")
 @options.key_name
 @click.option("--interval-days", metavar="DAYS", type=int, help="Rotate after so many days.")
 @click.option("--retain", "retain_count", metavar="N", type=int, help="Keep so many versions.")
@@ -178,7 +174,6 @@ def _rotate(invocation: Invocation, name: str, activate_at: str | None) -> None:
 @click.option(
     "--publish/--no-publish", default=None, help="List its public keys for everybody, or stop."
 )
-@click.pass_obj
 def _policy(
     invocation: Invocation,
     name: str,
@@ -210,7 +205,7 @@ def _policy(
     invocation.answer_fields({"key_id": key.key_id, **shape}, **words)
 
 
-@key.command("public")
+@key.add("public")
 @click.argument(
     "name", metavar="KEY", help="A signing key or a version of it.", shell_complete=key_names
 )
@@ -221,7 +216,6 @@ def _policy(
     default="pem",
     help="PEM, or a JWK with its kid.",
 )
-@click.pass_obj
 def _public(invocation: Invocation, name: str, form: str) -> None:
     """Print the public key of a signing key: of the version named, or the newest."""
     with invocation.keyring() as keyring:
@@ -240,14 +234,13 @@ for _command in state_commands():
     key.add_command(_command)
 
 
-@key.command("import-xor")
+@key.add("import-xor")
 @click.argument(
     "path",
     metavar="FILE",
     type=PATH,
     help="The old master key: 32 bytes, or in hex or urlsafe base64.",
 )
-@click.pass_obj
 def _import_xor(invocation: Invocation, path: Path) -> None:
     """Take over the XOR cipher's master key, as the key legacy-xor, which only opens."""
     from mycelium_fractal_net.legacy.key import import_xor_key, read_xor_key

@@ -31,7 +31,6 @@ def state_commands() -> Iterator[click.Command]:
 def _plain(verb: Verb) -> click.Command:
     @command(verb.value, help=_HELP[verb])
     @options.version_name
-    @click.pass_obj
     def change(invocation: Invocation, name: str) -> None:
         _apply(invocation, verb, name)
 
@@ -42,7 +41,6 @@ def _plain(verb: Verb) -> click.Command:
 @options.version_name
 @options.window_days
 @click.option("--reason", metavar="TEXT", help="Why, for the audit log.")
-@click.pass_obj
 def _destroy(invocation: Invocation, name: str, window_days: int, reason: str | None) -> None:
     """Have a version erased after a window; what it sealed is then lost for ever."""
     _apply(invocation, Verb.DESTROY, name, window_days=window_days, reason=reason)

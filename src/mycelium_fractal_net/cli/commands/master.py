@@ -13,8 +13,7 @@ from mycelium_fractal_net.security.errors import ExitCode
 master = Group("master", help="Change the master key, which wraps every key at rest.")
 
 
-@master.command("rotate")
-@click.pass_obj
+@master.add("rotate")
 def _rotate(invocation: Invocation) -> None:
     """Make a new master key and wrap every key under it; may be killed and run again."""
     with invocation.keyring() as keyring:
@@ -25,7 +24,7 @@ def _rotate(invocation: Invocation) -> None:
     invocation.answer({"master_key": newest}, said)
 
 
-@master.command("passphrase")
+@master.add("passphrase")
 @click.option(
     "--new-passphrase-fd",
     metavar="N",
@@ -33,7 +32,6 @@ def _rotate(invocation: Invocation) -> None:
     help="Read the new passphrase from file descriptor N.",
 )
 @click.option("--remove", is_flag=True, help="Keep the master key without a passphrase.")
-@click.pass_obj
 def _passphrase(invocation: Invocation, new_passphrase_fd: int | None, remove: bool) -> None:
     """Set, change or remove the passphrase that guards the master key."""
     from mycelium_fractal_net.bootstrap import change_passphrase

@@ -79,7 +79,6 @@ def _run(dry_run: bool, commit: bool, rollback: bool) -> Run:
 )
 @options.batch
 @options.opening_old
-@click.pass_obj
 def migrate(
     invocation: Invocation,
     paths: tuple[Path, ...],

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 @command("usage")
 @options.key_name
-@click.pass_obj
 def usage(invocation: Invocation, name: str) -> None:
     """Show which versions of a key still open data, and when they last did."""
     from mycelium_fractal_net.security.lifecycle.retention import usage_of
@@ -81,7 +80,6 @@ def _notes(use: VersionUse) -> list[str]:
 )
 @click.option("--reason", metavar="TEXT", help="Why they may go; without it they are only listed.")
 @options.window_days
-@click.pass_obj
 def cleanup(
     invocation: Invocation,
     name: str,

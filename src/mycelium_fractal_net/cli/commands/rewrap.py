@@ -45,7 +45,6 @@ _ACCESS: Final = re.compile("//[^/@]*@")  # user and password in a URL
 @columns.column_choice
 @options.batch
 @attestation
-@click.pass_obj
 def rewrap(
     invocation: Invocation,
     paths: tuple[str, ...],

@@ -31,9 +31,8 @@ if TYPE_CHECKING:
 rotation = Group("rotation", help="Rotate keys on time, and retire old versions.")
 
 
-@rotation.command("run")
+@rotation.add("run")
 @click.option("--once", is_flag=True, help="Look once, as from cron; the exit code tells failures.")
-@click.pass_obj
 def _run(invocation: Invocation, once: bool) -> None:
     """Rotate the keys that are due, again and again until SIGTERM or Ctrl-C, or once.
 
@@ -110,9 +109,8 @@ def _tell(invocation: Invocation, report: RunReport) -> bool:
     return bool(told or report.failed or report.waiting or report.credentials_due)
 
 
-@rotation.command("list")
+@rotation.add("list")
 @click.option("--due", is_flag=True, help="Only keys that are due, without reading all others.")
-@click.pass_obj
 def _list(invocation: Invocation, due: bool) -> None:
     """List when each key is due, which are overdue, and whose rotation fails."""
     from mycelium_fractal_net.bootstrap import rotation_scheduler
@@ -152,13 +150,12 @@ def _notes(seen: ScheduledKey) -> Iterator[str]:
         yield f"failed {times}, again at {shapes.time_text(failure.retry_at)}: {failure.reason}"
 
 
-@rotation.command("schedule")
+@rotation.add("schedule")
 @options.key_name
 @click.option(
     "--every", metavar="DAYS", type=int, help="Rotate so long after its newest version, 1 to 36500."
 )
 @click.option("--off", is_flag=True, help="Rotate it by hand alone; by use it still is.")
-@click.pass_obj
 def _schedule(invocation: Invocation, name: str, every: int | None, off: bool) -> None:
     """Have a key rotated every so many days, or by hand alone."""
     from mycelium_fractal_net.bootstrap import rotation_scheduler

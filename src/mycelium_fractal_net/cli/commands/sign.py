@@ -32,7 +32,6 @@ _SIGNATURE_BYTES: Final = 65_536  # a .sig file of the longest scheme has under 
 @click.option("--key", "-k", metavar="KEY", help="The signing key.", shell_complete=key_names)
 @click.option("--output", "-o", metavar="FILE", help="Instead of FILE.sig; - is stdout.")
 @click.option("--force", is_flag=True, help="Replace the output.")
-@click.pass_obj
 def sign(
     invocation: Invocation, file: str, key: str | None, output: str | None, force: bool
 ) -> None:
@@ -64,7 +63,6 @@ def sign(
     shell_complete=key_names,
 )
 @click.option("--public-key", metavar="FILE", help="A public key, PEM, DER or JWK; needs no store.")
-@click.pass_obj
 def verify(
     invocation: Invocation, file: str, signature: Path, key: str | None, public_key: str | None
 ) -> None:

@@ -27,7 +27,7 @@ _signer_name = click.argument(
 signer = Group("signer", help="Register public keys that may sign requests.")
 
 
-@signer.command("add")
+@signer.add("add")
 @click.argument(
     "name", metavar="NAME", help="1 to 64 of a-z 0-9 . _ -; the keyid of its signatures."
 )
@@ -49,7 +49,6 @@ signer = Group("signer", help="Register public keys that may sign requests.")
 @click.option(
     "--any-credential", is_flag=True, help="It may sign for any credential, and binds none."
 )
-@click.pass_obj
 def _add(
     invocation: Invocation,
     name: str,
@@ -81,8 +80,7 @@ def _signs_for(signer: Signer) -> str:
     return "any credential" if signer.any_credential else " ".join(signer.credentials)
 
 
-@signer.command("list")
-@click.pass_obj
+@signer.add("list")
 def _list(invocation: Invocation) -> None:
     """List the signers, revoked ones as well, in order of name."""
     with invocation.keyring() as keyring:
@@ -95,9 +93,8 @@ def _list_row(signer: Signer) -> tuple[str, ...]:
     return (signer.name, signer.algorithm, signer.state.value, _signs_for(signer))
 
 
-@signer.command("show")
+@signer.add("show")
 @_signer_name
-@click.pass_obj
 def _show(invocation: Invocation, name: str) -> None:
     """Show one signer and its public key."""
     with invocation.keyring() as keyring:
@@ -112,9 +109,8 @@ def _show(invocation: Invocation, name: str) -> None:
         print(found.pem(), end="")
 
 
-@signer.command("revoke")
+@signer.add("revoke")
 @_signer_name
-@click.pass_obj
 def _revoke(invocation: Invocation, name: str) -> None:
     """End a signer for ever, everywhere within 5 seconds.
 
