@@ -76,7 +76,7 @@ def help_when_alone(context: click.Context) -> None:
         print(context.get_help())
 
 
-class Group(click.Group):
+class CommandGroup(click.Group):
     """A group that lists its commands in the order in which they were added."""
 
     def __init__(self, name: str | None = None, **more: Any) -> None:
@@ -106,7 +106,7 @@ class Group(click.Group):
         return list(self.commands)
 
 
-class LazyGroup(Group):
+class LazyGroup(CommandGroup):
     """A group that imports a command when it is called: its help must not wait for all of them.
 
     ``lazy`` has for each name the module and attribute of the command, as ``.module:attribute``

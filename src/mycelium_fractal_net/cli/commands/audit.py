@@ -13,7 +13,7 @@ import click
 from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.inputs import check_input, read_small
 from mycelium_fractal_net.cli.options import PATH
-from mycelium_fractal_net.cli.parsing import Group
+from mycelium_fractal_net.cli.parsing import CommandGroup
 from mycelium_fractal_net.cli.terminal import complain, counted, json_array
 from mycelium_fractal_net.security.errors import ExitCode
 
@@ -33,7 +33,7 @@ _SHOWN: Final = ("time", "event", "outcome", "key", "actor")
 _NOT_SHOWN: Final = ("chain", "sequence", "mark", "former")  # for machines: --json has them
 
 
-audit = Group("audit", help="Verify and read the audit records of this machine.")
+audit = CommandGroup("audit", help="Verify and read the audit records of this machine.")
 
 
 @audit.add("verify")

@@ -10,7 +10,7 @@ import click
 from mycelium_fractal_net import shapes
 from mycelium_fractal_net.cli.completion import credential_ids
 from mycelium_fractal_net.cli.exits import CommandError
-from mycelium_fractal_net.cli.parsing import Group
+from mycelium_fractal_net.cli.parsing import CommandGroup
 from mycelium_fractal_net.security.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _credential_id = click.argument(
     "credential_id", metavar="ID", help=_ID, shell_complete=credential_ids
 )
 
-credential = Group("credential", help="Make, list and change API keys of the service.")
+credential = CommandGroup("credential", help="Make, list and change API keys of the service.")
 
 
 @credential.add("create")

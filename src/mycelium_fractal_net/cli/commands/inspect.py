@@ -11,7 +11,6 @@ from mycelium_fractal_net.cli.inputs import STANDARD, input_stream
 from mycelium_fractal_net.cli.parsing import command
 from mycelium_fractal_net.cli.terminal import byte_size, say
 from mycelium_fractal_net.security.errors import DecryptionError, InvalidSignatureError
-from mycelium_fractal_net.security.records.keys import version_id
 
 if TYPE_CHECKING:
     from mycelium_fractal_net.cli.invocation import Invocation
@@ -47,29 +46,17 @@ def inspect(invocation: Invocation, file: str) -> None:
 
 def _message(keyring: Keyring, head: bytes, size: int | None) -> dict[str, Any]:
     info = keyring.describe(head)
-    return {
-        "form": info.form,
-        "version_id": info.version_id,
-        "key_id": info.key_id,
-        "version": info.version,
-        "state": info.state.value,
-        "newest": info.newest,
-        "plaintext_bytes": None if size is None else keyring.plain_bytes(head, size),
-    }
+    plain = None if size is None else keyring.plain_bytes(head, size)
+    return {"version_id": info.version_id, **info._asdict(), "plaintext_bytes": plain}
 
 
 def _signature(keyring: Keyring, head: bytes) -> dict[str, Any]:
+    from mycelium_fractal_net.security.keyring.keyring import MessageInfo
     from mycelium_fractal_net.security.signatures.files import parse_signature_file
 
     handle = parse_signature_file(head).handle
     key = keyring.provider.keys.by_handle(handle)
-    version = key.by_handle(handle)
-    return {
-        "form": "signature",
-        "version_id": version_id(key.key_id, version.version),
-        "key_id": key.key_id,
-        "version": version.version,
-        "state": version.state.value,
-        "newest": version is key.latest,
-        "plaintext_bytes": None,
-    }
+    made = key.by_handle(handle)
+    newest = made is key.latest
+    info = MessageInfo("signature", key.key_id, made.version, made.state, newest)
+    return {"version_id": info.version_id, **info._asdict(), "plaintext_bytes": None}

@@ -15,7 +15,7 @@ from mycelium_fractal_net.cli.commands.key_states import state_commands
 from mycelium_fractal_net.cli.completion import key_names
 from mycelium_fractal_net.cli.invocation import Invocation
 from mycelium_fractal_net.cli.options import PATH
-from mycelium_fractal_net.cli.parsing import Group
+from mycelium_fractal_net.cli.parsing import CommandGroup
 from mycelium_fractal_net.cli.terminal import columns, json_value, say
 from mycelium_fractal_net.security.errors import KeyUsageError
 from mycelium_fractal_net.security.records.keys import (
@@ -29,7 +29,7 @@ from mycelium_fractal_net.security.records.keys import (
 
 _MADE_BY_NAME: Final = (KeyType.ENCRYPTION, KeyType.SIGNING, KeyType.MAC)
 
-key = Group("key", help="Make, list and change keys.")
+key = CommandGroup("key", help="Make, list and change keys.")
 
 
 @key.add("create")

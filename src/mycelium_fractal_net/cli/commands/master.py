@@ -7,10 +7,10 @@ import click
 from mycelium_fractal_net.cli import passphrase
 from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.invocation import Invocation
-from mycelium_fractal_net.cli.parsing import Group
+from mycelium_fractal_net.cli.parsing import CommandGroup
 from mycelium_fractal_net.security.errors import ExitCode
 
-master = Group("master", help="Change the master key, which wraps every key at rest.")
+master = CommandGroup("master", help="Change the master key, which wraps every key at rest.")
 
 
 @master.add("rotate")

@@ -1,4 +1,4 @@
-"""``mfn migrate-xor``: the way out of the XOR cipher."""
+"""``mfn migrate-xor``: seal what the XOR cipher wrote."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.records.open_options import OpenOptions
 
 
-class Run(StrEnum):
+class MigrationStep(StrEnum):
     """What a run does, in the words for what became of each file."""
 
     TRY = "opened"
@@ -37,17 +37,22 @@ class Run(StrEnum):
     ROLL_BACK = "rolled back"
 
 
-_RECORDED: Final = {Run.COMMIT: "commit", Run.ROLL_BACK: "rollback"}
+_RECORDED: Final = {MigrationStep.COMMIT: "commit", MigrationStep.ROLL_BACK: "rollback"}
 
 
-def _run(dry_run: bool, commit: bool, rollback: bool) -> Run:
+def _run(dry_run: bool, commit: bool, rollback: bool) -> MigrationStep:
     if dry_run + commit + rollback > 1:
         raise CommandError(
             ExitCode.USAGE,
             "--dry-run, --commit and --rollback are three things",
             "do one at a time",
         )
-    asked = {Run.TRY: dry_run, Run.COMMIT: commit, Run.ROLL_BACK: rollback, Run.MIGRATE: True}
+    asked = {
+        MigrationStep.TRY: dry_run,
+        MigrationStep.COMMIT: commit,
+        MigrationStep.ROLL_BACK: rollback,
+        MigrationStep.MIGRATE: True,
+    }
     return next(run for run, wanted in asked.items() if wanted)
 
 
@@ -83,7 +88,7 @@ def migrate(
     invocation: Invocation,
     paths: tuple[Path, ...],
     key: str | None,
-    run: Run,
+    run: MigrationStep,
     choice: MessageColumn | None,
     side_table: str | None,
     batch: Batch,
@@ -112,7 +117,7 @@ def migrate(
 def _files(
     invocation: Invocation,
     paths: Sequence[Path],
-    run: Run,
+    run: MigrationStep,
     key: str | None,
     batch: Batch,
     opening: OpenOptions,
@@ -122,25 +127,30 @@ def _files(
     from mycelium_fractal_net.legacy.reader import xor_key
 
     settings = invocation.settings()
-    kept = run in (Run.COMMIT, Run.ROLL_BACK)
+    kept = run in (MigrationStep.COMMIT, MigrationStep.ROLL_BACK)
     count = sum(_count(path, kept=kept) for path in paths)
     with (
         invocation.keyring() as keyring,
         invocation.progress(run.value, count, items=True) as update,
     ):
-        if run is Run.ROLL_BACK:
+        if run is MigrationStep.ROLL_BACK:
             xor_key(keyring)
         recording.record_migrating(keyring, _RECORDED.get(run, "migrate"), key, count=count)
         more: dict[str, Any] = {"workers": batch.workers, "progress": update}
-        if run is Run.COMMIT:
+        if run is MigrationStep.COMMIT:
             found = files.commit_xor(keyring, paths, **more)
-        elif run is Run.ROLL_BACK:
+        elif run is MigrationStep.ROLL_BACK:
             found = files.roll_back_xor(keyring, paths, options=opening, **more)
         else:
-            for path in paths if run is Run.MIGRATE else ():
+            for path in paths if run is MigrationStep.MIGRATE else ():
                 note_kept(settings, str(path))
             found = files.migrate_xor(
-                keyring, paths, key_id=key, options=opening, dry_run=run is Run.TRY, **more
+                keyring,
+                paths,
+                key_id=key,
+                options=opening,
+                dry_run=run is MigrationStep.TRY,
+                **more,
             )
     if kept and not found.failed:
         for path in paths:
@@ -160,7 +170,7 @@ def _count(path: Path, *, kept: bool) -> int:
 def _column(
     invocation: Invocation,
     choice: MessageColumn,
-    run: Run,
+    run: MigrationStep,
     key: str | None,
     side_table: str | None,
     batch: Batch,
@@ -171,10 +181,10 @@ def _column(
 
     settings = invocation.settings()
     place = f"column {choice.name} of {shown_url(choice.url)}"
-    if run is Run.MIGRATE:
+    if run is MigrationStep.MIGRATE:
         note_kept(settings, place)
-    if run in (Run.MIGRATE, Run.TRY):
-        dry_run = run is Run.TRY
+    if run in (MigrationStep.MIGRATE, MigrationStep.TRY):
+        dry_run = run is MigrationStep.TRY
         columns.migrate(invocation, choice, key, side_table, batch, opening, dry_run=dry_run)
         return
     verb: Any = _RECORDED[run]
@@ -182,12 +192,14 @@ def _column(
     forget_kept(settings, place)
 
 
-def _tell(invocation: Invocation, run: Run, found: TreeReport, report: Path | None) -> None:
+def _tell(
+    invocation: Invocation, run: MigrationStep, found: TreeReport, report: Path | None
+) -> None:
     with reporting(report) as failed:
         for path, reason in found.failed:
             failed(str(path), reason)
     for path in found.passed_over:
         invocation.say(f"passed over {path}: a link or a special file")
-    changed = "; nothing was changed" if run is Run.TRY else ""
+    changed = "; nothing was changed" if run is MigrationStep.TRY else ""
     said = f"{run} {counted(found.done, 'file')} ({byte_size(found.bytes)}){changed}"
     end(invocation, said, found, len(found.failed))

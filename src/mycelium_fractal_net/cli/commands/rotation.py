@@ -16,8 +16,8 @@ from mycelium_fractal_net import shapes
 from mycelium_fractal_net.cli import options
 from mycelium_fractal_net.cli.commands.retention import cleanup
 from mycelium_fractal_net.cli.exits import CommandError
-from mycelium_fractal_net.cli.parsing import Group
-from mycelium_fractal_net.cli.terminal import complain, counted
+from mycelium_fractal_net.cli.parsing import CommandGroup
+from mycelium_fractal_net.cli.terminal import complain, counted, handling
 from mycelium_fractal_net.security.errors import ExitCode, MfnError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.records.keys import Key
     from mycelium_fractal_net.security.rotation import RunReport, ScheduledKey
 
-rotation = Group("rotation", help="Rotate keys on time, and retire old versions.")
+rotation = CommandGroup("rotation", help="Rotate keys on time, and retire old versions.")
 
 
 @rotation.add("run")
@@ -75,15 +75,8 @@ def _until_asked_to_end() -> Iterator[threading.Event]:
     def end(_number: int, _frame: FrameType | None) -> None:
         stop.set()
 
-    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-    former = {n: h for n in numbers if (h := signal.getsignal(n)) is not signal.SIG_IGN}
-    for number in former:
-        signal.signal(number, end)
-    try:
+    with handling((signal.SIGTERM, signal.SIGINT, signal.SIGHUP), end):
         yield stop
-    finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)
 
 
 def _tell(invocation: Invocation, report: RunReport) -> bool:

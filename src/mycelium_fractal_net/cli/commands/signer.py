@@ -10,7 +10,7 @@ from mycelium_fractal_net import shapes
 from mycelium_fractal_net.cli.completion import credential_ids, signer_names
 from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.inputs import read_public_key
-from mycelium_fractal_net.cli.parsing import Group
+from mycelium_fractal_net.cli.parsing import CommandGroup
 from mycelium_fractal_net.security.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _signer_name = click.argument(
     shell_complete=signer_names,
 )
 
-signer = Group("signer", help="Register public keys that may sign requests.")
+signer = CommandGroup("signer", help="Register public keys that may sign requests.")
 
 
 @signer.add("add")
