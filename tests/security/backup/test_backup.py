@@ -210,7 +210,7 @@ def test_a_store_that_was_never_begun_gives_no_backup(
         other.store.database.create()
         with pytest.raises(StoreUnavailableError, match="mfn init"):
             taken(other)
-    assert local_provider.keys.count() == 0
+    assert local_provider.store.keys.count() == 0
 
 
 # What is refused ----------------------------------------------------------------------------
@@ -637,7 +637,7 @@ def test_very_many_versions_are_recorded_in_parts(provider: LocalKeyProvider) ->
 def audited(provider: LocalKeyProvider, folder: Path) -> AuditLog:
     """The provider with an audit log in that folder."""
     log = AuditLog(
-        folder, provider.store, provider.store_id, provider.audit_key,
+        folder, provider.store, provider.store_id, provider.audit_keys.mac,
         resolve=provider.journal.resolve_intents,
     )  # fmt: skip
     provider.audit = log
@@ -647,7 +647,7 @@ def audited(provider: LocalKeyProvider, folder: Path) -> AuditLog:
 def report_of(provider: LocalKeyProvider, folder: Path) -> Any:
     """What verifying the audit records in that folder gives."""
     return verify(
-        folder, provider.store.chains(), provider.store_id, provider.audit_key(),
+        folder, provider.store.chains(), provider.store_id, provider.audit_keys.mac(),
         all_here=True,
     )  # fmt: skip
 
@@ -840,7 +840,7 @@ def test_filling_an_empty_store_takes_no_rows_as_well(
         store.put("signers", [])
     assert KeyStore(database).status() is None
     database.close()
-    assert local_provider.keys.count() == 0
+    assert local_provider.store.keys.count() == 0
 
 
 def test_the_record_of_a_credential_says_that_it_is_unconfirmed(

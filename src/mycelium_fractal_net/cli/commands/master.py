@@ -21,7 +21,7 @@ def _rotate(invocation: Invocation) -> None:
     with invocation.keyring() as keyring:
         provider = keyring.provider
         with progress_bar(
-            "wrapping", provider.keys.count, quiet=invocation.quiet, items=True
+            "wrapping", provider.store.keys.count, quiet=invocation.quiet, items=True
         ) as update:
             newest = provider.master_keys.rotate(update)
     invocation.say(f"every key is wrapped by {newest} now; back the master key up")
