@@ -50,7 +50,7 @@ def write_backup(
     now = provider.store.database.now()
     with snapshot(provider.store.database) as state:
         # Of a row that names a master key which nobody has no record is trusted: it is no move.
-        needed = {*filter(provider.wrapping.holds, state.masters), state.status.master_id}
+        needed = {*filter(provider.wrapping.custodian.holds, state.masters), state.status.master_id}
         if needed != {state.status.master_id}:
             raise ConflictError(
                 "the store is between two master keys, of which one will be forgotten;"
