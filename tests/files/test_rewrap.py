@@ -420,17 +420,17 @@ def test_a_file_that_two_runs_meet_is_tried_again(
 ) -> None:
     """Open for writing at first, free by the third time."""
     writer = old.open("r+b")
-    really = groups.Group.publish
+    really = groups.SyncGroup.publish
     tries: list[int] = []
 
-    def publish(self: groups.Group) -> object:
+    def publish(self: groups.SyncGroup) -> object:
         if self._files:
             tries.append(1)
             if len(tries) == 3:
                 writer.close()
         return really(self)
 
-    monkeypatch.setattr(groups.Group, "publish", publish)
+    monkeypatch.setattr(groups.SyncGroup, "publish", publish)
     report = rewrap_paths(keyring, [old.parent])
     assert (len(tries), report.done, report.failures) == (3, 1, 0)
 

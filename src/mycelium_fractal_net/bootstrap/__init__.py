@@ -229,7 +229,7 @@ def build_policy(settings: Settings) -> Policy:
             "cryptography is switched off: security.encryption.enabled (MFN_CRYPTO_ENABLED)"
         )
     if settings.legacy.read_xor:
-        from mycelium_fractal_net.legacy.reader import refuse_fips
+        from mycelium_fractal_net.legacy.xor_format import refuse_fips
 
         refuse_fips(fips_mode=settings.security.fips_mode)
     return Policy.from_settings(
@@ -356,6 +356,6 @@ def _old_format(settings: Settings) -> OldFormat | None:
     """What has the keyring open the messages of the cipher that was there before, if it is to."""
     if not settings.legacy.read_xor:
         return None
-    from mycelium_fractal_net.legacy.reader import XorFormat
+    from mycelium_fractal_net.legacy.xor_format import XorFormat
 
     return XorFormat()

@@ -235,7 +235,7 @@ def change_key_state(
 def key_usage(key_id: str) -> Steps[list[VersionUse]]:
     """What is known of the use of each version of a key, oldest first. Scope: ``keys:read``.
 
-    Those whose ``opens`` is true still open what they sealed; ``last_opened`` is when they did.
+    ``decrypts`` says whether a version still may; ``last_decrypted`` is when it last did.
     """
     return decoded((yield json_request("GET", _path(key_id, "/usage"), None)), _Usage).versions
 

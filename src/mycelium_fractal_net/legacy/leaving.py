@@ -19,7 +19,7 @@ QUIET_DAYS: Final = 30  # without one old message, before the cipher counts as n
 _SETTING: Final = "legacy.read_xor"
 
 
-class Step(NamedTuple):
+class RemainingStep(NamedTuple):
     """One thing to do until the cipher is history."""
 
     check: str
@@ -30,11 +30,11 @@ class Step(NamedTuple):
 
 def steps_left(
     settings: Settings, provider: StoredKeyProvider, usage: UsageStore
-) -> Iterator[Step]:
+) -> Iterator[RemainingStep]:
     """What is left to do until the old cipher is history."""
     kept = sorted(kept_places(settings))
     for place in kept:
-        yield Step(
+        yield RemainingStep(
             "xor-kept",
             place,
             "keeps old messages beside the new ones: mfn migrate-xor with --commit removes them",
@@ -48,7 +48,7 @@ def steps_left(
     reads = settings.legacy.read_xor
     if key is None or not key.is_legacy:
         if reads:
-            yield Step(
+            yield RemainingStep(
                 "xor-key",
                 _SETTING,
                 "is on, and the key of the XOR cipher is not here: mfn key import-xor FILE, or"
@@ -68,18 +68,18 @@ def _last_opened(key: Key, usage: UsageStore) -> int | None:
     return days[-1] if days else None
 
 
-def _of_use(key: Key, last: int | None, *, reads: bool, over: bool) -> Iterator[Step]:
+def _of_use(key: Key, last: int | None, *, reads: bool, over: bool) -> Iterator[RemainingStep]:
     date = None if last is None else f"{from_micros(0) + timedelta(days=last):%Y-%m-%d}"
     if reads and over:
         since = "ever" if date is None else f"since {date}"
-        yield Step(
+        yield RemainingStep(
             "xor-over",
             _SETTING,
             f"is not needed any more, no message of the XOR cipher was opened {since}: switch it"
             " off",
         )
     elif reads:
-        yield Step(
+        yield RemainingStep(
             "xor-met",
             _SETTING,
             "is on, and can be switched off once no message of the XOR cipher was opened for"
@@ -88,7 +88,7 @@ def _of_use(key: Key, last: int | None, *, reads: bool, over: bool) -> Iterator[
         )
     elif over:
         named = version_id(key.key_id, key.latest.version)
-        yield Step(
+        yield RemainingStep(
             "xor-over",
             f"key {named}",
             f"has opened nothing for {QUIET_DAYS} days: mfn key destroy {named}",

@@ -142,18 +142,18 @@ def test_a_proposal_says_what_is_known_of_the_versions_use(store: Store) -> None
     store.use(1, LEASE, days=1)
     first, second = store.propose()
     today = store.clock().date()
-    assert (first.last_opened, first.opened) == (today, 4)
+    assert (first.last_decrypted, first.decrypted) == (today, 4)
     assert (first.last_protected, first.protected) == (today - timedelta(days=9), 7)
     assert first.leased_until == today + timedelta(days=1)
     assert (first.state, first.created_at) == (KeyState.ACTIVE, store.clock())
-    assert (second.last_opened, second.opened, second.leased_until) == (None, 0, None)
-    assert (first.backed_up, first.may_go, first.opens) == (False, False, True)
+    assert (second.last_decrypted, second.decrypted, second.leased_until) == (None, 0, None)
+    assert (first.backed_up, first.may_go, first.decrypts) == (False, False, True)
 
 
 def test_a_day_that_was_begun_and_never_counted_is_a_use(store: Store) -> None:
     """A process that is killed loses its counts, and never the fact of use."""
     store.usage.begin_day(store.handle(1), day_of(store.clock()), OPEN)
-    assert store.propose()[0].opened == 1
+    assert store.propose()[0].decrypted == 1
 
 
 def test_a_keyring_of_this_process_is_asked_before_its_uses_are_judged(
@@ -164,7 +164,7 @@ def test_a_keyring_of_this_process_is_asked_before_its_uses_are_judged(
     for _ in range(5):
         keyring.decrypt(message)
     (use,) = usage_of(keyring.provider, keyring.usage, keyring.provider.keys.get("orders"))
-    assert (use.opened, use.protected, use.last_opened) == (5, 1, clock().date())
+    assert (use.decrypted, use.protected, use.last_decrypted) == (5, 1, clock().date())
 
 
 # (a) An operator's word -------------------------------------------------------------------------
@@ -175,7 +175,7 @@ def test_without_a_reason_and_a_rule_nothing_moves(store: Store) -> None:
     store.clock.forward(days=4000)
     report = store.cleanup()
     assert report.moved == ()
-    assert [each.ground for each in report.proposals] == [None, None]
+    assert [each.reason for each in report.proposals] == [None, None]
     assert "nothing says that its data was moved" in report.proposals[0].why
 
 
@@ -400,11 +400,11 @@ def test_an_unused_compromised_version_stays(store: Store) -> None:
 
 
 def test_a_version_that_was_kept_is_not_destroyed_again_at_the_next_look(store: Store) -> None:
-    """Cancelling says that somebody wants it: neither ground holds any more."""
+    """Cancelling says that somebody wants it: neither reason holds any more."""
     store.provider.keys.set_rotation("orders", DESTROYING)
     store.provider.record_rewrap("orders", reason="moved")
     store.clock.forward(days=500)
-    assert {each.ground for each in store.propose()} == {DestructionReason.REWRAPPED}
+    assert {each.reason for each in store.propose()} == {DestructionReason.REWRAPPED}
     assert "orders:v1" in store.cleanup().moved
     kept = store.provider.states.apply(Verb.CANCEL_DESTRUCTION, "orders:v1").version(1)
     assert (kept.state, kept.rewrapped_at) == (KeyState.DEACTIVATED, None)

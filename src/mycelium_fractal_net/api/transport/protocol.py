@@ -8,7 +8,6 @@ from httptools import HttpParserError, HttpParserUpgrade
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from mycelium_fractal_net.api.http.exchange import Exchange
-from mycelium_fractal_net.api.http.request_ids import new_request_id
 from mycelium_fractal_net.api.http.responses import closing_problem
 from mycelium_fractal_net.api.transport.heads import (
     WATCHED,
@@ -143,7 +142,7 @@ class HttpProtocol(HttpToolsProtocol):
         if begun is not None and begun[0] is not broken:
             self._begin(*begun)
         running = self._running
-        self._refusal = closing_problem(error, new_request_id(), self.server_state.default_headers)
+        self._refusal = closing_problem(error, self.server_state.default_headers)
         if broken is not None and broken is running:
             if broken.response_started:  # of which no more may come: that would be another answer
                 self.transport.abort()

@@ -92,12 +92,12 @@ def _use_of(
         created_at=version.created_at,
         rewrapped_at=version.rewrapped_at,
         destroy_at=version.destroy_at,
-        last_opened=last(OPEN),
+        last_decrypted=last(OPEN),
         last_protected=last(PROTECT),
         last_refused=last(REFUSED),
         last_kept=last(KEPT),
         leased_until=last(LEASE),
-        opened=count(OPEN),
+        decrypted=count(OPEN),
         protected=count(PROTECT),
         refused=count(REFUSED),
         backed_up=backed_up,
@@ -196,7 +196,7 @@ def cleanup_old_versions(
             Verb.DESTROY,
             proposal.version_id,
             window_days=window_days,
-            reason=reason or f"{proposal.ground}: {proposal.why}",
+            reason=reason or f"{proposal.reason}: {proposal.why}",
             only_if=still,
         )
         version = key.version(proposal.version)
