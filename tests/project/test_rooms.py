@@ -83,7 +83,7 @@ USED_BY = {
         "security/records/api_keys.py": "API keys",
     },
     "random": {
-        "client/clients.py": "when a call is tried again",
+        "client/sender.py": "when a call is tried again",
         "columns/column_database.py": "when a transaction is tried again",
         "doctor/diagnosis.py": "which versions are tried",
         "security/key_providers/remote.py": "when a custodian is asked again",

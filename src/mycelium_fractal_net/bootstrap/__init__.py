@@ -132,8 +132,6 @@ def restore(
     settings: Settings,
     reader: BinaryReader,
     passphrase: Passphrase = None,
-    *,
-    progress: Callable[[int], None] | None = None,
 ) -> Restored:
     """Put a backup into the store that the settings name, which must be empty.
 
@@ -149,17 +147,13 @@ def restore(
         provider = _provider(settings, KeyStore(database), policy, opened)
         provider.audit = audit_log(settings, provider)
         with contextlib.closing(provider.audit):
-            return restore_backup(
-                provider, reader, audit_folder=settings.audit_folder, progress=progress
-            )
+            return restore_backup(provider, reader, audit_folder=settings.audit_folder)
 
 
 def verify_backup_file(
     settings: Settings,
     reader: BinaryReader,
     passphrase: Passphrase = None,
-    *,
-    progress: Callable[[int], None] | None = None,
 ) -> Backup:
     """Open a backup to its end; the master key is asked for and the store is not.
 
@@ -169,7 +163,7 @@ def verify_backup_file(
 
     policy = build_policy(settings)
     opened = _custodian_of_backup(settings, policy, passphrase)
-    return verify_backup(Wrapping(*opened), policy, reader, progress)
+    return verify_backup(Wrapping(*opened), policy, reader)
 
 
 def _custodian_of_backup(settings: Settings, policy: Policy, passphrase: Passphrase) -> Opened:

@@ -109,7 +109,7 @@ def restore(invocation: Invocation, file: str, as_json: bool) -> None:
 def _tell(invocation: Invocation, what: str, backup: Backup, activated: list[str]) -> None:
     held = counted(backup.versions, "key version")
     made = shapes.time_text(backup.made_at)
-    invocation.say(f"{what}: backup {backup.backup_id} of {made}, {held}")
+    invocation.say(f"{what}: backup {backup.made.backup_id} of {made}, {held}")
     for version in activated:
         invocation.say(f"activated, since the backup holds it: {version}")
 
@@ -117,7 +117,7 @@ def _tell(invocation: Invocation, what: str, backup: Backup, activated: list[str
 def _tell_restored(invocation: Invocation, restored: Restored, waiting: list[Credential]) -> None:
     backup = restored.backup
     made = shapes.time_text(backup.made_at)
-    invocation.say(f"restored backup {backup.backup_id}: the store as it was at {made}")
+    invocation.say(f"restored backup {backup.made.backup_id}: the store as it was at {made}")
     invocation.say(
         "what was revoked, suspended or marked compromised after that is as before: do it again"
     )
@@ -137,10 +137,10 @@ def _row(credential: Credential) -> tuple[str, ...]:
 
 def _shape(backup: Backup) -> dict[str, Any]:
     return {
-        "backup_id": backup.backup_id,
+        "backup_id": backup.made.backup_id,
         "made_at": shapes.time_text(backup.made_at),
-        "generation": backup.generation,
-        "master_key": backup.master_id,
+        "generation": backup.made.generation,
+        "master_key": backup.made.master_id,
         "versions": backup.versions,
         "rows": backup.rows,
     }

@@ -37,7 +37,7 @@ class Anchor(NamedTuple):
     mac: bytes
     closed: bool
     open_from: int | None
-    tag: bytes
+    tag: bytes = b""
     restored_from: str | None = None
 
 
