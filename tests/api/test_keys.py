@@ -45,7 +45,7 @@ def test_a_key_is_made_shown_and_listed(client: httpx.Client) -> None:
         "interval_days": 90, "retain_count": 3, "auto_destroy": False, "unused_for_days": 400,
         "automatic": True,
     }  # fmt: skip
-    assert shown["floors"] == {"available": 1, "decrypt": 1, "encrypt": 1, "latest": 1}
+    assert shown["minimum_versions"] == {"available": 1, "decrypt": 1, "encrypt": 1, "latest": 1}
     assert ok(client.get(f"/keys/{key_id}")) == shown
     assert ok(client.get(f"/keys/{key_id}:v1")) == shown
     listed = ok(client.get("/keys", params={"after": key_id[:-1], "limit": 1000}))["keys"]
@@ -376,10 +376,10 @@ def test_a_version_is_made_that_protects_from_a_time_on(client: httpx.Client) ->
     assert made["primary"] == f"{key_id}:v1"
     assert made["versions"][1]["state"] == "pre-activation"
     assert made["versions"][1]["activate_at"] == asked["activate_at"]
-    assert made["floors"] == {"available": 1, "decrypt": 1, "encrypt": 1, "latest": 2}
+    assert made["minimum_versions"] == {"available": 1, "decrypt": 1, "encrypt": 1, "latest": 2}
     made = ok(client.post(f"/keys/{key_id}:v2/activate"))
     assert made["primary"] == f"{key_id}:v2"
-    assert made["floors"]["encrypt"] == 2
+    assert made["minimum_versions"]["encrypt"] == 2
 
 
 @pytest.mark.parametrize("body", [{}, {"activate_at": None}])

@@ -54,10 +54,10 @@ def test_usage_says_which_versions_still_open_data_and_when_they_did(client: htt
         ok(client.post("/crypto/decrypt", json={"ciphertext": sealed["ciphertext"]}))
     ok(client.post("/crypto/datakey", json={"key_id": key_id}))
     old, new = usage(client, key_id)
-    assert (old["version_id"], old["state"], old["opens"]) == (f"{key_id}:v1", "active", True)
-    assert (old["opened"], old["last_opened"], old["protected"]) == (3, today(), 1)
+    assert (old["version_id"], old["state"], old["decrypts"]) == (f"{key_id}:v1", "active", True)
+    assert (old["decrypted"], old["last_decrypted"], old["protected"]) == (3, today(), 1)
     assert (old["leased_until"], old["refused"], old["last_refused"]) == (None, 0, None)
-    assert (new["opened"], new["last_opened"], new["protected"]) == (0, None, 1)
+    assert (new["decrypted"], new["last_decrypted"], new["protected"]) == (0, None, 1)
     tomorrow = (datetime.now(UTC) + timedelta(days=1)).date().isoformat()
     assert new["leased_until"] == tomorrow
     assert ok(client.get(f"/keys/{key_id}:v1/usage"))["key_id"] == key_id
@@ -73,8 +73,8 @@ def test_a_report_of_a_lease_counts_as_uses(client: httpx.Client) -> None:
     for _ in range(2):
         ok(client.post("/crypto/datakey/report", json={"uses": uses}))
     old, new = usage(client, key_id)
-    assert (old["protected"], old["opened"], old["last_opened"]) == (10, 6, today())
-    assert (new["protected"], new["opened"]) == (0, 2**33)
+    assert (old["protected"], old["decrypted"], old["last_decrypted"]) == (10, 6, today())
+    assert (new["protected"], new["decrypted"]) == (0, 2**33)
 
 
 def test_usage_needs_the_scope_keys_read(client: httpx.Client, service: Running) -> None:
@@ -99,7 +99,7 @@ def test_without_a_reason_old_versions_are_listed_and_stay(client: httpx.Client)
     assert (shown["key_id"], shown["retain_count"], shown["moved"]) == (key_id, 3, [])
     assert shown["destroy_at"] is None
     assert [each["version_id"] for each in shown["proposals"]] == [f"{key_id}:v1", f"{key_id}:v2"]
-    assert {each["ground"] for each in shown["proposals"]} == {None}
+    assert {each["reason"] for each in shown["proposals"]} == {None}
     assert "give a reason" in shown["proposals"][0]["why"]
     asked = ok(client.post(f"/keys/{key_id}/cleanup", json={"retain_count": 4}))
     assert len(asked["proposals"]) == 1
@@ -195,7 +195,7 @@ def test_a_use_in_the_window_is_refused_counted_and_alarmed(
         refused = problem(client.post("/crypto/decrypt", json=body), 409, "key-state")
         assert f"mfn key cancel-destruction {key_id}:v1" in refused["detail"]
     old = usage(client, key_id)[0]
-    assert (old["refused"], old["last_refused"], old["opened"]) == (1, today(), 0)
+    assert (old["refused"], old["last_refused"], old["decrypted"]) == (1, today(), 0)
     assert metrics(client)[PENDING_USES] >= before + 1
     query = {"key": f"{key_id}:v1", "event": "key.pending-use"}
     (alarm,) = ok(client.get("/audit", params=query))["records"]
@@ -215,10 +215,10 @@ def test_the_client_has_both(remote: Client, client: httpx.Client) -> None:
     sealed = remote.encrypt(b"x", key_id=key_id)
     remote.decrypt(sealed)
     uses = remote.key_usage(key_id)
-    assert [(each.version, each.opened, each.opens) for each in uses] == [
+    assert [(each.version, each.decrypted, each.decrypts) for each in uses] == [
         (1, 0, True), (2, 0, True), (3, 1, True),
     ]  # fmt: skip
-    assert uses[2].last_opened == datetime.now(UTC).date()
+    assert uses[2].last_decrypted == datetime.now(UTC).date()
     listed = remote.cleanup_key(key_id, 1)
     assert [each.version_id for each in listed.proposals] == [f"{key_id}:v1", f"{key_id}:v2"]
     assert (listed.moved, listed.destroy_at, listed.proposals[0].may_go) == ((), None, False)

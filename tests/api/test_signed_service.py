@@ -15,7 +15,7 @@ import pytest
 
 from mycelium_fractal_net import initialise
 from mycelium_fractal_net.api.application import create_app
-from mycelium_fractal_net.api.endpoints.endpoint import Endpoint
+from mycelium_fractal_net.api.endpoints.route import ServiceRoute
 from mycelium_fractal_net.config import load_settings
 from mycelium_fractal_net.security.audit import query
 from mycelium_fractal_net.security.signed_requests.rules import SigningPolicy
@@ -192,7 +192,7 @@ def test_the_route_that_is_judged_is_the_route_that_runs(tmp_path: Path) -> None
     """The exact table and the router choose the same, for every route of the service."""
     app = create_app(load_settings(home=tmp_path, environ={}))
     for route in app.router.routes:
-        if not isinstance(route, Endpoint):
+        if not isinstance(route, ServiceRoute):
             continue
         path = route.path.replace("{key_id}", "orders:v3").replace("{credential_id}", "a" * 16)
         path = path.replace("{name}", "peer")

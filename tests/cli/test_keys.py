@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 KEY_FIELDS = [
     "key_id", "type", "use", "algorithm", "publish", "created_at", "primary", "rotation_due",
-    "rotation", "floors", "versions",
+    "rotation", "minimum_versions", "versions",
 ]  # fmt: skip
 VERSION_FIELDS = [
     "version_id", "version", "state", "compromised", "handle", "created_at", "activate_at",

@@ -48,7 +48,7 @@ def test_usage_is_a_line_for_each_version(rotated: Mfn) -> None:
     """Which ones open, and when they last did."""
     today = datetime.now(UTC).date().isoformat()
     head, first, second, *_ = rotated.ok("usage", "orders").out.splitlines()
-    assert head.split()[:3] == ["VERSION", "STATE", "OPENS"]
+    assert head.split()[:3] == ["VERSION", "STATE", "DECRYPTS"]
     assert first.split() == ["orders:v1", "active", "yes", today, "1", today, "1"]
     assert second.split() == ["orders:v2", "active", "yes", "-", "0", "-", "0"]
 
@@ -58,10 +58,10 @@ def test_usage_as_json_is_what_the_service_answers(rotated: Mfn) -> None:
     shown = rotated.ok("usage", "orders", "--json").json
     assert shown["key_id"] == "orders"
     assert [each["version"] for each in shown["versions"]] == [1, 2, 3, 4]
-    assert shown["versions"][0]["opened"] == 1
+    assert shown["versions"][0]["decrypted"] == 1
     assert list(shown["versions"][0]) == [
-        "version_id", "version", "state", "opens", "created_at", "last_opened",
-        "last_protected", "last_refused", "last_kept", "leased_until", "opened", "protected",
+        "version_id", "version", "state", "decrypts", "created_at", "last_decrypted",
+        "last_protected", "last_refused", "last_kept", "leased_until", "decrypted", "protected",
         "refused", "rewrapped_at", "destroy_at", "backed_up",
     ]  # fmt: skip
 
@@ -72,7 +72,7 @@ def test_usage_notes_what_speaks_for_a_version_and_against_it(rotated: Mfn) -> N
 
     with open_keyring(home=rotated.home) as keyring:
         keyring.data_key(key_id="orders")
-        keyring.provider.record_rewrap("orders", reason="all files")
+        keyring.provider.retirement.record_rewrap("orders", reason="all files")
     rotated.ok("rotation", "cleanup", "orders", "--retain", "3", "--reason", "moved")
     ran = rotated("decrypt", "a.mfn", "-o", "c")
     assert "mfn key cancel-destruction orders:v1" in one_line(ran, ExitCode.FORBIDDEN)

@@ -168,7 +168,7 @@ def test_a_version_is_made_that_protects_from_a_time_on(mfn: Mfn, text: str) -> 
     assert ran.out == "rotated: orders:v2 protects from 2100-01-01T00:00:00Z\n"
     made = mfn.ok("key", "show", "orders", "--json").json
     assert (made["primary"], made["versions"][1]["state"]) == ("orders:v1", "pre-activation")
-    assert made["floors"] == {"available": 1, "decrypt": 1, "encrypt": 1, "latest": 2}
+    assert made["minimum_versions"] == {"available": 1, "decrypt": 1, "encrypt": 1, "latest": 2}
     assert "activated at 2100-01-01T00:00:00Z" in mfn.ok("key", "show", "orders").out
     mfn.ok("key", "activate", "orders:v2")
     assert mfn.ok("key", "show", "orders", "--json").json["primary"] == "orders:v2"

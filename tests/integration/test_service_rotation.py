@@ -50,7 +50,7 @@ def rotating(home: Path) -> Iterator[Running]:
 
 
 def _newest(client: httpx.Client, key_id: str) -> int:
-    return int(client.get(f"/keys/{key_id}").json()["floors"]["latest"])
+    return int(client.get(f"/keys/{key_id}").json()["minimum_versions"]["latest"])
 
 
 def test_the_service_rotates_what_is_due_once_however_many_workers_it_has(

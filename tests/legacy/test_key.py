@@ -12,7 +12,7 @@ import pytest
 from mycelium_fractal_net import initialise
 from mycelium_fractal_net.config import load_settings
 from mycelium_fractal_net.legacy.key import import_xor_key, read_xor_key
-from mycelium_fractal_net.legacy.reader import XorFormat, open_xor, xor_key
+from mycelium_fractal_net.legacy.xor_format import XorFormat, open_xor, xor_key
 from mycelium_fractal_net.security.errors import (
     ConfigurationError,
     ConflictError,
@@ -251,11 +251,11 @@ def test_no_scheduler_is_told_to_rotate_it(reading: Keyring) -> None:
 
 
 def test_its_record_says_what_it_is(reading: Keyring) -> None:
-    """A key as any other, which only opens: deactivated, with floors that do not cross."""
+    """A key as any other, which only opens: deactivated, its minimum versions in order."""
     key = reading.provider.keys.get(NAME)
     assert (key.key_type, key.algorithm, key.publish) == ("encryption", "LEGACY-XOR", False)
     assert key.latest.state == "deactivated"
-    assert key.floors == (1, 1, 1, 1)
+    assert key.minimum_versions == (1, 1, 1, 1)
     assert OLD_KEY not in key.latest.wrapped
     assert reading.published_keys() == []
 

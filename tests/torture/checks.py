@@ -75,8 +75,8 @@ def _check_key(key: Key, known: VersionLedger) -> None:
         f"{key.key_id} is at v{latest}; v{known.latest} was acknowledged, {known.tried} tried",
     )
     _insist(key.primary is key.latest, f"the newest version of {key.key_id} does not protect")
-    floors = key.floors
-    _insist(list(floors) == sorted(floors), f"the floors of {key.key_id} cross: {floors}")
+    minimum = key.minimum_versions
+    _insist(list(minimum) == sorted(minimum), f"{key.key_id}: {minimum} cross")
     for version in key.versions:
         may_be = known.may_be(version.version)
         _insist(

@@ -11,12 +11,10 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from mycelium_fractal_net import __version__
-from mycelium_fractal_net.api.endpoints.endpoint import Endpoint
-from mycelium_fractal_net.api.endpoints.streaming import StreamEndpoint
-from mycelium_fractal_net.api.http.exchange import exchange_of
+from mycelium_fractal_net.api.endpoints.route import ServiceRoute
+from mycelium_fractal_net.api.endpoints.streaming import StreamRoute
 from mycelium_fractal_net.api.http.problems import RequestError
-from mycelium_fractal_net.api.http.request_ids import new_request_id
-from mycelium_fractal_net.api.http.responses import log_unexpected, send_problem
+from mycelium_fractal_net.api.http.responses import log_unexpected, refuse
 from mycelium_fractal_net.api.openapi.document import described, document
 from mycelium_fractal_net.api.rate_limits.middleware import AddressRateLimit
 from mycelium_fractal_net.api.routes import SPECS
@@ -62,7 +60,7 @@ class Application(FastAPI):
         self.service = service
         self.behind_frontend = behind_frontend
         for spec in SPECS:
-            kind = StreamEndpoint if spec.streams else Endpoint
+            kind = StreamRoute if spec.streams else ServiceRoute
             self.router.routes.append(kind(spec, service, **described(spec)))
         self.add_exception_handler(HTTPException, _no_route)  # type: ignore[arg-type]
         self.table = RouteTable(self.router.routes)
@@ -127,7 +125,7 @@ class _Problem:
         self._error = error
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
-        await send_problem(self._error, exchange_of(scope), send, new_request_id())
+        await refuse(self._error, scope, send)
 
 
 @contextlib.asynccontextmanager

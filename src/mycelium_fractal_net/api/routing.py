@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 from starlette.routing import Match
 
-from mycelium_fractal_net.api.endpoints.endpoint import Endpoint
-from mycelium_fractal_net.api.http.exchange import exchange_of
+from mycelium_fractal_net.api.endpoints.route import ServiceRoute
 from mycelium_fractal_net.api.http.problems import RequestError
-from mycelium_fractal_net.api.http.request_ids import new_request_id
-from mycelium_fractal_net.api.http.responses import send_problem
+from mycelium_fractal_net.api.http.responses import refuse
 from mycelium_fractal_net.api.signing import ROUTE, RequestSigning
 
 if TYPE_CHECKING:
@@ -33,7 +31,7 @@ class RouteTable:
     """The routes of the service. Those whose path has no parameter are found in one look."""
 
     def __init__(self, routes: Iterable[BaseRoute]) -> None:
-        self._routes = [route for route in routes if isinstance(route, Endpoint)]
+        self._routes = [route for route in routes if isinstance(route, ServiceRoute)]
         self._with_parameters = [route for route in self._routes if "{" in route.path]
         self._exact = {
             (route.spec.method, route.path.encode()): route
@@ -41,7 +39,7 @@ class RouteTable:
             if route not in self._with_parameters
         }
 
-    def find(self, scope: Scope) -> Endpoint | None:
+    def find(self, scope: Scope) -> ServiceRoute | None:
         """The route that takes a request, with what its path says in ``path_params``.
 
         A path is taken as it was sent: one that only decodes to a path of ours has no route.
@@ -93,12 +91,12 @@ class Routing:
 
     async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
         """What is behind the signature."""
-        route: Endpoint | None = scope.get(ROUTE)
+        route: ServiceRoute | None = scope.get(ROUTE)
         if route is not None:
             await route.run(scope, receive, send)
         elif scope["type"] == "http" and _NOT_PLAIN.search(scope["raw_path"]):
             error = RequestError("bad-request", "the path is not in its plain form")
             self._service.count_refusal(error.kind.slug)
-            await send_problem(error, exchange_of(scope), send, new_request_id())
+            await refuse(error, scope, send)
         else:
             await self._rest(scope, receive, send)

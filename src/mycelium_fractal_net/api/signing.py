@@ -12,7 +12,7 @@ from mycelium_fractal_net.security.signed_requests.rules import SigningPolicy
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from mycelium_fractal_net.api.endpoints.endpoint import Endpoint
+    from mycelium_fractal_net.api.endpoints.route import ServiceRoute
     from mycelium_fractal_net.api.service.service import Service
 
 ROUTE: Final = "mycelium_fractal_net.route"
@@ -33,13 +33,13 @@ class RequestSigning:
         self._policy = SigningPolicy(server.request_signing)
         self._signing_key = server.sign_answers_with
 
-    def passes(self, route: Endpoint | None) -> bool:
+    def passes(self, route: ServiceRoute | None) -> bool:
         """Whether a request of that route has nothing to do with signatures."""
         if not self._service.enabled:
             return True
         return self._signing_key is None and self._needs_no_signature(route)
 
-    def _needs_no_signature(self, route: Endpoint | None) -> bool:
+    def _needs_no_signature(self, route: ServiceRoute | None) -> bool:
         if route is not None and route.spec.public:
             return True
         return self._policy is SigningPolicy.OFF and self._service.signers.binds_nobody
@@ -83,5 +83,5 @@ class RequestSigning:
         return "https" if self._service.settings.security.tls.required else None
 
     def _flows(self, scope: Any) -> bool:
-        route: Endpoint | None = scope[ROUTE]
+        route: ServiceRoute | None = scope[ROUTE]
         return route is not None and route.spec.streams

@@ -222,7 +222,7 @@ def build_policy(settings: Settings) -> Policy:
             "cryptography is switched off: security.encryption.enabled (MFN_CRYPTO_ENABLED)"
         )
     if settings.legacy.read_xor:
-        from mycelium_fractal_net.legacy.reader import refuse_fips
+        from mycelium_fractal_net.legacy.xor_format import refuse_fips
 
         refuse_fips(fips_mode=settings.security.fips_mode)
     return Policy.from_settings(
@@ -265,7 +265,7 @@ def audit_log(settings: Settings, provider: StoredKeyProvider) -> AuditLog:
         settings.audit_folder,
         provider.store,
         provider.store_id,
-        provider.audit_key,
+        provider.audit_keys.mac,
         segment_bytes=settings.audit.segment_bytes,
         sink=sink(settings.audit.export),
         resolve=provider.journal.resolve_intents,
@@ -316,7 +316,7 @@ def audit_report(
         settings.audit_folder,
         anchors(),
         provider.store_id,
-        provider.audit_key(),
+        provider.audit_keys.mac(),
         heads=heads,
         also=also,
         all_here=store.database.file is not None,
@@ -341,6 +341,6 @@ def _old_format(settings: Settings) -> OldFormat | None:
     """What has the keyring open the messages of the cipher that was there before, if it is to."""
     if not settings.legacy.read_xor:
         return None
-    from mycelium_fractal_net.legacy.reader import XorFormat
+    from mycelium_fractal_net.legacy.xor_format import XorFormat
 
     return XorFormat()

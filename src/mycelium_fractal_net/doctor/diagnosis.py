@@ -35,7 +35,7 @@ from mycelium_fractal_net.doctor.rotation import (
 )
 from mycelium_fractal_net.security.errors import KeyStateError, MfnError, StoreIntegrityError
 from mycelium_fractal_net.security.key_store import Database, UsageStore
-from mycelium_fractal_net.security.key_store.due_table import DueTable
+from mycelium_fractal_net.security.key_store.scheduler_table import SchedulerTable
 from mycelium_fractal_net.security.key_store.sqlite import check_private
 from mycelium_fractal_net.security.key_store.usage import RAW_MESSAGES_ROTATE
 from mycelium_fractal_net.security.records.keys import DEFAULT_KEY_ID, Key, KeyState, version_id
@@ -131,7 +131,7 @@ def _master_key(store: Examined) -> Iterator[Finding]:
 def _keys(store: Examined) -> Iterator[Finding]:
     """Rows that fail their authentication, keys past their policy or out of use."""
     near_limit = store.usage.raw_reserved_from(RAW_MESSAGES_ROTATE)
-    due, found = DueTable(store.provider.store.database), store.provider.keys.each()
+    due, found = SchedulerTable(store.provider.store.database), store.provider.keys.each()
     while page := list(itertools.islice(found, _PAGE)):
         due_times = due.due_times([name for name, _ in page])
         for name, key in page:

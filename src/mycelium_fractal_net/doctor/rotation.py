@@ -7,9 +7,13 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from mycelium_fractal_net.doctor.findings import Examined, Finding, warning
-from mycelium_fractal_net.security.key_store.due_table import DueTime, is_late
-from mycelium_fractal_net.security.key_store.rotation_table import Look, RotationTable
 from mycelium_fractal_net.security.key_store.rows import micros_or_none
+from mycelium_fractal_net.security.key_store.scheduler_table import (
+    DueTime,
+    Look,
+    SchedulerTable,
+    is_late,
+)
 from mycelium_fractal_net.security.lifecycle.due import OVERDUE
 from mycelium_fractal_net.security.records.due import due_at
 from mycelium_fractal_net.security.records.keys import Key, KeyState, version_id
@@ -73,7 +77,7 @@ def due_time_findings(store: Examined, key: Key, stored: DueTime) -> Iterator[Fi
 
 
 def _why(store: Examined, now: datetime) -> str:
-    look: Look | None = RotationTable(store.provider.store.database).last_look()
+    look: Look | None = SchedulerTable(store.provider.store.database).last_look()
     if look is None:
         return "no scheduler has ever run: mfn rotation run"
     if now - look.looked_at > OVERDUE:

@@ -25,7 +25,7 @@ class Rotation(TypedDict):
     automatic: bool
 
 
-class Floors(TypedDict):
+class MinimumVersionsAnswer(TypedDict):
     """From which version on a key is there, opens and protects, and its newest; never crossing."""
 
     available: Number
@@ -76,13 +76,13 @@ class KeyAnswer(TypedDict):
     ]
     rotation_due: Time
     rotation: Rotation
-    floors: Floors
+    minimum_versions: MinimumVersionsAnswer
     versions: list[VersionAnswer]
 
 
 def key_shape(key: Key) -> KeyAnswer:
     """The shape of a key."""
-    floors = key.floors
+    minimum = key.minimum_versions
     return {
         "key_id": key.key_id,
         "type": key.key_type.value,
@@ -93,11 +93,11 @@ def key_shape(key: Key) -> KeyAnswer:
         "primary": primary_id(key),
         "rotation_due": time_text(key.rotation_due),
         "rotation": rotation_shape(key.rotation),
-        "floors": {
-            "available": floors.available,
-            "decrypt": floors.decrypt,
-            "encrypt": floors.encrypt,
-            "latest": floors.latest,
+        "minimum_versions": {
+            "available": minimum.available,
+            "decrypt": minimum.decrypt,
+            "encrypt": minimum.encrypt,
+            "latest": minimum.latest,
         },
         "versions": [_version_shape(key, version) for version in key.versions],
     }

@@ -31,9 +31,11 @@ class VersionUsage(TypedDict):
     version_id: VersionId
     version: Number
     state: State
-    opens: Annotated[bool, Schema(description="Whether its state lets it open what it protected.")]
+    decrypts: Annotated[
+        bool, Schema(description="Whether its state lets it decrypt, or verify, what it protected.")
+    ]
     created_at: Time
-    last_opened: Day | None
+    last_decrypted: Day | None
     last_protected: Day | None
     last_refused: Annotated[
         Day | None, Schema(description="When it was last used while its destruction was pending.")
@@ -42,7 +44,7 @@ class VersionUsage(TypedDict):
     leased_until: Annotated[
         Day | None, Schema(description="The last day on which a data key under it may be in use.")
     ]
-    opened: _Count
+    decrypted: _Count
     protected: _Count
     refused: _Count
     rewrapped_at: Annotated[
@@ -62,7 +64,7 @@ class UsageAnswer(TypedDict):
 class ProposalAnswer(VersionUsage):
     """A version past the retained count."""
 
-    ground: Annotated[
+    reason: Annotated[
         Annotated[str, Schema(enum=["rewrapped", "unused"])] | None,
         Schema(description="Why a scheduler may move it; null where only a reason does."),
     ]
@@ -89,14 +91,14 @@ def _use_shape(use: VersionUse) -> VersionUsage:
         "version_id": use.version_id,
         "version": use.version,
         "state": use.state.value,
-        "opens": use.opens,
+        "decrypts": use.decrypts,
         "created_at": time_text(use.created_at),
-        "last_opened": day_text(use.last_opened),
+        "last_decrypted": day_text(use.last_decrypted),
         "last_protected": day_text(use.last_protected),
         "last_refused": day_text(use.last_refused),
         "last_kept": day_text(use.last_kept),
         "leased_until": day_text(use.leased_until),
-        "opened": use.opened,
+        "decrypted": use.decrypted,
         "protected": use.protected,
         "refused": use.refused,
         "rewrapped_at": time_text(use.rewrapped_at),
@@ -113,7 +115,7 @@ def cleanup_shape(report: CleanupReport) -> CleanupAnswer:
         "proposals": [
             {
                 **_use_shape(each),
-                "ground": None if each.ground is None else each.ground.value,
+                "reason": None if each.reason is None else each.reason.value,
                 "why": each.why,
             }
             for each in report.proposals

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from mycelium_fractal_net.api.rate_limits.rates import (
-    Counting,
+    RateCounter,
     RateExceededError,
     RateLimit,
     RateLimits,
@@ -46,7 +46,7 @@ def taken(rate: RateLimit, who: str, count: int = 1, most: int = 10_000) -> int:
 @pytest.mark.parametrize(("limit", "granted"), [(1, 1), (10, 10), (99, 99), (200, 200)])
 def test_as_many_are_granted_as_the_limit_says(limit: int, granted: int) -> None:
     """Of each who asks, apart from all others."""
-    rate = RateLimit("test", f"{limit}/hour", 1, Counting(None))
+    rate = RateLimit("test", f"{limit}/hour", 1, RateCounter(None))
     assert taken(rate, "one") == granted
     assert taken(rate, "another") == granted
     assert taken(rate, "one") == 0
@@ -54,19 +54,19 @@ def test_as_many_are_granted_as_the_limit_says(limit: int, granted: int) -> None
 
 def test_a_large_limit_is_kept_to_a_hundredth() -> None:
     """Blocks are never more than the limit, and at most one of them is not used."""
-    rate = RateLimit("test", "1999/hour", 1, Counting(None))
+    rate = RateLimit("test", "1999/hour", 1, RateCounter(None))
     assert 1999 - 19 <= taken(rate, "one") <= 1999
 
 
 def test_each_process_has_its_share_of_a_limit_in_memory() -> None:
     """And one at least."""
-    assert taken(RateLimit("test", "100/hour", 4, Counting(None)), "one") == 25
-    assert taken(RateLimit("test", "2/hour", 4, Counting(None)), "one") == 1
+    assert taken(RateLimit("test", "100/hour", 4, RateCounter(None)), "one") == 25
+    assert taken(RateLimit("test", "2/hour", 4, RateCounter(None)), "one") == 1
 
 
 def test_permits_come_back_with_the_next_window() -> None:
     """The refusal says when that is."""
-    rate = RateLimit("test", "5/second", 1, Counting(None))
+    rate = RateLimit("test", "5/second", 1, RateCounter(None))
     assert taken(rate, "one") == 5
     with pytest.raises(RateExceededError) as refused:
         rate.take("one")
@@ -78,16 +78,16 @@ def test_permits_come_back_with_the_next_window() -> None:
 
 def test_many_permits_at_once_are_granted_together_or_not_at_all() -> None:
     """A batch with more items than there are permits has none of them done."""
-    rate = RateLimit("test", "1000/hour", 1, Counting(None))
+    rate = RateLimit("test", "1000/hour", 1, RateCounter(None))
     assert taken(rate, "one", 300) == 3
-    rate = RateLimit("test", "100/hour", 1, Counting(None))
+    rate = RateLimit("test", "100/hour", 1, RateCounter(None))
     with pytest.raises(RateExceededError):
         rate.take("one", 101)
 
 
 def test_processes_count_together_in_redis(redis_url: str) -> None:
     """Whichever of them a request comes to; the limit is not divided then."""
-    rates = [RateLimit("together", "100/hour", 2, Counting(redis_url)) for _ in range(2)]
+    rates = [RateLimit("together", "100/hour", 2, RateCounter(redis_url)) for _ in range(2)]
     assert sum(taken(rate, "one", most=70) for rate in rates) == 100
 
 
@@ -115,7 +115,7 @@ def test_while_redis_does_not_answer_each_process_counts_by_itself(
     """There is no moment without a limit, and none in which all is refused; it is told once."""
     now = 100.0
     with redis_server(tmp_path) as port:
-        counting = Counting(f"redis://127.0.0.1:{port}/0", lambda: now)
+        counting = RateCounter(f"redis://127.0.0.1:{port}/0", lambda: now)
         rate = RateLimit("outage", "40/hour", 2, counting)
         rate.take("one")
         assert counting.state == "ok"
@@ -138,7 +138,7 @@ def test_while_redis_does_not_answer_each_process_counts_by_itself(
 def test_another_storage_than_redis_refuses_to_start(wrong: str) -> None:
     """Without showing its URL, which can hold a password."""
     with pytest.raises(ConfigurationError, match=r"server\.rate_limit_storage") as refused:
-        Counting(wrong)
+        RateCounter(wrong)
     assert wrong not in str(refused.value)
     assert "secret" not in repr(Server(rate_limit_storage="redis://:secret@127.0.0.1"))
 
@@ -160,21 +160,19 @@ def test_the_counts_in_memory_are_bounded() -> None:
     """However many addresses ask: what ended goes first, then the oldest."""
     windows = Windows()
     for number in range(100_050):
-        windows.incr(f"key {number}", 3600)
-    assert 50_000 <= windows.reset() < 100_001
-    windows.incr("ends", 0)
+        windows.take(f"key {number}", 1, 3600, 1)
+    assert windows.take("key 0", 1, 3600, 1) == 0.0  # it was forgotten, and is counted anew
+    assert windows.take("key 100049", 1, 3600, 1) > 3000
+    windows = Windows()
+    windows.take("ends", 1, 0, 1)
     for number in range(100_000):
-        windows.incr(f"key {number}", 3600)
-    assert windows.get("key 0") == 1
-    assert windows.check()
-    windows.clear("key 0")
-    assert windows.get("key 0") == 0
-    assert windows.get("ends") == 0
+        windows.take(f"key {number}", 1, 3600, 1)
+    assert windows.take("key 0", 1, 3600, 1) > 3000  # only what had ended went
 
 
 def test_what_is_held_for_each_is_bounded() -> None:
     """Permits that are forgotten are lost to their holder, not given twice."""
-    rate = RateLimit("test", "1000/hour", 1, Counting(None))
+    rate = RateLimit("test", "1000/hour", 1, RateCounter(None))
     for number in range(100_010):
         rate.take(f"{number}")
     assert not rate.has("0", 1)

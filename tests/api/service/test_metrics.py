@@ -34,7 +34,7 @@ def test_requests_are_counted_by_operation_and_status() -> None:
     metrics.observe("encrypt", 200, 0.0004)
     metrics.observe("encrypt", 404, 0.003)
     metrics.observe("sign", 200, 9.0)
-    metrics.count_items("encrypt.batch", "ok", 7)
+    metrics.count("items", "encrypt.batch", "ok", count=7)
     found = samples(metrics)
     assert found["mfn_requests_total", "encrypt", "200"] == 1
     assert found["mfn_requests_total", "encrypt", "404"] == 1
@@ -54,10 +54,10 @@ def test_every_metric_is_on_the_page_and_no_other() -> None:
     """docs/service.md has the list for who makes alarms of them."""
     metrics = Metrics()
     metrics.observe("encrypt", 200, 0.1)
-    metrics.count_items("encrypt.batch", "ok", 1)
-    metrics.count_xor()
-    metrics.count_rotations(1, 0)
-    metrics.count_pending_use()
+    metrics.count("items", "encrypt.batch", "ok")
+    metrics.count("xor")
+    metrics.count("rotations", "ok")
+    metrics.count("pending-uses")
     for state in STATES:
         metrics._values[metrics._counts.slot(f"state {state}")] = 1
     shown = re.findall(r"^# TYPE (\w+) ", metrics.render().decode(), re.MULTILINE)

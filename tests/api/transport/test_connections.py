@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mycelium_fractal_net.api.transport.connections import Connections, Slot
-from mycelium_fractal_net.api.transport.limits import Limits, room_for
+from mycelium_fractal_net.api.transport.limits import ClientLimits, room_for
 from mycelium_fractal_net.api.transport.listener import Listener
 from mycelium_fractal_net.api.transport.timeouts import Wait
 from tests.support.killed import killed
@@ -46,7 +46,7 @@ class Room:
     def __init__(self, most: int = 3, **limits: float) -> None:
         self.now = 1000.0
         self.connections = Connections(
-            Limits(connections=most, **limits),  # type: ignore[arg-type]
+            ClientLimits(connections=most, **limits),  # type: ignore[arg-type]
             {"203.0.113.9"},
             lambda: self.now,
         )
@@ -294,7 +294,7 @@ def test_a_process_without_descriptors_waits_and_goes_on() -> None:
                 transport.close()
 
         listener = Listener(
-            listening, Connections(Limits()), lambda _: Greeter(), lambda _: b"full"
+            listening, Connections(ClientLimits()), lambda _: Greeter(), lambda _: b"full"
         )
         held: list[socket.socket] = []
         client = socket.create_connection(listening.getsockname())

@@ -10,7 +10,7 @@ import pytest
 import uvloop
 
 from mycelium_fractal_net.api.transport.connections import Connections
-from mycelium_fractal_net.api.transport.limits import Limits
+from mycelium_fractal_net.api.transport.limits import ClientLimits
 from mycelium_fractal_net.api.transport.listener import Listener
 from mycelium_fractal_net.api.transport.timeouts import Wait
 
@@ -52,7 +52,7 @@ def test_a_connection_that_is_given_up_leaves_its_place(when: str) -> None:
 
     async def one() -> tuple[int, bytes]:
         listening = socket.create_server(("127.0.0.1", 0))
-        connections = Connections(Limits())
+        connections = Connections(ClientLimits())
 
         def protocol(slot: Slot) -> asyncio.Protocol:
             made.append(_Connection(connections, slot, listener.close))

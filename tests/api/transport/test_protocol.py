@@ -11,7 +11,7 @@ from uvicorn.server import ServerState
 
 from mycelium_fractal_net.api.http.exchange import exchange_of
 from mycelium_fractal_net.api.transport.connections import Connections
-from mycelium_fractal_net.api.transport.limits import Limits
+from mycelium_fractal_net.api.transport.limits import ClientLimits
 from mycelium_fractal_net.api.transport.listener import Listener
 from mycelium_fractal_net.api.transport.protocol import HttpProtocol
 
@@ -35,7 +35,7 @@ async def answering(scope: Scope, receive: Receive, send: Send) -> None:
 
 async def asked(listening: socket.socket, requests: list[bytes]) -> list[HttpProtocol]:
     """The protocols of a connection that sent those requests and had the answers."""
-    connections, made = Connections(Limits()), []
+    connections, made = Connections(ClientLimits()), []
     config = uvicorn.Config(
         answering, http=HttpProtocol, ws="none", lifespan="off", log_config=None
     )

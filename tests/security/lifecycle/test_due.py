@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mycelium_fractal_net.security.key_store.rotation_table import RotationFailure
+from mycelium_fractal_net.security.key_store.scheduler_table import RotationFailure
 from mycelium_fractal_net.security.lifecycle.due import (
     LONGEST_PAUSE,
     Reason,
@@ -55,22 +55,22 @@ def key(*versions: KeyVersion, days: int = 90, rotate_at: datetime | None = None
     )
 
 
-# Floors -------------------------------------------------------------------------------------------
+# Minimum versions ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
-def test_floors_never_cross_whatever_was_done_to_the_versions(count: int) -> None:
+def test_minimum_versions_never_cross_whatever_was_done_to_the_versions(count: int) -> None:
     """Of every combination of states, so of every sequence of verbs; each says what it means."""
     for states in itertools.product(KeyState, repeat=count):
         made = key(*(version(n, state) for n, state in enumerate(states, 1)))
-        floors = made.floors
-        assert floors.available <= floors.decrypt <= floors.encrypt <= floors.latest == count
+        minimum = made.minimum_versions
+        assert minimum.available <= minimum.decrypt <= minimum.encrypt <= minimum.latest == count
         newest = made.primary_or_none
-        assert newest is None or newest.version == floors.encrypt
+        assert newest is None or newest.version == minimum.encrypt
         for each in made.versions:
-            if each.version < floors.available:
+            if each.version < minimum.available:
                 assert each.state is KeyState.DESTROYED
-            if each.version < floors.decrypt:
+            if each.version < minimum.decrypt:
                 assert each.state not in OPENS
 
 

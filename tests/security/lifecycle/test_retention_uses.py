@@ -176,7 +176,7 @@ def test_a_use_after_the_cancelling_is_none_in_the_window(
     keyring.refresh()
     assert keyring.decrypt(messages["sealed"]) == _TEXT
     use = use_of(keyring)
-    assert (use.refused, use.opened, use.last_kept is not None) == (0, 1, True)
+    assert (use.refused, use.decrypted, use.last_kept is not None) == (0, 1, True)
 
 
 def test_a_refused_use_of_a_version_keeps_it_from_going_as_unused(
@@ -207,7 +207,7 @@ def test_a_raw_message_counts_for_the_version_that_opens_it_alone(keyring: Keyri
     keyring.provider.rotate_key("orders")
     keyring.refresh()
     keyring.decrypt(message, key_id="orders", format="raw")
-    assert [use_of(keyring, version).opened for version in (1, 2)] == [1, 0]
+    assert [use_of(keyring, version).decrypted for version in (1, 2)] == [1, 0]
 
 
 def test_a_mac_that_verifies_in_the_window_is_alarmed(
@@ -290,7 +290,7 @@ def test_what_goes_by_itself_has_its_ground_in_the_audit_log(
     """And that a rewrap has finished is there with the word of who said so."""
     keyring, records = audited
     keyring.provider.rotate_key("orders")
-    keyring.provider.record_rewrap("orders", reason="all of the archive")
+    keyring.provider.retirement.record_rewrap("orders", reason="all of the archive")
     report = cleanup_old_versions(keyring.provider, keyring.usage, "orders", 1, now=clock())
     assert report.moved == ("orders:v1",)
     reasons = {each["event"]: each["reason"] for each in records() if "reason" in each}

@@ -12,7 +12,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from mycelium_fractal_net.api.endpoints.context import Context
-from mycelium_fractal_net.api.endpoints.endpoint import Endpoint
+from mycelium_fractal_net.api.endpoints.route import ServiceRoute
 from mycelium_fractal_net.api.http.exchange import exchange_of
 from mycelium_fractal_net.api.http.problems import RequestError
 from mycelium_fractal_net.api.http.requests import read_headers
@@ -39,7 +39,7 @@ class _DisconnectedError(Exception):
     """The client went away."""
 
 
-class Flow(Protocol):
+class StreamTransform(Protocol):
     """What a stream's handler returns: bytes in, bytes out."""
 
     beginning_bytes: int
@@ -58,7 +58,7 @@ class Flow(Protocol):
         """The last part."""
 
 
-class StreamEndpoint(Endpoint):
+class StreamRoute(ServiceRoute):
     """A route whose body and answer are ``application/octet-stream``."""
 
     async def run(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -73,7 +73,7 @@ class StreamEndpoint(Endpoint):
             headers = context.headers = read_headers(scope)
             await self._admit(context, scope, headers)
             _check(scope, headers)
-            flow: Flow = self._endpoint(context, *self._arguments(scope, b""))
+            flow: StreamTransform = self._endpoint(context, *self._arguments(scope, b""))
             parts = _parts(receive)
             beginning, whole = await _beginning(parts, flow.beginning_bytes)
             try:
@@ -130,7 +130,7 @@ class StreamEndpoint(Endpoint):
             await self.service.durability.record(context.outcome(outcome, size))
 
 
-def _begin(context: Context, flow: Flow, beginning: bytes) -> bytes:
+def _begin(context: Context, flow: StreamTransform, beginning: bytes) -> bytes:
     return flow.begin(context, beginning)
 
 

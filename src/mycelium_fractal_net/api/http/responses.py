@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from mycelium_fractal_net.api.http.exchange import STATUS_LINES
+from mycelium_fractal_net.api.http.exchange import STATUS_LINES, exchange_of
 from mycelium_fractal_net.api.http.problems import RequestError, body_of
+from mycelium_fractal_net.api.http.request_ids import new_request_id
 from mycelium_fractal_net.security.errors import kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from starlette.types import Send
+    from starlette.types import Scope, Send
 
     from mycelium_fractal_net.api.http.exchange import Exchange
 
@@ -37,6 +38,11 @@ def log_unexpected(error: Exception, request_id: str) -> None:
     """The place of an error and its kind; never its text, which could quote a request."""
     frames = "".join(traceback.format_tb(error.__traceback__))
     _LOG.error("request %s failed: %s\n%s", request_id, type(error).__name__, frames)
+
+
+async def refuse(error: Exception, scope: Scope, send: Send) -> None:
+    """Send the problem details of ``error`` to a request that came to no route."""
+    await send_problem(error, exchange_of(scope), send, new_request_id())
 
 
 async def send_problem(
@@ -73,9 +79,10 @@ async def send_whole(
 
 
 def closing_problem(
-    error: RequestError, request_id: str, server_headers: Iterable[tuple[bytes, bytes]] = ()
+    error: RequestError, server_headers: Iterable[tuple[bytes, bytes]] = ()
 ) -> bytes:
     """All bytes of a response that refuses a request and says that the connection is closed."""
+    request_id = new_request_id()
     status, payload, more = _problem(error, request_id)
     lines = b"".join(b"%b: %b\r\n" % header for header in server_headers)
     lines += _lines(_PROBLEM, request_id, payload, more)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from fastapi import Response
 from fastapi.openapi.utils import get_openapi
 
-from mycelium_fractal_net.api.endpoints.endpoint import Endpoint
+from mycelium_fractal_net.api.endpoints.route import ServiceRoute
 from mycelium_fractal_net.api.openapi.links import LINKS
 from mycelium_fractal_net.api.openapi.responses import EXAMPLES, HEADERS, OCTETS, responses_of
 from mycelium_fractal_net.api.schemas.base import BASE64_PATTERN, SHAPES, Model, Problem
@@ -82,7 +82,7 @@ def document(app: FastAPI) -> dict[str, Any]:
     components["headers"] = HEADERS
     components["examples"] = EXAMPLES
     for route in app.routes:
-        if isinstance(route, Endpoint):
+        if isinstance(route, ServiceRoute):
             operation = found["paths"][route.path_format][route.spec.method.lower()]
             _complete(operation, route.spec)
     _answer_no_null(components["schemas"], found["paths"])

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from mycelium_fractal_net.api.http.exchange import exchange_of
-from mycelium_fractal_net.api.http.request_ids import new_request_id
-from mycelium_fractal_net.api.http.responses import send_problem
+from mycelium_fractal_net.api.http.responses import refuse
 from mycelium_fractal_net.api.rate_limits.rates import RateExceededError
 from mycelium_fractal_net.api.transport.addresses import Proxies, client_of, grouped
 from mycelium_fractal_net.security.blocking import WouldBlockError
@@ -53,7 +51,7 @@ class AddressRateLimit:
                     await take(self._rate, address, self._in_thread)
                 except RateExceededError as error:
                     self._refused(error.kind.slug)
-                    await send_problem(error, exchange_of(scope), send, new_request_id())
+                    await refuse(error, scope, send)
                     return
         await self._app(scope, receive, send)
 

@@ -47,7 +47,7 @@ class RateExceededError(RequestError):
         self.retry_after = retry_after
 
 
-class Counting:
+class RateCounter:
     """Where windows are counted: in Redis while it answers, otherwise in memory.
 
     Neither is there ever no limit, nor is the service down because counting is.
@@ -55,7 +55,7 @@ class Counting:
 
     def __init__(self, url: str | None, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._memory = FixedWindowRateLimiter(Windows())
+        self._memory = Windows()
         self._remote = None if url is None else FixedWindowRateLimiter(_redis(url))
         self._remote_from = 0.0
 
@@ -73,7 +73,11 @@ class Counting:
         """Take that many permits; returns 0, or for how long there are no more."""
         if self._remote is not None and self.is_remote:
             try:
-                waits = _take(self._remote, of, limit, 1, who, count)
+                item = parse(limit)
+                waits = 0.0
+                if not self._remote.hit(item, of, who, cost=count):
+                    ends = self._remote.get_window_stats(item, of, who).reset_time
+                    waits = max(1.0, ends - time.time())
             except StorageError as error:
                 cause = type(error.storage_error).__name__
                 if not self._remote_from:
@@ -84,17 +88,9 @@ class Counting:
                     _LOG.warning("rates are counted in Redis again")
                 self._remote_from = 0.0
                 return waits
-        return _take(self._memory, of, limit, share, who, count)
-
-
-def _take(
-    limiter: FixedWindowRateLimiter, of: str, limit: str, share: int, who: str, count: int
-) -> float:
-    item = parse(limit)
-    item.amount = max(1, item.amount // share)
-    if limiter.hit(item, of, who, cost=count):
-        return 0.0
-    return max(1.0, limiter.get_window_stats(item, of, who).reset_time - time.time())
+        item = parse(limit)
+        most = max(1, item.amount // share)
+        return self._memory.take(f"{of} {who}", most, item.get_expiry(), count)
 
 
 def _redis(url: str) -> Storage:
@@ -119,7 +115,7 @@ def _redis(url: str) -> Storage:
 class RateLimit:
     """One limit, such as ``600/minute``, of each who is counted under it."""
 
-    def __init__(self, of: str, limit: str, workers: int, counting: Counting) -> None:
+    def __init__(self, of: str, limit: str, workers: int, counting: RateCounter) -> None:
         self._of = of
         self._limit = limit
         self._workers = workers
@@ -177,7 +173,7 @@ class RateLimits:
     """Every limit of the settings; None where there is none."""
 
     def __init__(self, server: Server) -> None:
-        self.counting = Counting(server.rate_limit_storage)
+        self.counting = RateCounter(server.rate_limit_storage)
 
         def rate(of: str, limit: str | None) -> RateLimit | None:
             return None if limit is None else RateLimit(of, limit, server.workers, self.counting)

@@ -137,4 +137,4 @@ def _count(context: Context, counts: dict[tuple[str, str], int]) -> None:
     context.items = {}
     for (key, outcome), count in counts.items():
         context.items.setdefault(key, {})[outcome] = count
-        context.service.metrics.count_items(context.event, outcome, count)
+        context.service.metrics.count("items", context.event, outcome, count=count)

@@ -118,7 +118,7 @@ def decrypt_item(context: Context, item: DecryptRequest) -> dict[str, Any]:
     answer: dict[str, Any] = {"data": b64encode_as_string(opened.data), "key_id": opened.key_id}
     if opened.legacy:
         answer["legacy"] = True
-        context.service.metrics.count_xor()
+        context.service.metrics.count("xor")
     return _echoed(answer, item.reference)
 
 

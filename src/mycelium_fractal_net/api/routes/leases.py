@@ -50,7 +50,7 @@ def report_datakeys(context: Authenticated, body: DataKeyReport) -> dict[str, An
     totals: Counter[str] = sum(counts.values(), Counter())
     del totals["bytes"]
     for outcome, total in totals.items():
-        context.service.metrics.count_items(context.event, outcome, total)
+        context.service.metrics.count("items", context.event, outcome, count=total)
     answer: dict[str, Any] = {"operations": totals.total()}
     if body.reference is not None:
         answer["reference"] = body.reference

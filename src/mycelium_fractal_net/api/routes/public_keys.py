@@ -7,7 +7,7 @@ from typing import Any
 from mycelium_fractal_net.api.endpoints.context import Authenticated, Public
 from mycelium_fractal_net.api.endpoints.spec import Routes
 from mycelium_fractal_net.api.routes.keys import name_in_path
-from mycelium_fractal_net.api.schemas.keys import JwkSet, PublicKey
+from mycelium_fractal_net.api.schemas.keys import JwkSet, PublicKeyAnswer
 from mycelium_fractal_net.security.errors import KeyNotFoundError
 from mycelium_fractal_net.security.records.keys import parse_key_id
 
@@ -15,7 +15,7 @@ routes = Routes("keys")
 
 
 @routes.add(
-    "GET", "/keys/{key_id}/public", "key.public", PublicKey, in_thread=True,
+    "GET", "/keys/{key_id}/public", "key.public", PublicKeyAnswer, in_thread=True,
     problems=("not-found", "key-usage"),
 )  # fmt: skip
 def public_key(context: Authenticated, key_id: str) -> dict[str, Any]:

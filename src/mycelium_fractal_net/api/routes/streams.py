@@ -8,7 +8,7 @@ from fastapi import Query
 
 from mycelium_fractal_net.api.endpoints.context import Authenticated, Context
 from mycelium_fractal_net.api.endpoints.spec import Routes
-from mycelium_fractal_net.api.endpoints.streaming import Flow
+from mycelium_fractal_net.api.endpoints.streaming import StreamTransform
 from mycelium_fractal_net.api.parsing.base64_text import base64_bytes, optional_base64
 from mycelium_fractal_net.api.routes.crypto import name_of, named_key
 from mycelium_fractal_net.api.schemas.streams import DecryptStreamQuery, EncryptStreamQuery
@@ -99,7 +99,9 @@ def _associated_data(context: Context) -> bytes:
     "POST", "/crypto/encrypt/stream", "encrypt.stream", None, problems=_PROBLEMS,
     streams=True, media_type="application/octet-stream",
 )  # fmt: skip
-def encrypt_stream(context: Authenticated, query: Annotated[EncryptStreamQuery, Query()]) -> Flow:
+def encrypt_stream(
+    context: Authenticated, query: Annotated[EncryptStreamQuery, Query()]
+) -> StreamTransform:
     """Seal a stream of any length. Scope: `encrypt:KEY`.
 
     `X-Key-Id` of the answer names the version. The associated data is in `X-Associated-Data`.
@@ -115,7 +117,9 @@ def encrypt_stream(context: Authenticated, query: Annotated[EncryptStreamQuery, 
     problems=("decryption-failed", "forbidden", *_PROBLEMS),
     streams=True, media_type="application/octet-stream",
 )  # fmt: skip
-def decrypt_stream(context: Authenticated, query: Annotated[DecryptStreamQuery, Query()]) -> Flow:
+def decrypt_stream(
+    context: Authenticated, query: Annotated[DecryptStreamQuery, Query()]
+) -> StreamTransform:
     """Open a stream of any length. Scope: `decrypt:KEY`.
 
     What comes is authenticated; that it is all is known only when the answer ends well. A

@@ -14,7 +14,12 @@ from mycelium_fractal_net.api.schemas.base import (
     examples,
     published,
 )
-from mycelium_fractal_net.shapes.keys import Floors, KeyAnswer, Rotation, VersionAnswer
+from mycelium_fractal_net.shapes.keys import (
+    KeyAnswer,
+    MinimumVersionsAnswer,
+    Rotation,
+    VersionAnswer,
+)
 from mycelium_fractal_net.shapes.members import KEY_NAME_PATTERN
 
 _Days = Annotated[int, Field(ge=1, le=36_500)]
@@ -71,7 +76,7 @@ _KEY: dict[str, Any] = {
     "primary": "orders:v1",
     "rotation_due": "2027-02-22T12:27:35Z",
     "rotation": _ROTATION,
-    "floors": {"available": 1, "decrypt": 1, "encrypt": 1, "latest": 1},
+    "minimum_versions": {"available": 1, "decrypt": 1, "encrypt": 1, "latest": 1},
     "versions": [
         {
             "version_id": "orders:v1",
@@ -198,7 +203,7 @@ class KeyQuery(Model):
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
 
 
-for _shape in (Rotation, Floors, VersionAnswer):
+for _shape in (Rotation, MinimumVersionsAnswer, VersionAnswer):
     published(_shape)
 published(KeyAnswer, _KEY)
 
@@ -227,7 +232,7 @@ class Jwk(Model):
     pub: Annotated[str | None, Field(description="Of AKP.")] = None
 
 
-class PublicKey(Model):
+class PublicKeyAnswer(Model):
     """A public key of one version."""
 
     model_config = examples(

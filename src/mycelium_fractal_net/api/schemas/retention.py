@@ -18,14 +18,14 @@ _USAGE: Final[dict[str, Any]] = {
     "version_id": "orders:v1",
     "version": 1,
     "state": "active",
-    "opens": True,
+    "decrypts": True,
     "created_at": "2026-03-01T12:00:00Z",
-    "last_opened": "2026-11-20",
+    "last_decrypted": "2026-11-20",
     "last_protected": "2026-05-30",
     "last_refused": None,
     "last_kept": None,
     "leased_until": None,
-    "opened": 1204,
+    "decrypted": 1204,
     "protected": 88120,
     "refused": 0,
     "rewrapped_at": None,
@@ -34,7 +34,7 @@ _USAGE: Final[dict[str, Any]] = {
 }
 _PROPOSAL: Final[dict[str, Any]] = {
     **_USAGE,
-    "ground": None,
+    "reason": None,
     "why": "nothing says that its data was moved: rewrap it, or give a reason",
 }
 

@@ -24,11 +24,20 @@ _BOUNDS: Final = (*map(str, _BUCKETS), "+Inf")
 _REQUESTS: Final = "requests"
 _SECONDS: Final = "seconds"
 _BUCKET: Final = "bucket"
-_ITEMS: Final = "items"
-_XOR: Final = "xor"
-_ROTATIONS: Final = "rotations"
-_PENDING_USES: Final = "pending-uses"
 _STATE: Final = "state"
+
+COUNTS: Final = {
+    _REQUESTS: ("mfn_requests", "Requests by operation and status", ("operation", "status")),
+    "items": ("mfn_items", "Items of batches by operation and outcome", ("operation", "outcome")),
+    "xor": ("mfn_xor_opened", "Messages of the XOR cipher that were opened", ()),
+    "pending-uses": (
+        "mfn_pending_destruction_uses",
+        "Uses of key versions whose destruction is pending",
+        (),
+    ),
+    "rotations": ("mfn_rotations", "Rotations of keys that were due, by outcome", ("outcome",)),
+}
+"""Each counter by its kind: its name, what it says, and its labels."""
 
 STATES: Final[dict[str, tuple[str, Callable[[list[float]], float]]]] = {
     "mfn_audit_pending_records": ("Audit records that are not yet durable", sum),
@@ -87,29 +96,11 @@ class Metrics:
             [slot(f"{_BUCKET} {operation} {bound}") for bound in _BOUNDS],
         )
 
-    def count_items(self, operation: str, outcome: str, count: int) -> None:
-        """Count the items of a batch that ended alike."""
-        slot = self._counts.slot(f"{_ITEMS} {operation} {outcome}")
-        with self._counting:  # large batches count in threads
+    def count(self, kind: str, *labels: str, count: int = 1) -> None:
+        """Count what happens beside requests: ``kind`` is one of ``COUNTS``."""
+        slot = self._counts.slot(" ".join((kind, *labels)))
+        with self._counting:  # threads count too
             self._values[slot] += count
-
-    def count_xor(self) -> None:
-        """Count one message of the XOR cipher that was opened."""
-        slot = self._counts.slot(_XOR)
-        with self._counting:
-            self._values[slot] += 1
-
-    def count_pending_use(self) -> None:
-        """Count one use of a key version whose destruction is pending."""
-        slot = self._counts.slot(_PENDING_USES)
-        with self._counting:
-            self._values[slot] += 1
-
-    def count_rotations(self, done: int, failed: int) -> None:
-        """Count keys that this process rotated, and those whose rotation failed."""
-        with self._counting:
-            for outcome, count in (("ok", done), ("failed", failed)):
-                self._values[self._counts.slot(f"{_ROTATIONS} {outcome}")] += count
 
     def note_states(self) -> None:
         """Note the states of this process, of which another worker may be asked."""
@@ -153,26 +144,12 @@ class _Sums:
 
     def collect(self) -> Iterator[Metric]:
         """The families, in the order in which they are shown."""
-        for name, text, kind, label in (
-            ("mfn_requests", "Requests by operation and status", _REQUESTS, "status"),
-            ("mfn_items", "Items of batches by operation and outcome", _ITEMS, "outcome"),
-        ):
-            counter = CounterMetricFamily(name, text, labels=["operation", label])
-            for labels, value in self._of(kind):
-                counter.add_metric(labels, value)
-            yield counter
-        for _, value in self._of(_XOR):
-            text = "Messages of the XOR cipher that were opened"
-            yield CounterMetricFamily("mfn_xor_opened", text, value=value)
-        for _, value in self._of(_PENDING_USES):
-            text = "Uses of key versions whose destruction is pending"
-            yield CounterMetricFamily("mfn_pending_destruction_uses", text, value=value)
-        if rotations := self._of(_ROTATIONS):
-            text = "Rotations of keys that were due, by outcome"
-            counter = CounterMetricFamily("mfn_rotations", text, labels=["outcome"])
-            for labels, value in rotations:
-                counter.add_metric(labels, value)
-            yield counter
+        for kind, (name, text, labels) in COUNTS.items():
+            if found := self._of(kind):
+                counter = CounterMetricFamily(name, text, labels=labels)
+                for values, value in found:
+                    counter.add_metric(values, value)
+                yield counter
         yield self._seconds()
         for state, (text, together) in STATES.items():
             if state in self._states:

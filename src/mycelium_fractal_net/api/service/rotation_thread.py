@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Final
 from mycelium_fractal_net.bootstrap import rotation_scheduler
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from mycelium_fractal_net.api.service.metrics import Metrics
     from mycelium_fractal_net.config import Settings
     from mycelium_fractal_net.security.key_providers import StoredKeyProvider
     from mycelium_fractal_net.security.rotation import RunReport
@@ -21,19 +20,11 @@ _GRACE_SECONDS: Final = 60.0  # for a look of many keys, on top of three that di
 
 
 class RotationThread:
-    """Looks every ``rotation.look_seconds`` from when it is made, until :meth:`end`.
+    """Looks every ``rotation.look_seconds`` from when it is made, until :meth:`end`."""
 
-    ``count`` is told how many keys each look rotated, and how many it could not.
-    """
-
-    def __init__(
-        self,
-        settings: Settings,
-        provider: StoredKeyProvider,
-        count: Callable[[int, int], None],
-    ) -> None:
+    def __init__(self, settings: Settings, provider: StoredKeyProvider, metrics: Metrics) -> None:
         self.overdue = 0  # keys that are due and could not be rotated, at the last look
-        self._count = count
+        self._metrics = metrics
         self._stop = threading.Event()
         look_seconds = settings.rotation.look_seconds
         self._late_seconds = 3 * look_seconds + _GRACE_SECONDS
@@ -50,7 +41,8 @@ class RotationThread:
     def _note(self, report: RunReport | None) -> None:
         if report is not None:
             self.overdue = len(report.failed) + len(report.waiting)
-            self._count(len(report.rotated), len(report.failed))
+            self._metrics.count("rotations", "ok", count=len(report.rotated))
+            self._metrics.count("rotations", "failed", count=len(report.failed))
 
     @property
     def look_age(self) -> float:

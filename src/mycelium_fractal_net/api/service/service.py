@@ -10,6 +10,7 @@ import contextlib
 import gc
 import logging
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from mycelium_fractal_net.api.http.problems import RequestError
@@ -124,7 +125,7 @@ class Service:
             raise ConfigurationError("server.body_only_signatures is not for production")
         loop = asyncio.get_running_loop()
         keyring = await asyncio.to_thread(self._open)
-        keyring.provider.retirement.on_pending_use = self.metrics.count_pending_use
+        keyring.provider.retirement.on_pending_use = partial(self.metrics.count, "pending-uses")
         self._keyring = keyring
         self._directory = CredentialDirectory(
             keyring.provider,
@@ -146,9 +147,7 @@ class Service:
             await self.close()
             raise
         if self.settings.security.key_management.rotation_enabled:
-            self.rotation = RotationThread(
-                self.settings, keyring.provider, self.metrics.count_rotations
-            )
+            self.rotation = RotationThread(self.settings, keyring.provider, self.metrics)
         self.durability = Durability(self.audit, loop)
         self.metrics.watch(self._states)
         blocking.refuse_in_this_thread()

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Container
 
-    from mycelium_fractal_net.api.transport.limits import Limits
+    from mycelium_fractal_net.api.transport.limits import ClientLimits
 
 _SEARCH_SECONDS: Final = 0.05  # between two searches for those who could make room
 
@@ -47,7 +47,7 @@ class Connections:
 
     def __init__(
         self,
-        limits: Limits,
+        limits: ClientLimits,
         trusted: Container[str] = (),
         clock: Callable[[], float] = monotonic,
     ) -> None:

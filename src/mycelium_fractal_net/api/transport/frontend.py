@@ -6,13 +6,12 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mycelium_fractal_net.api.http.request_ids import new_request_id
 from mycelium_fractal_net.api.http.responses import closing_problem
 from mycelium_fractal_net.api.transport.addresses import Proxies
 from mycelium_fractal_net.api.transport.certificate import Certificate
 from mycelium_fractal_net.api.transport.connections import Connections
 from mycelium_fractal_net.api.transport.heads import RefusedError
-from mycelium_fractal_net.api.transport.limits import Limits, room_for
+from mycelium_fractal_net.api.transport.limits import ClientLimits, room_for
 from mycelium_fractal_net.api.transport.listener import Listener
 from mycelium_fractal_net.api.transport.tls import serves_tls
 
@@ -28,7 +27,7 @@ class Frontend:
     """Listeners, connections and certificate. ``note_refusal`` is told the kind of each refusal."""
 
     def __init__(self, settings: Settings, note_refusal: Callable[[str], None]) -> None:
-        limits = Limits.of(settings.server)
+        limits = ClientLimits.of(settings.server)
         limits = replace(limits, connections=room_for(limits.connections))
         self.connections = Connections(limits, Proxies(settings.server.trusted_proxies))
         self.note_refusal = note_refusal
@@ -71,5 +70,5 @@ class Frontend:
         self.note_refusal("overloaded")
         whose = "of this address" if too_many else "at this moment"
         return closing_problem(
-            RefusedError("overloaded", f"there are too many connections {whose}"), new_request_id()
+            RefusedError("overloaded", f"there are too many connections {whose}")
         )

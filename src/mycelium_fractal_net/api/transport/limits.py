@@ -23,7 +23,7 @@ MAX_PIPELINED: Final = 100  # requests of one connection that wait for their tur
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ClientLimits:
     """How many connections, and how slow a client may be; seconds, and bytes per second."""
 
     connections: int = 1_000
@@ -35,7 +35,7 @@ class Limits:
     idle_seconds: float = 75.0
 
     @classmethod
-    def of(cls, server: Server) -> Limits:
+    def of(cls, server: Server) -> ClientLimits:
         """The limits of one process, as the settings have them."""
         return cls(
             connections=server.max_connections,

@@ -8,7 +8,6 @@ from httptools import HttpParserError, HttpParserUpgrade
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from mycelium_fractal_net.api.http.exchange import Exchange
-from mycelium_fractal_net.api.http.request_ids import new_request_id
 from mycelium_fractal_net.api.http.responses import closing_problem
 from mycelium_fractal_net.api.transport.heads import (
     WATCHED,
@@ -25,7 +24,7 @@ from mycelium_fractal_net.api.transport.limits import (
 )
 from mycelium_fractal_net.api.transport.tcp import acknowledged_bytes, reset
 from mycelium_fractal_net.api.transport.timeouts import Wait
-from mycelium_fractal_net.security.signed_requests.body import EXCHANGE
+from mycelium_fractal_net.security.signed_requests.asgi import EXCHANGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -143,7 +142,7 @@ class HttpProtocol(HttpToolsProtocol):
         if begun is not None and begun[0] is not broken:
             self._begin(*begun)
         running = self._running
-        self._refusal = closing_problem(error, new_request_id(), self.server_state.default_headers)
+        self._refusal = closing_problem(error, self.server_state.default_headers)
         if broken is not None and broken is running:
             if broken.response_started:  # of which no more may come: that would be another answer
                 self.transport.abort()

@@ -11,7 +11,7 @@ import enum
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from mycelium_fractal_net.api.transport.limits import Limits
+    from mycelium_fractal_net.api.transport.limits import ClientLimits
 
 CHECK_SECONDS: Final = 0.5
 LINGER_SECONDS: Final = 2.0  # for a client to read the answer that refused it
@@ -55,7 +55,7 @@ class Progress:
         self._since = self._moved_at = self._window = now
         self._moved = self._window_moved = moved
 
-    def check(self, wait: Wait, of: object, moved: int, now: float, limits: Limits) -> bool:
+    def check(self, wait: Wait, of: object, moved: int, now: float, limits: ClientLimits) -> bool:
         """Whether to wait no longer for ``of``, of which ``moved`` bytes have moved so far."""
         if wait is not self.wait or of is not self._of:
             since = self._since if wait is Wait.FIRST else now  # a silent one was so from the start
@@ -74,7 +74,7 @@ class Progress:
             return passed >= limits.handshake_seconds
         return self._is_too_slow(moved, now, limits)
 
-    def _is_too_slow(self, moved: int, now: float, limits: Limits) -> bool:
+    def _is_too_slow(self, moved: int, now: float, limits: ClientLimits) -> bool:
         if moved != self._moved:
             self._moved, self._moved_at = moved, now
         elif now - self._moved_at >= limits.gap_seconds:
@@ -87,7 +87,9 @@ class Progress:
         self._window, self._window_moved = now, moved
         return False
 
-    def may_make_room(self, wait: Wait, of: object, moved: int, now: float, limits: Limits) -> bool:
+    def may_make_room(
+        self, wait: Wait, of: object, moved: int, now: float, limits: ClientLimits
+    ) -> bool:
         """Whether this one stalls, so that somebody who moves may have its slot."""
         if wait is not self.wait or of is not self._of:
             self.check(wait, of, moved, now, limits)

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 _HEADS_BYTES: Final = 16 << 20  # a head a day of each of a hundred chains, for three years
 # Not compiled here: every command loads this file.
-_CHAIN: Final = "[0-9a-f]{32}"
-_MAC: Final = "[0-9a-f]{64}"
 _TIMESTAMP: Final = "[0-9]{4}(?:-[0-9]{2}){2}T[0-9]{2}(?::[0-9]{2}){2}(?:[.][0-9]{1,6})?Z"
 _SHOWN: Final = ("time", "event", "outcome", "key", "actor")
 _NOT_SHOWN: Final = ("chain", "sequence", "mark", "former")  # for machines: --json has them
@@ -154,31 +152,14 @@ def _readable(folder: Path) -> Iterator[None]:
 
 
 def _read_heads(path: Path) -> list[Head]:
-    from mycelium_fractal_net.security.audit import Head
+    from mycelium_fractal_net.security.audit.verification import read_heads
 
-    content = read_small(path, _HEADS_BYTES, "a file of heads")
     try:
-        if content.lstrip().startswith(b"["):
-            values = json.loads(content)
-        else:
-            values = [json.loads(line) for line in content.splitlines() if line.strip()]
-        heads = [Head(value["chain"], value["sequence"], value["mac"]) for value in values]
-        if not all(_is_head(head) for head in heads):
-            raise ValueError
-    except (ValueError, TypeError, KeyError, RecursionError):
+        return read_heads(read_small(path, _HEADS_BYTES, "a file of heads"))
+    except (ValueError, RecursionError):
         raise CommandError(
             ExitCode.USAGE, f"{path} holds something that is no head", "'mfn audit head' makes them"
         ) from None
-    return heads
-
-
-def _is_head(head: Head) -> bool:
-    return (
-        re.fullmatch(_CHAIN, head.chain) is not None
-        and type(head.sequence) is int
-        and head.sequence > 0
-        and re.fullmatch(_MAC, head.mac) is not None
-    )
 
 
 def _tell(invocation: Invocation, report: AuditReport) -> None:

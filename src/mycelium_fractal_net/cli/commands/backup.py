@@ -50,7 +50,7 @@ def backup(invocation: Invocation, file: str, verify: bool, record: bool, force:
         held, made = counted(backup.versions, "key version"), shapes.time_text(backup.made_at)
         invocation.answer(
             {**_shape(backup), "activated": activated},
-            f"{'whole' if verify else file}: backup {backup.backup_id} of {made}, {held}",
+            f"{'whole' if verify else file}: backup {backup.made.backup_id} of {made}, {held}",
             *(f"activated, since the backup holds it: {each}" for each in activated),
         )
 
@@ -98,7 +98,7 @@ def restore(invocation: Invocation, file: str) -> None:
     backup, made = restored.backup, shapes.time_text(restored.backup.made_at)
     invocation.answer(
         _restored_shape(invocation, restored, waiting),
-        f"restored backup {backup.backup_id}: the store as it was at {made}",
+        f"restored backup {backup.made.backup_id}: the store as it was at {made}",
         "what was revoked, suspended or marked compromised after that is as before: do it again",
         *(f"rotated, for its raw messages: {version}" for version in restored.rotated),
     )
@@ -116,10 +116,10 @@ def _row(credential: Credential) -> tuple[str, ...]:
 
 def _shape(backup: Backup) -> dict[str, Any]:
     return {
-        "backup_id": backup.backup_id,
+        "backup_id": backup.made.backup_id,
         "made_at": shapes.time_text(backup.made_at),
-        "generation": backup.generation,
-        "master_key": backup.master_id,
+        "generation": backup.made.generation,
+        "master_key": backup.made.master_id,
         "versions": backup.versions,
         "rows": backup.rows,
     }

@@ -52,7 +52,7 @@ def _message(keyring: Keyring, head: bytes, size: int | None) -> dict[str, Any]:
 
 def _signature(keyring: Keyring, head: bytes) -> dict[str, Any]:
     from mycelium_fractal_net.security.keyring.keyring import MessageInfo
-    from mycelium_fractal_net.security.signatures.files import parse_signature_file
+    from mycelium_fractal_net.security.signatures.signature_file import parse_signature_file
 
     handle = parse_signature_file(head).handle
     key = keyring.provider.keys.by_handle(handle)

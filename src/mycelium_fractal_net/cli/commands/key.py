@@ -124,10 +124,11 @@ def _say_rotation(key: Key) -> None:
         f"rotation   {by_hand} {rotation.interval_days} days, due"
         f" {key.rotation_due.date()}; keeps {rotation.retain_count} versions, {destroys}"
     )
-    available, decrypt, encrypt, latest = key.floors
+    minimum = key.minimum_versions
+    protects = "with nothing" if key.primary_or_none is None else f"with v{minimum.encrypt}"
     say(
-        f"floors     there from v{available}, opens from v{decrypt}, protects with v{encrypt}"
-        f" of v{latest}"
+        f"versions   v{minimum.available} to v{minimum.latest}; decrypts and verifies from"
+        f" v{minimum.decrypt}, protects {protects}"
     )
 
 

@@ -18,7 +18,7 @@ def _rotate(invocation: Invocation) -> None:
     """Make a new master key and wrap every key under it; may be killed and run again."""
     with invocation.keyring() as keyring:
         provider = keyring.provider
-        with invocation.progress("wrapping", provider.keys.count, items=True) as update:
+        with invocation.progress("wrapping", provider.store.keys.count, items=True) as update:
             newest = provider.master_keys.rotate(update)
     said = f"every key is wrapped by {newest} now; back the master key up"
     invocation.answer({"master_key": newest}, said)

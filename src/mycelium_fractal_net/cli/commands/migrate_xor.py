@@ -124,7 +124,7 @@ def _files(
 ) -> None:
     from mycelium_fractal_net.legacy import files
     from mycelium_fractal_net.legacy.kept import forget_kept, note_kept
-    from mycelium_fractal_net.legacy.reader import xor_key
+    from mycelium_fractal_net.legacy.xor_format import xor_key
 
     settings = invocation.settings()
     kept = run in (MigrationStep.COMMIT, MigrationStep.ROLL_BACK)

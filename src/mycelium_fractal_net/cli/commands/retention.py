@@ -31,7 +31,7 @@ def usage(invocation: Invocation, name: str) -> None:
     if invocation.json:
         invocation.answer(shapes.usage_shape(key.key_id, uses))
         return
-    heads = "VERSION, STATE, OPENS, LAST OPENED, OPENED, LAST PROTECTED, PROTECTED, NOTE"
+    heads = "VERSION, STATE, DECRYPTS, LAST DECRYPTED, DECRYPTED, LAST PROTECTED, PROTECTED, NOTE"
     columns(heads.split(", "), map(_usage_row, uses))
 
 
@@ -39,9 +39,9 @@ def _usage_row(use: VersionUse) -> tuple[str, ...]:
     return (
         use.version_id,
         use.state.value,
-        "yes" if use.opens else "no",
-        _day(use.last_opened),
-        str(use.opened),
+        "yes" if use.decrypts else "no",
+        _day(use.last_decrypted),
+        str(use.decrypted),
         _day(use.last_protected),
         str(use.protected),
         "; ".join(_notes(use)),
@@ -121,14 +121,14 @@ def _print(invocation: Invocation, report: CleanupReport) -> None:
         kept = report.retain_count
         invocation.say(f"nothing of {report.key_id} is past the {kept} that stay")
         return
-    heads = "VERSION, STATE, LAST OPENED, LAST PROTECTED, DATA KEYS UNTIL, BACKED UP, WHY"
+    heads = "VERSION, STATE, LAST DECRYPTED, LAST PROTECTED, DATA KEYS UNTIL, BACKED UP, WHY"
     columns(
         heads.split(", "),
         (
             (
                 each.version_id,
                 each.state.value,
-                _day(each.last_opened),
+                _day(each.last_decrypted),
                 _day(each.last_protected),
                 _day(each.leased_until),
                 "yes" if each.backed_up else "no",

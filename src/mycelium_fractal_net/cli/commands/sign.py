@@ -101,7 +101,7 @@ def _verify_by_public_key(
     invocation: Invocation, file: str, signed: bytes, public_key: str
 ) -> None:
     from mycelium_fractal_net.bootstrap import build_policy
-    from mycelium_fractal_net.security.signatures.files import parse_signature_file
+    from mycelium_fractal_net.security.signatures.signature_file import parse_signature_file
 
     policy = build_policy(invocation.settings())
     public = policy.read_verifying_key(read_public_key(public_key))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mycelium_fractal_net.security.records.open_options import PLAIN
-from mycelium_fractal_net.security.sealed.format import parse_header, read_header
+from mycelium_fractal_net.security.sealed.layout import parse_header, read_header
 
 if TYPE_CHECKING:
     from collections.abc import Callable

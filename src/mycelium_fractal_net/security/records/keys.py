@@ -163,8 +163,9 @@ def parse_key_id(text: str) -> tuple[str, int | None]:
     )
 
 
-class Floors(NamedTuple):
-    """Version numbers: ``available <= decrypt <= encrypt <= latest``."""
+class MinimumVersions(NamedTuple):
+    """The oldest versions that are there, decrypt, and protect; and the newest. They never cross:
+    ``available <= decrypt <= encrypt <= latest``."""
 
     available: int
     decrypt: int
@@ -229,16 +230,16 @@ class Key:
         return self.latest.created_at + timedelta(days=self.rotation.interval_days)
 
     @property
-    def floors(self) -> Floors:
-        """From which version on it is there, opens and protects. They never cross."""
+    def minimum_versions(self) -> MinimumVersions:
+        """From which version on it is there, decrypts or verifies, and protects."""
         states = {each.version: each.state for each in self.versions}
         latest = self.latest.version
         primary = self.primary_or_none
         encrypt = latest if primary is None else primary.version  # else the next version will
-        opens = [n for n in states if n <= encrypt and states[n] in (_S.ACTIVE, _S.DEACTIVATED)]
-        decrypt = min(opens, default=encrypt)
+        serve = [n for n in states if n <= encrypt and states[n] in (_S.ACTIVE, _S.DEACTIVATED)]
+        decrypt = min(serve, default=encrypt)
         there = [n for n in states if n <= decrypt and states[n] is not _S.DESTROYED]
-        return Floors(min(there, default=decrypt), decrypt, encrypt, latest)
+        return MinimumVersions(min(there, default=decrypt), decrypt, encrypt, latest)
 
     @property
     def is_legacy(self) -> bool:

@@ -49,26 +49,26 @@ class VersionUse:
     created_at: datetime
     rewrapped_at: datetime | None
     destroy_at: datetime | None
-    last_opened: date | None
+    last_decrypted: date | None
     last_protected: date | None
     last_refused: date | None
     last_kept: date | None
     leased_until: date | None
-    opened: int
+    decrypted: int
     protected: int
     refused: int
     backed_up: bool
 
     @property
-    def opens(self) -> bool:
-        """Whether its state lets it open, or verify, what it protected."""
+    def decrypts(self) -> bool:
+        """Whether its state lets it decrypt, or verify, what it protected."""
         return self.state in (KeyState.ACTIVE, KeyState.DEACTIVATED)
 
     @property
     def last_used(self) -> date:
         """The last day that speaks for it: of any use, or of its making where there was none."""
         days = (
-            self.last_opened,
+            self.last_decrypted,
             self.last_protected,
             self.last_refused,
             self.last_kept,
@@ -81,13 +81,13 @@ class VersionUse:
 class Proposal(VersionUse):
     """A version past the retained count. ``why`` is a sentence's end: why it may go, or not."""
 
-    ground: DestructionReason | None
+    reason: DestructionReason | None
     why: str
 
     @property
     def may_go(self) -> bool:
         """Whether it may go without an operator's word."""
-        return self.ground is not None
+        return self.reason is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +115,9 @@ def past_retained(key: Key, retain_count: int) -> list[KeyVersion]:
 
 def judged(use: VersionUse, policy: RotationPolicy, today: date, *, is_moved: bool) -> Proposal:
     """What may become of an old version. ``is_moved``: by a rewrap, and it was not used since."""
-    ground, why = _judge(use, policy, today, is_moved)
+    reason, why = _judge(use, policy, today, is_moved)
     known = {each.name: getattr(use, each.name) for each in fields(use)}
-    return Proposal(**known, ground=ground, why=why)
+    return Proposal(**known, reason=reason, why=why)
 
 
 def _judge(

@@ -44,7 +44,7 @@ _JSON_TYPES: Final = frozenset({b"application/json", b"application/json; charset
 _INLINE_BYTES: Final = 262_144  # a larger body is worked on in a thread, beside the loop
 
 
-class Endpoint(APIRoute):
+class ServiceRoute(APIRoute):
     """A route: described by FastAPI, run by :meth:`run`."""
 
     def __init__(self, spec: Spec, service: Service, **described: Any) -> None:
