@@ -24,7 +24,7 @@ _LATE: Final = timedelta(hours=1)  # with which a scheduler may activate a versi
 
 def failure_findings(store: Examined) -> Iterator[Finding]:
     """Keys whose rotation fails, as schedulers have noted it."""
-    for name, failure in sorted(RotationTable(store.provider.store.database).failures().items()):
+    for name, failure in sorted(SchedulerTable(store.provider.store.database).failures().items()):
         yield warning(
             "rotation-failing",
             f"key {name}",
