@@ -14,7 +14,7 @@ import io
 import sys
 
 from mycelium_fractal_net.security.errors import DecryptionError
-from mycelium_fractal_net.security.sealed.format import parse_header, plain_bytes, read_header
+from mycelium_fractal_net.security.sealed.layout import parse_header, plain_bytes, read_header
 from mycelium_fractal_net.security.sealed.sealer import Sealer
 
 KEY = hashlib.sha256(b"mycelium-fractal-net test key").digest()

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable
 
 from mycelium_fractal_net.security.errors import MfnError
-from mycelium_fractal_net.security.signatures.files import (
+from mycelium_fractal_net.security.signatures.signature_file import (
     encode_signature_file,
     parse_signature_file,
 )

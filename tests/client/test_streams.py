@@ -23,7 +23,7 @@ from mycelium_fractal_net.security.errors import (
     ServiceUnavailableError,
     StoreUnavailableError,
 )
-from mycelium_fractal_net.security.sealed.format import sealed_bytes
+from mycelium_fractal_net.security.sealed.layout import sealed_bytes
 from tests.support.client import API_KEY, QUICK, problem
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from mycelium_fractal_net.columns import (
     rewrap_column,
     shown_url,
 )
-from mycelium_fractal_net.columns.database import ColumnDatabase
+from mycelium_fractal_net.columns.column_database import ColumnDatabase
 from mycelium_fractal_net.security.errors import (
     DatabaseUnavailableError,
     DecryptionError,

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mycelium_fractal_net.files import (
+    file_run,
     groups,
     new_file,
     open_file,
     open_tree,
     rewrap_file,
     rewrap_paths,
-    running,
     seal_file,
     seal_tree,
     walk,
@@ -240,7 +240,7 @@ def test_a_source_that_became_a_link_or_pipe_is_not_read(
             victim.symlink_to(tmp_path / "secret") if what == "link" else os.mkfifo(victim)
             yield job
 
-    monkeypatch.setattr(running, "jobs", swap)
+    monkeypatch.setattr(file_run, "jobs", swap)
     report = seal_tree(keyring, tmp_path / "in", tmp_path / "out", key_id="orders")
     assert (report.done, [path.name for path, _ in report.failed]) == (0, ["a"])
     assert list((tmp_path / "out").iterdir()) == []

@@ -420,17 +420,17 @@ def test_a_file_that_two_runs_meet_is_tried_again(
 ) -> None:
     """Open for writing at first, free by the third time."""
     writer = old.open("r+b")
-    really = groups.Group.publish
+    really = groups.SyncGroup.publish
     tries: list[int] = []
 
-    def publish(self: groups.Group) -> object:
+    def publish(self: groups.SyncGroup) -> object:
         if self._files:
             tries.append(1)
             if len(tries) == 3:
                 writer.close()
         return really(self)
 
-    monkeypatch.setattr(groups.Group, "publish", publish)
+    monkeypatch.setattr(groups.SyncGroup, "publish", publish)
     report = rewrap_paths(keyring, [old.parent])
     assert (len(tries), report.done, report.failures) == (3, 1, 0)
 
@@ -449,9 +449,9 @@ def test_a_finished_rewrap_is_of_the_version_that_all_was_moved_to(
     assert rewrap_paths(keyring, [old], finishing="orders").failures == 0
     keyring.provider.rotate_key("orders")
     with pytest.raises(KeyStateError, match="rotated meanwhile"):
-        keyring.provider.record_rewrap("orders", reason="all", newest=2)
+        keyring.provider.retirement.record_rewrap("orders", reason="all", newest=2)
     key = keyring.provider.keys.get("orders")
     assert [version.rewrapped_at for version in key.versions] == [None] * 3
     assert rewrap_paths(keyring, [old], finishing="orders").failures == 0
-    key = keyring.provider.record_rewrap("orders", reason="all", newest=3)
+    key = keyring.provider.retirement.record_rewrap("orders", reason="all", newest=3)
     assert [version.rewrapped_at is None for version in key.versions] == [False, False, True]

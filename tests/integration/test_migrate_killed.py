@@ -15,7 +15,7 @@ import pytest
 
 from mycelium_fractal_net import initialise, open_keyring
 from mycelium_fractal_net.legacy.key import import_xor_key
-from mycelium_fractal_net.legacy.reader import open_xor
+from mycelium_fractal_net.legacy.xor_format import open_xor
 from tests.support.cli import environment
 from tests.support.legacy_xor import OLD_KEY, write_xor
 from tests.support.presence import need
@@ -31,7 +31,7 @@ _RUN = """
 import sys
 from pathlib import Path
 from mycelium_fractal_net import open_keyring
-from mycelium_fractal_net.legacy.reader import xor_key
+from mycelium_fractal_net.legacy.xor_format import xor_key
 from mycelium_fractal_net.legacy.files import {call}
 with open_keyring(home=sys.argv[1]) as keyring:
     xor_key(keyring)

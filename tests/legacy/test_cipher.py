@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from mycelium_fractal_net.legacy import cipher as legacy_xor
 from mycelium_fractal_net.legacy.cipher import XorOpener
-from mycelium_fractal_net.legacy.reader import refuse_fips, xor_opener
+from mycelium_fractal_net.legacy.xor_format import refuse_fips, xor_opener
 from mycelium_fractal_net.security import blocking
 from mycelium_fractal_net.security.blocking import WouldComputeError
 from mycelium_fractal_net.security.errors import (
@@ -282,7 +282,7 @@ PROGRAM = """
 import sys, tempfile
 from mycelium_fractal_net import initialise
 from mycelium_fractal_net.config import load_settings
-from mycelium_fractal_net.legacy.reader import XorFormat, xor_opener
+from mycelium_fractal_net.legacy.xor_format import XorFormat, xor_opener
 from mycelium_fractal_net.security.errors import ConfigurationError, DecryptionError
 from mycelium_fractal_net.security.policy import Policy
 MODULE = "mycelium_fractal_net.legacy.cipher"

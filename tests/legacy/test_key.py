@@ -12,7 +12,7 @@ import pytest
 from mycelium_fractal_net import initialise
 from mycelium_fractal_net.config import load_settings
 from mycelium_fractal_net.legacy.key import import_xor_key, read_xor_key
-from mycelium_fractal_net.legacy.reader import XorFormat, open_xor, xor_key
+from mycelium_fractal_net.legacy.xor_format import XorFormat, open_xor, xor_key
 from mycelium_fractal_net.security.errors import (
     ConfigurationError,
     ConflictError,

@@ -20,7 +20,7 @@ import pytest
 
 from mycelium_fractal_net import open_keyring
 from mycelium_fractal_net.legacy.files import commit_xor, migrate_xor, roll_back_xor
-from mycelium_fractal_net.legacy.reader import XorFormat, open_xor
+from mycelium_fractal_net.legacy.xor_format import XorFormat, open_xor
 from mycelium_fractal_net.security.errors import KeyStateError
 from mycelium_fractal_net.security.records.keys import Verb
 from tests.support.cli import Mfn, environment, one_line, snapshot

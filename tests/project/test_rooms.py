@@ -30,8 +30,8 @@ THEIR_ROOMS = (
 )
 # What is read and written by these uses no algorithm, and they import none.
 FORMATS = {
-    f"{ROOT}.security.sealed.format": "security/sealed/format.py",
-    f"{ROOT}.security.signatures.files": "security/signatures/files.py",
+    f"{ROOT}.security.sealed.layout": "security/sealed/layout.py",
+    f"{ROOT}.security.signatures.signature_file": "security/signatures/signature_file.py",
 }
 # No algorithm: a type, and the dates in a certificate.
 HARMLESS = {
@@ -65,7 +65,6 @@ USED_BY = {
         "security/key_providers/remote.py": "digests of bindings",
     },
     "secrets": {
-        "cli/commands/serve.py": "the name of an unfinished file",
         "client/lease_state.py": "what the audit log calls a lease",
         "client/signing.py": "nonces of requests",
         "files/new_file.py": "the name of an unfinished file",
@@ -83,8 +82,8 @@ USED_BY = {
         "security/records/api_keys.py": "API keys",
     },
     "random": {
-        "client/clients.py": "when a call is tried again",
-        "columns/database.py": "when a transaction is tried again",
+        "client/sender.py": "when a call is tried again",
+        "columns/column_database.py": "when a transaction is tried again",
         "doctor/diagnosis.py": "which versions are tried",
         "security/key_providers/remote.py": "when a custodian is asked again",
         "security/key_providers/authenticated_table.py": "when a lost race is tried again",

@@ -25,14 +25,14 @@ from mycelium_fractal_net.security.errors import (
 )
 from mycelium_fractal_net.security.policy import Policy
 from mycelium_fractal_net.security.records.keys import ALGORITHMS
-from mycelium_fractal_net.security.sealed.format import (
+from mycelium_fractal_net.security.sealed.layout import (
     parse_header,
     plaintext_bytes,
     read_header,
     sealed_bytes,
 )
 from mycelium_fractal_net.security.sealed.recipients import RecipientKey
-from mycelium_fractal_net.security.signatures.files import (
+from mycelium_fractal_net.security.signatures.signature_file import (
     SignatureMode,
     encode_signature_file,
     parse_signature_file,

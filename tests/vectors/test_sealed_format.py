@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.hashes import SHA512
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from mycelium_fractal_net.security.errors import DecryptionError
-from mycelium_fractal_net.security.sealed.format import parse_header, read_header
+from mycelium_fractal_net.security.sealed.layout import parse_header, read_header
 from mycelium_fractal_net.security.sealed.sealer import Sealer
 
 VECTORS = json.loads(Path(__file__).with_name("sealed_vectors.json").read_text())

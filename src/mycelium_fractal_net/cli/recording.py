@@ -75,7 +75,7 @@ def record_migrating(keyring: Keyring, step: str, key: str | None, *, count: int
 
     ``step`` is ``migrate``, ``commit`` or ``rollback``; only the first seals, under ``key``.
     """
-    from mycelium_fractal_net.legacy.reader import xor_key
+    from mycelium_fractal_net.legacy.xor_format import xor_key
 
     version = None
     if step == "migrate":

@@ -12,7 +12,7 @@ from mycelium_fractal_net.client.transfers import Transfer
 from mycelium_fractal_net.client.values import StreamResult
 from mycelium_fractal_net.security.byte_io.binary_io import BinaryReader, BinaryWriter
 from mycelium_fractal_net.security.byte_io.buffers import as_bytes
-from mycelium_fractal_net.security.sealed.format import plaintext_bytes, sealed_bytes
+from mycelium_fractal_net.security.sealed.layout import plaintext_bytes, sealed_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mycelium_fractal_net.columns.database import ColumnDatabase
+from mycelium_fractal_net.columns.column_database import ColumnDatabase
 from mycelium_fractal_net.columns.located_column import LocatedColumn
 from mycelium_fractal_net.security.errors import InvalidInputError
 from mycelium_fractal_net.security.records.open_options import OpenOptions

@@ -39,7 +39,7 @@ from sqlalchemy.exc import SAWarning
 from sqlalchemy.types import NullType, TypeEngine
 
 from mycelium_fractal_net.columns.coding import Value
-from mycelium_fractal_net.columns.database import BinaryList
+from mycelium_fractal_net.columns.column_database import BinaryList
 from mycelium_fractal_net.security.errors import InvalidInputError
 
 Key = tuple[Any, ...]

@@ -16,7 +16,8 @@ from typing import Final
 from sqlalchemy.engine import Connection
 
 from mycelium_fractal_net.columns.coding import Value
-from mycelium_fractal_net.columns.database import ColumnDatabase, NotWrittenError, Why
+from mycelium_fractal_net.columns.column_database import ColumnDatabase, NotWrittenError, Why
+from mycelium_fractal_net.columns.column_report import Failure
 from mycelium_fractal_net.columns.located_column import (
     Change,
     Key,
@@ -26,7 +27,6 @@ from mycelium_fractal_net.columns.located_column import (
     associated_bytes,
     value_of,
 )
-from mycelium_fractal_net.columns.report import Failure
 from mycelium_fractal_net.security.errors import (
     DecryptionError,
     InvalidInputError,

@@ -11,11 +11,11 @@ from typing import Final, TypedDict
 
 from mycelium_fractal_net.columns.coding import beginning
 from mycelium_fractal_net.columns.column import MessageColumn
-from mycelium_fractal_net.columns.database import ColumnDatabase
+from mycelium_fractal_net.columns.column_database import ColumnDatabase
+from mycelium_fractal_net.columns.column_report import ColumnReport, Failure
 from mycelium_fractal_net.columns.located_column import LocatedColumn, Span
 from mycelium_fractal_net.columns.moving import Convert, Mover, WriteRow
-from mycelium_fractal_net.columns.report import ColumnReport, Failure
-from mycelium_fractal_net.columns.running import run
+from mycelium_fractal_net.columns.processes import run
 from mycelium_fractal_net.security.errors import StoreError
 from mycelium_fractal_net.security.keyring.keyring import Keyring
 

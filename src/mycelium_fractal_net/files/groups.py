@@ -50,7 +50,7 @@ def _syncfs(descriptor: int, place: Path) -> None:
 
 
 @dataclass(slots=True)
-class Group:
+class SyncGroup:
     """Finished outputs, on whatever file systems they are."""
 
     force: bool

@@ -18,7 +18,7 @@ _END: Final = b"\0"  # no name has it
 _BLOCK: Final = 1 << 16
 
 
-class Kind(StrEnum):
+class EntryKind(StrEnum):
     """What an entry of a folder is; a link is never what it leads to."""
 
     FOLDER = "d"
@@ -46,18 +46,18 @@ class Listing:
         """Let go of the names."""
         self._names.close()
 
-    def __iter__(self) -> Iterator[tuple[Kind, str]]:
+    def __iter__(self) -> Iterator[tuple[EntryKind, str]]:
         return self._entries  # the same each time: who leaves it goes on where he was
 
-    def _read(self) -> Iterator[tuple[Kind, str]]:
+    def _read(self) -> Iterator[tuple[EntryKind, str]]:
         rest = b""
         while block := self._names.read(_BLOCK):
             *whole, rest = (rest + block).split(_END)
             for each in whole:
-                yield Kind(chr(each[0])), os.fsdecode(each[1:])
+                yield EntryKind(chr(each[0])), os.fsdecode(each[1:])
 
 
-def _kind(entry: os.DirEntry[str]) -> Kind:
+def _kind(entry: os.DirEntry[str]) -> EntryKind:
     if entry.is_dir(follow_symlinks=False):
-        return Kind.FOLDER
-    return Kind.FILE if entry.is_file(follow_symlinks=False) else Kind.OTHER
+        return EntryKind.FOLDER
+    return EntryKind.FILE if entry.is_file(follow_symlinks=False) else EntryKind.OTHER

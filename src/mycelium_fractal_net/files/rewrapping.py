@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from mycelium_fractal_net.files.file_run import Run, only_run
 from mycelium_fractal_net.files.groups import sync_file_system
 from mycelium_fractal_net.files.new_file import NewFile, remove_leftovers
-from mycelium_fractal_net.files.running import Run, only_run
 from mycelium_fractal_net.files.single import rewrap_to
 from mycelium_fractal_net.files.walk import SEALED_SUFFIX, Job, TreeReport, jobs, reason_of
 from mycelium_fractal_net.security.byte_io.binary_io import head_of

@@ -14,8 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mycelium_fractal_net.files.file_run import Run
 from mycelium_fractal_net.files.new_file import NewFile
-from mycelium_fractal_net.files.running import Run
 from mycelium_fractal_net.files.single import open_source
 from mycelium_fractal_net.files.walk import SEALED_SUFFIX, Job, TreeReport, is_there
 from mycelium_fractal_net.security.byte_io.binary_io import HEAD_BYTES

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from mycelium_fractal_net.files.listing import Kind, Listing
+from mycelium_fractal_net.files.listing import EntryKind, Listing
 from mycelium_fractal_net.files.new_file import remove_leftovers
 from mycelium_fractal_net.files.permissions import acl_of, give_permissions
 from mycelium_fractal_net.security.errors import InvalidInputError, MfnError
@@ -88,10 +88,10 @@ def jobs(
         while levels:
             here, there, entries = levels[-1]
             for kind, name in entries:
-                if kind is Kind.FOLDER:
+                if kind is EntryKind.FOLDER:
                     enter(here / name, there / name)
                     break  # and go on with the rest of these entries after it
-                output = named(there / name) if kind is Kind.FILE else None
+                output = named(there / name) if kind is EntryKind.FILE else None
                 if output is None:
                     report.pass_over(here / name)
                 else:

@@ -21,7 +21,8 @@ from mycelium_fractal_net.columns.coding import (
     from_base64,
 )
 from mycelium_fractal_net.columns.column import MessageColumn
-from mycelium_fractal_net.columns.database import ColumnDatabase
+from mycelium_fractal_net.columns.column_database import ColumnDatabase
+from mycelium_fractal_net.columns.column_report import ColumnReport
 from mycelium_fractal_net.columns.located_column import (
     Change,
     LocatedColumn,
@@ -30,10 +31,9 @@ from mycelium_fractal_net.columns.located_column import (
     value_of,
 )
 from mycelium_fractal_net.columns.moving import WriteRow
-from mycelium_fractal_net.columns.report import ColumnReport
 from mycelium_fractal_net.columns.sweep import RunOptions, Sweep
-from mycelium_fractal_net.legacy.reader import open_xor
 from mycelium_fractal_net.legacy.side_table import SideTable
+from mycelium_fractal_net.legacy.xor_format import open_xor
 from mycelium_fractal_net.security.errors import (
     DecryptionError,
     InvalidInputError,

@@ -20,7 +20,7 @@ from mycelium_fractal_net.files.new_file import NewFile
 from mycelium_fractal_net.files.permissions import acl_of
 from mycelium_fractal_net.files.replacing import GRACE_SECONDS, Replaced, settled_status
 from mycelium_fractal_net.files.single import open_source
-from mycelium_fractal_net.legacy.reader import open_xor
+from mycelium_fractal_net.legacy.xor_format import open_xor
 from mycelium_fractal_net.security.byte_io.durable import sync_folder
 from mycelium_fractal_net.security.errors import ConflictError, DecryptionError, InvalidInputError
 from mycelium_fractal_net.security.keyring.keyring import Keyring

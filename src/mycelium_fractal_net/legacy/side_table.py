@@ -27,7 +27,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.schema import CreateIndex, CreateTableAs, DropTable
 from sqlalchemy.types import NullType
 
-from mycelium_fractal_net.columns.database import ColumnDatabase, NotWrittenError
+from mycelium_fractal_net.columns.column_database import ColumnDatabase, NotWrittenError
 from mycelium_fractal_net.columns.located_column import Change, Key, LocatedColumn
 from mycelium_fractal_net.security.errors import DatabaseUnavailableError, InvalidInputError
 

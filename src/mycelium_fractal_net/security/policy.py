@@ -154,7 +154,7 @@ class Policy:
         header.
         """
         from mycelium_fractal_net.security.byte_io.buffers import as_bytes
-        from mycelium_fractal_net.security.sealed.format import parse_header
+        from mycelium_fractal_net.security.sealed.layout import parse_header
         from mycelium_fractal_net.security.sealed.sealer import DataKey
 
         self._check_sealing()

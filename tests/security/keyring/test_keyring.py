@@ -20,7 +20,7 @@ from mycelium_fractal_net.security.keyring.keyring import Keyring
 from mycelium_fractal_net.security.keyring.signing import Signature
 from mycelium_fractal_net.security.records.keys import KeyState, Verb
 from mycelium_fractal_net.security.records.open_options import OpenOptions
-from mycelium_fractal_net.security.sealed.format import parse_header
+from mycelium_fractal_net.security.sealed.layout import parse_header
 from tests.support.stores import Clock, keyring_over, open_provider
 
 if TYPE_CHECKING:

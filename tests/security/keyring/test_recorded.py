@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mycelium_fractal_net.legacy.key import import_xor_key
-from mycelium_fractal_net.legacy.reader import XorFormat, open_xor
+from mycelium_fractal_net.legacy.xor_format import XorFormat, open_xor
 from mycelium_fractal_net.security.audit import acting_as, query
 from mycelium_fractal_net.security.errors import (
     AuditUnavailableError,

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mycelium_fractal_net.security.errors import DecryptionError
-from mycelium_fractal_net.security.sealed.format import read_header
+from mycelium_fractal_net.security.sealed.layout import read_header
 from mycelium_fractal_net.security.sealed.reader import SealedReader
 from mycelium_fractal_net.security.sealed.sealer import Sealer
 

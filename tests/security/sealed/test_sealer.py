@@ -24,7 +24,7 @@ from mycelium_fractal_net.security.errors import (
     InvalidInputError,
     InvalidKeyError,
 )
-from mycelium_fractal_net.security.sealed.format import (
+from mycelium_fractal_net.security.sealed.layout import (
     Form,
     Header,
     parse_header,

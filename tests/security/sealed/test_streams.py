@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from mycelium_fractal_net.security.byte_io import buffers, write_behind
 from mycelium_fractal_net.security.byte_io.write_behind import WriteBehind
 from mycelium_fractal_net.security.errors import DecryptionError, InvalidInputError
-from mycelium_fractal_net.security.sealed.format import (
+from mycelium_fractal_net.security.sealed.layout import (
     SEALED_BLOCK_BYTES,
     Form,
     Header,

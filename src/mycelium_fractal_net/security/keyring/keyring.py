@@ -33,7 +33,7 @@ from mycelium_fractal_net.security.records.keys import (
     version_id,
 )
 from mycelium_fractal_net.security.records.open_options import PLAIN, OpenOptions
-from mycelium_fractal_net.security.sealed.format import (
+from mycelium_fractal_net.security.sealed.layout import (
     parse_header,
     plaintext_bytes,
     sealed_bytes,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.keyring.key_in_use import KeyInUse
     from mycelium_fractal_net.security.policy import Policy
     from mycelium_fractal_net.security.records.open_options import OpenOptions
-    from mycelium_fractal_net.security.sealed.format import Header
+    from mycelium_fractal_net.security.sealed.layout import Header
     from mycelium_fractal_net.security.sealed.sealer import Sealer
 
 _ENCRYPTION: Final = KeyType.ENCRYPTION

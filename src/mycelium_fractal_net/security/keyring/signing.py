@@ -64,7 +64,7 @@ class Signing:
 
     def sign_file(self, reader: BinaryReader, *, key_id: str | None = None) -> bytes:
         """The bytes of a ``.sig`` file for what ``reader`` gives, which names its key version."""
-        from mycelium_fractal_net.security.signatures.files import (
+        from mycelium_fractal_net.security.signatures.signature_file import (
             SignatureMode,
             encode_signature_file,
         )
@@ -94,7 +94,7 @@ class Signing:
         The file names a version, and it must be one of ``key_id``.
         Raises :class:`InvalidSignatureError`.
         """
-        from mycelium_fractal_net.security.signatures.files import parse_signature_file
+        from mycelium_fractal_net.security.signatures.signature_file import parse_signature_file
 
         parsed = parse_signature_file(signature_file)
         name, number = parse_key_id(key_id)

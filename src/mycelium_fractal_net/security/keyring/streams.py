@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from mycelium_fractal_net.security.errors import KeyStateError
 from mycelium_fractal_net.security.records.keys import KeyState, parse_key_id
 from mycelium_fractal_net.security.records.open_options import PLAIN
-from mycelium_fractal_net.security.sealed.format import parse_header, read_header
+from mycelium_fractal_net.security.sealed.layout import parse_header, read_header
 
 if TYPE_CHECKING:
     from collections.abc import Callable

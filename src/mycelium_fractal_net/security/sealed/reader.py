@@ -20,7 +20,7 @@ from cryptography.utils import Buffer
 
 from mycelium_fractal_net.security.byte_io.binary_io import SeekableFile, read_fully
 from mycelium_fractal_net.security.errors import DecryptionError
-from mycelium_fractal_net.security.sealed.format import (
+from mycelium_fractal_net.security.sealed.layout import (
     CHUNK_BYTES,
     COMMITMENT_BYTES,
     HEAD_BYTES,

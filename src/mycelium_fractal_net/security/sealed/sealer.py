@@ -28,7 +28,7 @@ from mycelium_fractal_net.security.errors import (
     InvalidKeyError,
 )
 from mycelium_fractal_net.security.records.keys import HANDLE_BYTES
-from mycelium_fractal_net.security.sealed.format import (
+from mycelium_fractal_net.security.sealed.layout import (
     CHUNK_BYTES,
     KEY_BYTES,
     NAMED_BYTES,
@@ -38,7 +38,7 @@ from mycelium_fractal_net.security.sealed.format import (
 )
 from mycelium_fractal_net.security.sealed.push import Decryptor, Encryptor
 from mycelium_fractal_net.security.sealed.reader import SealedReader
-from mycelium_fractal_net.security.sealed.streams import (
+from mycelium_fractal_net.security.sealed.stream_engine import (
     Progress,
     open_into,
     rewrap_into,

@@ -11,7 +11,7 @@ from io import BytesIO
 
 from cryptography.cobblestone import Cobblestone256Decryptor, Cobblestone256Encryptor
 
-from mycelium_fractal_net.security.sealed.format import HEAD_BYTES, plain_bytes, sealed_body_bytes
+from mycelium_fractal_net.security.sealed.layout import HEAD_BYTES, plain_bytes, sealed_body_bytes
 
 
 def seal_whole(encryptor: Cobblestone256Encryptor, prefix: bytes, plaintext: memoryview) -> bytes:

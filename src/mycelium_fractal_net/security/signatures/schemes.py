@@ -31,7 +31,7 @@ from mycelium_fractal_net.security.errors import AlgorithmNotAllowedError, Inval
 from mycelium_fractal_net.security.signatures.ed25519_points import REFUSED_ENCODINGS, is_on_curve
 
 
-class Scheme(ABC):
+class SignatureScheme(ABC):
     """One signature scheme over the key objects of ``cryptography``.
 
     ``verify`` raises :class:`cryptography.exceptions.InvalidSignature`; the loaders raise
@@ -87,7 +87,7 @@ class Scheme(ABC):
         """Raise :class:`InvalidKeyError` unless the public key may be used."""
 
 
-class _Raw(Scheme):
+class _Raw(SignatureScheme):
     """A scheme whose keys and signatures have raw forms, which the library reads and writes."""
 
     material_bytes = 32
@@ -138,7 +138,7 @@ class _Ed25519(_Raw):
             raise InvalidKeyError("the Ed25519 public key is not a usable point")
 
 
-class _Ecdsa(Scheme):
+class _Ecdsa(SignatureScheme):
     """ECDSA with the hash of the curve's strength. Signatures are randomized.
 
     Both s and n - s verify, as FIPS 186-5 has it: a signature is not a unique name of itself.
@@ -221,7 +221,7 @@ class _MlDsa65(_Raw):
         return mldsa.MLDSA65PrivateKey.from_seed_bytes(material)
 
 
-SCHEMES: Final[dict[str, Scheme]] = {
+SCHEMES: Final[dict[str, SignatureScheme]] = {
     scheme.name: scheme
     for scheme in (
         _Ed25519(),
@@ -233,7 +233,7 @@ SCHEMES: Final[dict[str, Scheme]] = {
 """By algorithm name."""
 
 
-def scheme_named(algorithm: str) -> Scheme:
+def scheme_named(algorithm: str) -> SignatureScheme:
     """The scheme of that name. Raises :class:`AlgorithmNotAllowedError`."""
     try:
         return SCHEMES[algorithm]
@@ -243,7 +243,7 @@ def scheme_named(algorithm: str) -> Scheme:
         ) from None
 
 
-def scheme_of(key: object) -> Scheme:
+def scheme_of(key: object) -> SignatureScheme:
     """The scheme that a key of ``cryptography`` belongs to. Raises :class:`InvalidKeyError`."""
     for scheme in SCHEMES.values():
         if scheme.owns(key):

@@ -22,15 +22,15 @@ from mycelium_fractal_net.security.errors import (
     InvalidKeyError,
     InvalidSignatureError,
 )
-from mycelium_fractal_net.security.signatures.files import SignatureFile, SignatureMode
 from mycelium_fractal_net.security.signatures.jwk import jwk_decode, jwk_encode, jwk_members
 from mycelium_fractal_net.security.signatures.prehash import is_labelled, prehash, prehashed_message
 from mycelium_fractal_net.security.signatures.schemes import (
     LOAD_ERRORS,
-    Scheme,
+    SignatureScheme,
     scheme_named,
     scheme_of,
 )
+from mycelium_fractal_net.security.signatures.signature_file import SignatureFile, SignatureMode
 
 MAX_PURE_BYTES: Final = 64 * 1024 * 1024
 """Longest data that is verified against a pure signature, since it must be held in memory."""
@@ -51,7 +51,7 @@ class VerifyingKey:
         if not isinstance(public, scheme.public_type):
             raise InvalidKeyError("expected a public key, not a private one")
         scheme.check_public(public)
-        self._scheme: Scheme = scheme
+        self._scheme: SignatureScheme = scheme
         self._public = public
         self._der: bytes = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 

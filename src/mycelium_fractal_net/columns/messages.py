@@ -8,9 +8,9 @@ from typing import Final, Unpack
 
 from mycelium_fractal_net.columns.coding import Habit, Value, decode, encode
 from mycelium_fractal_net.columns.column import MessageColumn
-from mycelium_fractal_net.columns.database import ColumnDatabase
+from mycelium_fractal_net.columns.column_database import ColumnDatabase
+from mycelium_fractal_net.columns.column_report import ColumnReport
 from mycelium_fractal_net.columns.located_column import LocatedColumn
-from mycelium_fractal_net.columns.report import ColumnReport
 from mycelium_fractal_net.columns.sweep import RunOptions, Sweep
 from mycelium_fractal_net.security.errors import DecryptionError
 from mycelium_fractal_net.security.keyring.keyring import Keyring

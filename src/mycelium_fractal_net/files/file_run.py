@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from mycelium_fractal_net.files.groups import Group, descriptor_share, sync_file_system
+from mycelium_fractal_net.files.groups import SyncGroup, descriptor_share, sync_file_system
 from mycelium_fractal_net.files.new_file import NewFile
 from mycelium_fractal_net.files.walk import Job, TreeReport, check_apart, jobs
 from mycelium_fractal_net.security.errors import ConflictError, MfnError
@@ -46,7 +46,7 @@ class Run:
     def watch(self, _: int) -> None:
         """The progress of one file: raises, inside of a worker, once the run is interrupted."""
         if self._stop.is_set():
-            raise _Stopped
+            raise _Interrupted
 
     def fill(
         self, source: Path, target: Path, named: Callable[[Path], Path | None], work: Work
@@ -85,7 +85,7 @@ class Run:
                 raise
 
 
-class _Stopped(BaseException):
+class _Interrupted(BaseException):
     """The run was interrupted; raised inside of workers alone."""
 
 
@@ -96,7 +96,7 @@ class _Flight:
         self._pool = pool
         self._work = work
         self._run = run
-        self._group = Group(run.force)
+        self._group = SyncGroup(run.force)
         self._flying: dict[Future[tuple[NewFile, int] | None], _Try] = {}
         self._landed: dict[NewFile, _Try] = {}
 

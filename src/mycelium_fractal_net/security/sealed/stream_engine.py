@@ -26,7 +26,7 @@ from mycelium_fractal_net.security.byte_io.binary_io import (
 from mycelium_fractal_net.security.byte_io.buffers import release, scratch, wipe
 from mycelium_fractal_net.security.byte_io.write_behind import WriteBehind
 from mycelium_fractal_net.security.errors import DecryptionError
-from mycelium_fractal_net.security.sealed.format import (
+from mycelium_fractal_net.security.sealed.layout import (
     HEAD_BYTES,
     PLAIN_BLOCK_BYTES,
     SEALED_BLOCK_BYTES,

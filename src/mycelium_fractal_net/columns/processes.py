@@ -36,7 +36,7 @@ class Worker(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class _Stopped:
+class _WorkerError:
     """Why a process stopped: an error, taken apart since not every one can be pickled."""
 
     kind: type[MfnError]
@@ -83,15 +83,15 @@ def _share_out(spans: Iterator[Span], idle: list[Connection]) -> Iterator[Part]:
         for pipe in cast("list[Connection]", wait(busy)):
             busy.remove(pipe)
             idle.append(pipe)
-            yield _answer(pipe)
+            yield _received(pipe)
 
 
-def _answer(pipe: Connection) -> Part:
+def _received(pipe: Connection) -> Part:
     try:
-        answer: Part | _Stopped = pipe.recv()
+        answer: Part | _WorkerError = pipe.recv()
     except (EOFError, OSError):
         raise DatabaseUnavailableError("a process that worked on the column was ended") from None
-    if isinstance(answer, _Stopped):
+    if isinstance(answer, _WorkerError):
         raise answer.kind(answer.text)
     return answer
 
@@ -137,7 +137,7 @@ def _serve(pipe: Connection, make: Callable[[], Worker]) -> None:
             finally:
                 worker.close()
         except MfnError as error:
-            pipe.send(_Stopped(type(error), str(error)))
+            pipe.send(_WorkerError(type(error), str(error)))
 
 
 def _end(processes: list[int]) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mycelium_fractal_net.security.errors import InvalidInputError, InvalidSignatureError
-from mycelium_fractal_net.security.signatures.files import (
+from mycelium_fractal_net.security.signatures.signature_file import (
     MAX_FILE_BYTES,
     SignatureFile,
     SignatureMode,
