@@ -6,13 +6,14 @@ it. The OpenAPI document is derived from these; docs/cli.md lists them.
 
 from __future__ import annotations
 
-from mycelium_fractal_net.shapes.callers import credential_shape, signer_shape
+from mycelium_fractal_net.shapes.callers import CredentialAnswer, credential_shape, signer_shape
 from mycelium_fractal_net.shapes.json_values import parse_timestamp, time_text
 from mycelium_fractal_net.shapes.keys import key_shape, primary_id, rotation_shape, version_meant
 from mycelium_fractal_net.shapes.retention import cleanup_shape, usage_shape
 from mycelium_fractal_net.shapes.rotation import look_shape, schedule_shape
 
 __all__ = [
+    "CredentialAnswer",
     "cleanup_shape",
     "credential_shape",
     "key_shape",

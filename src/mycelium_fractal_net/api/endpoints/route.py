@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.api.service.service import Service
 
 _JSON_TYPES: Final = frozenset({b"application/json", b"application/json; charset=utf-8"})
+RECHECK_SECONDS: Final = 2.0
+"""What takes longer looks again at who asked for it."""
 _INLINE_BYTES: Final = 262_144  # a larger body is worked on in a thread, beside the loop
 
 
@@ -100,6 +102,8 @@ class ServiceRoute(APIRoute):
                 body = await self._read(headers, receive)
                 if body is None:
                     return
+                if perf_counter() - started >= RECHECK_SECONDS:
+                    await self._look_again(context)
             if spec.in_thread or len(body) > _INLINE_BYTES:
                 payload = await self._beside(context, scope, body)
             else:
@@ -123,21 +127,24 @@ class ServiceRoute(APIRoute):
         service.metrics.observe(spec.event, status, perf_counter() - started)
 
     async def _admit(self, context: Context, scope: Scope, headers: Headers) -> None:
-        """Find the caller, from a thread where the store has to be read first, and count him."""
+        """Find the caller, and count it."""
         service = self.service
-        presented = scope.get(PRESENTED) or parse(headers.api_key)
-        recognise = service.directory.recognise
-        try:
-            caller = recognise(presented)
-        except WouldBlockError:
-            caller = await service.in_thread(recognise, presented)
-        context.caller_or_none = caller
+        caller = await context.admit(scope.get(PRESENTED) or parse(headers.api_key))
         rates = service.rates
         if rates is not None:
             context.address = scope.get(ADDRESS, "")
             if rates.requests_per_credential is not None:
                 rate = rates.requests_per_credential
                 await take(rate, caller.credential_id, service.in_thread)
+
+    async def _look_again(self, context: Context) -> None:
+        """Raise where a body took so long to come that its caller is not accepted any more."""
+        try:
+            context.look_again()
+        except WouldBlockError:
+            await context.in_thread(Context.look_again)
+        if self.spec.scope is not None:
+            context.require(self.spec.scope)
 
     def _whole_body(self, context: Context, headers: Headers) -> bytes | None:
         """The body if all of it is here already, None where it has to be read."""

@@ -49,6 +49,11 @@ class _Encrypting:
         )
         return beginning
 
+    def look_again(self, context: Context) -> None:
+        version_id = context.key or ""
+        context.permit("encrypt", name_of(version_id))
+        self._keyring.check_sealing(version_id)
+
     def answer_bytes(self, length: int) -> int:
         return self._keyring.sealed_bytes(length)
 
@@ -77,6 +82,13 @@ class _Decrypting:
             beginning, self._options, key_id=self._key_id
         )
         return beginning[used:]
+
+    def look_again(self, context: Context) -> None:
+        if self._options.allow_compromised:
+            context.require("allow_compromised")
+        version_id = context.key or ""
+        context.permit("decrypt", name_of(version_id))
+        self._keyring.check_opening(version_id, self._options)
 
     def answer_bytes(self, length: int) -> int:
         return self._keyring.plain_bytes(self._beginning, length)
