@@ -50,8 +50,7 @@ class _Encrypting:
         return beginning
 
     def look_again(self, context: Context) -> None:
-        version_id = context.key or ""
-        context.permit("encrypt", name_of(version_id))
+        version_id = permitted_key(context, "encrypt", context.key, _DEFAULT)
         self._keyring.check_sealing(version_id)
 
     def answer_bytes(self, length: int) -> int:
@@ -86,8 +85,7 @@ class _Decrypting:
     def look_again(self, context: Context) -> None:
         if self._options.allow_compromised:
             context.require("allow_compromised")
-        version_id = context.key or ""
-        context.permit("decrypt", name_of(version_id))
+        version_id = permitted_key(context, "decrypt", context.key, _DEFAULT)
         self._keyring.check_opening(version_id, self._options)
 
     def answer_bytes(self, length: int) -> int:
