@@ -35,6 +35,11 @@ as_json = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON; docs/cli.md lists its shape."
 )
 output = click.option("--output", "-o", metavar="PATH", help="Where to; - is standard output.")
+shared_database = click.option(
+    "--shared-database",
+    is_flag=True,
+    help="Make the store in a database that holds tables of others.",
+)
 recursive = click.option("--recursive", "-r", is_flag=True, help="Take every file of a folder.")
 force = click.option("--force", is_flag=True, help="Replace an output that exists.")
 sealing_key = click.option(

@@ -84,8 +84,9 @@ def _verify(invocation: Invocation, file: str, *, record: bool) -> tuple[Backup,
 @click.command("restore")
 @click.argument("file", metavar="FILE", help="A backup; - is standard input.")
 @options.as_json
+@options.shared_database
 @click.pass_obj
-def restore(invocation: Invocation, file: str, as_json: bool) -> None:
+def restore(invocation: Invocation, file: str, as_json: bool, shared_database: bool) -> None:
     """Put a backup into an empty key store, under the master key that the store had.
 
     It starts closed: keys that encrypted raw messages are rotated, requests that were signed
@@ -94,7 +95,12 @@ def restore(invocation: Invocation, file: str, as_json: bool) -> None:
     from mycelium_fractal_net.bootstrap import restore
 
     with invocation.acting(), input_stream(file, file, quiet=invocation.quiet) as reader:
-        restored = restore(invocation.settings(), reader, invocation.passphrase)
+        restored = restore(
+            invocation.settings(),
+            reader,
+            invocation.passphrase,
+            shared_database=shared_database,
+        )
     with invocation.keyring() as keyring:
         waiting = list(keyring.provider.credentials.unconfirmed())
     if as_json:
