@@ -65,7 +65,6 @@ USED_BY = {
         "security/key_providers/remote.py": "digests of bindings",
     },
     "secrets": {
-        "cli/commands/serve.py": "the name of an unfinished file",
         "client/lease_state.py": "what the audit log calls a lease",
         "client/signing.py": "nonces of requests",
         "files/new_file.py": "the name of an unfinished file",

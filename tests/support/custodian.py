@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from mycelium_fractal_net.bootstrap.custodians import SCHEMES, Opened, Scheme
+from mycelium_fractal_net.bootstrap.custodians import SCHEMES, CustodianScheme, Opened
 from mycelium_fractal_net.security.errors import (
     CustodianDeniedError,
     DecryptionError,
@@ -117,7 +117,7 @@ class Elsewhere(Custodian):
         return answer
 
 
-class _Scheme(Scheme):
+class _Scheme(CustodianScheme):
     """Where the settings have their home, in the folder ``elsewhere``."""
 
     def is_there(self, settings: Settings) -> bool:

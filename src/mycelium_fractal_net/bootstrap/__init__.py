@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.audit import Head
     from mycelium_fractal_net.security.backup import Backup, Restored
     from mycelium_fractal_net.security.byte_io.binary_io import BinaryReader
-    from mycelium_fractal_net.security.key_providers import Custodian, StoredKeyProvider
+    from mycelium_fractal_net.security.key_providers import StoredKeyProvider
     from mycelium_fractal_net.security.key_store.audit_table import Anchor
     from mycelium_fractal_net.security.keyring.opening import OldFormat
     from mycelium_fractal_net.security.rotation import KeyRotationScheduler, RunReport
@@ -53,7 +53,6 @@ __all__ = [
     "change_passphrase",
     "initialise",
     "needs_passphrase",
-    "open_custodian",
     "open_keyring",
     "open_provider",
     "restore",
@@ -162,9 +161,7 @@ def restore(
 
 
 def verify_backup_file(
-    settings: Settings,
-    reader: BinaryReader,
-    passphrase: Passphrase = None,
+    settings: Settings, reader: BinaryReader, passphrase: Passphrase = None
 ) -> Backup:
     """Open a backup to its end; the master key is asked for and the store is not.
 
@@ -249,14 +246,6 @@ def build_policy(settings: Settings) -> Policy:
         disallowed_algorithms=settings.security.disallowed_algorithms,
         fips_mode=settings.security.fips_mode,
     )
-
-
-def open_custodian(settings: Settings, policy: Policy, passphrase: Passphrase = None) -> Custodian:
-    """The holder of the master key that the settings name.
-
-    Asks for a passphrase only where the master key is under one.
-    """
-    return scheme_of(settings).open(settings, policy, passphrase).custodian
 
 
 def change_passphrase(

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from mycelium_fractal_net.security.errors import MfnError
 from mycelium_fractal_net.security.records.keys import version_id
-from mycelium_fractal_net.shapes.times import time_text
+from mycelium_fractal_net.shapes.json_values import time_text
 
 if TYPE_CHECKING:
     from mycelium_fractal_net.security.lifecycle.due import ScheduledKey
-    from mycelium_fractal_net.security.lifecycle.report import RunReport
+    from mycelium_fractal_net.security.lifecycle.look import RunReport
 
 
 def schedule_shape(name: str, seen: ScheduledKey | MfnError) -> dict[str, Any]:

@@ -266,7 +266,7 @@ def test_init_says_what_an_upgrade_did(former: Database, run: Mfn, store_url: st
     """Once; the next time there is nothing to say."""
     former.close()
     told = run("--store", store_url, "init")
-    assert f"upgraded the key store from schema 0005 to {HEAD}; keys are as before" in told.out
+    assert f"upgraded from schema 0005 to {HEAD}; its keys" in told.out
     assert "upgraded" not in run("--store", store_url, "init").out
 
 

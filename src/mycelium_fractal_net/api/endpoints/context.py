@@ -9,9 +9,19 @@ from fastapi.security import APIKeyHeader
 
 from mycelium_fractal_net.api.http.problems import RequestError
 from mycelium_fractal_net.api.http.request_ids import new_request_id
+from mycelium_fractal_net.api.service.costs import INLINE_SECONDS, THREAD_SECONDS, XOR_SECONDS
 from mycelium_fractal_net.security.audit import Event, acting_as
-from mycelium_fractal_net.security.blocking import WouldBlockError
-from mycelium_fractal_net.security.errors import KeyNotFoundError, MfnError, NotPermittedError
+from mycelium_fractal_net.security.blocking import (
+    WouldBlockError,
+    about_to_block,
+    about_to_compute,
+)
+from mycelium_fractal_net.security.errors import (
+    KeyNotFoundError,
+    MfnError,
+    NotPermittedError,
+    RequestSignatureError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +30,9 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.api.http.requests import Headers
     from mycelium_fractal_net.api.service.service import Service
     from mycelium_fractal_net.security.directories.credentials import Caller
+    from mycelium_fractal_net.security.key_providers import StoredKeyProvider
+    from mycelium_fractal_net.security.keyring.keyring import Keyring
+    from mycelium_fractal_net.security.records.api_keys import PresentedKey
 
 API_KEY: Final = APIKeyHeader(
     name="X-API-Key", scheme_name="ApiKey", description="`mfn_<id>_<secret>`", auto_error=False
@@ -30,8 +43,8 @@ class Context:
     """One request. What a handler learns of it is kept here for the audit record."""
 
     __slots__ = ("address", "are_items_counted", "caller_or_none", "event", "exchange", "headers",
-                 "items", "key", "reference", "request_id", "service", "signer", "status",
-                 "subject")  # fmt: skip
+                 "items", "key", "presented", "reference", "request_id", "seconds", "service",
+                 "signer", "status", "subject")  # fmt: skip
 
     def __init__(self, service: Service, event: str, exchange: Exchange | None) -> None:
         self.service = service
@@ -41,11 +54,13 @@ class Context:
         self.status: int | None = None  # where it is not that of the route
         self.headers: Headers | None = None
         self.caller_or_none: Caller | None = None
+        self.presented: PresentedKey | None = None
         self.key: str | None = None
         self.subject: str | None = None
         self.signer: str | None = None
         self.address = ""  # of the client, where rates are counted
         self.are_items_counted = False
+        self.seconds = XOR_SECONDS  # of a processor, where the request is too much for a thread
         self.reference: str | None = None
         self.items: dict[str, dict[str, int]] | None = None
 
@@ -56,6 +71,41 @@ class Context:
         if caller is None:
             raise RequestError("bad-request", "this route knows no caller")
         return caller
+
+    @property
+    def keyring(self) -> Keyring:
+        """The keyring. Raises :class:`RequestError` where cryptography is switched off."""
+        return self.service.keyring
+
+    @property
+    def provider(self) -> StoredKeyProvider:
+        """What changes the store, and reads it."""
+        return self.service.keyring.provider
+
+    async def admit(self, presented: PresentedKey) -> Caller:
+        """Find who calls, in a thread where the store has to be read first."""
+        self.presented = presented
+        recognise = self.service.directory.recognise
+        try:
+            caller = recognise(presented)
+        except WouldBlockError:
+            caller = await self.service.in_thread(recognise, presented)
+        self.caller_or_none = caller
+        return caller
+
+    def look_again(self) -> None:
+        """Raise where the caller, or who signed for it, would not be accepted any more.
+
+        What takes seconds asks this before it goes on; ``caller`` is then what it is now.
+        """
+        if self.presented is None:
+            return
+        signers = self.service.signers
+        caller = self.caller_or_none = self.service.directory.recognise(self.presented)
+        if self.signer is not None:
+            signers.by_name(self.signer)
+        elif signers.is_bound(caller.credential_id):
+            raise RequestSignatureError
 
     def permit(self, operation: str, key_name: str) -> None:
         """Raise :class:`KeyNotFoundError` unless the caller may do that with that key."""
@@ -78,13 +128,24 @@ class Context:
         except (MfnError, RequestError, WouldBlockError):
             return False
 
+    def about_to_take(self, seconds: float) -> None:
+        """Raise :class:`WouldBlockError` in a thread that has no such time for one request.
+
+        Called before anything is done, which is done again in another thread.
+        """
+        self.seconds = seconds
+        if seconds > THREAD_SECONDS:
+            about_to_compute()
+        if seconds > INLINE_SECONDS:
+            about_to_block()
+
     async def in_thread(self, work: Callable[..., Any], *arguments: Any) -> Any:
         """What ``work`` returns, run in a thread on behalf of the caller."""
         return await self.service.in_thread(self._on_behalf, work, arguments)
 
     async def in_cpu_executor(self, work: Callable[..., Any], *arguments: Any) -> Any:
         """The same in the one thread for what computes for long."""
-        return await self.service.in_cpu_executor(self._on_behalf, work, arguments)
+        return await self.service.in_cpu_executor(self.seconds, self._on_behalf, work, arguments)
 
     def _on_behalf(self, work: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
         caller = self.caller_or_none

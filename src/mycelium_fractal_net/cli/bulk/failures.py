@@ -6,12 +6,17 @@ import contextlib
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from mycelium_fractal_net.cli.terminal import complain, counted
 from mycelium_fractal_net.security.errors import ExitCode
+
+if TYPE_CHECKING:
+    from mycelium_fractal_net.cli.invocation import Invocation
+    from mycelium_fractal_net.columns import ColumnReport
+    from mycelium_fractal_net.files import TreeReport
 
 _MOST_COMPLAINTS: Final = 20  # lines about single files; a report has them all
 
@@ -49,8 +54,19 @@ def reporting(report: Path | None) -> Iterator[Callable[[str, str], None]]:
         )
 
 
-def end_partly_done(failed: int, what: str) -> None:
-    """End the command with exit code 11 where some of what it took ``failed``."""
+def end(
+    invocation: Invocation,
+    said: str,
+    report: TreeReport | ColumnReport,
+    failed: int,
+    what: str = "file",
+) -> None:
+    """Say what became of many. Ends the command with exit code 11 where some ``failed``."""
+    shape = {"done": report.done, "skipped": report.skipped, "failed": failed}
+    if (size := getattr(report, "bytes", None)) is not None:
+        shape["bytes"] = size
+    before = f", {report.skipped} done before" if report.skipped else ""
+    invocation.answer(shape, said + before)
     if failed:
         complain(f"{counted(failed, what)} failed; mend the cause and run the same again")
         raise click.exceptions.Exit(ExitCode.PARTIAL)

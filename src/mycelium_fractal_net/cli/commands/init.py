@@ -7,30 +7,26 @@ import click
 from mycelium_fractal_net.cli import options, passphrase
 from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.invocation import Invocation
+from mycelium_fractal_net.cli.parsing import command
 from mycelium_fractal_net.security.errors import ExitCode
 
 
-@click.command("init")
+@command("init")
 @click.option(
     "--passphrase", "ask", is_flag=True, help="Ask for a passphrase that guards the master key."
 )
-@click.option(
-    "--passphrase-fd", metavar="N", type=int, help="Read that passphrase from file descriptor N."
-)
 @options.shared_database
-@click.pass_obj
-def init(
-    invocation: Invocation, ask: bool, passphrase_fd: int | None, shared_database: bool
-) -> None:
-    """Make the key store and a master key, or upgrade the store of an older release.
+def init(invocation: Invocation, ask: bool, shared_database: bool) -> None:
+    """Make the key store and a master key, or upgrade the key store of an older release.
 
-    Asks nothing, unless a passphrase is wanted.
+    Asks nothing, unless a passphrase is wanted. With --passphrase-fd the master key is under the
+    passphrase that is read there.
     """
-    from mycelium_fractal_net.bootstrap import initialise
+    from mycelium_fractal_net.bootstrap import initialise, needs_passphrase
     from mycelium_fractal_net.security.key_store.schema import HEAD
 
     settings = invocation.settings()
-    descriptor = invocation.passphrase_fd if passphrase_fd is None else passphrase_fd
+    descriptor = invocation.passphrase_fd
     if not settings.master_key_file.exists():
         chosen: bytes | None = None
         if descriptor is not None:
@@ -41,12 +37,16 @@ def init(
             initialise(
                 settings=settings, passphrase=chosen, shared_database=shared_database
             ).close()
-        invocation.say(f"made a key store, and its master key {settings.master_key_file}")
-        invocation.say("back both up, apart from each other: without them nothing opens")
+        invocation.answer(
+            {"master_key_file": str(settings.master_key_file), "made": True},
+            f"made a key store, and its master key {settings.master_key_file}",
+            "back both up, apart from each other: without them nothing opens",
+        )
         if settings.rotation.require_backup:
             invocation.say("its keys protect data once a backup holds them: mfn backup FILE")
         return
-    if ask or passphrase_fd is not None:
+    unguarded = descriptor is not None and not needs_passphrase(settings)
+    if ask or unguarded:
         raise CommandError(
             ExitCode.EXISTS,
             f"the master key {settings.master_key_file} is there already",
@@ -59,6 +59,13 @@ def init(
         ) as keyring,
     ):
         before = keyring.provider.store.database.upgraded_from
-    if before is not None:
-        invocation.say(f"upgraded the key store from schema {before} to {HEAD}; keys are as before")
-    invocation.say(f"key store and master key are there: {settings.master_key_file}")
+    upgraded = f"the key store was upgraded from schema {before} to {HEAD}; its keys are as before"
+    invocation.answer(
+        {
+            "master_key_file": str(settings.master_key_file),
+            "made": False,
+            "upgraded_from": before,
+        },
+        *(() if before is None else (upgraded,)),
+        f"key store and master key are there: {settings.master_key_file}",
+    )
