@@ -25,6 +25,8 @@ from tests.support.cli import Mfn
 from tests.support.stores import open_provider
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sqlalchemy.engine import Engine
 
 _ENV = """
@@ -175,12 +177,13 @@ def make_former(database: Database) -> None:
 
 
 @pytest.fixture
-def former(store_url: str, home: Path) -> Database:
+def former(store_url: str, home: Path) -> Iterator[Database]:
     """A store with a key in it whose tables have the names of before."""
     provider = open_provider(store_url, home)
     provider.keys.create("orders")
     make_former(provider.store.database)
-    return provider.store.database
+    yield provider.store.database
+    provider.store.database.close()
 
 
 def names(url: str) -> set[str]:
