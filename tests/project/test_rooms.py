@@ -68,7 +68,6 @@ USED_BY = {
         "client/signing.py": "nonces of requests",
         "files/new_file.py": "the name of an unfinished file",
         "legacy/key.py": "the handle of the old key",
-        "security/algorithms/key_derivation.py": "salts",
         "security/audit/folders.py": "the id of a machine",
         "security/audit/locked_chain.py": "names of chains",
         "security/audit/tail.py": "the name of an unfinished file",

@@ -6,12 +6,16 @@ import contextlib
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from mycelium_fractal_net.cli.terminal import complain, counted
 from mycelium_fractal_net.security.errors import ExitCode
+
+if TYPE_CHECKING:
+    from mycelium_fractal_net.cli.invocation import Invocation
+    from mycelium_fractal_net.files import FileReport
 
 _MOST_COMPLAINTS: Final = 20  # lines about single files; a report has them all
 
@@ -47,6 +51,14 @@ def reporting(report: Path | None) -> Iterator[Callable[[str, str], None]]:
         yield lambda path, reason: take(
             json.dumps({"path": path, "reason": reason}), f"{path}: {reason}"
         )
+
+
+def tell_passed_over(invocation: Invocation, found: FileReport) -> None:
+    """Say what a run on files left out."""
+    for path in found.passed_over:
+        invocation.say(f"passed over {path}: a link, a special file, or not sealed")
+    if more := found.others - len(found.passed_over):
+        invocation.say(f"passed over {more} more")
 
 
 def end_partly_done(failed: int, what: str) -> None:

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mycelium_fractal_net.cli.bulk.failures import end_partly_done
+from mycelium_fractal_net.cli.bulk.failures import end_partly_done, tell_passed_over
 from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.inputs import STANDARD, check_input
 from mycelium_fractal_net.cli.outputs import SEALED_SUFFIX
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mycelium_fractal_net.cli.invocation import Invocation
-    from mycelium_fractal_net.files import TreeReport
+    from mycelium_fractal_net.files import FileReport
     from mycelium_fractal_net.security.records.open_options import OpenOptions
 
 
@@ -35,7 +35,7 @@ def seal(
     workers: int | None,
 ) -> None:
     """Seal every file of the folder ``path`` into ``output``; see :func:`seal_tree`."""
-    from mycelium_fractal_net.files import seal_tree
+    from mycelium_fractal_net.files import FileReport, seal_tree
 
     source, target = _folders(path, output)
     with (
@@ -52,6 +52,7 @@ def seal(
             workers=workers,
             force=force,
             progress=update,
+            report=FileReport(on_failure=_complain),
         )
     _tell(invocation, "sealed", report, target)
 
@@ -66,7 +67,7 @@ def unseal(
     workers: int | None,
 ) -> None:
     """Open every sealed file of the folder ``path`` into ``output``; see :func:`open_tree`."""
-    from mycelium_fractal_net.files import open_tree
+    from mycelium_fractal_net.files import FileReport, open_tree
 
     source, target = _folders(path, output)
     with (
@@ -82,8 +83,13 @@ def unseal(
             workers=workers,
             force=force,
             progress=update,
+            report=FileReport(on_failure=_complain),
         )
     _tell(invocation, "opened", report, target)
+
+
+def _complain(path: str, reason: str) -> None:
+    complain(f"{path}: {reason}")
 
 
 def _folders(path: str, output: str | None) -> tuple[Path, Path]:
@@ -119,14 +125,11 @@ def _count(folder: Path, suffix: str = "") -> int:
     return sum(1 for _ in _files(folder, suffix))
 
 
-def _tell(invocation: Invocation, done: str, report: TreeReport, target: Path) -> None:
+def _tell(invocation: Invocation, done: str, report: FileReport, target: Path) -> None:
     """Say what became of the folder. Ends with exit code 11 where some failed."""
-    for path, reason in report.failed:
-        complain(f"{path}: {reason}")
-    for path in report.passed_over:
-        invocation.say(f"passed over {path}: a link, a special file, or not sealed")
+    tell_passed_over(invocation, report)
     before = f", {report.skipped} done before" if report.skipped else ""
     size = byte_size(report.bytes)
     count = counted(report.done, "file")
     invocation.say(f"{done} {count} ({size}) in {target}{before}")
-    end_partly_done(len(report.failed), "file")
+    end_partly_done(report.failures, "file")

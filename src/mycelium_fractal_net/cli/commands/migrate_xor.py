@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.cli.invocation import Invocation
     from mycelium_fractal_net.cli.options import Batch
     from mycelium_fractal_net.columns import MessageColumn
-    from mycelium_fractal_net.files import TreeReport
+    from mycelium_fractal_net.files import FileReport
+    from mycelium_fractal_net.files.file_run import FileOptions
     from mycelium_fractal_net.security.records.open_options import OpenOptions
 
 
@@ -121,6 +122,7 @@ def _files(
     batch: Batch,
     opening: OpenOptions,
 ) -> None:
+    from mycelium_fractal_net.files import FileReport
     from mycelium_fractal_net.legacy import files
     from mycelium_fractal_net.legacy.kept import forget_kept, note_kept
     from mycelium_fractal_net.legacy.xor_format import xor_key
@@ -130,26 +132,31 @@ def _files(
     count = sum(_count(path, kept=kept) for path in paths)
     with (
         invocation.keyring() as keyring,
+        reporting(batch.report) as failed,
         invocation.progress(step.value, count, items=True) as update,
     ):
         if step is Step.ROLL_BACK:
             xor_key(keyring)
         recording.record_migrating(keyring, _RECORDED.get(step, "migrate"), key, count=count)
-        more: dict[str, Any] = {"workers": batch.workers, "progress": update}
+        more: FileOptions = {
+            "workers": batch.workers,
+            "progress": update,
+            "report": FileReport(on_failure=failed),
+        }
         if step is Step.COMMIT:
             found = files.commit_xor(keyring, paths, **more)
         elif step is Step.ROLL_BACK:
-            found = files.roll_back_xor(keyring, paths, options=opening, **more)
+            found = files.roll_back_xor(keyring, paths, opening, **more)
         else:
             for path in paths if step is Step.MIGRATE else ():
                 note_kept(settings, str(path))
             found = files.migrate_xor(
-                keyring, paths, key_id=key, options=opening, dry_run=step is Step.TRY, **more
+                keyring, paths, opening, key_id=key, dry_run=step is Step.TRY, **more
             )
-    if kept and not found.failed:
+    if kept and not found.failures:
         for path in paths:
             forget_kept(settings, str(path))
-    _tell(invocation, step, found, batch.report)
+    _tell(invocation, step, found)
 
 
 def _count(path: Path, *, kept: bool) -> int:
@@ -193,17 +200,14 @@ def _column(
     forget_kept(settings, place)
 
 
-def _tell(invocation: Invocation, step: Step, found: TreeReport, report: Path | None) -> None:
+def _tell(invocation: Invocation, step: Step, found: FileReport) -> None:
     """Say what became of the files. Ends with exit code 11 where some failed."""
-    with reporting(report) as failed:
-        for path, reason in found.failed:
-            failed(str(path), reason)
     for path in found.passed_over:
         invocation.say(f"passed over {path}: a link or a special file")
     before = f", {found.skipped} sealed before" if found.skipped else ""
     changed = "; nothing was changed" if step is Step.TRY else ""
     size = byte_size(found.bytes)
     invocation.say(f"{step} {counted(found.done, 'file')} ({size}){before}{changed}")
-    if found.failed:
-        complain(f"{counted(len(found.failed), 'file')} failed; mend the cause and run it again")
+    if found.failures:
+        complain(f"{counted(found.failures, 'file')} failed; mend the cause and run it again")
         raise click.exceptions.Exit(ExitCode.PARTIAL)
