@@ -105,6 +105,10 @@ class _Interrupted(BaseException):
     """The run was interrupted; raised inside of workers alone."""
 
 
+_Try = tuple[Job, int]
+"""A job, and for which time it is tried."""
+
+
 class _Flight:
     """The jobs in work, and their outputs until these have their names."""
 
@@ -128,7 +132,7 @@ class _Flight:
 
     def start(self, job: Job, number: int = 1) -> None:
         """Have a worker take the job."""
-        self._flying[self._pool.submit(self._work, job)] = _Try(job, number)
+        self._flying[self._pool.submit(self._work, job)] = job, number
 
     def land(self) -> None:
         """Take what is done, and publish the group where it is full or nothing else flies."""
@@ -162,10 +166,11 @@ class _Flight:
         self._tell()
 
     def _failed(self, tried: _Try, error: MfnError | OSError) -> None:
-        if isinstance(error, ConflictError) and tried.number < _TRIES:
-            self.start(tried.job, tried.number + 1)
+        job, number = tried
+        if isinstance(error, ConflictError) and number < _TRIES:
+            self.start(job, number + 1)
         else:
-            self._run.report.fail(tried.job.source, error)
+            self._run.report.fail(job.source, error)
             self._tell()
 
     def abandon(self) -> None:
@@ -182,14 +187,6 @@ class _Flight:
     def _tell(self) -> None:
         if self._run.progress is not None:
             self._run.progress(1)
-
-
-@dataclass(frozen=True, slots=True)
-class _Try:
-    """A job, and for which time it is tried."""
-
-    job: Job
-    number: int
 
 
 @contextmanager

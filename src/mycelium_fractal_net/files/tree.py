@@ -9,19 +9,19 @@ that are on the disk (:mod:`.groups`). Anything else under the name is kept and 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from mycelium_fractal_net.files.file_run import FileOptions, FileRun, Outcome
-from mycelium_fractal_net.files.new_file import NewFile
+from mycelium_fractal_net.files.new_file import NewFile, discarded_on_error
 from mycelium_fractal_net.files.single import open_source
 from mycelium_fractal_net.files.walk import SEALED_SUFFIX, FileReport, Job, is_there
 from mycelium_fractal_net.security.byte_io.binary_io import HEAD_BYTES
 from mycelium_fractal_net.security.errors import DecryptionError
 from mycelium_fractal_net.security.keyring.keyring import Keyring
 from mycelium_fractal_net.security.records.open_options import PLAIN, OpenOptions
+from mycelium_fractal_net.security.sealed.layout import plaintext_bytes, sealed_bytes
 
 if TYPE_CHECKING:
     from cryptography.utils import Buffer
@@ -58,11 +58,11 @@ def seal_tree(
 
     def seal(job: Job) -> Outcome:
         with open_source(job.source, follow=False) as (reader, status, acl):
-            size = keyring.sealed_bytes(status.st_size)
+            size = sealed_bytes(status.st_size)
             if not run.force and is_there(job.target, status, size, opens_as_ours):
                 return None
             output = NewFile(job.target)
-            with _discarded_on_error(output):
+            with discarded_on_error(output):
                 size = keyring.encrypt_stream(
                     reader,
                     output.file,
@@ -94,11 +94,11 @@ def open_tree(
 
     def unseal(job: Job) -> Outcome:
         with open_source(job.source, follow=False) as (reader, status, acl):
-            size = keyring.plain_bytes(os.pread(reader.fileno(), HEAD_BYTES, 0), status.st_size)
+            size = plaintext_bytes(os.pread(reader.fileno(), HEAD_BYTES, 0), status.st_size)
             if not run.force and is_there(job.target, status, size):
                 return None
             output = NewFile(job.target)
-            with _discarded_on_error(output):
+            with discarded_on_error(output):
                 size = keyring.decrypt_stream(reader, output.file, options, progress=run.watch)
                 output.finish(status, acl=acl, times=True)
             return output, size
@@ -107,12 +107,3 @@ def open_tree(
         return path.with_suffix("") if path.suffix == SEALED_SUFFIX else None
 
     return run.fill(source, target, named, unseal)
-
-
-@contextmanager
-def _discarded_on_error(output: NewFile) -> Iterator[None]:
-    try:
-        yield
-    except BaseException:
-        output.discard()
-        raise

@@ -48,6 +48,8 @@ def inspect(invocation: Invocation, file: str, as_json: bool) -> None:
 
 
 def _message(keyring: Keyring, head: bytes, size: int | None) -> dict[str, Any]:
+    from mycelium_fractal_net.security.sealed.layout import plaintext_bytes
+
     info = keyring.describe(head)
     return {
         "form": info.form,
@@ -56,7 +58,7 @@ def _message(keyring: Keyring, head: bytes, size: int | None) -> dict[str, Any]:
         "version": info.version,
         "state": info.state.value,
         "newest": info.newest,
-        "plaintext_bytes": None if size is None else keyring.plain_bytes(head, size),
+        "plaintext_bytes": None if size is None else plaintext_bytes(head, size),
     }
 
 
