@@ -18,6 +18,7 @@ from benchmarks.files import MFN, environment
 from benchmarks.harness import Figure, Work, figures, run, seconds_of, turns
 from mycelium_fractal_net import initialise, open_keyring
 from mycelium_fractal_net.security.key_providers import StoredKeyProvider
+from mycelium_fractal_net.security.key_providers.keys import NewVersion
 from mycelium_fractal_net.security.key_store.rows import key_row, version_row
 from mycelium_fractal_net.security.key_store.schema import key_versions, keys
 from mycelium_fractal_net.security.records.keys import Key
@@ -62,7 +63,7 @@ def fill(provider: StoredKeyProvider, count: int) -> None:
     template = provider.keys.get("orders")
     empty: Key = replace(template, versions=())
     made = [
-        provider.keys.with_new_version(replace(empty, key_id=f"filler-{number:06}"))
+        NewVersion(provider.keys).to(replace(empty, key_id=f"filler-{number:06}"))
         for number in range(count)
     ]
     with provider.store.database.write() as connection:
@@ -161,7 +162,7 @@ def measure_versions(counts: tuple[int, ...], rounds: int) -> list[Versions]:
         for count in counts:
             key = grown = provider.keys.create(f"versions-{count}")
             while len(grown.versions) < count:
-                grown = provider.keys.with_new_version(grown)
+                grown = NewVersion(provider.keys).to(grown)
             if grown is not key:
                 grown = replace(grown, revision=key.revision + 1)
                 provider.store.keys.replace(key, grown, provider.keys.sealed(grown))

@@ -26,13 +26,13 @@ from benchmarks.harness import Figure, Work, compare
 from benchmarks.report import machine
 from mycelium_fractal_net import initialise
 from mycelium_fractal_net.security.directories.signers import SignerDirectory
-from mycelium_fractal_net.security.http_signatures import (
+from mycelium_fractal_net.security.http_signatures.content_digest import content_digest
+from mycelium_fractal_net.security.http_signatures.message_signature import (
     TAG,
-    RequestView,
     SignatureParameters,
-    content_digest,
     sign,
 )
+from mycelium_fractal_net.security.http_signatures.messages import RequestView
 from mycelium_fractal_net.security.key_store import Database, NonceStore
 from mycelium_fractal_net.security.keyring.keyring import Keyring
 from mycelium_fractal_net.security.signatures.signing_key import SigningKey

@@ -14,7 +14,7 @@ import io
 import sys
 from typing import TYPE_CHECKING, Any
 
-from mycelium_fractal_net.security.backup.format import (
+from mycelium_fractal_net.security.backup.layout import (
     BackupHeader,
     binding_of,
     context_of,
@@ -22,7 +22,7 @@ from mycelium_fractal_net.security.backup.format import (
     encode_start,
     read_start,
 )
-from mycelium_fractal_net.security.backup.reading import OpenedBackup, open_backup
+from mycelium_fractal_net.security.backup.opened import OpenedBackup, open_backup
 from mycelium_fractal_net.security.errors import DecryptionError, MfnError, StoreIntegrityError
 from mycelium_fractal_net.security.key_providers.custodian import (
     Binding,

@@ -19,22 +19,25 @@ from http_sfv.item import Item as TheirItem
 from http_sfv.types import Token as TheirToken
 
 from mycelium_fractal_net.security.errors import InvalidSignatureError
-from mycelium_fractal_net.security.http_signatures import (
+from mycelium_fractal_net.security.http_signatures.components import covered, encoded
+from mycelium_fractal_net.security.http_signatures.content_digest import (
+    check_content_digest,
+    content_digest,
+)
+from mycelium_fractal_net.security.http_signatures.coverage import check_coverage
+from mycelium_fractal_net.security.http_signatures.message_signature import (
     TAG,
     MessageSignature,
-    RequestView,
-    check_content_digest,
-    check_coverage,
     choose_by_tag,
-    content_digest,
-    parse_plan_signature,
     parse_signatures,
+    signature_base,
     verify,
+)
+from mycelium_fractal_net.security.http_signatures.messages import RequestView
+from mycelium_fractal_net.security.http_signatures.plan_profile import (
+    parse_plan_signature,
     verify_plan,
 )
-from mycelium_fractal_net.security.http_signatures.components import covered
-from mycelium_fractal_net.security.http_signatures.query_parameters import encoded
-from mycelium_fractal_net.security.http_signatures.signature_base import signature_base
 from mycelium_fractal_net.security.http_signatures.structured_fields import (
     BareItem,
     Token,

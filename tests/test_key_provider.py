@@ -101,7 +101,7 @@ def test_an_unknown_key_type_is_refused(provider: LocalKeyProvider, key_type: st
     """A type that does not exist makes no key."""
     with pytest.raises(InvalidInputError, match="encryption, signing or mac"):
         provider.generate_key(key_type)
-    assert provider.keys.count() == 0
+    assert provider.store.keys.count() == 0
 
 
 def test_a_credential_is_not_generated_as_a_named_key(provider: LocalKeyProvider) -> None:
@@ -148,7 +148,7 @@ def test_a_key_that_makes_no_sense_is_refused(
     """A name with a version, an algorithm of another type, a use that is none."""
     with pytest.raises(InvalidInputError):
         local_provider.keys.create(**arguments)  # type: ignore[arg-type]
-    assert local_provider.keys.count() == 0
+    assert local_provider.store.keys.count() == 0
 
 
 def test_an_algorithm_that_the_policy_forbids_makes_no_key(
@@ -163,7 +163,7 @@ def test_an_algorithm_that_the_policy_forbids_makes_no_key(
     )
     with pytest.raises(AlgorithmNotAllowedError):
         strict.keys.create("release", "signing", algorithm="ECDSA-P256")
-    assert strict.keys.count() == 0
+    assert strict.store.keys.count() == 0
 
 
 @pytest.mark.parametrize("algorithm", ["Ed25519", "ECDSA-P256", "ECDSA-P384", "ML-DSA-65"])
@@ -209,7 +209,7 @@ def test_keys_are_listed_in_order_and_in_pages(provider: LocalKeyProvider) -> No
     assert [key.key_id for key in provider.keys.page(limit=2)] == ["a", "b"]
     assert [key.key_id for key in provider.keys.page("b")] == ["c"]
     assert [key.key_id for key in provider.keys.all()] == ["a", "b", "c"]
-    assert provider.keys.count() == 3
+    assert provider.store.keys.count() == 3
 
 
 def test_a_handle_leads_to_its_key(provider: LocalKeyProvider) -> None:
@@ -786,4 +786,4 @@ def test_a_rewrap_is_recorded_for_a_key_as_a_whole(provider: LocalKeyProvider) -
     """By its name: which versions are older the record says."""
     provider.keys.create("orders")
     with pytest.raises(InvalidInputError, match="by its name"):
-        provider.record_rewrap("orders:v1", reason="all was moved")
+        provider.retirement.record_rewrap("orders:v1", reason="all was moved")

@@ -26,9 +26,8 @@ from mycelium_fractal_net.security.key_providers import (
 )
 from mycelium_fractal_net.security.key_store import UsageStore
 from mycelium_fractal_net.security.key_store.backup_table import MadeBackup
-from mycelium_fractal_net.security.key_store.due_table import PASS_KEYS
-from mycelium_fractal_net.security.key_store.rotation_table import RotationTable
 from mycelium_fractal_net.security.key_store.rows import from_micros, micros
+from mycelium_fractal_net.security.key_store.scheduler_table import PASS_KEYS, SchedulerTable
 from mycelium_fractal_net.security.key_store.usage import RAW_MESSAGES_ROTATE
 from mycelium_fractal_net.security.policy import Policy
 from mycelium_fractal_net.security.records.keys import KeyState, Verb
@@ -438,7 +437,7 @@ def test_a_key_under_a_master_key_that_nobody_has_stops_no_other(
         report = local.run_once()
         assert report.rotated == expected
         assert [name for name, _ in report.failed] == ["a"]
-    assert RotationTable(local_provider.store.database).failures() == {}
+    assert SchedulerTable(local_provider.store.database).failures() == {}
 
 
 def test_a_credential_that_was_edited_counts_as_none(
@@ -600,7 +599,7 @@ def test_a_due_time_is_written_with_each_record(
     policy = local_provider.keys.get("orders").rotation
     local_provider.keys.set_rotation("orders", replace(policy, auto_destroy=True))
     assert due() == clock.now + 7 * day  # nothing goes before it is unused for 400 days
-    local_provider.record_rewrap("orders", reason="all was moved")
+    local_provider.retirement.record_rewrap("orders", reason="all was moved")
     assert due() == at_once
     assert list(local.due()) == []  # there is something to ask, and nothing to rotate
     local.run_once()

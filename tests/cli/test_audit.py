@@ -383,7 +383,7 @@ def test_a_store_that_nothing_was_recorded_for_verifies(mfn: Mfn) -> None:
     assert "whole: 1 chain" in mfn.ok("audit", "verify").out
     forget()
     with open_keyring(home=mfn.home) as keyring:
-        keyring.provider.audit_key()
+        keyring.provider.audit_keys.mac()
     ran = mfn("audit", "verify")
     assert ran.code == ExitCode.NOT_AUTHENTIC
     assert "the store does not know this chain" in ran.err

@@ -72,7 +72,7 @@ def test_usage_notes_what_speaks_for_a_version_and_against_it(rotated: Mfn) -> N
 
     with open_keyring(home=rotated.home) as keyring:
         keyring.data_key(key_id="orders")
-        keyring.provider.record_rewrap("orders", reason="all files")
+        keyring.provider.retirement.record_rewrap("orders", reason="all files")
     rotated.ok("rotation", "cleanup", "orders", "--retain", "3", "--reason", "moved")
     ran = rotated("decrypt", "a.mfn", "-o", "c")
     assert "mfn key cancel-destruction orders:v1" in one_line(ran, ExitCode.FORBIDDEN)

@@ -222,7 +222,7 @@ def test_two_clients_do_not_come_back_together() -> None:
     drawn = []
     for _ in range(2):
         remote, _ = answering(BUSY)
-        drawn.append([remote._sender._sender._random() for _ in range(8)])
+        drawn.append([remote._sender._random() for _ in range(8)])
         remote.close()
     assert drawn[0] != drawn[1]
 
@@ -292,7 +292,7 @@ def test_a_key_that_could_not_be_kept_is_held_and_no_other_is_asked_for(
 
     remote, requests = answering(due, store_api_key=keep)
     clock = Clock()
-    remote._sender._sender.clock = clock
+    remote._sender.clock = clock
     with caplog.at_level(logging.DEBUG, "mycelium_fractal_net"):
         remote.encrypt(b"x")
         remote.encrypt(b"x")
@@ -354,7 +354,7 @@ def test_an_answer_that_was_late_does_not_have_a_new_key_renewed() -> None:
     kept: list[str] = []
     remote, requests = answering(due, store_api_key=kept.append)
     clock = Clock()
-    remote._sender._sender.clock = clock
+    remote._sender.clock = clock
     with remote:
         late = remote._sender.perform(operations.encrypt(b"x"))
         next(late)
@@ -389,7 +389,7 @@ def test_two_renewals_are_made_one_after_the_other() -> None:
         with pytest.raises(StopIteration):
             by_hand.send(None)
     assert [each[-5:] for each in kept] == ["b_new", "newer"]
-    assert sender._sender.api_key_header[1] == kept[-1]
+    assert sender.api_key_header[1] == kept[-1]
 
 
 def test_an_api_key_that_is_none_is_not_kept(caplog: pytest.LogCaptureFixture) -> None:

@@ -22,15 +22,16 @@ from mycelium_fractal_net.security.errors import (
     NotPermittedError,
     ServiceUnavailableError,
 )
-from mycelium_fractal_net.security.http_signatures import (
-    RequestView,
-    check_content_digest,
-    check_coverage,
-    check_times,
+from mycelium_fractal_net.security.http_signatures.content_digest import check_content_digest
+from mycelium_fractal_net.security.http_signatures.coverage import check_coverage, check_times
+from mycelium_fractal_net.security.http_signatures.message_signature import (
     choose_by_tag,
-    parse_plan_signature,
     parse_signatures,
     verify,
+)
+from mycelium_fractal_net.security.http_signatures.messages import RequestView
+from mycelium_fractal_net.security.http_signatures.plan_profile import (
+    parse_plan_signature,
     verify_plan,
 )
 from mycelium_fractal_net.security.policy import Policy

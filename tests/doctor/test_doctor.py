@@ -19,11 +19,11 @@ from mycelium_fractal_net.doctor import Finding, Severity, audit_records, diagno
 from mycelium_fractal_net.security.audit import Event
 from mycelium_fractal_net.security.key_providers import LocalCustodian, LocalKeyProvider
 from mycelium_fractal_net.security.key_store import Database, KeyStore, UsageStore
-from mycelium_fractal_net.security.key_store.rotation_table import (
-    RotationFailure,
-    RotationTable,
-)
 from mycelium_fractal_net.security.key_store.rows import day_of
+from mycelium_fractal_net.security.key_store.scheduler_table import (
+    RotationFailure,
+    SchedulerTable,
+)
 from mycelium_fractal_net.security.key_store.usage import RAW_MESSAGES_ROTATE, REFUSED
 from mycelium_fractal_net.security.records.keys import DEFAULT_ROTATION, KeyType, Verb
 from mycelium_fractal_net.security.signatures.signing_key import SigningKey
@@ -453,7 +453,7 @@ def test_what_is_overdue_says_whether_a_scheduler_runs(
 ) -> None:
     """One that has stopped is another case than one that cannot do it."""
     _days_ago(provider, 92).keys.create("overdue")
-    table = RotationTable(provider.store.database)
+    table = SchedulerTable(provider.store.database)
     table.note_look(datetime.now(UTC) - timedelta(days=days))
     (finding,) = found(settings, "rotation-due")
     assert why in finding.advice
@@ -463,7 +463,7 @@ def test_a_rotation_that_fails_is_warned_of(settings: Settings, provider: LocalK
     """With since when, how often and why."""
     now = datetime.now(UTC)
     failure = RotationFailure("orders", 3, now - timedelta(days=2), now, "no such algorithm")
-    RotationTable(provider.store.database).record_failure(failure)
+    SchedulerTable(provider.store.database).record_failure(failure)
     (finding,) = found(settings, "rotation-failing")
     assert (finding.subject, finding.severity) == ("key orders", Severity.WARNING)
     assert "3 times" in finding.advice

@@ -449,9 +449,9 @@ def test_a_finished_rewrap_is_of_the_version_that_all_was_moved_to(
     assert rewrap_paths(keyring, [old], finishing="orders").failures == 0
     keyring.provider.rotate_key("orders")
     with pytest.raises(KeyStateError, match="rotated meanwhile"):
-        keyring.provider.record_rewrap("orders", reason="all", newest=2)
+        keyring.provider.retirement.record_rewrap("orders", reason="all", newest=2)
     key = keyring.provider.keys.get("orders")
     assert [version.rewrapped_at for version in key.versions] == [None] * 3
     assert rewrap_paths(keyring, [old], finishing="orders").failures == 0
-    key = keyring.provider.record_rewrap("orders", reason="all", newest=3)
+    key = keyring.provider.retirement.record_rewrap("orders", reason="all", newest=3)
     assert [version.rewrapped_at is None for version in key.versions] == [False, False, True]

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mycelium_fractal_net.security.key_store.rotation_table import RotationTable
 from mycelium_fractal_net.security.key_store.rows import from_micros, micros
+from mycelium_fractal_net.security.key_store.scheduler_table import SchedulerTable
 from mycelium_fractal_net.security.rotation import KeyRotationScheduler
 from tests.support.stores import open_provider
 
@@ -101,7 +101,7 @@ def _all(reading: int) -> bytes:
 
 def _wait_for(provider: LocalKeyProvider, version: int) -> None:
     deadline = time.monotonic() + ROUND_SECONDS
-    table = RotationTable(provider.store.database)
+    table = SchedulerTable(provider.store.database)
     while any(key.latest.version < version for key in provider.keys.all()):
         assert table.failures() == {}  # its pause would not end: the clock stands still
         assert time.monotonic() < deadline, "a due time was lost"

@@ -63,7 +63,6 @@ USED_BY = {
         "security/key_providers/remote.py": "digests of bindings",
     },
     "secrets": {
-        "cli/commands/serve.py": "the name of an unfinished file",
         "client/lease_state.py": "what the audit log calls a lease",
         "client/signing.py": "nonces of requests",
         "files/new_file.py": "the name of an unfinished file",
@@ -80,7 +79,7 @@ USED_BY = {
         "security/records/api_keys.py": "API keys",
     },
     "random": {
-        "client/clients.py": "when a call is tried again",
+        "client/sender.py": "when a call is tried again",
         "columns/column_database.py": "when a transaction is tried again",
         "doctor/diagnosis.py": "which versions are tried",
         "security/key_providers/remote.py": "when a custodian is asked again",

@@ -17,14 +17,14 @@ from mycelium_fractal_net.security.errors import (
     InvalidSignatureError,
     KeyUsageError,
 )
-from mycelium_fractal_net.security.http_signatures import (
-    ResponseView,
-    check_content_digest,
-    check_response_coverage,
+from mycelium_fractal_net.security.http_signatures.content_digest import check_content_digest
+from mycelium_fractal_net.security.http_signatures.coverage import check_response_coverage
+from mycelium_fractal_net.security.http_signatures.message_signature import (
     choose_by_tag,
     parse_signatures,
     verify,
 )
+from mycelium_fractal_net.security.http_signatures.messages import ResponseView
 from mycelium_fractal_net.security.response_signing import ResponseSigningMiddleware
 from mycelium_fractal_net.security.signatures.verifying_key import VerifyingKey
 from tests.support.service import b64, start

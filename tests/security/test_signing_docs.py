@@ -15,18 +15,19 @@ import pytest
 from starlette.routing import WebSocketRoute
 
 from mycelium_fractal_net import open_keyring
-from mycelium_fractal_net.security.http_signatures import (
-    RequestView,
-    canonical_request,
-    check_coverage,
-    check_times,
+from mycelium_fractal_net.security.http_signatures.coverage import check_coverage, check_times
+from mycelium_fractal_net.security.http_signatures.message_signature import (
     choose_by_tag,
-    parse_plan_signature,
     parse_signatures,
+    signature_base,
     verify,
+)
+from mycelium_fractal_net.security.http_signatures.messages import RequestView
+from mycelium_fractal_net.security.http_signatures.plan_profile import (
+    canonical_request,
+    parse_plan_signature,
     verify_plan,
 )
-from mycelium_fractal_net.security.http_signatures.signature_base import signature_base
 from mycelium_fractal_net.security.request_signing import SignatureVerificationMiddleware
 from mycelium_fractal_net.security.signatures.signing_key import SigningKey
 

@@ -33,7 +33,7 @@ class Books:
         provider = self.provider
         options.setdefault("resolve", provider.journal.resolve_intents)
         return AuditLog(
-            self.folder, provider.store, provider.store_id, provider.audit_key, **options
+            self.folder, provider.store, provider.store_id, provider.audit_keys.mac, **options
         )
 
     @contextmanager
@@ -58,7 +58,7 @@ class Books:
             self.folder,
             options.pop("anchors", None) or provider.store.chains(),
             provider.store_id,
-            provider.audit_key(),
+            provider.audit_keys.mac(),
             **options,
         )
 

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from mycelium_fractal_net.bootstrap.custodians import SCHEMES, Opened, Scheme
+from mycelium_fractal_net.bootstrap.custodians import SCHEMES, CustodianScheme, Opened
 from mycelium_fractal_net.security.errors import (
     CustodianDeniedError,
     DecryptionError,
@@ -24,7 +24,7 @@ from mycelium_fractal_net.security.errors import (
     StoreIntegrityError,
 )
 from mycelium_fractal_net.security.key_providers import Binding, Custodian, CustodianStatus
-from mycelium_fractal_net.security.key_providers.remote import Limits, RemoteCustodian
+from mycelium_fractal_net.security.key_providers.remote import CallLimits, RemoteCustodian
 from mycelium_fractal_net.security.policy import Policy
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 NAME = "vault"  # one of the names that settings may have and that no release serves yet
 KEK_ID = "elsewhere:1"
-QUICK = Limits(
+QUICK = CallLimits(
     deadline_seconds=1.0,
     attempts=2,
     first_pause_seconds=0.01,
@@ -117,7 +117,7 @@ class Elsewhere(Custodian):
         return answer
 
 
-class _Scheme(Scheme):
+class _Scheme(CustodianScheme):
     """Where the settings have their home, in the folder ``elsewhere``."""
 
     def is_there(self, settings: Settings) -> bool:

@@ -21,7 +21,7 @@ def verified(home: Path, *, config: Path | None = None, store: str | None = None
             settings.audit_folder,
             provider.store.chains(),
             provider.store_id,
-            provider.audit_key(),
+            provider.audit_keys.mac(),
         )
 
 

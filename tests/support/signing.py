@@ -10,14 +10,14 @@ from typing import Any
 
 import httpx
 
-from mycelium_fractal_net.security.http_signatures import (
-    RequestView,
+from mycelium_fractal_net.security.http_signatures.content_digest import content_digest
+from mycelium_fractal_net.security.http_signatures.message_signature import (
+    TAG,
     SignatureParameters,
-    content_digest,
     sign,
-    sign_plan,
 )
-from mycelium_fractal_net.security.http_signatures.message_signature import TAG
+from mycelium_fractal_net.security.http_signatures.messages import RequestView
+from mycelium_fractal_net.security.http_signatures.plan_profile import sign_plan
 from mycelium_fractal_net.security.signatures.signing_key import SigningKey
 
 AUTHORITY = "api.example.com"

@@ -106,7 +106,7 @@ async def _no_route(request: Request, error: HTTPException) -> Any:
     problem = RequestError(slug, detail, allow)
     service: Service = request.app.service
     service.count_refusal(slug)
-    return _Problem(problem)
+    return lambda scope, _receive, send: refuse(problem, scope, send)
 
 
 def _allowed(request: Request) -> str:
@@ -116,16 +116,6 @@ def _allowed(request: Request) -> str:
         if route.matches(request.scope)[0] is not Match.NONE:
             found |= route.methods
     return ", ".join(sorted(found))
-
-
-class _Problem:
-    """A response that Starlette sends for us."""
-
-    def __init__(self, error: Exception) -> None:
-        self._error = error
-
-    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
-        await refuse(self._error, scope, send)
 
 
 @contextlib.asynccontextmanager

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.audit import Head
     from mycelium_fractal_net.security.backup import Backup, Restored
     from mycelium_fractal_net.security.byte_io.binary_io import BinaryReader
-    from mycelium_fractal_net.security.key_providers import Custodian, StoredKeyProvider
+    from mycelium_fractal_net.security.key_providers import StoredKeyProvider
     from mycelium_fractal_net.security.key_store.audit_table import Anchor
     from mycelium_fractal_net.security.keyring.opening import OldFormat
     from mycelium_fractal_net.security.rotation import KeyRotationScheduler, RunReport
@@ -53,7 +53,6 @@ __all__ = [
     "change_passphrase",
     "initialise",
     "needs_passphrase",
-    "open_custodian",
     "open_keyring",
     "open_provider",
     "restore",
@@ -128,13 +127,7 @@ def initialise(
         return _keyring(chosen, provider, database, record_uses=True)
 
 
-def restore(
-    settings: Settings,
-    reader: BinaryReader,
-    passphrase: Passphrase = None,
-    *,
-    progress: Callable[[int], None] | None = None,
-) -> Restored:
+def restore(settings: Settings, reader: BinaryReader, passphrase: Passphrase = None) -> Restored:
     """Put a backup into the store that the settings name, which must be empty.
 
     The master key of the backup must be where the settings have it. See
@@ -149,17 +142,11 @@ def restore(
         provider = _provider(settings, KeyStore(database), policy, opened)
         provider.audit = audit_log(settings, provider)
         with contextlib.closing(provider.audit):
-            return restore_backup(
-                provider, reader, audit_folder=settings.audit_folder, progress=progress
-            )
+            return restore_backup(provider, reader, audit_folder=settings.audit_folder)
 
 
 def verify_backup_file(
-    settings: Settings,
-    reader: BinaryReader,
-    passphrase: Passphrase = None,
-    *,
-    progress: Callable[[int], None] | None = None,
+    settings: Settings, reader: BinaryReader, passphrase: Passphrase = None
 ) -> Backup:
     """Open a backup to its end; the master key is asked for and the store is not.
 
@@ -169,7 +156,7 @@ def verify_backup_file(
 
     policy = build_policy(settings)
     opened = _custodian_of_backup(settings, policy, passphrase)
-    return verify_backup(Wrapping(*opened), policy, reader, progress)
+    return verify_backup(Wrapping(*opened), policy, reader)
 
 
 def _custodian_of_backup(settings: Settings, policy: Policy, passphrase: Passphrase) -> Opened:
@@ -246,14 +233,6 @@ def build_policy(settings: Settings) -> Policy:
     )
 
 
-def open_custodian(settings: Settings, policy: Policy, passphrase: Passphrase = None) -> Custodian:
-    """The holder of the master key that the settings name.
-
-    Asks for a passphrase only where the master key is under one.
-    """
-    return scheme_of(settings).open(settings, policy, passphrase).custodian
-
-
 def change_passphrase(
     settings: Settings, passphrase: Passphrase, new: Callable[[], bytes] | None
 ) -> None:
@@ -286,7 +265,7 @@ def audit_log(settings: Settings, provider: StoredKeyProvider) -> AuditLog:
         settings.audit_folder,
         provider.store,
         provider.store_id,
-        provider.audit_key,
+        provider.audit_keys.mac,
         segment_bytes=settings.audit.segment_bytes,
         sink=sink(settings.audit.export),
         resolve=provider.journal.resolve_intents,
@@ -337,7 +316,7 @@ def audit_report(
         settings.audit_folder,
         anchors(),
         provider.store_id,
-        provider.audit_key(),
+        provider.audit_keys.mac(),
         heads=heads,
         also=also,
         all_here=store.database.file is not None,

@@ -36,7 +36,7 @@ class Opened(NamedTuple):
     store_id: bytes
 
 
-class Scheme(ABC):
+class CustodianScheme(ABC):
     """How one kind of custodian is found, made and opened, from settings."""
 
     @abstractmethod
@@ -89,7 +89,7 @@ class Scheme(ABC):
         return []
 
 
-class _Local(Scheme):
+class _Local(CustodianScheme):
     """A file of this machine."""
 
     def is_there(self, settings: Settings) -> bool:
@@ -152,10 +152,10 @@ class _Local(Scheme):
         return found
 
 
-SCHEMES: Final[dict[str, Scheme]] = {"local": _Local()}
+SCHEMES: Final[dict[str, CustodianScheme]] = {"local": _Local()}
 
 
-def scheme_of(settings: Settings) -> Scheme:
+def scheme_of(settings: Settings) -> CustodianScheme:
     """That of the settings. Raises :class:`ConfigurationError` for one that is not here."""
     provider = settings.security.key_management.provider
     found = SCHEMES.get(provider)

@@ -9,7 +9,7 @@ import click
 from mycelium_fractal_net import __version__
 from mycelium_fractal_net.cli.completion import install_completion, show_completion
 from mycelium_fractal_net.cli.invocation import Invocation
-from mycelium_fractal_net.cli.parsing import LazyGroup, flag_that_ends
+from mycelium_fractal_net.cli.parsing import OF_MFN, LazyGroup, command, flag_that_ends
 
 _COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "init": (".init:init", "Make the key store and a master key."),
@@ -61,10 +61,13 @@ _COMMANDS: Final[dict[str, tuple[str, str]]] = {
 """Each command with its module in the folder ``commands``, and its help's first sentence."""
 
 
-@click.command("version")
-def version() -> None:
+@command("version")
+def version(invocation: Invocation) -> None:
     """Print the version of mfn."""
-    _print_version()
+    if invocation.json:
+        invocation.answer({"version": __version__})
+    else:
+        _print_version()
 
 
 def _print_version(_context: click.Context | None = None) -> None:
@@ -76,43 +79,23 @@ def _print_version(_context: click.Context | None = None) -> None:
     cls=LazyGroup,
     lazy=_COMMANDS,
     package=f"{__package__}.commands",
+    params=[*OF_MFN],
     context_settings={
         "help_option_names": ["-h", "--help"],
         "max_content_width": 100,
         "show_default": True,
     },
 )
-@click.option("--config", metavar="FILE", help="Configuration file, instead of MFN_CONFIG.")
-@click.option("--home", metavar="FOLDER", help="Where key store and master key live [MFN_HOME].")
-@click.option("--store", metavar="URL", help="Key store, such as postgresql+psycopg://…")
-@click.option(
-    "--passphrase-fd",
-    metavar="N",
-    type=int,
-    help="Read the master key's passphrase from file descriptor N.",
-)
-@click.option("--debug", is_flag=True, help="Show where an error comes from.")
-@click.option("--quiet", "-q", is_flag=True, help="Print results and errors only.")
 @flag_that_ends("--version", _print_version, "Print the version and exit.")
 @install_completion
 @show_completion
 @click.pass_context
-def mfn(
-    context: click.Context,
-    config: str | None,
-    home: str | None,
-    store: str | None,
-    passphrase_fd: int | None,
-    debug: bool,
-    quiet: bool,
-) -> None:
+def mfn(context: click.Context) -> None:
     """Keep keys; encrypt, sign and check files with them.
 
     Begin with: mfn init, mfn key create orders, mfn encrypt FILE -k orders.
+
+    These options may stand after a command as well.
     """
-    invocation = context.ensure_object(Invocation)
-    invocation.config, invocation.home, invocation.store = config, home, store
-    invocation.passphrase_fd = passphrase_fd
-    invocation.debug, invocation.quiet = debug, quiet
     if context.invoked_subcommand is None:
         print(context.get_help())

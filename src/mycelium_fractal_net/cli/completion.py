@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from mycelium_fractal_net.cli.exits import CommandError
+from mycelium_fractal_net.cli.invocation import Invocation
 from mycelium_fractal_net.cli.parsing import flag_that_ends
 from mycelium_fractal_net.security.errors import ExitCode
 
@@ -74,13 +75,7 @@ def _page(context: click.Context, table: str, field: str, prefix: str) -> list[A
 
 @contextlib.contextmanager
 def _provider(context: click.Context) -> Iterator[StoredKeyProvider]:
-    from mycelium_fractal_net.cli.invocation import Invocation
-
-    options = context.find_root().params
-    invocation = Invocation(
-        config=options.get("config"), home=options.get("home"), store=options.get("store")
-    )
-    with invocation.keyring(may_ask=False) as keyring:
+    with context.ensure_object(Invocation).keyring(may_ask=False) as keyring:
         yield keyring.provider
 
 

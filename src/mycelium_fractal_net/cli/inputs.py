@@ -120,16 +120,16 @@ class _Begun(io.RawIOBase):
         return count
 
 
-def read_small(path: Path, most: int, what: str, code: ExitCode = ExitCode.USAGE) -> bytes:
-    """All of a file that must be small.
+def read_small(name: str | Path, most: int, what: str, code: ExitCode = ExitCode.USAGE) -> bytes:
+    """All of a file, or of standard input, that must be small.
 
     Raises :class:`CommandError`, past ``most`` bytes with ``code``.
     """
-    check_input(path)
-    with path.open("rb") as file:
-        content = file.read(most + 1)
+    with input_stream(str(name), "", quiet=True) as stream:
+        content = begun(stream, most + 1)[0]
     if len(content) > most:
-        raise CommandError(code, f"{path} is too large for {what}", "check the path")
+        shown = "standard input" if name == STANDARD else name
+        raise CommandError(code, f"{shown} is too large for {what}", "check what is named")
     return content
 
 
@@ -138,12 +138,4 @@ def read_public_key(name: str) -> bytes:
 
     Raises :class:`CommandError`. Whether it is a public key is the policy's to say.
     """
-    what = "a public key"
-    if name != STANDARD:
-        return read_small(Path(name), _PUBLIC_KEY_BYTES, what)
-    content = binary_stdin().read(_PUBLIC_KEY_BYTES + 1)
-    if len(content) > _PUBLIC_KEY_BYTES:
-        raise CommandError(
-            ExitCode.USAGE, f"standard input is too large for {what}", "check what is sent there"
-        )
-    return content
+    return read_small(name, _PUBLIC_KEY_BYTES, "a public key")

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mycelium_fractal_net.cli import passphrase
-from mycelium_fractal_net.cli.terminal import progress_bar, say
+from mycelium_fractal_net.cli.terminal import columns, json_array, json_value, progress_bar, say
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
+    from typing import Any
 
     from mycelium_fractal_net.cli.terminal import ProgressBar
     from mycelium_fractal_net.config import Settings
@@ -30,12 +31,41 @@ class Invocation:
     passphrase_fd: int | None = None
     debug: bool = False
     quiet: bool = False
+    json: bool = False
     ended_by: int | None = None  # the signal that ended the run, where it was not Ctrl-C
 
     def say(self, text: str) -> None:
-        """Print one line of outcome, unless ``--quiet``."""
-        if not self.quiet:
+        """Print one line of outcome, unless ``--quiet``, or ``--json`` prints something else."""
+        if not (self.quiet or self.json):
             say(text)
+
+    def answer(self, shape: Any, *lines: str) -> None:
+        """Print the outcome of the command: with ``--json`` as ``shape``, otherwise in lines."""
+        if self.json:
+            json_value(shape)
+        for line in lines:
+            self.say(line)
+
+    def answer_fields(self, shape: Mapping[str, Any], **instead: str) -> None:
+        """Print a record that was asked for, a field a line; ``instead`` are words for people."""
+        if self.json:
+            json_value(shape)
+            return
+        for field, value in {**shape, **instead}.items():
+            say(f"{field:16} {'-' if value is None else value}")
+
+    def answer_table(
+        self,
+        found: Iterable[Any],
+        shape: Callable[[Any], Any],
+        heads: str,
+        row: Callable[[Any], Sequence[str]],
+    ) -> None:
+        """Print a list that was asked for as it comes, under ``heads``, which commas part."""
+        if self.json:
+            json_array(map(shape, found))
+        else:
+            columns(heads.split(", "), map(row, found))
 
     def progress(
         self, label: str, total: int | Callable[[], int] | None, *, items: bool = False
@@ -44,10 +74,19 @@ class Invocation:
         return progress_bar(label, total, quiet=self.quiet, items=items)
 
     def settings(self, server: Mapping[str, object] | None = None) -> Settings:
-        """The configuration that is in force. Raises :class:`ConfigurationError`."""
+        """The configuration that is in force, for the service where ``server`` has its settings.
+
+        Everywhere else audit records do not get into what a command prints. Raises
+        :class:`ConfigurationError`.
+        """
+        from msgspec.structs import replace
+
         from mycelium_fractal_net.config import load_settings
 
-        return load_settings(self.config, store=self.store, home=self.home, server=server)
+        found = load_settings(self.config, store=self.store, home=self.home, server=server)
+        if server is not None or found.audit.export != "stdout":
+            return found
+        return replace(found, audit=replace(found.audit, export="none"))
 
     def names_configuration(self) -> bool:
         """Whether the user named a configuration, and does not just get that of ``dev``."""
@@ -77,21 +116,9 @@ class Invocation:
         from mycelium_fractal_net.bootstrap import open_keyring
 
         asked = self.passphrase if may_ask else None
-        settings = _without_export_to_stdout(self.settings())
-        with (
-            self.acting(),
-            open_keyring(settings=settings, passphrase=asked, record_uses=False) as keyring,
-        ):
+        opening = open_keyring(settings=self.settings(), passphrase=asked, record_uses=False)
+        with self.acting(), opening as keyring:
             if not gc.isenabled():  # main() switched it off while the program loads
                 gc.freeze()
                 gc.enable()
             yield keyring
-
-
-def _without_export_to_stdout(settings: Settings) -> Settings:
-    """Settings under which audit records do not get into what a command prints."""
-    from msgspec.structs import replace
-
-    if settings.audit.export != "stdout":
-        return settings
-    return replace(settings, audit=replace(settings.audit, export="none"))

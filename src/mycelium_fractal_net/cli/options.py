@@ -31,11 +31,8 @@ version_name = click.argument(
     help="A version, such as orders:v2; a bare key means its newest.",
     shell_complete=version_names,
 )
-as_json = click.option(
-    "--json", "as_json", is_flag=True, help="Print JSON; docs/cli.md lists its shape."
-)
-output = click.option("--output", "-o", metavar="PATH", help="Where to; - is standard output.")
-recursive = click.option("--recursive", "-r", is_flag=True, help="Take every file of a folder.")
+_output = click.option("--output", "-o", metavar="PATH", help="Where to; - is standard output.")
+_recursive = click.option("--recursive", "-r", is_flag=True, help="Take every file of a folder.")
 force = click.option("--force", is_flag=True, help="Replace an output that exists.")
 sealing_key = click.option(
     "--key",
@@ -77,6 +74,15 @@ _of_data_key = click.option(
     metavar="STR",
     help="Text that the data key of a message that brings its own is bound to.",
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """Where the output goes, whether that of a folder, and whether into the place of another."""
+
+    output: str | None
+    recursive: bool
+    force: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +128,8 @@ def _opening_old(allow_compromised: bool) -> OpenOptions:
 associated_data = record("associated_data", _bound, _text, _file)
 opening = record("opening", _opening, _text, _file, _of_data_key, _allow_compromised)
 opening_old = record("opening", _opening_old, _allow_compromised)
+# Parameter ``to``, a Writing.
+writing = record("to", Writing, _output, _recursive, force)
 # Parameter ``batch``, a Batch.
 batch = record(
     "batch",

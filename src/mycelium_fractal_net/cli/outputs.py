@@ -14,7 +14,7 @@ from mycelium_fractal_net.security.errors import ExitCode
 
 SEALED_SUFFIX: Final = ".mfn"
 # What came in by standard input has no permission bits to take over: its owner alone may read it.
-_PRIVATE: Final = os.stat_result((0o600, *(0 for _ in range(9))))
+PRIVATE: Final = os.stat_result((0o600, *(0 for _ in range(9))))
 
 
 def sealed_name(source: str) -> str:
@@ -84,6 +84,6 @@ def output_stream(target: Path | None, *, force: bool, like: str = STANDARD) -> 
         return
     from mycelium_fractal_net.files.new_file import new_file
 
-    status = _PRIVATE if like == STANDARD else Path(like).stat()
+    status = PRIVATE if like == STANDARD else Path(like).stat()
     with naming(target), new_file(target, status, force=force) as writer:
         yield writer

@@ -1,16 +1,72 @@
-"""What ``mfn`` adds to click: commands that load when they are called, and records of options."""
+"""What ``mfn`` adds to click: options that stand anywhere, commands that load late, records."""
 
 from __future__ import annotations
 
+import copy
 import functools
 import importlib
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import click
 
+from mycelium_fractal_net.cli.invocation import Invocation
+
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def _noted(context: click.Context, option: click.Parameter, given: Any) -> None:
+    # Always, so that all contexts of one run, those of completion as well, have the same one.
+    invocation = context.ensure_object(Invocation)
+    if given not in (None, False):
+        setattr(invocation, str(option.name), given)
+
+
+def noted(*names: str, **more: Any) -> click.Option:
+    """An option whose value, once given, stands in the :class:`Invocation` under its name."""
+    return click.Option(names, expose_value=False, callback=_noted, **more)
+
+
+_JSON: Final = noted("--json", is_flag=True, help="Print JSON; docs/cli.md lists its shape.")
+OF_MFN: Final = (
+    noted("--config", metavar="FILE", help="Configuration file, instead of MFN_CONFIG."),
+    noted("--home", metavar="FOLDER", help="Where key store and master key live [MFN_HOME]."),
+    noted("--store", metavar="URL", help="Key store, such as postgresql+psycopg://…"),
+    noted(
+        "--passphrase-fd",
+        metavar="N",
+        type=int,
+        help="Read the master key's passphrase from file descriptor N.",
+    ),
+    noted("--debug", is_flag=True, help="Show where an error comes from."),
+    noted("--quiet", "-q", is_flag=True, help="Print results and errors only."),
+    _JSON,
+)
+"""The options of ``mfn`` itself, which every command takes as well."""
+
+
+def _hidden(option: click.Option) -> click.Option:
+    hidden = copy.copy(option)
+    hidden.hidden = True
+    return hidden
+
+
+_ELSEWHERE: Final[list[click.Parameter]] = [_hidden(each) for each in OF_MFN if each is not _JSON]
+
+
+class Command(click.Command):
+    """A command after which the options of ``mfn`` may stand too; its help shows ``--json``."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Its own, then those of ``mfn``, then ``--help``."""
+        *own, help_option = super().get_params(ctx)
+        return [*own, _JSON, *_ELSEWHERE, help_option]
+
+
+def command(name: str, **more: Any) -> Callable[[Callable[..., Any]], click.Command]:
+    """Make a :class:`Command` of a function whose first argument is the :class:`Invocation`."""
+    return lambda run: click.command(name, cls=Command, **more)(click.pass_obj(run))
 
 
 @click.pass_context
@@ -20,7 +76,7 @@ def help_when_alone(context: click.Context) -> None:
         print(context.get_help())
 
 
-class Group(click.Group):
+class CommandGroup(click.Group):
     """A group that lists its commands in the order in which they were added."""
 
     def __init__(self, name: str | None = None, **more: Any) -> None:
@@ -29,13 +85,28 @@ class Group(click.Group):
         more |= {"invoke_without_command": True, "subcommand_metavar": "COMMAND [ARGS]..."}
         super().__init__(name, **more)
 
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Its own, and those of ``mfn``, unless it is that."""
+        found = super().get_params(ctx)
+        return found if ctx.parent is None else [*found, _hidden(_JSON), *_ELSEWHERE]
+
+    def add(self, name: str) -> Callable[[Callable[..., Any]], click.Command]:
+        """Add what :func:`command` makes."""
+
+        def added(run: Callable[..., Any]) -> click.Command:
+            made = command(name)(run)
+            self.add_command(made)
+            return made
+
+        return added
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names, as they stand."""
         del ctx
         return list(self.commands)
 
 
-class LazyGroup(Group):
+class LazyGroup(CommandGroup):
     """A group that imports a command when it is called: its help must not wait for all of them.
 
     ``lazy`` has for each name the module and attribute of the command, as ``.module:attribute``

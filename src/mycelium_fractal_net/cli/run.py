@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 import sys
-import threading
 import traceback
 from collections.abc import Iterator
 from types import FrameType
@@ -18,7 +17,7 @@ from mycelium_fractal_net.cli.app import mfn
 from mycelium_fractal_net.cli.completion import COMPLETION_VARIABLE, complete
 from mycelium_fractal_net.cli.exits import outcome_of
 from mycelium_fractal_net.cli.invocation import Invocation
-from mycelium_fractal_net.cli.terminal import complain
+from mycelium_fractal_net.cli.terminal import complain, handling
 from mycelium_fractal_net.security.errors import ExitCode
 
 _PROGRAM: Final = "mfn"
@@ -68,18 +67,8 @@ def _unwinding_signals(invocation: Invocation) -> Iterator[None]:
         invocation.ended_by = number
         raise KeyboardInterrupt
 
-    former = {}
-    if threading.current_thread() is threading.main_thread():
-        handlers = {number: signal.getsignal(number) for number in _ENDING}
-        # One that is ignored, as SIGHUP is under nohup, stays so.
-        former = {n: h for n, h in handlers.items() if h not in (None, signal.SIG_IGN)}
-    for number in former:
-        signal.signal(number, unwind)
-    try:
+    with handling(_ENDING, unwind):
         yield
-    finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)
 
 
 def _interrupted(invocation: Invocation) -> int:

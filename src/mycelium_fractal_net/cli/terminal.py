@@ -6,11 +6,13 @@ import contextlib
 import itertools
 import json
 import shutil
+import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from types import FrameType
 from typing import Any, Final
 
 ProgressBar = AbstractContextManager[Callable[[int], None] | None]
@@ -73,6 +75,27 @@ def _json(value: Any) -> str:
         if made.isascii():
             return made.decode()
     return json.dumps(value, indent=2)
+
+
+@contextlib.contextmanager
+def handling(
+    numbers: Iterable[signal.Signals], handler: Callable[[int, FrameType | None], None]
+) -> Iterator[None]:
+    """Have ``handler`` called for those signals that end a program, unless they are ignored.
+
+    One is, as SIGHUP under nohup; nothing is changed outside the main thread.
+    """
+    former = {}
+    if threading.current_thread() is threading.main_thread():
+        found = {number: signal.getsignal(number) for number in numbers}
+        former = {n: each for n, each in found.items() if each not in (None, signal.SIG_IGN)}
+    for number in former:
+        signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        for number, each in former.items():
+            signal.signal(number, each)
 
 
 def counted(count: int, what: str) -> str:

@@ -36,19 +36,13 @@ if TYPE_CHECKING:
         Versioned,
     )
 
-_HOMES = {
-    "batches": ("BatchLimits",),
-    "clients": ("DATA_KEY_ASSOCIATED_DATA", "AsyncClient", "Client"),
-    "credentials": ("Health", "OwnCredential"),
-    "keys": ("PublicKey",),
-    "lease": ("AsyncLease", "Lease"),
-    "retries": ("Retries",),
-    "signing": ("RequestSigner",),
-    "values": (
-        "DecryptItem", "EncryptItem", "SignItem", "StreamResult", "VerifyItem", "Versioned",
-    ),
-}  # fmt: skip
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+_HOMES = (
+    "clients",
+    "credentials",
+    "keys",
+    "signing",
+    "values",
+)  # of which the first has most names
 
 __all__ = [
     "DATA_KEY_ASSOCIATED_DATA",
@@ -72,16 +66,15 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    home = _HOME_OF.get(name)
-    if home is None:
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        module = importlib.import_module(f"{__name__}.{home}")
+        modules = (importlib.import_module(f"{__name__}.{home}") for home in _HOMES)
+        return next(found[name] for found in map(vars, modules) if name in found)
     except ModuleNotFoundError as error:
         if error.name is not None and error.name.startswith(__name__.partition(".")[0]):
             raise
         raise MissingExtraError("the client", "client") from None
-    return getattr(module, name)
 
 
 def __dir__() -> list[str]:

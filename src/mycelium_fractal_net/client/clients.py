@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-import time
 from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, ParamSpec, TypeVar
 
 import anyio
@@ -12,18 +10,16 @@ import httpx
 from mycelium_fractal_net.client import (
     batches,
     credentials,
-    data_keys,
     keys,
     operations,
     streams,
 )
 from mycelium_fractal_net.client.batches import BatchLimits
+from mycelium_fractal_net.client.connections import Connections, checked_url
 from mycelium_fractal_net.client.drivers import AsyncDriver, Driver
-from mycelium_fractal_net.client.endpoint import Endpoint, checked_url
 from mycelium_fractal_net.client.lease import AsyncLease, Lease
 from mycelium_fractal_net.client.lease_state import LeaseLimits, LeaseState, lease_clock
 from mycelium_fractal_net.client.methods import Awaited, Blocking, Method
-from mycelium_fractal_net.client.renewal import RenewingSender
 from mycelium_fractal_net.client.retries import Retries
 from mycelium_fractal_net.client.sender import Sender
 from mycelium_fractal_net.security.policy import Policy
@@ -88,13 +84,11 @@ class _Client(Generic[TransportT, LeaseT]):
         transport: TransportT | None = None,
     ) -> None:
         self._url = checked_url(base_url, allow_plain_http=allow_plain_http)
-        endpoint = Endpoint(self._url, timeout, auth, ssl_context)
+        connections = Connections(self._url, timeout, auth, ssl_context)
         self._limits = batch_limits or BatchLimits()
         self._policy = policy or Policy()
-        draw = random.SystemRandom().random
-        sender = Sender(api_key, retries or Retries(), time.monotonic, draw)
-        self._sender = RenewingSender(sender, store_api_key)
-        self._driver = self._driven_by(endpoint, transport)
+        self._sender = Sender(api_key, retries or Retries(), store_api_key)
+        self._driver = self._driven_by(connections, transport)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self._url)!r})"
@@ -106,7 +100,7 @@ class _Client(Generic[TransportT, LeaseT]):
     verify = _method(operations.verify)
     mac = _method(operations.mac)
     verify_mac = _method(operations.verify_mac)
-    wrapped_data_key = _method(data_keys.wrapped_data_key)
+    wrapped_data_key = _method(operations.wrapped_data_key)
 
     encrypt_batch = _batch(batches.encrypt_batch)
     decrypt_batch = _batch(batches.decrypt_batch)
@@ -145,7 +139,7 @@ class _Client(Generic[TransportT, LeaseT]):
         same ``data_key_associated_data``. It has no bounds and reports nothing: for those there
         is :meth:`local`.
         """
-        steps = data_keys.data_key(self._policy, key_id, associated_data, reference)
+        steps = operations.data_key(self._policy, key_id, associated_data, reference)
         return (yield from self._sender.perform(steps))[0]
 
     @Method

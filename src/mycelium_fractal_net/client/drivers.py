@@ -21,7 +21,7 @@ from mycelium_fractal_net.client.replies import (
 from mycelium_fractal_net.client.steps import Acquire, Callback, Effect, Pause, PerProcess, Request
 
 if TYPE_CHECKING:
-    from mycelium_fractal_net.client.endpoint import Endpoint
+    from mycelium_fractal_net.client.connections import Connections
     from mycelium_fractal_net.client.steps import Effects
 
 T = TypeVar("T")
@@ -51,9 +51,9 @@ class Driver:
 
     new_lock: Final = threading.RLock
 
-    def __init__(self, endpoint: Endpoint, transport: httpx.BaseTransport | None) -> None:
-        self._endpoint = endpoint
-        self._http = PerProcess(lambda: httpx.Client(**endpoint.options(), transport=transport))
+    def __init__(self, connections: Connections, transport: httpx.BaseTransport | None) -> None:
+        self._connections = connections
+        self._http = PerProcess(lambda: httpx.Client(**connections.options(), transport=transport))
         self._http()
 
     def close(self) -> None:
@@ -77,7 +77,7 @@ class Driver:
             case Request(transfer=None):
                 return self._exchange(effect)
             case Request():
-                return self._endpoint.transfer(effect)
+                return self._connections.transfer(effect)
             case Pause():
                 time.sleep(effect.seconds)
             case Acquire():
@@ -104,10 +104,12 @@ class AsyncDriver:
 
     new_lock: Final = anyio.Lock
 
-    def __init__(self, endpoint: Endpoint, transport: httpx.AsyncBaseTransport | None) -> None:
-        self._endpoint = endpoint
+    def __init__(
+        self, connections: Connections, transport: httpx.AsyncBaseTransport | None
+    ) -> None:
+        self._connections = connections
         self._http = PerProcess(
-            lambda: httpx.AsyncClient(**endpoint.options(), transport=transport)
+            lambda: httpx.AsyncClient(**connections.options(), transport=transport)
         )
         self._http()
 
@@ -132,7 +134,7 @@ class AsyncDriver:
             case Request(transfer=None):
                 return await self._exchange(effect)
             case Request():
-                return await anyio.to_thread.run_sync(self._endpoint.transfer, effect)
+                return await anyio.to_thread.run_sync(self._connections.transfer, effect)
             case Pause():
                 await anyio.sleep(effect.seconds)
             case Acquire():

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+from msgspec.structs import asdict
 
 from mycelium_fractal_net.client.steps import UNREADABLE, decoded, given, json_request
 from mycelium_fractal_net.security.errors import InvalidInputError, ServiceError
@@ -52,14 +53,21 @@ class _Version(msgspec.Struct, frozen=True):
 
 class _Key(msgspec.Struct, frozen=True):
     key_id: str
-    type: KeyType
+    key_type: KeyType = msgspec.field(name="type")
     use: KeyUse
     algorithm: str
     publish: bool
     created_at: datetime
-    rotation_due: datetime
+    rotate_at: datetime = msgspec.field(name="rotation_due")
     rotation: RotationPolicy
     versions: list[_Version]
+
+    def record(self) -> Key:
+        """The library's record. What only the key store knows is empty in it."""
+        versions = tuple(map(_version, self.versions))
+        if not versions:
+            raise ServiceError(UNREADABLE)
+        return Key(**{**asdict(self), "versions": versions})
 
 
 class _Usage(msgspec.Struct, frozen=True):
@@ -75,41 +83,16 @@ class _Published(msgspec.Struct, frozen=True):
     keys: list[dict[str, str]]
 
 
-def _record(shown: _Key) -> Key:
-    """The library's record. What only the key store knows is empty in it."""
+def _version(shown: _Version) -> KeyVersion:
     try:
-        versions = tuple(
-            KeyVersion(
-                version=each.version,
-                handle=bytes.fromhex(each.handle),
-                state=each.state,
-                created_at=each.created_at,
-                wrapped=b"",
-                compromised=each.compromised,
-                activate_at=each.activate_at,
-                destroy_at=each.destroy_at,
-            )
-            for each in shown.versions
-        )
+        handle = bytes.fromhex(shown.handle)
     except ValueError:
-        versions = ()
-    if not versions:
-        raise ServiceError(UNREADABLE)
-    return Key(
-        key_id=shown.key_id,
-        key_type=shown.type,
-        use=shown.use,
-        algorithm=shown.algorithm,
-        rotation=shown.rotation,
-        created_at=shown.created_at,
-        versions=versions,
-        publish=shown.publish,
-        rotate_at=shown.rotation_due,
-    )
+        raise ServiceError(UNREADABLE) from None
+    return KeyVersion(**{**asdict(shown), "handle": handle, "wrapped": b""})
 
 
 def _key(reply: Reply) -> Key:
-    return _record(decoded(reply, _Key))
+    return decoded(reply, _Key).record()
 
 
 def _path(key_id: str, rest: str = "") -> str:
@@ -172,7 +155,7 @@ def list_keys() -> Steps[list[Key]]:
     while after is not None:
         query = (("after", after), ("limit", str(_PAGE)))
         page = decoded((yield json_request("GET", "/keys", None, query=query)), _Page)
-        found += map(_record, page.keys)
+        found += [key.record() for key in page.keys]
         if page.next is not None and page.next <= after:
             raise ServiceError("the service lists keys without an end")
         after = page.next

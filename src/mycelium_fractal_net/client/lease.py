@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.client.batches import BatchLimits
     from mycelium_fractal_net.client.drivers import AsyncDriver, Driver
     from mycelium_fractal_net.client.lease_state import LeaseState
-    from mycelium_fractal_net.client.renewal import RenewingSender
+    from mycelium_fractal_net.client.sender import Sender
     from mycelium_fractal_net.security.sealed.sealer import Sealer
 
 _LOG: Final = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class _Lease:
         self,
         state: LeaseState,
         limits: BatchLimits,
-        sender: RenewingSender,
+        sender: Sender,
         driver: Driver | AsyncDriver,
     ) -> None:
         self._state = state

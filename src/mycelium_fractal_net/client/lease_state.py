@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from mycelium_fractal_net.client.data_keys import data_key, report
+from mycelium_fractal_net.client.operations import data_key, report
 from mycelium_fractal_net.client.steps import Steps
 from mycelium_fractal_net.security.byte_io.binary_io import HEAD_BYTES
 from mycelium_fractal_net.security.byte_io.buffers import as_bytes

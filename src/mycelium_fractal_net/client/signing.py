@@ -19,16 +19,18 @@ import httpx
 
 from mycelium_fractal_net.security.algorithms.digests import sha256
 from mycelium_fractal_net.security.errors import InvalidInputError, InvalidKeyError
-from mycelium_fractal_net.security.http_signatures import (
-    ALGORITHMS,
-    TAG,
-    RequestView,
-    SignatureParameters,
+from mycelium_fractal_net.security.http_signatures.content_digest import (
     content_digest,
     content_digest_of,
-    sign,
-    sign_plan,
 )
+from mycelium_fractal_net.security.http_signatures.message_signature import (
+    ALGORITHMS,
+    TAG,
+    SignatureParameters,
+    sign,
+)
+from mycelium_fractal_net.security.http_signatures.messages import RequestView
+from mycelium_fractal_net.security.http_signatures.plan_profile import sign_plan
 from mycelium_fractal_net.security.policy import Policy
 
 if TYPE_CHECKING:

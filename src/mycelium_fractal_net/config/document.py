@@ -27,7 +27,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9_]{1,64}")
 
 
 class _Wrong:
-    """Stands in a document where something cannot be, and says why."""
+    """Marks a value of a document that is not allowed, with the reason."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from mycelium_fractal_net.bootstrap import audit_report
-from mycelium_fractal_net.doctor.findings import Examined, Finding, Severity
+from mycelium_fractal_net.doctor.findings import Examined, Finding, critical
 from mycelium_fractal_net.security.errors import StoreIntegrityError
 
 # Of each audit chain, the newest files up to this size are verified: under two seconds.
@@ -39,8 +39,7 @@ def audit_findings(store: Examined) -> Iterator[Finding]:
 
 
 def _tampered(subject: str, what: str) -> Finding:
-    return Finding(
-        Severity.CRITICAL,
+    return critical(
         "audit-tampering",
         subject,
         f"{what}; keep the folder as it is and run mfn audit verify, which reads all of it",
@@ -48,8 +47,7 @@ def _tampered(subject: str, what: str) -> Finding:
 
 
 def _unusable(path: str | Path, done: str, error: OSError) -> Finding:
-    return Finding(
-        Severity.CRITICAL,
+    return critical(
         "audit-folder",
         str(path),
         f"audit records cannot be {done}: {error.strerror}; nothing is done without a record",

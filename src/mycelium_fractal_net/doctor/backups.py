@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Final
 
-from mycelium_fractal_net.doctor.findings import Examined, Finding, Severity
+from mycelium_fractal_net.doctor.findings import Examined, Finding, Severity, warning
 from mycelium_fractal_net.security.key_store.rows import from_micros
 from mycelium_fractal_net.security.records.keys import version_id
 
@@ -55,8 +55,7 @@ def _unconfirmed(store: Examined) -> Iterator[Finding]:
     waiting = sum(1 for _ in store.provider.credentials.unconfirmed())
     status = store.provider.store.require_status()
     if waiting and status.restored_at is not None:
-        yield Finding(
-            Severity.WARNING,
+        yield warning(
             "unconfirmed",
             f"{waiting} credentials" if waiting > 1 else "1 credential",
             f"refused since the store was restored on {from_micros(status.restored_at):%Y-%m-%d}:"

@@ -17,7 +17,15 @@ from mycelium_fractal_net.bootstrap.custodians import scheme_of
 from mycelium_fractal_net.config.settings import OWASP_ITERATIONS
 from mycelium_fractal_net.doctor.audit_records import audit_findings
 from mycelium_fractal_net.doctor.backups import backup_findings
-from mycelium_fractal_net.doctor.findings import Examined, Finding, Severity
+from mycelium_fractal_net.doctor.credentials import credential_findings, signer_findings
+from mycelium_fractal_net.doctor.findings import (
+    Examined,
+    Finding,
+    Severity,
+    critical,
+    notice,
+    warning,
+)
 from mycelium_fractal_net.doctor.old_cipher import old_cipher_findings
 from mycelium_fractal_net.doctor.retention import retention_findings
 from mycelium_fractal_net.doctor.rotation import (
@@ -25,13 +33,11 @@ from mycelium_fractal_net.doctor.rotation import (
     failure_findings,
     rotation_findings,
 )
-from mycelium_fractal_net.doctor.signers import signer_findings
 from mycelium_fractal_net.security.errors import KeyStateError, MfnError, StoreIntegrityError
 from mycelium_fractal_net.security.key_store import Database, UsageStore
-from mycelium_fractal_net.security.key_store.due_table import DueTable
+from mycelium_fractal_net.security.key_store.scheduler_table import SchedulerTable
 from mycelium_fractal_net.security.key_store.sqlite import check_private
 from mycelium_fractal_net.security.key_store.usage import RAW_MESSAGES_ROTATE
-from mycelium_fractal_net.security.records.credentials import CredentialState
 from mycelium_fractal_net.security.records.keys import DEFAULT_KEY_ID, Key, KeyState, version_id
 
 if TYPE_CHECKING:
@@ -66,7 +72,7 @@ def diagnose(
             findings.extend(check(store))
     except MfnError as error:
         if str(error) not in {finding.advice for finding in findings}:
-            findings.append(Finding(Severity.CRITICAL, "open", "key store", str(error)))
+            findings.append(critical("open", "key store", str(error)))
     finally:
         if database is not None:
             database.close()
@@ -93,23 +99,21 @@ def _files(settings: Settings) -> Iterator[Finding]:
         try:
             check_private(path)
         except MfnError as error:
-            yield Finding(Severity.CRITICAL, "file-modes", str(path), str(error))
+            yield critical("file-modes", str(path), str(error))
 
 
 def _master_key(store: Examined) -> Iterator[Finding]:
     """How the master key is guarded, and a move that did not finish."""
     iterations, path = store.custodian.iterations, store.custodian.place
     if store.custodian.guard == "none":
-        yield Finding(
-            Severity.NOTICE,
+        yield notice(
             "master-key",
             path,
             "the master key lies in the file unencrypted: mfn master passphrase puts it under a"
             " passphrase",
         )
     elif iterations is not None and iterations < OWASP_ITERATIONS:
-        yield Finding(
-            Severity.NOTICE,
+        yield notice(
             "iterations",
             path,
             f"{iterations} PBKDF2 iterations; OWASP advises {OWASP_ITERATIONS}: raise"
@@ -117,8 +121,7 @@ def _master_key(store: Examined) -> Iterator[Finding]:
         )
     current = store.provider.store.require_status().master_id
     if len(store.custodian.kek_ids) > 1 or store.provider.master_keys.former(current):
-        yield Finding(
-            Severity.WARNING,
+        yield warning(
             "master-move",
             path,
             "the store is between two master keys: run mfn master rotate to finish",
@@ -128,20 +131,18 @@ def _master_key(store: Examined) -> Iterator[Finding]:
 def _keys(store: Examined) -> Iterator[Finding]:
     """Rows that fail their authentication, keys past their policy or out of use."""
     near_limit = store.usage.raw_reserved_from(RAW_MESSAGES_ROTATE)
-    due, found = DueTable(store.provider.store.database), store.provider.keys.each()
+    due, found = SchedulerTable(store.provider.store.database), store.provider.keys.each()
     while page := list(itertools.islice(found, _PAGE)):
         due_times = due.due_times([name for name, _ in page])
         for name, key in page:
             if isinstance(key, MfnError):
-                yield Finding(Severity.CRITICAL, "authentication", f"key {name}", str(key))
+                yield critical("authentication", f"key {name}", str(key))
             else:
                 yield from _key(store, key, near_limit)
                 yield from due_time_findings(store, key, due_times[name])
     for key_id in DEFAULT_KEY_ID.values():
         if not store.provider.store.keys.has(key_id):
-            yield Finding(
-                Severity.NOTICE, "default-key", f"key {key_id}", "is missing: mfn init makes it"
-            )
+            yield notice("default-key", f"key {key_id}", "is missing: mfn init makes it")
 
 
 def _key(store: Examined, key: Key, near_limit: frozenset[bytes]) -> Iterator[Finding]:
@@ -153,10 +154,9 @@ def _key(store: Examined, key: Key, near_limit: frozenset[bytes]) -> Iterator[Fi
             try:
                 store.provider.keys.unwrap(key, version)
             except StoreIntegrityError as error:
-                yield Finding(Severity.CRITICAL, "authentication", f"key {named}", str(error))
+                yield critical("authentication", f"key {named}", str(error))
         if version is key.primary_or_none and version.handle in near_limit:
-            yield Finding(
-                Severity.WARNING,
+            yield warning(
                 "raw-limit",
                 f"key {named}",
                 f"has encrypted half of the raw messages that it may: mfn key rotate {key.key_id}",
@@ -172,7 +172,7 @@ def _key(store: Examined, key: Key, near_limit: frozenset[bytes]) -> Iterator[Fi
             f"protects nothing, its newest version is {newest.state}: mfn key rotate {key.key_id}"
         )
         waits = newest.state is KeyState.PRE_ACTIVATION
-        yield Finding(Severity.WARNING, "no-active-version", subject, str(error) if waits else what)
+        yield warning("no-active-version", subject, str(error) if waits else what)
     yield from rotation_findings(store, key)
 
 
@@ -184,39 +184,11 @@ def _to_unwrap(store: Examined, key: Key) -> list[KeyVersion]:
     return [*random.sample(wrapped[:-1], _SAMPLED), wrapped[-1]]
 
 
-def _credentials(store: Examined) -> Iterator[Finding]:
-    """Credentials that fail their authentication, that are due for renewal, or have ended."""
-    now = store.provider.clock()
-    for credential_id, found in store.provider.credentials.each():
-        subject = f"credential {credential_id}"
-        if isinstance(found, StoreIntegrityError):
-            yield Finding(Severity.CRITICAL, "authentication", subject, str(found))
-        elif found.state is not CredentialState.ACTIVE:
-            continue
-        elif found.expires_at is not None and found.expires_at <= now:
-            yield Finding(
-                Severity.NOTICE,
-                "credential-expired",
-                subject,
-                f"({found.name}) ended on {found.expires_at:%Y-%m-%d} and is refused; to say so"
-                f" for good: mfn credential revoke {credential_id}",
-            )
-        elif (due := found.due_at(store.settings.credentials.rotation_days)) <= now:
-            yield Finding(
-                Severity.WARNING,
-                "credential-due",
-                subject,
-                f"({found.name}) was to be rotated by {due:%Y-%m-%d}; its holder calls"
-                f" POST /credentials/self/rotate, or: mfn credential rotate {credential_id}",
-            )
-
-
 def _settings(store: Examined) -> Iterator[Finding]:
     """Settings that are allowed and could be better."""
     iterations = store.settings.security.encryption.key_derivation_iterations
     if iterations < OWASP_ITERATIONS and store.custodian.guard == "none":
-        yield Finding(
-            Severity.NOTICE,
+        yield notice(
             "iterations",
             "security.encryption.key_derivation_iterations",
             f"is {iterations}; OWASP advises {OWASP_ITERATIONS} for the next passphrase",
@@ -227,7 +199,7 @@ _STORE_CHECKS: Final[tuple[Callable[[Examined], Iterator[Finding]], ...]] = (
     _settings,
     _master_key,
     _keys,
-    _credentials,
+    credential_findings,
     signer_findings,
     old_cipher_findings,
     audit_findings,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -26,6 +27,11 @@ class Finding:
     check: str
     subject: str
     advice: str
+
+
+notice = functools.partial(Finding, Severity.NOTICE)
+warning = functools.partial(Finding, Severity.WARNING)
+critical = functools.partial(Finding, Severity.CRITICAL)
 
 
 @dataclass(frozen=True, slots=True)

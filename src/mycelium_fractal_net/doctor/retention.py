@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Final
 
-from mycelium_fractal_net.doctor.findings import Examined, Finding, Severity
+from mycelium_fractal_net.doctor.findings import Examined, Finding, critical, notice, warning
 from mycelium_fractal_net.security.lifecycle.retention import usage_of
 from mycelium_fractal_net.security.records.keys import Key, KeyState, version_id
 from mycelium_fractal_net.security.records.retention import past_retained
@@ -19,8 +19,7 @@ def retention_findings(store: Examined, key: Key) -> Iterator[Finding]:
     old = past_retained(key, key.rotation.retain_count)
     if old:
         names = ", ".join(version_id(key.key_id, each.version) for each in old)
-        yield Finding(
-            Severity.NOTICE,
+        yield notice(
             "retention",
             f"key {key.key_id}",
             f"is to keep {key.rotation.retain_count} versions and has older ones: {names}; what is"
@@ -41,20 +40,13 @@ def _pending(store: Examined, key: Key) -> Iterator[Finding]:
             use.last_refused is None or use.last_refused < use.last_kept
         )
         if use.last_refused is not None and not was_kept_since:
-            yield Finding(
-                Severity.CRITICAL,
+            yield critical(
                 "pending-use",
                 f"key {use.version_id}",
                 f"is erased on {day} and somebody needs it: {use.refused} uses since, the last"
                 f" on {use.last_refused}; {keep}",
             )
         elif use.destroy_at - now <= _SOON:
-            yield Finding(
-                Severity.WARNING, "destruction", f"key {use.version_id}",
-                f"is erased on {day}; {keep}",
-            )  # fmt: skip
+            yield warning("destruction", f"key {use.version_id}", f"is erased on {day}; {keep}")
         else:
-            yield Finding(
-                Severity.NOTICE, "destruction", f"key {use.version_id}",
-                f"is erased on {day}; {keep}",
-            )  # fmt: skip
+            yield notice("destruction", f"key {use.version_id}", f"is erased on {day}; {keep}")

@@ -24,8 +24,7 @@ from mycelium_fractal_net.security.errors import (
     StoreUnavailableError,
 )
 from mycelium_fractal_net.security.key_store import NonceStore
-from mycelium_fractal_net.security.signed_requests.asgi import view_of
-from mycelium_fractal_net.security.signed_requests.body import BodyTooLargeError, read_body
+from mycelium_fractal_net.security.signed_requests.asgi import BodyTooLargeError, read_body, view_of
 from mycelium_fractal_net.security.signed_requests.replay import ReplayGuard
 from mycelium_fractal_net.security.signed_requests.rules import Rules, SigningPolicy
 from mycelium_fractal_net.security.signed_requests.verifier import (
@@ -37,7 +36,8 @@ from mycelium_fractal_net.security.signed_requests.verifier import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from mycelium_fractal_net.security.http_signatures import BodyDigest, RequestView
+    from mycelium_fractal_net.security.http_signatures.content_digest import BodyDigest
+    from mycelium_fractal_net.security.http_signatures.messages import RequestView
     from mycelium_fractal_net.security.keyring.keyring import Keyring
     from mycelium_fractal_net.security.signed_requests.asgi import (
         Application,

@@ -15,15 +15,14 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.security.errors import ConfigurationError
-from mycelium_fractal_net.security.http_signatures import (
+from mycelium_fractal_net.security.http_signatures.content_digest import content_digest
+from mycelium_fractal_net.security.http_signatures.message_signature import (
     TAG,
-    ResponseView,
     SignatureParameters,
-    content_digest,
     sign,
 )
-from mycelium_fractal_net.security.signed_requests.asgi import view_of
-from mycelium_fractal_net.security.signed_requests.body import EXCHANGE
+from mycelium_fractal_net.security.http_signatures.messages import ResponseView
+from mycelium_fractal_net.security.signed_requests.asgi import EXCHANGE, view_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -20,8 +20,7 @@ from mycelium_fractal_net.security.errors import (
     MfnError,
 )
 from mycelium_fractal_net.security.key_store import UsageStore
-from mycelium_fractal_net.security.key_store.due_table import DueTable
-from mycelium_fractal_net.security.key_store.rotation_table import RotationTable
+from mycelium_fractal_net.security.key_store.scheduler_table import SchedulerTable
 from mycelium_fractal_net.security.key_store.usage import RAW_MESSAGES_ROTATE
 from mycelium_fractal_net.security.lifecycle import retention
 from mycelium_fractal_net.security.lifecycle.due import ScheduledKey, reason_to_rotate
@@ -65,8 +64,7 @@ class KeyRotationScheduler:
     ) -> None:
         self._provider = provider
         self._usage = UsageStore(provider.store.database)
-        self._table = RotationTable(provider.store.database)
-        self._due = DueTable(provider.store.database)
+        self._table = SchedulerTable(provider.store.database)
         self._credential_days = credential_days
         self._clock = clock or provider.store.database.now
         self._listener = listener
@@ -144,7 +142,7 @@ class KeyRotationScheduler:
         are read for it.
         """
         now, failures = self._clock(), self._table.failures()
-        names = sorted({*self._due.keys(now), *failures})
+        names = sorted({*self._table.due_keys(now), *failures})
         for name, seen in self._seen(self._provider.keys.some(names)):
             if isinstance(seen, MfnError) or seen.reason:
                 yield name, seen
@@ -182,20 +180,20 @@ class KeyRotationScheduler:
     def _look(self) -> RunReport:
         self._provider.store.require_status()
         look = RotationLook(self._provider, self._usage, self._table, self._clock)
-        names = sorted({*self._due.keys(look.now), *self._due.next_keys(), *look.failing})
+        names = sorted({*self._table.due_keys(look.now), *self._table.next_keys(), *look.failing})
         for start in range(0, len(names), _CHUNK):
             chunk = names[start : start + _CHUNK]
-            times = self._due.due_times(chunk)
+            times = self._table.due_times(chunk)
             for name, key in self._provider.keys.some(chunk):
                 look.process(name, key, times[name])
-            self._due.put(look.due_times())
+            self._table.put_due_times(look.due_times())
         report = look.end(self._credentials_due(look.now))
         if self._provider.store.database.needs_scrub:
             self._provider.store.database.scrub()
         return report
 
     def _credentials_due(self, now: datetime) -> int:
-        ids = self._due.credentials(now, self._credential_days)
+        ids = self._table.due_credentials(now, self._credential_days)
         found = self._provider.credentials.some(ids)
         return sum(not isinstance(each, MfnError) for _, each in found)
 

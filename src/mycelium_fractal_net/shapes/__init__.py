@@ -6,14 +6,14 @@ it. The OpenAPI document is derived from these; docs/cli.md lists them.
 
 from __future__ import annotations
 
-from mycelium_fractal_net.shapes.credentials import credential_shape
+from mycelium_fractal_net.shapes.callers import CredentialAnswer, credential_shape, signer_shape
+from mycelium_fractal_net.shapes.json_values import parse_timestamp, time_text
 from mycelium_fractal_net.shapes.keys import key_shape, primary_id, rotation_shape, version_meant
 from mycelium_fractal_net.shapes.retention import cleanup_shape, usage_shape
 from mycelium_fractal_net.shapes.rotation import look_shape, schedule_shape
-from mycelium_fractal_net.shapes.signers import signer_shape
-from mycelium_fractal_net.shapes.times import parse_timestamp, time_text
 
 __all__ = [
+    "CredentialAnswer",
     "cleanup_shape",
     "credential_shape",
     "key_shape",

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from typing_extensions import TypedDict
 
-from mycelium_fractal_net.security.errors import KeyStateError
 from mycelium_fractal_net.security.records.keys import parse_key_id, version_id
+from mycelium_fractal_net.shapes.json_values import shape
 from mycelium_fractal_net.shapes.members import KeyName, Number, Schema, State, Time, VersionId
-from mycelium_fractal_net.shapes.times import time_text
 
 if TYPE_CHECKING:
     from mycelium_fractal_net.security.records.keys import Key, KeyVersion, RotationPolicy
@@ -82,57 +81,29 @@ class KeyAnswer(TypedDict):
 
 def key_shape(key: Key) -> KeyAnswer:
     """The shape of a key."""
-    minimum = key.minimum_versions
-    return {
-        "key_id": key.key_id,
-        "type": key.key_type.value,
-        "use": key.use.value,
-        "algorithm": key.algorithm,
-        "publish": key.publish,
-        "created_at": time_text(key.created_at),
-        "primary": primary_id(key),
-        "rotation_due": time_text(key.rotation_due),
-        "rotation": rotation_shape(key.rotation),
-        "minimum_versions": {
-            "available": minimum.available,
-            "decrypt": minimum.decrypt,
-            "encrypt": minimum.encrypt,
-            "latest": minimum.latest,
-        },
-        "versions": [_version_shape(key, version) for version in key.versions],
-    }
-
-
-def _version_shape(key: Key, version: KeyVersion) -> VersionAnswer:
-    return {
-        "version_id": version_id(key.key_id, version.version),
-        "version": version.version,
-        "state": version.state.value,
-        "compromised": version.compromised,
-        "handle": version.handle.hex(),
-        "created_at": time_text(version.created_at),
-        "activate_at": time_text(version.activate_at),
-        "destroy_at": time_text(version.destroy_at),
-    }
+    return shape(
+        KeyAnswer,
+        key,
+        type=key.key_type,
+        primary=primary_id(key),
+        rotation=rotation_shape(key.rotation),
+        minimum_versions=key.minimum_versions._asdict(),
+        versions=[
+            shape(VersionAnswer, each, version_id=version_id(key.key_id, each.version))
+            for each in key.versions
+        ],
+    )
 
 
 def rotation_shape(rotation: RotationPolicy) -> Rotation:
     """The shape of a rotation policy."""
-    return {
-        "interval_days": rotation.interval_days,
-        "retain_count": rotation.retain_count,
-        "auto_destroy": rotation.auto_destroy,
-        "unused_for_days": rotation.unused_for_days,
-        "automatic": rotation.automatic,
-    }
+    return shape(Rotation, rotation)
 
 
 def primary_id(key: Key) -> str | None:
     """The version that protects new data, as ``orders:v3``; None where nothing does."""
-    try:
-        return version_id(key.key_id, key.primary.version)
-    except KeyStateError:
-        return None
+    primary = key.primary_or_none
+    return None if primary is None else version_id(key.key_id, primary.version)
 
 
 def version_meant(key: Key, name: str) -> KeyVersion:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from typing_extensions import TypedDict
 
+from mycelium_fractal_net.shapes.json_values import shape
 from mycelium_fractal_net.shapes.members import (
     Day,
     KeyName,
@@ -15,7 +16,6 @@ from mycelium_fractal_net.shapes.members import (
     Time,
     VersionId,
 )
-from mycelium_fractal_net.shapes.times import day_text, time_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -83,43 +83,10 @@ class CleanupAnswer(TypedDict):
 
 def usage_shape(key_id: str, uses: Iterable[VersionUse]) -> UsageAnswer:
     """The shape of what is known of the use of a key's versions."""
-    return {"key_id": key_id, "versions": [_use_shape(use) for use in uses]}
-
-
-def _use_shape(use: VersionUse) -> VersionUsage:
-    return {
-        "version_id": use.version_id,
-        "version": use.version,
-        "state": use.state.value,
-        "decrypts": use.decrypts,
-        "created_at": time_text(use.created_at),
-        "last_decrypted": day_text(use.last_decrypted),
-        "last_protected": day_text(use.last_protected),
-        "last_refused": day_text(use.last_refused),
-        "last_kept": day_text(use.last_kept),
-        "leased_until": day_text(use.leased_until),
-        "decrypted": use.decrypted,
-        "protected": use.protected,
-        "refused": use.refused,
-        "rewrapped_at": time_text(use.rewrapped_at),
-        "destroy_at": time_text(use.destroy_at),
-        "backed_up": use.backed_up,
-    }
+    return {"key_id": key_id, "versions": [shape(VersionUsage, use) for use in uses]}
 
 
 def cleanup_shape(report: CleanupReport) -> CleanupAnswer:
     """The versions past the retained count, and which of them are pending destruction now."""
-    return {
-        "key_id": report.key_id,
-        "retain_count": report.retain_count,
-        "proposals": [
-            {
-                **_use_shape(each),
-                "reason": None if each.reason is None else each.reason.value,
-                "why": each.why,
-            }
-            for each in report.proposals
-        ],
-        "moved": list(report.moved),
-        "destroy_at": time_text(report.destroy_at),
-    }
+    proposals = [shape(ProposalAnswer, each) for each in report.proposals]
+    return shape(CleanupAnswer, report, proposals=proposals)

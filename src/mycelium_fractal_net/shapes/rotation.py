@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from mycelium_fractal_net.security.errors import MfnError
 from mycelium_fractal_net.security.records.keys import version_id
-from mycelium_fractal_net.shapes.times import time_text
+from mycelium_fractal_net.shapes.json_values import time_text
 
 if TYPE_CHECKING:
     from mycelium_fractal_net.security.lifecycle.due import ScheduledKey

@@ -14,8 +14,8 @@ from mycelium_fractal_net.api.rate_limits.rates import (
     RateExceededError,
     RateLimit,
     RateLimits,
+    Windows,
 )
-from mycelium_fractal_net.api.rate_limits.windows import Windows
 from mycelium_fractal_net.config.settings import Server
 from mycelium_fractal_net.security.blocking import WouldBlockError, refusing
 from mycelium_fractal_net.security.errors import ConfigurationError

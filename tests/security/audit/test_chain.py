@@ -134,7 +134,7 @@ def test_a_chain_on_disk_is_private_and_numbered_from_one(books: Books) -> None:
     assert books.files[0].name == "00000000000000000001-0000.jsonl"
     for path in (*books.chain.iterdir(), books.folder / "machine"):
         assert path.stat().st_mode & 0o777 == 0o600
-    key = books.provider.audit_key()
+    key = books.provider.audit_keys.mac()
     former = ChainKey(books.provider.store_id, key).beginning(books.chain.name)
     for number, raw in enumerate(books.lines(), start=1):
         line = parse(raw)

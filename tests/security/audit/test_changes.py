@@ -444,7 +444,7 @@ def test_two_that_make_the_audit_key_at_once_have_the_same(
 
     def make(provider: LocalKeyProvider) -> None:
         barrier.wait()
-        tags.append(provider.audit_key().tag(b"data"))
+        tags.append(provider.audit_keys.mac().tag(b"data"))
 
     threads = [threading.Thread(target=make, args=(each,)) for each in providers]
     for thread in threads:
@@ -468,18 +468,18 @@ def test_a_key_that_lost_the_race_is_never_used(
     def late() -> StoredAuditKey | None:
         found = look()
         monkeypatch.setattr(store, "audit_key", look)
-        first.append(local_provider.audit_key().tag(b"data"))
+        first.append(local_provider.audit_keys.mac().tag(b"data"))
         return found
 
     monkeypatch.setattr(store, "audit_key", late)
-    assert [local_provider.audit_key().tag(b"data")] == first
+    assert [local_provider.audit_keys.mac().tag(b"data")] == first
 
 
 def test_the_audit_key_moves_with_the_master_key(books: Books) -> None:
     """The old master key is forgotten, and the chain verifies as before and goes on."""
     provider = books.provider
     books.write(2)
-    tag = provider.audit_key().tag(b"data")
+    tag = provider.audit_keys.mac().tag(b"data")
     stored = provider.store.audit_key()
     newest = provider.master_keys.rotate()
     moved = provider.store.audit_key()
@@ -488,7 +488,7 @@ def test_the_audit_key_moves_with_the_master_key(books: Books) -> None:
     assert (stored.master_id, moved.master_id) != (newest, stored.master_id)
     assert moved.master_id == newest
     assert stored.wrapped != moved.wrapped
-    assert provider.audit_key().tag(b"data") == tag
+    assert provider.audit_keys.mac().tag(b"data") == tag
     books.write(1)
     assert len(books.files) == 1
     assert not books.faults()
@@ -496,7 +496,7 @@ def test_the_audit_key_moves_with_the_master_key(books: Books) -> None:
 
 def test_an_audit_key_is_not_moved_twice_nor_by_two(local_provider: LocalKeyProvider) -> None:
     """Whoever has the old wrapping in hand when it is replaced is told."""
-    local_provider.audit_key()
+    local_provider.audit_keys.mac()
     store = local_provider.store
     stored = store.audit_key()
     assert stored is not None
@@ -510,7 +510,7 @@ def test_an_audit_key_under_a_former_master_key_is_not_stored(
     local_provider: LocalKeyProvider,
 ) -> None:
     """A move forgets the former master key; nothing may be left under it."""
-    local_provider.audit_key()
+    local_provider.audit_keys.mac()
     stored = local_provider.store.audit_key()
     assert stored is not None
     with pytest.raises(ConflictError):
@@ -519,7 +519,7 @@ def test_an_audit_key_under_a_former_master_key_is_not_stored(
 
 def test_anchors_do_not_make_caches_read_again(books: Books) -> None:
     """The store's generation stays: no key and no credential has changed."""
-    books.provider.audit_key()
+    books.provider.audit_keys.mac()
     before = books.provider.store.require_status()
     books.write(3)
     assert books.provider.store.require_status() == before

@@ -67,7 +67,7 @@ def test_a_process_killed_under_load_loses_nothing_that_it_was_told(
     books: Books, segment_bytes: int
 ) -> None:
     """Nor do those after it, which are killed too; and the chain is whole each time."""
-    books.provider.audit_key()
+    books.provider.audit_keys.mac()
     told: list[int] = []
     for lines in (50, 1, 120):
         child, said = start(lambda out: write_for_ever(books, out, segment_bytes=segment_bytes))
@@ -87,7 +87,7 @@ def test_a_process_killed_under_load_loses_nothing_that_it_was_told(
 
 def test_processes_at_once_write_a_chain_each(books: Books) -> None:
     """Started together on an empty folder; each finds or begins one, and all are whole."""
-    books.provider.audit_key()
+    books.provider.audit_keys.mac()
     ready, go = os.pipe()
 
     def work(said: IO[bytes]) -> None:

@@ -210,7 +210,7 @@ def test_a_crash_right_after_the_store_was_told_of_a_new_chain(books: Books) -> 
         from mycelium_fractal_net.security.audit.locked_chain import lock_free_chain
 
         provider = books.provider
-        key, store_id = provider.audit_key(), provider.store_id
+        key, store_id = provider.audit_keys.mac(), provider.store_id
         lock_free_chain(books.folder, provider.store, ChainKey(store_id, key))
 
     killed(work)

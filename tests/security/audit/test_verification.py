@@ -6,6 +6,7 @@ import itertools
 import shutil
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 from sqlalchemy import text
 
@@ -407,7 +408,7 @@ def test_a_chain_may_begin_after_a_head_that_was_kept(parts: Books) -> None:
     report = parts.verified(heads=[kept])
     assert report.faults == []
     assert report.chains[0].begins == before + 1
-    forged = kept._replace(mac="00" * 32)
+    forged = msgspec.structs.replace(kept, mac="00" * 32)
     assert parts.faults(heads=[forged]) == [(before + 1, EDITED)]
 
 

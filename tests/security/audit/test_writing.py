@@ -21,8 +21,8 @@ from mycelium_fractal_net.security.audit import (
 )
 from mycelium_fractal_net.security.audit import queue as queue_module
 from mycelium_fractal_net.security.audit.queue import Queue
-from mycelium_fractal_net.security.audit.refusals import Refusals
 from mycelium_fractal_net.security.audit.segments import create
+from mycelium_fractal_net.security.audit.writer import Refusals
 from mycelium_fractal_net.security.errors import (
     AuditUnavailableError,
     InvalidInputError,

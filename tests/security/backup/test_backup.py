@@ -20,8 +20,8 @@ from mycelium_fractal_net.security.backup import (
     verify_backup,
     write_backup,
 )
-from mycelium_fractal_net.security.backup import format as backup_format
-from mycelium_fractal_net.security.backup.format import BackupHeader
+from mycelium_fractal_net.security.backup import layout as backup_format
+from mycelium_fractal_net.security.backup.layout import BackupHeader
 from mycelium_fractal_net.security.directories.credentials import CredentialDirectory
 from mycelium_fractal_net.security.errors import (
     AuditUnavailableError,
@@ -210,7 +210,7 @@ def test_a_store_that_was_never_begun_gives_no_backup(
         other.store.database.create()
         with pytest.raises(StoreUnavailableError, match="mfn init"):
             taken(other)
-    assert local_provider.keys.count() == 0
+    assert local_provider.store.keys.count() == 0
 
 
 # What is refused ----------------------------------------------------------------------------
@@ -309,9 +309,8 @@ def test_frames_that_nobody_writes_are_refused(local_provider: LocalKeyProvider)
         with pytest.raises(DecryptionError):
             verify_backup(local_provider.wrapping, local_provider.policy, content)
     fine = resealed(local_provider, [table, ["a"], {"end": {"signers": 1}}])
-    seen: list[int] = []
-    verify_backup(local_provider.wrapping, local_provider.policy, io.BytesIO(fine), seen.append)
-    assert sum(seen) == 1
+    backup = verify_backup(local_provider.wrapping, local_provider.policy, io.BytesIO(fine))
+    assert backup.rows == {"signers": 1}
 
 
 def test_a_store_that_is_not_empty_is_left_as_it_is(provider: LocalKeyProvider) -> None:
@@ -350,21 +349,19 @@ def test_a_restore_that_fails_half_way_leaves_nothing(
 def test_a_backup_of_many_rows_is_written_and_read_in_blocks(
     local_provider: LocalKeyProvider, home: Path, tmp_path: Path, clock: Clock
 ) -> None:
-    """Rows run over the borders of blocks, and each is told of as it passes."""
+    """Rows run over the borders of blocks, and all of them arrive."""
     local_provider.keys.create("orders")
     handle = local_provider.keys.get("orders").latest.handle
     many = [{"handle": handle, "day": day, "kind": "open", "count": 1} for day in range(25_000)]
     with local_provider.store.database.write() as connection:
         connection.execute(metadata.tables["usage"].insert(), many)
     writer = io.BytesIO()
-    written: list[int] = []
-    backup = write_backup(local_provider, writer, written.append)
+    backup = write_backup(local_provider, writer)
     assert len(writer.getvalue()) > 2 * backup_format.BLOCK_BYTES
-    read: list[int] = []
     with elsewhere(tmp_path, home, clock) as other:
-        restored(other, writer.getvalue(), progress=read.append)
+        again = restored(other, writer.getvalue())
         assert len(UsageStore(other.store.database).days([handle])) == 25_000
-    assert sum(written) == sum(read) == sum(backup.rows.values())
+    assert again.backup == backup
 
 
 def test_a_store_that_cannot_be_written_is_not_taken_for_a_file_that_cannot_be_read(
@@ -512,11 +509,11 @@ def test_a_process_that_knew_the_former_store_forgets_all_of_it(
             with provider.store.database.write() as connection:
                 connection.execute(table.delete())
         again = restored(provider, content)
-        assert again.backup.generation < freshness.generation
+        assert again.backup.made.generation < freshness.generation
         freshness.refresh()
         with pytest.raises(AuthenticationError):
             directory.authenticate(secret.text.encode())
-        assert provider.store.require_status().restored_from == again.backup.backup_id
+        assert provider.store.require_status().restored_from == again.backup.made.backup_id
 
 
 # Waiting for a backup -----------------------------------------------------------------------
@@ -592,7 +589,7 @@ def test_a_backup_under_a_former_master_key_holds_nothing_any_more(
     assert provider.store.not_held() == (0, [])
     last = provider.store.last_backup()
     assert last is not None
-    assert last.backup_id == backup.backup_id
+    assert last.backup_id == backup.made.backup_id
     provider.master_keys.rotate()
     assert provider.store.not_held() == (1, [("orders", 1)])
     with pytest.raises(ConflictError, match="another master key"):
@@ -612,7 +609,7 @@ def test_the_restored_store_knows_the_backup_that_it_came_from(
         assert other.store.not_held() == (0, [])
         assert other.keys.get("orders").primary.version == 1
         status = other.store.require_status()
-        assert status.restored_from == backup.backup_id
+        assert status.restored_from == backup.made.backup_id
 
 
 def test_very_many_versions_are_recorded_in_parts(provider: LocalKeyProvider) -> None:
@@ -637,7 +634,7 @@ def test_very_many_versions_are_recorded_in_parts(provider: LocalKeyProvider) ->
 def audited(provider: LocalKeyProvider, folder: Path) -> AuditLog:
     """The provider with an audit log in that folder."""
     log = AuditLog(
-        folder, provider.store, provider.store_id, provider.audit_key,
+        folder, provider.store, provider.store_id, provider.audit_keys.mac,
         resolve=provider.journal.resolve_intents,
     )  # fmt: skip
     provider.audit = log
@@ -647,7 +644,7 @@ def audited(provider: LocalKeyProvider, folder: Path) -> AuditLog:
 def report_of(provider: LocalKeyProvider, folder: Path) -> Any:
     """What verifying the audit records in that folder gives."""
     return verify(
-        folder, provider.store.chains(), provider.store_id, provider.audit_key(),
+        folder, provider.store.chains(), provider.store_id, provider.audit_keys.mac(),
         all_here=True,
     )  # fmt: skip
 
@@ -683,7 +680,10 @@ def test_a_restored_store_begins_a_chain_that_names_the_backup(
         ]
         ((chain, records),) = first_records(there).items()
         assert chain != former.chain_id
-        assert (records[0]["event"], records[0]["subject"]) == ("store.restore", backup.backup_id)
+        assert (records[0]["event"], records[0]["subject"]) == (
+            "store.restore",
+            backup.made.backup_id,
+        )
         assert records[1]["event"] == "audit.opened"
         forged = replace_chain(other, former.chain_id, sequence=5)
         assert forged.faults[0].what == "the whole chain is missing"
@@ -840,7 +840,7 @@ def test_filling_an_empty_store_takes_no_rows_as_well(
         store.put("signers", [])
     assert KeyStore(database).status() is None
     database.close()
-    assert local_provider.keys.count() == 0
+    assert local_provider.store.keys.count() == 0
 
 
 def test_the_record_of_a_credential_says_that_it_is_unconfirmed(

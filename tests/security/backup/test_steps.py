@@ -127,7 +127,7 @@ def test_a_kill_at_every_step_of_a_backup_loses_no_version_and_activates_none_to
                         reader.read(), home, tmp_path / f"at-{die_at}", clock
                     )
                 with closing(restored.store.database):
-                    assert restored.keys.count() == 2
+                    assert restored.store.keys.count() == 2
         if active[-1] == 2:
             break
     assert active[0] == 0

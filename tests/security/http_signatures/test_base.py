@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mycelium_fractal_net.security.errors import InvalidInputError, InvalidSignatureError
-from mycelium_fractal_net.security.http_signatures import RequestView, ResponseView
 from mycelium_fractal_net.security.http_signatures.components import covered, named
-from mycelium_fractal_net.security.http_signatures.signature_base import signature_base
+from mycelium_fractal_net.security.http_signatures.message_signature import signature_base
+from mycelium_fractal_net.security.http_signatures.messages import RequestView, ResponseView
 
 Headers = list[tuple[bytes, bytes]]
 

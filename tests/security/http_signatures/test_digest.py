@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mycelium_fractal_net.security.errors import InvalidInputError, InvalidSignatureError
-from mycelium_fractal_net.security.http_signatures import (
+from mycelium_fractal_net.security.http_signatures.content_digest import (
     BodyDigest,
     check_content_digest,
     content_digest,

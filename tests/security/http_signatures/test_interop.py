@@ -11,21 +11,24 @@ import http_message_signatures as theirs
 import pytest
 
 from mycelium_fractal_net.security.errors import InvalidSignatureError
-from mycelium_fractal_net.security.http_signatures import (
-    TAG,
-    RequestView,
-    ResponseView,
-    SignatureParameters,
+from mycelium_fractal_net.security.http_signatures.content_digest import (
     check_content_digest,
+    content_digest,
+)
+from mycelium_fractal_net.security.http_signatures.coverage import (
     check_coverage,
     check_response_coverage,
     check_times,
+)
+from mycelium_fractal_net.security.http_signatures.message_signature import (
+    TAG,
+    SignatureParameters,
     choose_by_tag,
-    content_digest,
     parse_signatures,
     sign,
     verify,
 )
+from mycelium_fractal_net.security.http_signatures.messages import RequestView, ResponseView
 from mycelium_fractal_net.security.policy import Policy
 
 POLICY = Policy()

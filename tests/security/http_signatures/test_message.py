@@ -8,22 +8,22 @@ import msgspec
 import pytest
 
 from mycelium_fractal_net.security.errors import InvalidInputError, InvalidSignatureError
-from mycelium_fractal_net.security.http_signatures import (
-    TAG,
-    CoveragePolicy,
-    MessageSignature,
-    RequestView,
-    ResponseView,
-    SignatureParameters,
+from mycelium_fractal_net.security.http_signatures.content_digest import content_digest
+from mycelium_fractal_net.security.http_signatures.coverage import (
     check_coverage,
     check_response_coverage,
     check_times,
+)
+from mycelium_fractal_net.security.http_signatures.message_signature import (
+    TAG,
+    MessageSignature,
+    SignatureParameters,
     choose_by_tag,
-    content_digest,
     parse_signatures,
     sign,
     verify,
 )
+from mycelium_fractal_net.security.http_signatures.messages import RequestView, ResponseView
 from mycelium_fractal_net.security.policy import Policy
 
 POLICY = Policy()
@@ -376,21 +376,26 @@ class TestCoverage:
         assert accepted(signed(parameters=parameters)) is fits
 
     def test_an_application_may_ask_for_more(self) -> None:
-        """Its own tag, a shorter life, further headers."""
-        policy = CoveragePolicy("app", 60, ("cookie",))
-        parameters = msgspec.structs.replace(PARAMETERS, tag="app", expires=NOW + 60)
+        """Further headers, in a message that has them."""
         cookie = with_header(REQUEST, b"cookie", b"a=1")
-        good = signed(*PARTS, "cookie", request=cookie, parameters=parameters)
-        signature = choose_by_tag(parse_signatures(good), "app")
-        check_coverage(signature, good, policy, has_body=False)
-        for bad, asked in (
-            (good, CoveragePolicy()),
-            (good, msgspec.structs.replace(policy, lifetime_seconds=59)),
-            (signed(*PARTS, request=cookie, parameters=parameters), policy),
+        for components, asked, fits in (
+            ((*PARTS, "cookie"), ("cookie",), True),
+            (PARTS, ("cookie",), False),
+            (PARTS, (), True),
         ):
-            signature = choose_by_tag(parse_signatures(bad), "app")
+            bears = signed(*components, request=cookie)
+            signature = choose_by_tag(parse_signatures(bears))
+            if fits:
+                check_coverage(signature, bears, has_body=False, when_sent=asked)
+                continue
             with pytest.raises(InvalidSignatureError):
-                check_coverage(signature, bad, asked, has_body=False)
+                check_coverage(signature, bears, has_body=False, when_sent=asked)
+
+    def test_another_tag_is_not_ours(self) -> None:
+        """Whatever it covers, and also where it was chosen."""
+        bears = signed(*PARTS, parameters=msgspec.structs.replace(PARAMETERS, tag="app"))
+        with pytest.raises(InvalidSignatureError):
+            check_coverage(choose_by_tag(parse_signatures(bears), "app"), bears, has_body=False)
 
 
 class TestTimes:

@@ -11,18 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mycelium_fractal_net.security.errors import InvalidInputError, InvalidSignatureError
-from mycelium_fractal_net.security.http_signatures import (
+from mycelium_fractal_net.security.http_signatures.messages import RequestView
+from mycelium_fractal_net.security.http_signatures.plan_profile import (
     TIMESTAMP_SECONDS,
     PlanSignature,
-    RequestView,
     bears_plan_signature,
     canonical_request,
     check_timestamp,
+    parse_body_signature,
     parse_plan_signature,
     sign_plan,
     verify_plan,
 )
-from mycelium_fractal_net.security.http_signatures.plan_profile import parse_body_signature
 from mycelium_fractal_net.security.policy import Policy
 
 POLICY = Policy()

@@ -16,18 +16,19 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from mycelium_fractal_net.security.errors import InvalidSignatureError
-from mycelium_fractal_net.security.http_signatures import (
-    MessageSignature,
-    RequestView,
-    ResponseView,
-    SignatureParameters,
+from mycelium_fractal_net.security.http_signatures.content_digest import (
     check_content_digest,
     content_digest,
+)
+from mycelium_fractal_net.security.http_signatures.message_signature import (
+    MessageSignature,
+    SignatureParameters,
     parse_signatures,
     sign,
+    signature_base,
     verify,
 )
-from mycelium_fractal_net.security.http_signatures.signature_base import signature_base
+from mycelium_fractal_net.security.http_signatures.messages import RequestView, ResponseView
 from mycelium_fractal_net.security.policy import Policy
 
 POLICY = Policy()

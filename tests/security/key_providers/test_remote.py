@@ -20,7 +20,7 @@ from mycelium_fractal_net.security.errors import (
     StoreIntegrityError,
 )
 from mycelium_fractal_net.security.key_providers import Binding, StoredKeyProvider, wrapping
-from mycelium_fractal_net.security.key_providers.remote import Limits, RemoteCustodian
+from mycelium_fractal_net.security.key_providers.remote import CallLimits, RemoteCustodian
 from mycelium_fractal_net.security.key_providers.wrapping import Wrapping
 from mycelium_fractal_net.security.key_store import Database, KeyStore
 from mycelium_fractal_net.security.policy import Policy
@@ -197,7 +197,9 @@ def test_attempts_end_with_the_deadline(other: Other) -> None:
     """A pause that would outlast it is not begun."""
     custodian = RemoteCustodian(
         other.connect,
-        Limits(deadline_seconds=0.05, attempts=9, first_pause_seconds=0.5, outages_in_a_row=100),
+        CallLimits(
+            deadline_seconds=0.05, attempts=9, first_pause_seconds=0.5, outages_in_a_row=100
+        ),
     )
     other.is_now("down")
     begun = time.monotonic()

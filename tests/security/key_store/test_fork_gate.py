@@ -86,11 +86,6 @@ def test_a_fork_does_not_wait_for_ever(gate: ForkGate, monkeypatch: pytest.Monke
     thread.join()
 
 
-def test_a_gate_that_is_gone_is_left_alone() -> None:
-    """Nothing is done for it at a fork."""
-    fork_gate._call(None, ForkGate.close)
-
-
 def test_a_child_forked_beside_a_transaction_can_have_one(
     local_provider: LocalKeyProvider,
 ) -> None:

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mycelium_fractal_net.security.key_providers import LocalKeyProvider
-from mycelium_fractal_net.security.key_store.rotation_table import RotationFailure, RotationTable
+from mycelium_fractal_net.security.key_store.scheduler_table import RotationFailure, SchedulerTable
 from mycelium_fractal_net.security.records.keys import Key, Verb
 from mycelium_fractal_net.security.rotation import KeyRotationScheduler, RunReport
 from tests.support.stores import Clock, open_provider
@@ -208,7 +208,7 @@ def test_a_clock_that_ran_ahead_leaves_no_key_at_rest(place: Place) -> None:
 def test_a_pause_that_was_written_by_a_clock_ahead_is_no_pause(place: Place) -> None:
     """Nobody waits for it until then."""
     place.clock.now += INTERVAL
-    table = RotationTable(place.provider.store.database)
+    table = SchedulerTable(place.provider.store.database)
     far = place.clock.now + timedelta(days=300)
     table.record_failure(RotationFailure("a", 5, far, far, "x"))
     soon = place.clock.now + timedelta(minutes=59)
@@ -264,7 +264,7 @@ def test_who_looks_after_a_long_time_holds_erasures_for_a_day(place: Place) -> N
 
 def test_machines_that_are_a_moment_apart_do_not_end_a_hold(place: Place) -> None:
     """Two looks at once may be noted in either order."""
-    table = RotationTable(place.provider.store.database)
+    table = SchedulerTable(place.provider.store.database)
     now = place.clock.now
     held = table.note_look(now).held_until
     look = table.note_look(now - timedelta(seconds=5))

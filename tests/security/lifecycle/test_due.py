@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mycelium_fractal_net.security.key_store.rotation_table import RotationFailure
+from mycelium_fractal_net.security.key_store.scheduler_table import RotationFailure
 from mycelium_fractal_net.security.lifecycle.due import (
     LONGEST_PAUSE,
     Reason,

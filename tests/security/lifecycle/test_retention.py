@@ -246,7 +246,7 @@ def test_a_suspended_version_goes_by_a_word_alone(store: Store) -> None:
 def test_a_version_whose_data_was_rewrapped_goes(store: Store) -> None:
     """The rewrap itself has opened it, on that very day."""
     store.use(1, count=1000)
-    store.provider.record_rewrap("orders", reason="all of the archive")
+    store.provider.retirement.record_rewrap("orders", reason="all of the archive")
     assert store.cleanup().moved == ("orders:v1", "orders:v2")
 
 
@@ -255,7 +255,7 @@ def test_a_version_whose_data_was_rewrapped_goes(store: Store) -> None:
 def test_a_use_after_the_rewrap_keeps_the_version(store: Store, kind: str, days: int) -> None:
     """On the same day, too: what is counted beyond the rewrap's own uses is later."""
     store.use(1, count=1000)
-    store.provider.record_rewrap("orders", reason="all of the archive")
+    store.provider.retirement.record_rewrap("orders", reason="all of the archive")
     store.use(1, kind, days=days)
     report = store.cleanup()
     assert report.moved == ("orders:v2",)
@@ -264,31 +264,31 @@ def test_a_use_after_the_rewrap_keeps_the_version(store: Store, kind: str, days:
 
 def test_a_day_that_begins_after_the_rewrap_keeps_the_version(store: Store) -> None:
     """Before its first use is counted: the fact is enough."""
-    store.provider.record_rewrap("orders", reason="all of the archive")
+    store.provider.retirement.record_rewrap("orders", reason="all of the archive")
     store.usage.begin_day(store.handle(1), day_of(store.clock()), OPEN)
     assert store.cleanup().moved == ("orders:v2",)
 
 
 def test_a_rewrap_that_is_recorded_again_is_the_one_that_counts(store: Store) -> None:
     """What was missed the first time was moved since."""
-    store.provider.record_rewrap("orders", reason="the archive")
+    store.provider.retirement.record_rewrap("orders", reason="the archive")
     store.use(1)
     assert store.cleanup().moved == ("orders:v2",)
-    store.provider.record_rewrap("orders", reason="and what was missed")
+    store.provider.retirement.record_rewrap("orders", reason="and what was missed")
     assert store.cleanup().moved == ("orders:v1",)
 
 
 def test_a_compromised_version_goes_when_its_data_was_moved(store: Store) -> None:
     """It is what a rewrap after a compromise is for."""
     store.provider.states.apply(Verb.COMPROMISE, "orders:v1")
-    store.provider.record_rewrap("orders", reason="moved off it")
+    store.provider.retirement.record_rewrap("orders", reason="moved off it")
     assert "orders:v1" in store.cleanup().moved
     assert store.provider.keys.get("orders").version(1).compromised
 
 
 def test_the_newest_version_is_not_marked_by_a_rewrap(store: Store) -> None:
     """That is where the data went."""
-    key = store.provider.record_rewrap("orders", reason="moved")
+    key = store.provider.retirement.record_rewrap("orders", reason="moved")
     assert [each.rewrapped_at is None for each in key.versions] == [False] * 4 + [True]
 
 
@@ -296,41 +296,47 @@ def test_the_newest_version_is_not_marked_by_a_rewrap(store: Store) -> None:
 def test_a_rewrap_says_nothing_of_versions_that_it_could_not_open(store: Store, verb: Verb) -> None:
     """Their data was not moved."""
     store.provider.states.apply(verb, "orders:v1")
-    assert store.provider.record_rewrap("orders", reason="moved").version(1).rewrapped_at is None
+    assert (
+        store.provider.retirement.record_rewrap("orders", reason="moved").version(1).rewrapped_at
+        is None
+    )
 
 
 def test_a_rewrap_is_not_recorded_while_a_lease_runs(store: Store) -> None:
     """Whoever holds the data key seals under the old version until its end."""
     store.use(2, LEASE, days=1)
     with pytest.raises(KeyStateError, match="orders:v2 may be in use until the end of 2026-03-02"):
-        store.provider.record_rewrap("orders", reason="moved")
+        store.provider.retirement.record_rewrap("orders", reason="moved")
     store.clock.forward(days=1)
-    assert store.provider.record_rewrap("orders", reason="moved").version(2).rewrapped_at
+    assert store.provider.retirement.record_rewrap("orders", reason="moved").version(2).rewrapped_at
 
 
 def test_a_rewrap_is_not_recorded_where_a_later_use_is_known(store: Store) -> None:
     """Of two clocks one is wrong, and nobody knows which."""
     store.use(1, OPEN, days=3)
     with pytest.raises(KeyStateError, match="on record for 2026-03-04"):
-        store.provider.record_rewrap("orders", reason="moved")
+        store.provider.retirement.record_rewrap("orders", reason="moved")
     assert store.provider.keys.get("orders").version(1).rewrapped_at is None
 
 
 def test_a_rewrap_is_recorded_for_a_key_with_a_reason(store: Store) -> None:
     """By its name, of a key that seals, and with a word for the audit log."""
     with pytest.raises(InvalidInputError, match="reason"):
-        store.provider.record_rewrap("orders", reason=" ")
+        store.provider.retirement.record_rewrap("orders", reason=" ")
     with pytest.raises(InvalidInputError, match="without a version"):
-        store.provider.record_rewrap("orders:v1", reason="moved")
+        store.provider.retirement.record_rewrap("orders:v1", reason="moved")
     store.provider.keys.create("tags", "mac")
     with pytest.raises(KeyUsageError, match="seals nothing"):
-        store.provider.record_rewrap("tags", reason="moved")
+        store.provider.retirement.record_rewrap("tags", reason="moved")
 
 
 def test_a_key_without_older_versions_is_not_changed_by_a_rewrap(store: Store) -> None:
     """There is nothing that could have been moved."""
     before = store.provider.keys.create("letters")
-    assert store.provider.record_rewrap("letters", reason="moved").revision == before.revision
+    assert (
+        store.provider.retirement.record_rewrap("letters", reason="moved").revision
+        == before.revision
+    )
 
 
 def test_a_rewrap_counts_what_keyrings_of_this_process_have_in_memory(
@@ -345,7 +351,7 @@ def test_a_rewrap_counts_what_keyrings_of_this_process_have_in_memory(
         for _ in range(3):
             message = keyring.rewrap(message)
             keyring.decrypt(message)
-        local_provider.record_rewrap("orders", reason="moved")
+        local_provider.retirement.record_rewrap("orders", reason="moved")
     report = cleanup_old_versions(
         local_provider, UsageStore(local_provider.store.database), "orders", 1, now=clock()
     )
@@ -402,7 +408,7 @@ def test_an_unused_compromised_version_stays(store: Store) -> None:
 def test_a_version_that_was_kept_is_not_destroyed_again_at_the_next_look(store: Store) -> None:
     """Cancelling says that somebody wants it: neither reason holds any more."""
     store.provider.keys.set_rotation("orders", DESTROYING)
-    store.provider.record_rewrap("orders", reason="moved")
+    store.provider.retirement.record_rewrap("orders", reason="moved")
     store.clock.forward(days=500)
     assert {each.reason for each in store.propose()} == {DestructionReason.REWRAPPED}
     assert "orders:v1" in store.cleanup().moved

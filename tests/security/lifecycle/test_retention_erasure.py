@@ -14,7 +14,7 @@ from mycelium_fractal_net.security.errors import (
     StoreUnavailableError,
 )
 from mycelium_fractal_net.security.key_store import UsageStore
-from mycelium_fractal_net.security.key_store.rotation_table import RotationTable
+from mycelium_fractal_net.security.key_store.scheduler_table import SchedulerTable
 from mycelium_fractal_net.security.lifecycle.retention import cleanup_old_versions, erase_due
 from mycelium_fractal_net.security.records.keys import KeyState, RotationPolicy, Verb
 from tests.support.stores import keyring_over, open_provider
@@ -115,7 +115,7 @@ def test_the_stores_own_clock_is_read_where_none_is_given(
 
 def test_a_clock_that_jumped_ahead_erases_nothing(pending: LocalKeyProvider, clock: Clock) -> None:
     """Both clocks are a year ahead, as when one time server lies; a day is there to notice it."""
-    looks = RotationTable(pending.store.database)
+    looks = SchedulerTable(pending.store.database)
     looks.note_look(clock())
     clock.forward(days=1, hours=1)
     looks.note_look(clock())
@@ -139,7 +139,7 @@ def test_a_clock_that_jumped_ahead_moves_nothing_by_itself(
     provider: LocalKeyProvider, clock: Clock
 ) -> None:
     """It makes everything look unused; an operator's word is believed all the same."""
-    usage, looks = UsageStore(provider.store.database), RotationTable(provider.store.database)
+    usage, looks = UsageStore(provider.store.database), SchedulerTable(provider.store.database)
     provider.keys.create("orders", rotation=RotationPolicy(90, 1, auto_destroy=True))
     provider.rotate_key("orders")
     looks.note_look(clock())

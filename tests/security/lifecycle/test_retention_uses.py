@@ -290,7 +290,7 @@ def test_what_goes_by_itself_has_its_ground_in_the_audit_log(
     """And that a rewrap has finished is there with the word of who said so."""
     keyring, records = audited
     keyring.provider.rotate_key("orders")
-    keyring.provider.record_rewrap("orders", reason="all of the archive")
+    keyring.provider.retirement.record_rewrap("orders", reason="all of the archive")
     report = cleanup_old_versions(keyring.provider, keyring.usage, "orders", 1, now=clock())
     assert report.moved == ("orders:v1",)
     reasons = {each["event"]: each["reason"] for each in records() if "reason" in each}

@@ -170,7 +170,7 @@ def test_what_says_when_a_key_is_rotated_cannot_be_edited(
     for name in ("orders", "other"):
         provider.keys.create(name)
         provider.rotate_key(name)
-    provider.record_rewrap("orders", reason="all was moved")
+    provider.retirement.record_rewrap("orders", reason="all was moved")
     provider.keys.get("orders")
     with provider.store.database.write() as connection:
         changed = connection.execute(text(statement)).rowcount

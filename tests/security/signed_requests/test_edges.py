@@ -17,7 +17,7 @@ from mycelium_fractal_net.security.key_store.freshness import Freshness
 from mycelium_fractal_net.security.request_signing import SignatureVerificationMiddleware
 from mycelium_fractal_net.security.response_signing import ResponseSigningMiddleware
 from mycelium_fractal_net.security.signatures.signing_key import SigningKey
-from mycelium_fractal_net.security.signed_requests.body import (
+from mycelium_fractal_net.security.signed_requests.asgi import (
     EXCHANGE,
     BodyTooLargeError,
     read_body,
@@ -138,7 +138,10 @@ def test_a_client_that_goes_away_gets_no_handler(keyring: Keyring) -> None:
 
 def test_a_flowing_body_that_breaks_off_is_the_applications_to_see(keyring: Keyring) -> None:
     """It is told that the client has gone; a body that does not fit raises."""
-    from mycelium_fractal_net.security.http_signatures import BodyDigest, content_digest
+    from mycelium_fractal_net.security.http_signatures.content_digest import (
+        BodyDigest,
+        content_digest,
+    )
     from mycelium_fractal_net.security.request_signing import _checked
 
     async def run() -> None:

@@ -11,7 +11,12 @@ from mycelium_fractal_net.api.http.problems import RequestError
 from mycelium_fractal_net.api.http.request_ids import new_request_id
 from mycelium_fractal_net.security.audit import Event, acting_as
 from mycelium_fractal_net.security.blocking import WouldBlockError
-from mycelium_fractal_net.security.errors import KeyNotFoundError, MfnError, NotPermittedError
+from mycelium_fractal_net.security.errors import (
+    KeyNotFoundError,
+    MfnError,
+    NotPermittedError,
+    RequestSignatureError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +25,9 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.api.http.requests import Headers
     from mycelium_fractal_net.api.service.service import Service
     from mycelium_fractal_net.security.directories.credentials import Caller
+    from mycelium_fractal_net.security.key_providers import StoredKeyProvider
+    from mycelium_fractal_net.security.keyring.keyring import Keyring
+    from mycelium_fractal_net.security.records.api_keys import PresentedKey
 
 API_KEY: Final = APIKeyHeader(
     name="X-API-Key", scheme_name="ApiKey", description="`mfn_<id>_<secret>`", auto_error=False
@@ -30,8 +38,8 @@ class Context:
     """One request. What a handler learns of it is kept here for the audit record."""
 
     __slots__ = ("address", "are_items_counted", "caller_or_none", "event", "exchange", "headers",
-                 "items", "key", "reference", "request_id", "service", "signer", "status",
-                 "subject")  # fmt: skip
+                 "items", "key", "presented", "reference", "request_id", "service", "signer",
+                 "status", "subject")  # fmt: skip
 
     def __init__(self, service: Service, event: str, exchange: Exchange | None) -> None:
         self.service = service
@@ -41,6 +49,7 @@ class Context:
         self.status: int | None = None  # where it is not that of the route
         self.headers: Headers | None = None
         self.caller_or_none: Caller | None = None
+        self.presented: PresentedKey | None = None
         self.key: str | None = None
         self.subject: str | None = None
         self.signer: str | None = None
@@ -56,6 +65,41 @@ class Context:
         if caller is None:
             raise RequestError("bad-request", "this route knows no caller")
         return caller
+
+    @property
+    def keyring(self) -> Keyring:
+        """The keyring. Raises :class:`RequestError` where cryptography is switched off."""
+        return self.service.keyring
+
+    @property
+    def provider(self) -> StoredKeyProvider:
+        """What changes the store, and reads it."""
+        return self.service.keyring.provider
+
+    async def admit(self, presented: PresentedKey) -> Caller:
+        """Find who calls, in a thread where the store has to be read first."""
+        self.presented = presented
+        recognise = self.service.directory.recognise
+        try:
+            caller = recognise(presented)
+        except WouldBlockError:
+            caller = await self.service.in_thread(recognise, presented)
+        self.caller_or_none = caller
+        return caller
+
+    def look_again(self) -> None:
+        """Raise where the caller, or who signed for it, would not be accepted any more.
+
+        What takes seconds asks this before it goes on; ``caller`` is then what it is now.
+        """
+        if self.presented is None:
+            return
+        signers = self.service.signers
+        caller = self.caller_or_none = self.service.directory.recognise(self.presented)
+        if self.signer is not None:
+            signers.by_name(self.signer)
+        elif signers.is_bound(caller.credential_id):
+            raise RequestSignatureError
 
     def permit(self, operation: str, key_name: str) -> None:
         """Raise :class:`KeyNotFoundError` unless the caller may do that with that key."""

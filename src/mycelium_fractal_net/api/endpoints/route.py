@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.api.service.service import Service
 
 _JSON_TYPES: Final = frozenset({b"application/json", b"application/json; charset=utf-8"})
+RECHECK_SECONDS: Final = 2.0
+"""What takes longer looks again at who asked for it."""
 _INLINE_BYTES: Final = 262_144  # a larger body is worked on in a thread, beside the loop
 
 
@@ -66,7 +68,7 @@ class ServiceRoute(APIRoute):
         self._body: Callable[[bytes], Any] | None = None
         self._query: Callable[[bytes], Any] | None = None
         self._path: list[str] = []
-        self._optional_body = False
+        self._optional_body = self._has_reference = False
         self._read_signature(spec.endpoint)
 
     def _read_signature(self, endpoint: Callable[..., Any]) -> None:
@@ -79,6 +81,7 @@ class ServiceRoute(APIRoute):
                 self._optional_body = parameter.default is None
                 kind = get_args(hint)[0] if get_origin(hint) is not None else hint
                 self._body = decoder(kind)
+                self._has_reference = "reference" in kind.model_fields
             else:
                 self._path.append(name)
 
@@ -99,6 +102,8 @@ class ServiceRoute(APIRoute):
                 body = await self._read(headers, receive)
                 if body is None:
                     return
+                if perf_counter() - started >= RECHECK_SECONDS:
+                    await self._look_again(context)
             if spec.in_thread or len(body) > _INLINE_BYTES:
                 payload = await self._beside(context, scope, body)
             else:
@@ -122,21 +127,24 @@ class ServiceRoute(APIRoute):
         service.metrics.observe(spec.event, status, perf_counter() - started)
 
     async def _admit(self, context: Context, scope: Scope, headers: Headers) -> None:
-        """Find the caller, from a thread where the store has to be read first, and count him."""
+        """Find the caller, and count it."""
         service = self.service
-        presented = scope.get(PRESENTED) or parse(headers.api_key)
-        recognise = service.directory.recognise
-        try:
-            caller = recognise(presented)
-        except WouldBlockError:
-            caller = await service.in_thread(recognise, presented)
-        context.caller_or_none = caller
+        caller = await context.admit(scope.get(PRESENTED) or parse(headers.api_key))
         rates = service.rates
         if rates is not None:
             context.address = scope.get(ADDRESS, "")
             if rates.requests_per_credential is not None:
                 rate = rates.requests_per_credential
                 await take(rate, caller.credential_id, service.in_thread)
+
+    async def _look_again(self, context: Context) -> None:
+        """Raise where a body took so long to come that its caller is not accepted any more."""
+        try:
+            context.look_again()
+        except WouldBlockError:
+            await context.in_thread(Context.look_again)
+        if self.spec.scope is not None:
+            context.require(self.spec.scope)
 
     def _whole_body(self, context: Context, headers: Headers) -> bytes | None:
         """The body if all of it is here already, None where it has to be read."""
@@ -186,8 +194,17 @@ class ServiceRoute(APIRoute):
 
     def _perform(self, context: Context, scope: Scope, body: bytes) -> bytes:
         """From the body to the body of the answer."""
-        answer = self._endpoint(context, *self._arguments(scope, body))
-        return answer if isinstance(answer, bytes) else to_json(answer)
+        arguments = self._arguments(scope, body)
+        if self._has_reference:
+            context.reference = arguments[-1].reference
+        answer = self._endpoint(context, *arguments)
+        if self.spec.changes:
+            context.keyring.refresh()  # at once in this process; others follow within seconds
+        if isinstance(answer, bytes):
+            return answer
+        if context.reference is not None:
+            answer["reference"] = context.reference
+        return to_json(answer)
 
     async def _refuse(self, context: Context, error: Exception, send: Send, started: float) -> None:
         """Record a refusal and answer it; a stranger's is only counted, and waits for nothing."""

@@ -25,7 +25,8 @@ class Spec:
     scope: str | None = None  # a scope that is not per key, checked before anything is read
     public: bool = False
     in_thread: bool = False  # it talks to the store, always
-    recorded: bool = True  # by the route; a change is recorded by the provider, before and after
+    recorded: bool = True  # by the route
+    changes: bool = False  # the store, where the provider records it, before and after
     problems: tuple[str, ...] = ()
     media_type: str = "application/json"
     streams: bool = False  # its body and its response are octets of any length
@@ -52,3 +53,11 @@ class Routes:
             return endpoint
 
         return declare
+
+    def change(
+        self, path: str, event: str, response: type[Any], *, method: str = "POST", **more: Any
+    ) -> Callable[[_F], _F]:
+        """Declare what is decorated as the handler of a change of the store."""
+        more = {"in_thread": True, "recorded": False, "changes": True, **more}
+        more["problems"] = (*more.get("problems", ()), "conflict")
+        return self.add(method, path, event, response, **more)

@@ -2,17 +2,19 @@
 
 Two records each: *begun* before the first byte of the answer, *ended* before its last. What goes
 wrong after the first byte ends the connection abnormally, so that nobody takes a part for all.
+Every few seconds caller and key version are looked at again: a revocation ends what is under way.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from mycelium_fractal_net.api.endpoints.context import Context
-from mycelium_fractal_net.api.endpoints.route import ServiceRoute
+from mycelium_fractal_net.api.endpoints.route import RECHECK_SECONDS, ServiceRoute
 from mycelium_fractal_net.api.http.exchange import exchange_of
 from mycelium_fractal_net.api.http.problems import RequestError
 from mycelium_fractal_net.api.http.requests import read_headers
@@ -22,7 +24,7 @@ from mycelium_fractal_net.security.errors import AuditUnavailableError, kind_of
 from mycelium_fractal_net.security.request_signing import SIGNER
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from starlette.types import Receive, Scope, Send
 
@@ -57,6 +59,9 @@ class StreamTransform(Protocol):
     def finalize(self) -> bytes:
         """The last part."""
 
+    def look_again(self, context: Context) -> None:
+        """Raise where the caller may no longer do this, or the key version may not serve it."""
+
 
 class StreamRoute(ServiceRoute):
     """A route whose body and answer are ``application/octet-stream``."""
@@ -73,16 +78,18 @@ class StreamRoute(ServiceRoute):
             headers = context.headers = read_headers(scope)
             await self._admit(context, scope, headers)
             _check(scope, headers)
-            flow: StreamTransform = self._endpoint(context, *self._arguments(scope, b""))
+            transform: StreamTransform = self._endpoint(context, *self._arguments(scope, b""))
             parts = _parts(receive)
-            beginning, whole = await _beginning(parts, flow.beginning_bytes)
+            beginning, whole = await _beginning(parts, transform.beginning_bytes)
             try:
-                rest = flow.begin(context, beginning)
+                rest = transform.begin(context, beginning)
             except WouldBlockError:
-                rest = await context.in_thread(_begin, flow, beginning)
+                rest = await context.in_thread(_begin, transform, beginning)
+            look_again = partial(_look_again, context, transform)
+            parts = _while_permitted(parts, look_again, started + RECHECK_SECONDS)
             length = headers.content_length
-            answered = None if length is None else flow.answer_bytes(length)
-            first = flow.update(rest)
+            answered = None if length is None else transform.answer_bytes(length)
+            first = transform.update(rest)
             size = len(beginning)
             last: bytes | None = None
             if whole or answered == 0:
@@ -90,8 +97,8 @@ class StreamRoute(ServiceRoute):
                 # comes first: no more than an empty message, whose size was declared.
                 async for part in parts:
                     size += len(part)
-                    first += flow.update(part)
-                last = flow.finalize()
+                    first += transform.update(part)
+                last = transform.finalize()
             await service.durability.record(context.outcome("begun"))
             begun = True
             await send(_start(context, answered))
@@ -100,11 +107,11 @@ class StreamRoute(ServiceRoute):
             held = first
             async for part in parts:
                 size += len(part)
-                if made := flow.update(part):
+                if made := transform.update(part):
                     await _send_part(send, held)
                     held = made
             if last is None:
-                last = flow.finalize()
+                last = transform.finalize()
             await service.durability.record(context.outcome("ok", size))
             await send({"type": "http.response.body", "body": held + last})
         except asyncio.CancelledError:  # the service ends, and waited as long as it may
@@ -130,8 +137,33 @@ class StreamRoute(ServiceRoute):
             await self.service.durability.record(context.outcome(outcome, size))
 
 
-def _begin(context: Context, flow: StreamTransform, beginning: bytes) -> bytes:
-    return flow.begin(context, beginning)
+def _begin(context: Context, transform: StreamTransform, beginning: bytes) -> bytes:
+    return transform.begin(context, beginning)
+
+
+async def _while_permitted(
+    parts: AsyncIterator[bytes], look_again: Callable[[], Awaitable[None]], due: float
+) -> AsyncIterator[bytes]:
+    """The parts and their end, for as long as it is allowed to go on with them."""
+    async for part in parts:
+        if perf_counter() >= due:
+            await look_again()
+            due = perf_counter() + RECHECK_SECONDS
+        yield part
+    if perf_counter() >= due:
+        await look_again()
+
+
+async def _look_again(context: Context, transform: StreamTransform) -> None:
+    try:
+        _is_permitted(context, transform)
+    except WouldBlockError:
+        await context.in_thread(_is_permitted, transform)
+
+
+def _is_permitted(context: Context, transform: StreamTransform) -> None:
+    context.look_again()
+    transform.look_again(context)
 
 
 def _check(scope: Scope, headers: Headers) -> None:

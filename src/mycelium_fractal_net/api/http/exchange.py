@@ -10,7 +10,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Protocol
 
-from mycelium_fractal_net.security.signed_requests.body import EXCHANGE
+from mycelium_fractal_net.security.signed_requests.asgi import EXCHANGE
 
 if TYPE_CHECKING:
     from starlette.types import Scope

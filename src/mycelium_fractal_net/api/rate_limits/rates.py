@@ -20,7 +20,6 @@ from limits.storage import RedisStorage, Storage
 from limits.strategies import FixedWindowRateLimiter
 
 from mycelium_fractal_net.api.http.problems import RequestError
-from mycelium_fractal_net.api.rate_limits.windows import Windows
 from mycelium_fractal_net.security.blocking import about_to_block
 from mycelium_fractal_net.security.errors import ConfigurationError, MissingExtraError
 
@@ -33,6 +32,7 @@ _Number = TypeVar("_Number", int, float)
 
 _LOG: Final = logging.getLogger(__name__)
 _BLOCKS: Final = 100
+_MOST_WINDOWS: Final = 100_000  # identities that are counted in memory at a time
 _MOST_HELD: Final = 100_000  # identities with permits of which some are left
 _SCHEMES: Final = ("redis://", "rediss://", "redis+unix://")
 _REDIS_SECONDS: Final = 0.25  # for one answer
@@ -45,6 +45,39 @@ class RateExceededError(RequestError):
     def __init__(self, detail: str, retry_after: int) -> None:
         super().__init__("too-many-requests", detail)
         self.retry_after = retry_after
+
+
+class Windows:
+    """Counts in memory by key, each until its window ends; how many there are is bounded.
+
+    The library's own storage of this kind starts a thread every few milliseconds, and looks
+    through every count each time.
+    """
+
+    def __init__(self) -> None:
+        self._counts: dict[str, tuple[int, float]] = {}
+        self._lock = threading.Lock()
+
+    def take(self, key: str, most: int, seconds: int, count: int) -> float:
+        """Count, of at most ``most`` in a window of ``seconds``; returns 0.
+
+        Where there are no more, for how many seconds; what was asked for is counted all the same.
+        """
+        now = time.monotonic()
+        with self._lock:
+            taken, until = self._counts.get(key, (0, 0.0))
+            if now >= until:
+                taken, until = 0, now + seconds
+                if len(self._counts) >= _MOST_WINDOWS:
+                    self._make_room(now)
+            self._counts[key] = taken + count, until
+        return 0.0 if taken + count <= most else max(1.0, until - now)
+
+    def _make_room(self, now: float) -> None:
+        self._counts = {key: each for key, each in self._counts.items() if each[1] > now}
+        if len(self._counts) >= _MOST_WINDOWS:  # they all run: the oldest half is counted anew
+            for key in list(self._counts)[: _MOST_WINDOWS // 2]:
+                del self._counts[key]
 
 
 class RateCounter:

@@ -8,14 +8,7 @@ from mycelium_fractal_net.api.endpoints.context import Authenticated, Context
 from mycelium_fractal_net.api.endpoints.spec import Routes
 from mycelium_fractal_net.api.http.problems import RequestError, body_of
 from mycelium_fractal_net.api.http.responses import log_unexpected
-from mycelium_fractal_net.api.routes.crypto import (
-    decrypt_item,
-    encrypt_item,
-    is_xor,
-    rewrap_item,
-    sign_item,
-    verify_item,
-)
+from mycelium_fractal_net.api.routes import crypto
 from mycelium_fractal_net.api.schemas.batch import (
     DecryptBatch,
     DecryptBatchAnswer,
@@ -44,7 +37,7 @@ _UNKNOWN = "-"  # the version of an item that names none, in the audit record
 @routes.add("POST", "/crypto/encrypt/batch", "encrypt.batch", EncryptBatchAnswer)
 def encrypt_batch(context: Authenticated, body: EncryptBatch) -> dict[str, Any]:
     """Encrypt up to 1,000 things; one that fails does not fail the others."""
-    return _each(context, body.items, encrypt_item)
+    return _each(context, body.items, crypto.encrypt)
 
 
 @routes.add(
@@ -57,21 +50,21 @@ def encrypt_batch(context: Authenticated, body: EncryptBatch) -> dict[str, Any]:
 def decrypt_batch(context: Authenticated, body: DecryptBatch) -> dict[str, Any]:
     """Open up to 1,000 messages, of which 10 may be of the XOR cipher; one that fails does not
     fail the others."""
-    if context.service.keyring.old_format is None:
-        return _each(context, body.items, decrypt_item)
+    if context.keyring.old_format is None:
+        return _each(context, body.items, crypto.decrypt)
     left = _MOST_XOR
-    if any(is_xor(context, item) for item in body.items):
+    if any(crypto.is_xor(context, item) for item in body.items):
         about_to_compute()  # before any of the batch is opened, which would be opened again
 
     def work(context: Context, item: DecryptRequest) -> dict[str, Any]:
         nonlocal left
-        if is_xor(context, item):
+        if crypto.is_xor(context, item):
             left -= 1
             if left < 0:
                 raise InvalidInputError(
                     f"a batch opens {_MOST_XOR} messages of the XOR cipher; send this in another"
                 )
-        return decrypt_item(context, item)
+        return crypto.decrypt(context, item)
 
     return _each(context, body.items, work)
 
@@ -79,19 +72,19 @@ def decrypt_batch(context: Authenticated, body: DecryptBatch) -> dict[str, Any]:
 @routes.add("POST", "/crypto/rewrap/batch", "rewrap.batch", EncryptBatchAnswer)
 def rewrap_batch(context: Authenticated, body: RewrapBatch) -> dict[str, Any]:
     """Move up to 1,000 messages to the newest version of their keys."""
-    return _each(context, body.items, rewrap_item)
+    return _each(context, body.items, crypto.rewrap)
 
 
 @routes.add("POST", "/crypto/sign/batch", "sign.batch", SignBatchAnswer)
 def sign_batch(context: Authenticated, body: SignBatch) -> dict[str, Any]:
     """Sign up to 1,000 things; one that fails does not fail the others."""
-    return _each(context, body.items, sign_item)
+    return _each(context, body.items, crypto.sign)
 
 
 @routes.add("POST", "/crypto/verify/batch", "verify.batch", VerifyBatchAnswer)
 def verify_batch(context: Authenticated, body: VerifyBatch) -> dict[str, Any]:
     """Verify up to 1,000 signatures."""
-    return _each(context, body.items, verify_item)
+    return _each(context, body.items, crypto.verify)
 
 
 def _each(
@@ -110,7 +103,7 @@ def _each(
     for item in items:
         context.key = None
         try:
-            answers.append(work(context, item))
+            answer = work(context, item)
             outcome = "ok"
         except WouldBlockError:  # the whole batch is run again, in a thread
             raise
@@ -118,18 +111,15 @@ def _each(
             outcome = kind_of(error).slug
             if outcome == "unexpected":
                 log_unexpected(error, context.request_id)
-            answers.append(_failed(error, item))
+            answer = {"error": body_of(error)}
+        reference: str | None = item.reference  # type: ignore[attr-defined]
+        if reference is not None:
+            answer["reference"] = reference
+        answers.append(answer)
         counted = (context.key or _UNKNOWN, outcome)
         counts[counted] = counts.get(counted, 0) + 1
     _count(context, counts)
     return {"items": answers}
-
-
-def _failed(error: Exception, item: Any) -> dict[str, Any]:
-    answer: dict[str, Any] = {"error": body_of(error)}
-    if item.reference is not None:
-        answer["reference"] = item.reference
-    return answer
 
 
 def _count(context: Context, counts: dict[tuple[str, str], int]) -> None:

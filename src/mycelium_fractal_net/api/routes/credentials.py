@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import Query
 
 from mycelium_fractal_net.api.endpoints.context import Authenticated, Context
 from mycelium_fractal_net.api.endpoints.spec import Routes
+from mycelium_fractal_net.api.routes.common import listed, record_in_path
 from mycelium_fractal_net.api.schemas.credentials import (
     CreateCredentialRequest,
     CredentialList,
@@ -17,8 +17,9 @@ from mycelium_fractal_net.api.schemas.credentials import (
     NewCredential,
     RotateCredentialRequest,
 )
-from mycelium_fractal_net.security.errors import KeyNotFoundError, NotPermittedError
-from mycelium_fractal_net.shapes.credentials import CredentialAnswer, credential_shape
+from mycelium_fractal_net.security.errors import NotPermittedError
+from mycelium_fractal_net.security.records.api_keys import CREDENTIAL_ID
+from mycelium_fractal_net.shapes.callers import CredentialAnswer, credential_shape
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,43 +27,33 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.records.credentials import Credential
 
 routes = Routes("credentials")
-_ID: Final = re.compile("[a-z0-9]{16}")
 
 
 def _check_covers(context: Context, scopes: Iterable[str]) -> None:
     if not context.caller.covers(scopes):
-        raise NotPermittedError("nobody grants, or takes over, a scope that he lacks")
+        raise NotPermittedError("no credential grants, or takes over, a scope that it lacks")
 
 
 def _named(context: Context, credential_id: str) -> Credential:
-    """The credential of an id in a path; what is no id names nothing."""
-    if _ID.fullmatch(credential_id) is None:
-        raise KeyNotFoundError("no such credential")
-    found = context.service.keyring.provider.credentials.get(credential_id)
-    context.subject = found.credential_id
-    return found
+    return record_in_path(context, context.provider.credentials, CREDENTIAL_ID, credential_id)
 
 
 def _shape(context: Context, credential: Credential) -> CredentialAnswer:
     return credential_shape(credential, context.service.settings.credentials.rotation_days)
 
 
-@routes.add(
-    "POST", "/credentials", "credential.create", NewCredential, status=201,
-    scope="credentials:admin", in_thread=True, recorded=False, problems=("conflict",),
-)  # fmt: skip
+@routes.change(
+    "/credentials", "credential.create", NewCredential, status=201, scope="credentials:admin"
+)
 def create_credential(context: Authenticated, body: CreateCredentialRequest) -> dict[str, Any]:
     """Make a credential; its API key is shown this once. Scope: `credentials:admin`.
 
     Its scopes must be among those of whoever makes it.
     """
     _check_covers(context, body.scopes)
-    provider = context.service.keyring.provider
-    expires = (
-        None if body.expires_days is None else provider.clock() + timedelta(days=body.expires_days)
-    )
+    provider, days = context.provider, body.expires_days
+    expires = None if days is None else provider.clock() + timedelta(days=days)
     made, api_key = provider.credentials.create(body.name, tuple(body.scopes), expires_at=expires)
-    context.service.keyring.refresh()
     return {**_shape(context, made), "api_key": api_key.text}
 
 
@@ -74,33 +65,21 @@ def list_credentials(
     context: Authenticated, query: Annotated[CredentialQuery, Query()]
 ) -> dict[str, Any]:
     """List credentials in order of id, a page at a time. Scope: `credentials:admin`."""
-    found = context.service.keyring.provider.credentials.page(query.after, query.limit)
-    more = len(found) == query.limit
-    return {
-        "credentials": [_shape(context, each) for each in found],
-        "next": found[-1].credential_id if more else None,
-    }
+    return listed(context.provider.credentials, query, lambda each: _shape(context, each))
 
 
 @routes.add(
-    "GET",
-    "/credentials/self",
-    "credential.show",
-    CredentialAnswer,
-    in_thread=True,
+    "GET", "/credentials/self", "credential.show", CredentialAnswer, in_thread=True,
     problems=("not-found",),
-)
+)  # fmt: skip
 def show_own_credential(context: Authenticated) -> CredentialAnswer:
     """Show the credential that calls."""
-    context.subject = context.caller.credential_id
-    return _shape(
-        context, context.service.keyring.provider.credentials.get(context.caller.credential_id)
-    )
+    return _shape(context, _named(context, context.caller.credential_id))
 
 
-@routes.add(
-    "POST", "/credentials/self/rotate", "credential.rotate", NewCredential, in_thread=True,
-    recorded=False, problems=("forbidden", "not-found", "key-state", "conflict"),
+@routes.change(
+    "/credentials/self/rotate", "credential.rotate", NewCredential,
+    problems=("forbidden", "not-found", "key-state"),
 )  # fmt: skip
 def rotate_own_credential(
     context: Authenticated, body: RotateCredentialRequest | None = None
@@ -121,14 +100,12 @@ def rotate_own_credential(
 )  # fmt: skip
 def show_credential(context: Authenticated, credential_id: str) -> CredentialAnswer:
     """Show a credential, and never its secret. Scope: `credentials:admin`."""
-    found = _named(context, credential_id)
-    return _shape(context, found)
+    return _shape(context, _named(context, credential_id))
 
 
-@routes.add(
-    "POST", "/credentials/{credential_id}/rotate", "credential.rotate", NewCredential,
-    scope="credentials:admin", in_thread=True, recorded=False,
-    problems=("not-found", "key-state", "conflict"),
+@routes.change(
+    "/credentials/{credential_id}/rotate", "credential.rotate", NewCredential,
+    scope="credentials:admin", problems=("not-found", "key-state"),
 )  # fmt: skip
 def rotate_credential(
     context: Authenticated, credential_id: str, body: RotateCredentialRequest | None = None
@@ -136,40 +113,34 @@ def rotate_credential(
     """Give another credential a new secret. Scope: `credentials:admin`, and all of its own."""
     found = _named(context, credential_id)
     _check_covers(context, found.scopes)
-    return _rotate(context, found.credential_id, body)
+    return _rotate(context, credential_id, body)
 
 
 def _rotate(
     context: Context, credential_id: str, body: RotateCredentialRequest | None
 ) -> dict[str, Any]:
     context.subject = credential_id
-    overlap = timedelta(days=context.service.settings.credentials.overlap_days)
-    rotated, api_key = context.service.keyring.provider.credentials.rotate(
+    rotated, api_key = context.provider.credentials.rotate(
         credential_id,
-        overlap=overlap,
+        overlap=timedelta(days=context.service.settings.credentials.overlap_days),
         revoke_previous=body is not None and body.revoke_previous,
     )
-    context.service.keyring.refresh()
     return {**_shape(context, rotated), "api_key": api_key.text}
 
 
-@routes.add(
-    "POST", "/credentials/{credential_id}/revoke", "credential.revoke", CredentialAnswer,
-    scope="credentials:admin", in_thread=True, recorded=False,
-    problems=("not-found", "conflict"),
+@routes.change(
+    "/credentials/{credential_id}/revoke", "credential.revoke", CredentialAnswer,
+    scope="credentials:admin", problems=("not-found",),
 )  # fmt: skip
 def revoke_credential(context: Authenticated, credential_id: str) -> CredentialAnswer:
     """End a credential, for ever and everywhere within 5 seconds. Scope: `credentials:admin`."""
     found = _named(context, credential_id)
-    revoked = context.service.keyring.provider.credentials.revoke(found.credential_id)
-    context.service.keyring.refresh()
-    return _shape(context, revoked)
+    return _shape(context, context.provider.credentials.revoke(found.credential_id))
 
 
-@routes.add(
-    "POST", "/credentials/{credential_id}/confirm", "credential.confirm", CredentialAnswer,
-    scope="credentials:admin", in_thread=True, recorded=False,
-    problems=("not-found", "key-state", "conflict"),
+@routes.change(
+    "/credentials/{credential_id}/confirm", "credential.confirm", CredentialAnswer,
+    scope="credentials:admin", problems=("not-found", "key-state"),
 )  # fmt: skip
 def confirm_credential(context: Authenticated, credential_id: str) -> CredentialAnswer:
     """Let a credential work again that waits since the store was restored from a backup.
@@ -178,6 +149,4 @@ def confirm_credential(context: Authenticated, credential_id: str) -> Credential
     """
     found = _named(context, credential_id)
     _check_covers(context, found.scopes)
-    confirmed = context.service.keyring.provider.credentials.confirm(found.credential_id)
-    context.service.keyring.refresh()
-    return _shape(context, confirmed)
+    return _shape(context, context.provider.credentials.confirm(credential_id))

@@ -1,6 +1,6 @@
 """`/crypto/*`: the plan's four routes, rewrap, data keys and MACs, one thing at a time.
 
-The work on one item stands apart from the route, in ``*_item``: a batch does the same for many.
+A batch does the same for many, by the same functions.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import contextlib
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from pybase64 import b64encode_as_string
+from pybase64 import b64encode_as_string as to_base64
 
 from mycelium_fractal_net.api.endpoints.context import Authenticated, Context
 from mycelium_fractal_net.api.endpoints.spec import Routes
@@ -57,90 +57,90 @@ _XOR_TEXT: Final = re.compile(rb"[A-Za-z0-9_-]{86,}={0,2}")  # 64 bytes and more
 _SEALED_BEGINNING: Final = "TUZO"  # base64 of "MFN"
 
 
-def name_of(key_id: str) -> str:
-    """The name in a key id or version id, which scopes are for."""
-    return key_id.partition(":")[0]
+def permitted_key(context: Context, operation: str, key_id: str | None, default: str) -> str:
+    """The key of a request, which is recorded, and with which the caller may do that.
 
-
-def named_key(context: Context, key_id: str | None, default: str) -> str:
-    """The key of a request, which is recorded. Raises :class:`InvalidInputError` for none."""
+    Raises :class:`InvalidInputError` for what is no key id, and :class:`KeyNotFoundError`.
+    """
     if key_id is None:
-        key_id = default
+        name = key_id = default
     else:
-        parse_key_id(key_id)
+        name = parse_key_id(key_id)[0]
     context.key = key_id
+    context.permit(operation, name)
     return key_id
 
 
-def _echoed(answer: dict[str, Any], reference: str | None) -> dict[str, Any]:
-    if reference is not None:
-        answer["reference"] = reference
-    return answer
+def open_options(
+    context: Context, operation: str, item: Any, associated_data: bytes, of_data_key: bytes
+) -> OpenOptions:
+    """How what ``item`` asks for is opened. Raises :class:`NotPermittedError`."""
+    if item.allow_compromised:
+        context.require("allow_compromised")
+    caller = context.caller
+    return OpenOptions(
+        associated_data,
+        of_data_key,
+        item.allow_compromised,
+        lambda name: caller.may(operation, name),
+    )
 
 
-def _associated(
-    item: EncryptRequest | DecryptRequest | RewrapRequest | DataKeyRequest,
-) -> bytes:
+def _associated(item: EncryptRequest | DecryptRequest | RewrapRequest | DataKeyRequest) -> bytes:
     return optional_base64(item.associated_data, "/associated_data")
 
 
-# Items ------------------------------------------------------------------------------------
+@routes.add("POST", "/crypto/encrypt", "encrypt", EncryptResponse, problems=(*_USES, "usage-limit"))
+def encrypt(context: Authenticated, body: EncryptRequest) -> dict[str, Any]:
+    """Encrypt data under the newest version of a key. Scope: `encrypt:KEY`."""
+    key_id = permitted_key(context, "encrypt", body.key_id, _ENCRYPTION)
+    return _encrypted(context, body, base64_bytes(body.data, "/data"), key_id)
 
 
-def encrypt_item(context: Context, item: EncryptRequest) -> dict[str, Any]:
-    """The answer for one thing to encrypt."""
-    key_id = named_key(context, item.key_id, _ENCRYPTION)
-    context.permit("encrypt", name_of(key_id))
-    made = context.service.keyring.encrypt_result(
-        base64_bytes(item.data, "/data"),
-        key_id=key_id,
-        associated_data=_associated(item),
-        format=item.format,
+def _encrypted(
+    context: Context, body: EncryptRequest | RewrapRequest, data: bytes, key_id: str
+) -> dict[str, Any]:
+    made = context.keyring.encrypt_result(
+        data, key_id=key_id, associated_data=_associated(body), format=body.format
     )
-    return _encrypted(context, made, item.reference)
-
-
-def _encrypted(context: Context, made: Result, reference: str | None) -> dict[str, Any]:
     context.key = made.key_id
-    answer = {
-        "ciphertext": b64encode_as_string(made.data),
+    return {
+        "ciphertext": to_base64(made.data),
         "algorithm": "AES-256-GCM",
         "key_id": made.key_id,
     }
-    return _echoed(answer, reference)
 
 
-def decrypt_item(context: Context, item: DecryptRequest) -> dict[str, Any]:
-    """The answer for one message to open."""
+@routes.add("POST", "/crypto/decrypt", "decrypt", DecryptResponse, problems=(*_OPENS, "overloaded"))
+def decrypt(context: Authenticated, body: DecryptRequest) -> dict[str, Any]:
+    """Open a message. Scope: `decrypt:KEY`.
+
+    Everything that can be wrong with a message gives one answer.
+    """
     opened = (
-        _opened_xor(context, item) if is_xor(context, item) else _opened(context, item, "decrypt")
+        _opened_xor(context, body) if is_xor(context, body) else _opened(context, body, "decrypt")
     )
-    answer: dict[str, Any] = {"data": b64encode_as_string(opened.data), "key_id": opened.key_id}
+    answer: dict[str, Any] = {"data": to_base64(opened.data), "key_id": opened.key_id}
     if opened.legacy:
         answer["legacy"] = True
         context.service.metrics.count("xor")
-    return _echoed(answer, item.reference)
+    return answer
 
 
-def rewrap_item(context: Context, item: RewrapRequest) -> dict[str, Any]:
-    """The answer for one message to move to the newest version of its key."""
-    if is_xor(context, item):  # the key that opens it has no newer version
+@routes.add("POST", "/crypto/rewrap", "rewrap", EncryptResponse, problems=(*_OPENS, "usage-limit"))
+def rewrap(context: Authenticated, body: RewrapRequest) -> dict[str, Any]:
+    """Move a message to the newest version of its key, unseen. Scope: `rewrap:KEY`."""
+    if is_xor(context, body):  # the key that opens it has no newer version
         raise DecryptionError
-    opened = _opened(context, item, "rewrap")
-    made = context.service.keyring.encrypt_result(
-        opened.data,
-        key_id=name_of(opened.key_id),
-        associated_data=_associated(item),
-        format=item.format,
-    )
-    return _encrypted(context, made, item.reference)
+    opened = _opened(context, body, "rewrap")
+    return _encrypted(context, body, opened.data, opened.key_id.partition(":")[0])
 
 
 def is_xor(context: Context, item: DecryptRequest | RewrapRequest) -> bool:
     """Whether an item is opened as a message of the XOR cipher: it says so, or, while those are
     opened here, does not begin as a sealed one. Raises :class:`RequestError` while they are not.
     """
-    if context.service.keyring.old_format is not None:
+    if context.keyring.old_format is not None:
         text = item.ciphertext
         sealed = item.format == "raw" or text.startswith(_SEALED_BEGINNING)
         return item.format == "xor" or not sealed
@@ -152,19 +152,12 @@ def is_xor(context: Context, item: DecryptRequest | RewrapRequest) -> bool:
 
 
 def _opened_xor(context: Context, item: DecryptRequest) -> Result:
-    caller = context.caller
     if item.key_id is not None or item.format == "xor":
-        key_id = named_key(context, item.key_id, LEGACY_XOR_KEY_ID)
-        context.permit("decrypt", name_of(key_id))
-    if item.allow_compromised:
-        context.require("allow_compromised")
-    options = OpenOptions(
-        (item.associated_data or "").encode(),  # any is refused
-        (item.data_key_associated_data or "").encode(),
-        item.allow_compromised,
-        lambda name: caller.may("decrypt", name),
-    )
-    opened = context.service.keyring.decrypt_result(
+        permitted_key(context, "decrypt", item.key_id, LEGACY_XOR_KEY_ID)
+    associated_data = (item.associated_data or "").encode()  # any is refused
+    of_data_key = (item.data_key_associated_data or "").encode()
+    options = open_options(context, "decrypt", item, associated_data, of_data_key)
+    opened = context.keyring.decrypt_result(
         _xor_text(item.ciphertext), options, key_id=item.key_id, format="xor"
     )
     context.key = opened.key_id
@@ -185,149 +178,78 @@ def _xor_text(ciphertext: str) -> bytes:
 
 def _opened(context: Context, item: DecryptRequest | RewrapRequest, operation: str) -> Result:
     key_id = item.key_id
-    caller = context.caller
     if key_id is not None or item.format == "raw":
-        key_id = named_key(context, key_id, _ENCRYPTION)
-        context.permit(operation, name_of(key_id))
-    if item.allow_compromised:
-        context.require("allow_compromised")
+        key_id = permitted_key(context, operation, key_id, _ENCRYPTION)
     message = base64_bytes(item.ciphertext, "/ciphertext")
-    options = OpenOptions(
-        _associated(item),
-        optional_base64(item.data_key_associated_data, "/data_key_associated_data"),
-        item.allow_compromised,
-        lambda name: caller.may(operation, name),
-    )
-    opened = context.service.keyring.decrypt_result(
-        message, options, key_id=key_id, format=item.format
-    )
+    of_data_key = optional_base64(item.data_key_associated_data, "/data_key_associated_data")
+    options = open_options(context, operation, item, _associated(item), of_data_key)
+    opened = context.keyring.decrypt_result(message, options, key_id=key_id, format=item.format)
     context.key = opened.key_id
     return opened
-
-
-def _made(
-    context: Context, name: str, made: bytes, version: str, reference: str | None
-) -> dict[str, Any]:
-    """The answer that has a signature or a MAC, by its name there."""
-    context.key = version
-    answer = {
-        name: b64encode_as_string(made),
-        "algorithm": context.service.keyring.algorithm_of(version),
-        "key_id": version,
-    }
-    return _echoed(answer, reference)
-
-
-def _verified(
-    context: Context,
-    verify: Callable[..., str],
-    data: bytes,
-    proof: bytes,
-    key_id: str,
-    reference: str | None,
-) -> dict[str, Any]:
-    """The answer to whether a signature or a MAC is one of ``data``."""
-    try:
-        context.key = verify(data, proof, key_id=key_id)
-    except InvalidSignatureError:
-        return _echoed({"valid": False}, reference)
-    return _echoed({"valid": True}, reference)
-
-
-def sign_item(context: Context, item: SignRequest) -> dict[str, Any]:
-    """The answer for one thing to sign."""
-    key_id = named_key(context, item.key_id, _SIGNING)
-    context.permit("sign", name_of(key_id))
-    signature = context.service.keyring.sign(base64_bytes(item.data, "/data"), key_id=key_id)
-    return _made(context, "signature", signature, signature.key_id, item.reference)
-
-
-def verify_item(context: Context, item: VerifyRequest) -> dict[str, Any]:
-    """Whether one signature is valid."""
-    key_id = named_key(context, item.key_id, _SIGNING)
-    context.permit("verify", name_of(key_id))
-    data = base64_bytes(item.data, "/data")
-    signature = base64_bytes(item.signature, "/signature")
-    return _verified(
-        context, context.service.keyring.verify, data, signature, key_id, item.reference
-    )
-
-
-# Routes -----------------------------------------------------------------------------------
-
-
-@routes.add("POST", "/crypto/encrypt", "encrypt", EncryptResponse, problems=(*_USES, "usage-limit"))
-def encrypt(context: Authenticated, body: EncryptRequest) -> dict[str, Any]:
-    """Encrypt data under the newest version of a key. Scope: `encrypt:KEY`."""
-    context.reference = body.reference
-    return encrypt_item(context, body)
-
-
-@routes.add("POST", "/crypto/decrypt", "decrypt", DecryptResponse, problems=(*_OPENS, "overloaded"))
-def decrypt(context: Authenticated, body: DecryptRequest) -> dict[str, Any]:
-    """Open a message. Scope: `decrypt:KEY`.
-
-    Everything that can be wrong with a message gives one answer.
-    """
-    context.reference = body.reference
-    return decrypt_item(context, body)
-
-
-@routes.add("POST", "/crypto/rewrap", "rewrap", EncryptResponse, problems=(*_OPENS, "usage-limit"))
-def rewrap(context: Authenticated, body: RewrapRequest) -> dict[str, Any]:
-    """Move a message to the newest version of its key, unseen. Scope: `rewrap:KEY`."""
-    context.reference = body.reference
-    return rewrap_item(context, body)
 
 
 @routes.add("POST", "/crypto/sign", "sign", SignResponse, problems=_USES)
 def sign(context: Authenticated, body: SignRequest) -> dict[str, Any]:
     """Sign a message with a signing key for data. Scope: `sign:KEY`."""
-    context.reference = body.reference
-    return sign_item(context, body)
-
-
-@routes.add("POST", "/crypto/verify", "verify", VerifyResponse, problems=_USES)
-def verify(context: Authenticated, body: VerifyRequest) -> dict[str, Any]:
-    """Whether a signature is one of a message under a key. Scope: `verify:KEY`."""
-    context.reference = body.reference
-    return verify_item(context, body)
-
-
-@routes.add("POST", "/crypto/datakey", "datakey", DataKeyResponse, problems=_USES)
-def datakey(context: Authenticated, body: DataKeyRequest) -> dict[str, Any]:
-    """Make a data key for messages that are sealed elsewhere. Scope: `datakey:KEY`."""
-    context.reference = body.reference
-    key_id = named_key(context, body.key_id, _ENCRYPTION)
-    context.permit("datakey", name_of(key_id))
-    made, context.key = context.service.keyring.data_key_result(
-        key_id=key_id, associated_data=_associated(body)
-    )
-    answer = {
-        "wrapped": b64encode_as_string(made.header),
-        "algorithm": "AES-256-GCM",
-        "key_id": context.key,
-    }
-    if not body.wrapped_only:
-        answer["plaintext"] = b64encode_as_string(made.plaintext)
-    return _echoed(answer, body.reference)
+    key_id = permitted_key(context, "sign", body.key_id, _SIGNING)
+    made = context.keyring.sign(base64_bytes(body.data, "/data"), key_id=key_id)
+    return _made(context, "signature", made, made.key_id)
 
 
 @routes.add("POST", "/crypto/mac", "mac", MacResponse, problems=_USES)
 def mac(context: Authenticated, body: MacRequest) -> dict[str, Any]:
     """Make a MAC with a key of type `mac`. Scope: `mac:KEY`."""
-    context.reference = body.reference
-    key_id = named_key(context, body.key_id, _MAC)
-    context.permit("mac", name_of(key_id))
-    made = context.service.keyring.mac(base64_bytes(body.data, "/data"), key_id=key_id)
-    return _made(context, "mac", made, made.key_id, body.reference)
+    key_id = permitted_key(context, "mac", body.key_id, _MAC)
+    made = context.keyring.mac(base64_bytes(body.data, "/data"), key_id=key_id)
+    return _made(context, "mac", made, made.key_id)
+
+
+def _made(context: Context, name: str, made: bytes, version: str) -> dict[str, Any]:
+    """The answer that has a signature or a MAC, by its name there."""
+    context.key = version
+    return {
+        name: to_base64(made),
+        "algorithm": context.keyring.algorithm_of(version),
+        "key_id": version,
+    }
+
+
+@routes.add("POST", "/crypto/verify", "verify", VerifyResponse, problems=_USES)
+def verify(context: Authenticated, body: VerifyRequest) -> dict[str, Any]:
+    """Whether a signature is one of a message under a key. Scope: `verify:KEY`."""
+    key_id = permitted_key(context, "verify", body.key_id, _SIGNING)
+    data = base64_bytes(body.data, "/data")
+    signature = base64_bytes(body.signature, "/signature")
+    return _verified(context, context.keyring.verify, data, signature, key_id)
 
 
 @routes.add("POST", "/crypto/mac/verify", "mac.verify", VerifyResponse, problems=_USES)
 def verify_mac(context: Authenticated, body: MacVerifyRequest) -> dict[str, Any]:
     """Whether a MAC is one of a message under a key. Scope: `mac:KEY`."""
-    context.reference = body.reference
-    key_id = named_key(context, body.key_id, _MAC)
-    context.permit("mac", name_of(key_id))
+    key_id = permitted_key(context, "mac", body.key_id, _MAC)
     data, tag = base64_bytes(body.data, "/data"), base64_bytes(body.mac, "/mac")
-    return _verified(context, context.service.keyring.verify_mac, data, tag, key_id, body.reference)
+    return _verified(context, context.keyring.verify_mac, data, tag, key_id)
+
+
+def _verified(
+    context: Context, verify: Callable[..., str], data: bytes, proof: bytes, key_id: str
+) -> dict[str, Any]:
+    """The answer to whether a signature or a MAC is one of ``data``."""
+    try:
+        context.key = verify(data, proof, key_id=key_id)
+    except InvalidSignatureError:
+        return {"valid": False}
+    return {"valid": True}
+
+
+@routes.add("POST", "/crypto/datakey", "datakey", DataKeyResponse, problems=_USES)
+def datakey(context: Authenticated, body: DataKeyRequest) -> dict[str, Any]:
+    """Make a data key for messages that are sealed elsewhere. Scope: `datakey:KEY`."""
+    key_id = permitted_key(context, "datakey", body.key_id, _ENCRYPTION)
+    made, context.key = context.keyring.data_key_result(
+        key_id=key_id, associated_data=_associated(body)
+    )
+    answer = {"wrapped": to_base64(made.header), "algorithm": "AES-256-GCM", "key_id": context.key}
+    if not body.wrapped_only:
+        answer["plaintext"] = to_base64(made.plaintext)
+    return answer

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.api.endpoints.context import Authenticated, Context
 from mycelium_fractal_net.api.endpoints.spec import Routes
-from mycelium_fractal_net.api.routes.keys import name_in_path
+from mycelium_fractal_net.api.routes.common import key_in_path
 from mycelium_fractal_net.api.schemas.keys import StateRequest
 from mycelium_fractal_net.security.records.keys import DESTRUCTION_WINDOW_DAYS, Verb
 from mycelium_fractal_net.shapes.keys import KeyAnswer, key_shape
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 routes = Routes("keys")
 
 _SUMMARIES: Final = {
-    Verb.SUSPEND: "Stop a version for the time being: it neither protects nor opens.",
+    Verb.SUSPEND: "Stop a version for the time being: it neither protects nor decrypts.",
     Verb.ACTIVATE: "Let a version that is suspended, or not yet active, serve.",
-    Verb.DEACTIVATE: "Retire a version: it opens and verifies, and never protects again.",
+    Verb.DEACTIVATE: "Retire a version: it decrypts and verifies, and never protects again.",
     Verb.COMPROMISE: "Mark a version as known to others. There is no way back.",
     Verb.DESTROY: "Begin the recovery window after which the material is erased.",
     Verb.CANCEL_DESTRUCTION: "Keep a version whose destruction is pending.",
@@ -51,16 +51,14 @@ def _apply(
     window_days: int = DESTRUCTION_WINDOW_DAYS,
     reason: str | None = None,
 ) -> KeyAnswer:
-    context.key = name_in_path(key_id)
-    keyring = context.service.keyring
-    key = keyring.provider.states.apply(verb, key_id, window_days=window_days, reason=reason)
-    keyring.refresh()  # at once in this process; the others follow within seconds
-    return key_shape(key)
+    key_in_path(context, key_id)
+    return key_shape(
+        context.provider.states.apply(verb, key_id, window_days=window_days, reason=reason)
+    )
 
 
 for _verb in Verb:
-    routes.add(
-        "POST", f"/keys/{{key_id}}/{_verb.value}", f"key.{_verb.value}", KeyAnswer,
-        scope="keys:admin", in_thread=True, recorded=False,
-        problems=("not-found", "key-state", "conflict"),
+    routes.change(
+        f"/keys/{{key_id}}/{_verb.value}", f"key.{_verb.value}", KeyAnswer, scope="keys:admin",
+        problems=("not-found", "key-state"),
     )(_handler(_verb))  # fmt: skip

@@ -9,6 +9,7 @@ from fastapi import Query
 
 from mycelium_fractal_net.api.endpoints.context import Authenticated
 from mycelium_fractal_net.api.endpoints.spec import Routes
+from mycelium_fractal_net.api.routes.common import key_in_path, listed
 from mycelium_fractal_net.api.schemas.keys import (
     ChangeKeyRequest,
     CreateKeyRequest,
@@ -17,25 +18,12 @@ from mycelium_fractal_net.api.schemas.keys import (
     RotateRequest,
     RotationChange,
 )
-from mycelium_fractal_net.security.errors import InvalidInputError, KeyNotFoundError
-from mycelium_fractal_net.security.records.keys import (
-    KeyType,
-    RotationPolicy,
-    parse_key_id,
-)
+from mycelium_fractal_net.security.errors import KeyNotFoundError
+from mycelium_fractal_net.security.records.keys import KeyType, RotationPolicy
+from mycelium_fractal_net.shapes.json_values import parse_timestamp
 from mycelium_fractal_net.shapes.keys import KeyAnswer, key_shape
-from mycelium_fractal_net.shapes.times import parse_timestamp
 
 routes = Routes("keys")
-
-
-def name_in_path(key_id: str) -> str:
-    """A key id in a path; what is none names nothing. Raises :class:`KeyNotFoundError`."""
-    try:
-        parse_key_id(key_id)
-    except InvalidInputError:
-        raise KeyNotFoundError("no such key") from None
-    return key_id
 
 
 def _changed(policy: RotationPolicy, change: RotationChange) -> RotationPolicy:
@@ -47,16 +35,16 @@ def _changed(policy: RotationPolicy, change: RotationChange) -> RotationPolicy:
     return replace(policy, **given)
 
 
-@routes.add(
-    "POST", "/keys", "key.create", KeyAnswer, status=201, scope="keys:admin", in_thread=True,
-    recorded=False, problems=("exists", "algorithm", "conflict"),
+@routes.change(
+    "/keys", "key.create", KeyAnswer, status=201, scope="keys:admin",
+    problems=("exists", "algorithm"),
 )  # fmt: skip
 def create_key(context: Authenticated, body: CreateKeyRequest) -> KeyAnswer:
     """Make a named key with its first version, active at once. Scope: `keys:admin`."""
     context.key = body.key_id
-    provider = context.service.keyring.provider
-    policy = provider.keys.default_rotation[KeyType(body.type)]
-    key = provider.keys.create(
+    keys = context.provider.keys
+    policy = keys.default_rotation[KeyType(body.type)]
+    key = keys.create(
         body.key_id,
         body.type,
         algorithm=body.algorithm,
@@ -64,19 +52,13 @@ def create_key(context: Authenticated, body: CreateKeyRequest) -> KeyAnswer:
         publish=body.publish,
         rotation=policy if body.rotation is None else _changed(policy, body.rotation),
     )
-    context.service.keyring.refresh()  # at once in this process; the others follow within seconds
     return key_shape(key)
 
 
 @routes.add("GET", "/keys", "key.list", KeyList, scope="keys:read", in_thread=True)
 def list_keys(context: Authenticated, query: Annotated[KeyQuery, Query()]) -> dict[str, Any]:
     """List keys in order of name, a page at a time. Scope: `keys:read`."""
-    found = context.service.keyring.provider.keys.page(query.after, query.limit)
-    more = len(found) == query.limit
-    return {
-        "keys": [key_shape(key) for key in found],
-        "next": found[-1].key_id if more else None,
-    }
+    return listed(context.provider.keys, query, key_shape)
 
 
 @routes.add(
@@ -85,41 +67,35 @@ def list_keys(context: Authenticated, query: Annotated[KeyQuery, Query()]) -> di
 )  # fmt: skip
 def show_key(context: Authenticated, key_id: str) -> KeyAnswer:
     """Show a key with all its versions, and never a secret. Scope: `keys:read`."""
-    context.key = name_in_path(key_id)
-    return key_shape(context.service.keyring.provider.keys.get(key_id))
+    return key_shape(context.provider.keys.get(key_in_path(context, key_id)))
 
 
-@routes.add(
-    "PATCH", "/keys/{key_id}", "key.change", KeyAnswer, scope="keys:admin", in_thread=True,
-    recorded=False, problems=("not-found", "key-usage", "conflict"),
+@routes.change(
+    "/keys/{key_id}", "key.change", KeyAnswer, method="PATCH", scope="keys:admin",
+    problems=("not-found", "key-usage"),
 )  # fmt: skip
 def change_key(context: Authenticated, key_id: str, body: ChangeKeyRequest) -> KeyAnswer:
     """Change a key's rotation policy, or whether it is published. Scope: `keys:admin`."""
-    context.key = name_in_path(key_id)
-    provider = context.service.keyring.provider
-    key = provider.keys.get(key_id)
+    name, keys = key_in_path(context, key_id), context.provider.keys
+    key = keys.get(name)
     if body.publish is not None:
-        key = provider.keys.set_publish(key_id, body.publish)
+        key = keys.set_publish(key_id, body.publish)
     if body.rotation is not None:
-        key = provider.keys.set_rotation(key_id, _changed(key.rotation, body.rotation))
-    context.service.keyring.refresh()
+        key = keys.set_rotation(key_id, _changed(key.rotation, body.rotation))
     return key_shape(key)
 
 
-@routes.add(
-    "POST", "/keys/{key_id}/rotate", "key.rotate", KeyAnswer, scope="keys:admin", in_thread=True,
-    recorded=False, problems=("not-found", "algorithm", "conflict"),
+@routes.change(
+    "/keys/{key_id}/rotate", "key.rotate", KeyAnswer, scope="keys:admin",
+    problems=("not-found", "algorithm"),
 )  # fmt: skip
 def rotate_key(context: Authenticated, key_id: str, body: RotateRequest | None = None) -> KeyAnswer:
     """Add a version, which protects from now on; older ones go on opening. Scope: `keys:admin`.
 
     With `activate_at` it is there at once and protects from then on.
     """
-    context.key = name_in_path(key_id)
-    if ":" in key_id:
+    if key_in_path(context, key_id) != key_id:
         raise KeyNotFoundError("a key is rotated by its name, without a version")
-    keyring = context.service.keyring
     begins = None if body is None or body.activate_at is None else parse_timestamp(body.activate_at)
-    context.key = keyring.provider.rotate_key(key_id, activate_at=begins)
-    keyring.refresh()
-    return key_shape(keyring.provider.keys.get(key_id))
+    context.key = context.provider.rotate_key(key_id, activate_at=begins)
+    return key_shape(context.provider.keys.get(key_id))

@@ -31,7 +31,6 @@ def report_datakeys(context: Authenticated, body: DataKeyReport) -> dict[str, An
     The counts are the word of who reports them, and the record says whose. That there were uses
     is kept with the versions, too: they are not destroyed as unused.
     """
-    context.reference = body.reference
     counts: dict[str, Counter[str]] = {}
     handles: dict[str, bytes] = {}
     for use in body.uses:
@@ -40,7 +39,7 @@ def report_datakeys(context: Authenticated, body: DataKeyReport) -> dict[str, An
         context.permit("datakey", name)
         if number is None:
             raise KeyNotFoundError("a report names versions")
-        handles[use.key_id] = context.service.keyring.provider.keys.get(name).version(number).handle
+        handles[use.key_id] = context.provider.keys.get(name).version(number).handle
         counts.setdefault(use.key_id, Counter()).update(
             encrypted=use.encrypted, decrypted=use.decrypted, failed=use.failed, bytes=use.bytes
         )
@@ -51,17 +50,14 @@ def report_datakeys(context: Authenticated, body: DataKeyReport) -> dict[str, An
     del totals["bytes"]
     for outcome, total in totals.items():
         context.service.metrics.count("items", context.event, outcome, count=total)
-    answer: dict[str, Any] = {"operations": totals.total()}
-    if body.reference is not None:
-        answer["reference"] = body.reference
-    return answer
+    return {"operations": totals.total()}
 
 
 def _count_uses(
     context: Authenticated, handles: Mapping[str, bytes], counts: Mapping[str, Counter[str]]
 ) -> None:
     """Count what was done elsewhere as uses of today, durably."""
-    keyring = context.service.keyring
+    keyring = context.keyring
     today = day_of(keyring.provider.clock())
     uses = {
         (handles[key_id], today, kind): min(number, _MOST_COUNTED)

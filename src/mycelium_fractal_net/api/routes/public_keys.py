@@ -6,10 +6,9 @@ from typing import Any
 
 from mycelium_fractal_net.api.endpoints.context import Authenticated, Public
 from mycelium_fractal_net.api.endpoints.spec import Routes
-from mycelium_fractal_net.api.routes.keys import name_in_path
+from mycelium_fractal_net.api.routes.common import key_in_path
 from mycelium_fractal_net.api.schemas.keys import JwkSet, PublicKeyAnswer
 from mycelium_fractal_net.security.errors import KeyNotFoundError
-from mycelium_fractal_net.security.records.keys import parse_key_id
 
 routes = Routes("keys")
 
@@ -20,17 +19,10 @@ routes = Routes("keys")
 )  # fmt: skip
 def public_key(context: Authenticated, key_id: str) -> dict[str, Any]:
     """The public key of a version, or of the newest. Scope: `verify:KEY` or `keys:read`."""
-    name = parse_key_id(name_in_path(key_id))[0]
-    context.key = key_id
+    name = key_in_path(context, key_id)
     if not (context.caller.may("verify", name) or context.caller.has("keys:read")):
         raise KeyNotFoundError("no such key")
-    found = context.service.keyring.public_key(key_id)
-    return {
-        "key_id": found.key_id,
-        "algorithm": found.algorithm,
-        "pem": found.pem,
-        "jwk": found.jwk,
-    }
+    return context.keyring.public_key(key_id)._asdict()
 
 
 @routes.add(
@@ -39,4 +31,4 @@ def public_key(context: Authenticated, key_id: str) -> dict[str, Any]:
 )  # fmt: skip
 def jwks(context: Public) -> dict[str, Any]:
     """The public keys of all published keys that may verify, RFC 7517. For anybody."""
-    return {"keys": context.service.keyring.published_keys()}
+    return {"keys": context.keyring.published_keys()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mycelium_fractal_net.api.endpoints.context import Authenticated
 from mycelium_fractal_net.api.endpoints.spec import Routes
-from mycelium_fractal_net.api.routes.keys import name_in_path
+from mycelium_fractal_net.api.routes.common import key_in_path
 from mycelium_fractal_net.api.schemas.retention import CleanupRequest
 from mycelium_fractal_net.security.errors import KeyNotFoundError
 from mycelium_fractal_net.security.lifecycle.retention import (
@@ -30,15 +30,13 @@ routes = Routes("keys")
 )  # fmt: skip
 def key_usage(context: Authenticated, key_id: str) -> UsageAnswer:
     """Show which versions still open data, and when they last did. Scope: `keys:read`."""
-    context.key = name_in_path(key_id)
-    keyring = context.service.keyring
-    key = keyring.provider.keys.get(key_id)
-    return usage_shape(key.key_id, usage_of(keyring.provider, keyring.usage, key))
+    key = context.provider.keys.get(key_in_path(context, key_id))
+    return usage_shape(key.key_id, usage_of(context.provider, context.keyring.usage, key))
 
 
-@routes.add(
-    "POST", "/keys/{key_id}/cleanup", "key.cleanup", CleanupAnswer, scope="keys:admin",
-    in_thread=True, problems=("not-found", "key-state", "conflict"),
+@routes.change(
+    "/keys/{key_id}/cleanup", "key.cleanup", CleanupAnswer, scope="keys:admin", recorded=True,
+    problems=("not-found", "key-state"),
 )  # fmt: skip
 def cleanup_key(
     context: Authenticated, key_id: str, body: CleanupRequest | None = None
@@ -47,12 +45,10 @@ def cleanup_key(
 
     Each that is moved is in the audit log with the reason. Scope: `keys:admin`.
     """
-    context.key = name_in_path(key_id)
-    if ":" in key_id:
+    if key_in_path(context, key_id) != key_id:
         raise KeyNotFoundError("old versions are told by the name of their key")
     asked = body or CleanupRequest()
-    keyring = context.service.keyring
-    provider, usage = keyring.provider, keyring.usage
+    provider, usage = context.provider, context.keyring.usage
     retain = asked.retain_count or provider.keys.get(key_id).rotation.retain_count
     if asked.reason is None:
         proposals = propose(provider, usage, key_id, retain)
@@ -66,5 +62,4 @@ def cleanup_key(
         versions=asked.versions,
         window_days=asked.window_days or DESTRUCTION_WINDOW_DAYS,
     )
-    keyring.refresh()  # at once in this process; the others follow within seconds
     return cleanup_shape(report)

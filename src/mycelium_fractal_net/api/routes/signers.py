@@ -12,14 +12,11 @@ from fastapi import Query
 
 from mycelium_fractal_net.api.endpoints.context import Authenticated, Context
 from mycelium_fractal_net.api.endpoints.spec import Routes
-from mycelium_fractal_net.api.schemas.signers import (
-    AddSignerRequest,
-    SignerList,
-    SignerQuery,
-)
-from mycelium_fractal_net.security.errors import KeyNotFoundError, NotPermittedError
+from mycelium_fractal_net.api.routes.common import listed, record_in_path
+from mycelium_fractal_net.api.schemas.signers import AddSignerRequest, SignerList, SignerQuery
+from mycelium_fractal_net.security.errors import NotPermittedError
 from mycelium_fractal_net.security.records.keys import KEY_ID_PATTERN
-from mycelium_fractal_net.shapes.signers import SignerAnswer, signer_shape
+from mycelium_fractal_net.shapes.callers import SignerAnswer, signer_shape
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,27 +28,21 @@ routes = Routes("signers")
 
 def _check_covers(context: Context, credentials: Iterable[str], *, any_credential: bool) -> None:
     """Raise :class:`NotPermittedError` unless the caller has all that those credentials have."""
-    provider = context.service.keyring.provider
-    scopes = {scope for each in credentials for scope in provider.credentials.get(each).scopes}
+    table = context.provider.credentials
+    scopes = {scope for each in credentials for scope in table.get(each).scopes}
     if not context.caller.covers({*scopes, "*"} if any_credential else scopes):
         raise NotPermittedError(
-            "nobody adds, or ends, a signer for a credential that has a scope that he lacks"
+            "no credential adds, or ends, a signer for one that has a scope that it lacks"
         )
 
 
 def _named(context: Context, name: str) -> Signer:
-    """The signer of a name in a path; what can be no name names nothing."""
-    if KEY_ID_PATTERN.fullmatch(name) is None:
-        raise KeyNotFoundError("no such signer")
-    found = context.service.keyring.provider.signers.get(name)
-    context.subject = found.name
-    return found
+    return record_in_path(context, context.provider.signers, KEY_ID_PATTERN, name)
 
 
-@routes.add(
-    "POST", "/signers", "signer.add", SignerAnswer, status=201,
-    scope="signers:admin", in_thread=True, recorded=False,
-    problems=("not-found", "exists", "algorithm", "conflict"),
+@routes.change(
+    "/signers", "signer.add", SignerAnswer, status=201, scope="signers:admin",
+    problems=("not-found", "exists", "algorithm"),
 )  # fmt: skip
 def add_signer(context: Authenticated, body: AddSignerRequest) -> SignerAnswer:
     """Register a public key that may sign requests. Scope: `signers:admin`, and all of its own.
@@ -60,15 +51,14 @@ def add_signer(context: Authenticated, body: AddSignerRequest) -> SignerAnswer:
     credentials that it names work only in signed requests from then on.
     """
     context.subject = body.name
-    credentials = tuple(body.credentials or ())
-    _check_covers(context, credentials, any_credential=body.any_credential)
-    added = context.service.keyring.provider.signers.add(
+    named = tuple(body.credentials or ())
+    _check_covers(context, named, any_credential=body.any_credential)
+    added = context.provider.signers.add(
         body.name,
         body.public_key.encode(),
-        credentials=credentials,
+        credentials=named,
         any_credential=body.any_credential,
     )
-    context.service.keyring.refresh()
     return signer_shape(added)
 
 
@@ -77,12 +67,7 @@ def add_signer(context: Authenticated, body: AddSignerRequest) -> SignerAnswer:
 )  # fmt: skip
 def list_signers(context: Authenticated, query: Annotated[SignerQuery, Query()]) -> dict[str, Any]:
     """List signers in order of name, a page at a time. Scope: `signers:admin`."""
-    found = context.service.keyring.provider.signers.page(query.after, query.limit)
-    more = len(found) == query.limit
-    return {
-        "signers": [signer_shape(each) for each in found],
-        "next": found[-1].name if more else None,
-    }
+    return listed(context.provider.signers, query, signer_shape)
 
 
 @routes.add(
@@ -94,9 +79,9 @@ def show_signer(context: Authenticated, name: str) -> SignerAnswer:
     return signer_shape(_named(context, name))
 
 
-@routes.add(
-    "POST", "/signers/{name}/revoke", "signer.revoke", SignerAnswer, scope="signers:admin",
-    in_thread=True, recorded=False, problems=("not-found", "conflict"),
+@routes.change(
+    "/signers/{name}/revoke", "signer.revoke", SignerAnswer, scope="signers:admin",
+    problems=("not-found",),
 )  # fmt: skip
 def revoke_signer(context: Authenticated, name: str) -> SignerAnswer:
     """End a signer, for ever and everywhere within 5 seconds. Scope: `signers:admin`.
@@ -106,6 +91,4 @@ def revoke_signer(context: Authenticated, name: str) -> SignerAnswer:
     """
     found = _named(context, name)
     _check_covers(context, found.credentials, any_credential=found.any_credential)
-    revoked = context.service.keyring.provider.signers.revoke(found.name)
-    context.service.keyring.refresh()
-    return signer_shape(revoked)
+    return signer_shape(context.provider.signers.revoke(name))

@@ -10,7 +10,7 @@ from mycelium_fractal_net.api.endpoints.context import Authenticated, Context
 from mycelium_fractal_net.api.endpoints.spec import Routes
 from mycelium_fractal_net.api.endpoints.streaming import StreamTransform
 from mycelium_fractal_net.api.parsing.base64_text import base64_bytes, optional_base64
-from mycelium_fractal_net.api.routes.crypto import name_of, named_key
+from mycelium_fractal_net.api.routes.crypto import open_options, permitted_key
 from mycelium_fractal_net.api.schemas.streams import DecryptStreamQuery, EncryptStreamQuery
 from mycelium_fractal_net.security.byte_io.binary_io import HEAD_BYTES
 from mycelium_fractal_net.security.records.keys import DEFAULT_KEY_ID, KeyType
@@ -50,6 +50,10 @@ class _Encrypting:
         )
         return beginning
 
+    def look_again(self, context: Context) -> None:
+        version_id = permitted_key(context, "encrypt", context.key, _DEFAULT)
+        self._keyring.check_sealing(version_id)
+
     def answer_bytes(self, length: int) -> int:
         return sealed_bytes(length)
 
@@ -78,6 +82,12 @@ class _Decrypting:
             beginning, self._options, key_id=self._key_id
         )
         return beginning[used:]
+
+    def look_again(self, context: Context) -> None:
+        if self._options.allow_compromised:
+            context.require("allow_compromised")
+        version_id = permitted_key(context, "decrypt", context.key, _DEFAULT)
+        self._keyring.check_opening(version_id, self._options)
 
     def answer_bytes(self, length: int) -> int:
         return plaintext_bytes(self._beginning, length)
@@ -108,9 +118,8 @@ def encrypt_stream(
     `X-Key-Id` of the answer names the version. The associated data is in `X-Associated-Data`.
     Read the answer while sending: the service holds no more than some chunks.
     """
-    key_id = named_key(context, query.key_id, _DEFAULT)
-    context.permit("encrypt", name_of(key_id))
-    return _Encrypting(context.service.keyring, key_id, _associated_data(context))
+    key_id = permitted_key(context, "encrypt", query.key_id, _DEFAULT)
+    return _Encrypting(context.keyring, key_id, _associated_data(context))
 
 
 @routes.add(
@@ -128,15 +137,7 @@ def decrypt_stream(
     the service holds no more than some chunks.
     """
     if query.key_id is not None:
-        context.permit("decrypt", name_of(named_key(context, query.key_id, _DEFAULT)))
-    if query.allow_compromised:
-        context.require("allow_compromised")
+        permitted_key(context, "decrypt", query.key_id, _DEFAULT)
     of_data_key = optional_base64(query.data_key_associated_data, "?data_key_associated_data")
-    caller = context.caller
-    options = OpenOptions(
-        _associated_data(context),
-        of_data_key,
-        query.allow_compromised,
-        lambda name: caller.may("decrypt", name),
-    )
-    return _Decrypting(context.service.keyring, query.key_id, options)
+    options = open_options(context, "decrypt", query, _associated_data(context), of_data_key)
+    return _Decrypting(context.keyring, query.key_id, options)

@@ -39,6 +39,13 @@ class Model(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
+class PageQuery(Model):
+    """Which records of a list; each kind adds ``after``, an id."""
+
+    after: str = ""
+    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+
+
 Base64 = Annotated[str, Field(json_schema_extra=_BASE64)]
 AssociatedData = Annotated[
     str | None,

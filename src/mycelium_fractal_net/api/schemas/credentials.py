@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from mycelium_fractal_net.api.schemas.base import Model, examples, published
-from mycelium_fractal_net.shapes.credentials import CredentialAnswer
+from mycelium_fractal_net.api.schemas.base import Model, PageQuery, examples, published
+from mycelium_fractal_net.shapes.callers import CredentialAnswer
 from mycelium_fractal_net.shapes.members import CREDENTIAL_ID_PATTERN, SCOPE_PATTERN, Schema
 
 Scope = Annotated[str, Field(pattern=SCOPE_PATTERN, examples=["encrypt:orders"])]
@@ -57,14 +57,13 @@ class RotateCredentialRequest(Model):
     revoke_previous: bool = False
 
 
-class CredentialQuery(Model):
+class CredentialQuery(PageQuery):
     """A page of the list."""
 
     after: Annotated[
         str,
         Field(pattern=r"^(?:[a-z0-9]{16})?$", description="List what sorts after this id."),
     ] = ""
-    limit: Annotated[int, Field(ge=1, le=1000)] = 100
 
 
 class NewCredential(CredentialAnswer):

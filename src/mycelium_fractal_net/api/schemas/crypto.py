@@ -57,13 +57,35 @@ AllowCompromised = Annotated[
         " `allow_compromised`."
     ),
 ]
+Signature = Literal["Ed25519", "ECDSA-P256", "ECDSA-P384", "ML-DSA-65"]
 OfDataKey = Annotated[
     AssociatedData,
     Field(description="The associated data of the data key, for a message of the second form."),
 ]
 
 
-class EncryptRequest(Model):
+class _Request(Model):
+    key_id: KeyId = None
+    reference: Reference = None
+
+
+class _DataRequest(_Request):
+    data: Base64 = Field(description="The bytes, in base64.", examples=[_HELLO])
+
+
+class _Answer(Model):
+    key_id: VersionId
+    reference: Reference = None
+
+
+class _VerifyRequest(_DataRequest):
+    algorithm: Annotated[
+        str | None,
+        Field(max_length=64, description="As the answer has it; the key alone decides."),
+    ] = None
+
+
+class EncryptRequest(_DataRequest):
     """What to encrypt, and under which key."""
 
     model_config = examples(
@@ -77,14 +99,11 @@ class EncryptRequest(Model):
         },
     )
 
-    data: Base64 = Field(description="The plaintext in base64.", examples=[_HELLO])
-    key_id: KeyId = None
     associated_data: AssociatedData = None
     format: Format = "sealed"
-    reference: Reference = None
 
 
-class EncryptResponse(Model):
+class EncryptResponse(_Answer):
     """An encrypted message. It may be sent to `/crypto/decrypt` as it is."""
 
     model_config = examples(
@@ -93,13 +112,10 @@ class EncryptResponse(Model):
 
     ciphertext: Base64
     algorithm: Literal["AES-256-GCM"]
-    key_id: VersionId
-    reference: Reference = None
 
 
-class _Opening(Model):
+class _MessageRequest(_Request):
     ciphertext: Base64 = Field(description="The message in base64.")
-    key_id: KeyId = None
     algorithm: Annotated[
         Literal["AES-256-GCM"] | None,
         Field(description="As the answer of `/crypto/encrypt` has it; says nothing more."),
@@ -107,10 +123,9 @@ class _Opening(Model):
     associated_data: AssociatedData = None
     data_key_associated_data: OfDataKey = None
     allow_compromised: AllowCompromised = False
-    reference: Reference = None
 
 
-class DecryptRequest(_Opening):
+class DecryptRequest(_MessageRequest):
     """A message to open. A sealed one names its key; a `key_id` that is given must agree."""
 
     model_config = examples({"ciphertext": _MESSAGE})
@@ -118,21 +133,19 @@ class DecryptRequest(_Opening):
     format: FormatToOpen = "sealed"
 
 
-class DecryptResponse(Model):
+class DecryptResponse(_Answer):
     """The plaintext, and the version that opened the message."""
 
     model_config = examples({"data": _HELLO, "key_id": "orders:v1"})
 
     data: Base64
-    key_id: VersionId
     legacy: Annotated[
         Literal[True] | None,
         Field(description="True where it was a message of the XOR cipher; else absent."),
     ] = None
-    reference: Reference = None
 
 
-class RewrapRequest(_Opening):
+class RewrapRequest(_MessageRequest):
     """A message to move to the newest version of its key; the plaintext is not shown."""
 
     model_config = examples({"ciphertext": _MESSAGE})
@@ -140,17 +153,13 @@ class RewrapRequest(_Opening):
     format: Format = "sealed"
 
 
-class SignRequest(Model):
+class SignRequest(_DataRequest):
     """What to sign, with a signing key for data."""
 
     model_config = examples({"data": _HELLO})
 
-    data: Base64 = Field(description="The message in base64.", examples=[_HELLO])
-    key_id: KeyId = None
-    reference: Reference = None
 
-
-class SignResponse(Model):
+class SignResponse(_Answer):
     """A bare signature, and the version that made it."""
 
     model_config = examples(
@@ -158,27 +167,15 @@ class SignResponse(Model):
     )
 
     signature: Base64
-    algorithm: Literal["Ed25519", "ECDSA-P256", "ECDSA-P384", "ML-DSA-65"]
-    key_id: VersionId
-    reference: Reference = None
+    algorithm: Signature
 
 
-class VerifyRequest(Model):
+class VerifyRequest(_VerifyRequest):
     """A message and its signature. A bare key id accepts any version that may verify."""
 
     model_config = examples({"data": _HELLO, "signature": _SIGNATURE})
 
-    data: Base64 = Field(description="The message in base64.", examples=[_HELLO])
     signature: Base64
-    key_id: KeyId = None
-    algorithm: Annotated[
-        str | None,
-        Field(
-            max_length=64,
-            description="As the answer of `/crypto/sign` has it; the key alone decides.",
-        ),
-    ] = None
-    reference: Reference = None
 
 
 class VerifyResponse(Model):
@@ -190,59 +187,41 @@ class VerifyResponse(Model):
     reference: Reference = None
 
 
-class MacRequest(Model):
+class MacRequest(_DataRequest):
     """What to make a MAC of, with a key of type `mac`."""
 
     model_config = examples({"data": _HELLO})
 
-    data: Base64 = Field(description="The message in base64.", examples=[_HELLO])
-    key_id: KeyId = None
-    reference: Reference = None
 
-
-class MacResponse(Model):
+class MacResponse(_Answer):
     """The 32 bytes of HMAC-SHA-256, and the version that made them."""
 
     model_config = examples({"mac": _TAG, "algorithm": "HMAC-SHA-256", "key_id": "orders-mac:v1"})
 
     mac: Base64
     algorithm: Literal["HMAC-SHA-256"]
-    key_id: VersionId
-    reference: Reference = None
 
 
-class MacVerifyRequest(Model):
+class MacVerifyRequest(_VerifyRequest):
     """A message and its MAC."""
 
     model_config = examples({"data": _HELLO, "mac": _TAG})
 
-    data: Base64 = Field(description="The message in base64.", examples=[_HELLO])
     mac: Base64
-    key_id: KeyId = None
-    algorithm: Annotated[
-        str | None,
-        Field(
-            max_length=64,
-            description="As the answer of `/crypto/mac` has it; the key alone decides.",
-        ),
-    ] = None
-    reference: Reference = None
 
 
-class DataKeyRequest(Model):
+class DataKeyRequest(_Request):
     """A fresh data key, for messages that are sealed elsewhere (docs/format.md, second form)."""
 
     model_config = examples({}, {"associated_data": _ROW, "wrapped_only": True})
 
-    key_id: KeyId = None
     associated_data: AssociatedData = None
     wrapped_only: Annotated[
         bool, Field(description="Leave the plain data key out, for whoever hands it on.")
     ] = False
-    reference: Reference = None
 
 
-class DataKeyResponse(Model):
+class DataKeyResponse(_Answer):
     """A data key: plain (32 bytes) and wrapped, the 116 bytes that its messages begin with."""
 
     model_config = examples(
@@ -257,5 +236,3 @@ class DataKeyResponse(Model):
     wrapped: Base64
     plaintext: Annotated[Base64 | None, Field(description="Absent with `wrapped_only`.")] = None
     algorithm: Literal["AES-256-GCM"]
-    key_id: VersionId
-    reference: Reference = None

@@ -8,12 +8,14 @@ from pydantic import ConfigDict, Field
 
 from mycelium_fractal_net.api.schemas.base import (
     Model,
+    PageQuery,
     Reason,
     Timestamp,
     VersionId,
     examples,
     published,
 )
+from mycelium_fractal_net.api.schemas.crypto import Signature
 from mycelium_fractal_net.shapes.keys import (
     KeyAnswer,
     MinimumVersionsAnswer,
@@ -190,7 +192,7 @@ class RotateRequest(Model):
     ] = None
 
 
-class KeyQuery(Model):
+class KeyQuery(PageQuery):
     """A page of the list."""
 
     after: Annotated[
@@ -200,7 +202,6 @@ class KeyQuery(Model):
             description="List what sorts after this key id.",
         ),
     ] = ""
-    limit: Annotated[int, Field(ge=1, le=1000)] = 100
 
 
 for _shape in (Rotation, MinimumVersionsAnswer, VersionAnswer):
@@ -240,7 +241,7 @@ class PublicKeyAnswer(Model):
     )
 
     key_id: VersionId
-    algorithm: Literal["Ed25519", "ECDSA-P256", "ECDSA-P384", "ML-DSA-65"]
+    algorithm: Signature
     pem: Annotated[str, Field(description="SubjectPublicKeyInfo, RFC 7468 section 13.")]
     jwk: Jwk
 

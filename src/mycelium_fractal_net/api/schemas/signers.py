@@ -6,9 +6,9 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field
 
-from mycelium_fractal_net.api.schemas.base import Model, examples, published
+from mycelium_fractal_net.api.schemas.base import Model, PageQuery, examples, published
+from mycelium_fractal_net.shapes.callers import SignerAnswer
 from mycelium_fractal_net.shapes.members import CREDENTIAL_ID_PATTERN, KEY_NAME_PATTERN
-from mycelium_fractal_net.shapes.signers import SignerAnswer
 
 _MOST_CREDENTIALS: Final = 100
 _PUBLIC_KEY_CHARACTERS: Final = 4096  # the PEM of P-384, the longest, has 215
@@ -71,7 +71,7 @@ class AddSignerRequest(Model):
     ] = False
 
 
-class SignerQuery(Model):
+class SignerQuery(PageQuery):
     """A page of the list."""
 
     after: Annotated[
@@ -81,7 +81,6 @@ class SignerQuery(Model):
             description="List what sorts after this name.",
         ),
     ] = ""
-    limit: Annotated[int, Field(ge=1, le=1000)] = 100
 
 
 published(SignerAnswer, _SIGNER)

@@ -73,7 +73,8 @@ class _Server(uvicorn.Server):
         await super().startup([])  # the front door listens
         if self.should_exit:
             return
-        self._frontend.open(sockets or [], self._protocol)
+        for each in sockets or ():  # there is one
+            self._frontend.open(each, self._protocol)
         if self._parent is not None:
             asyncio.get_running_loop().add_reader(self._parent, self._end)
         if self._ready is not None:

@@ -50,6 +50,7 @@ STATES: Final[dict[str, tuple[str, Callable[[list[float]], float]]]] = {
         "Time since the key store was last read, of the worker that waits longest",
         max,
     ),
+    "mfn_store_writable": ("1 while every worker can write to the key store", min),
     "mfn_keys_overdue": ("Keys that are due and could not be rotated", max),
     "mfn_rotation_look_age_seconds": (
         "Time since keys were last looked over, of the worker that waits longest",

@@ -17,14 +17,14 @@ from mycelium_fractal_net.api.transport.tls import serves_tls
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from mycelium_fractal_net.api.transport.connections import Slot
     from mycelium_fractal_net.config import Settings
 
 
 class Frontend:
-    """Listeners, connections and certificate. ``note_refusal`` is told the kind of each refusal."""
+    """Listener, connections and certificate. ``note_refusal`` is told the kind of each refusal."""
 
     def __init__(self, settings: Settings, note_refusal: Callable[[str], None]) -> None:
         limits = ClientLimits.of(settings.server)
@@ -33,25 +33,21 @@ class Frontend:
         self.note_refusal = note_refusal
         tls = settings.security.tls
         self.certificate = Certificate(tls) if serves_tls(tls) else None
-        self._listeners: list[Listener] = []
+        self._listener: Listener | None = None
 
-    def open(
-        self, sockets: Iterable[socket.socket], protocol: Callable[[Slot], asyncio.Protocol]
-    ) -> None:
-        """Accept what comes to the sockets, from within the event loop."""
-        for each in sockets:
-            tls = None if self.certificate is None else self.certificate.context
-            listener = Listener(each, self.connections, protocol, self._refusal, tls)
-            self._listeners.append(listener)
-            listener.start()
+    def open(self, listening: socket.socket, protocol: Callable[[Slot], asyncio.Protocol]) -> None:
+        """Accept what comes to a socket, from within the event loop."""
+        tls = None if self.certificate is None else self.certificate.context
+        self._listener = Listener(listening, self.connections, protocol, self._refusal, tls)
+        self._listener.start()
         self.connections.watch(asyncio.get_running_loop())
         if self.certificate is not None:
             self.certificate.watch()
 
     def close(self) -> None:
         """Accept no more. Connections that are open stay, and their timeouts hold."""
-        for listener in self._listeners:
-            listener.close()
+        if self._listener is not None:
+            self._listener.close()
         if self.certificate is not None:
             self.certificate.close()
 

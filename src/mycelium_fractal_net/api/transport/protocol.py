@@ -24,7 +24,7 @@ from mycelium_fractal_net.api.transport.limits import (
 )
 from mycelium_fractal_net.api.transport.tcp import acknowledged_bytes, reset
 from mycelium_fractal_net.api.transport.timeouts import Wait
-from mycelium_fractal_net.security.signed_requests.body import EXCHANGE
+from mycelium_fractal_net.security.signed_requests.asgi import EXCHANGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable

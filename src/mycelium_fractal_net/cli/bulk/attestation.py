@@ -39,7 +39,7 @@ class Attestation:
         if failures:
             complain(f"not recorded for {self.key}: not everything was moved")
             return
-        keyring.provider.record_rewrap(self.key, reason=self.reason, newest=self.newest)
+        keyring.provider.retirement.record_rewrap(self.key, reason=self.reason, newest=self.newest)
         invocation.say(f"recorded: nothing is under older versions of {self.key} any more")
 
 

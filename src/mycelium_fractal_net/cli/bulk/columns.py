@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from mycelium_fractal_net.cli import recording
-from mycelium_fractal_net.cli.bulk.failures import end_partly_done, taking
+from mycelium_fractal_net.cli.bulk.failures import end, taking
 from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.inputs import read_small
 from mycelium_fractal_net.cli.options import PATH
@@ -128,20 +129,13 @@ def rewrap(
             "associated data is given twice",
             "give -a TEXT for all rows, or --associated-data-column COLUMN",
         )
-    with invocation.keyring() as keyring, reporting(batch.report) as failed:
+    with invocation.keyring() as keyring:
         if attestation is not None:
             attestation.begin(keyring)
         heads = beginnings(choice)
         recording.record_counted(keyring, "rewrap", heads.items())
-        with invocation.progress("rewrapping", heads.total(), items=True) as update:
-            found = rewrap_column(
-                keyring,
-                choice,
-                opening,
-                workers=batch.workers,
-                progress=update,
-                report=failed,
-            )
+        run = functools.partial(rewrap_column, keyring, choice, opening)
+        found = _run(invocation, "rewrapping", heads.total(), batch, run)
         if attestation is not None:
             attestation.end(invocation, keyring, found.failed)
     _tell(invocation, "rewrapped", found, choice.name)
@@ -161,22 +155,13 @@ def migrate(
     from mycelium_fractal_net.columns import count_values
     from mycelium_fractal_net.legacy.columns import migrate_column
 
-    with invocation.keyring() as keyring, reporting(batch.report) as failed:
+    with invocation.keyring() as keyring:
         count = count_values(choice)
         recording.record_migrating(keyring, "migrate", key, count=count)
-        label = "opening" if dry_run else "migrating"
-        with invocation.progress(label, count, items=True) as update:
-            found = migrate_column(
-                keyring,
-                choice,
-                key,
-                opening,
-                side_table=side_table,
-                dry_run=dry_run,
-                workers=batch.workers,
-                progress=update,
-                report=failed,
-            )
+        run = functools.partial(
+            migrate_column, keyring, choice, key, opening, side_table=side_table, dry_run=dry_run
+        )
+        found = _run(invocation, "opening" if dry_run else "migrating", count, batch, run)
     _tell(invocation, "would migrate" if dry_run else "migrated", found, choice.name)
 
 
@@ -191,21 +176,24 @@ def finish(
     from mycelium_fractal_net.columns import count_values
     from mycelium_fractal_net.legacy.columns import commit_column, roll_back_column
 
-    with invocation.keyring() as keyring, reporting(batch.report) as failed:
+    with invocation.keyring() as keyring:
         count = count_values(choice)
         recording.record_migrating(keyring, step, None, count=count)
-        with invocation.progress(step, count, items=True) as update:
-            finish_column = commit_column if step == "commit" else roll_back_column
-            found = finish_column(
-                keyring,
-                choice,
-                side_table=side_table,
-                workers=batch.workers,
-                progress=update,
-                report=failed,
-            )
+        finish_column = commit_column if step == "commit" else roll_back_column
+        run = functools.partial(finish_column, keyring, choice, side_table=side_table)
+        found = _run(invocation, step, count, batch, run)
     done = "removed the old" if step == "commit" else "put back the old"
     _tell(invocation, done, found, choice.name)
+
+
+def _run(
+    invocation: Invocation, label: str, count: int, batch: Batch, run: Callable[..., ColumnReport]
+) -> ColumnReport:
+    with (
+        reporting(batch.report) as failed,
+        invocation.progress(label, count, items=True) as update,
+    ):
+        return run(workers=batch.workers, progress=update, report=failed)
 
 
 @contextlib.contextmanager
@@ -223,7 +211,5 @@ def reporting(path: Path | None) -> Iterator[Callable[[Failure], None]]:
 
 
 def _tell(invocation: Invocation, done: str, found: ColumnReport, where: str) -> None:
-    """Say what became of the column. Ends with exit code 11 where some failed."""
-    before = f", {found.skipped} done before" if found.skipped else ""
-    invocation.say(f"{done} {counted(found.done, 'value')} of {where}{before}")
-    end_partly_done(found.failed, "value")
+    said = f"{done} {counted(found.done, 'value')} of {where}"
+    end(invocation, said, found, found.failed, "value")

@@ -15,6 +15,7 @@ from mycelium_fractal_net.security.errors import ExitCode
 
 if TYPE_CHECKING:
     from mycelium_fractal_net.cli.invocation import Invocation
+    from mycelium_fractal_net.columns import ColumnReport
     from mycelium_fractal_net.files import FileReport
 
 _MOST_COMPLAINTS: Final = 20  # lines about single files; a report has them all
@@ -61,8 +62,19 @@ def tell_passed_over(invocation: Invocation, found: FileReport) -> None:
         invocation.say(f"passed over {more} more")
 
 
-def end_partly_done(failed: int, what: str) -> None:
-    """End the command with exit code 11 where some of what it took ``failed``."""
+def end(
+    invocation: Invocation,
+    said: str,
+    report: FileReport | ColumnReport,
+    failed: int,
+    what: str = "file",
+) -> None:
+    """Say what became of many. Ends the command with exit code 11 where some ``failed``."""
+    shape = {"done": report.done, "skipped": report.skipped, "failed": failed}
+    if (size := getattr(report, "bytes", None)) is not None:
+        shape["bytes"] = size
+    before = f", {report.skipped} done before" if report.skipped else ""
+    invocation.answer(shape, said + before)
     if failed:
         complain(f"{counted(failed, what)} failed; mend the cause and run the same again")
         raise click.exceptions.Exit(ExitCode.PARTIAL)

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mycelium_fractal_net.cli.bulk.failures import end_partly_done, tell_passed_over
+from mycelium_fractal_net.cli.bulk.failures import end, tell_passed_over
 from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.inputs import STANDARD, check_input
 from mycelium_fractal_net.cli.outputs import SEALED_SUFFIX
@@ -20,93 +20,75 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mycelium_fractal_net.cli.invocation import Invocation
+    from mycelium_fractal_net.cli.options import Writing
     from mycelium_fractal_net.files import FileReport
+    from mycelium_fractal_net.files.file_run import FileOptions
     from mycelium_fractal_net.security.records.open_options import OpenOptions
 
 
 def seal(
     invocation: Invocation,
     path: str,
-    output: str | None,
     key: str | None,
     associated_data: bytes,
-    *,
-    force: bool,
+    to: Writing,
     workers: int | None,
 ) -> None:
-    """Seal every file of the folder ``path`` into ``output``; see :func:`seal_tree`."""
+    """Seal every file of the folder ``path`` into another; see :func:`seal_tree`."""
     from mycelium_fractal_net.files import FileReport, seal_tree
 
-    source, target = _folders(path, output)
+    source, target = _folders(path, to.output)
+    count = sum(1 for _ in _files(source))
     with (
         invocation.keyring() as keyring,
-        invocation.progress("sealing", lambda: _count(source), items=True) as update,
+        invocation.progress("sealing", count, items=True) as update,
     ):
-        record_sealing(keyring, key, count=_count(source))
+        record_sealing(keyring, key, count=count)
+        more: FileOptions = {
+            "workers": workers,
+            "force": to.force,
+            "progress": update,
+            "report": FileReport(on_failure=lambda path, reason: complain(f"{path}: {reason}")),
+        }
         report = seal_tree(
-            keyring,
-            source,
-            target,
-            key_id=key,
-            associated_data=associated_data,
-            workers=workers,
-            force=force,
-            progress=update,
-            report=FileReport(on_failure=_complain),
+            keyring, source, target, key_id=key, associated_data=associated_data, **more
         )
     _tell(invocation, "sealed", report, target)
 
 
 def unseal(
-    invocation: Invocation,
-    path: str,
-    output: str | None,
-    opening: OpenOptions,
-    *,
-    force: bool,
-    workers: int | None,
+    invocation: Invocation, path: str, opening: OpenOptions, to: Writing, workers: int | None
 ) -> None:
-    """Open every sealed file of the folder ``path`` into ``output``; see :func:`open_tree`."""
+    """Open every sealed file of the folder ``path`` into another; see :func:`open_tree`."""
     from mycelium_fractal_net.files import FileReport, open_tree
 
-    source, target = _folders(path, output)
+    source, target = _folders(path, to.output)
+    count = sum(1 for _ in _files(source, SEALED_SUFFIX))
     with (
         invocation.keyring() as keyring,
-        invocation.progress("opening", lambda: _count(source, SEALED_SUFFIX), items=True) as update,
+        invocation.progress("opening", count, items=True) as update,
     ):
         record_opening(keyring, "decrypt", map(head_of, _files(source, SEALED_SUFFIX)))
-        report = open_tree(
-            keyring,
-            source,
-            target,
-            opening,
-            workers=workers,
-            force=force,
-            progress=update,
-            report=FileReport(on_failure=_complain),
-        )
+        more: FileOptions = {
+            "workers": workers,
+            "force": to.force,
+            "progress": update,
+            "report": FileReport(on_failure=lambda path, reason: complain(f"{path}: {reason}")),
+        }
+        report = open_tree(keyring, source, target, opening, **more)
     _tell(invocation, "opened", report, target)
 
 
-def _complain(path: str, reason: str) -> None:
-    complain(f"{path}: {reason}")
-
-
 def _folders(path: str, output: str | None) -> tuple[Path, Path]:
-    source = _source(path)
+    if path == STANDARD:
+        raise CommandError(ExitCode.USAGE, "-r takes a folder", "leave -r away for a stream")
+    check_input(Path(path), folder=True)
     if output is None or output == STANDARD:
         raise CommandError(ExitCode.USAGE, "-r needs a folder to write to", "name it with -o")
     target = Path(output)
     if target.exists() and not target.is_dir():
         raise CommandError(ExitCode.EXISTS, f"{output} is no folder", "name another with -o")
-    return source, target
-
-
-def _source(path: str) -> Path:
-    if path == STANDARD:
-        raise CommandError(ExitCode.USAGE, "-r takes a folder", "leave -r away for a stream")
-    check_input(Path(path), folder=True)
-    return Path(path)
+    return Path(path), target
 
 
 def _files(folder: Path, suffix: str = "") -> Iterator[str]:
@@ -121,15 +103,7 @@ def _files(folder: Path, suffix: str = "") -> Iterator[str]:
                     yield entry.path
 
 
-def _count(folder: Path, suffix: str = "") -> int:
-    return sum(1 for _ in _files(folder, suffix))
-
-
 def _tell(invocation: Invocation, done: str, report: FileReport, target: Path) -> None:
-    """Say what became of the folder. Ends with exit code 11 where some failed."""
     tell_passed_over(invocation, report)
-    before = f", {report.skipped} done before" if report.skipped else ""
-    size = byte_size(report.bytes)
-    count = counted(report.done, "file")
-    invocation.say(f"{done} {count} ({size}) in {target}{before}")
-    end_partly_done(report.failures, "file")
+    said = f"{done} {counted(report.done, 'file')} ({byte_size(report.bytes)}) in {target}"
+    end(invocation, said, report, report.failures)

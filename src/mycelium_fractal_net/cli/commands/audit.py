@@ -10,18 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from mycelium_fractal_net.cli import options
 from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.inputs import check_input, read_small
 from mycelium_fractal_net.cli.options import PATH
-from mycelium_fractal_net.cli.parsing import Group
-from mycelium_fractal_net.cli.terminal import (
-    columns,
-    complain,
-    counted,
-    json_array,
-    json_value,
-)
+from mycelium_fractal_net.cli.parsing import CommandGroup
+from mycelium_fractal_net.cli.terminal import complain, counted, json_array
 from mycelium_fractal_net.security.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -33,17 +26,15 @@ if TYPE_CHECKING:
 
 _HEADS_BYTES: Final = 16 << 20  # a head a day of each of a hundred chains, for three years
 # Not compiled here: every command loads this file.
-_CHAIN: Final = "[0-9a-f]{32}"
-_MAC: Final = "[0-9a-f]{64}"
 _TIMESTAMP: Final = "[0-9]{4}(?:-[0-9]{2}){2}T[0-9]{2}(?::[0-9]{2}){2}(?:[.][0-9]{1,6})?Z"
 _SHOWN: Final = ("time", "event", "outcome", "key", "actor")
 _NOT_SHOWN: Final = ("chain", "sequence", "mark", "former")  # for machines: --json has them
 
 
-audit = Group("audit", help="Verify and read the audit records of this machine.")
+audit = CommandGroup("audit", help="Verify and read the audit records of this machine.")
 
 
-@audit.command("verify")
+@audit.add("verify")
 @click.option(
     "--head",
     metavar="FILE",
@@ -57,28 +48,22 @@ audit = Group("audit", help="Verify and read the audit records of this machine."
     type=PATH,
     help="Where old segments were moved to; give it again for each.",
 )
-@options.as_json
-@click.pass_obj
-def _verify(
-    invocation: Invocation, head: Path | None, also: tuple[Path, ...], as_json: bool
-) -> None:
+def _verify(invocation: Invocation, head: Path | None, also: tuple[Path, ...]) -> None:
     """Verify every audit record of this machine, and say of each fault what it is and where."""
     heads = [] if head is None else _read_heads(head)
-    for folder in also or ():
+    for folder in also:
         check_input(folder, folder=True)
-    report = _report(invocation, heads, also or ())
-    if as_json:
-        json_value(_report_shape(report))
+    report = _report(invocation, heads, also)
+    if invocation.json:
+        invocation.answer(_report_shape(report))
     else:
         _tell(invocation, report)
     if report.faults:
         raise click.exceptions.Exit(ExitCode.NOT_AUTHENTIC)
 
 
-@audit.command("head")
-@options.as_json
-@click.pass_obj
-def _head(invocation: Invocation, as_json: bool) -> None:
+@audit.add("head")
+def _head(invocation: Invocation) -> None:
     """Print how far each chain has come, a line of JSON each: keep them on another machine.
 
     The records are verified first; a chain with a fault has no line.
@@ -89,7 +74,7 @@ def _head(invocation: Invocation, as_json: bool) -> None:
         for chain in report.chains
         if chain.anchor is not None and chain.anchor.sequence and not chain.faults
     )
-    if as_json:
+    if invocation.json:
         json_array(heads)
     else:
         for each in heads:
@@ -99,15 +84,13 @@ def _head(invocation: Invocation, as_json: bool) -> None:
         raise click.exceptions.Exit(ExitCode.NOT_AUTHENTIC)
 
 
-@audit.command("show")
+@audit.add("show")
 @click.option("--key", metavar="KEY", help="Of a key with all its versions, or of one.")
 @click.option("--actor", metavar="ACTOR", help="A credential's id, cli:UID, library or system.")
 @click.option("--event", metavar="EVENT", help="Such as decrypt; key finds key.rotate too.")
 @click.option("--since", metavar="TIME", help="In UTC, such as 2026-03-01T12:00:00Z.")
 @click.option("--until", metavar="TIME", help="The same.")
 @click.option("--limit", metavar="N", type=click.IntRange(1, 100000), default=100, help="At most.")
-@options.as_json
-@click.pass_obj
 def _show(
     invocation: Invocation,
     key: str | None,
@@ -116,7 +99,6 @@ def _show(
     since: str | None,
     until: str | None,
     limit: int,
-    as_json: bool,
 ) -> None:
     """Show audit records of this machine, newest first. They are read and not verified."""
     from mycelium_fractal_net.security.audit import query
@@ -133,11 +115,8 @@ def _show(
         found = query(
             folder, key=key, actor=actor, event=event, since=since, until=until, limit=limit
         )
-    if as_json:
-        json_array(found)
-    else:
-        heads = (*(name.upper() for name in _SHOWN), "MORE")
-        columns(heads, (_row(record) for record in found))
+    heads = ", ".join((*_SHOWN, "more")).upper()
+    invocation.answer_table(found, lambda record: record, heads, _row)
 
 
 def _row(record: dict[str, Any]) -> tuple[str, ...]:
@@ -173,31 +152,14 @@ def _readable(folder: Path) -> Iterator[None]:
 
 
 def _read_heads(path: Path) -> list[Head]:
-    from mycelium_fractal_net.security.audit import Head
+    from mycelium_fractal_net.security.audit.verification import read_heads
 
-    content = read_small(path, _HEADS_BYTES, "a file of heads")
     try:
-        if content.lstrip().startswith(b"["):
-            values = json.loads(content)
-        else:
-            values = [json.loads(line) for line in content.splitlines() if line.strip()]
-        heads = [Head(value["chain"], value["sequence"], value["mac"]) for value in values]
-        if not all(_is_head(head) for head in heads):
-            raise ValueError
-    except (ValueError, TypeError, KeyError, RecursionError):
+        return read_heads(read_small(path, _HEADS_BYTES, "a file of heads"))
+    except (ValueError, RecursionError):
         raise CommandError(
             ExitCode.USAGE, f"{path} holds something that is no head", "'mfn audit head' makes them"
         ) from None
-    return heads
-
-
-def _is_head(head: Head) -> bool:
-    return (
-        re.fullmatch(_CHAIN, head.chain) is not None
-        and type(head.sequence) is int
-        and head.sequence > 0
-        and re.fullmatch(_MAC, head.mac) is not None
-    )
 
 
 def _tell(invocation: Invocation, report: AuditReport) -> None:

@@ -11,7 +11,8 @@ from mycelium_fractal_net.cli import options
 from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.inputs import STANDARD, input_stream
 from mycelium_fractal_net.cli.outputs import destination, output_stream
-from mycelium_fractal_net.cli.terminal import columns, complain, counted, json_value
+from mycelium_fractal_net.cli.parsing import command
+from mycelium_fractal_net.cli.terminal import columns, complain, counted
 from mycelium_fractal_net.security.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.records.credentials import Credential
 
 
-@click.command("backup")
+@command("backup")
 @click.argument("file", metavar="FILE", help="The backup; - is standard output, or input.")
 @click.option("--verify", is_flag=True, help="Open a backup to its end instead; restore nothing.")
 @click.option(
@@ -29,11 +30,7 @@ if TYPE_CHECKING:
     help="With --verify: record that it is kept, and activate what waited for it.",
 )
 @options.force
-@options.as_json
-@click.pass_obj
-def backup(
-    invocation: Invocation, file: str, verify: bool, record: bool, force: bool, as_json: bool
-) -> None:
+def backup(invocation: Invocation, file: str, verify: bool, record: bool, force: bool) -> None:
     """Write a sealed backup of the key store, which may be in use. The master key is not in it.
 
     Versions that waited for a backup protect data once this one is on the disk. What goes to
@@ -49,10 +46,13 @@ def backup(
         backup, activated = _verify(invocation, file, record=record)
     else:
         backup, activated = _make(invocation, file, force=force)
-    if as_json and (verify or file != STANDARD):
-        json_value({**_shape(backup), "activated": activated})
-    elif verify or file != STANDARD:
-        _tell(invocation, "whole" if verify else f"{file}", backup, activated)
+    if verify or file != STANDARD:
+        held, made = counted(backup.versions, "key version"), shapes.time_text(backup.made_at)
+        invocation.answer(
+            {**_shape(backup), "activated": activated},
+            f"{'whole' if verify else file}: backup {backup.made.backup_id} of {made}, {held}",
+            *(f"activated, since the backup holds it: {each}" for each in activated),
+        )
 
 
 def _make(invocation: Invocation, file: str, *, force: bool) -> tuple[Backup, list[str]]:
@@ -81,11 +81,9 @@ def _verify(invocation: Invocation, file: str, *, record: bool) -> tuple[Backup,
         return backup, record_backup(keyring.provider, backup)
 
 
-@click.command("restore")
+@command("restore")
 @click.argument("file", metavar="FILE", help="A backup; - is standard input.")
-@options.as_json
-@click.pass_obj
-def restore(invocation: Invocation, file: str, as_json: bool) -> None:
+def restore(invocation: Invocation, file: str) -> None:
     """Put a backup into an empty key store, under the master key that the store had.
 
     It starts closed: keys that encrypted raw messages are rotated, requests that were signed
@@ -97,33 +95,14 @@ def restore(invocation: Invocation, file: str, as_json: bool) -> None:
         restored = restore(invocation.settings(), reader, invocation.passphrase)
     with invocation.keyring() as keyring:
         waiting = list(keyring.provider.credentials.unconfirmed())
-    if as_json:
-        json_value(_restored_shape(invocation, restored, waiting))
-    else:
-        _tell_restored(invocation, restored, waiting)
-
-
-# What is said ---------------------------------------------------------------------------------
-
-
-def _tell(invocation: Invocation, what: str, backup: Backup, activated: list[str]) -> None:
-    held = counted(backup.versions, "key version")
-    made = shapes.time_text(backup.made_at)
-    invocation.say(f"{what}: backup {backup.backup_id} of {made}, {held}")
-    for version in activated:
-        invocation.say(f"activated, since the backup holds it: {version}")
-
-
-def _tell_restored(invocation: Invocation, restored: Restored, waiting: list[Credential]) -> None:
-    backup = restored.backup
-    made = shapes.time_text(backup.made_at)
-    invocation.say(f"restored backup {backup.backup_id}: the store as it was at {made}")
-    invocation.say(
-        "what was revoked, suspended or marked compromised after that is as before: do it again"
+    backup, made = restored.backup, shapes.time_text(restored.backup.made_at)
+    invocation.answer(
+        _restored_shape(invocation, restored, waiting),
+        f"restored backup {backup.made.backup_id}: the store as it was at {made}",
+        "what was revoked, suspended or marked compromised after that is as before: do it again",
+        *(f"rotated, for its raw messages: {version}" for version in restored.rotated),
     )
-    for version in restored.rotated:
-        invocation.say(f"rotated, for its raw messages: {version}")
-    if waiting:
+    if waiting and not invocation.json:
         invocation.say(
             f"{counted(len(waiting), 'credential')} to confirm, or to revoke:"
             " mfn credential confirm ID, or --all"
@@ -137,10 +116,10 @@ def _row(credential: Credential) -> tuple[str, ...]:
 
 def _shape(backup: Backup) -> dict[str, Any]:
     return {
-        "backup_id": backup.backup_id,
+        "backup_id": backup.made.backup_id,
         "made_at": shapes.time_text(backup.made_at),
-        "generation": backup.generation,
-        "master_key": backup.master_id,
+        "generation": backup.made.generation,
+        "master_key": backup.made.master_id,
         "versions": backup.versions,
         "rows": backup.rows,
     }

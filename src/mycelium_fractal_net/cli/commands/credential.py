@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from mycelium_fractal_net import shapes
-from mycelium_fractal_net.cli import options
 from mycelium_fractal_net.cli.completion import credential_ids
 from mycelium_fractal_net.cli.exits import CommandError
-from mycelium_fractal_net.cli.parsing import Group
-from mycelium_fractal_net.cli.terminal import columns, json_array, json_value, say
+from mycelium_fractal_net.cli.parsing import CommandGroup
 from mycelium_fractal_net.security.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -25,10 +23,10 @@ _credential_id = click.argument(
     "credential_id", metavar="ID", help=_ID, shell_complete=credential_ids
 )
 
-credential = Group("credential", help="Make, list and change API keys of the service.")
+credential = CommandGroup("credential", help="Make, list and change API keys of the service.")
 
 
-@credential.command("create")
+@credential.add("create")
 @click.argument("name", metavar="NAME", help="What people call it; printable ASCII.")
 @click.option(
     "--scope",
@@ -44,49 +42,41 @@ credential = Group("credential", help="Make, list and change API keys of the ser
     type=click.IntRange(1, 36500),
     help="When it ends; by default it does not.",
 )
-@options.as_json
-@click.pass_obj
 def _create(
-    invocation: Invocation,
-    name: str,
-    scopes: tuple[str, ...],
-    expires_days: int | None,
-    as_json: bool,
+    invocation: Invocation, name: str, scopes: tuple[str, ...], expires_days: int | None
 ) -> None:
     """Make a credential and print its API key, which is shown this once."""
     with invocation.keyring() as keyring:
         provider = keyring.provider
         end = None if expires_days is None else provider.clock() + timedelta(days=expires_days)
-        made, key = provider.credentials.create(name, tuple(scopes), expires_at=end)
+        made, key = provider.credentials.create(name, scopes, expires_at=end)
     said = f"made credential {made.credential_id} ({made.name}); its API key is shown this once:"
-    _hand_over(invocation, made, key, said, as_json=as_json)
+    _hand_over(invocation, made, key, said)
 
 
-def _hand_over(
-    invocation: Invocation, credential: Credential, key: ApiKey, said: str, *, as_json: bool
-) -> None:
-    if as_json:
-        rotation_days = invocation.settings().credentials.rotation_days
-        shape = shapes.credential_shape(credential, rotation_days)
-        json_value({"id": shape["id"], "api_key": key.text, **shape})
-        return
-    invocation.say(said)
-    print(key.text)
+def _hand_over(invocation: Invocation, credential: Credential, key: ApiKey, said: str) -> None:
+    shape = _shape(invocation, credential)
+    invocation.answer({"id": shape["id"], "api_key": key.text, **shape}, said)
+    if not invocation.json:
+        print(key.text)
 
 
-@credential.command("list")
-@options.as_json
-@click.pass_obj
-def _list(invocation: Invocation, as_json: bool) -> None:
+def _shape(invocation: Invocation, credential: Credential) -> shapes.CredentialAnswer:
+    return shapes.credential_shape(credential, invocation.settings().credentials.rotation_days)
+
+
+@credential.add("list")
+def _list(invocation: Invocation) -> None:
     """List the credentials, revoked ones as well, in order of id."""
     rotation_days = invocation.settings().credentials.rotation_days
     with invocation.keyring() as keyring:
         found = keyring.provider.credentials.all()
-        if as_json:
-            json_array(shapes.credential_shape(each, rotation_days) for each in found)
-        else:
-            heads = ("ID", "NAME", "STATE", "ROTATION DUE", "ENDS", "SCOPES")
-            columns(heads, (_list_row(each, rotation_days) for each in found))
+        invocation.answer_table(
+            found,
+            lambda each: shapes.credential_shape(each, rotation_days),
+            "ID, NAME, STATE, ROTATION DUE, ENDS, SCOPES",
+            lambda each: _list_row(each, rotation_days),
+        )
 
 
 def _list_row(credential: Credential, rotation_days: int) -> tuple[str, ...]:
@@ -101,66 +91,48 @@ def _list_row(credential: Credential, rotation_days: int) -> tuple[str, ...]:
     )
 
 
-@credential.command("show")
+@credential.add("show")
 @_credential_id
-@options.as_json
-@click.pass_obj
-def _show(invocation: Invocation, credential_id: str, as_json: bool) -> None:
+def _show(invocation: Invocation, credential_id: str) -> None:
     """Show one credential; its secret is stored nowhere."""
     with invocation.keyring() as keyring:
         found = keyring.provider.credentials.get(credential_id)
-    shape = shapes.credential_shape(found, invocation.settings().credentials.rotation_days)
-    if as_json:
-        json_value(shape)
-        return
-    for field, value in {**shape, "scopes": " ".join(found.scopes)}.items():
-        say(f"{field:14} {value or '-'}")
+    invocation.answer_fields(_shape(invocation, found), scopes=" ".join(found.scopes))
 
 
-@credential.command("rotate")
+@credential.add("rotate")
 @_credential_id
 @click.option(
     "--revoke-previous", is_flag=True, help="End the former secret at once, not one overlap later."
 )
-@options.as_json
-@click.pass_obj
-def _rotate(
-    invocation: Invocation, credential_id: str, revoke_previous: bool, as_json: bool
-) -> None:
+def _rotate(invocation: Invocation, credential_id: str, revoke_previous: bool) -> None:
     """Give a credential a new secret and print its API key, which is shown this once."""
     overlap = timedelta(days=invocation.settings().credentials.overlap_days)
     with invocation.keyring() as keyring:
         rotated, key = keyring.provider.credentials.rotate(
-            credential_id,
-            overlap=overlap,
-            revoke_previous=revoke_previous,
+            credential_id, overlap=overlap, revoke_previous=revoke_previous
         )
     until = shapes.time_text(rotated.previous_until)
     ends = "has ended" if until is None else f"ends at {until}"
     said = f"rotated: the former secret {ends}; the new API key is shown this once:"
-    _hand_over(invocation, rotated, key, said, as_json=as_json)
+    _hand_over(invocation, rotated, key, said)
 
 
-@credential.command("revoke")
+@credential.add("revoke")
 @_credential_id
-@click.pass_obj
 def _revoke(invocation: Invocation, credential_id: str) -> None:
     """End a credential for ever; every running service refuses it within 5 seconds."""
     with invocation.keyring() as keyring:
         revoked = keyring.provider.credentials.revoke(credential_id)
-    invocation.say(f"revoked: {revoked.credential_id} ({revoked.name})")
+    said = f"revoked: {revoked.credential_id} ({revoked.name})"
+    invocation.answer(_shape(invocation, revoked), said)
 
 
-@credential.command("confirm")
+@credential.add("confirm")
 @click.argument(
-    "credential_id",
-    required=False,
-    metavar="[ID]",
-    help=_ID,
-    shell_complete=credential_ids,
+    "credential_id", required=False, metavar="[ID]", help=_ID, shell_complete=credential_ids
 )
 @click.option("--all", "every", is_flag=True, help="All that wait since the store was restored.")
-@click.pass_obj
 def _confirm(invocation: Invocation, credential_id: str | None, every: bool) -> None:
     """Let a credential work again after 'mfn restore', which may be older than its revocation."""
     if every == (credential_id is not None):
@@ -168,14 +140,12 @@ def _confirm(invocation: Invocation, credential_id: str | None, every: bool) -> 
             ExitCode.USAGE, "it takes one credential, or --all", "'mfn credential list' shows them"
         )
     with invocation.keyring() as keyring:
-        provider = keyring.provider
-        if credential_id is not None:
-            names = [credential_id]
+        credentials = keyring.provider.credentials
+        if credential_id is None:
+            names = [each.credential_id for each in credentials.unconfirmed()]
         else:
-            names = [each.credential_id for each in provider.credentials.unconfirmed()]
-        for name in names:
-            confirmed = provider.credentials.confirm(name)
-            said = f"confirmed: {confirmed.credential_id} ({confirmed.name})"
-            invocation.say(said)
-    if not names:
-        invocation.say("nothing waits to be confirmed")
+            names = [credential_id]
+        confirmed = [credentials.confirm(name) for name in names]
+    told = [f"confirmed: {each.credential_id} ({each.name})" for each in confirmed]
+    shape = [_shape(invocation, each) for each in confirmed]
+    invocation.answer(shape, *(told or ["nothing waits to be confirmed"]))

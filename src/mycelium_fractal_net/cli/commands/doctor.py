@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Final
 
 import click
 
-from mycelium_fractal_net.cli import options
-from mycelium_fractal_net.cli.terminal import json_value, say
+from mycelium_fractal_net.cli.parsing import command
+from mycelium_fractal_net.cli.terminal import say
 from mycelium_fractal_net.security.errors import ExitCode
 
 if TYPE_CHECKING:
     from mycelium_fractal_net.cli.invocation import Invocation
-    from mycelium_fractal_net.doctor import Finding
 
 _CODES: Final = {
     "notice": ExitCode.DOCTOR_NOTICE,
@@ -21,17 +21,15 @@ _CODES: Final = {
 }
 
 
-@click.command("doctor")
-@options.as_json
+@command("doctor")
 @click.option("--all", "every", is_flag=True, help="Unwrap every version of every key.")
-@click.pass_obj
-def doctor(invocation: Invocation, as_json: bool, every: bool) -> None:
+def doctor(invocation: Invocation, every: bool) -> None:
     """Look over configuration, key store and master key; the exit code is the worst found."""
     from mycelium_fractal_net.doctor import diagnose
 
     findings = diagnose(invocation.settings(), invocation.passphrase, all_versions=every)
-    if as_json:
-        json_value([_shape(finding) for finding in findings])
+    if invocation.json:
+        invocation.answer([dataclasses.asdict(finding) for finding in findings])
     else:
         for finding in findings:
             say(f"{finding.severity}: {finding.subject}: {finding.advice} [{finding.check}]")
@@ -39,12 +37,3 @@ def doctor(invocation: Invocation, as_json: bool, every: bool) -> None:
             invocation.say("nothing to mend")
     if findings:
         raise click.exceptions.Exit(max(_CODES[str(finding.severity)] for finding in findings))
-
-
-def _shape(finding: Finding) -> dict[str, str]:
-    return {
-        "severity": str(finding.severity),
-        "check": finding.check,
-        "subject": finding.subject,
-        "advice": finding.advice,
-    }

@@ -19,6 +19,7 @@ from mycelium_fractal_net.cli.outputs import (
     output_stream,
     sealed_name,
 )
+from mycelium_fractal_net.cli.parsing import command
 from mycelium_fractal_net.cli.terminal import byte_size
 from mycelium_fractal_net.security.byte_io.binary_io import HEAD_BYTES, head_of
 
@@ -27,83 +28,66 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from mycelium_fractal_net.cli.invocation import Invocation
+    from mycelium_fractal_net.cli.options import Writing
     from mycelium_fractal_net.security.keyring.keyring import Keyring
     from mycelium_fractal_net.security.records.open_options import OpenOptions
 
 
-@click.command("encrypt")
+@command("encrypt")
 @click.argument("path", metavar="PATH", help="A file, a folder with -r, or -.")
 @options.sealing_key
-@options.output
-@options.recursive
 @options.associated_data
-@options.force
+@options.writing
 @options.workers
-@click.pass_obj
 def encrypt(
     invocation: Invocation,
     path: str,
     key: str | None,
-    output: str | None,
-    recursive: bool,
     associated_data: bytes,
-    force: bool,
+    to: Writing,
     workers: int | None,
 ) -> None:
     """Seal a file (FILE -> FILE.mfn), a folder into another, or a stream."""
-    if recursive:
-        folders.seal(invocation, path, output, key, associated_data, force=force, workers=workers)
+    if to.recursive:
+        folders.seal(invocation, path, key, associated_data, to, workers)
         return
     size = _size(path)
-    target = destination(path, output, sealed_name(path))
+    target = destination(path, to.output, sealed_name(path))
     with invocation.keyring() as keyring, invocation.progress("sealing", size) as update:
-        how: dict[str, Any] = {
-            "key_id": key,
-            "associated_data": associated_data,
-            "progress": update,
-        }
+        how: dict[str, Any] = {"associated_data": associated_data, "progress": update}
         recording.record_sealing(keyring, key)
         if path == STANDARD or target is None:
-            with _streams(path, target, force=force) as (reader, writer):
-                count = keyring.encrypt_stream(reader, writer, **how)
+            with _streams(path, target, force=to.force) as (reader, writer):
+                count = keyring.encrypt_stream(reader, writer, key_id=key, **how)
         else:
             from mycelium_fractal_net.files import seal_file
 
             with naming(target):
-                count = seal_file(keyring, Path(path), target, force=force, **how)
+                count = seal_file(keyring, Path(path), target, key_id=key, force=to.force, **how)
     _tell(invocation, "sealed", path, target, count)
 
 
-@click.command("decrypt")
+@command("decrypt")
 @click.argument("path", metavar="PATH", help="A sealed file, a folder with -r, or -.")
-@options.output
-@options.recursive
 @options.opening
-@options.force
+@options.writing
 @options.workers
-@click.pass_obj
 def decrypt(
-    invocation: Invocation,
-    path: str,
-    output: str | None,
-    recursive: bool,
-    opening: OpenOptions,
-    force: bool,
-    workers: int | None,
+    invocation: Invocation, path: str, opening: OpenOptions, to: Writing, workers: int | None
 ) -> None:
     """Open a sealed file (FILE.mfn -> FILE), a folder of them, or a stream.
 
     To standard output only authenticated chunks go, but a cut shows at the end alone: what
     came out is whole only if the exit code is 0.
     """
-    if recursive:
-        folders.unseal(invocation, path, output, opening, force=force, workers=workers)
+    if to.recursive:
+        folders.unseal(invocation, path, opening, to, workers)
         return
     size = _size(path)
-    target = destination(path, output, opened_name(path) if output is None else _stem(path))
+    target = destination(path, to.output, opened_name(path) if to.output is None else _stem(path))
     with invocation.keyring() as keyring, invocation.progress("opening", size) as update:
         if path == STANDARD or target is None:
-            with _streams(path, target, force=force) as (source, writer):
+            with _streams(path, target, force=to.force) as (source, writer):
                 reader = _recorded(keyring, "decrypt", source)
                 count = keyring.decrypt_stream(reader, writer, opening, progress=update)
         else:
@@ -112,21 +96,19 @@ def decrypt(
             recording.record_opening(keyring, "decrypt", [head_of(path)])
             with naming(target):
                 count = open_file(
-                    keyring, Path(path), target, opening, force=force, progress=update
+                    keyring, Path(path), target, opening, force=to.force, progress=update
                 )
     _tell(invocation, "opened", path, target, count)
 
 
-def rewrap_one(
-    invocation: Invocation, path: str, output: str | None, opening: OpenOptions, *, force: bool
-) -> None:
+def rewrap_one(invocation: Invocation, path: str, opening: OpenOptions, to: Writing) -> None:
     """Move one file or stream to the newest version of its key, in place or elsewhere."""
     size = _size(path)
-    elsewhere = path == STANDARD or output is not None
-    target = destination(path, output, path) if elsewhere else Path(path)
+    elsewhere = path == STANDARD or to.output is not None
+    target = destination(path, to.output, path) if elsewhere else Path(path)
     with invocation.keyring() as keyring, invocation.progress("rewrapping", size) as update:
         if elsewhere or target is None:
-            with _streams(path, target, force=force) as (source, writer):
+            with _streams(path, target, force=to.force) as (source, writer):
                 reader = _recorded(keyring, "rewrap", source)
                 count = keyring.rewrap_stream(reader, writer, opening, progress=update)
             _tell(invocation, "rewrapped", path, target, count)
@@ -137,7 +119,8 @@ def rewrap_one(
         with naming(target):
             moved = rewrap_file(keyring, target, opening, progress=update)
     said = "was moved to" if moved else "was already under"
-    invocation.say(f"{path} {said} the newest version of its key")
+    shape = {"input": path, "output": path, "bytes": size, "moved": moved}
+    invocation.answer(shape, f"{path} {said} the newest version of its key")
 
 
 def _size(path: str) -> int:
@@ -169,4 +152,5 @@ def _recorded(keyring: Keyring, event: str, reader: BinaryIO) -> BinaryIO:
 
 def _tell(invocation: Invocation, done: str, path: str, target: Path | None, count: int) -> None:
     if target is not None:  # otherwise standard output is the message itself
-        invocation.say(f"{done} {path} -> {target} ({byte_size(count)})")
+        shape = {"input": path, "output": str(target), "bytes": count}
+        invocation.answer(shape, f"{done} {path} -> {target} ({byte_size(count)})")

@@ -7,23 +7,23 @@ import click
 from mycelium_fractal_net.cli import passphrase
 from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.invocation import Invocation
+from mycelium_fractal_net.cli.parsing import command
 from mycelium_fractal_net.security.errors import ExitCode
 
 
-@click.command("init")
+@command("init")
 @click.option(
     "--passphrase", "ask", is_flag=True, help="Ask for a passphrase that guards the master key."
 )
-@click.option(
-    "--passphrase-fd", metavar="N", type=int, help="Read that passphrase from file descriptor N."
-)
-@click.pass_obj
-def init(invocation: Invocation, ask: bool, passphrase_fd: int | None) -> None:
-    """Make the key store and a master key. Asks nothing, unless a passphrase is wanted."""
-    from mycelium_fractal_net.bootstrap import initialise
+def init(invocation: Invocation, ask: bool) -> None:
+    """Make the key store and a master key. Asks nothing, unless a passphrase is wanted.
+
+    With --passphrase-fd the master key is under the passphrase that is read there.
+    """
+    from mycelium_fractal_net.bootstrap import initialise, needs_passphrase
 
     settings = invocation.settings()
-    descriptor = invocation.passphrase_fd if passphrase_fd is None else passphrase_fd
+    descriptor = invocation.passphrase_fd
     if not settings.master_key_file.exists():
         chosen: bytes | None = None
         if descriptor is not None:
@@ -32,12 +32,16 @@ def init(invocation: Invocation, ask: bool, passphrase_fd: int | None) -> None:
             chosen = passphrase.ask_new()
         with invocation.acting():
             initialise(settings=settings, passphrase=chosen).close()
-        invocation.say(f"made a key store, and its master key {settings.master_key_file}")
-        invocation.say("back both up, apart from each other: without them nothing opens")
+        invocation.answer(
+            {"master_key_file": str(settings.master_key_file), "made": True},
+            f"made a key store, and its master key {settings.master_key_file}",
+            "back both up, apart from each other: without them nothing opens",
+        )
         if settings.rotation.require_backup:
             invocation.say("its keys protect data once a backup holds them: mfn backup FILE")
         return
-    if ask or passphrase_fd is not None:
+    unguarded = descriptor is not None and not needs_passphrase(settings)
+    if ask or unguarded:
         raise CommandError(
             ExitCode.EXISTS,
             f"the master key {settings.master_key_file} is there already",
@@ -45,4 +49,7 @@ def init(invocation: Invocation, ask: bool, passphrase_fd: int | None) -> None:
         )
     with invocation.acting():
         initialise(settings=settings, passphrase=invocation.passphrase).close()
-    invocation.say(f"key store and master key are there: {settings.master_key_file}")
+    invocation.answer(
+        {"master_key_file": str(settings.master_key_file), "made": False},
+        f"key store and master key are there: {settings.master_key_file}",
+    )

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from mycelium_fractal_net.cli import options
 from mycelium_fractal_net.cli.inputs import STANDARD, input_stream
-from mycelium_fractal_net.cli.terminal import byte_size, json_value, say
+from mycelium_fractal_net.cli.parsing import command
+from mycelium_fractal_net.cli.terminal import byte_size, say
 from mycelium_fractal_net.security.errors import DecryptionError, InvalidSignatureError
-from mycelium_fractal_net.security.records.keys import version_id
 
 if TYPE_CHECKING:
     from mycelium_fractal_net.cli.invocation import Invocation
@@ -20,11 +19,9 @@ if TYPE_CHECKING:
 _HEAD_BYTES: Final = 16_384  # more than any header, and than the longest .sig file, docs/format.md
 
 
-@click.command("inspect")
+@command("inspect")
 @click.argument("file", metavar="FILE", help="A sealed file or a .sig, or -.")
-@options.as_json
-@click.pass_obj
-def inspect(invocation: Invocation, file: str, as_json: bool) -> None:
+def inspect(invocation: Invocation, file: str) -> None:
     """Say which key version made a file. Reads its head alone, so nothing is verified by it."""
     with invocation.keyring() as keyring, input_stream(file, "", quiet=True) as reader:
         head = reader.read(_HEAD_BYTES)
@@ -36,8 +33,8 @@ def inspect(invocation: Invocation, file: str, as_json: bool) -> None:
                 shape = _signature(keyring, head)
             except InvalidSignatureError:
                 raise DecryptionError from None
-    if as_json:
-        json_value({"file": file, **shape})
+    if invocation.json:
+        invocation.answer({"file": file, **shape})
         return
     say(f"file     {file}")
     say(f"form     {shape['form']}")
@@ -48,32 +45,20 @@ def inspect(invocation: Invocation, file: str, as_json: bool) -> None:
 
 
 def _message(keyring: Keyring, head: bytes, size: int | None) -> dict[str, Any]:
+    info = keyring.describe(head)
     from mycelium_fractal_net.security.sealed.layout import plaintext_bytes
 
-    info = keyring.describe(head)
-    return {
-        "form": info.form,
-        "version_id": info.version_id,
-        "key_id": info.key_id,
-        "version": info.version,
-        "state": info.state.value,
-        "newest": info.newest,
-        "plaintext_bytes": None if size is None else plaintext_bytes(head, size),
-    }
+    plain = None if size is None else plaintext_bytes(head, size)
+    return {"version_id": info.version_id, **info._asdict(), "plaintext_bytes": plain}
 
 
 def _signature(keyring: Keyring, head: bytes) -> dict[str, Any]:
+    from mycelium_fractal_net.security.keyring.keyring import MessageInfo
     from mycelium_fractal_net.security.signatures.signature_file import parse_signature_file
 
     handle = parse_signature_file(head).handle
     key = keyring.provider.keys.by_handle(handle)
-    version = key.by_handle(handle)
-    return {
-        "form": "signature",
-        "version_id": version_id(key.key_id, version.version),
-        "key_id": key.key_id,
-        "version": version.version,
-        "state": version.state.value,
-        "newest": version is key.latest,
-        "plaintext_bytes": None,
-    }
+    made = key.by_handle(handle)
+    newest = made is key.latest
+    info = MessageInfo("signature", key.key_id, made.version, made.state, newest)
+    return {"version_id": info.version_id, **info._asdict(), "plaintext_bytes": None}

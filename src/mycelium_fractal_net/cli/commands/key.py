@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -16,8 +15,8 @@ from mycelium_fractal_net.cli.commands.key_states import state_commands
 from mycelium_fractal_net.cli.completion import key_names
 from mycelium_fractal_net.cli.invocation import Invocation
 from mycelium_fractal_net.cli.options import PATH
-from mycelium_fractal_net.cli.parsing import Group
-from mycelium_fractal_net.cli.terminal import columns, json_array, json_value, say
+from mycelium_fractal_net.cli.parsing import CommandGroup
+from mycelium_fractal_net.cli.terminal import columns, json_value, say
 from mycelium_fractal_net.security.errors import KeyUsageError
 from mycelium_fractal_net.security.records.keys import (
     Key,
@@ -30,10 +29,10 @@ from mycelium_fractal_net.security.records.keys import (
 
 _MADE_BY_NAME: Final = (KeyType.ENCRYPTION, KeyType.SIGNING, KeyType.MAC)
 
-key = Group("key", help="Make, list and change keys.")
+key = CommandGroup("key", help="Make, list and change keys.")
 
 
-@key.command("create")
+@key.add("create")
 @click.argument("name", metavar="KEY", help="1 to 64 of a-z 0-9 . _ - for the new key.")
 @click.option(
     "--type",
@@ -53,7 +52,6 @@ key = Group("key", help="Make, list and change keys.")
     help="What a signing key signs; it is fixed for ever.",
 )
 @click.option("--publish", is_flag=True, help="List its public keys for everybody.")
-@click.pass_obj
 def _create(
     invocation: Invocation, name: str, key_type: str, algorithm: str | None, use: str, publish: bool
 ) -> None:
@@ -64,21 +62,17 @@ def _create(
         )
     waits = key.latest.state is KeyState.PRE_ACTIVATION
     backed = "; it protects once a backup holds it: mfn backup FILE" if waits else ""
-    invocation.say(f"made {key.key_type} key {key.key_id} ({key.algorithm}){backed}")
+    said = f"made {key.key_type} key {key.key_id} ({key.algorithm}){backed}"
+    invocation.answer(shapes.key_shape(key), said)
 
 
-@key.command("list")
-@options.as_json
-@click.pass_obj
-def _list(invocation: Invocation, as_json: bool) -> None:
+@key.add("list")
+def _list(invocation: Invocation) -> None:
     """List the keys, in order of name."""
     with invocation.keyring() as keyring:
         keys = keyring.provider.keys.all()
-        if as_json:
-            json_array(shapes.key_shape(key) for key in keys)
-        else:
-            heads = ("KEY", "TYPE", "ALGORITHM", "NEWEST", "STATE", "ROTATION DUE")
-            columns(heads, (_list_row(key) for key in keys))
+        heads = "KEY, TYPE, ALGORITHM, NEWEST, STATE, ROTATION DUE"
+        invocation.answer_table(keys, shapes.key_shape, heads, _list_row)
 
 
 def _list_row(key: Key) -> tuple[str, ...]:
@@ -92,16 +86,14 @@ def _list_row(key: Key) -> tuple[str, ...]:
     )
 
 
-@key.command("show")
+@key.add("show")
 @options.key_name
-@options.as_json
-@click.pass_obj
-def _show(invocation: Invocation, name: str, as_json: bool) -> None:
+def _show(invocation: Invocation, name: str) -> None:
     """Show one key, its rotation policy and every version of it."""
     with invocation.keyring() as keyring:
         key = keyring.provider.keys.get(name)
-    if as_json:
-        json_value(shapes.key_shape(key))
+    if invocation.json:
+        invocation.answer(shapes.key_shape(key))
         return
     use = f" for {key.use}" if key.key_type is KeyType.SIGNING else ""
     say(f"key        {key.key_id}")
@@ -149,7 +141,7 @@ def _notes(version: KeyVersion) -> Iterator[str]:
         yield f"erased at {shapes.time_text(version.destroy_at)}"
 
 
-@key.command("rotate")
+@key.add("rotate")
 @options.key_name
 @click.option(
     "--activate-at",
@@ -157,19 +149,20 @@ def _notes(version: KeyVersion) -> Iterator[str]:
     help="Have it protect from then on, such as 2027-01-01 or 2027-01-01T12:00:00Z;"
     " a scheduler sees to it.",
 )
-@click.pass_obj
 def _rotate(invocation: Invocation, name: str, activate_at: str | None) -> None:
     """Add a version that protects from now on; what older ones sealed still opens."""
     begins = None if activate_at is None else shapes.parse_timestamp(activate_at)
     with invocation.keyring() as keyring:
         newest = keyring.provider.rotate_key(name, activate_at=begins)
-        waits = keyring.provider.keys.get(newest).latest.state is KeyState.PRE_ACTIVATION
+        key = keyring.provider.keys.get(newest)
+    waits = key.latest.state is KeyState.PRE_ACTIVATION
     since = "now on" if begins is None else str(shapes.time_text(begins))
     backed = ", once a backup holds it" if waits and begins is None else ""
-    invocation.say(f"rotated: {newest} protects from {since}{backed}")
+    said = f"rotated: {newest} protects from {since}{backed}"
+    invocation.answer(shapes.key_shape(key), said)
 
 
-@key.command("policy")
+@key.add("policy")
 @options.key_name
 @click.option("--interval-days", metavar="DAYS", type=int, help="Rotate after so many days.")
 @click.option("--retain", "retain_count", metavar="N", type=int, help="Keep so many versions.")
@@ -182,8 +175,6 @@ def _rotate(invocation: Invocation, name: str, activate_at: str | None) -> None:
 @click.option(
     "--publish/--no-publish", default=None, help="List its public keys for everybody, or stop."
 )
-@options.as_json
-@click.pass_obj
 def _policy(
     invocation: Invocation,
     name: str,
@@ -192,7 +183,6 @@ def _policy(
     auto_destroy: bool | None,
     unused_for_days: int | None,
     publish: bool | None,
-    as_json: bool,
 ) -> None:
     """Show or change how a key is rotated, how many versions are kept, and who sees them."""
     wanted: dict[str, Any] = {
@@ -212,14 +202,11 @@ def _policy(
         if publish is not None:
             key = keyring.provider.keys.set_publish(name, publish)
     shape = {**shapes.rotation_shape(key.rotation), "publish": key.publish}
-    if as_json:
-        json_value({"key_id": key.key_id, **shape})
-        return
-    for field, value in shape.items():
-        say(f"{field:16} {json.dumps(value)}")
+    words = {field: str(value).lower() for field, value in shape.items()}
+    invocation.answer_fields({"key_id": key.key_id, **shape}, **words)
 
 
-@key.command("public")
+@key.add("public")
 @click.argument(
     "name", metavar="KEY", help="A signing key or a version of it.", shell_complete=key_names
 )
@@ -230,7 +217,6 @@ def _policy(
     default="pem",
     help="PEM, or a JWK with its kid.",
 )
-@click.pass_obj
 def _public(invocation: Invocation, name: str, form: str) -> None:
     """Print the public key of a signing key: of the version named, or the newest."""
     with invocation.keyring() as keyring:
@@ -239,7 +225,7 @@ def _public(invocation: Invocation, name: str, form: str) -> None:
         if version.public_key is None:
             raise KeyUsageError(f"key {key.key_id!r} is for {key.key_type}: it has no public key")
         public = keyring.policy.verifying_key(version.public_key)
-        if form == "pem":
+        if form == "pem" and not invocation.json:
             print(public.pem().decode(), end="")
         else:
             json_value({**public.jwk(), "kid": version_id(key.key_id, version.version)})
@@ -249,14 +235,13 @@ for _command in state_commands():
     key.add_command(_command)
 
 
-@key.command("import-xor")
+@key.add("import-xor")
 @click.argument(
     "path",
     metavar="FILE",
     type=PATH,
     help="The old master key: 32 bytes, or in hex or urlsafe base64.",
 )
-@click.pass_obj
 def _import_xor(invocation: Invocation, path: Path) -> None:
     """Take over the XOR cipher's master key, as the key legacy-xor, which only opens."""
     from mycelium_fractal_net.legacy.key import import_xor_key, read_xor_key
@@ -264,4 +249,5 @@ def _import_xor(invocation: Invocation, path: Path) -> None:
     material = read_xor_key(path)
     with invocation.keyring() as keyring:
         key = import_xor_key(keyring.provider, material)
-    invocation.say(f"imported key {key.key_id}: it opens what the XOR cipher wrote")
+    said = f"imported key {key.key_id}: it opens what the XOR cipher wrote"
+    invocation.answer(shapes.key_shape(key), said)

@@ -9,8 +9,9 @@ import click
 
 from mycelium_fractal_net.cli import options
 from mycelium_fractal_net.cli.invocation import Invocation
+from mycelium_fractal_net.cli.parsing import command
 from mycelium_fractal_net.security.records.keys import Verb, version_id
-from mycelium_fractal_net.shapes import time_text, version_meant
+from mycelium_fractal_net.shapes import key_shape, time_text, version_meant
 
 _HELP: Final = {
     Verb.ACTIVATE: "Let a suspended or not yet active version protect and open again.",
@@ -28,20 +29,18 @@ def state_commands() -> Iterator[click.Command]:
 
 
 def _plain(verb: Verb) -> click.Command:
-    @click.command(verb.value, help=_HELP[verb])
+    @command(verb.value, help=_HELP[verb])
     @options.version_name
-    @click.pass_obj
     def change(invocation: Invocation, name: str) -> None:
         _apply(invocation, verb, name)
 
     return change
 
 
-@click.command(Verb.DESTROY.value)
+@command(Verb.DESTROY.value)
 @options.version_name
 @options.window_days
 @click.option("--reason", metavar="TEXT", help="Why, for the audit log.")
-@click.pass_obj
 def _destroy(invocation: Invocation, name: str, window_days: int, reason: str | None) -> None:
     """Have a version erased after a window; what it sealed is then lost for ever."""
     _apply(invocation, Verb.DESTROY, name, window_days=window_days, reason=reason)
@@ -53,4 +52,5 @@ def _apply(invocation: Invocation, verb: Verb, name: str, **more: Any) -> None:
     version = version_meant(key, name)
     until = time_text(version.destroy_at)
     end = "" if until is None else f" and is erased at {until}"
-    invocation.say(f"{version_id(key.key_id, version.version)} is {version.state}{end}")
+    said = f"{version_id(key.key_id, version.version)} is {version.state}{end}"
+    invocation.answer(key_shape(key), said)

@@ -7,27 +7,24 @@ import click
 from mycelium_fractal_net.cli import passphrase
 from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.invocation import Invocation
-from mycelium_fractal_net.cli.parsing import Group
-from mycelium_fractal_net.cli.terminal import progress_bar
+from mycelium_fractal_net.cli.parsing import CommandGroup
 from mycelium_fractal_net.security.errors import ExitCode
 
-master = Group("master", help="Change the master key, which wraps every key at rest.")
+master = CommandGroup("master", help="Change the master key, which wraps every key at rest.")
 
 
-@master.command("rotate")
-@click.pass_obj
+@master.add("rotate")
 def _rotate(invocation: Invocation) -> None:
     """Make a new master key and wrap every key under it; may be killed and run again."""
     with invocation.keyring() as keyring:
         provider = keyring.provider
-        with progress_bar(
-            "wrapping", provider.keys.count, quiet=invocation.quiet, items=True
-        ) as update:
+        with invocation.progress("wrapping", provider.store.keys.count, items=True) as update:
             newest = provider.master_keys.rotate(update)
-    invocation.say(f"every key is wrapped by {newest} now; back the master key up")
+    said = f"every key is wrapped by {newest} now; back the master key up"
+    invocation.answer({"master_key": newest}, said)
 
 
-@master.command("passphrase")
+@master.add("passphrase")
 @click.option(
     "--new-passphrase-fd",
     metavar="N",
@@ -35,7 +32,6 @@ def _rotate(invocation: Invocation) -> None:
     help="Read the new passphrase from file descriptor N.",
 )
 @click.option("--remove", is_flag=True, help="Keep the master key without a passphrase.")
-@click.pass_obj
 def _passphrase(invocation: Invocation, new_passphrase_fd: int | None, remove: bool) -> None:
     """Set, change or remove the passphrase that guards the master key."""
     from mycelium_fractal_net.bootstrap import change_passphrase
@@ -47,7 +43,7 @@ def _passphrase(invocation: Invocation, new_passphrase_fd: int | None, remove: b
     settings = invocation.settings()
     if remove:
         change_passphrase(settings, invocation.passphrase, None)
-        invocation.say("the master key has no passphrase now")
+        invocation.answer({"passphrase": False}, "the master key has no passphrase now")
         return
 
     def chosen() -> bytes:
@@ -56,4 +52,4 @@ def _passphrase(invocation: Invocation, new_passphrase_fd: int | None, remove: b
         return passphrase.read_descriptor(new_passphrase_fd)
 
     change_passphrase(settings, invocation.passphrase, chosen)
-    invocation.say("the master key is under the new passphrase now")
+    invocation.answer({"passphrase": True}, "the master key is under the new passphrase now")

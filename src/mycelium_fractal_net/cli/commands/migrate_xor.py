@@ -1,4 +1,4 @@
-"""``mfn migrate-xor``: the way out of the XOR cipher."""
+"""``mfn migrate-xor``: seal what the XOR cipher wrote."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import click
 
 from mycelium_fractal_net.cli import options, recording
 from mycelium_fractal_net.cli.bulk import columns
-from mycelium_fractal_net.cli.bulk.failures import reporting
+from mycelium_fractal_net.cli.bulk.failures import end, reporting
 from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.options import PATH
-from mycelium_fractal_net.cli.parsing import record
-from mycelium_fractal_net.cli.terminal import byte_size, complain, counted
+from mycelium_fractal_net.cli.parsing import command, record
+from mycelium_fractal_net.cli.terminal import byte_size, counted
 from mycelium_fractal_net.security.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.records.open_options import OpenOptions
 
 
-class Step(StrEnum):
-    """What a run does."""
+class MigrationStep(StrEnum):
+    """What a run does, in the words for what became of each file."""
 
     TRY = "opened"
     MIGRATE = "migrated"
@@ -38,24 +38,26 @@ class Step(StrEnum):
     ROLL_BACK = "rolled back"
 
 
-_RECORDED: Final = {Step.COMMIT: "commit", Step.ROLL_BACK: "rollback"}
+_RECORDED: Final = {MigrationStep.COMMIT: "commit", MigrationStep.ROLL_BACK: "rollback"}
 
 
-def _step(dry_run: bool, commit: bool, rollback: bool) -> Step:
+def _run(dry_run: bool, commit: bool, rollback: bool) -> MigrationStep:
     if dry_run + commit + rollback > 1:
         raise CommandError(
             ExitCode.USAGE,
             "--dry-run, --commit and --rollback are three things",
             "do one at a time",
         )
-    if commit:
-        return Step.COMMIT
-    if rollback:
-        return Step.ROLL_BACK
-    return Step.TRY if dry_run else Step.MIGRATE
+    asked = {
+        MigrationStep.TRY: dry_run,
+        MigrationStep.COMMIT: commit,
+        MigrationStep.ROLL_BACK: rollback,
+        MigrationStep.MIGRATE: True,
+    }
+    return next(run for run, wanted in asked.items() if wanted)
 
 
-@click.command("migrate-xor")
+@command("migrate-xor")
 @click.argument(
     "paths",
     nargs=-1,
@@ -65,8 +67,8 @@ def _step(dry_run: bool, commit: bool, rollback: bool) -> Step:
 )
 @options.sealing_key
 @record(
-    "step",
-    _step,
+    "run",
+    _run,
     click.option("--dry-run", is_flag=True, help="Open everything and change nothing."),
     click.option(
         "--commit", is_flag=True, help="Remove the kept old messages whose new ones open."
@@ -83,12 +85,11 @@ def _step(dry_run: bool, commit: bool, rollback: bool) -> Step:
 )
 @options.batch
 @options.opening_old
-@click.pass_obj
 def migrate(
     invocation: Invocation,
     paths: tuple[Path, ...],
     key: str | None,
-    step: Step,
+    run: MigrationStep,
     choice: MessageColumn | None,
     side_table: str | None,
     batch: Batch,
@@ -101,7 +102,7 @@ def migrate(
     """
     if choice is not None:
         columns.refuse_path(paths[0] if paths else None)
-        _column(invocation, choice, step, key, side_table, batch, opening)
+        _column(invocation, choice, run, key, side_table, batch, opening)
         return
     if not paths or side_table is not None:
         raise CommandError(ExitCode.USAGE, "nothing to migrate", "name files, or --database")
@@ -111,13 +112,13 @@ def migrate(
                 ExitCode.INPUT, f"{path} cannot be read", "check the path and its mode"
             )
     files = [path.absolute() for path in paths]
-    _files(invocation, files, step, key, batch, opening)
+    _files(invocation, files, run, key, batch, opening)
 
 
 def _files(
     invocation: Invocation,
     paths: Sequence[Path],
-    step: Step,
+    run: MigrationStep,
     key: str | None,
     batch: Batch,
     opening: OpenOptions,
@@ -128,35 +129,40 @@ def _files(
     from mycelium_fractal_net.legacy.xor_format import xor_key
 
     settings = invocation.settings()
-    kept = step in (Step.COMMIT, Step.ROLL_BACK)
+    kept = run in (MigrationStep.COMMIT, MigrationStep.ROLL_BACK)
     count = sum(_count(path, kept=kept) for path in paths)
     with (
         invocation.keyring() as keyring,
         reporting(batch.report) as failed,
-        invocation.progress(step.value, count, items=True) as update,
+        invocation.progress(run.value, count, items=True) as update,
     ):
-        if step is Step.ROLL_BACK:
+        if run is MigrationStep.ROLL_BACK:
             xor_key(keyring)
-        recording.record_migrating(keyring, _RECORDED.get(step, "migrate"), key, count=count)
+        recording.record_migrating(keyring, _RECORDED.get(run, "migrate"), key, count=count)
         more: FileOptions = {
             "workers": batch.workers,
             "progress": update,
             "report": FileReport(on_failure=failed),
         }
-        if step is Step.COMMIT:
+        if run is MigrationStep.COMMIT:
             found = files.commit_xor(keyring, paths, **more)
-        elif step is Step.ROLL_BACK:
+        elif run is MigrationStep.ROLL_BACK:
             found = files.roll_back_xor(keyring, paths, opening, **more)
         else:
-            for path in paths if step is Step.MIGRATE else ():
+            for path in paths if run is MigrationStep.MIGRATE else ():
                 note_kept(settings, str(path))
             found = files.migrate_xor(
-                keyring, paths, opening, key_id=key, dry_run=step is Step.TRY, **more
+                keyring,
+                paths,
+                opening,
+                key_id=key,
+                dry_run=run is MigrationStep.TRY,
+                **more,
             )
     if kept and not found.failures:
         for path in paths:
             forget_kept(settings, str(path))
-    _tell(invocation, step, found)
+    _tell(invocation, run, found)
 
 
 def _count(path: Path, *, kept: bool) -> int:
@@ -171,7 +177,7 @@ def _count(path: Path, *, kept: bool) -> int:
 def _column(
     invocation: Invocation,
     choice: MessageColumn,
-    step: Step,
+    run: MigrationStep,
     key: str | None,
     side_table: str | None,
     batch: Batch,
@@ -182,32 +188,20 @@ def _column(
 
     settings = invocation.settings()
     place = f"column {choice.name} of {shown_url(choice.url)}"
-    if step is Step.MIGRATE:
+    if run is MigrationStep.MIGRATE:
         note_kept(settings, place)
-    if step in (Step.MIGRATE, Step.TRY):
-        columns.migrate(
-            invocation,
-            choice,
-            key,
-            side_table,
-            batch,
-            opening,
-            dry_run=step is Step.TRY,
-        )
+    if run in (MigrationStep.MIGRATE, MigrationStep.TRY):
+        dry_run = run is MigrationStep.TRY
+        columns.migrate(invocation, choice, key, side_table, batch, opening, dry_run=dry_run)
         return
-    verb: Any = _RECORDED[step]
+    verb: Any = _RECORDED[run]
     columns.finish(invocation, choice, verb, side_table, batch)
     forget_kept(settings, place)
 
 
-def _tell(invocation: Invocation, step: Step, found: FileReport) -> None:
-    """Say what became of the files. Ends with exit code 11 where some failed."""
+def _tell(invocation: Invocation, run: MigrationStep, found: FileReport) -> None:
     for path in found.passed_over:
         invocation.say(f"passed over {path}: a link or a special file")
-    before = f", {found.skipped} sealed before" if found.skipped else ""
-    changed = "; nothing was changed" if step is Step.TRY else ""
-    size = byte_size(found.bytes)
-    invocation.say(f"{step} {counted(found.done, 'file')} ({size}){before}{changed}")
-    if found.failures:
-        complain(f"{counted(found.failures, 'file')} failed; mend the cause and run it again")
-        raise click.exceptions.Exit(ExitCode.PARTIAL)
+    changed = "; nothing was changed" if run is MigrationStep.TRY else ""
+    said = f"{run} {counted(found.done, 'file')} ({byte_size(found.bytes)}){changed}"
+    end(invocation, said, found, found.failures)

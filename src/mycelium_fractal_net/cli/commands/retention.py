@@ -9,7 +9,8 @@ import click
 from mycelium_fractal_net import shapes
 from mycelium_fractal_net.cli import options
 from mycelium_fractal_net.cli.completion import version_names
-from mycelium_fractal_net.cli.terminal import columns, json_value
+from mycelium_fractal_net.cli.parsing import command
+from mycelium_fractal_net.cli.terminal import columns
 
 if TYPE_CHECKING:
     from datetime import date
@@ -18,19 +19,17 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.records.retention import CleanupReport, VersionUse
 
 
-@click.command("usage")
+@command("usage")
 @options.key_name
-@options.as_json
-@click.pass_obj
-def usage(invocation: Invocation, name: str, as_json: bool) -> None:
+def usage(invocation: Invocation, name: str) -> None:
     """Show which versions of a key still open data, and when they last did."""
     from mycelium_fractal_net.security.lifecycle.retention import usage_of
 
     with invocation.keyring() as keyring:
         key = keyring.provider.keys.get(name)
         uses = usage_of(keyring.provider, keyring.usage, key)
-    if as_json:
-        json_value(shapes.usage_shape(key.key_id, uses))
+    if invocation.json:
+        invocation.answer(shapes.usage_shape(key.key_id, uses))
         return
     heads = "VERSION, STATE, DECRYPTS, LAST DECRYPTED, DECRYPTED, LAST PROTECTED, PROTECTED, NOTE"
     columns(heads.split(", "), map(_usage_row, uses))
@@ -66,7 +65,7 @@ def _notes(use: VersionUse) -> list[str]:
     return notes
 
 
-@click.command("cleanup")
+@command("cleanup")
 @options.key_name
 @click.option(
     "--retain", metavar="N", type=int, help="How many stay; by default as many as the policy says."
@@ -81,8 +80,6 @@ def _notes(use: VersionUse) -> list[str]:
 )
 @click.option("--reason", metavar="TEXT", help="Why they may go; without it they are only listed.")
 @options.window_days
-@options.as_json
-@click.pass_obj
 def cleanup(
     invocation: Invocation,
     name: str,
@@ -90,7 +87,6 @@ def cleanup(
     versions: tuple[str, ...],
     reason: str | None,
     window_days: int,
-    as_json: bool,
 ) -> None:
     """List old versions and what is known of their use; with --reason, have them destroyed.
 
@@ -114,8 +110,8 @@ def cleanup(
                 versions=versions or None,
                 window_days=window_days,
             )
-    if as_json:
-        json_value(shapes.cleanup_shape(report))
+    if invocation.json:
+        invocation.answer(shapes.cleanup_shape(report))
     else:
         _print(invocation, report)
 

@@ -11,11 +11,12 @@ import click
 from mycelium_fractal_net.cli import options, recording
 from mycelium_fractal_net.cli.bulk import columns
 from mycelium_fractal_net.cli.bulk.attestation import attestation
-from mycelium_fractal_net.cli.bulk.failures import reporting, tell_passed_over
+from mycelium_fractal_net.cli.bulk.failures import end, reporting, tell_passed_over
 from mycelium_fractal_net.cli.commands.encrypt import rewrap_one
 from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.inputs import STANDARD, check_input
-from mycelium_fractal_net.cli.terminal import byte_size, complain, counted
+from mycelium_fractal_net.cli.parsing import command
+from mycelium_fractal_net.cli.terminal import byte_size, counted
 from mycelium_fractal_net.security.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from mycelium_fractal_net.cli.bulk.attestation import Attestation
     from mycelium_fractal_net.cli.invocation import Invocation
-    from mycelium_fractal_net.cli.options import Batch
+    from mycelium_fractal_net.cli.options import Batch, Writing
     from mycelium_fractal_net.columns import MessageColumn
     from mycelium_fractal_net.files import FileReport
     from mycelium_fractal_net.security.records.open_options import OpenOptions
@@ -31,30 +32,25 @@ if TYPE_CHECKING:
 _ACCESS: Final = re.compile("//[^/@]*@")  # user and password in a URL
 
 
-@click.command("rewrap")
+@command("rewrap")
 @click.argument(
     "paths",
     nargs=-1,
     metavar="[PATH]...",
     help="Sealed files, folders, URLs such as s3://BUCKET/FOLDER; or -.",
 )
-@options.output
-@options.recursive
+@options.writing
 @click.option("--any-name", is_flag=True, help="In folders take all sealed files, not .mfn alone.")
 @options.opening
-@options.force
 @columns.column_choice
 @options.batch
 @attestation
-@click.pass_obj
 def rewrap(
     invocation: Invocation,
     paths: tuple[str, ...],
-    output: str | None,
-    recursive: bool,
+    to: Writing,
     any_name: bool,
     opening: OpenOptions,
-    force: bool,
     choice: MessageColumn | None,
     batch: Batch,
     attestation: Attestation | None,
@@ -65,26 +61,23 @@ def rewrap(
     plaintext never reaches the disk. A run that was cut off is simply run again.
     """
     if choice is not None:
-        columns.refuse_path(paths[0] if paths else None, output)
+        columns.refuse_path(paths[0] if paths else None, to.output)
         columns.rewrap(invocation, choice, opening, batch, attestation)
         return
     if not paths:
         raise CommandError(ExitCode.USAGE, "nothing to rewrap", "name a file, or --database")
-    alone = paths[0] if len(paths) == 1 else None
-    if output is not None or STANDARD in paths:
-        if recursive:
+    alone = len(paths) == 1 and attestation is None and not _is_url(paths[0])
+    if to.output is not None or STANDARD in paths:
+        if to.recursive:
             raise CommandError(ExitCode.USAGE, "rewrap -r works in place", "leave -o away")
-        if alone is None or attestation is not None or _is_url(alone):
+        if not alone:
             raise CommandError(
                 ExitCode.USAGE, "a stream or -o takes one file", "take the others by themselves"
             )
-        rewrap_one(invocation, alone, output, opening, force=force)
+    elif not alone or batch.report is not None or to.recursive or Path(paths[0]).is_dir():
+        _all(invocation, paths, opening, batch, attestation, any_name=any_name)
         return
-    plain = batch.report is None and attestation is None and not recursive
-    if alone is not None and plain and not _is_url(alone) and not Path(alone).is_dir():
-        rewrap_one(invocation, alone, None, opening, force=force)
-        return
-    _all(invocation, paths, opening, batch, attestation, any_name=any_name)
+    rewrap_one(invocation, paths[0], opening, to)
 
 
 def _is_url(path: str) -> bool:
@@ -131,11 +124,9 @@ def _all(
                     progress=update,
                     **how,
                 )
-        _tell(invocation, found, paths)
         if attestation is not None:
             attestation.end(invocation, keyring, found.failures)
-    if found.failures:
-        raise click.exceptions.Exit(ExitCode.PARTIAL)
+    _end(invocation, found, paths)
 
 
 class _Counted:
@@ -151,12 +142,9 @@ class _Counted:
             yield head
 
 
-def _tell(invocation: Invocation, found: FileReport, paths: Sequence[str]) -> None:
+def _end(invocation: Invocation, found: FileReport, paths: Sequence[str]) -> None:
     tell_passed_over(invocation, found)
-    before = f", {found.skipped} done before" if found.skipped else ""
     size = byte_size(found.bytes)
     where = _ACCESS.sub("//", paths[0]) if len(paths) == 1 else f"{len(paths)} places"
-    invocation.say(f"rewrapped {counted(found.done, 'file')} ({size}) in {where}{before}")
-    if found.failures:
-        failed = counted(found.failures, "file")
-        complain(f"{failed} failed; mend the cause and run the same again")
+    said = f"rewrapped {counted(found.done, 'file')} ({size}) in {where}"
+    end(invocation, said, found, found.failures)

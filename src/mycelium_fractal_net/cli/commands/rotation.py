@@ -16,14 +16,8 @@ from mycelium_fractal_net import shapes
 from mycelium_fractal_net.cli import options
 from mycelium_fractal_net.cli.commands.retention import cleanup
 from mycelium_fractal_net.cli.exits import CommandError
-from mycelium_fractal_net.cli.parsing import Group
-from mycelium_fractal_net.cli.terminal import (
-    columns,
-    complain,
-    counted,
-    json_array,
-    json_value,
-)
+from mycelium_fractal_net.cli.parsing import CommandGroup
+from mycelium_fractal_net.cli.terminal import complain, counted, handling
 from mycelium_fractal_net.security.errors import ExitCode, MfnError
 
 if TYPE_CHECKING:
@@ -34,14 +28,12 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.records.keys import Key
     from mycelium_fractal_net.security.rotation import RunReport, ScheduledKey
 
-rotation = Group("rotation", help="Rotate keys on time, and retire old versions.")
+rotation = CommandGroup("rotation", help="Rotate keys on time, and retire old versions.")
 
 
-@rotation.command("run")
+@rotation.add("run")
 @click.option("--once", is_flag=True, help="Look once, as from cron; the exit code tells failures.")
-@options.as_json
-@click.pass_obj
-def _run(invocation: Invocation, once: bool, as_json: bool) -> None:
+def _run(invocation: Invocation, once: bool) -> None:
     """Rotate the keys that are due, again and again until SIGTERM or Ctrl-C, or once.
 
     Also activates versions that were to be by now, and erases what waited for it. Any number may
@@ -54,7 +46,7 @@ def _run(invocation: Invocation, once: bool, as_json: bool) -> None:
     def tell(report: RunReport | None) -> None:
         if report is None:
             return  # the log says why
-        if as_json:
+        if invocation.json:
             print(json.dumps(shapes.look_shape(report)), flush=True)
         else:
             _tell(invocation, report)
@@ -62,8 +54,8 @@ def _run(invocation: Invocation, once: bool, as_json: bool) -> None:
     with invocation.keyring() as keyring:
         if once:
             report = rotation_scheduler(settings, keyring.provider).run_once()
-            if as_json:
-                json_value(shapes.look_shape(report))
+            if invocation.json:
+                invocation.answer(shapes.look_shape(report))
             elif not _tell(invocation, report):
                 invocation.say("nothing was due")
             if not report.ok:
@@ -83,15 +75,8 @@ def _until_asked_to_end() -> Iterator[threading.Event]:
     def end(_number: int, _frame: FrameType | None) -> None:
         stop.set()
 
-    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-    former = {n: h for n in numbers if (h := signal.getsignal(n)) is not signal.SIG_IGN}
-    for number in former:
-        signal.signal(number, end)
-    try:
+    with handling((signal.SIGTERM, signal.SIGINT, signal.SIGHUP), end):
         yield stop
-    finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)
 
 
 def _tell(invocation: Invocation, report: RunReport) -> bool:
@@ -117,22 +102,21 @@ def _tell(invocation: Invocation, report: RunReport) -> bool:
     return bool(told or report.failed or report.waiting or report.credentials_due)
 
 
-@rotation.command("list")
+@rotation.add("list")
 @click.option("--due", is_flag=True, help="Only keys that are due, without reading all others.")
-@options.as_json
-@click.pass_obj
-def _list(invocation: Invocation, due: bool, as_json: bool) -> None:
+def _list(invocation: Invocation, due: bool) -> None:
     """List when each key is due, which are overdue, and whose rotation fails."""
     from mycelium_fractal_net.bootstrap import rotation_scheduler
 
     with invocation.keyring() as keyring:
         scheduler = rotation_scheduler(invocation.settings(), keyring.provider)
         found = scheduler.due() if due else scheduler.status()
-        if as_json:
-            json_array(shapes.schedule_shape(name, seen) for name, seen in found)
-        else:
-            heads = ("KEY", "TYPE", "EVERY", "DUE", "NOTE")
-            columns(heads, (_row(name, seen) for name, seen in found))
+        invocation.answer_table(
+            found,
+            lambda pair: shapes.schedule_shape(*pair),
+            "KEY, TYPE, EVERY, DUE, NOTE",
+            lambda pair: _row(*pair),
+        )
 
 
 def _row(name: str, seen: ScheduledKey | MfnError) -> tuple[str, ...]:
@@ -159,17 +143,13 @@ def _notes(seen: ScheduledKey) -> Iterator[str]:
         yield f"failed {times}, again at {shapes.time_text(failure.retry_at)}: {failure.reason}"
 
 
-@rotation.command("schedule")
+@rotation.add("schedule")
 @options.key_name
 @click.option(
     "--every", metavar="DAYS", type=int, help="Rotate so long after its newest version, 1 to 36500."
 )
 @click.option("--off", is_flag=True, help="Rotate it by hand alone; by use it still is.")
-@options.as_json
-@click.pass_obj
-def _schedule(
-    invocation: Invocation, name: str, every: int | None, off: bool, as_json: bool
-) -> None:
+def _schedule(invocation: Invocation, name: str, every: int | None, off: bool) -> None:
     """Have a key rotated every so many days, or by hand alone."""
     from mycelium_fractal_net.bootstrap import rotation_scheduler
 
@@ -185,10 +165,7 @@ def _schedule(
             key = scheduler.unschedule_rotation(name)
         else:
             key = scheduler.schedule_rotation(name, every)
-    if as_json:
-        json_value(shapes.key_shape(key))
-        return
-    invocation.say(f"{key.key_id} is {_schedule_text(key)}")
+    invocation.answer(shapes.key_shape(key), f"{key.key_id} is {_schedule_text(key)}")
 
 
 def _schedule_text(key: Key) -> str:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import logging
 import os
-import secrets
 import shlex
 import signal
 import sys
-from typing import IO, TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 import click
 
 from mycelium_fractal_net.cli.exits import CommandError
-from mycelium_fractal_net.cli.terminal import say
+from mycelium_fractal_net.cli.outputs import PRIVATE
+from mycelium_fractal_net.cli.parsing import command
+from mycelium_fractal_net.cli.terminal import complain, say
 from mycelium_fractal_net.security.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ _NEEDED: Final = (
 _JSON: Final = "-H 'Content-Type: application/json'"
 
 
-@click.command("serve")
+@command("serve")
 @click.option("--host", metavar="ADDRESS", help="Where to listen [server.host].")
 @click.option(
     "--port",
@@ -47,7 +47,6 @@ _JSON: Final = "-H 'Content-Type: application/json'"
     type=click.IntRange(1, 256),
     help="Processes that serve [server.workers].",
 )
-@click.pass_obj
 def serve(invocation: Invocation, host: str | None, port: int | None, workers: int | None) -> None:
     """Serve HTTP on the key store, until Ctrl-C or SIGTERM. The first time it makes an API key."""
     settings = invocation.settings(server={"host": host, "port": port, "workers": workers})
@@ -71,7 +70,7 @@ def serve(invocation: Invocation, host: str | None, port: int | None, workers: i
         passphrase = _known_passphrase(invocation, settings)
         shown = _first_key(invocation, settings, passphrase)
         signed = server.request_signing == "required"
-        _greet(url_of(listening, tls=with_tls), shown, signed=signed, quiet=invocation.quiet)
+        _greet(invocation, url_of(listening, tls=with_tls), shown, signed=signed)
         code = _run(settings, listening, passphrase)
     if code:
         raise click.exceptions.Exit(ExitCode.UNEXPECTED)
@@ -106,21 +105,17 @@ def _check_limits(settings: Settings) -> None:
 
 def _run(settings: Settings, listening: socket, passphrase: bytes | None) -> int:
     """Serve in this process, or in several that it forks; returns an exit code."""
-    supervisor = None
-    if settings.server.workers > 1:
-        from mycelium_fractal_net.api.server.supervisor import Supervisor
-        from mycelium_fractal_net.api.transport.certificate import renews_on_sighup
-
-        hangup = frozenset({signal.SIGHUP}) if renews_on_sighup(settings) else frozenset()
-        supervisor = Supervisor(
-            settings.server.workers,
-            shutdown_seconds=settings.server.shutdown_seconds,
-            passes_on=hangup,
-        )
+    from mycelium_fractal_net.api.server.supervisor import Supervisor
     from mycelium_fractal_net.api.server.worker import serve_process
+    from mycelium_fractal_net.api.transport.certificate import renews_on_sighup
 
-    if supervisor is None:
+    if settings.server.workers == 1:
         return serve_process(settings, listening, passphrase)
+    supervisor = Supervisor(
+        settings.server.workers,
+        shutdown_seconds=settings.server.shutdown_seconds,
+        passes_on=frozenset({signal.SIGHUP} if renews_on_sighup(settings) else ()),
+    )
     folder = supervisor.metrics_folder
     return supervisor.run(
         lambda ready, parent: serve_process(
@@ -165,47 +160,40 @@ def _first_key(invocation: Invocation, settings: Settings, passphrase: bytes | N
         path = settings.home / "first-api-key"
         if sys.stdout is not None and sys.stdout.isatty():
             _, api_key = provider.credentials.create(FIRST_NAME, ("*",))
-            print(f"the first API key, which may do all, shown this once: {api_key.text}")
+            said = f"the first API key, which may do all, shown this once: {api_key.text}"
+            complain(said) if invocation.json else print(said)
             return api_key.text
         with _private_file(path) as file:
             _, api_key = provider.credentials.create(FIRST_NAME, ("*",))
-            file.write(api_key.text + "\n")
-    say(f"the first API key, which may do all, is in the file {path}")
+            file.write(f"{api_key.text}\n".encode())
+    said = f"the first API key, which may do all, is in the file {path}"
+    complain(said) if invocation.json else say(said)
     return f"$(cat {shlex.quote(str(path))})"
 
 
 @contextlib.contextmanager
-def _private_file(path: Path) -> Iterator[IO[str]]:
+def _private_file(path: Path) -> Iterator[BinaryIO]:
     """A new file of mode 0600, which is there once it is whole, and only where the block ends well.
 
     Raises :class:`CommandError` where it cannot be made. One that is there may hold the key of
     another store with the same home, so it is kept.
     """
-    unfinished = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
+    from mycelium_fractal_net.files.new_file import new_file
+
     try:
-        if path.exists():
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
-        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
-        descriptor = os.open(unfinished, flags, 0o600)
+        with new_file(path, PRIVATE) as file:
+            yield file
     except OSError as error:
         raise CommandError(
             ExitCode.WRITE,
             f"the first API key cannot be kept in the file {path}: {error.strerror}",
             "move that file away, make its folder, or start mfn serve on a terminal once",
         ) from None
-    try:
-        with os.fdopen(descriptor, "w") as file:
-            yield file
-            file.flush()
-            os.fsync(descriptor)
-        unfinished.rename(path)
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
-        raise
 
 
-def _greet(url: str, shown: str, *, signed: bool, quiet: bool) -> None:
-    if quiet:
+def _greet(invocation: Invocation, url: str, shown: str, *, signed: bool) -> None:
+    invocation.answer({"url": url, "requests_signed": signed})
+    if invocation.quiet or invocation.json:
         if sys.stdout is not None:  # as it is where the shell closed it
             sys.stdout.flush()
         return

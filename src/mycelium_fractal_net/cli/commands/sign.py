@@ -19,6 +19,7 @@ from mycelium_fractal_net.cli.inputs import (
 from mycelium_fractal_net.cli.invocation import Invocation
 from mycelium_fractal_net.cli.options import PATH
 from mycelium_fractal_net.cli.outputs import destination, output_stream
+from mycelium_fractal_net.cli.parsing import command
 from mycelium_fractal_net.cli.recording import record_signing, record_verifying
 from mycelium_fractal_net.security.errors import ExitCode
 
@@ -26,12 +27,11 @@ SIGNATURE_SUFFIX: Final = ".sig"
 _SIGNATURE_BYTES: Final = 65_536  # a .sig file of the longest scheme has under 4 KiB
 
 
-@click.command("sign")
+@command("sign")
 @click.argument("file", metavar="FILE", help="The file to sign, or -.")
 @click.option("--key", "-k", metavar="KEY", help="The signing key.", shell_complete=key_names)
 @click.option("--output", "-o", metavar="FILE", help="Instead of FILE.sig; - is stdout.")
 @click.option("--force", is_flag=True, help="Replace the output.")
-@click.pass_obj
 def sign(
     invocation: Invocation, file: str, key: str | None, output: str | None, force: bool
 ) -> None:
@@ -48,10 +48,11 @@ def sign(
         record_signing(keyring, key)
         writer.write(keyring.sign_file(reader, key_id=key))
     if target is not None:
-        invocation.say(f"signed {file} -> {target}")
+        shape = {"input": file, "output": str(target)}
+        invocation.answer(shape, f"signed {file} -> {target}")
 
 
-@click.command("verify")
+@command("verify")
 @click.argument("file", metavar="FILE", help="The signed file, or -.")
 @click.argument("signature", metavar="SIG", type=PATH, help="Its signature file.")
 @click.option(
@@ -62,7 +63,6 @@ def sign(
     shell_complete=key_names,
 )
 @click.option("--public-key", metavar="FILE", help="A public key, PEM, DER or JWK; needs no store.")
-@click.pass_obj
 def verify(
     invocation: Invocation, file: str, signature: Path, key: str | None, public_key: str | None
 ) -> None:
@@ -84,7 +84,8 @@ def verify(
     signed = read_small(signature, _SIGNATURE_BYTES, "a signature file", ExitCode.NOT_AUTHENTIC)
     if public_key is not None:
         _verify_by_public_key(invocation, file, signed, public_key)
-        invocation.say(f"{file} was signed by the key of {public_key}")
+        shape = {"input": file, "valid": True, "version_id": None}
+        invocation.answer(shape, f"{file} was signed by the key of {public_key}")
         return
     with (
         invocation.keyring() as keyring,
@@ -92,7 +93,8 @@ def verify(
     ):
         record_verifying(keyring, str(key))
         by = keyring.verify_file(reader, signed, key_id=str(key))
-    invocation.say(f"{file} was signed by {by}")
+    shape = {"input": file, "valid": True, "version_id": by}
+    invocation.answer(shape, f"{file} was signed by {by}")
 
 
 def _verify_by_public_key(

@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING
 import click
 
 from mycelium_fractal_net import shapes
-from mycelium_fractal_net.cli import options
 from mycelium_fractal_net.cli.completion import credential_ids, signer_names
 from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.inputs import read_public_key
-from mycelium_fractal_net.cli.parsing import Group
-from mycelium_fractal_net.cli.terminal import columns, json_array, json_value, say
+from mycelium_fractal_net.cli.parsing import CommandGroup
 from mycelium_fractal_net.security.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -26,10 +24,10 @@ _signer_name = click.argument(
     shell_complete=signer_names,
 )
 
-signer = Group("signer", help="Register public keys that may sign requests.")
+signer = CommandGroup("signer", help="Register public keys that may sign requests.")
 
 
-@signer.command("add")
+@signer.add("add")
 @click.argument(
     "name", metavar="NAME", help="1 to 64 of a-z 0-9 . _ -; the keyid of its signatures."
 )
@@ -51,15 +49,12 @@ signer = Group("signer", help="Register public keys that may sign requests.")
 @click.option(
     "--any-credential", is_flag=True, help="It may sign for any credential, and binds none."
 )
-@options.as_json
-@click.pass_obj
 def _add(
     invocation: Invocation,
     name: str,
     public_key: str,
     credentials: tuple[str, ...],
     any_credential: bool,
-    as_json: bool,
 ) -> None:
     """Register a public key that may sign requests, of the credentials that it names or of any."""
     if any_credential == bool(credentials):
@@ -71,73 +66,57 @@ def _add(
     content = read_public_key(public_key)
     with invocation.keyring() as keyring:
         added = keyring.provider.signers.add(
-            name, content, credentials=tuple(credentials or ()), any_credential=any_credential
+            name, content, credentials=credentials, any_credential=any_credential
         )
-    if as_json:
-        json_value(shapes.signer_shape(added))
-        return
-    invocation.say(
+    invocation.answer(
+        shapes.signer_shape(added),
         f"registered signer {added.name} ({added.algorithm}) for {_signs_for(added)};"
-        f" thumbprint {added.thumbprint().hex()}"
+        f" thumbprint {added.thumbprint().hex()}",
+        *(f"credential {each} works only in signed requests now" for each in added.credentials),
     )
-    for each in added.credentials:
-        invocation.say(f"credential {each} works only in signed requests now")
 
 
 def _signs_for(signer: Signer) -> str:
     return "any credential" if signer.any_credential else " ".join(signer.credentials)
 
 
-@signer.command("list")
-@options.as_json
-@click.pass_obj
-def _list(invocation: Invocation, as_json: bool) -> None:
+@signer.add("list")
+def _list(invocation: Invocation) -> None:
     """List the signers, revoked ones as well, in order of name."""
     with invocation.keyring() as keyring:
         found = keyring.provider.signers.all()
-        if as_json:
-            json_array(map(shapes.signer_shape, found))
-        else:
-            heads = ("NAME", "ALGORITHM", "STATE", "SIGNS FOR")
-            columns(heads, map(_list_row, found))
+        heads = "NAME, ALGORITHM, STATE, SIGNS FOR"
+        invocation.answer_table(found, shapes.signer_shape, heads, _list_row)
 
 
 def _list_row(signer: Signer) -> tuple[str, ...]:
     return (signer.name, signer.algorithm, signer.state.value, _signs_for(signer))
 
 
-@signer.command("show")
+@signer.add("show")
 @_signer_name
-@options.as_json
-@click.pass_obj
-def _show(invocation: Invocation, name: str, as_json: bool) -> None:
+def _show(invocation: Invocation, name: str) -> None:
     """Show one signer and its public key."""
     with invocation.keyring() as keyring:
         found = keyring.provider.signers.get(name)
-    shape = shapes.signer_shape(found)
-    if as_json:
-        json_value(shape)
-        return
-    shown = {**shape, "credentials": " ".join(found.credentials) or "-"}
-    shown["any_credential"] = "yes" if found.any_credential else "no"
-    del shown["public_key"]
-    for field, value in shown.items():
-        say(f"{field:14} {value}")
-    print(found.pem(), end="")
+    invocation.answer_fields(
+        shapes.signer_shape(found),
+        credentials=" ".join(found.credentials) or "-",
+        any_credential="yes" if found.any_credential else "no",
+        public_key="",
+    )
+    if not invocation.json:
+        print(found.pem(), end="")
 
 
-@signer.command("revoke")
+@signer.add("revoke")
 @_signer_name
-@options.as_json
-@click.pass_obj
-def _revoke(invocation: Invocation, name: str, as_json: bool) -> None:
+def _revoke(invocation: Invocation, name: str) -> None:
     """End a signer for ever, everywhere within 5 seconds.
 
     A credential whose last signer it was works no more.
     """
     with invocation.keyring() as keyring:
         revoked = keyring.provider.signers.revoke(name)
-    if as_json:
-        json_value(shapes.signer_shape(revoked))
-        return
-    invocation.say(f"revoked: signer {revoked.name} ({_signs_for(revoked)})")
+    said = f"revoked: signer {revoked.name} ({_signs_for(revoked)})"
+    invocation.answer(shapes.signer_shape(revoked), said)

@@ -28,7 +28,7 @@ _END: Final = b'"}\n'
 _TAIL_BYTES: Final = len(_MAC_MEMBER) + _MAC_TEXT_BYTES + len(_END)
 
 
-class _Record(Event, frozen=True, kw_only=True):
+class _LineMembers(Event, frozen=True, kw_only=True):
     """What every line says: an event, its sequence and its time."""
 
     sequence: int
@@ -36,10 +36,7 @@ class _Record(Event, frozen=True, kw_only=True):
 
 
 _decode: Final = msgspec.json.Decoder(dict[str, Any]).decode
-_check: Final = msgspec.json.Decoder(_Record).decode
-
-
-_Fields = tuple[str, str, int, bytes, bool, int | None]  # of an anchor, without its MAC
+_check: Final = msgspec.json.Decoder(_LineMembers).decode
 
 
 class ChainKey(NamedTuple):
@@ -52,29 +49,21 @@ class ChainKey(NamedTuple):
         """What the first line of a chain hangs on."""
         return self.mac.tag(b"%b\x00%b%b" % (_CHAIN_LABEL, self.store_id, chain_id.encode()))
 
-    def anchor(self, fields: _Fields, restored_from: str | None = None) -> Anchor:
-        """The row with those fields."""
-        tag = self.mac.tag(self._encoded(fields, restored_from))
-        return Anchor(*fields, tag, restored_from)
+    def authenticated(self, anchor: Anchor) -> Anchor:
+        """The row with its tag."""
+        return anchor._replace(tag=self.mac.tag(self._encoded(anchor)))
 
     def is_authentic(self, anchor: Anchor) -> bool:
         """Whether the row was written by a process that has the store's audit key."""
         try:
-            self.mac.verify(self._encoded(anchor[:6], anchor.restored_from), anchor.tag)
-        except InvalidSignatureError:
+            return _verifies(self.mac, self._encoded(anchor), anchor.tag)
+        except TypeError:  # SQLite keeps any type in any column
             return False
-        return True
 
-    def _encoded(self, fields: _Fields, restored_from: str | None) -> bytes:
+    def _encoded(self, anchor: Anchor) -> bytes:
+        restored_from = anchor.restored_from
         later = () if restored_from is None else ("restored_from", restored_from)
-        return encode_fields((_ANCHOR_LABEL, self.store_id, *fields, *later))
-
-    def retired(self, anchor: Anchor, restored_from: str) -> Anchor:
-        """The row of a chain that ends with the restore of its store: nobody writes it further.
-
-        A row that is not authentic stays as it is, so that it is found.
-        """
-        return self.anchor(anchor[:6], restored_from) if self.is_authentic(anchor) else anchor
+        return encode_fields((_ANCHOR_LABEL, self.store_id, *anchor[:6], *later))
 
 
 class Line(NamedTuple):
@@ -87,15 +76,19 @@ class Line(NamedTuple):
 
     def hangs_on(self, previous: bytes, key: Mac) -> bool:
         """Whether this line's MAC is right after a line whose MAC is ``previous``."""
-        try:
-            key.verify(previous + self.signed, self.mac)
-        except InvalidSignatureError:
-            return False
-        return True
+        return _verifies(key, previous + self.signed, self.mac)
 
     def record(self) -> dict[str, Any]:
         """The members of the line."""
         return _decode(self.raw)
+
+
+def _verifies(key: Mac, content: bytes, tag: bytes) -> bool:
+    try:
+        key.verify(content, tag)
+    except InvalidSignatureError:
+        return False
+    return True
 
 
 def sealed(body: bytes, previous: bytes, key: Mac) -> tuple[bytes, bytes]:

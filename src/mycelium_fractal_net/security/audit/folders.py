@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Final
 from mycelium_fractal_net.security.byte_io.durable import create_private, sync_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
 
 _CHAIN_ID: Final = re.compile(r"[0-9a-f]{32}")
@@ -23,15 +22,6 @@ def chain_folders(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
     return sorted(p for p in folder.iterdir() if _CHAIN_ID.fullmatch(p.name) and p.is_dir())
-
-
-def folders_by_chain(folders: Iterable[Path]) -> dict[str, list[Path]]:
-    """The folders of each chain in several audit folders, in the order of those."""
-    found: dict[str, list[Path]] = {}
-    for folder in folders:
-        for path in chain_folders(folder):
-            found.setdefault(path.name, []).append(path)
-    return found
 
 
 def lock_chain(path: Path) -> int | None:

@@ -1,7 +1,7 @@
 """A chain that this process writes: found free and taken over, or begun.
 
-A chain is a folder. Whoever writes it holds the lock of a file in it; when he is gone, the next
-process goes on where he stopped, so that ten thousand runs of a command make one chain.
+A chain is a folder. The process that writes it holds the lock of a file in it; the next one goes
+on where it stopped, so that ten thousand runs of a command make one chain.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from mycelium_fractal_net.security.audit.segments import lines_backwards, segmen
 from mycelium_fractal_net.security.audit.tail import Tail, tail_of
 from mycelium_fractal_net.security.byte_io.durable import sync_folder
 from mycelium_fractal_net.security.errors import ConflictError
+from mycelium_fractal_net.security.key_store.audit_table import Anchor
 from mycelium_fractal_net.security.key_store.sqlite import check_private, let_go
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
     from mycelium_fractal_net.security.audit.chain import ChainKey
     from mycelium_fractal_net.security.key_store import KeyStore
-    from mycelium_fractal_net.security.key_store.audit_table import Anchor
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -45,8 +45,9 @@ class LockedChain:
 
     def anchor(self, end: ChainEnd, *, closed: bool) -> Anchor:
         """The row that says how far the chain has come."""
-        return self.key.anchor(
-            (self.folder.name, self.machine, end.sequence, end.mac, closed, end.open_from)
+        name, open_from = self.folder.name, end.open_from
+        return self.key.authenticated(
+            Anchor(name, self.machine, end.sequence, end.mac, closed, open_from)
         )
 
     def open_intents(self) -> list[dict[str, Any]]:
@@ -159,8 +160,9 @@ def retire_chain(
     where a process still writes it, and :class:`OSError`.
     """
     if known is None:
-        start = key.beginning(path.name)
-        known = key.anchor((path.name, machine_id(path.parent), 0, start, False, 1))
+        known = Anchor(
+            path.name, machine_id(path.parent), 0, key.beginning(path.name), False, open_from=1
+        )
     lock = lock_chain(path)
     if lock is None:
         raise ConflictError(
@@ -172,5 +174,8 @@ def retire_chain(
         let_go(lock)
     if tail is None or not tail.sequence:
         return None
-    fields = (path.name, known.machine, tail.sequence, tail.mac, False, known.open_from)
-    return key.anchor(fields, restored_from)
+    return key.authenticated(
+        known._replace(
+            sequence=tail.sequence, mac=tail.mac, closed=False, restored_from=restored_from
+        )
+    )

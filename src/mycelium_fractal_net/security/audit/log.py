@@ -23,9 +23,8 @@ from mycelium_fractal_net.security.audit.events import (
 from mycelium_fractal_net.security.audit.export import Exporter
 from mycelium_fractal_net.security.audit.locked_chain import LockedChain, lock_free_chain
 from mycelium_fractal_net.security.audit.queue import Queue
-from mycelium_fractal_net.security.audit.refusals import Refusals
 from mycelium_fractal_net.security.audit.segment_file import SegmentFile
-from mycelium_fractal_net.security.audit.writer import Statistics, Writer
+from mycelium_fractal_net.security.audit.writer import Refusals, Statistics, Writer
 from mycelium_fractal_net.security.blocking import about_to_block
 from mycelium_fractal_net.security.errors import (
     AuditUnavailableError,

@@ -27,10 +27,9 @@ LINE_BYTES: Final = 1 << 20  # no line is longer; a record of a batch has at mos
 
 
 class Segment(NamedTuple):
-    """One file: the sequence that it begins with, and which try at it this is."""
+    """One file: the sequence that it begins with, and where it is."""
 
     first: int
-    attempt: int
     path: Path
 
 
@@ -40,29 +39,14 @@ class Torn(NamedTuple):
     size: int
 
 
-class Damaged(NamedTuple):
-    """A whole line that no release ever wrote."""
-
-    size: int
-
-
-def segments(folder: Path) -> list[Segment]:
-    """The segments of a chain in order."""
-    found = []
-    for path in folder.iterdir():
-        match = _NAME.fullmatch(path.name)
-        if match is not None:
-            found.append(Segment(int(match[1]), int(match[2]), path))
-    return sorted(found)
-
-
-def segments_in(folders: Iterable[Path]) -> list[Segment]:
+def segments(*folders: Path) -> list[Segment]:
     """The segments of one chain in order; one that was copied and not moved counts once."""
-    found: dict[tuple[int, int], Segment] = {}
+    found: dict[str, Path] = {}
     for folder in folders:
-        for segment in segments(folder):
-            found.setdefault((segment.first, segment.attempt), segment)
-    return [found[each] for each in sorted(found)]
+        for path in folder.iterdir():
+            found.setdefault(path.name, path)
+    matches = [match for name in sorted(found) if (match := _NAME.fullmatch(name))]
+    return [Segment(int(match[1]), found[match[0]]) for match in matches]
 
 
 def with_next(found: list[Segment]) -> Iterable[tuple[Segment, int | None]]:
@@ -113,47 +97,33 @@ def create(folder: Path, first: int) -> tuple[int, Path]:
     return descriptor, path
 
 
-def is_reserve(raw: bytes, file: BufferedReader) -> bool:
-    """Whether ``raw`` and all that follows are zeros, which a writer put there for lines to come.
+def forwards(path: Path, offset: int = 0) -> Iterator[Line | Torn | None]:
+    """The lines of a segment from an offset on; None for a whole line that no release wrote.
 
-    ``file`` stands behind ``raw``, which begins where a line would, and does so again.
+    Zeros up to the end are a writer's reserve and stand for nothing. Zeros elsewhere, and a last
+    line that is cut off, are what a crash leaves of a write.
     """
-    behind = file.tell()
-    blocks = iter(lambda: file.read(_BLOCK_BYTES), b"")
-    found = not raw.strip(b"\0") and not any(block.strip(b"\0") for block in blocks)
-    file.seek(behind)
-    return found
-
-
-def is_torn(raw: bytes, file: BufferedReader) -> bool:
-    """Whether what is no line is the end that a crash left; ``file`` stands behind it.
-
-    One write is cut off, or blocks of it were never written and read as zeros. A whole line is
-    never left half true.
-    """
-    if not raw.endswith(b"\n") and not file.peek(1):
-        return True
-    return b"\0" in raw or any(
-        b"\0" in block for block in iter(lambda: file.read(_BLOCK_BYTES), b"")
-    )
-
-
-def forwards(path: Path) -> Iterator[Line | Damaged | Torn]:
-    """The lines of a segment in order, and what stands in their place."""
     with path.open("rb") as file:
+        file.seek(offset)
         while raw := file.readline(LINE_BYTES):
             line = parse(raw)
             if line is not None:
                 yield line
                 continue
-            if is_reserve(raw, file):
-                return
             behind = file.tell()
-            if is_torn(raw, file):
-                yield Torn(path.stat().st_size - behind + len(raw))
+            blocks = iter(lambda: file.read(_BLOCK_BYTES), b"")
+            zeros, others = b"\0" in raw, raw.strip(b"\0")
+            cut_off = not raw.endswith(b"\n")
+            for block in blocks:
+                zeros, others = zeros or b"\0" in block, others or block.strip(b"\0")
+                cut_off = False
+            if not others:
+                return
+            if zeros or cut_off:
+                yield Torn(file.tell() - behind + len(raw))
                 return
             file.seek(behind)
-            yield Damaged(len(raw))
+            yield None
 
 
 def backwards(path: Path) -> Iterator[Line]:

@@ -14,16 +14,16 @@ from __future__ import annotations
 import functools
 import os
 import secrets
-from typing import IO, TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from mycelium_fractal_net.security.audit.chain import parse
+from mycelium_fractal_net.security.audit.chain import Line, parse
 from mycelium_fractal_net.security.audit.segments import (
     LINE_BYTES,
     Segment,
+    Torn,
     at_free_name,
     backwards,
-    is_reserve,
-    is_torn,
+    forwards,
     segments,
     with_next,
 )
@@ -42,17 +42,16 @@ _AGAIN: Final = ".again-"  # a segment that is being written again has no name y
 class Tail(NamedTuple):
     """The last line of a chain: its sequence and MAC; and the segment that may be gone on with.
 
-    ``torn`` bytes behind it count no more. ``beyond`` lines lie past the anchor.
+    ``torn`` bytes behind it count no more.
     """
 
     sequence: int
     mac: bytes
     segment: Path | None
     torn: int = 0
-    beyond: int = 0
 
 
-class _Part(NamedTuple):
+class _Lines(NamedTuple):
     """Lines past the anchor: where they are, and the sequence of the first."""
 
     first: int
@@ -96,34 +95,30 @@ def _ends_with(found: list[Segment], anchor: Anchor) -> bool:
         return file.read() == last.raw
 
 
-def _read_on(found: list[Segment], anchor: Anchor, key: Mac) -> tuple[Tail, list[_Part]]:
+def _read_on(found: list[Segment], anchor: Anchor, key: Mac) -> tuple[Tail, list[_Lines]]:
     """The lines past the anchor. Raises :class:`_BrokenError`."""
     start, offset = _anchored(found, anchor)
     sequence, mac, torn = anchor.sequence, anchor.mac, 0
     parts = []
-    for (_, _, path), next_first in with_next(found[start:]):
+    for (_, path), next_first in with_next(found[start:]):
         end, first = offset, sequence + 1
-        with path.open("rb") as file:
-            file.seek(offset)
-            while next_first is None or sequence + 1 < next_first:
-                raw = file.readline(LINE_BYTES)
-                if not raw:
-                    break
-                line = parse(raw)
-                if line is None or line.sequence != sequence + 1 or not line.hangs_on(mac, key):
-                    if is_reserve(raw, file):
-                        break
-                    if next_first is not None or not is_torn(raw, file):
-                        raise _BrokenError
-                    torn = path.stat().st_size - end
-                    break
-                sequence, mac, end = line.sequence, line.mac, end + len(raw)
+        for line in forwards(path, offset):
+            if next_first is not None and sequence + 1 >= next_first:
+                break  # the next segment repeats it
+            if isinstance(line, Torn) and next_first is None:
+                torn = line.size
+            elif (
+                isinstance(line, Line) and line.sequence == sequence + 1 and line.hangs_on(mac, key)
+            ):
+                sequence, mac, end = line.sequence, line.mac, end + len(line.raw)
+            else:
+                raise _BrokenError
         if next_first is not None and sequence + 1 < next_first:
             raise _BrokenError
         if sequence >= first:
-            parts.append(_Part(first, path, offset, end))
+            parts.append(_Lines(first, path, offset, end))
         offset = 0
-    return Tail(sequence, mac, None, torn, sequence - anchor.sequence), parts
+    return Tail(sequence, mac, None, torn), parts
 
 
 def _anchored(found: list[Segment], anchor: Anchor) -> tuple[int, int]:
@@ -146,25 +141,16 @@ def _anchored(found: list[Segment], anchor: Anchor) -> tuple[int, int]:
     raise _BrokenError
 
 
-def _write_again(folder: Path, part: _Part) -> None:
+def _write_again(folder: Path, lines: _Lines) -> None:
     """Lines as a segment of their own, which comes under its name when it is durable."""
     temporary = folder / f"{_AGAIN}{secrets.token_hex(8)}"
     try:
-        with (
-            part.path.open("rb") as source,
-            os.fdopen(create_private(temporary), "wb") as target,
-        ):
-            source.seek(part.start)
-            _copy(source, target, part.end - part.start)
+        with lines.path.open("rb") as source, os.fdopen(create_private(temporary), "wb") as target:
+            for position in range(lines.start, lines.end, _COPY_BYTES):
+                size = min(_COPY_BYTES, lines.end - position)
+                target.write(os.pread(source.fileno(), size, position))
             target.flush()
             os.fdatasync(target.fileno())
-        at_free_name(folder, part.first, functools.partial(os.link, temporary))
+        at_free_name(folder, lines.first, functools.partial(os.link, temporary))
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _copy(source: IO[bytes], target: IO[bytes], size: int) -> None:
-    while size:
-        block = source.read(min(size, _COPY_BYTES))
-        target.write(block)
-        size -= len(block)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+import msgspec
+from msgspec import Meta
 
 from mycelium_fractal_net.security.audit.chain import ChainKey
 from mycelium_fractal_net.security.audit.chain_checker import ChainChecker
-from mycelium_fractal_net.security.audit.folders import folders_by_chain
+from mycelium_fractal_net.security.audit.folders import chain_folders
 from mycelium_fractal_net.security.audit.segments import (
-    Damaged,
     Torn,
     forwards,
     mac_of_record,
     newest,
-    segments_in,
+    segments,
     with_next,
 )
 
@@ -27,12 +29,22 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.key_store.record_mac import Mac
 
 
-class Head(NamedTuple):
+class Head(msgspec.Struct, frozen=True):
     """How far a chain had come once, kept elsewhere. ``mac`` is hexadecimal."""
 
-    chain: str
-    sequence: int
-    mac: str
+    chain: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
+    sequence: Annotated[int, Meta(ge=1)]
+    mac: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+
+
+def read_heads(content: bytes) -> list[Head]:
+    """Heads as ``mfn audit head`` prints them: lines, or with ``--json`` an array.
+
+    Raises :class:`ValueError`.
+    """
+    if content.lstrip().startswith(b"["):
+        return msgspec.json.decode(content, type=list[Head])
+    return msgspec.json.Decoder(Head).decode_lines(content)
 
 
 class ChainFault(NamedTuple):
@@ -114,86 +126,81 @@ def verify(
     Raises :class:`OSError`.
     """
     chain_key = ChainKey(store_id, key)
-    known, there = _chains((folder, *also), anchors)
+    there: dict[str, list[Path]] = {}
+    for path in (path for each in (folder, *also) for path in chain_folders(each)):
+        there.setdefault(path.name, []).append(path)
+    begun = {chain for chain, paths in there.items() if segments(*paths)}
+    known = {anchor.chain_id: anchor for anchor in anchors}
     kept: dict[str, list[Head]] = {}
     for head in heads:
         kept.setdefault(head.chain, []).append(head)
     reports = [
-        _chain_report(
-            chain, segments_in(found), known.get(chain), chain_key, kept.pop(chain, []), most_bytes
+        _Chain(chain, known.get(chain), chain_key, kept.pop(chain, [])).verified(
+            segments(*there[chain]), most_bytes
         )
-        for chain, found in there.items()
+        for chain in sorted(there)
+        if chain in known or chain in begun
     ]
     away = [anchor for chain, anchor in known.items() if chain not in there]
     # Begun before the store was restored, as whoever restored it wrote.
     before = [e for e in away if e.restored_from is not None and chain_key.is_authentic(e)]
     absent = [each for each in away if each.sequence and each not in before]
-    of_this_machine = _of_this_machine(folder, absent, all_here)
-    elsewhere = [each.chain_id for each in absent if each.chain_id not in of_this_machine]
-    elsewhere_or_before = {*elsewhere, *(each.chain_id for each in before)}
-    for chain in sorted(of_this_machine | (kept.keys() - elsewhere_or_before)):
+    path = folder / "machine"
+    machine = path.read_text() if path.exists() else ""
+    missing = {each.chain_id for each in absent if all_here or each.machine == machine}
+    elsewhere = [each.chain_id for each in absent if each.chain_id not in missing]
+    missing |= kept.keys() - {*elsewhere, *(each.chain_id for each in before)}
+    for chain in sorted(missing):
         fault = ChainFault(chain, 0, "the whole chain is missing")
         reports.append(ChainReport(chain, faults=[fault]))
     return AuditReport(reports, elsewhere, before)
 
 
-def _chains(
-    folders: Sequence[Path], anchors: Iterable[Anchor]
-) -> tuple[dict[str, Anchor], dict[str, list[Path]]]:
-    """The chains that the store knows, and the folders of those that are here, in order.
+class _Chain:
+    """One chain while it is verified: what is known of it, and what is found."""
 
-    One that holds nothing yet, and that the store does not know, is not there.
-    """
-    begun = {chain for chain, found in folders_by_chain(folders).items() if segments_in(found)}
-    known = {anchor.chain_id: anchor for anchor in anchors}
-    found = sorted(folders_by_chain(folders).items())
-    return known, {chain: paths for chain, paths in found if chain in known or chain in begun}
-
-
-def _of_this_machine(folder: Path, absent: Iterable[Anchor], all_here: bool) -> set[str]:
-    """Those that should be in the folder."""
-    path = folder / "machine"
-    machine = path.read_text() if path.exists() else ""
-    return {each.chain_id for each in absent if all_here or each.machine == machine}
-
-
-def _chain_report(
-    chain: str,
-    found: list[Segment],
-    anchor: Anchor | None,
-    key: ChainKey,
-    heads: list[Head],
-    most_bytes: int | None,
-) -> ChainReport:
-    report = ChainReport(chain)
-    if anchor is None:
-        report.add(0, "the store does not know this chain")
-    elif not key.is_authentic(anchor):
-        report.add(anchor.sequence, "what the store says of this chain was changed")
-    else:
-        report.anchor = anchor
-    begins: bytes | None = key.beginning(chain)
-    former: list[Segment] = []
-    if most_bytes is not None:
-        former, found = newest(found, most_bytes)
-    before = found[0].first - 1 if found else 0
-    if before:
-        kept = [bytes.fromhex(head.mac) for head in heads if head.sequence == before]
-        if kept or most_bytes is not None:
-            report.begins = before + 1
-            begins = kept[0] if kept else mac_of_record(former, before)
-    wanted = {(head.sequence, head.mac): "a head that was kept" for head in heads}
-    if report.anchor is not None:
-        wanted[(report.anchor.sequence, report.anchor.mac.hex())] = "what the store was told of"
-    wanted = {line: source for line, source in wanted.items() if line[0] >= report.begins}
-    last = _check_lines(report, found, ChainChecker(key.mac, begins, report.begins - 1), wanted)
-    for (sequence, _), source in wanted.items():
-        if sequence > last:
-            report.add(last + 1, f"cut: the records up to {sequence} are missing")
+    def __init__(self, chain: str, anchor: Anchor | None, key: ChainKey, heads: list[Head]) -> None:
+        self._key = key
+        self._heads = heads
+        self._report = report = ChainReport(chain)
+        if anchor is None:
+            report.add(0, "the store does not know this chain")
+        elif not key.is_authentic(anchor):
+            report.add(anchor.sequence, "what the store says of this chain was changed")
         else:
-            report.add(sequence, f"not the record of {source}")
-    report.past_anchor = max(0, last - (report.anchor.sequence if report.anchor else 0))
-    return report
+            report.anchor = anchor
+
+    def verified(self, found: list[Segment], most_bytes: int | None) -> ChainReport:
+        """The report, once all lines were read, or those of the newest segments."""
+        report, anchor = self._report, self._report.anchor
+        former: list[Segment] = []
+        if most_bytes is not None:
+            former, found = newest(found, most_bytes)
+        begins = self._begins(found, former, from_anywhere=most_bytes is not None)
+        wanted = {(head.sequence, head.mac): "a head that was kept" for head in self._heads}
+        if anchor is not None:
+            wanted[anchor.sequence, anchor.mac.hex()] = "what the store was told of"
+        wanted = {line: source for line, source in wanted.items() if line[0] >= report.begins}
+        checker = ChainChecker(self._key.mac, begins, report.begins - 1)
+        last = _check_lines(report, found, checker, wanted)
+        for (sequence, _), source in wanted.items():
+            if sequence > last:
+                report.add(last + 1, f"cut: the records up to {sequence} are missing")
+            else:
+                report.add(sequence, f"not the record of {source}")
+        report.past_anchor = max(0, last - (anchor.sequence if anchor else 0))
+        return report
+
+    def _begins(
+        self, found: list[Segment], former: list[Segment], *, from_anywhere: bool
+    ) -> bytes | None:
+        """What the first line hangs on: the chain's beginning, a head, or a line before it."""
+        before = found[0].first - 1 if found else 0
+        macs = [bytes.fromhex(head.mac) for head in self._heads if head.sequence == before]
+        if before and (macs or from_anywhere):
+            self._report.begins = before + 1
+            return macs[0] if macs else mac_of_record(former, before)
+        return self._key.beginning(self._report.chain)
 
 
 def _check_lines(
@@ -208,7 +215,7 @@ def _check_lines(
         for line in forwards(segment.path):
             if next_first is not None and checker.sequence + 1 >= next_first:
                 break  # repeated in the next segment, where it counts
-            if isinstance(line, Damaged):
+            if line is None:
                 checker.add_damaged()
             elif isinstance(line, Torn):
                 report.torn_bytes = line.size

@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from mycelium_fractal_net.security.audit.events import Event
 from mycelium_fractal_net.security.errors import AuditUnavailableError
 
 if TYPE_CHECKING:
@@ -16,11 +17,13 @@ if TYPE_CHECKING:
 
     from mycelium_fractal_net.security.audit.export import Exporter
     from mycelium_fractal_net.security.audit.queue import Queue
-    from mycelium_fractal_net.security.audit.refusals import Refusals
     from mycelium_fractal_net.security.audit.segment_file import SegmentFile
 
 _LOG: Final = logging.getLogger(__name__)
 _RETRY_SECONDS: Final = (0.05, 0.1, 0.2, 0.5, 1.0)
+_REFUSALS_SECONDS: Final = 1.0  # between two records of refusals
+_MOST_REASONS: Final = 64
+_OTHER: Final = "other"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,38 @@ class Statistics:
     pending: int = 0
     segments_abandoned: int = 0
     sync_seconds: float = 0.0
+
+
+class Refusals:
+    """Refusals before authentication, summed up by reason: a stranger must not fill the disk."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: dict[str, int] = {}
+        self._next = 0.0
+
+    def count(self, reason: str) -> bool:
+        """Count one; returns whether it is the first of those that are summed up."""
+        with self._lock:
+            first = not self._counts
+            if reason not in self._counts and len(self._counts) >= _MOST_REASONS:
+                reason = _OTHER
+            self._counts[reason] = self._counts.get(reason, 0) + 1
+            return first
+
+    def patience(self) -> float | None:
+        """Seconds until a record is due; None where nothing was counted."""
+        return max(0.0, self._next - time.monotonic()) if self._counts else None
+
+    def due(self, *, at_once: bool) -> Event | None:
+        """The record that is due, or ``at_once`` if there is anything to tell."""
+        now = time.monotonic()
+        with self._lock:
+            if not self._counts or (now < self._next and not at_once):
+                return None
+            counts, self._counts = self._counts, {}
+            self._next = now + _REFUSALS_SECONDS
+        return Event("refused", "unauthenticated", actor="anonymous", items={"-": counts})
 
 
 class Writer:

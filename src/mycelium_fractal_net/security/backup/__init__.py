@@ -6,10 +6,10 @@ docs/backup.md, and docs/format.md for its bytes.
 
 from __future__ import annotations
 
-from mycelium_fractal_net.security.backup.format import Backup
+from mycelium_fractal_net.security.backup.layout import Backup
 from mycelium_fractal_net.security.backup.making import activate_held, record_backup, write_backup
-from mycelium_fractal_net.security.backup.reading import verify_backup
-from mycelium_fractal_net.security.backup.restoring import Restored, restore_backup
+from mycelium_fractal_net.security.backup.opened import verify_backup
+from mycelium_fractal_net.security.backup.restore import Restored, restore_backup
 
 __all__ = [
     "Backup",

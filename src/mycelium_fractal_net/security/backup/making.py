@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mycelium_fractal_net.security.audit.events import BEGUN, OK
-from mycelium_fractal_net.security.backup.format import (
+from mycelium_fractal_net.security.backup.layout import (
     BLOCK_BYTES,
     DATA_KEY_ALGORITHM,
     Backup,
@@ -18,31 +18,26 @@ from mycelium_fractal_net.security.backup.format import (
 )
 from mycelium_fractal_net.security.byte_io.binary_io import write_fully
 from mycelium_fractal_net.security.errors import ConflictError, StoreIntegrityError
-from mycelium_fractal_net.security.key_store.backup_table import MadeBackup
-from mycelium_fractal_net.security.key_store.rows import from_micros, micros
+from mycelium_fractal_net.security.key_store.rows import micros
 from mycelium_fractal_net.security.key_store.schema import HEAD
 from mycelium_fractal_net.security.key_store.snapshot import BACKED_UP, snapshot
-from mycelium_fractal_net.security.records.keys import HANDLE_BYTES, KeyState, version_id
+from mycelium_fractal_net.security.records.keys import KeyState, version_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterable
 
     from mycelium_fractal_net.security.byte_io.binary_io import BinaryWriter
     from mycelium_fractal_net.security.key_providers import StoredKeyProvider
     from mycelium_fractal_net.security.key_store.snapshot import Snapshot
     from mycelium_fractal_net.security.sealed.push import Encryptor
 
-    Progress = Callable[[int], None]
 
-
-def write_backup(
-    provider: StoredKeyProvider, writer: BinaryWriter, progress: Progress | None = None
-) -> Backup:
+def write_backup(provider: StoredKeyProvider, writer: BinaryWriter) -> Backup:
     """Write a backup of the store as it is now, while others go on writing the store.
 
-    Memory is constant but for 8 bytes a version. ``progress`` gets the number of rows just
-    written. When the file is durable, say so with :func:`record_backup`. What ``writer`` raises
-    passes through, :class:`ConflictError` says that the store is between two master keys.
+    Memory is constant but for 8 bytes a version. When the file is durable, say so with
+    :func:`record_backup`. What ``writer`` raises passes through, :class:`ConflictError` says that
+    the store is between two master keys.
     """
     backup_id = secrets.token_hex(16)
     if provider.audit is not None:
@@ -50,7 +45,7 @@ def write_backup(
     now = provider.store.database.now()
     with snapshot(provider.store.database) as state:
         # Of a row that names a master key which nobody has no record is trusted: it is no move.
-        needed = {*filter(provider.wrapping.holds, state.masters), state.status.master_id}
+        needed = {*filter(provider.wrapping.custodian.holds, state.masters), state.status.master_id}
         if needed != {state.status.master_id}:
             raise ConflictError(
                 "the store is between two master keys, of which one will be forgotten;"
@@ -72,13 +67,11 @@ def write_backup(
         start = encode_start(header)
         write_fully(writer, start)
         sealer = provider.policy.bare_sealer(data_key, context_of(start))
-        rows, handles = _write_rows(state, _Sealed(sealer.encryptor(), writer), progress)
-    return Backup(
-        backup_id, from_micros(header.made_at), header.generation, master_id, rows, handles
-    )
+        rows, handles = _write_rows(state, _Frames(sealer.encryptor(), writer))
+    return Backup(header.made, rows, handles)
 
 
-class _Sealed:
+class _Frames:
     """Frames on their way into a file, a block at a time."""
 
     def __init__(self, encryptor: Encryptor, writer: BinaryWriter) -> None:
@@ -86,41 +79,30 @@ class _Sealed:
         self._writer = writer
         self._waiting = bytearray()
 
-    def put(self, frames: bytes) -> None:
-        """Take the next frames."""
-        self._waiting += frames
-        if len(self._waiting) >= BLOCK_BYTES:
-            self._flush()
-
-    def _flush(self) -> None:
-        write_fully(self._writer, self._encryptor.update(bytes(self._waiting)))
-        self._waiting.clear()
-
-    def end(self) -> None:
-        """Write what waits, and the end that nothing may follow."""
-        self._flush()
-        write_fully(self._writer, self._encryptor.finalize())
+    def put(self, values: Iterable[Any], *, last: bool = False) -> None:
+        """Take the next values, or the last ones, which nothing may follow."""
+        self._waiting += encode_frames(values)
+        if last or len(self._waiting) >= BLOCK_BYTES:
+            write_fully(self._writer, self._encryptor.update(bytes(self._waiting)))
+            self._waiting.clear()
+        if last:
+            write_fully(self._writer, self._encryptor.finalize())
 
 
-def _write_rows(
-    state: Snapshot, sealed: _Sealed, progress: Progress | None
-) -> tuple[dict[str, int], bytes]:
+def _write_rows(state: Snapshot, frames: _Frames) -> tuple[dict[str, int], bytes]:
     """All rows, and how many there are of each table: in the file, and returned."""
     counts: dict[str, int] = {}
     handles = bytearray()
     for name, table in BACKED_UP.items():
         columns = [str(column.name) for column in table.c]
-        sealed.put(encode_frames([{"table": name, "columns": columns}]))
+        frames.put([{"table": name, "columns": columns}])
         counts[name] = 0
         for rows in state.rows(name):
-            sealed.put(encode_frames(rows))
+            frames.put(rows)
             counts[name] += len(rows)
             if name == "key_versions":
                 handles += handles_in(columns, rows)
-            if progress is not None:
-                progress(len(rows))
-    sealed.put(encode_frames([{"end": counts}]))
-    sealed.end()
+    frames.put([{"end": counts}], last=True)
     return counts, bytes(handles)
 
 
@@ -142,18 +124,11 @@ def record_backup(provider: StoredKeyProvider, backup: Backup) -> list[str]:
     Returns the ids of those. Raises :class:`ConflictError` where the store has moved to another
     master key since.
     """
-    made = MadeBackup(backup.backup_id, micros(backup.made_at), backup.generation, backup.master_id)
-    provider.store.record_backup(made, each_handle(backup.handles))
+    provider.store.record_backup(backup.made, backup.each_handle())
     if provider.audit is not None:
         count = sum(backup.rows.values())
-        provider.audit.now("store.backup", OK, subject=backup.backup_id, count=count)
+        provider.audit.now("store.backup", OK, subject=backup.made.backup_id, count=count)
     return activate_held(provider)
-
-
-def each_handle(handles: bytes) -> Iterator[bytes]:
-    """The handles that stand one behind the other."""
-    for start in range(0, len(handles), HANDLE_BYTES):
-        yield handles[start : start + HANDLE_BYTES]
 
 
 def activate_held(provider: StoredKeyProvider) -> list[str]:

@@ -6,9 +6,8 @@ another message too.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
-
-from msgspec import Struct
 
 from mycelium_fractal_net.security.errors import InvalidSignatureError
 from mycelium_fractal_net.security.http_signatures.message_signature import TAG, MessageSignature
@@ -20,64 +19,54 @@ _PARTS: Final = frozenset({"@method", "@authority", "@path", "@query"})
 _BODY: Final = frozenset({"content-digest", "content-type"})
 _STATUS: Final = frozenset({"@status"})
 _SIGNATURE: Final = frozenset({"signature"})
+_LIFETIME_SECONDS: Final = 300  # by which ``expires`` may be later than ``created``
 
-
-class CoveragePolicy(Struct, frozen=True):
-    """What an application asks for beyond the method, the target and the body."""
-
-    tag: str = TAG
-    lifetime_seconds: int = 300
-    """``expires`` is at most that much later than ``created``."""
-
-    when_sent: tuple[str, ...] = ("x-api-key",)
-    """Header fields, in lower case, that must be covered in a message that has them."""
-
-
-_DEFAULT: Final = CoveragePolicy()
+WHEN_SENT: Final = ("x-api-key",)
+"""Header fields, in lower case, that must be covered in a message that has them."""
 
 
 def check_coverage(
     signature: MessageSignature,
     request: RequestView,
-    policy: CoveragePolicy = _DEFAULT,
     *,
     has_body: bool,
+    when_sent: Iterable[str] = WHEN_SENT,
 ) -> None:
     """Return if the signature covers what it must in a request.
 
     That is ``@method``; ``@target-uri``, or ``@authority`` with ``@path`` and ``@query``;
-    ``content-digest`` and ``content-type`` where there is a body; what the policy names. It has
-    ``created``, ``expires``, ``keyid``, ``nonce`` and the policy's tag. More may be covered.
+    ``content-digest`` and ``content-type`` where there is a body; what is in ``when_sent``. It has
+    ``created``, ``expires``, ``keyid``, ``nonce`` and our tag. More may be covered.
 
     :param has_body: whether one was sent or announced, of whatever length.
     :raises InvalidSignatureError: something is missing.
     """
-    _check_lifetime(signature, policy)
+    _check_lifetime(signature)
     if not 0 < len(signature.parameters.nonce or "") <= _MAX_NONCE_CHARACTERS:
         raise InvalidSignatureError
     names = signature.covered.names
     if not (names >= _URI or names >= _PARTS) or (has_body and not names >= _BODY):
         raise InvalidSignatureError
-    _check_when_sent(signature, request, policy)
+    _check_when_sent(signature, request, when_sent)
 
 
 def check_response_coverage(
     signature: MessageSignature,
     response: ResponseView,
-    policy: CoveragePolicy = _DEFAULT,
     *,
     has_body: bool,
+    when_sent: Iterable[str] = WHEN_SENT,
 ) -> None:
     """Return if the signature covers what it must in an answer, and is bound to its request.
 
-    That is ``@status``; the two fields of a body; what the policy names. Bound it is by
+    That is ``@status``; the two fields of a body; what is in ``when_sent``. Bound it is by
     ``"signature";req`` where the request was signed, whose nonce makes it one of a kind, else by
     the request's method and target with ``req``. It has the parameters of a request's signature
     but for the nonce.
 
     :raises InvalidSignatureError: something is missing.
     """
-    _check_lifetime(signature, policy)
+    _check_lifetime(signature)
     names, of_request = signature.covered.names, signature.covered.request_names
     if not names >= _STATUS or (has_body and not names >= _BODY):
         raise InvalidSignatureError
@@ -87,7 +76,7 @@ def check_response_coverage(
         bound = of_request >= _URI or of_request >= _PARTS
     if not bound:
         raise InvalidSignatureError
-    _check_when_sent(signature, response, policy)
+    _check_when_sent(signature, response, when_sent)
 
 
 def check_times(signature: MessageSignature, *, now: float, skew: float) -> None:
@@ -102,18 +91,18 @@ def check_times(signature: MessageSignature, *, now: float, skew: float) -> None
         raise InvalidSignatureError
 
 
-def _check_lifetime(signature: MessageSignature, policy: CoveragePolicy) -> None:
+def _check_lifetime(signature: MessageSignature) -> None:
     parameters = signature.parameters
     created, expires = parameters.created, parameters.expires
     if created is None or expires is None or not parameters.keyid:
         raise InvalidSignatureError
-    if not 0 < expires - created <= policy.lifetime_seconds or parameters.tag != policy.tag:
+    if not 0 < expires - created <= _LIFETIME_SECONDS or parameters.tag != TAG:
         raise InvalidSignatureError
 
 
 def _check_when_sent(
-    signature: MessageSignature, message: RequestView | ResponseView, policy: CoveragePolicy
+    signature: MessageSignature, message: RequestView | ResponseView, when_sent: Iterable[str]
 ) -> None:
-    for name in policy.when_sent:
+    for name in when_sent:
         if name.encode("ascii") in message.fields and name not in signature.covered.names:
             raise InvalidSignatureError

@@ -1,6 +1,5 @@
 """Key providers: the plan's interface, and one file for each custodian of a master key."""
 
-from mycelium_fractal_net.security.key_providers.base import KeyProvider
 from mycelium_fractal_net.security.key_providers.custodian import (
     Binding,
     Custodian,
@@ -8,7 +7,7 @@ from mycelium_fractal_net.security.key_providers.custodian import (
     ManagesMasterKeys,
 )
 from mycelium_fractal_net.security.key_providers.local import LocalCustodian, LocalKeyProvider
-from mycelium_fractal_net.security.key_providers.stored import StoredKeyProvider
+from mycelium_fractal_net.security.key_providers.stored import KeyProvider, StoredKeyProvider
 
 __all__ = [
     "Binding",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, cast
 
 from mycelium_fractal_net.security.errors import ConflictError, KeyExistsError, StoreIntegrityError
 from mycelium_fractal_net.security.key_store.kinds import R
+from mycelium_fractal_net.security.key_store.record_table import or_raise
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -59,12 +60,12 @@ class AuthenticatedTable(Generic[R]):
 
     def page(self, after: str = "", limit: int = _PAGE) -> list[R]:
         """Up to ``limit`` records whose ids sort after ``after``, in order."""
-        return [_or_raise(self._found(each)) for _, each in self.table.page(after, limit)]
+        return [or_raise(self._found(each)) for _, each in self.table.page(after, limit)]
 
     def all(self) -> Iterator[R]:
         """Every record, in order of id, read a page at a time."""
         for _, found in self.each():
-            yield _or_raise(found)
+            yield or_raise(found)
 
     def each(self, since: int = -1) -> Iterator[tuple[str, R | StoreIntegrityError]]:
         """Every record that changed after the store's generation ``since``, in order of id.
@@ -188,9 +189,3 @@ def attempts() -> Iterator[None]:
         time.sleep(min(left, random.uniform(0, longest)))  # noqa: S311 - it hides nothing
         longest = min(2 * longest, _LONGEST_PAUSE)
         yield
-
-
-def _or_raise(found: R | StoreIntegrityError) -> R:
-    if isinstance(found, StoreIntegrityError):
-        raise found
-    return found

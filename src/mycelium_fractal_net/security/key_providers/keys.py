@@ -77,10 +77,6 @@ class Keys(AuthenticatedTable[Key]):
         """Every key that is marked to be published, in order of name."""
         return [self.checked(stored) for stored in self._table.published()]
 
-    def count(self) -> int:
-        """How many keys there are."""
-        return self._table.count()
-
     def unwrap(self, key: Key, version: KeyVersion) -> bytes:
         """The material of one version. The caller has checked what its state permits."""
         if not version.wrapped:
@@ -207,10 +203,6 @@ class Keys(AuthenticatedTable[Key]):
         name = parse_key_id(key_id)[0]
         newest = self.update(name, change, "key.rotate", reason=reason).latest
         return version_id(name, newest.version) if rotated else None
-
-    def with_new_version(self, key: Key) -> Key:
-        """``key`` with one more version, fresh and active, or waiting. Nothing is stored."""
-        return NewVersion(self).to(key)
 
     # Configuring --------------------------------------------------------------------------
 

@@ -87,7 +87,11 @@ class LocalCustodian(Custodian):
         self._policy = policy
         self._passphrase = passphrase
         self._keys: dict[str, bytes] = {}
-        self._store_id, self._newest_id, _ = self._file.read()
+        self._read()
+
+    def _read(self) -> dict[str, Any]:
+        self._store_id, self._newest_id, document = self._file.read()
+        return document
 
     def __repr__(self) -> str:
         return f"LocalCustodian(newest_id={self._newest_id!r})"
@@ -131,13 +135,10 @@ class LocalCustodian(Custodian):
     def check(self, kek_id: str) -> None:
         """Raise :class:`MasterKeyError`, naming the file, unless it has that master key."""
         if not self.holds(kek_id):
-            raise self._absent(kek_id)
-
-    def _absent(self, kek_id: str) -> MasterKeyError:
-        return MasterKeyError(
-            f"the key file {self._file.path} does not hold the store's master key"
-            f" {kek_id}; name the right file: MFN_MASTER_KEY_FILE"
-        )
+            raise MasterKeyError(
+                f"the key file {self._file.path} does not hold the store's master key"
+                f" {kek_id}; name the right file: MFN_MASTER_KEY_FILE"
+            )
 
     def wrap_many(self, kek_id: str, items: Sequence[tuple[bytes, Binding]]) -> list[bytes]:
         """Cobblestone-256 under the master key, with the binding as context."""
@@ -150,13 +151,13 @@ class LocalCustodian(Custodian):
     def unwrap_many(self, kek_id: str, items: Sequence[tuple[bytes, Binding]]) -> list[bytes]:
         """What :meth:`wrap_many` was given, see :class:`Custodian`."""
         key = self._master_key(kek_id)
-        return [self._unwrapped(key, wrapped, binding) for wrapped, binding in items]
-
-    def _unwrapped(self, key: bytes, wrapped: bytes, binding: Binding) -> bytes:
-        try:
-            return self._policy.bare_sealer(key, binding.encode()).open(wrapped)
-        except DecryptionError:
-            raise binding.refusal() from None
+        materials: list[bytes] = []
+        for wrapped, binding in items:
+            try:
+                materials.append(self._policy.bare_sealer(key, binding.encode()).open(wrapped))
+            except DecryptionError:
+                raise binding.refusal() from None
+        return materials
 
     def ping(self) -> None:
         """See that the file is there, private and whole."""
@@ -164,8 +165,8 @@ class LocalCustodian(Custodian):
 
     def inspect(self) -> CustodianStatus:
         """The master keys in the file, and what guards the newest one."""
-        _, newest, document = self._file.read()
-        entry = document["keys"][newest]
+        document = self._read()
+        entry = document["keys"][self._newest_id]
         guarded = entry["protection"] == "passphrase"
         return CustodianStatus(
             place=str(self._file.path),
@@ -177,27 +178,27 @@ class LocalCustodian(Custodian):
     def add(self) -> str:
         """A further master key, under the same protection, written before this returns."""
         with self._file.locked():
-            _, _, document = self._file.read()
+            document = self._read()
             added = _add_key(document, self._policy, self._passphrase)
             self._file.replace(document)
-        self._store_id, self._newest_id, _ = self._file.read()
+        self._read()
         return added
 
     def forget_all_but(self, kek_id: str) -> None:
         """Write the file without every other master key."""
         with self._file.locked():
-            _, _, document = self._file.read()
+            document = self._read()
             if kek_id not in document["keys"]:
                 raise MasterKeyError("the key file has no such master key; nothing was changed")
             document["keys"] = {kek_id: document["keys"][kek_id]}
             self._file.replace(document)
         self._keys = {known: key for known, key in self._keys.items() if known == kek_id}
-        self._store_id, self._newest_id, _ = self._file.read()
+        self._read()
 
     def change_passphrase(self, passphrase: PassphraseKdf | None) -> None:
         """Put the same master keys under another passphrase, or with None under none."""
         with self._file.locked():
-            _, _, document = self._file.read()
+            document = self._read()
             for master_id in list(document["keys"]):
                 key = self._master_key(master_id)
                 document["keys"][master_id] = _entry(
@@ -211,10 +212,8 @@ class LocalCustodian(Custodian):
     def _master_key(self, master_id: str) -> bytes:
         found = self._keys.get(master_id)
         if found is None:
-            self._store_id, self._newest_id, document = self._file.read()
-            if master_id not in document["keys"]:
-                raise self._absent(master_id)
-            found = self._open_entry(master_id, document["keys"][master_id])
+            self.check(master_id)
+            found = self._open_entry(master_id, self._read()["keys"][master_id])
             self._keys[master_id] = found
         return found
 

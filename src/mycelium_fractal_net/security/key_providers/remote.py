@@ -49,7 +49,7 @@ _LONGEST_PAUSE: Final = 1.0  # seconds between two attempts
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class CallLimits:
     """How long, and how often, a custodian on another machine is asked. Seconds, and counts."""
 
     deadline_seconds: float = 10.0
@@ -63,9 +63,9 @@ class Limits:
 class RemoteCustodian(Custodian):
     """A custodian on another machine, which ``connect`` opens, within ``limits``."""
 
-    def __init__(self, connect: Callable[[], Custodian], limits: Limits | None = None) -> None:
+    def __init__(self, connect: Callable[[], Custodian], limits: CallLimits | None = None) -> None:
         self._connect = connect
-        self._limits = limits or Limits()
+        self._limits = limits or CallLimits()
         self._left: list[Custodian] = []  # the parent's; nobody must close what it still uses
         self._lock = threading.Lock()
         self._begin()

@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from mycelium_fractal_net.security.errors import KeyStateError, StoreIntegrityError
+from mycelium_fractal_net.security.key_providers.keys import NewVersion
 from mycelium_fractal_net.security.records.credentials import CredentialState
 from mycelium_fractal_net.security.records.keys import (
     DESTRUCTION_WINDOW_DAYS,
@@ -54,7 +55,7 @@ class Restoring:
         records are refused. Raises :class:`MasterKeyError`, :class:`StoreIntegrityError`.
         """
         record_macs = self._keys.record_macs
-        if record_macs.wrapping.holds(master_id):
+        if record_macs.wrapping.custodian.holds(master_id):
             record_macs.adopt(master_id, wrapped)
 
     def closed_credential(self, stored: Stored[Credential]) -> tuple[Credential, bytes] | None:
@@ -104,7 +105,7 @@ class Restoring:
             ended = replace(primary, state=KeyState.DEACTIVATED)
             versions = (ended if each is primary else each for each in key.versions)
             key = replace(key, versions=tuple(versions))
-        return self._keys.with_new_version(key)
+        return NewVersion(self._keys).to(key)
 
 
 def _kept_until(version: KeyVersion, moment: datetime) -> KeyVersion:

@@ -33,7 +33,7 @@ _ALARM_SECONDS: Final = 60.0  # between two alarms of one version, in one proces
 _MOVED_FROM: Final = (KeyState.ACTIVE, KeyState.DEACTIVATED, KeyState.COMPROMISED)
 
 
-class Counting(Protocol):
+class UseCounter(Protocol):
     """What counts uses of keys in memory."""
 
     def flush(self) -> None:
@@ -44,14 +44,14 @@ class Retirement:
     """What is recorded of versions that are to go, and of their uses after all.
 
     ``on_pending_use`` is called for each use of a version whose destruction is pending. What
-    counts uses in memory is in ``counting``, so that they are written before they are judged.
+    counts uses in memory is in ``counters``, so that they are written before they are judged.
     """
 
     def __init__(self, keys: Keys, usage: UsageStore) -> None:
         self._keys = keys
         self._usage = usage
         self.on_pending_use: Callable[[], None] | None = None
-        self.counting: weakref.WeakSet[Counting] = weakref.WeakSet()
+        self.counters: weakref.WeakSet[UseCounter] = weakref.WeakSet()
         self._alarms: dict[bytes, float] = {}  # until when a version is not alarmed about again
 
     def record_rewrap(self, key_id: str, *, reason: str, newest: int | None = None) -> Key:
@@ -68,8 +68,8 @@ class Retirement:
             raise InvalidInputError("a rewrap is recorded for a key by its name, without a version")
         if not reason.strip():
             raise InvalidInputError("a finished rewrap is recorded with a reason")
-        for counting in list(self.counting):
-            counting.flush()
+        for counter in list(self.counters):
+            counter.flush()
 
         def change(key: Key) -> Key:
             older = _moved(key)
@@ -77,9 +77,9 @@ class Retirement:
                 raise KeyStateError(
                     f"key {key.key_id!r} was rotated meanwhile; rewrap once more, and record that"
                 )
-            usage, now = self._usage, self._keys.clock()
-            self._refuse_later_uses(usage, key, older, day_of(now))
-            usage.mark_rewrapped([each.handle for each in older], day_of(now))
+            now = self._keys.clock()
+            self._refuse_later_uses(key, older, day_of(now))
+            self._usage.mark_rewrapped([each.handle for each in older], day_of(now))
             versions = (
                 replace(each, rewrapped_at=now) if each in older else each for each in key.versions
             )
@@ -87,12 +87,9 @@ class Retirement:
 
         return self._keys.update(name, change, "key.rewrapped", reason=reason)
 
-    @staticmethod
-    def _refuse_later_uses(
-        usage: UsageStore, key: Key, older: list[KeyVersion], today: int
-    ) -> None:
+    def _refuse_later_uses(self, key: Key, older: list[KeyVersion], today: int) -> None:
         names = {each.handle: version_id(key.key_id, each.version) for each in older}
-        for use in usage.summaries(names):
+        for use in self._usage.summaries(names):
             if use.last_day <= today:
                 continue
             day = f"{start_of_day(use.last_day):%Y-%m-%d}"

@@ -1,4 +1,4 @@
-"""The provider behind every custodian: a key store whose keys one master key wraps.
+"""The plan's interface of a key provider, and the one over a key store under a custodian.
 
 Whoever holds the master key, every provider therefore has the same versions, states,
 rotation and verbs. What differs is in the :class:`Custodian`.
@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+from abc import ABC, abstractmethod
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from mycelium_fractal_net.security.errors import KeyNotExportableError, KeyNotFoundError
 from mycelium_fractal_net.security.key_providers.audit_key import AuditKey
-from mycelium_fractal_net.security.key_providers.base import KeyProvider
 from mycelium_fractal_net.security.key_providers.credentials import Credentials
 from mycelium_fractal_net.security.key_providers.journal import Journal
 from mycelium_fractal_net.security.key_providers.keys import Keys, key_type_of
@@ -33,14 +33,33 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.audit import AuditLog
     from mycelium_fractal_net.security.key_providers.custodian import Custodian
     from mycelium_fractal_net.security.key_store import KeyStore
-    from mycelium_fractal_net.security.key_store.record_mac import Mac
     from mycelium_fractal_net.security.policy import Policy
-    from mycelium_fractal_net.security.records.keys import Key
 
 
 def utc_now() -> datetime:
     """The time by this machine's clock."""
     return datetime.now(UTC)
+
+
+class KeyProvider(ABC):
+    """Abstract base class for key providers."""
+
+    @abstractmethod
+    def get_key(self, key_id: str) -> bytes:
+        """Retrieve a key by ID.
+
+        A bare name gives the version that protects new data, a version id that version.
+        Encryption and MAC keys are 32 bytes, signing keys their private encoding. Bytes that
+        were handed out lie outside every count of uses.
+        """
+
+    @abstractmethod
+    def generate_key(self, key_type: str) -> str:
+        """Generate a new key, return key ID. Types: ``encryption``, ``signing``, ``mac``."""
+
+    @abstractmethod
+    def rotate_key(self, key_id: str) -> str:
+        """Rotate a key, return new version ID, such as ``orders:v3``."""
 
 
 class StoredKeyProvider(KeyProvider):
@@ -136,13 +155,6 @@ class StoredKeyProvider(KeyProvider):
 
     # Beyond it ----------------------------------------------------------------------------
 
-    def record_rewrap(self, key_id: str, *, reason: str, newest: int | None = None) -> Key:
-        """Record that no data is under the key's older versions any more; they may then go.
-
-        See :meth:`.Retirement.record_rewrap`.
-        """
-        return self.retirement.record_rewrap(key_id, reason=reason, newest=newest)
-
     @property
     def audit(self) -> AuditLog | None:
         """The audit log, where there is one; set by whoever puts a keyring together."""
@@ -151,7 +163,3 @@ class StoredKeyProvider(KeyProvider):
     @audit.setter
     def audit(self, log: AuditLog | None) -> None:
         self.journal.log = log
-
-    def audit_key(self) -> Mac:
-        """The MAC key of the audit log, which is made where the store has none yet."""
-        return self.audit_keys.mac()

@@ -43,10 +43,6 @@ class Wrapping:
         self._unwraps: SingleFlight[bytes] = SingleFlight()
         self._remembered: OrderedDict[_Unwrap, tuple[float, bytes]] = OrderedDict()
 
-    def holds(self, master_id: str) -> bool:
-        """Whether that is a master key of this store, by the custodian's own configuration."""
-        return self.custodian.holds(master_id)
-
     def wrap(self, master_id: str, material: bytes, binding: Binding) -> bytes:
         """``material`` under that master key. Raises :class:`MasterKeyError`."""
         self.custodian.check(master_id)

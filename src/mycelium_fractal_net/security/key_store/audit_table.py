@@ -5,16 +5,13 @@ None of this moves the store's generation: no cache has to know.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import insert, select, update
 
 from mycelium_fractal_net.security.errors import ConflictError, StoreIntegrityError
 from mycelium_fractal_net.security.key_store.meta import StoreMeta
 from mycelium_fractal_net.security.key_store.schema import audit_chains, audit_keys
-
-if TYPE_CHECKING:
-    from sqlalchemy.engine import Row
 
 
 class StoredAuditKey(NamedTuple):
@@ -40,7 +37,7 @@ class Anchor(NamedTuple):
     mac: bytes
     closed: bool
     open_from: int | None
-    tag: bytes
+    tag: bytes = b""
     restored_from: str | None = None
 
 
@@ -59,9 +56,7 @@ class AuditTable(StoreMeta):
         """The audit key, None where the store has none yet."""
         with self.database.read() as connection:
             row = connection.execute(select(audit_keys).order_by(audit_keys.c.number)).first()
-        return (
-            None if row is None else StoredAuditKey(row.number, bytes(row.wrapped), row.master_id)
-        )
+        return None if row is None else StoredAuditKey(*row)
 
     def replace_audit_key(self, old: StoredAuditKey, new: StoredAuditKey) -> None:
         """Swap the wrapping of the audit key, if it still is ``old``; else raise."""
@@ -96,23 +91,10 @@ class AuditTable(StoreMeta):
             row = connection.execute(
                 select(audit_chains).where(audit_chains.c.chain_id == chain_id)
             ).first()
-        return None if row is None else _anchor(row)
+        return None if row is None else Anchor(*row)
 
     def chains(self) -> list[Anchor]:
         """The anchors of all chains, of every machine."""
         with self.database.read() as connection:
             rows = connection.execute(select(audit_chains).order_by(audit_chains.c.chain_id))
-            return [_anchor(row) for row in rows]
-
-
-def _anchor(row: Row[Any]) -> Anchor:
-    return Anchor(
-        row.chain_id,
-        row.machine,
-        row.sequence,
-        bytes(row.mac),
-        row.closed,
-        row.open_from,
-        bytes(row.tag),
-        row.restored_from,
-    )
+            return [Anchor(*row) for row in rows]

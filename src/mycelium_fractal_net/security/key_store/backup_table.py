@@ -6,7 +6,6 @@ before is opened by a master key that custodians forget.
 
 from __future__ import annotations
 
-import importlib
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Select
     from sqlalchemy.engine import Connection
 
+    from mycelium_fractal_net.security.key_store.database import Database
 
 _ROWS: Final = 1000  # in one statement
 _PART: Final = 5000  # in one transaction, for which the writers of a SQLite store wait
@@ -52,13 +52,14 @@ def held_versions() -> Select[Any]:
     )
 
 
-def note_backup(connection: Connection, made: MadeBackup, handles: Iterable[bytes]) -> None:
+def note_backup(
+    database: Database, connection: Connection, made: MadeBackup, handles: Iterable[bytes]
+) -> None:
     """Note within a transaction that this backup holds these versions."""
     known = select(backups.c.backup_id).where(backups.c.backup_id == made.backup_id)
     if connection.execute(known).first() is None:
         connection.execute(insert(backups).values(**made._asdict()))
-    dialect = importlib.import_module(f"sqlalchemy.dialects.{connection.dialect.name}")
-    statement = dialect.insert(backed_up_versions)
+    statement = database.insert(backed_up_versions)
     statement = statement.on_conflict_do_update(
         index_elements=["handle"], set_={"backup_id": statement.excluded.backup_id}
     )
@@ -86,7 +87,7 @@ class BackupTable(StoreMeta):
                         "the store has moved to another master key since this backup;"
                         " make one under that: mfn backup FILE"
                     )
-                note_backup(connection, made, some)
+                note_backup(self.database, connection, made, some)
                 _wake(connection, some)
             if len(some) < _PART:
                 return

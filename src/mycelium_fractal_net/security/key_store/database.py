@@ -7,9 +7,10 @@ leaves this file: its text can hold the statement and its values.
 from __future__ import annotations
 
 import contextlib
+import importlib
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import create_engine, event, func, select, text
 from sqlalchemy.engine import URL, Connection, make_url
@@ -31,6 +32,7 @@ from mycelium_fractal_net.security.key_store.schema import HEAD
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from sqlalchemy import Table
     from sqlalchemy.engine import Engine
 
 
@@ -104,6 +106,11 @@ class Database:
     def dialect(self) -> str:
         """``sqlite`` or ``postgresql``."""
         return self._engine.dialect.name
+
+    def insert(self, table: Table) -> Any:
+        """An INSERT that can say what is done on a conflict, which is each dialect's own."""
+        # Importing both dialects would show in every start.
+        return importlib.import_module(f"sqlalchemy.dialects.{self.dialect}").insert(table)
 
     def check(self) -> None:
         """See that the store is there, private, and of the schema this release works with.

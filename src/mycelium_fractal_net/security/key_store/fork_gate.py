@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import os
 import threading
-import weakref
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 
 _WAIT_SECONDS: Final = 10.0  # for a transaction that does not end a fork does not wait for ever
@@ -24,16 +23,16 @@ class _Thread(threading.local):
 
 
 class ForkGate:
-    """Counts the transactions of a process; a fork comes between them. For any thread."""
+    """Counts the transactions of a process; a fork comes between them. For any thread.
+
+    It lives as long as the process.
+    """
 
     def __init__(self) -> None:
         self._thread = _Thread()
         self._start_anew()
-        this = weakref.ref(self)
         os.register_at_fork(
-            before=lambda: _call(this(), ForkGate.close),
-            after_in_parent=lambda: _call(this(), ForkGate.open),
-            after_in_child=lambda: _call(this(), ForkGate._start_anew),
+            before=self.close, after_in_parent=self.open, after_in_child=self._start_anew
         )
 
     def _start_anew(self) -> None:
@@ -70,8 +69,3 @@ class ForkGate:
         with self._changed:
             self._forking -= 1
             self._changed.notify_all()
-
-
-def _call(gate: ForkGate | None, step: Callable[[ForkGate], None]) -> None:
-    if gate is not None:
-        step(gate)

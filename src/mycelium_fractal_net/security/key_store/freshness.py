@@ -29,7 +29,7 @@ _SILENT: Final = "the key store does not answer, and what is known of it is too 
 NEVER: Final = float("-inf")  # before every reading of the monotonic clock
 
 
-class Listener(Protocol):
+class StoreCache(Protocol):
     """What caches rows of the store."""
 
     def changed(self, since: int, *, moved: bool) -> None:
@@ -52,7 +52,7 @@ class Freshness:
 
     def __init__(self, store: KeyStore) -> None:
         self._store = store
-        self._listeners: list[Listener] = []
+        self._listeners: list[StoreCache] = []
         self._master_id = ""
         self.restored_at: int | None = None
         self.generation = -1
@@ -65,7 +65,7 @@ class Freshness:
         self.until = self._failed_at = NEVER
         self._last_read = NEVER
 
-    def subscribe(self, listener: Listener) -> None:
+    def subscribe(self, listener: StoreCache) -> None:
         """From now on tell ``listener`` of every change. It lives as long as this does."""
         with self.lock:
             self._listeners.append(listener)

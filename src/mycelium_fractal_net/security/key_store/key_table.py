@@ -11,7 +11,7 @@ from mycelium_fractal_net.security.key_store.kinds import KEYS
 from mycelium_fractal_net.security.key_store.record_table import (
     RecordTable,
     Stored,
-    stored_or_raise,
+    or_raise,
 )
 from mycelium_fractal_net.security.key_store.rows import version_row
 from mycelium_fractal_net.security.key_store.schema import key_versions, keys
@@ -41,13 +41,13 @@ class KeyTable(RecordTable[Key]):
             found = self.where(connection, keys.c.key_id == owner.scalar_subquery())
         if not found:
             raise KeyNotFoundError("no key version has that handle")
-        return stored_or_raise(found[0][1])
+        return or_raise(found[0][1])
 
     def published(self) -> list[Stored[Key]]:
         """Every key that is marked to be published, in order of name."""
         with self.meta.database.read() as connection:
             found = self.where(connection, keys.c.publish)
-        return [stored_or_raise(each) for _, each in found]
+        return [or_raise(each) for _, each in found]
 
     def _stored(
         self, connection: Connection, rows: Sequence[Row[Any]]

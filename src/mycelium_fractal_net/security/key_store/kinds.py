@@ -46,7 +46,7 @@ R = TypeVar("R", bound=Record)
 
 
 @dataclass(frozen=True, slots=True)
-class Kind(Generic[R]):
+class RecordKind(Generic[R]):
     """One kind of record. ``id_name`` is its primary key, as a column and as an attribute.
 
     ``domain`` begins what is authenticated, ``fields`` are the rest of it, in order.
@@ -74,7 +74,7 @@ class Kind(Generic[R]):
         return f"{self.name} {self.id_of(record)!r}"
 
 
-KEYS: Final[Kind[Key]] = Kind(
+KEYS: Final[RecordKind[Key]] = RecordKind(
     name="key",
     table=keys,
     id_name="key_id",
@@ -85,7 +85,7 @@ KEYS: Final[Kind[Key]] = Kind(
     not_found="no key is named {!r}",
     taken="a key named {!r} is there already",
 )
-CREDENTIALS: Final[Kind[Credential]] = Kind(
+CREDENTIALS: Final[RecordKind[Credential]] = RecordKind(
     name="credential",
     table=credentials,
     id_name="credential_id",
@@ -96,7 +96,7 @@ CREDENTIALS: Final[Kind[Credential]] = Kind(
     not_found="there is no such credential; mfn credential list shows those there are",
     taken="a credential of that id is there already",
 )
-SIGNERS: Final[Kind[Signer]] = Kind(
+SIGNERS: Final[RecordKind[Signer]] = RecordKind(
     name="signer",
     table=signers,
     id_name="name",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import Integer, cast, delete, func
@@ -27,9 +26,8 @@ class NonceStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        dialect = importlib.import_module(f"sqlalchemy.dialects.{database.dialect}")
         self._take = (
-            dialect.insert(request_nonces)
+            database.insert(request_nonces)
             .on_conflict_do_nothing()
             .returning(request_nonces.c.digest)
         )

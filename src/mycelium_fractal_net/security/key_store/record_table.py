@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from sqlalchemy import func, insert, select, update
 
@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
     from sqlalchemy.engine import Connection, Row
 
-    from mycelium_fractal_net.security.key_store.kinds import Kind
+    from mycelium_fractal_net.security.key_store.kinds import RecordKind
     from mycelium_fractal_net.security.key_store.meta import StoreMeta
+
+T = TypeVar("T")
 
 
 class Stored(NamedTuple, Generic[R]):
@@ -38,7 +40,7 @@ class RecordTable(Generic[R]):
     it keeps no other record of its page from being read.
     """
 
-    def __init__(self, meta: StoreMeta, kind: Kind[R]) -> None:
+    def __init__(self, meta: StoreMeta, kind: RecordKind[R]) -> None:
         self.meta = meta
         self.kind = kind
         self.table = kind.table
@@ -55,7 +57,7 @@ class RecordTable(Generic[R]):
                 found = self.where(connection, self.id == record_id)
         if not found:
             raise KeyNotFoundError(self.kind.not_found.format(record_id))
-        return stored_or_raise(found[0][1])
+        return or_raise(found[0][1])
 
     def page(
         self, after: str = "", limit: int = 1000, *, since: int = -1
@@ -159,8 +161,8 @@ class RecordTable(Generic[R]):
         """Store what changed of it there."""
 
 
-def stored_or_raise(found: Stored[R] | StoreIntegrityError) -> Stored[R]:
-    """The record, or its error raised."""
+def or_raise(found: T | StoreIntegrityError) -> T:
+    """What was found, or its error raised."""
     if isinstance(found, StoreIntegrityError):
         raise found
     return found

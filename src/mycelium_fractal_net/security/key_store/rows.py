@@ -73,7 +73,8 @@ def micros_or_none(value: datetime | None) -> int | None:
     return None if value is None else micros(value)
 
 
-def _from_micros_or_none(value: int | None) -> datetime | None:
+def from_micros_or_none(value: int | None) -> datetime | None:
+    """:func:`from_micros` of a time that may be missing."""
     return None if value is None else from_micros(value)
 
 
@@ -178,7 +179,7 @@ def key_from_rows(row: Sequence[Any], versions: Iterable[Sequence[Any]] = ()) ->
             created_at=from_micros(created_at),
             versions=tuple(map(_version, versions)),
             publish=publish,
-            rotate_at=_from_micros_or_none(rotate_at),
+            rotate_at=from_micros_or_none(rotate_at),
             revision=revision,
             master_id=master_id,
         )
@@ -199,9 +200,9 @@ def _version(row: Sequence[Any]) -> KeyVersion:
         octets(wrapped),
         None if public_key is None else octets(public_key),
         compromised,
-        None if activate_at is None else from_micros(activate_at),
-        None if destroy_at is None else from_micros(destroy_at),
-        None if rewrapped_at is None else from_micros(rewrapped_at),
+        from_micros_or_none(activate_at),
+        from_micros_or_none(destroy_at),
+        from_micros_or_none(rewrapped_at),
     )
 
 
@@ -238,10 +239,10 @@ def credential_from_row(row: Row[Any]) -> Credential:
             scopes=scopes,
             state=CredentialState(row.state),
             created_at=from_micros(row.created_at),
-            expires_at=_from_micros_or_none(row.expires_at),
-            rotated_at=_from_micros_or_none(row.rotated_at),
+            expires_at=from_micros_or_none(row.expires_at),
+            rotated_at=from_micros_or_none(row.rotated_at),
             previous_digest=None if row.previous_digest is None else octets(row.previous_digest),
-            previous_until=_from_micros_or_none(row.previous_until),
+            previous_until=from_micros_or_none(row.previous_until),
             revision=row.revision,
             master_id=row.master_id,
         )

@@ -2,7 +2,7 @@
 
 Times are microseconds since the Unix epoch, UTC, so that what is authenticated is exactly
 what is stored on every database. Every row that grants authority carries a MAC and the id of
-the master key under which the MAC's key is wrapped; see :mod:`.authority`.
+the master key under which the MAC's key is wrapped.
 """
 
 from __future__ import annotations
@@ -96,8 +96,8 @@ audit_chains = Table(
     Column("restored_from", String(32), nullable=True),
 )
 
-# `due_at` is a hint of when a scheduler may have something to do, see .due_table. It is no part
-# of the record that the MAC covers; 0 has a scheduler look at once.
+# `due_at` is a hint of when a scheduler may have something to do, see .scheduler_table. It is no
+# part of the record that the MAC covers; 0 has a scheduler look at once.
 keys = Table(
     "keys",
     metadata,

@@ -149,7 +149,7 @@ class Filling:
 
     def note_backup(self, made: MadeBackup, handles: Iterable[bytes]) -> None:
         """Note which backup it is that holds these versions."""
-        note_backup(self._connection, made, handles)
+        note_backup(self._keys.meta.database, self._connection, made, handles)
 
 
 @contextlib.contextmanager

@@ -6,8 +6,7 @@ A row of kind ``lease`` stands on the day on which a data key may last be used, 
 
 from __future__ import annotations
 
-import importlib
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import func, select, update
@@ -19,6 +18,7 @@ from mycelium_fractal_net.security.key_store.schema import backed_up_versions, r
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from sqlalchemy import ColumnElement
     from sqlalchemy.engine import Connection
 
     from mycelium_fractal_net.security.key_store.database import Database
@@ -60,8 +60,6 @@ class UsageStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        # Each dialect has its own upsert, and importing both would show in every start.
-        self._dialect = importlib.import_module(f"sqlalchemy.dialects.{database.dialect}")
 
     def begin_day(self, handle: bytes, day: int, kind: str) -> None:
         """See that the first use of a day is durable before its answer leaves.
@@ -82,15 +80,7 @@ class UsageStore:
         with self._database.write() as connection:
             # Sorted, so that two processes never wait for each other's rows in turn.
             for (handle, day, kind), count in sorted(counts.items()):
-                statement = self._dialect.insert(usage).values(
-                    handle=handle, day=day, kind=kind, count=count
-                )
-                connection.execute(
-                    statement.on_conflict_do_update(
-                        index_elements=["handle", "day", "kind"],
-                        set_={"count": usage.c.count + statement.excluded.count},
-                    )
-                )
+                self._put(connection, UsageDay(handle, day, kind, count), usage.c.count + count)
 
     def days(self, handles: list[bytes]) -> list[UsageDay]:
         """Every day on which one of these versions was used, oldest first."""
@@ -126,14 +116,19 @@ class UsageStore:
         with self._database.write() as connection:
             for handle in sorted(handles):
                 reached = _uses_of(connection, handle, day)
-                statement = self._dialect.insert(usage).values(
-                    handle=handle, day=day, kind=_REWRAP, count=reached
-                )
-                connection.execute(
-                    statement.on_conflict_do_update(
-                        index_elements=["handle", "day", "kind"], set_={"count": reached}
-                    )
-                )
+                self._put(connection, UsageDay(handle, day, _REWRAP, reached), reached)
+
+    def _put(
+        self, connection: Connection, row: UsageDay, otherwise: int | ColumnElement[int]
+    ) -> None:
+        """Insert a row, or give the one that is there the count ``otherwise``."""
+        connection.execute(
+            self._database.insert(usage)
+            .values(asdict(row))
+            .on_conflict_do_update(
+                index_elements=["handle", "day", "kind"], set_={"count": otherwise}
+            )
+        )
 
     def was_used_after_rewrap(self, handle: bytes, day: int) -> bool:
         """Whether the version was used after :meth:`mark_rewrapped` noted its uses of that day."""
@@ -165,7 +160,7 @@ class UsageStore:
         """
         with self._database.write() as connection:
             connection.execute(
-                self._dialect.insert(raw_usage)
+                self._database.insert(raw_usage)
                 .values(handle=handle, reserved=0)
                 .on_conflict_do_nothing()
             )

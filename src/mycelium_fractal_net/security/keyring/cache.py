@@ -60,7 +60,7 @@ class KeyCache:
         self._bound = bound
         self._start()
         freshness.subscribe(self)
-        provider.retirement.counting.add(self)
+        provider.retirement.counters.add(self)
         # It must not count its parent's uses again, nor share its block of raw messages.
         in_child(self, KeyCache._start)
 

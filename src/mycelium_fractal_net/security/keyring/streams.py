@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mycelium_fractal_net.security.errors import KeyStateError
+from mycelium_fractal_net.security.records.keys import KeyState, parse_key_id
 from mycelium_fractal_net.security.records.open_options import PLAIN
 from mycelium_fractal_net.security.sealed.layout import parse_header, read_header
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
         SeekableFile,
     )
     from mycelium_fractal_net.security.keyring.opening import MessageKeys
+    from mycelium_fractal_net.security.records.keys import Key, KeyVersion
     from mycelium_fractal_net.security.records.open_options import OpenOptions
     from mycelium_fractal_net.security.sealed.push import Decryptor, Encryptor
     from mycelium_fractal_net.security.sealed.reader import SealedReader
@@ -79,6 +82,29 @@ class Streams:
         header = parse_header(beginning)
         found, sealer = self._keys.opener(header, key_id, options)
         return sealer.decryptor(options.associated_data), found.version_id, len(header.raw)
+
+    def check_sealing(self, version_id: str) -> None:
+        """Raise where that version may not go on sealing what it began; counts no use.
+
+        It need not be the newest any more. Raises :class:`KeyNotFoundError` and
+        :class:`KeyStateError`.
+        """
+        _, version = self._version(version_id)
+        if version.state is not KeyState.ACTIVE:
+            raise KeyStateError(f"{version_id} protects nothing more: it is {version.state}")
+
+    def check_opening(self, version_id: str, options: OpenOptions = PLAIN) -> None:
+        """Raise where that version may not go on opening what it began; counts no use.
+
+        Raises :class:`KeyNotFoundError` and :class:`KeyStateError`.
+        """
+        key, version = self._version(version_id)
+        key.check_decrypt(version, allow_compromised=options.allow_compromised)
+
+    def _version(self, version_id: str) -> tuple[Key, KeyVersion]:
+        name, number = parse_key_id(version_id)
+        key = self._keys.cache.record(name)
+        return key, key.latest if number is None else key.version(number)
 
     def rewrap_stream(
         self,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from datetime import datetime
 
-    from mycelium_fractal_net.security.key_store.rotation_table import RotationFailure
+    from mycelium_fractal_net.security.key_store.scheduler_table import RotationFailure
     from mycelium_fractal_net.security.records.keys import Key
 
 _FIRST_PAUSE: Final = timedelta(minutes=1)

@@ -15,9 +15,12 @@ from mycelium_fractal_net.security.errors import (
     UnknownMasterKeyError,
     kind_of,
 )
-from mycelium_fractal_net.security.key_store.due_table import DueTime, is_late
-from mycelium_fractal_net.security.key_store.rotation_table import RotationFailure
 from mycelium_fractal_net.security.key_store.rows import micros, micros_or_none
+from mycelium_fractal_net.security.key_store.scheduler_table import (
+    DueTime,
+    RotationFailure,
+    is_late,
+)
 from mycelium_fractal_net.security.key_store.usage import RAW_MESSAGES_ROTATE
 from mycelium_fractal_net.security.lifecycle import retention
 from mycelium_fractal_net.security.lifecycle.due import (
@@ -40,7 +43,7 @@ if TYPE_CHECKING:
 
     from mycelium_fractal_net.security.key_providers import StoredKeyProvider
     from mycelium_fractal_net.security.key_store import UsageStore
-    from mycelium_fractal_net.security.key_store.rotation_table import RotationTable
+    from mycelium_fractal_net.security.key_store.scheduler_table import SchedulerTable
     from mycelium_fractal_net.security.records.keys import Key
 
 _LOG: Final = logging.getLogger(__name__)
@@ -53,7 +56,7 @@ class RotationLook:
         self,
         provider: StoredKeyProvider,
         usage: UsageStore,
-        table: RotationTable,
+        table: SchedulerTable,
         clock: Callable[[], datetime],
     ) -> None:
         self._clock = clock

@@ -15,8 +15,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mycelium_fractal_net.security.errors import InvalidInputError
-from mycelium_fractal_net.security.key_store.rotation_table import RotationTable
 from mycelium_fractal_net.security.key_store.rows import day_of, start_of_day
+from mycelium_fractal_net.security.key_store.scheduler_table import SchedulerTable
 from mycelium_fractal_net.security.key_store.usage import (
     KEPT,
     LEASE,
@@ -61,8 +61,8 @@ def usage_of(
     What other processes counted within the last half minute may be missing, but not a first
     use of a day. Bytes that :meth:`get_key` handed out are used where nobody counts.
     """
-    for counting in list(provider.retirement.counting):
-        counting.flush()
+    for counter in list(provider.retirement.counters):
+        counter.flush()
     wanted = key.versions if versions is None else versions
     handles = [each.handle for each in wanted]
     held = usage.backed_up(handles)
@@ -248,7 +248,7 @@ def erase_due(
 
 def _is_held(provider: StoredKeyProvider, now: datetime) -> bool:
     """Whether a clock has just jumped ahead, so that no time of today can be believed."""
-    look = RotationTable(provider.store.database).last_look()
+    look = SchedulerTable(provider.store.database).last_look()
     return look is not None and look.held_until is not None and now < look.held_until
 
 

@@ -16,20 +16,23 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, ParamSpec, TypeVar
 from mycelium_fractal_net.security import blocking
 from mycelium_fractal_net.security.algorithms.digests import sha256
 from mycelium_fractal_net.security.errors import InvalidSignatureError, StoreUnavailableError
-from mycelium_fractal_net.security.http_signatures import (
-    TIMESTAMP_SECONDS,
+from mycelium_fractal_net.security.http_signatures.content_digest import (
     BodyDigest,
-    RequestView,
-    bears_plan_signature,
     check_content_digest,
-    check_coverage,
-    check_times,
-    check_timestamp,
+)
+from mycelium_fractal_net.security.http_signatures.coverage import check_coverage, check_times
+from mycelium_fractal_net.security.http_signatures.message_signature import (
     choose_by_tag,
-    parse_body_signature,
-    parse_plan_signature,
     parse_signatures,
     verify,
+)
+from mycelium_fractal_net.security.http_signatures.messages import RequestView
+from mycelium_fractal_net.security.http_signatures.plan_profile import (
+    TIMESTAMP_SECONDS,
+    bears_plan_signature,
+    check_timestamp,
+    parse_body_signature,
+    parse_plan_signature,
     verify_plan,
 )
 from mycelium_fractal_net.security.signed_requests.replay import Nonce, nonce_digest

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from mycelium_fractal_net.security.audit.chain import ChainKey
 from mycelium_fractal_net.security.audit.folders import chain_folders
 from mycelium_fractal_net.security.audit.locked_chain import retire_chain
-from mycelium_fractal_net.security.backup.making import activate_held, each_handle
-from mycelium_fractal_net.security.backup.reading import RowsOf, open_backup
+from mycelium_fractal_net.security.backup.making import activate_held
+from mycelium_fractal_net.security.backup.opened import RowsOf, open_backup
 from mycelium_fractal_net.security.errors import (
     AuditUnavailableError,
     StoreIntegrityError,
@@ -24,7 +24,6 @@ from mycelium_fractal_net.security.errors import (
 )
 from mycelium_fractal_net.security.key_store import Stored
 from mycelium_fractal_net.security.key_store.audit_table import Anchor, StoredAuditKey
-from mycelium_fractal_net.security.key_store.backup_table import MadeBackup
 from mycelium_fractal_net.security.key_store.rows import (
     credential_from_row,
     credential_row,
@@ -34,18 +33,17 @@ from mycelium_fractal_net.security.key_store.snapshot import filling
 from mycelium_fractal_net.security.records.keys import version_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from datetime import datetime
     from pathlib import Path
 
     from sqlalchemy.engine import Row
 
-    from mycelium_fractal_net.security.backup.format import Backup, BackupHeader
+    from mycelium_fractal_net.security.backup.layout import Backup, BackupHeader
     from mycelium_fractal_net.security.byte_io.binary_io import BinaryReader
     from mycelium_fractal_net.security.key_providers import StoredKeyProvider
     from mycelium_fractal_net.security.key_store.snapshot import Filling
 
-    Progress = Callable[[int], None]
     Columns = dict[str, Any]
 
 # A process that was never told of the restore has seen a former generation of the store: all that
@@ -68,7 +66,6 @@ def restore_backup(
     reader: BinaryReader,
     *,
     audit_folder: Path | None = None,
-    progress: Progress | None = None,
 ) -> Restored:
     """Put a backup into the provider's store, which must be empty; all of it or nothing.
 
@@ -76,26 +73,23 @@ def restore_backup(
     records in ``audit_folder`` end where they are; new ones begin with a record of the restore.
     Raises :class:`ConflictError` where the store is not empty, or a process still writes in that
     folder, :class:`AuditUnavailableError` where that cannot be read, :class:`DecryptionError` for
-    a file that is not what was written, and what :func:`.reading.open_backup` raises. What
+    a file that is not what was written, and what :func:`.opened.open_backup` raises. What
     ``reader`` raises passes through.
     """
     reading = _Reading(reader)
     opened = open_backup(provider.wrapping, provider.policy, reading)
     now = max(provider.clock(), provider.store.database.now())
     with reading.errors(), filling(provider.store.database) as store:
-        restoring = _Restoring(provider, store, opened.header, now)
-        backup = opened.read(restoring.put, progress)
+        rows = _Rows(provider, store, opened.header, now)
+        backup = opened.read(rows.put)
         if audit_folder is not None:
-            restoring.end_chains(audit_folder)
-        rotated = restoring.close_keys()
-        made = MadeBackup(
-            backup.backup_id, micros(backup.made_at), backup.generation, backup.master_id
-        )
-        store.note_backup(made, each_handle(backup.handles))
+            rows.end_chains(audit_folder)
+        rotated = rows.close_keys()
+        store.note_backup(backup.made, backup.each_handle())
     if provider.audit is not None:
         provider.audit.open()
     activate_held(provider)
-    return Restored(backup, now, rotated, restoring.unconfirmed)
+    return Restored(backup, now, rotated, rows.unconfirmed)
 
 
 class _Reading:
@@ -123,7 +117,7 @@ class _Reading:
             raise
 
 
-class _Restoring:
+class _Rows:
     """The rows of a backup on their way into the store, each as it is to be there."""
 
     def __init__(
@@ -174,9 +168,11 @@ class _Restoring:
     def _chain(self, row: Columns) -> Columns:
         anchor = Anchor(**row)
         self._chains[anchor.chain_id] = anchor
-        if self._chain_key is None:
-            return row
-        return self._chain_key.retired(anchor, self._backup_id)._asdict()
+        if self._chain_key is None or not self._chain_key.is_authentic(anchor):
+            return row  # found by whoever verifies
+        # It ends with the restore of its store: nobody writes it further.
+        retired = anchor._replace(restored_from=self._backup_id)
+        return self._chain_key.authenticated(retired)._asdict()
 
     def _credential(self, row: Columns) -> Columns:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mycelium_fractal_net.security.backup.format import (
+from mycelium_fractal_net.security.backup.layout import (
     BLOCK_BYTES,
     FRAME_BYTES,
     LENGTH_BYTES,
@@ -24,7 +24,6 @@ from mycelium_fractal_net.security.errors import (
     StoreIntegrityError,
     StoreVersionError,
 )
-from mycelium_fractal_net.security.key_store.rows import from_micros
 from mycelium_fractal_net.security.key_store.schema import HEAD
 
 if TYPE_CHECKING:
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.key_providers.wrapping import Wrapping
     from mycelium_fractal_net.security.policy import Policy
     from mycelium_fractal_net.security.sealed.push import Decryptor
-
-    Progress = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,23 +78,14 @@ class OpenedBackup:
         self._counts: dict[str, int] = {}
         self._handles = bytearray()
 
-    def read(
-        self, take: Callable[[RowsOf], None] | None = None, progress: Progress | None = None
-    ) -> Backup:
+    def read(self, take: Callable[[RowsOf], None] = lambda _: None) -> Backup:
         """Go through all rows, each given to ``take``; the backup, once its end was seen.
 
-        ``progress`` gets the number of rows that were read since. Raises what :meth:`rows` does.
+        Raises what :meth:`rows` does.
         """
         for part in self.rows():
-            if take is not None:
-                take(part)
-            if progress is not None:
-                progress(len(part.rows))
-        header = self.header
-        return Backup(
-            header.backup_id, from_micros(header.made_at), header.generation, header.master_id,
-            dict(self._counts), bytes(self._handles),
-        )  # fmt: skip
+            take(part)
+        return Backup(self.header.made, dict(self._counts), bytes(self._handles))
 
     def rows(self) -> Iterator[RowsOf]:
         """All rows in order, some at a time, each table at least once.
@@ -150,8 +138,17 @@ class OpenedBackup:
         waiting = bytearray()
         for part in self._plaintext():
             waiting += part
-            values, used = _frames_in(waiting)
-            del waiting[:used]
+            values: list[Any] = []
+            position = 0
+            while (begin := position + LENGTH_BYTES) <= len(waiting):
+                size = int.from_bytes(waiting[position:begin], "big")
+                if size > FRAME_BYTES:
+                    raise DecryptionError
+                if begin + size > len(waiting):
+                    break
+                position = begin + size
+                values.append(decode_value(waiting[begin:position]))
+            del waiting[:position]
             yield values
         if waiting:
             raise DecryptionError
@@ -164,27 +161,6 @@ class OpenedBackup:
         yield self._decryptor.finalize()
 
 
-def _frames_in(data: bytearray) -> tuple[list[Any], int]:
-    """The values of the frames that are whole, and how many bytes those are."""
-    values, position = [], 0
-    with memoryview(data) as view:
-        while position + LENGTH_BYTES <= len(data):
-            size = int.from_bytes(view[position : position + LENGTH_BYTES], "big")
-            if size > FRAME_BYTES:
-                raise DecryptionError
-            begin = position + LENGTH_BYTES
-            if begin + size > len(data):
-                break
-            values.append(decode_value(bytes(view[begin : begin + size])))
-            position = begin + size
-    return values, position
-
-
-def verify_backup(
-    wrapping: Wrapping,
-    policy: Policy,
-    reader: BinaryReader,
-    progress: Progress | None = None,
-) -> Backup:
+def verify_backup(wrapping: Wrapping, policy: Policy, reader: BinaryReader) -> Backup:
     """Open a backup to its end without restoring it. Raises what :func:`open_backup` does."""
-    return open_backup(wrapping, policy, reader).read(progress=progress)
+    return open_backup(wrapping, policy, reader).read()

@@ -20,10 +20,12 @@ from msgspec import Meta
 from mycelium_fractal_net.security.byte_io.binary_io import read_fully
 from mycelium_fractal_net.security.errors import DecryptionError
 from mycelium_fractal_net.security.key_providers.custodian import Binding
+from mycelium_fractal_net.security.key_store.backup_table import MadeBackup
+from mycelium_fractal_net.security.key_store.rows import from_micros
 from mycelium_fractal_net.security.records.keys import HANDLE_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
 
     from mycelium_fractal_net.security.byte_io.binary_io import BinaryReader
@@ -55,6 +57,11 @@ class BackupHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     master_id: _Name
     wrapped_key: Annotated[bytes, Meta(min_length=1)]
 
+    @property
+    def made(self) -> MadeBackup:
+        """What the store notes of this backup."""
+        return MadeBackup(self.backup_id, self.made_at, self.generation, self.master_id)
+
 
 @dataclass(frozen=True, slots=True)
 class Backup:
@@ -64,17 +71,24 @@ class Backup:
     it holds, 8 bytes each, one behind the other.
     """
 
-    backup_id: str
-    made_at: datetime
-    generation: int
-    master_id: str
+    made: MadeBackup
     rows: dict[str, int]
     handles: bytes = field(repr=False)
+
+    @property
+    def made_at(self) -> datetime:
+        """When it was made, by the store's clock."""
+        return from_micros(self.made.made_at)
 
     @property
     def versions(self) -> int:
         """How many versions of keys it holds the material of."""
         return len(self.handles) // HANDLE_BYTES
+
+    def each_handle(self) -> Iterator[bytes]:
+        """The handles, one at a time."""
+        for start in range(0, len(self.handles), HANDLE_BYTES):
+            yield self.handles[start : start + HANDLE_BYTES]
 
 
 def encode_start(header: BackupHeader) -> bytes:
@@ -129,13 +143,8 @@ def binding_of(store_id: bytes, backup_id: str) -> Binding:
 
 def encode_frames(values: Iterable[Any]) -> bytes:
     """Values as frames, one behind the other."""
-    encode = _encoder.encode
-    parts = []
-    for value in values:
-        encoded = encode(value)
-        parts.append(len(encoded).to_bytes(LENGTH_BYTES, "big"))
-        parts.append(encoded)
-    return b"".join(parts)
+    encoded = map(_encoder.encode, values)
+    return b"".join(b"%b%b" % (len(each).to_bytes(LENGTH_BYTES, "big"), each) for each in encoded)
 
 
 def decode_value(encoded: bytes | bytearray | memoryview) -> Any:
