@@ -49,7 +49,12 @@ def _message(keyring: Keyring, head: bytes, size: int | None) -> dict[str, Any]:
     from mycelium_fractal_net.security.sealed.layout import plaintext_bytes
 
     plain = None if size is None else plaintext_bytes(head, size)
-    return {"version_id": info.version_id, **info._asdict(), "plaintext_bytes": plain}
+    return {
+        "form": info.form,
+        "version_id": info.version_id,
+        **info._asdict(),
+        "plaintext_bytes": plain,
+    }
 
 
 def _signature(keyring: Keyring, head: bytes) -> dict[str, Any]:
@@ -61,4 +66,9 @@ def _signature(keyring: Keyring, head: bytes) -> dict[str, Any]:
     made = key.by_handle(handle)
     newest = made is key.latest
     info = MessageInfo("signature", key.key_id, made.version, made.state, newest)
-    return {"version_id": info.version_id, **info._asdict(), "plaintext_bytes": None}
+    return {
+        "form": info.form,
+        "version_id": info.version_id,
+        **info._asdict(),
+        "plaintext_bytes": None,
+    }
