@@ -24,8 +24,7 @@ from mycelium_fractal_net.security.key_store.scheduler_table import SchedulerTab
 from mycelium_fractal_net.security.key_store.usage import RAW_MESSAGES_ROTATE
 from mycelium_fractal_net.security.lifecycle import retention
 from mycelium_fractal_net.security.lifecycle.due import ScheduledKey, reason_to_rotate
-from mycelium_fractal_net.security.lifecycle.look import RotationLook
-from mycelium_fractal_net.security.lifecycle.report import RunReport
+from mycelium_fractal_net.security.lifecycle.look import RotationLook, RunReport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

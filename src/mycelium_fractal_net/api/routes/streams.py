@@ -11,7 +11,7 @@ from mycelium_fractal_net.api.endpoints.spec import Routes
 from mycelium_fractal_net.api.endpoints.streaming import StreamTransform
 from mycelium_fractal_net.api.parsing.base64_text import base64_bytes, optional_base64
 from mycelium_fractal_net.api.routes.crypto import open_options, permitted_key
-from mycelium_fractal_net.api.schemas.streams import DecryptStreamQuery, EncryptStreamQuery
+from mycelium_fractal_net.api.schemas.crypto import DecryptStreamQuery, EncryptStreamQuery
 from mycelium_fractal_net.security.byte_io.binary_io import HEAD_BYTES
 from mycelium_fractal_net.security.records.keys import DEFAULT_KEY_ID, KeyType
 from mycelium_fractal_net.security.records.open_options import OpenOptions

@@ -261,12 +261,14 @@ class Service:
         if not future.cancelled() and (error := future.exception()) is not None:
             _LOG.warning("what was waited for too long ended: %s", type(error).__name__)
 
-    async def in_cpu_executor(self, work: Callable[..., Any], *arguments: Any) -> Any:
-        """The same in the one thread for what computes for long, and does not wait for long.
+    async def in_cpu_executor(
+        self, seconds: float, work: Callable[..., Any], *arguments: Any
+    ) -> Any:
+        """The same in the one thread for what computes for ``seconds``, and does not wait for long.
 
         Raises :class:`RequestError` where too much waits for it already.
         """
-        return await self._cpu_executor.run(self._unless_stale, work, *arguments)
+        return await self._cpu_executor.run(seconds, self._unless_stale, work, *arguments)
 
     # Health -------------------------------------------------------------------------------
 

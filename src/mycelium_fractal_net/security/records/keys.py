@@ -21,8 +21,8 @@ from mycelium_fractal_net.security.errors import (
     KeyStateError,
 )
 
-KEY_ID_PATTERN: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-_VERSION_PATTERN: Final = re.compile(r"v([1-9][0-9]{0,8})")
+KEY_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+VERSION: Final = re.compile(r"v[1-9][0-9]{0,8}")
 HANDLE_BYTES: Final = 8  # docs/format.md, "The key-version handle"
 DESTRUCTION_WINDOW_DAYS: Final = 30  # as AWS KMS, whose least is 7 too
 
@@ -151,12 +151,11 @@ def parse_key_id(text: str) -> tuple[str, int | None]:
     Raises :class:`InvalidInputError` for anything else. The text is not quoted.
     """
     name, colon, rest = text.partition(":")
-    if KEY_ID_PATTERN.fullmatch(name) is not None:
+    if KEY_NAME.fullmatch(name) is not None:
         if not colon:
             return name, None
-        match = _VERSION_PATTERN.fullmatch(rest)
-        if match is not None:
-            return name, int(match.group(1))
+        if VERSION.fullmatch(rest) is not None:
+            return name, int(rest[1:])
     raise InvalidInputError(
         "a key id is 1 to 64 of a-z 0-9 . _ -, beginning with a letter or digit;"
         " a version id adds ':v' and a number"
