@@ -39,7 +39,7 @@ def check_private(path: Path) -> None:
     try:
         info = path.lstat()
     except FileNotFoundError:
-        raise StoreUnavailableError(f"{path} does not exist; create the store: mfn init") from None
+        raise StoreUnavailableError(f"{path} does not exist") from None
     except OSError as error:
         raise StoreUnavailableError(f"{path}: {error.strerror}") from None
     if stat.S_ISLNK(info.st_mode):
