@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from mycelium_fractal_net.cli import options, passphrase
@@ -52,6 +54,7 @@ def init(invocation: Invocation, ask: bool, shared_database: bool) -> None:
             f"the master key {settings.master_key_file} is there already",
             "'mfn master passphrase' puts it under a passphrase",
         )
+    made = isinstance(settings.store, Path) and not settings.store.exists()
     with (
         invocation.acting(),
         initialise(
@@ -59,13 +62,14 @@ def init(invocation: Invocation, ask: bool, shared_database: bool) -> None:
         ) as keyring,
     ):
         before = keyring.provider.store.database.upgraded_from
+    said = "made an empty key store under the master key" if made else "key store and master key"
     upgraded = f"the key store was upgraded from schema {before} to {HEAD}; its keys are as before"
     invocation.answer(
         {
             "master_key_file": str(settings.master_key_file),
-            "made": False,
+            "made": made,
             "upgraded_from": before,
         },
         *(() if before is None else (upgraded,)),
-        f"key store and master key are there: {settings.master_key_file}",
+        f"{said} {'that was' if made else 'are'} there: {settings.master_key_file}",
     )

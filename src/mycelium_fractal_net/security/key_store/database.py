@@ -116,18 +116,20 @@ class Database:
         # Importing both dialects would show in every start.
         return importlib.import_module(f"sqlalchemy.dialects.{self.dialect}").insert(table)
 
-    def check(self) -> None:
+    def check(self, advice: str = "create it: mfn init") -> None:
         """See that the store is there, private, and of the schema this release works with.
 
-        Raises :class:`StoreUnavailableError`, :class:`StorePermissionsError` or
-        :class:`StoreVersionError`; and :class:`StoreIntegrityError` where its tables are not as
-        they were made.
+        ``advice`` is what to do where none is there. Raises :class:`StoreUnavailableError`,
+        :class:`StorePermissionsError` or :class:`StoreVersionError`; and
+        :class:`StoreIntegrityError` where its tables are not as they were made.
         """
         if self.file is not None:
+            if not self.file.exists():
+                raise StoreUnavailableError(f"there is no key store {self.file}; {advice}")
             sqlite.check_private(self.file)
             sqlite.check_private(self.file.absolute().parent)
         with self.read() as connection:
-            upgrading.check_version(upgrading.schema_version(connection))
+            upgrading.check_version(upgrading.schema_version(connection), advice)
             check_schema(connection)
         self._keep_log()
 

@@ -53,10 +53,10 @@ def schema_version(connection: Connection) -> str | None:
     return _former_version(connection, names)
 
 
-def check_version(found: str | None) -> None:
+def check_version(found: str | None, advice: str) -> None:
     """Raise :class:`StoreVersionError`, with what to do, unless that is the newest schema."""
     if found is None:
-        raise StoreVersionError("there is no key store in this database; create it: mfn init")
+        raise StoreVersionError(f"there is no key store in this database; {advice}")
     check_not_newer(found)
     if found != HEAD:
         raise StoreVersionError(
