@@ -273,7 +273,8 @@ def test_whole_records_verify(files: Mfn) -> None:
         assert snapshot(files.home / "audit") == before
     (chain,) = report["chains"]
     assert list(report) == ["whole", "records", "chains", "elsewhere", "before_restore"]
-    assert list(chain) == ["chain", "begins", "records", "past_anchor", "torn_bytes", "faults"]
+    members = ["chain", "begins", "records", "past_anchor", "ended", "torn_bytes", "faults"]
+    assert list(chain) == members
     assert report["whole"] is True
     assert (report["records"], chain["begins"], report["elsewhere"]) == (chain["records"], 1, [])
 

@@ -400,7 +400,7 @@ def test_a_store_that_does_not_open_is_critical(home: Path) -> None:
     assert "mfn init" in finding.advice
     initialise(settings=settings).close()
     os.unlink(home / "master.key")
-    assert "mfn init" in found(settings, "open")[0].advice
+    assert "put the file back" in found(settings, "open")[0].advice
     off = load_settings(environ={"MFN_HOME": str(home), "MFN_CRYPTO_ENABLED": "no"})
     assert "switched off" in found(off, "open")[0].advice
 

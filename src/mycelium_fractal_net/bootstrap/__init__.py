@@ -185,7 +185,9 @@ def open_provider(
 ) -> StoredKeyProvider:
     """The provider over a database that there is, without an audit log."""
     scheme = scheme_of(settings)
-    database.check()
+    database.check(scheme.advice_without_store(settings))
+    if not scheme.is_there(settings):
+        raise scheme.missing(settings, of_backup=False)
     opened = scheme.open(settings, policy, passphrase)
     return _provider(settings, KeyStore(database), policy, opened)
 

@@ -15,8 +15,8 @@ from mycelium_fractal_net.security.key_store.scheduler_table import (
     is_late,
 )
 from mycelium_fractal_net.security.lifecycle.due import OVERDUE
-from mycelium_fractal_net.security.records.due import due_at
 from mycelium_fractal_net.security.records.keys import Key, KeyState, version_id
+from mycelium_fractal_net.security.records.retention import due_at
 
 _SLACK: Final = timedelta(days=1)  # by which clocks may differ
 _LATE: Final = timedelta(hours=1)  # with which a scheduler may activate a version: it looks daily

@@ -24,8 +24,7 @@ from mycelium_fractal_net.security.key_store.scheduler_table import SchedulerTab
 from mycelium_fractal_net.security.key_store.usage import RAW_MESSAGES_ROTATE
 from mycelium_fractal_net.security.lifecycle import retention
 from mycelium_fractal_net.security.lifecycle.due import ScheduledKey, reason_to_rotate
-from mycelium_fractal_net.security.lifecycle.look import RotationLook
-from mycelium_fractal_net.security.lifecycle.report import RunReport
+from mycelium_fractal_net.security.lifecycle.look import RotationLook, RunReport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -125,8 +124,8 @@ class KeyRotationScheduler:
         except KeyNotFoundError:
             return
         raise KeyUsageError(
-            f"{key_id} is a credential, whose secret is its holder's alone: he calls"
-            f" POST /credentials/self/rotate, or runs mfn credential rotate {key_id}"
+            f"{key_id} is a credential, whose secret is its holder's alone: that one calls"
+            f" POST /credentials/self/rotate, or: mfn credential rotate {key_id}"
         )
 
     # What is due ----------------------------------------------------------------------------

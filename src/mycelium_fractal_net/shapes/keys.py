@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Annotated
 
 from typing_extensions import TypedDict
 
-from mycelium_fractal_net.security.records.keys import parse_key_id, version_id
+from mycelium_fractal_net.security.records.keys import ALGORITHMS, KeyUse, parse_key_id, version_id
 from mycelium_fractal_net.shapes.json_values import shape
 from mycelium_fractal_net.shapes.members import KeyName, Number, Schema, State, Time, VersionId
 
@@ -52,21 +53,9 @@ class KeyAnswer(TypedDict):
     """A key with all its versions, oldest first."""
 
     key_id: KeyName
-    type: Annotated[str, Schema(enum=["encryption", "signing", "mac"])]
-    use: Annotated[str, Schema(enum=["data", "request"])]
-    algorithm: Annotated[
-        str,
-        Schema(
-            enum=[
-                "AES-256-GCM",
-                "Ed25519",
-                "ECDSA-P256",
-                "ECDSA-P384",
-                "ML-DSA-65",
-                "HMAC-SHA-256",
-            ]
-        ),
-    ]
+    type: Annotated[str, Schema(enum=[kind.value for kind in ALGORITHMS])]
+    use: Annotated[str, Schema(enum=[use.value for use in KeyUse])]
+    algorithm: Annotated[str, Schema(enum=[*chain.from_iterable(ALGORITHMS.values())])]
     publish: bool
     created_at: Time
     primary: Annotated[

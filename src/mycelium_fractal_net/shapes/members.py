@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final
 
-KEY_NAME_PATTERN: Final = "^[a-z0-9][a-z0-9._-]{0,63}$"
-KEY_ID_PATTERN: Final = "^[a-z0-9][a-z0-9._-]{0,63}(?::v[1-9][0-9]{0,8})?$"
-CREDENTIAL_ID_PATTERN: Final = "^[a-z0-9]{16}$"
-SCOPE_PATTERN: Final = (
-    r"^(?:(?:encrypt|decrypt|sign|verify|mac|rewrap|datakey):(?:\*|[a-z0-9][a-z0-9._-]{0,63})"
-    r"|allow_compromised|keys:read|keys:admin|credentials:admin|signers:admin|audit:read"
-    r"|metrics:read|\*)$"
-)
+from mycelium_fractal_net.security.records.api_keys import CREDENTIAL_ID
+from mycelium_fractal_net.security.records.credentials import SCOPE
+from mycelium_fractal_net.security.records.keys import KEY_NAME, VERSION, KeyState
+
+KEY_NAME_PATTERN: Final = f"^{KEY_NAME.pattern}$"
+KEY_ID_PATTERN: Final = f"^{KEY_NAME.pattern}(?::{VERSION.pattern})?$"
+VERSION_ID_PATTERN: Final = f"^{KEY_NAME.pattern}:{VERSION.pattern}$"
+CREDENTIAL_ID_PATTERN: Final = f"^{CREDENTIAL_ID.pattern}$"
+SCOPE_PATTERN: Final = f"^(?:{SCOPE.pattern})$"
 TIME_PATTERN: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?Z$"
 
 
@@ -39,17 +40,4 @@ Day = Annotated[
     str, Schema(pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}$", description="A day of UTC, RFC 3339.")
 ]
 Number = Annotated[int, Schema(minimum=1)]  # of a version, or of versions
-State = Annotated[
-    str,
-    Schema(
-        enum=[
-            "pre-activation",
-            "active",
-            "suspended",
-            "deactivated",
-            "compromised",
-            "pending-destruction",
-            "destroyed",
-        ]
-    ),
-]
+State = Annotated[str, Schema(enum=[each.value for each in KeyState])]

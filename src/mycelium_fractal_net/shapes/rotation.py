@@ -10,7 +10,7 @@ from mycelium_fractal_net.shapes.json_values import time_text
 
 if TYPE_CHECKING:
     from mycelium_fractal_net.security.lifecycle.due import ScheduledKey
-    from mycelium_fractal_net.security.lifecycle.report import RunReport
+    from mycelium_fractal_net.security.lifecycle.look import RunReport
 
 
 def schedule_shape(name: str, seen: ScheduledKey | MfnError) -> dict[str, Any]:

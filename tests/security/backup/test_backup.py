@@ -343,7 +343,7 @@ def test_a_restore_that_fails_half_way_leaves_nothing(
             restore_backup(other, Failing(content))
         assert is_empty(other)
         restored(other, content)
-        assert other.keys.count() == 1
+        assert other.store.keys.count() == 1
 
 
 def test_a_backup_of_many_rows_is_written_and_read_in_blocks(

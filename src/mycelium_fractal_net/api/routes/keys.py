@@ -1,4 +1,4 @@
-"""`/keys`: make, list, show, change and rotate."""
+"""`/keys`: make, list, show, change and rotate; public keys, of published ones to anybody."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from typing import Annotated, Any
 
 from fastapi import Query
 
-from mycelium_fractal_net.api.endpoints.context import Authenticated
+from mycelium_fractal_net.api.endpoints.context import Authenticated, Public
 from mycelium_fractal_net.api.endpoints.spec import Routes
 from mycelium_fractal_net.api.routes.common import key_in_path, listed
 from mycelium_fractal_net.api.schemas.keys import (
     ChangeKeyRequest,
     CreateKeyRequest,
+    JwkSet,
     KeyList,
     KeyQuery,
+    PublicKeyAnswer,
     RotateRequest,
     RotationChange,
 )
@@ -99,3 +101,24 @@ def rotate_key(context: Authenticated, key_id: str, body: RotateRequest | None =
     begins = None if body is None or body.activate_at is None else parse_timestamp(body.activate_at)
     context.key = context.provider.rotate_key(key_id, activate_at=begins)
     return key_shape(context.provider.keys.get(key_id))
+
+
+@routes.add(
+    "GET", "/keys/{key_id}/public", "key.public", PublicKeyAnswer, in_thread=True,
+    problems=("not-found", "key-usage"),
+)  # fmt: skip
+def public_key(context: Authenticated, key_id: str) -> dict[str, Any]:
+    """The public key of a version, or of the newest. Scope: `verify:KEY` or `keys:read`."""
+    name = key_in_path(context, key_id)
+    if not (context.caller.may("verify", name) or context.caller.has("keys:read")):
+        raise KeyNotFoundError("no such key")
+    return context.keyring.public_key(key_id)._asdict()
+
+
+@routes.add(
+    "GET", "/.well-known/jwks.json", "jwks", JwkSet, public=True, recorded=False,
+    problems=("store-unavailable", "store-integrity", "master-key", "disabled"),
+)  # fmt: skip
+def jwks(context: Public) -> dict[str, Any]:
+    """The public keys of all published keys that may verify, RFC 7517. For anybody."""
+    return {"keys": context.keyring.published_keys()}

@@ -15,7 +15,7 @@ from mycelium_fractal_net.api.endpoints.spec import Routes
 from mycelium_fractal_net.api.routes.common import listed, record_in_path
 from mycelium_fractal_net.api.schemas.signers import AddSignerRequest, SignerList, SignerQuery
 from mycelium_fractal_net.security.errors import NotPermittedError
-from mycelium_fractal_net.security.records.keys import KEY_ID_PATTERN
+from mycelium_fractal_net.security.records.keys import KEY_NAME
 from mycelium_fractal_net.shapes.callers import SignerAnswer, signer_shape
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def _check_covers(context: Context, credentials: Iterable[str], *, any_credentia
 
 
 def _named(context: Context, name: str) -> Signer:
-    return record_in_path(context, context.provider.signers, KEY_ID_PATTERN, name)
+    return record_in_path(context, context.provider.signers, KEY_NAME, name)
 
 
 @routes.change(

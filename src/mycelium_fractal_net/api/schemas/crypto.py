@@ -236,3 +236,19 @@ class DataKeyResponse(_Answer):
     wrapped: Base64
     plaintext: Annotated[Base64 | None, Field(description="Absent with `wrapped_only`.")] = None
     algorithm: Literal["AES-256-GCM"]
+
+
+class EncryptStreamQuery(Model):
+    """Under which key."""
+
+    key_id: KeyId = None
+
+
+class DecryptStreamQuery(Model):
+    """A key that the message must be of, and what else opening it needs."""
+
+    key_id: KeyId = None
+    data_key_associated_data: AssociatedData = None
+    allow_compromised: Annotated[
+        bool, Field(description="Open also what a compromised version protected.")
+    ] = False

@@ -16,6 +16,7 @@ from mycelium_fractal_net.api.schemas.base import (
     published,
 )
 from mycelium_fractal_net.api.schemas.crypto import Signature
+from mycelium_fractal_net.security.records.keys import ALGORITHMS, KeyType
 from mycelium_fractal_net.shapes.keys import (
     KeyAnswer,
     MinimumVersionsAnswer,
@@ -33,33 +34,19 @@ _Algorithm = Literal[
 
 # What the members say together: which algorithms a type takes, and that only a signing key has
 # a use or is published. The provider refuses the rest; the document says it here.
-_NOT_SIGNING: dict[str, Any] = {"use": {"const": "data"}, "publish": {"const": False}}
+_NOT_SIGNING: dict[str, Any] = {"use": {"const": "data"}, "publish": {"enum": [False]}}
 _TOGETHER: list[dict[str, Any]] = [
     {
-        "title": "encryption",
+        "title": kind.value,
         "properties": {
-            "type": {"const": "encryption"},
-            "algorithm": {"enum": ["AES-256-GCM", None]},
-            **_NOT_SIGNING,
+            "type": {"const": kind.value},
+            "algorithm": {"enum": [*algorithms, None]},
+            **({} if kind is KeyType.SIGNING else _NOT_SIGNING),
         },
-    },
-    {
-        "title": "signing",
-        "properties": {
-            "type": {"const": "signing"},
-            "algorithm": {"enum": ["Ed25519", "ECDSA-P256", "ECDSA-P384", "ML-DSA-65", None]},
-        },
-        "required": ["type"],
-    },
-    {
-        "title": "mac",
-        "properties": {
-            "type": {"const": "mac"},
-            "algorithm": {"enum": ["HMAC-SHA-256", None]},
-            **_NOT_SIGNING,
-        },
-        "required": ["type"],
-    },
+        # Without one it is an encryption key.
+        **({} if kind is KeyType.ENCRYPTION else {"required": ["type"]}),
+    }
+    for kind, algorithms in ALGORITHMS.items()
 ]
 _ROTATION: dict[str, Any] = {
     "interval_days": 90,
@@ -198,7 +185,7 @@ class KeyQuery(PageQuery):
     after: Annotated[
         str,
         Field(
-            pattern=r"^(?:[a-z0-9][a-z0-9._-]{0,63})?$",
+            pattern=f"^(?:{KEY_NAME_PATTERN[1:-1]})?$",
             description="List what sorts after this key id.",
         ),
     ] = ""

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 from pydantic import Field
 
 from mycelium_fractal_net.api.schemas.base import Model, Reference, examples
+from mycelium_fractal_net.shapes.members import VERSION_ID_PATTERN
 
 _USE: Final[dict[str, Any]] = {
     "key_id": "orders:v1",
@@ -27,7 +28,7 @@ class DataKeyUse(Model):
     key_id: Annotated[
         str,
         Field(
-            pattern="^[a-z0-9][a-z0-9._-]{0,63}:v[1-9][0-9]{0,8}$",
+            pattern=VERSION_ID_PATTERN,
             description="The version id that wrapped them, such as `orders:v3`.",
         ),
     ]

@@ -19,6 +19,7 @@ from mycelium_fractal_net.api.service.cpu_executor import CpuExecutor
 from mycelium_fractal_net.api.service.durability import Durability
 from mycelium_fractal_net.api.service.metrics import Metrics
 from mycelium_fractal_net.api.service.rotation_thread import RotationThread
+from mycelium_fractal_net.api.service.store_probe import StoreProbe
 from mycelium_fractal_net.bootstrap import open_keyring
 from mycelium_fractal_net.security import blocking
 from mycelium_fractal_net.security.directories.credentials import CredentialDirectory
@@ -81,6 +82,7 @@ class Service:
         self._reading: asyncio.Task[None] | None = None
         self._was_read = True
         self.rotation: RotationThread | None = None
+        self._probe: StoreProbe | None = None
         self.frontend: dict[str, Callable[[], str]] = {}  # what of it has a state, by name
         self.connections: Callable[[], int] | None = None  # how many there are, where that is known
         self.rates = RateLimits.of(settings.server)
@@ -148,6 +150,7 @@ class Service:
             raise
         if self.settings.security.key_management.rotation_enabled:
             self.rotation = RotationThread(self.settings, keyring.provider, self.metrics)
+        self._probe = StoreProbe(keyring.provider.store.check_writable)
         self.durability = Durability(self.audit, loop)
         self.metrics.watch(self._states)
         blocking.refuse_in_this_thread()
@@ -200,6 +203,8 @@ class Service:
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
         self._refreshing = self._reading = None
+        if self._probe is not None:
+            self._probe.end()
         keyring, self._keyring, self._directory = self._keyring, None, None
         if keyring is not None:
             closing = ThreadPoolExecutor(1, thread_name_prefix="mfn-close")
@@ -256,12 +261,14 @@ class Service:
         if not future.cancelled() and (error := future.exception()) is not None:
             _LOG.warning("what was waited for too long ended: %s", type(error).__name__)
 
-    async def in_cpu_executor(self, work: Callable[..., Any], *arguments: Any) -> Any:
-        """The same in the one thread for what computes for long, and does not wait for long.
+    async def in_cpu_executor(
+        self, seconds: float, work: Callable[..., Any], *arguments: Any
+    ) -> Any:
+        """The same in the one thread for what computes for ``seconds``, and does not wait for long.
 
         Raises :class:`RequestError` where too much waits for it already.
         """
-        return await self._cpu_executor.run(self._unless_stale, work, *arguments)
+        return await self._cpu_executor.run(seconds, self._unless_stale, work, *arguments)
 
     # Health -------------------------------------------------------------------------------
 
@@ -270,21 +277,30 @@ class Service:
         if self._keyring is None:
             return {"cryptography": "disabled" if not self.enabled else "closed"}
         return {
-            "key-store": "unavailable" if self._is_stale() else "ok",
+            "key-store": self._store_state(),
             "audit": "ok" if self.audit.healthy else "unavailable",
             **({} if self.rotation is None else {"rotation": self.rotation.state}),
             **{name: state() for name, state in self.frontend.items()},
             **({} if self.rates is None else {"rates": self.rates.counting.state}),
         }
 
+    def _store_state(self) -> str:
+        if self._is_stale():
+            return "unavailable"
+        return "ok" if self._probe is None or self._probe.is_writable else "not-writable"
+
     def _states(self) -> dict[str, float]:
         """The states that metrics show of this process."""
         log, age = self.audit, self.keyring.freshness.age()
+        audit = log.stats
         states = {
-            "mfn_audit_pending_records": float(log.stats.pending),
+            "mfn_audit_pending_records": float(audit.pending),
             "mfn_audit_healthy": float(log.healthy),
-            "mfn_audit_abandoned_segments": float(log.stats.segments_abandoned),
+            "mfn_audit_abandoned_segments": float(audit.segments_abandoned),
+            "mfn_audit_unanchored_records": float(audit.unanchored),
+            "mfn_audit_anchor_age_seconds": audit.anchor_age,
             "mfn_store_read_age_seconds": -1.0 if age is None else age,
+            "mfn_store_writable": float(self._probe is None or self._probe.is_writable),
             "mfn_credentials_due": float(self.directory.due_count()),
             "mfn_workers": 1.0,
         }

@@ -64,7 +64,7 @@ def _make(invocation: Invocation, file: str, *, force: bool) -> tuple[Backup, li
             backup = write_backup(keyring.provider, writer)
             writer.flush()
         if target is None:
-            complain("not recorded: read it back with mfn backup --verify --record")
+            complain("not recorded: read it back with mfn backup --verify --record FILE")
             return backup, []
         return backup, record_backup(keyring.provider, backup)
 

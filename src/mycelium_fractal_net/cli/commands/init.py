@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from mycelium_fractal_net.cli import passphrase
@@ -47,9 +49,11 @@ def init(invocation: Invocation, ask: bool) -> None:
             f"the master key {settings.master_key_file} is there already",
             "'mfn master passphrase' puts it under a passphrase",
         )
+    made = isinstance(settings.store, Path) and not settings.store.exists()
     with invocation.acting():
         initialise(settings=settings, passphrase=invocation.passphrase).close()
+    said = "made an empty key store under the master key" if made else "key store and master key"
     invocation.answer(
-        {"master_key_file": str(settings.master_key_file), "made": False},
-        f"key store and master key are there: {settings.master_key_file}",
+        {"master_key_file": str(settings.master_key_file), "made": made},
+        f"{said} {'that was' if made else 'are'} there: {settings.master_key_file}",
     )

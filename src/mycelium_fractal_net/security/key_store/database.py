@@ -112,18 +112,21 @@ class Database:
         # Importing both dialects would show in every start.
         return importlib.import_module(f"sqlalchemy.dialects.{self.dialect}").insert(table)
 
-    def check(self) -> None:
+    def check(self, advice: str = "create it: mfn init") -> None:
         """See that the store is there, private, and of the schema this release works with.
 
-        Raises :class:`StoreUnavailableError`, :class:`StorePermissionsError` or
-        :class:`StoreVersionError`. Alembic is not imported: it would double the start.
+        ``advice`` is what to do where none is there. Raises :class:`StoreUnavailableError`,
+        :class:`StorePermissionsError` or :class:`StoreVersionError`. Alembic is not imported: it
+        would double the start.
         """
         if self.file is not None:
+            if not self.file.exists():
+                raise StoreUnavailableError(f"there is no key store {self.file}; {advice}")
             sqlite.check_private(self.file)
             sqlite.check_private(self.file.absolute().parent)
         found = self.schema_version()
         if found is None:
-            raise StoreVersionError("the key store is empty; create it: mfn init")
+            raise StoreVersionError(f"the key store is empty; {advice}")
         if found != HEAD:
             raise StoreVersionError(
                 f"the key store has schema {found}, this release works with {HEAD};"

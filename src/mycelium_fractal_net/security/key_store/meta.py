@@ -66,6 +66,15 @@ class StoreMeta:
             return None
         return StoreStatus(row.generation, row.master_id, row.restored_at, row.restored_from)
 
+    def check_writable(self) -> None:
+        """Write what changes nothing, durably. Raises :class:`StoreUnavailableError`.
+
+        A store on a full disk, a replica, or one that somebody holds locked can still be read.
+        """
+        with self.database.write() as connection:
+            generation = store_meta.c.generation
+            connection.execute(update(store_meta).values(generation=generation))
+
     def record_mac_key(self, master_id: str) -> bytes:
         """The wrapped MAC key that belongs to a master key.
 

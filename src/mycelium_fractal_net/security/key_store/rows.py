@@ -12,7 +12,6 @@ from mycelium_fractal_net.security.records.credentials import (
     CredentialState,
     check_scopes,
 )
-from mycelium_fractal_net.security.records.due import due_at
 from mycelium_fractal_net.security.records.keys import (
     Key,
     KeyState,
@@ -21,6 +20,7 @@ from mycelium_fractal_net.security.records.keys import (
     KeyVersion,
     RotationPolicy,
 )
+from mycelium_fractal_net.security.records.retention import due_at
 from mycelium_fractal_net.security.records.signers import Signer, SignerState, check_signer
 
 if TYPE_CHECKING:

@@ -152,6 +152,16 @@ class Filling:
         note_backup(self._keys.meta.database, self._connection, made, handles)
 
 
+def _elsewhere(database: Database) -> str:
+    file = database.file
+    if file is None:
+        return "name an empty database with --store"
+    return (
+        f"move {file.name} and what begins with that name out of {file.parent},"
+        " or name another file with --store"
+    )
+
+
 @contextlib.contextmanager
 def filling(database: Database) -> Iterator[Filling]:
     """An empty store to put rows into, whose tables are made where they are not there.
@@ -164,6 +174,6 @@ def filling(database: Database) -> Iterator[Filling]:
             if connection.execute(select(table).limit(1)).first() is not None:
                 raise ConflictError(
                     "the key store is not empty, and nothing in it was changed; a backup is"
-                    " restored into an empty one: name another with --home or --store"
+                    f" restored into an empty one: {_elsewhere(database)}"
                 )
         yield Filling(connection, KeyTable(StoreMeta(database)))

@@ -1,9 +1,11 @@
-"""One look of a scheduler: what is done for each key, and what becomes of one that fails."""
+"""One look of a scheduler: what is done for each key, what if that fails, and its report."""
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
 from mycelium_fractal_net.security.errors import (
     AuditUnavailableError,
@@ -32,10 +34,8 @@ from mycelium_fractal_net.security.lifecycle.due import (
     to_erase,
     too_far,
 )
-from mycelium_fractal_net.security.lifecycle.report import RunReport
-from mycelium_fractal_net.security.records.due import due_at
 from mycelium_fractal_net.security.records.keys import KeyState, version_id
-from mycelium_fractal_net.security.records.retention import past_retained
+from mycelium_fractal_net.security.records.retention import due_at, past_retained
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -47,6 +47,36 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.records.keys import Key
 
 _LOG: Final = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunReport:
+    """What one look did, by version ids (``orders:v3``) and names of keys. Times are the store's.
+
+    ``failed`` has each key with what went wrong, ``waiting`` those that failed before and are
+    tried again later, ``set_back`` those whose due time came from a clock that ran ahead.
+    ``pending`` were moved to pending destruction; ``proposed``, of the keys that it came by, stay
+    until an operator says so.
+    Nothing is erased before ``held_until``. ``credentials_due`` counts API keys that their
+    holders are to renew.
+    """
+
+    looked_at: datetime
+    rotated: tuple[str, ...] = ()
+    activated: tuple[str, ...] = ()
+    set_back: tuple[str, ...] = ()
+    failed: tuple[tuple[str, str], ...] = ()
+    waiting: tuple[str, ...] = ()
+    proposed: tuple[str, ...] = ()
+    pending: tuple[str, ...] = ()
+    erased: tuple[str, ...] = ()
+    credentials_due: int = 0
+    held_until: datetime | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether no key failed or waits for another attempt."""
+        return not self.failed and not self.waiting
 
 
 class RotationLook:
@@ -70,14 +100,7 @@ class RotationLook:
         self._names: set[str] = set()
         self._due_times: list[DueTime] = []
         self._mended: set[str] = set()
-        self._rotated: list[str] = []
-        self._activated: list[str] = []
-        self._set_back: list[str] = []
-        self._failed: list[tuple[str, str]] = []
-        self._waiting: list[str] = []
-        self._proposed: list[str] = []
-        self._pending: list[str] = []
-        self._erased: list[str] = []
+        self._done: defaultdict[str, list[Any]] = defaultdict(list)  # as the report has it
 
     @property
     def failing(self) -> list[str]:
@@ -93,7 +116,7 @@ class RotationLook:
         """
         self._names.add(name)
         if not may_retry(self._failures.get(name), self.now):
-            self._waiting.append(name)
+            self._done["waiting"].append(name)
             return
         try:
             if isinstance(key, MfnError):
@@ -126,16 +149,9 @@ class RotationLook:
         self._table.forget_failures(list(over))
         return RunReport(
             looked_at=self.now,
-            rotated=tuple(self._rotated),
-            activated=tuple(self._activated),
-            set_back=tuple(self._set_back),
-            failed=tuple(self._failed),
-            waiting=tuple(self._waiting),
-            proposed=tuple(self._proposed),
-            pending=tuple(self._pending),
-            erased=tuple(self._erased),
             credentials_due=credentials_due,
             held_until=self._held_until,
+            **{name: tuple(found) for name, found in self._done.items()},
         )
 
     # For one key ----------------------------------------------------------------------------
@@ -145,7 +161,7 @@ class RotationLook:
             return key
         waited = {each.handle for each in key.versions if each.state is KeyState.PRE_ACTIVATION}
         after = self._provider.states.activate_due(key.key_id, now=self.now, reason=Reason.DUE)
-        self._activated += (
+        self._done["activated"] += (
             version_id(after.key_id, each.version)
             for each in after.versions
             if each.handle in waited and each.state is not KeyState.PRE_ACTIVATION
@@ -161,7 +177,7 @@ class RotationLook:
             key.key_id, lambda present: too_far(present, self._clock()), reason="a clock ran ahead"
         )
         if corrected.rotate_at != key.rotate_at:
-            self._set_back.append(key.key_id)
+            self._done["set_back"].append(key.key_id)
         return corrected
 
     def _rotate(self, seen: Key) -> Key:
@@ -177,12 +193,12 @@ class RotationLook:
 
         newest = self._provider.keys.rotate_if(seen.key_id, still, reason=reason)
         if newest is not None:  # else another scheduler, or an operator, was first
-            self._rotated.append(newest)
+            self._done["rotated"].append(newest)
         return self._provider.keys.get(seen.key_id)
 
     def _retire(self, key: Key) -> None:
         if to_erase(key, self.now):
-            self._erased += retention.erase_due(self._provider, key.key_id, now=self.now)
+            self._done["erased"] += retention.erase_due(self._provider, key.key_id, now=self.now)
         retained = key.rotation.retain_count
         old = past_retained(key, retained)
         moved: tuple[str, ...] = ()
@@ -191,14 +207,14 @@ class RotationLook:
             moved = retention.cleanup_old_versions(
                 self._provider, self._usage, key.key_id, retained, now=self.now
             ).moved
-        self._pending += moved
+        self._done["pending"] += moved
         names = (version_id(key.key_id, each.version) for each in old)
-        self._proposed += (each for each in names if each not in moved)
+        self._done["proposed"] += (each for each in names if each not in moved)
 
     def _fail(self, name: str, error: Exception) -> None:
         """Note the failure of one key: in the report, the log, the audit log, the store."""
         reason = str(error) if isinstance(error, MfnError) else type(error).__name__
-        self._failed.append((name, reason))
+        self._done["failed"].append((name, reason))
         _LOG.warning("key %s is not rotated: %s", name, reason)
         if self._provider.audit is not None:
             self._provider.audit.now("key.rotate", kind_of(error).slug, key=name)

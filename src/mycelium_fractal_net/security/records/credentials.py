@@ -19,7 +19,7 @@ _PER_KEY: Final = "encrypt|decrypt|sign|verify|mac|rewrap|datakey"
 _WHOLE: Final = (
     "allow_compromised|keys:read|keys:admin|credentials:admin|signers:admin|audit:read|metrics:read"
 )
-_SCOPE: Final = re.compile(rf"(?:{_PER_KEY}):(?:\*|[a-z0-9][a-z0-9._-]{{0,63}})|{_WHOLE}|\*")
+SCOPE: Final = re.compile(rf"(?:{_PER_KEY}):(?:\*|[a-z0-9][a-z0-9._-]{{0,63}})|{_WHOLE}|\*")
 
 
 class CredentialState(StrEnum):
@@ -67,7 +67,7 @@ def check_name(name: str) -> None:
 
 def check_scopes(scopes: tuple[str, ...]) -> None:
     """Raise :class:`InvalidInputError` for a scope that does not exist, or none at all."""
-    if not scopes or not all(_SCOPE.fullmatch(scope) for scope in scopes):
+    if not scopes or not all(SCOPE.fullmatch(scope) for scope in scopes):
         raise InvalidInputError(
             "a scope is encrypt, decrypt, sign, verify, mac, rewrap or datakey with :KEY or :*,"
             f" or one of {_WHOLE.replace('|', ', ')}, *"

@@ -21,8 +21,8 @@ from mycelium_fractal_net.security.errors import (
     KeyStateError,
 )
 
-KEY_ID_PATTERN: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-_VERSION_PATTERN: Final = re.compile(r"v([1-9][0-9]{0,8})")
+KEY_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+VERSION: Final = re.compile(r"v[1-9][0-9]{0,8}")
 HANDLE_BYTES: Final = 8  # docs/format.md, "The key-version handle"
 DESTRUCTION_WINDOW_DAYS: Final = 30  # as AWS KMS, whose least is 7 too
 
@@ -151,12 +151,11 @@ def parse_key_id(text: str) -> tuple[str, int | None]:
     Raises :class:`InvalidInputError` for anything else. The text is not quoted.
     """
     name, colon, rest = text.partition(":")
-    if KEY_ID_PATTERN.fullmatch(name) is not None:
+    if KEY_NAME.fullmatch(name) is not None:
         if not colon:
             return name, None
-        match = _VERSION_PATTERN.fullmatch(rest)
-        if match is not None:
-            return name, int(match.group(1))
+        if VERSION.fullmatch(rest) is not None:
+            return name, int(rest[1:])
     raise InvalidInputError(
         "a key id is 1 to 64 of a-z 0-9 . _ -, beginning with a letter or digit;"
         " a version id adds ':v' and a number"
@@ -287,15 +286,23 @@ class Key:
                 continue
             if candidate.state is KeyState.ACTIVE:
                 return candidate
-            waits = "" if candidate is self.latest else _wait(self.latest)
             raise KeyStateError(
                 f"key {self.key_id!r} protects nothing: its newest version"
-                f" {candidate.version} is {candidate.state}"
-                f"{waits or '; rotate it or activate that version'}"
+                f" {candidate.version} is {candidate.state}{self._way_out(candidate)}"
             )
         raise KeyStateError(
             f"key {self.key_id!r} protects nothing: it is not yet active{_wait(self.latest)}"
         )
+
+    def _way_out(self, newest: KeyVersion) -> str:
+        """What lets a key protect again whose ``newest`` version is out of use."""
+        if newest is not self.latest:
+            return _wait(self.latest)
+        rotate = f"; for another one: mfn key rotate {self.key_id}"
+        if newest.state is KeyState.SUSPENDED:
+            named = version_id(self.key_id, newest.version)
+            return f"{rotate}, or to use it again: mfn key activate {named}"
+        return rotate
 
     def check_decrypt(self, version: KeyVersion, *, allow_compromised: bool = False) -> None:
         """Raise :class:`KeyStateError` unless ``version`` may decrypt and be rewrapped from."""
@@ -307,7 +314,8 @@ class Key:
         named = version_id(self.key_id, version.version)
         hint = {
             KeyState.PENDING_DESTRUCTION: f"; to keep it: mfn key cancel-destruction {named}",
-            KeyState.COMPROMISED: "; decrypting with it must be allowed explicitly",
+            KeyState.COMPROMISED: "; to decrypt with it all the same, as a rewrap must, allow it:"
+            " --allow-compromised, in the library and over HTTP allow_compromised",
             KeyState.SUSPENDED: f"; to use it again: mfn key activate {named}",
         }.get(state, "")
         raise KeyStateError(
@@ -321,9 +329,13 @@ class Key:
         if version.compromised and not allow_compromised:
             refused = True
         if refused:
+            again = (
+                f"; to use it again: mfn key activate {version_id(self.key_id, version.version)}"
+            )
             raise KeyStateError(
                 f"version {version.version} of key {self.key_id!r} may not verify:"
                 f" it is {'compromised' if version.compromised else state}"
+                f"{again if state is KeyState.SUSPENDED else ''}"
             )
 
 

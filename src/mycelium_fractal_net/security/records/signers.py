@@ -10,7 +10,7 @@ from mycelium_fractal_net.security.algorithms.digests import sha256
 from mycelium_fractal_net.security.byte_io.encodings import PUBLIC_KEY, pem_encode
 from mycelium_fractal_net.security.errors import InvalidInputError
 from mycelium_fractal_net.security.records.api_keys import CREDENTIAL_ID
-from mycelium_fractal_net.security.records.keys import KEY_ID_PATTERN
+from mycelium_fractal_net.security.records.keys import KEY_NAME
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -63,7 +63,7 @@ class Signer:
 
 def check_signer(name: str, credentials: tuple[str, ...], any_credential: bool) -> None:
     """Raise :class:`InvalidInputError` for a name or credentials that cannot be."""
-    if KEY_ID_PATTERN.fullmatch(name) is None:
+    if KEY_NAME.fullmatch(name) is None:
         raise InvalidInputError(
             "the name of a signer is 1 to 64 of a-z 0-9 . _ -, beginning with a letter or digit"
         )
