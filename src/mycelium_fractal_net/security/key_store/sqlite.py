@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 _BUSY_TIMEOUT: Final = "PRAGMA busy_timeout=10000"  # milliseconds; writers wait in write_turn
 _PRAGMAS: Final = (
-    "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",  # a commit that was acknowledged outlives a power cut
     "PRAGMA foreign_keys=ON",
     "PRAGMA secure_delete=ON",  # destroyed key material leaves no bytes in free pages
@@ -39,7 +38,7 @@ def check_private(path: Path) -> None:
     try:
         info = path.lstat()
     except FileNotFoundError:
-        raise StoreUnavailableError(f"{path} does not exist; create the store: mfn init") from None
+        raise StoreUnavailableError(f"{path} does not exist") from None
     except OSError as error:
         raise StoreUnavailableError(f"{path}: {error.strerror}") from None
     if stat.S_ISLNK(info.st_mode):
