@@ -13,7 +13,7 @@ import pytest
 
 from mycelium_fractal_net.security.key_providers import LocalCustodian, LocalKeyProvider
 from mycelium_fractal_net.security.key_store import Database, KeyStore, UsageStore
-from mycelium_fractal_net.security.key_store.schema import HEAD
+from mycelium_fractal_net.security.key_store.upgrading import schema_version
 from mycelium_fractal_net.security.keyring.keyring import Keyring
 from mycelium_fractal_net.security.policy import Policy
 from tests.support import postgres
@@ -114,7 +114,9 @@ def open_database(url: str) -> Database:
     if database.file is not None and not database.file.exists():
         database.file.touch(mode=0o600)
         database.file.write_bytes(_sqlite_tables())
-    if database.schema_version() != HEAD:
+    with database.read() as connection:
+        made = schema_version(connection) is not None
+    if not made:
         database.create()
     return database
 
