@@ -770,6 +770,21 @@ def a_version_that_is_about_to_be_erased(world: World) -> None:
     assert world.doctor("destruction") == []
 
 
+@advises("doctor/retention.py", "rewrap")
+def data_under_a_compromised_version(world: World) -> None:
+    """It is moved, and that all of it is moved is put on record."""
+    sealed = world.seal()
+    world.mfn.ok("key", "compromise", "orders")
+    world.mfn.ok("key", "rotate", "orders")
+    advice = world.advised("compromised-data")
+    world.follow(advice, "mfn rewrap PATH --allow-compromised", PATH=sealed)
+    more = "--finished orders --reason TEXT"
+    assert more in advice
+    world.mfn.ok("rewrap", sealed, "--allow-compromised", *more.split())
+    assert world.doctor("compromised-data") == []
+    world.mfn.ok("decrypt", sealed, "-o", "opened")
+
+
 # Audit records ---------------------------------------------------------------------------------
 
 
