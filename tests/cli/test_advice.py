@@ -206,7 +206,7 @@ def a_database_that_is_empty(world: World) -> None:
     world.mfn.ok("key", "list")
 
 
-@advises("security/key_store/database.py", "init")
+@advises("security/key_store/upgrading.py", "init")
 def a_store_of_an_older_schema(world: World, upgrade: Any = alembic_command.upgrade) -> None:
     """It is brought up to date."""
     world.lose("keys.db*")
