@@ -11,6 +11,7 @@ from mycelium_fractal_net.security.audit.events import (
     acting_as,
     current_actor,
     current_request,
+    serve_request,
 )
 from mycelium_fractal_net.security.audit.log import AuditLog
 from mycelium_fractal_net.security.audit.reading import query
@@ -27,5 +28,6 @@ __all__ = [
     "current_actor",
     "current_request",
     "query",
+    "serve_request",
     "verify",
 ]
