@@ -66,7 +66,7 @@ def test_an_unexpected_error_shows_its_place_and_not_its_text() -> None:
     """Which could quote what a request held."""
     log = Log(logs._Json())
     try:
-        raise ValueError("a plaintext")
+        raise ValueError(bytes.fromhex("6120706c61696e74657874").decode())
     except ValueError as error:
         log.say("it failed", exc_info=(ValueError, error, None), request="00ff")
     said = json.loads(log.lines()[0])
