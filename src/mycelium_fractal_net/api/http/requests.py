@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from mycelium_fractal_net.api.http.problems import RequestError
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope
+
+_BLANKS: Final = b" \t"  # around a value, RFC 9110 section 5.5; our own server took them off
 
 
 class Headers(NamedTuple):
@@ -17,32 +19,41 @@ class Headers(NamedTuple):
     content_type: bytes
     content_length: int | None
     associated_data: bytes
+    is_chunked: bool = False
+
+    @property
+    def announces_body(self) -> bool:
+        """Whether a body comes, if only an empty one in chunks."""
+        return bool(self.content_length) or self.is_chunked
 
 
 def read_headers(scope: Scope) -> Headers:
     """The headers that matter, each at most once. Raises :class:`RequestError`."""
     api_key = content_type = associated_data = b""
     length: int | None = None
+    is_chunked = False
     keys = 0
     for name, value in scope["headers"]:
         if name == b"x-api-key":
-            api_key = value
+            api_key = value.strip(_BLANKS)
             keys += 1
         elif name == b"content-type":
             if content_type:
                 raise RequestError("bad-request", "there is more than one Content-Type")
-            content_type = value
+            content_type = value.strip(_BLANKS)
         elif name == b"content-length":
             length = int(value) if value.isdigit() else None
+        elif name == b"transfer-encoding":
+            is_chunked = True
         elif name == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
             raise RequestError("unsupported-media-type", "the body must not be compressed")
         elif name == b"x-associated-data":
             if associated_data:
                 raise RequestError("bad-request", "there is more than one X-Associated-Data")
-            associated_data = value
+            associated_data = value.strip(_BLANKS)
     if keys > 1:
         raise RequestError("bad-request", "there is more than one X-API-Key")
-    return Headers(api_key, content_type, length, associated_data)
+    return Headers(api_key, content_type, length, associated_data, is_chunked)
 
 
 async def read_body(receive: Receive, declared: int | None, most: int) -> bytes | None:
