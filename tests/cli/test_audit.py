@@ -373,8 +373,8 @@ def test_a_store_that_nothing_was_recorded_for_verifies(mfn: Mfn) -> None:
 
     def forget() -> None:
         with contextlib.closing(sqlite3.connect(mfn.home / "keys.db")) as connection, connection:
-            connection.execute("DELETE FROM audit_keys")
-            connection.execute("DELETE FROM audit_chains")
+            connection.execute("DELETE FROM mfn_audit_keys")
+            connection.execute("DELETE FROM mfn_audit_chains")
 
     forget()
     one_line(mfn("audit", "verify"), ExitCode.STORE)

@@ -374,12 +374,12 @@ def test_where_nonces_cannot_be_stored_nothing_is_accepted(keyring: Keyring) -> 
     signed = peer(keyring).sign(post())
     app = application(keyring)
     with keyring.provider.store.database.write() as connection:
-        connection.exec_driver_sql("ALTER TABLE request_nonces RENAME TO elsewhere")
+        connection.exec_driver_sql("ALTER TABLE mfn_request_nonces RENAME TO elsewhere")
     (answer,) = send(app, signed)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     assert "nonce" in answer.json()["detail"]
     with keyring.provider.store.database.write() as connection:
-        connection.exec_driver_sql("ALTER TABLE elsewhere RENAME TO request_nonces")
+        connection.exec_driver_sql("ALTER TABLE elsewhere RENAME TO mfn_request_nonces")
     assert send(application(keyring), signed)[0].status_code == 200
 
 
