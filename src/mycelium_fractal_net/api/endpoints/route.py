@@ -62,6 +62,7 @@ class ServiceRoute(APIRoute):
         )
         self.spec = spec
         self.service = service
+        self.is_unsigned = spec.public or spec.name in service.settings.server.unsigned_routes
         self.app = self.run
         self._endpoint = spec.endpoint
         self._media_type = spec.media_type.encode()

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from mycelium_fractal_net.api.http.problems import RequestError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from starlette.types import Receive, Scope
 
 _BLANKS: Final = b" \t"  # around a value, RFC 9110 section 5.5; our own server took them off
@@ -54,6 +56,20 @@ def read_headers(scope: Scope) -> Headers:
     if keys > 1:
         raise RequestError("bad-request", "there is more than one X-API-Key")
     return Headers(api_key, content_type, length, associated_data, is_chunked)
+
+
+def with_bearer_as_api_key(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """The headers, and the token of an ``Authorization: Bearer`` as the ``X-API-Key`` that it is.
+
+    Both are two API keys, and refused. It stands there before anything is decided, so that it binds
+    its caller as the other does; where a request is signed it is not, and refused too.
+    """
+    found = list(headers)
+    for name, value in headers:
+        scheme, _, token = value.strip(_BLANKS).partition(b" ")
+        if name == b"authorization" and scheme.lower() == b"bearer":
+            found.append((b"x-api-key", token.strip(_BLANKS)))
+    return found
 
 
 async def read_body(receive: Receive, declared: int | None, most: int) -> bytes | None:
