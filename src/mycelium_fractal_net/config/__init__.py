@@ -63,6 +63,8 @@ VARIABLES: Final[dict[str, tuple[str, Callable[[str], object]]]] = {
     "MFN_FIPS_MODE": ("security.fips_mode", _boolean),
     "MFN_REQUEST_SIGNING": ("server.request_signing", str),
     "MFN_PUBLIC_AUTHORITY": ("server.public_authority", str),
+    "MFN_LOG_LEVEL": ("log.level", str.lower),
+    "MFN_LOG_FORMAT": ("log.format", str.lower),
     "MFN_HOME": ("home", str),
     "MFN_STORE": ("key_store.url", str),
     "MFN_MASTER_KEY_FILE": ("master_key.file", str),

@@ -10,7 +10,7 @@ from fastapi.security import APIKeyHeader
 from mycelium_fractal_net.api.http.problems import RequestError
 from mycelium_fractal_net.api.http.request_ids import new_request_id
 from mycelium_fractal_net.api.service.costs import INLINE_SECONDS, THREAD_SECONDS, XOR_SECONDS
-from mycelium_fractal_net.security.audit import Event, acting_as
+from mycelium_fractal_net.security.audit import Event, acting_as, serve_request
 from mycelium_fractal_net.security.blocking import (
     WouldBlockError,
     about_to_block,
@@ -51,6 +51,7 @@ class Context:
         self.event = event
         self.exchange = exchange
         self.request_id = new_request_id()
+        serve_request(self.request_id)
         self.status: int | None = None  # where it is not that of the route
         self.headers: Headers | None = None
         self.caller_or_none: Caller | None = None

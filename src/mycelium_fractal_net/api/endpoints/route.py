@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args, get_origin, get_type_hin
 from fastapi.params import Query
 from fastapi.routing import APIRoute
 
+from mycelium_fractal_net.api.endpoints.access_log import served_by
 from mycelium_fractal_net.api.endpoints.context import Context
 from mycelium_fractal_net.api.http.exchange import exchange_of
 from mycelium_fractal_net.api.http.problems import RequestError
@@ -92,6 +93,7 @@ class ServiceRoute(APIRoute):
         service, spec = self.service, self.spec
         context = Context(service, spec.event, exchange_of(scope))
         context.signer = scope.get(SIGNER)
+        served_by(scope, context)
         try:
             headers = context.headers = read_headers(scope)
             if not spec.public:

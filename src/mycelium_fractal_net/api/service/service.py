@@ -36,6 +36,7 @@ from mycelium_fractal_net.security.signed_requests.verifier import RequestVerifi
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from mycelium_fractal_net.bootstrap.custodians import Passphrase
     from mycelium_fractal_net.config import Settings
@@ -61,7 +62,7 @@ class Service:
         settings: Settings,
         passphrase: Passphrase = None,
         *,
-        metrics_folder: str | None = None,
+        metrics_folder: Path | None = None,
         authority: str | None = None,
     ) -> None:
         self.settings = settings
