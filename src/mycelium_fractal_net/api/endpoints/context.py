@@ -43,8 +43,8 @@ class Context:
     """One request. What a handler learns of it is kept here for the audit record."""
 
     __slots__ = ("address", "are_items_counted", "caller_or_none", "event", "exchange", "headers",
-                 "items", "key", "presented", "reference", "request_id", "seconds", "service",
-                 "signer", "status", "subject")  # fmt: skip
+                 "is_abandoned", "items", "key", "presented", "reference", "request_id",
+                 "seconds", "service", "signer", "status", "subject")  # fmt: skip
 
     def __init__(self, service: Service, event: str, exchange: Exchange | None) -> None:
         self.service = service
@@ -61,6 +61,7 @@ class Context:
         self.signer: str | None = None
         self.address = ""  # of the client, where rates are counted
         self.are_items_counted = False
+        self.is_abandoned = False  # its client has gone: nobody waits for an answer
         self.seconds = XOR_SECONDS  # of a processor, where the request is too much for a thread
         self.reference: str | None = None
         self.items: dict[str, dict[str, int]] | None = None
@@ -143,6 +144,10 @@ class Context:
     async def in_thread(self, work: Callable[..., Any], *arguments: Any) -> Any:
         """What ``work`` returns, run in a thread on behalf of the caller."""
         return await self.service.in_thread(self._on_behalf, work, arguments)
+
+    async def in_scan_executor(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        """The same in the one thread for what searches files."""
+        return await self.service.in_scan_executor(self._on_behalf, work, arguments)
 
     async def in_cpu_executor(self, work: Callable[..., Any], *arguments: Any) -> Any:
         """The same in the one thread for what computes for long."""

@@ -6,6 +6,7 @@ import contextlib
 import os
 import shlex
 import signal
+import stat
 import sys
 from contextlib import nullcontext
 from functools import partial
@@ -90,6 +91,10 @@ def _checked_tls(settings: Settings) -> bool:
     tls = settings.security.tls
     if serves_tls(tls):
         load(tls)
+        if tls.private_key is not None and tls.private_key.stat().st_mode & stat.S_IRWXO:
+            complain(
+                f"every user of this machine may use the TLS key; run: chmod o= {tls.private_key}"
+            )
         return True
     if tls.required and not settings.server.trusted_proxies:
         raise CommandError(
