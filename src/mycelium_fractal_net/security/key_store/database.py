@@ -20,8 +20,8 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemy
 from mycelium_fractal_net.security.errors import (
     ConfigurationError,
     ConflictError,
-    MissingExtraError,
     StoreUnavailableError,
+    unusable_extra,
 )
 from mycelium_fractal_net.security.forking import OfOneProcess, in_child
 from mycelium_fractal_net.security.key_store import sqlite, upgrading
@@ -98,8 +98,8 @@ class Database(OfOneProcess):
                     "options": f"-c statement_timeout={_STATEMENT_MILLISECONDS}",
                 },
             )
-        except ImportError:
-            raise MissingExtraError("a store on PostgreSQL", "postgresql") from None
+        except ImportError as error:
+            raise unusable_extra("a store on PostgreSQL", "postgresql", error) from None
 
     @property
     def url(self) -> str:
