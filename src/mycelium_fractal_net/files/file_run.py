@@ -65,18 +65,24 @@ class FileRun:
         self._stop.set()
 
     def fill(
-        self, source: Path, target: Path, named: Callable[[Path], Path | None], work: Work
+        self,
+        source: Path,
+        target: Path,
+        named: Callable[[Path], Path | None],
+        work: Work,
+        without: int = 0,
     ) -> FileReport:
         """Put every file of ``source`` through ``work``; returns what became of them.
 
-        ``named`` gives an output's name, or None for what is passed over. Raises as
+        ``named`` gives an output's name, or None for what is passed over;
+        ``without`` are permissions that no folder gets. Raises as
         :func:`.tree.seal_tree` does.
         """
         check_apart(source, target)
         target.mkdir(mode=0o700, parents=True, exist_ok=True)
         devices: dict[int, Path] = {}
         with only_run(target):
-            self.put_through(jobs(source, target, named, self.report, devices), work)
+            self.put_through(jobs(source, target, named, self.report, devices, without), work)
             for folder in devices.values():
                 sync_file_system(folder)
         return self.report

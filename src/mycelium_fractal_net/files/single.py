@@ -11,8 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from mycelium_fractal_net.files.new_file import NewFile, discarded_on_error, new_file
-from mycelium_fractal_net.files.permissions import acl_of
+from mycelium_fractal_net.files.new_file import (
+    NewFile,
+    discarded_on_error,
+    new_file,
+    remove_leftovers,
+)
+from mycelium_fractal_net.files.permissions import acl_of, umask
 from mycelium_fractal_net.files.replacing import GRACE_SECONDS, Replaced, settled_status
 from mycelium_fractal_net.security.byte_io.binary_io import HEAD_BYTES
 from mycelium_fractal_net.security.byte_io.durable import sync_folder
@@ -84,11 +89,11 @@ def open_file(
     """Open the sealed ``source`` into ``target``; returns the plaintext's bytes.
 
     ``target`` gets its name when the end was verified and not before. Otherwise as
-    :func:`seal_file`. Raises :class:`DecryptionError`.
+    :func:`seal_file`, except that the umask is honoured. Raises :class:`DecryptionError`.
     """
     with open_source(source) as (reader, status, acl):
         _refuse_same(status, target)
-        with new_file(target, status, acl=acl, force=force) as writer:
+        with new_file(target, status, acl=acl, without=umask(), force=force) as writer:
             return keyring.decrypt_stream(reader, writer, options, progress=progress)
 
 
@@ -106,7 +111,9 @@ def rewrap_file(
     :class:`ConflictError`, and changes nothing, where somebody changed the file meanwhile or
     has it open for writing.
     """
-    output = rewrap_to(keyring, path.resolve(), options, progress=progress)
+    real = path.resolve()
+    remove_leftovers(real.parent)
+    output = rewrap_to(keyring, real, options, progress=progress)
     if output is None:
         return False
     try:

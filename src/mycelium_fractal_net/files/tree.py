@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from mycelium_fractal_net.files.file_run import FileOptions, FileRun, Outcome
 from mycelium_fractal_net.files.new_file import NewFile, discarded_on_error
+from mycelium_fractal_net.files.permissions import umask
 from mycelium_fractal_net.files.single import open_source
 from mycelium_fractal_net.files.walk import SEALED_SUFFIX, FileReport, Job, is_there
 from mycelium_fractal_net.security.byte_io.binary_io import HEAD_BYTES
@@ -88,9 +89,11 @@ def open_tree(
 ) -> FileReport:
     """Open every ``.mfn`` file below ``source`` into the same place below ``target``.
 
-    Files without that ending are passed over. Otherwise as :func:`seal_tree`.
+    Files without that ending are passed over. The umask is honoured. Otherwise as
+    :func:`seal_tree`.
     """
     run = FileRun(**how)
+    without = umask()
 
     def unseal(job: Job) -> Outcome:
         with open_source(job.source, follow=False) as (reader, status, acl):
@@ -100,10 +103,10 @@ def open_tree(
             output = NewFile(job.target)
             with discarded_on_error(output):
                 size = keyring.decrypt_stream(reader, output.file, options, progress=run.watch)
-                output.finish(status, acl=acl, times=True)
+                output.finish(status, acl=acl, times=True, without=without)
             return output, size
 
     def named(path: Path) -> Path | None:
         return path.with_suffix("") if path.suffix == SEALED_SUFFIX else None
 
-    return run.fill(source, target, named, unseal)
+    return run.fill(source, target, named, unseal, without)

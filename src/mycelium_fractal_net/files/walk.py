@@ -79,17 +79,19 @@ def jobs(
     named: Callable[[Path], Path | None],
     report: FileReport,
     devices: dict[int, Path],
+    without: int = 0,
 ) -> Iterator[Job]:
     """Every file to work on, folder by folder; folders are made in ``target`` on the way.
 
-    ``devices`` gets a folder on each file system that they lie on.
+    ``devices`` gets a folder on each file system that they lie on; ``without`` are permissions
+    that none of the folders gets.
     """
     levels: list[tuple[Path, Path, Listing]] = []
 
     def enter(here: Path, there: Path) -> None:
         try:
             if here is not source:
-                _make_folder(here, there)
+                _make_folder(here, there, without)
             devices.setdefault(there.stat().st_dev, there)
             remove_leftovers(there)
             levels.append((here, there, Listing(here)))
@@ -116,7 +118,7 @@ def jobs(
             entries.close()
 
 
-def _make_folder(source: Path, target: Path) -> None:
+def _make_folder(source: Path, target: Path, without: int) -> None:
     """A folder like ``source``. A link in its place would lead the output elsewhere."""
     if source == target:
         return
@@ -130,7 +132,7 @@ def _make_folder(source: Path, target: Path) -> None:
     here = there = -1
     try:
         here, there = os.open(source, flags), os.open(target, flags)
-        give_permissions(there, os.fstat(here), acl_of(here), also=stat.S_IRWXU)
+        give_permissions(there, os.fstat(here), acl_of(here), also=stat.S_IRWXU, without=without)
     finally:
         for descriptor in (here, there):
             if descriptor >= 0:

@@ -14,6 +14,7 @@ from mycelium_fractal_net.cli.inputs import STANDARD, begun, check_input, input_
 from mycelium_fractal_net.cli.outputs import (
     SEALED_SUFFIX,
     destination,
+    is_channel,
     naming,
     opened_name,
     output_stream,
@@ -56,7 +57,7 @@ def encrypt(
     with invocation.keyring() as keyring, invocation.progress("sealing", size) as update:
         how: dict[str, Any] = {"associated_data": associated_data, "progress": update}
         recording.record_sealing(keyring, key)
-        if path == STANDARD or target is None:
+        if path == STANDARD or target is None or is_channel(target):
             with _streams(path, target, force=to.force) as (reader, writer):
                 count = keyring.encrypt_stream(reader, writer, key_id=key, **how)
         else:
@@ -86,7 +87,7 @@ def decrypt(
     size = _size(path)
     target = destination(path, to.output, opened_name(path) if to.output is None else _stem(path))
     with invocation.keyring() as keyring, invocation.progress("opening", size) as update:
-        if path == STANDARD or target is None:
+        if path == STANDARD or target is None or is_channel(target):
             with _streams(path, target, force=to.force) as (source, writer):
                 reader = _recorded(keyring, "decrypt", source)
                 count = keyring.decrypt_stream(reader, writer, opening, progress=update)
