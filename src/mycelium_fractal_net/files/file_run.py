@@ -19,7 +19,7 @@ from typing import Final, TypedDict
 from mycelium_fractal_net.files.groups import SyncGroup, descriptor_share, sync_file_system
 from mycelium_fractal_net.files.new_file import NewFile
 from mycelium_fractal_net.files.walk import FileReport, Job, check_apart, jobs
-from mycelium_fractal_net.security.errors import ConflictError, MfnError
+from mycelium_fractal_net.security.errors import FileBusyError, MfnError
 
 _TRIES: Final = 3  # of a file that others change meanwhile
 _FLIGHT_FACTOR: Final = 16  # files in work or waiting, for each worker
@@ -173,7 +173,7 @@ class _Flight:
 
     def _failed(self, tried: _Try, error: MfnError | OSError) -> None:
         job, number = tried
-        if isinstance(error, ConflictError) and number < _TRIES:
+        if isinstance(error, FileBusyError) and number < _TRIES:
             self.start(job, number + 1)
         else:
             self._run.report.fail(job.source, error)
@@ -197,13 +197,13 @@ class _Flight:
 
 @contextmanager
 def only_run(target: Path) -> Iterator[None]:
-    """Raises :class:`ConflictError` where another run is at work in the folder."""
+    """Raises :class:`FileBusyError` where another run is at work in the folder."""
     descriptor = os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ConflictError(f"another run is at work in {target}; let it end") from None
+            raise FileBusyError(f"another run is at work in {target}; let it end") from None
         yield
     finally:
         os.close(descriptor)

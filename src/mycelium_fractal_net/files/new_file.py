@@ -23,7 +23,7 @@ from typing import BinaryIO, Final, cast
 from mycelium_fractal_net.files.permissions import give_permissions
 from mycelium_fractal_net.files.replacing import Replaced
 from mycelium_fractal_net.security.byte_io.durable import sync_folder
-from mycelium_fractal_net.security.errors import ConflictError
+from mycelium_fractal_net.security.errors import FileBusyError
 
 _SUFFIX: Final = ".mfn-partial"
 _NAME_BYTES: Final = 200  # of the target's in a hidden name, which may have 255: NAME_MAX
@@ -100,7 +100,7 @@ class NewFile:
 
         Raises :class:`FileExistsError` where the name is taken, unless ``force``, which puts
         the new file in the place of the old one but never of a folder, device or pipe, and
-        :class:`ConflictError` where that is not the file of ``place``, or was changed since.
+        :class:`FileBusyError` where that is not the file of ``place``, or was changed since.
         """
         if self._place is not None:
             self._place.swap(self._named(), self.target, os.fstat(self.file.fileno()))
@@ -128,7 +128,7 @@ class NewFile:
     def settle(self) -> bool:
         """The last look after :meth:`publish` has put the file in the place of another; True.
 
-        Raises :class:`ConflictError` where somebody writes to the other, which is back then.
+        Raises :class:`FileBusyError` where somebody writes to the other, which is back then.
         """
         if self._place is not None and self._temporary is not None:
             new = os.fstat(self.file.fileno())
@@ -155,7 +155,7 @@ class NewFile:
         if self._temporary is not None:
             if self._place is not None:
                 # Under the hidden name may be what somebody else put there just now.
-                with contextlib.suppress(ConflictError):
+                with contextlib.suppress(FileBusyError):
                     new = os.fstat(self.file.fileno())
                     self._place.settle(self._temporary, self.target, new)
             self._temporary.unlink(missing_ok=True)

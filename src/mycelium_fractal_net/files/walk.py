@@ -17,6 +17,7 @@ from mycelium_fractal_net.security.errors import InvalidInputError, MfnError
 
 SEALED_SUFFIX: Final = ".mfn"
 
+_MOST_NAME_BYTES: Final = 255  # NAME_MAX, limits.h
 _MOST_KEPT: Final = 100  # failures and files passed over that a report keeps; it counts all
 # What file systems round a time down to, in ns: SMB, some NFS, exFAT, ext3 and old ext4, FAT.
 _GRANULES: Final = (100, 1_000, 1_000_000, 10_000_000, 1_000_000_000, 2_000_000_000)
@@ -109,6 +110,8 @@ def jobs(
                 output = named(there / name) if kind is EntryKind.FILE else None
                 if output is None:
                     report.pass_over(here / name)
+                elif len(os.fsencode(output.name)) > _MOST_NAME_BYTES:
+                    report.fail(here / name, f"would be named longer than {_MOST_NAME_BYTES} bytes")
                 else:
                     yield Job(here / name, output)
             else:

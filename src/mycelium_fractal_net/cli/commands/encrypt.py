@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 @click.argument("path", metavar="PATH", help="A file, a folder with -r, or -.")
 @options.sealing_key
 @options.associated_data
+@options.allow_changing
 @options.writing
 @options.workers
 def encrypt(
@@ -45,12 +46,14 @@ def encrypt(
     path: str,
     key: str | None,
     associated_data: bytes,
+    allow_changing: bool,
     to: Writing,
     workers: int | None,
 ) -> None:
     """Seal a file (FILE -> FILE.mfn), a folder into another, or a stream."""
     if to.recursive:
-        folders.seal(invocation, path, key, associated_data, to, workers)
+        more: dict[str, Any] = {"workers": workers, "allow_changing": allow_changing}
+        folders.seal(invocation, path, key, associated_data, to, **more)
         return
     size = _size(path)
     target = destination(path, to.output, sealed_name(path))
@@ -58,13 +61,17 @@ def encrypt(
         how: dict[str, Any] = {"associated_data": associated_data, "progress": update}
         recording.record_sealing(keyring, key)
         if path == STANDARD or target is None or is_channel(target):
-            with _streams(path, target, force=to.force) as (reader, writer):
+            with (
+                _streams(path, target, force=to.force) as (reader, writer),
+                _unchanging(path, reader, allow_changing),
+            ):
                 count = keyring.encrypt_stream(reader, writer, key_id=key, **how)
         else:
             from mycelium_fractal_net.files import seal_file
 
             with naming(target):
-                count = seal_file(keyring, Path(path), target, key_id=key, force=to.force, **how)
+                how |= {"force": to.force, "allow_changing": allow_changing}
+                count = seal_file(keyring, Path(path), target, key_id=key, **how)
     _tell(invocation, "sealed", path, target, count)
 
 
@@ -142,6 +149,16 @@ def _streams(path: str, target: Path | None, *, force: bool) -> Iterator[tuple[B
         input_stream(path, "", quiet=True) as reader,
     ):
         yield reader, writer
+
+
+def _unchanging(
+    path: str, reader: BinaryIO, allow_changing: bool
+) -> contextlib.AbstractContextManager[object]:
+    if path == STANDARD:
+        return contextlib.nullcontext()
+    from mycelium_fractal_net.files.single import unchanging
+
+    return unchanging(reader, Path(path), allow_changing=allow_changing)
 
 
 def _recorded(keyring: Keyring, event: str, reader: BinaryIO) -> BinaryIO:
