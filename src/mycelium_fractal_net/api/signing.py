@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
+from mycelium_fractal_net.api.http.request_ids import new_request_id
 from mycelium_fractal_net.security.request_signing import SignatureVerificationMiddleware
 from mycelium_fractal_net.security.response_signing import ResponseSigningMiddleware
 from mycelium_fractal_net.security.signed_requests.rules import SigningPolicy
@@ -69,6 +70,7 @@ class RequestSigning:
             decide=lambda _: self._policy,
             flows=self._flows,
             refused=service.count_refusal,
+            request_id=new_request_id,
             max_body_bytes=service.max_body_bytes,
         )
 

@@ -132,6 +132,14 @@ class CredentialSettings(_Section, frozen=True):
     overlap_days: _Days = 90
 
 
+class LogSettings(_Section, frozen=True):
+    """What ``mfn serve`` and ``mfn rotation run`` say on their standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "warning"
+    format: Literal["text", "json"] = "text"
+    access: bool = False
+
+
 class Server(_Section, frozen=True):
     """The HTTP service. ``production`` hides the documentation pages and asks for more."""
 
@@ -174,6 +182,7 @@ class Settings(_Section, frozen=True):
     legacy: Legacy = Legacy()
     credentials: CredentialSettings = CredentialSettings()
     audit: AuditSettings = AuditSettings()
+    log: LogSettings = LogSettings()
     server: Server = Server()
 
     @property

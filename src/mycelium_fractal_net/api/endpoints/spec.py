@@ -25,6 +25,7 @@ class Spec:
     scope: str | None = None  # a scope that is not per key, checked before anything is read
     public: bool = False
     in_thread: bool = False  # it talks to the store, always
+    scans: bool = False  # it searches files, until `context.is_abandoned`, in a thread for that
     recorded: bool = True  # by the route
     changes: bool = False  # the store, where the provider records it, before and after
     problems: tuple[str, ...] = ()
