@@ -171,7 +171,7 @@ def test_multiprocessing_is_told_where_it_is_used(home: Path) -> None:
     with open_keyring(home=home) as keyring:
         assert any(
             finalizer._callback is at_exit._write_all  # type: ignore[attr-defined]
-            for finalizer in multiprocessing.util._finalizer_registry.values()  # type: ignore[attr-defined]
+            for finalizer in multiprocessing.util._finalizer_registry.values()
         )
         assert keyring.encrypt(b"data", key_id="orders")
 
