@@ -169,10 +169,8 @@ def test_what_was_counted_is_written_at_the_end_of_a_process(home: Path, end: st
 def test_multiprocessing_is_told_where_it_is_used(home: Path) -> None:
     """It runs nothing else at the end of its children."""
     with open_keyring(home=home) as keyring:
-        assert any(
-            finalizer._callback is at_exit._write_all  # type: ignore[attr-defined]
-            for finalizer in multiprocessing.util._finalizer_registry.values()
-        )
+        told = multiprocessing.util._finalizer_registry.values()  # type: ignore[attr-defined]
+        assert any(each._callback is at_exit._write_all for each in told)
         assert keyring.encrypt(b"data", key_id="orders")
 
 
