@@ -73,6 +73,8 @@ class Refusals:
         request_id = self._new_id()
         if isinstance(error, StoreUnavailableError):
             problem = _NONCE_UNSTORED if verified else _UNAVAILABLE
+            if error.detail is not None:
+                problem = {**problem, "detail": f"{problem['detail']}: {error.detail}"}
             self._tell(request_id, str(error), "")
         elif isinstance(error, BodyTooLargeError):
             problem = _TOO_LARGE
