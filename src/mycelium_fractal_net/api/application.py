@@ -69,6 +69,11 @@ class Application(FastAPI):
             kind = StreamRoute if spec.streams else ServiceRoute
             self.router.routes.append(kind(spec, service, **described(spec)))
         self.add_exception_handler(HTTPException, _no_route)  # type: ignore[arg-type]
+        known = {spec.name for spec in SPECS}
+        if not known.issuperset(service.settings.server.unsigned_routes):
+            raise ConfigurationError(
+                "server.unsigned_routes names what is no route; one is such as GET /keys/{key_id}"
+            )
         self.table = RouteTable(self.router.routes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
