@@ -206,7 +206,7 @@ def test_who_waits_for_a_silent_store_holds_up_nobody(books: Books) -> None:
             answer.wait()
             anchor_chain(*arguments)  # type: ignore[arg-type]
 
-        store.anchor_chain = slowly  # type: ignore[method-assign]
+        store.anchor_chain = slowly  # type: ignore[method-assign,assignment]
         log.record(USED)
         assert asked.wait(5)
         until(lambda: not log.healthy)

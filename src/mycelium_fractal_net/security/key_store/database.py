@@ -22,7 +22,7 @@ from mycelium_fractal_net.security.errors import (
     ConflictError,
     StoreUnavailableError,
 )
-from mycelium_fractal_net.security.forking import in_child
+from mycelium_fractal_net.security.forking import OfOneProcess, in_child
 from mycelium_fractal_net.security.key_store import postgresql, sqlite, upgrading
 from mycelium_fractal_net.security.key_store.causes import unavailable, unwritable
 from mycelium_fractal_net.security.key_store.fork_gate import ForkGate
@@ -42,7 +42,7 @@ _MIGRATION_LOCK = 0x6D666E  # "mfn": one process at a time creates or upgrades t
 _FORK_GATE = ForkGate()
 
 
-class Database:
+class Database(OfOneProcess):
     """A key store's database.
 
     ``url`` is a SQLAlchemy URL, ``sqlite:///FILE`` or ``postgresql+psycopg://...``, or the path
