@@ -65,6 +65,7 @@ class Freshness:
         self.lock = threading.RLock()
         self.until = self._failed_at = NEVER
         self._last_read = NEVER
+        self._cause: StoreUnavailableError | None = None
 
     def subscribe(self, listener: StoreCache) -> None:
         """From now on tell ``listener`` of every change. It lives as long as this does."""
@@ -94,7 +95,7 @@ class Freshness:
         about_to_block()
         left = STALE_SECONDS if self._last_read == NEVER else self._last_read + STALE_SECONDS - now
         if not self.lock.acquire(timeout=max(_WAIT_SECONDS, left)):
-            raise StoreUnavailableError(_SILENT)
+            raise self.silent()
         try:
             self._read_if_due(now)
         finally:
@@ -104,17 +105,24 @@ class Freshness:
         if self._closed:
             raise StoreUnavailableError("the keyring was closed; open another one")
 
+    def silent(self) -> StoreUnavailableError:
+        """The error where the last reading is stale: with the cause that the last attempt met."""
+        if self._cause is None:
+            return StoreUnavailableError(_SILENT)
+        return type(self._cause)(str(self._cause), detail=self._cause.detail)
+
     def _read_if_due(self, asked: float) -> None:
         """Read, unless somebody did, in vain or not, since the moment ``asked``."""
         if monotonic() < self.until:
             return
         if self._failed_at > asked:
-            raise StoreUnavailableError(_SILENT)
+            raise self.silent()
         try:
             self.refresh()
-        except StoreUnavailableError:
+        except StoreUnavailableError as error:
+            self._cause = error
             now = monotonic()  # to learn that nobody answers may have taken seconds
-            if now - self._last_read >= STALE_SECONDS:
+            if self._closed or now - self._last_read >= STALE_SECONDS:
                 self._failed_at = now
                 raise
             self.until = min(now + _RETRY_SECONDS, self._last_read + STALE_SECONDS)

@@ -15,6 +15,7 @@ from mycelium_fractal_net.security.errors import (
     InvalidInputError,
     KeyStateError,
 )
+from mycelium_fractal_net.security.forking import OfOneProcess
 from mycelium_fractal_net.security.key_store.freshness import Freshness
 from mycelium_fractal_net.security.keyring.cache import KeyCache
 from mycelium_fractal_net.security.keyring.candidates import candidates, check_type
@@ -65,7 +66,7 @@ class MessageInfo(NamedTuple):
         return version_id(self.key_id, self.version)
 
 
-class Keyring(Streams, Signing, PublicKeys):
+class Keyring(OfOneProcess, Streams, Signing, PublicKeys):
     """Named keys at work. Use it as a context manager, or call :meth:`close` at the end; where
     nobody does, the counts of uses are written as the process ends.
 
