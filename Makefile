@@ -84,14 +84,15 @@ fuzz: $(VENV)/fuzz ## fuzz everything that parses bytes, FUZZ_SECONDS for each t
 	    -artifact_prefix=build/fuzz/ build/fuzz/$$name fuzz/corpus/$${name#fuzz_} || exit 1; \
 	done
 
-# Each lock is a constraint on those after it, so that all fit into one environment. UPGRADE is
-# empty to keep every version that still fits: make lock UPGRADE=
+# Each lock is a constraint on those after it, so that all fit into one environment, and holds with
+# markers what any Python from 3.11 on needs. UPGRADE is empty to keep every version that still
+# fits: make lock UPGRADE=
 UPGRADE ?= --upgrade
 lock: $(VENV)/lock ## make the locks anew from requirements/*.in
 	cd requirements && for name in run server test lint fuzz bench lock; do \
-	  ../$(BIN)/pip-compile --quiet $(UPGRADE) --generate-hashes --allow-unsafe --strip-extras \
-	    --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
-	    --output-file $$name.txt $$name.in || exit 1; \
+	  ../$(BIN)/uv pip compile --quiet $(UPGRADE) --universal --python-version 3.11 \
+	    --fork-strategy fewest --generate-hashes --no-annotate --no-header --no-emit-index-url \
+	    --no-emit-find-links --output-file $$name.txt $$name.in || exit 1; \
 	done
 
 clean: ## remove what was installed and built
