@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # the targets share one environment
-.PHONY: help run tour test test-long lint types format docs bench bench-http bench-signed bench-columns bench-backup fuzz torture coverage lock clean
+.PHONY: help run tour test test-long lint types format docs bench bench-http bench-signed bench-columns bench-backup fuzz torture coverage lock bare-check clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -83,6 +83,9 @@ fuzz: $(VENV)/fuzz ## fuzz everything that parses bytes, FUZZ_SECONDS for each t
 	  $(BIN)/python $$target -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 \
 	    -artifact_prefix=build/fuzz/ build/fuzz/$$name fuzz/corpus/$${name#fuzz_} || exit 1; \
 	done
+
+bare-check: ## by hand, as root: all of CI in a bare Debian 12 made by debootstrap
+	bash .ci/bare
 
 # Each lock is a constraint on those after it, so that all fit into one environment, and holds with
 # markers what any Python from 3.11 on needs. UPGRADE is empty to keep every version that still
