@@ -327,6 +327,14 @@ class ConflictError(MfnError):
     )
 
 
+class FileBusyError(ConflictError):
+    """Somebody else is at work on a file or in a folder; what is there was left as it is."""
+
+    kind: ClassVar[Kind] = ConflictError.kind._replace(
+        exit_code=ExitCode.WRITE, advice="nothing was changed; try again once nobody works on it"
+    )
+
+
 class MasterKeyError(MfnError):
     """The master key is absent, damaged, or not the one that wrapped the store."""
 
