@@ -19,8 +19,10 @@ from mycelium_fractal_net.security.errors import (
     StoreUnavailableError,
     StoreVersionError,
 )
+from mycelium_fractal_net.security.key_providers import LocalCustodian, LocalKeyProvider
 from mycelium_fractal_net.security.key_store import Database, KeyStore
 from mycelium_fractal_net.security.key_store.schema import HEAD, metadata
+from mycelium_fractal_net.security.policy import Policy
 from tests.support.cli import Mfn
 from tests.support.stores import open_provider
 
@@ -180,10 +182,13 @@ def make_former(database: Database) -> None:
 @pytest.fixture
 def former(store_url: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
     """A store of schema 0005 with a key in it, whose tables have the names of before."""
-    newest = command.upgrade
+    newest, database, policy = command.upgrade, Database(store_url), Policy()
     with monkeypatch.context() as first:
         first.setattr(command, "upgrade", lambda config, _: newest(config, "0005"))
-        provider = open_provider(store_url, home)
+        database.create()
+    custodian = LocalCustodian.create(home / "master.key", policy)
+    provider = LocalKeyProvider(KeyStore(database), custodian, policy)
+    provider.master_keys.begin()
     provider.keys.create("orders")
     make_former(provider.store.database)
     yield provider.store.database
