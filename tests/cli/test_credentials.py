@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mycelium_fractal_net import open_keyring
-from mycelium_fractal_net.security.directories.credentials import Caller, CredentialDirectory
+from mycelium_fractal_net.security.directories.callers import Caller
+from mycelium_fractal_net.security.directories.credentials import CredentialDirectory
 from mycelium_fractal_net.security.errors import AuthenticationError, ExitCode
 from tests.support.cli import Mfn, one_line
 

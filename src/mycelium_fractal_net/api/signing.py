@@ -42,7 +42,7 @@ class RequestSigning:
     def _needs_no_signature(self, route: ServiceRoute | None) -> bool:
         if route is not None and route.spec.public:
             return True
-        return self._policy is SigningPolicy.OFF and self._service.signers.binds_nobody
+        return self._policy is SigningPolicy.OFF and self._service.directory.binds_nobody
 
     @cached_property
     def guarded(self) -> ASGIApp:
