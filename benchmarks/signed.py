@@ -118,7 +118,7 @@ def contenders(keyring: Keyring, algorithm: str) -> dict[str, Work]:
 
     def ours() -> None:
         view = RequestView("POST", "https", AUTHORITY, b"/crypto/encrypt", b"", headers)
-        verifier._verify(view, body)
+        verifier._check_body(view, verifier._verify_head(view), body)
 
     signature = key.sign_fixed_size(base)
     work: dict[str, Work] = {

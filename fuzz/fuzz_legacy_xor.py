@@ -15,9 +15,10 @@ import sys
 
 from mycelium_fractal_net.legacy.cipher import XorOpener
 from mycelium_fractal_net.security.errors import DecryptionError
+from mycelium_fractal_net.security.policy import Policy
 
 KEY = hashlib.sha256(b"mycelium-fractal-net test key").digest()
-OPENER = XorOpener(KEY)
+OPENER = XorOpener(Policy(), KEY)
 DATA = "über alte Nachrichten"
 # Written with this key, salt 00..0f and iv 10..1f by tests/support/legacy_xor.py.
 MESSAGE = (

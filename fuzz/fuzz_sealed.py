@@ -44,7 +44,7 @@ def stream(message: bytes) -> bytes:
 
 def pieces(message: bytes) -> bytes:
     sealer = sealer_of(message)
-    body = message[parse_header(message).body_offset :]
+    body = message[len(parse_header(message).raw) :]
     decryptor = sealer.decryptor(b"row 17")
     step = 1 + (message[-1] if message else 0)
     opened = b"".join(decryptor.update(body[at : at + step]) for at in range(0, len(body), step))
@@ -55,7 +55,7 @@ def positions(message: bytes) -> bytes:
     sealer, reader = sealer_of(message), io.BytesIO(message)
     header = read_header(reader)
     opened = sealer.open_range(reader, b"row 17")
-    assert opened.size == plain_bytes(len(message) - header.body_offset)
+    assert opened.size == plain_bytes(len(message) - len(header.raw))
     return opened.read()
 
 

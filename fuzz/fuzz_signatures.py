@@ -64,10 +64,6 @@ def public_jwk(data: bytes) -> None:
         _same(again[member], jwk.get(member))  # type: ignore[attr-defined]
 
 
-def private_jwk(data: bytes) -> None:
-    SigningKey.from_jwk(_document(data))  # type: ignore[arg-type]
-
-
 def bare_signature(data: bytes) -> None:
     """Any outcome but an error that is not ours."""
     if not data:
@@ -82,7 +78,6 @@ READERS: tuple[Callable[[bytes], None], ...] = (
     public_pem,
     private_pem,
     public_jwk,
-    private_jwk,
     bare_signature,
 )
 
@@ -105,7 +100,6 @@ def seeds() -> dict[str, bytes]:
             (public_pem, public.pem()),
             (private_pem, key.private_pem()),
             (public_jwk, json.dumps(public.jwk()).encode()),
-            (private_jwk, json.dumps(key.private_jwk()).encode()),
             (bare_signature, bytes([number]) + key.sign(b"message")),
         ):
             name = f"{reader.__name__}-{key.algorithm.lower()}"

@@ -362,22 +362,22 @@ def test_material_is_erased_when_its_window_has_passed_and_not_before(
 @pytest.mark.parametrize(
     "change",
     [
-        "UPDATE key_versions SET state = 'active'",
-        "UPDATE key_versions SET compromised = (1 = 0)",
-        "UPDATE key_versions SET version = 7",
-        "UPDATE key_versions SET destroy_at = 1",
-        "UPDATE key_versions SET activate_at = 1",
-        "UPDATE key_versions SET created_at = created_at + 1",
-        "UPDATE keys SET interval_days = 1",
-        "UPDATE keys SET auto_destroy = (1 = 1)",
-        "UPDATE keys SET algorithm = 'Ed25519'",
-        "UPDATE keys SET key_type = 'signing'",
-        "UPDATE keys SET \"use\" = 'request'",
-        "UPDATE keys SET revision = revision + 1",
-        "UPDATE keys SET mac = wrapped FROM key_versions",
-        "UPDATE key_versions SET state = 'nonsense'",
-        "UPDATE keys SET interval_days = -1",
-        "DELETE FROM key_versions",
+        "UPDATE mfn_key_versions SET state = 'active'",
+        "UPDATE mfn_key_versions SET compromised = (1 = 0)",
+        "UPDATE mfn_key_versions SET version = 7",
+        "UPDATE mfn_key_versions SET destroy_at = 1",
+        "UPDATE mfn_key_versions SET activate_at = 1",
+        "UPDATE mfn_key_versions SET created_at = created_at + 1",
+        "UPDATE mfn_keys SET interval_days = 1",
+        "UPDATE mfn_keys SET auto_destroy = (1 = 1)",
+        "UPDATE mfn_keys SET algorithm = 'Ed25519'",
+        "UPDATE mfn_keys SET key_type = 'signing'",
+        "UPDATE mfn_keys SET \"use\" = 'request'",
+        "UPDATE mfn_keys SET revision = revision + 1",
+        "UPDATE mfn_keys SET mac = wrapped FROM mfn_key_versions",
+        "UPDATE mfn_key_versions SET state = 'nonsense'",
+        "UPDATE mfn_keys SET interval_days = -1",
+        "DELETE FROM mfn_key_versions",
     ],
 )
 def test_an_edited_row_is_refused_and_named(provider: LocalKeyProvider, change: str) -> None:
@@ -394,7 +394,7 @@ def test_one_version_put_back_as_it_was_is_refused(provider: LocalKeyProvider) -
     """A row saved before the compromise and restored after it does not undo the compromise."""
     provider.keys.create("orders")
     provider.states.apply(Verb.COMPROMISE, "orders")
-    execute(provider, "UPDATE key_versions SET state = 'active', compromised = (1 = 0)")
+    execute(provider, "UPDATE mfn_key_versions SET state = 'active', compromised = (1 = 0)")
     with pytest.raises(StoreIntegrityError, match="orders"):
         provider.get_key("orders")
 
@@ -407,7 +407,8 @@ def test_a_wrapping_moved_to_another_key_or_version_is_refused(
     provider.rotate_key("orders")
     execute(
         provider,
-        "UPDATE key_versions SET wrapped = (SELECT wrapped FROM key_versions WHERE version = 2)",
+        "UPDATE mfn_key_versions SET wrapped ="
+        " (SELECT wrapped FROM mfn_key_versions WHERE version = 2)",
     )
     assert provider.get_key("orders:v2")
     with pytest.raises(StoreIntegrityError, match="version 1 of key 'orders'"):
@@ -426,10 +427,10 @@ def test_a_record_copied_from_another_store_is_refused(
     theirs.keys.create("orders")
     stored = theirs.store.keys.load("orders")
     row = stored.record.latest
-    execute(ours, "UPDATE keys SET mac = :mac", mac=stored.mac)
+    execute(ours, "UPDATE mfn_keys SET mac = :mac", mac=stored.mac)
     execute(
         ours,
-        "UPDATE key_versions SET wrapped = :wrapped, handle = :handle",
+        "UPDATE mfn_key_versions SET wrapped = :wrapped, handle = :handle",
         wrapped=row.wrapped,
         handle=row.handle,
     )
@@ -444,11 +445,11 @@ def test_a_key_written_in_by_sql_is_refused(provider: LocalKeyProvider) -> None:
     provider.keys.create("orders")
     execute(
         provider,
-        'INSERT INTO keys (key_id, key_type, "use", algorithm, publish, interval_days,'
+        'INSERT INTO mfn_keys (key_id, key_type, "use", algorithm, publish, interval_days,'
         " retain_count, auto_destroy, unused_for_days, created_at, revision, generation,"
         " master_id, mac) SELECT 'forged', key_type, \"use\", algorithm, publish, interval_days,"
         " retain_count, auto_destroy, unused_for_days, created_at, revision, generation,"
-        " master_id, mac FROM keys",
+        " master_id, mac FROM mfn_keys",
     )
     with pytest.raises(StoreIntegrityError, match="forged"):
         provider.keys.get("forged")
@@ -457,7 +458,7 @@ def test_a_key_written_in_by_sql_is_refused(provider: LocalKeyProvider) -> None:
 def test_a_store_without_its_authority_key_is_refused(provider: LocalKeyProvider) -> None:
     """Rows whose MAC key is gone are not trusted."""
     provider.keys.create("orders")
-    execute(provider, "DELETE FROM authority_keys")
+    execute(provider, "DELETE FROM mfn_authority_keys")
     provider.record_macs.forget()
     with pytest.raises(StoreIntegrityError, match="authority"):
         provider.keys.get("orders")
@@ -466,7 +467,9 @@ def test_a_store_without_its_authority_key_is_refused(provider: LocalKeyProvider
 def test_an_authority_key_that_was_changed_is_refused(provider: LocalKeyProvider) -> None:
     """A MAC key that the master key did not wrap is not used."""
     provider.keys.create("orders")
-    execute(provider, "UPDATE authority_keys SET wrapped = (SELECT wrapped FROM key_versions)")
+    execute(
+        provider, "UPDATE mfn_authority_keys SET wrapped = (SELECT wrapped FROM mfn_key_versions)"
+    )
     provider.record_macs.forget()
     with pytest.raises(StoreIntegrityError, match="authority key does not unwrap"):
         provider.keys.get("orders")
@@ -480,7 +483,7 @@ def test_a_store_is_begun_once(provider: LocalKeyProvider) -> None:
 
 def test_a_store_that_was_never_begun_says_so(provider: LocalKeyProvider) -> None:
     """No key is made before there is a master key for it."""
-    execute(provider, "DELETE FROM store_meta")
+    execute(provider, "DELETE FROM mfn_store_meta")
     with pytest.raises(StoreUnavailableError, match="mfn init"):
         provider.keys.create("orders")
 
@@ -732,7 +735,7 @@ def test_a_credential_comes_back_as_it_was_stored(provider: LocalKeyProvider) ->
 def test_an_edited_credential_is_refused_and_named(provider: LocalKeyProvider, change: str) -> None:
     """Nobody widens a scope with SQL."""
     insert(provider, credential())
-    execute(provider, f"UPDATE credentials SET {change}")
+    execute(provider, f"UPDATE mfn_credentials SET {change}")
     with pytest.raises(StoreIntegrityError, match="credential 'c1'"):
         provider.credentials.get("c1")
 
@@ -742,9 +745,9 @@ def test_a_credential_written_in_by_sql_is_refused_and_named(provider: LocalKeyP
     insert(provider, credential())
     execute(
         provider,
-        "INSERT INTO credentials SELECT 'c0', name, digest, previous_digest, previous_until,"
+        "INSERT INTO mfn_credentials SELECT 'c0', name, digest, previous_digest, previous_until,"
         " scopes, state, created_at, expires_at, revision, generation, master_id, mac, rotated_at"
-        " FROM credentials",
+        " FROM mfn_credentials",
     )
     with pytest.raises(StoreIntegrityError, match="credential 'c0'"):
         provider.credentials.page()

@@ -331,7 +331,7 @@ def test_a_record_that_was_edited_is_reported_and_the_others_are_rotated(
     for name in ("a", "b", "c"):
         provider.keys.create(name)
     with provider.store.database.write() as connection:
-        connection.execute(text("UPDATE keys SET interval_days = 3650 WHERE key_id = 'b'"))
+        connection.execute(text("UPDATE mfn_keys SET interval_days = 3650 WHERE key_id = 'b'"))
     clock.forward(days=90)
     report = scheduler.run_once()
     assert report.rotated == ("a:v2", "c:v2")
@@ -429,9 +429,9 @@ def test_a_key_under_a_master_key_that_nobody_has_stops_no_other(
         local_provider.keys.create(name)
     with local_provider.store.database.write() as connection:
         connection.execute(
-            text("INSERT INTO authority_keys SELECT 'local:9', wrapped FROM authority_keys")
+            text("INSERT INTO mfn_authority_keys SELECT 'local:9', wrapped FROM mfn_authority_keys")
         )
-        connection.execute(text("UPDATE keys SET master_id = 'local:9' WHERE key_id = 'a'"))
+        connection.execute(text("UPDATE mfn_keys SET master_id = 'local:9' WHERE key_id = 'a'"))
     clock.forward(days=90)
     for expected in (("b:v2",), ()):
         report = local.run_once()
@@ -447,7 +447,9 @@ def test_a_credential_that_was_edited_counts_as_none(
     for name in ("one", "two"):
         local_provider.credentials.create(name, ("*",))
     with local_provider.store.database.write() as connection:
-        connection.execute(text("UPDATE credentials SET scopes = 'keys:read' WHERE name = 'one'"))
+        connection.execute(
+            text("UPDATE mfn_credentials SET scopes = 'keys:read' WHERE name = 'one'")
+        )
     clock.forward(days=90)
     report = local.run_once()
     assert (report.ok, report.credentials_due) == (True, 1)
@@ -520,7 +522,7 @@ def test_a_store_that_moves_to_another_master_key_is_told_of_no_rotation_that_wa
 
 def _due_times(provider: StoredKeyProvider) -> dict[str, datetime | None]:
     with provider.store.database.read() as connection:
-        found = connection.execute(text("SELECT key_id, due_at FROM keys")).all()
+        found = connection.execute(text("SELECT key_id, due_at FROM mfn_keys")).all()
     return {name: None if at is None else from_micros(at) for name, at in found}
 
 
@@ -563,7 +565,7 @@ def test_a_due_time_that_was_edited_delays_its_key_until_the_pass_comes_by(
     for name in names:
         local_provider.keys.create(name)
     with local_provider.store.database.write() as connection:
-        connection.execute(text("UPDATE keys SET due_at = NULL WHERE key_id = 'k100'"))
+        connection.execute(text("UPDATE mfn_keys SET due_at = NULL WHERE key_id = 'k100'"))
     clock.forward(days=90)
     assert len(local.run_once().rotated) == PASS_KEYS
     assert _due_times(local_provider)["k100"] is None
@@ -605,7 +607,7 @@ def test_a_due_time_is_written_with_each_record(
     local.run_once()
     assert due() == clock.now + day
     with local_provider.store.database.write() as connection:
-        connection.execute(text("UPDATE keys SET due_at = 0"))
+        connection.execute(text("UPDATE mfn_keys SET due_at = 0"))
     local.run_once()
     assert due() == clock.now + day
 
@@ -617,7 +619,7 @@ def test_an_early_due_time_is_left_until_it_has_come(
     local_provider.keys.create("orders")
     soon = clock.now + timedelta(hours=1)
     with local_provider.store.database.write() as connection:
-        connection.execute(text("UPDATE keys SET due_at = :at"), {"at": micros(soon)})
+        connection.execute(text("UPDATE mfn_keys SET due_at = :at"), {"at": micros(soon)})
     local.run_once()
     assert _due_times(local_provider) == {"orders": soon}
     clock.forward(hours=1)

@@ -260,5 +260,5 @@ def test_a_signed_request_looks_once_for_its_route_and_reads_its_api_key_once(
 
     with ThreadPoolExecutor(1) as thread:  # whose blocking the service forbids
         assert thread.submit(asyncio.run, ask()).result() == 200
-    assert calls["verifier._verify"] == 1
+    assert calls["verifier._verify_head"] == calls["verifier._check_body"] == 1
     assert calls["routing.find"] == calls["api_keys.parse"] == 1

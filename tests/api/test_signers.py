@@ -93,7 +93,15 @@ def test_signers_are_listed_a_page_at_a_time(client: httpx.Client) -> None:
         ({"public_key": "no key"}, 422, "invalid"),
         ({"public_key": "x" * 4097}, 422, "invalid"),
         ({"public_key": SigningKey.generate("Ed25519").private_pem().decode()}, 422, "invalid"),
-        ({"public_key": json.dumps(SigningKey.generate("Ed25519").private_jwk())}, 422, "invalid"),
+        (
+            {
+                "public_key": json.dumps(
+                    {**SigningKey.generate("Ed25519").public.jwk(), "d": "A" * 43}
+                )
+            },
+            422,
+            "invalid",
+        ),
         ({"public_key": pem("ML-DSA-65")}, 422, "algorithm"),
         ({"state": "active"}, 422, "invalid"),
     ],

@@ -273,7 +273,8 @@ def test_whole_records_verify(files: Mfn) -> None:
         assert snapshot(files.home / "audit") == before
     (chain,) = report["chains"]
     assert list(report) == ["whole", "records", "chains", "elsewhere", "before_restore"]
-    assert list(chain) == ["chain", "begins", "records", "past_anchor", "torn_bytes", "faults"]
+    members = ["chain", "begins", "records", "past_anchor", "ended", "torn_bytes", "faults"]
+    assert list(chain) == members
     assert report["whole"] is True
     assert (report["records"], chain["begins"], report["elsewhere"]) == (chain["records"], 1, [])
 
@@ -372,8 +373,8 @@ def test_a_store_that_nothing_was_recorded_for_verifies(mfn: Mfn) -> None:
 
     def forget() -> None:
         with contextlib.closing(sqlite3.connect(mfn.home / "keys.db")) as connection, connection:
-            connection.execute("DELETE FROM audit_keys")
-            connection.execute("DELETE FROM audit_chains")
+            connection.execute("DELETE FROM mfn_audit_keys")
+            connection.execute("DELETE FROM mfn_audit_chains")
 
     forget()
     one_line(mfn("audit", "verify"), ExitCode.STORE)

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.records.credentials import Credential
 
 FIELDS = [
-    "id", "name", "scopes", "state", "created_at", "expires_at", "rotated_at", "rotation_due",
-    "previous_until",
+    "id", "name", "scopes", "state", "bound", "created_at", "expires_at", "rotated_at",
+    "rotation_due", "previous_until",
 ]  # fmt: skip
 API_KEY = re.compile(r"mfn_[a-z0-9]{16}_[A-Za-z0-9_-]{43}")
 

@@ -43,7 +43,7 @@ def long_ago(mfn: Mfn, *names: str, days: float = 91) -> None:
 def damage(mfn: Mfn, name: str) -> None:
     engine = create_engine(f"sqlite:///{mfn.home / 'keys.db'}")
     with engine.begin() as connection:
-        connection.execute(text(f"UPDATE keys SET retain_count = 9 WHERE key_id = '{name}'"))
+        connection.execute(text(f"UPDATE mfn_keys SET retain_count = 9 WHERE key_id = '{name}'"))
     engine.dispose()
 
 

@@ -161,7 +161,8 @@ def test_a_key_of_a_keyring_signs(signed: Running) -> None:
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("more", [
     {}, {"json": {"a": 1}}, {"content": iter([b"piece", b"s"]), "headers": {"Content-Type": "a/b"}},
-    {"headers": {"X-API-Key": API_KEY, "Authorization": "Bearer t", "X-Extra": "e"}},
+    {"headers": {"X-API-Key": API_KEY, "Authorization": "Bearer t", "X-Extra": "e",
+                 "X-Associated-Data": "cm93"}},
 ], ids=["bare", "json", "pieces", "headers"])  # fmt: skip
 def test_a_signature_covers_what_it_must(algorithm: str, more: Any) -> None:
     """And it verifies, within its time, under the key alone."""
@@ -175,7 +176,7 @@ def test_a_signature_covers_what_it_must(algorithm: str, more: Any) -> None:
     check_coverage(signature, seen, has_body=bool(request.content))
     check_times(signature, now=1_000_030, skew=0)
     verify(signature, seen, key.public)
-    for name in ("authorization", "x-api-key", "x-extra"):
+    for name in ("authorization", "x-api-key", "x-extra", "x-associated-data"):
         assert (name in signature.covered.names) == (name in request.headers)
     if request.content:
         check_content_digest(request.headers["content-digest"].encode(), request.content)
@@ -243,6 +244,16 @@ def test_a_signer_that_nobody_would_accept_is_refused(wrong: Any) -> None:
     """When it is made, and not with every request."""
     with pytest.raises(InvalidInputError):
         RequestSigner(KEY, "me", **wrong)
+
+
+@pytest.mark.parametrize(
+    "body", [{"content": b"x"}, {"content": iter([b"x"])}], ids=["whole", "parts"]
+)
+def test_a_body_without_its_type_is_not_signed(body: Any) -> None:
+    """No service of ours takes it, so it is an error here and not a refusal for ever."""
+    with pytest.raises(InvalidInputError, match="Content-Type"):
+        caught(RequestSigner(KEY, "me"), **body)
+    assert caught(RequestSigner(KEY, "me", profile="plan"), content=b"x").headers["x-signature"]
 
 
 def test_a_policy_decides_with_which_algorithms_requests_are_signed() -> None:

@@ -91,15 +91,15 @@ def test_files_that_others_may_use_are_critical(settings: Settings, home: Path) 
 @pytest.mark.parametrize(
     ("statement", "subject"),
     [
-        ("UPDATE keys SET interval_days = 1 WHERE key_id = 'orders'", "key orders"),
-        ("UPDATE key_versions SET state = 'suspended' WHERE key_id = 'orders'", "key orders"),
-        ("UPDATE key_versions SET wrapped = mac FROM keys WHERE keys.key_id = 'orders'"
-         " AND key_versions.key_id = 'orders'", "key orders:v1"),
-        ("INSERT INTO credentials SELECT 'intruder', 'x', mac, NULL, NULL, '*', 'active', 1, NULL,"
-         " 0, 1, master_id, mac, NULL FROM keys LIMIT 1", "credential intruder"),
-        ("INSERT INTO signers (name, public_key, algorithm, credentials, any_credential, state,"
+        ("UPDATE mfn_keys SET interval_days = 1 WHERE key_id = 'orders'", "key orders"),
+        ("UPDATE mfn_key_versions SET state = 'suspended' WHERE key_id = 'orders'", "key orders"),
+        ("UPDATE mfn_key_versions SET wrapped = mac FROM mfn_keys WHERE mfn_keys.key_id = 'orders'"
+         " AND mfn_key_versions.key_id = 'orders'", "key orders:v1"),
+        ("INSERT INTO mfn_credentials SELECT 'intruder', 'x', mac, NULL, NULL, '*', 'active', 1,"
+         " NULL, 0, 1, master_id, mac, NULL FROM mfn_keys LIMIT 1", "credential intruder"),
+        ("INSERT INTO mfn_signers (name, public_key, algorithm, credentials, any_credential, state,"
          " created_at, revision, generation, master_id, mac) SELECT 'intruder', mac, 'Ed25519', '',"
-         " 1, 'active', 1, 0, 1, master_id, mac FROM keys LIMIT 1", "signer intruder"),
+         " 1, 'active', 1, 0, 1, master_id, mac FROM mfn_keys LIMIT 1", "signer intruder"),
     ],
 )  # fmt: skip
 def test_rows_that_fail_their_authentication_are_named(
@@ -169,7 +169,7 @@ def test_a_signer_that_was_edited_signs_for_nobody(
     provider.signers.add("edited", public(), any_credential=True)
     provider.signers.add("gone", public(), credentials=(bound,))
     provider.signers.revoke("gone")
-    tamper(settings, "UPDATE signers SET algorithm = 'x' WHERE name = 'edited'")
+    tamper(settings, "UPDATE mfn_signers SET algorithm = 'x' WHERE name = 'edited'")
     (finding,) = found(settings, "authentication")
     assert (finding.severity, finding.subject) == (Severity.CRITICAL, "signer edited")
     (finding,) = found(settings, "credential-signer")
@@ -273,8 +273,8 @@ def test_a_raw_key_near_its_limit_is_warned_of(
 
 def test_a_missing_default_key_is_noticed(settings: Settings) -> None:
     """A request that names no key would fail."""
-    tamper(settings, "DELETE FROM key_versions WHERE key_id = 'default-mac'")
-    tamper(settings, "DELETE FROM keys WHERE key_id = 'default-mac'")
+    tamper(settings, "DELETE FROM mfn_key_versions WHERE key_id = 'default-mac'")
+    tamper(settings, "DELETE FROM mfn_keys WHERE key_id = 'default-mac'")
     (finding,) = found(settings, "default-key")
     assert finding.subject == "key default-mac"
 
@@ -322,7 +322,7 @@ def test_audit_records_that_are_missing_are_critical(settings: Settings) -> None
     assert finding.advice.startswith("the whole chain is missing")
     chain.with_name("elsewhere").rename(chain)
     assert not found(settings, "audit-tampering")
-    tamper(settings, "DELETE FROM audit_keys")
+    tamper(settings, "DELETE FROM mfn_audit_keys")
     (finding,) = found(settings, "audit-tampering")
     assert (finding.severity, finding.subject) == (Severity.CRITICAL, "audit key")
 
@@ -400,7 +400,7 @@ def test_a_store_that_does_not_open_is_critical(home: Path) -> None:
     assert "mfn init" in finding.advice
     initialise(settings=settings).close()
     os.unlink(home / "master.key")
-    assert "mfn init" in found(settings, "open")[0].advice
+    assert "put the file back" in found(settings, "open")[0].advice
     off = load_settings(environ={"MFN_HOME": str(home), "MFN_CRYPTO_ENABLED": "no"})
     assert "switched off" in found(off, "open")[0].advice
 
@@ -505,11 +505,11 @@ def test_a_due_time_that_is_not_the_records_is_warned_of(
     """Schedulers would come too late; an earlier one does no harm."""
     for early in ("0", "due_at - 1"):
         with provider.store.database.write() as connection:
-            connection.execute(text(f"UPDATE keys SET due_at = {early}"))
+            connection.execute(text(f"UPDATE mfn_keys SET due_at = {early}"))
         assert found(settings, "due-time") == []
     provider.keys.create("late")
     with provider.store.database.write() as connection:
-        connection.execute(text(f"UPDATE keys SET due_at = {stored} WHERE key_id = 'late'"))
+        connection.execute(text(f"UPDATE mfn_keys SET due_at = {stored} WHERE key_id = 'late'"))
     (finding,) = found(settings, "due-time")
     assert (finding.severity, finding.subject) == ("warning", "key late")
 
@@ -525,7 +525,7 @@ def test_the_newest_version_and_a_few_others_are_unwrapped_or_all_of_them(
         provider.rotate_key("orders")
     tamper(
         settings,
-        "UPDATE key_versions SET wrapped = (SELECT wrapped FROM key_versions"
+        "UPDATE mfn_key_versions SET wrapped = (SELECT wrapped FROM mfn_key_versions"
         " WHERE key_id = 'default-mac') WHERE key_id = 'orders'",
     )
     some = [each.subject for each in found(settings, "authentication")]

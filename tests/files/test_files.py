@@ -311,7 +311,7 @@ def test_what_is_not_this_sources_output_is_kept_and_reported(
     (sealed / "zero.mfn").mkdir()
     before = (sealed / "e.mfn").read_bytes()
     report = seal_tree(keyring, photos, sealed, key_id="orders")
-    assert {path.name for path, _ in report.failed} == {"e", "zero"}
+    assert {Path(path).name for path, _ in report.failed} == {"e", "zero"}
     assert all("not this file's output" in reason for _, reason in report.failed)
     assert (sealed / "e.mfn").read_bytes() == before
     keyring.provider.keys.create("invoices")
@@ -335,7 +335,7 @@ def test_one_bad_file_does_not_stop_the_others(
     (sealed / "note.txt").write_text("no message")
     report = open_tree(keyring, sealed, back)
     assert report.done == 7
-    assert {path.name for path, _ in report.failed} == {"d.mfn", "short.mfn"}
+    assert {Path(path).name for path, _ in report.failed} == {"d.mfn", "short.mfn"}
     assert all("does not open" in reason for _, reason in report.failed)
     assert [path.name for path in report.passed_over] == ["note.txt"]
     assert not (back / "a" / "d").exists()
@@ -350,7 +350,7 @@ def test_a_folder_is_rewrapped_in_place(keyring: Keyring, photos: Path, tmp_path
     keyring.refresh()
     (sealed / "broken.mfn").write_bytes(b"MFN\x01" + bytes(100))
     report = rewrap_paths(keyring, [sealed])
-    assert (report.done, [path.name for path, _ in report.failed]) == (8, ["broken.mfn"])
+    assert (report.done, [Path(path).name for path, _ in report.failed]) == (8, ["broken.mfn"])
     versions = {
         keyring.describe(path.read_bytes()).version
         for path in sealed.rglob("*.mfn")
@@ -401,7 +401,7 @@ def test_a_link_in_the_output_leads_nowhere(keyring: Keyring, photos: Path, tmp_
     elsewhere.mkdir()
     (sealed / "a").symlink_to(elsewhere)
     report = seal_tree(keyring, photos, sealed, key_id="orders")
-    assert [path.name for path, _ in report.failed] == ["a"]
+    assert [Path(path).name for path, _ in report.failed] == ["a"]
     assert list(elsewhere.iterdir()) == []
 
 

@@ -242,7 +242,7 @@ def test_a_source_that_became_a_link_or_pipe_is_not_read(
 
     monkeypatch.setattr(file_run, "jobs", swap)
     report = seal_tree(keyring, tmp_path / "in", tmp_path / "out", key_id="orders")
-    assert (report.done, [path.name for path, _ in report.failed]) == (0, ["a"])
+    assert (report.done, [Path(path).name for path, _ in report.failed]) == (0, ["a"])
     assert list((tmp_path / "out").iterdir()) == []
 
 

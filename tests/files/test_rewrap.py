@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mycelium_fractal_net.files import (
-    RewrapReport,
+    FileReport,
     groups,
     heads,
     listing,
@@ -395,7 +395,7 @@ def test_a_report_keeps_a_hundred_and_counts_all(keyring: Keyring, tmp_path: Pat
         (folder / f"{number}.mfn").write_bytes(b"MFN\x01" + bytes(100))
         (folder / f"{number}.txt").touch()
     told: list[tuple[str, str]] = []
-    report = RewrapReport(on_failure=lambda path, reason: told.append((path, reason)))
+    report = FileReport(on_failure=lambda path, reason: told.append((path, reason)))
     rewrap_paths(keyring, [folder], report=report)
     assert (report.failures, report.others) == (130, 130)
     assert (len(report.failed), len(report.passed_over)) == (100, 100)

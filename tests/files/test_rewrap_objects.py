@@ -83,8 +83,8 @@ def test_one_bad_object_does_not_stop_the_others(
     memory.pipe_file(f"{bucket}/none.mfn", b"MFN")
     told: list[tuple[str, str]] = []
     report = rewrap_objects(keyring, f"memory:/{bucket}")
-    assert (report.done, report.failures, report.failed) == (2, 2, [])
-    told = sorted(report.failed_objects)
+    assert (report.done, report.failures) == (2, 2)
+    told = sorted(report.failed)
     assert [name for name, _ in told] == [f"memory://{broken}", f"memory://{bucket}/none.mfn"]
     assert all("does not open" in reason for _, reason in told)
 
@@ -128,7 +128,7 @@ def test_an_object_that_changes_all_the_time_is_left_and_reported(
     monkeypatch.setattr(type(memory), "open", open_and_change)
     report = rewrap_objects(keyring, f"memory:/{bucket}")
     assert (report.done, report.failures) == (2, 1)
-    assert "changed meanwhile" in report.failed_objects[0][1]
+    assert "changed meanwhile" in report.failed[0][1]
     assert memory.cat(victim) == old
 
 
@@ -139,7 +139,7 @@ def test_a_key_is_not_finished_while_an_object_is_under_it(
     memory.mv(f"{bucket}/one.mfn", f"{bucket}/one.bak")
     report = rewrap_objects(keyring, f"memory:/{bucket}", finishing="orders")
     assert (report.done, report.failures, report.others) == (2, 1, 1)
-    assert "does not end in .mfn" in report.failed_objects[0][1]
+    assert "does not end in .mfn" in report.failed[0][1]
     moved = rewrap_objects(keyring, f"memory:/{bucket}", finishing="orders", any_name=True)
     assert (moved.done, moved.failures) == (1, 0)
 
@@ -179,7 +179,7 @@ def test_what_fails_in_the_driver_is_told_without_its_words(
     monkeypatch.setattr(type(memory), "ls", ls)
     report = rewrap_objects(keyring, f"memory:/{bucket}")
     assert (report.done, report.failures) == (2, 1)
-    assert report.failed_objects[0][1] == "the store's driver failed: RuntimeError"
+    assert report.failed[0][1] == "the store's driver failed: RuntimeError"
 
 
 def test_an_interrupt_ends_it_and_the_next_run_does_the_rest(

@@ -196,14 +196,14 @@ def unprivileged(mfn: Mfn, *arguments: str) -> Ran:
 
 
 def test_a_folder_that_cannot_be_written_is_exit_code_6(mfn: Mfn, big: Path) -> None:
-    """The line names the place and says to choose another."""
+    """The line names the place, and the option that chooses another."""
     locked = mfn.folder / "locked"
     locked.mkdir(mode=0o555)
     ran = unchanged(mfn, lambda: unprivileged(mfn, "encrypt", "big.bin", "-o", "locked/out"))
     line = one_line(ran, ExitCode.WRITE)
     assert "locked" in line
     assert "permission denied" in line
-    assert "another place" in line
+    assert "name another with -o" in line
 
 
 def test_an_input_that_cannot_be_read_is_exit_code_4(mfn: Mfn, big: Path) -> None:

@@ -178,7 +178,7 @@ def test_an_edited_row_is_no_outage_on_the_command_line(far: Far) -> None:
     with engine.begin() as connection:
         connection.execute(
             text(
-                "UPDATE key_versions SET wrapped = (SELECT wrapped FROM key_versions"
+                "UPDATE mfn_key_versions SET wrapped = (SELECT wrapped FROM mfn_key_versions"
                 " WHERE key_id = 'cold') WHERE key_id = 'orders'"
             )
         )

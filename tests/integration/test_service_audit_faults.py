@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import shutil
+import sqlite3
 import subprocess
 import time
 from typing import TYPE_CHECKING, Any
@@ -163,7 +164,7 @@ def test_a_full_disk_stops_every_answer_and_heals_by_itself(
     assert set(answered) <= {each["request"] for each in found if each["outcome"] == "ok"}
 
 
-@pytest.mark.parametrize("when", ["4", "6+9"])
+@pytest.mark.parametrize("when", ["5", "6+9"])
 def test_a_sync_that_fails_once_refuses_what_waited_for_it(home: Path, when: str) -> None:
     """And what it had claimed is written again: that the next one succeeds says nothing."""
     if shutil.which("strace") is None:
@@ -194,3 +195,58 @@ def test_a_sync_that_fails_once_refuses_what_waited_for_it(home: Path, when: str
     durable = {each["request"] for each in found if each["outcome"] == "ok"}
     assert durable >= {a.headers["x-request-id"] for a in answers if a.status_code == 200}
     assert len(list((home / "audit").rglob("*.jsonl"))) > 1
+
+
+def figures(client: httpx.Client) -> dict[str, float]:
+    """The metrics of the service that have no labels."""
+    lines = client.get("/metrics").text.splitlines()
+    pairs = (line.split() for line in lines if not line.startswith("#") and "{" not in line)
+    return {name: float(value) for name, value in pairs}
+
+
+def test_a_store_that_can_be_read_and_not_written_stops_answers_after_ten_seconds(
+    home: Path,
+) -> None:
+    """What is recorded meanwhile could be cut off unseen after a kill: it must not become much."""
+    initialise(home=home).close()
+    running = start(home)
+    shell = sqlite3.connect(home / "keys.db", isolation_level=None)
+    try:
+        with contextlib.closing(shell), running.client() as client:
+            until_status(client, 200, 5.0, "/crypto/encrypt", json=ENCRYPT)
+            shell.execute("BEGIN IMMEDIATE")
+            ages = []
+            while (answer := client.post("/crypto/encrypt", json=ENCRYPT)).status_code == 200:
+                found = figures(client)
+                ages.append(found.get("mfn_audit_anchor_age_seconds", 0.0))
+                time.sleep(0.2)
+            refused(answer)
+            assert 8.0 < max(ages) < 13.0
+            assert found["mfn_audit_unanchored_records"] > 10
+            until_status(client, 503, 2.0, "/health/ready")
+            shell.execute("ROLLBACK")
+            until_status(client, 200, 15.0, "/crypto/encrypt", json=ENCRYPT)
+            until_status(client, 200, 5.0, "/health/ready")
+    finally:
+        assert running.stop() == 0
+    assert verified(home).faults == []
+
+
+def test_a_segment_that_is_deleted_under_the_service_is_missed(home: Path) -> None:
+    """No answer leaves whose record is nowhere; the loss is counted, and verification names it."""
+    initialise(home=home).close()
+    running = start(home)
+    try:
+        with running.client() as client:
+            until_status(client, 200, 5.0, "/crypto/encrypt", json=ENCRYPT)
+            (chain,) = {path.parent for path in (home / "audit").glob("*/*.jsonl")}
+            for path in chain.glob("*.jsonl"):
+                path.unlink()
+            answer = client.post("/crypto/encrypt", json=ENCRYPT)
+            assert answer.status_code == 200
+            assert figures(client)["mfn_audit_abandoned_segments"] == 1
+            kept = [path.read_text() for path in chain.glob("*.jsonl")]
+            assert answer.headers["x-request-id"] in "".join(kept)
+    finally:
+        assert running.stop() == 0
+    assert any("deleted" in fault.what for fault in verified(home).faults)

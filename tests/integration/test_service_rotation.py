@@ -85,7 +85,7 @@ def test_a_key_that_cannot_be_rotated_is_shown_and_the_service_goes_on(
     with rotating.client() as client:
         until(lambda: _newest(client, "old-19") == 2)
         with database.write() as connection:
-            connection.execute(text("UPDATE keys SET automatic = 0 WHERE key_id = 'old-07'"))
+            connection.execute(text("UPDATE mfn_keys SET automatic = 0 WHERE key_id = 'old-07'"))
         database.close()
         # What nobody said is seen within the hour, and at once where the store changes.
         assert client.post("/keys", json={"key_id": "new"}).status_code == 201

@@ -36,7 +36,7 @@ from tests.support.legacy_xor import OLD_KEY, write_xor
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-OPENER = XorOpener(OLD_KEY)
+OPENER = XorOpener(Policy(), OLD_KEY)
 SALT, IV = bytes(range(16)), bytes(range(16, 32))
 
 # Written once by tests/support/legacy_xor.py under the key 00..1f, salt 00..0f, iv 10..1f.
@@ -167,7 +167,7 @@ def test_another_spelling_of_the_base64_does_not_open(change: Callable[[str], st
 def test_another_key_does_not_open_it() -> None:
     """And its error says no more than that of a damaged message."""
     with pytest.raises(DecryptionError) as refused:
-        XorOpener(bytes(32)).open(write_xor(b"data"))
+        XorOpener(Policy(), bytes(32)).open(write_xor(b"data"))
     assert str(refused.value) == DecryptionError.TEXT
     assert refused.value.__cause__ is None
     assert refused.value.__suppress_context__
@@ -192,7 +192,7 @@ def test_no_bytes_open_by_chance(raw: bytes) -> None:
 def test_a_key_is_32_bytes(key: Any) -> None:
     """No other size, and no text."""
     with pytest.raises(InvalidKeyError, match="32 bytes"):
-        XorOpener(key)
+        XorOpener(Policy(), key)
 
 
 def test_the_key_is_shown_nowhere() -> None:

@@ -155,7 +155,7 @@ def test_a_damaged_record_is_said_once(on: Settings) -> None:
     """By the check of all keys."""
     engine = create_engine(f"sqlite:///{on.store}")
     with engine.begin() as connection:
-        connection.execute(text("update keys set publish = 1 where key_id = 'legacy-xor'"))
+        connection.execute(text("update mfn_keys set publish = 1 where key_id = 'legacy-xor'"))
     engine.dispose()
     assert said(on) == []
     assert [each.subject for each in diagnose(on) if each.severity is Severity.CRITICAL] == [

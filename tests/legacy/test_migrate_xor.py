@@ -164,7 +164,7 @@ def test_a_folder_is_migrated_and_committed(
     assert {name.removesuffix(OLD): c for name, c in after.items() if OLD in name} == before
     assert contents(keyring, letters) == LETTERS
     assert keyring.describe(after["a"]).key_id == "orders"
-    assert "3 sealed before" in migrating.ok("migrate-xor", letters).out
+    assert "3 done before" in migrating.ok("migrate-xor", letters).out
     assert migrating.ok("migrate-xor", letters, "--commit").out.startswith("committed 3 files")
     assert snapshot(letters) == {name: c for name, c in after.items() if OLD not in name}
 
@@ -225,7 +225,7 @@ def test_what_could_not_be_moved_is_reported(migrating: Mfn, letters: Path, fold
     (letters / "other").write_text(write_xor("x", bytes(32)))
     ran = migrating("migrate-xor", letters, "--report", folder / "left.jsonl")
     assert (ran.code, ran.out.split(" (")[0]) == (11, "migrated 3 files")
-    assert ran.err == "mfn: 2 files failed; mend the cause and run it again\n"
+    assert ran.err == "mfn: 2 files failed; mend the cause and run the same again\n"
     lines = [json.loads(line) for line in (folder / "left.jsonl").read_text().splitlines()]
     assert {Path(each["path"]).name for each in lines} == {"note", "other"}
     assert {each["reason"] for each in lines} == {
@@ -293,7 +293,7 @@ def test_a_file_written_to_since_it_was_read_is_left_alone(
     monkeypatch.setattr(keyring, "encrypt", meanwhile)
     report = migrate_xor(keyring, [path])
     ((failed, reason),) = report.failed
-    assert (failed, "changed meanwhile" in reason) == (path, True)
+    assert (failed, "changed meanwhile" in reason) == (str(path), True)
     monkeypatch.undo()
     assert contents(keyring, letters)["a"] == b"newer"
     assert not (letters / f"a{OLD}").exists()
@@ -425,7 +425,7 @@ def test_a_rollback_loses_no_update(keyring: Keyring, letters: Path, since: str)
         path.write_bytes(new.get(since, path.read_bytes()[:-1]))
     before = snapshot(letters)
     report = roll_back_xor(keyring, [letters])
-    assert (report.done, [failed for failed, _ in report.failed]) == (2, [path])
+    assert (report.done, [failed for failed, _ in report.failed]) == (2, [str(path)])
     assert snapshot(letters).get("a") == before.get("a")
     assert kept.exists()
 
@@ -444,7 +444,7 @@ def test_a_rollback_minds_a_writer_beside_it(
 
     monkeypatch.setattr(keyring, "open_old", meanwhile)
     ((_, reason),) = roll_back_xor(keyring, [path]).failed
-    assert "changed meanwhile" in reason
+    assert "something else by now" in reason
     assert keyring.decrypt(path.read_bytes()) == b"newer"
 
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from fuzz import (
     fuzz_backup,
     fuzz_http_signatures,
-    fuzz_key_derivation,
     fuzz_legacy_xor,
+    fuzz_recipients,
     fuzz_sealed,
     fuzz_signatures,
     fuzz_strict_json,
@@ -25,7 +25,7 @@ each_fuzzer = pytest.mark.parametrize(
     ("fuzzer", "folder"),
     [
         (fuzz_signatures, "signatures"),
-        (fuzz_key_derivation, "key_derivation"),
+        (fuzz_recipients, "recipients"),
         (fuzz_legacy_xor, "legacy_xor"),
         (fuzz_backup, "backup"),
         (fuzz_sealed, "sealed"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
+import pickle
 import re
 import time
 from typing import TYPE_CHECKING, Any
@@ -15,9 +17,14 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route, WebSocketRoute
 
-from mycelium_fractal_net.security.errors import ConfigurationError
+from mycelium_fractal_net.security.errors import (
+    ConfigurationError,
+    RequestSignatureError,
+    StoreUnavailableError,
+)
 from mycelium_fractal_net.security.request_signing import SIGNER, SignatureVerificationMiddleware
 from mycelium_fractal_net.security.signatures.signing_key import SigningKey
+from mycelium_fractal_net.security.signed_requests.verifier import RequestRefusedError
 from tests.support.signing import AUTHORITY, COVERED, Peer
 
 if TYPE_CHECKING:
@@ -193,6 +200,11 @@ def another(found: re.Match[str]) -> str:
     return found[0][:-1] + ("B" if found[0][-1] == "A" else "A")
 
 
+def moved(seconds: int) -> Callable[[re.Match[str]], str]:
+    """A time of a signature by that much later, whenever it was made."""
+    return lambda found: f"{found[1]}{int(found[2]) + seconds}"
+
+
 def again(header: str, pattern: str, replacement: Any) -> Callable[[httpx.Request], None]:
     """A change of one thing in a header of a signed request."""
 
@@ -207,8 +219,8 @@ def again(header: str, pattern: str, replacement: Any) -> Callable[[httpx.Reques
 @pytest.mark.parametrize(
     ("profile", "change"),
     [
-        ("sign", again("signature-input", r"created=\d+", f"created={int(time.time()) - 9}")),
-        ("sign", again("signature-input", r"expires=\d+", f"expires={int(time.time()) + 90}")),
+        ("sign", again("signature-input", r"(created=)(\d+)", moved(-9))),
+        ("sign", again("signature-input", r"(expires=)(\d+)", moved(30))),
         ("sign", again("signature-input", 'nonce="', 'nonce="x')),
         ("sign", again("signature-input", 'keyid="peer"', 'keyid="other"')),
         ("sign", again("signature-input", 'tag="', 'alg="ed25519";tag="')),
@@ -362,11 +374,12 @@ def test_where_nonces_cannot_be_stored_nothing_is_accepted(keyring: Keyring) -> 
     signed = peer(keyring).sign(post())
     app = application(keyring)
     with keyring.provider.store.database.write() as connection:
-        connection.exec_driver_sql("ALTER TABLE request_nonces RENAME TO elsewhere")
+        connection.exec_driver_sql("ALTER TABLE mfn_request_nonces RENAME TO elsewhere")
     (answer,) = send(app, signed)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert "nonce" in answer.json()["detail"]
     with keyring.provider.store.database.write() as connection:
-        connection.exec_driver_sql("ALTER TABLE elsewhere RENAME TO request_nonces")
+        connection.exec_driver_sql("ALTER TABLE elsewhere RENAME TO mfn_request_nonces")
     assert send(application(keyring), signed)[0].status_code == 200
 
 
@@ -418,7 +431,216 @@ def test_a_body_may_flow_while_it_is_hashed(keyring: Keyring) -> None:
     assert send(app, signer.sign(post(body=b"whole")))[0].text == "done"
     assert b"".join(got) == b"whole"
     forged = changed(signer.sign(post(body=b"whole")), content=b"other")
-    with pytest.raises(Exception, match="does not verify"):
-        send(app, forged)
+    refused(send(app, forged)[0])
     refused(send(app, signer.sign_plan(post(body=b"whole")))[0])
     refused(send(app, signer.sign(post(body=b""), covered=COVERED))[0])
+    malformed = post(body=b"whole")
+    malformed.headers["Content-Digest"] = "md5=:AAAA:"
+    refused(send(app, signer.sign(malformed))[0])
+
+
+def flowing_application(keyring: Keyring, app: Any) -> SignatureVerificationMiddleware:
+    return SignatureVerificationMiddleware(
+        app, keyring=keyring, authority=AUTHORITY, flows=lambda _: True
+    )
+
+
+def test_an_application_makes_no_answer_of_a_flowing_body_that_is_wrong(keyring: Keyring) -> None:
+    """401 where it catches the error and goes on; its own refusal where it refuses."""
+    signer = peer(keyring)
+
+    def answering(status: int) -> Any:
+        async def app(scope: Any, receive: Any, send_: Any) -> None:
+            with contextlib.suppress(RequestSignatureError):
+                while (await receive()).get("more_body"):
+                    pass
+            await PlainTextResponse("mine", status)(scope, receive, send_)
+
+        return flowing_application(keyring, app)
+
+    forged = [changed(signer.sign(post(body=b"whole")), content=b"other") for _ in range(2)]
+    refused(send(answering(200), forged[0])[0])
+    (own,) = send(answering(422), forged[1])
+    assert (own.status_code, own.text) == (422, "mine")
+
+
+@pytest.mark.parametrize("catches", [False, True])
+def test_an_answer_that_began_is_not_ended_where_the_body_turns_out_wrong(
+    keyring: Keyring, catches: bool
+) -> None:
+    """The server cuts it, and nothing is raised out of the application."""
+    signer = peer(keyring)
+    answer: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send_: Any) -> None:
+        await send_({"type": "http.response.start", "status": 200, "headers": []})
+        try:
+            await receive()
+        except RequestSignatureError:
+            if not catches:
+                raise
+        await send_({"type": "http.response.body", "body": b"all of it"})
+
+    async def run() -> None:
+        forged = changed(signer.sign(post(body=b"whole")), content=b"other")
+        scope = {
+            "type": "http", "method": "POST", "path": "/orders/7", "query_string": b"",
+            "headers": [(name.lower(), value) for name, value in forged.headers.raw],
+        }  # fmt: skip
+
+        async def receive() -> Any:
+            return {"type": "http.request", "body": b"other"}
+
+        async def take(message: Any) -> None:
+            answer.append(message["type"])
+
+        await flowing_application(keyring, app)(scope, receive, take)
+
+    asyncio.run(run())
+    assert answer == ["http.response.start"]
+
+
+def test_an_application_that_raises_our_error_by_itself_raises_it(keyring: Keyring) -> None:
+    """It is taken for a wrong body only where the body is wrong."""
+
+    async def app(_scope: Any, receive: Any, _send: Any) -> None:
+        await receive()
+        raise RequestSignatureError
+
+    with pytest.raises(RequestSignatureError):
+        send(flowing_application(keyring, app), peer(keyring).sign(post()))
+
+
+def test_blanks_around_the_value_of_a_header_are_none_of_it(keyring: Keyring) -> None:
+    """RFC 9110 section 5.5: whoever is on the way may add and remove them."""
+    mine, key = keyring.provider.credentials.create("mine", ("*",))
+    signer = peer(keyring, credentials=(mine.credential_id,))
+    for sign in (signer.sign, signer.sign_plan):
+        spaced = sign(post(api_key=key.text))
+        spaced.headers = httpx.Headers(
+            [(name, b" \t%b\t " % value) for name, value in spaced.headers.raw]
+        )
+        (answer,) = send(application(keyring), spaced)
+        assert answer.status_code == 200, answer.text
+
+
+def test_a_body_that_nothing_announced_must_be_covered_too(keyring: Keyring) -> None:
+    """In HTTP/2 neither a length nor a coding says that one will come."""
+    signer = peer(keyring)
+    bare = signer.sign(httpx.Request("POST", f"http://{AUTHORITY}/orders/7"))
+    bare.headers.pop("content-length")
+    smuggled = httpx.Request("POST", bare.url, headers=bare.headers, stream=httpx.ByteStream(b"x"))
+    smuggled.headers.pop("transfer-encoding", None)
+    answers = send(application(keyring), smuggled, bare)
+    refused(answers[0])
+    assert answers[1].text == "peer "
+
+
+def test_an_application_names_the_headers_that_change_what_it_does(keyring: Keyring) -> None:
+    """Where one is sent it must be covered, which the plan's profile cannot."""
+    signer = peer(keyring)
+    app = application(keyring, cover=("X-Tenant",))
+
+    def tenant() -> httpx.Request:
+        request = post()
+        request.headers["X-Tenant"] = "a"
+        return request
+
+    covered = signer.sign(tenant(), covered=(*COVERED, "x-tenant"))
+    answers = send(
+        app, covered, signer.sign(tenant()), signer.sign_plan(tenant()), signer.sign(post())
+    )
+    assert [each.status_code for each in answers] == [200, 401, 401, 200]
+
+
+REASONS: dict[str, tuple[str, Callable[[Peer], httpx.Request]]] = {
+    "unsigned": ("it has no signature", lambda _: post()),
+    "authority": (
+        f"authority (here it is {AUTHORITY})",
+        lambda peer: Peer("peer", peer.key, "other.example.com").sign(post()),
+    ),
+    "authority, plan": (
+        f"authority (here it is {AUTHORITY})",
+        lambda peer: Peer("peer", peer.key, "other.example.com").sign_plan(post()),
+    ),
+    "old": ("it was created 40", lambda peer: peer.sign(post(), **lifetime(-400, -100))),
+    "old, plan": ("timestamp", lambda peer: peer.sign_plan(post(), timestamp=1)),
+    "another tag": ("well formed", lambda peer: peer.sign(post(), tag="other")),
+    "two": ("both profiles", lambda peer: peer.sign_plan(peer.sign(post()))),
+    "little": ("covers too little", lambda peer: peer.sign(post(), covered=COVERED[1:])),
+    "nobody": ("no such signer", lambda peer: Peer("nobody", peer.key).sign(post())),
+    "nobody, plan": ("no such signer", lambda _: Peer("nobody").sign_plan(post())),
+    "body": (
+        "the body is not the one",
+        lambda peer: changed(peer.sign(post()), content=b'{"b": 1}'),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REASONS)
+def test_the_owner_is_told_why_a_request_was_refused(
+    keyring: Keyring, caplog: pytest.LogCaptureFixture, case: str
+) -> None:
+    """One line, with the id that the answer bears; who asks reads one text for all reasons."""
+    reason, make = REASONS[case]
+    (answer,) = send(application(keyring), make(peer(keyring)))
+    refused(answer)
+    (line,) = [each.getMessage() for each in caplog.records if "refused" in each.getMessage()]
+    assert reason in line
+    assert answer.headers["x-request-id"] in line
+    assert reason not in answer.text
+
+
+def test_a_signature_that_was_used_and_one_for_another_credential_are_told_apart(
+    keyring: Keyring, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The keyid stands in the line as it was sent, and nothing that it holds breaks the line."""
+    signer = peer(keyring)
+    signed = signer.sign(post())
+    stolen = signer.sign(post(api_key="no API key"))
+    strange = Peer("x" * 300 + "'").sign(post())
+    send(application(keyring), signed, signed, stolen, strange)
+    first, second, third = [each.getMessage() for each in caplog.records]
+    assert "keyid 'peer': its nonce was used before" in first
+    assert "does not sign for this credential" in second
+    assert third.endswith(f"keyid '{'x' * 64}': there is no such signer, or it was revoked")
+
+
+def test_strangers_fill_no_log(keyring: Keyring, caplog: pytest.LogCaptureFixture) -> None:
+    """Some lines a second; of the rest the number, once the second is over."""
+    app = application(keyring)
+    send(app, *[post() for _ in range(20)])
+    assert len(caplog.records) == 5
+    time.sleep(1.01)
+    send(app, post())
+    assert "15 more requests were refused" in caplog.text
+    assert len(caplog.records) == 7
+
+
+def test_a_request_without_a_signature_is_told_of_no_nonce(
+    keyring: Keyring, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where the store does not answer: neither the problem nor the log speaks of a signed one."""
+    _, key = keyring.provider.credentials.create("mine", ("*",))
+    app = application(keyring, policy="off")
+    keyring.freshness.until = 0.0
+
+    def fails() -> None:
+        raise StoreUnavailableError("the key store does not answer")
+
+    keyring.freshness.ensure = fails  # type: ignore[method-assign]
+    (answer,) = send(app, post(api_key=key.text))
+    assert answer.status_code == 503
+    assert "nonce" not in answer.text
+    assert "signed request" not in caplog.text
+    assert "was refused: the key store does not answer" in caplog.text
+
+
+def test_why_a_request_was_refused_crosses_processes() -> None:
+    """As every error does."""
+    error = pickle.loads(pickle.dumps(RequestRefusedError("why", "peer")))
+    assert (error.reason, error.keyid, str(error)) == (
+        "why",
+        "peer",
+        "the signature does not verify",
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -114,6 +115,14 @@ class Books:
         """How far the store was told that the one chain has come."""
         (anchor,) = self.provider.store.chains()
         return anchor.sequence
+
+
+def until(happens: Callable[[], bool], within: float = 10.0) -> None:
+    """Wait for it, and fail where it does not come."""
+    deadline = time.monotonic() + within
+    while not happens():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 
 from mycelium_fractal_net.security.http_signatures.content_digest import content_digest
+from mycelium_fractal_net.security.http_signatures.coverage import WHEN_SENT
 from mycelium_fractal_net.security.http_signatures.message_signature import (
     TAG,
     SignatureParameters,
@@ -46,10 +47,9 @@ class Peer:
         """Sign by RFC 9421; ``changed`` are other parameters, or ``covered`` components."""
         components = list(changed.pop("covered", COVERED))
         if request.content:
-            request.headers["Content-Digest"] = content_digest(request.content)
+            request.headers.setdefault("Content-Digest", content_digest(request.content))
             components += ["content-digest", "content-type"]
-        if "x-api-key" in request.headers:
-            components.append("x-api-key")
+        components += [name for name in WHEN_SENT if name in request.headers]
         now = int(time.time())
         given = {
             "created": now,

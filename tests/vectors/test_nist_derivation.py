@@ -1,4 +1,4 @@
-"""RFC and NIST vectors for HKDF, HMAC, key wrap and HPKE, from ``cryptography-vectors``."""
+"""RFC and NIST vectors for HMAC, key wrap and HPKE, from ``cryptography-vectors``."""
 
 from __future__ import annotations
 
@@ -12,37 +12,11 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
 
-from mycelium_fractal_net.security.algorithms.key_derivation import hkdf
 from mycelium_fractal_net.security.algorithms.mac import MacKey
 from mycelium_fractal_net.security.errors import InvalidKeyError
 from mycelium_fractal_net.security.sealed.recipients import RecipientKey
 
 from . import library_text, response_file
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"), [("rfc-5869-HKDF-SHA256.txt", 3), ("hkdf-generated.txt", 1)]
-)
-def test_every_hkdf_vector_derives_as_it_says(
-    name: str, expected: int, ran: Callable[[str, int], None]
-) -> None:
-    """RFC 5869 appendix A, and one of 1200 bytes."""
-    count = 0
-    merged: dict[str, str] = {}
-    for record in response_file("KDF", name):
-        merged = {**record} if "count" in record else {**merged, **record}
-        if "okm" not in merged:
-            continue
-        derived = hkdf(
-            bytes.fromhex(merged["ikm"]),
-            salt=bytes.fromhex(merged["salt"]),
-            info=bytes.fromhex(merged["info"]),
-            length=int(merged["l"]),
-        )
-        assert derived == bytes.fromhex(merged["okm"])
-        count += 1
-    assert count == expected
-    ran(f"HKDF {name}", count)
 
 
 def test_the_hmac_vectors_of_rfc_4231_are_tagged_alike_where_a_key_can_be_ours(

@@ -37,6 +37,7 @@ ABSENT_GUARDS: Final = (
     "a time limit for slow clients",
     "a bound on connections",
     "a bound on headers",
+    "a bound on what is held in memory",
     "TLS",
 )
 """What the application cannot see to by itself, under whatever server it runs."""

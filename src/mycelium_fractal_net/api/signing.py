@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
+from mycelium_fractal_net.api.http.request_ids import new_request_id
 from mycelium_fractal_net.security.request_signing import SignatureVerificationMiddleware
 from mycelium_fractal_net.security.response_signing import ResponseSigningMiddleware
 from mycelium_fractal_net.security.signed_requests.rules import SigningPolicy
@@ -41,7 +42,7 @@ class RequestSigning:
 
     def _needs_no_signature(self, route: ServiceRoute | None) -> bool:
         if route is not None and route.spec.public:
-            return True
+            return not route.spec.knows_callers
         return self._policy is SigningPolicy.OFF and self._service.directory.binds_nobody
 
     @cached_property
@@ -66,9 +67,11 @@ class RequestSigning:
             self._app,
             verifier=service.verifier,
             scheme=self._scheme,
-            decide=lambda _: self._policy,
+            decide=self._decide,
             flows=self._flows,
+            falls_back=self._falls_back,
             refused=service.count_refusal,
+            request_id=new_request_id,
             max_body_bytes=service.max_body_bytes,
         )
 
@@ -78,6 +81,12 @@ class RequestSigning:
         else:
             await self._verifying(scope, receive, send)
 
+    def _decide(self, scope: Any) -> SigningPolicy:
+        return SigningPolicy.OPTIONAL if _knows_callers(scope) else self._policy
+
+    def _falls_back(self, scope: Any) -> bool:
+        return self._policy is SigningPolicy.OFF or _knows_callers(scope)
+
     @property
     def _scheme(self) -> str | None:
         return "https" if self._service.settings.security.tls.required else None
@@ -85,3 +94,8 @@ class RequestSigning:
     def _flows(self, scope: Any) -> bool:
         route: ServiceRoute | None = scope[ROUTE]
         return route is not None and route.spec.streams
+
+
+def _knows_callers(scope: Any) -> bool:
+    route: ServiceRoute | None = scope[ROUTE]
+    return route is not None and route.spec.knows_callers

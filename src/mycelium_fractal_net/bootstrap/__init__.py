@@ -98,18 +98,20 @@ def initialise(
     home: str | Path | None = None,
     settings: Settings | None = None,
     passphrase: Passphrase = None,
+    shared_database: bool = False,
 ) -> Keyring:
     """Create the master key and the store where they are absent, and open them.
 
     With a ``passphrase`` the new master key is under it. Running this again changes nothing,
-    brings an older schema up to date, and finishes what was interrupted.
+    brings an older schema up to date, and finishes what was interrupted. A database that holds
+    tables of others is written to only with ``shared_database``.
     """
     chosen = settings or load_settings(config=config, store=store, home=home)
     policy = build_policy(chosen)
     scheme = scheme_of(chosen)
     database = Database(chosen.store)
     with _closed_on_failure(database):
-        database.create()
+        database.create(shared=shared_database)
         key_store = KeyStore(database)
         begun = key_store.status() is not None
         if not scheme.is_there(chosen):
@@ -128,11 +130,19 @@ def initialise(
         return _keyring(chosen, provider, database, record_uses=True)
 
 
-def restore(settings: Settings, reader: BinaryReader, passphrase: Passphrase = None) -> Restored:
+def restore(
+    settings: Settings,
+    reader: BinaryReader,
+    passphrase: Passphrase = None,
+    *,
+    shared_database: bool = False,
+) -> Restored:
     """Put a backup into the store that the settings name, which must be empty.
 
-    The master key of the backup must be where the settings have it. See
-    :func:`.security.backup.restore_backup`. Raises what that does, and :class:`MasterKeyError`.
+    The master key of the backup must be where the settings have it. With ``shared_database`` the
+    database may hold tables of others.
+    See :func:`.security.backup.restore_backup`. Raises what that does, and
+    :class:`MasterKeyError`.
     """
     from mycelium_fractal_net.security.backup import restore_backup
 
@@ -143,7 +153,12 @@ def restore(settings: Settings, reader: BinaryReader, passphrase: Passphrase = N
         provider = _provider(settings, KeyStore(database), policy, opened)
         provider.audit = audit_log(settings, provider)
         with contextlib.closing(provider.audit):
-            return restore_backup(provider, reader, audit_folder=settings.audit_folder)
+            return restore_backup(
+                provider,
+                reader,
+                audit_folder=settings.audit_folder,
+                shared_database=shared_database,
+            )
 
 
 def verify_backup_file(
@@ -186,7 +201,9 @@ def open_provider(
 ) -> StoredKeyProvider:
     """The provider over a database that there is, without an audit log."""
     scheme = scheme_of(settings)
-    database.check()
+    database.check(scheme.advice_without_store(settings))
+    if not scheme.is_there(settings):
+        raise scheme.missing(settings, of_backup=False)
     opened = scheme.open(settings, policy, passphrase)
     return _provider(settings, KeyStore(database), policy, opened)
 

@@ -55,6 +55,16 @@ class CustodianScheme(ABC):
     def missing(self, settings: Settings, *, of_backup: bool) -> MasterKeyError:
         """The error where it is not there, and the key store or a backup needs it."""
 
+    def advice_without_store(self, settings: Settings) -> str:
+        """What to do where there is no store: to bring it back where only the store went."""
+        if not self.is_there(settings):
+            return "create it: mfn init"
+        return (
+            "its master key is here, so bring a lost store back: mfn restore BACKUP. Where there"
+            " was none yet, or no backup: mfn init begins an empty one, and nothing that was"
+            " encrypted before decrypts with it"
+        )
+
     def provider(
         self, settings: Settings, store: KeyStore, policy: Policy, opened: Opened
     ) -> StoredKeyProvider:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+from collections.abc import Collection
 from typing import Final, NamedTuple
 
 from mycelium_fractal_net.security.errors import UNEXPECTED, ExitCode, MfnError
@@ -47,12 +49,21 @@ class Outcome(NamedTuple):
     advice: str
 
 
-# The errors of the system, which know no kind. The narrower stand first.
-_OF_THE_SYSTEM: Final[tuple[tuple[type[OSError], ExitCode, str], ...]] = (
-    (FileExistsError, ExitCode.EXISTS, "add --force to replace it, or name another with -o"),
-    (FileNotFoundError, ExitCode.INPUT, "check the path"),
-    (OSError, ExitCode.WRITE, "make room or choose another place with -o; nothing was left behind"),
-)
+_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def _of_the_system(error: OSError, options: Collection[str]) -> tuple[ExitCode, str]:
+    """The exit code and advice for an error that knows no kind, in a command with ``options``."""
+    elsewhere = "name another with -o" if "-o" in options else ""
+    if isinstance(error, FileExistsError):
+        replace = "add --force to replace it" if "--force" in options else "move it away"
+        return ExitCode.EXISTS, " or ".join(filter(None, (replace, elsewhere)))
+    if isinstance(error, FileNotFoundError):
+        return ExitCode.INPUT, "check the path"
+    mend = "make room" if error.errno in _NO_ROOM else "see to its mode and file system"
+    return ExitCode.WRITE, " or ".join(
+        filter(None, (mend, elsewhere))
+    ) + " (nothing was left there)"
 
 
 def _what(error: Exception) -> str:
@@ -67,8 +78,8 @@ def _path_text(name: object) -> str:
     return name.decode(errors="replace") if isinstance(name, bytes) else str(name)
 
 
-def outcome_of(error: Exception) -> Outcome:
-    """The exit code and the two halves of the line for ``error``.
+def outcome_of(error: Exception, options: Collection[str] = ()) -> Outcome:
+    """The exit code and the two halves of the line for ``error`` of a command with ``options``.
 
     An error that is neither ours nor the system's gives only the name of its class: its text
     was not written for users and could quote what it was given.
@@ -77,9 +88,8 @@ def outcome_of(error: Exception) -> Outcome:
         return Outcome(error.code, error.what, error.advice)
     if isinstance(error, MfnError):
         return _advised(error, error.kind.exit_code, error.kind.advice)
-    for kind, code, advice in _OF_THE_SYSTEM:
-        if isinstance(error, kind):
-            return _advised(error, code, advice)
+    if isinstance(error, OSError):
+        return _advised(error, *_of_the_system(error, options))
     return Outcome(
         UNEXPECTED.exit_code, f"unexpected error: {type(error).__name__}", UNEXPECTED.advice
     )

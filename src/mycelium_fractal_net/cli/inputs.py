@@ -129,7 +129,7 @@ def read_small(name: str | Path, most: int, what: str, code: ExitCode = ExitCode
         content = begun(stream, most + 1)[0]
     if len(content) > most:
         shown = "standard input" if name == STANDARD else name
-        raise CommandError(code, f"{shown} is too large for {what}", "check what is named")
+        raise CommandError(code, f"{shown} is too large for {what}", "check the path")
     return content
 
 

@@ -32,6 +32,7 @@ class Invocation:
     debug: bool = False
     quiet: bool = False
     json: bool = False
+    options: frozenset[str] = frozenset()  # those that the command has
     ended_by: int | None = None  # the signal that ended the run, where it was not Ctrl-C
 
     def say(self, text: str) -> None:

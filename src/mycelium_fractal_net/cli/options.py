@@ -31,6 +31,11 @@ version_name = click.argument(
     help="A version, such as orders:v2; a bare key means its newest.",
     shell_complete=version_names,
 )
+shared_database = click.option(
+    "--shared-database",
+    is_flag=True,
+    help="Make the store in a database that holds tables of others.",
+)
 _output = click.option("--output", "-o", metavar="PATH", help="Where to; - is standard output.")
 _recursive = click.option("--recursive", "-r", is_flag=True, help="Take every file of a folder.")
 force = click.option("--force", is_flag=True, help="Replace an output that exists.")

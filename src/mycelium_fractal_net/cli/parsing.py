@@ -63,6 +63,13 @@ class Command(click.Command):
         *own, help_option = super().get_params(ctx)
         return [*own, _JSON, *_ELSEWHERE, help_option]
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run it; what fails in it is told with advice that its options can follow."""
+        ctx.ensure_object(Invocation).options = frozenset(
+            name for each in self.params for name in each.opts
+        )
+        return super().invoke(ctx)
+
 
 def command(name: str, **more: Any) -> Callable[[Callable[..., Any]], click.Command]:
     """Make a :class:`Command` of a function whose first argument is the :class:`Invocation`."""

@@ -90,7 +90,7 @@ def _failed(error: Exception, invocation: Invocation) -> int:
     if invocation.debug:
         # The standard form: source lines and no values of variables, which may be secrets.
         traceback.print_exc()
-    code, what, advice = outcome_of(error)
+    code, what, advice = outcome_of(error, invocation.options)
     complain(f"{what}; {advice}" if advice else what)
     return code
 

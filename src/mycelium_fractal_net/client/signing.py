@@ -23,6 +23,7 @@ from mycelium_fractal_net.security.http_signatures.content_digest import (
     content_digest,
     content_digest_of,
 )
+from mycelium_fractal_net.security.http_signatures.coverage import WHEN_SENT
 from mycelium_fractal_net.security.http_signatures.message_signature import (
     ALGORITHMS,
     TAG,
@@ -46,7 +47,7 @@ Profile = Literal["rfc9421", "plan"]
 _LABEL: Final = "sig1"
 _TARGET: Final = ("@method", "@authority", "@path", "@query")
 _BODY: Final = ("content-digest", "content-type")
-_WHEN_SENT: Final = ("x-api-key", "authorization")  # whoever changed them would be believed
+_WHEN_SENT: Final = (*WHEN_SENT, "authorization")  # whoever changed them would be believed
 _LIFETIME_SECONDS: Final = 60
 _LONGEST_SECONDS: Final = 300  # DESIGN: what our service takes
 _NONCE_BYTES: Final = 16
@@ -70,8 +71,10 @@ class RequestSigner(httpx.Auth):
     most. ``tag`` tells our services which of several signatures is meant for them. ``policy``
     says which algorithms may sign; without one every algorithm of this release may.
 
-    By RFC 9421 are covered: method, authority, path and query; with a body its digest and type;
-    an API key and an ``Authorization``. ``profile="plan"`` writes the plan's four headers instead.
+    By RFC 9421 are covered: method, authority, path and query; with a body its digest and type,
+    without which signing raises :class:`InvalidInputError`; where they are sent an API key, an
+    ``Authorization`` and an ``X-Associated-Data``. ``profile="plan"`` writes the plan's four
+    headers instead.
 
     :raises InvalidKeyError: the key is none, or of a kind that signs no requests.
     :raises AlgorithmNotAllowedError: the policy does not allow its algorithm.
@@ -195,11 +198,13 @@ class RequestSigner(httpx.Auth):
         headers = request.headers
         for name in ("Signature", "Signature-Input"):
             headers.pop(name, None)
-        if "content-digest" not in headers and request.content:
+        if "content-digest" not in headers and (request.content or "transfer-encoding" in headers):
             headers["Content-Digest"] = content_digest(request.content)
         components = [*_TARGET]
         if "content-digest" in headers:
-            components += [name for name in _BODY if name in headers]
+            if "content-type" not in headers:
+                raise InvalidInputError("a body is signed with its Content-Type: send one")
+            components += _BODY
         components += [name for name in self._cover if name in headers and name not in components]
         version = self._version()
         now = int(self._clock())

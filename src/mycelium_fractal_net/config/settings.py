@@ -141,6 +141,7 @@ class Server(_Section, frozen=True):
     production: bool = True
     trusted_proxies: tuple[_Text, ...] = ()
     max_body_bytes: Annotated[int, Meta(ge=1024, le=1 << 30)] = 8_388_608
+    max_buffered_bytes: Annotated[int, Meta(ge=1 << 20, le=1 << 40)] = 268_435_456
     request_signing: Literal["required", "optional", "off"] = "required"
     body_only_signatures: bool = False
     sign_answers_with: _Text | None = None

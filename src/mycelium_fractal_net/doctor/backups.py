@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Final
 
-from mycelium_fractal_net.doctor.findings import Examined, Finding, Severity, warning
+from mycelium_fractal_net.doctor.findings import Examined, Finding, notice, warning
 from mycelium_fractal_net.security.key_store.rows import from_micros
 from mycelium_fractal_net.security.records.keys import version_id
 
@@ -28,12 +28,12 @@ def backup_findings(store: Examined) -> Iterator[Finding]:
     )
     if last is None and not automatic:
         return
+    found = warning if automatic else notice
     count, some = keys.not_held()
     if count:
         named = ", ".join(version_id(key_id, version) for key_id, version in some)
         more = f" and {count - len(some)} more" if count > len(some) else ""
-        yield Finding(
-            Severity.WARNING if automatic else Severity.NOTICE,
+        yield found(
             "no-backup",
             f"key {named}{more}",
             "no backup holds it: what it protects is lost with this store; mfn backup FILE",
@@ -42,8 +42,7 @@ def backup_findings(store: Examined) -> Iterator[Finding]:
         return
     age = store.provider.clock() - from_micros(last.made_at)
     if age > _OLD:
-        yield Finding(
-            Severity.WARNING if automatic else Severity.NOTICE,
+        yield found(
             "old-backup",
             "key store",
             f"its last backup is {age.days} days old: mfn backup FILE",
@@ -59,5 +58,6 @@ def _unconfirmed(store: Examined) -> Iterator[Finding]:
             "unconfirmed",
             f"{waiting} credentials" if waiting > 1 else "1 credential",
             f"refused since the store was restored on {from_micros(status.restored_at):%Y-%m-%d}:"
-            " mfn credential list, then mfn credential confirm ID or revoke ID",
+            " mfn credential list shows them; then mfn credential confirm ID, or"
+            " mfn credential revoke ID",
         )

@@ -58,6 +58,7 @@ def _shut_out(store: Examined, signers: list[Signer]) -> Iterator[Finding]:
             yield notice(
                 "credential-signer",
                 f"credential {credential_id}",
-                f"({found.name}) is refused, since all of its signers are revoked: mfn signer add"
-                f" gives it another, mfn credential revoke {credential_id} ends it for good",
+                f"({found.name}) is refused, since all of its signers are revoked; another one:"
+                f" mfn signer add NAME --public-key FILE --credential {credential_id},"
+                f" or to end it for good: mfn credential revoke {credential_id}",
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Final
@@ -25,7 +26,8 @@ def old_cipher_findings(store: Examined) -> Iterator[Finding]:
         yield notice(
             "xor-kept",
             place,
-            "keeps old messages beside the new ones: mfn migrate-xor with --commit removes them",
+            "keeps old messages beside the new ones; to remove them:"
+            f" mfn migrate-xor --commit {_named(place)}",
         )
     try:
         key = store.provider.keys.get(LEGACY_XOR_KEY_ID)
@@ -47,6 +49,13 @@ def old_cipher_findings(store: Examined) -> Iterator[Finding]:
         began = day_of(key.latest.created_at) if last is None else last
         quiet = day_of(store.provider.clock()) - began >= QUIET_DAYS
         yield from _of_use(key, last, reads=reads, over=quiet and not kept)
+
+
+def _named(place: str) -> str:
+    """How a command names what was noted: a path, or a column."""
+    if place.startswith("column "):
+        return "--database URL --table TABLE --column COLUMN"
+    return shlex.quote(place)
 
 
 def _last_opened(key: Key, usage: UsageStore) -> int | None:

@@ -14,33 +14,45 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, TypedDict
 
 from mycelium_fractal_net.files.groups import SyncGroup, descriptor_share, sync_file_system
 from mycelium_fractal_net.files.new_file import NewFile
-from mycelium_fractal_net.files.walk import Job, TreeReport, check_apart, jobs
+from mycelium_fractal_net.files.walk import FileReport, Job, check_apart, jobs
 from mycelium_fractal_net.security.errors import ConflictError, MfnError
 
+_TRIES: Final = 3  # of a file that others change meanwhile
 _FLIGHT_FACTOR: Final = 16  # files in work or waiting, for each worker
 
 Progress = Callable[[int], None]
-Work = Callable[[Job], tuple[NewFile, int] | None]
+Outcome = tuple[NewFile, int] | int | None
+"""Of one file: an output that is to be published, and its plain bytes; the bytes alone where all
+is done; None where it was done before."""
+Work = Callable[[Job], Outcome]
+
+
+class FileOptions(TypedDict, total=False):
+    """How a run on files is done, and who hears of it.
+
+    ``workers`` is the number of threads, one for each processor by default; ``force`` puts an
+    output in the place of what has its name; ``progress`` gets 1 for each file that is done,
+    skipped or failed; ``report`` is added to.
+    """
+
+    workers: int | None
+    force: bool
+    progress: Progress | None
+    report: FileReport
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """One run: how it is done, and what becomes of its files.
-
-    ``workers`` is the number of threads, one for each processor by default; ``force`` puts an
-    output in the place of what has its name; ``progress`` gets 1 for each file that is done or
-    skipped; ``tries`` is how often a file is taken that meets a :class:`ConflictError`.
-    """
+class FileRun:
+    """One run: how it is done, as :class:`FileOptions` says, and what becomes of its files."""
 
     workers: int | None = None
     force: bool = False
     progress: Progress | None = None
-    tries: int = 1
-    report: TreeReport = field(default_factory=TreeReport)
+    report: FileReport = field(default_factory=FileReport)
     _stop: threading.Event = field(default_factory=threading.Event)
 
     def watch(self, _: int) -> None:
@@ -48,9 +60,13 @@ class Run:
         if self._stop.is_set():
             raise _Interrupted
 
+    def stop(self) -> None:
+        """Interrupt it: whatever is in work ends at its next look."""
+        self._stop.set()
+
     def fill(
         self, source: Path, target: Path, named: Callable[[Path], Path | None], work: Work
-    ) -> TreeReport:
+    ) -> FileReport:
         """Put every file of ``source`` through ``work``; returns what became of them.
 
         ``named`` gives an output's name, or None for what is passed over. Raises as
@@ -80,7 +96,7 @@ class Run:
                 while flying.count or flying.waiting:
                     flying.land()
             except BaseException:
-                self._stop.set()
+                self.stop()
                 flying.abandon()
                 raise
 
@@ -89,15 +105,19 @@ class _Interrupted(BaseException):
     """The run was interrupted; raised inside of workers alone."""
 
 
+_Try = tuple[Job, int]
+"""A job, and for which time it is tried."""
+
+
 class _Flight:
     """The jobs in work, and their outputs until these have their names."""
 
-    def __init__(self, pool: ThreadPoolExecutor, work: Work, run: Run) -> None:
+    def __init__(self, pool: ThreadPoolExecutor, work: Work, run: FileRun) -> None:
         self._pool = pool
         self._work = work
         self._run = run
         self._group = SyncGroup(run.force)
-        self._flying: dict[Future[tuple[NewFile, int] | None], _Try] = {}
+        self._flying: dict[Future[Outcome], _Try] = {}
         self._landed: dict[NewFile, _Try] = {}
 
     @property
@@ -112,7 +132,7 @@ class _Flight:
 
     def start(self, job: Job, number: int = 1) -> None:
         """Have a worker take the job."""
-        self._flying[self._pool.submit(self._work, job)] = _Try(job, number)
+        self._flying[self._pool.submit(self._work, job)] = job, number
 
     def land(self) -> None:
         """Take what is done, and publish the group where it is full or nothing else flies."""
@@ -123,31 +143,35 @@ class _Flight:
             except (MfnError, OSError) as error:
                 self._failed(tried, error)
                 continue
-            if outcome is None:
-                self._run.report.take(None)
-                self._tell()
-                continue
-            self._landed[outcome[0]] = tried
-            self._group.add(*outcome)
-            if self._group.full:
-                self._publish()
+            if isinstance(outcome, tuple):
+                self._landed[outcome[0]] = tried
+                self._group.add(*outcome)
+                if self._group.full:
+                    self._publish()
+            else:
+                self._done(outcome)
         if not self._flying:
             self._publish()
 
     def _publish(self) -> None:
         for output, size, error in self._group.publish():
             tried = self._landed.pop(output)
-            if error is not None:
+            if error is None:
+                self._done(size)
+            else:
                 self._failed(tried, error)
-                continue
-            self._run.report.take(size)
-            self._tell()
+
+    def _done(self, size: int | None) -> None:
+        self._run.report.take(size)
+        self._tell()
 
     def _failed(self, tried: _Try, error: MfnError | OSError) -> None:
-        if isinstance(error, ConflictError) and tried.number < self._run.tries:
-            self.start(tried.job, tried.number + 1)
+        job, number = tried
+        if isinstance(error, ConflictError) and number < _TRIES:
+            self.start(job, number + 1)
         else:
-            self._run.report.fail(tried.job.source, error)
+            self._run.report.fail(job.source, error)
+            self._tell()
 
     def abandon(self) -> None:
         """Let go of everything that has no name yet."""
@@ -157,20 +181,12 @@ class _Flight:
         for future in wait(self._flying).done:
             if not future.cancelled() and future.exception() is None:
                 outcome = future.result()
-                if outcome is not None:
+                if isinstance(outcome, tuple):
                     outcome[0].discard()
 
     def _tell(self) -> None:
         if self._run.progress is not None:
             self._run.progress(1)
-
-
-@dataclass(frozen=True, slots=True)
-class _Try:
-    """A job, and for which time it is tried."""
-
-    job: Job
-    number: int
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import ctypes
 import os
 import resource
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -75,29 +76,25 @@ class SyncGroup:
     def publish(self) -> list[tuple[NewFile, int, OSError | MfnError | None]]:
         """Sync all, then name each; returns each with what kept it from getting its name."""
         outcomes: list[tuple[NewFile, int, OSError | MfnError | None]] = []
+
+        def each(files: list[tuple[NewFile, int]], step: Callable[[NewFile], bool]) -> None:
+            while files:
+                output, size = files[-1]
+                try:
+                    if step(output):
+                        outcomes.append((output, size, None))
+                    else:
+                        self._placed.append((output, size))
+                except (OSError, MfnError) as error:
+                    output.discard()
+                    outcomes.append((output, size, error))
+                files.pop()
+
         self._sync()
-        while self._files:
-            output, size = self._files[-1]
-            try:
-                if output.publish(force=self.force):
-                    outcomes.append((output, size, None))
-                else:
-                    self._placed.append((output, size))
-            except (OSError, MfnError) as error:
-                output.discard()
-                outcomes.append((output, size, error))
-            self._files.pop()
+        each(self._files, lambda output: output.publish(force=self.force))
         if self._placed:
             time.sleep(GRACE_SECONDS)
-        while self._placed:
-            output, size = self._placed[-1]
-            try:
-                output.settle()
-                outcomes.append((output, size, None))
-            except (OSError, MfnError) as error:
-                output.discard()
-                outcomes.append((output, size, error))
-            self._placed.pop()
+        each(self._placed, NewFile.settle)
         return outcomes
 
     def _sync(self) -> None:

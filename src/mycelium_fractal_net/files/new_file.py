@@ -107,8 +107,8 @@ class NewFile:
         self.discard()
         return True
 
-    def settle(self) -> None:
-        """The last look after :meth:`publish` has put the file in the place of another.
+    def settle(self) -> bool:
+        """The last look after :meth:`publish` has put the file in the place of another; True.
 
         Raises :class:`ConflictError` where somebody writes to the other, which is back then.
         """
@@ -117,6 +117,7 @@ class NewFile:
             self._place.settle(self._temporary, self.target, new)
             self._temporary = None
         self.discard()
+        return True
 
     def _named(self) -> Path:
         """Its hidden name, which it gets if it has none yet."""
@@ -150,6 +151,16 @@ class NewFile:
         if self._place is not None:
             self._place.close()
         self.file.close()
+
+
+@contextlib.contextmanager
+def discarded_on_error(output: NewFile) -> Iterator[None]:
+    """Whatever ends the block early leaves nothing of ``output``."""
+    try:
+        yield
+    except BaseException:
+        output.discard()
+        raise
 
 
 def _keep_existing(target: Path, *, force: bool) -> None:

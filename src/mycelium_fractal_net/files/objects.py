@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryFile
-from typing import Any, Final
+from typing import Any, Final, Unpack
 
-from mycelium_fractal_net.files.rewrapping import RewrapReport, heads, rewrap_paths
-from mycelium_fractal_net.files.walk import SEALED_SUFFIX, reason_of
+from mycelium_fractal_net.files.file_run import FileOptions, FileRun
+from mycelium_fractal_net.files.rewrapping import heads, rewrap_paths
+from mycelium_fractal_net.files.walk import SEALED_SUFFIX, FileReport, reason_of
 from mycelium_fractal_net.security.byte_io.binary_io import HEAD_BYTES
 from mycelium_fractal_net.security.errors import (
     ConfigurationError,
@@ -30,7 +31,6 @@ from mycelium_fractal_net.security.errors import (
 from mycelium_fractal_net.security.keyring.keyring import Keyring, MessageInfo
 from mycelium_fractal_net.security.records.open_options import PLAIN, OpenOptions
 
-Progress = Callable[[int], None]
 Before = Callable[[Iterable[bytes]], None]
 Info = dict[str, Any]
 
@@ -54,11 +54,9 @@ def rewrap_objects(
     *,
     any_name: bool = False,
     finishing: str | None = None,
-    workers: int | None = None,
     before: Before | None = None,
-    progress: Progress | None = None,
-    report: RewrapReport | None = None,
-) -> RewrapReport:
+    **how: Unpack[FileOptions],
+) -> FileReport:
     """Move the object at ``url``, or every ``.mfn`` object below it, to its key's newest version.
 
     ``file://`` is what :func:`rewrap_paths` is for, and goes there. ``before`` gets the first
@@ -67,37 +65,33 @@ def rewrap_objects(
     Raises :class:`ConfigurationError` where fsspec or the store's driver is not installed,
     :class:`InvalidInputError` for a URL that none knows, :class:`FileNotFoundError`.
     """
-    report = RewrapReport() if report is None else report
+    run = FileRun(**how)
     store = _Store(url)
     if store.is_local:
         path = Path(store.root)
         if before is not None:
             before(heads(keyring, [path], any_name=any_name))
-        return rewrap_paths(
-            keyring, [path], options, any_name=any_name, finishing=finishing, workers=workers,
-            progress=progress, report=report,
-        )  # fmt: skip
+        return rewrap_paths(keyring, [path], options, any_name=any_name, finishing=finishing, **how)
 
-    run = _Run(keyring, store, report, options)
+    report, work = run.report, _ObjectWork(keyring, store, options, run)
     look_at_all = any_name or finishing is not None
-    count = workers or _WORKERS
-    with ThreadPoolExecutor(count, "mfn-object") as pool:
+    with ThreadPoolExecutor(run.workers or _WORKERS, "mfn-object") as pool:
         found = store.objects(report, every=look_at_all)
         try:
             while batch := list(islice(found, _BATCH)):
-                seen = list(pool.map(run.look, batch))
+                seen = list(pool.map(work.look, batch))
                 chosen = [each for each in seen if _is_taken(each, report, any_name, finishing)]
                 if before is not None and chosen:
                     before([each.head for each in chosen])
-                for each, outcome in zip(chosen, pool.map(run.move, chosen), strict=True):
+                for each, outcome in zip(chosen, pool.map(work.move, chosen), strict=True):
                     if isinstance(outcome, str):
-                        report.add_failure(each.name, outcome)
+                        report.fail(each.name, outcome)
                     else:
                         report.take(outcome)
-                    if progress is not None:
-                        progress(1)
+                    if run.progress is not None:
+                        run.progress(1)
         except BaseException:
-            run.stop.set()
+            run.stop()
             pool.shutdown(cancel_futures=True)
             raise
     return report
@@ -114,31 +108,28 @@ class _Seen:
     error: Exception | None
 
 
-def _is_taken(seen: _Seen, report: RewrapReport, any_name: bool, finishing: str | None) -> bool:
+def _is_taken(seen: _Seen, report: FileReport, any_name: bool, finishing: str | None) -> bool:
     if PurePosixPath(seen.path).suffix == SEALED_SUFFIX:
         return True
     if any_name and (seen.info is not None or isinstance(seen.error, KeyNotFoundError)):
         return True
     if seen.info is not None and seen.info.key_id == finishing:
-        report.add_failure(seen.name, f"is sealed, and its name does not end in {SEALED_SUFFIX}")
+        report.fail(seen.name, f"is sealed, and its name does not end in {SEALED_SUFFIX}")
     elif finishing is not None and not isinstance(seen.error, DecryptionError | None):
-        report.add_failure(seen.name, _reason(seen.error))
+        report.fail(seen.name, _reason(seen.error))
     else:
         report.others += 1
     return False
 
 
-class _Run:
+class _ObjectWork:
     """What the threads do with one object."""
 
-    def __init__(
-        self, keyring: Keyring, store: _Store, report: RewrapReport, options: OpenOptions
-    ) -> None:
+    def __init__(self, keyring: Keyring, store: _Store, options: OpenOptions, run: FileRun) -> None:
         self._keyring = keyring
         self._store = store
-        self._report = report
         self._options = options
-        self.stop = threading.Event()
+        self._run = run
 
     def look(self, path: str) -> _Seen:
         """Its beginning."""
@@ -175,21 +166,17 @@ class _Run:
             return None
         with TemporaryFile() as made:
             with driver.open(path, "rb") as reader:
-                self._keyring.rewrap_stream(reader, made, self._options, progress=self._watch)
+                self._keyring.rewrap_stream(reader, made, self._options, progress=self._run.watch)
             size = made.tell()
             made.seek(0)
             with driver.transaction:
                 with driver.open(path, "wb") as writer:
                     while block := made.read(_COPY_BYTES):
-                        self._watch(0)
+                        self._run.watch(0)
                         writer.write(block)
                 if _marks(driver.info(path)) != marks:
                     raise ConflictError("was changed meanwhile; it was left as it is")
         return size
-
-    def _watch(self, _: int) -> None:
-        if self.stop.is_set():
-            raise ConflictError("the run was interrupted")
 
 
 class _Store:
@@ -231,7 +218,7 @@ class _Store:
         """The object's URL, without what gives access to it."""
         return str(self._driver.unstrip_protocol(path))
 
-    def objects(self, report: RewrapReport, *, every: bool) -> Iterator[str]:
+    def objects(self, report: FileReport, *, every: bool) -> Iterator[str]:
         """The paths of the objects, one listing of a folder at a time."""
         if not self.driver.isdir(self.root):
             self.driver.info(self.root)  # raises where there is nothing
@@ -243,7 +230,7 @@ class _Store:
             try:
                 entries: Iterable[Info] = self.driver.ls(folder, detail=True)
             except Exception as error:  # whatever the driver raises, the other folders go on
-                report.add_failure(self.name(folder), _reason(error))
+                report.fail(self.name(folder), _reason(error))
                 continue
             for entry in entries:
                 path = str(entry["name"])

@@ -7,62 +7,19 @@ run that was cut off is simply run again.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Unpack
 
-from mycelium_fractal_net.files.file_run import Run, only_run
+from mycelium_fractal_net.files.file_run import FileOptions, FileRun, Outcome, only_run
 from mycelium_fractal_net.files.groups import sync_file_system
-from mycelium_fractal_net.files.new_file import NewFile, remove_leftovers
+from mycelium_fractal_net.files.new_file import remove_leftovers
 from mycelium_fractal_net.files.single import rewrap_to
-from mycelium_fractal_net.files.walk import SEALED_SUFFIX, Job, TreeReport, jobs, reason_of
+from mycelium_fractal_net.files.walk import SEALED_SUFFIX, FileReport, Job, jobs
 from mycelium_fractal_net.security.byte_io.binary_io import head_of
-from mycelium_fractal_net.security.errors import DecryptionError, KeyNotFoundError, MfnError
+from mycelium_fractal_net.security.errors import DecryptionError, KeyNotFoundError
 from mycelium_fractal_net.security.keyring.keyring import Keyring
 from mycelium_fractal_net.security.records.open_options import PLAIN, OpenOptions
-
-Progress = Callable[[int], None]
-Failed = Callable[[str, str], None]
-
-_TRIES: Final = 3  # of a file that others change meanwhile
-_MOST_KEPT: Final = 100  # failures and files passed over that a report keeps; it counts all
-
-
-@dataclass(slots=True)
-class RewrapReport(TreeReport):
-    """What became of any number of files.
-
-    ``failed``, ``failed_objects`` (URLs) and ``passed_over`` keep the first hundred each;
-    ``failures`` and ``others`` count all. ``on_failure`` gets each failure, as a path or URL and
-    a reason, when it is known.
-    """
-
-    failed_objects: list[tuple[str, str]] = field(default_factory=list)
-    failures: int = 0
-    others: int = 0
-    on_failure: Failed | None = None
-
-    def fail(self, path: Path, error: MfnError | OSError) -> None:
-        """One that could not be moved, and the error."""
-        self.add_failure(path, reason_of(error))
-
-    def add_failure(self, path: Path | str, reason: str) -> None:
-        """One that could not be moved, by its path or URL, and why."""
-        self.failures += 1
-        if isinstance(path, str):
-            if len(self.failed_objects) < _MOST_KEPT:
-                self.failed_objects.append((path, reason))
-        elif len(self.failed) < _MOST_KEPT:
-            self.failed.append((path, reason))
-        if self.on_failure is not None:
-            self.on_failure(os.fspath(path), reason)
-
-    def pass_over(self, path: Path) -> None:
-        """One that is a link, a special file or not sealed."""
-        self.others += 1
-        if len(self.passed_over) < _MOST_KEPT:
-            self.passed_over.append(path)
 
 
 def rewrap_paths(
@@ -72,10 +29,8 @@ def rewrap_paths(
     *,
     any_name: bool = False,
     finishing: str | None = None,
-    workers: int | None = None,
-    progress: Progress | None = None,
-    report: RewrapReport | None = None,
-) -> RewrapReport:
+    **how: Unpack[FileOptions],
+) -> FileReport:
     """Move files, and every ``.mfn`` file below folders, to the newest versions of their keys.
 
     In place: each is replaced in one step, and only what was read is (:mod:`.replacing`); what
@@ -83,17 +38,14 @@ def rewrap_paths(
     sealed message is taken. ``finishing`` names a key that is to have no older data when this
     ends: a file that is passed over for its name, and sealed by it, is a failure then.
 
-    ``workers`` is the number of threads, one for each processor by default. ``progress`` is
-    called with 1 as each file is done or skipped; ``report`` is added to. One file that fails
-    does not stop the others.
+    ``how`` is a :class:`.FileOptions`. One file that fails does not stop the others.
     Raises :class:`OSError` where a path is not there, and :class:`ConflictError` while another
     run works in one of the folders.
     """
-    report = RewrapReport() if report is None else report
-    run = Run(workers, True, progress, _TRIES, report)
+    run = FileRun(**how)
     devices: dict[int, Path] = {}
 
-    def rewrap(job: Job) -> tuple[NewFile, int] | None:
+    def rewrap(job: Job) -> Outcome:
         output = rewrap_to(keyring, job.source, options, progress=run.watch)
         return None if output is None else (output, os.fstat(output.file.fileno()).st_size)
 
@@ -103,17 +55,17 @@ def rewrap_paths(
         if any_name:
             return path if _key_of(keyring, path) is not None else None
         if finishing is not None and _key_of(keyring, path) == finishing:
-            report.add_failure(path, f"is sealed, and its name does not end in {SEALED_SUFFIX}")
+            run.report.fail(path, f"is sealed, and its name does not end in {SEALED_SUFFIX}")
         return None
 
     files, folders = _sorted_out(paths)
     run.put_through(_jobs_of(files, devices), rewrap)
     for folder in folders:
         with only_run(folder):
-            run.put_through(jobs(folder, folder, named, report, devices), rewrap)
+            run.put_through(jobs(folder, folder, named, run.report, devices), rewrap)
     for place in devices.values():
         sync_file_system(place)
-    return report
+    return run.report
 
 
 def heads(keyring: Keyring, paths: Iterable[Path], *, any_name: bool = False) -> Iterator[bytes]:
@@ -128,7 +80,7 @@ def heads(keyring: Keyring, paths: Iterable[Path], *, any_name: bool = False) ->
         return None
 
     for folder in folders:
-        for job in jobs(folder, folder, named, RewrapReport(), {}):
+        for job in jobs(folder, folder, named, FileReport(), {}):
             yield head_of(job.source)
 
 

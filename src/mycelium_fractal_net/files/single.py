@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from mycelium_fractal_net.files.new_file import NewFile, new_file
+from mycelium_fractal_net.files.new_file import NewFile, discarded_on_error, new_file
 from mycelium_fractal_net.files.permissions import acl_of
 from mycelium_fractal_net.files.replacing import GRACE_SECONDS, Replaced, settled_status
 from mycelium_fractal_net.security.byte_io.binary_io import HEAD_BYTES
@@ -136,12 +136,9 @@ def rewrap_to(
         status = settled_status(reader.fileno())
         acl = acl_of(reader.fileno())
         output = NewFile(path, place=Replaced(reader.fileno(), status))
-        try:
+        with discarded_on_error(output):
             keyring.rewrap_stream(reader, output.file, options, progress=progress)
             output.finish(status, acl=acl, times=True, owner=True)
-        except BaseException:
-            output.discard()
-            raise
         return output
 
 

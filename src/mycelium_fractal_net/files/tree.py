@@ -9,24 +9,22 @@ that are on the disk (:mod:`.groups`). Anything else under the name is kept and 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
-from mycelium_fractal_net.files.file_run import Run
-from mycelium_fractal_net.files.new_file import NewFile
+from mycelium_fractal_net.files.file_run import FileOptions, FileRun, Outcome
+from mycelium_fractal_net.files.new_file import NewFile, discarded_on_error
 from mycelium_fractal_net.files.single import open_source
-from mycelium_fractal_net.files.walk import SEALED_SUFFIX, Job, TreeReport, is_there
+from mycelium_fractal_net.files.walk import SEALED_SUFFIX, FileReport, Job, is_there
 from mycelium_fractal_net.security.byte_io.binary_io import HEAD_BYTES
 from mycelium_fractal_net.security.errors import DecryptionError
 from mycelium_fractal_net.security.keyring.keyring import Keyring
 from mycelium_fractal_net.security.records.open_options import PLAIN, OpenOptions
+from mycelium_fractal_net.security.sealed.layout import plaintext_bytes, sealed_bytes
 
 if TYPE_CHECKING:
     from cryptography.utils import Buffer
-
-Progress = Callable[[int], None]
 
 
 def seal_tree(
@@ -36,20 +34,17 @@ def seal_tree(
     *,
     key_id: str | None = None,
     associated_data: Buffer = b"",
-    workers: int | None = None,
-    force: bool = False,
-    progress: Progress | None = None,
-) -> TreeReport:
+    **how: Unpack[FileOptions],
+) -> FileReport:
     """Seal every file below ``source`` into the same place below ``target``, with ``.mfn``.
 
-    ``force`` seals again what is there. ``workers`` is the number of threads, one for each
-    processor by default. ``progress`` is called with 1 as each file is done or skipped.
-    One file that fails does not stop the others. Raises :class:`InvalidInputError` where one
+    ``how`` is a :class:`.FileOptions`; with ``force`` what is there is sealed again. One file
+    that fails does not stop the others. Raises :class:`InvalidInputError` where one
     folder lies in the other, and :class:`ConflictError` while another run fills ``target``.
     """
     sealed_by = keyring.protecting_key(key_id)
     options = OpenOptions(associated_data)
-    run = Run(workers, force, progress)
+    run = FileRun(**how)
 
     def opens_as_ours(path: Path) -> bool:
         """Whether the key and the associated data are those of this run."""
@@ -61,13 +56,13 @@ def seal_tree(
                 return True
             return False
 
-    def seal(job: Job) -> tuple[NewFile, int] | None:
+    def seal(job: Job) -> Outcome:
         with open_source(job.source, follow=False) as (reader, status, acl):
-            size = keyring.sealed_bytes(status.st_size)
-            if not force and is_there(job.target, status, size, opens_as_ours):
+            size = sealed_bytes(status.st_size)
+            if not run.force and is_there(job.target, status, size, opens_as_ours):
                 return None
             output = NewFile(job.target)
-            with _discarded_on_error(output):
+            with discarded_on_error(output):
                 size = keyring.encrypt_stream(
                     reader,
                     output.file,
@@ -89,24 +84,21 @@ def open_tree(
     source: Path,
     target: Path,
     options: OpenOptions = PLAIN,
-    *,
-    workers: int | None = None,
-    force: bool = False,
-    progress: Progress | None = None,
-) -> TreeReport:
+    **how: Unpack[FileOptions],
+) -> FileReport:
     """Open every ``.mfn`` file below ``source`` into the same place below ``target``.
 
     Files without that ending are passed over. Otherwise as :func:`seal_tree`.
     """
-    run = Run(workers, force, progress)
+    run = FileRun(**how)
 
-    def unseal(job: Job) -> tuple[NewFile, int] | None:
+    def unseal(job: Job) -> Outcome:
         with open_source(job.source, follow=False) as (reader, status, acl):
-            size = keyring.plain_bytes(os.pread(reader.fileno(), HEAD_BYTES, 0), status.st_size)
-            if not force and is_there(job.target, status, size):
+            size = plaintext_bytes(os.pread(reader.fileno(), HEAD_BYTES, 0), status.st_size)
+            if not run.force and is_there(job.target, status, size):
                 return None
             output = NewFile(job.target)
-            with _discarded_on_error(output):
+            with discarded_on_error(output):
                 size = keyring.decrypt_stream(reader, output.file, options, progress=run.watch)
                 output.finish(status, acl=acl, times=True)
             return output, size
@@ -115,12 +107,3 @@ def open_tree(
         return path.with_suffix("") if path.suffix == SEALED_SUFFIX else None
 
     return run.fill(source, target, named, unseal)
-
-
-@contextmanager
-def _discarded_on_error(output: NewFile) -> Iterator[None]:
-    try:
-        yield
-    except BaseException:
-        output.discard()
-        raise

@@ -17,23 +17,29 @@ from mycelium_fractal_net.security.errors import InvalidInputError, MfnError
 
 SEALED_SUFFIX: Final = ".mfn"
 
+_MOST_KEPT: Final = 100  # failures and files passed over that a report keeps; it counts all
 # What file systems round a time down to, in ns: SMB, some NFS, exFAT, ext3 and old ext4, FAT.
 _GRANULES: Final = (100, 1_000, 1_000_000, 10_000_000, 1_000_000_000, 2_000_000_000)
 
 
 @dataclass(slots=True)
-class TreeReport:
-    """What became of a folder: files done and skipped, those that failed and why, plain bytes.
+class FileReport:
+    """What became of any number of files or objects: ``done``, and their plain bytes; ``skipped``,
+    done before; ``failures``; and ``others``: links and special files, which are never followed or
+    read, and what is not asked for.
 
-    ``skipped`` were done before; ``passed_over`` are links and special files, which are never
-    followed or read.
+    ``failed``, with a reason each, and ``passed_over`` keep the first hundred, by path or by an
+    object's URL. ``on_failure`` gets each failure when it is known.
     """
 
     done: int = 0
     skipped: int = 0
     bytes: int = 0
-    failed: list[tuple[Path, str]] = field(default_factory=list)
+    failures: int = 0
+    others: int = 0
+    failed: list[tuple[str, str]] = field(default_factory=list)
     passed_over: list[Path] = field(default_factory=list)
+    on_failure: Callable[[str, str], None] | None = None
 
     def take(self, size: int | None) -> None:
         """One that is done, by its bytes; None where it was done before."""
@@ -43,13 +49,20 @@ class TreeReport:
             self.done += 1
             self.bytes += size
 
-    def fail(self, path: Path, error: MfnError | OSError) -> None:
+    def fail(self, path: Path | str, why: str | MfnError | OSError) -> None:
         """One that failed, and why."""
-        self.failed.append((path, reason_of(error)))
+        reason = why if isinstance(why, str) else reason_of(why)
+        self.failures += 1
+        if len(self.failed) < _MOST_KEPT:
+            self.failed.append((os.fspath(path), reason))
+        if self.on_failure is not None:
+            self.on_failure(os.fspath(path), reason)
 
     def pass_over(self, path: Path) -> None:
         """One that is none of ours."""
-        self.passed_over.append(path)
+        self.others += 1
+        if len(self.passed_over) < _MOST_KEPT:
+            self.passed_over.append(path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +77,7 @@ def jobs(
     source: Path,
     target: Path,
     named: Callable[[Path], Path | None],
-    report: TreeReport,
+    report: FileReport,
     devices: dict[int, Path],
 ) -> Iterator[Job]:
     """Every file to work on, folder by folder; folders are made in ``target`` on the way.

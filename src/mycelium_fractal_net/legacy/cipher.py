@@ -18,12 +18,9 @@ import base64
 import binascii
 from typing import Final
 
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 from cryptography.utils import Buffer
 
 from mycelium_fractal_net.security.algorithms.digests import sha256
-from mycelium_fractal_net.security.algorithms.mac import TAG_BYTES, MacKey
 from mycelium_fractal_net.security.blocking import about_to_compute
 from mycelium_fractal_net.security.byte_io.buffers import as_bytes
 from mycelium_fractal_net.security.errors import (
@@ -32,10 +29,12 @@ from mycelium_fractal_net.security.errors import (
     InvalidKeyError,
     InvalidSignatureError,
 )
+from mycelium_fractal_net.security.policy import Policy
 
 KEY_BYTES: Final = 32
 SALT_BYTES: Final = 16
 IV_BYTES: Final = 16
+TAG_BYTES: Final = 32
 ITERATIONS: Final = 100_000  # half of what this package takes for a key of its own
 OVERHEAD_BYTES: Final = SALT_BYTES + IV_BYTES + TAG_BYTES
 _STREAM_BYTES: Final = 32  # one SHA-256
@@ -47,9 +46,9 @@ class XorOpener:
     :raises InvalidKeyError: the key is not 32 bytes.
     """
 
-    __slots__ = ("_key",)
+    __slots__ = ("_key", "_policy")
 
-    def __init__(self, key: Buffer) -> None:
+    def __init__(self, policy: Policy, key: Buffer) -> None:
         try:
             key = bytes(as_bytes(key))
         except InvalidInputError:
@@ -57,6 +56,7 @@ class XorOpener:
         if len(key) != KEY_BYTES:
             raise InvalidKeyError("a key of the XOR cipher is exactly 32 bytes")
         self._key = key
+        self._policy = policy
 
     def __repr__(self) -> str:
         return "XorOpener()"
@@ -78,9 +78,9 @@ class XorOpener:
         signed, tag = raw[:-TAG_BYTES], raw[-TAG_BYTES:]
         about_to_compute()
         salt, iv = bytes(signed[:SALT_BYTES]), signed[SALT_BYTES : SALT_BYTES + IV_BYTES]
-        derived = PBKDF2HMAC(hashes.SHA256(), KEY_BYTES, salt, ITERATIONS).derive(self._key)
+        derived = self._policy.pbkdf2(self._key, salt, ITERATIONS)
         try:
-            MacKey(derived).verify(signed, tag)
+            self._policy.mac("HMAC-SHA-256", derived).verify(signed, tag)
         except InvalidSignatureError:
             raise DecryptionError from None
         return _xor(signed[SALT_BYTES + IV_BYTES :], sha256(bytes(iv) + derived))

@@ -94,7 +94,7 @@ def xor_opener(policy: Policy, key: Buffer) -> XorOpener:
     policy.check("PBKDF2-SHA256", "HMAC-SHA-256", "SHA-256")
     from mycelium_fractal_net.legacy.cipher import XorOpener
 
-    return XorOpener(key)
+    return XorOpener(policy, key)
 
 
 def refuse_fips(*, fips_mode: bool) -> None:

@@ -247,7 +247,7 @@ class KeyExistsError(MfnError):
         "exists",
         "The name is taken",
         exit_code=ExitCode.EXISTS,
-        advice="choose another name, or 'mfn key rotate' for a new version",
+        advice="choose another name, or for a new version: mfn key rotate KEY",
     )
 
 
@@ -259,7 +259,7 @@ class KeyUsageError(MfnError):
         "key-usage",
         "The key does not serve this",
         exit_code=ExitCode.FORBIDDEN,
-        advice="'mfn key show' says what the key is for",
+        advice="'mfn key show KEY' says what the key is for",
     )
 
 
@@ -271,7 +271,7 @@ class KeyStateError(MfnError):
         "key-state",
         "The state of the key forbids it",
         exit_code=ExitCode.FORBIDDEN,
-        advice="'mfn key show' lists the states",
+        advice="'mfn key show KEY' lists the states",
     )
 
 
@@ -295,7 +295,7 @@ class UsageLimitError(MfnError):
         "usage-limit",
         "The key has protected all it may",
         exit_code=ExitCode.FORBIDDEN,
-        advice="'mfn key rotate' gives a fresh version",
+        advice="'mfn key rotate KEY' gives a fresh version",
     )
 
 
@@ -322,7 +322,7 @@ class MasterKeyError(MfnError):
         "the operator must see to it",
         5,
         ExitCode.STORE,
-        "'mfn init' makes one, 'mfn doctor' looks closer",
+        "'mfn doctor' looks closer",
     )
 
 

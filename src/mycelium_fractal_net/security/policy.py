@@ -219,23 +219,12 @@ class Policy:
         self.check("PBKDF2-SHA256")
         return derive_from_passphrase(passphrase, salt, iterations)
 
-    def hkdf(
-        self,
-        secret: Buffer,
-        *,
-        salt: Buffer | None = None,
-        info: Buffer = b"",
-        length: int = _KEY_BYTES,
-        hash: str = "SHA-256",
-    ) -> bytes:
-        """Bytes from another key by HKDF (RFC 5869) with ``SHA-256`` or ``SHA-512``.
+    def pbkdf2(self, secret: bytes, salt: bytes, iterations: int) -> bytes:
+        """32 bytes by PBKDF2-HMAC-SHA-256 with any count: for what is opened and never made."""
+        from mycelium_fractal_net.security.algorithms.key_derivation import pbkdf2
 
-        Raises :class:`InvalidInputError` for an empty secret or a length out of range.
-        """
-        from mycelium_fractal_net.security.algorithms.key_derivation import hkdf
-
-        self.check(f"HKDF-{hash.replace('-', '')}")
-        return hkdf(secret, salt=salt, info=info, length=length, hash=hash)
+        self.check("PBKDF2-SHA256")
+        return pbkdf2(secret, salt, iterations, _KEY_BYTES)
 
     # Signatures and MACs --------------------------------------------------------------------
 

@@ -12,8 +12,6 @@ body before the application does, and never sees a websocket.
 
 from __future__ import annotations
 
-import json
-import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from mycelium_fractal_net.security.directories.signers import SignerDirectory
@@ -24,17 +22,25 @@ from mycelium_fractal_net.security.errors import (
     StoreUnavailableError,
 )
 from mycelium_fractal_net.security.key_store import NonceStore
-from mycelium_fractal_net.security.signed_requests.asgi import BodyTooLargeError, read_body, view_of
+from mycelium_fractal_net.security.signed_requests.asgi import (
+    EXCHANGE,
+    BodyTooLargeError,
+    read_body,
+    view_of,
+)
+from mycelium_fractal_net.security.signed_requests.refusals import Refusals
 from mycelium_fractal_net.security.signed_requests.replay import ReplayGuard
 from mycelium_fractal_net.security.signed_requests.rules import Rules, SigningPolicy
 from mycelium_fractal_net.security.signed_requests.verifier import (
+    RequestRefusedError,
     RequestVerifier,
+    SignedHead,
     bears_signature,
     credential_id_of,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from mycelium_fractal_net.security.http_signatures.content_digest import BodyDigest
     from mycelium_fractal_net.security.http_signatures.messages import RequestView
@@ -49,8 +55,6 @@ if TYPE_CHECKING:
 
 __all__ = ["PRESENTED", "SIGNER", "SignatureVerificationMiddleware", "verifier_of"]
 
-_LOG: Final = logging.getLogger(__name__)
-
 SIGNER: Final = "mycelium_fractal_net.signer"
 """Where the scope of a request that was verified has the name of its signer."""
 PRESENTED: Final = "mycelium_fractal_net.presented"
@@ -58,34 +62,21 @@ PRESENTED: Final = "mycelium_fractal_net.presented"
 
 _MAX_BODY_BYTES: Final = 8_388_608
 _POLICY_VIOLATION: Final = 1008  # RFC 6455 section 7.4.1
-_INVALID: Final = {
-    "error": "Invalid signature",
-    "type": "/problems/request-signature",
-    "title": "The request is not signed as it must be",
-    "status": 401,
-    "detail": "one valid signature is needed, by a registered signer, of this request and no other",
-}
-_UNAVAILABLE: Final = {
-    "type": "/problems/store-unavailable",
-    "title": "The key store does not answer",
-    "status": 503,
-    "detail": "the request's nonce cannot be stored; try again with a new signature",
-}
-_TOO_LARGE: Final = {
-    "type": "/problems/too-large",
-    "title": "The body is too large",
-    "status": 413,
-    "detail": "a signed body is read whole before it is handed on",
-}
+_UNSIGNED: Final = "it has no signature, and must have one"
+_BOUND: Final = "it has no signature, and its credential works only with that of a signer"
+_OTHER_BODY: Final = "the body is not the one that was signed"
 
 
-def verifier_of(keyring: Keyring, authority: str, *, skew_seconds: int = 30) -> RequestVerifier:
+def verifier_of(
+    keyring: Keyring, authority: str, *, skew_seconds: int = 30, cover: Iterable[str] = ()
+) -> RequestVerifier:
     """What verifies requests to ``authority`` by the signers of a keyring's store."""
     return RequestVerifier(
         SignerDirectory(keyring.provider, keyring.freshness),
         ReplayGuard(NonceStore(keyring.provider.store.database), skew_seconds=skew_seconds),
         authority=authority,
         skew_seconds=skew_seconds,
+        cover=tuple(name.lower() for name in cover),
     )
 
 
@@ -97,9 +88,14 @@ class SignatureVerificationMiddleware:
     the host that requests are made to, as clients know it; ``scheme`` theirs, where a proxy
     changes it. ``policy`` and ``rules`` are those of :class:`.Rules`; ``decide`` takes their place
     and gives a policy for a scope. ``flows`` says of a scope that its body is handed on as it
-    comes, hashed on the way. ``refused`` is told of each refusal.
+    comes, hashed on the way. ``cover`` are the headers by which the application does something
+    else: where one is sent it must be signed. ``refused`` is told of each refusal, and
+    ``request_id`` gives the ids that answers and the log have of them.
 
-    A credential that a signer names works only with a signature, whatever the policy.
+    A credential that a signer names works only with a signature, whatever the policy. ``falls_back``
+    is for an application that sees to that by itself, so that a bound credential is refused there as
+    any other that is not accepted: unsigned ones are handed on, and of the scopes of which it says
+    so also those whose signature is not valid, as unsigned.
     """
 
     def __init__(
@@ -114,7 +110,10 @@ class SignatureVerificationMiddleware:
         rules: Mapping[str, str] | None = None,
         decide: Callable[[Scope], SigningPolicy] | None = None,
         flows: Callable[[Scope], bool] | None = None,
+        falls_back: Callable[[Scope], bool] | None = None,
+        cover: Iterable[str] = (),
         refused: Callable[[str], None] | None = None,
+        request_id: Callable[[], str] | None = None,
         max_body_bytes: int = _MAX_BODY_BYTES,
     ) -> None:
         if verifier is None:
@@ -122,13 +121,15 @@ class SignatureVerificationMiddleware:
                 raise ConfigurationError(
                     "request signing needs a keyring and the authority that requests are made to"
                 )
-            verifier = verifier_of(keyring, authority)
+            verifier = verifier_of(keyring, authority, cover=cover)
         self._app = app
         self._verifier = verifier
         self._scheme = scheme
         self._decide = decide or Rules(policy, rules).of
         self._flows = flows or (lambda _: False)
-        self._refused = refused or (lambda _: None)
+        self._refuses_bound = falls_back is None
+        self._falls_back = falls_back or (lambda _: False)
+        self._refusals = Refusals(refused, request_id)
         self._max_body_bytes = max_body_bytes
 
     async def __call__(self, first: Any, second: Any, third: Any = None) -> Any:
@@ -154,29 +155,28 @@ class SignatureVerificationMiddleware:
             return
         request = view_of(scope, self._verifier.authority, self._scheme)
         scope[PRESENTED] = request.presented
+        head: SignedHead | None = None
         try:
-            if not await self._is_to_be_verified(scope, request):
-                await app(scope, receive, send)
-            elif self._flows(scope):
-                await self._serve_flow(app, scope, receive, send, request)
-            else:
+            if await self._is_to_be_verified(scope, request):
+                head = await self._verifier.verify_head(request)
+                if self._flows(scope):
+                    scope[SIGNER], digest = await self._verifier.begin_flow(head)
+                    flow = _Flow(receive, send, digest)
+                    await flow.serve(app, scope, self._refusals)
+                    return
                 body = await read_body(scope, receive, self._max_body_bytes)
-                if body is not None:
-                    scope[SIGNER] = await self._verifier.verify(request, body.content)
-                    await app(scope, body.receive, send)
+                if body is None:
+                    return
+                receive = body.receive
+                scope[SIGNER] = await self._verifier.finish(request, head, body.content)
         except (InvalidSignatureError, StoreUnavailableError, BodyTooLargeError) as error:
             if SIGNER in scope:  # it was verified: the application's own error
                 raise
-            await _answer(self._refusal(error), send)
-
-    async def _serve_flow(
-        self, app: Application, scope: Scope, receive: Receive, send: Send, request: RequestView
-    ) -> None:
-        """The head is verified before any of the body is read, the body as it comes."""
-        head = await self._verifier.verify_head(request)
-        scope[SIGNER] = head.signer
-        checked = receive if head.digest is None else _checked(receive, head.digest)
-        await app(scope, checked, send)
+            if isinstance(error, BodyTooLargeError) or not self._falls_back(scope):
+                await self._refusals.answer(error, verified=head is not None)(scope, receive, send)
+                return
+            self._refusals.tell(error)
+        await app(scope, receive, send)
 
     async def _is_to_be_verified(self, scope: Scope, request: RequestView) -> bool:
         """Whether the request must be verified, or passes without.
@@ -188,70 +188,74 @@ class SignatureVerificationMiddleware:
         bound = bool(credential_id) and await self._verifier.is_bound(credential_id or "")
         if bears_signature(request):
             return bound or policy is not SigningPolicy.OFF
-        if bound or policy is SigningPolicy.REQUIRED:
-            raise InvalidSignatureError
+        if policy is SigningPolicy.REQUIRED or (bound and self._refuses_bound):
+            raise RequestRefusedError(_BOUND if bound else _UNSIGNED)
+        if bound:
+            self._refusals.tell(RequestRefusedError(_BOUND))
         return False
-
-    def _refusal(self, error: Exception) -> dict[str, Any]:
-        if isinstance(error, StoreUnavailableError):
-            _LOG.warning("a signed request was refused: %s", error)
-            found = _UNAVAILABLE
-        else:
-            found = _TOO_LARGE if isinstance(error, BodyTooLargeError) else _INVALID
-        self._refused(str(found["type"]).rpartition("/")[2])
-        return found
 
     # The plan's form ----------------------------------------------------------------------
 
     async def _dispatch(self, request: Any, call_next: Any) -> Any:
         scope = request.scope
+        head: SignedHead | None = None
         try:
             view = view_of(scope, self._verifier.authority, self._scheme)
             if await self._is_to_be_verified(scope, view):
-                scope[SIGNER] = await self._verifier.verify(view, await request.body())
+                head = await self._verifier.verify_head(view)
+                scope[SIGNER] = await self._verifier.finish(view, head, await request.body())
         except (InvalidSignatureError, StoreUnavailableError) as error:
-            return _Answer(self._refusal(error))
+            return self._refusals.answer(error, verified=head is not None)
         return await call_next(request)
 
 
-def _checked(receive: Receive, digest: BodyDigest) -> Receive:
-    """The parts of a body; the last one comes only if all of them fit the signed digest."""
+class _Flow:
+    """A request whose body is checked as it is handed on.
 
-    async def checked() -> Message:
-        message = await receive()
+    The last part comes only if all of them fit the signed digest; what does not fit raises
+    :class:`RequestSignatureError` in the application. Whatever that makes of it: before its answer
+    began the client gets a refusal, unless the application refuses by itself, and an answer that
+    began is never ended, so that the server cuts the connection.
+    """
+
+    def __init__(self, receive: Receive, send: Send, digest: BodyDigest) -> None:
+        self._receive = receive
+        self._send = send
+        self._digest = digest
+        self._is_wrong = self._begun = self._refuses = False
+
+    async def serve(self, app: Application, scope: Scope, refusals: Refusals) -> None:
+        """Run the application."""
+        (scope.get("extensions") or {}).pop(EXCHANGE, None)  # it would answer past us
+        try:
+            await app(scope, self.receive, self.send)
+        except RequestSignatureError:
+            if not self._is_wrong:
+                raise
+        if self._is_wrong and not self._begun:
+            refusal = refusals.answer(RequestRefusedError(_OTHER_BODY, scope[SIGNER]))
+            await refusal(scope, self._receive, self._send)
+
+    async def receive(self) -> Message:
+        """The next part."""
+        message = await self._receive()
         if message["type"] == "http.request":
-            digest.update(message.get("body", b""))
+            self._digest.update(message.get("body", b""))
             if not message.get("more_body", False):
                 try:
-                    digest.check()
+                    self._digest.check()
                 except InvalidSignatureError:
+                    self._is_wrong = True
                     raise RequestSignatureError from None
         return message
 
-    return checked
-
-
-async def _answer(problem: dict[str, Any], send: Send) -> None:
-    payload = json.dumps(problem).encode()
-    headers = [
-        (b"content-type", b"application/problem+json"),
-        (b"content-length", b"%d" % len(payload)),
-        (b"cache-control", b"no-store"),
-        (b"x-content-type-options", b"nosniff"),
-    ]
-    if problem["status"] == 401:
-        headers.append((b"www-authenticate", b'Signature realm="mycelium-fractal-net"'))
-    if problem["status"] == 503:
-        headers.append((b"retry-after", b"1"))
-    await send({"type": "http.response.start", "status": problem["status"], "headers": headers})
-    await send({"type": "http.response.body", "body": payload})
-
-
-class _Answer:
-    """A response in the plan's form, without a framework to make one."""
-
-    def __init__(self, problem: dict[str, Any]) -> None:
-        self._problem = problem
-
-    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
-        await _answer(self._problem, send)
+    async def send(self, message: Message) -> None:
+        """Hand on what the application answers, but no answer to a body that is wrong."""
+        if message["type"] == "http.response.start":
+            self._refuses = self._is_wrong and message["status"] >= 400
+            if self._is_wrong and not self._refuses:
+                return
+            self._begun = True
+        elif self._is_wrong and not self._refuses:
+            return
+        await self._send(message)

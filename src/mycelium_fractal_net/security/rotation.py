@@ -124,8 +124,8 @@ class KeyRotationScheduler:
         except KeyNotFoundError:
             return
         raise KeyUsageError(
-            f"{key_id} is a credential, whose secret is its holder's alone: he calls"
-            f" POST /credentials/self/rotate, or runs mfn credential rotate {key_id}"
+            f"{key_id} is a credential, whose secret is its holder's alone: that one calls"
+            f" POST /credentials/self/rotate, or: mfn credential rotate {key_id}"
         )
 
     # What is due ----------------------------------------------------------------------------

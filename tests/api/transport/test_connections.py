@@ -15,6 +15,8 @@ from mycelium_fractal_net.api.transport.connections import Connections, Slot
 from mycelium_fractal_net.api.transport.limits import ClientLimits, room_for
 from mycelium_fractal_net.api.transport.listener import Listener
 from mycelium_fractal_net.api.transport.timeouts import Wait
+from mycelium_fractal_net.config.settings import Server
+from mycelium_fractal_net.security.errors import ConfigurationError
 from tests.support.killed import killed
 
 if TYPE_CHECKING:
@@ -336,3 +338,41 @@ def test_a_process_asks_for_the_descriptors_that_its_connections_need() -> None:
         assert room_for(100) == 100
 
     killed(child)
+
+
+def test_who_stalls_with_the_most_bytes_makes_room_for_others() -> None:
+    """Of bodies and unread answers; where nobody stalls, what is new finds no room."""
+    room = Room(buffered_bytes=100)
+    connections = room.connections
+    little, much, moves = Peer(Wait.BODY), Peer(Wait.READER), Peer(Wait.BODY)
+    slots = [room.enter(each) for each in (little, much, moves)]
+    for slot, count in zip(slots, (20, 50, 30), strict=True):
+        assert connections.hold(slot, count)
+    assert not connections.hold(slots[2], 1)  # nobody has stalled yet
+    assert connections.held == 100
+
+    def move() -> None:
+        moves.moved += 5_000
+
+    room.passes(1, move)
+    assert connections.hold(slots[2], 40)
+    assert (much.ended, little.ended) == (["made room READER"], [])
+    connections.let_go(slots[2], 70)
+    connections.leave(slots[0])
+    assert connections.held == 0
+
+
+def test_what_a_connection_held_goes_with_it() -> None:
+    """Also what is counted for one that is gone already, which is nothing."""
+    room = Room(buffered_bytes=100)
+    slot = room.enter(Peer(Wait.BODY))
+    assert room.connections.hold(slot, 100)
+    room.connections.leave(slot)
+    assert room.connections.hold(slot, 100)
+    assert (room.connections.held, slot.held) == (0, 0)
+
+
+def test_a_budget_below_one_body_is_refused() -> None:
+    """No body of the largest size could ever be taken."""
+    with pytest.raises(ConfigurationError, match="max_buffered_bytes"):
+        ClientLimits.of(Server(max_buffered_bytes=1 << 20))

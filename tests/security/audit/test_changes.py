@@ -334,7 +334,7 @@ def test_a_change_of_a_record_that_is_damaged_is_unknown(books: Books) -> None:
     provider.keys.create("orders")
     killed_while(books, "keys", "replace", lambda: provider.rotate_key("orders"), after=True)
     with provider.store.database.write() as connection:
-        connection.execute(text("UPDATE keys SET key_type = 'x' WHERE key_id = 'orders'"))
+        connection.execute(text("UPDATE mfn_keys SET key_type = 'x' WHERE key_id = 'orders'"))
     with books.opened() as log:
         log.open()
     assert said(books)[-1] == ("key.rotate", "unknown", "orders:v2")

@@ -20,27 +20,17 @@ from mycelium_fractal_net.config import load_settings
 from mycelium_fractal_net.security.audit import AuditLog, Event, query
 from mycelium_fractal_net.security.audit.export import Exporter, sink
 from mycelium_fractal_net.security.errors import AuditUnavailableError
-from tests.support.audit import Books
+from tests.support.audit import Books, until
 from tests.support.cli import environment
 from tests.support.presence import need
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-HEALED_SECONDS = 10.0
+    from collections.abc import Iterator
 
 
 def used(number: int = 1) -> Event:
     """The record of a use of the key ``orders``."""
     return Event("encrypt", "ok", key=f"orders:v{number}", actor="caller")
-
-
-def until(happens: Callable[[], bool]) -> None:
-    """Wait for it, and fail where it does not come."""
-    deadline = time.monotonic() + HEALED_SECONDS
-    while not happens():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 @pytest.fixture

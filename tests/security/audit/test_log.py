@@ -262,7 +262,7 @@ def test_a_store_that_does_not_answer_stops_no_record(
     """It is told later; meanwhile a warning is logged."""
     log.record(used())
     with books.provider.store.database.write() as connection:
-        connection.exec_driver_sql("DELETE FROM audit_chains")
+        connection.exec_driver_sql("DELETE FROM mfn_audit_chains")
     log.record(used())
     log.close()
     assert "is not in the store" in caplog.text
@@ -273,7 +273,7 @@ def test_a_chain_of_another_store_is_left_alone(books: Books) -> None:
     books.write(1)
     store = books.provider.store
     with store.database.write() as connection:
-        connection.exec_driver_sql("UPDATE audit_chains SET sequence = 1")
+        connection.exec_driver_sql("UPDATE mfn_audit_chains SET sequence = 1")
     books.write(1)
     assert len(books.chains) == 2
     assert (1, "what the store says of this chain was changed") in books.faults()

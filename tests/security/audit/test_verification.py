@@ -240,7 +240,7 @@ def change_row(books: Books, statement: str) -> None:
 )  # fmt: skip
 def test_an_anchor_that_was_edited_is_seen(whole: Books, what: str) -> None:
     """The row says how far the chain has come, under the audit key."""
-    change_row(whole, f"UPDATE audit_chains SET {what}")
+    change_row(whole, f"UPDATE mfn_audit_chains SET {what}")
     ((_, fault),) = whole.faults()
     assert fault == "what the store says of this chain was changed"
     assert whole.verified().chains[0].anchor is None
@@ -248,7 +248,7 @@ def test_an_anchor_that_was_edited_is_seen(whole: Books, what: str) -> None:
 
 def test_an_anchor_that_was_deleted_is_seen(whole: Books) -> None:
     """Every chain is in the store before its first record; its records verify all the same."""
-    change_row(whole, "DELETE FROM audit_chains")
+    change_row(whole, "DELETE FROM mfn_audit_chains")
     report = whole.verified()
     assert [fault.what for fault in report.faults] == ["the store does not know this chain"]
     assert report.records == RECORDS

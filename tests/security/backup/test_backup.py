@@ -40,6 +40,7 @@ from mycelium_fractal_net.security.key_store import Database, KeyStore, UsageSto
 from mycelium_fractal_net.security.key_store.freshness import Freshness
 from mycelium_fractal_net.security.key_store.schema import credentials, keys, metadata
 from mycelium_fractal_net.security.key_store.snapshot import BACKED_UP, LEFT_OUT, filling
+from mycelium_fractal_net.security.key_store.upgrading import schema_version
 from mycelium_fractal_net.security.policy import Policy
 from mycelium_fractal_net.security.records.credentials import CredentialState
 from mycelium_fractal_net.security.records.keys import KeyState, Verb
@@ -100,7 +101,8 @@ def is_empty(provider: LocalKeyProvider) -> bool:
     file = provider.store.database.file
     if file is not None and not file.exists():
         return True
-    return provider.store.database.schema_version() is None
+    with provider.store.database.read() as connection:
+        return schema_version(connection) is None
 
 
 # What is in it ------------------------------------------------------------------------------
@@ -108,7 +110,7 @@ def is_empty(provider: LocalKeyProvider) -> bool:
 
 def test_every_table_is_in_a_backup_or_left_out_on_purpose() -> None:
     """A table that a later schema adds is forgotten by neither."""
-    assert {*BACKED_UP, *LEFT_OUT} == set(metadata.tables)
+    assert {f"mfn_{name}" for name in (*BACKED_UP, *LEFT_OUT)} == set(metadata.tables)
     assert not set(BACKED_UP) & set(LEFT_OUT)
 
 
@@ -343,7 +345,7 @@ def test_a_restore_that_fails_half_way_leaves_nothing(
             restore_backup(other, Failing(content))
         assert is_empty(other)
         restored(other, content)
-        assert other.keys.count() == 1
+        assert other.store.keys.count() == 1
 
 
 def test_a_backup_of_many_rows_is_written_and_read_in_blocks(
@@ -354,7 +356,7 @@ def test_a_backup_of_many_rows_is_written_and_read_in_blocks(
     handle = local_provider.keys.get("orders").latest.handle
     many = [{"handle": handle, "day": day, "kind": "open", "count": 1} for day in range(25_000)]
     with local_provider.store.database.write() as connection:
-        connection.execute(metadata.tables["usage"].insert(), many)
+        connection.execute(metadata.tables["mfn_usage"].insert(), many)
     writer = io.BytesIO()
     backup = write_backup(local_provider, writer)
     assert len(writer.getvalue()) > 2 * backup_format.BLOCK_BYTES
@@ -802,7 +804,7 @@ def test_a_chain_without_an_audit_key_is_restored_as_it_is(
     local_provider.keys.create("orders")
     log.close()
     with local_provider.store.database.write() as connection:
-        connection.execute(metadata.tables["audit_keys"].delete())
+        connection.execute(metadata.tables["mfn_audit_keys"].delete())
     local_provider.audit = None
     content, _ = taken(local_provider)
     with elsewhere(tmp_path, home, clock) as other:

@@ -68,8 +68,13 @@ def accepted(provider: LocalKeyProvider, peer: Peer, *, plan: bool, created: int
     verifier = RequestVerifier(
         signers, guard, authority=AUTHORITY, skew_seconds=SKEW, clock=lambda: now
     )
+
+    async def verify() -> str:
+        view = peer.view(request)
+        return await verifier.finish(view, await verifier.verify_head(view), b"")
+
     try:
-        asyncio.run(verifier.verify(peer.view(request), b""))
+        asyncio.run(verify())
     except InvalidSignatureError:
         return False
     finally:

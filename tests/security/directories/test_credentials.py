@@ -305,7 +305,7 @@ def test_a_record_that_fails_its_authentication_is_refused_alone(
         local_provider.store.change(edited.master_id) as (connection, generation),
     ):
         connection.exec_driver_sql(
-            "UPDATE credentials SET scopes = '*', generation = ? WHERE credential_id = ?",
+            "UPDATE mfn_credentials SET scopes = '*', generation = ? WHERE credential_id = ?",
             (generation, edited.credential_id),
         )
     directory._freshness.refresh()

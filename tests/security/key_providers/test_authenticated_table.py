@@ -48,7 +48,7 @@ def point(provider: LocalKeyProvider, kind: str, record_id: str, master_id: str)
     table = provider.store.keys if kind == "keys" else getattr(provider.store, kind)
     with provider.store.database.write() as connection:
         connection.execute(
-            text(f"UPDATE {kind} SET master_id = :id WHERE {table.kind.id_name} = :record"),
+            text(f"UPDATE mfn_{kind} SET master_id = :id WHERE {table.kind.id_name} = :record"),
             {"id": master_id, "record": record_id},
         )
 
@@ -62,7 +62,7 @@ def a_row(provider: LocalKeyProvider, master_id: str = RUBBISH) -> str:
     """A MAC key that no master key wrapped."""
     with provider.store.database.write() as connection:
         connection.execute(
-            text("INSERT INTO authority_keys (master_id, wrapped) VALUES (:id, :wrapped)"),
+            text("INSERT INTO mfn_authority_keys (master_id, wrapped) VALUES (:id, :wrapped)"),
             {"id": master_id, "wrapped": bytes(80)},
         )
     return master_id
@@ -119,10 +119,10 @@ def test_a_value_of_another_type_is_refused_and_takes_no_memory(
     if column == "wrapped":
         point(provider, kind, bad, a_row(provider))
         statement = (
-            "UPDATE authority_keys SET wrapped = 1000000000000 WHERE master_id = 'rubbish:1'"
+            "UPDATE mfn_authority_keys SET wrapped = 1000000000000 WHERE master_id = 'rubbish:1'"
         )
     else:
-        statement = f"UPDATE {kind} SET mac = 1000000000000"
+        statement = f"UPDATE mfn_{kind} SET mac = 1000000000000"
     with provider.store.database.write() as connection:
         connection.execute(text(statement))
     with pytest.raises(StoreIntegrityError, match=bad):
@@ -145,7 +145,7 @@ def test_text_that_is_no_text_is_refused_and_keeps_no_other_from_being_read(
     with provider.store.database.write() as connection:
         connection.execute(
             text(
-                f"UPDATE {kind} SET master_id = CAST(X'FF' AS TEXT)"
+                f"UPDATE mfn_{kind} SET master_id = CAST(X'FF' AS TEXT)"
                 f" WHERE {service.kind.id_name} = :name"
             ),
             {"name": names[0]},
@@ -242,7 +242,7 @@ def test_a_key_row_that_is_none_is_restored_as_it_is(
     for name in records["keys"]:
         UsageStore(provider.store.database).reserve_raw(provider.keys.get(name).latest.handle, 1)
     with provider.store.database.write() as connection:
-        connection.execute(text("UPDATE keys SET key_type = 'x' WHERE key_id = 'bad'"))
+        connection.execute(text("UPDATE mfn_keys SET key_type = 'x' WHERE key_id = 'bad'"))
     written = io.BytesIO()
     write_backup(provider, written)
     folder = tmp_path / "elsewhere"
@@ -279,12 +279,12 @@ def test_a_record_that_fails_under_a_former_master_key_ends_the_move(
     """Who mends the row can go on: its master key is not forgotten before."""
     old = provider.custodian.newest_id()
     with provider.store.database.write() as connection:
-        connection.execute(text("UPDATE keys SET revision = 7 WHERE key_id = 'bad'"))
+        connection.execute(text("UPDATE mfn_keys SET revision = 7 WHERE key_id = 'bad'"))
     with pytest.raises(StoreIntegrityError, match="bad"):
         provider.master_keys.rotate()
     assert provider.custodian.holds(old)
     with provider.store.database.write() as connection:
-        connection.execute(text("UPDATE keys SET revision = 0 WHERE key_id = 'bad'"))
+        connection.execute(text("UPDATE mfn_keys SET revision = 0 WHERE key_id = 'bad'"))
     provider.master_keys.rotate()
     assert provider.keys.get("bad")
     assert not provider.custodian.holds(old)

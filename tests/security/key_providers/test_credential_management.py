@@ -201,7 +201,7 @@ def test_credentials_are_read_a_page_at_a_time_and_by_what_changed(
     assert [name for name, _ in provider.credentials.each(before)] == [ids[2]]
     with provider.store.change(made[0].master_id) as (connection, _):
         connection.exec_driver_sql(
-            f"UPDATE credentials SET scopes = '*' || scopes WHERE credential_id = '{ids[1]}'"
+            f"UPDATE mfn_credentials SET scopes = '*' || scopes WHERE credential_id = '{ids[1]}'"
         )
     found = dict(provider.credentials.each())
     assert sorted(found) == ids

@@ -40,8 +40,8 @@ def test_a_row_with_a_value_of_another_kind_is_refused(local_provider: LocalKeyP
     for name in ("a", "b", "c"):
         local_provider.keys.create(name)
     with local_provider.store.database.write() as connection:
-        connection.execute(text("UPDATE keys SET interval_days = 90.5 WHERE key_id = 'a'"))
-        connection.execute(text("UPDATE keys SET revision = 'x' WHERE key_id = 'b'"))
+        connection.execute(text("UPDATE mfn_keys SET interval_days = 90.5 WHERE key_id = 'a'"))
+        connection.execute(text("UPDATE mfn_keys SET revision = 'x' WHERE key_id = 'b'"))
     for name in ("a", "b"):
         with pytest.raises(StoreIntegrityError, match=f"'{name}'"):
             local_provider.keys.get(name)

@@ -209,7 +209,7 @@ def test_what_a_reader_holds_is_scrubbed_at_the_next_look(
     local_provider.states.apply(Verb.DESTROY, "orders:v1")
     reader = sqlite3.connect(home / "keys.db", isolation_level=None)
     reader.execute("BEGIN")
-    reader.execute("SELECT * FROM keys").fetchall()
+    reader.execute("SELECT * FROM mfn_keys").fetchall()
     clock.forward(days=30)
     assert erase_due(local_provider, "orders", now=clock()) == ("orders:v1",)
     assert local_provider.store.database.needs_scrub

@@ -77,8 +77,8 @@ def _insert_as_0003(provider: LocalKeyProvider, key: Key) -> None:
     )
     with provider.store.database.write() as connection:
         for table, row in (
-            ("keys", {**own, "generation": 1, "mac": mac}),
-            ("key_versions", version),
+            ("mfn_keys", {**own, "generation": 1, "mac": mac}),
+            ("mfn_key_versions", version),
         ):
             names = ", ".join(f'"{name}"' for name in row)
             values = ", ".join(f":{name}" for name in row)
@@ -99,7 +99,7 @@ def before(
     provider = LocalKeyProvider(KeyStore(database), custodian, policy, clock=clock)
     with database.write() as connection:
         connection.execute(
-            text("INSERT INTO store_meta (id, generation, master_id) VALUES (1, 1, :id)"),
+            text("INSERT INTO mfn_store_meta (id, generation, master_id) VALUES (1, 1, :id)"),
             {"id": custodian.newest_id()},
         )
         wrapped = provider.wrapping.wrap(
@@ -108,7 +108,7 @@ def before(
             provider.record_macs.binding,
         )
         connection.execute(
-            text("INSERT INTO authority_keys (master_id, wrapped) VALUES (:id, :wrapped)"),
+            text("INSERT INTO mfn_authority_keys (master_id, wrapped) VALUES (:id, :wrapped)"),
             {"id": custodian.newest_id(), "wrapped": wrapped},
         )
     provider.keys.insert = lambda make, event: make(custodian.newest_id())  # type: ignore[method-assign]
@@ -152,14 +152,14 @@ def test_keys_of_the_schema_before_stay_authentic_and_fall_due(
 @pytest.mark.parametrize(
     "statement",
     [
-        "UPDATE keys SET automatic = NOT automatic WHERE key_id = 'orders'",
-        "UPDATE keys SET rotate_at = rotate_at + 1 WHERE key_id = 'orders'",
-        "UPDATE keys SET rotate_at = NULL WHERE key_id = 'orders'",
-        "UPDATE keys SET rotate_at = (SELECT rotate_at + 1 FROM keys WHERE key_id = 'other')"
-        " WHERE key_id = 'orders'",
-        "UPDATE key_versions SET rewrapped_at = 1 WHERE key_id = 'orders' AND version = 2",
-        "UPDATE key_versions SET rewrapped_at = NULL WHERE key_id = 'orders'",
-        "UPDATE key_versions SET rewrapped_at = rewrapped_at - 1 WHERE key_id = 'orders'"
+        "UPDATE mfn_keys SET automatic = NOT automatic WHERE key_id = 'orders'",
+        "UPDATE mfn_keys SET rotate_at = rotate_at + 1 WHERE key_id = 'orders'",
+        "UPDATE mfn_keys SET rotate_at = NULL WHERE key_id = 'orders'",
+        "UPDATE mfn_keys SET rotate_at ="
+        " (SELECT rotate_at + 1 FROM mfn_keys WHERE key_id = 'other') WHERE key_id = 'orders'",
+        "UPDATE mfn_key_versions SET rewrapped_at = 1 WHERE key_id = 'orders' AND version = 2",
+        "UPDATE mfn_key_versions SET rewrapped_at = NULL WHERE key_id = 'orders'",
+        "UPDATE mfn_key_versions SET rewrapped_at = rewrapped_at - 1 WHERE key_id = 'orders'"
         " AND version = 1",
     ],
 )
@@ -188,7 +188,7 @@ def test_a_schedule_cannot_be_brought_over_from_another_key(
 ) -> None:
     """Nor put back as it was before a rotation, with the MAC that it had."""
     provider.keys.create("orders")
-    statement = text("SELECT rotate_at, mac FROM keys WHERE key_id = 'orders'")
+    statement = text("SELECT rotate_at, mac FROM mfn_keys WHERE key_id = 'orders'")
     with provider.store.database.read() as connection:
         before = connection.execute(statement).one()
     clock.forward(days=1)
@@ -196,19 +196,20 @@ def test_a_schedule_cannot_be_brought_over_from_another_key(
     for columns in ("rotate_at = :rotate_at", "rotate_at = :rotate_at, mac = :mac"):
         with provider.store.database.write() as connection:
             connection.execute(
-                text(f"UPDATE keys SET {columns} WHERE key_id = 'orders'"), dict(before._mapping)
+                text(f"UPDATE mfn_keys SET {columns} WHERE key_id = 'orders'"),
+                dict(before._mapping),
             )
         with pytest.raises(StoreIntegrityError):
             provider.keys.get("orders")
 
 
 _BACK_TO_0004 = (
-    "DROP INDEX ix_keys_due_at",
-    "DROP INDEX ix_raw_usage_reserved",
-    "DROP INDEX ix_credentials_renewed_at",
-    "ALTER TABLE keys DROP COLUMN due_at",
-    "ALTER TABLE scheduler_clock DROP COLUMN passed_to",
-    "UPDATE alembic_version SET version_num = '0004'",
+    "DROP INDEX ix_mfn_keys_due_at",
+    "DROP INDEX ix_mfn_raw_usage_reserved",
+    "DROP INDEX ix_mfn_credentials_renewed_at",
+    "ALTER TABLE mfn_keys DROP COLUMN due_at",
+    "ALTER TABLE mfn_scheduler_clock DROP COLUMN passed_to",
+    "UPDATE mfn_schema_version SET version_num = '0004'",
 )
 
 
@@ -226,7 +227,7 @@ def test_keys_of_the_schema_before_due_times_are_given_one(
             connection.execute(text(statement))
     database.create()
     database.check()
-    due = text("SELECT key_id, due_at FROM keys ORDER BY key_id")
+    due = text("SELECT key_id, due_at FROM mfn_keys ORDER BY key_id")
     with database.read() as connection:
         assert connection.execute(due).all() == [("by-hand", 0), ("orders", 0)]
     assert scheduler.run_once().rotated == ()

@@ -148,7 +148,7 @@ def test_a_row_that_was_edited_is_refused(provider: LocalKeyProvider) -> None:
     provider.signers.add("sound", public(), any_credential=True)
     with provider.store.database.write() as connection:
         connection.execute(
-            text("UPDATE signers SET public_key = :key WHERE name = 'peer'"), {"key": public()}
+            text("UPDATE mfn_signers SET public_key = :key WHERE name = 'peer'"), {"key": public()}
         )
     with pytest.raises(StoreIntegrityError, match="'peer'"):
         provider.signers.get("peer")
@@ -157,7 +157,7 @@ def test_a_row_that_was_edited_is_refused(provider: LocalKeyProvider) -> None:
         signers.by_name("peer")
     assert signers.by_name("sound").signer.name == "sound"
     with provider.store.database.write() as connection:
-        connection.execute(text("UPDATE signers SET state = 'odd' WHERE name = 'peer'"))
+        connection.execute(text("UPDATE mfn_signers SET state = 'odd' WHERE name = 'peer'"))
     with pytest.raises(StoreIntegrityError, match="damaged"):
         provider.signers.get("peer")
 

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
+from mycelium_fractal_net.security.byte_io.encodings import b64url_decode
 from mycelium_fractal_net.security.errors import (
     AlgorithmNotAllowedError,
     InvalidInputError,
@@ -305,6 +306,12 @@ class TestEd25519Points:
             SigningKey.generate()
 
 
+def private_jwk(key: SigningKey) -> dict[str, str]:
+    """What another program writes of a private key, RFC 8037 and RFC 9964."""
+    member = "priv" if key.algorithm == "ML-DSA-65" else "d"
+    return {**key.public.jwk(), member: b64(key.private_bytes())}
+
+
 def b64(value: bytes) -> str:
     """Base64url without padding."""
     return base64.urlsafe_b64encode(value).rstrip(b"=").decode()
@@ -334,15 +341,13 @@ class TestEncodings:
 
     @each_algorithm
     def test_a_private_key_survives_each_encoding(self, name: str) -> None:
-        """Bare bytes, DER, PEM and JWK give a key with the same public half."""
+        """Bare bytes, DER and PEM give a key with the same public half."""
         key = KEYS[name]
         for again in (
             SigningKey.from_private_bytes(name, key.private_bytes()),
             SigningKey.from_private_bytes(name, bytearray(key.private_bytes())),
             SigningKey.from_der(key.private_der()),
             SigningKey.from_pem(key.private_pem()),
-            SigningKey.from_jwk(key.private_jwk()),
-            SigningKey.from_jwk({**key.private_jwk(), "key_ops": ["sign"]}),
         ):
             assert again.public == key.public
             assert again.private_der() == key.private_der()
@@ -389,11 +394,10 @@ class TestEncodings:
         for attempt in (
             lambda: VerifyingKey.from_der(key.private_der()),
             lambda: VerifyingKey.from_pem(key.private_pem()),
-            lambda: VerifyingKey.from_jwk(key.private_jwk()),
+            lambda: VerifyingKey.from_jwk(private_jwk(key)),
             lambda: VerifyingKey(key._private),
             lambda: SigningKey.from_der(key.public.der()),
             lambda: SigningKey.from_pem(key.public.pem()),
-            lambda: SigningKey.from_jwk(key.public.jwk()),
             lambda: SigningKey(key.public._public),
         ):
             with pytest.raises(InvalidKeyError):
@@ -532,20 +536,16 @@ class TestJwk:
             ("EC", "ES384"),
             ("AKP", "ML-DSA-65"),
         }
-        for key in KEYS.values():
-            (private,) = set(key.private_jwk()) - set(key.public.jwk())
-            assert private == ("priv" if key.algorithm == "ML-DSA-65" else "d")
 
     def test_the_example_of_rfc_8037_is_read(self) -> None:
         """Appendix A.1 and A.2, without alg and use."""
         jwk = {
             "kty": "OKP",
             "crv": "Ed25519",
-            "d": "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A",
             "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
         }
-        key = SigningKey.from_jwk(jwk)
-        del jwk["d"]
+        seed = b64url_decode("nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A")
+        key = SigningKey.from_private_bytes("Ed25519", seed)
         assert VerifyingKey.from_jwk(jwk) == key.public
 
     def test_the_name_of_rfc_9864_is_read_too(self) -> None:
@@ -627,19 +627,11 @@ class TestJwk:
             with pytest.raises(InvalidKeyError):
                 VerifyingKey.from_jwk({**jwk, member: value})
 
-    @each_algorithm
-    def test_a_private_jwk_whose_halves_do_not_fit_is_refused(self, name: str) -> None:
-        """The public members of another key under a private one."""
-        mixed = {**KEYS[name].private_jwk(), **SigningKey.generate(name).public.jwk()}
-        with pytest.raises(InvalidKeyError, match="not those of its private key"):
-            SigningKey.from_jwk(mixed)
-
     @pytest.mark.parametrize("wrong", [None, [], "{}", b"{}", 5])
     def test_what_is_no_object_is_no_jwk(self, wrong: Any) -> None:
         """A list, text and nothing."""
-        for load in (VerifyingKey.from_jwk, SigningKey.from_jwk):
-            with pytest.raises(InvalidKeyError):
-                load(wrong)
+        with pytest.raises(InvalidKeyError):
+            VerifyingKey.from_jwk(wrong)
 
 
 class TestPrehash:

@@ -142,16 +142,18 @@ def test_a_flowing_body_that_breaks_off_is_the_applications_to_see(keyring: Keyr
         BodyDigest,
         content_digest,
     )
-    from mycelium_fractal_net.security.request_signing import _checked
+    from mycelium_fractal_net.security.request_signing import _Flow
+
+    def flowing(body: bytes) -> _Flow:
+        digest = BodyDigest(content_digest(b"ab").encode())
+        return _Flow(receiving(part(body, body == b"a")), ignored, digest)
 
     async def run() -> None:
-        digest = BodyDigest(content_digest(b"ab").encode())
-        receive = _checked(receiving(part(b"a", True)), digest)
-        assert (await receive())["body"] == b"a"
-        assert (await receive())["type"] == "http.disconnect"
-        receive = _checked(receiving(part(b"x")), BodyDigest(content_digest(b"ab").encode()))
+        cut, wrong = flowing(b"a"), flowing(b"x")
+        assert (await cut.receive())["body"] == b"a"
+        assert (await cut.receive())["type"] == "http.disconnect"
         with pytest.raises(RequestSignatureError):
-            await receive()
+            await wrong.receive()
 
     asyncio.run(run())
 

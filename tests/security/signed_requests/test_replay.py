@@ -114,7 +114,7 @@ def test_a_store_that_is_gone_takes_nothing(local_provider: LocalKeyProvider) ->
     database = local_provider.store.database
     guard = ReplayGuard(NonceStore(database))
     with database.write() as connection:
-        connection.exec_driver_sql("ALTER TABLE request_nonces RENAME TO elsewhere")
+        connection.exec_driver_sql("ALTER TABLE mfn_request_nonces RENAME TO elsewhere")
     wanted = nonce()
     with pytest.raises(StoreUnavailableError):
         guard.take(wanted)
@@ -122,7 +122,7 @@ def test_a_store_that_is_gone_takes_nothing(local_provider: LocalKeyProvider) ->
     with pytest.raises(StoreUnavailableError):
         guard.take(wanted)
     with database.write() as connection:
-        connection.exec_driver_sql("ALTER TABLE elsewhere RENAME TO request_nonces")
+        connection.exec_driver_sql("ALTER TABLE elsewhere RENAME TO mfn_request_nonces")
     assert guard.take(wanted)
     guard.close()
 

@@ -9,8 +9,13 @@ from fastapi.security import APIKeyHeader
 
 from mycelium_fractal_net.api.http.problems import RequestError
 from mycelium_fractal_net.api.http.request_ids import new_request_id
+from mycelium_fractal_net.api.service.costs import INLINE_SECONDS, THREAD_SECONDS, XOR_SECONDS
 from mycelium_fractal_net.security.audit import Event, acting_as
-from mycelium_fractal_net.security.blocking import WouldBlockError
+from mycelium_fractal_net.security.blocking import (
+    WouldBlockError,
+    about_to_block,
+    about_to_compute,
+)
 from mycelium_fractal_net.security.errors import (
     AuthenticationError,
     KeyNotFoundError,
@@ -38,8 +43,8 @@ class Context:
     """One request. What a handler learns of it is kept here for the audit record."""
 
     __slots__ = ("address", "are_items_counted", "caller_or_none", "event", "exchange", "headers",
-                 "items", "key", "presented", "reference", "request_id", "service", "signer",
-                 "status", "subject")  # fmt: skip
+                 "items", "key", "presented", "reference", "request_id", "seconds", "service",
+                 "signer", "status", "subject")  # fmt: skip
 
     def __init__(self, service: Service, event: str, exchange: Exchange | None) -> None:
         self.service = service
@@ -55,6 +60,7 @@ class Context:
         self.signer: str | None = None
         self.address = ""  # of the client, where rates are counted
         self.are_items_counted = False
+        self.seconds = XOR_SECONDS  # of a processor, where the request is too much for a thread
         self.reference: str | None = None
         self.items: dict[str, dict[str, int]] | None = None
 
@@ -117,13 +123,24 @@ class Context:
             pass
         return False
 
+    def about_to_take(self, seconds: float) -> None:
+        """Raise :class:`WouldBlockError` in a thread that has no such time for one request.
+
+        Called before anything is done, which is done again in another thread.
+        """
+        self.seconds = seconds
+        if seconds > THREAD_SECONDS:
+            about_to_compute()
+        if seconds > INLINE_SECONDS:
+            about_to_block()
+
     async def in_thread(self, work: Callable[..., Any], *arguments: Any) -> Any:
         """What ``work`` returns, run in a thread on behalf of the caller."""
         return await self.service.in_thread(self._on_behalf, work, arguments)
 
     async def in_cpu_executor(self, work: Callable[..., Any], *arguments: Any) -> Any:
         """The same in the one thread for what computes for long."""
-        return await self.service.in_cpu_executor(self._on_behalf, work, arguments)
+        return await self.service.in_cpu_executor(self.seconds, self._on_behalf, work, arguments)
 
     def _on_behalf(self, work: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
         caller = self.caller_or_none

@@ -27,6 +27,7 @@ from mycelium_fractal_net.api.http.responses import (
 from mycelium_fractal_net.api.parsing.query_string import query_decoder
 from mycelium_fractal_net.api.parsing.strict_json import decoder
 from mycelium_fractal_net.api.rate_limits.middleware import ADDRESS, take
+from mycelium_fractal_net.api.service.costs import INLINE_BYTES
 from mycelium_fractal_net.security.blocking import WouldBlockError, WouldComputeError
 from mycelium_fractal_net.security.errors import AuditUnavailableError, kind_of
 from mycelium_fractal_net.security.records.api_keys import parse
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
 _JSON_TYPES: Final = frozenset({b"application/json", b"application/json; charset=utf-8"})
 RECHECK_SECONDS: Final = 2.0
 """What takes longer looks again at who asked for it."""
-_INLINE_BYTES: Final = 262_144  # a larger body is worked on in a thread, beside the loop
 
 
 class ServiceRoute(APIRoute):
@@ -103,7 +103,7 @@ class ServiceRoute(APIRoute):
                     return
                 if perf_counter() - started >= RECHECK_SECONDS:
                     await self._look_again(context)
-            if spec.in_thread or len(body) > _INLINE_BYTES:
+            if spec.in_thread or len(body) > INLINE_BYTES:
                 payload = await self._beside(context, scope, body)
             else:
                 try:

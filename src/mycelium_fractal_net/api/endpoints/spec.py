@@ -24,6 +24,7 @@ class Spec:
     status: int = 200
     scope: str | None = None  # a scope that is not per key, checked before anything is read
     public: bool = False
+    knows_callers: bool = False  # a public route that shows more to some
     in_thread: bool = False  # it talks to the store, always
     recorded: bool = True  # by the route
     changes: bool = False  # the store, where the provider records it, before and after

@@ -75,6 +75,8 @@ class StreamRoute(ServiceRoute):
         begun = False
         size = 0
         try:
+            if context.exchange is not None:
+                context.exchange.let_body_pass()
             headers = context.headers = read_headers(scope)
             await self._admit(context, scope, headers)
             _check(scope, headers)

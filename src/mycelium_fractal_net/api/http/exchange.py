@@ -25,6 +25,9 @@ class _Connection(Protocol):
     def disconnect(self, *, lingering: bool = False) -> None:
         """Close once all is sent."""
 
+    def let_body_pass(self) -> None:
+        """Count no more what is read of the body: nobody keeps it."""
+
 
 class Exchange:
     """One request and its answer, on the connection that they are on."""
@@ -37,6 +40,10 @@ class Exchange:
         self._cycle = cycle
         self._connection = connection
         self._body: bytes | None = None
+
+    def let_body_pass(self) -> None:
+        """Say that the body is worked on as it comes, and takes no memory."""
+        self._connection.let_body_pass()
 
     def keep_body(self, content: bytes) -> None:
         """Have all of the body, which somebody received, for whoever asks next."""

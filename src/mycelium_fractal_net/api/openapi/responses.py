@@ -15,7 +15,8 @@ OCTETS: Final[dict[str, Any]] = {"type": "string", "format": "binary"}
 
 # Of every request; of each that needs a credential; of those with a body or query parameters.
 _HTTP: Final = (
-    "bad-request", "too-large", "unsupported-media-type", "too-many-requests", "unexpected",
+    "bad-request", "too-large", "unsupported-media-type", "too-many-requests", "overloaded",
+    "unexpected",
 )  # fmt: skip
 _CALLER: Final = (
     "unauthenticated", "request-signature", "audit-unavailable", "store-unavailable",
@@ -68,7 +69,7 @@ _DETAILS: Final = {
     "unsupported-media-type": "the body must be application/json",
     "too-many-requests": "there are at most 6000 in a minute",
     "forbidden": "this needs a credential with the scope keys:admin",
-    "overloaded": "too many messages of the XOR cipher wait; try again",
+    "overloaded": "too much that computes for long waits; try again",
     "disabled": "security.encryption.enabled is false",
     "http-version": "a stream's end cannot be told in HTTP/1.0",
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from mycelium_fractal_net.api.endpoints.context import Authenticated, Context
@@ -21,16 +23,26 @@ from mycelium_fractal_net.api.schemas.batch import (
     VerifyBatchAnswer,
 )
 from mycelium_fractal_net.api.schemas.crypto import DecryptRequest
-from mycelium_fractal_net.security.blocking import WouldBlockError, about_to_compute
-from mycelium_fractal_net.security.errors import InvalidInputError, kind_of
+from mycelium_fractal_net.api.service.costs import (
+    ITEM_SECONDS,
+    THREAD_SECONDS,
+    XOR_SECONDS,
+    signature_cost,
+)
+from mycelium_fractal_net.security.blocking import WouldBlockError
+from mycelium_fractal_net.security.errors import InvalidInputError, MfnError, kind_of
+from mycelium_fractal_net.security.records.keys import DEFAULT_KEY_ID, KeyType
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from mycelium_fractal_net.api.schemas.crypto import SignRequest, VerifyRequest
 
     _Item = TypeVar("_Item")
 
 routes = Routes("batch")
 _MOST_XOR: Final = 10  # each takes 23 ms of PBKDF2
+_SIGNING: Final = DEFAULT_KEY_ID[KeyType.SIGNING]
 _UNKNOWN = "-"  # the version of an item that names none, in the audit record
 
 
@@ -40,21 +52,16 @@ def encrypt_batch(context: Authenticated, body: EncryptBatch) -> dict[str, Any]:
     return _each(context, body.items, crypto.encrypt)
 
 
-@routes.add(
-    "POST",
-    "/crypto/decrypt/batch",
-    "decrypt.batch",
-    DecryptBatchAnswer,
-    problems=("overloaded",),
-)
+@routes.add("POST", "/crypto/decrypt/batch", "decrypt.batch", DecryptBatchAnswer)
 def decrypt_batch(context: Authenticated, body: DecryptBatch) -> dict[str, Any]:
     """Open up to 1,000 messages, of which 10 may be of the XOR cipher; one that fails does not
     fail the others."""
     if context.keyring.old_format is None:
         return _each(context, body.items, crypto.decrypt)
     left = _MOST_XOR
-    if any(crypto.is_xor(context, item) for item in body.items):
-        about_to_compute()  # before any of the batch is opened, which would be opened again
+    cost = 0.0
+    if found := sum(crypto.is_xor(context, item) for item in body.items):
+        cost = THREAD_SECONDS + min(found, _MOST_XOR) * XOR_SECONDS
 
     def work(context: Context, item: DecryptRequest) -> dict[str, Any]:
         nonlocal left
@@ -66,7 +73,7 @@ def decrypt_batch(context: Authenticated, body: DecryptBatch) -> dict[str, Any]:
                 )
         return crypto.decrypt(context, item)
 
-    return _each(context, body.items, work)
+    return _each(context, body.items, work, cost)
 
 
 @routes.add("POST", "/crypto/rewrap/batch", "rewrap.batch", EncryptBatchAnswer)
@@ -78,19 +85,40 @@ def rewrap_batch(context: Authenticated, body: RewrapBatch) -> dict[str, Any]:
 @routes.add("POST", "/crypto/sign/batch", "sign.batch", SignBatchAnswer)
 def sign_batch(context: Authenticated, body: SignBatch) -> dict[str, Any]:
     """Sign up to 1,000 things; one that fails does not fail the others."""
-    return _each(context, body.items, crypto.sign)
+    cost = _signatures_cost(context, "sign", body.items)
+    return _each(context, body.items, crypto.sign, cost)
 
 
 @routes.add("POST", "/crypto/verify/batch", "verify.batch", VerifyBatchAnswer)
 def verify_batch(context: Authenticated, body: VerifyBatch) -> dict[str, Any]:
     """Verify up to 1,000 signatures."""
-    return _each(context, body.items, crypto.verify)
+    cost = _signatures_cost(context, "verify", body.items)
+    return _each(context, body.items, crypto.verify, cost)
+
+
+def _signatures_cost(
+    context: Context, operation: str, items: Sequence[SignRequest] | Sequence[VerifyRequest]
+) -> float:
+    """What the signatures of a batch take of a processor, in seconds."""
+    cost = 0.0
+    for named, count in Counter(item.key_id for item in items).items():
+        with contextlib.suppress(MfnError):  # such an item fails by itself, and at once
+            key_id = crypto.permitted_key(context, operation, named, _SIGNING)
+            algorithm = context.keyring.algorithm_of(key_id)
+            cost += count * signature_cost(operation, algorithm)
+    return cost
 
 
 def _each(
-    context: Context, items: Sequence[_Item], work: Callable[[Context, _Item], dict[str, Any]]
+    context: Context,
+    items: Sequence[_Item],
+    work: Callable[[Context, _Item], dict[str, Any]],
+    cost: float = 0.0,
 ) -> dict[str, Any]:
-    """The answers in the order of the items, and the counts for the audit record."""
+    """The answers in the order of the items, and the counts for the audit record.
+
+    ``cost`` is what they take of a processor beyond what every item does, in seconds.
+    """
     most = context.service.settings.server.max_batch_items
     if len(items) > most:
         raise RequestError("too-large", f"a batch has at most {most} items")
@@ -98,6 +126,7 @@ def _each(
     if rates is not None and not context.are_items_counted:  # it may be run again in a thread
         rates.take_items(context.caller.credential_id, context.address, len(items))
         context.are_items_counted = True
+    context.about_to_take(cost + len(items) * ITEM_SECONDS)
     answers: list[dict[str, Any]] = []
     counts: dict[tuple[str, str], int] = {}
     for item in items:

@@ -111,7 +111,7 @@ def _encrypted(
     }
 
 
-@routes.add("POST", "/crypto/decrypt", "decrypt", DecryptResponse, problems=(*_OPENS, "overloaded"))
+@routes.add("POST", "/crypto/decrypt", "decrypt", DecryptResponse, problems=_OPENS)
 def decrypt(context: Authenticated, body: DecryptRequest) -> dict[str, Any]:
     """Open a message. Scope: `decrypt:KEY`.
 

@@ -15,6 +15,7 @@ from mycelium_fractal_net.api.schemas.crypto import DecryptStreamQuery, EncryptS
 from mycelium_fractal_net.security.byte_io.binary_io import HEAD_BYTES
 from mycelium_fractal_net.security.records.keys import DEFAULT_KEY_ID, KeyType
 from mycelium_fractal_net.security.records.open_options import OpenOptions
+from mycelium_fractal_net.security.sealed.layout import plaintext_bytes, sealed_bytes
 
 if TYPE_CHECKING:
     from mycelium_fractal_net.security.keyring.keyring import Keyring
@@ -54,7 +55,7 @@ class _Encrypting:
         self._keyring.check_sealing(version_id)
 
     def answer_bytes(self, length: int) -> int:
-        return self._keyring.sealed_bytes(length)
+        return sealed_bytes(length)
 
     def update(self, data: bytes) -> bytes:
         return self._encryptor.update(data)
@@ -89,7 +90,7 @@ class _Decrypting:
         self._keyring.check_opening(version_id, self._options)
 
     def answer_bytes(self, length: int) -> int:
-        return self._keyring.plain_bytes(self._beginning, length)
+        return plaintext_bytes(self._beginning, length)
 
     def update(self, data: bytes) -> bytes:
         return self._decryptor.update(data)

@@ -43,8 +43,14 @@ STATES: Final[dict[str, tuple[str, Callable[[list[float]], float]]]] = {
     "mfn_audit_pending_records": ("Audit records that are not yet durable", sum),
     "mfn_audit_healthy": ("1 while every worker can write audit records", min),
     "mfn_audit_abandoned_segments": (
-        "Audit segments that were given up after a failed write or sync",
+        "Audit segments that were given up: a write or sync failed, or somebody took them away",
         sum,
+    ),
+    "mfn_audit_unanchored_records": ("Audit records that the key store was not told of yet", sum),
+    "mfn_audit_anchor_age_seconds": (
+        "Time since a record was durable that the key store was not told of, of the worker that"
+        " waits longest; from 10 s on nothing is answered",
+        max,
     ),
     "mfn_store_read_age_seconds": (
         "Time since the key store was last read, of the worker that waits longest",

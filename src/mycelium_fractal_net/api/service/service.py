@@ -262,12 +262,14 @@ class Service:
         if not future.cancelled() and (error := future.exception()) is not None:
             _LOG.warning("what was waited for too long ended: %s", type(error).__name__)
 
-    async def in_cpu_executor(self, work: Callable[..., Any], *arguments: Any) -> Any:
-        """The same in the one thread for what computes for long, and does not wait for long.
+    async def in_cpu_executor(
+        self, seconds: float, work: Callable[..., Any], *arguments: Any
+    ) -> Any:
+        """The same in the one thread for what computes for ``seconds``, and does not wait for long.
 
         Raises :class:`RequestError` where too much waits for it already.
         """
-        return await self._cpu_executor.run(self._unless_stale, work, *arguments)
+        return await self._cpu_executor.run(seconds, self._unless_stale, work, *arguments)
 
     # Health -------------------------------------------------------------------------------
 
@@ -291,10 +293,13 @@ class Service:
     def _states(self) -> dict[str, float]:
         """The states that metrics show of this process."""
         log, age = self.audit, self.keyring.freshness.age()
+        audit = log.stats
         states = {
-            "mfn_audit_pending_records": float(log.stats.pending),
+            "mfn_audit_pending_records": float(audit.pending),
             "mfn_audit_healthy": float(log.healthy),
-            "mfn_audit_abandoned_segments": float(log.stats.segments_abandoned),
+            "mfn_audit_abandoned_segments": float(audit.segments_abandoned),
+            "mfn_audit_unanchored_records": float(audit.unanchored),
+            "mfn_audit_anchor_age_seconds": audit.anchor_age,
             "mfn_store_read_age_seconds": -1.0 if age is None else age,
             "mfn_store_writable": float(self._probe is None or self._probe.is_writable),
             "mfn_credentials_due": float(self.directory.due_count()),

@@ -34,11 +34,12 @@ class Peer(Protocol):
 class Slot:
     """What one connection holds."""
 
-    __slots__ = ("address", "peer", "progress")
+    __slots__ = ("address", "held", "peer", "progress")
 
     def __init__(self, address: str, peer: Peer, now: float) -> None:
         self.address = grouped(address)  # whoever has one of IPv6 has a network of them
         self.peer = peer
+        self.held = 0  # bytes in memory, of bodies and answers
         self.progress = Progress(peer.waits_for()[0], now)
 
 
@@ -58,6 +59,7 @@ class Connections:
         self._of_address: dict[str, int] = {}
         self._stalled: list[tuple[Wait, Slot]] = []  # the last one makes room first
         self._searched_at = float("-inf")
+        self.held = 0
         self._checking: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
@@ -97,6 +99,34 @@ class Connections:
         self._stalled.sort(key=lambda each: -each[0])
         return bool(self._stalled)
 
+    def hold(self, slot: Slot, count: int) -> bool:
+        """Count bytes that are in memory for a connection; False where there is no room for them.
+
+        Whoever stalls with the most bytes makes room first.
+        """
+        while self.held + count > self.limits.buffered_bytes:
+            now = self._clock()
+            stalled = [
+                each
+                for each in self._slots
+                if each.held and each is not slot and self._stalls(each, now)
+            ]
+            if not stalled:
+                return False
+            most = max(stalled, key=lambda each: each.held)
+            self.let_go(most, most.held)
+            most.peer.make_room(most.progress.wait)
+        if slot in self._slots:
+            slot.held += count
+            self.held += count
+        return True
+
+    def let_go(self, slot: Slot, count: int) -> None:
+        """Bytes of a connection are in memory no more."""
+        count = min(count, slot.held)
+        slot.held -= count
+        self.held -= count
+
     def enter(self, address: str, peer: Peer) -> Slot:
         """Take a slot."""
         slot = Slot(address, peer, self._clock())
@@ -112,6 +142,7 @@ class Connections:
         """Give a slot back; to do so twice is once."""
         with contextlib.suppress(KeyError):
             del self._slots[slot]
+            self.let_go(slot, slot.held)
             left = self._of_address[slot.address] - 1
             if left:
                 self._of_address[slot.address] = left

@@ -8,6 +8,8 @@ import resource
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from mycelium_fractal_net.security.errors import ConfigurationError
+
 if TYPE_CHECKING:
     from mycelium_fractal_net.config.settings import Server
 
@@ -20,6 +22,7 @@ MAX_HEADERS_BYTES: Final = 32_768  # of all names and values
 MAX_LINE_BYTES: Final = 8_192  # of the target; RFC 9112 section 3 asks for 8,000 at least
 MAX_HEAD_BYTES: Final = MAX_LINE_BYTES + MAX_HEADERS_BYTES + 4 * MAX_HEADERS + 64
 MAX_PIPELINED: Final = 100  # requests of one connection that wait for their turn
+UNCOUNTED_BYTES: Final = 65_536  # of each body, beside those that share ``buffered_bytes``
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +36,18 @@ class ClientLimits:
     gap_seconds: float = 10.0
     least_rate: int = 1_024
     idle_seconds: float = 75.0
+    buffered_bytes: int = 268_435_456  # of all bodies and answers together
 
     @classmethod
     def of(cls, server: Server) -> ClientLimits:
-        """The limits of one process, as the settings have them."""
+        """The limits of one process, as the settings have them.
+
+        Raises :class:`ConfigurationError` where no body of the largest size could be taken.
+        """
+        if server.max_buffered_bytes < server.max_body_bytes:
+            raise ConfigurationError(
+                "server.max_buffered_bytes: is less than server.max_body_bytes, of one body"
+            )
         return cls(
             connections=server.max_connections,
             connections_per_address=server.max_connections_per_address,
@@ -45,6 +56,7 @@ class ClientLimits:
             gap_seconds=server.gap_seconds,
             least_rate=server.min_bytes_per_second,
             idle_seconds=server.idle_seconds,
+            buffered_bytes=server.max_buffered_bytes,
         )
 
 

@@ -21,6 +21,7 @@ from mycelium_fractal_net.api.transport.limits import (
     MAX_HEADER_BYTES,
     MAX_HEADERS,
     MAX_PIPELINED,
+    UNCOUNTED_BYTES,
 )
 from mycelium_fractal_net.api.transport.tcp import acknowledged_bytes, reset
 from mycelium_fractal_net.api.transport.timeouts import Wait
@@ -61,6 +62,8 @@ class HttpProtocol(HttpToolsProtocol):
         self._running: RequestResponseCycle | None = None
         self._is_closed = False  # to what the client sends
         self._refusal: bytes | None = None  # which waits for the answers before it
+        self._held_body = self._held_answer = 0  # bytes that are counted
+        self._passes = False  # the body goes on as it comes, and is not kept
 
     # The connection ---------------------------------------------------------------------------
 
@@ -110,7 +113,7 @@ class HttpProtocol(HttpToolsProtocol):
     def make_room(self, wait: Wait) -> None:
         """End it at once, since somebody else needs the slot."""
         if wait in (Wait.HEAD, Wait.BODY):
-            self.refuse(RefusedError("overloaded", "there are too many connections"))
+            self.refuse(RefusedError("overloaded", "others need the room of one that stalls"))
         if wait is Wait.READER:
             reset(self.transport)
         else:
@@ -219,9 +222,40 @@ class HttpProtocol(HttpToolsProtocol):
         read.begin_body()
 
     def on_body(self, body: bytes) -> None:
-        """Keep a part of the body for whoever receives it."""
-        self._read.body_bytes += len(body)
+        """Keep a part of the body for whoever receives it. Raises :class:`RefusedError`."""
+        read = self._read
+        read.body_bytes += len(body)
+        if read.body_bytes > UNCOUNTED_BYTES and not self._passes:
+            count = min(len(body), read.body_bytes - UNCOUNTED_BYTES)
+            if not self._connections.hold(self._slot, count):
+                raise RefusedError("overloaded", "there is no room for a large body at this moment")
+            self._held_body += count
         super().on_body(body)
+
+    def let_body_pass(self) -> None:
+        """The body that is being read is not kept: it goes on as it comes."""
+        self._passes = True
+        self._let_go_of_body()
+
+    def _let_go_of_body(self) -> None:
+        if self._held_body:
+            self._connections.let_go(self._slot, self._held_body)
+            self._held_body = 0
+
+    def pause_writing(self) -> None:
+        """Count what the client has not read of its answers; without room for it, end it."""
+        super().pause_writing()
+        waiting = self.transport.get_write_buffer_size()
+        if self._connections.hold(self._slot, waiting):
+            self._held_answer += waiting
+        else:
+            reset(self.transport)
+
+    def resume_writing(self) -> None:
+        """Go on: the client has read what was counted."""
+        super().resume_writing()
+        self._connections.let_go(self._slot, self._held_answer)
+        self._held_answer = 0
 
     # What the application does ----------------------------------------------------------------
 
@@ -231,10 +265,12 @@ class HttpProtocol(HttpToolsProtocol):
     def _begin(self, cycle: RequestResponseCycle, app: Any) -> None:
         cycle.scope["extensions"] = {EXCHANGE: Exchange(cycle, self)}  # type: ignore[dict-item]
         self._running = cycle
+        self._passes = False
         super()._start_asgi_task(cycle, app)
 
     def on_response_complete(self) -> None:
         """Go on to the next request, or to wait for one."""
+        self._let_go_of_body()
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return

@@ -16,7 +16,7 @@ from mycelium_fractal_net.security.errors import ExitCode
 if TYPE_CHECKING:
     from mycelium_fractal_net.cli.invocation import Invocation
     from mycelium_fractal_net.columns import ColumnReport
-    from mycelium_fractal_net.files import TreeReport
+    from mycelium_fractal_net.files import FileReport
 
 _MOST_COMPLAINTS: Final = 20  # lines about single files; a report has them all
 
@@ -54,10 +54,18 @@ def reporting(report: Path | None) -> Iterator[Callable[[str, str], None]]:
         )
 
 
+def tell_passed_over(invocation: Invocation, found: FileReport) -> None:
+    """Say what a run on files left out."""
+    for path in found.passed_over:
+        invocation.say(f"passed over {path}: a link, a special file, or not sealed")
+    if more := found.others - len(found.passed_over):
+        invocation.say(f"passed over {more} more")
+
+
 def end(
     invocation: Invocation,
     said: str,
-    report: TreeReport | ColumnReport,
+    report: FileReport | ColumnReport,
     failed: int,
     what: str = "file",
 ) -> None:

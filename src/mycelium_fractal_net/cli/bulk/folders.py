@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from mycelium_fractal_net.cli.bulk.failures import end
+from mycelium_fractal_net.cli.bulk.failures import end, tell_passed_over
 from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.inputs import STANDARD, check_input
 from mycelium_fractal_net.cli.outputs import SEALED_SUFFIX
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from mycelium_fractal_net.cli.invocation import Invocation
     from mycelium_fractal_net.cli.options import Writing
-    from mycelium_fractal_net.files import TreeReport
+    from mycelium_fractal_net.files import FileReport
+    from mycelium_fractal_net.files.file_run import FileOptions
     from mycelium_fractal_net.security.records.open_options import OpenOptions
 
 
@@ -34,7 +35,7 @@ def seal(
     workers: int | None,
 ) -> None:
     """Seal every file of the folder ``path`` into another; see :func:`seal_tree`."""
-    from mycelium_fractal_net.files import seal_tree
+    from mycelium_fractal_net.files import FileReport, seal_tree
 
     source, target = _folders(path, to.output)
     count = sum(1 for _ in _files(source))
@@ -43,7 +44,12 @@ def seal(
         invocation.progress("sealing", count, items=True) as update,
     ):
         record_sealing(keyring, key, count=count)
-        more: dict[str, Any] = {"workers": workers, "force": to.force, "progress": update}
+        more: FileOptions = {
+            "workers": workers,
+            "force": to.force,
+            "progress": update,
+            "report": FileReport(on_failure=lambda path, reason: complain(f"{path}: {reason}")),
+        }
         report = seal_tree(
             keyring, source, target, key_id=key, associated_data=associated_data, **more
         )
@@ -54,7 +60,7 @@ def unseal(
     invocation: Invocation, path: str, opening: OpenOptions, to: Writing, workers: int | None
 ) -> None:
     """Open every sealed file of the folder ``path`` into another; see :func:`open_tree`."""
-    from mycelium_fractal_net.files import open_tree
+    from mycelium_fractal_net.files import FileReport, open_tree
 
     source, target = _folders(path, to.output)
     count = sum(1 for _ in _files(source, SEALED_SUFFIX))
@@ -63,7 +69,12 @@ def unseal(
         invocation.progress("opening", count, items=True) as update,
     ):
         record_opening(keyring, "decrypt", map(head_of, _files(source, SEALED_SUFFIX)))
-        more: dict[str, Any] = {"workers": workers, "force": to.force, "progress": update}
+        more: FileOptions = {
+            "workers": workers,
+            "force": to.force,
+            "progress": update,
+            "report": FileReport(on_failure=lambda path, reason: complain(f"{path}: {reason}")),
+        }
         report = open_tree(keyring, source, target, opening, **more)
     _tell(invocation, "opened", report, target)
 
@@ -92,10 +103,7 @@ def _files(folder: Path, suffix: str = "") -> Iterator[str]:
                     yield entry.path
 
 
-def _tell(invocation: Invocation, done: str, report: TreeReport, target: Path) -> None:
-    for path, reason in report.failed:
-        complain(f"{path}: {reason}")
-    for path in report.passed_over:
-        invocation.say(f"passed over {path}: a link, a special file, or not sealed")
+def _tell(invocation: Invocation, done: str, report: FileReport, target: Path) -> None:
+    tell_passed_over(invocation, report)
     said = f"{done} {counted(report.done, 'file')} ({byte_size(report.bytes)}) in {target}"
-    end(invocation, said, report, len(report.failed))
+    end(invocation, said, report, report.failures)

@@ -188,6 +188,8 @@ def _summary(chain: ChainReport) -> str:
         said += f"; begins with record {chain.begins}, after a head that was kept"
     if chain.torn_bytes:
         said += f"; {chain.torn_bytes} torn bytes at its end, which a crash leaves"
+    if not chain.ended:
+        said += "; its process writes it still, or was killed: then the last seconds may be missing"
     return said
 
 
@@ -207,6 +209,7 @@ def _report_shape(report: AuditReport) -> dict[str, Any]:
                 "begins": chain.begins,
                 "records": chain.records,
                 "past_anchor": chain.past_anchor,
+                "ended": chain.ended,
                 "torn_bytes": chain.torn_bytes,
                 "faults": [{"record": each.sequence, "what": each.what} for each in chain.faults],
             }

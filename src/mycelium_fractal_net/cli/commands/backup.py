@@ -64,7 +64,7 @@ def _make(invocation: Invocation, file: str, *, force: bool) -> tuple[Backup, li
             backup = write_backup(keyring.provider, writer)
             writer.flush()
         if target is None:
-            complain("not recorded: read it back with mfn backup --verify --record")
+            complain("not recorded: read it back with mfn backup --verify --record FILE")
             return backup, []
         return backup, record_backup(keyring.provider, backup)
 
@@ -83,7 +83,8 @@ def _verify(invocation: Invocation, file: str, *, record: bool) -> tuple[Backup,
 
 @command("restore")
 @click.argument("file", metavar="FILE", help="A backup; - is standard input.")
-def restore(invocation: Invocation, file: str) -> None:
+@options.shared_database
+def restore(invocation: Invocation, file: str, shared_database: bool) -> None:
     """Put a backup into an empty key store, under the master key that the store had.
 
     It starts closed: keys that encrypted raw messages are rotated, requests that were signed
@@ -92,7 +93,12 @@ def restore(invocation: Invocation, file: str) -> None:
     from mycelium_fractal_net.bootstrap import restore
 
     with invocation.acting(), input_stream(file, file, quiet=invocation.quiet) as reader:
-        restored = restore(invocation.settings(), reader, invocation.passphrase)
+        restored = restore(
+            invocation.settings(),
+            reader,
+            invocation.passphrase,
+            shared_database=shared_database,
+        )
     with invocation.keyring() as keyring:
         waiting = list(keyring.provider.credentials.unconfirmed())
     backup, made = restored.backup, shapes.time_text(restored.backup.made_at)

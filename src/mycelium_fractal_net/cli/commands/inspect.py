@@ -14,7 +14,7 @@ from mycelium_fractal_net.security.errors import DecryptionError, InvalidSignatu
 
 if TYPE_CHECKING:
     from mycelium_fractal_net.cli.invocation import Invocation
-    from mycelium_fractal_net.security.keyring.keyring import Keyring
+    from mycelium_fractal_net.security.keyring.keyring import Keyring, MessageInfo
 
 _HEAD_BYTES: Final = 16_384  # more than any header, and than the longest .sig file, docs/format.md
 
@@ -45,9 +45,10 @@ def inspect(invocation: Invocation, file: str) -> None:
 
 
 def _message(keyring: Keyring, head: bytes, size: int | None) -> dict[str, Any]:
-    info = keyring.describe(head)
-    plain = None if size is None else keyring.plain_bytes(head, size)
-    return {"version_id": info.version_id, **info._asdict(), "plaintext_bytes": plain}
+    from mycelium_fractal_net.security.sealed.layout import plaintext_bytes
+
+    plain = None if size is None else plaintext_bytes(head, size)
+    return _shape(keyring.describe(head), plain)
 
 
 def _signature(keyring: Keyring, head: bytes) -> dict[str, Any]:
@@ -59,4 +60,9 @@ def _signature(keyring: Keyring, head: bytes) -> dict[str, Any]:
     made = key.by_handle(handle)
     newest = made is key.latest
     info = MessageInfo("signature", key.key_id, made.version, made.state, newest)
-    return {"version_id": info.version_id, **info._asdict(), "plaintext_bytes": None}
+    return _shape(info, None)
+
+
+def _shape(info: MessageInfo, plaintext_bytes: int | None) -> dict[str, Any]:
+    named = {"form": info.form, "version_id": info.version_id}
+    return {**named, **info._asdict(), "plaintext_bytes": plaintext_bytes}

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.cli.invocation import Invocation
     from mycelium_fractal_net.cli.options import Batch
     from mycelium_fractal_net.columns import MessageColumn
-    from mycelium_fractal_net.files import TreeReport
+    from mycelium_fractal_net.files import FileReport
+    from mycelium_fractal_net.files.file_run import FileOptions
     from mycelium_fractal_net.security.records.open_options import OpenOptions
 
 
@@ -122,6 +123,7 @@ def _files(
     batch: Batch,
     opening: OpenOptions,
 ) -> None:
+    from mycelium_fractal_net.files import FileReport
     from mycelium_fractal_net.legacy import files
     from mycelium_fractal_net.legacy.kept import forget_kept, note_kept
     from mycelium_fractal_net.legacy.xor_format import xor_key
@@ -131,31 +133,36 @@ def _files(
     count = sum(_count(path, kept=kept) for path in paths)
     with (
         invocation.keyring() as keyring,
+        reporting(batch.report) as failed,
         invocation.progress(run.value, count, items=True) as update,
     ):
         if run is MigrationStep.ROLL_BACK:
             xor_key(keyring)
         recording.record_migrating(keyring, _RECORDED.get(run, "migrate"), key, count=count)
-        more: dict[str, Any] = {"workers": batch.workers, "progress": update}
+        more: FileOptions = {
+            "workers": batch.workers,
+            "progress": update,
+            "report": FileReport(on_failure=failed),
+        }
         if run is MigrationStep.COMMIT:
             found = files.commit_xor(keyring, paths, **more)
         elif run is MigrationStep.ROLL_BACK:
-            found = files.roll_back_xor(keyring, paths, options=opening, **more)
+            found = files.roll_back_xor(keyring, paths, opening, **more)
         else:
             for path in paths if run is MigrationStep.MIGRATE else ():
                 note_kept(settings, str(path))
             found = files.migrate_xor(
                 keyring,
                 paths,
+                opening,
                 key_id=key,
-                options=opening,
                 dry_run=run is MigrationStep.TRY,
                 **more,
             )
-    if kept and not found.failed:
+    if kept and not found.failures:
         for path in paths:
             forget_kept(settings, str(path))
-    _tell(invocation, run, found, batch.report)
+    _tell(invocation, run, found)
 
 
 def _count(path: Path, *, kept: bool) -> int:
@@ -192,14 +199,9 @@ def _column(
     forget_kept(settings, place)
 
 
-def _tell(
-    invocation: Invocation, run: MigrationStep, found: TreeReport, report: Path | None
-) -> None:
-    with reporting(report) as failed:
-        for path, reason in found.failed:
-            failed(str(path), reason)
+def _tell(invocation: Invocation, run: MigrationStep, found: FileReport) -> None:
     for path in found.passed_over:
         invocation.say(f"passed over {path}: a link or a special file")
     changed = "; nothing was changed" if run is MigrationStep.TRY else ""
     said = f"{run} {counted(found.done, 'file')} ({byte_size(found.bytes)}){changed}"
-    end(invocation, said, found, len(found.failed))
+    end(invocation, said, found, found.failures)

@@ -11,7 +11,7 @@ import click
 from mycelium_fractal_net.cli import options, recording
 from mycelium_fractal_net.cli.bulk import columns
 from mycelium_fractal_net.cli.bulk.attestation import attestation
-from mycelium_fractal_net.cli.bulk.failures import end, reporting
+from mycelium_fractal_net.cli.bulk.failures import end, reporting, tell_passed_over
 from mycelium_fractal_net.cli.commands.encrypt import rewrap_one
 from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.inputs import STANDARD, check_input
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.cli.invocation import Invocation
     from mycelium_fractal_net.cli.options import Batch, Writing
     from mycelium_fractal_net.columns import MessageColumn
-    from mycelium_fractal_net.files import RewrapReport
+    from mycelium_fractal_net.files import FileReport
     from mycelium_fractal_net.security.records.open_options import OpenOptions
 
 _ACCESS: Final = re.compile("//[^/@]*@")  # user and password in a URL
@@ -93,14 +93,14 @@ def _all(
     *,
     any_name: bool,
 ) -> None:
-    from mycelium_fractal_net.files import RewrapReport, heads, rewrap_objects, rewrap_paths
+    from mycelium_fractal_net.files import FileReport, heads, rewrap_objects, rewrap_paths
 
     urls = [path for path in paths if _is_url(path)]
     local = [Path(path) for path in paths if not _is_url(path)]
     for path in local:
         check_input(path, folder=path.is_dir())
     with invocation.keyring() as keyring, reporting(batch.report) as failed:
-        found = RewrapReport(on_failure=failed)
+        found = FileReport(on_failure=failed)
         if attestation is not None:
             attestation.begin(keyring)
         how: dict[str, Any] = {
@@ -142,11 +142,8 @@ class _Counted:
             yield head
 
 
-def _end(invocation: Invocation, found: RewrapReport, paths: Sequence[str]) -> None:
-    for path in found.passed_over:
-        invocation.say(f"passed over {path}: a link, a special file, or not sealed")
-    if more := found.others - len(found.passed_over):
-        invocation.say(f"passed over {more} more")
+def _end(invocation: Invocation, found: FileReport, paths: Sequence[str]) -> None:
+    tell_passed_over(invocation, found)
     size = byte_size(found.bytes)
     where = _ACCESS.sub("//", paths[0]) if len(paths) == 1 else f"{len(paths)} places"
     said = f"rewrapped {counted(found.done, 'file')} ({size}) in {where}"

@@ -95,11 +95,13 @@ def _checked_tls(settings: Settings) -> bool:
 
 
 def _check_limits(settings: Settings) -> None:
-    """Raise where the proxies or the counting of rates are not what they should be."""
+    """Raise where proxies, limits or the counting of rates are not what they should be."""
     from mycelium_fractal_net.api.rate_limits.rates import RateLimits
     from mycelium_fractal_net.api.transport.addresses import Proxies
+    from mycelium_fractal_net.api.transport.limits import ClientLimits
 
     Proxies(settings.server.trusted_proxies)
+    ClientLimits.of(settings.server)
     RateLimits.of(settings.server)
 
 

@@ -13,19 +13,23 @@ from mycelium_fractal_net.security.audit.events import (
     current_request,
 )
 from mycelium_fractal_net.security.audit.log import AuditLog
-from mycelium_fractal_net.security.audit.reading import query
+from mycelium_fractal_net.security.audit.search import Budget, Page, Wanted, query, search
 from mycelium_fractal_net.security.audit.verification import AuditReport, Head, verify
 from mycelium_fractal_net.security.audit.writer import Statistics
 
 __all__ = [
     "AuditLog",
     "AuditReport",
+    "Budget",
     "Event",
     "Head",
+    "Page",
     "Statistics",
+    "Wanted",
     "acting_as",
     "current_actor",
     "current_request",
     "query",
+    "search",
     "verify",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.security.errors import MfnError
@@ -14,20 +15,21 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.key_store import KeyStore
 
 _LOG: Final = logging.getLogger(__name__)
-_SECONDS: Final = 1.0  # DESIGN: at least once a second under load, and at close
+_SECONDS: Final = 1.0
 
 
 class AnchorThread:
     """Tells the store within a second of a record that it has become durable, and at the end.
 
-    Where the store does not answer that is logged and stops nothing: the next one tells it all.
+    Where the store does not answer that is logged once, and tried again each second. What it was
+    not told of somebody could cut off unseen, so that :class:`Queue` takes no more after a while.
     """
 
     def __init__(self, chain: LockedChain, queue: Queue, store: KeyStore) -> None:
         self._chain = chain
         self._queue = queue
         self._store = store
-        self._told = queue.durable
+        self._failing = False
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="mfn-audit-anchor", daemon=True)
         self._thread.start()
@@ -40,13 +42,19 @@ class AnchorThread:
 
     def _run(self) -> None:
         while not self._ending.wait(_SECONDS):
-            if self._queue.durable != self._told:
+            if self._queue.durable != self._queue.anchored:
                 self._tell(closing=False)
 
     def _tell(self, *, closing: bool) -> None:
-        end = self._queue.end_of_chain()
+        asked, end = time.monotonic(), self._queue.end_of_chain()
         try:
             self._store.anchor_chain(self._chain.anchor(end, closed=closing and end.whole))
-            self._told = end.sequence
         except MfnError as error:
-            _LOG.warning("the store was not told of the audit chain: %s", error)
+            if not self._failing:
+                _LOG.error("the store is not told of the audit chain: %s", error)
+            self._failing = True
+            return
+        if self._failing:
+            _LOG.warning("the store is told of the audit chain again")
+        self._failing = False
+        self._queue.told(end.sequence, asked)

@@ -14,6 +14,7 @@ from mycelium_fractal_net.security.byte_io.durable import create_private, sync_f
 if TYPE_CHECKING:
     from pathlib import Path
 
+LOCK: Final = "lock"
 _CHAIN_ID: Final = re.compile(r"[0-9a-f]{32}")
 
 
@@ -27,7 +28,7 @@ def chain_folders(folder: Path) -> list[Path]:
 def lock_chain(path: Path) -> int | None:
     """The descriptor of a chain's lock, None where another process has it."""
     flags = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
-    descriptor = os.open(path / "lock", flags, 0o600)
+    descriptor = os.open(path / LOCK, flags, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.security.audit.events import INTENT
-from mycelium_fractal_net.security.audit.folders import chain_folders, lock_chain, machine_id
+from mycelium_fractal_net.security.audit.folders import LOCK, chain_folders, lock_chain, machine_id
 from mycelium_fractal_net.security.audit.queue import ChainEnd
 from mycelium_fractal_net.security.audit.segments import lines_backwards, segments
 from mycelium_fractal_net.security.audit.tail import Tail, tail_of
-from mycelium_fractal_net.security.byte_io.durable import sync_folder
+from mycelium_fractal_net.security.byte_io.durable import still_names, sync_folder
 from mycelium_fractal_net.security.errors import ConflictError
 from mycelium_fractal_net.security.key_store.audit_table import Anchor
 from mycelium_fractal_net.security.key_store.sqlite import check_private, let_go
@@ -66,6 +66,25 @@ class LockedChain:
                 intents[line.sequence] = record
         return [intents[each] for each in sorted(intents)]
 
+    def is_kept(self, path: Path | None) -> bool:
+        """Whether nobody else writes the chain. ``path`` is the segment that was written last.
+
+        Where the lock's file was deleted or replaced it is taken again, if nobody has it and
+        nobody wrote meanwhile. Raises :class:`OSError`.
+        """
+        if still_names(self.folder / LOCK, self.lock):
+            return True
+        lock = lock_chain(self.folder)
+        if lock is None:
+            return False
+        if any(each.path != path for each in segments(self.folder)[-1:]):
+            let_go(lock)
+            return False
+        os.dup2(lock, self.lock, inheritable=False)
+        os.close(lock)
+        _LOG.error("the lock of audit chain %s was taken away, and is back", self.folder.name)
+        return True
+
     def release(self) -> None:
         """Let the next process have the chain."""
         let_go(self.lock)
@@ -100,7 +119,7 @@ def _take_over(path: Path, store: KeyStore, key: ChainKey, machine: str) -> Lock
         if anchor is None and not segments(path):  # whoever made the folder came no further
             chain = _registered(path, store, key, machine, lock)
         else:
-            chain = _continued(path, anchor, key, machine, lock)
+            chain = _continued(path, anchor, store, key, machine, lock)
     finally:
         if chain is None:
             let_go(lock)
@@ -108,7 +127,7 @@ def _take_over(path: Path, store: KeyStore, key: ChainKey, machine: str) -> Lock
 
 
 def _continued(
-    path: Path, anchor: Anchor | None, key: ChainKey, machine: str, lock: int
+    path: Path, anchor: Anchor | None, store: KeyStore, key: ChainKey, machine: str, lock: int
 ) -> LockedChain | None:
     """The chain where its last process stopped; None where this one must leave it alone."""
     if anchor is not None and anchor.restored_from is not None:
@@ -119,7 +138,11 @@ def _continued(
         _LOG.warning("audit chain %s is another machine's; it is left alone", path.name)
     elif tail := tail_of(path, anchor, key.mac):
         open_from = anchor.open_from or anchor.sequence + 1
-        return LockedChain(path, machine, key, lock, tail, open_from)
+        chain = LockedChain(path, machine, key, lock, tail, open_from)
+        if tail.sequence > anchor.sequence:  # else they would be more with each process that dies
+            end = ChainEnd(tail.sequence, tail.mac, False, open_from)
+            store.anchor_chain(chain.anchor(end, closed=False))
+        return chain
     else:
         _LOG.error("audit chain %s was tampered with: mfn audit verify", path.name)
     return None
@@ -136,7 +159,7 @@ def _begin(folder: Path, store: KeyStore, key: ChainKey, machine: str) -> Locked
     try:
         return _registered(path, store, key, machine, lock)
     except BaseException:
-        (path / "lock").unlink()
+        (path / LOCK).unlink()
         path.rmdir()
         let_go(lock)
         raise

@@ -169,7 +169,7 @@ class AuditLog:
     def healthy(self) -> bool:
         """Whether records can be written, as far as is known."""
         queue = self._queue
-        return queue is None or not queue.failing
+        return queue is None or not (queue.failing or queue.overdue)
 
     @property
     def stats(self) -> Statistics:
@@ -195,7 +195,7 @@ class AuditLog:
                 ) from None
             file = SegmentFile(chain.folder, chain.tail.segment, self._segment_bytes)
             exporter = None if self._sink is None else Exporter(self._sink)
-            writer = Writer(queue, file, self._refusals, self._tell, exporter)
+            writer = Writer(chain, queue, file, self._refusals, self._tell, exporter)
             anchors = AnchorThread(chain, queue, self._store)
             self._open = _Open(chain, queue, file, writer, anchors, exporter)
             self._queue = queue

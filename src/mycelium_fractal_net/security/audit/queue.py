@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.key_store.record_mac import Mac
 
 MOST_PENDING: Final = 100_000  # records that wait for a disk that does not answer
+OVERDUE_SECONDS: Final = 10.0  # a durable record that the store was not told of for so long
 _MOST_BYTES: Final = LINE_BYTES - 1024  # of an event; the rest of its line takes less than that
 _FAILED: Final = "the audit record cannot be written"
+_OVERDUE: Final = "the key store cannot be told how far the audit records have come"
 
 
 class ChainEnd(NamedTuple):
@@ -33,13 +35,14 @@ class ChainEnd(NamedTuple):
 class Queue:
     """The records of one chain that are not durable yet. All methods are for any thread.
 
-    ``sequence`` is that of the last record, ``durable`` that of the last durable one and
-    ``durable_mac`` its MAC. ``wake`` is set when there is something to write. ``intents`` are
-    those whose outcome has not come.
+    ``sequence`` is that of the last record, ``durable`` that of the last durable one,
+    ``durable_mac`` its MAC, and ``anchored`` that of the last one that the store was told of.
+    ``wake`` is set when there is something to write. ``intents`` are those whose outcome has not
+    come.
     """
 
     def __init__(self, key: Mac, sequence: int, mac: bytes, intents: Iterable[int] = ()) -> None:
-        self.sequence = self.durable = sequence
+        self.sequence = self.durable = self.anchored = sequence
         self.durable_mac = mac
         self.wake = threading.Event()
         self.failing = False
@@ -48,6 +51,7 @@ class Queue:
         self._mac = mac
         self._lines: list[bytes] = []
         self._ended = False
+        self._unanchored_since: float | None = None
         self._refused_through = 0
         self._synced = threading.Condition(threading.Lock())
         self._second, self._second_text = -1, b""
@@ -57,7 +61,8 @@ class Queue:
 
         Without ``wake`` the writer may not come for it before somebody sets that.
 
-        Raises :class:`AuditUnavailableError` while records cannot be written, and
+        Raises :class:`AuditUnavailableError` while records cannot be written, or the store was
+        not told of the last ones for :data:`OVERDUE_SECONDS`: they could be cut off unseen. And
         :class:`InvalidInputError` for one that nobody could read again.
         """
         try:
@@ -69,6 +74,8 @@ class Queue:
         with self._synced:
             if self.failing or self._ended or self.sequence - self.durable >= MOST_PENDING:
                 raise AuditUnavailableError(_FAILED)
+            if self.overdue:
+                raise AuditUnavailableError(_OVERDUE)
             sequence = self.sequence + 1
             body = b'{"sequence":%d,"time":"%b",%b' % (sequence, self._now(), encoded[1:-1])
             line, self._mac = sealed(body, self._mac, self._key)
@@ -112,6 +119,8 @@ class Queue:
         with self._synced:
             self.durable += len(lines)
             self.durable_mac = mac_of(lines[-1])
+            if self._unanchored_since is None:
+                self._unanchored_since = time.monotonic()
             self.failing = False
             self._synced.notify_all()
 
@@ -127,6 +136,25 @@ class Queue:
         with self._synced:
             self._ended = True
             self._synced.notify_all()
+
+    # For the anchor -----------------------------------------------------------------------
+
+    @property
+    def anchor_age(self) -> float:
+        """Seconds since a record is durable that the store was not told of, else 0."""
+        since = self._unanchored_since
+        return 0.0 if since is None else time.monotonic() - since
+
+    @property
+    def overdue(self) -> bool:
+        """Whether that is too long."""
+        return self.anchor_age > OVERDUE_SECONDS
+
+    def told(self, sequence: int, asked: float) -> None:
+        """The store knows that record, which was the last durable one at that monotonic time."""
+        with self._synced:
+            self.anchored = sequence
+            self._unanchored_since = asked if self.durable > sequence else None
 
     def end_of_chain(self) -> ChainEnd:
         """What the store is to be told."""

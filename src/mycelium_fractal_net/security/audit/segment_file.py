@@ -3,6 +3,8 @@
 A sync that failed may have dropped what was written, and the next one may claim success all the
 same; so what was not yet durable is written again, from memory, into another file.
 
+So it is also with a segment that was deleted, replaced or cut by somebody else while it was open.
+
 A process that writes much extends its segment ahead with zeros, the *reserve*: a sync then has to
 write the lines and not the file's size as well, which takes a third less. The reserve is cut off
 when the segment is closed, and stands for nothing where it was not.
@@ -13,14 +15,17 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import time
 from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.security.audit.segments import create
+from mycelium_fractal_net.security.byte_io.durable import still_names
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 _LOG: Final = logging.getLogger(__name__)
+_LOOK_SECONDS: Final = 1.0  # between two looks at a name
 _RESERVE_BYTES: Final = 1 << 20
 _RESERVE_FROM_BYTES: Final = 1 << 16  # what one command writes never comes near
 
@@ -30,47 +35,77 @@ class SegmentFile:
 
     def __init__(self, folder: Path, goes_on: Path | None, most_bytes: int) -> None:
         self._folder = folder
-        self._goes_on = goes_on
+        self.path = goes_on  # of the segment that was written last
+        self.given_up = 0
+        self._goes_on = goes_on is not None
         self._most_bytes = most_bytes
         self._descriptor: int | None = None
+        self._looked = 0.0  # at its name, by the monotonic clock
         self._size = 0  # of the lines
         self._reserved = 0  # the size of the file
         self._reserves_from = _RESERVE_FROM_BYTES
 
-    def write(self, lines: list[bytes], first: int) -> bool:
+    def write(self, lines: list[bytes], first: int, *, again: bool = True) -> bool:
         """Make ``lines`` durable, the first of which has that sequence; returns whether they are.
 
         Where they are not, nothing of them counts: they are to be given again.
         """
         fresh: Path | None = None
         try:
+            if self._descriptor is not None and not self._is_whole(self._descriptor):
+                self._give_up("it is not as it was written")
             descriptor = self._descriptor
             if descriptor is None or self._size >= self._most_bytes:
                 descriptor, fresh = self._begin(first)
             self._write_all(descriptor, b"".join(lines))
             os.fdatasync(descriptor)
+            if not self._is_whole(descriptor):
+                self._give_up("it is not there any more")
+                return again and self.write(lines, first, again=False)
         except OSError as error:
-            _LOG.error("an audit segment was given up: %s", error.strerror)
-            self.leave()
+            self._give_up(str(error.strerror))
             if fresh is not None:  # nobody was ever told of a record in it
                 with contextlib.suppress(OSError):
                     fresh.unlink()
             return False
         return True
 
+    def _give_up(self, why: str) -> None:
+        _LOG.error("an audit segment was given up: %s", why)
+        self.given_up += 1
+        self.leave()
+
+    def _is_whole(self, descriptor: int) -> bool:
+        """Whether the segment has a name and its size, and each second whether the name is its own.
+
+        Else what is written goes where nobody looks.
+        """
+        info = os.fstat(descriptor)
+        if not info.st_nlink or info.st_size != self._reserved:
+            return False
+        now = time.monotonic()
+        if now - self._looked < _LOOK_SECONDS:
+            return True
+        self._looked = now
+        return self.path is not None and still_names(self.path, descriptor)
+
     def _begin(self, first: int) -> tuple[int, Path | None]:
         """Open the segment to go on with, or a new one; its descriptor, and a new one's path."""
         self.close()
-        path, self._goes_on = self._goes_on, None
-        if path is not None and (size := path.stat().st_size) < self._most_bytes:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        goes_on, self._goes_on = self._goes_on, False
+        if (
+            goes_on
+            and self.path is not None
+            and (size := self.path.stat().st_size) < self._most_bytes
+        ):
+            descriptor = os.open(self.path, os.O_WRONLY | os.O_CLOEXEC)
             self._descriptor, self._size, self._reserved = descriptor, size, size
             self._reserves_from = size + _RESERVE_FROM_BYTES
             return descriptor, None
-        descriptor, path = create(self._folder, first)
+        descriptor, self.path = create(self._folder, first)
         self._descriptor, self._size, self._reserved = descriptor, 0, 0
         self._reserves_from = min(self._reserves_from, _RESERVE_FROM_BYTES)
-        return descriptor, path
+        return descriptor, self.path
 
     def _write_all(self, descriptor: int, content: bytes) -> None:
         end = self._size + len(content)

@@ -126,25 +126,32 @@ def forwards(path: Path, offset: int = 0) -> Iterator[Line | Torn | None]:
             yield None
 
 
-def backwards(path: Path) -> Iterator[Line]:
-    """The lines of a segment from its end; what is no line is passed over."""
+def raw_backwards(path: Path, end: int | None = None) -> Iterator[tuple[int, bytes]]:
+    """What stands between the line ends of a segment, from its end or an offset on: each with its
+    offset, in the order from the last to the first."""
     with path.open("rb") as file:
-        position = _end_of_lines(file)
+        position = _end_of_lines(file) if end is None else end
         rest = b""
         while position:
             start = max(0, position - _BLOCK_BYTES)
             file.seek(start)
             block = file.read(position - start) + rest
-            position = start
             rest, *lines = block.splitlines(keepends=True) or [b""]
             if not start:
                 lines, rest = [rest, *lines], b""
+            offset = start + len(block)
             for raw in reversed(lines):
-                line = parse(raw)
-                if line is not None:
-                    yield line
+                offset -= len(raw)
+                yield offset, raw
             if len(rest) > LINE_BYTES:
                 return
+            position = start
+
+
+def backwards(path: Path) -> Iterator[Line]:
+    """The lines of a segment from its end; what is no line is passed over."""
+    parsed = (parse(raw) for _, raw in raw_backwards(path))
+    return (line for line in parsed if line is not None)
 
 
 def _end_of_lines(file: BufferedReader) -> int:

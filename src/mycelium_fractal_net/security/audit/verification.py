@@ -60,7 +60,9 @@ class ChainReport:
     """What one chain holds, from the record ``begins`` on, which is 1 where it is whole.
 
     ``past_anchor`` records lie past what the store was told of, the ``anchor``; that is None
-    where the store does not know the chain, or what it says of it was changed.
+    where the store does not know the chain, or what it says of it was changed. A chain has
+    ``ended`` where the process that wrote it last has; else that writes it still, or was killed,
+    and somebody could cut off the records past the anchor without a trace.
     """
 
     chain: str
@@ -70,6 +72,11 @@ class ChainReport:
     past_anchor: int = 0
     torn_bytes: int = 0
     faults: list[ChainFault] = field(default_factory=list)
+
+    @property
+    def ended(self) -> bool:
+        """Whether no record can be missing at its end."""
+        return self.anchor is not None and self.anchor.closed and not self.past_anchor
 
     def add(self, sequence: int, what: str) -> None:
         """Note a fault."""

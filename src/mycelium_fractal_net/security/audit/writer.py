@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mycelium_fractal_net.security.audit.export import Exporter
+    from mycelium_fractal_net.security.audit.locked_chain import LockedChain
     from mycelium_fractal_net.security.audit.queue import Queue
     from mycelium_fractal_net.security.audit.segment_file import SegmentFile
 
 _LOG: Final = logging.getLogger(__name__)
+_LOOK_SECONDS: Final = 1.0  # between two looks at the lock
 _RETRY_SECONDS: Final = (0.05, 0.1, 0.2, 0.5, 1.0)
 _REFUSALS_SECONDS: Final = 1.0  # between two records of refusals
 _MOST_REASONS: Final = 64
@@ -28,11 +30,17 @@ _OTHER: Final = "other"
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """For metrics: records that are not durable yet, segments given up, the last sync's time."""
+    """For metrics: records that are not durable yet, segments given up, the last sync's time.
+
+    ``unanchored`` durable records lie past what the store was told, the oldest for ``anchor_age``
+    seconds.
+    """
 
     pending: int = 0
     segments_abandoned: int = 0
     sync_seconds: float = 0.0
+    unanchored: int = 0
+    anchor_age: float = 0.0
 
 
 class Refusals:
@@ -76,14 +84,17 @@ class Writer:
 
     def __init__(
         self,
+        chain: LockedChain,
         queue: Queue,
         file: SegmentFile,
         refusals: Refusals,
         told: Callable[[int, bool], None],
         exporter: Exporter | None,
     ) -> None:
-        self._abandoned = 0
         self._sync_seconds = 0.0
+        self._looked = 0.0  # at the chain's lock, by the monotonic clock
+        self._kept = True
+        self._chain = chain
         self._queue = queue
         self._file = file
         self._refusals = refusals
@@ -98,8 +109,14 @@ class Writer:
 
     def statistics(self) -> Statistics:
         """The figures now."""
-        pending = self._queue.sequence - self._queue.durable
-        return Statistics(pending, self._abandoned, self._sync_seconds)
+        queue = self._queue
+        return Statistics(
+            queue.sequence - queue.durable,
+            self._file.given_up,
+            self._sync_seconds,
+            queue.durable - queue.anchored,
+            queue.anchor_age,
+        )
 
     def close(self) -> None:
         """Write what waits, with one more try where the disk refused, and end."""
@@ -126,10 +143,23 @@ class Writer:
             if ending:
                 return
 
+    def _is_kept(self) -> bool:
+        """Whether the chain is this process's, as a look once a second says."""
+        now = time.monotonic()
+        if self._kept and now - self._looked < _LOOK_SECONDS:
+            return True
+        self._looked = now
+        was_kept, self._kept = self._kept, False
+        with contextlib.suppress(OSError):
+            self._kept = self._chain.is_kept(self._file.path)
+        if was_kept and not self._kept:
+            _LOG.error("the lock of audit chain %s is lost", self._chain.folder.name)
+        return self._kept
+
     def _write(self) -> bool:
         """Make the records that wait durable; returns whether they are."""
         lines, started = self._unsynced, time.monotonic()
-        written = self._file.write(lines, self._queue.durable + 1)
+        written = self._is_kept() and self._file.write(lines, self._queue.durable + 1)
         self._sync_seconds = time.monotonic() - started
         if written:
             if self._queue.failing:
@@ -139,7 +169,6 @@ class Writer:
         else:
             if not self._queue.failing:
                 _LOG.error("audit records cannot be written; nothing is answered until they can")
-            self._abandoned += 1
             self._queue.failed()
         try:
             self._told(self._queue.durable, not written)

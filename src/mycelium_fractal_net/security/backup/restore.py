@@ -66,11 +66,13 @@ def restore_backup(
     reader: BinaryReader,
     *,
     audit_folder: Path | None = None,
+    shared_database: bool = False,
 ) -> Restored:
     """Put a backup into the provider's store, which must be empty; all of it or nothing.
 
-    The provider's custodian holds the master key that the backup is under. Chains of audit
-    records in ``audit_folder`` end where they are; new ones begin with a record of the restore.
+    With ``shared_database`` its database may hold tables of others. The provider's custodian holds
+    the master key that the backup is under. Chains of audit records in ``audit_folder`` end where
+    they are; new ones begin with a record of the restore.
     Raises :class:`ConflictError` where the store is not empty, or a process still writes in that
     folder, :class:`AuditUnavailableError` where that cannot be read, :class:`DecryptionError` for
     a file that is not what was written, and what :func:`.opened.open_backup` raises. What
@@ -79,7 +81,7 @@ def restore_backup(
     reading = _Reading(reader)
     opened = open_backup(provider.wrapping, provider.policy, reading)
     now = max(provider.clock(), provider.store.database.now())
-    with reading.errors(), filling(provider.store.database) as store:
+    with reading.errors(), filling(provider.store.database, shared=shared_database) as store:
         rows = _Rows(provider, store, opened.header, now)
         backup = opened.read(rows.put)
         if audit_folder is not None:

@@ -1,4 +1,4 @@
-"""What it takes for a file and its name in a folder to outlive a power cut."""
+"""What it takes for a file and its name to outlive a power cut; whether they are still there."""
 
 from __future__ import annotations
 
@@ -24,3 +24,11 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def still_names(path: Path, descriptor: int) -> bool:
+    """Whether a name still leads to the file that is open: nobody deleted or replaced it."""
+    try:
+        return os.path.samestat(path.lstat(), os.fstat(descriptor))
+    except OSError:
+        return False

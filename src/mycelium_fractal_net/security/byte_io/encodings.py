@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import textwrap
 from typing import Final
 
 from mycelium_fractal_net.security.errors import InvalidKeyError
@@ -38,15 +39,9 @@ def b64url_decode(text: object) -> bytes:
 
 def pem_encode(label: str, der: bytes) -> bytes:
     """DER under ``label`` as PEM (RFC 7468 section 3, the strict form), LF line ends."""
-    body = base64.b64encode(der)
-    lines = [
-        body[start : start + _PEM_LINE_CHARACTERS]
-        for start in range(0, len(body), _PEM_LINE_CHARACTERS)
-    ]
-    name = label.encode("ascii")
-    return b"\n".join(
-        [b"-----BEGIN " + name + b"-----", *lines, b"-----END " + name + b"-----", b""]
-    )
+    lines = textwrap.wrap(base64.b64encode(der).decode("ascii"), _PEM_LINE_CHARACTERS)
+    text = "\n".join([f"-----BEGIN {label}-----", *lines, f"-----END {label}-----", ""])
+    return text.encode("ascii")
 
 
 def pem_decode(label: str, text: str | bytes) -> bytes:

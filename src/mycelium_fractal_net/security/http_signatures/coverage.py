@@ -16,13 +16,22 @@ from mycelium_fractal_net.security.http_signatures.messages import RequestView, 
 _MAX_NONCE_CHARACTERS: Final = 256  # the replay store keeps a hash; this bounds its input
 _URI: Final = frozenset({"@method", "@target-uri"})
 _PARTS: Final = frozenset({"@method", "@authority", "@path", "@query"})
-_BODY: Final = frozenset({"content-digest", "content-type"})
+BODY_FIELDS: Final = frozenset({"content-digest", "content-type"})
 _STATUS: Final = frozenset({"@status"})
 _SIGNATURE: Final = frozenset({"signature"})
 _LIFETIME_SECONDS: Final = 300  # by which ``expires`` may be later than ``created``
 
-WHEN_SENT: Final = ("x-api-key",)
-"""Header fields, in lower case, that must be covered in a message that has them."""
+WHEN_SENT: Final = ("x-api-key", "x-associated-data")
+"""Header fields, in lower case, that must be covered in a message that has them: all that change
+what a route of ours does, but for those of a body."""
+
+
+def announces_body(request: RequestView) -> bool:
+    """Whether a body comes, as far as the head says: in HTTP/2 one may come unannounced."""
+    fields = request.fields
+    return (
+        fields.get(b"content-length", b"0").strip(b" \t") != b"0" or b"transfer-encoding" in fields
+    )
 
 
 def check_coverage(
@@ -45,7 +54,7 @@ def check_coverage(
     if not 0 < len(signature.parameters.nonce or "") <= _MAX_NONCE_CHARACTERS:
         raise InvalidSignatureError
     names = signature.covered.names
-    if not (names >= _URI or names >= _PARTS) or (has_body and not names >= _BODY):
+    if not (names >= _URI or names >= _PARTS) or (has_body and not names >= BODY_FIELDS):
         raise InvalidSignatureError
     _check_when_sent(signature, request, when_sent)
 
@@ -68,7 +77,7 @@ def check_response_coverage(
     """
     _check_lifetime(signature)
     names, of_request = signature.covered.names, signature.covered.request_names
-    if not names >= _STATUS or (has_body and not names >= _BODY):
+    if not names >= _STATUS or (has_body and not names >= BODY_FIELDS):
         raise InvalidSignatureError
     if b"signature" in response.request.fields:
         bound = of_request >= _SIGNATURE

@@ -47,7 +47,7 @@ class RequestView(Struct, frozen=True, gc=False):
         found = self._presented
         if found is UNSET:
             api_key = self.fields.get(b"x-api-key")
-            found = None if api_key is None else parse(api_key)
+            found = None if api_key is None else parse(api_key.strip(b" \t"))
             force_setattr(self, "_presented", found)
         return found
 

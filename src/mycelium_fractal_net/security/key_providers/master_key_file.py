@@ -57,9 +57,10 @@ class MasterKeyFile:
             descriptor = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
             with os.fdopen(descriptor, "rb") as file:
                 document = json.loads(file.read(_MAX_FILE_BYTES))
-        except (StoreUnavailableError, OSError):
+        except (StoreUnavailableError, OSError) as error:
+            reason = getattr(error, "strerror", None) or "it is not there"
             raise MasterKeyError(
-                f"the master key file {self.path} cannot be read; create one: mfn init"
+                f"the master key file {self.path} cannot be read: {reason}"
             ) from None
         except (ValueError, RecursionError):
             raise MasterKeyError(f"the master key file {self.path} is damaged") from None

@@ -17,6 +17,7 @@ from mycelium_fractal_net.security.records.keys import (
     KeyVersion,
     Verb,
     parse_key_id,
+    version_id,
 )
 
 if TYPE_CHECKING:
@@ -74,13 +75,14 @@ class KeyStates:
         if verb is Verb.ACTIVATE and version not in self._free_to_protect([version]):
             raise KeyStateError(
                 f"version {version.version} of key {key.key_id!r} is activated once a backup holds"
-                " it (rotation.require_backup); mfn backup FILE makes one and activates it"
+                " it (rotation.require_backup); which also activates it: mfn backup FILE"
             )
         if verb is Verb.DESTROY:
             if version is key.primary_or_none:
                 raise KeyStateError(
                     f"version {version.version} of key {key.key_id!r} protects new data;"
-                    " rotate the key or deactivate the version first"
+                    f" first: mfn key rotate {key.key_id}, or"
+                    f" mfn key deactivate {version_id(key.key_id, version.version)}"
                 )
             destroy_at = self._keys.clock() + timedelta(days=window_days)
             return replace(version, state=state, destroy_at=destroy_at)

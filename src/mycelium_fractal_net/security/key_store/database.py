@@ -10,6 +10,7 @@ import contextlib
 import importlib
 from datetime import UTC, datetime
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import create_engine, event, func, select, text
@@ -21,13 +22,13 @@ from mycelium_fractal_net.security.errors import (
     ConflictError,
     MissingExtraError,
     StoreUnavailableError,
-    StoreVersionError,
 )
 from mycelium_fractal_net.security.forking import in_child
-from mycelium_fractal_net.security.key_store import sqlite
+from mycelium_fractal_net.security.key_store import sqlite, upgrading
 from mycelium_fractal_net.security.key_store.fork_gate import ForkGate
 from mycelium_fractal_net.security.key_store.move_lock import advisory_lock, file_lock
 from mycelium_fractal_net.security.key_store.schema import HEAD
+from mycelium_fractal_net.security.key_store.schema_check import check_schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 _CONNECT_SECONDS = 3  # an outage must show before a cached key's five seconds are over
 _SILENT_MILLISECONDS = 5_000  # what was sent is not acknowledged: the connection ends
 _STATEMENT_MILLISECONDS = 10_000
+_WATCH_SECONDS = 30.0  # between two looks at the schema of a store on PostgreSQL
 _MIGRATION_LOCK = 0x6D666E  # "mfn": one process at a time creates or upgrades the tables
 _FORK_GATE = ForkGate()
 
@@ -70,6 +72,8 @@ class Database:
         else:
             raise ConfigurationError("the store must be on sqlite or postgresql+psycopg")
         self.needs_scrub = self.file is not None  # as far as this process knows
+        self.upgraded_from: str | None = None
+        self._schema_seen: float | None = None
         in_child(self._engine, _leave_to_parent)
 
     @staticmethod
@@ -112,61 +116,86 @@ class Database:
         # Importing both dialects would show in every start.
         return importlib.import_module(f"sqlalchemy.dialects.{self.dialect}").insert(table)
 
-    def check(self) -> None:
+    def check(self, advice: str = "create it: mfn init") -> None:
         """See that the store is there, private, and of the schema this release works with.
 
-        Raises :class:`StoreUnavailableError`, :class:`StorePermissionsError` or
-        :class:`StoreVersionError`. Alembic is not imported: it would double the start.
+        ``advice`` is what to do where none is there. Raises :class:`StoreUnavailableError`,
+        :class:`StorePermissionsError` or :class:`StoreVersionError`; and
+        :class:`StoreIntegrityError` where its tables are not as they were made.
         """
         if self.file is not None:
+            if not self.file.exists():
+                raise StoreUnavailableError(f"there is no key store {self.file}; {advice}")
             sqlite.check_private(self.file)
             sqlite.check_private(self.file.absolute().parent)
-        found = self.schema_version()
-        if found is None:
-            raise StoreVersionError("the key store is empty; create it: mfn init")
-        if found != HEAD:
-            raise StoreVersionError(
-                f"the key store has schema {found}, this release works with {HEAD};"
-                " upgrade it: mfn init"
-            )
+        with self.read() as connection:
+            upgrading.check_version(upgrading.schema_version(connection), advice)
+            check_schema(connection)
+        self._keep_log()
 
-    def schema_version(self) -> str | None:
-        """The migration that the store stands at, None for an empty database."""
-        try:
-            with self._engine.connect() as connection:
-                if not self._engine.dialect.has_table(connection, "alembic_version"):
-                    return None
-                row = connection.execute(text("SELECT version_num FROM alembic_version")).first()
-        except SQLAlchemyError as error:
-            raise _unavailable(error) from None
-        return None if row is None else str(row[0])
+    def watch(self) -> None:
+        """Look again whether the tables are as they were made, where that may have changed.
 
-    def create(self) -> None:
-        """Create the tables, or bring them to the newest migration."""
-        with self.creating():
+        Raises :class:`StoreIntegrityError`. SQLite counts changes of its schema, which costs
+        nothing to read; PostgreSQL is asked once in :data:`_WATCH_SECONDS`.
+        """
+        seen = self._schema_seen
+        with self.read() as connection:
+            if self.file is not None:
+                now = float(connection.exec_driver_sql("PRAGMA schema_version").scalar_one())
+            else:
+                now = monotonic() // _WATCH_SECONDS
+            if now != seen:
+                check_schema(connection)
+        self._schema_seen = now
+
+    def create(self, *, shared: bool = False) -> None:
+        """Create the tables, or bring them to the newest migration; see :meth:`creating`."""
+        with self.creating(shared=shared):
             pass
 
     @contextlib.contextmanager
-    def creating(self) -> Iterator[Connection]:
+    def creating(self, *, shared: bool = False) -> Iterator[Connection]:
         """A write transaction, see :meth:`write`, in which the tables are created or upgraded.
 
-        Where the block raises there are none, or those of before.
+        Where the block raises there are none, or those of before. Nothing is written to a database
+        that holds tables of others, unless the store is there already or is to be ``shared``: that
+        is a :class:`ConfigurationError`. Raises :class:`StoreVersionError` for a newer schema.
+        What was upgraded says ``upgraded_from``.
         """
         if self.file is not None:
             sqlite.create_private_file(self.file)
-        from alembic import command
-        from alembic.config import Config
-
-        configuration = Config()
-        configuration.set_main_option(
-            "script_location", "mycelium_fractal_net.security.key_store:migrations"
-        )
+        with self.read() as connection:
+            self._creatable(connection, shared=shared)
+        self._keep_log()
         with self.write() as connection:
             if self.dialect == "postgresql":  # on SQLite, writers take turns already
                 connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
-            configuration.attributes["connection"] = connection
-            command.upgrade(configuration, "head")
+            found = self._creatable(connection, shared=shared)
+            upgrading.upgrade(connection, found)
+            if upgrading.schema_version(connection) == HEAD:
+                check_schema(connection)
             yield connection
+        if found != HEAD:
+            self.upgraded_from = found
+
+    def _creatable(self, connection: Connection, *, shared: bool) -> str | None:
+        found = upgrading.schema_version(connection)
+        if found is not None:
+            upgrading.check_not_newer(found)
+        elif not shared:
+            upgrading.check_alone(connection)
+        return found
+
+    def _keep_log(self) -> None:
+        """Have a SQLite database that is a store's write ahead, so that readers stop no writer."""
+        if self.file is not None:
+            with self.read() as connection:
+                connection.rollback()
+                mode = connection.exec_driver_sql("PRAGMA journal_mode").scalar()
+            if mode != "wal":
+                with self._in_turn() as connection:
+                    connection.exec_driver_sql("PRAGMA journal_mode=WAL")
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:

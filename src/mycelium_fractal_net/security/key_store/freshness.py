@@ -110,12 +110,14 @@ class Freshness:
     def refresh(self) -> None:
         """Read the store's generation now, and tell the listeners what moved.
 
-        Raises :class:`StoreUnavailableError`.
+        Raises :class:`StoreUnavailableError`, and :class:`StoreIntegrityError` where the tables
+        are not as they were made: a trigger could hold the generation where it is.
         """
         about_to_block()
         with self.lock:
             now = monotonic()
             status = self._store.require_status()
+            self._store.database.watch()
             if status.generation != self.generation:
                 if self.generation >= 0:
                     former = (self._master_id, self.restored_at)

@@ -18,6 +18,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
+from mycelium_fractal_net.security.byte_io.durable import still_names
 from mycelium_fractal_net.security.errors import ConflictError, StoreUnavailableError
 from mycelium_fractal_net.security.key_store.sqlite import let_go
 
@@ -40,11 +41,19 @@ _LOST: Final = "the lock of the move was lost; run it again, it goes on where it
 
 @contextlib.contextmanager
 def file_lock(path: Path) -> Iterator[Callable[[], None]]:
-    """Hold the lock of that name. Raises :class:`ConflictError` where another one does."""
+    """Hold the lock of that name. Raises :class:`ConflictError` where another one does.
+
+    What it gives raises :class:`StoreUnavailableError` where the file was deleted or replaced.
+    """
+
+    def still_held() -> None:
+        if not still_names(path, descriptor):
+            raise StoreUnavailableError(_LOST)
+
     descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield lambda: None
+        yield still_held
     except BlockingIOError:
         raise ConflictError(_TAKEN) from None
     finally:

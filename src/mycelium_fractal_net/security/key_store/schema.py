@@ -30,7 +30,9 @@ from sqlalchemy import (
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
 
-HEAD: Final = "0006"  # the newest migration; read without Alembic at every start
+HEAD: Final = "0007"  # the newest migration; read without Alembic at every start
+PREFIX: Final = "mfn_"  # of every table, so that a store may stand in a database with others
+VERSION_TABLE: Final = "mfn_schema_version"  # Alembic's
 
 
 class Octets(LargeBinary):
@@ -56,7 +58,7 @@ metadata = MetaData(
 # One row. Every change of authority adds one to `generation` in its own transaction, which
 # also orders all writers; `master_id` names the master key that wraps what is written now.
 store_meta = Table(
-    "store_meta",
+    "mfn_store_meta",
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("generation", BigInteger, nullable=False),
@@ -67,7 +69,7 @@ store_meta = Table(
 
 # The MAC key of the authority rows, one per master key while the store moves to a new one.
 authority_keys = Table(
-    "authority_keys",
+    "mfn_authority_keys",
     metadata,
     Column("master_id", String(200), primary_key=True),
     Column("wrapped", Octets, nullable=False),
@@ -75,7 +77,7 @@ authority_keys = Table(
 
 # The MAC key of the audit log, wrapped by the master key; it is made once and moves with it.
 audit_keys = Table(
-    "audit_keys",
+    "mfn_audit_keys",
     metadata,
     Column("number", Integer, primary_key=True, autoincrement=False),
     Column("wrapped", Octets, nullable=False),
@@ -85,7 +87,7 @@ audit_keys = Table(
 # How far each chain of the audit log has come. The chains themselves are files. One that was begun
 # before the store was restored says from which backup: nobody goes on with it.
 audit_chains = Table(
-    "audit_chains",
+    "mfn_audit_chains",
     metadata,
     Column("chain_id", String(32), primary_key=True),
     Column("machine", String(32), nullable=False),
@@ -100,7 +102,7 @@ audit_chains = Table(
 # `due_at` is a hint of when a scheduler may have something to do, see .scheduler_table. It is no
 # part of the record that the MAC covers; 0 has a scheduler look at once.
 keys = Table(
-    "keys",
+    "mfn_keys",
     metadata,
     Column("key_id", String(64), primary_key=True),
     Column("key_type", String(16), nullable=False),
@@ -119,16 +121,16 @@ keys = Table(
     Column("automatic", Boolean, nullable=False, server_default=true()),
     Column("rotate_at", BigInteger, nullable=True),
     Column("due_at", BigInteger, nullable=True, server_default=text("0")),
-    Index("ix_keys_generation", "generation"),
-    Index("ix_keys_master_id", "master_id"),
-    Index("ix_keys_due_at", "due_at"),
+    Index("ix_mfn_keys_generation", "generation"),
+    Index("ix_mfn_keys_master_id", "master_id"),
+    Index("ix_mfn_keys_due_at", "due_at"),
 )
 
 key_versions = Table(
-    "key_versions",
+    "mfn_key_versions",
     metadata,
     Column("handle", Octets(8), primary_key=True),
-    Column("key_id", String(64), ForeignKey("keys.key_id"), nullable=False),
+    Column("key_id", String(64), ForeignKey("mfn_keys.key_id"), nullable=False),
     Column("version", Integer, nullable=False),
     Column("state", String(24), nullable=False),
     Column("compromised", Boolean, nullable=False),
@@ -142,7 +144,7 @@ key_versions = Table(
 )
 
 usage = Table(
-    "usage",
+    "mfn_usage",
     metadata,
     Column("handle", Octets(8), primary_key=True),
     Column("day", Integer, primary_key=True, autoincrement=False),  # days since 1970-01-01
@@ -151,15 +153,15 @@ usage = Table(
 )
 
 raw_usage = Table(
-    "raw_usage",
+    "mfn_raw_usage",
     metadata,
     Column("handle", Octets(8), primary_key=True),
     Column("reserved", BigInteger, nullable=False),
-    Index("ix_raw_usage_reserved", "reserved"),
+    Index("ix_mfn_raw_usage_reserved", "reserved"),
 )
 
 credentials = Table(
-    "credentials",
+    "mfn_credentials",
     metadata,
     Column("credential_id", String(64), primary_key=True),
     Column("name", String(200), nullable=False),
@@ -176,14 +178,14 @@ credentials = Table(
     Column("mac", Octets, nullable=False),
     Column("rotated_at", BigInteger, nullable=True),
     Column("bound", Boolean, nullable=False, server_default=false()),
-    Index("ix_credentials_generation", "generation"),
-    Index("ix_credentials_renewed_at", text("coalesce(rotated_at, created_at)")),
+    Index("ix_mfn_credentials_generation", "generation"),
+    Index("ix_mfn_credentials_renewed_at", text("coalesce(rotated_at, created_at)")),
 )
 
 # Public keys that may sign requests. `credentials` holds the ids that a signer signs for, with a
 # space between them, and is empty where `any_credential` is true.
 signers = Table(
-    "signers",
+    "mfn_signers",
     metadata,
     Column("name", String(64), primary_key=True),
     Column("public_key", Octets, nullable=False, unique=True),
@@ -196,23 +198,23 @@ signers = Table(
     Column("generation", BigInteger, nullable=False),
     Column("master_id", String(200), nullable=False),
     Column("mac", Octets, nullable=False),
-    Index("ix_signers_generation", "generation"),
+    Index("ix_mfn_signers_generation", "generation"),
 )
 
 # Nonces of requests that were accepted, until they could not be accepted again: the digest of
 # the signer's public key and of the nonce. Grants nothing, and is never cached.
 request_nonces = Table(
-    "request_nonces",
+    "mfn_request_nonces",
     metadata,
     Column("digest", Octets(32), primary_key=True),
     Column("expires_at", BigInteger, nullable=False),  # seconds since the Unix epoch
-    Index("ix_request_nonces_expires_at", "expires_at"),
+    Index("ix_mfn_request_nonces_expires_at", "expires_at"),
 )
 
 # Keys whose rotation failed, for all schedulers: the next attempt is at `retry_at`. Grants nothing:
 # whoever edits it delays a rotation by the longest pause at most.
 rotation_failures = Table(
-    "rotation_failures",
+    "mfn_rotation_failures",
     metadata,
     Column("key_id", String(64), primary_key=True),
     Column("failures", Integer, nullable=False),
@@ -224,7 +226,7 @@ rotation_failures = Table(
 # One row: when a scheduler last looked, until when nothing is erased since the clock jumped, and
 # the key up to which the slow pass over all keys has come.
 scheduler_clock = Table(
-    "scheduler_clock",
+    "mfn_scheduler_clock",
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("looked_at", BigInteger, nullable=False),
@@ -235,7 +237,7 @@ scheduler_clock = Table(
 # Backups that were made of this store, and the versions that at least one of them holds, of which
 # `backup_id` is the newest. A backup is worth something as long as its master key is there.
 backups = Table(
-    "backups",
+    "mfn_backups",
     metadata,
     Column("backup_id", String(32), primary_key=True),
     Column("made_at", BigInteger, nullable=False),
@@ -243,7 +245,7 @@ backups = Table(
     Column("master_id", String(200), nullable=False),
 )
 backed_up_versions = Table(
-    "backed_up_versions",
+    "mfn_backed_up_versions",
     metadata,
     Column("handle", Octets(8), primary_key=True),
     Column("backup_id", String(32), nullable=False),

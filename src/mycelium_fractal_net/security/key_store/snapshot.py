@@ -22,6 +22,7 @@ from mycelium_fractal_net.security.key_store.key_table import KeyTable
 from mycelium_fractal_net.security.key_store.meta import StoreMeta, StoreStatus
 from mycelium_fractal_net.security.key_store.record_table import Stored
 from mycelium_fractal_net.security.key_store.schema import (
+    PREFIX,
     audit_chains,
     audit_keys,
     authority_keys,
@@ -49,9 +50,10 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.key_store.database import Database
     from mycelium_fractal_net.security.records.keys import Key
 
-# In the order in which they are written: what later rows are checked or held by comes first.
+# By their names in a backup, in the order in which they are written: what later rows are checked
+# or held by comes first.
 BACKED_UP: Final = {
-    str(table.name): table
+    table.name.removeprefix(PREFIX): table
     for table in (
         store_meta, authority_keys, audit_keys, audit_chains, credentials, signers, keys,
         key_versions, usage, raw_usage, backups, backed_up_versions,
@@ -59,7 +61,10 @@ BACKED_UP: Final = {
 }  # fmt: skip
 # Of a moment, and of the store that had it: nonces, whose requests a restored store refuses by
 # their age, and what schedulers know of failures and of the clock.
-LEFT_OUT: Final = (request_nonces.name, rotation_failures.name, scheduler_clock.name)
+LEFT_OUT: Final = tuple(
+    table.name.removeprefix(PREFIX)
+    for table in (request_nonces, rotation_failures, scheduler_clock)
+)
 
 _ROWS: Final = 1000  # in memory at once, from or to the database
 _NAMES: Final = 500  # of keys, in one statement
@@ -152,18 +157,29 @@ class Filling:
         note_backup(self._keys.meta.database, self._connection, made, handles)
 
 
+def _elsewhere(database: Database) -> str:
+    file = database.file
+    if file is None:
+        return "name an empty database with --store"
+    return (
+        f"move {file.name} and what begins with that name out of {file.parent},"
+        " or name another file with --store"
+    )
+
+
 @contextlib.contextmanager
-def filling(database: Database) -> Iterator[Filling]:
+def filling(database: Database, *, shared: bool = False) -> Iterator[Filling]:
     """An empty store to put rows into, whose tables are made where they are not there.
 
     All of it is there when the block ends without an error, else nothing.
-    Raises :class:`ConflictError` where the store is not empty, :class:`StoreError`.
+    Raises :class:`ConflictError` where the store is not empty, :class:`StoreError`, and what
+    :meth:`Database.creating` does of ``shared``.
     """
-    with database.creating() as connection:
+    with database.creating(shared=shared) as connection:
         for table in BACKED_UP.values():
             if connection.execute(select(table).limit(1)).first() is not None:
                 raise ConflictError(
                     "the key store is not empty, and nothing in it was changed; a backup is"
-                    " restored into an empty one: name another with --home or --store"
+                    f" restored into an empty one: {_elsewhere(database)}"
                 )
         yield Filling(connection, KeyTable(StoreMeta(database)))

@@ -9,6 +9,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from mycelium_fractal_net.security.byte_io.durable import still_names
 from mycelium_fractal_net.security.errors import StorePermissionsError, StoreUnavailableError
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 _BUSY_TIMEOUT: Final = "PRAGMA busy_timeout=10000"  # milliseconds; writers wait in write_turn
 _PRAGMAS: Final = (
-    "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",  # a commit that was acknowledged outlives a power cut
     "PRAGMA foreign_keys=ON",
     "PRAGMA secure_delete=ON",  # destroyed key material leaves no bytes in free pages
@@ -38,7 +38,7 @@ def check_private(path: Path) -> None:
     try:
         info = path.lstat()
     except FileNotFoundError:
-        raise StoreUnavailableError(f"{path} does not exist; create the store: mfn init") from None
+        raise StoreUnavailableError(f"{path} does not exist") from None
     except OSError as error:
         raise StoreUnavailableError(f"{path}: {error.strerror}") from None
     if stat.S_ISLNK(info.st_mode):
@@ -91,18 +91,21 @@ def write_turn(database: Path) -> Iterator[None]:
     """Hold the writers' lock beside ``database``.
 
     SQLite's own waiting is a poll with growing pauses, in which a process can starve for
-    seconds; the kernel queues those who wait for a file lock.
+    seconds; the kernel queues those who wait for a file lock. A lock whose file was deleted
+    meanwhile keeps nobody out, and is taken anew.
     """
-    descriptor = os.open(
-        database.with_name(database.name + ".lock"),
-        os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW,
-        0o600,
-    )
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        let_go(descriptor)
+    path = database.with_name(database.name + ".lock")
+    kept = False
+    while not kept:
+        flags = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+        descriptor = os.open(path, flags, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            kept = still_names(path, descriptor)
+            if kept:
+                yield
+        finally:
+            let_go(descriptor)
 
 
 def let_go(descriptor: int) -> None:

@@ -174,8 +174,7 @@ class UsageStore:
             )
             if moved.rowcount != 1:
                 raise UsageLimitError(
-                    "this key version has encrypted 2^32 raw messages, which is all it may;"
-                    " rotate the key"
+                    "this key version has encrypted 2^32 raw messages, which is all it may"
                 )
             return int(
                 connection.execute(

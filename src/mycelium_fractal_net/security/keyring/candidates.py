@@ -2,37 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from mycelium_fractal_net.security.errors import KeyStateError, KeyUsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from mycelium_fractal_net.security.records.keys import Key, KeyType, KeyVersion
 
 
-class _Check(Protocol):
-    def __call__(self, version: KeyVersion, *, allow_compromised: bool = ...) -> None: ...
-
-
 def candidates(
-    key: Key, number: int | None, check: _Check, allow_compromised: bool
+    key: Key, number: int | None, check: Callable[[KeyVersion], None]
 ) -> Iterator[KeyVersion]:
-    """The versions to try, newest first; a version that was named must be permitted.
+    """The versions to try, newest first, that ``check`` lets pass; one that was named must.
 
     Raises :class:`KeyStateError` where no version's state permits it.
     """
     if number is not None:
         version = key.version(number)
-        check(version, allow_compromised=allow_compromised)
+        check(version)
         yield version
         return
     refusal: KeyStateError | None = None
     permitted = False
     for version in reversed(key.versions):
         try:
-            check(version, allow_compromised=allow_compromised)
+            check(version)
         except KeyStateError as error:
             refusal = refusal or error
             continue

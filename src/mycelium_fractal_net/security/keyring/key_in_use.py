@@ -43,26 +43,6 @@ class Uses:
 class KeyInUse:
     """One key version, unwrapped when it is first needed. Made by :class:`KeyCache` alone."""
 
-    __slots__ = (
-        "_mac_key",
-        "_material",
-        "_provider",
-        "_raw",
-        "_sealer",
-        "_signing",
-        "_verifying",
-        "deadline",
-        "key",
-        "leased",
-        "opened",
-        "protected",
-        "raw_block",
-        "raw_block_size",
-        "refused",
-        "version",
-        "version_id",
-    )
-
     def __init__(
         self, provider: StoredKeyProvider, key: Key, version: KeyVersion, deadline: float
     ) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from mycelium_fractal_net.security.errors import (
@@ -33,11 +34,7 @@ from mycelium_fractal_net.security.records.keys import (
     version_id,
 )
 from mycelium_fractal_net.security.records.open_options import PLAIN, OpenOptions
-from mycelium_fractal_net.security.sealed.layout import (
-    parse_header,
-    plaintext_bytes,
-    sealed_bytes,
-)
+from mycelium_fractal_net.security.sealed.layout import parse_header
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -226,7 +223,8 @@ class Keyring(Streams, Signing, PublicKeys):
         key = self._cache.record(name)
         check_type(key, _ENCRYPTION)
         try:
-            for version in candidates(key, number, key.check_decrypt, options.allow_compromised):
+            check = partial(key.check_decrypt, allow_compromised=options.allow_compromised)
+            for version in candidates(key, number, check):
                 found = self._cache.opening(version.handle)
                 with suppress(DecryptionError):
                     data = found.raw.decrypt(message, options.associated_data)
@@ -323,18 +321,6 @@ class Keyring(Streams, Signing, PublicKeys):
     def algorithm_of(self, key_id: str) -> str:
         """The algorithm of the key of that id or version id. Raises :class:`KeyNotFoundError`."""
         return self._cache.record(parse_key_id(key_id)[0]).algorithm
-
-    @staticmethod
-    def sealed_bytes(plain: int) -> int:
-        """The size of the sealed message of ``plain`` bytes."""
-        return sealed_bytes(plain)
-
-    def plain_bytes(self, beginning: Buffer, size: int) -> int:
-        """The plaintext's size in a message of ``size`` bytes that begins with ``beginning``.
-
-        Nothing is authenticated by this. Raises :class:`DecryptionError` for what is no message.
-        """
-        return plaintext_bytes(beginning, size)
 
 
 def _check_raw(format: str) -> None:

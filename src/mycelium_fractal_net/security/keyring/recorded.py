@@ -26,19 +26,28 @@ if TYPE_CHECKING:
 def _recorded(
     event: str, method: Callable[_P, _R], version: Callable[[_R], str] | None = None
 ) -> Callable[_P, _R]:
-    """``method``, with a record of each call: that it succeeded and with which version, or how
-    it failed."""
+    """``method``, with a record of each call: with which version it succeeded, or how it failed.
+
+    What streams has a record before its first byte too, and at the end says how many there were.
+    """
+    streams = event.endswith(".stream") and version is None
 
     @functools.wraps(method)
     def call(*arguments: _P.args, **named: _P.kwargs) -> _R:
         keyring: Any = arguments[0]
+        record = functools.partial(keyring.provider.audit.now, event)
         given = _given(named)
+        if streams:
+            record(BEGUN, key=given)
         try:
             result = method(*arguments, **named)
-        except Exception as error:
-            keyring.provider.audit.now(event, kind_of(error).slug, key=given)
+        except BaseException as error:
+            record(kind_of(error).slug, key=given)
             raise
-        keyring.provider.audit.now(event, key=given if version is None else version(result))
+        if streams:
+            record(OK, key=given, bytes=result)
+        else:
+            record(OK, key=given if version is None else version(result))
         return result
 
     return call
@@ -54,25 +63,6 @@ def _given(named: Mapping[str, object]) -> str | None:
     return None
 
 
-def _streamed(event: str, method: Callable[_P, int]) -> Callable[_P, int]:
-    """``method``, with one record before its first byte and one when it ended."""
-
-    @functools.wraps(method)
-    def call(*arguments: _P.args, **named: _P.kwargs) -> int:
-        keyring: Any = arguments[0]
-        given = _given(named)
-        keyring.provider.audit.now(event, BEGUN, key=given)
-        try:
-            count = method(*arguments, **named)
-        except BaseException as error:
-            keyring.provider.audit.now(event, kind_of(error).slug, key=given)
-            raise
-        keyring.provider.audit.now(event, OK, key=given, bytes=count)
-        return count
-
-    return call
-
-
 class RecordedKeyring(Keyring):
     """A :class:`Keyring` whose every use is durable in the audit log before it returns.
 
@@ -84,9 +74,9 @@ class RecordedKeyring(Keyring):
     decrypt_result = _recorded("decrypt", Keyring.decrypt_result, lambda result: result.key_id)
     open_old = _recorded("decrypt", Keyring.open_old, lambda result: result.key_id)
     data_key_result = _recorded("datakey", Keyring.data_key_result, lambda result: result[1])
-    encrypt_stream = _streamed("encrypt.stream", Keyring.encrypt_stream)
-    decrypt_stream = _streamed("decrypt.stream", Keyring.decrypt_stream)
-    rewrap_stream = _streamed("rewrap.stream", Keyring.rewrap_stream)
+    encrypt_stream = _recorded("encrypt.stream", Keyring.encrypt_stream)
+    decrypt_stream = _recorded("decrypt.stream", Keyring.decrypt_stream)
+    rewrap_stream = _recorded("rewrap.stream", Keyring.rewrap_stream)
     open_reader = _recorded("decrypt.range", Keyring.open_reader)
     encryptor = _recorded("encrypt.stream", Keyring.encryptor, lambda result: result[1])
     decryptor = _recorded("decrypt.stream", Keyring.decryptor, lambda result: result[1])

@@ -121,7 +121,7 @@ class Signing:
         name, number = parse_key_id(key_id or DEFAULT_KEY_ID[KeyType.SIGNING])
         key = self._cache.record(name)
         _check_signs_data(key)
-        for version in candidates(key, number, key.check_verify, False):
+        for version in candidates(key, number, key.check_verify):
             found = self._cache.opening(version.handle)
             try:
                 verify(found.verifying)
@@ -167,7 +167,7 @@ class Signing:
         name, number = parse_key_id(key_id or DEFAULT_KEY_ID[KeyType.MAC])
         key = self._cache.record(name)
         check_type(key, KeyType.MAC)
-        for version in candidates(key, number, key.check_verify, False):
+        for version in candidates(key, number, key.check_verify):
             if not version.wrapped:
                 continue
             found = self._cache.opening(version.handle)

@@ -286,15 +286,23 @@ class Key:
                 continue
             if candidate.state is KeyState.ACTIVE:
                 return candidate
-            waits = "" if candidate is self.latest else _wait(self.latest)
             raise KeyStateError(
                 f"key {self.key_id!r} protects nothing: its newest version"
-                f" {candidate.version} is {candidate.state}"
-                f"{waits or '; rotate it or activate that version'}"
+                f" {candidate.version} is {candidate.state}{self._way_out(candidate)}"
             )
         raise KeyStateError(
             f"key {self.key_id!r} protects nothing: it is not yet active{_wait(self.latest)}"
         )
+
+    def _way_out(self, newest: KeyVersion) -> str:
+        """What lets a key protect again whose ``newest`` version is out of use."""
+        if newest is not self.latest:
+            return _wait(self.latest)
+        rotate = f"; for another one: mfn key rotate {self.key_id}"
+        if newest.state is KeyState.SUSPENDED:
+            named = version_id(self.key_id, newest.version)
+            return f"{rotate}, or to use it again: mfn key activate {named}"
+        return rotate
 
     def check_decrypt(self, version: KeyVersion, *, allow_compromised: bool = False) -> None:
         """Raise :class:`KeyStateError` unless ``version`` may decrypt and be rewrapped from."""
@@ -306,7 +314,8 @@ class Key:
         named = version_id(self.key_id, version.version)
         hint = {
             KeyState.PENDING_DESTRUCTION: f"; to keep it: mfn key cancel-destruction {named}",
-            KeyState.COMPROMISED: "; decrypting with it must be allowed explicitly",
+            KeyState.COMPROMISED: "; to decrypt with it all the same, as a rewrap must, allow it:"
+            " --allow-compromised, in the library and over HTTP allow_compromised",
             KeyState.SUSPENDED: f"; to use it again: mfn key activate {named}",
         }.get(state, "")
         raise KeyStateError(
@@ -320,9 +329,13 @@ class Key:
         if version.compromised and not allow_compromised:
             refused = True
         if refused:
+            again = (
+                f"; to use it again: mfn key activate {version_id(self.key_id, version.version)}"
+            )
             raise KeyStateError(
                 f"version {version.version} of key {self.key_id!r} may not verify:"
                 f" it is {'compromised' if version.compromised else state}"
+                f"{again if state is KeyState.SUSPENDED else ''}"
             )
 
 

@@ -53,11 +53,6 @@ class Header(NamedTuple):
         """The header as it is written: 12 bytes, or 116 with a data key."""
         return b"%b%c%b%b" % (_MAGIC, self.form, self.handle, self.wrapped)
 
-    @property
-    def body_offset(self) -> int:
-        """Where the salt begins."""
-        return NAMED_BYTES + len(self.wrapped)
-
 
 def parse_header(message: Buffer) -> Header:
     """The header at the beginning of ``message``. Raises :class:`DecryptionError`."""
@@ -90,7 +85,7 @@ def sealed_bytes(plain: int) -> int:
 
 def plaintext_bytes(beginning: Buffer, size: int) -> int:
     """The plaintext's size in a message of ``size`` bytes. Raises :class:`DecryptionError`."""
-    return plain_bytes(size - parse_header(beginning).body_offset)
+    return plain_bytes(size - len(parse_header(beginning).raw))
 
 
 def sealed_body_bytes(plain: int) -> int:

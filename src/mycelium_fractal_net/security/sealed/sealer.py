@@ -130,10 +130,10 @@ class Sealer:
         associated_data: Buffer = b"",
         progress: Progress | None = None,
     ) -> int:
-        """Write the message of all that ``reader`` holds; the bytes are those of :meth:`seal`.
+        """Write the message of all that ``reader`` holds; returns the bytes of plaintext.
 
-        Returns the bytes of plaintext. ``progress`` is called with the bytes read since its
-        last call. What reader and writer raise passes through untouched.
+        ``progress`` gets the bytes read since its last call. What reader and writer raise passes
+        through untouched.
         """
         encryptor = Cobblestone256Encryptor(self._key, self._bound(associated_data))
         return seal_into(encryptor, self._prefix, reader, writer, progress)
@@ -148,9 +148,8 @@ class Sealer:
         """Write the plaintext of the message whose prefix was read from ``reader`` already.
 
         The writer gets authenticated chunks only, but before the end was seen: when this
-        raises, throw away what was written. Returns the bytes of plaintext. ``progress`` is
-        called with the bytes read since its last call.
-        Raises :class:`DecryptionError`; what reader and writer raise passes through untouched.
+        raises, throw away what was written. Raises :class:`DecryptionError`. Otherwise as
+        :meth:`seal_stream`.
         """
         decryptor = Cobblestone256Decryptor(self._key, self._bound(associated_data))
         return open_into(decryptor, reader, writer, progress)
@@ -165,8 +164,7 @@ class Sealer:
     ) -> int:
         """Write the message in ``reader``, opened as by :meth:`open_stream`, sealed by ``newer``.
 
-        The associated data stays what it was, and the plaintext in memory. Returns, raises
-        and warns as :meth:`open_stream` does.
+        The associated data stays what it was, and the plaintext in memory.
         """
         bound, newly_bound = self._bound(associated_data), newer._bound(associated_data)
         decryptor = Cobblestone256Decryptor(self._key, bound)

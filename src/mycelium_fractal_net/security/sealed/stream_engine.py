@@ -76,10 +76,7 @@ def seal_into(
     writer: BinaryWriter,
     progress: Progress | None = None,
 ) -> int:
-    """Write ``prefix`` and what ``reader`` holds, sealed. Returns the bytes of plaintext.
-
-    ``progress`` gets the number of bytes read since its last call.
-    """
+    """:meth:`.Sealer.seal_stream`."""
     output = WriteBehind(writer)
     try:
         output.write(prefix)
@@ -97,12 +94,7 @@ def open_into(
     writer: BinaryWriter,
     progress: Progress | None = None,
 ) -> int:
-    """Write what the sealed ``reader``, which stands at the salt, holds. Returns its bytes.
-
-    The writer gets authenticated chunks only, but it gets them before the end was seen:
-    when this raises, what was written is to be thrown away.
-    Raises :class:`DecryptionError` for whatever is wrong with the bytes.
-    """
+    """:meth:`.Sealer.open_stream`; ``reader`` stands at the salt."""
     work = _opening(decryptor)
     output = WriteBehind(writer)
     try:
@@ -124,7 +116,7 @@ def rewrap_into(
     writer: BinaryWriter,
     progress: Progress | None = None,
 ) -> int:
-    """:func:`open_into` and :func:`seal_into` in one: the plaintext stays in memory."""
+    """:meth:`.Sealer.rewrap_stream`: both in one, so that the plaintext stays in memory."""
     opening = _opening(decryptor)
     between = scratch()
     plaintext = memoryview(between)

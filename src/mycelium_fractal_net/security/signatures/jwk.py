@@ -1,4 +1,4 @@
-"""Signature keys as JSON Web Keys.
+"""Public keys of signatures as JSON Web Keys.
 
 Ed25519 is an OKP key (RFC 8037 section 2), ECDSA an EC key (RFC 7518 section 6.2), ML-DSA-65
 an AKP key (RFC 9964 section 3). Every byte member has exactly one size and one spelling.
@@ -22,20 +22,19 @@ class _Layout(NamedTuple):
     crv: str | None
     alg: tuple[str, ...]  # the first one is written
     public: tuple[tuple[str, int], ...]  # members and their sizes in bytes
-    private: tuple[str, int]
 
 
 _LAYOUTS: Final = {
     # RFC 9864 deprecates "EdDSA" for "Ed25519", but most readers of JWK know only the former.
-    "Ed25519": _Layout("OKP", "Ed25519", ("EdDSA", "Ed25519"), (("x", 32),), ("d", 32)),
-    "ECDSA-P256": _Layout("EC", "P-256", ("ES256",), (("x", 32), ("y", 32)), ("d", 32)),
-    "ECDSA-P384": _Layout("EC", "P-384", ("ES384",), (("x", 48), ("y", 48)), ("d", 48)),
-    "ML-DSA-65": _Layout("AKP", None, ("ML-DSA-65",), (("pub", 1952),), ("priv", 32)),
+    "Ed25519": _Layout("OKP", "Ed25519", ("EdDSA", "Ed25519"), (("x", 32),)),
+    "ECDSA-P256": _Layout("EC", "P-256", ("ES256",), (("x", 32), ("y", 32))),
+    "ECDSA-P384": _Layout("EC", "P-384", ("ES384",), (("x", 48), ("y", 48))),
+    "ML-DSA-65": _Layout("AKP", None, ("ML-DSA-65",), (("pub", 1952),)),
 }
 
 
-def jwk_encode(algorithm: str, point: bytes, material: bytes | None = None) -> dict[str, str]:
-    """The JWK of a public key, or of a private one where ``material`` is given."""
+def jwk_encode(algorithm: str, point: bytes) -> dict[str, str]:
+    """The JWK of a public key."""
     layout = _LAYOUTS[algorithm]
     jwk = {"kty": layout.kty, "alg": layout.alg[0], "use": "sig"}
     if layout.crv is not None:
@@ -44,8 +43,6 @@ def jwk_encode(algorithm: str, point: bytes, material: bytes | None = None) -> d
     for member, size in layout.public:
         jwk[member] = b64url_encode(point[start : start + size])
         start += size
-    if material is not None:
-        jwk[layout.private[0]] = b64url_encode(material)
     return jwk
 
 
@@ -85,31 +82,21 @@ def jwk_decode(jwk: Mapping[str, object]) -> tuple[str, bytes]:
         has another size or spelling; or there is a private member, since a private key must
         not be handed round as a public one.
     """
-    algorithm = _algorithm(jwk, "verify")
+    algorithm = _algorithm(jwk)
     if not _PRIVATE_MEMBERS.isdisjoint(jwk):
         raise InvalidKeyError("the JWK has private members; only its public part belongs here")
     return algorithm, _point(jwk, algorithm)
 
 
-def jwk_private(jwk: Mapping[str, object]) -> tuple[str, bytes, bytes]:
-    """The algorithm, the point and the material of a private JWK; whether they fit is not checked.
-
-    :raises InvalidKeyError: as :func:`jwk_decode`, or the private member is missing.
-    """
-    algorithm = _algorithm(jwk, "sign")
-    name, size = _LAYOUTS[algorithm].private
-    return algorithm, _point(jwk, algorithm), _member(jwk, name, size)
-
-
-def _algorithm(jwk: Mapping[str, object], operation: str) -> str:
+def _algorithm(jwk: Mapping[str, object]) -> str:
     """Told by ``kty`` and ``crv``, or by ``kty`` and ``alg`` for AKP, where ``alg`` is required."""
     if not isinstance(jwk, Mapping):
         raise InvalidKeyError("a JWK is a JSON object")
     if jwk.get("use", "sig") != "sig":
         raise InvalidKeyError("the JWK is not for signatures")
-    operations = jwk.get("key_ops", [operation])
-    if not isinstance(operations, list) or operation not in operations:
-        raise InvalidKeyError(f"the JWK may not {operation}")
+    operations = jwk.get("key_ops", ["verify"])
+    if not isinstance(operations, list) or "verify" not in operations:
+        raise InvalidKeyError("the JWK may not verify")
     for algorithm, layout in _LAYOUTS.items():
         alg = jwk.get("alg", None if layout.crv is None else layout.alg[0])
         if (jwk.get("kty"), jwk.get("crv")) == (layout.kty, layout.crv) and alg in layout.alg:

@@ -32,44 +32,48 @@ from mycelium_fractal_net.security.signatures.ed25519_points import REFUSED_ENCO
 
 
 class SignatureScheme(ABC):
-    """One signature scheme over the key objects of ``cryptography``.
+    """One signature scheme over the key objects of ``cryptography``, whose keys and signatures have
+    raw forms that the library reads and writes, unless a scheme says otherwise.
 
     ``verify`` raises :class:`cryptography.exceptions.InvalidSignature`; the loaders raise
     :class:`InvalidKeyError`. ``data`` is one-dimensional bytes.
     """
 
     name: str
-    material_bytes: int
+    material_bytes: int = 32
     private_type: type[Any]
     public_type: type[Any]
 
-    @abstractmethod
     def generate(self) -> Any:
         """A fresh private key."""
+        return self.private_type.generate()
 
     @abstractmethod
     def load_material(self, material: bytes) -> Any:
         """The private key of that material, which has ``material_bytes``."""
 
-    @abstractmethod
     def material(self, private: Any) -> bytes:
         """The reverse of :meth:`load_material`."""
+        raw: bytes = private.private_bytes_raw()
+        return raw
 
-    @abstractmethod
     def load_point(self, point: bytes) -> Any:
         """The public key of those bytes, of the size in the table above; ``x || y`` for ECDSA."""
+        return self.public_type.from_public_bytes(point)
 
-    @abstractmethod
     def point(self, public: Any) -> bytes:
         """The reverse of :meth:`load_point`."""
+        raw: bytes = public.public_bytes_raw()
+        return raw
 
-    @abstractmethod
     def sign(self, private: Any, data: Buffer) -> bytes:
         """The signature of ``data``."""
+        signature: bytes = private.sign(data)
+        return signature
 
-    @abstractmethod
     def verify(self, public: Any, data: Buffer, signature: bytes) -> None:
         """Return if ``signature`` is one of ``data``."""
+        public.verify(signature, data)
 
     def fixed_size(self, signature: bytes) -> bytes:
         """The fixed-size form of what :meth:`sign` gave. Raises InvalidSignature."""
@@ -87,34 +91,7 @@ class SignatureScheme(ABC):
         """Raise :class:`InvalidKeyError` unless the public key may be used."""
 
 
-class _Raw(SignatureScheme):
-    """A scheme whose keys and signatures have raw forms, which the library reads and writes."""
-
-    material_bytes = 32
-
-    def generate(self) -> Any:
-        return self.private_type.generate()
-
-    def material(self, private: Any) -> bytes:
-        raw: bytes = private.private_bytes_raw()
-        return raw
-
-    def load_point(self, point: bytes) -> Any:
-        return self.public_type.from_public_bytes(point)
-
-    def point(self, public: Any) -> bytes:
-        raw: bytes = public.public_bytes_raw()
-        return raw
-
-    def sign(self, private: Any, data: Buffer) -> bytes:
-        signature: bytes = private.sign(data)
-        return signature
-
-    def verify(self, public: Any, data: Buffer, signature: bytes) -> None:
-        public.verify(signature, data)
-
-
-class _Ed25519(_Raw):
+class _Ed25519(SignatureScheme):
     """RFC 8032 with the points of :mod:`.ed25519_points` refused. Deterministic."""
 
     name = "Ed25519"
@@ -210,7 +187,7 @@ class _Ecdsa(SignatureScheme):
         return 0 < r < self._order and 0 < s < self._order
 
 
-class _MlDsa65(_Raw):
+class _MlDsa65(SignatureScheme):
     """FIPS 204, pure ML-DSA-65 with an empty context. Signatures are hedged, so they differ."""
 
     name = "ML-DSA-65"

@@ -1,8 +1,8 @@
 """Signing and verifying: Ed25519, ECDSA on P-256 and P-384, and ML-DSA-65.
 
 Signatures are bare: raw for Ed25519 (64 bytes) and ML-DSA-65 (3309), DER for ECDSA (at most
-72 and 104). Keys travel as DER (RFC 5280 SubjectPublicKeyInfo, RFC 5958), PEM (RFC 7468) and
-JWK, and each key has one encoding: what would be encoded otherwise is refused.
+72 and 104). Keys travel as DER (RFC 5280 SubjectPublicKeyInfo, RFC 5958) and PEM (RFC 7468),
+and each has one encoding: what would be encoded otherwise is refused.
 
 A stream is signed through its hash: the signature is one of ``PREHASH_LABEL || SHA-512(data)``.
 ``sign`` and ``verify`` refuse messages that begin with that label, so no signature of one kind
@@ -11,7 +11,6 @@ is ever one of the other.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Final
 
 from cryptography.hazmat.primitives.serialization import (
@@ -26,7 +25,6 @@ from mycelium_fractal_net.security.byte_io.binary_io import BinaryReader
 from mycelium_fractal_net.security.byte_io.buffers import as_bytes
 from mycelium_fractal_net.security.byte_io.encodings import pem_decode, pem_encode
 from mycelium_fractal_net.security.errors import InvalidInputError, InvalidKeyError
-from mycelium_fractal_net.security.signatures.jwk import jwk_encode, jwk_private
 from mycelium_fractal_net.security.signatures.prehash import (
     is_labelled,
     prehash,
@@ -120,18 +118,6 @@ class SigningKey:
         """From one PEM block ``PRIVATE KEY``. Raises as :meth:`from_der`."""
         return cls.from_der(pem_decode(_PEM_LABEL, pem))
 
-    @classmethod
-    def from_jwk(cls, jwk: Mapping[str, object]) -> SigningKey:
-        """From a private JWK, whose public members must be those of its private one.
-
-        :raises InvalidKeyError: they are not, or as :meth:`VerifyingKey.from_jwk`.
-        """
-        algorithm, point, material = jwk_private(jwk)
-        key = cls.from_private_bytes(algorithm, material)
-        if key._scheme.point(key.public._public) != point:
-            raise InvalidKeyError("the JWK's public members are not those of its private key")
-        return key
-
     def private_bytes(self) -> bytes:
         """The bare private key: an Ed25519 or ML-DSA seed (32 bytes), or the ECDSA scalar."""
         return self._scheme.material(self._private)
@@ -144,11 +130,6 @@ class SigningKey:
     def private_pem(self) -> bytes:
         """The private key as a PEM block ``PRIVATE KEY``, not encrypted."""
         return pem_encode(_PEM_LABEL, self.private_der())
-
-    def private_jwk(self) -> dict[str, str]:
-        """The private key as a JWK, with its public members; without a ``kid``."""
-        point = self._scheme.point(self.public._public)
-        return jwk_encode(self.algorithm, point, self.private_bytes())
 
     def sign(self, data: Buffer) -> bytes:
         """The signature of ``data``.

@@ -26,7 +26,7 @@ def view_of(scope: Scope, authority: str, scheme: str | None) -> RequestView:
         authority=authority,
         raw_path=scope.get("raw_path") or scope["path"].encode("latin-1", "replace"),
         raw_query=scope.get("query_string", b""),
-        headers=list(scope["headers"]),
+        headers=scope["headers"],
     )
 
 

@@ -9,15 +9,15 @@ down_revision = "0001"
 
 def upgrade() -> None:
     """Bring a store of schema 0001 to 0002. What is there is kept as it is."""
-    op.add_column("credentials", sa.Column("rotated_at", sa.BigInteger, nullable=True))
+    op.add_column("mfn_credentials", sa.Column("rotated_at", sa.BigInteger, nullable=True))
     op.create_table(
-        "audit_keys",
+        "mfn_audit_keys",
         sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("wrapped", sa.LargeBinary, nullable=False),
         sa.Column("master_id", sa.String(200), nullable=False),
     )
     op.create_table(
-        "audit_chains",
+        "mfn_audit_chains",
         sa.Column("chain_id", sa.String(32), primary_key=True),
         sa.Column("machine", sa.String(32), nullable=False),
         sa.Column("sequence", sa.BigInteger, nullable=False),

@@ -13,14 +13,16 @@ def upgrade() -> None:
     Keys of before are due at 0: the next look of a scheduler verifies each and says when.
     """
     op.add_column(
-        "keys", sa.Column("due_at", sa.BigInteger, nullable=True, server_default=sa.text("0"))
+        "mfn_keys", sa.Column("due_at", sa.BigInteger, nullable=True, server_default=sa.text("0"))
     )
-    op.create_index("ix_keys_due_at", "keys", ["due_at"])
-    op.create_index("ix_raw_usage_reserved", "raw_usage", ["reserved"])
+    op.create_index("ix_mfn_keys_due_at", "mfn_keys", ["due_at"])
+    op.create_index("ix_mfn_raw_usage_reserved", "mfn_raw_usage", ["reserved"])
     op.create_index(
-        "ix_credentials_renewed_at", "credentials", [sa.text("coalesce(rotated_at, created_at)")]
+        "ix_mfn_credentials_renewed_at",
+        "mfn_credentials",
+        [sa.text("coalesce(rotated_at, created_at)")],
     )
     op.add_column(
-        "scheduler_clock",
+        "mfn_scheduler_clock",
         sa.Column("passed_to", sa.String(64), nullable=False, server_default=""),
     )

@@ -1,9 +1,9 @@
-"""Fuzz what reads blobs with parameters of their own: PBKDF2 blocks, HPKE blobs, X25519 keys.
+"""Fuzz what reads HPKE blobs and X25519 keys.
 
-    python fuzz/fuzz_key_derivation.py fuzz/corpus/key_derivation -max_total_time=60
+    python fuzz/fuzz_recipients.py fuzz/corpus/recipients -max_total_time=60
 
 The first byte of an input chooses the reader. A finding is an error that is not one of ours,
-or a block or key that has a second spelling.
+or a key that has a second spelling.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import contextlib
 import sys
 from collections.abc import Callable
 
-from mycelium_fractal_net.security.algorithms.key_derivation import PassphraseParameters
 from mycelium_fractal_net.security.errors import MfnError
 from mycelium_fractal_net.security.sealed.recipients import (
     Recipient,
@@ -26,10 +25,6 @@ KEY = RecipientKey.from_private_bytes(bytes([7]) * 32)
 
 def _same(one: object, other: object) -> None:
     assert one == other, "a finding: two spellings of one thing"
-
-
-def parameters(data: bytes) -> None:
-    _same(PassphraseParameters.decode(data).encode(), data)
 
 
 def blob(data: bytes) -> None:
@@ -49,7 +44,6 @@ def private_pem(data: bytes) -> None:
 
 
 READERS: tuple[Callable[[bytes], None], ...] = (
-    parameters,
     blob,
     recipient,
     recipient_pem,
@@ -67,7 +61,6 @@ def one_input(data: bytes) -> None:
 def seeds() -> dict[str, bytes]:
     """Well-formed inputs for each reader: the corpus that mutations begin from."""
     contents = {
-        parameters: PassphraseParameters(200_000, bytes(16)).encode(),
         blob: seal_to_recipient(KEY.public, b"plain"),
         recipient: KEY.public.public_bytes(),
         recipient_pem: KEY.public.pem(),

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import shutil
+import struct
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mycelium_fractal_net.security.audit import Event, query
+from mycelium_fractal_net.security.audit import Budget, Event, Wanted, query, search
 from mycelium_fractal_net.security.audit.segments import backwards, forwards
+from mycelium_fractal_net.security.byte_io.encodings import b64url_encode
+from mycelium_fractal_net.security.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -150,3 +155,117 @@ def test_reading_takes_no_more_than_is_asked_for(books: Books) -> None:
     assert [each["sequence"] for each in query(books.folder, limit=2)] == [9, 8]
     with pytest.raises(IsADirectoryError):
         query(books.folder)
+
+
+# Pages ----------------------------------------------------------------------------------------
+
+
+def pages(books: Books, wanted: Wanted, **options: Any) -> list[list[int]]:
+    """The counts that the records of each page have, to the end."""
+    found: list[list[int]] = []
+    cursor = None
+    while not found or cursor is not None:
+        page = search(books.folder, wanted, cursor=cursor, **options)
+        found.append([record["count"] for record in page.records])
+        cursor = page.cursor
+        assert len(found) < 100
+    return found
+
+
+def flat(found: list[list[int]]) -> list[int]:
+    """The pages as one."""
+    return list(itertools.chain.from_iterable(found))
+
+
+@pytest.fixture
+def three(books: Books) -> Books:
+    """Three chains whose records come in turns, thirty in all, in segments of a few lines."""
+    logs = [books.log(segment_bytes=700) for _ in range(3)]
+    for number in range(30):
+        logs[number % 3].record(Event("encrypt", "ok", count=number, actor=f"a{number % 2}"))
+    for log in logs:
+        log.close()
+    return books
+
+
+def test_a_search_goes_on_where_its_page_ended(three: Books) -> None:
+    """Across chains and segments: each record once, in the order of one search."""
+    wanted = Wanted(event="encrypt")
+    for limit in (1, 4, 7, 30):
+        found = pages(three, wanted, limit=limit)
+        assert flat(found) == list(range(29, -1, -1))
+        assert all(len(page) == limit for page in found[:-2])
+
+
+def test_a_search_reads_no_more_than_its_budget(three: Books) -> None:
+    """A page may have found nothing yet; the next one goes on."""
+    found = pages(three, Wanted(actor="a1", event="encrypt"), budget=Budget(records=3))
+    assert flat(found) == list(range(29, 0, -2))
+    assert len(found) >= 11
+    nobody = pages(three, Wanted(actor="nobody"), budget=Budget(records=10))
+    assert flat(nobody) == []
+    assert len(nobody) == 4
+
+
+def test_a_search_ends_when_its_time_is_up_or_nobody_waits(three: Books) -> None:
+    """What it had read until then is told, with where to go on."""
+    late = search(three.folder, Wanted(), budget=Budget(seconds=0.0))
+    assert late.records == []
+    assert late.cursor is not None
+    gone = search(three.folder, Wanted(), budget=Budget(cancelled=lambda: True))
+    assert gone == late
+
+
+def test_records_that_came_since_are_not_in_the_next_page(three: Books) -> None:
+    """Also where a chain was begun, or gone on with in a segment that was open."""
+    first = search(three.folder, Wanted(event="encrypt"), limit=10)
+    with three.opened() as log, three.opened() as another:
+        log.record(Event("encrypt", "ok", count=100))
+        another.record(Event("encrypt", "ok", count=101))
+    rest = search(three.folder, Wanted(event="encrypt"), limit=100, cursor=first.cursor)
+    assert [record["count"] for record in rest.records] == list(range(19, -1, -1))
+    assert rest.cursor is None
+
+
+def test_segments_that_were_moved_away_meanwhile_are_passed_over(three: Books) -> None:
+    """And a chain that is gone altogether."""
+    first = search(three.folder, Wanted(event="encrypt"), limit=10)
+    shutil.rmtree(three.chains[0])
+    min(three.chains[0].glob("*.jsonl")).unlink()
+    rest = search(three.folder, Wanted(event="encrypt"), limit=100, cursor=first.cursor)
+    assert 0 < len(rest.records) < 20
+
+
+@pytest.mark.parametrize("cursor", ["?", "AAAA", "A" * 50_000, "QR"])
+def test_what_is_no_cursor_is_refused(three: Books, cursor: str) -> None:
+    """Whatever a caller sends, no file but those of chains is read."""
+    with pytest.raises(InvalidInputError, match="cursor"):
+        search(three.folder, Wanted(), cursor=cursor)
+
+
+def test_a_cursor_of_another_folder_finds_nothing(three: Books) -> None:
+    """Its chains are not here."""
+    elsewhere = b64url_encode(struct.pack(">16sQHQ", bytes(16), 1, 0, 100))
+    assert search(three.folder, Wanted(), cursor=elsewhere) == ([], None)
+    assert search(three.folder, Wanted(), cursor="") == ([], None)
+
+
+def test_a_cursor_that_somebody_made_up_reads_no_more_than_lines(three: Books) -> None:
+    """An offset behind the end of a segment, or within a line, finds whole lines alone."""
+    chain = bytes.fromhex(three.chains[0].name)
+    segment = max(three.chains[0].glob("*.jsonl")).name
+    first, attempt = int(segment[:20]), int(segment[21:25])
+    for offset in (0, 1, 200, 1 << 63):
+        made_up = b64url_encode(struct.pack(">16sQHQ", chain, first, attempt, offset))
+        for record in search(three.folder, Wanted(), cursor=made_up).records:
+            assert record["chain"] == three.chains[0].name
+
+
+def test_a_search_finds_what_a_line_by_line_look_finds(filled: Books) -> None:
+    """A word that stands in another member is not taken for the one that was asked for."""
+    with filled.opened() as log:
+        log.record(Event("decrypt", "ok", reason='"actor":"alice"', key="orders:v9"))
+        log.record(Event("decrypt", "ok", actor="al\u00efce", key="t:v1", reference="orders:v1"))
+    assert [each["sequence"] for each in query(filled.folder, actor="alice")] == [4, 2]
+    assert [each["key"] for each in query(filled.folder, actor="al\u00efce")] == ["t:v1"]
+    assert 9 not in [each["sequence"] for each in query(filled.folder, key="orders:v1")]

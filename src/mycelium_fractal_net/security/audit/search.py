@@ -1,0 +1,230 @@
+"""Reading records back, newest first. Whether they are true, :func:`verify` says.
+
+A search costs what it reads, so that it can be given a budget; once that is spent it says where to
+go on.
+"""
+
+from __future__ import annotations
+
+import heapq
+import struct
+import time
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import msgspec
+
+from mycelium_fractal_net.security.audit.chain import parse
+from mycelium_fractal_net.security.audit.folders import chain_folders
+from mycelium_fractal_net.security.audit.segments import raw_backwards, segments, with_next
+from mycelium_fractal_net.security.byte_io.encodings import b64url_decode, b64url_encode
+from mycelium_fractal_net.security.errors import InvalidInputError, InvalidKeyError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+_SEQUENCE: Final = b'{"sequence":'
+_TIME: Final = b',"time":"'
+_TIME_BYTES: Final = 26  # without its Z
+_LOOK_EACH: Final = 256  # records between two looks at the clock
+_PLACE: Final = struct.Struct(">16sQHQ")  # chain, first sequence and try of a segment, offset
+_MOST_CHAINS: Final = 1000  # in a cursor
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which records; all that is given must hold.
+
+    ``key`` is a key id, which stands for all its versions, or a version id; ``event`` as it is
+    written, or with all below it (``key`` finds ``key.rotate``); times are RFC 3339 in UTC and
+    inclusive.
+    """
+
+    key: str | None = None
+    actor: str | None = None
+    event: str | None = None
+    since: str | None = None
+    until: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How much a search may read at most, and what says that nobody waits for it any more."""
+
+    records: int = 100_000
+    seconds: float = 1.0
+    cancelled: Callable[[], bool] = lambda: False
+
+
+class Page(NamedTuple):
+    """What was found, and where to go on; no cursor where all was read."""
+
+    records: list[dict[str, Any]]
+    cursor: str | None
+
+
+def search(
+    folder: Path,
+    wanted: Wanted,
+    *,
+    limit: int = 100,
+    budget: Budget | None = None,
+    cursor: str | None = None,
+) -> Page:
+    """Up to ``limit`` records of all chains in an audit folder, newest first.
+
+    Where that many were found, or the budget is spent, which may be before one was, the page has a
+    cursor: the same search with it goes on there, and knows no record that came since.
+    Raises :class:`InvalidInputError` for what is no cursor, and :class:`OSError`.
+    """
+    places = _newest(folder) if cursor is None else _decoded(folder, cursor)
+    chains = [_lines(folder / chain, places[chain], wanted.since) for chain in places]
+    merged = heapq.merge(*chains, key=attrgetter("time"), reverse=True)
+    fits = _Fits(wanted)
+    found: list[dict[str, Any]] = []
+    ends = time.monotonic() + budget.seconds if budget is not None else 0.0
+    for count, line in enumerate(merged):
+        if len(found) == limit or (budget is not None and _is_spent(budget, count, ends)):
+            return Page(found, _encoded(places))
+        places[line.chain] = line.place
+        if fits.maybe(line) and (parsed := parse(line.raw)) is not None:
+            record = parsed.record()
+            if fits.surely(record):
+                del record["mac"]
+                found.append({"chain": line.chain, **record})
+    return Page(found, None)
+
+
+def query(folder: Path, *, limit: int = 100, **wanted: str | None) -> list[dict[str, Any]]:
+    """Up to ``limit`` records that fit :class:`Wanted`, newest first, whatever that costs."""
+    return search(folder, Wanted(**wanted), limit=limit).records
+
+
+def _is_spent(budget: Budget, count: int, ends: float) -> bool:
+    if count >= budget.records:
+        return True
+    return count % _LOOK_EACH == 0 and (time.monotonic() >= ends or budget.cancelled())
+
+
+class _Fits:
+    """Whether a line is wanted: first by its bytes, since most are not."""
+
+    def __init__(self, wanted: Wanted) -> None:
+        self._wanted = wanted
+        self._until = None if wanted.until is None else _sortable(wanted.until.encode())
+        encode = msgspec.json.encode
+        parts = []
+        if wanted.key is not None:
+            parts.append(encode(wanted.key)[:-1])
+        if wanted.event is not None:
+            parts.append(b'"event":' + encode(wanted.event)[:-1])
+        if wanted.actor is not None:
+            parts.append(b'"actor":' + encode(wanted.actor))
+        self._parts = parts
+
+    def maybe(self, line: _Raw) -> bool:
+        return (self._until is None or line.time <= self._until) and all(
+            part in line.raw for part in self._parts
+        )
+
+    def surely(self, record: dict[str, Any]) -> bool:
+        key, actor, event = self._wanted.key, self._wanted.actor, self._wanted.event
+        named = [record.get("key"), *(record.get("items") or ())]
+        return (
+            (actor is None or record.get("actor") == actor)
+            and (event is None or f"{record['event']}.".startswith(event + "."))
+            and (
+                key is None
+                or any(each == key or (each or "").startswith(key + ":") for each in named)
+            )
+        )
+
+
+def _sortable(text: bytes) -> bytes:
+    """A time as text that sorts: with six digits behind the second."""
+    whole, _, fraction = text.removesuffix(b"Z").partition(b".")
+    return b"%b.%b" % (whole, fraction.ljust(6, b"0"))
+
+
+# Chains -----------------------------------------------------------------------------------------
+
+
+class _Place(NamedTuple):
+    """Where the next line of a chain ends: in which segment, and at which offset."""
+
+    first: int
+    attempt: int
+    offset: int
+
+
+class _Raw(NamedTuple):
+    """A line as it stands in its file, and the place before it."""
+
+    time: bytes
+    chain: str
+    raw: bytes
+    place: _Place
+
+
+def _newest(folder: Path) -> dict[str, _Place]:
+    """The places behind all that there is now."""
+    places = {}
+    for path in chain_folders(folder):
+        found = segments(path)
+        if found:
+            last = found[-1].path
+            places[path.name] = _place_in(last, last.stat().st_size)
+    return places
+
+
+def _place_in(path: Path, offset: int) -> _Place:
+    return _Place(int(path.name[:20]), int(path.name[21:25]), offset)
+
+
+def _lines(folder: Path, place: _Place, since: str | None) -> Iterator[_Raw]:
+    """The lines of a chain before a place, but for those that a later segment repeats."""
+    earliest = b"" if since is None else _sortable(since.encode())
+    for segment, next_first in reversed(list(with_next(segments(folder)))):
+        here = _place_in(segment.path, 0)
+        if here[:2] > place[:2]:
+            continue
+        end = None
+        if here[:2] == place[:2]:
+            end = min(place.offset, segment.path.stat().st_size)
+        for offset, raw in raw_backwards(segment.path, end):
+            behind = raw.find(_TIME, len(_SEQUENCE), len(_SEQUENCE) + 20)
+            number = raw[len(_SEQUENCE) : behind]
+            if behind < 0 or not number.isdigit() or not raw.startswith(_SEQUENCE):
+                continue  # somebody tampered; the rest can be read all the same
+            if next_first is not None and int(number) >= next_first:
+                continue
+            start = behind + len(_TIME)
+            when = raw[start : start + _TIME_BYTES]
+            if when < earliest:
+                return
+            yield _Raw(when, folder.name, raw, here._replace(offset=offset))
+
+
+# Cursors ----------------------------------------------------------------------------------------
+
+
+def _encoded(places: dict[str, _Place]) -> str:
+    parts = (_PLACE.pack(bytes.fromhex(chain), *place) for chain, place in places.items())
+    return b64url_encode(b"".join(parts))
+
+
+def _decoded(folder: Path, cursor: str) -> dict[str, _Place]:
+    try:
+        content = b64url_decode(cursor)
+    except InvalidKeyError:
+        content = b"?"
+    if len(content) % _PLACE.size or len(content) > _PLACE.size * _MOST_CHAINS:
+        raise InvalidInputError("the cursor is none that a search gave")
+    places = {}
+    there = {path.name for path in chain_folders(folder)}
+    for chain, *place in _PLACE.iter_unpack(content):
+        if chain.hex() in there:
+            places[chain.hex()] = _Place(*place)
+    return places
