@@ -92,10 +92,10 @@ class SignatureVerificationMiddleware:
     else: where one is sent it must be signed. ``refused`` is told of each refusal, and
     ``request_id`` gives the ids that answers and the log have of them.
 
-    A credential that a signer names works only with a signature, whatever the policy. ``falls_back``
-    is for an application that sees to that by itself, so that a bound credential is refused there as
-    any other that is not accepted: unsigned ones are handed on, and of the scopes of which it says
-    so also those whose signature is not valid, as unsigned.
+    A credential that a signer names works only with a signature, whatever the policy.
+    ``falls_back`` is for an application that sees to that by itself, so that a bound credential is
+    refused there as any other that is not accepted: unsigned ones are handed on, and of the scopes
+    of which it says so also those whose signature is not valid, as unsigned.
     """
 
     def __init__(
