@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from mycelium_fractal_net import __version__
+from mycelium_fractal_net.api.endpoints.access_log import AccessLog
 from mycelium_fractal_net.api.endpoints.route import ServiceRoute
 from mycelium_fractal_net.api.endpoints.streaming import StreamRoute
 from mycelium_fractal_net.api.http.problems import RequestError
@@ -25,6 +26,7 @@ from mycelium_fractal_net.security.errors import ConfigurationError, MfnError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from starlette.requests import Request
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -64,6 +66,11 @@ class Application(FastAPI):
             kind = StreamRoute if spec.streams else ServiceRoute
             self.router.routes.append(kind(spec, service, **described(spec)))
         self.add_exception_handler(HTTPException, _no_route)  # type: ignore[arg-type]
+        known = {spec.name for spec in SPECS}
+        if not known.issuperset(service.settings.server.unsigned_routes):
+            raise ConfigurationError(
+                "server.unsigned_routes names what is no route; one is such as GET /keys/{key_id}"
+            )
         self.table = RouteTable(self.router.routes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -89,15 +96,15 @@ class Application(FastAPI):
         self.user_middleware = added
         for each in reversed(added):
             app = each.cls(app, *each.args, **each.kwargs)
-        if service.rates is None:
-            return app
-        return AddressRateLimit(
-            app,
-            service.rates.requests_per_address,
-            service.settings.server.trusted_proxies,
-            service.count_refusal,
-            service.in_thread,
-        )
+        if service.rates is not None:
+            app = AddressRateLimit(
+                app,
+                service.rates.requests_per_address,
+                service.settings.server.trusted_proxies,
+                service.count_refusal,
+                service.in_thread,
+            )
+        return AccessLog(app) if service.settings.log.access else app
 
 
 async def _no_route(request: Request, error: HTTPException) -> Any:
@@ -155,7 +162,7 @@ def create_app(
     *,
     passphrase: Passphrase = None,
     behind_frontend: bool = False,
-    metrics_folder: str | None = None,
+    metrics_folder: Path | None = None,
     authority: str | None = None,
 ) -> Application:
     """The service over the store that the settings name; by default those of the environment.

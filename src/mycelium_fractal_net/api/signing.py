@@ -21,10 +21,11 @@ ROUTE: Final = "mycelium_fractal_net.route"
 
 
 class RequestSigning:
-    """``server.request_signing`` for all routes but the public ones.
+    """``server.request_signing`` for all routes but public and unsigned ones.
 
     ``app`` runs the route that the scope names. A request that no route takes gets the policy of
-    the settings.
+    the settings. On an unsigned route a credential that a signer names needs a signature all the
+    same.
     """
 
     def __init__(self, app: ASGIApp, service: Service) -> None:
@@ -43,7 +44,17 @@ class RequestSigning:
     def _needs_no_signature(self, route: ServiceRoute | None) -> bool:
         if route is not None and route.spec.public:
             return not route.spec.knows_callers
-        return self._policy is SigningPolicy.OFF and self._service.directory.binds_nobody
+        return self._policy_of(route) is SigningPolicy.OFF and self._service.directory.binds_nobody
+
+    def _policy_of(self, route: ServiceRoute | None) -> SigningPolicy:
+        if route is not None and route.spec.knows_callers:
+            return SigningPolicy.OPTIONAL
+        return SigningPolicy.OFF if route is not None and route.is_unsigned else self._policy
+
+    def _falls_back(self, scope: Any) -> bool:
+        route: ServiceRoute | None = scope.get(ROUTE)
+        known = route is not None and route.spec.knows_callers
+        return known or self._policy_of(route) is SigningPolicy.OFF
 
     @cached_property
     def guarded(self) -> ASGIApp:
@@ -67,7 +78,7 @@ class RequestSigning:
             self._app,
             verifier=service.verifier,
             scheme=self._scheme,
-            decide=self._decide,
+            decide=lambda scope: self._policy_of(scope.get(ROUTE)),
             flows=self._flows,
             falls_back=self._falls_back,
             refused=service.count_refusal,
@@ -81,12 +92,6 @@ class RequestSigning:
         else:
             await self._verifying(scope, receive, send)
 
-    def _decide(self, scope: Any) -> SigningPolicy:
-        return SigningPolicy.OPTIONAL if _knows_callers(scope) else self._policy
-
-    def _falls_back(self, scope: Any) -> bool:
-        return self._policy is SigningPolicy.OFF or _knows_callers(scope)
-
     @property
     def _scheme(self) -> str | None:
         return "https" if self._service.settings.security.tls.required else None
@@ -94,8 +99,3 @@ class RequestSigning:
     def _flows(self, scope: Any) -> bool:
         route: ServiceRoute | None = scope[ROUTE]
         return route is not None and route.spec.streams
-
-
-def _knows_callers(scope: Any) -> bool:
-    route: ServiceRoute | None = scope[ROUTE]
-    return route is not None and route.spec.knows_callers

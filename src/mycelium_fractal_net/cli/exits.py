@@ -6,7 +6,7 @@ import errno
 from collections.abc import Collection
 from typing import Final, NamedTuple
 
-from mycelium_fractal_net.security.errors import UNEXPECTED, ExitCode, MfnError
+from mycelium_fractal_net.security.errors import UNEXPECTED, ExitCode, MfnError, PicklableError
 
 EXIT_MEANINGS: Final[dict[ExitCode, str]] = {
     ExitCode.OK: "done",
@@ -31,7 +31,7 @@ EXIT_MEANINGS: Final[dict[ExitCode, str]] = {
 }
 
 
-class CommandError(Exception):
+class CommandError(PicklableError):
     """A failure that the command line itself sees: what is wrong, and what to do about it."""
 
     def __init__(self, code: ExitCode, what: str, advice: str = "") -> None:

@@ -43,7 +43,7 @@ status, its exit code. There is no other table.
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import ClassVar, Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 __all__ = [
     "AlgorithmNotAllowedError",
@@ -123,7 +123,20 @@ UNEXPECTED: Final = Kind(
 """The kind of what no caller of the service can cause, and of whatever is no error of ours."""
 
 
-class MfnError(Exception):
+class PicklableError(Exception):
+    """Crosses processes with all that it knows, whatever its constructor takes."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (type(self), self.args), self.__dict__
+
+
+def _restored(cls: type[PicklableError], args: tuple[Any, ...]) -> PicklableError:
+    error = cls.__new__(cls)
+    error.args = args
+    return error
+
+
+class MfnError(PicklableError):
     """The root of every error of this package."""
 
     kind: ClassVar[Kind] = UNEXPECTED

@@ -23,7 +23,7 @@ from mycelium_fractal_net.security.errors import (
     MissingExtraError,
     StoreUnavailableError,
 )
-from mycelium_fractal_net.security.forking import in_child
+from mycelium_fractal_net.security.forking import OfOneProcess, in_child
 from mycelium_fractal_net.security.key_store import sqlite, upgrading
 from mycelium_fractal_net.security.key_store.fork_gate import ForkGate
 from mycelium_fractal_net.security.key_store.move_lock import advisory_lock, file_lock
@@ -45,7 +45,7 @@ _MIGRATION_LOCK = 0x6D666E  # "mfn": one process at a time creates or upgrades t
 _FORK_GATE = ForkGate()
 
 
-class Database:
+class Database(OfOneProcess):
     """A key store's database.
 
     ``url`` is a SQLAlchemy URL, ``sqlite:///FILE`` or ``postgresql+psycopg://...``, or the path

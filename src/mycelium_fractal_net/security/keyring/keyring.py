@@ -17,6 +17,7 @@ from mycelium_fractal_net.security.errors import (
     KeyStateError,
     StoreError,
 )
+from mycelium_fractal_net.security.forking import OfOneProcess
 from mycelium_fractal_net.security.key_store.freshness import Freshness
 from mycelium_fractal_net.security.keyring.cache import KeyCache
 from mycelium_fractal_net.security.keyring.candidates import candidates, check_type
@@ -68,7 +69,7 @@ class MessageInfo(NamedTuple):
         return version_id(self.key_id, self.version)
 
 
-class Keyring(Streams, Signing, PublicKeys):
+class Keyring(OfOneProcess, Streams, Signing, PublicKeys):
     """Named keys at work. Use it as a context manager, or call :meth:`close` at the end.
 
     Every method may be called from any thread. Beside the errors that each names, all may

@@ -13,7 +13,6 @@ import uuid
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
-from mycelium_fractal_net.security.errors import StoreUnavailableError
 from mycelium_fractal_net.security.signed_requests.asgi import BodyTooLargeError
 from mycelium_fractal_net.security.signed_requests.verifier import RequestRefusedError
 
@@ -71,12 +70,12 @@ class Refusals:
         ``verified`` is whether all but its nonce was found good.
         """
         request_id = self._new_id()
-        if isinstance(error, StoreUnavailableError):
-            problem = _NONCE_UNSTORED if verified else _UNAVAILABLE
+        if isinstance(error, RequestRefusedError):
+            problem = _INVALID
         elif isinstance(error, BodyTooLargeError):
             problem = _TOO_LARGE
-        else:
-            problem = _INVALID
+        else:  # the store, or the custodian of what authenticates it
+            problem = _NONCE_UNSTORED if verified else _UNAVAILABLE
         self.tell(error, request_id)
         self._note(str(problem["type"]).rpartition("/")[2])
         return Refusal(problem, request_id)
@@ -85,11 +84,10 @@ class Refusals:
         """Write to the log why; without an id, of a request that is handed on as unsigned."""
         if isinstance(error, BodyTooLargeError):
             return
-        if isinstance(error, StoreUnavailableError):
-            reason, keyid = str(error), ""
+        if isinstance(error, RequestRefusedError):
+            reason, keyid = error.reason, error.keyid
         else:
-            refused = error if isinstance(error, RequestRefusedError) else RequestRefusedError()
-            reason, keyid = refused.reason, refused.keyid
+            reason, keyid = str(error), ""
         now = monotonic()
         if now - self._since >= 1.0:
             if self._unlogged:
