@@ -97,7 +97,7 @@ def test_files_that_others_may_use_are_critical(settings: Settings, home: Path) 
         ("UPDATE mfn_key_versions SET wrapped = mac FROM mfn_keys WHERE mfn_keys.key_id = 'orders'"
          " AND mfn_key_versions.key_id = 'orders'", "key orders:v1"),
         ("INSERT INTO mfn_credentials SELECT 'intruder', 'x', mac, NULL, NULL, '*', 'active', 1,"
-         " NULL, 0, 1, master_id, mac, NULL FROM mfn_keys LIMIT 1", "credential intruder"),
+         " NULL, 0, 1, master_id, mac, NULL, 0 FROM mfn_keys LIMIT 1", "credential intruder"),
         ("INSERT INTO mfn_signers (name, public_key, algorithm, credentials, any_credential, state,"
          " created_at, revision, generation, master_id, mac) SELECT 'intruder', mac, 'Ed25519', '',"
          " 1, 'active', 1, 0, 1, master_id, mac FROM mfn_keys LIMIT 1", "signer intruder"),

@@ -46,6 +46,91 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def _user() -> str | None:
+    """PostgreSQL and PgBouncer refuse to run as root; the package's own user runs them then."""
+    return "postgres" if os.geteuid() == 0 else None
+
+
+@contextlib.contextmanager
+def _base() -> Iterator[Path]:
+    """A folder of the user that runs a server."""
+    with tempfile.TemporaryDirectory(prefix="mfn-pg-", ignore_cleanup_errors=True) as base:
+        if user := _user():
+            account = pwd.getpwnam(user)
+            os.chown(base, account.pw_uid, account.pw_gid)
+        yield Path(base)
+
+
+def _run(program: str, *arguments: str | Path, base: Path) -> None:
+    folder = binaries()
+    assert folder is not None
+    subprocess.run(
+        [folder / program, *arguments], check=True, capture_output=True, user=_user(), cwd=base
+    )
+
+
+class Server:
+    """A server whose data lie in ``base``; started, stopped and started again on one port."""
+
+    def __init__(self, base: Path, *, durable: bool) -> None:
+        self.base = base
+        self.port = _free_port()
+        self.url = f"postgresql+psycopg://mfn@127.0.0.1:{self.port}/"
+        self._durable = durable
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, and wait until it lets somebody in."""
+        folder = binaries()
+        assert folder is not None
+        options = {
+            "listen_addresses": "127.0.0.1",
+            "port": self.port,
+            "unix_socket_directories": self.base,
+            "max_connections": 200,
+            **({} if self._durable else _FLEETING),
+        }
+        self._process = subprocess.Popen(
+            [
+                str(folder / "postgres"),
+                "-D",
+                str(self.base / "data"),
+                *(part for name, value in options.items() for part in ("-c", f"{name}={value}")),
+            ],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            user=_user(),
+            cwd=self.base,
+        )
+        _wait(self.port, self._process)
+
+    def stop(self) -> None:
+        """Stop it; who is connected is thrown out."""
+        if self._process is not None:
+            # "fast" ends sessions and writes all that is unwritten; "immediate" writes nothing.
+            self._process.send_signal(signal.SIGINT if self._durable else signal.SIGQUIT)
+            self._process.wait(_START_SECONDS)
+            self._process = None
+
+
+@contextlib.contextmanager
+def running(*, durable: bool = True, hba: str = "") -> Iterator[Server]:
+    """A fresh server on loopback. ``hba`` goes before the rule that trusts everybody."""
+    with _base() as base:
+        _run(
+            "initdb", "-D", base / "data", "-U", "mfn", "-A", "trust", "-E", "UTF8", "--no-sync",
+            base=base,
+        )  # fmt: skip
+        rules = base / "data" / "pg_hba.conf"
+        rules.write_text(hba + rules.read_text())
+        started = Server(base, durable=durable)
+        started.start()
+        try:
+            yield started
+        finally:
+            started.stop()
+
+
 @contextlib.contextmanager
 def server(*, fsync: bool = False) -> Iterator[str]:
     """The URL of a fresh server on loopback, up to the database's name: ``…/``.
@@ -53,50 +138,58 @@ def server(*, fsync: bool = False) -> Iterator[str]:
     With ``fsync`` what it commits is on the disk. In tests it is not worth the time, and neither
     is what else serves a database that somebody needs again.
     """
-    folder = binaries()
-    assert folder is not None
-    # PostgreSQL refuses to run as root; the package's own user runs it then.
-    user = "postgres" if os.geteuid() == 0 else None
-    with tempfile.TemporaryDirectory(prefix="mfn-pg-", ignore_cleanup_errors=True) as base:
-        data = Path(base) / "data"
-        data.mkdir(mode=0o700)
-        if user:
-            account = pwd.getpwnam(user)
-            os.chown(base, account.pw_uid, account.pw_gid)
-            os.chown(data, account.pw_uid, account.pw_gid)
-        subprocess.run(
-            [folder / "initdb", "-D", data, "-U", "mfn", "-A", "trust", "-E", "UTF8", "--no-sync"],
-            check=True,
-            capture_output=True,
-            user=user,
-            cwd=base,
-        )
+    with running(durable=fsync) as started:
+        yield started.url
+
+
+@contextlib.contextmanager
+def replica(of: Server) -> Iterator[str]:
+    """The URL of a streaming replica of that server, up to the database's name."""
+    with _base() as base:
+        _run(
+            "pg_basebackup", "-h", "127.0.0.1", "-p", str(of.port), "-U", "mfn",
+            "-D", base / "data", "-R", "-X", "stream", "--checkpoint=fast", "--no-sync",
+            base=base,
+        )  # fmt: skip
+        (base / "data").chmod(0o700)
+        started = Server(base, durable=True)
+        started.start()
+        try:
+            yield started.url
+        finally:
+            started.stop()
+
+
+def pgbouncer_program() -> str | None:
+    """PgBouncer, None where it is not installed."""
+    return shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+
+
+@contextlib.contextmanager
+def pgbouncer(of: Server) -> Iterator[str]:
+    """The URL of a PgBouncer in front of that server, in transaction mode."""
+    program = pgbouncer_program()
+    assert program is not None
+    with _base() as base:
         port = _free_port()
-        options = {
-            "listen_addresses": "127.0.0.1",
-            "port": port,
-            "unix_socket_directories": base,
-            "max_connections": 200,
-            **({} if fsync else _FLEETING),
-        }
+        (base / "pgbouncer.ini").write_text(
+            f"[databases]\n* = host=127.0.0.1 port={of.port} user=mfn\n[pgbouncer]\n"
+            f"listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
+            "auth_type = any\npool_mode = transaction\ndefault_pool_size = 2\n"
+            "server_login_retry = 1\n"
+        )
         process = subprocess.Popen(
-            [
-                str(folder / "postgres"),
-                "-D",
-                str(data),
-                *(part for name, value in options.items() for part in ("-c", f"{name}={value}")),
-            ],
+            [program, "-q", str(base / "pgbouncer.ini")],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            user=user,
+            user=_user(),
             cwd=base,
         )
         try:
             _wait(port, process)
             yield f"postgresql+psycopg://mfn@127.0.0.1:{port}/"
         finally:
-            # "fast" ends sessions and writes all that is unwritten; "immediate" writes nothing.
-            process.send_signal(signal.SIGINT if fsync else signal.SIGQUIT)
+            process.terminate()
             process.wait(_START_SECONDS)
 
 

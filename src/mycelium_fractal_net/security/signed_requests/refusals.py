@@ -13,6 +13,7 @@ import uuid
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
+from mycelium_fractal_net.security.errors import StoreUnavailableError
 from mycelium_fractal_net.security.signed_requests.asgi import BodyTooLargeError
 from mycelium_fractal_net.security.signed_requests.verifier import RequestRefusedError
 
@@ -76,6 +77,8 @@ class Refusals:
             problem = _TOO_LARGE
         else:  # the store, or the custodian of what authenticates it
             problem = _NONCE_UNSTORED if verified else _UNAVAILABLE
+            if isinstance(error, StoreUnavailableError) and error.detail is not None:
+                problem = {**problem, "detail": f"{problem['detail']}: {error.detail}"}
         self.tell(error, request_id)
         self._note(str(problem["type"]).rpartition("/")[2])
         return Refusal(problem, request_id)
