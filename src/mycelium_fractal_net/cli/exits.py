@@ -15,7 +15,8 @@ EXIT_MEANINGS: Final[dict[ExitCode, str]] = {
     ExitCode.CONFIGURATION: "a setting is unknown or wrong, or an extra is missing",
     ExitCode.INPUT: "an input is missing or cannot be read",
     ExitCode.EXISTS: "the output, or the key to be made, exists; it was kept",
-    ExitCode.WRITE: "the output could not be written: no space, or no permission",
+    ExitCode.WRITE: "the output could not be written: no space, no permission, or another is at"
+    " work on it",
     ExitCode.KEY_UNKNOWN: "no such key or version",
     ExitCode.NOT_AUTHENTIC: "the message does not open, the signature does not verify, or audit"
     " records were tampered with",

@@ -56,6 +56,10 @@ def check_input(path: Path, *, folder: bool = False) -> int:
                 else (f"{path} is a folder", "add -r to take all files in it")
             )
             raise CommandError(ExitCode.USAGE, what, advice)
+        if stat.S_ISSOCK(status.st_mode):
+            raise CommandError(
+                ExitCode.INPUT, f"{path} is a socket", "name a file, or - for a pipe"
+            )
         if folder:
             next(path.iterdir(), None)
         elif stat.S_ISREG(status.st_mode):  # opening a pipe would wait for its writer

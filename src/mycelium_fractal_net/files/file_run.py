@@ -19,7 +19,7 @@ from typing import Final, TypedDict
 from mycelium_fractal_net.files.groups import SyncGroup, descriptor_share, sync_file_system
 from mycelium_fractal_net.files.new_file import NewFile
 from mycelium_fractal_net.files.walk import FileReport, Job, check_apart, jobs
-from mycelium_fractal_net.security.errors import ConflictError, MfnError
+from mycelium_fractal_net.security.errors import ConflictError, FileConflictError, MfnError
 
 _TRIES: Final = 3  # of a file that others change meanwhile
 _FLIGHT_FACTOR: Final = 16  # files in work or waiting, for each worker
@@ -197,7 +197,7 @@ def only_run(target: Path) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ConflictError(f"another run is at work in {target}; let it end") from None
+            raise FileConflictError(f"another run is at work in {target}") from None
         yield
     finally:
         os.close(descriptor)

@@ -24,9 +24,11 @@ from mycelium_fractal_net.security.errors import (
     ConfigurationError,
     ConflictError,
     DecryptionError,
+    FileConflictError,
     InvalidInputError,
     KeyNotFoundError,
     MfnError,
+    MissingExtraError,
 )
 from mycelium_fractal_net.security.keyring.keyring import Keyring, MessageInfo
 from mycelium_fractal_net.security.records.open_options import PLAIN, OpenOptions
@@ -175,7 +177,7 @@ class _ObjectWork:
                         self._run.watch(0)
                         writer.write(block)
                 if _marks(driver.info(path)) != marks:
-                    raise ConflictError("was changed meanwhile; it was left as it is")
+                    raise FileConflictError("was changed meanwhile; it was left as it is")
         return size
 
 
@@ -186,9 +188,7 @@ class _Store:
         try:
             from fsspec.core import url_to_fs
         except ModuleNotFoundError:
-            raise ConfigurationError(
-                "object stores need fsspec: pip install 'mycelium-fractal-net[fsspec]'"
-            ) from None
+            raise MissingExtraError("a path in an object store", "fsspec") from None
         try:
             self._driver, self.root = url_to_fs(url)
         except ImportError as error:

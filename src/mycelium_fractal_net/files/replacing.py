@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from mycelium_fractal_net.security.errors import ConflictError
+from mycelium_fractal_net.security.errors import ConflictError, FileConflictError
 
 GRACE_SECONDS: Final = 0.001
 """From the change of places to the last look. Who had found the old file under the name just
@@ -53,7 +53,7 @@ def settled_status(descriptor: int) -> os.stat_result:
         if abs(age) >= _FRESH_NS:
             return status
         time.sleep((_FRESH_NS - age) / 1e9)
-    raise ConflictError("is written to all the time; it was left as it is")
+    raise FileConflictError("is written to all the time; it was left as it is")
 
 
 class Replaced:
@@ -134,7 +134,7 @@ class Replaced:
             self._leased = True
         except OSError as error:
             if error.errno == errno.EAGAIN:
-                raise ConflictError("is open for writing; it was left as it is") from None
+                raise FileConflictError("is open for writing; it was left as it is") from None
 
     def _is_untouched(self) -> bool:
         if _changes(os.fstat(self._descriptor)) != _changes(self._status):

@@ -16,7 +16,7 @@ from mycelium_fractal_net.files.permissions import acl_of
 from mycelium_fractal_net.files.replacing import GRACE_SECONDS, Replaced, settled_status
 from mycelium_fractal_net.security.byte_io.binary_io import HEAD_BYTES
 from mycelium_fractal_net.security.byte_io.durable import sync_folder
-from mycelium_fractal_net.security.errors import ConflictError
+from mycelium_fractal_net.security.errors import ConflictError, FileConflictError
 from mycelium_fractal_net.security.keyring.keyring import Keyring
 from mycelium_fractal_net.security.records.open_options import PLAIN, OpenOptions
 
@@ -116,7 +116,7 @@ def rewrap_file(
         output.settle()
         sync_folder(output.target.parent)
     except ConflictError as error:
-        raise ConflictError(f"{path} {error}") from None
+        raise FileConflictError(f"{path} {error}") from None
     finally:
         output.discard()
     return True

@@ -16,6 +16,7 @@
     ├── KeyNotExportableError         the key never leaves its custodian
     ├── UsageLimitError               the key version has protected all it may protect
     ├── ConflictError                 somebody else changed it first; nothing was changed
+    │   └── FileConflictError         another run or program works on the file or folder
     ├── MasterKeyError                the master key is absent, damaged or not the right one
     ├── CustodianUnavailableError     the custodian of the master key does not answer
     ├── CustodianDeniedError          the custodian refuses to use the master key
@@ -56,6 +57,7 @@ __all__ = [
     "DatabaseUnavailableError",
     "DecryptionError",
     "ExitCode",
+    "FileConflictError",
     "InvalidInputError",
     "InvalidKeyError",
     "InvalidSignatureError",
@@ -117,6 +119,12 @@ class Kind(NamedTuple):
     advice: str = "run it again with --debug and report it"
 
 
+# Of the project's name on PyPI nothing is said: it is not published there, so whoever takes the
+# name would be installed. README.md, "Install", says the same.
+INSTALL_EXTRA: Final = (
+    "in the checkout: pip install '.[{extra}]', or 'FILE.whl[{extra}]' of its wheel"
+)
+
 UNEXPECTED: Final = Kind(
     500, "unexpected", "Something went wrong", "the log says more, under the request id"
 )
@@ -142,7 +150,7 @@ class MissingExtraError(ConfigurationError):
 
     def __init__(self, feature: str, extra: str) -> None:
         super().__init__(
-            f"{feature} needs the extra {extra!r}: pip install 'mycelium-fractal-net[{extra}]'"
+            f"{feature} needs the extra {extra!r}; {INSTALL_EXTRA.format(extra=extra)}"
         )
         self.extra = extra
 
@@ -309,6 +317,14 @@ class ConflictError(MfnError):
         retry_after=1,
         exit_code=ExitCode.STORE,
         advice="nothing was changed; try again",
+    )
+
+
+class FileConflictError(ConflictError):
+    """Another run or program works on the file or folder; it was left as it is."""
+
+    kind: ClassVar[Kind] = ConflictError.kind._replace(
+        exit_code=ExitCode.WRITE, advice="let the other one end, and try again"
     )
 
 

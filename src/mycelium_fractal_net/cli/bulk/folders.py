@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from mycelium_fractal_net.cli.bulk.failures import end, tell_passed_over
 from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.inputs import STANDARD, check_input
-from mycelium_fractal_net.cli.outputs import SEALED_SUFFIX
+from mycelium_fractal_net.cli.outputs import NAME_BYTES, SEALED_SUFFIX, fits
 from mycelium_fractal_net.cli.recording import record_opening, record_sealing
 from mycelium_fractal_net.cli.terminal import byte_size, complain, counted
 from mycelium_fractal_net.security.byte_io.binary_io import head_of
@@ -38,7 +38,10 @@ def seal(
     from mycelium_fractal_net.files import FileReport, seal_tree
 
     source, target = _folders(path, to.output)
-    count = sum(1 for _ in _files(source))
+    count = 0
+    for count, name in enumerate(map(os.path.basename, _files(source)), 1):  # noqa: B007
+        if not fits(name + SEALED_SUFFIX):
+            complain(f"{name} will fail: its name would have more than {NAME_BYTES} bytes")
     with (
         invocation.keyring() as keyring,
         invocation.progress("sealing", count, items=True) as update,
