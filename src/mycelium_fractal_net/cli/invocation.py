@@ -9,14 +9,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mycelium_fractal_net.cli import passphrase
+from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.terminal import (
     columns,
     complain,
+    is_confirmed,
     json_array,
     json_value,
     progress_bar,
     say,
 )
+from mycelium_fractal_net.security.errors import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -39,6 +42,7 @@ class Invocation:
     debug: bool = False
     quiet: bool = False
     json: bool = False
+    yes: bool = False
     options: frozenset[str] = frozenset()  # those that the command has
     _told_home: bool = False
     ended_by: int | None = None  # the signal that ended the run, where it was not Ctrl-C
@@ -114,6 +118,14 @@ class Invocation:
         from mycelium_fractal_net.config import names_configuration
 
         return names_configuration(self.config)
+
+    def confirm(self, what: str) -> None:
+        """Ask before what cannot be undone, where a person is there and did not say ``--yes``.
+
+        Raises :class:`CommandError` where the answer is not yes.
+        """
+        if not self.yes and not is_confirmed(what):
+            raise CommandError(ExitCode.USAGE, "not confirmed", "nothing was done")
 
     def passphrase(self) -> bytes:
         """The passphrase of the master key, from ``--passphrase-fd`` or asked for."""
