@@ -17,6 +17,7 @@ from mycelium_fractal_net.api.endpoints.streaming import StreamRoute
 from mycelium_fractal_net.api.http.problems import RequestError
 from mycelium_fractal_net.api.http.responses import log_unexpected, refuse
 from mycelium_fractal_net.api.openapi.document import described, document
+from mycelium_fractal_net.api.openapi.pages import documentation_pages
 from mycelium_fractal_net.api.rate_limits.middleware import AddressRateLimit
 from mycelium_fractal_net.api.routes import SPECS
 from mycelium_fractal_net.api.routing import RouteTable, Routing
@@ -55,17 +56,24 @@ class Application(FastAPI):
             summary="Keys, encryption and signatures over one keyring.",
             version=__version__,
             lifespan=_lifespan,
-            docs_url="/docs" if documented else None,
+            docs_url=None,
             redoc_url=None,
             openapi_url="/openapi.json" if documented else None,
             redirect_slashes=False,  # it would lead to whatever Host the request names
         )
+        if documented:
+            self.router.routes += documentation_pages()
         self.service = service
         self.behind_frontend = behind_frontend
         for spec in SPECS:
             kind = StreamRoute if spec.streams else ServiceRoute
             self.router.routes.append(kind(spec, service, **described(spec)))
         self.add_exception_handler(HTTPException, _no_route)  # type: ignore[arg-type]
+        known = {spec.name for spec in SPECS}
+        if not known.issuperset(service.settings.server.unsigned_routes):
+            raise ConfigurationError(
+                "server.unsigned_routes names what is no route; one is such as GET /keys/{key_id}"
+            )
         self.table = RouteTable(self.router.routes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

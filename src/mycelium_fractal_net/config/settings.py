@@ -151,6 +151,7 @@ class Server(_Section, frozen=True):
     max_body_bytes: Annotated[int, Meta(ge=1024, le=1 << 30)] = 8_388_608
     max_buffered_bytes: Annotated[int, Meta(ge=1 << 20, le=1 << 40)] = 268_435_456
     request_signing: Literal["required", "optional", "off"] = "required"
+    unsigned_routes: tuple[_Text, ...] = ("GET /metrics",)
     body_only_signatures: bool = False
     sign_answers_with: _Text | None = None
     public_authority: _Text | None = None

@@ -16,7 +16,6 @@
     ├── KeyNotExportableError         the key never leaves its custodian
     ├── UsageLimitError               the key version has protected all it may protect
     ├── ConflictError                 somebody else changed it first; nothing was changed
-    │   └── FileConflictError         another run or program works on the file or folder
     ├── MasterKeyError                the master key is absent, damaged or not the right one
     ├── CustodianUnavailableError     the custodian of the master key does not answer
     ├── CustodianDeniedError          the custodian refuses to use the master key
@@ -28,6 +27,7 @@
     │   └── ServiceUnavailableError   the service cannot be reached, or does not serve now
     └── StoreError
         ├── StoreUnavailableError     the store cannot be reached or is not fresh enough
+        │   └── StoreFullError        its disk is full
         ├── StoreIntegrityError       a row fails its authentication; names the row
         │   └── UnknownMasterKeyError it names a master key that is not configured here
         ├── StoreVersionError         the schema is not the one this release works with
@@ -44,7 +44,7 @@ status, its exit code. There is no other table.
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import ClassVar, Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 __all__ = [
     "AlgorithmNotAllowedError",
@@ -57,7 +57,6 @@ __all__ = [
     "DatabaseUnavailableError",
     "DecryptionError",
     "ExitCode",
-    "FileConflictError",
     "InvalidInputError",
     "InvalidKeyError",
     "InvalidSignatureError",
@@ -75,6 +74,7 @@ __all__ = [
     "ServiceError",
     "ServiceUnavailableError",
     "StoreError",
+    "StoreFullError",
     "StoreIntegrityError",
     "StorePermissionsError",
     "StoreUnavailableError",
@@ -130,7 +130,20 @@ UNEXPECTED: Final = Kind(
 """The kind of what no caller of the service can cause, and of whatever is no error of ours."""
 
 
-class MfnError(Exception):
+class PicklableError(Exception):
+    """Crosses processes with all that it knows, whatever its constructor takes."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (type(self), self.args), self.__dict__
+
+
+def _restored(cls: type[PicklableError], args: tuple[Any, ...]) -> PicklableError:
+    error = cls.__new__(cls)
+    error.args = args
+    return error
+
+
+class MfnError(PicklableError):
     """The root of every error of this package."""
 
     kind: ClassVar[Kind] = UNEXPECTED
@@ -319,11 +332,11 @@ class ConflictError(MfnError):
     )
 
 
-class FileConflictError(ConflictError):
-    """Another run or program works on the file or folder; it was left as it is."""
+class FileBusyError(ConflictError):
+    """Somebody else is at work on a file or in a folder; what is there was left as it is."""
 
     kind: ClassVar[Kind] = ConflictError.kind._replace(
-        exit_code=ExitCode.WRITE, advice="let the other one end, and try again"
+        exit_code=ExitCode.WRITE, advice="nothing was changed; try again once nobody works on it"
     )
 
 
@@ -450,7 +463,22 @@ class StoreError(MfnError):
 
 
 class StoreUnavailableError(StoreError):
-    """The store cannot be reached, or was not read recently enough to trust a cached state."""
+    """The store cannot be reached, or was not read recently enough to trust a cached state.
+
+    ``detail`` says the cause over HTTP, without a name of a host, a user or a file.
+    """
+
+    def __init__(self, text: str, *, detail: str | None = None) -> None:
+        super().__init__(text)
+        self.detail = detail
+
+
+class StoreFullError(StoreUnavailableError):
+    """The disk of the store is full, or its owner's quota is used up. Nothing was changed."""
+
+    kind: ClassVar[Kind] = StoreError.kind._replace(
+        exit_code=ExitCode.WRITE, advice="make room, and run it again"
+    )
 
 
 class StoreIntegrityError(StoreError):
@@ -481,6 +509,8 @@ class StorePermissionsError(StoreError):
 def kind_of(error: BaseException) -> Kind:
     """The kind of ``error``; of what is none of ours :data:`UNEXPECTED`."""
     kind = getattr(error, "kind", UNEXPECTED)
+    if isinstance(error, StoreUnavailableError) and error.detail is not None:
+        return error.kind._replace(detail=error.detail)
     return kind if isinstance(kind, Kind) else UNEXPECTED
 
 

@@ -64,6 +64,7 @@ class ServiceRoute(APIRoute):
         )
         self.spec = spec
         self.service = service
+        self.is_unsigned = spec.public or spec.name in service.settings.server.unsigned_routes
         self.app = self.run
         self._endpoint = spec.endpoint
         self._media_type = spec.media_type.encode()
@@ -154,7 +155,7 @@ class ServiceRoute(APIRoute):
     def _whole_body(self, context: Context, headers: Headers) -> bytes | None:
         """The body if all of it is here already, None where it has to be read."""
         if self._body is None:
-            return None if headers.content_length else b""
+            return None if headers.announces_body else b""
         exchange = context.exchange
         body = None if exchange is None else exchange.whole_body()
         if body is None or len(body) > self.service.max_body_bytes:

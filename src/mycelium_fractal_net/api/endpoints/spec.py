@@ -31,6 +31,12 @@ class Spec:
     problems: tuple[str, ...] = ()
     media_type: str = "application/json"
     streams: bool = False  # its body and its response are octets of any length
+    takes_bearer: bool = False  # for scrapers, which send an API key in Authorization alone
+
+    @property
+    def name(self) -> str:
+        """The route as settings name it."""
+        return f"{self.method} {self.path}"
 
 
 class Routes:

@@ -246,7 +246,7 @@ class Service:
 
     def _unless_stale(self, work: Callable[..., Any], *arguments: Any) -> Any:
         if self._is_stale():
-            raise StoreUnavailableError("the key store was not read for too long")
+            raise self.keyring.freshness.silent()
         return work(*arguments)
 
     async def _within(

@@ -32,16 +32,23 @@ def seal(
     key: str | None,
     associated_data: bytes,
     to: Writing,
+    *,
     workers: int | None,
+    allow_changing: bool,
 ) -> None:
     """Seal every file of the folder ``path`` into another; see :func:`seal_tree`."""
     from mycelium_fractal_net.files import FileReport, seal_tree
 
     source, target = _folders(path, to.output)
-    count = 0
-    for count, name in enumerate(map(os.path.basename, _files(source)), 1):  # noqa: B007
-        if not fits(name + SEALED_SUFFIX):
-            complain(f"{name} will fail: its name would have more than {NAME_BYTES} bytes")
+    count = long = 0
+    for found in _files(source):
+        count += 1
+        long += not fits(found.rpartition("/")[2] + SEALED_SUFFIX)
+    if long:
+        complain(
+            f"{counted(long, 'name')} with {SEALED_SUFFIX} would be longer than"
+            f" {NAME_BYTES} bytes; the others are sealed"
+        )
     with (
         invocation.keyring() as keyring,
         invocation.progress("sealing", count, items=True) as update,
@@ -54,7 +61,13 @@ def seal(
             "report": FileReport(on_failure=lambda path, reason: complain(f"{path}: {reason}")),
         }
         report = seal_tree(
-            keyring, source, target, key_id=key, associated_data=associated_data, **more
+            keyring,
+            source,
+            target,
+            key_id=key,
+            associated_data=associated_data,
+            allow_changing=allow_changing,
+            **more,
         )
     _tell(invocation, "sealed", report, target)
 
