@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import importlib
 import re
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
 
 import pytest
+from packaging.markers import Marker
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import mycelium_fractal_net
 from scripts import check_docs
@@ -140,7 +145,9 @@ def test_every_lock_has_hashes_and_no_address(lock: Path) -> None:
     text = lock.read_text()
     assert "://" not in text
     assert not re.search(r"^\s*-(?:i|-index|-find|-extra)", text, re.MULTILINE)
-    hashed = re.findall(r"^[A-Za-z0-9._-]+==\S+ \\\n    --hash=sha256:", text, re.MULTILINE)
+    hashed = re.findall(
+        r"^[A-Za-z0-9._-]+==\S+(?: ;.+)? \\\n    --hash=sha256:", text, re.MULTILINE
+    )
     assert len(hashed) == len(re.findall(r"^[A-Za-z]", text, re.MULTILINE)) > 10
 
 
@@ -160,6 +167,41 @@ def test_the_locks_agree() -> None:
         for package, version in pins(lock).items():
             assert versions.setdefault(package, version) == version, f"{package} in {lock.name}"
     assert "torch" not in versions
+
+
+# The first release of each minor version: what a marker adds below a patch release is needed there.
+PYTHONS = [
+    f"{each.rpartition(' ')[2]}.0"
+    for each in PYPROJECT["project"]["classifiers"]
+    if re.fullmatch(r"Programming Language :: Python :: 3\.\d+", each)
+]
+
+
+def marked(lock: Path) -> dict[str, Marker | None]:
+    """The packages in a lock, and the marker of each."""
+    found = re.findall(r"^([A-Za-z0-9._-]+)==\S+(?: ; (.+?))? \\$", lock.read_text(), re.MULTILINE)
+    return {canonicalize_name(name): Marker(text) if text else None for name, text in found}
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.stem)
+def test_a_lock_is_whole_on_every_python_that_is_promised(lock: Path, python: str) -> None:
+    """Made for one alone it lacks what another needs, as `redis` does below 3.11.3.
+
+    What a package needs is read where it is installed here.
+    """
+    there = {"python_full_version": python, "python_version": python.rpartition(".")[0]}
+    packages = marked(lock)
+    locked = {name for name, mark in packages.items() if mark is None or mark.evaluate(there)}
+    missing = []
+    for name in locked:
+        with contextlib.suppress(PackageNotFoundError):
+            for text in requires(name) or ():
+                needed = Requirement(text)
+                wanted = needed.marker is None or needed.marker.evaluate({**there, "extra": ""})
+                if wanted and canonicalize_name(needed.name) not in locked:
+                    missing.append(f"{name} needs {text}")
+    assert missing == []
 
 
 def test_no_file_names_a_registry_or_a_path_of_some_machine() -> None:

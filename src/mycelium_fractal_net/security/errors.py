@@ -167,6 +167,28 @@ class MissingExtraError(ConfigurationError):
         self.extra = extra
 
 
+EXTRA_MODULES: Final = {
+    "client": ("anyio", "h11", "httpx"),
+    "fsspec": ("fsspec",),
+    "postgresql": ("psycopg",),
+    "redis": ("redis",),
+    "server": (
+        "fastapi", "httptools", "limits", "prometheus_client", "pybase64", "pydantic", "uvicorn",
+        "uvloop",
+    ),
+}  # fmt: skip
+"""What each extra has Python import."""
+
+
+def unusable_extra(feature: str, extra: str, error: ImportError) -> ConfigurationError:
+    """What to raise for an extra that does not import: it is missing, or there and broken."""
+    absent = (error.name or "").partition(".")[0]
+    if isinstance(error, ModuleNotFoundError) and absent in EXTRA_MODULES[extra]:
+        return MissingExtraError(feature, extra)
+    cause = " ".join(str(error).split())
+    return ConfigurationError(f"{feature}: the extra {extra!r} is there and not whole: {cause}")
+
+
 class InvalidInputError(MfnError):
     """What the caller passed cannot be used as it is."""
 

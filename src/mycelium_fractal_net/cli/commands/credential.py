@@ -43,14 +43,23 @@ credential = CommandGroup("credential", help="Make, list and change API keys of 
     type=click.IntRange(1, 36500),
     help="When it ends; by default it does not.",
 )
+@click.option(
+    "--bound",
+    is_flag=True,
+    help="It works only in signed requests, and not before it has a signer: mfn signer add.",
+)
 def _create(
-    invocation: Invocation, name: str, scopes: tuple[str, ...], expires_days: int | None
+    invocation: Invocation,
+    name: str,
+    scopes: tuple[str, ...],
+    expires_days: int | None,
+    bound: bool,
 ) -> None:
     """Make a credential and print its API key, which is shown this once."""
     with invocation.keyring() as keyring:
         provider = keyring.provider
         end = None if expires_days is None else provider.clock() + timedelta(days=expires_days)
-        made, key = provider.credentials.create(name, scopes, expires_at=end)
+        made, key = provider.credentials.create(name, scopes, expires_at=end, bound=bound)
     said = f"made credential {made.credential_id} ({made.name}); its API key is shown this once:"
     _hand_over(invocation, made, key, said)
 

@@ -22,6 +22,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     text,
     true,
 )
@@ -177,6 +178,7 @@ credentials = Table(
     Column("master_id", String(200), nullable=False),
     Column("mac", Octets, nullable=False),
     Column("rotated_at", BigInteger, nullable=True),
+    Column("bound", Boolean, nullable=False, server_default=false()),
     Index("ix_mfn_credentials_generation", "generation"),
     Index("ix_mfn_credentials_renewed_at", text("coalesce(rotated_at, created_at)")),
 )
