@@ -115,13 +115,15 @@ def environment_readers(tree: ast.AST) -> bool:
 
 
 def test_settings_come_from_the_environment_in_one_place() -> None:
-    """Only the configuration reads it; the program knows completion, `serve` sets a variable."""
+    """Only the configuration reads it; shells ask for completion by it, `serve` sets a variable."""
     readers = {
         str(path.relative_to(ROOT / "src" / "mycelium_fractal_net"))
         for path in SOURCES
         if environment_readers(ast.parse(path.read_text()))
     }
-    assert readers == {"config/__init__.py", "cli/run.py", "cli/commands/serve.py"}
+    assert readers == {
+        "config/__init__.py", "cli/run.py", "cli/shells.py", "cli/commands/serve.py"
+    }  # fmt: skip
     for path in SOURCES:
         if "config" not in path.parts:
             assert not re.search(r"(environ|getenv)\W+(get\W+)?MFN_", path.read_text()), path
@@ -211,6 +213,15 @@ def test_no_file_names_a_registry_or_a_path_of_some_machine() -> None:
             continue
         found = UNWANTED.search(text)
         assert found is None, f"{path.relative_to(ROOT)} holds {found[0]}"
+
+
+def test_nothing_tells_to_install_a_project_of_our_name_from_an_index() -> None:
+    """It is not published: whoever took the name there would be installed. README says how."""
+    told = re.compile(r"pip install [^\n]*(?<![/\w.])mycelium[-_]fractal[-_]net")
+    for path in check_docs.project_files():
+        if path.suffix in (".md", ".py", ".toml") and path.name != "CHANGELOG.md":
+            assert told.search(path.read_text()) is None, path
+    assert "## Install\n" in (ROOT / "README.md").read_text()
 
 
 def test_the_documents_are_in_order() -> None:

@@ -119,6 +119,11 @@ class Kind(NamedTuple):
     advice: str = "run it again with --debug and report it"
 
 
+# Of the project's name on PyPI nothing is said: it is not published there, so whoever takes the
+# name would be installed. README.md, "Install", says the same.
+INSTALL_EXTRA: Final = "in the checkout: pip install '.[{extra}]', with a wheel: 'FILE[{extra}]'"
+
+
 UNEXPECTED: Final = Kind(
     500, "unexpected", "Something went wrong", "the log says more, under the request id"
 )
@@ -157,7 +162,7 @@ class MissingExtraError(ConfigurationError):
 
     def __init__(self, feature: str, extra: str) -> None:
         super().__init__(
-            f"{feature} needs the extra {extra!r}: pip install 'mycelium-fractal-net[{extra}]'"
+            f"{feature} needs the extra {extra!r} ({INSTALL_EXTRA.format(extra=extra)})"
         )
         self.extra = extra
 

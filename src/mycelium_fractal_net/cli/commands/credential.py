@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from mycelium_fractal_net import shapes
+from mycelium_fractal_net.cli import options
 from mycelium_fractal_net.cli.completion import credential_ids
 from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.parsing import CommandGroup
@@ -114,8 +115,11 @@ def _show(invocation: Invocation, credential_id: str) -> None:
 @click.option(
     "--revoke-previous", is_flag=True, help="End the former secret at once, not one overlap later."
 )
+@options.yes
 def _rotate(invocation: Invocation, credential_id: str, revoke_previous: bool) -> None:
     """Give a credential a new secret and print its API key, which is shown this once."""
+    if revoke_previous:
+        invocation.confirm(f"the secret that {credential_id} has now ends at once")
     overlap = timedelta(days=invocation.settings().credentials.overlap_days)
     with invocation.keyring() as keyring:
         rotated, key = keyring.provider.credentials.rotate(
@@ -129,8 +133,10 @@ def _rotate(invocation: Invocation, credential_id: str, revoke_previous: bool) -
 
 @credential.add("revoke")
 @_credential_id
+@options.yes
 def _revoke(invocation: Invocation, credential_id: str) -> None:
     """End a credential for ever; every running service refuses it within 5 seconds."""
+    invocation.confirm(f"credential {credential_id} ends for ever")
     with invocation.keyring() as keyring:
         revoked = keyring.provider.credentials.revoke(credential_id)
     said = f"revoked: {revoked.credential_id} ({revoked.name})"

@@ -3,12 +3,12 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0007"
-down_revision = "0006"
+revision = "0008"
+down_revision = "0007"
 
 
 def upgrade() -> None:
-    """Bring a store of schema 0006 to 0007. What is there is kept, and stays authentic.
+    """Bring a store of schema 0007 to 0008. What is there is kept, and stays authentic.
 
     Which credentials that are is for whoever can authenticate records: ``Signers.bind_named``.
     """
