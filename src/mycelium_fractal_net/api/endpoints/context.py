@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from fastapi import Security
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.keyring.keyring import Keyring
     from mycelium_fractal_net.security.records.api_keys import PresentedKey
 
+RECHECK_SECONDS: Final = 2.0
+"""What takes longer looks again at who asked for it."""
 API_KEY: Final = APIKeyHeader(
     name="X-API-Key", scheme_name="ApiKey", description="`mfn_<id>_<secret>`", auto_error=False
 )
@@ -42,9 +45,10 @@ API_KEY: Final = APIKeyHeader(
 class Context:
     """One request. What a handler learns of it is kept here for the audit record."""
 
-    __slots__ = ("address", "are_items_counted", "caller_or_none", "event", "exchange", "headers",
-                 "is_abandoned", "items", "key", "presented", "reference", "request_id",
-                 "seconds", "service", "signer", "status", "subject")  # fmt: skip
+    __slots__ = ("address", "admitted_at", "are_items_counted", "caller_or_none", "event",
+                 "exchange", "headers", "is_abandoned", "items", "key", "presented", "reference",
+                 "request_id", "scope", "seconds", "service", "signer", "status",
+                 "subject")  # fmt: skip
 
     def __init__(self, service: Service, event: str, exchange: Exchange | None) -> None:
         self.service = service
@@ -56,6 +60,8 @@ class Context:
         self.headers: Headers | None = None
         self.caller_or_none: Caller | None = None
         self.presented: PresentedKey | None = None
+        self.scope: str | None = None
+        self.admitted_at = 0.0
         self.key: str | None = None
         self.subject: str | None = None
         self.signer: str | None = None
@@ -87,6 +93,7 @@ class Context:
     async def admit(self, presented: PresentedKey) -> Caller:
         """Find who calls, in a thread where the store has to be read first."""
         self.presented = presented
+        self.admitted_at = monotonic()
         recognise = self.service.directory.recognise
         try:
             caller = recognise(presented)
@@ -108,6 +115,14 @@ class Context:
             signers.by_name(self.signer)
         elif signers.is_bound(caller.credential_id):
             raise RequestSignatureError
+        if self.scope is not None:
+            self.require(self.scope)
+        self.admitted_at = monotonic()
+
+    @property
+    def is_due_again(self) -> bool:
+        """Whether its caller was accepted so long ago that it is looked at again."""
+        return self.presented is not None and monotonic() - self.admitted_at >= RECHECK_SECONDS
 
     def permit(self, operation: str, key_name: str) -> None:
         """Raise :class:`KeyNotFoundError` unless the caller may do that with that key."""
@@ -154,6 +169,8 @@ class Context:
         return await self.service.in_cpu_executor(self.seconds, self._on_behalf, work, arguments)
 
     def _on_behalf(self, work: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+        if self.is_due_again:  # it waited for its turn
+            self.look_again()
         caller = self.caller_or_none
         actor = "anonymous" if caller is None else caller.credential_id
         with acting_as(actor, self.request_id):
