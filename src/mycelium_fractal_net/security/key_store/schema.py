@@ -29,7 +29,7 @@ from sqlalchemy import (
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
 
-HEAD: Final = "0006"  # the newest migration; read without Alembic at every start
+HEAD: Final = "0007"  # the newest migration; read without Alembic at every start
 PREFIX: Final = "mfn_"  # of every table, so that a store may stand in a database with others
 VERSION_TABLE: Final = "mfn_schema_version"  # Alembic's
 
@@ -140,6 +140,7 @@ key_versions = Table(
     Column("public_key", Octets, nullable=True),
     Column("rewrapped_at", BigInteger, nullable=True),
     UniqueConstraint("key_id", "version"),
+    Index("ix_mfn_key_versions_state", "state"),
 )
 
 usage = Table(
@@ -221,8 +222,9 @@ rotation_failures = Table(
     Column("reason", String(200), nullable=False),
 )
 
-# One row: when a scheduler last looked, until when nothing is erased since the clock jumped, and
-# the key up to which the slow pass over all keys has come.
+# One row: when a scheduler last looked, until when nothing is erased since the clock jumped, the
+# key up to which the slow pass over all keys has come, the highest time that a scheduler saw, and
+# since when the clock is behind that.
 scheduler_clock = Table(
     "mfn_scheduler_clock",
     metadata,
@@ -230,6 +232,8 @@ scheduler_clock = Table(
     Column("looked_at", BigInteger, nullable=False),
     Column("held_until", BigInteger, nullable=True),
     Column("passed_to", String(64), nullable=False, server_default=""),
+    Column("seen_until", BigInteger, nullable=True),
+    Column("behind_since", BigInteger, nullable=True),
 )
 
 # Backups that were made of this store, and the versions that at least one of them holds, of which
