@@ -18,19 +18,20 @@ from mycelium_fractal_net.security.blocking import (
     about_to_compute,
 )
 from mycelium_fractal_net.security.errors import (
+    AuthenticationError,
     KeyNotFoundError,
     MfnError,
-    NotPermittedError,
-    RequestSignatureError,
+    kind_of,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mycelium_fractal_net.api.endpoints.spec import Spec
     from mycelium_fractal_net.api.http.exchange import Exchange
     from mycelium_fractal_net.api.http.requests import Headers
     from mycelium_fractal_net.api.service.service import Service
-    from mycelium_fractal_net.security.directories.credentials import Caller
+    from mycelium_fractal_net.security.directories.callers import Caller
     from mycelium_fractal_net.security.key_providers import StoredKeyProvider
     from mycelium_fractal_net.security.keyring.keyring import Keyring
     from mycelium_fractal_net.security.records.api_keys import PresentedKey
@@ -47,7 +48,7 @@ class Context:
 
     __slots__ = ("address", "admitted_at", "are_items_counted", "caller_or_none", "event",
                  "exchange", "headers", "is_abandoned", "items", "key", "presented", "reference",
-                 "request_id", "scope", "seconds", "service", "signer", "status",
+                 "request_id", "seconds", "service", "signer", "spec", "status",
                  "subject")  # fmt: skip
 
     def __init__(self, service: Service, event: str, exchange: Exchange | None) -> None:
@@ -60,7 +61,7 @@ class Context:
         self.headers: Headers | None = None
         self.caller_or_none: Caller | None = None
         self.presented: PresentedKey | None = None
-        self.scope: str | None = None
+        self.spec: Spec | None = None  # of a route that needs a caller
         self.admitted_at = 0.0
         self.key: str | None = None
         self.subject: str | None = None
@@ -96,9 +97,9 @@ class Context:
         self.admitted_at = monotonic()
         recognise = self.service.directory.recognise
         try:
-            caller = recognise(presented)
+            caller = recognise(presented, self.signer)
         except WouldBlockError:
-            caller = await self.service.in_thread(recognise, presented)
+            caller = await self.service.in_thread(recognise, presented, self.signer)
         self.caller_or_none = caller
         return caller
 
@@ -109,14 +110,10 @@ class Context:
         """
         if self.presented is None:
             return
-        signers = self.service.signers
-        caller = self.caller_or_none = self.service.directory.recognise(self.presented)
+        self.caller_or_none = self.service.directory.recognise(self.presented, self.signer)
         if self.signer is not None:
-            signers.by_name(self.signer)
-        elif signers.is_bound(caller.credential_id):
-            raise RequestSignatureError
-        if self.scope is not None:
-            self.require(self.scope)
+            self.service.signers.by_name(self.signer)
+        self.check_route()
         self.admitted_at = monotonic()
 
     @property
@@ -124,26 +121,30 @@ class Context:
         """Whether its caller was accepted so long ago that it is looked at again."""
         return self.presented is not None and monotonic() - self.admitted_at >= RECHECK_SECONDS
 
+    def check_route(self) -> None:
+        """Raise :class:`NotPermittedError` where the caller may not take its route at all."""
+        spec = self.spec
+        if spec is not None and (spec.scope is not None or spec.changes):
+            self.caller.check(spec.scope)
+
     def permit(self, operation: str, key_name: str) -> None:
         """Raise :class:`KeyNotFoundError` unless the caller may do that with that key."""
         if not self.caller.may(operation, key_name):
             raise KeyNotFoundError("no such key, or this credential may not use it")
-
-    def require(self, scope: str) -> None:
-        """Raise :class:`NotPermittedError` unless the caller has that scope."""
-        if not self.caller.has(scope):
-            raise NotPermittedError(f"this needs a credential with the scope {scope}")
 
     def is_allowed(self, scope: str) -> bool:
         """On a public route: whether an accepted API key with that scope came along."""
         if self.headers is None or not self.headers.api_key:
             return False
         try:
-            caller = self.service.directory.authenticate(self.headers.api_key)
-            # No signature is asked for here, and this credential might work only with one.
-            return caller.has(scope) and not self.service.signers.is_bound(caller.credential_id)
+            if self.signer is None and self.service.requires_signatures:
+                return False  # unsigned it is not looked at: nobody learns here whether it is good
+            return self.service.directory.authenticate(self.headers.api_key, self.signer).has(scope)
+        except AuthenticationError as error:
+            self.service.count_refusal(kind_of(error).slug)
         except (MfnError, RequestError, WouldBlockError):
-            return False
+            pass
+        return False
 
     def about_to_take(self, seconds: float) -> None:
         """Raise :class:`WouldBlockError` in a thread that has no such time for one request.

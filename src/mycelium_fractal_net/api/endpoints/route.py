@@ -97,9 +97,8 @@ class ServiceRoute(APIRoute):
             headers = context.headers = read_headers(scope)
             if not spec.public:
                 await self._admit(context, scope, headers)
-                context.scope = spec.scope
-                if spec.scope is not None:
-                    context.require(spec.scope)
+                context.spec = spec
+                context.check_route()
             body = self._whole_body(context, headers)
             if body is None:
                 body = await self._read(headers, receive)
