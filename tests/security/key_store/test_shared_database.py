@@ -345,3 +345,25 @@ def test_a_process_that_is_killed_in_an_upgrade_leaves_the_store_as_it_was(
         database.check()
         assert database.upgraded_from == "0005"
         assert KeyStore(database).keys.has("orders")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM alembic_version",
+        "INSERT INTO alembic_version VALUES ('0002')",
+        "UPDATE alembic_version SET version_num = 'theirs'",
+        "ALTER TABLE alembic_version ADD COLUMN note TEXT",
+        "ALTER TABLE rotation_failures RENAME TO other",
+    ],
+)
+def test_what_does_not_say_that_it_is_a_store_is_not_renamed(
+    former: Database, store_url: str, statement: str
+) -> None:
+    """Of tables without a prefix all has to fit, or they are somebody's own."""
+    with former.write() as connection:
+        connection.execute(text(statement))
+    before = names(store_url)
+    with pytest.raises(ConfigurationError, match="tables of others"):
+        former.create()
+    assert names(store_url) == before
