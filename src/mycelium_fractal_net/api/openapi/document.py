@@ -110,7 +110,7 @@ def _complete(operation: dict[str, Any], spec: Spec) -> None:
         media = operation["requestBody"]["content"]["application/json"]
         media["schema"] = _without_null(media["schema"])
         media["schema"].pop("title", None)
-    if spec.path == "/health/ready":
+    if spec.knows_callers:
         operation["security"] = _OPTIONAL_KEY
     if spec.takes_bearer:
         operation["security"] = [*operation["security"], {"Bearer": []}]

@@ -22,6 +22,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     text,
     true,
 )
@@ -29,7 +30,7 @@ from sqlalchemy import (
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
 
-HEAD: Final = "0007"  # the newest migration; read without Alembic at every start
+HEAD: Final = "0008"  # the newest migration; read without Alembic at every start
 PREFIX: Final = "mfn_"  # of every table, so that a store may stand in a database with others
 VERSION_TABLE: Final = "mfn_schema_version"  # Alembic's
 
@@ -177,6 +178,7 @@ credentials = Table(
     Column("master_id", String(200), nullable=False),
     Column("mac", Octets, nullable=False),
     Column("rotated_at", BigInteger, nullable=True),
+    Column("bound", Boolean, nullable=False, server_default=false()),
     Index("ix_mfn_credentials_generation", "generation"),
     Index("ix_mfn_credentials_renewed_at", text("coalesce(rotated_at, created_at)")),
 )
