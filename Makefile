@@ -7,10 +7,15 @@ FUZZ_SECONDS ?= 60
 BENCH ?=
 SERVE ?=
 TORTURE ?=
+# COVERAGE=yes has the tests count the lines that run, for `make coverage`: half as long again.
+COVERAGE ?=
+COV = $(if $(COVERAGE),--cov --cov-append --cov-report=)
+# Images for containers set it; then every process that the tests start compiles its source anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # the targets share one environment
-.PHONY: help run tour test test-long lint types format docs bench bench-http bench-signed bench-columns bench-backup fuzz torture coverage lock clean
+.PHONY: help run tour test test-long lint types format docs bench bench-http bench-signed bench-columns bench-backup fuzz torture coverage lock bare-check clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -24,16 +29,16 @@ tour: $(VENV)/run ## walk through the library and the command line on real files
 
 test: $(VENV)/test ## run the tests
 	@rm -f .coverage .coverage.*
-	$(BIN)/python -m pytest -n $(WORKERS) -m "not long" --cov --cov-report= $(PYTEST)
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not long" $(COV) $(PYTEST)
 
 # LONG=short leaves the sizes at what CI has time for.
 LONG ?= whole
 test-long: $(VENV)/test ## what takes minutes: kills, replays, stalled clients; LONG=short for less
 	$(if $(filter whole,$(LONG)),MFN_TEST_REPLAYS=100000 MFN_TEST_ROTATIONS=1000 \
 	  MFN_TEST_BACKUPS=40 MFN_TEST_STALLED=1000) \
-	$(BIN)/python -m pytest -n $(WORKERS) -m long --cov --cov-append --cov-report= $(PYTEST)
+	$(BIN)/python -m pytest -n $(WORKERS) -m long $(COV) $(PYTEST)
 
-coverage: $(VENV)/test ## what the last test run covered; fails below the thresholds
+coverage: $(VENV)/test ## what the last tests with COVERAGE=yes covered; fails below the thresholds
 	$(BIN)/python -m coverage report --include='src/mycelium_fractal_net/security/*' --fail-under=100
 	$(BIN)/python -m coverage report --fail-under=95
 
@@ -79,14 +84,18 @@ fuzz: $(VENV)/fuzz ## fuzz everything that parses bytes, FUZZ_SECONDS for each t
 	    -artifact_prefix=build/fuzz/ build/fuzz/$$name fuzz/corpus/$${name#fuzz_} || exit 1; \
 	done
 
-# Each lock is a constraint on those after it, so that all fit into one environment. UPGRADE is
-# empty to keep every version that still fits: make lock UPGRADE=
+bare-check: ## by hand, as root: all of CI in a bare Debian 12 made by debootstrap
+	bash .ci/bare
+
+# Each lock is a constraint on those after it, so that all fit into one environment, and holds with
+# markers what any Python from 3.11 on needs. UPGRADE is empty to keep every version that still
+# fits: make lock UPGRADE=
 UPGRADE ?= --upgrade
 lock: $(VENV)/lock ## make the locks anew from requirements/*.in
 	cd requirements && for name in run server test lint fuzz bench lock; do \
-	  ../$(BIN)/pip-compile --quiet $(UPGRADE) --generate-hashes --allow-unsafe --strip-extras \
-	    --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
-	    --output-file $$name.txt $$name.in || exit 1; \
+	  ../$(BIN)/uv pip compile --quiet $(UPGRADE) --universal --python-version 3.11 \
+	    --fork-strategy fewest --generate-hashes --no-annotate --no-header --no-emit-index-url \
+	    --no-emit-find-links --output-file $$name.txt $$name.in || exit 1; \
 	done
 
 clean: ## remove what was installed and built

@@ -17,6 +17,7 @@ from mycelium_fractal_net.api.endpoints.streaming import StreamRoute
 from mycelium_fractal_net.api.http.problems import RequestError
 from mycelium_fractal_net.api.http.responses import log_unexpected, refuse
 from mycelium_fractal_net.api.openapi.document import described, document
+from mycelium_fractal_net.api.openapi.pages import documentation_pages
 from mycelium_fractal_net.api.rate_limits.middleware import AddressRateLimit
 from mycelium_fractal_net.api.routes import SPECS
 from mycelium_fractal_net.api.routing import RouteTable, Routing
@@ -55,11 +56,13 @@ class Application(FastAPI):
             summary="Keys, encryption and signatures over one keyring.",
             version=__version__,
             lifespan=_lifespan,
-            docs_url="/docs" if documented else None,
+            docs_url=None,
             redoc_url=None,
             openapi_url="/openapi.json" if documented else None,
             redirect_slashes=False,  # it would lead to whatever Host the request names
         )
+        if documented:
+            self.router.routes += documentation_pages()
         self.service = service
         self.behind_frontend = behind_frontend
         for spec in SPECS:

@@ -22,11 +22,12 @@ from mycelium_fractal_net.files.walk import SEALED_SUFFIX, FileReport, reason_of
 from mycelium_fractal_net.security.byte_io.binary_io import HEAD_BYTES
 from mycelium_fractal_net.security.errors import (
     ConfigurationError,
-    ConflictError,
     DecryptionError,
+    FileBusyError,
     InvalidInputError,
     KeyNotFoundError,
     MfnError,
+    MissingExtraError,
 )
 from mycelium_fractal_net.security.keyring.keyring import Keyring, MessageInfo
 from mycelium_fractal_net.security.records.open_options import PLAIN, OpenOptions
@@ -151,7 +152,7 @@ class _ObjectWork:
             for _ in range(_TRIES):
                 try:
                     return self._rewrap(seen.path)
-                except ConflictError as caught:
+                except FileBusyError as caught:
                     error = caught
                     continue
                 except Exception as caught:  # as above
@@ -175,7 +176,7 @@ class _ObjectWork:
                         self._run.watch(0)
                         writer.write(block)
                 if _marks(driver.info(path)) != marks:
-                    raise ConflictError("was changed meanwhile; it was left as it is")
+                    raise FileBusyError("was changed meanwhile; it was left as it is")
         return size
 
 
@@ -186,9 +187,7 @@ class _Store:
         try:
             from fsspec.core import url_to_fs
         except ModuleNotFoundError:
-            raise ConfigurationError(
-                "object stores need fsspec: pip install 'mycelium-fractal-net[fsspec]'"
-            ) from None
+            raise MissingExtraError("a path in an object store", "fsspec") from None
         try:
             self._driver, self.root = url_to_fs(url)
         except ImportError as error:
@@ -243,7 +242,7 @@ class _Store:
 
 
 def _marks(info: Info) -> tuple[object, ...]:
-    """What changes with an object. Raises :class:`ConflictError` where the store tells nothing."""
+    """What changes with an object. Raises :class:`FileBusyError` where the store tells nothing."""
     found = tuple(info[name] for name in _MARKS if info.get(name) is not None)
     if not found:
         raise OSError("the store does not say when an object was changed; it was left as it is")

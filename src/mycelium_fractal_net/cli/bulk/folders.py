@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from mycelium_fractal_net.cli.bulk.failures import end, tell_passed_over
 from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.inputs import STANDARD, check_input
-from mycelium_fractal_net.cli.outputs import SEALED_SUFFIX
+from mycelium_fractal_net.cli.outputs import NAME_BYTES, SEALED_SUFFIX, fits
 from mycelium_fractal_net.cli.recording import record_opening, record_sealing
 from mycelium_fractal_net.cli.terminal import byte_size, complain, counted
 from mycelium_fractal_net.security.byte_io.binary_io import head_of
@@ -32,13 +32,23 @@ def seal(
     key: str | None,
     associated_data: bytes,
     to: Writing,
+    *,
     workers: int | None,
+    allow_changing: bool,
 ) -> None:
     """Seal every file of the folder ``path`` into another; see :func:`seal_tree`."""
     from mycelium_fractal_net.files import FileReport, seal_tree
 
     source, target = _folders(path, to.output)
-    count = sum(1 for _ in _files(source))
+    count = long = 0
+    for found in _files(source):
+        count += 1
+        long += not fits(found.rpartition("/")[2] + SEALED_SUFFIX)
+    if long:
+        complain(
+            f"{counted(long, 'name')} with {SEALED_SUFFIX} would be longer than"
+            f" {NAME_BYTES} bytes; the others are sealed"
+        )
     with (
         invocation.keyring() as keyring,
         invocation.progress("sealing", count, items=True) as update,
@@ -51,7 +61,13 @@ def seal(
             "report": FileReport(on_failure=lambda path, reason: complain(f"{path}: {reason}")),
         }
         report = seal_tree(
-            keyring, source, target, key_id=key, associated_data=associated_data, **more
+            keyring,
+            source,
+            target,
+            key_id=key,
+            associated_data=associated_data,
+            allow_changing=allow_changing,
+            **more,
         )
     _tell(invocation, "sealed", report, target)
 
