@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+from pathlib import Path
 
 from hypothesis import HealthCheck, settings
 
@@ -29,3 +31,8 @@ for _name in list(os.environ):
         del os.environ[_name]
 # Images for containers set it; it hid that what stood in a buffer failed when the program ended.
 os.environ.pop("PYTHONUNBUFFERED", None)
+# What is started in the background or under nohup ignores them, and so would what it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+# Every client reads the authorities that it trusts, the machine's 26 ms long; no test needs those.
+os.environ["SSL_CERT_FILE"] = str(Path(__file__).parent / "support" / "nobody.pem")

@@ -96,7 +96,8 @@ def test_every_route_is_described_and_nothing_else() -> None:
 def test_an_operation_says_who_may_call_it(name: str) -> None:
     """All but three need an API key, and say what is answered without."""
     operation = OPERATIONS[name]
-    needs_a_key = operation.get("security") == [{"ApiKey": []}]
+    bearer: list[object] = [{"Bearer": []}] if name == "GET /metrics" else []
+    needs_a_key = operation.get("security") == [{"ApiKey": []}, *bearer]
     assert needs_a_key == (name not in FOR_ANYBODY)
     assert needs_a_key == ("401" in operation["responses"])
     off = "#/components/examples/disabled" in str(operation)

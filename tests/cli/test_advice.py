@@ -206,7 +206,7 @@ def a_database_that_is_empty(world: World) -> None:
     world.mfn.ok("key", "list")
 
 
-@advises("security/key_store/database.py", "init")
+@advises("security/key_store/upgrading.py", "init")
 def a_store_of_an_older_schema(world: World, upgrade: Any = alembic_command.upgrade) -> None:
     """It is brought up to date."""
     world.lose("keys.db*")
@@ -768,6 +768,21 @@ def a_version_that_is_about_to_be_erased(world: World) -> None:
     world.mfn.ok("key", "destroy", "orders:v1")
     world.follow(world.advised("destruction"), "mfn key cancel-destruction orders:v1")
     assert world.doctor("destruction") == []
+
+
+@advises("doctor/retention.py", "rewrap")
+def data_under_a_compromised_version(world: World) -> None:
+    """It is moved, and that all of it is moved is put on record."""
+    sealed = world.seal()
+    world.mfn.ok("key", "compromise", "orders")
+    world.mfn.ok("key", "rotate", "orders")
+    advice = world.advised("compromised-data")
+    world.follow(advice, "mfn rewrap PATH --allow-compromised", PATH=sealed)
+    more = "--finished orders --reason TEXT"
+    assert more in advice
+    world.mfn.ok("rewrap", sealed, "--allow-compromised", *more.split())
+    assert world.doctor("compromised-data") == []
+    world.mfn.ok("decrypt", sealed, "-o", "opened")
 
 
 # Audit records ---------------------------------------------------------------------------------

@@ -566,3 +566,17 @@ def test_the_verifier_of_the_document_agrees(long: Mfn) -> None:
     first.write_bytes(first.read_bytes().replace(b"key.create", b"key.rotate", 1))
     with pytest.raises(ValueError, match="record 2"):
         names["verify_chain"](first.parent, store_id, key)
+
+
+def test_a_store_that_is_made_prints_no_records_either(
+    empty: Mfn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a command prints is its outcome, and nothing under ``--quiet``."""
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps({"audit": {"export": "stdout"}}))
+    monkeypatch.setenv("MFN_CONFIG", str(file))
+    assert empty.ok("init", "-q").out == ""
+    assert empty.ok("backup", "kept", "-q").out == ""
+    for name in ("keys.db", "keys.db-wal", "keys.db-shm"):
+        (empty.home / name).unlink(missing_ok=True)
+    assert empty.ok("restore", "kept", "-q").out == ""

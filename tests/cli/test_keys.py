@@ -99,6 +99,25 @@ def test_without_terminal_or_descriptor_the_line_says_how_to_give_a_passphrase(
     assert "--passphrase-fd" in one_line(ran, ExitCode.STORE)
 
 
+def test_a_byte_order_mark_is_no_part_of_a_passphrase(
+    empty: Mfn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An editor of Windows puts it there; UTF-16 is named."""
+    empty.ok("init", "--passphrase-fd", str(descriptor("\ufeffcorrect horse\r\n")))
+    empty.ok("--passphrase-fd", str(descriptor("correct horse")), "key", "list")
+    file = tmp_path / "passphrase"
+    monkeypatch.setenv("MFN_MASTER_PASSPHRASE_FILE", str(file))
+    file.touch(mode=0o600)
+    file.write_bytes(b"\xef\xbb\xbfcorrect horse\r\n")
+    empty.ok("key", "list")
+    file.write_bytes("\ufeffcorrect horse\r\n".encode("utf-16-le"))
+    assert "is UTF-16; save it as UTF-8" in one_line(empty("key", "list"), ExitCode.STORE)
+    reading, writing = os.pipe()
+    os.write(writing, file.read_bytes())
+    os.close(writing)
+    assert "UTF-16" in one_line(empty("--passphrase-fd", str(reading), "key", "list"), 2)
+
+
 @pytest.mark.parametrize("text", ["", "\n", "x" * 5000])
 def test_an_empty_or_endless_passphrase_is_refused(empty: Mfn, text: str) -> None:
     """Exit code 2, and no store is made."""

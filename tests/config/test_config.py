@@ -326,8 +326,7 @@ def test_a_wrong_setting_is_refused_by_its_path(write, content: str, told: str) 
         ("NaN", "is not a JSON object"),
         ('{"home":\n a}', "is not JSON: line 2, column 2"),
         ("{} {}", "is not JSON: line 1, column 4"),
-        (b"\xef\xbb\xbf{}", "is not JSON: line 1, column 1"),
-        (b"\xff\xfe", "is not JSON in UTF-8"),
+        (b"\xff\xfe", "is UTF-16; save it as UTF-8"),
         ("[" * 100_000, "without end"),
         ('{"home": ' + "[" * 960 + "]" * 960 + "}", ""),
         ('{"home": ' + "9" * 5_000 + "}", "without end"),
@@ -450,24 +449,23 @@ def shown_by(error: BaseException) -> str:
     return told
 
 
-@pytest.mark.parametrize("path", LEAVES)
 @pytest.mark.parametrize(
     "value", [SECRET, [SECRET], {SECRET: 1}, f"{SECRET}\n", f"x' - at `$.home` {SECRET}"]
 )
-def test_no_error_and_no_repr_shows_a_value_of_the_file(write, path: str, value: object) -> None:  # type: ignore[no-untyped-def]
+def test_no_error_and_no_repr_shows_a_value_of_the_file(write, value: object) -> None:  # type: ignore[no-untyped-def]
     """A secret put into the wrong place stays unseen; an unknown name is no value and is shown."""
-    document = value
-    for part in reversed(path.split(".")):
-        document = {part: document}
-    try:
-        settings = load_settings(write(json.dumps(document)), environ={})
-    except ConfigurationError as error:
-        told = shown_by(error)
-        assert SECRET not in told or isinstance(value, dict)
-        assert path.split(".")[-1] in told
-    else:
-        told = repr(settings.key_store)
-        assert SECRET not in told
+    for path in LEAVES:
+        document = value
+        for part in reversed(path.split(".")):
+            document = {part: document}
+        try:
+            settings = load_settings(write(json.dumps(document)), environ={})
+        except ConfigurationError as error:
+            told = shown_by(error)
+            assert SECRET not in told or isinstance(value, dict), path
+            assert path.split(".")[-1] in told
+        else:
+            assert SECRET not in repr(settings.key_store), path
 
 
 @pytest.mark.parametrize("content", ['{"home": "%s",}', '{"home": "%s\xff"}', '{"a": ["%s", %s]}'])
@@ -580,7 +578,8 @@ def test_the_documentation_names_every_variable_and_no_other() -> None:
     for variable, (path, parse) in VARIABLES.items():
         setting, kind, default = documented[variable][:3]
         assert setting == f"`{path}`"
-        assert parse.__name__ == {"boolean": "_boolean", "integer": "_whole"}.get(kind, "str")
+        named = {"boolean": ("_boolean",), "integer": ("_whole",)}.get(kind, ("str", "lower"))
+        assert parse.__name__ in named
         assert default == rows("Settings")[path][1]
     assert set(re.findall(r"MFN_[A-Z_]+", DOCUMENTATION)) - {"MFN_TEST_"} <= set(documented) | {
         "MFN_"
@@ -596,3 +595,50 @@ def test_the_documentation_names_every_algorithm() -> None:
     ):
         row = " ".join(documented[f"security.{setting}"])
         assert set(re.findall(r"`([A-Z][\w-]+)`", row)) == names
+
+
+# What others put there ---------------------------------------------------------------------------
+
+
+def test_a_byte_order_mark_is_passed_over_and_utf_16_is_named(tmp_path: Path) -> None:
+    """As editors of Windows save a file (RFC 8259 section 8.1)."""
+    file = tmp_path / "config.json"
+    file.write_bytes(b'\xef\xbb\xbf{"keyring": {"cache_seconds": 60}}')
+    assert load_settings(config=file, environ={}).keyring.cache_seconds == 60
+    file.write_bytes('\ufeff{"keyring": {}}'.encode("utf-16-le"))
+    with pytest.raises(ConfigurationError, match="is UTF-16; save it as UTF-8"):
+        load_settings(config=file, environ={})
+
+
+SERVICE_LINKS = {
+    "MFN_SERVICE_HOST": "10.96.0.12",
+    "MFN_SERVICE_PORT": "8000",
+    "MFN_SERVICE_PORT_HTTP": "8000",
+    "MFN_PORT": "tcp://10.96.0.12:8000",
+    "MFN_PORT_8000_TCP": "tcp://10.96.0.12:8000",
+    "MFN_PORT_8000_TCP_PROTO": "tcp",
+    "MFN_PORT_8000_TCP_PORT": "8000",
+    "MFN_PORT_8000_TCP_ADDR": "10.96.0.12",
+}
+
+
+@pytest.mark.parametrize("service", ["MFN", "MFN_API", "MFN_TEST_HOST"])
+def test_what_kubernetes_sets_for_a_service_is_passed_over(
+    service: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """For services called mfn, or mfn-api; one line of the log names them."""
+    links = {f"{service}{name.removeprefix('MFN')}": text for name, text in SERVICE_LINKS.items()}
+    caplog.set_level("INFO")
+    load_settings(environ={**links, "MFN_HOME": "/srv/mfn"})
+    if service != "MFN_TEST_HOST":  # which the tests' own prefix covers
+        (record,) = caplog.records
+        assert all(name in record.getMessage() for name in links)
+
+
+@pytest.mark.parametrize("name", ["MFN_PORT", "MFN_PORT_8000_TCP", "MFN_SERVICE_PORT", "MFN_HOST"])
+def test_a_variable_that_only_looks_like_one_of_kubernetes_is_unknown(name: str) -> None:
+    """Without the address of a service of that name somebody meant a setting."""
+    with pytest.raises(ConfigurationError, match=f"{name} is unknown"):
+        load_settings(environ={name: "8000"})
+    with pytest.raises(ConfigurationError, match="MFN_HOST is unknown"):
+        load_settings(environ={**SERVICE_LINKS, "MFN_HOST": "0.0.0.0"})

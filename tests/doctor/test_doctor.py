@@ -533,3 +533,41 @@ def test_the_newest_version_and_a_few_others_are_unwrapped_or_all_of_them(
     assert some[-1] == "key orders:v10"
     everything = found(settings, "authentication", all_versions=True)
     assert [each.subject for each in everything] == [f"key orders:v{n}" for n in range(1, 11)]
+
+
+# The store and the service's files ----------------------------------------------------------------
+
+
+def test_a_store_that_can_be_read_alone_is_critical(
+    settings: Settings, provider: LocalKeyProvider
+) -> None:
+    """Somebody holds it locked; a full disk and a replica refuse in the same place."""
+    import sqlite3
+
+    other = sqlite3.connect(str(settings.store), isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    (finding,) = found(settings, "store-write")
+    assert finding.severity is Severity.CRITICAL
+    assert "cannot be written" in finding.advice
+    other.execute("ROLLBACK")
+    other.close()
+    assert found(settings, "store-write") == []
+    assert provider.store.status() is not None
+
+
+def test_a_private_key_of_tls_that_everybody_may_read_is_critical(home: Path) -> None:
+    """With the command that ends it; a group may read it."""
+    key = home / "server.key"
+    key.write_text("PEM")
+    file = home / "config.json"
+    file.write_text(f'{{"security": {{"tls": {{"private_key": "{key}", "certificate": "c"}}}}}}')
+    found_in = load_settings(config=file, environ={"MFN_HOME": str(home)})
+    for mode, count in ((0o644, 1), (0o640, 0), (0o600, 0)):
+        key.chmod(mode)
+        assert len(found(found_in, "tls-key")) == count
+    key.chmod(0o644)
+    command = found(found_in, "tls-key")[0].advice.rpartition("run: ")[2]
+    assert os.system(command) == 0
+    assert found(found_in, "tls-key") == []
+    key.unlink()
+    assert found(found_in, "tls-key") == []

@@ -261,8 +261,15 @@ def test_an_access_control_list_goes_with_the_file(
     seal_file(keyring, source, sealed, key_id="orders")
     rotated(keyring)
     rewrap_file(keyring, sealed)
-    open_file(keyring, sealed, back)
+    before = os.umask(0)
+    try:
+        open_file(keyring, sealed, back)
+        os.umask(0o077)
+        open_file(keyring, sealed, tmp_path / "masked")
+    finally:
+        os.umask(before)
     assert os.getxattr(sealed, _ACL) == os.getxattr(back, _ACL) == value
+    assert os.getxattr(tmp_path / "masked", _ACL) == acl(user=6, group=0, mask=0)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")

@@ -96,7 +96,7 @@ def test_bytes_are_not_written_to_a_terminal_unless_forced(mfn: Mfn) -> None:
     (mfn.folder / "f").write_bytes(b"x")
     code, shown = on_terminal(mfn, "encrypt", "f", "-o", "-")
     assert (code, "MFN" in shown) == (ExitCode.USAGE, False)
-    assert "standard output is a terminal" in shown
+    assert "the output is a terminal" in shown
     code, shown = on_terminal(mfn, "encrypt", "f", "-o", "-", "--force")
     assert (code, "MFN" in shown) == (0, True)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -211,6 +212,74 @@ def test_what_is_refused_behind_good_requests_is_refused_after_their_answers(
     first, second, third = answers(sent(service, raw))
     assert [first[0], second[0]] == [200, 200]
     check_refused(third)
+
+
+LINE = b"GET /health/live HTTP/1.1\r\n"  # that the second one would be, elsewhere in what is read
+BEFORE = {
+    "a request without a body": LINE + HOST + b"\r\n",
+    "a line of its own in a header": LINE + HOST + b"X-A: " + LINE + b"\r\n",
+    "a body": POST + HOST + b"Content-Length: %d\r\n\r\n" % len(LINE) + LINE,
+    "chunks": POST + CHUNKED + b"\r\n%x;%b=a\r\n%b\r\n000\r\n\r\n" % (
+        len(LINE), b"GET", LINE
+    ),
+}  # fmt: skip
+SECOND = {
+    "another protocol": LINE.replace(b"HTTP/1.1", b"RTSP/1.0"),
+    "two spaces": LINE.replace(b" ", b"  ", 1),
+    "two empty lines before": b"\r\n\r\n" + LINE,
+}
+
+
+@pytest.mark.parametrize("second", SECOND)
+@pytest.mark.parametrize("before", BEFORE)
+def test_the_line_of_a_request_behind_another_is_checked_where_it_stands(
+    service: Running, before: str, second: str
+) -> None:
+    """However the reads are cut, and whatever that before it holds; a good one is taken."""
+    good = b"\r\n" + LINE + b"Connection: close\r\n" + HOST + b"\r\n"
+    bad = SECOND[second] + HOST + b"\r\n"
+    for raw, last in ((BEFORE[before] + good, 200), (BEFORE[before] + bad, 400)):
+        raw = raw.replace(b"API_KEY", service.api_key.encode())
+        cut = len(BEFORE[before].replace(b"API_KEY", service.api_key.encode()))
+        for at in (None, 20, cut - 45, cut - 12, cut - 7, cut - 6, cut - 3, cut, cut + 9):
+            with socket.create_connection(service.address(), timeout=20) as connection:
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                for part in (raw,) if at is None else (raw[:at], raw[at:]):
+                    connection.sendall(part)
+                    time.sleep(0.01)
+                found = b""
+                while part := connection.recv(65_536):
+                    found += part
+            first, behind = answers(found)
+            assert first[0] in (200, 415)
+            assert behind[0] == last, (at, behind)
+
+
+def test_a_body_that_no_route_asked_for_is_refused_however_it_comes(service: Running) -> None:
+    """With its length before it, and in chunks; an empty one is none."""
+    key = b"X-API-Key: " + service.api_key.encode() + b"\r\nConnection: close\r\n"
+    keys = b"GET /keys HTTP/1.1\r\n" + key
+    coded = keys + CHUNKED + b"\r\n"
+    for raw, status in (
+        (keys + HOST + b"Content-Length: 1\r\n\r\nx", 413),
+        (coded + b"1\r\nx\r\n0\r\n\r\n", 413),
+        (keys + HOST + b"Content-Length: 0\r\n\r\n", 200),
+        (coded + b"0\r\n\r\n", 200),
+    ):
+        ((found, _, _),) = answers(sent(service, raw))
+        assert found == status
+
+
+def test_blanks_around_a_header_are_none_of_it(service: Running) -> None:
+    """RFC 9110 section 5.5: of the API key and of the media type."""
+    body = json.dumps({"data": b64(b"hello")}).encode()
+    raw = (
+        b"POST /crypto/encrypt HTTP/1.1\r\nX-API-Key: \t " + service.api_key.encode() + b" \t\r\n"
+        + HOST + b"Content-Type:application/json \r\nConnection: close\r\n"
+        + b"Content-Length: %d\r\n\r\n" % len(body) + body
+    )  # fmt: skip
+    ((status, _, answer),) = answers(sent(service, raw))
+    assert status == 200, answer
 
 
 def test_pipelined_requests_are_answered_in_their_order(service: Running) -> None:

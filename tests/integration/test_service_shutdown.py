@@ -9,7 +9,7 @@ import signal
 import socket
 import threading
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -17,15 +17,14 @@ from mycelium_fractal_net import initialise, open_keyring
 from tests.support.records import records, verified
 from tests.support.service import START_SECONDS, Running, b64, start
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 PARTS = 20
 PART = bytes(range(256)) * 64
 
 
-def slow_upload(service: Running, begun: threading.Event, answers: list[bytes]) -> None:
-    """Seal a stream that takes two seconds to send."""
+def slow_upload(
+    service: Running, begun: threading.Event, shut: threading.Event, answers: list[bytes]
+) -> None:
+    """Seal a stream, the second half of which is sent when nobody else is let in any more."""
     connection = http.client.HTTPConnection(service.url.removeprefix("http://"), timeout=30)
     connection.putrequest("POST", "/crypto/encrypt/stream")
     for name, value in (
@@ -35,18 +34,20 @@ def slow_upload(service: Running, begun: threading.Event, answers: list[bytes]) 
     ):
         connection.putheader(name, value)
     connection.endheaders()
-    for _ in range(PARTS):
-        connection.send(PART)
-        begun.set()
-        time.sleep(0.1)
+    connection.send(PART * (PARTS // 2))
+    begun.set()
+    shut.wait(START_SECONDS)
+    connection.send(PART * (PARTS // 2))
     answer = connection.getresponse()
     assert answer.status == 200
     answers.append(answer.read())
     connection.close()
 
 
-def large_batch(service: Running, begun: threading.Event, answers: list[bytes]) -> None:
-    """Sign a thousand messages, which takes a while to send too."""
+def large_batch(
+    service: Running, begun: threading.Event, shut: threading.Event, answers: list[bytes]
+) -> None:
+    """Sign 200 messages, the second half of which are sent as late."""
     items = [{"data": b64(PART)}] * 200
     body = json.dumps({"items": items}).encode()
     connection = http.client.HTTPConnection(service.url.removeprefix("http://"), timeout=30)
@@ -61,12 +62,26 @@ def large_batch(service: Running, begun: threading.Event, answers: list[bytes]) 
     half = len(body) // 2
     connection.send(body[:half])
     begun.set()
-    time.sleep(1.0)
+    shut.wait(START_SECONDS)
     connection.send(body[half:])
     answer = connection.getresponse()
     assert answer.status == 200
     answers.append(answer.read())
     connection.close()
+
+
+def until_taken(service: Running, connections: int) -> None:
+    """Wait until the service has as many connections and has read all that was sent on them."""
+    port = f":{service.address()[1]:04X}"
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        theirs = [row for row in rows if row[1].endswith(port) and row[3] == "01"]  # established
+        taken = [row for row in theirs if row[9] != "0" and row[4].endswith(":00000000")]
+        if len(theirs) == len(taken) == connections:
+            return
+        assert time.monotonic() < deadline, theirs
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
@@ -78,25 +93,28 @@ def test_what_was_accepted_is_finished(home: Path, workers: str, number: signal.
     streams: list[bytes] = []
     batches: list[bytes] = []
     threads = []
+    shut = threading.Event()
     try:
         for work, answers in ((slow_upload, streams), (large_batch, batches)):
             begun = threading.Event()
-            threads.append(threading.Thread(target=work, args=(running, begun, answers)))
+            threads.append(threading.Thread(target=work, args=(running, begun, shut, answers)))
             threads[-1].start()
             assert begun.wait(10)
         idle = socket.create_connection(running.address())
-        time.sleep(0.2)
+        until_taken(running, 3)
         running.process.send_signal(number)
-        deadline = time.monotonic() + 3.0
+        deadline = time.monotonic() + START_SECONDS
         with pytest.raises(ConnectionRefusedError):
             while time.monotonic() < deadline:
                 socket.create_connection(running.address()).close()
                 time.sleep(0.05)
-        assert any(thread.is_alive() for thread in threads)
         with idle:
             assert idle.recv(1) == b""
+        assert all(thread.is_alive() for thread in threads)
+        shut.set()
         assert running.process.wait(3 * START_SECONDS) == 0
     finally:
+        shut.set()
         for thread in threads:
             thread.join(30)
         running.kill()

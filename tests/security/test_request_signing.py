@@ -371,8 +371,10 @@ def test_a_body_that_is_too_large_is_not_held_in_memory(keyring: Keyring) -> Non
 
 def test_where_nonces_cannot_be_stored_nothing_is_accepted(keyring: Keyring) -> None:
     """503, and the request can be made again once they can."""
-    signed = peer(keyring).sign(post())
+    signer = peer(keyring)
+    signed = signer.sign(post())
     app = application(keyring)
+    assert send(app, signer.sign(post()))[0].status_code == 200  # who may sign is known by now
     with keyring.provider.store.database.write() as connection:
         connection.exec_driver_sql("ALTER TABLE mfn_request_nonces RENAME TO elsewhere")
     (answer,) = send(app, signed)
@@ -381,6 +383,23 @@ def test_where_nonces_cannot_be_stored_nothing_is_accepted(keyring: Keyring) -> 
     with keyring.provider.store.database.write() as connection:
         connection.exec_driver_sql("ALTER TABLE elsewhere RENAME TO mfn_request_nonces")
     assert send(application(keyring), signed)[0].status_code == 200
+
+
+def test_where_the_store_was_changed_nothing_is_accepted(
+    keyring: Keyring, caplog: pytest.LogCaptureFixture
+) -> None:
+    """503 and no error out of the application; the log names the change."""
+    signer = peer(keyring)
+    with keyring.provider.store.database.write() as connection:
+        connection.exec_driver_sql(
+            "CREATE TRIGGER undo AFTER INSERT ON mfn_request_nonces BEGIN"
+            " DELETE FROM mfn_request_nonces; END"
+        )
+    keyring.freshness.until = 0.0
+    (answer,) = send(application(keyring), signer.sign(post()))
+    assert answer.status_code == 503
+    assert "trigger" in caplog.text
+    assert "trigger" not in answer.text
 
 
 def test_what_cannot_be_configured_is_refused(keyring: Keyring) -> None:

@@ -18,6 +18,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _START_SECONDS = 30
+# Each of hundreds of databases would be vacuumed once a minute.
+_FLEETING = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "synchronous_commit": "off",
+    "autovacuum": "off",
+    "checkpoint_timeout": "1h",
+    "max_wal_size": "8GB",
+}
 
 
 def binaries() -> Path | None:
@@ -37,55 +46,150 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@contextlib.contextmanager
-def server(*, fsync: bool = False) -> Iterator[str]:
-    """The URL of a fresh server on loopback, up to the database's name: ``…/``.
+def _user() -> str | None:
+    """PostgreSQL and PgBouncer refuse to run as root; the package's own user runs them then."""
+    return "postgres" if os.geteuid() == 0 else None
 
-    With ``fsync`` what it commits is on the disk, as it is not worth the time in tests.
-    """
-    folder = binaries()
-    assert folder is not None
-    # PostgreSQL refuses to run as root; the package's own user runs it then.
-    user = "postgres" if os.geteuid() == 0 else None
+
+@contextlib.contextmanager
+def _base() -> Iterator[Path]:
+    """A folder of the user that runs a server."""
     with tempfile.TemporaryDirectory(prefix="mfn-pg-", ignore_cleanup_errors=True) as base:
-        data = Path(base) / "data"
-        data.mkdir(mode=0o700)
-        if user:
+        if user := _user():
             account = pwd.getpwnam(user)
             os.chown(base, account.pw_uid, account.pw_gid)
-            os.chown(data, account.pw_uid, account.pw_gid)
-        subprocess.run(
-            [folder / "initdb", "-D", data, "-U", "mfn", "-A", "trust", "-E", "UTF8", "--no-sync"],
-            check=True,
-            capture_output=True,
-            user=user,
-            cwd=base,
-        )
-        port = _free_port()
+        yield Path(base)
+
+
+def _run(program: str, *arguments: str | Path, base: Path) -> None:
+    folder = binaries()
+    assert folder is not None
+    subprocess.run(
+        [folder / program, *arguments], check=True, capture_output=True, user=_user(), cwd=base
+    )
+
+
+class Server:
+    """A server whose data lie in ``base``; started, stopped and started again on one port."""
+
+    def __init__(self, base: Path, *, durable: bool) -> None:
+        self.base = base
+        self.port = _free_port()
+        self.url = f"postgresql+psycopg://mfn@127.0.0.1:{self.port}/"
+        self._durable = durable
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, and wait until it lets somebody in."""
+        folder = binaries()
+        assert folder is not None
         options = {
             "listen_addresses": "127.0.0.1",
-            "port": port,
-            "unix_socket_directories": base,
-            "fsync": "on" if fsync else "off",
+            "port": self.port,
+            "unix_socket_directories": self.base,
             "max_connections": 200,
+            **({} if self._durable else _FLEETING),
         }
-        process = subprocess.Popen(
+        self._process = subprocess.Popen(
             [
                 str(folder / "postgres"),
                 "-D",
-                str(data),
+                str(self.base / "data"),
                 *(part for name, value in options.items() for part in ("-c", f"{name}={value}")),
             ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            user=user,
+            user=_user(),
+            cwd=self.base,
+        )
+        _wait(self.port, self._process)
+
+    def stop(self) -> None:
+        """Stop it; who is connected is thrown out."""
+        if self._process is not None:
+            # "fast" ends sessions and writes all that is unwritten; "immediate" writes nothing.
+            self._process.send_signal(signal.SIGINT if self._durable else signal.SIGQUIT)
+            self._process.wait(_START_SECONDS)
+            self._process = None
+
+
+@contextlib.contextmanager
+def running(*, durable: bool = True, hba: str = "") -> Iterator[Server]:
+    """A fresh server on loopback. ``hba`` goes before the rule that trusts everybody."""
+    with _base() as base:
+        _run(
+            "initdb", "-D", base / "data", "-U", "mfn", "-A", "trust", "-E", "UTF8", "--no-sync",
+            base=base,
+        )  # fmt: skip
+        rules = base / "data" / "pg_hba.conf"
+        rules.write_text(hba + rules.read_text())
+        started = Server(base, durable=durable)
+        started.start()
+        try:
+            yield started
+        finally:
+            started.stop()
+
+
+@contextlib.contextmanager
+def server(*, fsync: bool = False) -> Iterator[str]:
+    """The URL of a fresh server on loopback, up to the database's name: ``…/``.
+
+    With ``fsync`` what it commits is on the disk. In tests it is not worth the time, and neither
+    is what else serves a database that somebody needs again.
+    """
+    with running(durable=fsync) as started:
+        yield started.url
+
+
+@contextlib.contextmanager
+def replica(of: Server) -> Iterator[str]:
+    """The URL of a streaming replica of that server, up to the database's name."""
+    with _base() as base:
+        _run(
+            "pg_basebackup", "-h", "127.0.0.1", "-p", str(of.port), "-U", "mfn",
+            "-D", base / "data", "-R", "-X", "stream", "--checkpoint=fast", "--no-sync",
+            base=base,
+        )  # fmt: skip
+        (base / "data").chmod(0o700)
+        started = Server(base, durable=True)
+        started.start()
+        try:
+            yield started.url
+        finally:
+            started.stop()
+
+
+def pgbouncer_program() -> str | None:
+    """PgBouncer, None where it is not installed."""
+    return shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+
+
+@contextlib.contextmanager
+def pgbouncer(of: Server) -> Iterator[str]:
+    """The URL of a PgBouncer in front of that server, in transaction mode."""
+    program = pgbouncer_program()
+    assert program is not None
+    with _base() as base:
+        port = _free_port()
+        (base / "pgbouncer.ini").write_text(
+            f"[databases]\n* = host=127.0.0.1 port={of.port} user=mfn\n[pgbouncer]\n"
+            f"listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
+            "auth_type = any\npool_mode = transaction\ndefault_pool_size = 2\n"
+            "server_login_retry = 1\n"
+        )
+        process = subprocess.Popen(
+            [program, "-q", str(base / "pgbouncer.ini")],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            user=_user(),
             cwd=base,
         )
         try:
             _wait(port, process)
             yield f"postgresql+psycopg://mfn@127.0.0.1:{port}/"
         finally:
-            process.send_signal(signal.SIGINT)  # "fast": ends sessions, then stops
+            process.terminate()
             process.wait(_START_SECONDS)
 
 
@@ -103,11 +207,13 @@ def _wait(port: int, process: subprocess.Popen[bytes]) -> None:
     raise RuntimeError("PostgreSQL did not start")
 
 
-def create_database(server_url: str, name: str) -> str:
-    """A new database on that server; returns its URL."""
+def create_database(server_url: str, name: str, template: str = "template0") -> str:
+    """A new database on that server, a copy of ``template``; returns its URL."""
     import psycopg
 
     plain = server_url.replace("+psycopg", "")
     with psycopg.connect(f"{plain}postgres", autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE template0')
+        # By way of the log, as is usual since 15, it takes twice as long.
+        copied = " STRATEGY file_copy" if connection.info.server_version >= 150_000 else ""
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"{copied}')
     return f"{server_url}{name}"

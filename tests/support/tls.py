@@ -33,6 +33,7 @@ class Pair:
     def write(self, folder: Path) -> None:
         """Have it served from ``folder``."""
         (folder / "server.key").write_bytes(self.private_key)
+        (folder / "server.key").chmod(0o600)
         (folder / "server.pem").write_bytes(self.certificate)
 
 

@@ -11,11 +11,13 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from mycelium_fractal_net import __version__
+from mycelium_fractal_net.api.endpoints.access_log import AccessLog
 from mycelium_fractal_net.api.endpoints.route import ServiceRoute
 from mycelium_fractal_net.api.endpoints.streaming import StreamRoute
 from mycelium_fractal_net.api.http.problems import RequestError
 from mycelium_fractal_net.api.http.responses import log_unexpected, refuse
 from mycelium_fractal_net.api.openapi.document import described, document
+from mycelium_fractal_net.api.openapi.pages import documentation_pages
 from mycelium_fractal_net.api.rate_limits.middleware import AddressRateLimit
 from mycelium_fractal_net.api.routes import SPECS
 from mycelium_fractal_net.api.routing import RouteTable, Routing
@@ -25,6 +27,7 @@ from mycelium_fractal_net.security.errors import ConfigurationError, MfnError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from starlette.requests import Request
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -53,17 +56,24 @@ class Application(FastAPI):
             summary="Keys, encryption and signatures over one keyring.",
             version=__version__,
             lifespan=_lifespan,
-            docs_url="/docs" if documented else None,
+            docs_url=None,
             redoc_url=None,
             openapi_url="/openapi.json" if documented else None,
             redirect_slashes=False,  # it would lead to whatever Host the request names
         )
+        if documented:
+            self.router.routes += documentation_pages()
         self.service = service
         self.behind_frontend = behind_frontend
         for spec in SPECS:
             kind = StreamRoute if spec.streams else ServiceRoute
             self.router.routes.append(kind(spec, service, **described(spec)))
         self.add_exception_handler(HTTPException, _no_route)  # type: ignore[arg-type]
+        known = {spec.name for spec in SPECS}
+        if not known.issuperset(service.settings.server.unsigned_routes):
+            raise ConfigurationError(
+                "server.unsigned_routes names what is no route; one is such as GET /keys/{key_id}"
+            )
         self.table = RouteTable(self.router.routes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -89,15 +99,15 @@ class Application(FastAPI):
         self.user_middleware = added
         for each in reversed(added):
             app = each.cls(app, *each.args, **each.kwargs)
-        if service.rates is None:
-            return app
-        return AddressRateLimit(
-            app,
-            service.rates.requests_per_address,
-            service.settings.server.trusted_proxies,
-            service.count_refusal,
-            service.in_thread,
-        )
+        if service.rates is not None:
+            app = AddressRateLimit(
+                app,
+                service.rates.requests_per_address,
+                service.settings.server.trusted_proxies,
+                service.count_refusal,
+                service.in_thread,
+            )
+        return AccessLog(app) if service.settings.log.access else app
 
 
 async def _no_route(request: Request, error: HTTPException) -> Any:
@@ -155,7 +165,7 @@ def create_app(
     *,
     passphrase: Passphrase = None,
     behind_frontend: bool = False,
-    metrics_folder: str | None = None,
+    metrics_folder: Path | None = None,
     authority: str | None = None,
 ) -> Application:
     """The service over the store that the settings name; by default those of the environment.

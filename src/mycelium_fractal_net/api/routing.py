@@ -9,6 +9,7 @@ from starlette.routing import Match
 
 from mycelium_fractal_net.api.endpoints.route import ServiceRoute
 from mycelium_fractal_net.api.http.problems import RequestError
+from mycelium_fractal_net.api.http.requests import with_bearer_as_api_key
 from mycelium_fractal_net.api.http.responses import refuse
 from mycelium_fractal_net.api.signing import ROUTE, RequestSigning
 
@@ -79,6 +80,8 @@ class Routing:
         route = None
         if kind == "http":
             route = scope[ROUTE] = self._find(scope)
+            if route is not None and route.spec.takes_bearer:
+                scope["headers"] = with_bearer_as_api_key(scope["headers"])
         elif kind == "lifespan":
             await self._rest(scope, receive, send)
             return

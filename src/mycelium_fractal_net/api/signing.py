@@ -21,10 +21,11 @@ ROUTE: Final = "mycelium_fractal_net.route"
 
 
 class RequestSigning:
-    """``server.request_signing`` for all routes but the public ones.
+    """``server.request_signing`` for all routes but public and unsigned ones.
 
     ``app`` runs the route that the scope names. A request that no route takes gets the policy of
-    the settings.
+    the settings. On an unsigned route a credential that a signer names needs a signature all the
+    same.
     """
 
     def __init__(self, app: ASGIApp, service: Service) -> None:
@@ -43,7 +44,10 @@ class RequestSigning:
     def _needs_no_signature(self, route: ServiceRoute | None) -> bool:
         if route is not None and route.spec.public:
             return True
-        return self._policy is SigningPolicy.OFF and self._service.signers.binds_nobody
+        return self._policy_of(route) is SigningPolicy.OFF and self._service.signers.binds_nobody
+
+    def _policy_of(self, route: ServiceRoute | None) -> SigningPolicy:
+        return SigningPolicy.OFF if route is not None and route.is_unsigned else self._policy
 
     @cached_property
     def guarded(self) -> ASGIApp:
@@ -67,7 +71,7 @@ class RequestSigning:
             self._app,
             verifier=service.verifier,
             scheme=self._scheme,
-            decide=lambda _: self._policy,
+            decide=lambda scope: self._policy_of(scope.get(ROUTE)),
             flows=self._flows,
             refused=service.count_refusal,
             request_id=new_request_id,

@@ -6,9 +6,11 @@ place that names a class of them is here.
 
 from __future__ import annotations
 
+import codecs
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
+from mycelium_fractal_net.security.byte_io.delivered import delivered
 from mycelium_fractal_net.security.errors import ConfigurationError, MasterKeyError
 from mycelium_fractal_net.security.key_providers import LocalCustodian, LocalKeyProvider
 from mycelium_fractal_net.security.key_providers.local import PassphraseKdf
@@ -156,9 +158,10 @@ class _Local(CustodianScheme):
         return LocalCustodian(settings.master_key_file, policy).inspect().guard == "passphrase"
 
     def files(self, settings: Settings) -> list[Path]:
-        found = [settings.master_key_file.parent, settings.master_key_file]
-        if settings.master_passphrase_file is not None:
-            found.append(settings.master_passphrase_file)
+        file, passphrase = settings.master_key_file, settings.master_passphrase_file
+        found = [file.parent, file] if delivered(file) is None else []
+        if passphrase is not None and delivered(passphrase) is None:
+            found.append(passphrase)
         return found
 
 
@@ -194,8 +197,8 @@ def _passphrase(settings: Settings, passphrase: Passphrase) -> bytes | None:
 
 
 def _read_passphrase(path: Path) -> bytes:
-    """The first line of the file, without its line end."""
-    if path.exists():
+    """The first line of the file, without its line end and an editor's byte order mark."""
+    if path.exists() and delivered(path) is None:
         check_private(path)
     try:
         with path.open("rb") as file:
@@ -204,7 +207,9 @@ def _read_passphrase(path: Path) -> bytes:
         raise MasterKeyError(
             f"the passphrase file {path} cannot be read: {error.strerror}"
         ) from None
-    line = content.split(b"\n", 1)[0].rstrip(b"\r")
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise MasterKeyError(f"the passphrase file {path} is UTF-16; save it as UTF-8")
+    line = content.removeprefix(codecs.BOM_UTF8).split(b"\n", 1)[0].rstrip(b"\r")
     if not line:
         raise MasterKeyError(f"the passphrase file {path} is empty")
     return line

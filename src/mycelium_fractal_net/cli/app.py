@@ -12,7 +12,10 @@ from mycelium_fractal_net.cli.invocation import Invocation
 from mycelium_fractal_net.cli.parsing import OF_MFN, LazyGroup, command, flag_that_ends
 
 _COMMANDS: Final[dict[str, tuple[str, str]]] = {
-    "init": (".init:init", "Make the key store and a master key."),
+    "init": (
+        ".init:init",
+        "Make the key store and a master key, or upgrade the key store of an older release.",
+    ),
     "encrypt": (
         ".encrypt:encrypt",
         "Seal a file (FILE -> FILE.mfn), a folder into another, or a stream.",

@@ -6,7 +6,7 @@ import errno
 from collections.abc import Collection
 from typing import Final, NamedTuple
 
-from mycelium_fractal_net.security.errors import UNEXPECTED, ExitCode, MfnError
+from mycelium_fractal_net.security.errors import UNEXPECTED, ExitCode, MfnError, PicklableError
 
 EXIT_MEANINGS: Final[dict[ExitCode, str]] = {
     ExitCode.OK: "done",
@@ -15,7 +15,8 @@ EXIT_MEANINGS: Final[dict[ExitCode, str]] = {
     ExitCode.CONFIGURATION: "a setting is unknown or wrong, or an extra is missing",
     ExitCode.INPUT: "an input is missing or cannot be read",
     ExitCode.EXISTS: "the output, or the key to be made, exists; it was kept",
-    ExitCode.WRITE: "the output could not be written: no space, or no permission",
+    ExitCode.WRITE: "the output could not be written: no space, no permission, or somebody else is"
+    " at work on it or on the input; or the disk of the key store is full",
     ExitCode.KEY_UNKNOWN: "no such key or version",
     ExitCode.NOT_AUTHENTIC: "the message does not open, the signature does not verify, or audit"
     " records were tampered with",
@@ -31,7 +32,7 @@ EXIT_MEANINGS: Final[dict[ExitCode, str]] = {
 }
 
 
-class CommandError(Exception):
+class CommandError(PicklableError):
     """A failure that the command line itself sees: what is wrong, and what to do about it."""
 
     def __init__(self, code: ExitCode, what: str, advice: str = "") -> None:

@@ -8,7 +8,7 @@ import stat
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, Final, cast
+from typing import IO, Any, BinaryIO, Final, cast
 
 from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.terminal import progress_bar
@@ -32,13 +32,18 @@ def binary_stdout(*, force: bool) -> BinaryIO:
     """
     if sys.stdout is None:
         raise CommandError(ExitCode.WRITE, "standard output is closed", "name a file with -o")
-    if sys.stdout.isatty() and not force:
+    refuse_terminal(sys.stdout, force=force)
+    return sys.stdout.buffer
+
+
+def refuse_terminal(stream: IO[Any], *, force: bool) -> None:
+    """Raise :class:`CommandError` where bytes would go to a terminal, unless ``force`` is given."""
+    if stream.isatty() and not force:
         raise CommandError(
             ExitCode.USAGE,
-            "standard output is a terminal, and the output is not text",
+            "the output is a terminal, and is not text",
             "name a file with -o, or send it on with > or |",
         )
-    return sys.stdout.buffer
 
 
 def check_input(path: Path, *, folder: bool = False) -> int:
@@ -56,6 +61,8 @@ def check_input(path: Path, *, folder: bool = False) -> int:
                 else (f"{path} is a folder", "add -r to take all files in it")
             )
             raise CommandError(ExitCode.USAGE, what, advice)
+        if stat.S_ISSOCK(status.st_mode):
+            raise CommandError(ExitCode.INPUT, f"{path} is a socket", "name a file, or -")
         if folder:
             next(path.iterdir(), None)
         elif stat.S_ISREG(status.st_mode):  # opening a pipe would wait for its writer

@@ -85,6 +85,8 @@ class Invocation:
         from mycelium_fractal_net.config import load_settings
 
         found = load_settings(self.config, store=self.store, home=self.home, server=server)
+        if self.passphrase_fd is not None:  # which comes before any file
+            found = replace(found, master_key=replace(found.master_key, passphrase_file=None))
         if server is not None or found.audit.export != "stdout":
             return found
         return replace(found, audit=replace(found.audit, export="none"))

@@ -46,6 +46,11 @@ sealing_key = click.option(
     help="The key to seal with [default-encryption].",
     shell_complete=key_names,
 )
+allow_changing = click.option(
+    "--allow-changing",
+    is_flag=True,
+    help="Seal what was read of a file, such as a log, that is written to meanwhile.",
+)
 workers = click.option(
     "--workers",
     metavar="N",

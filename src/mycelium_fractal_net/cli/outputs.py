@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
+import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, cast
 
 from mycelium_fractal_net.cli.exits import CommandError
-from mycelium_fractal_net.cli.inputs import STANDARD, binary_stdout
+from mycelium_fractal_net.cli.inputs import STANDARD, binary_stdout, refuse_terminal
 from mycelium_fractal_net.security.errors import ExitCode
 
 SEALED_SUFFIX: Final = ".mfn"
@@ -35,7 +37,7 @@ def opened_name(source: str) -> str:
 
 
 def destination(source: str, output: str | None, natural: str | None = None) -> Path | None:
-    """Where the output goes; None is standard output.
+    """Where the output goes; None is standard output, also where it is named ``/dev/stdout``.
 
     ``natural`` is its name where ``output`` gives none, or names a folder to put it in.
     Raises :class:`CommandError` where it cannot be there.
@@ -44,6 +46,8 @@ def destination(source: str, output: str | None, natural: str | None = None) -> 
     if name is None or name == STANDARD:
         return None
     target = Path(name)
+    if _is_standard_output(target):
+        return None
     if target.is_dir():
         if source == STANDARD or natural is None:
             raise CommandError(ExitCode.USAGE, f"{name} is a folder", "name a file with -o")
@@ -54,11 +58,35 @@ def destination(source: str, output: str | None, natural: str | None = None) -> 
             f"there is no folder {target.parent}",
             "make it, or choose another place with -o",
         )
+    if target.exists() and not is_channel(target):
+        from mycelium_fractal_net.files.new_file import leads_into_proc
+
+        if not target.is_file() or leads_into_proc(target):
+            raise CommandError(
+                ExitCode.EXISTS, f"{name} is no file that can be replaced", "use -o - and a pipe"
+            )
     if source != STANDARD and target.exists() and target.samefile(source):
         raise CommandError(
             ExitCode.USAGE, f"{source} is both input and output", "choose another name with -o"
         )
     return target
+
+
+def is_channel(target: Path | None) -> bool:
+    """Whether the name leads to a pipe or a character device: what is written into as it comes."""
+    with contextlib.suppress(OSError):
+        mode = 0 if target is None else target.stat().st_mode
+        return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
+    return False
+
+
+def _is_standard_output(target: Path) -> bool:
+    from mycelium_fractal_net.files.new_file import leads_into_proc
+
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        ours = os.fstat(sys.stdout.fileno())
+        return os.path.samestat(ours, target.stat()) and leads_into_proc(target)
+    return False
 
 
 @contextlib.contextmanager
@@ -74,13 +102,18 @@ def naming(target: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def output_stream(target: Path | None, *, force: bool, like: str = STANDARD) -> Iterator[BinaryIO]:
-    """A stream to ``target``, or to standard output for None.
+    """A stream to ``target``, into it where it is a pipe or device; to standard output for None.
 
     A file gets its name when the block ends without an error, and the permission bits of the
     file ``like``. One that exists is kept unless ``force`` (:class:`FileExistsError`).
     """
     if target is None:
         yield binary_stdout(force=force)
+        return
+    if is_channel(target):
+        with naming(target), target.open("wb", buffering=0) as channel:
+            refuse_terminal(channel, force=force)
+            yield cast("BinaryIO", channel)
         return
     from mycelium_fractal_net.files.new_file import new_file
 

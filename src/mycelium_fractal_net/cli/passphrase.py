@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import getpass
 import os
 import sys
@@ -16,7 +17,8 @@ _MAX_BYTES: Final = 4096  # far above any passphrase; bounds what a wrong descri
 def read_descriptor(descriptor: int) -> bytes:
     """The passphrase that ``descriptor`` holds, up to its end, without one final line end.
 
-    Raises :class:`CommandError` where it cannot be read, is empty, or is longer than 4096 bytes.
+    Nor is a byte order mark part of it, which editors put before text. Raises :class:`CommandError`
+    where it cannot be read, is empty, is UTF-16, or is longer than 4096 bytes.
     """
     read = b""
     try:
@@ -28,7 +30,9 @@ def read_descriptor(descriptor: int) -> bytes:
             f"no passphrase can be read from file descriptor {descriptor}: {error.strerror}",
             f"open it in the shell, such as {descriptor}<FILE",
         ) from None
-    return _checked(read.removesuffix(b"\n").removesuffix(b"\r"))
+    if read.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise CommandError(ExitCode.USAGE, "the passphrase is UTF-16", "save its file as UTF-8")
+    return _checked(read.removeprefix(codecs.BOM_UTF8).removesuffix(b"\n").removesuffix(b"\r"))
 
 
 def ask(prompt: str = "Passphrase of the master key") -> bytes:

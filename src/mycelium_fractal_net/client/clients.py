@@ -22,6 +22,7 @@ from mycelium_fractal_net.client.lease_state import LeaseLimits, LeaseState, lea
 from mycelium_fractal_net.client.methods import Awaited, Blocking, Method
 from mycelium_fractal_net.client.retries import Retries
 from mycelium_fractal_net.client.sender import Sender
+from mycelium_fractal_net.security.forking import OfOneProcess
 from mycelium_fractal_net.security.policy import Policy
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def _batch(operation: Callable[Concatenate[BatchLimits, P], Steps[T]]) -> Method
     return Method(effects, operation)
 
 
-class _Client(Generic[TransportT, LeaseT]):
+class _Client(OfOneProcess, Generic[TransportT, LeaseT]):
     """What both clients are: all but how they wait."""
 
     _driven_by: ClassVar[Any]

@@ -14,6 +14,7 @@ from mycelium_fractal_net.client.steps import Acquire, Effects, PerProcess
 from mycelium_fractal_net.client.values import DecryptItem
 from mycelium_fractal_net.security.byte_io.buffers import as_bytes
 from mycelium_fractal_net.security.errors import MfnError, ServiceUnavailableError
+from mycelium_fractal_net.security.forking import OfOneProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,7 +32,7 @@ _LOG: Final = logging.getLogger(__name__)
 _TOO_SLOW: Final = "the lease ran out before it could be used: it is for less than asking takes"
 
 
-class _Lease:
+class _Lease(OfOneProcess):
     """What both kinds of lease have."""
 
     def __init__(

@@ -19,6 +19,7 @@ import httpx
 
 from mycelium_fractal_net.security.algorithms.digests import sha256
 from mycelium_fractal_net.security.errors import InvalidInputError, InvalidKeyError
+from mycelium_fractal_net.security.forking import OfOneProcess
 from mycelium_fractal_net.security.http_signatures.content_digest import (
     content_digest,
     content_digest_of,
@@ -62,7 +63,7 @@ class _SigningVersion(NamedTuple):
     public_der: Callable[[], bytes]
 
 
-class RequestSigner(httpx.Auth):
+class RequestSigner(OfOneProcess, httpx.Auth):
     """Signs requests with a key. Threads and clients may share it.
 
     ``key`` is an Ed25519 or ECDSA key, or its PEM (PKCS #8, not encrypted); ``key_id`` is the

@@ -25,6 +25,7 @@ from mycelium_fractal_net.security.errors import (
     DatabaseUnavailableError,
     InvalidInputError,
     MissingExtraError,
+    PicklableError,
 )
 
 _CONNECT_SECONDS: Final = 10
@@ -68,7 +69,7 @@ class Why(Enum):
     """The statement does not fit the types of this table."""
 
 
-class NotWrittenError(Exception):
+class NotWrittenError(PicklableError):
     """A transaction changed nothing. Never leaves this package."""
 
     def __init__(self, why: Why, kind: str) -> None:

@@ -13,7 +13,6 @@ import signal
 import time
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe, wait
 from typing import Final, NoReturn, Protocol, cast
 
@@ -33,14 +32,6 @@ class Worker(Protocol):
 
     def close(self) -> None:
         """Let go of what it holds."""
-
-
-@dataclass(frozen=True, slots=True)
-class _WorkerError:
-    """Why a process stopped: an error, taken apart since not every one can be pickled."""
-
-    kind: type[MfnError]
-    text: str
 
 
 def run(
@@ -88,11 +79,11 @@ def _share_out(spans: Iterator[Span], idle: list[Connection]) -> Iterator[Part]:
 
 def _received(pipe: Connection) -> Part:
     try:
-        answer: Part | _WorkerError = pipe.recv()
+        answer: Part | MfnError = pipe.recv()
     except (EOFError, OSError):
         raise DatabaseUnavailableError("a process that worked on the column was ended") from None
-    if isinstance(answer, _WorkerError):
-        raise answer.kind(answer.text)
+    if isinstance(answer, MfnError):
+        raise answer
     return answer
 
 
@@ -137,7 +128,7 @@ def _serve(pipe: Connection, make: Callable[[], Worker]) -> None:
             finally:
                 worker.close()
         except MfnError as error:
-            pipe.send(_WorkerError(type(error), str(error)))
+            pipe.send(error)
 
 
 def _end(processes: list[int]) -> None:

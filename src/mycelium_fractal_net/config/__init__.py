@@ -6,9 +6,10 @@ the setting and variable and says why. It never shows a value: a URL can hold a 
 
 from __future__ import annotations
 
+import logging
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, get_args
 
@@ -63,6 +64,8 @@ VARIABLES: Final[dict[str, tuple[str, Callable[[str], object]]]] = {
     "MFN_FIPS_MODE": ("security.fips_mode", _boolean),
     "MFN_REQUEST_SIGNING": ("server.request_signing", str),
     "MFN_PUBLIC_AUTHORITY": ("server.public_authority", str),
+    "MFN_LOG_LEVEL": ("log.level", str.lower),
+    "MFN_LOG_FORMAT": ("log.format", str.lower),
     "MFN_HOME": ("home", str),
     "MFN_STORE": ("key_store.url", str),
     "MFN_MASTER_KEY_FILE": ("master_key.file", str),
@@ -72,6 +75,10 @@ VARIABLES: Final[dict[str, tuple[str, Callable[[str], object]]]] = {
 
 _CONFIG_VARIABLE: Final = "MFN_CONFIG"
 _IGNORED_PREFIX: Final = "MFN_TEST_"  # what the tests of this project take from outside
+_LINK: Final = (  # https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
+    "(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?|PORT(?:_[0-9]+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?)"
+)
+_LOG: Final = logging.getLogger(__name__)
 _CALLER: Final = "the command line or call"
 
 
@@ -129,15 +136,30 @@ def user_variable(name: str) -> str | None:
 
 def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
     known = (*VARIABLES, _CONFIG_VARIABLE)
-    for variable in sorted(environment):
-        if not variable.startswith("MFN_") or variable.startswith(_IGNORED_PREFIX):
-            continue
-        if variable not in known:
-            import difflib
+    ours = {each for each in environment if each.startswith("MFN_")}
+    unknown = {each for each in ours.difference(known) if not each.startswith(_IGNORED_PREFIX)}
+    if not unknown:
+        return
+    links = set(_service_links(unknown))
+    if links:
+        _LOG.info("passed over what Kubernetes sets for services: %s", ", ".join(sorted(links)))
+    for variable in sorted(unknown - links):
+        import difflib
 
-            close = difflib.get_close_matches(variable, known, 1)
-            hint = f"; did you mean {close[0]}?" if close else ""
-            raise ConfigurationError(f"the environment variable {shown(variable)} is unknown{hint}")
+        close = difflib.get_close_matches(variable, known, 1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        raise ConfigurationError(f"the environment variable {shown(variable)} is unknown{hint}")
+
+
+def _service_links(variables: Collection[str]) -> Iterator[str]:
+    """Those that Kubernetes sets in every pod for a service that is called ``mfn`` or ``mfn-…``."""
+    ending = "_SERVICE_HOST"
+    services = "|".join(
+        re.escape(each.removesuffix(ending)) for each in variables if each.endswith(ending)
+    )
+    if services:
+        link = re.compile(f"(?:{services})_{_LINK}")
+        yield from filter(link.fullmatch, variables)
 
 
 def _parsed(named: str, parse: Callable[[str], object], text: str) -> object:

@@ -5,6 +5,7 @@ Errors say where in the document, by the dotted path of the setting, and never s
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from collections.abc import Iterator
@@ -48,13 +49,16 @@ def read_document(named: str | Path, origin: str) -> dict[str, Any]:
     faults: list[str] = []
     document = None
     try:
-        document = json.loads(content.decode(), object_pairs_hook=_unique, parse_constant=_no_nan)
+        text = content.decode("utf-8-sig")  # RFC 8259 section 8.1 lets us pass over the mark
+        document = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_nan)
         faults.extend(islice(_faults(document, ""), MAX_FAULTS))
         reason = "is not a JSON object"
     except json.JSONDecodeError as error:
         reason = f"is not JSON: line {error.lineno}, column {error.colno}"
     except UnicodeDecodeError:
         reason = "is not JSON in UTF-8"
+        if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            reason = "is UTF-16; save it as UTF-8"
     except (ValueError, RecursionError):
         document, reason = None, "holds a number or a nesting without end"
     # Out here there is no exception at hand whose attributes hold the file's content.

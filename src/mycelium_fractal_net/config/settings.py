@@ -132,6 +132,14 @@ class CredentialSettings(_Section, frozen=True):
     overlap_days: _Days = 90
 
 
+class LogSettings(_Section, frozen=True):
+    """What ``mfn serve`` and ``mfn rotation run`` say on their standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "warning"
+    format: Literal["text", "json"] = "text"
+    access: bool = False
+
+
 class Server(_Section, frozen=True):
     """The HTTP service. ``production`` hides the documentation pages and asks for more."""
 
@@ -143,6 +151,7 @@ class Server(_Section, frozen=True):
     max_body_bytes: Annotated[int, Meta(ge=1024, le=1 << 30)] = 8_388_608
     max_buffered_bytes: Annotated[int, Meta(ge=1 << 20, le=1 << 40)] = 268_435_456
     request_signing: Literal["required", "optional", "off"] = "required"
+    unsigned_routes: tuple[_Text, ...] = ("GET /metrics",)
     body_only_signatures: bool = False
     sign_answers_with: _Text | None = None
     public_authority: _Text | None = None
@@ -174,6 +183,7 @@ class Settings(_Section, frozen=True):
     legacy: Legacy = Legacy()
     credentials: CredentialSettings = CredentialSettings()
     audit: AuditSettings = AuditSettings()
+    log: LogSettings = LogSettings()
     server: Server = Server()
 
     @property

@@ -7,13 +7,10 @@ Each check is a small function that yields findings; a later part adds its own t
 from __future__ import annotations
 
 import itertools
-import os
 import random
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.bootstrap import build_policy, open_provider
-from mycelium_fractal_net.bootstrap.custodians import scheme_of
 from mycelium_fractal_net.config.settings import OWASP_ITERATIONS
 from mycelium_fractal_net.doctor.audit_records import audit_findings
 from mycelium_fractal_net.doctor.backups import backup_findings
@@ -27,7 +24,8 @@ from mycelium_fractal_net.doctor.findings import (
     warning,
 )
 from mycelium_fractal_net.doctor.old_cipher import old_cipher_findings
-from mycelium_fractal_net.doctor.retention import retention_findings
+from mycelium_fractal_net.doctor.permissions import file_findings
+from mycelium_fractal_net.doctor.retention import compromised_findings, retention_findings
 from mycelium_fractal_net.doctor.rotation import (
     due_time_findings,
     failure_findings,
@@ -36,7 +34,6 @@ from mycelium_fractal_net.doctor.rotation import (
 from mycelium_fractal_net.security.errors import KeyStateError, MfnError, StoreIntegrityError
 from mycelium_fractal_net.security.key_store import Database, UsageStore
 from mycelium_fractal_net.security.key_store.scheduler_table import SchedulerTable
-from mycelium_fractal_net.security.key_store.sqlite import check_private
 from mycelium_fractal_net.security.key_store.usage import RAW_MESSAGES_ROTATE
 from mycelium_fractal_net.security.records.keys import DEFAULT_KEY_ID, Key, KeyState, version_id
 
@@ -63,7 +60,7 @@ def diagnose(
     Of each key the newest version is unwrapped and a few of the others, or with ``all_versions``
     all of them. Audit records that were moved away are read from the folders ``also``.
     """
-    findings = list(_files(settings))
+    findings = list(file_findings(settings))
     database: Database | None = None
     try:
         policy = build_policy(settings)
@@ -84,26 +81,12 @@ def diagnose(
     return sorted(findings, key=lambda finding: -order.index(finding.severity))
 
 
-def _files(settings: Settings) -> Iterator[Finding]:
-    """Files and folders that others may use."""
-    paths = scheme_of(settings).files(settings)
-    store = settings.store
-    if isinstance(store, Path):
-        beside = (
-            store.with_name(store.name + end) for end in ("", "-wal", "-shm", ".lock", ".move")
-        )
-        paths.extend((store.parent, *beside))
-    audit = settings.audit_folder
-    paths.append(audit)
-    if os.access(audit, os.R_OK | os.X_OK):
-        paths.extend(path for path in sorted(audit.iterdir()) if path.is_dir())
-    for path in dict.fromkeys(paths):
-        if not path.exists():
-            continue
-        try:
-            check_private(path)
-        except MfnError as error:
-            yield critical("file-modes", str(path), str(error))
+def _writing(store: Examined) -> Iterator[Finding]:
+    """A store that can be read alone: on a full disk, a replica, locked by somebody."""
+    try:
+        store.provider.store.check_writable()
+    except MfnError as error:
+        yield critical("store-write", "key store", f"cannot be written: {error}")
 
 
 def _master_key(store: Examined) -> Iterator[Finding]:
@@ -166,6 +149,7 @@ def _key(store: Examined, key: Key, near_limit: frozenset[bytes]) -> Iterator[Fi
                 f"has encrypted half of the raw messages that it may: mfn key rotate {key.key_id}",
             )
     yield from retention_findings(store, key)
+    yield from compromised_findings(store, key)
     if key.is_legacy:  # it has one version, which protects nothing and has no next one
         return
     newest = key.latest
@@ -200,6 +184,7 @@ def _settings(store: Examined) -> Iterator[Finding]:
 
 
 _STORE_CHECKS: Final[tuple[Callable[[Examined], Iterator[Finding]], ...]] = (
+    _writing,
     _settings,
     _master_key,
     _keys,

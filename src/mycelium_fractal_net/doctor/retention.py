@@ -8,7 +8,7 @@ from typing import Final
 
 from mycelium_fractal_net.doctor.findings import Examined, Finding, critical, notice, warning
 from mycelium_fractal_net.security.lifecycle.retention import usage_of
-from mycelium_fractal_net.security.records.keys import Key, KeyState, version_id
+from mycelium_fractal_net.security.records.keys import Key, KeyState, KeyType, version_id
 from mycelium_fractal_net.security.records.retention import past_retained
 
 _SOON: Final = timedelta(days=7)  # the shortest recovery window that there is
@@ -50,3 +50,19 @@ def _pending(store: Examined, key: Key) -> Iterator[Finding]:
             yield warning("destruction", f"key {use.version_id}", f"is erased on {day}; {keep}")
         else:
             yield notice("destruction", f"key {use.version_id}", f"is erased on {day}; {keep}")
+
+
+def compromised_findings(store: Examined, key: Key) -> Iterator[Finding]:
+    """Versions that somebody else may know, and under which there is data as far as is known."""
+    if key.key_type is not KeyType.ENCRYPTION or not any(v.compromised for v in key.versions):
+        return
+    for use in usage_of(store.provider, store.usage, key):
+        version = key.version(use.version)
+        if version.compromised and use.last_protected and not use.rewrapped_at and version.wrapped:
+            yield warning(
+                "compromised-data",
+                f"key {use.version_id}",
+                f"is compromised and has protected data, last on {use.last_protected}; to move it:"
+                f" mfn rewrap PATH --allow-compromised, and once all of it is moved add"
+                f" --finished {key.key_id} --reason TEXT",
+            )

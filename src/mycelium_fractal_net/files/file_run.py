@@ -19,7 +19,7 @@ from typing import Final, TypedDict
 from mycelium_fractal_net.files.groups import SyncGroup, descriptor_share, sync_file_system
 from mycelium_fractal_net.files.new_file import NewFile
 from mycelium_fractal_net.files.walk import FileReport, Job, check_apart, jobs
-from mycelium_fractal_net.security.errors import ConflictError, MfnError
+from mycelium_fractal_net.security.errors import FileBusyError, MfnError
 
 _TRIES: Final = 3  # of a file that others change meanwhile
 _FLIGHT_FACTOR: Final = 16  # files in work or waiting, for each worker
@@ -65,18 +65,24 @@ class FileRun:
         self._stop.set()
 
     def fill(
-        self, source: Path, target: Path, named: Callable[[Path], Path | None], work: Work
+        self,
+        source: Path,
+        target: Path,
+        named: Callable[[Path], Path | None],
+        work: Work,
+        without: int = 0,
     ) -> FileReport:
         """Put every file of ``source`` through ``work``; returns what became of them.
 
-        ``named`` gives an output's name, or None for what is passed over. Raises as
+        ``named`` gives an output's name, or None for what is passed over;
+        ``without`` are permissions that no folder gets. Raises as
         :func:`.tree.seal_tree` does.
         """
         check_apart(source, target)
         target.mkdir(mode=0o700, parents=True, exist_ok=True)
         devices: dict[int, Path] = {}
         with only_run(target):
-            self.put_through(jobs(source, target, named, self.report, devices), work)
+            self.put_through(jobs(source, target, named, self.report, devices, without), work)
             for folder in devices.values():
                 sync_file_system(folder)
         return self.report
@@ -167,7 +173,7 @@ class _Flight:
 
     def _failed(self, tried: _Try, error: MfnError | OSError) -> None:
         job, number = tried
-        if isinstance(error, ConflictError) and number < _TRIES:
+        if isinstance(error, FileBusyError) and number < _TRIES:
             self.start(job, number + 1)
         else:
             self._run.report.fail(job.source, error)
@@ -191,13 +197,13 @@ class _Flight:
 
 @contextmanager
 def only_run(target: Path) -> Iterator[None]:
-    """Raises :class:`ConflictError` where another run is at work in the folder."""
+    """Raises :class:`FileBusyError` where another run is at work in the folder."""
     descriptor = os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ConflictError(f"another run is at work in {target}; let it end") from None
+            raise FileBusyError(f"another run is at work in {target}; let it end") from None
         yield
     finally:
         os.close(descriptor)

@@ -22,8 +22,8 @@ from mycelium_fractal_net.files.walk import SEALED_SUFFIX, FileReport, reason_of
 from mycelium_fractal_net.security.byte_io.binary_io import HEAD_BYTES
 from mycelium_fractal_net.security.errors import (
     ConfigurationError,
-    ConflictError,
     DecryptionError,
+    FileBusyError,
     InvalidInputError,
     KeyNotFoundError,
     MfnError,
@@ -151,7 +151,7 @@ class _ObjectWork:
             for _ in range(_TRIES):
                 try:
                     return self._rewrap(seen.path)
-                except ConflictError as caught:
+                except FileBusyError as caught:
                     error = caught
                     continue
                 except Exception as caught:  # as above
@@ -175,7 +175,7 @@ class _ObjectWork:
                         self._run.watch(0)
                         writer.write(block)
                 if _marks(driver.info(path)) != marks:
-                    raise ConflictError("was changed meanwhile; it was left as it is")
+                    raise FileBusyError("was changed meanwhile; it was left as it is")
         return size
 
 
@@ -243,7 +243,7 @@ class _Store:
 
 
 def _marks(info: Info) -> tuple[object, ...]:
-    """What changes with an object. Raises :class:`ConflictError` where the store tells nothing."""
+    """What changes with an object. Raises :class:`FileBusyError` where the store tells nothing."""
     found = tuple(info[name] for name in _MARKS if info.get(name) is not None)
     if not found:
         raise OSError("the store does not say when an object was changed; it was left as it is")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+from pathlib import Path
 from typing import Final
 
 _ACL: Final = "system.posix_acl_access"  # acl(5)
+_STATUS: Final = Path("/proc/self/status")
 
 
 def acl_of(descriptor: int) -> bytes | None:
@@ -18,17 +20,31 @@ def acl_of(descriptor: int) -> bytes | None:
         return None
 
 
+def umask() -> int:
+    """That of this process, read without setting it for a moment, which other threads would see."""
+    for line in _STATUS.read_text().splitlines():
+        if line.startswith("Umask:"):
+            return int(line.split()[1], 8)
+    return 0o077
+
+
 def give_permissions(
-    descriptor: int, like: os.stat_result, acl: bytes | None = None, *, also: int = 0
+    descriptor: int,
+    like: os.stat_result,
+    acl: bytes | None = None,
+    *,
+    also: int = 0,
+    without: int = 0,
 ) -> None:
     """Let the same people use an open file or folder that may use ``like``, with its ``acl``.
 
     It gets the group of ``like`` where that is allowed; where not, another group gets no
     permission. So it is where the list cannot be kept: the group bits beside one are not the
-    group's but the most that the list gives to anybody. ``also`` are bits given in any case.
+    group's but the most that the list gives to anybody. ``also`` are bits given in any case,
+    ``without`` those that nobody gets, such as the umask.
     """
     own = os.fstat(descriptor)
-    mode = like.st_mode & 0o777 | also
+    mode = like.st_mode & 0o777 & ~without | also
     if own.st_gid != like.st_gid:
         try:
             os.fchown(descriptor, -1, like.st_gid)
@@ -42,5 +58,7 @@ def give_permissions(
         return
     try:
         os.setxattr(descriptor, _ACL, acl)
+        if without:
+            os.fchmod(descriptor, mode)  # whose group bits are the most that the list gives
     except OSError:
         os.fchmod(descriptor, mode & ~stat.S_IRWXG)

@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from mycelium_fractal_net.security.errors import ConflictError
+from mycelium_fractal_net.security.errors import FileBusyError
 
 GRACE_SECONDS: Final = 0.001
 """From the change of places to the last look. Who had found the old file under the name just
@@ -44,7 +44,7 @@ _Identity = tuple[int, int]
 def settled_status(descriptor: int) -> os.stat_result:
     """The status of an open file, once it is old enough that every later change will show in it.
 
-    Waits for some 20 ms where it was changed just now. Raises :class:`ConflictError` where it
+    Waits for some 20 ms where it was changed just now. Raises :class:`FileBusyError` where it
     is changed all the time.
     """
     for _ in range(_FRESH_LOOKS):
@@ -53,7 +53,7 @@ def settled_status(descriptor: int) -> os.stat_result:
         if abs(age) >= _FRESH_NS:
             return status
         time.sleep((_FRESH_NS - age) / 1e9)
-    raise ConflictError("is written to all the time; it was left as it is")
+    raise FileBusyError("is written to all the time; it was left as it is")
 
 
 class Replaced:
@@ -79,7 +79,7 @@ class Replaced:
 
         :meth:`settle` has the last word.
 
-        Raises :class:`ConflictError`, with everything where it was, if ``target`` is not what
+        Raises :class:`FileBusyError`, with everything where it was, if ``target`` is not what
         was read, or somebody is about to write to it.
         """
         self._hold()
@@ -105,7 +105,7 @@ class Replaced:
     def settle(self, hidden: Path, target: Path, new: os.stat_result) -> None:
         """Remove the old file, now at ``hidden``; or put it back if somebody writes to it.
 
-        Works at whatever moment :meth:`swap` was left. Raises :class:`ConflictError` where the
+        Works at whatever moment :meth:`swap` was left. Raises :class:`FileBusyError` where the
         new file, whose status is ``new``, did not get the place.
         """
         if self._moved_over:
@@ -123,7 +123,7 @@ class Replaced:
         raise _changed()
 
     def _hold(self) -> None:
-        """Take the lease. Raises :class:`ConflictError` where somebody is writing."""
+        """Take the lease. Raises :class:`FileBusyError` where somebody is writing."""
         try:
             # Whoever sweeps leftovers, or works on the file by agreement, takes this lock.
             fcntl.flock(self._descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -134,7 +134,7 @@ class Replaced:
             self._leased = True
         except OSError as error:
             if error.errno == errno.EAGAIN:
-                raise ConflictError("is open for writing; it was left as it is") from None
+                raise FileBusyError("is open for writing; it was left as it is") from None
 
     def _is_untouched(self) -> bool:
         if _changes(os.fstat(self._descriptor)) != _changes(self._status):
@@ -190,5 +190,5 @@ def _changes(status: os.stat_result) -> tuple[int, ...]:
     )
 
 
-def _changed() -> ConflictError:
-    return ConflictError("was changed meanwhile; it was left as it is")
+def _changed() -> FileBusyError:
+    return FileBusyError("was changed meanwhile; it was left as it is")

@@ -39,7 +39,7 @@ def rewrap_paths(
     ends: a file that is passed over for its name, and sealed by it, is a failure then.
 
     ``how`` is a :class:`.FileOptions`. One file that fails does not stop the others.
-    Raises :class:`OSError` where a path is not there, and :class:`ConflictError` while another
+    Raises :class:`OSError` where a path is not there, and :class:`FileBusyError` while another
     run works in one of the folders.
     """
     run = FileRun(**how)

@@ -11,12 +11,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from mycelium_fractal_net.files.new_file import NewFile, discarded_on_error, new_file
-from mycelium_fractal_net.files.permissions import acl_of
+from mycelium_fractal_net.files.new_file import (
+    NewFile,
+    discarded_on_error,
+    new_file,
+    remove_leftovers,
+)
+from mycelium_fractal_net.files.permissions import acl_of, umask
 from mycelium_fractal_net.files.replacing import GRACE_SECONDS, Replaced, settled_status
 from mycelium_fractal_net.security.byte_io.binary_io import HEAD_BYTES
 from mycelium_fractal_net.security.byte_io.durable import sync_folder
-from mycelium_fractal_net.security.errors import ConflictError
+from mycelium_fractal_net.security.errors import FileBusyError
 from mycelium_fractal_net.security.keyring.keyring import Keyring
 from mycelium_fractal_net.security.records.open_options import PLAIN, OpenOptions
 
@@ -49,6 +54,37 @@ def open_source(
         yield cast("BinaryIO", file), status, acl_of(descriptor)
 
 
+@contextmanager
+def unchanging(
+    reader: BinaryIO, path: Path, *, allow_changing: bool = False
+) -> Iterator[os.stat_result]:
+    """The status of the open file ``path``, which must be the same when the block has ended.
+
+    Raises :class:`FileBusyError` where it was written to meanwhile, or is another file by then:
+    what was read of it never was there as a whole. What is no regular file has no such state.
+    """
+    before = os.fstat(reader.fileno())
+    if allow_changing or not stat.S_ISREG(before.st_mode):
+        yield before
+        return
+    before = settled_status(reader.fileno())
+    yield before
+    try:
+        there = path.stat()
+    except OSError:
+        there = None
+    now = os.fstat(reader.fileno())
+    if _version(now) != _version(before) or there is None or _version(there) != _version(before):
+        raise FileBusyError(
+            "was changed while it was read, and nothing was kept; try again, or let it change"
+            " (--allow-changing)"
+        )
+
+
+def _version(status: os.stat_result) -> tuple[int, ...]:
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
 def seal_file(
     keyring: Keyring,
     source: Path,
@@ -57,16 +93,21 @@ def seal_file(
     key_id: str | None = None,
     associated_data: Buffer = b"",
     force: bool = False,
+    allow_changing: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> int:
     """Seal ``source`` into ``target``, with its permission bits; returns the plaintext's bytes.
 
-    An output that exists is kept unless ``force`` (:class:`FileExistsError`). Whatever fails
-    leaves both files as they were. ``progress`` gets the bytes read since it was last called.
+    An output that exists is kept unless ``force`` (:class:`FileExistsError`). A source that is
+    written to meanwhile is an error (:class:`FileBusyError`) unless ``allow_changing``. Whatever
+    fails leaves both files as they were. ``progress`` gets the bytes read since its last call.
     """
     with open_source(source) as (reader, status, acl):
         _refuse_same(status, target)
-        with new_file(target, status, acl=acl, force=force) as writer:
+        with (
+            new_file(target, status, acl=acl, force=force) as writer,
+            unchanging(reader, source, allow_changing=allow_changing),
+        ):
             return keyring.encrypt_stream(
                 reader, writer, key_id=key_id, associated_data=associated_data, progress=progress
             )
@@ -84,11 +125,11 @@ def open_file(
     """Open the sealed ``source`` into ``target``; returns the plaintext's bytes.
 
     ``target`` gets its name when the end was verified and not before. Otherwise as
-    :func:`seal_file`. Raises :class:`DecryptionError`.
+    :func:`seal_file`, except that the umask is honoured. Raises :class:`DecryptionError`.
     """
     with open_source(source) as (reader, status, acl):
         _refuse_same(status, target)
-        with new_file(target, status, acl=acl, force=force) as writer:
+        with new_file(target, status, acl=acl, without=umask(), force=force) as writer:
             return keyring.decrypt_stream(reader, writer, options, progress=progress)
 
 
@@ -103,10 +144,12 @@ def rewrap_file(
 
     The plaintext never reaches the disk. Mode, owner and times stay; of a link the file that it
     leads to is moved. Raises
-    :class:`ConflictError`, and changes nothing, where somebody changed the file meanwhile or
+    :class:`FileBusyError`, and changes nothing, where somebody changed the file meanwhile or
     has it open for writing.
     """
-    output = rewrap_to(keyring, path.resolve(), options, progress=progress)
+    real = path.resolve()
+    remove_leftovers(real.parent)
+    output = rewrap_to(keyring, real, options, progress=progress)
     if output is None:
         return False
     try:
@@ -115,8 +158,8 @@ def rewrap_file(
         time.sleep(GRACE_SECONDS)
         output.settle()
         sync_folder(output.target.parent)
-    except ConflictError as error:
-        raise ConflictError(f"{path} {error}") from None
+    except FileBusyError as error:
+        raise FileBusyError(f"{path} {error}") from None
     finally:
         output.discard()
     return True

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Unpack
 
 from mycelium_fractal_net.files.file_run import FileOptions, FileRun, Outcome
 from mycelium_fractal_net.files.new_file import NewFile, discarded_on_error
-from mycelium_fractal_net.files.single import open_source
+from mycelium_fractal_net.files.permissions import umask
+from mycelium_fractal_net.files.single import open_source, unchanging
 from mycelium_fractal_net.files.walk import SEALED_SUFFIX, FileReport, Job, is_there
 from mycelium_fractal_net.security.byte_io.binary_io import HEAD_BYTES
 from mycelium_fractal_net.security.errors import DecryptionError
@@ -34,13 +35,15 @@ def seal_tree(
     *,
     key_id: str | None = None,
     associated_data: Buffer = b"",
+    allow_changing: bool = False,
     **how: Unpack[FileOptions],
 ) -> FileReport:
     """Seal every file below ``source`` into the same place below ``target``, with ``.mfn``.
 
     ``how`` is a :class:`.FileOptions`; with ``force`` what is there is sealed again. One file
-    that fails does not stop the others. Raises :class:`InvalidInputError` where one
-    folder lies in the other, and :class:`ConflictError` while another run fills ``target``.
+    that fails does not stop the others, nor does one that is written to meanwhile, unless
+    ``allow_changing``. Raises :class:`InvalidInputError` where one
+    folder lies in the other, and :class:`FileBusyError` while another run fills ``target``.
     """
     sealed_by = keyring.protecting_key(key_id)
     options = OpenOptions(associated_data)
@@ -63,14 +66,15 @@ def seal_tree(
                 return None
             output = NewFile(job.target)
             with discarded_on_error(output):
-                size = keyring.encrypt_stream(
-                    reader,
-                    output.file,
-                    key_id=key_id,
-                    associated_data=associated_data,
-                    progress=run.watch,
-                )
-                output.finish(status, acl=acl, times=True)
+                with unchanging(reader, job.source, allow_changing=allow_changing) as stable:
+                    size = keyring.encrypt_stream(
+                        reader,
+                        output.file,
+                        key_id=key_id,
+                        associated_data=associated_data,
+                        progress=run.watch,
+                    )
+                output.finish(stable, acl=acl, times=True)
             return output, size
 
     def named(path: Path) -> Path | None:
@@ -88,9 +92,11 @@ def open_tree(
 ) -> FileReport:
     """Open every ``.mfn`` file below ``source`` into the same place below ``target``.
 
-    Files without that ending are passed over. Otherwise as :func:`seal_tree`.
+    Files without that ending are passed over. The umask is honoured. Otherwise as
+    :func:`seal_tree`.
     """
     run = FileRun(**how)
+    without = umask()
 
     def unseal(job: Job) -> Outcome:
         with open_source(job.source, follow=False) as (reader, status, acl):
@@ -100,10 +106,10 @@ def open_tree(
             output = NewFile(job.target)
             with discarded_on_error(output):
                 size = keyring.decrypt_stream(reader, output.file, options, progress=run.watch)
-                output.finish(status, acl=acl, times=True)
+                output.finish(status, acl=acl, times=True, without=without)
             return output, size
 
     def named(path: Path) -> Path | None:
         return path.with_suffix("") if path.suffix == SEALED_SUFFIX else None
 
-    return run.fill(source, target, named, unseal)
+    return run.fill(source, target, named, unseal, without)

@@ -17,6 +17,7 @@ from mycelium_fractal_net.security.errors import InvalidInputError, MfnError
 
 SEALED_SUFFIX: Final = ".mfn"
 
+_MOST_NAME_BYTES: Final = 255  # NAME_MAX, limits.h
 _MOST_KEPT: Final = 100  # failures and files passed over that a report keeps; it counts all
 # What file systems round a time down to, in ns: SMB, some NFS, exFAT, ext3 and old ext4, FAT.
 _GRANULES: Final = (100, 1_000, 1_000_000, 10_000_000, 1_000_000_000, 2_000_000_000)
@@ -79,17 +80,19 @@ def jobs(
     named: Callable[[Path], Path | None],
     report: FileReport,
     devices: dict[int, Path],
+    without: int = 0,
 ) -> Iterator[Job]:
     """Every file to work on, folder by folder; folders are made in ``target`` on the way.
 
-    ``devices`` gets a folder on each file system that they lie on.
+    ``devices`` gets a folder on each file system that they lie on; ``without`` are permissions
+    that none of the folders gets.
     """
     levels: list[tuple[Path, Path, Listing]] = []
 
     def enter(here: Path, there: Path) -> None:
         try:
             if here is not source:
-                _make_folder(here, there)
+                _make_folder(here, there, without)
             devices.setdefault(there.stat().st_dev, there)
             remove_leftovers(there)
             levels.append((here, there, Listing(here)))
@@ -107,6 +110,8 @@ def jobs(
                 output = named(there / name) if kind is EntryKind.FILE else None
                 if output is None:
                     report.pass_over(here / name)
+                elif len(os.fsencode(output.name)) > _MOST_NAME_BYTES:
+                    report.fail(here / name, f"would be named longer than {_MOST_NAME_BYTES} bytes")
                 else:
                     yield Job(here / name, output)
             else:
@@ -116,7 +121,7 @@ def jobs(
             entries.close()
 
 
-def _make_folder(source: Path, target: Path) -> None:
+def _make_folder(source: Path, target: Path, without: int) -> None:
     """A folder like ``source``. A link in its place would lead the output elsewhere."""
     if source == target:
         return
@@ -130,7 +135,7 @@ def _make_folder(source: Path, target: Path) -> None:
     here = there = -1
     try:
         here, there = os.open(source, flags), os.open(target, flags)
-        give_permissions(there, os.fstat(here), acl_of(here), also=stat.S_IRWXU)
+        give_permissions(there, os.fstat(here), acl_of(here), also=stat.S_IRWXU, without=without)
     finally:
         for descriptor in (here, there):
             if descriptor >= 0:

@@ -14,6 +14,7 @@ from typing import Final, Unpack
 
 from mycelium_fractal_net.files.file_run import FileOptions, FileRun
 from mycelium_fractal_net.files.groups import sync_file_system
+from mycelium_fractal_net.files.new_file import remove_leftovers
 from mycelium_fractal_net.files.walk import FileReport, Job, jobs
 from mycelium_fractal_net.legacy.old_file import (
     OLD_SUFFIX,
@@ -100,6 +101,7 @@ def _jobs(paths: Iterable[Path], report: FileReport, devices: dict[int, Path]) -
         else:
             real = path.resolve()
             devices.setdefault(real.parent.stat().st_dev, real.parent)
+            remove_leftovers(real.parent)
             yield Job(real, real)
             kept = real.with_name(real.name + OLD_SUFFIX)
             if os.path.lexists(kept):

@@ -22,7 +22,7 @@ from mycelium_fractal_net.files.replacing import GRACE_SECONDS, Replaced, settle
 from mycelium_fractal_net.files.single import open_source
 from mycelium_fractal_net.legacy.xor_format import open_xor
 from mycelium_fractal_net.security.byte_io.durable import sync_folder
-from mycelium_fractal_net.security.errors import ConflictError, DecryptionError, InvalidInputError
+from mycelium_fractal_net.security.errors import DecryptionError, FileBusyError, InvalidInputError
 from mycelium_fractal_net.security.keyring.keyring import Keyring
 from mycelium_fractal_net.security.records.open_options import PLAIN, OpenOptions
 
@@ -41,7 +41,7 @@ def migrate_old(
     None where it is sealed already. What is sealed is read back and opened before it takes the
     name. Mode, owner, times and access control list stay. With ``dry_run`` the old message is
     opened and nothing is written. Raises :class:`InvalidInputError` for what is no such message,
-    :class:`FileExistsError` where another old one is kept already, and :class:`ConflictError`,
+    :class:`FileExistsError` where another old one is kept already, and :class:`FileBusyError`,
     with everything as it was, where somebody changed the file meanwhile or has it open for
     writing.
     """
@@ -61,7 +61,7 @@ def migrate_old(
             # Its second name has just changed the file's status; from now on nothing may.
             settled = settled_status(reader.fileno())
             if _whole(reader) != old:
-                raise ConflictError("was changed meanwhile; it was left as it is")
+                raise FileBusyError("was changed meanwhile; it was left as it is")
             with _replacing(path, reader, settled) as output:
                 output.file.write(new)
                 output.finish(settled, acl=acl_of(reader.fileno()), times=True, owner=True)
@@ -92,18 +92,18 @@ def commit_old(keyring: Keyring, path: Path) -> int:
     """Remove the old message that is kept beside ``path``, if what has the name now is sealed and
     opens; returns the bytes of the old one.
 
-    Raises :class:`ConflictError` where it is not sealed or does not open.
+    Raises :class:`FileBusyError` where it is not sealed or does not open.
     """
     kept = path.with_name(path.name + OLD_SUFFIX)
     size = kept.lstat().st_size
     with open_source(path, follow=False) as (reader, _, _):
         if not _is_sealed(reader):
-            raise ConflictError("is not sealed, so the old one beside it was kept")
+            raise FileBusyError("is not sealed, so the old one beside it was kept")
         try:
             with Path(os.devnull).open("wb", buffering=0) as nowhere:
                 keyring.decrypt_stream(reader, nowhere)
         except DecryptionError:
-            raise ConflictError("does not open, so the old one beside it was kept") from None
+            raise FileBusyError("does not open, so the old one beside it was kept") from None
     kept.unlink()
     return size
 
@@ -111,7 +111,7 @@ def commit_old(keyring: Keyring, path: Path) -> int:
 def roll_back_old(keyring: Keyring, path: Path, options: OpenOptions = PLAIN) -> int:
     """Put the old message that is kept beside ``path`` in its place again; returns its bytes.
 
-    Raises :class:`ConflictError` where the two do not hold the same: somebody wrote to ``path``
+    Raises :class:`FileBusyError` where the two do not hold the same: somebody wrote to ``path``
     since, and that is not to be lost.
     """
     kept = path.with_name(path.name + OLD_SUFFIX)
@@ -128,7 +128,7 @@ def roll_back_old(keyring: Keyring, path: Path, options: OpenOptions = PLAIN) ->
         present, old = _whole(reader), _whole(source)
         if present != old:
             if not _hold_the_same(keyring, present, old, options):
-                raise ConflictError("holds something else by now, so both were left as they are")
+                raise FileBusyError("holds something else by now, so both were left as they are")
             with _replacing(path, reader, settled) as output:
                 output.file.write(old)
                 output.finish(old_status, acl=acl, times=True, owner=True)
@@ -170,7 +170,7 @@ def _lock(reader: BinaryIO) -> None:
         try:
             fcntl.flock(reader.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ConflictError("another run is at work on it; let it end") from None
+            raise FileBusyError("another run is at work on it; let it end") from None
 
 
 def _keep(path: Path, status: os.stat_result) -> Path | None:
@@ -188,7 +188,7 @@ def _keep(path: Path, status: os.stat_result) -> Path | None:
         ) from None
     if _identity_of(kept.lstat()) != _identity_of(status):
         kept.unlink()
-        raise ConflictError("was changed meanwhile; it was left as it is")
+        raise FileBusyError("was changed meanwhile; it was left as it is")
     return kept
 
 

@@ -27,6 +27,7 @@
     │   └── ServiceUnavailableError   the service cannot be reached, or does not serve now
     └── StoreError
         ├── StoreUnavailableError     the store cannot be reached or is not fresh enough
+        │   └── StoreFullError        its disk is full
         ├── StoreIntegrityError       a row fails its authentication; names the row
         │   └── UnknownMasterKeyError it names a master key that is not configured here
         ├── StoreVersionError         the schema is not the one this release works with
@@ -43,7 +44,7 @@ status, its exit code. There is no other table.
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import ClassVar, Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 __all__ = [
     "AlgorithmNotAllowedError",
@@ -73,6 +74,7 @@ __all__ = [
     "ServiceError",
     "ServiceUnavailableError",
     "StoreError",
+    "StoreFullError",
     "StoreIntegrityError",
     "StorePermissionsError",
     "StoreUnavailableError",
@@ -123,7 +125,20 @@ UNEXPECTED: Final = Kind(
 """The kind of what no caller of the service can cause, and of whatever is no error of ours."""
 
 
-class MfnError(Exception):
+class PicklableError(Exception):
+    """Crosses processes with all that it knows, whatever its constructor takes."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (type(self), self.args), self.__dict__
+
+
+def _restored(cls: type[PicklableError], args: tuple[Any, ...]) -> PicklableError:
+    error = cls.__new__(cls)
+    error.args = args
+    return error
+
+
+class MfnError(PicklableError):
     """The root of every error of this package."""
 
     kind: ClassVar[Kind] = UNEXPECTED
@@ -312,6 +327,14 @@ class ConflictError(MfnError):
     )
 
 
+class FileBusyError(ConflictError):
+    """Somebody else is at work on a file or in a folder; what is there was left as it is."""
+
+    kind: ClassVar[Kind] = ConflictError.kind._replace(
+        exit_code=ExitCode.WRITE, advice="nothing was changed; try again once nobody works on it"
+    )
+
+
 class MasterKeyError(MfnError):
     """The master key is absent, damaged, or not the one that wrapped the store."""
 
@@ -435,7 +458,22 @@ class StoreError(MfnError):
 
 
 class StoreUnavailableError(StoreError):
-    """The store cannot be reached, or was not read recently enough to trust a cached state."""
+    """The store cannot be reached, or was not read recently enough to trust a cached state.
+
+    ``detail`` says the cause over HTTP, without a name of a host, a user or a file.
+    """
+
+    def __init__(self, text: str, *, detail: str | None = None) -> None:
+        super().__init__(text)
+        self.detail = detail
+
+
+class StoreFullError(StoreUnavailableError):
+    """The disk of the store is full, or its owner's quota is used up. Nothing was changed."""
+
+    kind: ClassVar[Kind] = StoreError.kind._replace(
+        exit_code=ExitCode.WRITE, advice="make room, and run it again"
+    )
 
 
 class StoreIntegrityError(StoreError):
@@ -466,6 +504,8 @@ class StorePermissionsError(StoreError):
 def kind_of(error: BaseException) -> Kind:
     """The kind of ``error``; of what is none of ours :data:`UNEXPECTED`."""
     kind = getattr(error, "kind", UNEXPECTED)
+    if isinstance(error, StoreUnavailableError) and error.detail is not None:
+        return error.kind._replace(detail=error.detail)
     return kind if isinstance(kind, Kind) else UNEXPECTED
 
 

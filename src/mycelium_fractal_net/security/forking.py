@@ -1,11 +1,11 @@
-"""What a process that was forked must not go on with: locks, connections, counts of its parent."""
+"""What does not cross from one process to another: locks, connections, counts, keys."""
 
 from __future__ import annotations
 
 import os
 import weakref
 from collections.abc import Callable
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 _T = TypeVar("_T")
 
@@ -24,3 +24,13 @@ def in_child(owner: _T, act: Callable[[_T], object]) -> None:
             act(found)
 
     os.register_at_fork(after_in_child=call)
+
+
+class OfOneProcess:
+    """What holds locks, connections or keys. It is neither pickled nor copied."""
+
+    __slots__ = ()
+
+    def __reduce__(self) -> NoReturn:
+        name = type(self).__name__
+        raise TypeError(f"{name} is not pickled or copied: open one in each process")

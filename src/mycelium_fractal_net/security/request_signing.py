@@ -18,8 +18,8 @@ from mycelium_fractal_net.security.directories.signers import SignerDirectory
 from mycelium_fractal_net.security.errors import (
     ConfigurationError,
     InvalidSignatureError,
+    MfnError,
     RequestSignatureError,
-    StoreUnavailableError,
 )
 from mycelium_fractal_net.security.key_store import NonceStore
 from mycelium_fractal_net.security.signed_requests.asgi import (
@@ -163,7 +163,7 @@ class SignatureVerificationMiddleware:
                     return
                 scope[SIGNER] = await self._verifier.finish(request, head, body.content)
                 receive = body.receive
-        except (InvalidSignatureError, StoreUnavailableError, BodyTooLargeError) as error:
+        except (MfnError, BodyTooLargeError) as error:
             if SIGNER in scope:  # it was verified: the application's own error
                 raise
             await self._refusals.answer(error, verified=head is not None)(scope, receive, send)
@@ -194,7 +194,7 @@ class SignatureVerificationMiddleware:
             if await self._is_to_be_verified(scope, view):
                 head = await self._verifier.verify_head(view)
                 scope[SIGNER] = await self._verifier.finish(view, head, await request.body())
-        except (InvalidSignatureError, StoreUnavailableError) as error:
+        except MfnError as error:
             return self._refusals.answer(error, verified=head is not None)
         return await call_next(request)
 

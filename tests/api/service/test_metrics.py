@@ -69,9 +69,9 @@ def test_every_metric_is_on_the_page_and_no_other() -> None:
 def test_what_a_killed_process_counted_is_still_counted(tmp_path: Path) -> None:
     """Its numbers are in a file as soon as they are counted; its states are gone with it."""
     program = (
-        "import os, signal, sys\n"
+        "import os, pathlib, signal, sys\n"
         "from mycelium_fractal_net.api.service.metrics import Metrics\n"
-        "metrics = Metrics(sys.argv[1])\n"
+        "metrics = Metrics(pathlib.Path(sys.argv[1]))\n"
         "metrics.observe('encrypt', 200, 0.1)\n"
         "metrics._values[metrics._counts.slot('state mfn_workers')] = 1\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
@@ -80,7 +80,7 @@ def test_what_a_killed_process_counted_is_still_counted(tmp_path: Path) -> None:
         [sys.executable, "-c", program, str(tmp_path)], env=environment(), check=False
     )
     assert ran.returncode == -9
-    mine = Metrics(str(tmp_path))
+    mine = Metrics(tmp_path)
     mine.observe("encrypt", 200, 0.1)
     found = samples(mine)
     assert found["mfn_requests_total", "encrypt", "200"] == 2

@@ -11,6 +11,7 @@ from uvicorn.server import ServerState
 
 from mycelium_fractal_net.api.http.exchange import exchange_of
 from mycelium_fractal_net.api.transport.connections import Connections
+from mycelium_fractal_net.api.transport.heads import _Chunks
 from mycelium_fractal_net.api.transport.limits import ClientLimits
 from mycelium_fractal_net.api.transport.listener import Listener
 from mycelium_fractal_net.api.transport.protocol import HttpProtocol
@@ -69,3 +70,15 @@ def test_a_connection_that_was_answered_keeps_nothing_of_what_it_was_sent() -> N
     with socket.create_server(("127.0.0.1", 0)) as listening:
         (protocol,) = asyncio.run(asked(listening, [HEAD + BODY] * 3))
     assert protocol.server_state.total_requests == 3
+
+
+def test_the_end_of_chunks_is_found_wherever_reads_end() -> None:
+    """Whatever stands in extensions and data, with sizes that begin with zeros."""
+    body = b"00002;GET=a;b\r\n\r\n\r\n%x\r\n%b\r\n0000;a\r\n\r\n" % (len(HEAD), HEAD)
+    behind = b"GET / HTTP/1.1\r\n"
+    for first in range(len(body)):
+        for second in range(first, len(body), 7):
+            chunks = _Chunks()
+            assert chunks.end(body[:first], 0) is None
+            assert chunks.end(body[first:second], 0) is None
+            assert chunks.end(b"xx" + body[second:] + behind, 2) == 2 + len(body) - second

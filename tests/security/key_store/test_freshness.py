@@ -344,7 +344,8 @@ def test_a_keyring_never_waits_in_a_thread_that_refuses(keyring: Keyring, refusi
             cold.encrypt(b"data", key_id="orders", format="raw")
             blocking.refuse_in_this_thread()
             use()
-            cold._cache.clear()
+            cold._cache.flush()
+            cold._cache._start()
         blocking.allow_in_this_thread()
 
 

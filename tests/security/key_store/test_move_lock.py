@@ -77,20 +77,6 @@ def test_a_lock_that_the_server_ended_is_told_before_anything_is_forgotten(
                 held()
 
 
-def test_a_lock_that_a_pooler_gave_back_is_told(postgres_url: str) -> None:
-    """One that gives each transaction another connection: the lock is not this one's."""
-    with closing(Database(postgres_url)) as database, database.moving() as held:
-        # What such a pooler does between two transactions.
-        frame = held.__closure__
-        assert frame is not None
-        connection = next(
-            cell.cell_contents for cell in frame if hasattr(cell.cell_contents, "execute")
-        )
-        connection.execute(text("SELECT pg_advisory_unlock_all()"))
-        with pytest.raises(StoreUnavailableError, match="was lost"):
-            held()
-
-
 def test_a_server_that_is_not_there_is_an_outage() -> None:
     """Without the text of its driver, which may hold the URL."""
     gone = "postgresql+psycopg://mfn:secret@127.0.0.1:1/mfn"  # pragma: allowlist secret

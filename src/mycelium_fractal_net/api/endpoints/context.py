@@ -10,7 +10,7 @@ from fastapi.security import APIKeyHeader
 from mycelium_fractal_net.api.http.problems import RequestError
 from mycelium_fractal_net.api.http.request_ids import new_request_id
 from mycelium_fractal_net.api.service.costs import INLINE_SECONDS, THREAD_SECONDS, XOR_SECONDS
-from mycelium_fractal_net.security.audit import Event, acting_as
+from mycelium_fractal_net.security.audit import Event, acting_as, serve_request
 from mycelium_fractal_net.security.blocking import (
     WouldBlockError,
     about_to_block,
@@ -43,14 +43,15 @@ class Context:
     """One request. What a handler learns of it is kept here for the audit record."""
 
     __slots__ = ("address", "are_items_counted", "caller_or_none", "event", "exchange", "headers",
-                 "items", "key", "presented", "reference", "request_id", "seconds", "service",
-                 "signer", "status", "subject")  # fmt: skip
+                 "is_abandoned", "items", "key", "presented", "reference", "request_id",
+                 "seconds", "service", "signer", "status", "subject")  # fmt: skip
 
     def __init__(self, service: Service, event: str, exchange: Exchange | None) -> None:
         self.service = service
         self.event = event
         self.exchange = exchange
         self.request_id = new_request_id()
+        serve_request(self.request_id)
         self.status: int | None = None  # where it is not that of the route
         self.headers: Headers | None = None
         self.caller_or_none: Caller | None = None
@@ -60,6 +61,7 @@ class Context:
         self.signer: str | None = None
         self.address = ""  # of the client, where rates are counted
         self.are_items_counted = False
+        self.is_abandoned = False  # its client has gone: nobody waits for an answer
         self.seconds = XOR_SECONDS  # of a processor, where the request is too much for a thread
         self.reference: str | None = None
         self.items: dict[str, dict[str, int]] | None = None
@@ -142,6 +144,10 @@ class Context:
     async def in_thread(self, work: Callable[..., Any], *arguments: Any) -> Any:
         """What ``work`` returns, run in a thread on behalf of the caller."""
         return await self.service.in_thread(self._on_behalf, work, arguments)
+
+    async def in_scan_executor(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        """The same in the one thread for what searches files."""
+        return await self.service.in_scan_executor(self._on_behalf, work, arguments)
 
     async def in_cpu_executor(self, work: Callable[..., Any], *arguments: Any) -> Any:
         """The same in the one thread for what computes for long."""

@@ -6,6 +6,7 @@ its own path through a request costs several times the cryptography. There is on
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import inspect
 from time import perf_counter
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args, get_origin, get_type_hin
 from fastapi.params import Query
 from fastapi.routing import APIRoute
 
+from mycelium_fractal_net.api.endpoints.access_log import served_by
 from mycelium_fractal_net.api.endpoints.context import Context
 from mycelium_fractal_net.api.http.exchange import exchange_of
 from mycelium_fractal_net.api.http.problems import RequestError
@@ -62,6 +64,7 @@ class ServiceRoute(APIRoute):
         )
         self.spec = spec
         self.service = service
+        self.is_unsigned = spec.public or spec.name in service.settings.server.unsigned_routes
         self.app = self.run
         self._endpoint = spec.endpoint
         self._media_type = spec.media_type.encode()
@@ -91,6 +94,7 @@ class ServiceRoute(APIRoute):
         service, spec = self.service, self.spec
         context = Context(service, spec.event, exchange_of(scope))
         context.signer = scope.get(SIGNER)
+        served_by(scope, context)
         try:
             headers = context.headers = read_headers(scope)
             if not spec.public:
@@ -104,7 +108,9 @@ class ServiceRoute(APIRoute):
                     return
                 if perf_counter() - started >= RECHECK_SECONDS:
                     await self._look_again(context)
-            if spec.in_thread or len(body) > INLINE_BYTES:
+            if spec.scans:
+                payload = await self._scan(context, scope, receive)
+            elif spec.in_thread or len(body) > INLINE_BYTES:
                 payload = await self._beside(context, scope, body)
             else:
                 try:
@@ -149,7 +155,7 @@ class ServiceRoute(APIRoute):
     def _whole_body(self, context: Context, headers: Headers) -> bytes | None:
         """The body if all of it is here already, None where it has to be read."""
         if self._body is None:
-            return None if headers.content_length else b""
+            return None if headers.announces_body else b""
         exchange = context.exchange
         body = None if exchange is None else exchange.whole_body()
         if body is None or len(body) > self.service.max_body_bytes:
@@ -179,6 +185,21 @@ class ServiceRoute(APIRoute):
         elif scope["query_string"]:
             raise RequestError("bad-request", "this route takes no query parameters")
         return arguments
+
+    async def _scan(self, context: Context, scope: Scope, receive: Receive) -> bytes:
+        """:meth:`_perform` where it may read for long, and ends early where the client goes."""
+
+        async def watch() -> None:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            context.is_abandoned = True
+
+        watching = asyncio.ensure_future(watch())
+        try:
+            payload: bytes = await context.in_scan_executor(self._perform, scope, b"")
+        finally:
+            watching.cancel()
+        return payload
 
     async def _beside(
         self, context: Context, scope: Scope, body: bytes, refused: WouldBlockError | None = None

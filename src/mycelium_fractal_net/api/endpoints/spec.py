@@ -25,11 +25,18 @@ class Spec:
     scope: str | None = None  # a scope that is not per key, checked before anything is read
     public: bool = False
     in_thread: bool = False  # it talks to the store, always
+    scans: bool = False  # it searches files, until `context.is_abandoned`, in a thread for that
     recorded: bool = True  # by the route
     changes: bool = False  # the store, where the provider records it, before and after
     problems: tuple[str, ...] = ()
     media_type: str = "application/json"
     streams: bool = False  # its body and its response are octets of any length
+    takes_bearer: bool = False  # for scrapers, which send an API key in Authorization alone
+
+    @property
+    def name(self) -> str:
+        """The route as settings name it."""
+        return f"{self.method} {self.path}"
 
 
 class Routes:

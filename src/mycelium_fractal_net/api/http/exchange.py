@@ -32,7 +32,7 @@ class _Connection(Protocol):
 class Exchange:
     """One request and its answer, on the connection that they are on."""
 
-    __slots__ = ("_body", "_connection", "_cycle")
+    __slots__ = ("_body", "_connection", "_cycle", "status")
     _default_headers: list[tuple[bytes, bytes]] = []  # noqa: RUF012
     _default_block = b""
 
@@ -40,6 +40,7 @@ class Exchange:
         self._cycle = cycle
         self._connection = connection
         self._body: bytes | None = None
+        self.status: int | None = None  # of the answer, once it is sent
 
     def let_body_pass(self) -> None:
         """Say that the body is worked on as it comes, and takes no memory."""
@@ -72,6 +73,7 @@ class Exchange:
             cycle.keep_alive = False
         close = b"" if cycle.keep_alive else b"connection: close\r\n"
         cycle.response_started = cycle.response_complete = True
+        self.status = status
         cycle.transport.write(
             b"%b%b%b%b\r\n%b" % (STATUS_LINES[status], self._defaults(), block, close, body)
         )

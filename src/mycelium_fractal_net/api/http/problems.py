@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-class RequestError(Exception):
+class RequestError(errors.PicklableError):
     """What is wrong with a request before any key is touched; names a kind of problem."""
 
     def __init__(self, slug: str, detail: str, allow: str | None = None) -> None:

@@ -37,7 +37,8 @@ to_json: Final = msgspec.json.Encoder().encode
 def log_unexpected(error: Exception, request_id: str) -> None:
     """The place of an error and its kind; never its text, which could quote a request."""
     frames = "".join(traceback.format_tb(error.__traceback__))
-    _LOG.error("request %s failed: %s\n%s", request_id, type(error).__name__, frames)
+    failed = f"{type(error).__name__}\n{frames}"
+    _LOG.error("a request failed: %s", failed, extra={"request": request_id})
 
 
 async def refuse(error: Exception, scope: Scope, send: Send) -> None:

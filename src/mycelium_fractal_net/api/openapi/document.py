@@ -80,6 +80,9 @@ def document(app: FastAPI) -> dict[str, Any]:
     components = found["components"]
     _complete_schemas(components["schemas"])
     components["headers"] = HEADERS
+    components["securitySchemes"]["Bearer"] = {
+        "type": "http", "scheme": "bearer", "description": "The API key, where a scraper sends it."
+    }  # fmt: skip
     components["examples"] = EXAMPLES
     for route in app.routes:
         if isinstance(route, ServiceRoute):
@@ -104,6 +107,8 @@ def _complete(operation: dict[str, Any], spec: Spec) -> None:
         media["schema"].pop("title", None)
     if spec.path == "/health/ready":
         operation["security"] = _OPTIONAL_KEY
+    if spec.takes_bearer:
+        operation["security"] = [*operation["security"], {"Bearer": []}]
     success = operation["responses"][str(spec.status)]
     operation["responses"] = responses_of(
         spec,

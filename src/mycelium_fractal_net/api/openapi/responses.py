@@ -69,7 +69,7 @@ _DETAILS: Final = {
     "unsupported-media-type": "the body must be application/json",
     "too-many-requests": "there are at most 6000 in a minute",
     "forbidden": "this needs a credential with the scope keys:admin",
-    "overloaded": "too much that computes for long waits; try again",
+    "overloaded": "too much that takes long waits; try again",
     "disabled": "security.encryption.enabled is false",
     "http-version": "a stream's end cannot be told in HTTP/1.0",
 }

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pydantic
 
-from mycelium_fractal_net.security.errors import InvalidInputError, Kind
+from mycelium_fractal_net.security.errors import InvalidInputError, Kind, PicklableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -50,7 +50,7 @@ class MalformedError(Exception):
     kind = Kind(400, "malformed", "The body or the query string is malformed")
 
 
-class SchemaError(Exception):
+class SchemaError(PicklableError):
     """What was sent does not fit the model.
 
     ``faults`` are pairs of a place and a short reason. A place is a JSON pointer (RFC 6901) into

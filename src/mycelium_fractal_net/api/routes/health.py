@@ -38,8 +38,11 @@ def ready(context: Public) -> dict[str, Any]:
 
 @routes.add(
     "GET", "/metrics", "metrics", None, scope="metrics:read", recorded=False, in_thread=True,
-    media_type="text/plain; version=0.0.4; charset=utf-8",
+    media_type="text/plain; version=0.0.4; charset=utf-8", takes_bearer=True,
 )  # fmt: skip
 def metrics(context: Authenticated) -> bytes:
-    """Counts, times and states for Prometheus. Scope: `metrics:read`."""
+    """Counts, times and states for Prometheus. Scope: `metrics:read`.
+
+    The API key may come as `Authorization: Bearer`, too.
+    """
     return context.service.metrics.render()

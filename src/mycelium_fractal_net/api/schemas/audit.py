@@ -43,6 +43,13 @@ class AuditQuery(Model):
         str | None, Field(pattern=_MOMENT, description="RFC 3339, in UTC; inclusive.")
     ] = None
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
+    cursor: Annotated[
+        str | None,
+        Field(
+            pattern="^[A-Za-z0-9_-]{1,60000}$",
+            description="Of the page before: where the same search goes on.",
+        ),
+    ] = None
 
 
 class AuditRecord(Model):
@@ -108,3 +115,6 @@ class AuditRecords(Model):
     )
 
     records: list[AuditRecord]
+    cursor: Annotated[
+        str | None, Field(description="Where the search goes on; absent where all was read.")
+    ] = None

@@ -9,9 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import shutil
 import signal
-import tempfile
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
@@ -24,6 +22,7 @@ _LOG: Final = logging.getLogger(__name__)
 _ENDING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _SOON_SECONDS: Final = 2.0  # a worker that ended before that may well end again,
 _PAUSE_SECONDS: Final = 1.0  # so the next one waits that long
+_READY_SECONDS: Final = 0.05  # between two looks whether one of them serves
 _KILL_AFTER_SECONDS: Final = 5.0  # beyond what the workers were given to finish
 SERVES: Final = b"."
 """What a worker says once it serves."""
@@ -35,6 +34,7 @@ def _ignore(_number: int, _frame: FrameType | None) -> None: ...
 class Supervisor:
     """Keeps ``workers`` processes running, and passes some signals on to them.
 
+    ``serving`` is called once, when the first of them serves.
     The ``work`` of :meth:`run` gets two file descriptors: one to write :data:`SERVES` to,
     one whose end means that the parent is gone. It returns an exit code.
     """
@@ -44,10 +44,12 @@ class Supervisor:
         workers: int,
         *,
         shutdown_seconds: float,
+        serving: Callable[[], None],
         passes_on: frozenset[signal.Signals] = frozenset(),
     ) -> None:
         self._wanted = workers
         self._passes_on = passes_on
+        self._serving = serving
         self._shutdown_seconds = shutdown_seconds
         self._workers: dict[int, float] = {}
         self._missing: list[float] = []  # when each worker that is to be replaced may start
@@ -55,7 +57,6 @@ class Supervisor:
         self._pipe = os.pipe()
         self._ready = os.pipe()
         os.set_blocking(self._ready[0], False)
-        self.metrics_folder = tempfile.mkdtemp(prefix="mfn-metrics-")
 
     def run(self, work: Callable[[int, int], int], listening: socket) -> int:
         """Run until a signal ends it; returns an exit code.
@@ -76,7 +77,6 @@ class Supervisor:
         finally:
             listening.close()
             self._end()
-            shutil.rmtree(self.metrics_folder, ignore_errors=True)
             for descriptor in (*self._pipe, *self._ready):
                 os.close(descriptor)
             while signal.sigtimedwait(watched, 0):  # a second Ctrl-C while the workers ended
@@ -105,7 +105,8 @@ class Supervisor:
 
     def _watch(self, mask: set[int | signal.Signals], watched: set[signal.Signals]) -> int:
         while True:
-            patience = min(self._missing, default=monotonic() + _PAUSE_SECONDS) - monotonic()
+            pause = _PAUSE_SECONDS if self._has_served else _READY_SECONDS
+            patience = min(self._missing, default=monotonic() + pause) - monotonic()
             found = signal.sigtimedwait(watched, max(0.0, patience))
             if found is not None and found.si_signo in self._passes_on:
                 for pid in self._workers:
@@ -114,7 +115,9 @@ class Supervisor:
             if found is not None and found.si_signo != signal.SIGCHLD:
                 return 0
             with contextlib.suppress(BlockingIOError):
-                self._has_served = bool(os.read(self._ready[0], 1)) or self._has_served
+                if os.read(self._ready[0], 1) and not self._has_served:
+                    self._has_served = True
+                    self._serving()
             for pid, code, lived in self._reap():
                 if not self._has_served:
                     _LOG.error("worker %s ended before it served, with code %s", pid, code)

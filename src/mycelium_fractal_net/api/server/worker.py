@@ -15,14 +15,14 @@ import uvicorn
 from mycelium_fractal_net.api.application import create_app
 from mycelium_fractal_net.api.endpoints.streaming import StreamCutError
 from mycelium_fractal_net.api.server.sockets import url_of
-from mycelium_fractal_net.api.server.supervisor import SERVES
 from mycelium_fractal_net.api.transport.certificate import renews_on_sighup
 from mycelium_fractal_net.api.transport.frontend import Frontend
 from mycelium_fractal_net.api.transport.protocol import HttpProtocol
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from mycelium_fractal_net.api.transport.connections import Slot
     from mycelium_fractal_net.bootstrap.custodians import Passphrase
@@ -38,7 +38,7 @@ class _Server(uvicorn.Server):
         self,
         config: uvicorn.Config,
         frontend: Frontend,
-        ready: int | None,
+        ready: Callable[[], object],
         parent: int | None,
         *,
         renews: bool,
@@ -77,8 +77,7 @@ class _Server(uvicorn.Server):
             self._frontend.open(each, self._protocol)
         if self._parent is not None:
             asyncio.get_running_loop().add_reader(self._parent, self._end)
-        if self._ready is not None:
-            os.write(self._ready, SERVES)
+        self._ready()
 
     def _protocol(self, slot: Slot) -> HttpProtocol:
         return HttpProtocol(
@@ -105,14 +104,14 @@ def serve_process(
     listening: socket.socket,
     passphrase: Passphrase = None,
     *,
-    ready: int | None = None,
+    ready: Callable[[], object],
     parent: int | None = None,
-    metrics_folder: str | None = None,
+    metrics_folder: Path | None = None,
 ) -> int:
     """Serve in this process until SIGTERM or SIGINT; returns an exit code.
 
-    ``ready`` is a file descriptor that gets one byte once requests are served, ``parent`` one
-    whose end means that the process must end; in ``metrics_folder`` all workers' metrics meet.
+    ``ready`` is called once requests are served; ``parent`` is a file descriptor whose end means
+    that the process must end; in ``metrics_folder`` all workers' metrics meet.
     """
     app = create_app(
         settings,

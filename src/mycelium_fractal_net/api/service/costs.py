@@ -19,6 +19,9 @@ THREAD_SECONDS: Final = 0.05
 WAITING_SECONDS: Final = 4.0
 """More than this does not wait for that thread: it is refused."""
 
+SCAN_SECONDS: Final = 1.0
+"""A search in the audit records reads for so long, and gives a cursor."""
+
 ITEM_SECONDS: Final = 10e-6  # JSON, base64, permissions, AES-256-GCM of one small item
 XOR_SECONDS: Final = 0.023  # PBKDF2, for each message of the XOR cipher
 

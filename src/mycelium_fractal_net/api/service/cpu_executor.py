@@ -24,10 +24,10 @@ _NICE: Final = 10  # nice(1): the thread gets what the event loop leaves of a pr
 
 
 class CpuExecutor:
-    """Runs one thing at a time, in a thread that stands back."""
+    """Runs one thing at a time, in a thread of that name, which stands back."""
 
-    def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(1, "mfn-cpu", _stand_back)
+    def __init__(self, name: str) -> None:
+        self._thread = ThreadPoolExecutor(1, name, _stand_back)
         self._held = 0.0  # seconds, of what is at work or waits
 
     async def run(self, seconds: float, work: Callable[..., Any], *arguments: Any) -> Any:
@@ -36,7 +36,7 @@ class CpuExecutor:
         Raises :class:`RequestError` where too much waits already.
         """
         if self._held and self._held + seconds > WAITING_SECONDS:
-            raise RequestError("overloaded", "too much that computes for long waits; try again")
+            raise RequestError("overloaded", "too much that takes long waits; try again")
         self._held += seconds
         future = asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
         # Also where nobody waits for it any more.

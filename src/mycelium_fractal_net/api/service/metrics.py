@@ -72,8 +72,8 @@ STATES: Final[dict[str, tuple[str, Callable[[list[float]], float]]]] = {
 class Metrics:
     """The metrics of one process; :meth:`render` sums up all workers that share the folder."""
 
-    def __init__(self, shared_folder: str | None = None) -> None:
-        self._shared = None if shared_folder is None else Path(shared_folder)
+    def __init__(self, shared_folder: Path | None = None) -> None:
+        self._shared = shared_folder
         self._counts = Counts(self._shared)
         self._values: memoryview[float] = self._counts.values
         self._slots: dict[tuple[str, int], tuple[int, int, list[int]]] = {}

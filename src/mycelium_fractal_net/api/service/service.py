@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mycelium_fractal_net.api.http.problems import RequestError
 from mycelium_fractal_net.api.rate_limits.rates import RateLimits
+from mycelium_fractal_net.api.service.costs import SCAN_SECONDS
 from mycelium_fractal_net.api.service.cpu_executor import CpuExecutor
 from mycelium_fractal_net.api.service.durability import Durability
 from mycelium_fractal_net.api.service.metrics import Metrics
@@ -36,6 +37,7 @@ from mycelium_fractal_net.security.signed_requests.verifier import RequestVerifi
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from mycelium_fractal_net.bootstrap.custodians import Passphrase
     from mycelium_fractal_net.config import Settings
@@ -61,7 +63,7 @@ class Service:
         settings: Settings,
         passphrase: Passphrase = None,
         *,
-        metrics_folder: str | None = None,
+        metrics_folder: Path | None = None,
         authority: str | None = None,
     ) -> None:
         self.settings = settings
@@ -76,7 +78,8 @@ class Service:
         self._threads = ThreadPoolExecutor(
             _THREADS, "mfn-service", blocking.refuse_to_compute_in_this_thread
         )
-        self._cpu_executor = CpuExecutor()
+        self._cpu_executor = CpuExecutor("mfn-cpu")
+        self._scan_executor = CpuExecutor("mfn-scan")
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="mfn-reader")
         self._refreshing: asyncio.Task[None] | None = None
         self._reading: asyncio.Task[None] | None = None
@@ -215,6 +218,7 @@ class Service:
         self._threads.shutdown(wait=False)
         self._reader.shutdown(wait=False)
         self._cpu_executor.close()
+        self._scan_executor.close()
         gc.unfreeze()
 
     def _end(self, keyring: Keyring) -> None:
@@ -242,7 +246,7 @@ class Service:
 
     def _unless_stale(self, work: Callable[..., Any], *arguments: Any) -> Any:
         if self._is_stale():
-            raise StoreUnavailableError("the key store was not read for too long")
+            raise self.keyring.freshness.silent()
         return work(*arguments)
 
     async def _within(
@@ -269,6 +273,10 @@ class Service:
         Raises :class:`RequestError` where too much waits for it already.
         """
         return await self._cpu_executor.run(seconds, self._unless_stale, work, *arguments)
+
+    async def in_scan_executor(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        """The same in the one thread for what searches files, within its budget of time."""
+        return await self._scan_executor.run(SCAN_SECONDS, work, *arguments)
 
     # Health -------------------------------------------------------------------------------
 

@@ -40,11 +40,12 @@ class RefusedError(RequestError):
 class Framing:
     """What decides where a request ends and for whom it is; one for each connection."""
 
-    __slots__ = ("_accepted_host", "_has_key", "_host", "_is_chunked")
+    __slots__ = ("_accepted_host", "_has_key", "_host", "_is_chunked", "_length")
 
     def __init__(self) -> None:
         self._host: bytes | None = None
         self._is_chunked = self._has_key = False
+        self._length = 0
         self._accepted_host: bytes | None = None
 
     def note(self, name: bytes, value: bytes) -> None:
@@ -60,6 +61,7 @@ class Framing:
         elif name == b"content-length":
             if not value.isdigit():
                 raise RefusedError("bad-request", "the Content-Length is not a number")
+            self._length = int(value)
         elif name == b"transfer-encoding":
             if value != b"chunked":
                 raise RefusedError("bad-request", "the Transfer-Encoding is not chunked alone")
@@ -67,38 +69,79 @@ class Framing:
         elif name == b"upgrade":
             raise RefusedError("bad-request", "no other protocol is spoken here")
 
-    def finish(self, version: str) -> None:
-        """Check what was noted of one head, and forget it. Raises :class:`RefusedError`."""
+    def finish(self, version: str) -> int | None:
+        """Check what was noted of one head, and forget it. Raises :class:`RefusedError`.
+
+        Returns how many bytes the body has; None where they come in chunks.
+        """
         host, is_chunked = self._host, self._is_chunked
-        self._host, self._is_chunked, self._has_key = None, False, False
+        length = None if is_chunked else self._length
+        self._host, self._is_chunked, self._has_key, self._length = None, False, False, 0
         if version != "1.1":
             if version != "1.0":
                 raise RefusedError("bad-request", "the version of HTTP is not 1.1 or 1.0")
             if is_chunked:
                 raise RefusedError("bad-request", "HTTP/1.0 has no Transfer-Encoding")
             if host is None:
-                return
+                return length
         if host is None:
             raise RefusedError("bad-request", "there is no Host")
         if host != self._accepted_host:
             if _HOST.fullmatch(host) is None:
                 raise RefusedError("bad-request", "the Host is not one")
             self._accepted_host = host
+        return length
+
+
+class _Chunks:
+    """Where a body in chunks ends, which the parser knows and does not tell.
+
+    It is asked of what the parser has taken, part by part as it was read.
+    """
+
+    __slots__ = ("_is_last", "_line", "_skip")
+
+    def __init__(self) -> None:
+        self._line = b""  # what came of one that names a size
+        self._skip = 0  # bytes of the chunk that is read, with its line end
+        self._is_last = False
+
+    def end(self, read: bytes, begins: int) -> int | None:
+        """Where it ends in ``read``, of which it is all from ``begins``; None if not in there."""
+        while True:
+            begins, self._skip = begins + self._skip, 0
+            if begins > len(read):
+                self._skip = begins - len(read)
+                return None
+            if self._is_last:
+                return begins
+            ends = read.find(b"\n", begins)
+            if ends < 0:
+                digits, mark, _ = (self._line + read[begins:]).partition(b";")
+                self._line = (digits.rstrip(b"\r").lstrip(b"0") or digits[:1]) + mark  # and no more
+                return None
+            size = int((self._line + read[begins:ends]).partition(b";")[0], 16)
+            self._line, begins = b"", ends + 1
+            self._is_last = size == 0
+            self._skip = size + 2  # trailers are refused
 
 
 class ReadBounds:
     """What was read of one connection, beside what the parser makes of it, held to bounds.
 
     ``received`` counts all bytes, ``body_bytes`` those of the body that is being read.
-    ``since_head`` is what was read since a head began: at ``begins_at``, or where that is
-    negative somewhere, behind a request before it.
+    ``since_head`` is what was read since a head began.
     """
 
-    __slots__ = ("_blank", "_chunking_bytes", "_counted", "_head_bytes", "begins_at", "body_bytes",
-                 "received", "since_head")  # fmt: skip
+    __slots__ = ("_begins_at", "_blank", "_chunking_bytes", "_chunks", "_counted", "_head_at",
+                 "_head_bytes", "_length", "body_bytes", "received", "since_head")  # fmt: skip
 
     def __init__(self) -> None:
-        self.received = self.body_bytes = self.begins_at = 0
+        self.received = self.body_bytes = 0
+        self._begins_at: int | None = 0  # the head that is read, in since_head; None behind another
+        self._head_at: int | None = None  # that one, in since_head; None where only its body is
+        self._length = 0  # of the body of that one, unless it comes in chunks
+        self._chunks: _Chunks | None = None
         self.since_head = self._blank = b""  # of the latter, empty lines before a head
         self._head_bytes = self._chunking_bytes = 0
         self._counted = 0  # of the body, before what is being read
@@ -112,7 +155,7 @@ class ReadBounds:
             self._head_bytes += len(data)
             return
         self.since_head = data
-        self.begins_at = -1 if in_body else 0
+        self._begins_at, self._head_at = (None if in_body else 0), None
         self._head_bytes = len(data)
         if not in_body and (data[0] <= _SPACE or self._blank):
             self._check_blank(data)
@@ -124,18 +167,47 @@ class ReadBounds:
         if blank not in (b"", b"\r", b"\r\n") or (rest and blank == b"\r"):
             raise RefusedError("bad-request", "there are line breaks before the request")
         self._blank = b"" if rest else blank
-        self.begins_at = len(data) - len(rest)
+        self._begins_at = len(data) - len(rest)
 
-    def begin_body(self) -> None:
-        """A head is whole: what follows it in the same read begins nowhere that is known."""
-        self.begins_at = -1
+    def begins_at(self) -> int:
+        """Where in ``since_head`` the head begins that is read. Raises :class:`RefusedError`.
+
+        Behind another request of the same read it begins where that one ends.
+        """
+        if self._begins_at is None:
+            begins = self._body_ends()
+            if begins is None:
+                raise RefusedError("bad-request", "the end of a body is not where it must be")
+            if self.since_head.startswith(b"\r\n", begins):  # one empty line, as at the beginning
+                begins += 2
+            self._begins_at = begins
+        return self._begins_at
+
+    def _body_ends(self) -> int | None:
+        body_at = 0
+        if self._head_at is not None:
+            body_at = self.since_head.index(b"\r\n\r\n", self._head_at) + 4
+        if self._chunks is not None:
+            return self._chunks.end(self.since_head, body_at)
+        return body_at + self._length - (self._counted if self._head_at is None else 0)
+
+    def follow_chunks(self) -> None:
+        """Note what was read of a body in chunks that goes on."""
+        if self._chunks is not None:
+            self._body_ends()
+
+    def begin_body(self, length: int | None) -> None:
+        """A head is whole, whose body has that many bytes, or comes in chunks."""
+        self._head_at, self._begins_at, self._length = self._begins_at, None, length or 0
+        self._chunks = _Chunks() if length is None else None
         self.body_bytes = self._chunking_bytes = 0
 
-    def check_head(self, data: bytes, *, began_before: bool) -> None:
+    def check_head(self, *, began_before: bool) -> None:
         """Bound a head that is not whole yet. Raises :class:`RefusedError`."""
-        if not began_before:  # but somewhere in this read, which is bounded itself
-            self.since_head, self._head_bytes = data[-MAX_HEAD_BYTES:], 0
-        elif self._head_bytes > MAX_HEAD_BYTES:
+        if not began_before:  # but in this read, behind a request
+            self.since_head = self.since_head[self.begins_at() :]
+            self._begins_at, self._head_bytes = 0, len(self.since_head)
+        if self._head_bytes > MAX_HEAD_BYTES:
             raise RefusedError("headers-too-large", f"a head has at most {MAX_HEAD_BYTES} bytes")
 
     def check_chunking(self, read: int) -> None:
@@ -152,17 +224,15 @@ class ReadBounds:
         self.since_head = b""
 
 
-def check_line(method: bytes, target: bytes, read: bytes, begins_at: int) -> None:
+def check_line(method: bytes, target: bytes, read: ReadBounds) -> None:
     """Hold the request line to ``METHOD SP /target SP HTTP/``. Raises :class:`RefusedError`.
 
     The parser takes more spaces, and other protocols than HTTP, so ``read`` is asked, which has
-    the line as it came: at ``begins_at``, or where that is negative somewhere, behind a request
-    before it. The absolute form names a second host beside the header.
+    the line as it came. The absolute form names a second host beside the header.
     """
     if target[:1] != b"/":
         raise RefusedError("bad-request", "the target is not a path")
-    line = b"%b %b HTTP/" % (method, target)
-    if not (read.startswith(line, begins_at) if begins_at >= 0 else line in read):
+    if not read.since_head.startswith(b"%b %b HTTP/" % (method, target), read.begins_at()):
         raise RefusedError("bad-request", "the request line is not one of HTTP")
     if b"#" in target:
         raise RefusedError("bad-request", "the target has a fragment")

@@ -178,7 +178,7 @@ class HttpProtocol(HttpToolsProtocol):
             read.take(data, in_head=in_head, in_body=in_body)
             self.parser.feed_data(data)
             if self.headers is not None:
-                read.check_head(data, began_before=not in_body and cycle is self.cycle)
+                read.check_head(began_before=not in_body and cycle is self.cycle)
             elif in_body and cycle is self.cycle:
                 read.check_chunking(len(data))
         except (HttpParserError, HttpParserUpgrade, RefusedError) as error:
@@ -188,6 +188,8 @@ class HttpProtocol(HttpToolsProtocol):
             self.refuse(refused)
             return
         if self.headers is None:
+            if self.cycle is not None and self.cycle.more_body:
+                read.follow_chunks()
             read.forget()
         begun = self._next
         if begun is not None:
@@ -200,7 +202,7 @@ class HttpProtocol(HttpToolsProtocol):
         if headers is None:
             raise RefusedError("bad-request", "trailers are not taken")
         name = name.lower()
-        headers.append((name, value))
+        headers.append((name, value.strip(b" \t")))  # RFC 9110 section 5.5; framing is stricter
         if name in WATCHED:
             if name == b"expect":
                 self.expect_100_continue = value.lower() == b"100-continue"
@@ -211,15 +213,15 @@ class HttpProtocol(HttpToolsProtocol):
         """Take a request, if its head is right. Raises :class:`RefusedError`."""
         parser, headers = self.parser, self.headers or []
         read = self._read
-        check_line(parser.get_method(), self.url, read.since_head, read.begins_at)
-        self._framing.finish(parser.get_http_version())
+        check_line(parser.get_method(), self.url, read)
+        length = self._framing.finish(parser.get_http_version())
         if len(headers) > MAX_HEADERS or len(read.since_head) > MAX_HEADER_BYTES:
             check_sizes(self.url, headers)
         if len(self.pipeline) >= MAX_PIPELINED:
             raise RefusedError("overloaded", "there are too many requests of one connection")
         super().on_headers_complete()
         self.headers = None
-        read.begin_body()
+        read.begin_body(length)
 
     def on_body(self, body: bytes) -> None:
         """Keep a part of the body for whoever receives it. Raises :class:`RefusedError`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.cli.bulk.failures import end, tell_passed_over
 from mycelium_fractal_net.cli.exits import CommandError
@@ -15,6 +15,8 @@ from mycelium_fractal_net.cli.recording import record_opening, record_sealing
 from mycelium_fractal_net.cli.terminal import byte_size, complain, counted
 from mycelium_fractal_net.security.byte_io.binary_io import head_of
 from mycelium_fractal_net.security.errors import ExitCode
+
+_MOST_NAME_BYTES: Final = 255  # NAME_MAX, limits.h
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,13 +34,24 @@ def seal(
     key: str | None,
     associated_data: bytes,
     to: Writing,
+    *,
     workers: int | None,
+    allow_changing: bool,
 ) -> None:
     """Seal every file of the folder ``path`` into another; see :func:`seal_tree`."""
     from mycelium_fractal_net.files import FileReport, seal_tree
 
     source, target = _folders(path, to.output)
-    count = sum(1 for _ in _files(source))
+    count = long = 0
+    for found in _files(source):
+        count += 1
+        name = os.fsencode(found.rpartition("/")[2] + SEALED_SUFFIX)
+        long += len(name) > _MOST_NAME_BYTES
+    if long:
+        complain(
+            f"{counted(long, 'name')} with {SEALED_SUFFIX} would be longer than"
+            f" {_MOST_NAME_BYTES} bytes; the others are sealed"
+        )
     with (
         invocation.keyring() as keyring,
         invocation.progress("sealing", count, items=True) as update,
@@ -51,7 +64,13 @@ def seal(
             "report": FileReport(on_failure=lambda path, reason: complain(f"{path}: {reason}")),
         }
         report = seal_tree(
-            keyring, source, target, key_id=key, associated_data=associated_data, **more
+            keyring,
+            source,
+            target,
+            key_id=key,
+            associated_data=associated_data,
+            allow_changing=allow_changing,
+            **more,
         )
     _tell(invocation, "sealed", report, target)
 

@@ -14,6 +14,7 @@ from mycelium_fractal_net.cli.inputs import STANDARD, begun, check_input, input_
 from mycelium_fractal_net.cli.outputs import (
     SEALED_SUFFIX,
     destination,
+    is_channel,
     naming,
     opened_name,
     output_stream,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 @click.argument("path", metavar="PATH", help="A file, a folder with -r, or -.")
 @options.sealing_key
 @options.associated_data
+@options.allow_changing
 @options.writing
 @options.workers
 def encrypt(
@@ -44,26 +46,32 @@ def encrypt(
     path: str,
     key: str | None,
     associated_data: bytes,
+    allow_changing: bool,
     to: Writing,
     workers: int | None,
 ) -> None:
     """Seal a file (FILE -> FILE.mfn), a folder into another, or a stream."""
     if to.recursive:
-        folders.seal(invocation, path, key, associated_data, to, workers)
+        more: dict[str, Any] = {"workers": workers, "allow_changing": allow_changing}
+        folders.seal(invocation, path, key, associated_data, to, **more)
         return
     size = _size(path)
     target = destination(path, to.output, sealed_name(path))
     with invocation.keyring() as keyring, invocation.progress("sealing", size) as update:
         how: dict[str, Any] = {"associated_data": associated_data, "progress": update}
         recording.record_sealing(keyring, key)
-        if path == STANDARD or target is None:
-            with _streams(path, target, force=to.force) as (reader, writer):
+        if path == STANDARD or target is None or is_channel(target):
+            with (
+                _streams(path, target, force=to.force) as (reader, writer),
+                _unchanging(path, reader, allow_changing),
+            ):
                 count = keyring.encrypt_stream(reader, writer, key_id=key, **how)
         else:
             from mycelium_fractal_net.files import seal_file
 
             with naming(target):
-                count = seal_file(keyring, Path(path), target, key_id=key, force=to.force, **how)
+                how |= {"force": to.force, "allow_changing": allow_changing}
+                count = seal_file(keyring, Path(path), target, key_id=key, **how)
     _tell(invocation, "sealed", path, target, count)
 
 
@@ -86,7 +94,7 @@ def decrypt(
     size = _size(path)
     target = destination(path, to.output, opened_name(path) if to.output is None else _stem(path))
     with invocation.keyring() as keyring, invocation.progress("opening", size) as update:
-        if path == STANDARD or target is None:
+        if path == STANDARD or target is None or is_channel(target):
             with _streams(path, target, force=to.force) as (source, writer):
                 reader = _recorded(keyring, "decrypt", source)
                 count = keyring.decrypt_stream(reader, writer, opening, progress=update)
@@ -141,6 +149,16 @@ def _streams(path: str, target: Path | None, *, force: bool) -> Iterator[tuple[B
         input_stream(path, "", quiet=True) as reader,
     ):
         yield reader, writer
+
+
+def _unchanging(
+    path: str, reader: BinaryIO, allow_changing: bool
+) -> contextlib.AbstractContextManager[object]:
+    if path == STANDARD:
+        return contextlib.nullcontext()
+    from mycelium_fractal_net.files.single import unchanging
+
+    return unchanging(reader, Path(path), allow_changing=allow_changing)
 
 
 def _recorded(keyring: Keyring, event: str, reader: BinaryIO) -> BinaryIO:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import signal
 import sys
 import threading
@@ -40,6 +39,7 @@ def _run(invocation: Invocation, once: bool) -> None:
     run at once, on any machines: a due key is rotated exactly once.
     """
     from mycelium_fractal_net.bootstrap import rotation_scheduler
+    from mycelium_fractal_net.bootstrap.logs import write_logs
 
     settings = invocation.settings()
 
@@ -61,7 +61,7 @@ def _run(invocation: Invocation, once: bool) -> None:
             if not report.ok:
                 raise click.exceptions.Exit(ExitCode.PARTIAL)
             return
-        logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
+        write_logs(settings.log)
         scheduler = rotation_scheduler(settings, keyring.provider, listener=tell)
         with _until_asked_to_end() as stop:
             scheduler.run(stop, settings.rotation.look_seconds)

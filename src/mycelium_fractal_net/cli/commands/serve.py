@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import shlex
 import signal
+import stat
 import sys
+from contextlib import nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 import click
@@ -19,7 +21,7 @@ from mycelium_fractal_net.cli.terminal import complain, say
 from mycelium_fractal_net.security.errors import ExitCode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
     from socket import socket
 
@@ -53,7 +55,9 @@ def serve(invocation: Invocation, host: str | None, port: int | None, workers: i
     _require_server()
     # pydantic looks for plugins that other packages bring, and these would see what requests hold.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    from mycelium_fractal_net.api.server.metrics_folder import metrics_folder
     from mycelium_fractal_net.api.server.sockets import listen, url_of
+    from mycelium_fractal_net.bootstrap.logs import write_logs
     from mycelium_fractal_net.security.addresses import is_loopback
 
     server = settings.server
@@ -65,13 +69,17 @@ def serve(invocation: Invocation, host: str | None, port: int | None, workers: i
         )
     with_tls = _checked_tls(settings)
     _check_limits(settings)
-    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
-    with listen(server.host, server.port) as listening:
+    write_logs(settings.log)
+    with (
+        listen(server.host, server.port) as listening,
+        metrics_folder(settings.home) if server.workers > 1 else nullcontext() as folder,
+    ):
         passphrase = _known_passphrase(invocation, settings)
         shown = _first_key(invocation, settings, passphrase)
         signed = server.request_signing == "required"
-        _greet(invocation, url_of(listening, tls=with_tls), shown, signed=signed)
-        code = _run(settings, listening, passphrase)
+        url = url_of(listening, tls=with_tls)
+        greet = partial(_greet, invocation, url, shown, signed=signed)
+        code = _run(settings, listening, passphrase, folder, greet)
     if code:
         raise click.exceptions.Exit(ExitCode.UNEXPECTED)
 
@@ -83,6 +91,10 @@ def _checked_tls(settings: Settings) -> bool:
     tls = settings.security.tls
     if serves_tls(tls):
         load(tls)
+        if tls.private_key is not None and tls.private_key.stat().st_mode & stat.S_IRWXO:
+            complain(
+                f"every user of this machine may use the TLS key; run: chmod o= {tls.private_key}"
+            )
         return True
     if tls.required and not settings.server.trusted_proxies:
         raise CommandError(
@@ -105,26 +117,40 @@ def _check_limits(settings: Settings) -> None:
     RateLimits.of(settings.server)
 
 
-def _run(settings: Settings, listening: socket, passphrase: bytes | None) -> int:
+def _run(
+    settings: Settings,
+    listening: socket,
+    passphrase: bytes | None,
+    folder: Path | None,
+    greet: Callable[[], None],
+) -> int:
     """Serve in this process, or in several that it forks; returns an exit code."""
-    from mycelium_fractal_net.api.server.supervisor import Supervisor
     from mycelium_fractal_net.api.server.worker import serve_process
+
+    if folder is None:
+        return serve_process(settings, listening, passphrase, ready=greet)
+    from mycelium_fractal_net.api.server.supervisor import SERVES, Supervisor
     from mycelium_fractal_net.api.transport.certificate import renews_on_sighup
 
-    if settings.server.workers == 1:
-        return serve_process(settings, listening, passphrase)
+    hangup = frozenset({signal.SIGHUP}) if renews_on_sighup(settings) else frozenset()
     supervisor = Supervisor(
         settings.server.workers,
         shutdown_seconds=settings.server.shutdown_seconds,
-        passes_on=frozenset({signal.SIGHUP} if renews_on_sighup(settings) else ()),
+        serving=greet,
+        passes_on=hangup,
     )
-    folder = supervisor.metrics_folder
-    return supervisor.run(
-        lambda ready, parent: serve_process(
-            settings, listening, passphrase, ready=ready, parent=parent, metrics_folder=folder
-        ),
-        listening,
-    )
+
+    def work(ready: int, parent: int) -> int:
+        return serve_process(
+            settings,
+            listening,
+            passphrase,
+            ready=partial(os.write, ready, SERVES),
+            parent=parent,
+            metrics_folder=folder,
+        )
+
+    return supervisor.run(work, listening)
 
 
 def _require_server() -> None:

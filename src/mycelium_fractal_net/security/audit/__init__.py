@@ -11,6 +11,7 @@ from mycelium_fractal_net.security.audit.events import (
     acting_as,
     current_actor,
     current_request,
+    serve_request,
 )
 from mycelium_fractal_net.security.audit.log import AuditLog
 from mycelium_fractal_net.security.audit.search import Budget, Page, Wanted, query, search
@@ -31,5 +32,6 @@ __all__ = [
     "current_request",
     "query",
     "search",
+    "serve_request",
     "verify",
 ]

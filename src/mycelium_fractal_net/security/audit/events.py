@@ -65,6 +65,11 @@ def current_request() -> str | None:
     return _request.get()
 
 
+def serve_request(request: str) -> None:
+    """From now on this task serves that request, by the end of which it ends itself."""
+    _request.set(request)
+
+
 @contextlib.contextmanager
 def acting_as(actor: str, request: str | None = None) -> Iterator[None]:
     """Within the block, records of changes name this actor and request."""

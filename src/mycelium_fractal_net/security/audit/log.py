@@ -31,7 +31,7 @@ from mycelium_fractal_net.security.errors import (
     ConflictError,
     MfnError,
 )
-from mycelium_fractal_net.security.forking import in_child
+from mycelium_fractal_net.security.forking import OfOneProcess, in_child
 from mycelium_fractal_net.security.key_store.audit_table import Acknowledged
 from mycelium_fractal_net.security.key_store.rows import micros
 
@@ -59,7 +59,7 @@ class _Open:
     exporter: Exporter | None
 
 
-class AuditLog:
+class AuditLog(OfOneProcess):
     """One process's audit log. All methods may be called from any thread.
 
     ``key`` gives the store's audit key when the chain is opened, which is at the first record or

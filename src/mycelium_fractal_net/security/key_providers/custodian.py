@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Final, Protocol, runtime_checkable
 
 from mycelium_fractal_net.security.errors import MasterKeyError, StoreIntegrityError
+from mycelium_fractal_net.security.forking import OfOneProcess
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,7 +71,7 @@ class CustodianStatus:
     iterations: int | None = None
 
 
-class Custodian(ABC):
+class Custodian(OfOneProcess, ABC):
     """Holder of a store's master keys, each with an id. A master key never enters the key store.
 
     All methods may be called from any thread, and may wait. They raise
@@ -125,7 +126,7 @@ class Custodian(ABC):
     def inspect(self) -> CustodianStatus:
         """What an operator should know of it: as many calls as it takes."""
 
-    def close(self) -> None:  # noqa: B027 - most hold nothing
+    def close(self) -> None:
         """Let go of what it holds."""
 
 

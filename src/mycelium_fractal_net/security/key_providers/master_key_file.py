@@ -14,6 +14,7 @@ import secrets
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
+from mycelium_fractal_net.security.byte_io.delivered import delivered
 from mycelium_fractal_net.security.byte_io.durable import sync_folder
 from mycelium_fractal_net.security.errors import MasterKeyError, StoreUnavailableError
 from mycelium_fractal_net.security.key_store.record_mac import STORE_ID_BYTES
@@ -29,8 +30,10 @@ _MAX_FILE_BYTES: Final = 65_536
 
 
 class MasterKeyFile:
-    """The document at ``path``. Every error is a :class:`MasterKeyError`, but for modes that are
-    too wide: those are a :class:`StorePermissionsError`.
+    """The document at ``path``, which is private, or delivered by the platform and only read.
+
+    Every error is a :class:`MasterKeyError`, but for modes that are too wide: those are a
+    :class:`StorePermissionsError`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -52,9 +55,11 @@ class MasterKeyFile:
     def read(self) -> tuple[bytes, str, dict[str, Any]]:
         """The store id, the newest key's id and the document, checked in shape."""
         try:
-            check_private(self.path.absolute().parent)
-            check_private(self.path)
-            descriptor = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            place = delivered(self.path)
+            if place is None:
+                check_private(self.path.absolute().parent)
+                check_private(self.path)
+            descriptor = os.open(place or self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
             with os.fdopen(descriptor, "rb") as file:
                 document = json.loads(file.read(_MAX_FILE_BYTES))
         except (StoreUnavailableError, OSError) as error:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from mycelium_fractal_net.security.errors import KeyNotExportableError, KeyNotFoundError
+from mycelium_fractal_net.security.forking import OfOneProcess
 from mycelium_fractal_net.security.key_providers.audit_key import AuditKey
 from mycelium_fractal_net.security.key_providers.credentials import Credentials
 from mycelium_fractal_net.security.key_providers.journal import Journal
@@ -62,7 +63,7 @@ class KeyProvider(ABC):
         """Rotate a key, return new version ID, such as ``orders:v3``."""
 
 
-class StoredKeyProvider(KeyProvider):
+class StoredKeyProvider(OfOneProcess, KeyProvider):
     """The plan's interface over a :class:`KeyStore` under a :class:`Custodian`.
 
     What there is beyond the plan is done by the services that it holds: ``keys``, ``states``,

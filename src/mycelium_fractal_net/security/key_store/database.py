@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import create_engine, event, func, select, text
 from sqlalchemy.engine import URL, Connection, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 
 from mycelium_fractal_net.security.errors import (
     ConfigurationError,
     ConflictError,
-    MissingExtraError,
     StoreUnavailableError,
 )
-from mycelium_fractal_net.security.forking import in_child
-from mycelium_fractal_net.security.key_store import sqlite, upgrading
+from mycelium_fractal_net.security.forking import OfOneProcess, in_child
+from mycelium_fractal_net.security.key_store import postgresql, sqlite, upgrading
+from mycelium_fractal_net.security.key_store.causes import unavailable, unwritable
 from mycelium_fractal_net.security.key_store.fork_gate import ForkGate
 from mycelium_fractal_net.security.key_store.move_lock import advisory_lock, file_lock
 from mycelium_fractal_net.security.key_store.schema import HEAD
@@ -37,19 +37,17 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
 
 
-_CONNECT_SECONDS = 3  # an outage must show before a cached key's five seconds are over
-_SILENT_MILLISECONDS = 5_000  # what was sent is not acknowledged: the connection ends
-_STATEMENT_MILLISECONDS = 10_000
 _WATCH_SECONDS = 30.0  # between two looks at the schema of a store on PostgreSQL
 _MIGRATION_LOCK = 0x6D666E  # "mfn": one process at a time creates or upgrades the tables
 _FORK_GATE = ForkGate()
 
 
-class Database:
+class Database(OfOneProcess):
     """A key store's database.
 
     ``url`` is a SQLAlchemy URL, ``sqlite:///FILE`` or ``postgresql+psycopg://...``, or the path
-    of a SQLite file, in which no character has a meaning of its own.
+    of a SQLite file, in which no character has a meaning of its own. ``place`` is how an operator
+    is told of it.
     Opening connects to nothing; :meth:`check` does.
     """
 
@@ -60,17 +58,26 @@ class Database:
             )
         except (ArgumentError, ValueError):
             raise ConfigurationError("the store is not named by a database URL") from None
-        backend = parsed.get_backend_name()
-        if backend == "sqlite":
+        if parsed.drivername == "postgres":
+            parsed = parsed.set(drivername="postgresql")
+        if parsed.drivername in ("sqlite", "sqlite+pysqlite"):
             if not parsed.database or parsed.database == ":memory:":
                 raise ConfigurationError("the store must be a file: sqlite:///PATH")
             self.file: Path | None = Path(parsed.database)
             self._engine = self._sqlite_engine(parsed)
-        elif backend == "postgresql":
+            self.place = str(self.file)
+        elif parsed.drivername in ("postgresql", "postgresql+psycopg"):
             self.file = None
-            self._engine = self._postgresql_engine(parsed)
+            self._engine = postgresql.engine_of(
+                parsed, pool_pre_ping=True, pool_size=4, pool_timeout=postgresql.CONNECT_SECONDS
+            )
+            address = f"{parsed.host or 'local'}{f':{parsed.port}' if parsed.port else ''}"
+            self.place = f"{parsed.username or ''}@{address}/{parsed.database or ''}"
         else:
-            raise ConfigurationError("the store must be on sqlite or postgresql+psycopg")
+            raise ConfigurationError(
+                f"the key store cannot use {parsed.drivername[:32]!r}; write sqlite:///FILE or"
+                " postgresql+psycopg://USER@HOST/NAME"
+            )
         self.needs_scrub = self.file is not None  # as far as this process knows
         self.upgraded_from: str | None = None
         self._schema_seen: float | None = None
@@ -81,25 +88,6 @@ class Database:
         engine = create_engine(url, hide_parameters=True)
         event.listen(engine, "connect", lambda connection, _: sqlite.on_connect(connection))
         return engine
-
-    @staticmethod
-    def _postgresql_engine(url: URL) -> Engine:
-        try:
-            return create_engine(
-                url.set(drivername="postgresql+psycopg"),
-                hide_parameters=True,
-                pool_pre_ping=True,
-                pool_size=4,
-                pool_timeout=_CONNECT_SECONDS,
-                connect_args={
-                    "connect_timeout": _CONNECT_SECONDS,
-                    # A machine or network that is gone without a word, on a connection that was.
-                    "tcp_user_timeout": _SILENT_MILLISECONDS,
-                    "options": f"-c statement_timeout={_STATEMENT_MILLISECONDS}",
-                },
-            )
-        except ImportError:
-            raise MissingExtraError("a store on PostgreSQL", "postgresql") from None
 
     @property
     def url(self) -> str:
@@ -205,11 +193,11 @@ class Database:
                 if self.dialect == "sqlite":
                     connection.exec_driver_sql("BEGIN")
                 else:
-                    connection.execution_options(isolation_level="REPEATABLE READ")
+                    postgresql.begin(connection, write=False)
                 yield connection
                 connection.rollback()
         except SQLAlchemyError as error:
-            raise _unavailable(error) from None
+            raise unavailable(error, self.file, self.place) from None
 
     @contextlib.contextmanager
     def write(self) -> Iterator[Connection]:
@@ -220,6 +208,8 @@ class Database:
         with self._in_turn() as connection:
             if self.dialect == "sqlite":
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
+            else:
+                postgresql.begin(connection, write=True)
             yield connection
             connection.commit()
 
@@ -233,11 +223,9 @@ class Database:
         except IntegrityError:
             raise ConflictError("another writer was first; nothing was changed") from None
         except SQLAlchemyError as error:
-            raise _unavailable(error) from None
+            raise unavailable(error, self.file, self.place) from None
         except OSError as error:
-            raise StoreUnavailableError(
-                f"the key store cannot be written: {error.strerror}"
-            ) from None
+            raise unwritable(error, self.file) from None
 
     def scrub(self) -> bool:
         """See that no file of the store holds what was overwritten or deleted; says if that is so.
@@ -260,7 +248,7 @@ class Database:
         """
         if self.file is not None:
             return file_lock(self.file.with_name(self.file.name + ".move"))
-        return advisory_lock(self._engine)
+        return advisory_lock(self._engine, self.place)
 
     def now(self) -> datetime:
         """The time by the store's clock, UTC: on PostgreSQL one for all machines that share it."""
@@ -281,9 +269,3 @@ class Database:
 def _leave_to_parent(engine: Engine) -> None:
     # A connection must not be used by two processes; the parent keeps those that are open.
     engine.dispose(close=False)
-
-
-def _unavailable(error: SQLAlchemyError) -> StoreUnavailableError:
-    """The kind of a driver's error, never its text, which may quote a row or the URL."""
-    kind = type(error.orig).__name__ if isinstance(error, DBAPIError) else type(error).__name__
-    return StoreUnavailableError(f"the key store does not answer ({kind})")

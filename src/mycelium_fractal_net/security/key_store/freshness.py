@@ -52,6 +52,7 @@ class Freshness:
 
     def __init__(self, store: KeyStore) -> None:
         self._store = store
+        self._closed = False
         self._listeners: list[StoreCache] = []
         self._master_id = ""
         self.restored_at: int | None = None
@@ -64,6 +65,7 @@ class Freshness:
         self.lock = threading.RLock()
         self.until = self._failed_at = NEVER
         self._last_read = NEVER
+        self._cause: StoreUnavailableError | None = None
 
     def subscribe(self, listener: StoreCache) -> None:
         """From now on tell ``listener`` of every change. It lives as long as this does."""
@@ -74,6 +76,12 @@ class Freshness:
         """Seconds since the store was last read; None where it never was."""
         return None if self._last_read == NEVER else monotonic() - self._last_read
 
+    def close(self) -> None:
+        """From now on nothing that is cached may be used, and nothing is read again."""
+        with self.lock:
+            self._closed = True
+            self.until = NEVER
+
     def ensure(self) -> None:
         """Read the store's generation if that is due.
 
@@ -83,26 +91,38 @@ class Freshness:
         now = monotonic()
         if now < self.until:
             return
+        self._check_open()
         about_to_block()
         left = STALE_SECONDS if self._last_read == NEVER else self._last_read + STALE_SECONDS - now
         if not self.lock.acquire(timeout=max(_WAIT_SECONDS, left)):
-            raise StoreUnavailableError(_SILENT)
+            raise self.silent()
         try:
             self._read_if_due(now)
         finally:
             self.lock.release()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreUnavailableError("the keyring was closed; open another one")
+
+    def silent(self) -> StoreUnavailableError:
+        """The error where the last reading is stale: with the cause that the last attempt met."""
+        if self._cause is None:
+            return StoreUnavailableError(_SILENT)
+        return type(self._cause)(str(self._cause), detail=self._cause.detail)
 
     def _read_if_due(self, asked: float) -> None:
         """Read, unless somebody did, in vain or not, since the moment ``asked``."""
         if monotonic() < self.until:
             return
         if self._failed_at > asked:
-            raise StoreUnavailableError(_SILENT)
+            raise self.silent()
         try:
             self.refresh()
-        except StoreUnavailableError:
+        except StoreUnavailableError as error:
+            self._cause = error
             now = monotonic()  # to learn that nobody answers may have taken seconds
-            if now - self._last_read >= STALE_SECONDS:
+            if self._closed or now - self._last_read >= STALE_SECONDS:
                 self._failed_at = now
                 raise
             self.until = min(now + _RETRY_SECONDS, self._last_read + STALE_SECONDS)
@@ -115,6 +135,7 @@ class Freshness:
         """
         about_to_block()
         with self.lock:
+            self._check_open()
             now = monotonic()
             status = self._store.require_status()
             self._store.database.watch()

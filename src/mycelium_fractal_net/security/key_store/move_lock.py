@@ -1,10 +1,9 @@
 """The lock of a move to another master key: held by one at a time, and freed when its holder dies.
 
 Two moves at once could each forget the master key that the other one moved to. A store that is a
-file has one machine, so that a file lock will do. On PostgreSQL it is a session-level advisory
-lock on a connection of its own, which no pool gets back: a pooler that gives each transaction
-another connection would free it early, so the URL must name the server itself, or a pooler by
-session.
+file has one machine, so that a file lock will do. On PostgreSQL it is an advisory
+lock of a transaction that stays open, on a connection of its own: so it is kept by a pooler too
+that gives each transaction another connection.
 """
 
 from __future__ import annotations
@@ -14,12 +13,14 @@ import fcntl
 import os
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import create_engine, text
+from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from mycelium_fractal_net.security.byte_io.durable import still_names
 from mycelium_fractal_net.security.errors import ConflictError, StoreUnavailableError
+from mycelium_fractal_net.security.key_store import postgresql
+from mycelium_fractal_net.security.key_store.causes import unavailable
 from mycelium_fractal_net.security.key_store.sqlite import let_go
 
 if TYPE_CHECKING:
@@ -29,12 +30,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
 
 _LOCK: Final = 0x6D666E6D  # "mfnm"; the second number is the schema, of which a database has many
-_CONNECT_SECONDS: Final = 3
-_TAKE: Final = text("SELECT pg_try_advisory_lock(:lock, hashtext(current_schema()))")
-_HELD: Final = text(
-    "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND granted"
-    " AND classid = :lock"
-)
+_TAKE: Final = text("SELECT pg_try_advisory_xact_lock(:lock, hashtext(current_schema()))")
 _TAKEN: Final = "the store is being moved to a new master key by another process; let it end"
 _LOST: Final = "the lock of the move was lost; run it again, it goes on where it stopped"
 
@@ -61,33 +57,25 @@ def file_lock(path: Path) -> Iterator[Callable[[], None]]:
 
 
 @contextlib.contextmanager
-def advisory_lock(engine: Engine) -> Iterator[Callable[[], None]]:
+def advisory_lock(engine: Engine, place: str) -> Iterator[Callable[[], None]]:
     """Hold the lock of that database. Raises :class:`ConflictError` where another one does.
 
     What it gives raises :class:`StoreUnavailableError` unless the lock is still held: the server
     frees it where the connection ends.
     """
-    own = create_engine(
-        engine.url,
-        poolclass=NullPool,
-        hide_parameters=True,
-        isolation_level="AUTOCOMMIT",
-        connect_args={"connect_timeout": _CONNECT_SECONDS},
-    )
+    own = postgresql.engine_of(engine.url, poolclass=NullPool)
     try:
         with own.connect() as connection:
+            connection.exec_driver_sql("BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0")
             if not connection.execute(_TAKE, {"lock": _LOCK}).scalar_one():
                 raise ConflictError(_TAKEN)
 
             def still_held() -> None:
                 try:
-                    if connection.execute(_HELD, {"lock": _LOCK}).first() is None:
-                        raise StoreUnavailableError(_LOST)
+                    connection.exec_driver_sql("SELECT 1")  # in the transaction that holds it
                 except SQLAlchemyError:
                     raise StoreUnavailableError(_LOST) from None
 
             yield still_held
     except SQLAlchemyError as error:
-        raise StoreUnavailableError(
-            f"the key store does not answer ({type(error).__name__})"
-        ) from None
+        raise unavailable(error, None, place) from None

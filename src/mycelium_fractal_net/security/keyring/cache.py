@@ -18,6 +18,7 @@ from mycelium_fractal_net.security.errors import (
 )
 from mycelium_fractal_net.security.forking import in_child
 from mycelium_fractal_net.security.key_store.usage import PROTECT
+from mycelium_fractal_net.security.keyring.at_exit import forget, write_at_exit, write_counts
 from mycelium_fractal_net.security.keyring.candidates import check_type
 from mycelium_fractal_net.security.keyring.counting import UseCounts
 from mycelium_fractal_net.security.keyring.key_in_use import KeyInUse
@@ -63,6 +64,7 @@ class KeyCache:
         provider.retirement.counters.add(self)
         # It must not count its parent's uses again, nor share its block of raw messages.
         in_child(self, KeyCache._start)
+        write_at_exit(self)
 
     def _start(self) -> None:
         self._lock = self._freshness.lock
@@ -224,9 +226,9 @@ class KeyCache:
         for handle in [k for k, v in self._by_handle.items() if v.key.key_id in changed]:
             self._retire(self._by_handle.pop(handle))
 
-    def clear(self) -> None:
-        """Write the counts and forget every key."""
-        try:
-            self.flush()
-        finally:
-            self._start()
+    def close(self) -> None:
+        """Write the counts, forget every key, and give out none any more."""
+        self._freshness.close()
+        forget(self)
+        write_counts(self)
+        self._start()

@@ -6,7 +6,6 @@ seals says by itself which key version opens it; an unknown key never falls back
 
 from __future__ import annotations
 
-import logging
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
@@ -15,8 +14,8 @@ from mycelium_fractal_net.security.errors import (
     DecryptionError,
     InvalidInputError,
     KeyStateError,
-    StoreError,
 )
+from mycelium_fractal_net.security.forking import OfOneProcess
 from mycelium_fractal_net.security.key_store.freshness import Freshness
 from mycelium_fractal_net.security.keyring.cache import KeyCache
 from mycelium_fractal_net.security.keyring.candidates import candidates, check_type
@@ -50,7 +49,6 @@ if TYPE_CHECKING:
 Format = Literal["sealed", "raw", "xor"]
 """``xor`` is what the XOR cipher wrote, which is opened and never made."""
 _ENCRYPTION: Final = KeyType.ENCRYPTION
-_LOG: Final = logging.getLogger(__name__)
 
 
 class MessageInfo(NamedTuple):
@@ -68,8 +66,9 @@ class MessageInfo(NamedTuple):
         return version_id(self.key_id, self.version)
 
 
-class Keyring(Streams, Signing, PublicKeys):
-    """Named keys at work. Use it as a context manager, or call :meth:`close` at the end.
+class Keyring(OfOneProcess, Streams, Signing, PublicKeys):
+    """Named keys at work. Use it as a context manager, or call :meth:`close` at the end; where
+    nobody does, the counts of uses are written as the process ends.
 
     Every method may be called from any thread. Beside the errors that each names, all may
     raise :class:`KeyNotFoundError`, :class:`KeyStateError`, :class:`KeyUsageError` and
@@ -113,13 +112,12 @@ class Keyring(Streams, Signing, PublicKeys):
     def close(self) -> None:
         """Write the counts of uses, forget the keys, close the store.
 
-        Where the store does not answer the counts are lost, and a warning is logged; that must
-        not hide the error that ended the work.
+        Whatever uses a key after it raises :class:`StoreUnavailableError`. Where the store does
+        not answer the counts are lost, and a warning is logged; that must not hide the error that
+        ended the work.
         """
         try:
-            self._cache.clear()
-        except StoreError as error:
-            _LOG.warning("counts of use were not written: %s", error)
+            self._cache.close()
         finally:
             if self.provider.audit is not None:
                 self.provider.audit.close()

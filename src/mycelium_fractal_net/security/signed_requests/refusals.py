@@ -71,15 +71,16 @@ class Refusals:
         ``verified`` is whether all but its nonce was found good.
         """
         request_id = self._new_id()
-        if isinstance(error, StoreUnavailableError):
-            problem = _NONCE_UNSTORED if verified else _UNAVAILABLE
-            self._tell(request_id, str(error), "")
+        if isinstance(error, RequestRefusedError):
+            problem = _INVALID
+            self._tell(request_id, error.reason, error.keyid)
         elif isinstance(error, BodyTooLargeError):
             problem = _TOO_LARGE
-        else:
-            problem = _INVALID
-            refused = error if isinstance(error, RequestRefusedError) else RequestRefusedError()
-            self._tell(request_id, refused.reason, refused.keyid)
+        else:  # the store, or the custodian of what authenticates it
+            problem = _NONCE_UNSTORED if verified else _UNAVAILABLE
+            if isinstance(error, StoreUnavailableError) and error.detail is not None:
+                problem = {**problem, "detail": f"{problem['detail']}: {error.detail}"}
+            self._tell(request_id, str(error), "")
         self._note(str(problem["type"]).rpartition("/")[2])
         return Refusal(problem, request_id)
 

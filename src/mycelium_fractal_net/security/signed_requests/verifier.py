@@ -100,9 +100,6 @@ class RequestRefusedError(InvalidSignatureError):
         self.reason = reason
         self.keyid = keyid
 
-    def __reduce__(self) -> tuple[type[RequestRefusedError], tuple[str, str]]:
-        return type(self), (self.reason, self.keyid)
-
 
 class SignedHead(NamedTuple):
     """A request whose head is good. Its body and its nonce were not looked at yet.

@@ -1,0 +1,86 @@
+"""A line for each request that was answered, where ``log.access`` asks for it.
+
+It has the route as it is declared, never the path or the query as they were sent: what somebody
+mistypes there may be a secret.
+"""
+
+from __future__ import annotations
+
+import logging
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Final
+
+from mycelium_fractal_net.api.http.exchange import exchange_of
+from mycelium_fractal_net.bootstrap.logs import ACCESS
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from mycelium_fractal_net.api.endpoints.context import Context
+
+_LOG: Final = logging.getLogger(ACCESS)
+_SERVED: Final = "mycelium_fractal_net.served"
+
+
+class _Served:
+    """What is learnt of a request while it is served."""
+
+    def __init__(self) -> None:
+        self.context: Context | None = None
+        self.status: int | None = None
+
+
+def served_by(scope: Scope, context: Context) -> None:
+    """Have the line say what ``context`` knows of the request."""
+    served: _Served | None = scope.get(_SERVED)
+    if served is not None:
+        served.context = context
+
+
+class AccessLog:
+    """Middleware around all else."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve; an ASGI application."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = perf_counter()
+        served = scope[_SERVED] = _Served()
+        exchange = exchange_of(scope)
+
+        async def note(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                served.status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, note)
+        finally:
+            del scope[_SERVED]  # which would be a circle
+            status = served.status if exchange is None else exchange.status or served.status
+            _tell(scope, served.context, status, perf_counter() - began)
+
+
+def _tell(scope: Scope, context: Context | None, status: int | None, seconds: float) -> None:
+    said: dict[str, Any] = {
+        "method": scope["method"],
+        "operation": "-" if context is None else context.event,
+        "status": status,  # none where the client went away before
+        "milliseconds": round(seconds * 1000, 3),
+        "client": scope["client"][0] if scope["client"] else None,
+    }
+    request = None
+    if context is not None:
+        request = context.request_id
+        if context.address:
+            said["client"] = context.address
+        if context.caller_or_none is not None:
+            said["credential"] = context.caller_or_none.credential_id
+        if context.key is not None and context.caller_or_none is not None:
+            said["key"] = context.key
+    text = " ".join(f"{name}={value}" for name, value in said.items())
+    _LOG.info("%s", text, extra={"request": request, "access": said})
