@@ -39,6 +39,7 @@ from mycelium_fractal_net.security.records.keys import DEFAULT_KEY_ID, Key, KeyS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from mycelium_fractal_net.bootstrap.custodians import Passphrase
     from mycelium_fractal_net.config import Settings
