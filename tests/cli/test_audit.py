@@ -272,7 +272,7 @@ def test_whole_records_verify(files: Mfn) -> None:
         report = files.ok("audit", "verify", "--json").json
         assert snapshot(files.home / "audit") == before
     (chain,) = report["chains"]
-    assert list(report) == ["whole", "records", "chains", "elsewhere", "before_restore"]
+    assert list(report) == ["whole", "records", "chains", "faults", "elsewhere", "before_restore"]
     members = ["chain", "begins", "records", "past_anchor", "ended", "torn_bytes", "faults"]
     assert list(chain) == members
     assert report["whole"] is True
