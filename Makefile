@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # the targets share one environment
-.PHONY: help run tour test test-long lint types format docs bench bench-http bench-signed bench-columns bench-backup fuzz torture coverage lock clean
+.PHONY: help run tour test test-long lint types format docs bench bench-http bench-signed bench-columns bench-backup fuzz torture coverage lock bare-check clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -84,14 +84,18 @@ fuzz: $(VENV)/fuzz ## fuzz everything that parses bytes, FUZZ_SECONDS for each t
 	    -artifact_prefix=build/fuzz/ build/fuzz/$$name fuzz/corpus/$${name#fuzz_} || exit 1; \
 	done
 
-# Each lock is a constraint on those after it, so that all fit into one environment. UPGRADE is
-# empty to keep every version that still fits: make lock UPGRADE=
+bare-check: ## by hand, as root: all of CI in a bare Debian 12 made by debootstrap
+	bash .ci/bare
+
+# Each lock is a constraint on those after it, so that all fit into one environment, and holds with
+# markers what any Python from 3.11 on needs. UPGRADE is empty to keep every version that still
+# fits: make lock UPGRADE=
 UPGRADE ?= --upgrade
 lock: $(VENV)/lock ## make the locks anew from requirements/*.in
 	cd requirements && for name in run server test lint fuzz bench lock; do \
-	  ../$(BIN)/pip-compile --quiet $(UPGRADE) --generate-hashes --allow-unsafe --strip-extras \
-	    --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
-	    --output-file $$name.txt $$name.in || exit 1; \
+	  ../$(BIN)/uv pip compile --quiet $(UPGRADE) --universal --python-version 3.11 \
+	    --fork-strategy fewest --generate-hashes --no-annotate --no-header --no-emit-index-url \
+	    --no-emit-find-links --output-file $$name.txt $$name.in || exit 1; \
 	done
 
 clean: ## remove what was installed and built

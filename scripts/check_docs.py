@@ -14,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _COMMAND = re.compile(r"^\s*(?:\$ )?mfn ([a-z][a-z-]*)(?: ([a-z][a-z-]*))?", re.MULTILINE)
-_MAKE = re.compile(r"\bmake ((?:[a-z]+ ?)+)")
+_MAKE = re.compile(r"\bmake ((?:[a-z][a-z-]* ?)+)")
 _VARIABLE = re.compile(r"\bMFN_[A-Z_]+")
 _MADE = {"build", "dist", "node_modules", "__pycache__"}  # .gitignore, where there is no Git
 
@@ -84,7 +84,7 @@ def unknown_variables(text: str) -> list[str]:
 
 def unknown_targets(code: str) -> list[str]:
     """Targets that are named in code and that the Makefile does not have."""
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     named = {word for group in _MAKE.findall(code) for word in group.split()}
     return [f"there is no target {name}" for name in sorted(named - targets)]
 

@@ -746,8 +746,8 @@ def test_a_credential_written_in_by_sql_is_refused_and_named(provider: LocalKeyP
     execute(
         provider,
         "INSERT INTO mfn_credentials SELECT 'c0', name, digest, previous_digest, previous_until,"
-        " scopes, state, created_at, expires_at, revision, generation, master_id, mac, rotated_at"
-        " FROM mfn_credentials",
+        " scopes, state, created_at, expires_at, revision, generation, master_id, mac, rotated_at,"
+        " bound FROM mfn_credentials",
     )
     with pytest.raises(StoreIntegrityError, match="credential 'c0'"):
         provider.credentials.page()

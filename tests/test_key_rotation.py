@@ -673,3 +673,41 @@ def test_what_waits_for_a_backup_goes_on_as_soon_as_it_may(
     assert [(each.waits_for_backup, each.reason) for _, each in local.status()] == [(True, None)]  # type: ignore[union-attr]
     local_provider.keys.require_backup = False
     assert local.run_once().activated == ("orders:v2",)
+
+
+def test_many_keys_that_wait_for_a_backup_are_asked_about_at_once(
+    local: KeyRotationScheduler,
+    local_provider: LocalKeyProvider,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One question for all that a look comes by; nobody's record is read again for it."""
+    local_provider.keys.require_backup = True
+    handles = [local_provider.keys.create(f"k{number:02}").latest.handle for number in range(40)]
+    local.run_once()
+    asked: list[object] = []
+    monkeypatch.setattr(
+        local_provider.states, "activate_due", lambda *arguments, **_: asked.append(arguments)
+    )
+    assert local.run_once().activated == ()
+    assert asked == []
+    monkeypatch.undo()
+    store = local_provider.store
+    made = MadeBackup("b", 1, 1, store.require_status().master_id)
+    store.record_backup(made, handles[:3])
+    assert local.run_once().activated == ("k00:v1", "k01:v1", "k02:v1")
+
+
+def test_a_setting_that_no_more_asks_for_backups_is_heeded_by_the_next_look(
+    local: KeyRotationScheduler, local_provider: LocalKeyProvider, clock: Clock
+) -> None:
+    """Also of a key that the pass over all keys comes by much later; one with a day still waits."""
+    names = [f"k{number:03}" for number in range(PASS_KEYS + 5)]
+    for name in names:
+        local_provider.keys.create(name)
+    local_provider.keys.require_backup = True
+    local_provider.rotate_key(names[-1])
+    local_provider.rotate_key(names[-2], activate_at=clock.now + timedelta(days=3))
+    assert local.run_once().activated == ()
+    assert local.run_once().activated == ()
+    local_provider.keys.require_backup = False
+    assert local.run_once().activated == (f"{names[-1]}:v2",)

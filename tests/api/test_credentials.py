@@ -221,8 +221,8 @@ def test_a_secret_is_shown_once(client: httpx.Client) -> None:
     """And nothing that is told later holds it, or its digest."""
     new = made(client, "encrypt:*", expires_days=30)
     assert list(new) == [
-        "id", "name", "scopes", "state", "created_at", "expires_at", "rotated_at", "rotation_due",
-        "previous_until", "api_key",
+        "id", "name", "scopes", "state", "bound", "created_at", "expires_at", "rotated_at",
+        "rotation_due", "previous_until", "api_key",
     ]  # fmt: skip
     secret = new["api_key"].rpartition("_")[2]
     shown = client.get(f"/credentials/{new['id']}")

@@ -135,8 +135,8 @@ def test_every_problem_is_under_its_status(name: str) -> None:
 
 
 def test_every_kind_of_problem_is_shown() -> None:
-    """A method or path that is not there belongs to no operation."""
-    assert set(DOCUMENT["components"]["examples"]) == set(KINDS)
+    """A method or path that is not there belongs to no operation; no example is there unused."""
+    assert set(DOCUMENT["components"]["examples"]) <= set(KINDS)
     shown = {
         slug
         for operation in OPERATIONS.values()

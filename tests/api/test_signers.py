@@ -162,10 +162,10 @@ def test_a_signer_binds_its_credential_at_once(client: httpx.Client, service: Ru
             public_key=peer.key.public.pem().decode(),
             credentials=[api_key.split("_")[1]],
         )
-        problem(bare.send(request), 401, "request-signature")
+        problem(bare.send(request), 401, "unauthenticated")
         ok(bare.send(peer.sign(request)))
         ok(client.post(f"/signers/{peer.name}/revoke"))
-        problem(bare.send(peer.sign(request)), 401, "request-signature")
+        problem(bare.send(peer.sign(request)), 401, "unauthenticated")
 
 
 # Who may do it --------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 import pytest
+import sqlalchemy
 from alembic import command as alembic_command
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -47,7 +48,7 @@ from mycelium_fractal_net.security.errors import (
 from mycelium_fractal_net.security.key_store import Database, UsageStore
 from mycelium_fractal_net.security.key_store.rows import day_of
 from mycelium_fractal_net.security.key_store.scheduler_table import RotationFailure, SchedulerTable
-from mycelium_fractal_net.security.key_store.schema import keys
+from mycelium_fractal_net.security.key_store.schema import keys, signers
 from mycelium_fractal_net.security.key_store.usage import RAW_MESSAGES_LIMIT, RAW_MESSAGES_ROTATE
 from mycelium_fractal_net.security.records.keys import DEFAULT_ROTATION, KeyType, Verb
 from mycelium_fractal_net.security.rotation import KeyRotationScheduler
@@ -338,6 +339,32 @@ def a_store_that_cannot_be_read(world: World) -> None:
     said = world.refused(ExitCode.STORE, "key", "list")
     ran = world.follow(said, "mfn doctor", code=ExitCode.DOCTOR_CRITICAL)
     assert "key store" in ran.out
+
+
+@advises("security/key_store/causes.py", "doctor")
+def tables_that_are_missing_in_sqlite(world: World) -> None:
+    """Doctor names them."""
+    with world.provider() as provider, pytest.raises(StoreError) as caught:
+        world.sql(f"DROP TABLE {signers.name}")  # an open store does not look again
+        list(provider.signers.all())
+    said = str(caught.value)
+    ran = world.follow(said, "mfn doctor", code=ExitCode.DOCTOR_CRITICAL)
+    assert "signers" in ran.out
+
+
+def test_tables_that_are_missing_in_postgresql_are_named(world: World, postgres_url: str) -> None:
+    """By doctor, as is said."""
+    world.setenv("MFN_STORE", postgres_url)
+    world.mfn.ok("init")
+    with world.provider() as provider, pytest.raises(StoreError) as caught:
+        with provider.store.database.write() as connection:
+            connection.execute(sqlalchemy.text(f"DROP TABLE {signers.name}"))
+        list(provider.signers.all())
+    ran = world.follow(str(caught.value), "mfn doctor", code=ExitCode.DOCTOR_CRITICAL)
+    assert "signers" in ran.out
+
+
+COVERED["security/key_store/causes.py", "doctor"] += 1
 
 
 def test_an_api_key_that_is_not_accepted_is_looked_for(world: World) -> None:

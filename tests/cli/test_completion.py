@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import pty
+import select
 import shlex
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -65,6 +69,67 @@ def test_bash_completes_commands_and_keys_once_it_is_installed(shells: Path, mfn
     assert completed("mfn", "encrypt", "--assoc") == [
         "--associated-data", "--associated-data-file",
     ]  # fmt: skip
+    # Bash ends a word at a colon, and puts what comes back behind it.
+    assert completed("mfn", "key", "suspend", "orders", ":") == ["v1"]
+    assert completed("mfn", "key", "suspend", "orders", ":", "v") == ["v1"]
+    assert completed("mfn", "key", "suspend", "orders:v") == ["orders:v1"]
+    assert completed("mfn", "--home", str(mfn.home), "key", "show", "") == sorted(
+        ["default-encryption", "default-mac", "default-signing", "orders", "release"]
+    )
+
+
+def test_a_version_is_completed_behind_its_colon_where_somebody_types(
+    shells: Path, mfn: Mfn
+) -> None:
+    """In an interactive bash: the TAB key, and the command that then runs."""
+    home = shells.parent
+    in_shell(shells, "bash", "mfn --install-completion")
+    ours, theirs = pty.openpty()
+    shell = subprocess.Popen(
+        [shells / "bash", "--rcfile", home / ".bashrc", "-i"],
+        env=environment(
+            {"HOME": str(home), "PATH": f"{shells}:/usr/bin:/bin", "MFN_HOME": str(mfn.home)}
+        ),
+        stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
+    )  # fmt: skip
+    os.close(theirs)
+    said = b""
+    try:
+        os.write(ours, b"mfn key public release:\t")
+        deadline = time.monotonic() + 60
+        while b"release:v1" not in said and time.monotonic() < deadline:
+            if select.select([ours], [], [], 0.2)[0]:
+                said += os.read(ours, 65_536)
+        os.write(ours, b"\n")
+        while b"END PUBLIC KEY" not in said and time.monotonic() < deadline:
+            if select.select([ours], [], [], 0.2)[0]:
+                said += os.read(ours, 65_536)
+    finally:
+        shell.kill()
+        shell.wait()
+        os.close(ours)
+    assert b"release:v1" in said
+    assert b"END PUBLIC KEY" in said
+
+
+def test_powershell_gets_a_script_and_what_it_asks_for(shells: Path, mfn: Mfn) -> None:
+    """As its script asks: the line up to the cursor and the word there; a colon ends none."""
+    (shells / "pwsh").symlink_to(shutil.which("bash") or "")
+    in_shell(shells, "pwsh", "mfn --install-completion")
+    home = shells.parent
+    assert (
+        "Register-ArgumentCompleter -Native -CommandName mfn"
+        in (home / ".config/powershell/mfn.ps1").read_text()
+    )
+
+    def completed(line: str, word: str) -> list[str]:
+        asked = {"_MFN_COMPLETE": "pwsh_complete", "COMP_WORDS": line, "COMP_WORD": word}
+        said = mfn.process(env={**asked, "MFN_HOME": str(mfn.home)}).out
+        return [each.split("\t")[1] for each in said.splitlines()]
+
+    assert completed("mfn key suspend orders:v", "orders:v") == ["orders:v1"]
+    assert completed("mfn key cancel", "cancel") == ["cancel-destruction"]
+    assert "orders" in completed("mfn key show ", "")
 
 
 def test_zsh_and_fish_get_scripts_of_their_own(shells: Path) -> None:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mycelium_fractal_net import open_keyring
-from mycelium_fractal_net.security.directories.credentials import Caller, CredentialDirectory
+from mycelium_fractal_net.security.directories.callers import Caller
+from mycelium_fractal_net.security.directories.credentials import CredentialDirectory
 from mycelium_fractal_net.security.errors import AuthenticationError, ExitCode
 from tests.support.cli import Mfn, one_line
 
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.records.credentials import Credential
 
 FIELDS = [
-    "id", "name", "scopes", "state", "created_at", "expires_at", "rotated_at", "rotation_due",
-    "previous_until",
+    "id", "name", "scopes", "state", "bound", "created_at", "expires_at", "rotated_at",
+    "rotation_due", "previous_until",
 ]  # fmt: skip
 API_KEY = re.compile(r"mfn_[a-z0-9]{16}_[A-Za-z0-9_-]{43}")
 

@@ -44,7 +44,7 @@ ELSEWHERE = {"serve", "restore"}
 def commands(entry: click.Command, *names: str) -> Iterator[tuple[str, click.Command]]:
     """Every command that does something, by its words."""
     if isinstance(entry, click.Group):
-        context = click.Context(entry, info_name=entry.name)
+        context = click.Context(entry, help_option_names=["-h", "--help"])
         for name in entry.list_commands(context):
             found = entry.get_command(context, name)
             assert found is not None
@@ -92,7 +92,11 @@ def test_a_restore_prints_one_json_value(mfn: Mfn, empty: Mfn) -> None:
 def test_the_options_of_mfn_stand_after_every_command(path: str) -> None:
     """Each command has them all, and none has one of that name with another meaning."""
     command = dict(commands(program))[path]
-    names = [name for each in command.get_params(click.Context(command)) for name in each.opts]
+    names = [
+        name
+        for each in command.get_params(click.Context(command, help_option_names=["-h", "--help"]))
+        for name in each.opts
+    ]
     assert len(names) == len(set(names))
     assert {name for option in OF_MFN for name in option.opts} <= set(names)
 

@@ -426,3 +426,61 @@ def test_inspect_shows_the_state_whatever_it_permits(mfn: Mfn, big: Path, verb: 
     mfn.ok("key", verb, "orders")
     state = mfn.ok("key", "show", "orders", "--json").json["versions"][0]["state"]
     assert mfn.ok("inspect", "big.bin.mfn", "--json").json["state"] == state
+
+
+# Names and files that cannot be -----------------------------------------------------------------
+
+
+def test_a_name_that_would_be_too_long_is_told_before_the_work(mfn: Mfn) -> None:
+    """255 bytes are the most: of one file as the only line, of a folder's before it is done."""
+    long = "n" * 252
+    Path(long).write_bytes(b"x")
+    line = one_line(mfn("encrypt", long, "-k", "orders"), ExitCode.WRITE)
+    assert "more than 255 bytes; name a shorter one with -o" in line
+    mfn.ok("encrypt", long, "-k", "orders", "-o", "short.mfn")
+    Path("folder").mkdir()
+    for name in (long, "fine"):
+        Path("folder", name).write_bytes(b"x")
+    ran = mfn("encrypt", "-r", "folder", "-o", "sealed", "-k", "orders")
+    assert ran.code == ExitCode.PARTIAL
+    assert "longer than 255 bytes; the others are sealed" in ran.err.splitlines()[0]
+    assert [path.name for path in Path("sealed").iterdir() if path.suffix == ".mfn"] == ["fine.mfn"]
+
+
+def test_a_socket_is_no_input(mfn: Mfn) -> None:
+    """Its own words, and the code of an input."""
+    import socket
+
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind("socket")
+        assert "is a socket" in one_line(mfn("encrypt", "socket"), ExitCode.INPUT)
+
+
+def test_a_folder_that_another_run_fills_is_an_output_that_cannot_be_written(mfn: Mfn) -> None:
+    """Not a store that is out of reach."""
+    from mycelium_fractal_net.files.file_run import only_run
+
+    Path("folder").mkdir()
+    Path("sealed").mkdir()
+    with only_run(Path("sealed")):
+        ran = mfn("encrypt", "-r", "folder", "-o", "sealed")
+        line = one_line(ran, ExitCode.WRITE)
+    assert "another run is at work in sealed; let it end" in line
+
+
+def test_where_the_store_is_is_said_where_no_home_is_set(mfn: Mfn) -> None:
+    """As under a service manager: one line on standard error, none where a home is named."""
+    import pwd
+    import subprocess
+    import sys
+
+    bare = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(Path(__file__).parents[2] / "src")}
+    program = [sys.executable, "-m", "mycelium_fractal_net"]
+    done = subprocess.run(
+        [*program, "doctor"], env=bare, capture_output=True, text=True, check=False
+    )
+    first = done.stderr.splitlines()[0]
+    assert "HOME is not set: key store and master key are in" in first
+    assert pwd.getpwuid(os.getuid()).pw_dir in first
+    named = [*program, "--home", str(mfn.home), "key", "list"]
+    assert subprocess.run(named, env=bare, capture_output=True, check=True).stderr == b""

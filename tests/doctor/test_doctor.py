@@ -26,6 +26,7 @@ from mycelium_fractal_net.security.key_store.scheduler_table import (
 )
 from mycelium_fractal_net.security.key_store.usage import RAW_MESSAGES_ROTATE, REFUSED
 from mycelium_fractal_net.security.records.keys import DEFAULT_ROTATION, KeyType, Verb
+from mycelium_fractal_net.security.records.signers import Signer, SignerState
 from mycelium_fractal_net.security.signatures.signing_key import SigningKey
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def test_files_that_others_may_use_are_critical(settings: Settings, home: Path) 
         ("UPDATE mfn_key_versions SET wrapped = mac FROM mfn_keys WHERE mfn_keys.key_id = 'orders'"
          " AND mfn_key_versions.key_id = 'orders'", "key orders:v1"),
         ("INSERT INTO mfn_credentials SELECT 'intruder', 'x', mac, NULL, NULL, '*', 'active', 1,"
-         " NULL, 0, 1, master_id, mac, NULL FROM mfn_keys LIMIT 1", "credential intruder"),
+         " NULL, 0, 1, master_id, mac, NULL, 0 FROM mfn_keys LIMIT 1", "credential intruder"),
         ("INSERT INTO mfn_signers (name, public_key, algorithm, credentials, any_credential, state,"
          " created_at, revision, generation, master_id, mac) SELECT 'intruder', mac, 'Ed25519', '',"
          " 1, 'active', 1, 0, 1, master_id, mac FROM mfn_keys LIMIT 1", "signer intruder"),
@@ -159,6 +160,32 @@ def test_a_new_signer_mends_that(settings: Settings, provider: LocalKeyProvider)
     assert finding.subject == f"credential {bound[2]}"
     provider.signers.add("all", public(), any_credential=True)
     assert len(found(settings, "credential-signer")) == 1
+
+
+def test_a_credential_that_is_bound_from_the_beginning_waits_for_a_signer(
+    settings: Settings, provider: LocalKeyProvider
+) -> None:
+    """It is refused until one signs for it."""
+    made = provider.credentials.create("waits", ("*",), bound=True)[0].credential_id
+    (finding,) = found(settings, "credential-signer")
+    assert finding.subject == f"credential {made}"
+    provider.signers.add("one", public(), credentials=(made,))
+    assert not found(settings, "credential-signer")
+
+
+def test_a_credential_that_only_its_signer_binds_is_named(
+    settings: Settings, provider: LocalKeyProvider
+) -> None:
+    """As 4.1.0 left it; what is advised mends it."""
+    made = credential(provider)
+    signer = Signer(
+        "old", public(), "Ed25519", (made,), False, SignerState.ACTIVE, provider.clock()
+    )
+    provider.signers.insert(lambda master: replace(signer, master_id=master), "signer.add")
+    (finding,) = found(settings, "credential-unbound")
+    assert (finding.severity, finding.subject) == (Severity.CRITICAL, f"credential {made}")
+    initialise(settings=settings).close()
+    assert not found(settings, "credential-unbound")
 
 
 def test_a_signer_that_was_edited_signs_for_nobody(

@@ -290,9 +290,6 @@ def test_without_the_extra_it_says_what_to_install(home: Path, missing: str) -> 
         f"        if name.partition('.')[0] == {missing!r}:\n"
         "            raise ModuleNotFoundError(name=name)\n"
         "sys.meta_path.insert(0, Nowhere())\n"
-        "import importlib.util as util\n"
-        "found = util.find_spec\n"
-        f"util.find_spec = lambda name, *a: None if name == {missing!r} else found(name, *a)\n"
         "from mycelium_fractal_net.cli import main\n"
         "sys.exit(main())\n"
     )

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import importlib
 import re
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
 
 import pytest
+from packaging.markers import Marker
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import mycelium_fractal_net
 from scripts import check_docs
@@ -110,13 +115,15 @@ def environment_readers(tree: ast.AST) -> bool:
 
 
 def test_settings_come_from_the_environment_in_one_place() -> None:
-    """Only the configuration reads it; the program knows completion, `serve` sets a variable."""
+    """Only the configuration reads it; shells ask for completion by it, `serve` sets a variable."""
     readers = {
         str(path.relative_to(ROOT / "src" / "mycelium_fractal_net"))
         for path in SOURCES
         if environment_readers(ast.parse(path.read_text()))
     }
-    assert readers == {"config/__init__.py", "cli/run.py", "cli/commands/serve.py"}
+    assert readers == {
+        "config/__init__.py", "cli/run.py", "cli/shells.py", "cli/commands/serve.py"
+    }  # fmt: skip
     for path in SOURCES:
         if "config" not in path.parts:
             assert not re.search(r"(environ|getenv)\W+(get\W+)?MFN_", path.read_text()), path
@@ -138,7 +145,9 @@ def test_every_lock_has_hashes_and_no_address(lock: Path) -> None:
     text = lock.read_text()
     assert "://" not in text
     assert not re.search(r"^\s*-(?:i|-index|-find|-extra)", text, re.MULTILINE)
-    hashed = re.findall(r"^[A-Za-z0-9._-]+==\S+ \\\n    --hash=sha256:", text, re.MULTILINE)
+    hashed = re.findall(
+        r"^[A-Za-z0-9._-]+==\S+(?: ;.+)? \\\n    --hash=sha256:", text, re.MULTILINE
+    )
     assert len(hashed) == len(re.findall(r"^[A-Za-z]", text, re.MULTILINE)) > 10
 
 
@@ -160,6 +169,41 @@ def test_the_locks_agree() -> None:
     assert "torch" not in versions
 
 
+# The first release of each minor version: what a marker adds below a patch release is needed there.
+PYTHONS = [
+    f"{each.rpartition(' ')[2]}.0"
+    for each in PYPROJECT["project"]["classifiers"]
+    if re.fullmatch(r"Programming Language :: Python :: 3\.\d+", each)
+]
+
+
+def marked(lock: Path) -> dict[str, Marker | None]:
+    """The packages in a lock, and the marker of each."""
+    found = re.findall(r"^([A-Za-z0-9._-]+)==\S+(?: ; (.+?))? \\$", lock.read_text(), re.MULTILINE)
+    return {canonicalize_name(name): Marker(text) if text else None for name, text in found}
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.stem)
+def test_a_lock_is_whole_on_every_python_that_is_promised(lock: Path, python: str) -> None:
+    """Made for one alone it lacks what another needs, as `redis` does below 3.11.3.
+
+    What a package needs is read where it is installed here.
+    """
+    there = {"python_full_version": python, "python_version": python.rpartition(".")[0]}
+    packages = marked(lock)
+    locked = {name for name, mark in packages.items() if mark is None or mark.evaluate(there)}
+    missing = []
+    for name in locked:
+        with contextlib.suppress(PackageNotFoundError):
+            for text in requires(name) or ():
+                needed = Requirement(text)
+                wanted = needed.marker is None or needed.marker.evaluate({**there, "extra": ""})
+                if wanted and canonicalize_name(needed.name) not in locked:
+                    missing.append(f"{name} needs {text}")
+    assert missing == []
+
+
 def test_no_file_names_a_registry_or_a_path_of_some_machine() -> None:
     """What is committed works anywhere."""
     for path in check_docs.project_files():
@@ -169,6 +213,15 @@ def test_no_file_names_a_registry_or_a_path_of_some_machine() -> None:
             continue
         found = UNWANTED.search(text)
         assert found is None, f"{path.relative_to(ROOT)} holds {found[0]}"
+
+
+def test_nothing_tells_to_install_a_project_of_our_name_from_an_index() -> None:
+    """It is not published: whoever took the name there would be installed. README says how."""
+    told = re.compile(r"pip install [^\n]*(?<![/\w.])mycelium[-_]fractal[-_]net")
+    for path in check_docs.project_files():
+        if path.suffix in (".md", ".py", ".toml") and path.name != "CHANGELOG.md":
+            assert told.search(path.read_text()) is None, path
+    assert "## Install\n" in (ROOT / "README.md").read_text()
 
 
 def test_the_documents_are_in_order() -> None:

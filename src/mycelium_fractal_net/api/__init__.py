@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mycelium_fractal_net.security.errors import MissingExtraError
+from mycelium_fractal_net.security.errors import unusable_extra
 
 if TYPE_CHECKING:
     from mycelium_fractal_net.api.application import Application, create_app
@@ -22,10 +22,10 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
         from mycelium_fractal_net.api import application
-    except ModuleNotFoundError as error:
+    except ImportError as error:
         if error.name is not None and error.name.startswith(__name__.partition(".")[0]):
             raise
-        raise MissingExtraError("the service", "server") from None
+        raise unusable_extra("the service", "server", error) from None
     if name == "create_app":
         return application.create_app
     made = globals()["app"] = application.create_app()

@@ -43,11 +43,18 @@ class RequestSigning:
 
     def _needs_no_signature(self, route: ServiceRoute | None) -> bool:
         if route is not None and route.spec.public:
-            return True
-        return self._policy_of(route) is SigningPolicy.OFF and self._service.signers.binds_nobody
+            return not route.spec.knows_callers
+        return self._policy_of(route) is SigningPolicy.OFF and self._service.directory.binds_nobody
 
     def _policy_of(self, route: ServiceRoute | None) -> SigningPolicy:
+        if route is not None and route.spec.knows_callers:
+            return SigningPolicy.OPTIONAL
         return SigningPolicy.OFF if route is not None and route.is_unsigned else self._policy
+
+    def _falls_back(self, scope: Any) -> bool:
+        route: ServiceRoute | None = scope.get(ROUTE)
+        known = route is not None and route.spec.knows_callers
+        return known or self._policy_of(route) is SigningPolicy.OFF
 
     @cached_property
     def guarded(self) -> ASGIApp:
@@ -73,6 +80,7 @@ class RequestSigning:
             scheme=self._scheme,
             decide=lambda scope: self._policy_of(scope.get(ROUTE)),
             flows=self._flows,
+            falls_back=self._falls_back,
             refused=service.count_refusal,
             request_id=new_request_id,
             max_body_bytes=service.max_body_bytes,

@@ -126,6 +126,7 @@ def initialise(
         provider.audit = audit_log(chosen, provider)
         with _closed_on_failure(provider.audit):
             _create_default_keys(provider)
+            provider.signers.bind_named()  # in a store of an earlier release
         return _keyring(chosen, provider, database, record_uses=True)
 
 

@@ -31,6 +31,11 @@ _PLACES: Final[dict[str, tuple[str, str, str]]] = {
     "bash": (".bash_completions/mfn.sh", ".bashrc", "source ~/.bash_completions/mfn.sh"),
     "zsh": (".zfunc/_mfn", ".zshrc", "fpath+=~/.zfunc; autoload -Uz compinit; compinit"),
     "fish": (".config/fish/completions/mfn.fish", "", ""),
+    "pwsh": (
+        ".config/powershell/mfn.ps1",
+        ".config/powershell/Microsoft.PowerShell_profile.ps1",
+        ". ~/.config/powershell/mfn.ps1",
+    ),
 }
 
 
@@ -89,6 +94,9 @@ def complete(entry: click.Command, instruction: str) -> int:
     """Answer a shell's script, which asks by ``instruction``; returns the exit code."""
     from click.shell_completion import BashComplete, shell_complete
 
+    from mycelium_fractal_net.cli.shells import register
+
+    register()
     if instruction != "complete_bash":
         return shell_complete(entry, {}, _PROGRAM, COMPLETION_VARIABLE, instruction)
     # The script that mfn 4.1 installed takes one value a line, and files where there is none.
@@ -129,9 +137,13 @@ show_completion = flag_that_ends(
 
 
 def _script(context: click.Context, shell: str) -> str:
-    from click.shell_completion import BashComplete, FishComplete, ZshComplete
+    from click.shell_completion import get_completion_class
 
-    made = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}[shell]
+    from mycelium_fractal_net.cli.shells import register
+
+    register()
+    made = get_completion_class(shell)
+    assert made is not None  # noqa: S101 - each of _PLACES has one
     return made(context.find_root().command, {}, _PROGRAM, COMPLETION_VARIABLE).source()
 
 
@@ -166,6 +178,6 @@ def _current_shell() -> str:
             return name
     raise CommandError(
         ExitCode.USAGE,
-        "completion is for bash, zsh and fish, and this is none of them",
+        "completion is for bash, zsh, fish and PowerShell, and this is none of them",
         "start mfn from one of them",
     )

@@ -9,7 +9,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mycelium_fractal_net.cli import passphrase
-from mycelium_fractal_net.cli.terminal import columns, json_array, json_value, progress_bar, say
+from mycelium_fractal_net.cli.exits import CommandError
+from mycelium_fractal_net.cli.terminal import (
+    columns,
+    complain,
+    is_confirmed,
+    json_array,
+    json_value,
+    progress_bar,
+    say,
+)
+from mycelium_fractal_net.security.errors import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -32,7 +42,9 @@ class Invocation:
     debug: bool = False
     quiet: bool = False
     json: bool = False
+    yes: bool = False
     options: frozenset[str] = frozenset()  # those that the command has
+    _told_home: bool = False
     ended_by: int | None = None  # the signal that ended the run, where it was not Ctrl-C
 
     def say(self, text: str) -> None:
@@ -85,17 +97,35 @@ class Invocation:
         from mycelium_fractal_net.config import load_settings
 
         found = load_settings(self.config, store=self.store, home=self.home, server=server)
+        self._tell_home(found)
         if self.passphrase_fd is not None:  # which comes before any file
             found = replace(found, master_key=replace(found.master_key, passphrase_file=None))
         if server is not None or found.audit.export != "stdout":
             return found
         return replace(found, audit=replace(found.audit, export="none"))
 
+    def _tell_home(self, settings: Settings) -> None:
+        """Say where the store is, where nobody has: as under a service manager without HOME."""
+        from mycelium_fractal_net.config import user_variable
+
+        named = settings.home_folder or user_variable("HOME") or user_variable("XDG_DATA_HOME")
+        if named is None and not (self.quiet or self._told_home):
+            self._told_home = True
+            complain(f"HOME is not set: key store and master key are in {settings.home}")
+
     def names_configuration(self) -> bool:
         """Whether the user named a configuration, and does not just get that of ``dev``."""
         from mycelium_fractal_net.config import names_configuration
 
         return names_configuration(self.config)
+
+    def confirm(self, what: str) -> None:
+        """Ask before what cannot be undone, where a person is there and did not say ``--yes``.
+
+        Raises :class:`CommandError` where the answer is not yes.
+        """
+        if not self.yes and not is_confirmed(what):
+            raise CommandError(ExitCode.USAGE, "not confirmed", "nothing was done")
 
     def passphrase(self) -> bytes:
         """The passphrase of the master key, from ``--passphrase-fd`` or asked for."""

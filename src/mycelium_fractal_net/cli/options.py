@@ -12,7 +12,7 @@ import click
 from mycelium_fractal_net.cli.completion import key_names, version_names
 from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.inputs import check_input, read_small
-from mycelium_fractal_net.cli.parsing import record
+from mycelium_fractal_net.cli.parsing import note, record
 from mycelium_fractal_net.security.errors import ExitCode
 from mycelium_fractal_net.security.records.keys import DESTRUCTION_WINDOW_DAYS
 
@@ -63,6 +63,13 @@ window_days = click.option(
     type=int,
     default=DESTRUCTION_WINDOW_DAYS,
     help="How long it can still be cancelled, 7 to 365.",
+)
+yes = click.option(
+    "--yes",
+    is_flag=True,
+    expose_value=False,
+    callback=note,
+    help="Do it without asking; nobody is asked where there is no terminal.",
 )
 _allow_compromised = click.option(
     "--allow-compromised", is_flag=True, help="Open also what a compromised version sealed."

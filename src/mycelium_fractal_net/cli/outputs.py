@@ -15,6 +15,7 @@ from mycelium_fractal_net.cli.inputs import STANDARD, binary_stdout, refuse_term
 from mycelium_fractal_net.security.errors import ExitCode
 
 SEALED_SUFFIX: Final = ".mfn"
+NAME_BYTES: Final = 255  # NAME_MAX of Linux
 # What came in by standard input has no permission bits to take over: its owner alone may read it.
 PRIVATE: Final = os.stat_result((0o600, *(0 for _ in range(9))))
 
@@ -46,11 +47,13 @@ def destination(source: str, output: str | None, natural: str | None = None) -> 
     if name is None or name == STANDARD:
         return None
     target = Path(name)
+    check_length(target.name)
     if _is_standard_output(target):
         return None
     if target.is_dir():
         if source == STANDARD or natural is None:
             raise CommandError(ExitCode.USAGE, f"{name} is a folder", "name a file with -o")
+        check_length(Path(natural).name)
         target /= Path(natural).name
     if not target.parent.is_dir():
         raise CommandError(
@@ -70,6 +73,21 @@ def destination(source: str, output: str | None, natural: str | None = None) -> 
             ExitCode.USAGE, f"{source} is both input and output", "choose another name with -o"
         )
     return target
+
+
+def fits(name: str) -> bool:
+    """Whether a file can have that name."""
+    return len(os.fsencode(name)) <= NAME_BYTES
+
+
+def check_length(name: str) -> None:
+    """Raise :class:`CommandError` for a name that no file of Linux can have."""
+    if not fits(name):
+        raise CommandError(
+            ExitCode.WRITE,
+            f"the name {name[:40]}… would have more than {NAME_BYTES} bytes",
+            "name a shorter one with -o",
+        )
 
 
 def is_channel(target: Path | None) -> bool:

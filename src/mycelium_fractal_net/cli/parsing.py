@@ -16,7 +16,8 @@ from mycelium_fractal_net.cli.invocation import Invocation
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
-def _noted(context: click.Context, option: click.Parameter, given: Any) -> None:
+def note(context: click.Context, option: click.Parameter, given: Any) -> None:
+    """Callback of an option whose value, once given, stands in the :class:`Invocation`."""
     # Always, so that all contexts of one run, those of completion as well, have the same one.
     invocation = context.ensure_object(Invocation)
     if given not in (None, False):
@@ -25,7 +26,7 @@ def _noted(context: click.Context, option: click.Parameter, given: Any) -> None:
 
 def noted(*names: str, **more: Any) -> click.Option:
     """An option whose value, once given, stands in the :class:`Invocation` under its name."""
-    return click.Option(names, expose_value=False, callback=_noted, **more)
+    return click.Option(names, expose_value=False, callback=note, **more)
 
 
 _JSON: Final = noted("--json", is_flag=True, help="Print JSON; docs/cli.md lists its shape.")

@@ -41,6 +41,15 @@ def say(text: str) -> None:
     print(safe(text))
 
 
+def is_confirmed(what: str) -> bool:
+    """Ask on a terminal whether to do what cannot be undone; true where nobody can be asked."""
+    if sys.stdin is None or sys.stderr is None or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return True
+    sys.stderr.write(f"{safe(what)}; this cannot be undone. Go on? [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
 def columns(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print rows under their heads, aligned. Very many are aligned part by part, as they come."""
     coming = itertools.chain([heads], rows)

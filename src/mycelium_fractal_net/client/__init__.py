@@ -17,7 +17,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from mycelium_fractal_net.security.errors import MissingExtraError
+from mycelium_fractal_net.security.errors import unusable_extra
 
 if TYPE_CHECKING:
     from mycelium_fractal_net.client.batches import BatchLimits
@@ -71,10 +71,10 @@ def __getattr__(name: str) -> Any:
     try:
         modules = (importlib.import_module(f"{__name__}.{home}") for home in _HOMES)
         return next(found[name] for found in map(vars, modules) if name in found)
-    except ModuleNotFoundError as error:
+    except ImportError as error:
         if error.name is not None and error.name.startswith(__name__.partition(".")[0]):
             raise
-        raise MissingExtraError("the client", "client") from None
+        raise unusable_extra("the client", "client", error) from None
 
 
 def __dir__() -> list[str]:

@@ -24,8 +24,8 @@ from sqlalchemy.pool import NullPool
 from mycelium_fractal_net.security.errors import (
     DatabaseUnavailableError,
     InvalidInputError,
-    MissingExtraError,
     PicklableError,
+    unusable_extra,
 )
 
 _CONNECT_SECONDS: Final = 10
@@ -285,8 +285,8 @@ def _postgresql_engine(url: URL) -> Engine:
             if "connect_timeout" in url.query
             else {"connect_timeout": _CONNECT_SECONDS},
         )
-    except ImportError:
-        raise MissingExtraError("a column in PostgreSQL", "postgresql") from None
+    except ImportError as error:
+        raise unusable_extra("a column in PostgreSQL", "postgresql", error) from None
 
     def on_connect(connection: Any, _record: object) -> None:
         connection.adapters.register_dumper(BinaryList, ListBinaryDumper)

@@ -14,7 +14,7 @@ from mycelium_fractal_net.bootstrap import build_policy, open_provider
 from mycelium_fractal_net.config.settings import OWASP_ITERATIONS
 from mycelium_fractal_net.doctor.audit_records import audit_findings
 from mycelium_fractal_net.doctor.backups import backup_findings
-from mycelium_fractal_net.doctor.credentials import credential_findings, signer_findings
+from mycelium_fractal_net.doctor.credentials import credential_findings
 from mycelium_fractal_net.doctor.findings import (
     Examined,
     Finding,
@@ -190,7 +190,6 @@ _STORE_CHECKS: Final[tuple[Callable[[Examined], Iterator[Finding]], ...]] = (
     _master_key,
     _keys,
     credential_findings,
-    signer_findings,
     old_cipher_findings,
     audit_findings,
     backup_findings,

@@ -27,6 +27,7 @@ from mycelium_fractal_net.security.errors import (
     InvalidInputError,
     KeyNotFoundError,
     MfnError,
+    MissingExtraError,
 )
 from mycelium_fractal_net.security.keyring.keyring import Keyring, MessageInfo
 from mycelium_fractal_net.security.records.open_options import PLAIN, OpenOptions
@@ -186,9 +187,7 @@ class _Store:
         try:
             from fsspec.core import url_to_fs
         except ModuleNotFoundError:
-            raise ConfigurationError(
-                "object stores need fsspec: pip install 'mycelium-fractal-net[fsspec]'"
-            ) from None
+            raise MissingExtraError("a path in an object store", "fsspec") from None
         try:
             self._driver, self.root = url_to_fs(url)
         except ImportError as error:

@@ -119,6 +119,11 @@ class Kind(NamedTuple):
     advice: str = "run it again with --debug and report it"
 
 
+# Of the project's name on PyPI nothing is said: it is not published there, so whoever takes the
+# name would be installed. README.md, "Install", says the same.
+INSTALL_EXTRA: Final = "in the checkout: pip install '.[{extra}]', with a wheel: 'FILE[{extra}]'"
+
+
 UNEXPECTED: Final = Kind(
     500, "unexpected", "Something went wrong", "the log says more, under the request id"
 )
@@ -157,9 +162,31 @@ class MissingExtraError(ConfigurationError):
 
     def __init__(self, feature: str, extra: str) -> None:
         super().__init__(
-            f"{feature} needs the extra {extra!r}: pip install 'mycelium-fractal-net[{extra}]'"
+            f"{feature} needs the extra {extra!r} ({INSTALL_EXTRA.format(extra=extra)})"
         )
         self.extra = extra
+
+
+EXTRA_MODULES: Final = {
+    "client": ("anyio", "h11", "httpx"),
+    "fsspec": ("fsspec",),
+    "postgresql": ("psycopg",),
+    "redis": ("redis",),
+    "server": (
+        "fastapi", "httptools", "limits", "prometheus_client", "pybase64", "pydantic", "uvicorn",
+        "uvloop",
+    ),
+}  # fmt: skip
+"""What each extra has Python import."""
+
+
+def unusable_extra(feature: str, extra: str, error: ImportError) -> ConfigurationError:
+    """What to raise for an extra that does not import: it is missing, or there and broken."""
+    absent = (error.name or "").partition(".")[0]
+    if isinstance(error, ModuleNotFoundError) and absent in EXTRA_MODULES[extra]:
+        return MissingExtraError(feature, extra)
+    cause = " ".join(str(error).split())
+    return ConfigurationError(f"{feature}: the extra {extra!r} is there and not whole: {cause}")
 
 
 class InvalidInputError(MfnError):

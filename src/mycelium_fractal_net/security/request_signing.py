@@ -93,6 +93,9 @@ class SignatureVerificationMiddleware:
     ``request_id`` gives the ids that answers and the log have of them.
 
     A credential that a signer names works only with a signature, whatever the policy.
+    ``falls_back`` is for an application that sees to that by itself, so that a bound credential is
+    refused there as any other that is not accepted: unsigned ones are handed on, and of the scopes
+    of which it says so also those whose signature is not valid, as unsigned.
     """
 
     def __init__(
@@ -107,6 +110,7 @@ class SignatureVerificationMiddleware:
         rules: Mapping[str, str] | None = None,
         decide: Callable[[Scope], SigningPolicy] | None = None,
         flows: Callable[[Scope], bool] | None = None,
+        falls_back: Callable[[Scope], bool] | None = None,
         cover: Iterable[str] = (),
         refused: Callable[[str], None] | None = None,
         request_id: Callable[[], str] | None = None,
@@ -123,6 +127,8 @@ class SignatureVerificationMiddleware:
         self._scheme = scheme
         self._decide = decide or Rules(policy, rules).of
         self._flows = flows or (lambda _: False)
+        self._refuses_bound = falls_back is None
+        self._falls_back = falls_back or (lambda _: False)
         self._refusals = Refusals(refused, request_id)
         self._max_body_bytes = max_body_bytes
 
@@ -161,13 +167,15 @@ class SignatureVerificationMiddleware:
                 body = await read_body(scope, receive, self._max_body_bytes)
                 if body is None:
                     return
-                scope[SIGNER] = await self._verifier.finish(request, head, body.content)
                 receive = body.receive
+                scope[SIGNER] = await self._verifier.finish(request, head, body.content)
         except (MfnError, BodyTooLargeError) as error:
             if SIGNER in scope:  # it was verified: the application's own error
                 raise
-            await self._refusals.answer(error, verified=head is not None)(scope, receive, send)
-            return
+            if isinstance(error, BodyTooLargeError) or not self._falls_back(scope):
+                await self._refusals.answer(error, verified=head is not None)(scope, receive, send)
+                return
+            self._refusals.tell(error)
         await app(scope, receive, send)
 
     async def _is_to_be_verified(self, scope: Scope, request: RequestView) -> bool:
@@ -180,8 +188,10 @@ class SignatureVerificationMiddleware:
         bound = bool(credential_id) and await self._verifier.is_bound(credential_id or "")
         if bears_signature(request):
             return bound or policy is not SigningPolicy.OFF
-        if bound or policy is SigningPolicy.REQUIRED:
+        if policy is SigningPolicy.REQUIRED or (bound and self._refuses_bound):
             raise RequestRefusedError(_BOUND if bound else _UNSIGNED)
+        if bound:
+            self._refusals.tell(RequestRefusedError(_BOUND))
         return False
 
     # The plan's form ----------------------------------------------------------------------

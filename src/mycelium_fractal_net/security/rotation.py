@@ -179,11 +179,16 @@ class KeyRotationScheduler:
     def _look(self) -> RunReport:
         self._provider.store.require_status()
         look = RotationLook(self._provider, self._usage, self._table, self._clock)
-        names = sorted({*self._table.due_keys(look.now), *self._table.next_keys(), *look.failing})
+        due = {*self._table.due_keys(look.now), *self._table.next_keys(), *look.failing}
+        if not self._provider.keys.require_backup:  # what waited for a backup waits no more
+            due.update(self._provider.store.keys_that_wait(for_backups=True))
+        names = sorted(due)
         for start in range(0, len(names), _CHUNK):
             chunk = names[start : start + _CHUNK]
             times = self._table.due_times(chunk)
-            for name, key in self._provider.keys.some(chunk):
+            found = list(self._provider.keys.some(chunk))
+            look.look_up([key for _, key in found if not isinstance(key, MfnError)])
+            for name, key in found:
                 look.process(name, key, times[name])
             self._table.put_due_times(look.due_times())
         report = look.end(self._credentials_due(look.now))

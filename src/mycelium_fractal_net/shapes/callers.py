@@ -27,6 +27,7 @@ class CredentialAnswer(TypedDict):
     name: str
     scopes: list[Annotated[str, Schema(pattern=SCOPE_PATTERN, examples=["encrypt:orders"])]]
     state: Annotated[str, Schema(enum=["active", "unconfirmed", "revoked"])]
+    bound: Annotated[bool, Schema(description="Whether it works only in signed requests.")]
     created_at: Time
     expires_at: Time | None
     rotated_at: Time | None

@@ -1,8 +1,7 @@
-"""Whose API key is accepted, what he may do, and how soon a revocation is known everywhere."""
+"""Whose API key is accepted, what it may do, and how soon a revocation is known everywhere."""
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import os
 from datetime import timedelta
@@ -14,7 +13,8 @@ import pytest
 from mycelium_fractal_net.security import blocking
 from mycelium_fractal_net.security.blocking import WouldBlockError
 from mycelium_fractal_net.security.directories import credentials as authentication
-from mycelium_fractal_net.security.directories.credentials import Caller, CredentialDirectory
+from mycelium_fractal_net.security.directories import held
+from mycelium_fractal_net.security.directories.credentials import CredentialDirectory
 from mycelium_fractal_net.security.errors import AuthenticationError, StoreUnavailableError
 from mycelium_fractal_net.security.key_store import freshness
 from mycelium_fractal_net.security.key_store.freshness import Freshness
@@ -45,7 +45,7 @@ class Monotonic:
 def monotonic(monkeypatch: pytest.MonkeyPatch) -> Monotonic:
     """The clock of what is fresh in the test's hand."""
     found = Monotonic()
-    for module in (freshness, authentication):
+    for module in (freshness, authentication, held):
         monkeypatch.setattr(module, "monotonic", found)
     return found
 
@@ -331,68 +331,3 @@ def test_the_directory_never_waits_in_a_thread_that_refuses(
         refused(directory, generate().text.encode())
     finally:
         blocking.allow_in_this_thread()
-
-
-# What a caller may do -------------------------------------------------------------------------
-
-
-def caller_with(local_provider: LocalKeyProvider, *scopes: str) -> Caller:
-    made, _ = local_provider.credentials.create("x", scopes)
-    return Caller.of(made, 90, due=False)
-
-
-def test_a_scope_for_a_key_is_for_that_operation_and_that_key_alone(
-    local_provider: LocalKeyProvider,
-) -> None:
-    """Nothing near it is allowed."""
-    caller = caller_with(local_provider, "encrypt:orders", "decrypt:*")
-    assert caller.may("encrypt", "orders")
-    assert caller.may("decrypt", "orders")
-    assert caller.may("decrypt", "anything")
-    for operation, name in [
-        ("encrypt", "order"), ("encrypt", "orders2"), ("encrypt", "*"), ("encrypt", ""),
-        ("sign", "orders"), ("rewrap", "orders"), ("*", "orders"), ("", "orders"),
-    ]:  # fmt: skip
-        assert not caller.may(operation, name)
-
-
-def test_everything_is_everything(local_provider: LocalKeyProvider) -> None:
-    """The scope of the first key."""
-    caller = caller_with(local_provider, "*")
-    assert caller.may("decrypt", "orders")
-    assert caller.has("allow_compromised")
-    assert caller.has("*")
-    assert caller.covers(["*", "credentials:admin", "encrypt:orders", "encrypt:*"])
-
-
-@pytest.mark.parametrize(
-    ("held", "wanted", "covered"),
-    [
-        ("encrypt:*", "encrypt:orders", True),
-        ("encrypt:*", "encrypt:*", True),
-        ("encrypt:orders", "encrypt:orders", True),
-        ("encrypt:orders", "encrypt:*", False),
-        ("encrypt:orders", "encrypt:invoices", False),
-        ("encrypt:*", "decrypt:orders", False),
-        ("encrypt:*", "*", False),
-        ("keys:admin", "keys:read", False),
-        ("keys:read", "keys:admin", False),
-        ("credentials:admin", "*", False),
-        ("decrypt:*", "allow_compromised", False),
-    ],
-)
-def test_nobody_grants_what_he_lacks(
-    local_provider: LocalKeyProvider, held: str, wanted: str, covered: bool
-) -> None:
-    """A scope covers itself, and all keys cover one; no administration covers another."""
-    caller = caller_with(local_provider, held)
-    assert caller.covers([wanted]) is covered
-    assert caller.has(wanted) is covered
-    assert not caller.covers([held, "signers:admin"])
-
-
-def test_a_caller_cannot_be_changed(local_provider: LocalKeyProvider) -> None:
-    """Who handles a request does not widen it."""
-    caller = caller_with(local_provider, "keys:read")
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        caller.scopes = frozenset("*")  # type: ignore[misc]

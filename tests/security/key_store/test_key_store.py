@@ -326,7 +326,7 @@ def test_a_writer_under_another_master_key_changes_nothing(database: Database) -
         connection.execute(
             text(
                 "INSERT INTO mfn_credentials VALUES ('c', 'n', :digest, NULL, NULL, '*', 'active',"
-                " 1, NULL, 0, 1, 'local:1', :digest, NULL)"
+                " 1, NULL, 0, 1, 'local:1', :digest, NULL, false)"
             ),
             {"digest": bytes(32)},
         )

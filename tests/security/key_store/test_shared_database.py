@@ -19,8 +19,10 @@ from mycelium_fractal_net.security.errors import (
     StoreUnavailableError,
     StoreVersionError,
 )
+from mycelium_fractal_net.security.key_providers import LocalCustodian, LocalKeyProvider
 from mycelium_fractal_net.security.key_store import Database, KeyStore
 from mycelium_fractal_net.security.key_store.schema import HEAD, metadata
+from mycelium_fractal_net.security.policy import Policy
 from tests.support.cli import Mfn
 from tests.support.stores import open_provider
 
@@ -153,13 +155,15 @@ def test_every_table_and_index_of_a_store_has_its_prefix(store_url: str, home: P
 
 def make_former(database: Database) -> None:
     """Give a store's tables the names that they had, with all that belongs to them."""
+    there = names(database.url)
     with database.write() as connection:
         for table in metadata.sorted_tables:
             old = table.name.removeprefix("mfn_")
-            for index in table.indexes:
+            indexes = [index for index in table.indexes if index.name in there]
+            for index in indexes:
                 index.drop(connection)
             connection.execute(text(f'ALTER TABLE "{table.name}" RENAME TO "{old}"'))
-            for index in table.indexes:
+            for index in indexes:
                 named = str(index.name).replace("_mfn_", "_", 1)
                 what = ", ".join(str(each) for each in index.expressions)
                 what = what.replace(f"{table.name}.", "")
@@ -173,13 +177,18 @@ def make_former(database: Database) -> None:
                     )
                 )
         connection.execute(text("ALTER TABLE mfn_schema_version RENAME TO alembic_version"))
-        connection.execute(text("UPDATE alembic_version SET version_num = '0005'"))
 
 
 @pytest.fixture
-def former(store_url: str, home: Path) -> Iterator[Database]:
-    """A store with a key in it whose tables have the names of before."""
-    provider = open_provider(store_url, home)
+def former(store_url: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
+    """A store of schema 0005 with a key in it, whose tables have the names of before."""
+    newest, database, policy = command.upgrade, Database(store_url), Policy()
+    with monkeypatch.context() as first:
+        first.setattr(command, "upgrade", lambda config, _: newest(config, "0005"))
+        database.create()
+    custodian = LocalCustodian.create(home / "master.key", policy)
+    provider = LocalKeyProvider(KeyStore(database), custodian, policy)
+    provider.master_keys.begin()
     provider.keys.create("orders")
     make_former(provider.store.database)
     yield provider.store.database

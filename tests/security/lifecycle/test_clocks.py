@@ -1,7 +1,8 @@
 """Clocks that jump, days that are missed, restarts, schedulers that overtake each other.
 
 At most one rotation for each due time, and none is lost: after any look, under whatever clock, the
-next due time lies ahead and no further than an interval and a day.
+next due time lies ahead, and no further than an interval and a day, unless the clock was seen
+further on before.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import tempfile
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,7 @@ class Place:
     clock: Clock
     home: Path
     opened: list[LocalKeyProvider] = field(default_factory=list)
+    seen: datetime = datetime(1970, 1, 1, tzinfo=UTC)
 
     def scheduler(self, *, restarted: bool = False) -> KeyRotationScheduler:
         """A scheduler; where it is restarted, over connections of its own."""
@@ -69,13 +71,14 @@ def look_and_check(place: Place, scheduler: KeyRotationScheduler) -> RunReport:
     """One look: what was due is rotated once, what was not is not, and nothing rests too long."""
     before = {name: place.provider.keys.get(name) for name in KEYS}
     now = place.clock.now
+    place.seen = max(place.seen, now)
     report = scheduler.run_once()
     for name, key in before.items():
         after = place.provider.keys.get(name)
         due = key.rotation_due <= now
         assert after.latest.version - key.latest.version == int(due)
         assert (f"{name}:v{after.latest.version}" in report.rotated) is due
-        assert now < after.rotation_due <= now + INTERVAL + DAY
+        assert now < after.rotation_due <= max(now, place.seen) + INTERVAL + DAY
     return report
 
 
@@ -193,16 +196,68 @@ def test_days_that_were_missed_are_one_rotation(place: Place) -> None:
 
 
 def test_a_clock_that_ran_ahead_leaves_no_key_at_rest(place: Place) -> None:
-    """Rotated under a clock of the year after next, a key is due again an interval from now."""
+    """Rotated under a clock of the year after next, a key is due again once the clock of now has
+    run on for a week: an interval from then.
+    """
     place.clock.now += timedelta(days=730)
     assert len(place.scheduler().run_once().rotated) == 2
     place.clock.now -= timedelta(days=730)
+    for _ in range(7):
+        report = place.scheduler().run_once()
+        assert (report.rotated, report.set_back) == ((), ())
+        place.clock.now += DAY
     report = place.scheduler().run_once()
     assert (report.rotated, report.set_back) == ((), ("a", "b"))
     assert place.provider.keys.get("a").rotation_due == place.clock.now + INTERVAL
     assert place.scheduler().run_once().set_back == ()
     place.clock.now += INTERVAL
     assert len(place.scheduler().run_once().rotated) == 2
+
+
+@pytest.mark.parametrize("back", [timedelta(days=20_000), timedelta(days=400)])
+def test_a_clock_that_goes_back_and_comes_home_rotates_nothing(
+    place: Place, back: timedelta
+) -> None:
+    """A machine that boots in 1970, again and again, with looks for days: the due times stay."""
+    due = {name: place.provider.keys.get(name).rotation_due for name in KEYS}
+    place.scheduler().run_once()
+    for _ in range(3):
+        right = place.clock.now
+        place.clock.now -= back
+        for _ in range(6):
+            report = place.scheduler().run_once()
+            assert (report.rotated, report.set_back) == ((), ())
+            place.clock.now += DAY
+        place.clock.now = right + timedelta(minutes=1)
+        assert place.scheduler().run_once().rotated == ()
+    assert {name: place.provider.keys.get(name).rotation_due for name in KEYS} == due
+    place.clock.now = due["a"]
+    assert len(place.scheduler().run_once().rotated) == 2
+
+
+def test_who_rotates_by_hand_under_a_clock_of_before_is_not_rotated_again(place: Place) -> None:
+    """The next due time counts from what the key's own record knows."""
+    place.scheduler().run_once()
+    right = place.clock.now
+    place.clock.now -= timedelta(days=20_000)
+    place.provider.rotate_key("a")
+    place.clock.now = right + timedelta(minutes=1)
+    assert place.scheduler().run_once().rotated == ()
+    assert place.provider.keys.get("a").rotation_due == right + INTERVAL
+
+
+def test_a_clock_that_was_seen_is_kept_over_jumps_and_gaps(place: Place) -> None:
+    """A week counts only where it was one: looks at least every other day, and no jump."""
+    table = SchedulerTable(place.provider.store.database)
+    first = place.clock.now
+    assert table.note_look(first).seen_until == first
+    back = first - timedelta(days=100)
+    assert table.note_look(back).seen_until == first
+    assert table.note_look(back + 9 * DAY).seen_until == first  # a gap: the week begins anew
+    for day in range(10, 16):
+        assert table.note_look(back + day * DAY).seen_until == first
+    assert table.note_look(back + 16 * DAY).seen_until == back + 16 * DAY
+    assert table.note_look(first).seen_until == first
 
 
 def test_a_pause_that_was_written_by_a_clock_ahead_is_no_pause(place: Place) -> None:
@@ -271,7 +326,7 @@ def test_machines_that_are_a_moment_apart_do_not_end_a_hold(place: Place) -> Non
     assert (look.looked_at, look.held_until) == (now, held)
     assert table.last_look() == look
     back = table.note_look(now - timedelta(hours=2))
-    assert (back.looked_at, back.held_until) == (now - timedelta(hours=2), None)
+    assert back == (now - timedelta(hours=2), None, now)
 
 
 def _never() -> datetime:

@@ -126,7 +126,7 @@ def test_a_due_moment_is_set_back_where_only_a_clock_ahead_can_have_written_it(
     """Further than an interval and a day; then it is an interval from now."""
     interval = days * DAY
     made = key(days=days, rotate_at=NOW + ahead)
-    assert too_far(made, NOW) == (NOW + interval if ahead > interval + DAY else None)
+    assert too_far(made, NOW, NOW) == (NOW + interval if ahead > interval + DAY else None)
 
 
 def test_a_moment_after_an_activation_is_not_set_back() -> None:
@@ -134,15 +134,15 @@ def test_a_moment_after_an_activation_is_not_set_back() -> None:
     at = NOW + 500 * DAY
     waiting = version(2, KeyState.PRE_ACTIVATION, activate_at=at)
     made = key(version(1), waiting, rotate_at=at + 90 * DAY)
-    assert too_far(made, NOW) is None
-    assert too_far(replace(made, rotate_at=at + 92 * DAY), NOW) == at + 90 * DAY
+    assert too_far(made, NOW, NOW) is None
+    assert too_far(replace(made, rotate_at=at + 92 * DAY), NOW, NOW) == at + 90 * DAY
 
 
 def test_the_schedule_of_a_key_that_is_rotated_by_hand_is_left_alone() -> None:
     """Nobody goes by it."""
     by_hand = replace(DEFAULT_ROTATION[KeyType.ENCRYPTION], automatic=False)
     made = replace(key(rotate_at=NOW + 10_000 * DAY), rotation=by_hand)
-    assert too_far(made, NOW) is None
+    assert too_far(made, NOW, NOW) is None
 
 
 # Pauses -------------------------------------------------------------------------------------------

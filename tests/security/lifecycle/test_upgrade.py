@@ -205,10 +205,13 @@ def test_a_schedule_cannot_be_brought_over_from_another_key(
 
 _BACK_TO_0004 = (
     "DROP INDEX ix_mfn_keys_due_at",
+    "DROP INDEX ix_mfn_key_versions_state",
     "DROP INDEX ix_mfn_raw_usage_reserved",
     "DROP INDEX ix_mfn_credentials_renewed_at",
     "ALTER TABLE mfn_keys DROP COLUMN due_at",
     "ALTER TABLE mfn_scheduler_clock DROP COLUMN passed_to",
+    "ALTER TABLE mfn_scheduler_clock DROP COLUMN seen_until",
+    "ALTER TABLE mfn_scheduler_clock DROP COLUMN behind_since",
     "UPDATE mfn_schema_version SET version_num = '0004'",
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import errno
 import io
 import os
@@ -412,6 +413,7 @@ def test_what_a_writer_raises_arrives_as_it_was(
     sealer: Sealer, tmp_path: Path, calls: int, opening: bool, error: BaseException
 ) -> None:
     """A full disk, from either thread, stops the reading at once and is the error one sees."""
+    error = copy.copy(error)  # its traceback keeps the blocks, and the parameter stays for ever
     plaintext = content(24 * BLOCK + 5)
     source = tmp_path / "source"
     source.write_bytes(sealer.seal(plaintext)[12:] if opening else plaintext)
@@ -433,6 +435,7 @@ def test_what_a_reader_raises_arrives_as_it_was(
     sealer: Sealer, tmp_path: Path, calls: int, opening: bool, error: BaseException
 ) -> None:
     """An unreadable sector is no tampering; the thread is joined before the caller hears of it."""
+    error = copy.copy(error)  # its traceback keeps the blocks, and the parameter stays for ever
     plaintext = content(12 * BLOCK)
     source = tmp_path / "source"
     source.write_bytes(sealer.seal(plaintext)[12:] if opening else plaintext)

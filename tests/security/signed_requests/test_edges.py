@@ -272,8 +272,8 @@ def test_signers_are_read_again_where_one_changed_meanwhile(
     read = directory._read
     times: list[int] = []
 
-    def reading() -> Any:
-        found = read()
+    def reading(*arguments: Any) -> Any:
+        found = read(*arguments)
         if not times:
             key = SigningKey.generate("Ed25519").public.der()
             local_provider.signers.add("late", key, any_credential=True)
@@ -281,7 +281,7 @@ def test_signers_are_read_again_where_one_changed_meanwhile(
         times.append(1)
         return found
 
-    directory._read = reading  # type: ignore[method-assign]
+    directory._read = reading  # type: ignore[method-assign, assignment]
     assert directory.by_name("late").signer.name == "late"
     assert len(times) == 2
     with pytest.raises(InvalidSignatureError):

@@ -17,10 +17,10 @@ from mycelium_fractal_net.security.blocking import (
     about_to_compute,
 )
 from mycelium_fractal_net.security.errors import (
+    AuthenticationError,
     KeyNotFoundError,
     MfnError,
-    NotPermittedError,
-    RequestSignatureError,
+    kind_of,
 )
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.api.http.exchange import Exchange
     from mycelium_fractal_net.api.http.requests import Headers
     from mycelium_fractal_net.api.service.service import Service
-    from mycelium_fractal_net.security.directories.credentials import Caller
+    from mycelium_fractal_net.security.directories.callers import Caller
     from mycelium_fractal_net.security.key_providers import StoredKeyProvider
     from mycelium_fractal_net.security.keyring.keyring import Keyring
     from mycelium_fractal_net.security.records.api_keys import PresentedKey
@@ -89,9 +89,9 @@ class Context:
         self.presented = presented
         recognise = self.service.directory.recognise
         try:
-            caller = recognise(presented)
+            caller = recognise(presented, self.signer)
         except WouldBlockError:
-            caller = await self.service.in_thread(recognise, presented)
+            caller = await self.service.in_thread(recognise, presented, self.signer)
         self.caller_or_none = caller
         return caller
 
@@ -102,33 +102,28 @@ class Context:
         """
         if self.presented is None:
             return
-        signers = self.service.signers
-        caller = self.caller_or_none = self.service.directory.recognise(self.presented)
+        self.caller_or_none = self.service.directory.recognise(self.presented, self.signer)
         if self.signer is not None:
-            signers.by_name(self.signer)
-        elif signers.is_bound(caller.credential_id):
-            raise RequestSignatureError
+            self.service.signers.by_name(self.signer)
 
     def permit(self, operation: str, key_name: str) -> None:
         """Raise :class:`KeyNotFoundError` unless the caller may do that with that key."""
         if not self.caller.may(operation, key_name):
             raise KeyNotFoundError("no such key, or this credential may not use it")
 
-    def require(self, scope: str) -> None:
-        """Raise :class:`NotPermittedError` unless the caller has that scope."""
-        if not self.caller.has(scope):
-            raise NotPermittedError(f"this needs a credential with the scope {scope}")
-
     def is_allowed(self, scope: str) -> bool:
         """On a public route: whether an accepted API key with that scope came along."""
         if self.headers is None or not self.headers.api_key:
             return False
         try:
-            caller = self.service.directory.authenticate(self.headers.api_key)
-            # No signature is asked for here, and this credential might work only with one.
-            return caller.has(scope) and not self.service.signers.is_bound(caller.credential_id)
+            if self.signer is None and self.service.requires_signatures:
+                return False  # unsigned it is not looked at: nobody learns here whether it is good
+            return self.service.directory.authenticate(self.headers.api_key, self.signer).has(scope)
+        except AuthenticationError as error:
+            self.service.count_refusal(kind_of(error).slug)
         except (MfnError, RequestError, WouldBlockError):
-            return False
+            pass
+        return False
 
     def about_to_take(self, seconds: float) -> None:
         """Raise :class:`WouldBlockError` in a thread that has no such time for one request.

@@ -99,8 +99,7 @@ class ServiceRoute(APIRoute):
             headers = context.headers = read_headers(scope)
             if not spec.public:
                 await self._admit(context, scope, headers)
-                if spec.scope is not None:
-                    context.require(spec.scope)
+                self._check(context)
             body = self._whole_body(context, headers)
             if body is None:
                 body = await self._read(headers, receive)
@@ -149,8 +148,12 @@ class ServiceRoute(APIRoute):
             context.look_again()
         except WouldBlockError:
             await context.in_thread(Context.look_again)
-        if self.spec.scope is not None:
-            context.require(self.spec.scope)
+        self._check(context)
+
+    def _check(self, context: Context) -> None:
+        """Raise :class:`NotPermittedError` where the caller may not take this route at all."""
+        if self.spec.scope is not None or self.spec.changes:
+            context.caller.check(self.spec.scope)
 
     def _whole_body(self, context: Context, headers: Headers) -> bytes | None:
         """The body if all of it is here already, None where it has to be read."""

@@ -24,6 +24,7 @@ class Spec:
     status: int = 200
     scope: str | None = None  # a scope that is not per key, checked before anything is read
     public: bool = False
+    knows_callers: bool = False  # a public route that shows more to some
     in_thread: bool = False  # it talks to the store, always
     scans: bool = False  # it searches files, until `context.is_abandoned`, in a thread for that
     recorded: bool = True  # by the route

@@ -83,12 +83,17 @@ def document(app: FastAPI) -> dict[str, Any]:
     components["securitySchemes"]["Bearer"] = {
         "type": "http", "scheme": "bearer", "description": "The API key, where a scraper sends it."
     }  # fmt: skip
-    components["examples"] = EXAMPLES
     for route in app.routes:
         if isinstance(route, ServiceRoute):
             operation = found["paths"][route.path_format][route.spec.method.lower()]
             _complete(operation, route.spec)
     _answer_no_null(components["schemas"], found["paths"])
+    shown = str(found["paths"])
+    components["examples"] = {
+        slug: example
+        for slug, example in EXAMPLES.items()
+        if f"'#/components/examples/{slug}'" in shown
+    }
     return found
 
 
@@ -105,7 +110,7 @@ def _complete(operation: dict[str, Any], spec: Spec) -> None:
         media = operation["requestBody"]["content"]["application/json"]
         media["schema"] = _without_null(media["schema"])
         media["schema"].pop("title", None)
-    if spec.path == "/health/ready":
+    if spec.knows_callers:
         operation["security"] = _OPTIONAL_KEY
     if spec.takes_bearer:
         operation["security"] = [*operation["security"], {"Bearer": []}]

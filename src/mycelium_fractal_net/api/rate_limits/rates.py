@@ -14,14 +14,13 @@ import time
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from limits import parse
-from limits.errors import ConfigurationError as LimitsError
 from limits.errors import StorageError
 from limits.storage import RedisStorage, Storage
 from limits.strategies import FixedWindowRateLimiter
 
 from mycelium_fractal_net.api.http.problems import RequestError
 from mycelium_fractal_net.security.blocking import about_to_block
-from mycelium_fractal_net.security.errors import ConfigurationError, MissingExtraError
+from mycelium_fractal_net.security.errors import ConfigurationError, unusable_extra
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -133,14 +132,16 @@ def _redis(url: str) -> Storage:
             "server.rate_limit_storage: expected a URL such as redis://host:6379/0"
         )
     try:
+        import redis  # noqa: F401 - of whatever fails in it `limits` says that it is not there
+
         return RedisStorage(
             url,
             wrap_exceptions=True,
             socket_timeout=_REDIS_SECONDS,
             socket_connect_timeout=_REDIS_SECONDS,
         )
-    except LimitsError:
-        raise MissingExtraError("server.rate_limit_storage", "redis") from None
+    except ImportError as error:
+        raise unusable_extra("server.rate_limit_storage", "redis", error) from None
     except ValueError:
         raise ConfigurationError("server.rate_limit_storage: is not a URL of Redis") from None
 

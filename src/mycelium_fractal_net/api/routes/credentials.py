@@ -17,21 +17,18 @@ from mycelium_fractal_net.api.schemas.credentials import (
     NewCredential,
     RotateCredentialRequest,
 )
-from mycelium_fractal_net.security.errors import NotPermittedError
 from mycelium_fractal_net.security.records.api_keys import CREDENTIAL_ID
 from mycelium_fractal_net.shapes.callers import CredentialAnswer, credential_shape
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from mycelium_fractal_net.security.records.credentials import Credential
 
 routes = Routes("credentials")
 
 
-def _check_covers(context: Context, scopes: Iterable[str]) -> None:
-    if not context.caller.covers(scopes):
-        raise NotPermittedError("no credential grants, or takes over, a scope that it lacks")
+def _check_grant(context: Context, credential: Credential) -> None:
+    """Raise :class:`NotPermittedError` unless the caller may take over that credential."""
+    context.caller.check_grant(credential.scopes, credential.expires_at, bound=credential.bound)
 
 
 def _named(context: Context, credential_id: str) -> Credential:
@@ -48,12 +45,15 @@ def _shape(context: Context, credential: Credential) -> CredentialAnswer:
 def create_credential(context: Authenticated, body: CreateCredentialRequest) -> dict[str, Any]:
     """Make a credential; its API key is shown this once. Scope: `credentials:admin`.
 
-    Its scopes must be among those of whoever makes it.
+    Its scopes must be among those of the one that makes it, it ends no later, and where that one
+    works only in signed requests, so does it: say `bound`.
     """
-    _check_covers(context, body.scopes)
     provider, days = context.provider, body.expires_days
-    expires = None if days is None else provider.clock() + timedelta(days=days)
-    made, api_key = provider.credentials.create(body.name, tuple(body.scopes), expires_at=expires)
+    ends = None if days is None else provider.clock() + timedelta(days=days)
+    context.caller.check_grant(body.scopes, ends, bound=body.bound)
+    made, api_key = provider.credentials.create(
+        body.name, tuple(body.scopes), expires_at=ends, bound=body.bound
+    )
     return {**_shape(context, made), "api_key": api_key.text}
 
 
@@ -89,8 +89,6 @@ def rotate_own_credential(
     The former one ends one overlap later, or at once with `revoke_previous`. It takes the newest
     one to rotate: whoever holds a former secret locks nobody out.
     """
-    if context.caller.former:
-        raise NotPermittedError("a credential is rotated with its newest API key")
     return _rotate(context, context.caller.credential_id, body)
 
 
@@ -110,9 +108,12 @@ def show_credential(context: Authenticated, credential_id: str) -> CredentialAns
 def rotate_credential(
     context: Authenticated, credential_id: str, body: RotateCredentialRequest | None = None
 ) -> dict[str, Any]:
-    """Give another credential a new secret. Scope: `credentials:admin`, and all of its own."""
+    """Give another credential a new secret.
+
+    Scope: `credentials:admin`, and all that it has itself.
+    """
     found = _named(context, credential_id)
-    _check_covers(context, found.scopes)
+    _check_grant(context, found)
     return _rotate(context, credential_id, body)
 
 
@@ -145,8 +146,8 @@ def revoke_credential(context: Authenticated, credential_id: str) -> CredentialA
 def confirm_credential(context: Authenticated, credential_id: str) -> CredentialAnswer:
     """Let a credential work again that waits since the store was restored from a backup.
 
-    Scope: `credentials:admin`, and all of its own.
+    Scope: `credentials:admin`, and all that it has itself.
     """
     found = _named(context, credential_id)
-    _check_covers(context, found.scopes)
+    _check_grant(context, found)
     return _shape(context, context.provider.credentials.confirm(credential_id))

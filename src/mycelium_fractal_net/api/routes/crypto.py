@@ -76,7 +76,7 @@ def open_options(
 ) -> OpenOptions:
     """How what ``item`` asks for is opened. Raises :class:`NotPermittedError`."""
     if item.allow_compromised:
-        context.require("allow_compromised")
+        context.caller.check("allow_compromised")
     caller = context.caller
     return OpenOptions(
         associated_data,

@@ -21,7 +21,9 @@ def live(context: Public) -> dict[str, Any]:  # noqa: ARG001
     return {"status": "ok"}
 
 
-@routes.add("GET", "/health/ready", "health.ready", Ready, public=True, recorded=False)
+@routes.add(
+    "GET", "/health/ready", "health.ready", Ready, public=True, knows_callers=True, recorded=False
+)
 def ready(context: Public) -> dict[str, Any]:
     """Whether requests are served. For anybody, the status alone; 503 where it is not ready.
 

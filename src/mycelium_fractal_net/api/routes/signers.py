@@ -14,7 +14,6 @@ from mycelium_fractal_net.api.endpoints.context import Authenticated, Context
 from mycelium_fractal_net.api.endpoints.spec import Routes
 from mycelium_fractal_net.api.routes.common import listed, record_in_path
 from mycelium_fractal_net.api.schemas.signers import AddSignerRequest, SignerList, SignerQuery
-from mycelium_fractal_net.security.errors import NotPermittedError
 from mycelium_fractal_net.security.records.keys import KEY_NAME
 from mycelium_fractal_net.shapes.callers import SignerAnswer, signer_shape
 
@@ -26,14 +25,13 @@ if TYPE_CHECKING:
 routes = Routes("signers")
 
 
-def _check_covers(context: Context, credentials: Iterable[str], *, any_credential: bool) -> None:
+def _check_grant(context: Context, credentials: Iterable[str], *, any_credential: bool) -> None:
     """Raise :class:`NotPermittedError` unless the caller has all that those credentials have."""
-    table = context.provider.credentials
-    scopes = {scope for each in credentials for scope in table.get(each).scopes}
-    if not context.caller.covers({*scopes, "*"} if any_credential else scopes):
-        raise NotPermittedError(
-            "no credential adds, or ends, a signer for one that has a scope that it lacks"
-        )
+    if any_credential:
+        context.caller.check_grant(("*",), None, bound=True)
+    for each in credentials:
+        found = context.provider.credentials.get(each)
+        context.caller.check_grant(found.scopes, found.expires_at, bound=True)
 
 
 def _named(context: Context, name: str) -> Signer:
@@ -45,14 +43,14 @@ def _named(context: Context, name: str) -> Signer:
     problems=("not-found", "exists", "algorithm"),
 )  # fmt: skip
 def add_signer(context: Authenticated, body: AddSignerRequest) -> SignerAnswer:
-    """Register a public key that may sign requests. Scope: `signers:admin`, and all of its own.
+    """Register a public key that may sign requests. Scope: `signers:admin`.
 
     It takes every scope of the credentials that it names, and `*` for one that signs for any. The
     credentials that it names work only in signed requests from then on.
     """
     context.subject = body.name
     named = tuple(body.credentials or ())
-    _check_covers(context, named, any_credential=body.any_credential)
+    _check_grant(context, named, any_credential=body.any_credential)
     added = context.provider.signers.add(
         body.name,
         body.public_key.encode(),
@@ -90,5 +88,5 @@ def revoke_signer(context: Authenticated, name: str) -> SignerAnswer:
     credential whose last signer it was works no more.
     """
     found = _named(context, name)
-    _check_covers(context, found.credentials, any_credential=found.any_credential)
+    _check_grant(context, found.credentials, any_credential=found.any_credential)
     return signer_shape(context.provider.signers.revoke(name))

@@ -85,7 +85,7 @@ class _Decrypting:
 
     def look_again(self, context: Context) -> None:
         if self._options.allow_compromised:
-            context.require("allow_compromised")
+            context.caller.check("allow_compromised")
         version_id = permitted_key(context, "decrypt", context.key, _DEFAULT)
         self._keyring.check_opening(version_id, self._options)
 

@@ -17,6 +17,7 @@ _CREDENTIAL: dict[str, Any] = {
     "name": "billing",
     "scopes": ["encrypt:orders", "decrypt:*"],
     "state": "active",
+    "bound": False,
     "created_at": "2026-11-24T12:27:35Z",
     "expires_at": None,
     "rotated_at": None,
@@ -27,7 +28,8 @@ _API_KEY = "mfn_un23xcch6poedl7m_this-is-an-example-that-opens-nothing-at-al"
 
 
 class CreateCredentialRequest(Model):
-    """A credential to be made. Nobody grants a scope that he lacks."""
+    """A credential to be made. None hands out more than it has: of scopes, of time, or of freedom
+    from a signature."""
 
     model_config = examples(
         {"name": "billing", "scopes": ["encrypt:orders", "decrypt:*"], "expires_days": 365}
@@ -47,6 +49,9 @@ class CreateCredentialRequest(Model):
     expires_days: Annotated[
         int | None, Field(ge=1, le=36_500, description="Days until it ends; never by default.")
     ] = None
+    bound: Annotated[
+        bool, Field(description="It works only in signed requests; it still needs a signer.")
+    ] = False
 
 
 class RotateCredentialRequest(Model):

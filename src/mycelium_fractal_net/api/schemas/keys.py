@@ -111,7 +111,7 @@ class CreateKeyRequest(Model):
 
     model_config = ConfigDict(
         json_schema_extra={
-            "anyOf": _TOGETHER,  # type: ignore[dict-item]
+            "allOf": [{"anyOf": _TOGETHER}],  # type: ignore[dict-item]
             "examples": [
                 {"key_id": "orders"},
                 {

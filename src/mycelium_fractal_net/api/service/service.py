@@ -68,6 +68,7 @@ class Service:
     ) -> None:
         self.settings = settings
         self.enabled = settings.security.encryption.enabled  # MFN_CRYPTO_ENABLED
+        self.requires_signatures = settings.server.request_signing == "required"
         self.max_body_bytes = settings.server.max_body_bytes
         self.metrics = Metrics(metrics_folder)
         server = settings.server
@@ -137,7 +138,7 @@ class Service:
             keyring.freshness,
             rotation_days=self.settings.credentials.rotation_days,
         )
-        self.signers = SignerDirectory(keyring.provider, keyring.freshness)
+        self.signers = SignerDirectory(keyring.provider, keyring.freshness, self._directory)
         self._replay = ReplayGuard(NonceStore(keyring.provider.store.database))
         self.verifier = RequestVerifier(
             self.signers,

@@ -5,18 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from mycelium_fractal_net.cli.bulk.failures import end, tell_passed_over
 from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.inputs import STANDARD, check_input
-from mycelium_fractal_net.cli.outputs import SEALED_SUFFIX
+from mycelium_fractal_net.cli.outputs import NAME_BYTES, SEALED_SUFFIX, fits
 from mycelium_fractal_net.cli.recording import record_opening, record_sealing
 from mycelium_fractal_net.cli.terminal import byte_size, complain, counted
 from mycelium_fractal_net.security.byte_io.binary_io import head_of
 from mycelium_fractal_net.security.errors import ExitCode
-
-_MOST_NAME_BYTES: Final = 255  # NAME_MAX, limits.h
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,12 +43,11 @@ def seal(
     count = long = 0
     for found in _files(source):
         count += 1
-        name = os.fsencode(found.rpartition("/")[2] + SEALED_SUFFIX)
-        long += len(name) > _MOST_NAME_BYTES
+        long += not fits(found.rpartition("/")[2] + SEALED_SUFFIX)
     if long:
         complain(
             f"{counted(long, 'name')} with {SEALED_SUFFIX} would be longer than"
-            f" {_MOST_NAME_BYTES} bytes; the others are sealed"
+            f" {NAME_BYTES} bytes; the others are sealed"
         )
     with (
         invocation.keyring() as keyring,

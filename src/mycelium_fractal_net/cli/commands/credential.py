@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from mycelium_fractal_net import shapes
+from mycelium_fractal_net.cli import options
 from mycelium_fractal_net.cli.completion import credential_ids
 from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.parsing import CommandGroup
@@ -42,14 +43,23 @@ credential = CommandGroup("credential", help="Make, list and change API keys of 
     type=click.IntRange(1, 36500),
     help="When it ends; by default it does not.",
 )
+@click.option(
+    "--bound",
+    is_flag=True,
+    help="It works only in signed requests, and not before it has a signer: mfn signer add.",
+)
 def _create(
-    invocation: Invocation, name: str, scopes: tuple[str, ...], expires_days: int | None
+    invocation: Invocation,
+    name: str,
+    scopes: tuple[str, ...],
+    expires_days: int | None,
+    bound: bool,
 ) -> None:
     """Make a credential and print its API key, which is shown this once."""
     with invocation.keyring() as keyring:
         provider = keyring.provider
         end = None if expires_days is None else provider.clock() + timedelta(days=expires_days)
-        made, key = provider.credentials.create(name, scopes, expires_at=end)
+        made, key = provider.credentials.create(name, scopes, expires_at=end, bound=bound)
     said = f"made credential {made.credential_id} ({made.name}); its API key is shown this once:"
     _hand_over(invocation, made, key, said)
 
@@ -105,8 +115,11 @@ def _show(invocation: Invocation, credential_id: str) -> None:
 @click.option(
     "--revoke-previous", is_flag=True, help="End the former secret at once, not one overlap later."
 )
+@options.yes
 def _rotate(invocation: Invocation, credential_id: str, revoke_previous: bool) -> None:
     """Give a credential a new secret and print its API key, which is shown this once."""
+    if revoke_previous:
+        invocation.confirm(f"the secret that {credential_id} has now ends at once")
     overlap = timedelta(days=invocation.settings().credentials.overlap_days)
     with invocation.keyring() as keyring:
         rotated, key = keyring.provider.credentials.rotate(
@@ -120,8 +133,10 @@ def _rotate(invocation: Invocation, credential_id: str, revoke_previous: bool) -
 
 @credential.add("revoke")
 @_credential_id
+@options.yes
 def _revoke(invocation: Invocation, credential_id: str) -> None:
     """End a credential for ever; every running service refuses it within 5 seconds."""
+    invocation.confirm(f"credential {credential_id} ends for ever")
     with invocation.keyring() as keyring:
         revoked = keyring.provider.credentials.revoke(credential_id)
     said = f"revoked: {revoked.credential_id} ({revoked.name})"

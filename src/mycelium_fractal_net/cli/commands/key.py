@@ -12,7 +12,7 @@ import click
 from mycelium_fractal_net import shapes
 from mycelium_fractal_net.cli import options
 from mycelium_fractal_net.cli.commands.key_states import state_commands
-from mycelium_fractal_net.cli.completion import key_names
+from mycelium_fractal_net.cli.completion import version_names
 from mycelium_fractal_net.cli.invocation import Invocation
 from mycelium_fractal_net.cli.options import PATH
 from mycelium_fractal_net.cli.parsing import CommandGroup
@@ -208,7 +208,7 @@ def _policy(
 
 @key.add("public")
 @click.argument(
-    "name", metavar="KEY", help="A signing key or a version of it.", shell_complete=key_names
+    "name", metavar="KEY", help="A signing key or a version of it.", shell_complete=version_names
 )
 @click.option(
     "--format",

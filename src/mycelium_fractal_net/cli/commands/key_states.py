@@ -29,20 +29,25 @@ def state_commands() -> Iterator[click.Command]:
 
 
 def _plain(verb: Verb) -> click.Command:
-    @command(verb.value, help=_HELP[verb])
-    @options.version_name
     def change(invocation: Invocation, name: str) -> None:
+        if verb is Verb.COMPROMISE:
+            invocation.confirm(f"{name} is marked compromised and never protects again")
         _apply(invocation, verb, name)
 
-    return change
+    with_options = options.version_name(change)
+    if verb is Verb.COMPROMISE:
+        with_options = options.yes(with_options)
+    return command(verb.value, help=_HELP[verb])(with_options)
 
 
 @command(Verb.DESTROY.value)
 @options.version_name
 @options.window_days
 @click.option("--reason", metavar="TEXT", help="Why, for the audit log.")
+@options.yes
 def _destroy(invocation: Invocation, name: str, window_days: int, reason: str | None) -> None:
     """Have a version erased after a window; what it sealed is then lost for ever."""
+    invocation.confirm(f"{name} is erased after {window_days} days with all that it protected")
     _apply(invocation, Verb.DESTROY, name, window_days=window_days, reason=reason)
 
 

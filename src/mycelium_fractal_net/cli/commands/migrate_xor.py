@@ -85,6 +85,7 @@ def _run(dry_run: bool, commit: bool, rollback: bool) -> MigrationStep:
 )
 @options.batch
 @options.opening_old
+@options.yes
 def migrate(
     invocation: Invocation,
     paths: tuple[Path, ...],
@@ -100,6 +101,8 @@ def migrate(
     Each new message is opened before it takes the old one's place. The old ones are kept, files
     as FILE.xor-old and values in a table of their own, until --commit or --rollback.
     """
+    if run is MigrationStep.COMMIT:
+        invocation.confirm("the old messages that were kept are removed")
     if choice is not None:
         columns.refuse_path(paths[0] if paths else None)
         _column(invocation, choice, run, key, side_table, batch, opening)

@@ -80,6 +80,7 @@ def _notes(use: VersionUse) -> list[str]:
 )
 @click.option("--reason", metavar="TEXT", help="Why they may go; without it they are only listed.")
 @options.window_days
+@options.yes
 def cleanup(
     invocation: Invocation,
     name: str,
@@ -95,6 +96,9 @@ def cleanup(
     from mycelium_fractal_net.security.lifecycle.retention import cleanup_old_versions, propose
     from mycelium_fractal_net.security.records.retention import CleanupReport
 
+    if reason is not None:
+        erased = " ".join(versions) or f"what is proposed of {name}"
+        invocation.confirm(f"{erased} is erased after {window_days} days")
     with invocation.keyring() as keyring:
         provider, usage = keyring.provider, keyring.usage
         keep = provider.keys.get(name).rotation.retain_count if retain is None else retain

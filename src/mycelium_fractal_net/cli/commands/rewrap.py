@@ -45,6 +45,7 @@ _ACCESS: Final = re.compile("//[^/@]*@")  # user and password in a URL
 @columns.column_choice
 @options.batch
 @attestation
+@options.yes
 def rewrap(
     invocation: Invocation,
     paths: tuple[str, ...],
@@ -60,6 +61,8 @@ def rewrap(
     Files, folders of any size, object stores, or with --database the messages of a column. The
     plaintext never reaches the disk. A run that was cut off is simply run again.
     """
+    if attestation is not None:
+        invocation.confirm(f"older versions of {attestation.key} may go once this has run")
     if choice is not None:
         columns.refuse_path(paths[0] if paths else None, to.output)
         columns.rewrap(invocation, choice, opening, batch, attestation)

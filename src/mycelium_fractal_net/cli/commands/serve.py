@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.config import Settings
 
 FIRST_NAME: Final = "first"
-_NEEDED: Final = (
-    "fastapi", "httptools", "limits", "prometheus_client", "pybase64", "uvicorn", "uvloop",
-)  # fmt: skip
 _JSON: Final = "-H 'Content-Type: application/json'"
 
 
@@ -154,13 +151,16 @@ def _run(
 
 
 def _require_server() -> None:
-    """Raise :class:`MissingExtraError` where what the service needs is not installed."""
-    from importlib.util import find_spec
+    """Raise :class:`ConfigurationError` where what the service needs does not import."""
+    from importlib import import_module
 
-    from mycelium_fractal_net.security.errors import MissingExtraError
+    from mycelium_fractal_net.security.errors import EXTRA_MODULES, unusable_extra
 
-    if not all(find_spec(name) for name in _NEEDED):
-        raise MissingExtraError("mfn serve", "server")
+    try:
+        for name in EXTRA_MODULES["server"]:
+            import_module(name)
+    except ImportError as error:
+        raise unusable_extra("mfn serve", "server", error) from None
 
 
 def _known_passphrase(invocation: Invocation, settings: Settings) -> bytes | None:

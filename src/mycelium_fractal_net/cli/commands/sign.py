@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-from mycelium_fractal_net.cli.completion import key_names
+from mycelium_fractal_net.cli.completion import key_names, version_names
 from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.inputs import (
     STANDARD,
@@ -60,7 +60,7 @@ def sign(
     "-k",
     metavar="KEY",
     help="The key, or version of one, that must have signed.",
-    shell_complete=key_names,
+    shell_complete=version_names,
 )
 @click.option("--public-key", metavar="FILE", help="A public key, PEM, DER or JWK; needs no store.")
 def verify(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mycelium_fractal_net import shapes
+from mycelium_fractal_net.cli import options
 from mycelium_fractal_net.cli.completion import credential_ids, signer_names
 from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.inputs import read_public_key
@@ -111,11 +112,13 @@ def _show(invocation: Invocation, name: str) -> None:
 
 @signer.add("revoke")
 @_signer_name
+@options.yes
 def _revoke(invocation: Invocation, name: str) -> None:
     """End a signer for ever, everywhere within 5 seconds.
 
     A credential whose last signer it was works no more.
     """
+    invocation.confirm(f"signer {name} ends for ever")
     with invocation.keyring() as keyring:
         revoked = keyring.provider.signers.revoke(name)
     said = f"revoked: signer {revoked.name} ({_signs_for(revoked)})"

@@ -92,6 +92,7 @@ def restore_backup(
     if provider.audit is not None:
         provider.audit.open()
     activate_held(provider)
+    provider.signers.bind_named()
     return Restored(backup, now, rotated, rows.unconfirmed)
 
 
@@ -186,7 +187,9 @@ class _Rows:
 
     def _credential(self, row: Columns) -> Columns:
         try:
-            found = credential_from_row(cast("Row[Any]", SimpleNamespace(**row)))
+            # What a backup of an earlier release lacks says nothing there.
+            whole = {"rotated_at": None, "bound": False, **row}
+            found = credential_from_row(cast("Row[Any]", SimpleNamespace(**whole)))
         except StoreIntegrityError:
             return row  # refused as it is
         closed = self._provider.restoring.closed_credential(Stored(found, row["mac"]))

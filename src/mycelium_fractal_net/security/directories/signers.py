@@ -1,16 +1,12 @@
-"""Every signer of the store in memory, found by its name or its public key.
-
-As fresh as the caches of keys (:mod:`.freshness`): a signer that is revoked stops within seconds
-in every process, or the process stops answering.
-"""
+"""Every signer of the store in memory, found by its name or its public key."""
 
 from __future__ import annotations
 
 import logging
-from time import monotonic
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from mycelium_fractal_net.security.blocking import about_to_block
+from mycelium_fractal_net.security.directories.credentials import CredentialDirectory
+from mycelium_fractal_net.security.directories.held import Held
 from mycelium_fractal_net.security.errors import (
     AlgorithmNotAllowedError,
     InvalidKeyError,
@@ -38,21 +34,22 @@ class KnownSigner(NamedTuple):
 class _Signers(NamedTuple):
     by_name: dict[str, KnownSigner]
     by_public_key: dict[bytes, KnownSigner]
-    bound: frozenset[str]
 
 
-class SignerDirectory:
-    """All signers of a store. Every method may be called from any thread.
+class SignerDirectory(Held[_Signers]):
+    """All signers of a store, and by ``credentials`` whom they bind. For any thread.
 
-    All may raise :class:`StoreUnavailableError` where the signers in memory can no longer be
-    known to be good.
+    All may raise :class:`StoreUnavailableError`, as :class:`.Held` does.
     """
 
-    def __init__(self, provider: StoredKeyProvider, freshness: Freshness) -> None:
-        self._provider = provider
-        self._freshness = freshness
-        self._signers: _Signers | None = None
-        freshness.subscribe(self)
+    def __init__(
+        self,
+        provider: StoredKeyProvider,
+        freshness: Freshness,
+        credentials: CredentialDirectory | None = None,
+    ) -> None:
+        self._credentials = credentials or CredentialDirectory(provider, freshness)
+        super().__init__(provider, freshness)
 
     def by_name(self, name: str) -> KnownSigner:
         """The signer of that name. Raises :class:`InvalidSignatureError` where none may sign."""
@@ -66,62 +63,29 @@ class SignerDirectory:
         return _found(self._fresh().by_public_key.get(der))
 
     def is_bound(self, credential_id: str) -> bool:
-        """Whether that credential works only with a signature: some signer names it, or did."""
-        return credential_id in self._fresh().bound
-
-    @property
-    def binds_nobody(self) -> bool:
-        """Whether it is known, without asking the store, that no credential is bound."""
-        known = self._signers
-        fresh = monotonic() < self._freshness.until
-        return fresh and known is not None and not known.bound
-
-    def load(self) -> None:
-        """Read every signer, so that no request has to wait for that."""
-        self._fresh()
-
-    def _fresh(self) -> _Signers:
-        if monotonic() >= self._freshness.until:
-            self._freshness.ensure()
-        found = self._signers
-        while found is None:
-            about_to_block()
-            before = self._freshness.generation
-            read = self._read()
-            with self._freshness.lock:
-                if self._freshness.generation == before:
-                    found = self._signers = read
-        return found
+        """Whether that credential works only with a signature."""
+        return self._credentials.is_bound(credential_id)
 
     @property
     def restored_at(self) -> int | None:
         """When the store came from a backup, in microseconds, as fresh as the signers are."""
         return self._freshness.restored_at
 
-    def changed(self, since: int, *, moved: bool) -> None:
-        """Read the signers again where one changed after ``since``, or where the store moved."""
-        if self._signers is None:
-            return
-        if moved or self._provider.store.signers.ids(limit=1, since=since):
-            self._signers = self._read()
-
-    def _read(self) -> _Signers:
+    def _read(self, before: _Signers | None, since: int) -> _Signers:
+        if before is not None and not self._provider.store.signers.ids(limit=1, since=since):
+            return before
         by_name: dict[str, KnownSigner] = {}
-        bound: set[str] = set()
         for name, found in self._provider.signers.each():
             if not isinstance(found, Signer):
                 _LOG.error("a signer is refused: %s", found)
-                continue
-            bound.update(found.credentials)
-            if found.state is SignerState.ACTIVE:
+            elif found.state is SignerState.ACTIVE:
                 try:
                     verifying = self._provider.policy.verifying_key(found.public_key)
                 except (AlgorithmNotAllowedError, InvalidKeyError) as error:
                     _LOG.error("signer %s is refused: %s", name, error)
                     continue
                 by_name[name] = KnownSigner(found, verifying, verifying.thumbprint())
-        by_key = {known.signer.public_key: known for known in by_name.values()}
-        return _Signers(by_name, by_key, frozenset(bound))
+        return _Signers(by_name, {each.signer.public_key: each for each in by_name.values()})
 
 
 def _found(known: KnownSigner | None) -> KnownSigner:

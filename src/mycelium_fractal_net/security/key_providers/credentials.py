@@ -26,10 +26,16 @@ class Credentials(AuthenticatedTable[Credential]):
     """The life of credentials. Revoked ones stay in the store, so that nobody takes their id."""
 
     def create(
-        self, name: str, scopes: tuple[str, ...], *, expires_at: datetime | None = None
+        self,
+        name: str,
+        scopes: tuple[str, ...],
+        *,
+        expires_at: datetime | None = None,
+        bound: bool = False,
     ) -> tuple[Credential, ApiKey]:
         """A new credential and its API key. ``name``, for people, need not be unique.
 
+        One that is ``bound`` works only in signed requests, so not before it has a signer.
         Raises :class:`InvalidInputError` for a name that is not 1 to 200 characters of printable
         ASCII, a scope that does not exist, none at all, or an end that has passed.
         """
@@ -47,6 +53,7 @@ class Credentials(AuthenticatedTable[Credential]):
             state=CredentialState.ACTIVE,
             created_at=now,
             expires_at=expires_at,
+            bound=bound,
         )
         made = self.insert(
             lambda master_id: replace(credential, master_id=master_id), "credential.create"
@@ -99,6 +106,17 @@ class Credentials(AuthenticatedTable[Credential]):
             )
 
         return self.update(credential_id, change, "credential.revoke")
+
+    def bind(self, credential_id: str) -> Credential:
+        """Have a credential work only in requests that one of its signers signed, for ever.
+
+        Raises :class:`KeyNotFoundError`.
+        """
+
+        def change(credential: Credential) -> Credential:
+            return credential if credential.bound else replace(credential, bound=True)
+
+        return self.update(credential_id, change, "credential.bind")
 
     def confirm(self, credential_id: str) -> Credential:
         """Make a credential that came with a restored store work again; an active one stays so.

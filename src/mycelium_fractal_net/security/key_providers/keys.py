@@ -307,6 +307,8 @@ class NewVersion:
         """``key`` with this version as its newest, active or waiting. Nothing is stored yet."""
         if key.is_legacy:
             raise _no_next_version(key)
+        # Of a machine whose clock went back the key's own record knows better.
+        known = [each.created_at for each in key.versions[-1:]] if now is None else []
         now = now or self._keys.clock()
         number = key.versions[-1].version + 1 if key.versions else 1
         place = (key.master_id, number)
@@ -316,7 +318,7 @@ class NewVersion:
             numbered = replace(self._version, version=number)
             self._version = self._keys.wrapped(key, numbered, self._material)
             self._place = place
-        begins = max(now, self._activate_at or now)
+        begins = max(now, self._activate_at or now, *known)
         return replace(
             key,
             versions=(*key.versions, replace(self._version, created_at=now)),

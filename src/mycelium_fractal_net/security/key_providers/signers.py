@@ -11,6 +11,7 @@ from mycelium_fractal_net.security.errors import (
     KeyExistsError,
 )
 from mycelium_fractal_net.security.key_providers.authenticated_table import AuthenticatedTable
+from mycelium_fractal_net.security.records.credentials import Credential
 from mycelium_fractal_net.security.records.keys import Key, KeyUse
 from mycelium_fractal_net.security.records.signers import (
     SIGNER_ALGORITHMS,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Signers(AuthenticatedTable[Signer]):
-    """The life of signers. Revoked ones stay in the store: a credential that one named is bound."""
+    """The life of signers. Revoked ones stay in the store, so that nobody takes their name."""
 
     def __init__(self, table: RecordTable[Signer], keys: Keys, credentials: Credentials) -> None:
         super().__init__(table, keys.record_macs, keys.journal, keys.clock)
@@ -43,10 +44,11 @@ class Signers(AuthenticatedTable[Signer]):
     ) -> Signer:
         """Register a public key, PEM, JWK or DER, that signs requests of ``credentials`` or of any.
 
-        Raises :class:`KeyExistsError` where the name or the key is taken,
-        :class:`KeyNotFoundError` for a credential that is not there,
-        :class:`InvalidKeyError`, :class:`AlgorithmNotAllowedError`, and :class:`InvalidInputError`,
-        also for the public key of a key of this store that signs data.
+        The credentials are bound before it is there, so that none ever works without. Raises
+        :class:`KeyExistsError` where the name or the key is taken, :class:`KeyNotFoundError` for a
+        credential that is not there, :class:`InvalidKeyError`, :class:`AlgorithmNotAllowedError`,
+        and :class:`InvalidInputError`, also for the public key of a key of this store that signs
+        data.
         """
         check_signer(name, credentials, any_credential)
         verifying = self.record_macs.policy.read_verifying_key(public_key)
@@ -56,6 +58,8 @@ class Signers(AuthenticatedTable[Signer]):
             )
         for credential_id in credentials:
             self._credentials.get(credential_id)
+        if self.table.has(name):
+            raise KeyExistsError(self.kind.taken.format(name))
         der = verifying.der()
         for _, found in self.each():
             if isinstance(found, Signer) and found.public_key == der:
@@ -76,7 +80,24 @@ class Signers(AuthenticatedTable[Signer]):
             state=SignerState.ACTIVE,
             created_at=self.clock(),
         )
+        for credential_id in signer.credentials:
+            self._credentials.bind(credential_id)
         return self.insert(lambda master_id: replace(signer, master_id=master_id), "signer.add")
+
+    def bind_named(self) -> None:
+        """Bind the credentials that signers of an earlier release name; others are left alone.
+
+        A record that is refused stays as it is.
+        """
+        named = {
+            credential_id
+            for _, found in self.each()
+            if isinstance(found, Signer)
+            for credential_id in found.credentials
+        }
+        for _, found in self._credentials.some(sorted(named)):
+            if isinstance(found, Credential) and not found.bound:
+                self._credentials.bind(found.credential_id)
 
     def revoke(self, name: str) -> Signer:
         """End a signer for ever. A credential whose last signer it was works no more.

@@ -119,13 +119,19 @@ class BackupTable(StoreMeta):
             ).all()
         return count, [(row.key_id, row.version) for row in some]
 
-    def keys_that_wait(self) -> list[str]:
-        """The names of keys with a version that is not yet active, in order."""
+    def keys_that_wait(self, *, for_backups: bool = False) -> list[str]:
+        """The names of keys with a version that is not yet active, in order.
+
+        With ``for_backups`` those alone that wait for no day but for a backup.
+        """
+        waits = [key_versions.c.state == KeyState.PRE_ACTIVATION.value]
+        if for_backups:
+            waits.append(key_versions.c.activate_at.is_(None))
         with self.database.read() as connection:
             return list(
                 connection.execute(
                     select(key_versions.c.key_id)
-                    .where(key_versions.c.state == KeyState.PRE_ACTIVATION.value)
+                    .where(*waits)
                     .distinct()
                     .order_by(key_versions.c.key_id)
                 ).scalars()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
 from mycelium_fractal_net.security.key_store.rows import (
     Field,
+    authenticated_credential,
     authenticated_key,
     credential_from_row,
     credential_row,
@@ -92,7 +93,7 @@ CREDENTIALS: Final[RecordKind[Credential]] = RecordKind(
     domain=b"mycelium-fractal-net/row/credential/v1",
     to_row=credential_row,
     from_row=credential_from_row,
-    fields=lambda credential: credential_row(credential).values(),
+    fields=authenticated_credential,
     not_found="there is no such credential; mfn credential list shows those there are",
     taken="a credential of that id is there already",
 )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import create_engine, event
 
-from mycelium_fractal_net.security.errors import ConfigurationError, MissingExtraError
+from mycelium_fractal_net.security.errors import ConfigurationError, unusable_extra
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Connection, Engine
@@ -29,8 +29,8 @@ def engine_of(url: URL, **options: Any) -> Engine:
     """
     try:
         from psycopg import pq
-    except ImportError:
-        raise MissingExtraError("a store on PostgreSQL", "postgresql") from None
+    except ImportError as error:
+        raise unusable_extra("a store on PostgreSQL", "postgresql", error) from None
     given = {  # by the environment, PGOPTIONS for example
         each.keyword.decode(): (each.val or b"").decode() for each in pq.Conninfo.get_defaults()
     }

@@ -221,7 +221,16 @@ def credential_row(credential: Credential) -> dict[str, Any]:
         "rotated_at": micros_or_none(credential.rotated_at),
         "revision": credential.revision,
         "master_id": credential.master_id,
+        "bound": credential.bound,
     }
+
+
+def authenticated_credential(credential: Credential) -> list[Field]:
+    """What of it is authenticated, in order; as of a key, what came later only where it says
+    something."""
+    fields = credential_row(credential)
+    bound = fields.pop("bound")
+    return [*fields.values(), *(("bound", True) if bound else ())]
 
 
 def credential_from_row(row: Row[Any]) -> Credential:
@@ -243,6 +252,7 @@ def credential_from_row(row: Row[Any]) -> Credential:
             rotated_at=from_micros_or_none(row.rotated_at),
             previous_digest=None if row.previous_digest is None else octets(row.previous_digest),
             previous_until=from_micros_or_none(row.previous_until),
+            bound=row.bound,
             revision=row.revision,
             master_id=row.master_id,
         )

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sqlalchemy import bindparam, delete, func, or_, select, update
 
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from datetime import datetime
 
+    from sqlalchemy.engine import Row
+
     from mycelium_fractal_net.security.key_store.database import Database
 
 PASS_KEYS: Final = 100  # of the slow pass, at each look: at one a minute, 144,000 a day
@@ -43,6 +45,7 @@ REASON_CHARACTERS: Final = 200
 _GAP: Final = timedelta(days=2)  # between two looks; a longer one may be a clock that jumped
 _HOLD: Final = timedelta(days=1)
 _BACK: Final = timedelta(hours=1)  # further back than two machines that look at once
+_CREDIBLE: Final = timedelta(days=7)  # for which a clock that went back has to run on
 
 
 class DueTime(NamedTuple):
@@ -70,10 +73,13 @@ class RotationFailure:
 
 
 class Look(NamedTuple):
-    """When a scheduler last looked, and until when nothing is erased; the store's clock."""
+    """When a scheduler last looked, until when nothing is erased, and up to when the store's
+    clock was seen; all by that clock.
+    """
 
     looked_at: datetime
     held_until: datetime | None
+    seen_until: datetime
 
 
 class SchedulerTable:
@@ -194,13 +200,16 @@ class SchedulerTable:
             row = connection.execute(select(scheduler_clock)).first()
         if row is None:
             return None
-        return Look(from_micros(row.looked_at), from_micros_or_none(row.held_until))
+        return _look(row)
 
     def note_look(self, now: datetime) -> Look:
         """Note that a scheduler looks now. A look long after the last one holds erasures for a day.
 
         The clock may have jumped ahead, and an erasure cannot be taken back. Where it has
         jumped back since, the hold is over, and so is one that no clock of now can have set.
+
+        The highest time that was seen is kept, whatever the clock does: one that went back may
+        come home. Once it has run on for a week without a jump, it is taken at its word.
         """
         with self._database.write() as connection:
             connection.execute(
@@ -210,17 +219,32 @@ class SchedulerTable:
             )
             # Of two that look at once the second sees what the first has noted.
             row = connection.execute(select(scheduler_clock).with_for_update()).one()
-            last = from_micros(row.looked_at)
-            held = from_micros_or_none(row.held_until)
+            last, held, seen = _look(row)
+            behind = from_micros_or_none(row.behind_since)
             # A machine that is a moment behind does not set the time of the last look back.
-            looked = now if last - now > _BACK else max(last, now)
-            if now - last > _GAP:
+            jumped_back, jumped_ahead = last - now > _BACK, now - last > _GAP
+            looked = now if jumped_back else max(last, now)
+            if jumped_ahead:
                 held = now + _HOLD
-            elif last - now > _BACK or (held is not None and not now < held <= looked + _HOLD):
+            elif jumped_back or (held is not None and not now < held <= looked + _HOLD):
                 held = None
+            if seen - now <= _BACK:
+                seen, behind = max(seen, now), None
+            elif behind is None or jumped_back or jumped_ahead:
+                behind = now
+            elif now - behind >= _CREDIBLE:
+                seen, behind = now, None
             connection.execute(
                 scheduler_clock.update().values(
-                    looked_at=micros(looked), held_until=micros_or_none(held)
+                    looked_at=micros(looked),
+                    held_until=micros_or_none(held),
+                    seen_until=micros(seen),
+                    behind_since=micros_or_none(behind),
                 )
             )
-        return Look(looked, held)
+        return Look(looked, held, seen)
+
+
+def _look(row: Row[Any]) -> Look:
+    seen = row.looked_at if row.seen_until is None else row.seen_until
+    return Look(from_micros(row.looked_at), from_micros_or_none(row.held_until), from_micros(seen))

@@ -22,6 +22,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     text,
     true,
 )
@@ -29,7 +30,7 @@ from sqlalchemy import (
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
 
-HEAD: Final = "0007"  # the newest migration; read without Alembic at every start
+HEAD: Final = "0009"  # the newest migration; read without Alembic at every start
 PREFIX: Final = "mfn_"  # of every table, so that a store may stand in a database with others
 VERSION_TABLE: Final = "mfn_schema_version"  # Alembic's
 
@@ -162,6 +163,7 @@ key_versions = Table(
     Column("public_key", Octets, nullable=True),
     Column("rewrapped_at", BigInteger, nullable=True),
     UniqueConstraint("key_id", "version"),
+    Index("ix_mfn_key_versions_state", "state"),
 )
 
 usage = Table(
@@ -198,6 +200,7 @@ credentials = Table(
     Column("master_id", String(200), nullable=False),
     Column("mac", Octets, nullable=False),
     Column("rotated_at", BigInteger, nullable=True),
+    Column("bound", Boolean, nullable=False, server_default=false()),
     Index("ix_mfn_credentials_generation", "generation"),
     Index("ix_mfn_credentials_renewed_at", text("coalesce(rotated_at, created_at)")),
 )
@@ -243,8 +246,9 @@ rotation_failures = Table(
     Column("reason", String(200), nullable=False),
 )
 
-# One row: when a scheduler last looked, until when nothing is erased since the clock jumped, and
-# the key up to which the slow pass over all keys has come.
+# One row: when a scheduler last looked, until when nothing is erased since the clock jumped, the
+# key up to which the slow pass over all keys has come, the highest time that a scheduler saw, and
+# since when the clock is behind that.
 scheduler_clock = Table(
     "mfn_scheduler_clock",
     metadata,
@@ -252,6 +256,8 @@ scheduler_clock = Table(
     Column("looked_at", BigInteger, nullable=False),
     Column("held_until", BigInteger, nullable=True),
     Column("passed_to", String(64), nullable=False, server_default=""),
+    Column("seen_until", BigInteger, nullable=True),
+    Column("behind_since", BigInteger, nullable=True),
 )
 
 # Backups that were made of this store, and the versions that at least one of them holds, of which

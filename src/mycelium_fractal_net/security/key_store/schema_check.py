@@ -52,7 +52,7 @@ def check_schema(connection: Connection) -> None:
         raise StoreIntegrityError(
             f"the tables of the key store are not as they were made: {', '.join(wrong[:_SHOWN])}"
             f"{more}; whoever can do that can undo a revocation, so nothing is read from them:"
-            " find out who it was, and drop what is named"
+            " find out who it was, and drop what is named, or restore a backup where it is missing"
         )
 
 

@@ -79,15 +79,19 @@ def waits_for_backup(key: Key) -> bool:
     return key.latest.state is KeyState.PRE_ACTIVATION and key.latest.activate_at is None
 
 
-def too_far(key: Key, now: datetime) -> datetime | None:
+def too_far(key: Key, now: datetime, seen_until: datetime) -> datetime | None:
     """What the due time is to be where it can only come from a clock that ran ahead.
 
     Without this a key that was rotated under a clock of next year would rest until then. None
-    where it is good. A version that waits for its activation counts from then.
+    where it is good. A version that waits for its activation counts from then. It is never moved
+    into what the store has already seen, ``seen_until``: where it is the clock of now that is
+    wrong, the key would be rotated again once that comes home.
     """
     waits = key.latest.activate_at if key.latest.state is KeyState.PRE_ACTIVATION else None
     next_due = max(now, waits or now) + timedelta(days=key.rotation.interval_days)
     if not key.rotation.automatic or key.rotation_due <= next_due + _SLACK:
+        return None
+    if next_due <= seen_until:
         return None
     return next_due
 

@@ -38,7 +38,7 @@ from mycelium_fractal_net.security.records.keys import KeyState, version_id
 from mycelium_fractal_net.security.records.retention import due_at, past_retained
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
     from datetime import datetime
 
     from mycelium_fractal_net.security.key_providers import StoredKeyProvider
@@ -94,9 +94,10 @@ class RotationLook:
         self._provider = provider
         self._usage = usage
         self._table = table
-        self._held_until = table.note_look(now).held_until
+        _, self._held_until, self._seen_until = table.note_look(now)
         self._failures = table.failures()
         self._used_up = usage.raw_reserved_from(RAW_MESSAGES_ROTATE)
+        self._held: Collection[bytes] = ()
         self._names: set[str] = set()
         self._due_times: list[DueTime] = []
         self._mended: set[str] = set()
@@ -106,6 +107,17 @@ class RotationLook:
     def failing(self) -> list[str]:
         """The keys whose rotation failed and has not worked since."""
         return list(self._failures)
+
+    def look_up(self, keys: Iterable[Key]) -> None:
+        """See, for all of these at once, which versions that wait for a backup one holds by now."""
+        waiting = [
+            each.handle
+            for key in keys
+            for each in key.versions
+            if each.state is KeyState.PRE_ACTIVATION
+        ]
+        if waiting and self._provider.keys.require_backup:
+            self._held = self._usage.backed_up(waiting)
 
     def process(self, name: str, key: Key | MfnError, stored: DueTime) -> None:
         """Do what is due for one key, whatever becomes of it.
@@ -160,6 +172,8 @@ class RotationLook:
         if not to_activate(key, self.now):
             return key
         waited = {each.handle for each in key.versions if each.state is KeyState.PRE_ACTIVATION}
+        if self._provider.keys.require_backup and waited.isdisjoint(self._held):
+            return key
         after = self._provider.states.activate_due(key.key_id, now=self.now, reason=Reason.DUE)
         self._done["activated"] += (
             version_id(after.key_id, each.version)
@@ -169,12 +183,14 @@ class RotationLook:
         return after
 
     def _correct(self, key: Key) -> Key:
-        if too_far(key, self.now) is None:
+        if too_far(key, self.now, self._seen_until) is None:
             return key
         # The clock anew, and after the record: who was stopped for days since its look began would
         # take for a clock ahead what others have done in the meantime.
         corrected = self._provider.keys.reschedule(
-            key.key_id, lambda present: too_far(present, self._clock()), reason="a clock ran ahead"
+            key.key_id,
+            lambda present: too_far(present, self._clock(), self._seen_until),
+            reason="a clock ran ahead",
         )
         if corrected.rotate_at != key.rotate_at:
             self._done["set_back"].append(key.key_id)

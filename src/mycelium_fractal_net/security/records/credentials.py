@@ -38,7 +38,8 @@ class Credential:
     """One API key. ``digest`` is the SHA-256 of its 256-bit secret, which is stored nowhere.
 
     ``previous_digest`` is that of the secret before the last rotation, which was at
-    ``rotated_at``; it is good until ``previous_until``. Times are UTC.
+    ``rotated_at``; it is good until ``previous_until``. ``bound`` says, for ever, that it works
+    only in requests that one of its signers signed. Times are UTC.
     """
 
     credential_id: str
@@ -51,6 +52,7 @@ class Credential:
     rotated_at: datetime | None = None
     previous_digest: bytes | None = field(default=None, repr=False)
     previous_until: datetime | None = None
+    bound: bool = False
     revision: int = 0
     master_id: str = ""
 
@@ -72,3 +74,8 @@ def check_scopes(scopes: tuple[str, ...]) -> None:
             "a scope is encrypt, decrypt, sign, verify, mac, rewrap or datakey with :KEY or :*,"
             f" or one of {_WHOLE.replace('|', ', ')}, *"
         )
+
+
+def is_data_scope(scope: str) -> bool:
+    """Whether it permits operations on data alone: with one key, or with keys of one's own."""
+    return scope == "allow_compromised" or scope.partition(":")[0] in _PER_KEY.split("|")

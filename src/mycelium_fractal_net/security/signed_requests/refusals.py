@@ -73,18 +73,24 @@ class Refusals:
         request_id = self._new_id()
         if isinstance(error, RequestRefusedError):
             problem = _INVALID
-            self._tell(request_id, error.reason, error.keyid)
         elif isinstance(error, BodyTooLargeError):
             problem = _TOO_LARGE
         else:  # the store, or the custodian of what authenticates it
             problem = _NONCE_UNSTORED if verified else _UNAVAILABLE
             if isinstance(error, StoreUnavailableError) and error.detail is not None:
                 problem = {**problem, "detail": f"{problem['detail']}: {error.detail}"}
-            self._tell(request_id, str(error), "")
+        self.tell(error, request_id)
         self._note(str(problem["type"]).rpartition("/")[2])
         return Refusal(problem, request_id)
 
-    def _tell(self, request_id: str, reason: str, keyid: str) -> None:
+    def tell(self, error: Exception, request_id: str | None = None) -> None:
+        """Write to the log why; without an id, of a request that is handed on as unsigned."""
+        if isinstance(error, BodyTooLargeError):
+            return
+        if isinstance(error, RequestRefusedError):
+            reason, keyid = error.reason, error.keyid
+        else:
+            reason, keyid = str(error), ""
         now = monotonic()
         if now - self._since >= 1.0:
             if self._unlogged:
@@ -95,7 +101,10 @@ class Refusals:
             return
         self._lines += 1
         by = f", keyid {keyid[:_KEYID_CHARACTERS]!r}" if keyid else ""
-        _LOG.warning("request %s was refused%s: %s", request_id, by, reason)
+        if request_id is None:
+            _LOG.warning("a request is taken to be unsigned%s: %s", by, reason)
+        else:
+            _LOG.warning("request %s was refused%s: %s", request_id, by, reason)
 
 
 class Refusal:

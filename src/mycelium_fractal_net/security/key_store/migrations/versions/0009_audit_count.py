@@ -5,12 +5,12 @@ from alembic import op
 
 from mycelium_fractal_net.security.key_store.schema import Octets
 
-revision = "0007"
-down_revision = "0006"
+revision = "0009"
+down_revision = "0008"
 
 
 def upgrade() -> None:
-    """Bring a store of schema 0006 to 0007. ``mfn init`` counts the chains that there are."""
+    """Bring a store of schema 0008 to 0009. ``mfn init`` counts the chains that there are."""
     op.create_table(
         "mfn_audit_count",
         sa.Column("number", sa.Integer, autoincrement=False),
