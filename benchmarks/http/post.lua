@@ -1,5 +1,5 @@
 -- wrk's script: POST one body, the same each time, and print the summary as JSON at the end.
--- Arguments: the file of the body, its content type, the file of the API key.
+-- Arguments: the file of the body, its content type, the file of the API key, its header.
 -- There is no function `request`: so wrk formats the request once and Lua stays out of the way.
 
 local function read(path)
@@ -13,7 +13,7 @@ function init(args)
    wrk.method = "POST"
    wrk.body = read(args[1])
    wrk.headers["Content-Type"] = args[2]
-   wrk.headers["X-API-Key"] = read(args[3])
+   wrk.headers[args[4]] = read(args[3])
 end
 
 function done(summary, latency, requests)

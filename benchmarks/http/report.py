@@ -11,13 +11,28 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.http.load import Seen
-from benchmarks.http.measure import JSON, RAW, SEALED, STREAM, Group, Results
+from benchmarks.http.measure import (
+    JSON,
+    OPENBAO,
+    OPENBAO_AUDIT,
+    RAW,
+    SEALED,
+    STREAM,
+    Group,
+    Results,
+)
 from benchmarks.http.profile import Profile
 from benchmarks.http.requests import MIB
 from benchmarks.report import Goal, machine
 
-# OpenBao 2.6.2 transit, one core, quoted: it cannot be installed beside this. CPU of a request.
-_QUOTED = {"OpenBao transit (quoted)": 309e-6, "OpenBao, file audit (quoted)": 451e-6}
+# What is to be reached beside OpenBao: group, ours, theirs, how many times its rate.
+_BESIDE_OPENBAO = (
+    ("single, 64 connections", SEALED, OPENBAO_AUDIT, 4),
+    ("single, 16 connections", SEALED, OPENBAO_AUDIT, 3),
+    ("single, 16 connections", SEALED, OPENBAO, 2),
+    ("batch", SEALED, OPENBAO_AUDIT, 4),
+    ("batch", RAW, OPENBAO_AUDIT, 7),
+)
 _FUNCTIONS = 15
 _GROWTH_MIB = 128  # eight bodies of 1 MiB at once, as JSON, with their copies, and buffers
 
@@ -54,6 +69,11 @@ def goals(results: Results) -> list[Goal]:
         for name, limit in ((SEALED, 60_000), (RAW, 100_000)):
             rates = [each.rate * batch.items for each in batch.rounds[name]]
             at_least(f"batch of 100, 1 KiB each, {name}", limit, rates, "items/s")
+    for name, ours_is, theirs, limit in _BESIDE_OPENBAO:
+        beside_it = results.groups.get(name)
+        if beside_it and {ours_is, theirs} <= set(beside_it.rounds):
+            what = f"{_TITLES[name]}: {ours_is}, beside {theirs}"
+            at_least(what, limit, beside(beside_it, ours_is, theirs), "x")
     bulk = results.groups.get("bulk")
     if bulk and STREAM in bulk.rounds:
         speeds = [each.rate * bulk.size / MIB for each in bulk.rounds[STREAM]]
@@ -63,9 +83,9 @@ def goals(results: Results) -> list[Goal]:
     return found
 
 
-def beside(group: Group, name: str) -> list[float]:
-    """Each round's rate held beside that of the group's first contender, in the same round."""
-    first = next(iter(group.rounds.values()))
+def beside(group: Group, name: str, base: str | None = None) -> list[float]:
+    """Each round's rate held beside that of another, or of the first contender, in that round."""
+    first = group.rounds[base or next(iter(group.rounds))]
     return [own.rate / other.rate for own, other in zip(group.rounds[name], first, strict=True)]
 
 
@@ -80,9 +100,11 @@ def markdown(results: Results) -> str:
         "The reference is plain FastAPI (`benchmarks/http/reference.py`): async endpoints, pydantic"
         " models, one API key, bare AES-256-GCM, no audit. The service does all that it does:"
         " credentials and scopes, strict JSON, an audit record that is synced before the answer."
-        " The floor is an ASGI endpoint that does nothing. All run on uvicorn with uvloop and"
-        " httptools, one worker pinned to one core; wrk, pinned to another, asks as fast as it is"
-        " answered, so latencies are those of a server that is never idle. Loopback. Contenders"
+        " OpenBao is its real server, with its transit engine and a token that may use one key;"
+        " its audit is written to a file and not synced."
+        " The floor is an ASGI endpoint that does nothing. The others run on uvicorn with uvloop"
+        " and httptools. One worker pinned to one core; wrk, pinned to another, asks as fast as it"
+        " is answered, so latencies are those of a server that is never idle. Loopback. Contenders"
         " take turns; a figure is a median, with the least and the greatest in brackets.",
         "",
         f"fdatasync on this disk takes {results.sync_seconds * 1e6:,.0f} us (median).",
@@ -234,11 +256,8 @@ def _draw_rates(axes: Any, groups: list[Group]) -> None:
 
 
 def _draw_cpu(axes: Any, group: Group) -> None:
-    names = [*group.rounds, *_QUOTED]
+    names = list(group.rounds)
     for at, name in enumerate(reversed(names)):
-        if name in _QUOTED:
-            axes.barh(at, _QUOTED[name] * 1e6, color="white", edgecolor="#999999", hatch="//")
-            continue
         user, system = (
             statistics.median(getattr(each.cpu, part) * 1e6 for each in group.rounds[name])
             for part in ("user", "system")

@@ -97,6 +97,38 @@ def decrypt_stream(sealed: bytes, data: bytes | None = None) -> Request:
     return Request("/crypto/decrypt/stream", sealed, check, size=MIB, content_type=OCTETS)
 
 
+def openbao_encrypt(key: str) -> Request:
+    """:func:`encrypt` by OpenBao's transit engine."""
+    data = os.urandom(KIB)
+
+    def check(answer: bytes) -> list[Request]:
+        return [_openbao_open(key, json.loads(answer)["data"]["ciphertext"], data)]
+
+    return Request(f"/v1/transit/encrypt/{key}", _json({"plaintext": _base64(data)}), check)
+
+
+def openbao_encrypt_batch(key: str) -> Request:
+    """:func:`encrypt_batch` by OpenBao's transit engine."""
+    datas = [os.urandom(KIB) for _ in range(BATCH_ITEMS)]
+
+    def check(answer: bytes) -> list[Request]:
+        results = json.loads(answer)["data"]["batch_results"]
+        if len(results) != BATCH_ITEMS or any("ciphertext" not in each for each in results):
+            raise WrongAnswerError("not every item of the batch was encrypted")
+        return [_openbao_open(key, results[at]["ciphertext"], datas[at]) for at in (0, -1)]
+
+    body = _json({"batch_input": [{"plaintext": _base64(data)} for data in datas]})
+    return Request(f"/v1/transit/encrypt/{key}", body, check, items=BATCH_ITEMS)
+
+
+def _openbao_open(key: str, ciphertext: str, data: bytes) -> Request:
+    def check(answer: bytes) -> list[Request]:
+        _expect(b64decode(json.loads(answer)["data"]["plaintext"]) == data)
+        return []
+
+    return Request(f"/v1/transit/decrypt/{key}", _json({"ciphertext": ciphertext}), check)
+
+
 def _open(made: dict[str, str], data: bytes | None) -> Request:
     raw = not b64decode(made["ciphertext"]).startswith(b"MFN")
     asked = {"ciphertext": made["ciphertext"], "key_id": made["key_id"]}

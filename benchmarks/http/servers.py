@@ -46,6 +46,7 @@ class Server:
     """Whether it does what it is asked; the floor gives one answer to everything."""
     acknowledged: int = 0
     """Good answers that the load counted so far."""
+    key_header: str = "X-API-Key"
 
     @property
     def api_key(self) -> str:
@@ -120,21 +121,31 @@ def _running(
     name: str, module: str, arguments: list[str], env: dict[str, str], key: str, cores: str,
     folder: Path, profile: Path | None,
 ) -> Iterator[Server]:  # fmt: skip
-    own = secrets.token_hex(4)
-    key_file, log = folder / f"key-{own}", folder / f"log-{own}"
+    key_file = folder / f"key-{secrets.token_hex(4)}"
     key_file.touch(0o600)
     key_file.write_text(key)
     sampled = [] if profile is None else ["benchmarks.http.sampled", str(profile)]
-    command = ["taskset", "-c", cores, sys.executable, "-m", *sampled, module, *arguments]
-    with log.open("wb") as errors:
-        process = subprocess.Popen(
-            command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors
-        )
-    try:
+    command = [sys.executable, "-m", *sampled, module, *arguments]
+    with running(command, env, cores, folder) as (process, log):
         host, port = _address(process, log)
         yield Server(name, process.pid, host, port, key_file, log)
         if process.poll() is not None:
-            raise StartFailedError(f"{name} ended while it was measured: {_tail(log)}")
+            raise StartFailedError(f"{name} ended while it was measured: {tail(log)}")
+
+
+@contextmanager
+def running(
+    command: list[str], env: dict[str, str], cores: str, folder: Path
+) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+    """A process on those cores and the file of its errors; ended at the end."""
+    log = folder / f"log-{secrets.token_hex(4)}"
+    with log.open("wb") as errors:
+        process = subprocess.Popen(
+            ["taskset", "-c", cores, *command],
+            env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors,
+        )  # fmt: skip
+    try:
+        yield process, log
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
@@ -161,8 +172,9 @@ def _address(process: subprocess.Popen[bytes], log: Path) -> tuple[str, int]:
             return found[1].decode(), int(found[2])
         if ready and not part:
             break
-    raise StartFailedError(f"{process.args!r} did not start: {_tail(log)}")
+    raise StartFailedError(f"{process.args!r} did not start: {tail(log)}")
 
 
-def _tail(log: Path) -> str:
+def tail(log: Path) -> str:
+    """The end of what a server said of its errors."""
     return log.read_text(errors="replace")[-500:]

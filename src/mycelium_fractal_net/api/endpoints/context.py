@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from fastapi import Security
@@ -26,6 +27,7 @@ from mycelium_fractal_net.security.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mycelium_fractal_net.api.endpoints.spec import Spec
     from mycelium_fractal_net.api.http.exchange import Exchange
     from mycelium_fractal_net.api.http.requests import Headers
     from mycelium_fractal_net.api.service.service import Service
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.keyring.keyring import Keyring
     from mycelium_fractal_net.security.records.api_keys import PresentedKey
 
+RECHECK_SECONDS: Final = 2.0
+"""What takes longer looks again at who asked for it."""
 API_KEY: Final = APIKeyHeader(
     name="X-API-Key", scheme_name="ApiKey", description="`mfn_<id>_<secret>`", auto_error=False
 )
@@ -42,9 +46,10 @@ API_KEY: Final = APIKeyHeader(
 class Context:
     """One request. What a handler learns of it is kept here for the audit record."""
 
-    __slots__ = ("address", "are_items_counted", "caller_or_none", "event", "exchange", "headers",
-                 "is_abandoned", "items", "key", "presented", "reference", "request_id",
-                 "seconds", "service", "signer", "status", "subject")  # fmt: skip
+    __slots__ = ("address", "admitted_at", "are_items_counted", "caller_or_none", "event",
+                 "exchange", "headers", "is_abandoned", "items", "key", "presented", "reference",
+                 "request_id", "seconds", "service", "signer", "spec", "status",
+                 "subject")  # fmt: skip
 
     def __init__(self, service: Service, event: str, exchange: Exchange | None) -> None:
         self.service = service
@@ -56,6 +61,8 @@ class Context:
         self.headers: Headers | None = None
         self.caller_or_none: Caller | None = None
         self.presented: PresentedKey | None = None
+        self.spec: Spec | None = None  # of a route that needs a caller
+        self.admitted_at = 0.0
         self.key: str | None = None
         self.subject: str | None = None
         self.signer: str | None = None
@@ -87,6 +94,7 @@ class Context:
     async def admit(self, presented: PresentedKey) -> Caller:
         """Find who calls, in a thread where the store has to be read first."""
         self.presented = presented
+        self.admitted_at = monotonic()
         recognise = self.service.directory.recognise
         try:
             caller = recognise(presented, self.signer)
@@ -105,6 +113,19 @@ class Context:
         self.caller_or_none = self.service.directory.recognise(self.presented, self.signer)
         if self.signer is not None:
             self.service.signers.by_name(self.signer)
+        self.check_route()
+        self.admitted_at = monotonic()
+
+    @property
+    def is_due_again(self) -> bool:
+        """Whether its caller was accepted so long ago that it is looked at again."""
+        return self.presented is not None and monotonic() - self.admitted_at >= RECHECK_SECONDS
+
+    def check_route(self) -> None:
+        """Raise :class:`NotPermittedError` where the caller may not take its route at all."""
+        spec = self.spec
+        if spec is not None and (spec.scope is not None or spec.changes):
+            self.caller.check(spec.scope)
 
     def permit(self, operation: str, key_name: str) -> None:
         """Raise :class:`KeyNotFoundError` unless the caller may do that with that key."""
@@ -149,6 +170,8 @@ class Context:
         return await self.service.in_cpu_executor(self.seconds, self._on_behalf, work, arguments)
 
     def _on_behalf(self, work: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+        if self.is_due_again:  # it waited for its turn
+            self.look_again()
         caller = self.caller_or_none
         actor = "anonymous" if caller is None else caller.credential_id
         with acting_as(actor, self.request_id):

@@ -44,8 +44,6 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.api.service.service import Service
 
 _JSON_TYPES: Final = frozenset({b"application/json", b"application/json; charset=utf-8"})
-RECHECK_SECONDS: Final = 2.0
-"""What takes longer looks again at who asked for it."""
 
 
 class ServiceRoute(APIRoute):
@@ -99,14 +97,18 @@ class ServiceRoute(APIRoute):
             headers = context.headers = read_headers(scope)
             if not spec.public:
                 await self._admit(context, scope, headers)
-                self._check(context)
+                context.spec = spec
+                context.check_route()
             body = self._whole_body(context, headers)
             if body is None:
                 body = await self._read(headers, receive)
                 if body is None:
                     return
-                if perf_counter() - started >= RECHECK_SECONDS:
-                    await self._look_again(context)
+                if context.is_due_again:  # the body took its time
+                    try:
+                        context.look_again()
+                    except WouldBlockError:
+                        await context.in_thread(Context.look_again)
             if spec.scans:
                 payload = await self._scan(context, scope, receive)
             elif spec.in_thread or len(body) > INLINE_BYTES:
@@ -141,19 +143,6 @@ class ServiceRoute(APIRoute):
             if rates.requests_per_credential is not None:
                 rate = rates.requests_per_credential
                 await take(rate, caller.credential_id, service.in_thread)
-
-    async def _look_again(self, context: Context) -> None:
-        """Raise where a body took so long to come that its caller is not accepted any more."""
-        try:
-            context.look_again()
-        except WouldBlockError:
-            await context.in_thread(Context.look_again)
-        self._check(context)
-
-    def _check(self, context: Context) -> None:
-        """Raise :class:`NotPermittedError` where the caller may not take this route at all."""
-        if self.spec.scope is not None or self.spec.changes:
-            context.caller.check(self.spec.scope)
 
     def _whole_body(self, context: Context, headers: Headers) -> bytes | None:
         """The body if all of it is here already, None where it has to be read."""

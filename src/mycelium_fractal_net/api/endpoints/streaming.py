@@ -14,8 +14,8 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from mycelium_fractal_net.api.endpoints.access_log import served_by
-from mycelium_fractal_net.api.endpoints.context import Context
-from mycelium_fractal_net.api.endpoints.route import RECHECK_SECONDS, ServiceRoute
+from mycelium_fractal_net.api.endpoints.context import RECHECK_SECONDS, Context
+from mycelium_fractal_net.api.endpoints.route import ServiceRoute
 from mycelium_fractal_net.api.http.exchange import exchange_of
 from mycelium_fractal_net.api.http.problems import RequestError
 from mycelium_fractal_net.api.http.requests import read_headers
