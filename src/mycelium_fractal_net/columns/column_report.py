@@ -22,12 +22,14 @@ class Failure:
 class ColumnReport:
     """How many values there were, how many are changed now, and those that could not be.
 
-    ``done`` are changed, ``skipped`` were as they should be or went away meanwhile.
+    ``done`` are changed, ``skipped`` were as they should be or went away meanwhile; ``empty`` have
+    no length and are passed over, as NULL is.
     """
 
     done: int = 0
     skipped: int = 0
     failed: int = 0
+    empty: int = 0
     failures: list[Failure] = field(default_factory=list)
     """The failures, unless they were handed out one by one."""
 

@@ -100,6 +100,7 @@ class LocatedColumn:
         self._sends_arrays = types is not None and not any(
             isinstance(types[name], NullType) for name in sent
         )
+        self._has_value = self._bytes() > 0  # not of NULL either
         self._bulk: dict[bool, Update] = {}
         self._one_row = (
             update(found)
@@ -156,12 +157,10 @@ class LocatedColumn:
         return self._within(found, Span(after, None))
 
     def rows(self, connection: Connection, span: Span) -> list[Row]:
-        """Every row of ``span`` that has a value."""
+        """Every row of ``span`` that has a value which is not empty."""
         inline = case((self._length() <= INLINE_BYTES, self.value))
         found = (
-            select(*self.keys, inline, self._bound())
-            .where(self.value.is_not(None))
-            .order_by(*self.keys)
+            select(*self.keys, inline, self._bound()).where(self._has_value).order_by(*self.keys)
         )
         return [_row(each) for each in connection.execute(*self._within(found, span))]
 
@@ -169,22 +168,28 @@ class LocatedColumn:
         """One row with its value, however long; None where it is gone or has none."""
         asked = select(*self.keys, self.value, self._bound()).where(self._is_row)
         found = connection.execute(asked, self.named(key)).first()
-        return None if found is None or found[-2] is None else _row(found)
+        return None if found is None or not found[-2] else _row(found)
 
     def sample(self, count: int) -> Select[Any]:
         """Some values that are not long."""
-        return select(self.value).where(self._length() <= INLINE_BYTES).limit(count)
+        return (
+            select(self.value).where(self._length() <= INLINE_BYTES, self._has_value).limit(count)
+        )
 
     def total(self) -> Select[Any]:
         """How many rows have a value."""
-        return select(func.count(self.value))
+        return select(func.count()).select_from(self.table).where(self._has_value)
+
+    def empty(self) -> Select[Any]:
+        """How many rows have a value of no length, which is passed over as NULL is."""
+        return select(func.count(self.value)).where(self._bytes() == 0)
 
     def beginnings(self, most: int) -> Select[Any]:
         """The first 16 bytes or characters that values have, and how many have them."""
         start = func.substr(self.value, 1, 16)
         return (
             select(start, func.count())
-            .where(self.value.is_not(None))
+            .where(self._has_value)
             .group_by(start)
             .order_by(func.count().desc())
             .limit(most)
@@ -195,7 +200,13 @@ class LocatedColumn:
         if self._types is not None:
             return None
         unfound = or_(*(each.is_(None) for each in self.keys))
-        return select(*self.keys).where(unfound, self.value.is_not(None)).limit(most)
+        return select(*self.keys).where(unfound, self._has_value).limit(most)
+
+    def _bytes(self) -> ColumnElement[int]:
+        """The length of a value, also of a text that begins with NUL in SQLite."""
+        if self._types is not None:
+            return func.octet_length(self.value)
+        return func.length(cast(self.value, LargeBinary()))
 
     def _length(self) -> ColumnElement[int]:
         return func.length(self.value) if self._types is None else func.octet_length(self.value)

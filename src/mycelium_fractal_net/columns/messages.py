@@ -59,7 +59,7 @@ def rewrap_column(
         message, coding = decode(value)
         if coding.base64:
             habit.learn(coding)
-        if is_newest(message):
+        if not message or is_newest(message):  # white space alone is nothing either
             return None
         rewrapped = keyring.rewrap(
             message,

@@ -93,6 +93,8 @@ class Sweep:
                     failed(failure)
                 if progress is not None:
                     progress(part.looked)
+        with self.database.connection() as connection, self.database.reading(connection):
+            found.empty = connection.execute(self.place.empty()).scalar_one()
         found.skipped = max(0, looked - found.done - found.failed)
         for failure in self._unfound():
             failed(failure)

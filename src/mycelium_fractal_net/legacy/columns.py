@@ -42,7 +42,7 @@ from mycelium_fractal_net.security.errors import (
 from mycelium_fractal_net.security.keyring.keyring import Keyring
 from mycelium_fractal_net.security.records.open_options import PLAIN, OpenOptions
 
-_BASE64: Final = string.ascii_letters.encode() + string.digits.encode() + b"+/-_="
+_BASE64: Final = string.ascii_letters.encode() + string.digits.encode() + b"+/-_= \t\r\n"
 _SPAN_ROWS: Final = 40  # a second of one processor
 _OLD_ROWS: Final = 500
 
@@ -78,7 +78,7 @@ def migrate_column(
 
     def convert(value: Value, bound: bytes) -> Value | None:
         message, coding = decode_old(value)
-        if _is_sealed(keyring, message):
+        if not message or _is_sealed(keyring, message):
             return None
         plaintext = open_xor(keyring, old_text(message), old).data
         if dry_run:

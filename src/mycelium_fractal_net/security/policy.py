@@ -275,11 +275,11 @@ class Policy:
 
     def read_verifying_key(self, content: bytes) -> VerifyingKey:
         """The public key in a file, PEM, JWK or DER. Raises :class:`InvalidKeyError`."""
-        beginning = content.lstrip()[:11]
-        if beginning == b"-----BEGIN ":
-            return self.verifying_key_from_pem(content)
+        beginning = content.removeprefix(b"\xef\xbb\xbf").lstrip()[:4]
         if beginning[:1] == b"{":
             return self.verifying_key_from_jwk(content)
+        if b"-----BEGIN " in content or beginning[:1] != b"0":  # of DER, a SEQUENCE
+            return self.verifying_key_from_pem(content)
         return self.verifying_key(content)
 
     def _allowed_public(self, key: VerifyingKey) -> VerifyingKey:

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from mycelium_fractal_net.security.byte_io.encodings import pem_encode
+from mycelium_fractal_net.security.byte_io.pem import pem_encode
 from mycelium_fractal_net.security.errors import (
     DecryptionError,
     InvalidInputError,

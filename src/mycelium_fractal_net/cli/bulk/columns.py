@@ -212,4 +212,6 @@ def reporting(path: Path | None) -> Iterator[Callable[[Failure], None]]:
 
 def _tell(invocation: Invocation, done: str, found: ColumnReport, where: str) -> None:
     said = f"{done} {counted(found.done, 'value')} of {where}"
+    if found.empty:
+        said += f", {found.empty} empty"
     end(invocation, said, found, found.failed, "value")

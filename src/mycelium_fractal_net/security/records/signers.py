@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.security.algorithms.digests import sha256
-from mycelium_fractal_net.security.byte_io.encodings import PUBLIC_KEY, pem_encode
+from mycelium_fractal_net.security.byte_io.pem import PUBLIC_KEY, pem_encode
 from mycelium_fractal_net.security.errors import InvalidInputError
 from mycelium_fractal_net.security.records.api_keys import CREDENTIAL_ID
 from mycelium_fractal_net.security.records.keys import KEY_NAME

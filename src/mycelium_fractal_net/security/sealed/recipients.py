@@ -31,7 +31,12 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.utils import Buffer
 
 from mycelium_fractal_net.security.byte_io.buffers import as_bytes
-from mycelium_fractal_net.security.byte_io.encodings import pem_decode, pem_encode
+from mycelium_fractal_net.security.byte_io.pem import (
+    PRIVATE_KEY,
+    PUBLIC_KEY,
+    pem_decode,
+    pem_encode,
+)
 from mycelium_fractal_net.security.errors import (
     DecryptionError,
     InvalidInputError,
@@ -97,7 +102,7 @@ class Recipient:
     @classmethod
     def from_pem(cls, pem: str | bytes) -> Recipient:
         """From one PEM block ``PUBLIC KEY`` (RFC 8410). Raises as :meth:`from_bytes`."""
-        der = pem_decode("PUBLIC KEY", pem)
+        der = pem_decode(PUBLIC_KEY, pem)
         try:
             key = load_der_public_key(der)
         except LOAD_ERRORS:
@@ -112,7 +117,7 @@ class Recipient:
 
     def pem(self) -> bytes:
         """The PEM block ``PUBLIC KEY``."""
-        return pem_encode("PUBLIC KEY", _spki(self._key))
+        return pem_encode(PUBLIC_KEY, _spki(self._key))
 
 
 class RecipientKey:
@@ -151,7 +156,7 @@ class RecipientKey:
 
         :raises InvalidKeyError: it is none.
         """
-        der = pem_decode("PRIVATE KEY", pem)
+        der = pem_decode(PRIVATE_KEY, pem)
         try:
             key = load_der_private_key(der, password=None)
         except LOAD_ERRORS:
@@ -166,7 +171,7 @@ class RecipientKey:
 
     def private_pem(self) -> bytes:
         """The private key as a PEM block ``PRIVATE KEY``, not encrypted."""
-        return pem_encode("PRIVATE KEY", _pkcs8(self._key))
+        return pem_encode(PRIVATE_KEY, _pkcs8(self._key))
 
 
 def seal_to_recipient(

@@ -53,7 +53,7 @@ def jwk_members(text: str | bytes) -> Mapping[str, object]:
         RFC 7517 section 4 lets a reader refuse: two readers could see two keys.
     """
     try:
-        raw = text if isinstance(text, str) else text.decode()
+        raw = text.removeprefix("\ufeff") if isinstance(text, str) else text.decode("utf-8-sig")
         members = json.loads(raw, object_pairs_hook=_each_once, parse_constant=_no_constant)
     except (ValueError, RecursionError):
         raise InvalidKeyError("a JWK is a JSON object") from None

@@ -23,7 +23,7 @@ from cryptography.utils import Buffer
 
 from mycelium_fractal_net.security.byte_io.binary_io import BinaryReader
 from mycelium_fractal_net.security.byte_io.buffers import as_bytes
-from mycelium_fractal_net.security.byte_io.encodings import pem_decode, pem_encode
+from mycelium_fractal_net.security.byte_io.pem import PRIVATE_KEY, pem_decode, pem_encode
 from mycelium_fractal_net.security.errors import InvalidInputError, InvalidKeyError
 from mycelium_fractal_net.security.signatures.prehash import (
     is_labelled,
@@ -40,8 +40,6 @@ from mycelium_fractal_net.security.signatures.verifying_key import VerifyingKey
 
 ALGORITHMS: Final = tuple(SCHEMES)
 """The names of the signature algorithms; the first is the default."""
-
-_PEM_LABEL: Final = "PRIVATE KEY"  # RFC 7468 section 10
 
 
 class SigningKey:
@@ -116,7 +114,7 @@ class SigningKey:
     @classmethod
     def from_pem(cls, pem: str | bytes) -> SigningKey:
         """From one PEM block ``PRIVATE KEY``. Raises as :meth:`from_der`."""
-        return cls.from_der(pem_decode(_PEM_LABEL, pem))
+        return cls.from_der(pem_decode(PRIVATE_KEY, pem))
 
     def private_bytes(self) -> bytes:
         """The bare private key: an Ed25519 or ML-DSA seed (32 bytes), or the ECDSA scalar."""
@@ -129,7 +127,7 @@ class SigningKey:
 
     def private_pem(self) -> bytes:
         """The private key as a PEM block ``PRIVATE KEY``, not encrypted."""
-        return pem_encode(_PEM_LABEL, self.private_der())
+        return pem_encode(PRIVATE_KEY, self.private_der())
 
     def sign(self, data: Buffer) -> bytes:
         """The signature of ``data``.

@@ -16,7 +16,7 @@ from cryptography.utils import Buffer
 from mycelium_fractal_net.security.algorithms.digests import sha256
 from mycelium_fractal_net.security.byte_io.binary_io import BinaryReader, read_fully
 from mycelium_fractal_net.security.byte_io.buffers import as_bytes, release, scratch
-from mycelium_fractal_net.security.byte_io.encodings import PUBLIC_KEY, pem_decode, pem_encode
+from mycelium_fractal_net.security.byte_io.pem import PUBLIC_KEY, pem_decode, pem_encode
 from mycelium_fractal_net.security.errors import (
     InvalidInputError,
     InvalidKeyError,
