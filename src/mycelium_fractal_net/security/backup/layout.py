@@ -108,9 +108,12 @@ def read_start(reader: BinaryReader) -> tuple[BackupHeader, bytes]:
         raise DecryptionError
     encoded = _exactly(reader, size)
     try:
-        return msgspec.json.decode(encoded, type=BackupHeader), start + encoded
+        header = msgspec.json.decode(encoded, type=BackupHeader)
     except _NO_VALUE:
         raise DecryptionError from None
+    if encode_start(header) != start + encoded:  # one spelling: no member twice, no white space
+        raise DecryptionError
+    return header, start + encoded
 
 
 def _exactly(reader: BinaryReader, size: int) -> bytes:

@@ -203,8 +203,11 @@ def open_as_recipient(
     if len(blob) < OVERHEAD_BYTES or blob[: len(_HEADER)] != _HEADER:
         raise DecryptionError
     try:
+        # X25519 takes other encodings of enc for the same point (RFC 7748 section 5), so that one
+        # message would have many blobs; one of low order would let anybody open.
+        Recipient.from_bytes(blob[len(_HEADER) : len(_HEADER) + KEY_BYTES])
         return _SUITE.decrypt(memoryview(blob)[len(_HEADER) :], key._key, bound)
-    except (InvalidTag, ValueError):
+    except (InvalidTag, InvalidKeyError, ValueError):
         raise DecryptionError from None
 
 

@@ -1,0 +1,145 @@
+"""Make tests/vectors/format_vectors.json: the raw form, signature files, and HPKE blobs.
+
+    python scripts/make_format_vectors.py tests/vectors/format_vectors.json
+
+Nonces and ephemeral keys are random, so each run makes other vectors; the ones in the tree stay as
+they are, and are checked by decoders that are written from docs/format.md alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from mycelium_fractal_net.security.aes_encryption import encrypt_aes_gcm
+from mycelium_fractal_net.security.sealed.recipients import RecipientKey, seal_to_recipient
+from mycelium_fractal_net.security.signatures.signature_file import (
+    SignatureMode,
+    encode_signature_file,
+)
+from mycelium_fractal_net.security.signatures.signing_key import SigningKey
+
+KEY = hashlib.sha256(b"mycelium-fractal-net test key").digest()
+HANDLE = bytes.fromhex("0123456789abcdef")
+DATA = b"one two three"
+ALGORITHMS = ("Ed25519", "ECDSA-P256", "ECDSA-P384", "ML-DSA-65")
+P = 2**255 - 19
+# u of order 1, 2, 4 and 8 in X25519 (RFC 7748 section 5, and its section 7 on what they do).
+LOW_ORDER = (
+    0,
+    1,
+    P - 1,
+    325606250916557431795983626356110631294008115727848805560023387167927233504,
+    39382357235489614581723060781553021112529911719440698176882885853963445705823,
+)
+
+
+def raw() -> dict[str, Any]:
+    """Plain AES-256-GCM."""
+    message = encrypt_aes_gcm(DATA, KEY, b"row 17")
+    faults = {
+        "changed nonce": flipped(message, 0),
+        "changed ciphertext": flipped(message, 12),
+        "changed tag": flipped(message, len(message) - 1),
+        "cut in the tag": message[:-1],
+        "shorter than nonce and tag": message[:27],
+        "empty": b"",
+    }
+    return {
+        "key": KEY.hex(),
+        "associated_data": b"row 17".hex(),
+        "plaintext": DATA.hex(),
+        "message": message.hex(),
+        "invalid": {fault: wrong.hex() for fault, wrong in faults.items()},
+    }
+
+
+def signature_files() -> dict[str, Any]:
+    """Of each algorithm in each mode."""
+    valid = []
+    for algorithm in ALGORITHMS:
+        key = SigningKey.generate(algorithm)
+        for mode, signature in (
+            (SignatureMode.PURE, key.sign(DATA)),
+            (SignatureMode.PREHASH, key.sign_stream(BytesIO(DATA))),
+        ):
+            valid.append(
+                {
+                    "algorithm": algorithm,
+                    "mode": int(mode),
+                    "public_key": key.public.der().hex(),
+                    "file": encode_signature_file(HANDLE, mode, signature).hex(),
+                }
+            )
+    first = bytes.fromhex(valid[0]["file"])  # type: ignore[arg-type]
+    faults = {
+        "no magic": b"MFT" + first[3:],
+        "unknown mode": first[:12] + b"\x02" + first[13:],
+        "the other mode": first[:12] + b"\x01" + first[13:],
+        "no signature": first[:13],
+        "changed signature": flipped(first, 20),
+        "a byte more": first + b"\0",
+    }
+    return {
+        "data": DATA.hex(),
+        "handle": HANDLE.hex(),
+        "valid": valid,
+        "invalid": {fault: wrong.hex() for fault, wrong in faults.items()},
+    }
+
+
+def recipients() -> dict[str, Any]:
+    """HPKE in base mode."""
+    key = RecipientKey.from_private_bytes(hashlib.sha256(b"a recipient's test key").digest())
+    blob = seal_to_recipient(key.public, DATA, info=b"letters", associated_data=b"row 17")
+    enc = int.from_bytes(blob[10:42], "little")
+    odd = [y + top for y in (*LOW_ORDER, *range(P, 2**255)) for top in (0, 2**255)]
+    faults = {
+        "no magic": b"MFI" + blob[3:],
+        "another suite": flipped(blob, 5),
+        "changed enc": flipped(blob, 10),
+        "changed ciphertext": flipped(blob, 42),
+        "changed tag": flipped(blob, len(blob) - 1),
+        "cut in the tag": blob[:-1],
+        "enc with its top bit set": _with_enc(blob, enc + 2**255),
+        **{f"enc that is no usable point, {y:064x}": _with_enc(blob, y) for y in sorted({*odd})},
+    }
+    return {
+        "private_key": key.private_bytes().hex(),
+        "public_key": key.public.public_bytes().hex(),
+        "info": b"letters".hex(),
+        "associated_data": b"row 17".hex(),
+        "plaintext": DATA.hex(),
+        "blob": blob.hex(),
+        "invalid": {fault: wrong.hex() for fault, wrong in faults.items()},
+    }
+
+
+def _with_enc(blob: bytes, y: int) -> bytes:
+    return blob[:10] + y.to_bytes(32, "little") + blob[42:]
+
+
+def flipped(message: bytes, position: int) -> bytes:
+    """``message`` with the lowest bit of one byte changed."""
+    changed = bytearray(message)
+    changed[position] ^= 1
+    return bytes(changed)
+
+
+def main() -> None:
+    """Write the file that is named."""
+    found = {
+        "format": "docs/format.md",
+        "raw": raw(),
+        "signature_files": signature_files(),
+        "recipients": recipients(),
+    }
+    Path(sys.argv[1]).write_text(json.dumps(found, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,213 @@
+"""The raw form, signature files and HPKE, read by the product and from docs/format.md alone."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+from mycelium_fractal_net.security.aes_encryption import decrypt_aes_gcm
+from mycelium_fractal_net.security.errors import DecryptionError, InvalidSignatureError
+from mycelium_fractal_net.security.sealed.recipients import RecipientKey, open_as_recipient
+from mycelium_fractal_net.security.signatures.signature_file import (
+    encode_signature_file,
+    parse_signature_file,
+)
+from mycelium_fractal_net.security.signatures.verifying_key import VerifyingKey
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+VECTORS = json.loads(Path(__file__).with_name("format_vectors.json").read_text())
+RAW, FILES, HPKE = VECTORS["raw"], VECTORS["signature_files"], VECTORS["recipients"]
+
+
+def of(section: dict[str, Any], *names: str) -> list[bytes]:
+    return [bytes.fromhex(section[name]) for name in names]
+
+
+# What a stranger writes from the document ---------------------------------------------------
+
+
+def hkdf_extract(salt: bytes, secret: bytes) -> bytes:
+    return hmac.digest(salt or bytes(32), secret, "sha256")
+
+
+def hkdf_expand(key: bytes, info: bytes, size: int) -> bytes:
+    found = block = b""
+    for number in range(1, size // 32 + 2):
+        block = hmac.digest(key, block + info + bytes([number]), "sha256")
+        found += block
+    return found[:size]
+
+
+def hpke_open(private: bytes, blob: bytes, info: bytes, associated_data: bytes) -> bytes:
+    """Sections 4.1 and 5.1 of RFC 9180, base mode, first message."""
+    enc, ciphertext = blob[10:42], blob[42:]
+    key = X25519PrivateKey.from_private_bytes(private)
+    shared = key.exchange(X25519PublicKey.from_public_bytes(enc))
+    kem = b"KEM" + bytes.fromhex("0020")
+    secret = hkdf_extract(b"", b"HPKE-v1" + kem + b"eae_prk" + shared)
+    context = enc + key.public_key().public_bytes_raw()
+    label = b"\x00\x20HPKE-v1" + kem + b"shared_secret" + context
+    shared = hkdf_expand(secret, label, 32)
+    suite = b"HPKE-v1HPKE" + blob[4:10]
+    bound = b"mycelium-fractal-net/hpke/v1" + blob[:10]
+    bound += len(info).to_bytes(8, "big") + info + associated_data
+    schedule = b"\0" + hkdf_extract(b"", suite + b"psk_id_hash")
+    schedule += hkdf_extract(b"", suite + b"info_hash" + bound)
+    secret = hkdf_extract(shared, suite + b"secret")
+    cipher_key = hkdf_expand(secret, b"\x00\x20" + suite + b"key" + schedule, 32)
+    nonce = hkdf_expand(secret, b"\x00\x0c" + suite + b"base_nonce" + schedule, 12)
+    return AESGCM(cipher_key).decrypt(nonce, ciphertext, b"")
+
+
+def test_a_stranger_opens_the_raw_form_and_the_hpke_blob() -> None:
+    """With nothing of ours."""
+    key, data, plain, message = of(RAW, "key", "associated_data", "plaintext", "message")
+    assert AESGCM(key).decrypt(message[:12], message[12:], data) == plain
+    private, blob, info, data, plain = of(
+        HPKE, "private_key", "blob", "info", "associated_data", "plaintext"
+    )
+    assert blob[:10] == b"MFH\x01" + bytes.fromhex("0020 0001 0002")
+    assert hpke_open(private, blob, info, data) == plain
+
+
+@pytest.mark.parametrize("vector", FILES["valid"], ids=lambda v: f"{v['algorithm']}-{v['mode']}")
+def test_a_stranger_verifies_a_signature_file(vector: dict[str, Any]) -> None:
+    """Magic, handle, mode; mode 1 is what ``mfn sign`` writes."""
+    data, handle = of(FILES, "data", "handle")
+    file, public = of(vector, "file", "public_key")
+    assert file[:13] == b"MFS\x01" + handle + bytes([vector["mode"]])
+    signed = data
+    if vector["mode"] == 1:
+        signed = b"mycelium-fractal-net/prehash-sha512/v1\0" + hashlib.sha512(data).digest()
+    key: Any = load_der_public_key(public)
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        digest = hashes.SHA256() if key.curve.key_size == 256 else hashes.SHA384()
+        key.verify(file[13:], signed, ec.ECDSA(digest))
+    else:
+        assert isinstance(key, ed25519.Ed25519PublicKey | mldsa.MLDSA65PublicKey)
+        key.verify(file[13:], signed)
+
+
+# The product --------------------------------------------------------------------------------
+
+
+def test_the_product_opens_what_is_valid() -> None:
+    """The raw form and HPKE."""
+    key, data, plain, message = of(RAW, "key", "associated_data", "plaintext", "message")
+    assert decrypt_aes_gcm(message, key, data) == plain
+    private, public, blob, info, data, plain = of(
+        HPKE, "private_key", "public_key", "blob", "info", "associated_data", "plaintext"
+    )
+    recipient = RecipientKey.from_private_bytes(private)
+    assert recipient.public.public_bytes() == public
+    assert open_as_recipient(recipient, blob, info=info, associated_data=data) == plain
+
+
+@pytest.mark.parametrize("vector", FILES["valid"], ids=lambda v: f"{v['algorithm']}-{v['mode']}")
+def test_the_product_verifies_what_is_valid(vector: dict[str, Any]) -> None:
+    """And writes it so."""
+    file, public = of(vector, "file", "public_key")
+    parsed = parse_signature_file(file)
+    assert encode_signature_file(*parsed) == file
+    VerifyingKey.from_der(public).verify_file(BytesIO(*of(FILES, "data")), parsed)
+
+
+@pytest.mark.parametrize("fault", RAW["invalid"])
+def test_a_raw_message_with_a_fault_is_refused(fault: str) -> None:
+    """Each with the one error."""
+    key, data, wrong = *of(RAW, "key", "associated_data"), *of(RAW["invalid"], fault)
+    with pytest.raises(DecryptionError):
+        decrypt_aes_gcm(wrong, key, data)
+
+
+@pytest.mark.parametrize("fault", FILES["invalid"])
+def test_a_signature_file_with_a_fault_is_refused(fault: str) -> None:
+    """In its form or in its signature."""
+    (file,) = of(FILES["invalid"], fault)
+    key = VerifyingKey.from_der(*of(FILES["valid"][0], "public_key"))
+    with pytest.raises(InvalidSignatureError):
+        key.verify_file(BytesIO(*of(FILES, "data")), parse_signature_file(file))
+
+
+@pytest.mark.parametrize("fault", HPKE["invalid"])
+def test_an_hpke_blob_with_a_fault_is_refused(fault: str) -> None:
+    """Of an ``enc`` each encoding that is not the one, and each point of low order."""
+    private, info, data = of(HPKE, "private_key", "info", "associated_data")
+    key = RecipientKey.from_private_bytes(private)
+    (wrong,) = of(HPKE["invalid"], fault)
+    with pytest.raises(DecryptionError):
+        open_as_recipient(key, wrong, info=info, associated_data=data)
+
+
+def test_no_blob_opens_whose_enc_is_another_encoding() -> None:
+    """Made by somebody who holds the private key of his ephemeral one, so that all else is right.
+
+    Points y and y + p are one to X25519, and so is y with its top bit set: HPKE alone opens them.
+    """
+    from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
+
+    private, info, data, plain = of(HPKE, "private_key", "info", "associated_data", "plaintext")
+    key = RecipientKey.from_private_bytes(private)
+    opened: list[str] = []
+    for wrong in _self_consistent(key, info, data, plain):
+        bound = b"mycelium-fractal-net/hpke/v1" + wrong[:10]
+        bound += len(info).to_bytes(8, "big") + info + data
+        suite = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
+        own = X25519PrivateKey.from_private_bytes(private)
+        assert suite.decrypt(wrong[10:], own, bound) == plain
+        with pytest.raises(DecryptionError):
+            open_as_recipient(key, wrong, info=info, associated_data=data)
+        opened.append(wrong.hex())
+    assert len(set(opened)) == 5
+
+
+def _self_consistent(key: RecipientKey, info: bytes, data: bytes, plain: bytes) -> list[bytes]:
+    """Blobs under another encoding of ``enc``, whose holder derived all from that encoding."""
+    made = []
+    public = key.public.public_bytes()
+    for number in range(1, 6):
+        ephemeral = X25519PrivateKey.from_private_bytes(bytes([number]) * 32)
+        shared = ephemeral.exchange(X25519PublicKey.from_public_bytes(public))
+        y = int.from_bytes(ephemeral.public_key().public_bytes_raw(), "little") + 2**255
+        made.append(_seal(y.to_bytes(32, "little"), shared, public, info, data, plain))
+    return made
+
+
+def _seal(
+    enc: bytes, shared: bytes, public: bytes, info: bytes, data: bytes, plain: bytes
+) -> bytes:
+    head = b"MFH\x01" + bytes.fromhex("0020 0001 0002")
+    kem = b"KEM" + bytes.fromhex("0020")
+    secret = hkdf_extract(b"", b"HPKE-v1" + kem + b"eae_prk" + shared)
+    label = b"\x00\x20HPKE-v1" + kem + b"shared_secret" + enc + public
+    shared = hkdf_expand(secret, label, 32)
+    suite = b"HPKE-v1HPKE" + head[4:]
+    bound = b"mycelium-fractal-net/hpke/v1" + head + len(info).to_bytes(8, "big") + info + data
+    schedule = b"\0" + hkdf_extract(b"", suite + b"psk_id_hash")
+    schedule += hkdf_extract(b"", suite + b"info_hash" + bound)
+    secret = hkdf_extract(shared, suite + b"secret")
+    cipher_key = hkdf_expand(secret, b"\x00\x20" + suite + b"key" + schedule, 32)
+    nonce = hkdf_expand(secret, b"\x00\x0c" + suite + b"base_nonce" + schedule, 12)
+    return head + enc + AESGCM(cipher_key).encrypt(nonce, plain, b"")
+
+
+def test_the_document_names_every_fault(ran: Callable[[str, int], None]) -> None:
+    """A stranger's decoder is tried on all of them."""
+    document = (Path(__file__).parents[2] / "docs" / "format.md").read_text()
+    for section in (RAW, FILES, HPKE):
+        for fault in section["invalid"]:
+            assert f"`{fault.partition(',')[0]}`" in document, fault
+        ran("our formats", len(section["invalid"]))
