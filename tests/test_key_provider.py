@@ -29,6 +29,7 @@ from mycelium_fractal_net.security.key_providers import (
     KeyProvider,
     LocalCustodian,
     LocalKeyProvider,
+    authenticated_table,
 )
 from mycelium_fractal_net.security.key_store import Database, KeyStore, StoreStatus
 from mycelium_fractal_net.security.key_store.key_table import KeyTable
@@ -619,9 +620,10 @@ def test_a_key_changed_during_a_move_is_moved_by_the_change(
 
 
 def test_a_writer_that_loses_every_race_says_so(
-    local_provider: LocalKeyProvider, clock: Clock
+    local_provider: LocalKeyProvider, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing was changed, and trying again is safe."""
+    monkeypatch.setattr(authenticated_table, "PATIENCE_SECONDS", 0.2)
 
     class BusyTable(KeyTable):
         def replace(self, old: Key, new: Key, mac: bytes) -> None:
@@ -645,7 +647,7 @@ def test_a_writer_that_loses_every_race_says_so(
 
 
 def test_a_key_made_while_the_store_moves_is_made_under_the_new_master_key(
-    local_provider: LocalKeyProvider, clock: Clock
+    local_provider: LocalKeyProvider, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who read the former master key's id a moment ago tries again; and gives up in the end."""
     provider = local_provider
@@ -676,6 +678,7 @@ def test_a_key_made_while_the_store_moves_is_made_under_the_new_master_key(
     late = LocalKeyProvider(store, KeepsOld(path, provider.policy), provider.policy, clock=clock)
     late.record_macs._macs[old.master_id] = late.record_macs.of(new)
     assert late.keys.create("orders").master_id == new
+    monkeypatch.setattr(authenticated_table, "PATIENCE_SECONDS", 0.2)
     store.late = 100
     with pytest.raises(ConflictError, match="try again"):
         late.keys.create("invoices")

@@ -827,7 +827,7 @@ def data_under_a_compromised_version(world: World) -> None:
 # Audit records ---------------------------------------------------------------------------------
 
 
-@advises("doctor/audit_records.py", "audit verify")
+@advises("doctor/audit_records.py", "audit verify", "audit acknowledge")
 @advises("security/audit/locked_chain.py", "audit verify")
 @advises("cli/commands/audit.py", "audit head")
 def audit_records_that_were_tampered_with(world: World) -> None:
@@ -843,6 +843,18 @@ def audit_records_that_were_tampered_with(world: World) -> None:
     ran = world.follow(said, "mfn audit verify", code=ExitCode.NOT_AUTHENTIC)
     assert "record" in ran.err
     world.mfn("key", "rotate", "orders")
+    world.follow(world.advised("audit-tampering"), "mfn audit acknowledge --reason TEXT")
+    assert not world.doctor("audit-tampering")
+
+
+@advises("security/audit/verification.py", "init")
+def audit_chains_that_nobody_counted(world: World) -> None:
+    """As in a store of a former release."""
+    with world.provider() as provider, provider.store.database.write() as connection:
+        connection.exec_driver_sql("DELETE FROM mfn_audit_count")
+    said = world.refused(ExitCode.NOT_AUTHENTIC, "audit", "verify")
+    world.follow(said, "mfn init")
+    world.mfn.ok("audit", "verify")
 
 
 # The XOR cipher --------------------------------------------------------------------------------

@@ -272,7 +272,7 @@ def test_whole_records_verify(files: Mfn) -> None:
         report = files.ok("audit", "verify", "--json").json
         assert snapshot(files.home / "audit") == before
     (chain,) = report["chains"]
-    assert list(report) == ["whole", "records", "chains", "elsewhere", "before_restore"]
+    assert list(report) == ["whole", "records", "chains", "faults", "elsewhere", "before_restore"]
     members = ["chain", "begins", "records", "past_anchor", "ended", "torn_bytes", "faults"]
     assert list(chain) == members
     assert report["whole"] is True
@@ -336,6 +336,43 @@ def test_records_that_were_thrown_away_are_missed(files: Mfn) -> None:
         assert ran.code == ExitCode.NOT_AUTHENTIC
         assert f"mfn: chain {chain}: the whole chain is missing" in ran.err
         files.ok("encrypt", "plain", "--force")
+
+
+def test_records_that_were_moved_are_read_where_they_are_named(files: Mfn) -> None:
+    """By doctor too, to which a setting that changed is no tampering then."""
+    files.ok("encrypt", "plain")
+    moved = files.home / "moved"
+    (files.home / "audit").rename(moved)
+    assert files("doctor").code == ExitCode.DOCTOR_CRITICAL
+    ran = files("doctor", "--also", moved)
+    assert ran.code < ExitCode.DOCTOR_CRITICAL, ran.out
+    assert "audit" not in ran.out
+
+
+def test_a_fault_that_is_known_is_told_and_stops_nobody(mfn: Mfn) -> None:
+    """The chain of a record that was edited, once somebody has looked into it."""
+    path = segment(mfn)
+    path.write_bytes(b"".join(_edit(path.read_bytes().splitlines(keepends=True))))
+    assert mfn("audit", "acknowledge").code == ExitCode.USAGE
+    assert mfn.ok("audit", "acknowledge", "--reason", "x", "0" * 32).out.startswith("there is no")
+    said = mfn.ok("audit", "acknowledge", "--reason", "a test", path.parent.name).out
+    assert f"acknowledged: chain {path.parent.name}: record 3: edited" in said
+    verified = mfn.ok("audit", "verify")
+    assert "acknowledged: chain" in verified.out
+    assert "whole but for 1 fault that somebody knows of: 1 chain" in verified.out
+    (fault,) = [
+        fault
+        for chain in mfn.ok("audit", "verify", "--json").json["chains"]
+        for fault in chain["faults"]
+    ]
+    known = fault["acknowledged"]
+    assert (known["actor"], known["reason"]) == (f"cli:{os.getuid()}", "a test")
+    (record,) = mfn.ok("audit", "show", "--event", "audit.acknowledge", "--json").json
+    assert (record["subject"], record["reason"]) == (path.parent.name, "a test")
+    ran = mfn("doctor")
+    assert ran.code < ExitCode.DOCTOR_CRITICAL, ran.out
+    assert "notice: audit chain" in ran.out
+    assert ": a test [audit-acknowledged]" in ran.out
 
 
 def test_chains_of_other_machines_are_counted_where_a_store_is_shared(

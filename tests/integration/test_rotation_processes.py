@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from mycelium_fractal_net import initialise, open_keyring
 from mycelium_fractal_net.security.key_store.rows import from_micros, micros
 from mycelium_fractal_net.security.key_store.scheduler_table import SchedulerTable
 from mycelium_fractal_net.security.rotation import KeyRotationScheduler
@@ -140,3 +141,25 @@ def test_each_due_time_is_one_rotation_however_many_schedulers_there_are(
         expected = {f"key-{n}:v{v}" for n in range(KEYS) for v in range(2, rounds + 2)}
         assert rotated == Counter(expected)
         assert [key.latest.version for key in provider.keys.all()] == [rounds + 1] * KEYS
+
+
+def test_four_processes_that_rotate_one_key_all_get_a_version(store_url: str, home: Path) -> None:
+    """Whoever loses a race waits for a random moment and goes on: nobody gives up."""
+    with initialise(home=home, store=store_url) as keyring:
+        keyring.provider.keys.create("orders")
+    children = []
+    for _ in range(4):
+        child = os.fork()
+        if child == 0:  # pragma: no cover - another process
+            failed = 1
+            try:
+                with open_keyring(home=home, store=store_url) as keyring:
+                    for _ in range(25):
+                        keyring.provider.rotate_key("orders")
+                failed = 0
+            finally:
+                os._exit(failed)
+        children.append(child)
+    assert [os.waitpid(child, 0)[1] for child in children] == [0] * 4
+    with open_keyring(home=home, store=store_url) as keyring:
+        assert keyring.provider.keys.get("orders").latest.version == 101

@@ -518,3 +518,25 @@ def test_a_scheduler_logs_why_its_store_is_away(
         with caplog.at_level(logging.ERROR):
             scheduler.run(stop, 0.01)
     assert "nobody listens at the address in its URL" in caplog.text
+
+
+def test_a_command_on_a_full_disk_exits_with_what_a_full_disk_is(
+    tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """6 as for any output; once there is room, the same command works."""
+    home = tmp_path / "home"
+    with disk(tmp_path / "small", "size=1m") as small:
+        url = f"sqlite:///{small / 'keys.db'}"
+        initialise(home=home, store=url).close()
+        run = Mfn(home, tmp_path, capfdbinary)
+        fill(small)
+        ran = run("--store", url, "key", "create", "k0")
+        for number in range(1, 40):  # what the log had room for is used up first
+            if ran.code:
+                break
+            ran = run("--store", url, "key", "create", f"k{number}")
+        assert ran.code == 6, ran.err
+        assert "the disk of the key store is full" in ran.err
+        assert "make room" in ran.err
+        (small / "ballast").unlink()
+        assert run("--store", url, "key", "create", "after").code == 0

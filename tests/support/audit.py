@@ -33,9 +33,7 @@ class Books:
         """The log of one more process; changes of the provider are not recorded in it."""
         provider = self.provider
         options.setdefault("resolve", provider.journal.resolve_intents)
-        return AuditLog(
-            self.folder, provider.store, provider.store_id, provider.audit_keys.mac, **options
-        )
+        return AuditLog(self.folder, provider.store, provider.audit_keys.chain_key, **options)
 
     @contextmanager
     def opened(self, **options: Any) -> Iterator[AuditLog]:
@@ -55,13 +53,8 @@ class Books:
     def verified(self, **options: Any) -> AuditReport:
         """What verification says."""
         provider = self.provider
-        return verify(
-            self.folder,
-            options.pop("anchors", None) or provider.store.chains(),
-            provider.store_id,
-            provider.audit_keys.mac(),
-            **options,
-        )
+        options.setdefault("all_here", False)
+        return verify(self.folder, provider.store, provider.audit_keys.chain_key(), **options)
 
     def faults(self, **options: Any) -> list[tuple[int, str]]:
         """What is wrong, and with which record."""
@@ -93,6 +86,14 @@ class Books:
         """Put in the only segment's place what ``change`` makes of its lines."""
         (path,) = self.files
         path.write_bytes(b"".join(change(self.lines())))
+
+    def tamper_with_first(self, old: bytes, new: bytes) -> None:
+        """Replace bytes in the first segment that has them."""
+        for path in (segment.path for chain in self.chains for segment in segments(chain)):
+            content = path.read_bytes()
+            if old in content:
+                path.write_bytes(content.replace(old, new))
+                return
 
     def records(self) -> list[dict[str, Any]]:
         """The records of all files of all chains, as they stand."""

@@ -17,12 +17,7 @@ def verified(home: Path, *, config: Path | None = None, store: str | None = None
     settings = load_settings(config, home=home, store=store)
     with open_keyring(settings=settings) as keyring:
         provider = keyring.provider
-        return verify(
-            settings.audit_folder,
-            provider.store.chains(),
-            provider.store_id,
-            provider.audit_keys.mac(),
-        )
+        return verify(settings.audit_folder, provider.store, provider.audit_keys.chain_key())
 
 
 def records(folder: Path, **wanted: Any) -> list[dict[str, Any]]:

@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.backup import Backup, Restored
     from mycelium_fractal_net.security.byte_io.binary_io import BinaryReader
     from mycelium_fractal_net.security.key_providers import StoredKeyProvider
-    from mycelium_fractal_net.security.key_store.audit_table import Anchor
     from mycelium_fractal_net.security.keyring.opening import OldFormat
     from mycelium_fractal_net.security.rotation import KeyRotationScheduler, RunReport
 
@@ -123,6 +122,7 @@ def initialise(
             # Whoever else initialises the same store at once has begun it under this very key.
             with contextlib.suppress(ConflictError):
                 provider.master_keys.begin()
+        provider.audit_keys.count_chains()
         provider.audit = audit_log(chosen, provider)
         with _closed_on_failure(provider.audit):
             _create_default_keys(provider)
@@ -282,8 +282,7 @@ def audit_log(settings: Settings, provider: StoredKeyProvider) -> AuditLog:
     return AuditLog(
         settings.audit_folder,
         provider.store,
-        provider.store_id,
-        provider.audit_keys.mac,
+        provider.audit_keys.chain_key,
         segment_bytes=settings.audit.segment_bytes,
         sink=sink(settings.audit.export),
         resolve=provider.journal.resolve_intents,
@@ -317,27 +316,18 @@ def audit_report(
     also: Sequence[Path] = (),
     most_bytes: int | None = None,
 ) -> AuditReport:
-    """:func:`verify_audit` through a provider that is there.
-
-    A store that is a file has one machine: then every chain that it knows must be here.
-    """
+    """:func:`verify_audit` through a provider that is there."""
     store = provider.store
     if store.audit_key() is None:  # one that nothing was recorded for yet makes no key here
         if store.chains() or any(settings.audit_folder.glob("*/*.jsonl")):
             raise StoreIntegrityError("the key of the audit log is not in the store any more")
         return AuditReport([])
-
-    def anchors() -> Iterator[Anchor]:
-        yield from store.chains()
-
     return verify(
         settings.audit_folder,
-        anchors(),
-        provider.store_id,
-        provider.audit_keys.mac(),
+        store,
+        provider.audit_keys.chain_key(),
         heads=heads,
         also=also,
-        all_here=store.database.file is not None,
         most_bytes=most_bytes,
     )
 

@@ -11,7 +11,7 @@ import click
 
 from mycelium_fractal_net.cli.completion import key_names, version_names
 from mycelium_fractal_net.cli.exits import CommandError
-from mycelium_fractal_net.cli.inputs import read_small
+from mycelium_fractal_net.cli.inputs import check_input, read_small
 from mycelium_fractal_net.cli.parsing import note, record
 from mycelium_fractal_net.security.errors import ExitCode
 from mycelium_fractal_net.security.records.keys import DESTRUCTION_WINDOW_DAYS
@@ -141,6 +141,24 @@ def _opening_old(allow_compromised: bool) -> OpenOptions:
     return _opening(None, None, None, allow_compromised)
 
 
+def _folders(also: tuple[Path, ...]) -> tuple[Path, ...]:
+    for folder in also:
+        check_input(folder, folder=True)
+    return also
+
+
+# Parameter ``also``, folders.
+also = record(
+    "also",
+    _folders,
+    click.option(
+        "--also",
+        multiple=True,
+        metavar="FOLDER",
+        type=PATH,
+        help="Where audit records were moved to; give it again for each.",
+    ),
+)
 # Parameter ``associated_data``, bytes; parameter ``opening``, an OpenOptions.
 associated_data = record("associated_data", _bound, _text, _file)
 opening = record("opening", _opening, _text, _file, _of_data_key, _allow_compromised)

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from mycelium_fractal_net.bootstrap import audit_report
-from mycelium_fractal_net.doctor.findings import Examined, Finding, critical
+from mycelium_fractal_net.doctor.findings import Examined, Finding, critical, notice
+from mycelium_fractal_net.security.audit.verification import ChainFault
 from mycelium_fractal_net.security.errors import StoreIntegrityError
 
 # Of each audit chain, the newest files up to this size are verified: under two seconds.
@@ -22,10 +23,13 @@ def audit_findings(store: Examined) -> Iterator[Finding]:
     folder = store.settings.audit_folder
     chains: list[Path] = []
     try:
-        report = audit_report(store.settings, store.provider, most_bytes=AUDIT_BYTES)
+        report = audit_report(
+            store.settings, store.provider, also=store.also, most_bytes=AUDIT_BYTES
+        )
         for fault in report.faults[:_MOST_FAULTS]:
-            record = f"record {fault.sequence}: " if fault.sequence else ""
-            yield _tampered(f"audit chain {fault.chain}", f"{record}{fault.what}")
+            yield _tampered(*_named(fault))
+        for fault in report.acknowledged[:_MOST_FAULTS]:
+            yield _known(fault)
         chains = [folder / chain.chain for chain in report.chains]
     except StoreIntegrityError as error:
         yield _tampered("audit key", str(error))
@@ -38,11 +42,25 @@ def audit_findings(store: Examined) -> Iterator[Finding]:
             yield _unusable(path, "written", error)
 
 
+def _named(fault: ChainFault) -> tuple[str, str]:
+    record = f"record {fault.sequence}: " if fault.sequence else ""
+    return f"audit chain {fault.chain}" if fault.chain else "audit chains", f"{record}{fault.what}"
+
+
+def _known(fault: ChainFault) -> Finding:
+    subject, what = _named(fault)
+    known = fault.acknowledged
+    by = f"known since {known.time:%Y-%m-%d} to {known.actor}: {known.reason}" if known else ""
+    return notice("audit-acknowledged", subject, f"{what}; {by}")
+
+
 def _tampered(subject: str, what: str) -> Finding:
     return critical(
         "audit-tampering",
         subject,
-        f"{what}; keep the folder as it is and run mfn audit verify, which reads all of it",
+        f"{what}; keep the folder as it is and run mfn audit verify, which reads all of it."
+        " Where records were moved name the folder with --also; of what you have looked into say"
+        " so: mfn audit acknowledge --reason TEXT",
     )
 
 

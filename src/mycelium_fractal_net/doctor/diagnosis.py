@@ -42,7 +42,8 @@ from mycelium_fractal_net.security.key_store.usage import RAW_MESSAGES_ROTATE
 from mycelium_fractal_net.security.records.keys import DEFAULT_KEY_ID, Key, KeyState, version_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from mycelium_fractal_net.bootstrap.custodians import Passphrase
     from mycelium_fractal_net.config import Settings
@@ -53,12 +54,16 @@ _PAGE: Final = 1000  # keys in memory at once
 
 
 def diagnose(
-    settings: Settings, passphrase: Passphrase = None, *, all_versions: bool = False
+    settings: Settings,
+    passphrase: Passphrase = None,
+    *,
+    all_versions: bool = False,
+    also: Sequence[Path] = (),
 ) -> list[Finding]:
     """Everything there is to mend, the most severe first.
 
     Of each key the newest version is unwrapped and a few of the others, or with ``all_versions``
-    all of them.
+    all of them. Audit records that were moved away are read from the folders ``also``.
     """
     findings = list(file_findings(settings))
     database: Database | None = None
@@ -68,7 +73,7 @@ def diagnose(
         provider = open_provider(settings, policy, database, passphrase)
         provider.store.require_status()
         status = provider.custodian.inspect()
-        store = Examined(settings, status, provider, UsageStore(database), all_versions)
+        store = Examined(settings, status, provider, UsageStore(database), all_versions, also)
         for check in _STORE_CHECKS:
             findings.extend(check(store))
     except MfnError as error:

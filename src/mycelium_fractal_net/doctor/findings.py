@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 from mycelium_fractal_net.config import Settings
 from mycelium_fractal_net.security.key_providers import CustodianStatus, StoredKeyProvider
@@ -36,10 +38,15 @@ critical = functools.partial(Finding, Severity.CRITICAL)
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """A store that opened, what its custodian says, and whether all versions are unwrapped."""
+    """A store that opened, and what its custodian says.
+
+    Whether all versions are unwrapped, and which folders have audit records beside that of the
+    settings.
+    """
 
     settings: Settings
     custodian: CustodianStatus
     provider: StoredKeyProvider
     usage: UsageStore
     all_versions: bool = False
+    also: Sequence[Path] = ()

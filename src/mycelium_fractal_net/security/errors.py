@@ -499,7 +499,7 @@ class StoreFullError(StoreUnavailableError):
     """The disk of the store is full, or its owner's quota is used up. Nothing was changed."""
 
     kind: ClassVar[Kind] = StoreError.kind._replace(
-        exit_code=ExitCode.WRITE, advice="make room, and run it again"
+        exit_code=ExitCode.WRITE, advice="nothing was changed; make room, and run it again"
     )
 
 

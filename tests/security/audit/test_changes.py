@@ -23,6 +23,7 @@ from mycelium_fractal_net.security.errors import (
     KeyNotFoundError,
     StoreUnavailableError,
 )
+from mycelium_fractal_net.security.key_store.audit_table import ChainCount, StoredAuditKey
 from mycelium_fractal_net.security.records.keys import RotationPolicy, Verb
 from tests.support.audit import Books
 from tests.support.stores import Clock, open_provider
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mycelium_fractal_net.security.key_providers import LocalKeyProvider
-    from mycelium_fractal_net.security.key_store.audit_table import StoredAuditKey
 
 
 @pytest.fixture
@@ -514,7 +514,9 @@ def test_an_audit_key_under_a_former_master_key_is_not_stored(
     stored = local_provider.store.audit_key()
     assert stored is not None
     with pytest.raises(ConflictError):
-        local_provider.store.insert_audit_key(stored._replace(number=2, master_id="former"))
+        local_provider.store.insert_audit_key(
+            stored._replace(number=2, master_id="former"), ChainCount(0)
+        )
 
 
 def test_anchors_do_not_make_caches_read_again(books: Books) -> None:

@@ -636,7 +636,7 @@ def test_very_many_versions_are_recorded_in_parts(provider: LocalKeyProvider) ->
 def audited(provider: LocalKeyProvider, folder: Path) -> AuditLog:
     """The provider with an audit log in that folder."""
     log = AuditLog(
-        folder, provider.store, provider.store_id, provider.audit_keys.mac,
+        folder, provider.store, provider.audit_keys.chain_key,
         resolve=provider.journal.resolve_intents,
     )  # fmt: skip
     provider.audit = log
@@ -646,8 +646,7 @@ def audited(provider: LocalKeyProvider, folder: Path) -> AuditLog:
 def report_of(provider: LocalKeyProvider, folder: Path) -> Any:
     """What verifying the audit records in that folder gives."""
     return verify(
-        folder, provider.store.chains(), provider.store_id, provider.audit_keys.mac(),
-        all_here=True,
+        folder, provider.store, provider.audit_keys.chain_key(), all_here=True,
     )  # fmt: skip
 
 

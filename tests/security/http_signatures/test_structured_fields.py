@@ -265,3 +265,18 @@ class TestWriting:
             serialise_key(key)
         with pytest.raises(InvalidInputError):
             serialise_item(Item("x", {key: 1}))
+
+
+def test_what_most_clients_send_is_read_as_everything_is() -> None:
+    """Names alone with the usual parameters have a shorter way to the same result."""
+    items = '"@method" "content-digest"'
+    usual = ';created=1;expires=61;keyid="a";nonce="b (c)";tag="d"'
+    found = fields.parse_inner_lists(f"sig1=({items}){usual}".encode())
+    other = fields.parse_inner_lists(f'sig1=({items});tag="d"{usual[:-8]}'.encode())
+    assert found["sig1"].text == f"({items}){usual}"
+    assert (found["sig1"].items, other["sig1"].items) == (items, items)
+    assert found["sig1"].parameters == other["sig1"].parameters
+    many = " ".join(f'"x{number}"' for number in range(65))
+    for wrong in (f"sig1=({many}){usual}", f'sig1=({items}){usual};tag="e"'):
+        with pytest.raises(InvalidSignatureError):
+            fields.parse_inner_lists(wrong.encode())

@@ -289,7 +289,8 @@ def test_a_row_that_was_edited_is_tampering_and_no_outage(
 ) -> None:
     """Of the three errors none is another."""
     key = remote.keys.get("orders")
-    edited = replace(key.latest, wrapped=key.latest.wrapped[:-1] + b"x")
+    wrapped = key.latest.wrapped
+    edited = replace(key.latest, wrapped=wrapped[:-1] + bytes([wrapped[-1] ^ 1]))
     with pytest.raises(StoreIntegrityError):
         remote.keys.unwrap(key, edited)
     assert "unwrap" in other.calls

@@ -373,3 +373,22 @@ def test_what_was_refused_was_not_counted(keyring: Keyring, refusing: None) -> N
     keyring.flush()
     handle = keyring.provider.keys.get("orders").latest.handle
     assert keyring.usage.days([handle])[0].count == 1
+
+
+def test_who_did_not_ask_himself_is_told_the_cause_that_another_met(
+    fresh: Freshness, local_provider: LocalKeyProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While there is one; after a reading that worked it is over."""
+    assert "too old" in str(fresh.silent())
+
+    def fails() -> StoreStatus:
+        raise StoreUnavailableError("the key store does not serve: why (file)", detail="why")
+
+    with monkeypatch.context() as failing:
+        failing.setattr(local_provider.store, "require_status", fails)
+        with pytest.raises(StoreUnavailableError):
+            fresh.ensure()
+        found = fresh.silent()
+        assert (str(found), found.detail) == ("the key store does not serve: why (file)", "why")
+    fresh.refresh()
+    assert "too old" in str(fresh.silent())

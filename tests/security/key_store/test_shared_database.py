@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from alembic import command
@@ -311,3 +314,56 @@ def test_a_store_that_does_not_say_its_schema_is_not_made_anew(store_url: str, h
         with pytest.raises(StoreVersionError, match="does not say which schema"):
             act()
     database.close()
+
+
+def test_a_process_that_is_killed_in_an_upgrade_leaves_the_store_as_it_was(
+    former: Database, store_url: str
+) -> None:
+    """With all tables renamed and half of the rest done; the next upgrade does the whole."""
+    before = names(store_url)
+    former.close()
+    child = os.fork()
+    if child == 0:  # pragma: no cover - another process
+        newest = command.upgrade
+
+        def killed(*arguments: Any) -> None:
+            newest(*arguments)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        command.upgrade = killed  # type: ignore[assignment]
+        with closing(Database(store_url)) as database:
+            database.create()
+        os._exit(0)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    for _ in range(100):  # a server notices a moment later
+        if names(store_url) == before:
+            break
+        time.sleep(0.05)
+    assert names(store_url) == before
+    with closing(Database(store_url)) as database:
+        database.create()
+        database.check()
+        assert database.upgraded_from == "0005"
+        assert KeyStore(database).keys.has("orders")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM alembic_version",
+        "INSERT INTO alembic_version VALUES ('0002')",
+        "UPDATE alembic_version SET version_num = 'theirs'",
+        "ALTER TABLE alembic_version ADD COLUMN note TEXT",
+        "ALTER TABLE rotation_failures RENAME TO other",
+    ],
+)
+def test_what_does_not_say_that_it_is_a_store_is_not_renamed(
+    former: Database, store_url: str, statement: str
+) -> None:
+    """Of tables without a prefix all has to fit, or they are somebody's own."""
+    with former.write() as connection:
+        connection.execute(text(statement))
+    before = names(store_url)
+    with pytest.raises(ConfigurationError, match="tables of others"):
+        former.create()
+    assert names(store_url) == before

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from mycelium_fractal_net.cli import options
 from mycelium_fractal_net.cli.exits import CommandError
-from mycelium_fractal_net.cli.inputs import check_input, read_small
+from mycelium_fractal_net.cli.inputs import read_small
 from mycelium_fractal_net.cli.options import PATH
 from mycelium_fractal_net.cli.parsing import CommandGroup
 from mycelium_fractal_net.cli.terminal import complain, counted, json_array
@@ -41,18 +42,10 @@ audit = CommandGroup("audit", help="Verify and read the audit records of this ma
     type=PATH,
     help="Heads that were kept elsewhere, as 'mfn audit head' prints them.",
 )
-@click.option(
-    "--also",
-    multiple=True,
-    metavar="FOLDER",
-    type=PATH,
-    help="Where old segments were moved to; give it again for each.",
-)
+@options.also
 def _verify(invocation: Invocation, head: Path | None, also: tuple[Path, ...]) -> None:
     """Verify every audit record of this machine, and say of each fault what it is and where."""
     heads = [] if head is None else _read_heads(head)
-    for folder in also:
-        check_input(folder, folder=True)
     report = _report(invocation, heads, also)
     if invocation.json:
         invocation.answer(_report_shape(report))
@@ -60,6 +53,32 @@ def _verify(invocation: Invocation, head: Path | None, also: tuple[Path, ...]) -
         _tell(invocation, report)
     if report.faults:
         raise click.exceptions.Exit(ExitCode.NOT_AUTHENTIC)
+
+
+@audit.add("acknowledge")
+@click.argument("chain", metavar="[CHAIN]...", nargs=-1, help="Of these chains alone.")
+@click.option("--reason", metavar="TEXT", required=True, help="Why, for the audit log.")
+@options.also
+def _acknowledge(
+    invocation: Invocation, chain: tuple[str, ...], reason: str, also: tuple[Path, ...]
+) -> None:
+    """Say that the faults which 'mfn audit verify' finds now are known. This is recorded.
+
+    Doctor then tells of them as a notice, and 'mfn audit verify' exits with 0, until there is
+    another one.
+    """
+    from mycelium_fractal_net.bootstrap import audit_report
+
+    settings = invocation.settings()
+    with invocation.keyring() as keyring, _readable(settings.audit_folder):
+        provider = keyring.provider
+        found = audit_report(settings, provider, also=also).faults
+        faults = [fault for fault in found if not chain or fault.chain in chain]
+        if faults and provider.audit is not None:
+            provider.audit.acknowledge(faults, reason, provider.clock())
+    said = [f"acknowledged: {fault}" for fault in faults] or ["there is nothing to acknowledge"]
+    shapes = [{"chain": fault.chain or None, **_fault_shape(fault)} for fault in faults]
+    invocation.answer(shapes, *said)
 
 
 @audit.add("head")
@@ -174,12 +193,16 @@ def _tell(invocation: Invocation, report: AuditReport) -> None:
         machines = ", ".join(sorted({each.machine for each in report.before}))
         said = f"{found} of before the restore, whose records stayed in the audit folder {machines}"
         invocation.say(said)
+    for fault in report.acknowledged:
+        invocation.say(f"acknowledged: {fault}")
     if report.faults:
         _complain(report.faults)
         complain("the audit records are not whole; keep the folder as it is for whoever looks")
         return
     count, records = counted(len(report.chains), "chain"), counted(report.records, "record")
-    invocation.say(f"whole: {count}, {records}")
+    known = len(report.acknowledged)
+    whole = f"whole but for {counted(known, 'fault')} that somebody knows of" if known else "whole"
+    invocation.say(f"{whole}: {count}, {records}")
 
 
 def _summary(chain: ChainReport) -> str:
@@ -195,8 +218,20 @@ def _summary(chain: ChainReport) -> str:
 
 def _complain(faults: list[ChainFault]) -> None:
     for fault in faults:
-        place = f"record {fault.sequence}: " if fault.sequence else ""
-        complain(f"chain {fault.chain}: {place}{fault.what}")
+        complain(str(fault))
+
+
+def _fault_shape(fault: ChainFault) -> dict[str, Any]:
+    from mycelium_fractal_net.shapes import time_text
+
+    known = fault.acknowledged
+    return {
+        "record": fault.sequence,
+        "what": fault.what,
+        "acknowledged": None
+        if known is None
+        else {"at": time_text(known.time), "actor": known.actor, "reason": known.reason},
+    }
 
 
 def _report_shape(report: AuditReport) -> dict[str, Any]:
@@ -211,10 +246,11 @@ def _report_shape(report: AuditReport) -> dict[str, Any]:
                 "past_anchor": chain.past_anchor,
                 "ended": chain.ended,
                 "torn_bytes": chain.torn_bytes,
-                "faults": [{"record": each.sequence, "what": each.what} for each in chain.faults],
+                "faults": [_fault_shape(each) for each in chain.faults],
             }
             for chain in report.chains
         ],
+        "faults": [_fault_shape(each) for each in report.of_store],
         "elsewhere": report.elsewhere,
         "before_restore": [
             {"chain": each.chain_id, "machine": each.machine, "record": each.sequence}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
 
+from mycelium_fractal_net.cli import options
 from mycelium_fractal_net.cli.parsing import command
 from mycelium_fractal_net.cli.terminal import say
 from mycelium_fractal_net.security.errors import ExitCode
@@ -23,11 +25,12 @@ _CODES: Final = {
 
 @command("doctor")
 @click.option("--all", "every", is_flag=True, help="Unwrap every version of every key.")
-def doctor(invocation: Invocation, every: bool) -> None:
+@options.also
+def doctor(invocation: Invocation, every: bool, also: tuple[Path, ...]) -> None:
     """Look over configuration, key store and master key; the exit code is the worst found."""
     from mycelium_fractal_net.doctor import diagnose
 
-    findings = diagnose(invocation.settings(), invocation.passphrase, all_versions=every)
+    findings = diagnose(invocation.settings(), invocation.passphrase, all_versions=every, also=also)
     if invocation.json:
         invocation.answer([dataclasses.asdict(finding) for finding in findings])
     else:

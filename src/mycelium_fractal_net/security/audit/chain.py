@@ -8,20 +8,24 @@ chain hangs on the chain's and the store's id.
 from __future__ import annotations
 
 import binascii
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
 from mycelium_fractal_net.security.audit.events import Event
-from mycelium_fractal_net.security.errors import InvalidSignatureError
-from mycelium_fractal_net.security.key_store.audit_table import Anchor
+from mycelium_fractal_net.security.errors import InvalidInputError, InvalidSignatureError
+from mycelium_fractal_net.security.key_store.audit_table import Acknowledged, Anchor, ChainCount
 from mycelium_fractal_net.security.key_store.record_mac import encode_fields
 
 if TYPE_CHECKING:
     from mycelium_fractal_net.security.key_store.record_mac import Mac
 
+_Row = TypeVar("_Row", Anchor, ChainCount, Acknowledged)
+
 _CHAIN_LABEL: Final = b"mycelium-fractal-net/audit/chain/v1"
 _ANCHOR_LABEL: Final = b"mycelium-fractal-net/audit/anchor/v1"
+_COUNT_LABEL: Final = b"mycelium-fractal-net/audit/count/v1"
+_ACKNOWLEDGED_LABEL: Final = b"mycelium-fractal-net/audit/acknowledged/v1"
 _MAC_MEMBER: Final = b',"mac":"'
 _MAC_TEXT_BYTES: Final = 64
 _END: Final = b'"}\n'
@@ -49,21 +53,30 @@ class ChainKey(NamedTuple):
         """What the first line of a chain hangs on."""
         return self.mac.tag(b"%b\x00%b%b" % (_CHAIN_LABEL, self.store_id, chain_id.encode()))
 
-    def authenticated(self, anchor: Anchor) -> Anchor:
+    def authenticated(self, row: _Row) -> _Row:
         """The row with its tag."""
-        return anchor._replace(tag=self.mac.tag(self._encoded(anchor)))
+        return row._replace(tag=self.mac.tag(self._encoded(row)))
 
-    def is_authentic(self, anchor: Anchor) -> bool:
+    def is_authentic(self, row: Anchor | ChainCount | Acknowledged) -> bool:
         """Whether the row was written by a process that has the store's audit key."""
         try:
-            return _verifies(self.mac, self._encoded(anchor), anchor.tag)
-        except TypeError:  # SQLite keeps any type in any column
+            return _verifies(self.mac, self._encoded(row), row.tag)
+        except (TypeError, InvalidInputError):  # SQLite keeps any type in any column
             return False
 
-    def _encoded(self, anchor: Anchor) -> bytes:
-        restored_from = anchor.restored_from
-        later = () if restored_from is None else ("restored_from", restored_from)
-        return encode_fields((_ANCHOR_LABEL, self.store_id, *anchor[:6], *later))
+    def one_more(self, count: ChainCount) -> ChainCount:
+        """The count when a chain is begun. One that is not authentic stays, so that it is found."""
+        if not self.is_authentic(count):
+            return count
+        return self.authenticated(count._replace(chains=count.chains + 1))
+
+    def _encoded(self, row: Anchor | ChainCount | Acknowledged) -> bytes:
+        if isinstance(row, Anchor):
+            restored_from = row.restored_from
+            later = () if restored_from is None else ("restored_from", restored_from)
+            return encode_fields((_ANCHOR_LABEL, self.store_id, *row[:6], *later))
+        label = _COUNT_LABEL if isinstance(row, ChainCount) else _ACKNOWLEDGED_LABEL
+        return encode_fields((label, self.store_id, *row[:-1]))
 
 
 class Line(NamedTuple):

@@ -169,7 +169,8 @@ def _registered(path: Path, store: KeyStore, key: ChainKey, machine: str, lock: 
     """A chain without records, which the store knows from now on."""
     tail = Tail(0, key.beginning(path.name), None)
     chain = LockedChain(path, machine, key, lock, tail, 1)
-    store.register_chain(chain.anchor(ChainEnd(0, tail.mac, True, None), closed=True))
+    begun = chain.anchor(ChainEnd(0, tail.mac, True, None), closed=True)
+    store.register_chain(begun, key.one_more)
     return chain
 
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mycelium_fractal_net.security.audit.anchor_thread import AnchorThread
-from mycelium_fractal_net.security.audit.chain import ChainKey
 from mycelium_fractal_net.security.audit.events import (
     INTENT,
     OK,
@@ -32,13 +32,17 @@ from mycelium_fractal_net.security.errors import (
     MfnError,
 )
 from mycelium_fractal_net.security.forking import OfOneProcess, in_child
+from mycelium_fractal_net.security.key_store.audit_table import Acknowledged
+from mycelium_fractal_net.security.key_store.rows import micros
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from datetime import datetime
     from pathlib import Path
 
+    from mycelium_fractal_net.security.audit.chain import ChainKey
+    from mycelium_fractal_net.security.audit.verification import ChainFault
     from mycelium_fractal_net.security.key_store import KeyStore
-    from mycelium_fractal_net.security.key_store.record_mac import Mac
 
     Resolve = Callable[[list[dict[str, Any]]], Iterable[Event]]
 
@@ -68,8 +72,7 @@ class AuditLog(OfOneProcess):
         self,
         folder: Path,
         store: KeyStore,
-        store_id: bytes,
-        key: Callable[[], Mac],
+        key: Callable[[], ChainKey],
         *,
         segment_bytes: int = 67_108_864,
         sink: Callable[[list[bytes]], None] | None = None,
@@ -78,7 +81,6 @@ class AuditLog(OfOneProcess):
         self.folder = folder
         self.listener: Callable[[int, bool], None] | None = None
         self._store = store
-        self._store_id = store_id
         self._key = key
         self._segment_bytes = segment_bytes
         self._sink = sink
@@ -159,6 +161,14 @@ class AuditLog(OfOneProcess):
             raise
         self.now(event, OK, intent=intent, **named)
 
+    def acknowledge(self, faults: Sequence[ChainFault], reason: str, at: datetime) -> None:
+        """Record that the current actor knows of these faults, and have the store keep it."""
+        key, actor, micros_at = self._key(), current_actor(), micros(at)
+        for chain, count in Counter(fault.chain for fault in faults).items():
+            self.now("audit.acknowledge", subject=chain or None, reason=reason, count=count)
+        rows = (Acknowledged(*fault[:3], reason, actor, micros_at) for fault in faults)
+        self._store.acknowledge([key.authenticated(row) for row in rows])
+
     def _settle(self, intents: list[dict[str, Any]]) -> None:
         for event in self._resolve(intents) if self._resolve is not None else ():
             self.record(event)
@@ -185,9 +195,7 @@ class AuditLog(OfOneProcess):
             if self._queue is not None:
                 return self._queue
             try:
-                chain = lock_free_chain(
-                    self.folder, self._store, ChainKey(self._store_id, self._key())
-                )
+                chain = lock_free_chain(self.folder, self._store, self._key())
                 queue = self._queue_of(chain)
             except OSError as error:
                 raise AuditUnavailableError(

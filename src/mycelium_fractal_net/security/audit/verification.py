@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import msgspec
 from msgspec import Meta
 
-from mycelium_fractal_net.security.audit.chain import ChainKey
 from mycelium_fractal_net.security.audit.chain_checker import ChainChecker
 from mycelium_fractal_net.security.audit.folders import chain_folders
 from mycelium_fractal_net.security.audit.segments import (
@@ -21,12 +20,13 @@ from mycelium_fractal_net.security.audit.segments import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from mycelium_fractal_net.security.audit.chain import ChainKey
     from mycelium_fractal_net.security.audit.segments import Segment
-    from mycelium_fractal_net.security.key_store.audit_table import Anchor
-    from mycelium_fractal_net.security.key_store.record_mac import Mac
+    from mycelium_fractal_net.security.key_store import KeyStore
+    from mycelium_fractal_net.security.key_store.audit_table import Acknowledged, Anchor, ChainCount
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -48,11 +48,19 @@ def read_heads(content: bytes) -> list[Head]:
 
 
 class ChainFault(NamedTuple):
-    """One thing that was done to a chain, and at which record."""
+    """One thing that was done to a chain, and at which record; without a chain, to the store.
+
+    ``acknowledged`` where an operator knows of it.
+    """
 
     chain: str
     sequence: int
     what: str
+    acknowledged: Acknowledged | None = None
+
+    def __str__(self) -> str:
+        record = f"record {self.sequence}: " if self.sequence else ""
+        return f"chain {self.chain}: {record}{self.what}" if self.chain else self.what
 
 
 @dataclass(slots=True)
@@ -88,17 +96,35 @@ class AuditReport:
     """What all chains of an audit folder hold; ``elsewhere`` are those of other machines.
 
     ``before`` are chains of the store before it came from a backup, which are not here: the id of
-    each one's audit folder is in its row.
+    each one's audit folder is in its row. ``of_store`` is what is wrong with what the store says
+    of all chains.
     """
 
     chains: list[ChainReport]
     elsewhere: list[str] = field(default_factory=list)
     before: list[Anchor] = field(default_factory=list)
+    of_store: list[ChainFault] = field(default_factory=list)
+
+    def _all(self) -> Iterator[ChainFault]:
+        yield from self.of_store
+        for chain in self.chains:
+            yield from chain.faults
 
     @property
     def faults(self) -> list[ChainFault]:
-        """Everything that is wrong; empty where nothing is."""
-        return [fault for chain in self.chains for fault in chain.faults]
+        """Everything that is wrong and that no operator has acknowledged."""
+        return [fault for fault in self._all() if fault.acknowledged is None]
+
+    @property
+    def acknowledged(self) -> list[ChainFault]:
+        """What is wrong, as an operator knows."""
+        return [fault for fault in self._all() if fault.acknowledged is not None]
+
+    def acknowledge(self, acknowledged: Iterable[Acknowledged]) -> None:
+        """Note which faults an operator knows of."""
+        known = {each[:3]: each for each in acknowledged}
+        for faults in (self.of_store, *(chain.faults for chain in self.chains)):
+            faults[:] = (fault._replace(acknowledged=known.get(fault[:3])) for fault in faults)
 
     @property
     def records(self) -> int:
@@ -108,41 +134,40 @@ class AuditReport:
 
 def verify(
     folder: Path,
-    anchors: Iterable[Anchor],
-    store_id: bytes,
-    key: Mac,
+    store: KeyStore,
+    key: ChainKey,
     *,
     heads: Iterable[Head] = (),
     also: Sequence[Path] = (),
-    all_here: bool = False,
+    all_here: bool | None = None,
     most_bytes: int | None = None,
 ) -> AuditReport:
     """Verify every chain in an audit folder, in constant memory.
 
-    ``anchors`` is what the store knows; it is gone through after the folders were listed, so
-    that a chain that is begun meanwhile is no fault. ``heads`` is what was kept elsewhere. A
-    chain that the store has for this folder, or with ``all_here`` any chain that it has, is a
-    fault where it is not there; but where the store came from a backup, its former chains may have
-    stayed where they were.
+    ``heads`` is what was kept elsewhere. A chain that the store has for this folder, or with
+    ``all_here`` any chain that it has, is a fault where it is not there; that is the default for
+    a store that is a file, which has one machine. But where the store came from a backup, its
+    former chains may have stayed where they were.
 
     A chain whose first segments were moved away is read from the folders ``also`` as well, which
     are laid out as ``folder``; or it begins after a head that was kept. Otherwise its first
     records were deleted. With ``most_bytes`` only the newest segments of each chain are read,
     up to that size and at least one, and nothing before them is asked for.
 
-    Raises :class:`OSError`.
+    Raises :class:`OSError` and :class:`StoreError`.
     """
-    chain_key = ChainKey(store_id, key)
+    count = store.chain_count()
     there: dict[str, list[Path]] = {}
     for path in (path for each in (folder, *also) for path in chain_folders(each)):
         there.setdefault(path.name, []).append(path)
     begun = {chain for chain, paths in there.items() if segments(*paths)}
-    known = {anchor.chain_id: anchor for anchor in anchors}
+    # Asked for after the folders were listed: a chain that is begun meanwhile is no fault.
+    known = {anchor.chain_id: anchor for anchor in store.chains()}
     kept: dict[str, list[Head]] = {}
     for head in heads:
         kept.setdefault(head.chain, []).append(head)
     reports = [
-        _Chain(chain, known.get(chain), chain_key, kept.pop(chain, [])).verified(
+        _Chain(chain, known.get(chain), key, kept.pop(chain, [])).verified(
             segments(*there[chain]), most_bytes
         )
         for chain in sorted(there)
@@ -150,17 +175,35 @@ def verify(
     ]
     away = [anchor for chain, anchor in known.items() if chain not in there]
     # Begun before the store was restored, as whoever restored it wrote.
-    before = [e for e in away if e.restored_from is not None and chain_key.is_authentic(e)]
+    before = [e for e in away if e.restored_from is not None and key.is_authentic(e)]
     absent = [each for each in away if each.sequence and each not in before]
     path = folder / "machine"
     machine = path.read_text() if path.exists() else ""
+    if all_here is None:
+        all_here = store.database.file is not None
     missing = {each.chain_id for each in absent if all_here or each.machine == machine}
     elsewhere = [each.chain_id for each in absent if each.chain_id not in missing]
     missing |= kept.keys() - {*elsewhere, *(each.chain_id for each in before)}
     for chain in sorted(missing):
         fault = ChainFault(chain, 0, "the whole chain is missing")
         reports.append(ChainReport(chain, faults=[fault]))
-    return AuditReport(reports, elsewhere, before)
+    report = AuditReport(reports, elsewhere, before, _count_faults(count, len(known), key))
+    report.acknowledge(each for each in store.acknowledged() if key.is_authentic(each))
+    return report
+
+
+def _count_faults(count: ChainCount | None, known: int, key: ChainKey) -> list[ChainFault]:
+    """What is wrong with the number of chains that the store knows."""
+    if count is None:
+        what = "the store does not say how many chains there are; after an upgrade: mfn init"
+    elif not key.is_authentic(count):
+        what = "what the store says of the number of chains was changed"
+    elif count.chains > known:
+        gone = count.chains - known  # and not of how many: that is no other fault tomorrow
+        what = f"the store does not know {gone} of the chains any more that were begun"
+    else:
+        return []
+    return [ChainFault("", 0, what)]
 
 
 class _Chain:

@@ -23,7 +23,7 @@ from mycelium_fractal_net.security.errors import (
     StoreUnavailableError,
 )
 from mycelium_fractal_net.security.key_store import Stored
-from mycelium_fractal_net.security.key_store.audit_table import Anchor, StoredAuditKey
+from mycelium_fractal_net.security.key_store.audit_table import Anchor, ChainCount, StoredAuditKey
 from mycelium_fractal_net.security.key_store.rows import (
     credential_from_row,
     credential_row,
@@ -86,6 +86,7 @@ def restore_backup(
         backup = opened.read(rows.put)
         if audit_folder is not None:
             rows.end_chains(audit_folder)
+        rows.count_chains()
         rotated = rows.close_keys()
         store.note_backup(backup.made, backup.each_handle())
     if provider.audit is not None:
@@ -133,6 +134,8 @@ class _Rows:
         self._now = now
         self._chain_key: ChainKey | None = None
         self._chains: dict[str, Anchor] = {}
+        self._count: ChainCount | None = None
+        self._begun_since = 0
         self.unconfirmed = 0
 
     def put(self, part: RowsOf) -> None:
@@ -142,6 +145,7 @@ class _Rows:
             "store_meta": self._meta,
             "authority_keys": self._authority,
             "audit_keys": self._key_of_audit,
+            "audit_count": self._chain_count,
             "audit_chains": self._chain,
             "credentials": self._credential,
         }.get(part.table)
@@ -166,6 +170,10 @@ class _Rows:
     def _key_of_audit(self, row: Columns) -> Columns:
         mac = self._provider.audit_keys.of(StoredAuditKey(**row))
         self._chain_key = ChainKey(self._provider.store_id, mac)
+        return row
+
+    def _chain_count(self, row: Columns) -> Columns:
+        self._count = ChainCount(row["chains"], row["tag"])
         return row
 
     def _chain(self, row: Columns) -> Columns:
@@ -205,6 +213,14 @@ class _Rows:
                 ) from None
             if found is not None:
                 self._store.put_chain(found)
+                self._begun_since += known is None
+
+    def count_chains(self) -> None:
+        """Count those that the backup did not know; all of them, where none were counted yet."""
+        key, count = self._chain_key, self._count or ChainCount(len(self._chains))
+        if key is not None and (self._count is None or key.is_authentic(count)):
+            count = ChainCount(count.chains + self._begun_since)
+            self._store.put_chain_count(key.authenticated(count))
 
     def close_keys(self) -> list[str]:
         """Close the keys that need it; the ids of the versions that were made."""

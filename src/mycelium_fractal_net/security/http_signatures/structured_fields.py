@@ -56,6 +56,12 @@ _key: Final = re.compile(_KEY)
 _list_member: Final = re.compile(
     rf"({_KEY})=(\(((?:{_ITEM}(?: {_ITEM})*+)?+)\)({_PARAMETERS})){_NEXT}"
 )
+# What nearly every client sends: names alone, then these parameters; all else is read as above.
+_plain_list: Final = re.compile(rf"({_KEY})=\(({_STRING}(?: {_STRING})*+)\)")
+_TEXT: Final = r'"([ !#-\[\]-~]++)"'
+_usual_parameters: Final = re.compile(
+    rf";created=({_INTEGER});expires=({_INTEGER});keyid={_TEXT};nonce={_TEXT};tag={_TEXT}"
+)
 _bytes_member: Final = re.compile(rf"({_KEY})=:({_BASE64}):{_NEXT}".encode())
 _item: Final = re.compile(rf'"({_CHARACTERS})"({_PARAMETERS})')
 _parameter: Final = re.compile(  # its key, and a string that is not empty, an integer or the rest
@@ -106,6 +112,16 @@ def parse_inner_lists(field: bytes) -> dict[str, InnerList]:
         text = field.decode("ascii")
     except UnicodeDecodeError:
         raise InvalidSignatureError from None
+    ends = text.find(")") + 1
+    plain = _plain(text[:ends])
+    if plain is not None and (usual := _usual_parameters.fullmatch(text, ends)) is not None:
+        label, items = plain
+        created, expires, keyid, nonce, tag = usual.groups()
+        values: dict[str, BareItem] = {
+            "created": int(created), "expires": int(expires),
+            "keyid": keyid, "nonce": nonce, "tag": tag,
+        }  # fmt: skip
+        return {label: InnerList(text[len(label) + 1 :], items, values)}
     found: dict[str, InnerList] = {}
     end = 0
     more: str | None = ","
@@ -143,6 +159,16 @@ def parse_byte_sequences(field: bytes) -> dict[str, bytes]:
 
 
 @lru_cache(_REMEMBERED_LISTS)  # a client covers the same components in every request
+def _plain(member: str) -> tuple[str, str] | None:
+    """The label and the items of a member, up to its bracket, where no item has parameters."""
+    found = _plain_list.fullmatch(member)
+    if found is None:
+        return None
+    parse_items(found[2])
+    return found[1], found[2]
+
+
+@lru_cache(_REMEMBERED_LISTS)
 def parse_items(text: str) -> tuple[Item, ...]:
     """The items of an :class:`InnerList`."""
     found = tuple(

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Final
 
+from mycelium_fractal_net.security.audit.chain import ChainKey
 from mycelium_fractal_net.security.errors import ConflictError
 from mycelium_fractal_net.security.key_providers.record_macs import RECORD_MAC_ALGORITHM
-from mycelium_fractal_net.security.key_store.audit_table import StoredAuditKey
+from mycelium_fractal_net.security.key_store.audit_table import ChainCount, StoredAuditKey
 
 if TYPE_CHECKING:
     from mycelium_fractal_net.security.key_providers.record_macs import RecordMacs
@@ -33,9 +34,21 @@ class AuditKey:
             material = self._policy.generate_key_material(RECORD_MAC_ALGORITHM)
             wrapped = self._wrapping.wrap(master_id, material, self._binding)
             with contextlib.suppress(ConflictError):  # somebody was first, or the master key moved
-                self._store.insert_audit_key(StoredAuditKey(_FIRST, wrapped, master_id))
+                mac = self._policy.mac(RECORD_MAC_ALGORITHM, material)
+                none = ChainKey(self._wrapping.store_id, mac).authenticated(ChainCount(0))
+                self._store.insert_audit_key(StoredAuditKey(_FIRST, wrapped, master_id), none)
             stored = self._store.audit_key()
         return self.of(stored)
+
+    def chain_key(self) -> ChainKey:
+        """The same, with the id of the store: what chains and rows of the audit log hang on."""
+        return ChainKey(self._wrapping.store_id, self.mac())
+
+    def count_chains(self) -> None:
+        """Count the chains of a store that was made by a release which did not."""
+        if self._store.audit_key() is not None and self._store.chain_count() is None:
+            key = self.chain_key()
+            self._store.count_chains(lambda known: key.authenticated(ChainCount(known)))
 
     def of(self, stored: StoredAuditKey) -> Mac:
         """The MAC key of the audit log of a row, which may be one of a backup."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.key_store import Stored
     from mycelium_fractal_net.security.key_store.record_table import RecordTable
 
-PATIENCE_SECONDS: Final = 3.0  # for which a writer that loses race after race goes on
+PATIENCE_SECONDS: Final = 10.0  # for which a writer that loses race after race goes on
 _LONGEST_PAUSE: Final = 0.2
 _PAGE: Final = 1000
 

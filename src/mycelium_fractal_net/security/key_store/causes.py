@@ -146,4 +146,4 @@ def _told(words: str, place: str) -> StoreUnavailableError:
 
 
 def _full(place: str) -> StoreFullError:
-    return StoreFullError(f"{_FULL} ({place}); nothing was changed", detail=_FULL)
+    return StoreFullError(f"{_FULL} ({place})", detail=_FULL)

@@ -148,4 +148,5 @@ class Freshness:
                 self.generation = status.generation
                 self._master_id, self.restored_at = status.master_id, status.restored_at
             self._last_read = now
+            self._cause = None
             self.until = now + REFRESH_SECONDS

@@ -30,7 +30,7 @@ from sqlalchemy import (
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
 
-HEAD: Final = "0008"  # the newest migration; read without Alembic at every start
+HEAD: Final = "0009"  # the newest migration; read without Alembic at every start
 PREFIX: Final = "mfn_"  # of every table, so that a store may stand in a database with others
 VERSION_TABLE: Final = "mfn_schema_version"  # Alembic's
 
@@ -97,6 +97,28 @@ audit_chains = Table(
     Column("open_from", BigInteger, nullable=True),
     Column("tag", Octets(32), nullable=False),
     Column("restored_from", String(32), nullable=True),
+)
+
+# One row: how many chains were ever begun. Whoever deletes a chain and its row is found out by it.
+audit_count = Table(
+    "mfn_audit_count",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("chains", BigInteger, nullable=False),
+    Column("tag", Octets(32), nullable=False),
+)
+
+# Faults of the audit records that an operator knows of: see .audit_table.
+audit_acknowledged = Table(
+    "mfn_audit_acknowledged",
+    metadata,
+    Column("chain_id", String(32), primary_key=True),
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("what", String(200), primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("actor", String(80), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("tag", Octets(32), nullable=False),
 )
 
 # `due_at` is a hint of when a scheduler may have something to do, see .scheduler_table. It is no

@@ -23,7 +23,9 @@ from mycelium_fractal_net.security.key_store.meta import StoreMeta, StoreStatus
 from mycelium_fractal_net.security.key_store.record_table import Stored
 from mycelium_fractal_net.security.key_store.schema import (
     PREFIX,
+    audit_acknowledged,
     audit_chains,
+    audit_count,
     audit_keys,
     authority_keys,
     backed_up_versions,
@@ -46,7 +48,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection
 
-    from mycelium_fractal_net.security.key_store.audit_table import Anchor
+    from mycelium_fractal_net.security.key_store.audit_table import Anchor, ChainCount
     from mycelium_fractal_net.security.key_store.database import Database
     from mycelium_fractal_net.security.records.keys import Key
 
@@ -55,7 +57,8 @@ if TYPE_CHECKING:
 BACKED_UP: Final = {
     table.name.removeprefix(PREFIX): table
     for table in (
-        store_meta, authority_keys, audit_keys, audit_chains, credentials, signers, keys,
+        store_meta, authority_keys, audit_keys, audit_count, audit_chains, audit_acknowledged,
+        credentials, signers, keys,
         key_versions, usage, raw_usage, backups, backed_up_versions,
     )
 }  # fmt: skip
@@ -125,6 +128,11 @@ class Filling:
         table = audit_chains
         self._connection.execute(table.delete().where(table.c.chain_id == anchor.chain_id))
         self._connection.execute(insert(table).values(**anchor._asdict()))
+
+    def put_chain_count(self, count: ChainCount) -> None:
+        """Store how many chains were ever begun, in place of what was stored of it."""
+        self._connection.execute(audit_count.delete())
+        self._connection.execute(insert(audit_count).values(number=1, **count._asdict()))
 
     def keys_to_close(self) -> Iterator[tuple[Stored[Key], bool]]:
         """Keys with versions that encrypted raw messages, which the bool says, or are to go.

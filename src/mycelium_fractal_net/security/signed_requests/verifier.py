@@ -75,8 +75,7 @@ _DIFFERS: Final = (
 
 def bears_signature(request: RequestView) -> bool:
     """Whether a header of either profile is there."""
-    fields = request.fields
-    return any(name in fields for name in _SIGNATURE_FIELDS) or bears_plan_signature(request)
+    return bears_plan_signature(request) or not request.fields.keys().isdisjoint(_SIGNATURE_FIELDS)
 
 
 def credential_id_of(request: RequestView) -> str | None:
@@ -198,10 +197,9 @@ class RequestVerifier:
     # The steps ----------------------------------------------------------------------------
 
     def _verify_head(self, request: RequestView) -> SignedHead:
-        fields = request.fields
         if not bears_plan_signature(request):
             return self._verify_message(request)
-        if any(name in fields for name in _SIGNATURE_FIELDS):
+        if not request.fields.keys().isdisjoint(_SIGNATURE_FIELDS):
             raise RequestRefusedError("it bears signatures of both profiles")
         return self._read_plan(request)
 
