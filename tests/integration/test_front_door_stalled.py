@@ -27,6 +27,7 @@ SECONDS = {
     "header_seconds": 3, "gap_seconds": 3, "handshake_seconds": 3, "max_connections": MANY,
 }  # fmt: skip
 RATE_SECONDS = 10.0
+SETTLED_SECONDS = 60.0  # a busy machine sends slow readers a gigabyte before it comes to anybody
 SLACK_SECONDS = 20.0  # for a look, for those to read their answer who can, and a busy machine
 
 
@@ -71,17 +72,20 @@ def begun(folder: Path, server: dict[str, Any]) -> Running:
 def check(service: Running, kind: str, tls: Any = None) -> None:
     """Honest clients are served at their usual time, and nobody stalls for longer than he may."""
     alone = [seconds for seconds, status in honest(service, 1.0) if status == 200]
+    usual = 3 * statistics.median(alone) + 0.5
+
+    def served(seconds: float) -> bool:
+        seen = honest(service, seconds)
+        return {status for _, status in seen} == {200} and statistics.median(
+            took for took, _ in seen
+        ) < usual
+
     with stalled(service, kind, MANY, tls) as them:
         began = time.monotonic()
-        if kind == "a slow reader":  # who are served first, each a quarter of a megabyte or two
-            honest(service, 0.1)
-        else:
-            assert them.left >= MANY - 20
-            time.sleep(2.0)  # until then who comes may be told to come again
-        during = honest(service, 1.5)
-        assert {status for _, status in during} == {200}
-        usual = statistics.median(alone)
-        assert statistics.median(seconds for seconds, _ in during) < 3 * usual + 0.5
+        assert kind == "a slow reader" or them.left >= MANY - 20
+        # Slow readers are served first, and until somebody stalls who comes is told to come again.
+        while not served(1.5):
+            assert time.monotonic() - began < SETTLED_SECONDS
         longest = RATE_SECONDS if "dripping body" in kind else 3.0
         while them.left and kind != "idle":
             assert time.monotonic() - began < 10 + longest + SLACK_SECONDS
@@ -139,7 +143,7 @@ def test_one_too_many_is_told_so_at_once(tmp_path: Path) -> None:
     service = begun(tmp_path, {"max_connections": 3})
     connections: list[socket.socket] = []
     try:
-        time.sleep(0.5)  # until those who asked whether it serves have gone
+        service.until_taken(0)  # until those who asked whether it serves have gone
         connections = opened(service, 3, BUSY % service.api_key.encode() + bytes(65_536))
         for each in connections:
             assert each.recv(12) == b"HTTP/1.1 200"

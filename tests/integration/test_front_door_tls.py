@@ -322,7 +322,7 @@ def test_one_too_many_is_told_so_over_tls_too(tmp_path: Path, authority: Authori
     """After its handshake, of which there are only so many at a time."""
     running = begun(tmp_path, authority, server={"max_connections": 1})
     try:
-        time.sleep(0.5)  # until those who asked whether it serves have gone
+        running.until_taken(0)  # until those who asked whether it serves have gone
         with running.client() as busy:
             octets = {"Content-Type": "application/octet-stream"}
             refused: list[httpx.Response] = []

@@ -9,13 +9,16 @@ import signal
 import socket
 import threading
 import time
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from mycelium_fractal_net import initialise, open_keyring
 from tests.support.records import records, verified
 from tests.support.service import START_SECONDS, Running, b64, start
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PARTS = 20
 PART = bytes(range(256)) * 64
@@ -70,20 +73,6 @@ def large_batch(
     connection.close()
 
 
-def until_taken(service: Running, connections: int) -> None:
-    """Wait until the service has as many connections and has read all that was sent on them."""
-    port = f":{service.address()[1]:04X}"
-    deadline = time.monotonic() + START_SECONDS
-    while True:
-        rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-        theirs = [row for row in rows if row[1].endswith(port) and row[3] == "01"]  # established
-        taken = [row for row in theirs if row[9] != "0" and row[4].endswith(":00000000")]
-        if len(theirs) == len(taken) == connections:
-            return
-        assert time.monotonic() < deadline, theirs
-        time.sleep(0.05)
-
-
 @pytest.mark.parametrize("workers", ["1", "2"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_what_was_accepted_is_finished(home: Path, workers: str, number: signal.Signals) -> None:
@@ -101,7 +90,7 @@ def test_what_was_accepted_is_finished(home: Path, workers: str, number: signal.
             threads[-1].start()
             assert begun.wait(10)
         idle = socket.create_connection(running.address())
-        until_taken(running, 3)
+        running.until_taken(3)
         running.process.send_signal(number)
         deadline = time.monotonic() + START_SECONDS
         with pytest.raises(ConnectionRefusedError):

@@ -71,6 +71,21 @@ class Running:
         host, _, port = self.url.partition("://")[2].rpartition(":")
         return host, int(port)
 
+    def until_taken(self, connections: int) -> None:
+        """Wait until it has as many connections and has read all that was sent on them."""
+        port = f":{self.address()[1]:04X}"
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+            theirs = [
+                row for row in rows if row[1].endswith(port) and row[3] == "01"
+            ]  # established
+            taken = [row for row in theirs if row[9] != "0" and row[4].endswith(":00000000")]
+            if len(theirs) == len(taken) == connections:
+                return
+            assert time.monotonic() < deadline, theirs
+            time.sleep(0.05)
+
     def workers(self) -> list[int]:
         """The ids of its worker processes."""
         return workers_of(self.process.pid)

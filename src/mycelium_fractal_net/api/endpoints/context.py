@@ -99,7 +99,7 @@ class Context:
         try:
             caller = recognise(presented, self.signer)
         except WouldBlockError:
-            caller = await self.service.in_thread(recognise, presented, self.signer)
+            caller = await self.service.executors.in_thread(recognise, presented, self.signer)
         self.caller_or_none = caller
         return caller
 
@@ -159,15 +159,15 @@ class Context:
 
     async def in_thread(self, work: Callable[..., Any], *arguments: Any) -> Any:
         """What ``work`` returns, run in a thread on behalf of the caller."""
-        return await self.service.in_thread(self._on_behalf, work, arguments)
+        return await self.service.executors.in_thread(self._on_behalf, work, arguments)
 
-    async def in_scan_executor(self, work: Callable[..., Any], *arguments: Any) -> Any:
+    async def scan(self, work: Callable[..., Any], *arguments: Any) -> Any:
         """The same in the one thread for what searches files."""
-        return await self.service.in_scan_executor(self._on_behalf, work, arguments)
+        return await self.service.executors.scan(self._on_behalf, work, arguments)
 
-    async def in_cpu_executor(self, work: Callable[..., Any], *arguments: Any) -> Any:
+    async def compute(self, work: Callable[..., Any], *arguments: Any) -> Any:
         """The same in the one thread for what computes for long."""
-        return await self.service.in_cpu_executor(self.seconds, self._on_behalf, work, arguments)
+        return await self.service.executors.compute(self.seconds, self._on_behalf, work, arguments)
 
     def _on_behalf(self, work: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
         if self.is_due_again:  # it waited for its turn
