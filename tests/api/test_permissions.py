@@ -129,6 +129,15 @@ def test_one_that_is_bound_makes_none_that_is_free(client: httpx.Client, service
         problem(holder.get("/credentials/self"), 401, "unauthenticated")
 
 
+def test_a_scope_for_a_key_that_is_not_there_is_warned_of(client: httpx.Client) -> None:
+    """The answer names it; where all are there it says nothing."""
+    asks = {"name": "x", "scopes": ["encrypt:nosuchkey", "decrypt:*", "encrypt:default-encryption"]}
+    (warning,) = new(client.post("/credentials", json=asks))["warnings"]
+    assert "'nosuchkey'" in warning
+    asks["scopes"] = ["encrypt:default-encryption", "*"]
+    assert "warnings" not in new(client.post("/credentials", json=asks))
+
+
 # The store in other hands ---------------------------------------------------------------------
 
 

@@ -51,6 +51,7 @@ from mycelium_fractal_net.security.key_store.scheduler_table import RotationFail
 from mycelium_fractal_net.security.key_store.schema import keys, signers
 from mycelium_fractal_net.security.key_store.usage import RAW_MESSAGES_LIMIT, RAW_MESSAGES_ROTATE
 from mycelium_fractal_net.security.records.keys import DEFAULT_ROTATION, KeyType, Verb
+from mycelium_fractal_net.security.records.signers import Signer, SignerState
 from mycelium_fractal_net.security.rotation import KeyRotationScheduler
 from tests.support.cli import Ran
 from tests.support.legacy_xor import OLD_KEY, write_xor
@@ -673,6 +674,22 @@ def a_credential_whose_signers_are_all_revoked(world: World) -> None:
     assert world.doctor("credential-signer") == []
 
 
+@advises("doctor/credentials.py", "init")
+def a_credential_that_only_its_signer_binds(world: World) -> None:
+    """As an earlier release left it; its own record says it then."""
+    made = world.credential()
+    public = serialization.load_pem_public_key(public_key("old").read_bytes()).public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    with world.provider() as provider:
+        signer = Signer(
+            "old", public, "Ed25519", (made,), False, SignerState.ACTIVE, provider.clock()
+        )
+        provider.signers.insert(lambda master: replace(signer, master_id=master), "signer.add")
+    world.follow(world.advised("credential-unbound"), "mfn init")
+    assert world.doctor("credential-unbound") == []
+
+
 # Rotation --------------------------------------------------------------------------------------
 
 
@@ -795,6 +812,18 @@ def a_version_that_is_about_to_be_erased(world: World) -> None:
     world.mfn.ok("key", "destroy", "orders:v1")
     world.follow(world.advised("destruction"), "mfn key cancel-destruction orders:v1")
     assert world.doctor("destruction") == []
+
+
+@advises("doctor/retention.py", "key policy")
+def a_mac_key_whose_older_versions_are_asked_for(world: World) -> None:
+    """It rotates no more; what was asked for stays on record."""
+    world.mfn.ok("key", "create", "tags", "--type", "mac")
+    with open_keyring(home=world.mfn.home) as keyring:
+        made = keyring.mac(b"value", key_id="tags")
+        keyring.provider.rotate_key("tags")
+        keyring.verify_mac(b"value", made, key_id="tags:v1")
+    said = world.follow(world.advised("mac-versions"), "mfn key policy tags --interval-days 3650")
+    assert "interval_days    3650" in said.out
 
 
 @advises("doctor/retention.py", "rewrap")

@@ -96,6 +96,19 @@ def test_a_scope_that_does_not_exist_is_a_wrong_command(mfn: Mfn, scope: str) ->
     assert not mfn.ok("credential", "list", "--json").json
 
 
+def test_a_scope_for_a_key_that_is_not_there_is_warned_of(mfn: Mfn) -> None:
+    """Each key by its name; the credential is made, since the key may come later."""
+    scopes = ("encrypt:orders", "encrypt:nosuchkey", "decrypt:nosuchkey", "decrypt:*", "keys:read")
+    options = [option for scope in scopes for option in ("--scope", scope)]
+    result = mfn("--quiet", "credential", "create", "x", *options)
+    assert result.code == 0
+    assert API_KEY.fullmatch(result.out.strip())
+    assert result.err == (
+        "mfn: no key is named 'nosuchkey': until one is, the scopes for it permit nothing\n"
+    )
+    mfn.ok("credential", "create", "x", "--scope", "encrypt:orders")  # and says nothing
+
+
 def test_a_rotation_gives_a_new_key_and_keeps_the_former_one_for_a_while(mfn: Mfn) -> None:
     """Its end is the configured overlap away; the id stays."""
     made = create(mfn)

@@ -118,14 +118,15 @@ def test_metrics_are_those_of_both_workers(two: Running) -> None:
 def test_a_worker_that_is_killed_is_replaced(two: Running) -> None:
     """At any age, and the others go on; what it had counted is still counted."""
     asked(two, 20, "/crypto/encrypt", {"data": b64(DATA)})
+    counted = 'mfn_requests_total{operation="encrypt",status="200"}'
+    until(lambda: f"{counted} 20.0" in asked(two, 1, "/metrics")[0].text)  # after the answer
     for _ in range(2):
         before = set(two.workers())
         os.kill(min(before), signal.SIGKILL)
         until(lambda before=before: len(set(two.workers()) - before) == 1)  # type: ignore[misc]
     answers = asked(two, 20, "/crypto/encrypt", {"data": b64(DATA)})
     assert {answer.status_code for answer in answers} == {200}
-    (metrics,) = asked(two, 1, "/metrics")
-    assert 'mfn_requests_total{operation="encrypt",status="200"} 40.0' in metrics.text
+    until(lambda: f"{counted} 40.0" in asked(two, 1, "/metrics")[0].text)
     assert two.stop() == 0
     assert not verified(two.home).faults
 

@@ -369,6 +369,23 @@ def test_a_body_that_is_too_large_is_not_held_in_memory(keyring: Keyring) -> Non
     assert answer.status_code == 413
 
 
+def test_a_rule_that_names_no_route_is_told_of_once(
+    keyring: Keyring, caplog: pytest.LogCaptureFixture
+) -> None:
+    """By path, by method, and into mounts; what is mounted as a whole is named by its path."""
+
+    class Endpoint:
+        """Takes every method."""
+
+    named = ["/orders/{id}", "POST /orders/{id}", "/health", "/admin/keys", "POST /admin/keys"]
+    idle = ["/healthz", "DELETE /orders/{id}", "/keys", "GET /admin/keys", "/orders/7"]
+    app = application(keyring, rules=dict.fromkeys([*named, *idle, "PUT /any"], "off"))
+    app.router.routes.append(Route("/any", Endpoint))
+    send(app, post(), post())
+    told = [record.getMessage() for record in caplog.records if "names no route" in record.message]
+    assert [each.split("'")[1] for each in told] == idle
+
+
 def test_where_nonces_cannot_be_stored_nothing_is_accepted(keyring: Keyring) -> None:
     """503, and the request can be made again once they can."""
     signer = peer(keyring)

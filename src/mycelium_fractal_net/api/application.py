@@ -105,7 +105,7 @@ class Application(FastAPI):
                 service.rates.requests_per_address,
                 service.settings.server.trusted_proxies,
                 service.count_refusal,
-                service.in_thread,
+                service.executors.in_thread,
             )
         return AccessLog(app) if service.settings.log.access else app
 

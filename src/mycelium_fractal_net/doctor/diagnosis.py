@@ -25,7 +25,12 @@ from mycelium_fractal_net.doctor.findings import (
 )
 from mycelium_fractal_net.doctor.old_cipher import old_cipher_findings
 from mycelium_fractal_net.doctor.permissions import file_findings
-from mycelium_fractal_net.doctor.retention import compromised_findings, retention_findings
+from mycelium_fractal_net.doctor.put_back import put_back_findings
+from mycelium_fractal_net.doctor.retention import (
+    compromised_findings,
+    mac_findings,
+    retention_findings,
+)
 from mycelium_fractal_net.doctor.rotation import (
     due_time_findings,
     failure_findings,
@@ -151,6 +156,7 @@ def _key(store: Examined, key: Key, near_limit: frozenset[bytes]) -> Iterator[Fi
             )
     yield from retention_findings(store, key)
     yield from compromised_findings(store, key)
+    yield from mac_findings(store, key)
     if key.is_legacy:  # it has one version, which protects nothing and has no next one
         return
     newest = key.latest
@@ -192,6 +198,7 @@ _STORE_CHECKS: Final[tuple[Callable[[Examined], Iterator[Finding]], ...]] = (
     credential_findings,
     old_cipher_findings,
     audit_findings,
+    put_back_findings,
     backup_findings,
     failure_findings,
 )

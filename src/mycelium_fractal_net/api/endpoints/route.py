@@ -142,7 +142,7 @@ class ServiceRoute(APIRoute):
             context.address = scope.get(ADDRESS, "")
             if rates.requests_per_credential is not None:
                 rate = rates.requests_per_credential
-                await take(rate, caller.credential_id, service.in_thread)
+                await take(rate, caller.credential_id, service.executors.in_thread)
 
     def _whole_body(self, context: Context, headers: Headers) -> bytes | None:
         """The body if all of it is here already, None where it has to be read."""
@@ -188,7 +188,7 @@ class ServiceRoute(APIRoute):
 
         watching = asyncio.ensure_future(watch())
         try:
-            payload: bytes = await context.in_scan_executor(self._perform, scope, b"")
+            payload: bytes = await context.scan(self._perform, scope, b"")
         finally:
             watching.cancel()
         return payload
@@ -202,7 +202,7 @@ class ServiceRoute(APIRoute):
             with contextlib.suppress(WouldComputeError):
                 payload = await context.in_thread(self._perform, scope, body)
                 return payload
-        payload = await context.in_cpu_executor(self._perform, scope, body)
+        payload = await context.compute(self._perform, scope, body)
         return payload
 
     def _perform(self, context: Context, scope: Scope, body: bytes) -> bytes:

@@ -54,7 +54,10 @@ def create_credential(context: Authenticated, body: CreateCredentialRequest) -> 
     made, api_key = provider.credentials.create(
         body.name, tuple(body.scopes), expires_at=ends, bound=body.bound
     )
-    return {**_shape(context, made), "api_key": api_key.text}
+    answer = {**_shape(context, made), "api_key": api_key.text}
+    if warnings := provider.keys.warnings_of(body.scopes):
+        answer["warnings"] = warnings
+    return answer
 
 
 @routes.add(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, NotRequired
 
 from pydantic import Field
 
@@ -80,6 +80,12 @@ class NewCredential(CredentialAnswer):
             pattern="^mfn_[a-z0-9]{16}_[A-Za-z0-9_-]{43}$",
             description="`mfn_<id>_<secret>`; send it as `X-API-Key`.",
         ),
+    ]
+    warnings: NotRequired[
+        Annotated[
+            list[str],
+            Schema(description="Of scopes for keys that are not there; absent where all are."),
+        ]
     ]
 
 

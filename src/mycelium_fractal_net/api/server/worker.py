@@ -144,7 +144,7 @@ def serve_process(
         return end.code if isinstance(end.code, int) else 1
     if server.orphaned and metrics_folder is not None:  # whose parent can clean up no more
         shutil.rmtree(metrics_folder, ignore_errors=True)
-    if app.service.is_stuck:
+    if app.service.executors.is_stuck:
         # The interpreter would wait, at its end, for a thread that waits for a silent store.
         logging.shutdown()
         os._exit(1)

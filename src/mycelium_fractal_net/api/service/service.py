@@ -11,13 +11,12 @@ import gc
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.api.http.problems import RequestError
 from mycelium_fractal_net.api.rate_limits.rates import RateLimits
-from mycelium_fractal_net.api.service.costs import SCAN_SECONDS
-from mycelium_fractal_net.api.service.cpu_executor import CpuExecutor
 from mycelium_fractal_net.api.service.durability import Durability
+from mycelium_fractal_net.api.service.executors import Executors
 from mycelium_fractal_net.api.service.metrics import Metrics
 from mycelium_fractal_net.api.service.rotation_thread import RotationThread
 from mycelium_fractal_net.api.service.store_probe import StoreProbe
@@ -45,9 +44,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.keyring.keyring import Keyring
 
 _LOG: Final = logging.getLogger(__name__)
-_THREADS: Final = 8
 _REFRESH_SECONDS: Final = 1.0  # half of what a cache allows, so that no request has to read
-_PATIENCE_SECONDS: Final = 30.0  # for what a thread does; beyond, the store does not answer
 _CLOSE_SECONDS: Final = 10.0  # for the last that is written to a store
 
 
@@ -76,11 +73,7 @@ class Service:
         self._passphrase = passphrase
         self._keyring: Keyring | None = None
         self._directory: CredentialDirectory | None = None
-        self._threads = ThreadPoolExecutor(
-            _THREADS, "mfn-service", blocking.refuse_to_compute_in_this_thread
-        )
-        self._cpu_executor = CpuExecutor("mfn-cpu")
-        self._scan_executor = CpuExecutor("mfn-scan")
+        self.executors = Executors(self._check_fresh)
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="mfn-reader")
         self._refreshing: asyncio.Task[None] | None = None
         self._reading: asyncio.Task[None] | None = None
@@ -90,7 +83,6 @@ class Service:
         self.frontend: dict[str, Callable[[], str]] = {}  # what of it has a state, by name
         self.connections: Callable[[], int] | None = None  # how many there are, where that is known
         self.rates = RateLimits.of(settings.server)
-        self._abandoned: set[asyncio.Future[Any]] = set()
 
     @property
     def keyring(self) -> Keyring:
@@ -145,7 +137,7 @@ class Service:
             self._replay,
             authority=self.authority,
             body_only=self.settings.server.body_only_signatures,
-            in_thread=self.in_thread,
+            in_thread=self.executors.in_thread,
         )
         try:
             await asyncio.to_thread(self._warm)
@@ -213,13 +205,11 @@ class Service:
         if keyring is not None:
             closing = ThreadPoolExecutor(1, thread_name_prefix="mfn-close")
             try:
-                await self._within(_CLOSE_SECONDS, closing, self._end, keyring)
+                await self.executors.within(_CLOSE_SECONDS, closing, self._end, keyring)
             except StoreUnavailableError:
                 _LOG.error("the key store is silent; the last counts of uses are lost")
-        self._threads.shutdown(wait=False)
+        self.executors.close()
         self._reader.shutdown(wait=False)
-        self._cpu_executor.close()
-        self._scan_executor.close()
         gc.unfreeze()
 
     def _end(self, keyring: Keyring) -> None:
@@ -228,56 +218,9 @@ class Service:
         self._replay.close()
         keyring.close()
 
-    @property
-    def is_stuck(self) -> bool:
-        """Whether a thread still waits for a store that is silent, perhaps for ever."""
-        return bool(self._abandoned)
-
-    # Threads ------------------------------------------------------------------------------
-
-    async def in_thread(self, work: Callable[..., Any], *arguments: Any) -> Any:
-        """What ``work`` returns, run in a thread.
-
-        Raises :class:`StoreUnavailableError` where the store is known not to answer, or nothing
-        comes back for a long time: nobody waits for a thread that waits for a silent store.
-        """
-        return await self._within(
-            _PATIENCE_SECONDS, self._threads, self._unless_stale, work, *arguments
-        )
-
-    def _unless_stale(self, work: Callable[..., Any], *arguments: Any) -> Any:
+    def _check_fresh(self) -> None:
         if self._is_stale():
             raise self.keyring.freshness.silent()
-        return work(*arguments)
-
-    async def _within(
-        self, seconds: float, threads: ThreadPoolExecutor, work: Callable[..., Any], *arguments: Any
-    ) -> Any:
-        future = asyncio.get_running_loop().run_in_executor(threads, work, *arguments)
-        done, _ = await asyncio.wait((future,), timeout=seconds)
-        if done:
-            return future.result()
-        self._abandoned.add(future)
-        future.add_done_callback(self._take_back)
-        raise StoreUnavailableError("the key store does not answer in time")
-
-    def _take_back(self, future: asyncio.Future[Any]) -> None:
-        self._abandoned.discard(future)
-        if not future.cancelled() and (error := future.exception()) is not None:
-            _LOG.warning("what was waited for too long ended: %s", type(error).__name__)
-
-    async def in_cpu_executor(
-        self, seconds: float, work: Callable[..., Any], *arguments: Any
-    ) -> Any:
-        """The same in the one thread for what computes for ``seconds``, and does not wait for long.
-
-        Raises :class:`RequestError` where too much waits for it already.
-        """
-        return await self._cpu_executor.run(seconds, self._unless_stale, work, *arguments)
-
-    async def in_scan_executor(self, work: Callable[..., Any], *arguments: Any) -> Any:
-        """The same in the one thread for what searches files, within its budget of time."""
-        return await self._scan_executor.run(SCAN_SECONDS, work, *arguments)
 
     # Health -------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from mycelium_fractal_net.cli import options
 from mycelium_fractal_net.cli.completion import credential_ids
 from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.parsing import CommandGroup
+from mycelium_fractal_net.cli.terminal import complain
 from mycelium_fractal_net.security.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -60,7 +61,10 @@ def _create(
         provider = keyring.provider
         end = None if expires_days is None else provider.clock() + timedelta(days=expires_days)
         made, key = provider.credentials.create(name, scopes, expires_at=end, bound=bound)
+        warnings = provider.keys.warnings_of(scopes)
     said = f"made credential {made.credential_id} ({made.name}); its API key is shown this once:"
+    for each in warnings:
+        complain(each)
     _hand_over(invocation, made, key, said)
 
 

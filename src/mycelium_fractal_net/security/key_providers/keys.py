@@ -13,6 +13,7 @@ from mycelium_fractal_net.security.errors import (
     KeyUsageError,
 )
 from mycelium_fractal_net.security.key_providers.authenticated_table import AuthenticatedTable
+from mycelium_fractal_net.security.records.credentials import keys_named
 from mycelium_fractal_net.security.records.keys import (
     ALGORITHMS,
     DEFAULT_ROTATION,
@@ -30,7 +31,7 @@ from mycelium_fractal_net.security.records.keys import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
 
     from mycelium_fractal_net.security.key_providers.journal import Journal
@@ -66,6 +67,14 @@ class Keys(AuthenticatedTable[Key]):
     def get(self, record_id: str) -> Key:
         """The key of that name; a version id names its key. Raises :class:`KeyNotFoundError`."""
         return super().get(parse_key_id(record_id)[0])
+
+    def warnings_of(self, scopes: Iterable[str]) -> list[str]:
+        """Of scopes that permit nothing, since no key has the name in them: one sentence each."""
+        absent = (name for name in keys_named(scopes) if not self.table.has(name))
+        return [
+            f"no key is named {name!r}: until one is, the scopes for it permit nothing"
+            for name in absent
+        ]
 
     def by_handle(self, handle: bytes) -> Key:
         """The key one of whose versions has that handle. Raises :class:`KeyNotFoundError`."""

@@ -8,11 +8,13 @@ thread that refuses to wait every miss raises :class:`WouldBlockError` (:mod:`.b
 from __future__ import annotations
 
 import contextlib
+import os
 from time import monotonic
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from mycelium_fractal_net.security.blocking import about_to_block
 from mycelium_fractal_net.security.errors import (
+    KeyNotFoundError,
     KeyStateError,
     StoreUnavailableError,
 )
@@ -23,6 +25,7 @@ from mycelium_fractal_net.security.keyring.candidates import check_type
 from mycelium_fractal_net.security.keyring.counting import UseCounts
 from mycelium_fractal_net.security.keyring.key_in_use import KeyInUse
 from mycelium_fractal_net.security.records.keys import (
+    HANDLE_BYTES,
     Key,
     KeyType,
     parse_key_id,
@@ -71,6 +74,9 @@ class KeyCache:
         self._primaries: dict[str, KeyInUse] = {}
         self._by_handle: dict[bytes, KeyInUse] = {}
         self._records: dict[str, tuple[float, Key]] = {}
+        # Until when a handle is known not to be there, and one that is refused costs no more.
+        self._absent: dict[bytes, float] = {}
+        self._denied: dict[bytes, float] = {}
         self._retired: list[KeyInUse] = []
         self._last_flush = monotonic()
 
@@ -150,15 +156,40 @@ class KeyCache:
         found = self._by_handle.get(handle)
         now = monotonic()
         if found is None or now >= found.deadline:
+            if found is None and now < self._absent.get(handle, 0.0):
+                raise KeyNotFoundError("no key version has that handle")
             about_to_block()
-            return self._load(
-                lambda: self._provider.keys.by_handle(handle),
-                lambda key: self._keep_in_use(key, handle, now),
-            )
+            try:
+                return self._load(
+                    lambda: self._provider.keys.by_handle(handle),
+                    lambda key: self._keep_in_use(key, handle, now),
+                )
+            except KeyNotFoundError:
+                self._remember(self._absent, handle, now)
+                raise
         return found
 
+    def seem_absent(self, found: KeyInUse, *, was_read: bool) -> None:
+        """Do what is done for a handle that is not there, of one that its caller may not know of.
+
+        So that the time tells nobody which messages are of keys that are out of reach. ``was_read``
+        says that it was read from the store for this.
+        """
+        handle, now = found.version.handle, monotonic()
+        if now >= self._denied.get(handle, 0.0):
+            if not was_read:
+                about_to_block()
+                with contextlib.suppress(KeyNotFoundError):
+                    self._provider.keys.by_handle(os.urandom(HANDLE_BYTES))
+            self._remember(self._denied, handle, now)
+
+    def _remember(self, handles: dict[bytes, float], handle: bytes, now: float) -> None:
+        with self._lock:
+            self._make_room(handles)
+            handles[handle] = now + self._lifetime
+
     def _keep_in_use(self, key: Key, handle: bytes, now: float) -> KeyInUse:
-        found = KeyInUse(self._provider, key, key.by_handle(handle), now + self._lifetime)
+        found = KeyInUse(self._provider, key, key.by_handle(handle), now, now + self._lifetime)
         self._retire(self._by_handle.pop(handle, None))
         self._retire(self._make_room(self._by_handle))
         self._by_handle[handle] = found
@@ -214,6 +245,8 @@ class KeyCache:
 
     def changed(self, since: int, *, moved: bool) -> None:
         """Drop the keys that changed after the generation ``since``, or all if the store moved."""
+        self._absent.clear()
+        self._denied.clear()
         if moved:  # one that was restored may lack some of those that are here
             self._drop({*self._records, *(held.key.key_id for held in self._by_handle.values())})
             self._provider.record_macs.forget()

@@ -44,11 +44,17 @@ class KeyInUse:
     """One key version, unwrapped when it is first needed. Made by :class:`KeyCache` alone."""
 
     def __init__(
-        self, provider: StoredKeyProvider, key: Key, version: KeyVersion, deadline: float
+        self,
+        provider: StoredKeyProvider,
+        key: Key,
+        version: KeyVersion,
+        since: float,
+        deadline: float,
     ) -> None:
         self.key = key
         self.version = version
         self.version_id = version_id(key.key_id, version.version)
+        self.since = since  # by the monotonic clock, as the deadline is
         self.deadline = deadline
         self.protected = Uses()
         self.opened = Uses()

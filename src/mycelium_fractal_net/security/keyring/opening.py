@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from mycelium_fractal_net.security.errors import DecryptionError, KeyNotFoundError
@@ -61,15 +62,20 @@ class MessageKeys:
     def opening(self, handle: bytes, key_id: str | None, options: OpenOptions) -> KeyInUse:
         """The version that a message names, if it may open it.
 
-        Raises :class:`DecryptionError` for what the message decides, :class:`KeyStateError`.
+        Raises :class:`DecryptionError` for what the message decides, :class:`KeyStateError`. One
+        that is out of reach takes as long as one that is not there.
         """
+        asked = 0.0 if options.permit is None else monotonic()
         try:
             found = self.cache.opening(handle)
         except KeyNotFoundError:
             raise DecryptionError from None
-        if found.key.key_type is not _ENCRYPTION:
+        if options.permit is not None and (
+            found.key.key_type is not _ENCRYPTION or not options.permit(found.key.key_id)
+        ):
+            self.cache.seem_absent(found, was_read=found.since >= asked)
             raise DecryptionError
-        if options.permit is not None and not options.permit(found.key.key_id):
+        if found.key.key_type is not _ENCRYPTION:
             raise DecryptionError
         if key_id is not None:
             name, number = parse_key_id(key_id)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from mycelium_fractal_net.security.errors import InvalidInputError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
 
@@ -79,3 +80,9 @@ def check_scopes(scopes: tuple[str, ...]) -> None:
 def is_data_scope(scope: str) -> bool:
     """Whether it permits operations on data alone: with one key, or with keys of one's own."""
     return scope == "allow_compromised" or scope.partition(":")[0] in _PER_KEY.split("|")
+
+
+def keys_named(scopes: Iterable[str]) -> list[str]:
+    """The names of keys that scopes are for, each once."""
+    named = (scope.partition(":") for scope in scopes if is_data_scope(scope))
+    return [*dict.fromkeys(name for _, _, name in named if name not in ("", "*"))]

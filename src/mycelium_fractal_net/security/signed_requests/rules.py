@@ -6,15 +6,17 @@ is asked, by its own ``matches``, into whatever is mounted in it; what it finds 
 
 from __future__ import annotations
 
+import logging
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from mycelium_fractal_net.security.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, MutableMapping
+    from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 
 
+_LOG: Final = logging.getLogger(__name__)
 _FULL: Final = 2  # starlette.routing.Match.FULL; this file knows no framework
 
 
@@ -38,7 +40,8 @@ class Rules:
 
     ``rules`` maps a route to its policy, by its path as it was declared, ``/orders/{id}``, or by
     method and path, ``GET /orders/{id}``, which goes before. A route that no rule names, and a
-    request that no route takes, get the strictest policy that is configured.
+    request that no route takes, get the strictest policy that is configured. A rule that names no
+    route is told of in the log, when the first request comes.
     """
 
     def __init__(
@@ -56,12 +59,16 @@ class Rules:
                 raise ConfigurationError("a rule of request signing names a path, or METHOD /path")
         self._strictest = max(self._rules.values(), key=_STRICTNESS.index, default=self._default)
         self._strictest = max(self._strictest, self._default, key=_STRICTNESS.index)
+        self._were_compared = False
 
     def of(self, scope: MutableMapping[str, Any]) -> SigningPolicy:
         """The policy for the request of an ASGI scope, in which the application is ``app``."""
         if not self._rules:
             return self._default
-        path = _route_path(getattr(scope.get("app"), "routes", ()), dict(scope))
+        routes = getattr(scope.get("app"), "routes", ())
+        if not self._were_compared:
+            self._compare(routes)
+        path = _route_path(routes, dict(scope))
         if path is None:
             return self._strictest
         method = scope.get("method", "GET")
@@ -69,6 +76,14 @@ class Rules:
             if name in self._rules:
                 return self._rules[name]
         return self._strictest
+
+    def _compare(self, routes: Iterable[Any]) -> None:
+        """Write to the log, once, which rules no route of the application has."""
+        self._were_compared = True
+        declared = set(_declared(routes))
+        for name in self._rules:
+            if not declared & {name, f"* {name.rpartition(' ')[2]}"}:
+                _LOG.warning("the rule of request signing for %r names no route", name)
 
 
 def _route_path(routes: Iterable[Any], scope: dict[str, Any]) -> str | None:
@@ -87,3 +102,12 @@ def _route_path(routes: Iterable[Any], scope: dict[str, Any]) -> str | None:
             return path + found
         return path if not inner else None
     return None
+
+
+def _declared(routes: Iterable[Any], above: str = "") -> Iterator[str]:
+    """How rules may name the routes: by path, and by method and path."""
+    for route in routes:
+        path = above + str(getattr(route, "path", ""))
+        yield path
+        yield from (f"{method} {path}" for method in getattr(route, "methods", None) or "*")
+        yield from _declared(getattr(route, "routes", None) or (), path)

@@ -1,0 +1,161 @@
+"""Messages of keys that are not there, and of keys out of reach: the same work for both."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from time import monotonic
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import event, text
+
+from mycelium_fractal_net.security import blocking
+from mycelium_fractal_net.security.blocking import WouldBlockError
+from mycelium_fractal_net.security.errors import DecryptionError
+from mycelium_fractal_net.security.records.open_options import OpenOptions
+from tests.support.stores import keyring_over
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mycelium_fractal_net.security.key_providers import LocalKeyProvider
+    from mycelium_fractal_net.security.keyring.keyring import Keyring
+
+NOT_ORDERS = OpenOptions(permit=lambda name: name != "orders")
+
+
+class Statements:
+    """How many statements the store was asked."""
+
+    def __init__(self, provider: LocalKeyProvider) -> None:
+        self.count = 0
+        engine = provider.store.database._engine
+        event.listen(engine, "before_cursor_execute", self._counted)
+
+    def _counted(self, *_: object) -> None:
+        self.count += 1
+
+    def of(self, keyring: Keyring, message: bytes) -> int:
+        """How many it takes to refuse ``message``."""
+        before = self.count
+        with pytest.raises(DecryptionError):
+            keyring.decrypt_result(message, NOT_ORDERS)
+        return self.count - before
+
+
+@pytest.fixture
+def keyring(local_provider: LocalKeyProvider) -> Iterator[Keyring]:
+    """A keyring over a store with the keys ``orders`` and ``invoices``."""
+    local_provider.keys.create("orders")
+    local_provider.keys.create("invoices")
+    with keyring_over(local_provider) as opened:
+        opened.encrypt(b"", key_id="invoices")
+        yield opened
+
+
+def unknown(message: bytes) -> bytes:
+    """The message of a handle that nobody made."""
+    return message[:4] + os.urandom(8) + message[12:]
+
+
+def test_a_message_of_an_unknown_handle_is_looked_up_once(
+    keyring: Keyring, local_provider: LocalKeyProvider
+) -> None:
+    """A thousand of it in a batch cost one read of the store, not a thousand."""
+    message = unknown(keyring.encrypt(b"x", key_id="invoices"))
+    statements = Statements(local_provider)
+    assert statements.of(keyring, message) > 0
+    assert [statements.of(keyring, message) for _ in range(5)] == [0] * 5
+
+
+@pytest.mark.parametrize("hot", [True, False])
+def test_a_key_out_of_reach_takes_the_work_of_one_that_is_not_there(
+    keyring: Keyring, local_provider: LocalKeyProvider, hot: bool
+) -> None:
+    """Whether others use it now or not: as many reads, the first time and every other time."""
+    sealed = keyring.encrypt(b"x", key_id="orders")
+    keyring.decrypt(sealed)
+    if not hot:
+        keyring._cache._drop({"orders"})
+    statements = Statements(local_provider)
+    out_of_reach = [statements.of(keyring, sealed) for _ in range(3)]
+    message = unknown(sealed)
+    not_there = [statements.of(keyring, message) for _ in range(3)]
+    assert min(out_of_reach[0], not_there[0]) > 0
+    assert out_of_reach[1:] == not_there[1:] == [0, 0]
+    if hot:
+        assert out_of_reach == not_there
+    assert keyring.decrypt(sealed) == b"x"
+
+
+def test_a_thread_that_may_not_wait_is_told_of_both_alike(keyring: Keyring) -> None:
+    """The event loop hands both on to a thread, and takes neither for decided."""
+    sealed = keyring.encrypt(b"x", key_id="orders")
+    for message in (sealed, unknown(sealed)):
+        for refused in (WouldBlockError, DecryptionError):
+            if refused is DecryptionError:
+                with suppress(DecryptionError):
+                    keyring.decrypt_result(message, NOT_ORDERS)
+            with blocking.refusing(), pytest.raises(refused):
+                keyring.decrypt_result(message, NOT_ORDERS)
+
+
+def test_a_handle_that_comes_after_all_is_found(
+    keyring: Keyring, local_provider: LocalKeyProvider
+) -> None:
+    """A store that is put right, as by a restore: at the next reading of it."""
+    sealed = keyring.encrypt(b"x", key_id="invoices")
+    keyring._cache._drop({"invoices"})
+    with local_provider.store.database.write() as connection:
+        connection.execute(text("UPDATE mfn_keys SET key_id = key_id"))
+        handle = connection.execute(
+            text("SELECT handle FROM mfn_key_versions WHERE key_id = 'invoices'")
+        ).scalar_one()
+        connection.execute(
+            text("UPDATE mfn_key_versions SET handle = zeroblob(8) WHERE key_id = 'invoices'")
+        )
+    for _ in range(2):
+        with pytest.raises(DecryptionError):
+            keyring.decrypt(sealed)
+    with local_provider.store.database.write() as connection:
+        connection.execute(
+            text("UPDATE mfn_key_versions SET handle = :handle WHERE key_id = 'invoices'"),
+            {"handle": handle},
+        )
+    local_provider.keys.rotate("invoices")
+    keyring.refresh()
+    assert keyring.decrypt(sealed) == b"x"
+
+
+def test_what_is_refused_to_one_is_found_for_another(keyring: Keyring) -> None:
+    """Also where it fell out of the cache meanwhile."""
+    sealed = keyring.encrypt(b"x", key_id="orders")
+    for _ in range(2):
+        with pytest.raises(DecryptionError):
+            keyring.decrypt_result(sealed, NOT_ORDERS)
+    keyring._cache._by_handle.clear()
+    assert keyring.decrypt(sealed) == b"x"
+
+
+def test_what_is_remembered_of_them_is_bounded(
+    local_provider: LocalKeyProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Strangers' handles take no more room than keys do, and for no longer."""
+    local_provider.keys.create("invoices")
+    with keyring_over(local_provider) as keyring:
+        cache = keyring._cache
+        monkeypatch.setattr(cache, "_bound", 10)
+        sealed = keyring.encrypt(b"x", key_id="invoices")
+        messages = [unknown(sealed) for _ in range(30)]
+        for message in messages:
+            with pytest.raises(DecryptionError):
+                keyring.decrypt(message)
+        assert len(cache._absent) == 10
+        now = monotonic()
+        later = now + cache._lifetime + 1
+        statements = Statements(local_provider)
+        assert statements.of(keyring, messages[-1]) == 0
+        cache._absent = dict.fromkeys(cache._absent, now - 1)
+        assert statements.of(keyring, messages[-1]) > 0
+        assert max(cache._absent.values()) < later
