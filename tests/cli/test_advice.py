@@ -814,6 +814,18 @@ def a_version_that_is_about_to_be_erased(world: World) -> None:
     assert world.doctor("destruction") == []
 
 
+@advises("doctor/retention.py", "key policy")
+def a_mac_key_whose_older_versions_are_asked_for(world: World) -> None:
+    """It rotates no more; what was asked for stays on record."""
+    world.mfn.ok("key", "create", "tags", "--type", "mac")
+    with open_keyring(home=world.mfn.home) as keyring:
+        made = keyring.mac(b"value", key_id="tags")
+        keyring.provider.rotate_key("tags")
+        keyring.verify_mac(b"value", made, key_id="tags:v1")
+    said = world.follow(world.advised("mac-versions"), "mfn key policy tags --interval-days 3650")
+    assert "interval_days    3650" in said.out
+
+
 @advises("doctor/retention.py", "rewrap")
 def data_under_a_compromised_version(world: World) -> None:
     """It is moved, and that all of it is moved is put on record."""

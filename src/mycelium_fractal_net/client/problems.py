@@ -65,7 +65,7 @@ def error_of_problem(
     shown = _UNPRINTABLE.sub("?", problem.detail or problem.title)[:_TEXT_CHARACTERS]
     error: errors.MfnError
     if cls is errors.RequestSignatureError:
-        # Not what verify() raises: nobody shall take it for what that says of his data.
+        # Not what verify() raises: that says something of the data.
         error = errors.NotPermittedError("the service accepts no signature of this request")
     elif cls is not None and cls is not errors.MfnError:
         error = cls(*(() if hasattr(cls, "TEXT") else (shown or "the service refused it",)))

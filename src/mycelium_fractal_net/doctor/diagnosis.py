@@ -25,7 +25,11 @@ from mycelium_fractal_net.doctor.findings import (
 )
 from mycelium_fractal_net.doctor.old_cipher import old_cipher_findings
 from mycelium_fractal_net.doctor.permissions import file_findings
-from mycelium_fractal_net.doctor.retention import compromised_findings, retention_findings
+from mycelium_fractal_net.doctor.retention import (
+    compromised_findings,
+    mac_findings,
+    retention_findings,
+)
 from mycelium_fractal_net.doctor.rotation import (
     due_time_findings,
     failure_findings,
@@ -151,6 +155,7 @@ def _key(store: Examined, key: Key, near_limit: frozenset[bytes]) -> Iterator[Fi
             )
     yield from retention_findings(store, key)
     yield from compromised_findings(store, key)
+    yield from mac_findings(store, key)
     if key.is_legacy:  # it has one version, which protects nothing and has no next one
         return
     newest = key.latest

@@ -11,6 +11,7 @@ from mycelium_fractal_net.security.lifecycle.retention import usage_of
 from mycelium_fractal_net.security.records.keys import Key, KeyState, KeyType, version_id
 from mycelium_fractal_net.security.records.retention import past_retained
 
+_LATELY: Final = timedelta(days=30)
 _SOON: Final = timedelta(days=7)  # the shortest recovery window that there is
 
 
@@ -50,6 +51,22 @@ def _pending(store: Examined, key: Key) -> Iterator[Finding]:
             yield warning("destruction", f"key {use.version_id}", f"is erased on {day}; {keep}")
         else:
             yield notice("destruction", f"key {use.version_id}", f"is erased on {day}; {keep}")
+
+
+def mac_findings(store: Examined, key: Key) -> Iterator[Finding]:
+    """Older versions of a MAC key that were asked for lately, after the newest one was made."""
+    if key.key_type is not KeyType.MAC or len(key.versions) == 1:
+        return
+    since = max(key.latest.created_at, store.provider.clock() - _LATELY).date()
+    for use in usage_of(store.provider, store.usage, key, key.versions[:-1]):
+        if use.last_decrypted is not None and use.last_decrypted >= since:
+            yield notice(
+                "mac-versions",
+                f"key {use.version_id}",
+                f"is still asked for, last on {use.last_decrypted}: its MACs verify while it is"
+                " kept, and a search for one that is made now finds none of them; to rotate it"
+                f" no more: mfn key policy {key.key_id} --interval-days 3650",
+            )
 
 
 def compromised_findings(store: Examined, key: Key) -> Iterator[Finding]:

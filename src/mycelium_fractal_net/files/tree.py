@@ -1,24 +1,26 @@
 """Folders of files, in parallel: sealed and opened; gone on with after a kill.
 
 An output has the modification time of its source, and the size of a sealed message follows
-from that of its plaintext. So a run that was cut off is simply run again: what has its name,
-the right size, the right time and the right key is done, since names are given only to files
-that are on the disk (:mod:`.groups`). Anything else under the name is kept and reported.
+from that of its plaintext. So a run that was cut off is simply run again: a sealed file that has
+its name, the right size, the right time and the right key is done, since names are given only to
+files that are on the disk (:mod:`.groups`). Of what is opened none of that proves anything, so its
+content is compared too. Anything else under the name is kept and reported.
 """
 
 from __future__ import annotations
 
 import os
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, BinaryIO, Unpack
 
 from mycelium_fractal_net.files.file_run import FileOptions, FileRun, Outcome
 from mycelium_fractal_net.files.new_file import NewFile, discarded_on_error
 from mycelium_fractal_net.files.permissions import umask
 from mycelium_fractal_net.files.single import open_source, unchanging
 from mycelium_fractal_net.files.walk import SEALED_SUFFIX, FileReport, Job, is_there
-from mycelium_fractal_net.security.byte_io.binary_io import HEAD_BYTES
+from mycelium_fractal_net.security.byte_io.binary_io import HEAD_BYTES, BinaryReader, read_fully
 from mycelium_fractal_net.security.errors import DecryptionError
 from mycelium_fractal_net.security.keyring.keyring import Keyring
 from mycelium_fractal_net.security.records.open_options import PLAIN, OpenOptions
@@ -92,16 +94,24 @@ def open_tree(
 ) -> FileReport:
     """Open every ``.mfn`` file below ``source`` into the same place below ``target``.
 
-    Files without that ending are passed over. The umask is honoured. Otherwise as
+    Files without that ending are passed over. An output that is there counts as done if it holds
+    what is in the message, which is compared. The umask is honoured. Otherwise as
     :func:`seal_tree`.
     """
     run = FileRun(**how)
     without = umask()
 
+    def holds(reader: BinaryIO, path: Path) -> bool:
+        """Whether ``path`` has what is in the message: size and time anybody can give a file."""
+        with path.open("rb", buffering=0) as there, suppress(_DifferentError):
+            keyring.decrypt_stream(reader, _Comparison(there), options, progress=run.watch)
+            return True
+        return False
+
     def unseal(job: Job) -> Outcome:
         with open_source(job.source, follow=False) as (reader, status, acl):
             size = plaintext_bytes(os.pread(reader.fileno(), HEAD_BYTES, 0), status.st_size)
-            if not run.force and is_there(job.target, status, size):
+            if not run.force and is_there(job.target, status, size, partial(holds, reader)):
                 return None
             output = NewFile(job.target)
             with discarded_on_error(output):
@@ -113,3 +123,20 @@ def open_tree(
         return path.with_suffix("") if path.suffix == SEALED_SUFFIX else None
 
     return run.fill(source, target, named, unseal, without)
+
+
+class _DifferentError(Exception):
+    """What is there is something else."""
+
+
+class _Comparison:
+    """Takes what is written for a file, and compares it with what the file has."""
+
+    def __init__(self, file: BinaryReader) -> None:
+        self._file = file
+
+    def write(self, data: memoryview, /) -> int:
+        found = bytearray(len(data))
+        if read_fully(self._file, memoryview(found)) < len(data) or found != data:
+            raise _DifferentError
+        return len(data)

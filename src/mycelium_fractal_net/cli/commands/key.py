@@ -63,6 +63,11 @@ def _create(
     waits = key.latest.state is KeyState.PRE_ACTIVATION
     backed = "; it protects once a backup holds it: mfn backup FILE" if waits else ""
     said = f"made {key.key_type} key {key.key_id} ({key.algorithm}){backed}"
+    if key.key_type is KeyType.MAC:
+        said += (
+            f"; it rotates every {key.rotation.interval_days} days, after which a value has"
+            " another MAC: what is to be found by a stored one needs a key that does not"
+        )
     invocation.answer(shapes.key_shape(key), said)
 
 

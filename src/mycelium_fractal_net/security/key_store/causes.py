@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-import tempfile
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy.exc import DBAPIError
@@ -119,6 +118,8 @@ def _of_sqlite(name: str, file: Path) -> StoreUnavailableError:
 
 def _write_error(file: Path) -> OSError | None:
     """What writing beside the file comes to; None where it works."""
+    import tempfile  # at a failure alone: it brings every compressor along
+
     try:
         with tempfile.TemporaryFile(dir=file.parent) as probe:
             probe.write(bytes(_PROBE_BYTES))

@@ -155,7 +155,11 @@ class Signing:
     # MACs ---------------------------------------------------------------------------------
 
     def mac(self, data: Buffer, *, key_id: str | None = None) -> Signature:
-        """The 32-byte HMAC-SHA-256 of ``data`` under a key of type ``mac``."""
+        """The 32-byte HMAC-SHA-256 of ``data`` under the newest version of a key of type ``mac``.
+
+        After a rotation the same data has another MAC. :meth:`verify_mac` knows the older ones; a
+        search for the new one among those that are stored finds none.
+        """
         found = self._cache.protecting(key_id or DEFAULT_KEY_ID[KeyType.MAC], KeyType.MAC)
         return Signature.made(found.mac_key.tag(data), found.version_id)
 
@@ -171,11 +175,11 @@ class Signing:
             if not version.wrapped:
                 continue
             found = self._cache.opening(version.handle)
-            self._cache.counts.opened(found)
             try:
                 found.mac_key.verify(data, tag)
             except InvalidSignatureError:
                 continue
+            self._cache.counts.opened(found)  # not of those that did not make it
             self._cache.counts.pending(found)  # a MAC needs the key again, unlike a signature
             return found.version_id
         raise InvalidSignatureError
