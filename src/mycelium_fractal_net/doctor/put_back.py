@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 
 from mycelium_fractal_net.doctor.audit_records import AUDIT_BYTES
@@ -18,8 +19,9 @@ def put_back_findings(store: Examined) -> Iterator[Finding]:
     folders = (store.settings.audit_folder, *store.also)
     left: dict[tuple[str, str], dict[str, Change]] = {}
     key = provider.audit_keys.chain_key()
-    for change in changes(folders, provider.store, key, AUDIT_BYTES):
-        left.setdefault(_record_of(change), {}).setdefault(change.former, change)
+    with contextlib.suppress(OSError):  # which the look at the audit records tells of
+        for change in changes(folders, provider.store, key, AUDIT_BYTES):
+            left.setdefault(_record_of(change), {}).setdefault(change.former, change)
     for (kind, name), ended in sorted(left.items()):
         some = next(iter(ended.values()))
         present = provider.journal.present_mark(some.event, some.key, some.subject)
