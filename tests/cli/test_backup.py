@@ -14,7 +14,7 @@ from mycelium_fractal_net import initialise, open_keyring
 from mycelium_fractal_net.config import load_settings
 from mycelium_fractal_net.doctor import Finding, Severity, diagnose
 from mycelium_fractal_net.security.backup import record_backup, verify_backup
-from mycelium_fractal_net.security.errors import ExitCode
+from mycelium_fractal_net.security.errors import AuditUnavailableError, ExitCode
 from mycelium_fractal_net.security.key_store.backup_table import MadeBackup
 from tests.support.cli import Mfn, one_line
 
@@ -246,3 +246,19 @@ def test_the_library_makes_and_records_a_backup(mfn: Mfn) -> None:
         provider = keyring.provider
         backup = verify_backup(provider.wrapping, provider.policy, reader)
         assert record_backup(provider, backup) == []
+
+
+def test_a_backup_that_cannot_be_recorded_says_that_it_is_whole(
+    mfn: Mfn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The exit code is of the failure; the file is kept, and recorded by what is advised."""
+
+    def fail(*_: object) -> list[str]:
+        raise AuditUnavailableError("the audit record cannot be written")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("mycelium_fractal_net.security.backup.record_backup", fail)
+        ran = mfn("backup", "kept")
+    assert ran.code == ExitCode.STORE
+    assert "kept is whole and not recorded: mfn backup --verify --record kept" in ran.err
+    assert "whole" in mfn.ok("backup", "--verify", "--record", "kept").out

@@ -8,15 +8,17 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 
-from tests.support.service import Running, b64, credential
+from mycelium_fractal_net import initialise, open_keyring
+from tests.support.service import Running, b64, credential, start
+from tests.support.signing import Peer
 from tests.test_crypto_api import HELLO, key, ok
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import httpx
+    from pathlib import Path
 
 SECONDS = 12.0  # docs: a change is known within 5 seconds, and looked at every two
 BLOCK = os.urandom(65_536)
@@ -152,3 +154,35 @@ def test_a_body_that_comes_slowly_is_asked_for_its_caller_again(
     with connection.getresponse() as answer:
         assert answer.status == 401
     connection.close()
+
+
+def test_a_signer_that_is_revoked_while_a_body_comes_signed_nothing(home: Path) -> None:
+    """Its signature was right when the head came, and is worth nothing once the body is there."""
+    peer = Peer("mallory")
+    initialise(home=home).close()
+    with open_keyring(home=home) as keyring:
+        keyring.provider.signers.add("mallory", peer.public_key, any_credential=True)
+    running = start(home, env={"MFN_REQUEST_SIGNING": "required"})
+    try:
+        peer.authority = running.url.partition("://")[2]
+        body = json.dumps({"data": HELLO}).encode()
+        headers = {"Content-Type": "application/json", "X-API-Key": running.api_key}
+        url = f"{running.url}/crypto/encrypt"
+        request = peer.sign(httpx.Request("POST", url, content=body, headers=headers))
+        connection = http.client.HTTPConnection(*running.address(), timeout=20)
+        connection.putrequest("POST", "/crypto/encrypt", skip_host=True)
+        for name, value in request.headers.items():
+            connection.putheader(name, value)
+        connection.endheaders()
+        connection.send(body[:5])
+        time.sleep(0.5)
+        with open_keyring(home=home) as keyring:
+            keyring.provider.signers.revoke("mallory")
+        time.sleep(5.5)
+        connection.send(body[5:])
+        with connection.getresponse() as answer:
+            assert answer.status == 401
+            assert json.loads(answer.read())["error"] == "Invalid signature"
+        connection.close()
+    finally:
+        running.kill()

@@ -295,6 +295,7 @@ def verify_audit(
     heads: Iterable[Head] = (),
     *,
     also: Sequence[Path] = (),
+    ends_only: bool = False,
 ) -> AuditReport:
     """Verify the audit records of this machine; takes no chain and writes nothing.
 
@@ -305,7 +306,7 @@ def verify_audit(
     database = Database(settings.store)
     with contextlib.closing(database):
         provider = open_provider(settings, policy, database, passphrase)
-        return audit_report(settings, provider, heads, also=also)
+        return audit_report(settings, provider, heads, also=also, ends_only=ends_only)
 
 
 def audit_report(
@@ -315,6 +316,7 @@ def audit_report(
     *,
     also: Sequence[Path] = (),
     most_bytes: int | None = None,
+    ends_only: bool = False,
 ) -> AuditReport:
     """:func:`verify_audit` through a provider that is there."""
     store = provider.store
@@ -329,6 +331,7 @@ def audit_report(
         heads=heads,
         also=also,
         most_bytes=most_bytes,
+        ends_only=ends_only,
     )
 
 

@@ -25,6 +25,7 @@ from mycelium_fractal_net.doctor.findings import (
 )
 from mycelium_fractal_net.doctor.old_cipher import old_cipher_findings
 from mycelium_fractal_net.doctor.permissions import file_findings
+from mycelium_fractal_net.doctor.put_back import put_back_findings
 from mycelium_fractal_net.doctor.retention import (
     compromised_findings,
     mac_findings,
@@ -197,6 +198,7 @@ _STORE_CHECKS: Final[tuple[Callable[[Examined], Iterator[Finding]], ...]] = (
     credential_findings,
     old_cipher_findings,
     audit_findings,
+    put_back_findings,
     backup_findings,
     failure_findings,
 )

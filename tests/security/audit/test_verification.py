@@ -455,3 +455,28 @@ def test_a_whole_line_past_the_anchor_is_none_of_a_crash(whole: Books) -> None:
     forged = whole.lines()[-1].replace(b'"sequence":9', b'"sequence":10')
     whole.files[0].write_bytes(whole.files[0].read_bytes() + forged)
     assert whole.faults() == [(10, EDITED)]
+
+
+# Ends alone -----------------------------------------------------------------------------------
+
+
+def test_the_end_of_a_chain_is_found_without_reading_the_rest(books: Books) -> None:
+    """What was edited before it is for verification to say."""
+    books.write(8, segment_bytes=1)
+    first = books.files[0]
+    first.unlink()
+    first.mkdir()  # which cannot be read
+    report = books.verified(ends_only=True)
+    assert report.faults == []
+    assert [each.sequence for each in heads(report)] == [9]
+    books.files[-1].unlink()
+    (fault,) = books.verified(ends_only=True).faults
+    assert fault[1:3] == (9, "the record that the store was told of is not there")
+
+
+def test_of_a_chain_that_the_store_does_not_know_no_end_is_looked_for(books: Books) -> None:
+    """That is a fault of its own."""
+    books.write(1)
+    change_row(books, "UPDATE mfn_audit_chains SET sequence = 1")
+    (fault,) = books.verified(ends_only=True).faults
+    assert fault.what == "what the store says of this chain was changed"

@@ -18,6 +18,7 @@ from mycelium_fractal_net.security.key_providers import Binding, LocalCustodian
 from mycelium_fractal_net.security.key_providers.local import PassphraseKdf
 from mycelium_fractal_net.security.policy import Policy
 from tests.support.killed import killed
+from tests.support.presence import need
 
 POLICY = Policy()
 KDF = PassphraseKdf(b"correct horse", 200_000)
@@ -318,3 +319,19 @@ def test_a_file_that_cannot_be_written_stays_as_it_was(
         custodian.add()
     assert path.read_bytes() == before
     assert [entry.name for entry in path.parent.iterdir()] == ["master.key"]
+
+
+def test_a_master_key_that_a_platform_delivers_is_read(
+    custodian: LocalCustodian, path: Path
+) -> None:
+    """A file of root that nobody writes, in a folder that others may list; over a link too."""
+    if os.geteuid() != 0:
+        need("root, to whom what a platform delivers belongs")
+    path.chmod(0o440)
+    path.parent.chmod(0o755)
+    link = path.with_name("linked.key")
+    link.symlink_to(path.name)
+    assert LocalCustodian(link, POLICY).newest_id() == custodian.newest_id()
+    path.chmod(0o444)
+    with pytest.raises(StorePermissionsError):
+        LocalCustodian(path, POLICY)

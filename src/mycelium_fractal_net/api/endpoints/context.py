@@ -19,8 +19,10 @@ from mycelium_fractal_net.security.blocking import (
 )
 from mycelium_fractal_net.security.errors import (
     AuthenticationError,
+    InvalidSignatureError,
     KeyNotFoundError,
     MfnError,
+    RequestSignatureError,
     kind_of,
 )
 
@@ -95,13 +97,20 @@ class Context:
         """Find who calls, in a thread where the store has to be read first."""
         self.presented = presented
         self.admitted_at = monotonic()
-        recognise = self.service.directory.recognise
         try:
-            caller = recognise(presented, self.signer)
+            caller = self._recognised(presented)
         except WouldBlockError:
-            caller = await self.service.executors.in_thread(recognise, presented, self.signer)
+            caller = await self.service.executors.in_thread(self._recognised, presented)
         self.caller_or_none = caller
         return caller
+
+    def _recognised(self, presented: PresentedKey) -> Caller:
+        if self.signer is not None:  # whose body may have taken its time
+            try:
+                self.service.signers.by_name(self.signer)
+            except InvalidSignatureError:
+                raise RequestSignatureError from None
+        return self.service.directory.recognise(presented, self.signer)
 
     def look_again(self) -> None:
         """Raise where the caller, or who signed for it, would not be accepted any more.
@@ -110,9 +119,7 @@ class Context:
         """
         if self.presented is None:
             return
-        self.caller_or_none = self.service.directory.recognise(self.presented, self.signer)
-        if self.signer is not None:
-            self.service.signers.by_name(self.signer)
+        self.caller_or_none = self._recognised(self.presented)
         self.check_route()
         self.admitted_at = monotonic()
 

@@ -13,7 +13,7 @@ from mycelium_fractal_net.cli.inputs import STANDARD, input_stream
 from mycelium_fractal_net.cli.outputs import destination, output_stream
 from mycelium_fractal_net.cli.parsing import command
 from mycelium_fractal_net.cli.terminal import columns, complain, counted
-from mycelium_fractal_net.security.errors import ExitCode
+from mycelium_fractal_net.security.errors import ExitCode, MfnError
 
 if TYPE_CHECKING:
     from mycelium_fractal_net.cli.invocation import Invocation
@@ -66,7 +66,11 @@ def _make(invocation: Invocation, file: str, *, force: bool) -> tuple[Backup, li
         if target is None:
             complain("not recorded: read it back with mfn backup --verify --record FILE")
             return backup, []
-        return backup, record_backup(keyring.provider, backup)
+        try:
+            return backup, record_backup(keyring.provider, backup)
+        except MfnError:
+            complain(f"{file} is whole and not recorded: mfn backup --verify --record {file}")
+            raise
 
 
 def _verify(invocation: Invocation, file: str, *, record: bool) -> tuple[Backup, list[str]]:

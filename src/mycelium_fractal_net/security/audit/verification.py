@@ -141,6 +141,7 @@ def verify(
     also: Sequence[Path] = (),
     all_here: bool | None = None,
     most_bytes: int | None = None,
+    ends_only: bool = False,
 ) -> AuditReport:
     """Verify every chain in an audit folder, in constant memory.
 
@@ -152,7 +153,8 @@ def verify(
     A chain whose first segments were moved away is read from the folders ``also`` as well, which
     are laid out as ``folder``; or it begins after a head that was kept. Otherwise its first
     records were deleted. With ``most_bytes`` only the newest segments of each chain are read,
-    up to that size and at least one, and nothing before them is asked for.
+    up to that size and at least one, and nothing before them is asked for. With ``ends_only`` no
+    more of a chain is looked for than the record that the store was told of, whatever its length.
 
     Raises :class:`OSError` and :class:`StoreError`.
     """
@@ -168,7 +170,7 @@ def verify(
         kept.setdefault(head.chain, []).append(head)
     reports = [
         _Chain(chain, known.get(chain), key, kept.pop(chain, [])).verified(
-            segments(*there[chain]), most_bytes
+            segments(*there[chain]), most_bytes, ends_only=ends_only
         )
         for chain in sorted(there)
         if chain in known or chain in begun
@@ -220,9 +222,15 @@ class _Chain:
         else:
             report.anchor = anchor
 
-    def verified(self, found: list[Segment], most_bytes: int | None) -> ChainReport:
-        """The report, once all lines were read, or those of the newest segments."""
+    def verified(
+        self, found: list[Segment], most_bytes: int | None, *, ends_only: bool
+    ) -> ChainReport:
+        """The report, once all lines were read, or those of the newest segments, or the end."""
         report, anchor = self._report, self._report.anchor
+        if ends_only:
+            if anchor and anchor.sequence and mac_of_record(found, anchor.sequence) != anchor.mac:
+                report.add(anchor.sequence, "the record that the store was told of is not there")
+            return report
         former: list[Segment] = []
         if most_bytes is not None:
             former, found = newest(found, most_bytes)

@@ -57,14 +57,14 @@ class Journal:
                 outcomes = {intent.get("former"): "not-done", intent.get("mark"): "done"}
                 outcomes[None] = "unknown"
                 outcome = outcomes.get(
-                    self._present_mark(intent["event"], key, subject), "superseded"
+                    self.present_mark(intent["event"], key, subject), "superseded"
                 )
             yield Event(
                 intent["event"], outcome, key=key, subject=subject, actor="system",
                 intent=intent["sequence"],
             )  # fmt: skip
 
-    def _present_mark(self, event: str, key: str | None, subject: str | None) -> str | None:
+    def present_mark(self, event: str, key: str | None, subject: str | None) -> str | None:
         """The mark of the record that the store has; None where that cannot be told."""
         try:
             if subject is not None and event.startswith("signer."):
