@@ -574,6 +574,10 @@ def a_backup_from_before_a_move(world: World) -> None:
     world.follow(str(caught.value), "mfn backup FILE", FILE="newer")
 
 
+# In test_backup.py: test_a_backup_that_cannot_be_recorded_says_that_it_is_whole.
+COVERED["cli/commands/backup.py", "backup"] += 1
+
+
 @advises("cli/commands/backup.py", "backup")
 def a_backup_to_standard_output(world: World) -> None:
     """It is recorded once it was read back."""

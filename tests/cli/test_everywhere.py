@@ -35,7 +35,8 @@ COMMANDS = [
     "signer add billing --public-key client.pem --credential ID", "signer list",
     "signer show billing", "signer revoke billing", "credential revoke ID", "rotation run --once",
     "rotation list", "rotation schedule orders --every 30", "rotation cleanup orders",
-    "audit verify", "audit head", "audit show", "master passphrase --remove",
+    "audit verify", "audit acknowledge --reason known", "audit head", "audit show",
+    "master passphrase --remove",
 ]  # fmt: skip
 # Where a run of it would not end, or needs another store: shown in tests of its own.
 ELSEWHERE = {"serve", "restore"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,13 +22,19 @@ USER = 12345
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Iterator[Path]:
+def home() -> Iterator[Path]:
     """The home of a user's store; its master key and passphrase are delivered into ``volume``."""
     if os.geteuid() != 0 or shutil.which("setpriv") is None:
         need("root and setpriv, to run as another user")
-    for folder in (tmp_path, *tmp_path.parents[:-2]):
-        folder.chmod(folder.stat().st_mode | 0o011)
-    home, volume = tmp_path / "home", tmp_path / "volume"
+    # Not below pytest's own folder, which every session closes to other users again.
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield delivered_into(Path(folder))
+
+
+def delivered_into(folder: Path) -> Path:
+    """Make both there; the home."""
+    home, volume = folder / "home", folder / "volume"
     initialise(home=home, passphrase=b"correct horse").close()
     data = volume / "..2026_11_30"
     data.mkdir(parents=True)
@@ -41,7 +48,7 @@ def home(tmp_path: Path) -> Iterator[Path]:
         (volume / name).symlink_to(f"..data/{name}")
     for path in (home, *home.rglob("*")):
         os.chown(path, USER, USER)
-    return home  # type: ignore[return-value]
+    return home
 
 
 def as_user(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -152,6 +152,7 @@ def test_the_audit_log_does_not_verify(day: Day) -> None:
     (kept,) = Path("evidence").glob("*/*.jsonl")
     assert kept.read_bytes() == edited
     day.mfn.ok("key", "rotate", "orders")
+    assert "acknowledged" in day.run("The audit log does not verify", 1)
 
 
 def test_a_worker_answers_503(day: Day) -> None:

@@ -20,11 +20,13 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 def faulty(books: Books) -> Books:
     """A chain with an edited record, beside one that is missing."""
     books.write(3)
+    edited = books.chain.name
     with books.opened() as one, books.opened() as other:
         one.now("key.export")
         other.now("key.export")
     books.tamper_with_first(b"orders:v1", b"orders:v7")
-    shutil.rmtree(books.chains[1])
+    (other_chain,) = (path for path in books.chains if path.name != edited)
+    shutil.rmtree(other_chain)
     return books
 
 

@@ -69,7 +69,7 @@ def test_a_chain_that_the_store_cannot_take_leaves_nothing_behind(
 ) -> None:
     """Nor does each try make a folder."""
 
-    def silent(anchor: object) -> None:
+    def silent(*_: object) -> None:
         raise StoreUnavailableError("the key store does not answer")
 
     with books.opened() as log:
