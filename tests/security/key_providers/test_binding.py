@@ -135,3 +135,17 @@ def test_init_brings_a_store_of_before_up(tmp_path: Path) -> None:
         of_before(keyring.provider, "old", made.credential_id)
     with initialise(home=tmp_path) as keyring:
         assert keyring.provider.credentials.get(made.credential_id).bound
+
+
+def test_it_is_known_whether_anybody_is_bound(local_provider: LocalKeyProvider) -> None:
+    """Without asking the store; before it was read, and once somebody is, nobody passes by."""
+    made, key = local_provider.credentials.create("x", ("*",))
+    directory = CredentialDirectory(local_provider, freshness := Freshness(local_provider.store))
+    assert not directory.binds_nobody
+    directory.load()
+    assert directory.binds_nobody
+    local_provider.credentials.bind(made.credential_id)
+    freshness.refresh()
+    assert not directory.binds_nobody
+    assert directory.authenticate(key.text.encode(), "one").bound
+    assert directory.due_count() == 0
