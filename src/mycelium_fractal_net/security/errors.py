@@ -426,7 +426,7 @@ class NotPermittedError(MfnError):
     kind: ClassVar[Kind] = Kind(
         403,
         "forbidden",
-        "The credential lacks the scope",
+        "The credential does not permit it",
         exit_code=ExitCode.FORBIDDEN,
         advice="use a credential that has the scope",
     )

@@ -21,7 +21,7 @@ _Count = Annotated[int, Field(ge=0, le=2**53)]  # what JSON carries exactly (RFC
 
 
 class DataKeyUse(Model):
-    """What somebody did on his own machine with data keys of one version."""
+    """What was done on another machine with data keys of one version."""
 
     model_config = examples(_USE)
 

@@ -63,7 +63,7 @@ def reason_to_rotate(key: Key, now: datetime, used_up: Collection[bytes]) -> Rea
 
     ``used_up`` are the handles under which half of all raw messages are used: then it is due
     whatever its schedule says. A key whose newest version somebody has suspended, deactivated
-    or marked compromised is left to him: a rotation would put it back into use. Nor does one that
+    or marked compromised is left alone: a rotation would put it back into use. Nor does one that
     waits for a backup get a further version, which would wait as well.
     """
     newest = key.primary_or_none
