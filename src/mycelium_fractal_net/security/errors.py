@@ -490,6 +490,8 @@ class StoreUnavailableError(StoreError):
     ``detail`` says the cause over HTTP, without a name of a host, a user or a file.
     """
 
+    detail: str | None = None
+
     def __init__(self, text: str, *, detail: str | None = None) -> None:
         super().__init__(text)
         self.detail = detail

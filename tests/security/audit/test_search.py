@@ -117,6 +117,12 @@ def test_where_nothing_was_recorded_nothing_is_found(tmp_path: Path) -> None:
     assert query(tmp_path / "audit") == []
 
 
+def test_a_chain_without_a_record_is_passed_over(filled: Books) -> None:
+    """Its process ended before the first."""
+    (filled.folder / ("0" * 32)).mkdir(mode=0o700)
+    assert len(query(filled.folder)) == 7
+
+
 def test_what_is_no_record_is_passed_over(filled: Books) -> None:
     """Whoever tampers keeps nobody from reading the rest."""
     first, second, third, *others = filled.lines()
