@@ -62,6 +62,7 @@ def as_user(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
                 "MFN_MASTER_KEY_FILE": str(volume / "master.key"),
                 "MFN_MASTER_PASSPHRASE_FILE": str(volume / "passphrase"),
                 "HOME": str(home),
+                "COVERAGE_PROCESS_CONFIG": "",  # the user may not write what was counted
             }
         ),
         cwd="/",
