@@ -47,7 +47,7 @@ class Listing:
         self._names.close()
 
     def __iter__(self) -> Iterator[tuple[EntryKind, str]]:
-        return self._entries  # the same each time: who leaves it goes on where he was
+        return self._entries  # the same each time: one that is left goes on where it was
 
     def _read(self) -> Iterator[tuple[EntryKind, str]]:
         rest = b""

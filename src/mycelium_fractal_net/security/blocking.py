@@ -77,7 +77,7 @@ def about_to_compute() -> None:
 
 
 class SingleFlight(Generic[_T]):
-    """Of threads that ask for the same thing at once one fetches it, and the others get his.
+    """Of threads that ask for the same thing at once one fetches it, and the others get the same.
 
     Nothing is kept: who asks later fetches anew. An error is everybody's, too.
     """

@@ -210,7 +210,7 @@ class RemoteCustodian(Custodian):
                 raise CustodianUnavailableError(
                     "the custodian did not answer a moment ago; it is asked again in a few seconds"
                 )
-            # One is let through; who comes while he waits is told the same as before.
+            # One is let through; those who come meanwhile are told the same as before.
             self._resting_until = monotonic() + self._limits.rest_seconds
 
     def _is_resting(self) -> bool:

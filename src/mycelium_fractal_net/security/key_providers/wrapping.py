@@ -1,4 +1,4 @@
-"""Keys wrapped and unwrapped by a store's custodian; nothing else asks him for either."""
+"""Keys wrapped and unwrapped by a store's custodian; nothing else asks it for either."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _Unwrap = tuple[str, bytes, Binding]
 class Wrapping:
     """Wraps under the master keys of one store.
 
-    Nothing from a row chooses a key: a master key that the custodian does not hold by his own
-    configuration is refused before he is asked for anything. Of threads that need the same key at
+    Nothing from a row chooses a key: a master key that the custodian does not hold by its own
+    configuration is refused before it is asked for anything. Of threads that need the same key at
     once one has it unwrapped.
 
     What was unwrapped within ``outage_seconds`` is given once more while the custodian does not
-    answer: whether the key may be used at all the store says, not he. Where he refuses, what is
-    remembered is forgotten.
+    answer: whether the key may be used at all the store says, not the custodian. Where that
+    refuses, what is remembered is forgotten.
     """
 
     def __init__(

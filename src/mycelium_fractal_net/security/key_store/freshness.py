@@ -46,8 +46,8 @@ class Freshness:
 
     ``until`` is the monotonic moment until which cached rows may be used. ``generation`` is that
     of the last reading, ``restored_at`` when by then the store had come from a backup, in
-    microseconds: whoever keeps rows that he read takes ``lock`` to do so, and reads them
-    again where the generation is another one than before he began.
+    microseconds: what keeps rows that it read takes ``lock`` to do so, and reads them
+    again where the generation is another one than before it began.
     """
 
     def __init__(self, store: KeyStore) -> None:
@@ -86,7 +86,7 @@ class Freshness:
         """Read the store's generation if that is due.
 
         Raises :class:`StoreUnavailableError` once the last reading is stale. Of many threads one
-        reads for all; where the store is silent the others do not wait as long as he may have to.
+        reads for all; where the store is silent the others do not wait as long as it may have to.
         """
         now = monotonic()
         if now < self.until:
