@@ -271,6 +271,8 @@ def test_an_error_in_a_pool_of_processes_reaches_who_asked(home: Path) -> None:
         with pytest.raises(MissingExtraError, match="needs the extra 'redis'") as caught:
             pool.apply_async(raise_it, (MissingExtraError("it", "redis"),)).get(WAIT_SECONDS)
         assert caught.value.extra == "redis"
+        pool.close()  # it ends by itself: to be terminated while coverage saves can block it
+        pool.join()
 
 
 def test_what_is_of_one_process_says_to_open_one_in_each(keyring: Keyring) -> None:

@@ -6,7 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.security.audit.chain import ChainKey
-from mycelium_fractal_net.security.errors import ConflictError
+from mycelium_fractal_net.security.errors import ConflictError, StoreIntegrityError
 from mycelium_fractal_net.security.key_providers.record_macs import RECORD_MAC_ALGORITHM
 from mycelium_fractal_net.security.key_store.audit_table import ChainCount, StoredAuditKey
 
@@ -27,9 +27,14 @@ class AuditKey:
         self._binding = self._wrapping.binding_of("audit", RECORD_MAC_ALGORITHM)
 
     def mac(self) -> Mac:
-        """The MAC key of the audit log, which is made where the store has none yet."""
+        """The MAC key of the audit log, which is made where the store has none yet.
+
+        Raises :class:`StoreIntegrityError` where chains were counted under one that is gone.
+        """
         stored = self._store.audit_key()
         while stored is None:
+            if self._store.chain_count() is not None and self._store.audit_key() is None:
+                raise StoreIntegrityError("the store counts audit records, and their key is gone")
             master_id = self._store.require_status().master_id
             material = self._policy.generate_key_material(RECORD_MAC_ALGORITHM)
             wrapped = self._wrapping.wrap(master_id, material, self._binding)
