@@ -113,10 +113,10 @@ def test_a_signer_names_credentials_or_any(mfn: Mfn, credential: str) -> None:
         ("Peer", b"key", ("--any-credential",), ExitCode.USAGE, "name of a signer"),
         ("peer", b"key", ("--credential", "nobody"), ExitCode.USAGE, "16 characters"),
         ("peer", b"key", ("--credential", NOBODY), ExitCode.KEY_UNKNOWN, "mfn credential list"),
-        ("peer", b"no key", ("--any-credential",), ExitCode.USAGE, "public key"),
+        ("peer", b"no key", ("--any-credential",), ExitCode.USAGE, "PUBLIC KEY"),
         ("peer", b"private", ("--any-credential",), ExitCode.USAGE, "PUBLIC KEY"),
         ("peer", b"ml-dsa", ("--any-credential",), ExitCode.FORBIDDEN, "Ed25519, ECDSA-P256"),
-        ("peer", b"", ("--any-credential",), ExitCode.USAGE, "public key"),
+        ("peer", b"", ("--any-credential",), ExitCode.USAGE, "PUBLIC KEY"),
         ("peer", b"x" * 70_000, ("--any-credential",), ExitCode.USAGE, "too large"),
     ],
 )  # fmt: skip

@@ -161,6 +161,8 @@ def make_former(database: Database) -> None:
     there = names(database.url)
     with database.write() as connection:
         for table in metadata.sorted_tables:
+            if table.name not in there:
+                continue  # it came later
             old = table.name.removeprefix("mfn_")
             indexes = [index for index in table.indexes if index.name in there]
             for index in indexes:

@@ -212,6 +212,9 @@ _BACK_TO_0004 = (
     "ALTER TABLE mfn_scheduler_clock DROP COLUMN passed_to",
     "ALTER TABLE mfn_scheduler_clock DROP COLUMN seen_until",
     "ALTER TABLE mfn_scheduler_clock DROP COLUMN behind_since",
+    "ALTER TABLE mfn_credentials DROP COLUMN bound",
+    "DROP TABLE mfn_audit_count",
+    "DROP TABLE mfn_audit_acknowledged",
     "UPDATE mfn_schema_version SET version_num = '0004'",
 )
 
