@@ -24,6 +24,7 @@ from mycelium_fractal_net.security.errors import (
 )
 from mycelium_fractal_net.security.request_signing import SIGNER, SignatureVerificationMiddleware
 from mycelium_fractal_net.security.signatures.signing_key import SigningKey
+from mycelium_fractal_net.security.signed_requests.refusals import Refusals
 from mycelium_fractal_net.security.signed_requests.verifier import RequestRefusedError
 from tests.support.signing import AUTHORITY, COVERED, Peer
 
@@ -367,6 +368,44 @@ def test_a_body_that_is_too_large_is_not_held_in_memory(keyring: Keyring) -> Non
     signed = peer(keyring).sign(post(body=b"x" * 2000))
     (answer,) = send(application(keyring, max_body_bytes=1000), signed)
     assert answer.status_code == 413
+
+
+def test_a_client_that_leaves_before_its_body_is_whole_gets_no_handler(keyring: Keyring) -> None:
+    """Its head was verified; nothing runs, and nobody is answered."""
+    signed = peer(keyring).sign(post(body=b"whole"))
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": signed.url.path,
+        "raw_path": signed.url.raw_path,
+        "query_string": b"",
+        "headers": [(name.lower(), value) for name, value in signed.headers.raw],
+    }
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def send_nothing(message: Any) -> None:
+        raise AssertionError(message)
+
+    asyncio.run(application(keyring)(scope, receive, send_nothing))
+
+
+def test_the_cause_of_a_silent_store_is_in_the_answer() -> None:
+    """In the words that name no host, no user and no file."""
+    error = StoreUnavailableError("the key store does not serve: x (mfn@host)", detail="it is full")
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def send_on(message: Any) -> None:
+        sent.append(message)
+
+    asyncio.run(Refusals().answer(error)({}, receive, send_on))
+    assert sent[0]["status"] == 503
+    assert b": it is full" in sent[1]["body"]
+    assert b"host" not in sent[1]["body"]
 
 
 def test_a_rule_that_names_no_route_is_told_of_once(

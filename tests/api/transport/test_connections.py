@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import resource
 import socket
 import weakref
@@ -302,7 +303,8 @@ def test_a_process_without_descriptors_waits_and_goes_on() -> None:
         client = socket.create_connection(listening.getsockname())
         client.settimeout(5)
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))
+        highest = max(int(name) for name in os.listdir("/proc/self/fd"))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 16, hard))
         try:
             while True:
                 held.append(socket.socket())

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy.exc import DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from mycelium_fractal_net.security.errors import StoreFullError, StoreUnavailableError, kind_of
 from mycelium_fractal_net.security.key_store import causes
@@ -44,6 +45,7 @@ def driver_error(text: str = "", **attributes: Any) -> DBAPIError:
         (driver_error("FATAL: too many clients already"), "no connection left"),
         (driver_error("Network is unreachable"), "no network leads to the host"),
         (driver_error("the connection is closed"), "broke off"),
+        (PoolTimeoutError(), "all connections of this process are in use"),
         (NoSuchModuleError("x"), r"fails \(NoSuchModuleError\)"),
     ],
 )
