@@ -156,7 +156,7 @@ def own(tmp_path: Path) -> Iterator[Running]:
         "UPDATE mfn_signers SET mac = zeroblob(32)",
         "DELETE FROM mfn_signers",
         "UPDATE mfn_signers SET credentials = '', any_credential = 1",
-        "UPDATE mfn_credentials SET bound = 0 WHERE bound; DELETE FROM mfn_signers",
+        "UPDATE mfn_credentials SET bound = NOT bound; DELETE FROM mfn_signers",
     ],
 )
 def test_a_signers_row_that_is_damaged_or_gone_closes_its_credential(

@@ -183,7 +183,7 @@ def _first_key(invocation: Invocation, settings: Settings, passphrase: bytes | N
 
     with invocation.acting(), open_keyring(settings=settings, passphrase=passphrase) as keyring:
         provider = keyring.provider
-        if provider.credentials.page(limit=1):
+        if provider.store.credentials.ids(limit=1):
             return "$API_KEY"
         path = settings.home / "first-api-key"
         if sys.stdout is not None and sys.stdout.isatty():
