@@ -21,14 +21,14 @@ class FastLog:
     """A log whose writer has told how far it is before the one who appends knows his place."""
 
     def __init__(self, *, fails: bool) -> None:
-        self.healthy = True
+        self.failing = False
         self.listener: Callable[[int, bool], None] | None = None
         self._fails = fails
         self._sequence = 0
 
     def append(self, _event: Event, *, wake: bool = True) -> int:
         self._sequence += 1
-        self.healthy = not self._fails
+        self.failing = self._fails
         assert self.listener is not None
         self.listener(0 if self._fails else self._sequence, self._fails)
         return self._sequence

@@ -81,6 +81,26 @@ def test_a_record_is_never_written_where_nobody_looks(
     assert "an audit segment was given up" in caplog.text
 
 
+@pytest.mark.parametrize("lost", [0, 1], ids=["the reserve", "a record"])
+def test_a_segment_that_is_cut_within_its_reserve_is_given_up(
+    books: Books, monkeypatch: pytest.MonkeyPatch, lost: int
+) -> None:
+    """What comes next stands in another; a record that was acknowledged and cut off is missed."""
+    monkeypatch.setattr("mycelium_fractal_net.security.audit.segment_file._RESERVE_FROM_BYTES", 1)
+    with books.opened() as log:
+        for _ in range(5):
+            log.record(Event("encrypt", "ok", key="orders:v1"))
+        (path,) = books.files
+        lines = books.lines(path)
+        assert path.stat().st_size > sum(map(len, lines)), "there is a reserve"
+        os.truncate(path, sum(map(len, lines[: len(lines) - lost])))
+        assert log.record(Event("decrypt", "ok", key="orders:v1")) == len(lines) + 1
+        assert log.stats.segments_abandoned == 1
+        new = books.lines(books.files[1])
+        assert [b'"sequence":%d,' % (len(lines) + 1) in line for line in new] == [True]
+    assert [sequence for sequence, _ in books.faults()] == [len(lines)] * lost
+
+
 def test_a_segment_that_is_deleted_while_it_is_written_is_repeated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,22 +19,16 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.api.endpoints.context import Context
 
 _LOG: Final = logging.getLogger(ACCESS)
-_SERVED: Final = "mycelium_fractal_net.served"
+SERVED: Final = "mycelium_fractal_net.served"
+"""Where the scope of a request has what its line will say, if it gets one."""
 
 
-class _Served:
-    """What is learnt of a request while it is served."""
+class Served:
+    """What is learnt of a request while it is served: whoever serves it puts its context here."""
 
     def __init__(self) -> None:
         self.context: Context | None = None
         self.status: int | None = None
-
-
-def served_by(scope: Scope, context: Context) -> None:
-    """Have the line say what ``context`` knows of the request."""
-    served: _Served | None = scope.get(_SERVED)
-    if served is not None:
-        served.context = context
 
 
 class AccessLog:
@@ -49,7 +43,7 @@ class AccessLog:
             await self._app(scope, receive, send)
             return
         began = perf_counter()
-        served = scope[_SERVED] = _Served()
+        served = scope[SERVED] = Served()
         exchange = exchange_of(scope)
 
         async def note(message: Message) -> None:
@@ -60,7 +54,7 @@ class AccessLog:
         try:
             await self._app(scope, receive, note)
         finally:
-            del scope[_SERVED]  # which would be a circle
+            del scope[SERVED]  # which would be a circle
             status = served.status if exchange is None else exchange.status or served.status
             _tell(scope, served.context, status, perf_counter() - began)
 

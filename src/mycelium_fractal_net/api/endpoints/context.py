@@ -63,7 +63,7 @@ class Context:
         self.headers: Headers | None = None
         self.caller_or_none: Caller | None = None
         self.presented: PresentedKey | None = None
-        self.spec: Spec | None = None  # of a route that needs a caller
+        self.spec: Spec | None = None  # of a route that not every caller may take
         self.admitted_at = 0.0
         self.key: str | None = None
         self.subject: str | None = None
@@ -93,24 +93,17 @@ class Context:
         """What changes the store, and reads it."""
         return self.service.keyring.provider
 
-    async def admit(self, presented: PresentedKey) -> Caller:
-        """Find who calls, in a thread where the store has to be read first."""
-        self.presented = presented
-        self.admitted_at = monotonic()
-        try:
-            caller = self._recognised(presented)
-        except WouldBlockError:
-            caller = await self.service.executors.in_thread(self._recognised, presented)
-        self.caller_or_none = caller
-        return caller
-
-    def _recognised(self, presented: PresentedKey) -> Caller:
+    def admit(self, presented: PresentedKey) -> Caller:
+        """Find who calls. May block."""
         if self.signer is not None:  # whose body may have taken its time
             try:
                 self.service.signers.by_name(self.signer)
             except InvalidSignatureError:
                 raise RequestSignatureError from None
-        return self.service.directory.recognise(presented, self.signer)
+        caller = self.caller_or_none = self.service.directory.recognise(presented, self.signer)
+        self.presented = presented
+        self.admitted_at = monotonic()
+        return caller
 
     def look_again(self) -> None:
         """Raise where the caller, or who signed for it, would not be accepted any more.
@@ -119,9 +112,8 @@ class Context:
         """
         if self.presented is None:
             return
-        self.caller_or_none = self._recognised(self.presented)
+        self.admit(self.presented)
         self.check_route()
-        self.admitted_at = monotonic()
 
     @property
     def is_due_again(self) -> bool:
@@ -131,7 +123,7 @@ class Context:
     def check_route(self) -> None:
         """Raise :class:`NotPermittedError` where the caller may not take its route at all."""
         spec = self.spec
-        if spec is not None and (spec.scope is not None or spec.changes):
+        if spec is not None:
             self.caller.check(spec.scope)
 
     def permit(self, operation: str, key_name: str) -> None:

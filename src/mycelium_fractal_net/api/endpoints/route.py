@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args, get_origin, get_type_hin
 from fastapi.params import Query
 from fastapi.routing import APIRoute
 
-from mycelium_fractal_net.api.endpoints.access_log import served_by
+from mycelium_fractal_net.api.endpoints.access_log import SERVED
 from mycelium_fractal_net.api.endpoints.context import Context
 from mycelium_fractal_net.api.http.exchange import exchange_of
 from mycelium_fractal_net.api.http.problems import RequestError
@@ -65,6 +65,7 @@ class ServiceRoute(APIRoute):
         self.is_unsigned = spec.public or spec.name in service.settings.server.unsigned_routes
         self.app = self.run
         self._endpoint = spec.endpoint
+        self._is_checked = spec.scope is not None or spec.changes
         self._media_type = spec.media_type.encode()
         self._body: Callable[[bytes], Any] | None = None
         self._query: Callable[[bytes], Any] | None = None
@@ -92,13 +93,15 @@ class ServiceRoute(APIRoute):
         service, spec = self.service, self.spec
         context = Context(service, spec.event, exchange_of(scope))
         context.signer = scope.get(SIGNER)
-        served_by(scope, context)
+        if SERVED in scope:
+            scope[SERVED].context = context
         try:
             headers = context.headers = read_headers(scope)
             if not spec.public:
                 await self._admit(context, scope, headers)
-                context.spec = spec
-                context.check_route()
+                if self._is_checked:
+                    context.spec = spec
+                    context.check_route()
             body = self._whole_body(context, headers)
             if body is None:
                 body = await self._read(headers, receive)
@@ -136,7 +139,11 @@ class ServiceRoute(APIRoute):
     async def _admit(self, context: Context, scope: Scope, headers: Headers) -> None:
         """Find the caller, and count it."""
         service = self.service
-        caller = await context.admit(scope.get(PRESENTED) or parse(headers.api_key))
+        presented = scope.get(PRESENTED) or parse(headers.api_key)
+        try:
+            caller = context.admit(presented)
+        except WouldBlockError:  # the store has to be read first
+            caller = await service.executors.in_thread(context.admit, presented)
         rates = service.rates
         if rates is not None:
             context.address = scope.get(ADDRESS, "")

@@ -13,7 +13,7 @@ from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from mycelium_fractal_net.api.endpoints.access_log import served_by
+from mycelium_fractal_net.api.endpoints.access_log import SERVED
 from mycelium_fractal_net.api.endpoints.context import RECHECK_SECONDS, Context
 from mycelium_fractal_net.api.endpoints.route import ServiceRoute
 from mycelium_fractal_net.api.http.exchange import exchange_of
@@ -73,7 +73,8 @@ class StreamRoute(ServiceRoute):
         service, spec = self.service, self.spec
         context = Context(service, spec.event, exchange_of(scope))
         context.signer = scope.get(SIGNER)
-        served_by(scope, context)
+        if SERVED in scope:
+            scope[SERVED].context = context
         begun = False
         size = 0
         try:

@@ -37,8 +37,8 @@ class Durability:
         future = self._loop.create_future()
         self._waiting.append((sequence, future))
         # The writer may have been faster, have seen nobody who waits, and told nobody.
-        if sequence <= self._durable or not self._log.healthy:
-            self._settle(self._durable, not self._log.healthy)
+        if sequence <= self._durable or self._log.failing:
+            self._settle(self._durable, self._log.failing)
         await future
 
     def _call_writer(self) -> None:

@@ -65,9 +65,8 @@ def current_request() -> str | None:
     return _request.get()
 
 
-def serve_request(request: str) -> None:
-    """From now on this task serves that request, by the end of which it ends itself."""
-    _request.set(request)
+serve_request: Final = _request.set
+"""From now on this task serves the request of that id, by the end of which it ends itself."""
 
 
 @contextlib.contextmanager

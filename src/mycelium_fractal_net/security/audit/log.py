@@ -176,8 +176,14 @@ class AuditLog(OfOneProcess):
     # States -------------------------------------------------------------------------------
 
     @property
+    def failing(self) -> bool:
+        """Whether the last records could not be written."""
+        queue = self._queue
+        return queue is not None and queue.failing
+
+    @property
     def healthy(self) -> bool:
-        """Whether records can be written, as far as is known."""
+        """Whether records are taken, as far as is known."""
         queue = self._queue
         return queue is None or not (queue.failing or queue.overdue)
 

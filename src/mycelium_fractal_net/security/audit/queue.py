@@ -74,7 +74,8 @@ class Queue:
         with self._synced:
             if self.failing or self._ended or self.sequence - self.durable >= MOST_PENDING:
                 raise AuditUnavailableError(_FAILED)
-            if self.overdue:
+            since = self._unanchored_since
+            if since is not None and time.monotonic() - since > OVERDUE_SECONDS:
                 raise AuditUnavailableError(_OVERDUE)
             sequence = self.sequence + 1
             body = b'{"sequence":%d,"time":"%b",%b' % (sequence, self._now(), encoded[1:-1])

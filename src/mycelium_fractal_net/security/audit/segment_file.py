@@ -52,12 +52,15 @@ class SegmentFile:
         """
         fresh: Path | None = None
         try:
-            if self._descriptor is not None and not self._is_whole(self._descriptor):
+            content = b"".join(lines)
+            # Within the reserve nothing makes a file that was cut as long again: it is seen below.
+            grows = self._size + len(content) > self._reserved
+            if grows and self._descriptor is not None and not self._is_whole(self._descriptor):
                 self._give_up("it is not as it was written")
             descriptor = self._descriptor
             if descriptor is None or self._size >= self._most_bytes:
                 descriptor, fresh = self._begin(first)
-            self._write_all(descriptor, b"".join(lines))
+            self._write_all(descriptor, content)
             os.fdatasync(descriptor)
             if not self._is_whole(descriptor):
                 self._give_up("it is not there any more")
