@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _COMMAND = re.compile(r"^\s*(?:\$ )?mfn ([a-z][a-z-]*)(?: ([a-z][a-z-]*))?", re.MULTILINE)
 _MAKE = re.compile(r"\bmake ((?:[a-z][a-z-]* ?)+)")
-_VARIABLE = re.compile(r"\bMFN_[A-Z_]+")
+_VARIABLE = re.compile(r"\bMFN_[A-Z0-9_]+")
 _MADE = {"build", "dist", "node_modules", "__pycache__"}  # .gitignore, where there is no Git
 
 

@@ -172,7 +172,7 @@ def world(mfn: Mfn, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFi
 # A store that is not there ---------------------------------------------------------------------
 
 
-@advises("bootstrap/custodians.py", "init")
+@advises("bootstrap/custodians/scheme.py", "init")
 def a_store_that_was_never_made(world: World) -> None:
     """Neither store nor master key."""
     world.lose("*")
@@ -180,7 +180,7 @@ def a_store_that_was_never_made(world: World) -> None:
     world.mfn.ok("key", "list")
 
 
-@advises("bootstrap/custodians.py", "restore", "init")
+@advises("bootstrap/custodians/scheme.py", "restore", "init")
 def a_store_that_is_lost_and_a_master_key_that_is_not(world: World) -> None:
     """The backup brings it back; without one a new store can begin under the old master key."""
     world.mfn.ok("backup", "kept")

@@ -64,6 +64,7 @@ USED_BY = {
         "security/key_providers/remote.py": "digests of bindings",
     },
     "secrets": {
+        "bootstrap/custodians/remote.py": "the store's id",
         "client/lease_state.py": "what the audit log calls a lease",
         "client/signing.py": "nonces of requests",
         "files/new_file.py": "the name of an unfinished file",

@@ -123,7 +123,9 @@ class _Scheme(CustodianScheme):
     def is_there(self, settings: Settings) -> bool:
         return (settings.home / "elsewhere" / "kek").exists()
 
-    def create(self, settings: Settings, policy: Policy, passphrase: Passphrase) -> None:
+    def create(
+        self, settings: Settings, policy: Policy, passphrase: Passphrase, *, make_key: bool
+    ) -> None:
         Elsewhere.create(settings.home / "elsewhere")
 
     def open(self, settings: Settings, policy: Policy, passphrase: Passphrase) -> Opened:
@@ -137,17 +139,20 @@ class _Scheme(CustodianScheme):
 
 def register() -> None:
     """Add it to the custodians that there are."""
-    SCHEMES[NAME] = _Scheme()
+    SCHEMES[NAME] = _Scheme
 
 
 @contextlib.contextmanager
 def registered() -> Iterator[None]:
     """It is one of the custodians within the block."""
+    before = SCHEMES.get(NAME)
     register()
     try:
         yield
     finally:
         del SCHEMES[NAME]
+        if before is not None:
+            SCHEMES[NAME] = before
 
 
 if __name__ == "__main__":

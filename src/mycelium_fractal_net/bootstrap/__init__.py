@@ -98,9 +98,11 @@ def initialise(
     settings: Settings | None = None,
     passphrase: Passphrase = None,
     shared_database: bool = False,
+    create_key: bool = False,
 ) -> Keyring:
     """Create the master key and the store where they are absent, and open them.
 
+    A master key that another machine, or an HSM, keeps is made there with ``create_key`` alone.
     With a ``passphrase`` the new master key is under it. Running this again changes nothing,
     brings an older schema up to date, and finishes what was interrupted. A database that holds
     tables of others is written to only with ``shared_database``.
@@ -116,7 +118,7 @@ def initialise(
         if not scheme.is_there(chosen):
             if begun:
                 raise scheme.missing(chosen, of_backup=False)
-            scheme.create(chosen, policy, passphrase)
+            scheme.create(chosen, policy, passphrase, make_key=create_key)
         provider = _provider(chosen, key_store, policy, scheme.open(chosen, policy, passphrase))
         if not begun:
             # Whoever else initialises the same store at once has begun it under this very key.

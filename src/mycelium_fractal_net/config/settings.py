@@ -26,7 +26,7 @@ _Text = Annotated[str, Meta(min_length=1, max_length=4096)]
 _Rate = Annotated[str, Meta(pattern="^[1-9][0-9]{0,8}/(second|minute|hour|day)$")]
 
 _HIDDEN: Final = frozenset(
-    {"url", "vault_addr", "rate_limit_storage"}
+    {"url", "vault_addr", "vault_token", "aws_endpoint_url", "pkcs11_uri", "rate_limit_storage"}
 )  # URLs, which take a password
 
 
@@ -56,8 +56,28 @@ class KeyManagement(_Section, frozen=True):
     rotation_enabled: bool = False
     rotation_interval_days: _Days = 90
     outage_seconds: Annotated[int, Meta(ge=0, le=604_800)] = 3600
+    store_id: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")] | None = None
     vault_addr: _Text | None = None
+    vault_token: _Text | None = None
+    vault_token_file: Path | None = None
+    vault_mount: _Text = "transit"
+    vault_key_name: Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$")] = (
+        "mycelium-fractal-net"
+    )
+    vault_namespace: _Text | None = None
+    vault_ca_file: Path | None = None
+    vault_auth: Literal["token", "approle", "jwt", "kubernetes", "cert"] = "token"
+    vault_auth_mount: _Text | None = None
+    vault_role: _Text | None = None
+    vault_secret_id_file: Path | None = None
+    vault_jwt_file: Path | None = None
+    vault_client_certificate: Path | None = None
+    vault_client_key: Path | None = None
     aws_kms_key_id: _Text | None = None
+    aws_region: _Text | None = None
+    aws_endpoint_url: _Text | None = None
+    aws_profile: _Text | None = None
+    pkcs11_uri: _Text | None = None
 
 
 class Tls(_Section, frozen=True):

@@ -167,15 +167,18 @@ class MissingExtraError(ConfigurationError):
         self.extra = extra
 
 
-EXTRA_MODULES: Final = {
+EXTRA_MODULES: Final[dict[str, tuple[str, ...]]] = {
+    "aws-kms": ("botocore",),
     "client": ("anyio", "h11", "httpx"),
     "fsspec": ("fsspec",),
+    "pkcs11": ("PyKCS11",),
     "postgresql": ("psycopg",),
     "redis": ("redis",),
     "server": (
         "fastapi", "httptools", "limits", "prometheus_client", "pybase64", "pydantic", "uvicorn",
         "uvloop",
     ),
+    "vault": (),
 }  # fmt: skip
 """What each extra has Python import."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,13 +13,21 @@ from mycelium_fractal_net.cli.invocation import Invocation
 from mycelium_fractal_net.cli.parsing import command
 from mycelium_fractal_net.security.errors import ExitCode
 
+if TYPE_CHECKING:
+    from mycelium_fractal_net.config import Settings
+
 
 @command("init")
 @click.option(
     "--passphrase", "ask", is_flag=True, help="Ask for a passphrase that guards the master key."
 )
+@click.option(
+    "--create-key",
+    is_flag=True,
+    help="Make the master key in the Vault, KMS or HSM of the settings, where it is not there.",
+)
 @options.shared_database
-def init(invocation: Invocation, ask: bool, shared_database: bool) -> None:
+def init(invocation: Invocation, ask: bool, create_key: bool, shared_database: bool) -> None:
     """Make the key store and a master key, or upgrade the key store of an older release.
 
     Asks nothing, unless a passphrase is wanted. With --passphrase-fd the master key is under the
@@ -29,6 +38,15 @@ def init(invocation: Invocation, ask: bool, shared_database: bool) -> None:
 
     settings = invocation.settings()
     descriptor = invocation.passphrase_fd
+    if settings.security.key_management.provider != "local":
+        _elsewhere(invocation, settings, create_key=create_key, shared_database=shared_database)
+        return
+    if create_key:
+        raise CommandError(
+            ExitCode.USAGE,
+            "--create-key is for a master key that is kept elsewhere",
+            "without it a key file is made",
+        )
     if not settings.master_key_file.exists():
         chosen: bytes | None = None
         if descriptor is not None:
@@ -72,4 +90,25 @@ def init(invocation: Invocation, ask: bool, shared_database: bool) -> None:
         },
         *(() if before is None else (upgraded,)),
         f"{said} {'that was' if made else 'are'} there: {settings.master_key_file}",
+    )
+
+
+def _elsewhere(
+    invocation: Invocation, settings: Settings, *, create_key: bool, shared_database: bool
+) -> None:
+    """Make the store under a master key that another machine, or an HSM, keeps."""
+    from mycelium_fractal_net.bootstrap import initialise
+
+    with (
+        invocation.acting(),
+        initialise(
+            settings=settings, shared_database=shared_database, create_key=create_key
+        ) as keyring,
+    ):
+        provider = keyring.provider
+        store_id, master_key = provider.store_id.hex(), provider.custodian.newest_id()
+    invocation.answer(
+        {"master_key": master_key, "store_id": store_id},
+        f"the key store is there, under the master key {master_key}",
+        f"its id, which other machines with the same store need: MFN_STORE_ID={store_id}",
     )

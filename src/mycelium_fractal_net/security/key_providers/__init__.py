@@ -5,6 +5,8 @@ from mycelium_fractal_net.security.key_providers.custodian import (
     Custodian,
     CustodianStatus,
     ManagesMasterKeys,
+    SigningCustodian,
+    SigningKeyReference,
 )
 from mycelium_fractal_net.security.key_providers.local import LocalCustodian, LocalKeyProvider
 from mycelium_fractal_net.security.key_providers.stored import KeyProvider, StoredKeyProvider
@@ -17,5 +19,7 @@ __all__ = [
     "LocalCustodian",
     "LocalKeyProvider",
     "ManagesMasterKeys",
+    "SigningCustodian",
+    "SigningKeyReference",
     "StoredKeyProvider",
 ]

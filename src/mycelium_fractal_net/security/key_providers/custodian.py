@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Final, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple, Protocol, runtime_checkable
 
 from mycelium_fractal_net.security.errors import MasterKeyError, StoreIntegrityError
 from mycelium_fractal_net.security.forking import OfOneProcess
@@ -128,6 +128,44 @@ class Custodian(OfOneProcess, ABC):
 
     def close(self) -> None:
         """Let go of what it holds."""
+
+
+class SigningKeyReference(NamedTuple):
+    """A signing key that stays where it was made: its name there, and its public key.
+
+    ``reference`` is text of the custodian's own, at most 512 ASCII characters, which holds no
+    secret; ``public_key`` is a SubjectPublicKeyInfo, DER (RFC 5280 section 4.1.2.7).
+    """
+
+    reference: str
+    public_key: bytes
+
+
+@runtime_checkable
+class SigningCustodian(Protocol):
+    """A custodian that makes signing keys which never leave it: one for each version of a key.
+
+    Methods wait, and raise, as those of :class:`Custodian` do. A reference comes from a record
+    whose MAC was verified, and is held against the custodian's own configuration all the same.
+    """
+
+    signing_algorithms: frozenset[str]
+    """Of ``Ed25519``, ``ECDSA-P256``, ``ECDSA-P384``: what it makes keys for."""
+
+    def create_signing_key(self, algorithm: str, binding: Binding) -> SigningKeyReference:
+        """Make a key for that version of a key of the store, which its name there says."""
+
+    def sign(self, reference: str, algorithm: str, message: bytes) -> bytes:
+        """The signature: of ECDSA, hashed here, DER as in :mod:`..signatures`; of Ed25519 64 bytes.
+
+        Ed25519 takes messages of at most 4,096 bytes.
+        """
+
+    def signing_public_key(self, reference: str) -> bytes:
+        """Its SubjectPublicKeyInfo, as the other side has it now."""
+
+    def destroy_signing_key(self, reference: str) -> None:
+        """Destroy it, at once or as soon as the other side does; it is no error if it is gone."""
 
 
 @runtime_checkable

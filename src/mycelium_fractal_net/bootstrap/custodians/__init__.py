@@ -1,0 +1,34 @@
+"""The custodians that there are, by ``security.key_management.provider``.
+
+Everything else asks for the custodian of the settings and is given a :class:`Custodian`; the one
+place that names a class of them is here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from mycelium_fractal_net.bootstrap.custodians.local import LocalScheme
+from mycelium_fractal_net.bootstrap.custodians.scheme import CustodianScheme, Opened, Passphrase
+from mycelium_fractal_net.security.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from mycelium_fractal_net.config import Settings
+
+__all__ = ["SCHEMES", "CustodianScheme", "Opened", "Passphrase", "scheme_of"]
+
+SCHEMES: Final[dict[str, Callable[[], CustodianScheme]]] = {"local": LocalScheme}
+"""What makes each; a package that one needs is imported when it is asked for."""
+
+
+def scheme_of(settings: Settings) -> CustodianScheme:
+    """That of the settings. Raises :class:`ConfigurationError` for one that is not here."""
+    provider = settings.security.key_management.provider
+    found = SCHEMES.get(provider)
+    if found is None:
+        raise ConfigurationError(
+            f"security.key_management.provider (MFN_KEY_PROVIDER): {provider} is not in this"
+            f" release; those there are: {', '.join(SCHEMES)}"
+        )
+    return found()
