@@ -62,13 +62,16 @@ class CustodianStatus:
 
     ``place`` is where it is: a path, or an address. ``kek_ids`` are its master keys, oldest first;
     ``guard`` is what keeps others from them: ``none``, ``passphrase``, ``remote``; of a passphrase
-    ``iterations`` are those of its key derivation.
+    ``iterations`` are those of its key derivation. ``warnings`` are sentences about what is not as
+    it should be on the other side: a permission too many, rotation that is off, a deletion that is
+    pending. Each says what to do, and holds no text of a server's or of an SDK's.
     """
 
     place: str
     kek_ids: tuple[str, ...]
     guard: str
     iterations: int | None = None
+    warnings: tuple[str, ...] = ()
 
 
 class Custodian(OfOneProcess, ABC):
