@@ -10,8 +10,8 @@ from mycelium_fractal_net.security.errors import ConfigurationError
 from mycelium_fractal_net.security.key_providers.aws_kms import (
     AWSKMSCustodian,
     AWSKMSKeyProvider,
+    KmsClient,
     KmsPlace,
-    connect,
     make_master_key,
 )
 
@@ -34,7 +34,7 @@ class AWSKMSScheme(RemoteScheme):
     def make_key(self, settings: Settings, policy: Policy) -> None:  # noqa: ARG002
         """CreateKey and CreateAlias, with rotation every year; an alias that is there stays."""
         place = _place(settings)
-        with contextlib.closing(connect(place)) as kms:
+        with contextlib.closing(KmsClient(place)) as kms:
             make_master_key(kms, place)
 
     def provider(

@@ -28,12 +28,12 @@ Errors: :class:`ConfigurationError` for a setting, for a region or for credentia
 :class:`CustodianUnavailableError` for everything that time mends.
 """
 
+from mycelium_fractal_net.security.key_providers.aws_kms.client import KmsClient
 from mycelium_fractal_net.security.key_providers.aws_kms.custodian import (
     AWSKMSCustodian,
     AWSKMSKeyProvider,
-    connect,
 )
 from mycelium_fractal_net.security.key_providers.aws_kms.making import make_master_key
 from mycelium_fractal_net.security.key_providers.aws_kms.place import KmsPlace
 
-__all__ = ["AWSKMSCustodian", "AWSKMSKeyProvider", "KmsPlace", "connect", "make_master_key"]
+__all__ = ["AWSKMSCustodian", "AWSKMSKeyProvider", "KmsClient", "KmsPlace", "make_master_key"]

@@ -1,6 +1,6 @@
 """KMS through botocore: one attempt, within seconds, and with errors of this package alone.
 
-The only file that imports botocore.
+The only file that imports botocore, once a client is made.
 """
 
 from __future__ import annotations
@@ -10,15 +10,12 @@ import threading
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
-from botocore import exceptions
-from botocore.config import Config
-from botocore.session import Session
-
 from mycelium_fractal_net.security.errors import (
     ConfigurationError,
     CustodianDeniedError,
     CustodianUnavailableError,
     MfnError,
+    unusable_extra,
 )
 from mycelium_fractal_net.security.key_providers.aws_kms.answers import OF_CREDENTIALS, error_of
 from mycelium_fractal_net.security.key_providers.aws_kms.place import check_address
@@ -31,23 +28,22 @@ READ_SECONDS: Final = 5.0
 _CONNECTIONS: Final = 128  # 16 calls at once, each of 8 requests: none is opened and thrown away
 _NEW_CREDENTIALS_SECONDS: Final = 1.0  # between two looks for others, which take 0.1 s of CPU
 
-_MISSING: Final = (exceptions.NoCredentialsError, exceptions.PartialCredentialsError)
-_OUTAGES: Final = (
-    (exceptions.ConnectTimeoutError, "AWS KMS cannot be reached in time"),
-    (exceptions.ReadTimeoutError, "AWS KMS does not answer in time"),
-    (exceptions.SSLError, "AWS KMS cannot be reached: its TLS certificate does not verify"),
-    (exceptions.ProxyConnectionError, "AWS KMS cannot be reached: the proxy does not answer"),
-    (exceptions.EndpointConnectionError, "AWS KMS cannot be reached"),
-    (exceptions.ConnectionError, "AWS KMS cannot be reached"),
-    (exceptions.HTTPClientError, "AWS KMS breaks off its answer"),
-    (exceptions.CredentialRetrievalError, "the AWS credentials cannot be renewed"),
-)
+_OUTAGES: Final = {  # by the class of botocore's error, or one above it
+    "ConnectTimeoutError": "AWS KMS cannot be reached in time",
+    "ReadTimeoutError": "AWS KMS does not answer in time",
+    "SSLError": "AWS KMS cannot be reached: its TLS certificate does not verify",
+    "ProxyConnectionError": "AWS KMS cannot be reached: the proxy does not answer",
+    "ConnectionError": "AWS KMS cannot be reached",
+    "HTTPClientError": "AWS KMS breaks off its answer",
+    "CredentialRetrievalError": "the AWS credentials cannot be renewed",
+}
 
 
 class KmsClient:
     """KMS in the region of ``place``.
 
-    Raises :class:`ConfigurationError` for a region, a profile or an address that is not usable.
+    Raises :class:`ConfigurationError` for a region, a profile or an address that is not usable, and
+    where botocore is missing.
     """
 
     def __init__(self, place: KmsPlace) -> None:
@@ -92,6 +88,8 @@ class KmsClient:
 
 
 def _asked(client: Any, operation: str, parameters: dict[str, object]) -> dict[str, Any]:
+    from botocore import exceptions
+
     try:
         with _Quiet():
             answer: dict[str, Any] = getattr(client, operation)(**parameters)
@@ -99,7 +97,7 @@ def _asked(client: Any, operation: str, parameters: dict[str, object]) -> dict[s
         told = error.response
         status = told.get("ResponseMetadata", {}).get("HTTPStatusCode")
         raise error_of(told.get("Error", {}).get("Code"), status) from None
-    except _MISSING:
+    except (exceptions.NoCredentialsError, exceptions.PartialCredentialsError):
         raise ConfigurationError(
             "there are no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or"
             " MFN_AWS_PROFILE, or give the machine a role"
@@ -110,13 +108,19 @@ def _asked(client: Any, operation: str, parameters: dict[str, object]) -> dict[s
 
 
 def _outage(error: Exception) -> MfnError:
-    for kind, text in _OUTAGES:
-        if isinstance(error, kind):
-            return CustodianUnavailableError(text)
+    for kind in type(error).__mro__:
+        if kind.__name__ in _OUTAGES:
+            return CustodianUnavailableError(_OUTAGES[kind.__name__])
     return CustodianUnavailableError(f"AWS KMS cannot be asked ({type(error).__name__})")
 
 
 def _client_of(place: KmsPlace) -> Any:
+    try:
+        from botocore import exceptions
+        from botocore.config import Config
+        from botocore.session import Session
+    except ImportError as error:
+        raise unusable_extra("the master key in AWS KMS", "aws-kms", error) from error
     config = Config(
         connect_timeout=CONNECT_SECONDS,
         read_timeout=READ_SECONDS,

@@ -11,8 +11,8 @@ from mycelium_fractal_net.security.errors import (
     InvalidInputError,
     MasterKeyError,
     StoreIntegrityError,
-    unusable_extra,
 )
+from mycelium_fractal_net.security.key_providers.aws_kms.client import KmsClient
 from mycelium_fractal_net.security.key_providers.aws_kms.context import encryption_context
 from mycelium_fractal_net.security.key_providers.aws_kms.making import absent
 from mycelium_fractal_net.security.key_providers.aws_kms.parallel import in_parallel
@@ -23,7 +23,6 @@ from mycelium_fractal_net.security.key_providers.stored import StoredKeyProvider
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mycelium_fractal_net.security.key_providers.aws_kms.client import KmsClient
     from mycelium_fractal_net.security.key_providers.aws_kms.place import KmsPlace
     from mycelium_fractal_net.security.key_providers.custodian import Binding
     from mycelium_fractal_net.security.key_providers.remote import RemoteCustodian
@@ -47,7 +46,7 @@ class AWSKMSCustodian(Custodian):
 
     def __init__(self, place: KmsPlace) -> None:
         self._place = place
-        self.kms = connect(place)
+        self.kms = KmsClient(place)
         try:
             self._arn = _usable(self._described())
         except MasterKeyError:
@@ -141,15 +140,6 @@ class AWSKMSCustodian(Custodian):
     def _see_whose(self, key_id: object) -> None:
         if key_id != str(self._arn):
             raise StoreIntegrityError("AWS KMS answers for another key")
-
-
-def connect(place: KmsPlace) -> KmsClient:
-    """KMS as ``place`` has it. Raises :class:`ConfigurationError` where botocore is missing."""
-    try:
-        from mycelium_fractal_net.security.key_providers.aws_kms.client import KmsClient
-    except ImportError as error:
-        raise unusable_extra("the master key in AWS KMS", "aws-kms", error) from error
-    return KmsClient(place)
 
 
 def _usable(described: dict[str, Any]) -> KeyArn:
