@@ -18,7 +18,8 @@ from mycelium_fractal_net.security.errors import (
 )
 from mycelium_fractal_net.security.policy import Policy
 from mycelium_fractal_net.security.records.keys import Verb
-from tests.security.audit.test_changes import Books, recorded, said
+from tests.security.audit.test_changes import recorded, said
+from tests.support.audit import Books
 from tests.support.key_transport import key_to_wrap_for
 
 if TYPE_CHECKING:

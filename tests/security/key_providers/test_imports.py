@@ -128,7 +128,7 @@ def test_what_is_wrapped_with_openssl_is_taken_in(
     local_provider.imports.finish(pending.import_id, blob)
     with keyring_over(local_provider) as keyring:
         signature = keyring.sign(b"data", key_id="release")
-        keyring.verify(b"data", signature.value, key_id="release")
+        keyring.verify(b"data", signature, key_id="release")
 
 
 def test_a_pkcs8_without_its_public_key_is_taken_in(local_provider: LocalKeyProvider) -> None:
@@ -557,7 +557,8 @@ def test_a_private_half_is_rewrapped_once_however_often_a_race_is_lost(
 ) -> None:
     """A custodian far away is not asked again and again."""
     pending = begun(local_provider)
-    table, lost = local_provider.store.imports, []
+    lost: list[bool] = []
+    table = local_provider.store.imports
     replace, rewrap = table.replace, local_provider.wrapping.rewrap
     asked: list[int] = []
 
