@@ -24,7 +24,8 @@ from mycelium_fractal_net.security.errors import (
     StoreIntegrityError,
 )
 from mycelium_fractal_net.security.key_providers import Binding, Custodian, CustodianStatus
-from mycelium_fractal_net.security.key_providers.remote import CallLimits, RemoteCustodian
+from mycelium_fractal_net.security.key_providers.call_limits import CallLimits
+from mycelium_fractal_net.security.key_providers.remote import RemoteCustodian
 from mycelium_fractal_net.security.policy import Policy
 
 if TYPE_CHECKING:
@@ -48,8 +49,9 @@ QUICK = CallLimits(
 class Elsewhere(Custodian):
     """The other machine: a folder with its key, and the file ``mode`` that says how it is.
 
-    ``up``, ``down``, ``denied``, ``nonsense``, ``swapped`` (it answers what was asked before), or a
-    number of seconds by which it is late. ``calls`` counts what it was asked.
+    ``up``, ``down``, ``denied``, ``gone`` (its key), ``nonsense``, ``swapped`` (it answers what was
+    asked before), ``swapped-once``, or a number of seconds by which it is late. ``calls`` counts
+    what it was asked.
     """
 
     scheme: ClassVar[str] = "elsewhere"
@@ -107,10 +109,13 @@ class Elsewhere(Custodian):
             raise ConnectionRefusedError(f"the secret is {answer!r}")  # as SDKs do
         if mode == "denied":
             raise CustodianDeniedError("the key is disabled")
+        if mode == "gone":
+            raise MasterKeyError("the key is not there any more")
         if mode == "nonsense":
             return [b"?"] * (len(answer) + 1)
-        if mode == "swapped":
+        if mode.startswith("swapped"):
             answer = self._former or answer
+            (self.folder / "mode").write_text("up" if mode == "swapped-once" else mode)
         elif mode != "up":
             time.sleep(float(mode))
         self._former = answer
