@@ -16,6 +16,7 @@ pytest_plugins = [
     "tests.support.cli",
     "tests.support.client",
     "tests.support.columns",
+    "tests.support.custodians",
     "tests.support.service",
     "tests.support.stores",
 ]

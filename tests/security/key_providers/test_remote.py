@@ -22,9 +22,6 @@ from mycelium_fractal_net.security.errors import (
 )
 from mycelium_fractal_net.security.key_providers import (
     Binding,
-    ManagesMasterKeys,
-    SigningCustodian,
-    SigningKeyReference,
     StoredKeyProvider,
     wrapping,
 )
@@ -183,10 +180,8 @@ def test_an_edited_row_is_named_among_those_that_are_rewrapped(custodian: Remote
         custodian.rewrap_many(KEK_ID, KEK_ID, [(sealed, bound(1)), (sealed, bound(2))])
 
 
-class _Capable(Elsewhere):
-    """It has its master keys made here, and keeps signing keys."""
-
-    signing_algorithms = frozenset({"Ed25519"})
+class _Managed(Elsewhere):
+    """It has its master keys made here."""
 
     def add(self) -> str:
         return f"{KEK_ID}+"
@@ -194,44 +189,19 @@ class _Capable(Elsewhere):
     def forget_all_but(self, kek_id: str) -> None:
         self.calls.append(f"forget all but {kek_id}")
 
-    def create_signing_key(self, algorithm: str, binding: Binding) -> SigningKeyReference:
-        return SigningKeyReference(f"{algorithm} {binding.key_id}", b"public")
 
-    def sign(self, reference: str, algorithm: str, message: bytes) -> bytes:
-        return f"{reference} {algorithm} ".encode() + message
-
-    def signing_public_key(self, reference: str) -> bytes:
-        return reference.encode()
-
-    def destroy_signing_key(self, reference: str) -> None:
-        self.calls.append(f"destroy {reference}")
-
-
-def test_what_the_other_side_can_do_beyond_wrapping_is_passed_on(
+def test_master_keys_are_made_through_it_where_the_other_side_has_that(
     other: Other, custodian: RemoteCustodian
 ) -> None:
     """Within the same limits; and what it cannot do, this cannot."""
-    assert (custodian.managing(), custodian.signing()) == (None, None)
-    side = _Capable(other.folder)
-    assert isinstance(side, ManagesMasterKeys)
-    assert isinstance(side, SigningCustodian)
-    capable = RemoteCustodian(lambda: side, QUICK)
-    managing, signing = capable.managing(), capable.signing()
+    assert custodian.managing() is None
+    side = _Managed(other.folder)
+    assert side.managing() is side
+    managing = RemoteCustodian(lambda: side, QUICK).managing()
     assert managing is not None
     assert managing.add() == f"{KEK_ID}+"
     managing.forget_all_but(KEK_ID)
-    assert signing is not None
-    assert signing.signing_algorithms == {"Ed25519"}
-    made = signing.create_signing_key("Ed25519", bound())
-    assert made == ("Ed25519 orders", b"public")
-    assert signing.sign(made.reference, "Ed25519", b"message") == b"Ed25519 orders Ed25519 message"
-    assert signing.signing_public_key(made.reference) == b"Ed25519 orders"
-    signing.destroy_signing_key(made.reference)
-    assert side.calls == [f"forget all but {KEK_ID}", "destroy Ed25519 orders"]
-    assert {call for call, _ in capable.statistics().calls} == {
-        "connect", "add", "forget", "create-signing-key", "sign", "signing-public-key",
-        "destroy-signing-key",
-    }  # fmt: skip
+    assert side.calls == [f"forget all but {KEK_ID}"]
 
 
 def test_a_key_that_is_gone_is_no_outage(custodian: RemoteCustodian, other: Other) -> None:

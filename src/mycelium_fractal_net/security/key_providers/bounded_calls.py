@@ -4,6 +4,8 @@ A call has a deadline over all that it takes, attempts included, however long th
 a connection open. Each attempt is made in a thread that is left to itself when time is up; of such
 threads there are few, so that a silent server takes no more than those.
 
+- Signatures have slots of their own: who asks for many of them does not keep a key from being
+  unwrapped.
 - An outage is tried again after a random pause, a few times. A refusal is not. After several
   outages in a row nobody is asked for a while (:mod:`.breaker`).
 - What looks like an edited row is asked for once more: an answer that was for somebody else looks
@@ -52,6 +54,7 @@ class BoundedCalls:
         self._breaker = Breaker(limits)
         self._counts = CallCounts()
         self._slots = threading.BoundedSemaphore(limits.threads)
+        self._signing_slots = threading.BoundedSemaphore(limits.signing_threads)
 
     def end(self) -> float:
         """When a call that begins now must have ended, by the monotonic clock."""
@@ -69,11 +72,21 @@ class BoundedCalls:
             refuses=self.told.refuses,
         )
 
-    def run(self, name: str, call: Callable[[], _T], end: float) -> _T:
+    def run(
+        self,
+        name: str,
+        call: Callable[[], _T],
+        end: float,
+        *,
+        signs: bool = False,
+        attempts: int | None = None,
+    ) -> _T:
         """What ``call`` returns, at ``end`` at the latest. Raises what it does, or an outage.
 
-        ``name`` is by what it is counted: ``unwrap``.
+        ``name`` is by what it is counted: ``unwrap``. ``signs`` takes a slot of the signatures, and
+        with ``attempts`` it is asked so often at most.
         """
+        slots = self._signing_slots if signs else self._slots
         try:
             self._breaker.enter()
         except CustodianUnavailableError:
@@ -81,7 +94,7 @@ class BoundedCalls:
             raise
         begun = monotonic()
         try:
-            found = self._attempts(call, end)
+            found = self._attempts(call, end, slots, attempts or self.limits.attempts)
         except MfnError as error:
             outcome = outcome_of(error)
             self._counts.note(name, outcome, monotonic() - begun)
@@ -94,11 +107,17 @@ class BoundedCalls:
         self.told.note_success(name)
         return found
 
-    def _attempts(self, call: Callable[[], _T], end: float) -> _T:
+    def _attempts(
+        self,
+        call: Callable[[], _T],
+        end: float,
+        slots: threading.BoundedSemaphore,
+        attempts: int,
+    ) -> _T:
         pause, doubted = self.limits.first_pause_seconds, False
-        for left in reversed(range(self.limits.attempts)):
+        for left in reversed(range(attempts)):
             try:
-                found = self._attempt(call, end)
+                found = self._attempt(call, end, slots)
             except CustodianUnavailableError:
                 self._breaker.note_outage()
                 waits = random.uniform(0, pause)  # noqa: S311 - it hides nothing
@@ -120,8 +139,7 @@ class BoundedCalls:
             self._counts.note_retry()
         raise AssertionError("the last attempt returns or raises")  # pragma: no cover
 
-    def _attempt(self, call: Callable[[], _T], end: float) -> _T:
-        slots = self._slots
+    def _attempt(self, call: Callable[[], _T], end: float, slots: threading.BoundedSemaphore) -> _T:
         if not slots.acquire(timeout=max(0.0, end - monotonic())):
             raise CustodianUnavailableError(
                 "the custodian does not answer, and as many wait for it as may"

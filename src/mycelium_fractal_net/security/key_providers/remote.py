@@ -7,6 +7,7 @@ The file of such a custodian makes the calls. Here is what is the same for all o
   question: an answer that was for somebody else is refused.
 - What was wrapped is unwrapped before it is given: whoever keeps another's wrapping in the place of
   his own has lost his key.
+- A signing key is asked for once, since a second one would be left over.
 - Calls end in time, are tried again, and spare a server that is out (:mod:`.bounded_calls`).
 - A process that was forked opens connections of its own: two that share one get each other's
   answers.
@@ -20,12 +21,17 @@ from hmac import compare_digest
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from mycelium_fractal_net.security.algorithms.digests import sha256
-from mycelium_fractal_net.security.blocking import about_to_block
+from mycelium_fractal_net.security.blocking import about_to_ask, about_to_block
 from mycelium_fractal_net.security.errors import CustodianUnavailableError, StoreIntegrityError
 from mycelium_fractal_net.security.forking import in_child
 from mycelium_fractal_net.security.key_providers.bounded_calls import BoundedCalls
 from mycelium_fractal_net.security.key_providers.call_limits import CallLimits
-from mycelium_fractal_net.security.key_providers.custodian import Custodian
+from mycelium_fractal_net.security.key_providers.custodian import (
+    REFERENCE_CHARACTERS,
+    Custodian,
+    SigningCustodian,
+    SigningKeyReference,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -35,8 +41,6 @@ if TYPE_CHECKING:
         Binding,
         CustodianStatus,
         ManagesMasterKeys,
-        SigningCustodian,
-        SigningKeyReference,
     )
 
     _Items = Sequence[tuple[bytes, Binding]]
@@ -160,21 +164,59 @@ class RemoteCustodian(Custodian):
         """See :class:`Custodian`."""
         return None if self._side().managing() is None else _Managing(self)
 
-    def signing(self) -> SigningCustodian | None:
-        """See :class:`Custodian`."""
-        other = self._side().signing()
-        return None if other is None else _Signing(self, other.signing_algorithms)
-
     def close(self) -> None:
         """Close what this process opened."""
         if self._process == os.getpid():
             self._other.close()
 
+    # Signing ------------------------------------------------------------------------------
+
+    @property
+    def signing_algorithms(self) -> frozenset[str]:
+        """See :class:`SigningCustodian`; empty where the other side does not sign."""
+        other = self._side()
+        return other.signing_algorithms if isinstance(other, SigningCustodian) else frozenset()
+
+    def create_signing_key(self, algorithm: str, binding: Binding) -> SigningKeyReference:
+        """See :class:`SigningCustodian`."""
+
+        def create(other: SigningCustodian) -> SigningKeyReference:
+            return _usable_reference(other.create_signing_key(algorithm, binding))
+
+        return self._ask_to_sign("create-signing-key", create, attempts=1)
+
+    def sign(self, reference: str, algorithm: str, message: bytes) -> bytes:
+        """See :class:`SigningCustodian`."""
+        return self._ask_to_sign(
+            "sign", lambda other: _some_bytes(other.sign(reference, algorithm, message))
+        )
+
+    def signing_public_key(self, reference: str) -> bytes:
+        """See :class:`SigningCustodian`."""
+        return self._ask_to_sign(
+            "signing-public-key", lambda other: _some_bytes(other.signing_public_key(reference))
+        )
+
+    def destroy_signing_key(self, reference: str) -> None:
+        """See :class:`SigningCustodian`."""
+        self._ask_to_sign("destroy-signing-key", lambda other: other.destroy_signing_key(reference))
+
+    # Calls --------------------------------------------------------------------------------
+
     def ask(self, name: str, call: Callable[[Custodian], _T], end: float | None = None) -> _T:
         """What ``call`` returns of the other side, within the limits, counted as ``name``."""
         about_to_block()
-        other = self._side()
-        return self._calls.run(name, lambda: call(other), self._calls.end() if end is None else end)
+        other, end = self._side(), self._calls.end() if end is None else end
+        return self._calls.run(name, lambda: call(other), end)
+
+    def _ask_to_sign(
+        self, name: str, call: Callable[[SigningCustodian], _T], *, attempts: int | None = None
+    ) -> _T:
+        about_to_ask()
+        other = cast("SigningCustodian", self._side())
+        return self._calls.run(
+            name, lambda: call(other), self._calls.end(), signs=True, attempts=attempts
+        )
 
 
 class _Managing:
@@ -192,52 +234,37 @@ class _Managing:
         self._custodian.ask("forget", lambda other: _managing(other).forget_all_but(kek_id))
 
 
-class _Signing:
-    """Makes and uses signing keys on the other side."""
-
-    def __init__(self, custodian: RemoteCustodian, algorithms: frozenset[str]) -> None:
-        self._custodian = custodian
-        self.signing_algorithms = algorithms
-
-    def create_signing_key(self, algorithm: str, binding: Binding) -> SigningKeyReference:
-        """See :class:`SigningCustodian`."""
-        return self._custodian.ask(
-            "create-signing-key",
-            lambda other: _signing(other).create_signing_key(algorithm, binding),
-        )
-
-    def sign(self, reference: str, algorithm: str, message: bytes) -> bytes:
-        """See :class:`SigningCustodian`."""
-        return self._custodian.ask(
-            "sign", lambda other: _signing(other).sign(reference, algorithm, message)
-        )
-
-    def signing_public_key(self, reference: str) -> bytes:
-        """See :class:`SigningCustodian`."""
-        return self._custodian.ask(
-            "signing-public-key", lambda other: _signing(other).signing_public_key(reference)
-        )
-
-    def destroy_signing_key(self, reference: str) -> None:
-        """See :class:`SigningCustodian`."""
-        self._custodian.ask(
-            "destroy-signing-key", lambda other: _signing(other).destroy_signing_key(reference)
-        )
-
-
 def _managing(other: Custodian) -> ManagesMasterKeys:
     return cast("ManagesMasterKeys", other.managing())
-
-
-def _signing(other: Custodian) -> SigningCustodian:
-    return cast("SigningCustodian", other.signing())
 
 
 def _usable(found: Any, count: int) -> list[bytes]:
     usable = isinstance(found, list) and len(found) == count
     if not usable or not all(isinstance(each, bytes) for each in found):
-        raise CustodianUnavailableError("the custodian answers what cannot be used")
+        raise _unusable()
     return list(found)
+
+
+def _usable_reference(made: Any) -> SigningKeyReference:
+    if not isinstance(made, SigningKeyReference):
+        raise _unusable()
+    reference: Any = made.reference
+    if not isinstance(reference, str) or not reference.isascii() or not reference.isprintable():
+        raise _unusable()
+    if not 0 < len(reference) <= REFERENCE_CHARACTERS:
+        raise _unusable()
+    _some_bytes(made.public_key)
+    return made
+
+
+def _some_bytes(found: Any) -> bytes:
+    if not isinstance(found, bytes) or not found:
+        raise _unusable()
+    return found
+
+
+def _unusable() -> CustodianUnavailableError:
+    return CustodianUnavailableError("the custodian answers what cannot be used")
 
 
 def _unwrapped(other: Custodian, kek_id: str, wrapped: list[bytes], items: _Items) -> list[bytes]:
