@@ -50,7 +50,7 @@ USED_BY = {
         "legacy/cipher.py": "the key stream of the XOR cipher",
         "security/http_signatures/content_digest.py": "RFC 9530",
         "security/key_providers/journal.py": "names a record's state without its MAC",
-        "security/key_providers/bounded_calls.py": "a key is wrapped with the digest of its binding",
+        "security/key_providers/remote.py": "a key is wrapped with the digest of its binding",
         "security/records/api_keys.py": "an API key is stored as its digest",
         "security/records/file_names.py": "a name that is bound is written as its digest",
         "security/records/signers.py": "the thumbprint of a public key",
@@ -62,7 +62,7 @@ USED_BY = {
         "security/algorithms/mac.py": "MACs",
         "security/directories/credentials.py": "digests of API keys",
         "security/http_signatures/content_digest.py": "digests of bodies",
-        "security/key_providers/bounded_calls.py": "digests of bindings",
+        "security/key_providers/remote.py": "digests of bindings",
     },
     "secrets": {
         "bootstrap/custodians/remote.py": "the store's id",
