@@ -8,11 +8,15 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from mycelium_fractal_net.security.errors import (
+    ConflictError,
     InvalidInputError,
+    KeyExistsError,
+    KeyNotExportableError,
     KeyStateError,
     KeyUsageError,
 )
 from mycelium_fractal_net.security.key_providers.authenticated_table import AuthenticatedTable
+from mycelium_fractal_net.security.key_providers.external import ExternalKeys
 from mycelium_fractal_net.security.records.credentials import keys_named
 from mycelium_fractal_net.security.records.keys import (
     ALGORITHMS,
@@ -59,6 +63,7 @@ class Keys(AuthenticatedTable[Key]):
         super().__init__(table, record_macs, journal, clock)
         self._table = table
         self._wrapping = record_macs.wrapping
+        self.external = ExternalKeys(record_macs.wrapping, record_macs.policy)
         self.default_rotation: Mapping[KeyType, RotationPolicy] = DEFAULT_ROTATION
         self.require_backup = False
 
@@ -88,6 +93,10 @@ class Keys(AuthenticatedTable[Key]):
 
     def unwrap(self, key: Key, version: KeyVersion) -> bytes:
         """The material of one version. The caller has checked what its state permits."""
+        if version.external is not None:
+            raise KeyNotExportableError(
+                f"the private key of {key.key_id!r} never leaves its custodian"
+            )
         if not version.wrapped:
             raise KeyStateError(
                 f"version {version.version} of key {key.key_id!r} is destroyed: no material is left"
@@ -106,11 +115,13 @@ class Keys(AuthenticatedTable[Key]):
         use: str = KeyUse.DATA,
         publish: bool = False,
         rotation: RotationPolicy | None = None,
+        external: bool = False,
     ) -> Key:
         """Make a named key with its first version, active at once or once a backup holds it.
 
         ``use`` is for signing keys: ``data`` or ``request``, fixed for ever. ``publish`` lists
-        its public keys in the JWKS. Raises :class:`KeyExistsError` where the name is taken,
+        its public keys in the JWKS. The private keys of an ``external`` one are made by the
+        custodian and never leave it. Raises :class:`KeyExistsError` where the name is taken,
         :class:`AlgorithmNotAllowedError`, and :class:`InvalidInputError` for what does not fit.
         """
         name = _name(key_id, "a key is made by its name, without a version")
@@ -120,6 +131,8 @@ class Keys(AuthenticatedTable[Key]):
             raise InvalidInputError(
                 "the key of the XOR cipher is not made, it is imported: mfn key import-xor FILE"
             )
+        if external and kind is not KeyType.SIGNING:
+            raise InvalidInputError("only a signing key can be external")
         chosen = algorithm or ALGORITHMS[kind][0]
         if chosen not in ALGORITHMS[kind]:
             raise InvalidInputError(
@@ -127,6 +140,10 @@ class Keys(AuthenticatedTable[Key]):
             )
         if kind is not KeyType.SIGNING and (key_use is not KeyUse.DATA or publish):
             raise InvalidInputError("only a signing key can be for requests, or published")
+        if external:
+            chosen = self.external.algorithm(algorithm)
+            if self.table.has(name):  # before there is a key that nobody would name
+                raise KeyExistsError(self.kind.taken.format(name))
         empty = Key(
             key_id=name,
             key_type=kind,
@@ -137,9 +154,11 @@ class Keys(AuthenticatedTable[Key]):
             versions=(),
             publish=publish,
         )
-        added = NewVersion(self)
-        return self.insert(
-            lambda master_id: added.to(replace(empty, master_id=master_id)), "key.create"
+        added = NewVersion(self, external=external)
+        return added.stored(
+            lambda: self.insert(
+                lambda master_id: added.to(replace(empty, master_id=master_id)), "key.create"
+            )
         )
 
     def adopt(self, key: Key, version: KeyVersion, material: bytes) -> Key:
@@ -173,7 +192,8 @@ class Keys(AuthenticatedTable[Key]):
                     "a version is activated at once, or at a time within the next 36500 days"
                 )
         added = NewVersion(self, activate_at)
-        return version_id(name, self.update(name, added.to, "key.rotate").latest.version)
+        rotated = added.stored(lambda: self.update(name, added.to, "key.rotate"))
+        return version_id(name, rotated.latest.version)
 
     def rotate_from(self, version: str, *, reason: str | None = None) -> str:
         """Rotate only if ``version`` (``orders:v3``) is still the newest; returns the newest.
@@ -210,8 +230,8 @@ class Keys(AuthenticatedTable[Key]):
             return added.to(key, now=now) if rotated else key
 
         name = parse_key_id(key_id)[0]
-        newest = self.update(name, change, "key.rotate", reason=reason).latest
-        return version_id(name, newest.version) if rotated else None
+        swapped = added.stored(lambda: self.update(name, change, "key.rotate", reason=reason))
+        return version_id(name, swapped.latest.version) if rotated else None
 
     # Configuring --------------------------------------------------------------------------
 
@@ -277,6 +297,7 @@ class Keys(AuthenticatedTable[Key]):
     def _under(self, record: Key, master_id: str, memory: dict[Any, Any]) -> Key:
         moved = replace(record, master_id=master_id)
 
+        # What is destroyed, or external, has nothing that is wrapped.
         known: dict[bytes, bytes] = memory.setdefault(master_id, {b"": b""})
         items = [
             (each.wrapped, self._wrapping.binding_of_version(moved, each))
@@ -302,12 +323,15 @@ class NewVersion:
     """A fresh version of a key. It is wrapped once for each place that it may take.
 
     However often a writer loses a race, the custodian is asked again only where another version
-    took its number, or the store has moved to another master key.
+    took its number, or the store has moved to another master key; an external one is made once.
     """
 
-    def __init__(self, keys: Keys, activate_at: datetime | None = None) -> None:
+    def __init__(
+        self, keys: Keys, activate_at: datetime | None = None, *, external: bool = False
+    ) -> None:
         self._keys = keys
         self._activate_at = activate_at
+        self._external = external
         self._place: tuple[str, int] | None = None
         self._version: KeyVersion | None = None
         self._material = b""
@@ -325,7 +349,9 @@ class NewVersion:
             self._version = self._made(key, number, now)
         if place != self._place:
             numbered = replace(self._version, version=number)
-            self._version = self._keys.wrapped(key, numbered, self._material)
+            if numbered.external is None:
+                numbered = self._keys.wrapped(key, numbered, self._material)
+            self._version = numbered
             self._place = place
         begins = max(now, self._activate_at or now, *known)
         return replace(
@@ -334,18 +360,38 @@ class NewVersion:
             rotate_at=begins + timedelta(days=key.rotation.interval_days),
         )
 
+    def stored(self, store: Callable[[], Key]) -> Key:
+        """The key that ``store`` gives; where this version is not in it nobody's key stays behind.
+
+        Not where nobody knows whether it is: an outage in the midst of a commit leaves it.
+        """
+        try:
+            key = store()
+        except (ConflictError, KeyExistsError):
+            self._discard()
+            raise
+        if self._version is not None and key.latest.handle != self._version.handle:
+            self._discard()
+        return key
+
+    def _discard(self) -> None:
+        if self._version is not None and self._version.external is not None:
+            self._keys.external.discard(self._version)
+
     def _made(self, key: Key, number: int, now: datetime) -> KeyVersion:
-        self._material, public_key = self._keys.generate(key.algorithm, key.key_type)
         waits = self._keys.require_backup or self._activate_at is not None
-        return KeyVersion(
+        made = KeyVersion(
             version=number,
             handle=secrets.token_bytes(HANDLE_BYTES),
             state=KeyState.PRE_ACTIVATION if waits else KeyState.ACTIVE,
             created_at=now,
             wrapped=b"",
-            public_key=public_key,
             activate_at=self._activate_at,
         )
+        if self._external or (key.versions and key.is_external):
+            return self._keys.external.made(key, made)
+        self._material, public_key = self._keys.generate(key.algorithm, key.key_type)
+        return replace(made, public_key=public_key)
 
 
 def key_type_of(text: str) -> KeyType:

@@ -116,7 +116,8 @@ class StoredKeyProvider(OfOneProcess, KeyProvider):
         """The key's bytes: of the version that protects new data, or of the version named.
 
         Raises :class:`KeyNotFoundError`, :class:`KeyStateError`, and
-        :class:`KeyNotExportableError` for a credential and for the key of the XOR cipher.
+        :class:`KeyNotExportableError` for a credential, for the key of the XOR cipher, and for an
+        external key.
         """
         name, number = parse_key_id(key_id)
         try:
@@ -124,6 +125,8 @@ class StoredKeyProvider(OfOneProcess, KeyProvider):
         except KeyNotFoundError:
             self._refuse_credential(name)
             raise
+        if key.is_external:
+            raise KeyNotExportableError(f"the private key of {name!r} never leaves its custodian")
         version = key.primary if number is None else key.version(number)
         if number is not None:
             self.retirement.refuse_pending(key, version)
