@@ -127,8 +127,8 @@ def create_key(
     """Make a key with its first version, active at once. Scope: ``keys:admin``.
 
     What is left out is as the type has it. The private keys of an ``external`` signing key are
-    made by the service's custodian and never leave it. Raises :class:`KeyExistsError`. It is not repeated
-    after an answer that was lost: look with :meth:`show_key` whether it is there.
+    made by the service's custodian and never leave it. Raises :class:`KeyExistsError`. It is not
+    repeated after an answer that was lost: look with :meth:`show_key` whether it is there.
     """
     asked = {
         "key_id": key_id,

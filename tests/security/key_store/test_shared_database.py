@@ -23,7 +23,8 @@ from mycelium_fractal_net.security.errors import (
     StoreVersionError,
 )
 from mycelium_fractal_net.security.key_providers import LocalCustodian, LocalKeyProvider
-from mycelium_fractal_net.security.key_store import Database, KeyStore
+from mycelium_fractal_net.security.key_store import Database, KeyStore, key_table
+from mycelium_fractal_net.security.key_store.rows import version_row
 from mycelium_fractal_net.security.key_store.schema import HEAD, metadata
 from mycelium_fractal_net.security.policy import Policy
 from tests.support.cli import Mfn
@@ -194,7 +195,16 @@ def former(store_url: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     custodian = LocalCustodian.create(home / "master.key", policy)
     provider = LocalKeyProvider(KeyStore(database), custodian, policy)
     provider.master_keys.begin()
-    provider.keys.create("orders")
+    with monkeypatch.context() as first:
+        newer = ("external", "external_gone_at")
+        first.setattr(
+            key_table,
+            "version_row",
+            lambda *of: {
+                name: value for name, value in version_row(*of).items() if name not in newer
+            },
+        )
+        provider.keys.create("orders")
     make_former(provider.store.database)
     yield provider.store.database
     provider.store.database.close()

@@ -213,6 +213,8 @@ _BACK_TO_0004 = (
     "ALTER TABLE mfn_scheduler_clock DROP COLUMN seen_until",
     "ALTER TABLE mfn_scheduler_clock DROP COLUMN behind_since",
     "ALTER TABLE mfn_credentials DROP COLUMN bound",
+    "ALTER TABLE mfn_key_versions DROP COLUMN external",
+    "ALTER TABLE mfn_key_versions DROP COLUMN external_gone_at",
     "DROP TABLE mfn_audit_count",
     "DROP TABLE mfn_audit_acknowledged",
     "UPDATE mfn_schema_version SET version_num = '0004'",

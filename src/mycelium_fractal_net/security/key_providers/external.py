@@ -16,6 +16,7 @@ from mycelium_fractal_net.security.errors import (
     CustodianUnavailableError,
     InvalidInputError,
     InvalidKeyError,
+    InvalidSignatureError,
     MasterKeyError,
     MfnError,
     StoreIntegrityError,
@@ -24,10 +25,13 @@ from mycelium_fractal_net.security.key_providers.custodian import SigningCustodi
 from mycelium_fractal_net.security.records.keys import ALGORITHMS, KeyType, version_id
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mycelium_fractal_net.security.key_providers.wrapping import Wrapping
     from mycelium_fractal_net.security.policy import Policy
     from mycelium_fractal_net.security.records.keys import Key, KeyVersion
     from mycelium_fractal_net.security.signatures.external_key import ExternalSigningKey
+    from mycelium_fractal_net.security.signatures.verifying_key import VerifyingKey
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -100,7 +104,7 @@ class ExternalKeys:
         return ExternalSigningKey(
             self._policy.verifying_key(version.public_key or b""),
             lambda message: custodian.sign(reference, algorithm, message),
-            lambda: self._refusal(key, version),
+            lambda verify: self._refusal(key, version, verify),
         )
 
     def check(self, key: Key, version: KeyVersion) -> None:
@@ -111,25 +115,28 @@ class ExternalKeys:
         """
         custodian, reference = self._keeper(version)
         if custodian.signing_public_key(reference) != version.public_key:
-            raise StoreIntegrityError(
-                f"{version_id(key.key_id, version.version)} signs with another key than its record"
-                " says: the one with the custodian was replaced"
-            )
+            raise _replaced(key, version)
 
     def destroy(self, version: KeyVersion) -> None:
         """Destroy the key with the custodian; it is no error if it is gone."""
         custodian, reference = self._keeper(version)
         custodian.destroy_signing_key(reference)
 
-    def _refusal(self, key: Key, version: KeyVersion) -> MfnError:
-        """Why a fresh signature does not verify: another key signs, or another answer came."""
+    def _refusal(
+        self, key: Key, version: KeyVersion, verify: Callable[[VerifyingKey], None]
+    ) -> MfnError:
+        """Why a fresh signature does not verify: another key made it, or it is of something else.
+
+        Tampering it is only where the custodian has another key that did make it.
+        """
+        custodian, reference = self._keeper(version)
         try:
-            self.check(key, version)
-        except (StoreIntegrityError, CustodianDeniedError) as error:
+            verify(self._policy.verifying_key(custodian.signing_public_key(reference)))
+        except (InvalidKeyError, InvalidSignatureError):
+            return CustodianUnavailableError("the custodian answers what cannot be used")
+        except MfnError as error:
             return error
-        except CustodianUnavailableError:
-            pass
-        return CustodianUnavailableError("the custodian answers what cannot be used")
+        return _replaced(key, version)
 
     def _keeper(self, version: KeyVersion) -> tuple[SigningCustodian, str]:
         scheme, _, reference = (version.external or "").partition(":")
@@ -140,6 +147,13 @@ class ExternalKeys:
                 f" configured here ({custodian.scheme})"
             )
         return _signing(custodian), reference
+
+
+def _replaced(key: Key, version: KeyVersion) -> StoreIntegrityError:
+    return StoreIntegrityError(
+        f"{version_id(key.key_id, version.version)} signs with another key than its record says:"
+        " the one with the custodian was replaced"
+    )
 
 
 def _signing(custodian: object) -> SigningCustodian:

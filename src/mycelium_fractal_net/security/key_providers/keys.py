@@ -14,6 +14,7 @@ from mycelium_fractal_net.security.errors import (
     KeyNotExportableError,
     KeyStateError,
     KeyUsageError,
+    StoreIntegrityError,
 )
 from mycelium_fractal_net.security.key_providers.authenticated_table import AuthenticatedTable
 from mycelium_fractal_net.security.key_providers.external import ExternalKeys
@@ -35,7 +36,7 @@ from mycelium_fractal_net.security.records.keys import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import datetime
 
     from mycelium_fractal_net.security.key_providers.journal import Journal
@@ -90,6 +91,16 @@ class Keys(AuthenticatedTable[Key]):
     def published(self) -> list[Key]:
         """Every key that is marked to be published, in order of name."""
         return [self.checked(stored) for stored in self._table.published()]
+
+    def external_keys(self) -> Iterator[Key]:
+        """Every key with a version whose private key is with a custodian, in order of name.
+
+        Those whose records are refused are left out.
+        """
+        for _, stored in self._table.external():
+            found = self._found(stored)
+            if not isinstance(found, StoreIntegrityError):
+                yield found
 
     def unwrap(self, key: Key, version: KeyVersion) -> bytes:
         """The material of one version. The caller has checked what its state permits."""

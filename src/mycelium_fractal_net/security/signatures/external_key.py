@@ -17,12 +17,15 @@ from mycelium_fractal_net.security.signatures.prehash import (
 )
 from mycelium_fractal_net.security.signatures.verifying_key import VerifyingKey
 
+_Verify = Callable[[VerifyingKey], None]
+
 
 class ExternalSigningKey:
     """Signs as :class:`~.signing_key.SigningKey` does, by asking.
 
-    ``ask`` takes the message and gives the bare signature, and may wait; ``refusal`` gives the
-    error to raise where that is no signature of the message under ``public``.
+    ``ask`` takes the message and gives the bare signature, and may wait. ``refusal`` gives the
+    error to raise where that is no signature of the message under ``public``; it is given what
+    verifies it under another key.
     """
 
     __slots__ = ("_ask", "_refusal", "public")
@@ -31,7 +34,7 @@ class ExternalSigningKey:
         self,
         public: VerifyingKey,
         ask: Callable[[bytes], bytes],
-        refusal: Callable[[], MfnError],
+        refusal: Callable[[_Verify], MfnError],
     ) -> None:
         self.public = public
         self._ask = ask
@@ -55,7 +58,7 @@ class ExternalSigningKey:
                 " message pre-hashed (mfn sign, keyring.sign_stream), or take an ECDSA key"
             )
         signature = self._ask(message)
-        self._checked(lambda: self.public.verify(message, signature))
+        self._check(lambda public: public.verify(message, signature))
         return signature
 
     def sign_fixed_size(self, data: Buffer) -> bytes:
@@ -68,15 +71,15 @@ class ExternalSigningKey:
         :raises InvalidInputError: the digest is not 64 bytes.
         """
         signature = self._ask(prehashed_message(digest))
-        self._checked(lambda: self.public.verify_prehashed(digest, signature))
+        self._check(lambda public: public.verify_prehashed(digest, signature))
         return signature
 
     def sign_stream(self, reader: BinaryReader) -> bytes:
         """The signature of ``PREHASH_LABEL || SHA-512(stream)``; reads to the end."""
         return self.sign_prehashed(prehash(reader))
 
-    def _checked(self, verify: Callable[[], None]) -> None:
+    def _check(self, verify: _Verify) -> None:
         try:
-            verify()
+            verify(self.public)
         except InvalidSignatureError:
-            raise self._refusal() from None
+            raise self._refusal(verify) from None
