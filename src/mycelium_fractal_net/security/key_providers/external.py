@@ -97,12 +97,10 @@ class ExternalKeys:
 
     def signer(self, key: Key, version: KeyVersion) -> ExternalSigningKey:
         """Signs under that version. The caller has checked what its state permits."""
-        from mycelium_fractal_net.security.signatures.external_key import ExternalSigningKey
-
         custodian, reference = self._keeper(version)
         algorithm = key.algorithm
-        return ExternalSigningKey(
-            self._policy.verifying_key(version.public_key or b""),
+        return self._policy.external_signing_key(
+            version.public_key or b"",
             lambda message: custodian.sign(reference, algorithm, message),
             lambda verify: self._refusal(key, version, verify),
         )
