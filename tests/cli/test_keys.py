@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 KEY_FIELDS = [
-    "key_id", "type", "use", "algorithm", "publish", "external", "created_at", "primary", "rotation_due",
+    "key_id", "type", "use", "algorithm", "publish", "external", "created_at", "primary",
+    "rotation_due",
     "rotation", "minimum_versions", "versions",
 ]  # fmt: skip
 VERSION_FIELDS = [
