@@ -88,7 +88,7 @@ class RemoteCustodian(Custodian):
 
     def newest_id(self) -> str:
         """See :class:`Custodian`; the other side may have made another since."""
-        return self._call(lambda other: other.newest_id())
+        return self.ask("newest", lambda other: other.newest_id())
 
     def holds(self, kek_id: str) -> bool:
         """See :class:`Custodian`; by configuration, without a call."""
