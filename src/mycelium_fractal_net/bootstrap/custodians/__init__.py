@@ -18,7 +18,17 @@ if TYPE_CHECKING:
 
 __all__ = ["SCHEMES", "CustodianScheme", "Opened", "Passphrase", "scheme_of"]
 
-SCHEMES: Final[dict[str, Callable[[], CustodianScheme]]] = {"local": LocalScheme}
+
+def _pkcs11() -> CustodianScheme:
+    from mycelium_fractal_net.bootstrap.custodians.pkcs11 import Pkcs11Scheme
+
+    return Pkcs11Scheme()
+
+
+SCHEMES: Final[dict[str, Callable[[], CustodianScheme]]] = {
+    "local": LocalScheme,
+    "pkcs11": _pkcs11,
+}
 """What makes each; a package that one needs is imported when it is asked for."""
 
 

@@ -48,7 +48,11 @@ from mycelium_fractal_net.security.key_providers.custodian import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from mycelium_fractal_net.security.key_providers.custodian import Binding, CustodianStatus
+    from mycelium_fractal_net.security.key_providers.custodian import (
+        Binding,
+        CustodianStatus,
+        ManagesMasterKeys,
+    )
 
 _T = TypeVar("_T")
 _DIGEST_BYTES: Final = 32  # SHA-256
@@ -283,6 +287,18 @@ class RemoteCustodian(Custodian):
     def _note_answer(self) -> None:
         with self._lock:
             self._outages = 0
+
+
+class ManagingRemoteCustodian(RemoteCustodian):
+    """One whose master keys this application makes and forgets; see :class:`ManagesMasterKeys`."""
+
+    def add(self) -> str:
+        """Asked once: an answer that is lost leaves a master key under which nothing is."""
+        return self._call(lambda other: cast("ManagesMasterKeys", other).add(), attempts=1)
+
+    def forget_all_but(self, kek_id: str) -> None:
+        """It may be asked again where an answer was lost."""
+        self._call(lambda other: cast("ManagesMasterKeys", other).forget_all_but(kek_id))
 
 
 def _digest(binding: Binding) -> bytes:

@@ -19,13 +19,13 @@ UNAVAILABLE: Final = ctypes.c_ulong(-1).value  # CK_UNAVAILABLE_INFORMATION
 class Version(Structure):
     """``CK_VERSION``."""
 
-    _fields_ = [("major", c_ubyte), ("minor", c_ubyte)]  # noqa: RUF012 - ctypes wants a list
+    _fields_ = [("major", c_ubyte), ("minor", c_ubyte)]
 
 
 class Info(Structure):
     """``CK_INFO``: of the library."""
 
-    _fields_ = [  # noqa: RUF012
+    _fields_ = [
         ("cryptokiVersion", Version),
         ("manufacturerID", c_ubyte * 32),
         ("flags", CK_ULONG),
@@ -37,7 +37,7 @@ class Info(Structure):
 class TokenInfo(Structure):
     """``CK_TOKEN_INFO``: texts are padded with blanks."""
 
-    _fields_ = [  # noqa: RUF012
+    _fields_ = [
         ("label", c_ubyte * 32),
         ("manufacturerID", c_ubyte * 32),
         ("model", c_ubyte * 16),
@@ -62,7 +62,7 @@ class TokenInfo(Structure):
 class InitializeArgs(Structure):
     """``CK_C_INITIALIZE_ARGS``: with the flag for it, the library uses the system's locks."""
 
-    _fields_ = [  # noqa: RUF012
+    _fields_ = [
         ("CreateMutex", c_void_p),
         ("DestroyMutex", c_void_p),
         ("LockMutex", c_void_p),
@@ -75,7 +75,7 @@ class InitializeArgs(Structure):
 class Attribute(Structure):
     """``CK_ATTRIBUTE``."""
 
-    _fields_ = [  # noqa: RUF012
+    _fields_ = [
         ("type", CK_ULONG),
         ("pValue", c_void_p),
         ("ulValueLen", CK_ULONG),
@@ -85,7 +85,7 @@ class Attribute(Structure):
 class Mechanism(Structure):
     """``CK_MECHANISM``."""
 
-    _fields_ = [  # noqa: RUF012
+    _fields_ = [
         ("mechanism", CK_ULONG),
         ("pParameter", c_void_p),
         ("ulParameterLen", CK_ULONG),
@@ -95,7 +95,7 @@ class Mechanism(Structure):
 class GcmParams(Structure):
     """``CK_GCM_PARAMS``, with ``ulIvBits``, as the headers and version 3 have it."""
 
-    _fields_ = [  # noqa: RUF012
+    _fields_ = [
         ("pIv", c_void_p),
         ("ulIvLen", CK_ULONG),
         ("ulIvBits", CK_ULONG),
@@ -190,7 +190,7 @@ _FUNCTIONS: Final[tuple[tuple[str, tuple[Any, ...] | None], ...]] = (
 class FunctionList(Structure):
     """``CK_FUNCTION_LIST``: a pointer to each function. Those that are called here are typed."""
 
-    _fields_ = [  # noqa: RUF012
+    _fields_ = [
         ("version", Version),
         *(
             (name, c_void_p if parameters is None else ctypes.CFUNCTYPE(CK_RV, *parameters))

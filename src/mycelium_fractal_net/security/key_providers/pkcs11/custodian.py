@@ -24,7 +24,6 @@ from mycelium_fractal_net.security.errors import (
     CustodianDeniedError,
     CustodianUnavailableError,
     MasterKeyError,
-    MfnError,
     StoreIntegrityError,
 )
 from mycelium_fractal_net.security.key_providers.custodian import (
@@ -32,7 +31,6 @@ from mycelium_fractal_net.security.key_providers.custodian import (
     Custodian,
     CustodianStatus,
 )
-from mycelium_fractal_net.security.key_providers.pkcs11 import cryptoki
 from mycelium_fractal_net.security.key_providers.pkcs11.codes import TokenError
 from mycelium_fractal_net.security.key_providers.pkcs11.library import library_at
 from mycelium_fractal_net.security.key_providers.pkcs11.master_keys import (
@@ -45,7 +43,7 @@ from mycelium_fractal_net.security.key_providers.pkcs11.session import (
     GCM_NONCE_BYTES,
     GCM_TAG_BYTES,
 )
-from mycelium_fractal_net.security.key_providers.pkcs11.token import Token
+from mycelium_fractal_net.security.key_providers.pkcs11.token import NOT_SEEN, Token
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -68,6 +66,7 @@ class PKCS11Custodian(Custodian):
         self._keys = MasterKeys(uri)
         self._token = Token(library_at(uri.module_path), uri, PinSource(uri.pin_source, ask_pin))
         self._known: tuple[int | None, dict[str, KeyOnToken]] = (None, {})
+        self._newest: str | None = None
 
     def __repr__(self) -> str:
         return f"PKCS11Custodian({self._uri.path()})"
@@ -76,8 +75,9 @@ class PKCS11Custodian(Custodian):
 
     def newest_id(self) -> str:
         """See :class:`Custodian`; the token is asked once."""
-        known = self._known[1] or self._on_token(self._found)
-        return list(known)[-1]
+        if self._newest is None:
+            self._on_token(self._found)
+        return str(self._newest)
 
     def holds(self, kek_id: str) -> bool:
         """See :class:`Custodian`: whether it is an id of the URI's label."""
@@ -107,7 +107,8 @@ class PKCS11Custodian(Custodian):
 
     def inspect(self) -> CustodianStatus:
         """See :class:`Custodian`."""
-        raise NotImplementedError
+        ids = tuple(self._on_token(self._found))
+        return CustodianStatus(self._uri.path(), ids, "remote")
 
     def close(self) -> None:
         """Close its sessions, and so log out."""
@@ -124,6 +125,12 @@ class PKCS11Custodian(Custodian):
             return made.kek_id
 
         return self._on_token(make, writing=True)
+
+    def make_first(self) -> None:
+        """Make a master key where the label has none yet."""
+        self._on_token(
+            lambda session: self._keys.on(session) or self._keys.make(session), writing=True
+        )
 
     def forget_all_but(self, kek_id: str) -> None:
         """Destroy every other key of the label, for ever."""
@@ -144,50 +151,51 @@ class PKCS11Custodian(Custodian):
     ) -> _T:
         """Do that in a session. What the library's numbers say becomes an error of ours.
 
-        An error that says several things is looked into: where the token is there and does what
-        is known of it, a row ``of_row`` that still does not decrypt was edited, and of everything
-        else it is not known. Otherwise the library begins anew, for who asks next.
+        Where the library does not see the token, it begins anew and looks again: some learn of a
+        token at their start alone. An error that says several things is looked into: where the
+        token is there and does what is known of it, a row ``of_row`` that does not decrypt once
+        more was edited; of everything else it is not known.
         """
+        generation = self._token.library.generation
         try:
             return self._once(act, writing=writing)
         except TokenError as error:
-            if error.is_refusal or error.is_of_data:
-                raise error.error() from None
             first = error
-        self._see_that_it_works(first)
-        if not of_row or first.function != "C_Decrypt":
-            raise first.error() from None
+        if first.is_refusal or first.is_of_data:
+            raise first.error()
+        if first.function == NOT_SEEN:
+            self._token.library.begin_anew(generation)
+        else:
+            self._see_that_it_works()
+            if not of_row or first.function != "C_Decrypt":
+                raise first.error()
         try:
             return self._once(act, writing=writing)
         except TokenError as error:
-            if error.is_refusal or error.is_of_data:
-                raise error.error() from None
             again = error
-        self._see_that_it_works(again)
-        if again.function == "C_Decrypt":
-            raise StoreIntegrityError("what the token was given does not decrypt")
-        raise again.error()
+        if again.is_refusal or again.is_of_data or again.function != "C_Decrypt":
+            raise again.error()
+        self._see_that_it_works()
+        raise StoreIntegrityError("what the token was given does not decrypt")
 
     def _once(self, act: Callable[[Session], _T], *, writing: bool = False) -> _T:
         with self._token.session(writing=writing) as session:
             return act(session)
 
-    def _see_that_it_works(self, error: TokenError) -> None:
-        """Raise what is so where the token is not there, or does not do what is known of it."""
-        generation = self._token.generation
+    def _see_that_it_works(self) -> None:
+        """Raise what is so where the token is not there, or does not do what is known of it.
+
+        The library begins anew then, for who asks next.
+        """
+        generation = self._token.library.generation
         self._known = (None, {})
         try:
             self._token.facts()
             self._once(self._works)
-        except TokenError as found:
-            if found.is_refusal:
-                raise found.error() from None
-            self._begin_anew(generation)
-            raise found.error() from None
-
-    def _begin_anew(self, generation: int | None) -> None:
-        if generation is not None:
-            self._token.library.begin_anew(generation)
+        except TokenError as error:
+            if not error.is_refusal:
+                self._token.library.begin_anew(generation)
+            raise error.error() from None
 
     def _works(self, session: Session) -> None:
         """A wrapping that is known beforehand to unwrap, and to what."""
@@ -214,6 +222,7 @@ class PKCS11Custodian(Custodian):
             self._keys.check(session, key)
         known = {key.kek_id: key for key in keys}
         self._known = (self._token.generation, known)
+        self._newest = keys[-1].kek_id
         return known
 
 

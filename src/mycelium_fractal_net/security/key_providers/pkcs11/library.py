@@ -41,6 +41,11 @@ class Library:
         self._of_another = False
 
     @property
+    def generation(self) -> int:
+        """The present one."""
+        return self._generation
+
+    @property
     def calls_under_way(self) -> int:
         """How many threads are in it."""
         return self._lock.using
@@ -127,8 +132,15 @@ class Library:
         self._initialised = False
 
 
-_libraries: Final[dict[str, Library]] = {}
-_lock = threading.Lock()
+class _Loaded:
+    """The libraries of this process, by path."""
+
+    def __init__(self) -> None:
+        self.libraries: dict[str, Library] = {}
+        self.lock = threading.Lock()
+
+
+_loaded: Final = _Loaded()
 
 
 class _Forking(threading.local):
@@ -142,8 +154,8 @@ _forking: Final = _Forking()
 def library_at(path: str) -> Library:
     """The library of that path, which this process has once. Raises :class:`ConfigurationError`."""
     real = os.path.realpath(path)
-    with _lock:
-        if real not in _libraries:
+    with _loaded.lock:
+        if real not in _loaded.libraries:
             try:
                 functions = cryptoki.function_list(real)
             except OSError:
@@ -151,13 +163,13 @@ def library_at(path: str) -> Library:
                     f"module-path of MFN_PKCS11_URI: {path} is not there, or is no library of"
                     " PKCS #11 for this machine"
                 ) from None
-            _libraries[real] = Library(real, functions)
-        return _libraries[real]
+            _loaded.libraries[real] = Library(real, functions)
+        return _loaded.libraries[real]
 
 
 def _before_fork() -> None:
     """Have no thread in a library: its locks are copied as they are."""
-    for each in list(_libraries.values()):
+    for each in list(_loaded.libraries.values()):
         with contextlib.suppress(CustodianUnavailableError):
             _forking.held.enter_context(each._lock.write(_FORK_SECONDS))
 
@@ -167,15 +179,14 @@ def _after_in_parent() -> None:
 
 
 def _after_in_child() -> None:
-    global _lock
-    _lock = threading.Lock()
+    _loaded.lock = threading.Lock()
     _forking.held.pop_all()  # locks of the parent's
-    for each in _libraries.values():
+    for each in _loaded.libraries.values():
         each._in_child()
 
 
 def _at_exit() -> None:
-    for each in _libraries.values():
+    for each in _loaded.libraries.values():
         each._at_exit()
 
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.security.algorithms.digests import sha256
 from mycelium_fractal_net.security.errors import MasterKeyError
 from mycelium_fractal_net.security.key_providers.pkcs11 import cryptoki
+from mycelium_fractal_net.security.key_providers.pkcs11.uri import MOST_ID_BYTES
 
 if TYPE_CHECKING:
     from mycelium_fractal_net.security.key_providers.pkcs11.session import Attributes, Session
@@ -87,10 +89,10 @@ class MasterKeys:
         found = []
         for handle in session.find(self._template()):
             key_id = session.attribute(handle, cryptoki.CKA_ID)
-            if key_id and len(key_id) <= 32:  # noqa: PLR2004
+            if key_id and len(key_id) <= MOST_ID_BYTES:
                 found.append(KeyOnToken(self.kek_id(key_id), key_id, handle))
         found.sort(key=lambda key: (key.age, key.key_id))
-        for older, newer in zip(found, found[1:], strict=False):
+        for older, newer in pairwise(found):
             if older.age == newer.age:
                 raise MasterKeyError("two keys on the token have the same label and the same id")
         return found
@@ -134,18 +136,16 @@ class MasterKeys:
         return KeyOnToken(self.kek_id(key_id), key_id, handle)
 
     def check(self, session: Session, key: KeyOnToken) -> None:
-        """Raise :class:`MasterKeyError` unless it is an AES-256 key that encrypts and decrypts."""
+        """Raise :class:`MasterKeyError` unless it is an AES-256 key.
+
+        Whether it may encrypt and decrypt the token decides: that is a permission.
+        """
         size = session.number(key.handle, cryptoki.CKA_VALUE_LEN)
         if (
             session.number(key.handle, cryptoki.CKA_KEY_TYPE) != cryptoki.CKK_AES
             or size not in (KEY_BYTES, None)  # some tokens do not show it
-            or not session.number(key.handle, cryptoki.CKA_ENCRYPT)
-            or not session.number(key.handle, cryptoki.CKA_DECRYPT)
         ):
-            raise MasterKeyError(
-                f"the key {key.kek_id} on the token is no AES key of 32 bytes that encrypts and"
-                " decrypts"
-            )
+            raise MasterKeyError(f"the key {key.kek_id} on the token is no AES key of 32 bytes")
 
     def too_wide(self, session: Session, key: KeyOnToken) -> list[str]:
         """Why nobody should begin a store under it: it does not stay in the token."""
@@ -167,5 +167,7 @@ class MasterKeys:
         return template
 
 
-def _allowed(session: Session, key: KeyOnToken, rules: tuple[tuple[int, int, str], ...]) -> list[str]:
+def _allowed(
+    session: Session, key: KeyOnToken, rules: tuple[tuple[int, int, str], ...]
+) -> list[str]:
     return [says for kind, value, says in rules if session.number(key.handle, kind) == value]

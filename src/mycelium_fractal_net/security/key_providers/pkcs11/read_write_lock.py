@@ -48,7 +48,9 @@ class ReadWriteLock:
         with self._changed:
             self._waiting += 1
             try:
-                free = self._changed.wait_for(lambda: not self._changing and not self._using, seconds)
+                free = self._changed.wait_for(
+                    lambda: not self._changing and not self._using, seconds
+                )
             finally:
                 self._waiting -= 1
                 self._changed.notify_all()

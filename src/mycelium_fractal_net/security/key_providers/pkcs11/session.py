@@ -17,8 +17,6 @@ from mycelium_fractal_net.security.key_providers.pkcs11.codes import TokenError
 from mycelium_fractal_net.security.key_providers.pkcs11.cryptoki import CK_ULONG
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from mycelium_fractal_net.security.key_providers.pkcs11.library import Library
 
 GCM_NONCE_BYTES: Final = 12  # SP 800-38D section 5.2.1.1

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.key_providers.pkcs11.pin import PinSource
     from mycelium_fractal_net.security.key_providers.pkcs11.uri import Pkcs11Uri
 
+NOT_SEEN: Final = "C_GetSlotList"
 SESSIONS: Final = 16  # at once, beside the anchor; as many as RemoteCustodian has threads
 _WAIT_SECONDS: Final = 5.0  # for one of them
 
@@ -88,11 +89,15 @@ class Token:
         Raises what the block does, :class:`TokenError`, and of our own what :meth:`_login` does.
         """
         if not self._places.acquire(timeout=_WAIT_SECONDS):
-            raise CustodianUnavailableError("all sessions of the HSM are in use and none comes back")
+            raise CustodianUnavailableError(
+                "all sessions of the HSM are in use and none comes back"
+            )
         try:
             with self.library.using() as generation:
                 opened = self._ready(generation)
-                handle = self._open(opened.slot, writing=True) if writing else self._borrowed(opened)
+                handle = (
+                    self._open(opened.slot, writing=True) if writing else self._borrowed(opened)
+                )
                 kept = False
                 try:
                     yield Session(self.library, handle)
@@ -140,7 +145,7 @@ class Token:
     def _found(self) -> TokenFacts:
         fitting = [facts for facts in self._all() if self._fits(facts)]
         if not fitting:
-            raise TokenError("C_GetSlotList", codes.TOKEN_NOT_PRESENT)
+            raise TokenError(NOT_SEEN, codes.TOKEN_NOT_PRESENT)
         if len(fitting) > 1:
             raise MasterKeyError(
                 "several tokens fit MFN_PKCS11_URI: name one by its serial, as in"

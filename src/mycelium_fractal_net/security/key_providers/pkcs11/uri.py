@@ -20,7 +20,7 @@ _PATH_VALUE: Final = re.compile(rf"(?:[{_AVAILABLE}&]|%[0-9A-Fa-f]{{2}})+")
 _QUERY_VALUE: Final = re.compile(rf"(?:[{_AVAILABLE}/?|]|%[0-9A-Fa-f]{{2}})+")
 _SLOT_ID: Final = re.compile(r"0|[1-9][0-9]{0,18}")
 _MOST_CHARACTERS: Final = 4096
-_MOST_ID_BYTES: Final = 32  # so that the id of a master key stays short
+MOST_ID_BYTES: Final = 32  # so that the id of a master key stays short
 
 # What fits a CK_TOKEN_INFO, in bytes (PKCS #11 v2.40 section 3.2).
 _TOKEN_TEXTS: Final = {"token": 32, "manufacturer": 32, "model": 16, "serial": 16}
@@ -96,8 +96,8 @@ def parse_uri(text: str) -> Pkcs11Uri:
     label, key_id = _text(found, "object"), found.get("id")
     if label is None and key_id is None:
         raise _wrong("object is missing: the label of the store's master keys")
-    if key_id is not None and len(key_id) > _MOST_ID_BYTES:
-        raise _wrong(f"id is longer than {_MOST_ID_BYTES} bytes")
+    if key_id is not None and len(key_id) > MOST_ID_BYTES:
+        raise _wrong(f"id is longer than {MOST_ID_BYTES} bytes")
     for name, most in _TOKEN_TEXTS.items():
         if len(found.get(name, b"")) > most:
             raise _wrong(f"{name} is longer than {most} bytes, which no token's is")
