@@ -25,9 +25,16 @@ def _pkcs11() -> CustodianScheme:
     return Pkcs11Scheme()
 
 
+def _aws_kms() -> CustodianScheme:
+    from mycelium_fractal_net.bootstrap.custodians.aws_kms import AWSKMSScheme
+
+    return AWSKMSScheme()
+
+
 SCHEMES: Final[dict[str, Callable[[], CustodianScheme]]] = {
     "local": LocalScheme,
     "pkcs11": _pkcs11,
+    "aws-kms": _aws_kms,
 }
 """What makes each; a package that one needs is imported when it is asked for."""
 
