@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mycelium_fractal_net.bootstrap.custodians.remote import RemoteScheme
+from mycelium_fractal_net.config import user_variable
+from mycelium_fractal_net.security.byte_io.delivered import delivered
 from mycelium_fractal_net.security.errors import ConfigurationError
 from mycelium_fractal_net.security.key_providers.pkcs11 import (
     PinSource,
@@ -15,8 +18,6 @@ from mycelium_fractal_net.security.key_providers.pkcs11 import (
 from mycelium_fractal_net.security.key_providers.remote import ManagingRemoteCustodian
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from mycelium_fractal_net.bootstrap.custodians.scheme import Opened, Passphrase
     from mycelium_fractal_net.config import Settings
     from mycelium_fractal_net.security.key_providers import StoredKeyProvider
@@ -36,8 +37,7 @@ class Pkcs11Scheme(RemoteScheme):
 
     def connect(self, settings: Settings, policy: Policy) -> PKCS11Custodian:  # noqa: ARG002
         """Load the library; the token is asked when it is first needed."""
-        pin = self._pin
-        return PKCS11Custodian(_uri(settings), None if pin is None else lambda: pin)
+        return PKCS11Custodian(_uri(settings), self._pin_source(settings))
 
     def behind(self, settings: Settings, policy: Policy) -> ManagingRemoteCustodian:
         """One whose master keys are made and destroyed from here."""
@@ -77,16 +77,26 @@ class Pkcs11Scheme(RemoteScheme):
 
     def needs_passphrase(self, settings: Settings, policy: Policy) -> bool:  # noqa: ARG002
         """Whether no file gives the PIN."""
-        return not PinSource(_uri(settings).pin_source).is_there()
+        return not self._pin_source(settings).is_there()
 
     def files(self, settings: Settings) -> list[Path]:
-        """The file of the store's id."""
-        return super().files(settings)
+        """The files of the store's id and of the PIN."""
+        pin = self._pin_source(settings).path
+        found = super().files(settings)
+        return found if pin is None or delivered(pin) is not None else [*found, pin]
+
+    def _pin_source(self, settings: Settings) -> PinSource:
+        pin, folder = self._pin, user_variable("CREDENTIALS_DIRECTORY")
+        return PinSource(
+            _uri(settings).pin_source,
+            credentials=None if folder is None else Path(folder),
+            ask=None if pin is None else lambda: pin,
+        )
 
     def _know_pin(self, settings: Settings, passphrase: Passphrase) -> None:
-        if passphrase is None or PinSource(_uri(settings).pin_source).is_there():
-            return
-        self._pin = passphrase if isinstance(passphrase, bytes) else passphrase()
+        """Ask now: a call to the token has a deadline, and whoever types has none."""
+        if passphrase is not None and not self._pin_source(settings).is_there():
+            self._pin = passphrase if isinstance(passphrase, bytes) else passphrase()
 
 
 def _uri(settings: Settings) -> Pkcs11Uri:

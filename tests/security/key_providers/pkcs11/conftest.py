@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from mycelium_fractal_net.security.key_providers import Binding
-from mycelium_fractal_net.security.key_providers.pkcs11 import PKCS11Custodian, parse_uri
+from mycelium_fractal_net.security.key_providers.pkcs11 import PinSource, PKCS11Custodian, parse_uri
 from tests.support.custodians import harness, new_harness
 from tests.support.custodians.pkcs11 import PKCS11Harness
 
@@ -32,7 +32,7 @@ def own_token() -> Iterator[PKCS11Harness]:
 @pytest.fixture
 def custodian(token: PKCS11Harness) -> Iterator[PKCS11Custodian]:
     """What is behind a RemoteCustodian."""
-    made = PKCS11Custodian(parse_uri(token.uri))
+    made = reached(token)
     yield made
     made.close()
 
@@ -40,10 +40,16 @@ def custodian(token: PKCS11Harness) -> Iterator[PKCS11Custodian]:
 @pytest.fixture
 def own(own_token: PKCS11Harness) -> Iterator[PKCS11Custodian]:
     """One over a token of the test's own, with a first master key."""
-    made = PKCS11Custodian(parse_uri(own_token.uri))
+    made = reached(own_token)
     made.make_first()
     yield made
     made.close()
+
+
+def reached(token: PKCS11Harness) -> PKCS11Custodian:
+    """A custodian over that token, as a process has it."""
+    uri = parse_uri(token.uri)
+    return PKCS11Custodian(uri, PinSource(uri.pin_source))
 
 
 def bound(version: int = 1) -> Binding:

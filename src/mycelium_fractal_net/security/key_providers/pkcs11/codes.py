@@ -12,6 +12,7 @@ from mycelium_fractal_net.security.errors import (
     CustodianDeniedError,
     CustodianUnavailableError,
     MfnError,
+    PicklableError,
     StoreIntegrityError,
 )
 
@@ -87,7 +88,7 @@ _EDITED: Final = {
 }
 
 
-class TokenError(Exception):
+class TokenError(PicklableError):
     """A function of the library gave something else than OK. It does not leave this package."""
 
     def __init__(self, function: str, code: int) -> None:

@@ -38,7 +38,6 @@ from mycelium_fractal_net.security.key_providers.pkcs11.master_keys import (
     KeyOnToken,
     MasterKeys,
 )
-from mycelium_fractal_net.security.key_providers.pkcs11.pin import AskPin, PinSource
 from mycelium_fractal_net.security.key_providers.pkcs11.session import (
     GCM_NONCE_BYTES,
     GCM_TAG_BYTES,
@@ -48,6 +47,7 @@ from mycelium_fractal_net.security.key_providers.pkcs11.token import NOT_SEEN, T
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from mycelium_fractal_net.security.key_providers.pkcs11.pin import PinSource
     from mycelium_fractal_net.security.key_providers.pkcs11.session import Session
     from mycelium_fractal_net.security.key_providers.pkcs11.uri import Pkcs11Uri
 
@@ -61,10 +61,10 @@ class PKCS11Custodian(Custodian):
 
     scheme: ClassVar[str] = SCHEME
 
-    def __init__(self, uri: Pkcs11Uri, ask_pin: AskPin | None = None) -> None:
+    def __init__(self, uri: Pkcs11Uri, pin: PinSource) -> None:
         self._uri = uri
         self._keys = MasterKeys(uri)
-        self._token = Token(library_at(uri.module_path), uri, PinSource(uri.pin_source, ask_pin))
+        self._token = Token(library_at(uri.module_path), uri, pin)
         self._known: tuple[int | None, dict[str, KeyOnToken]] = (None, {})
         self._newest: str | None = None
 

@@ -1,28 +1,25 @@
 """Where the PIN of a token comes from: a file, or whoever is asked; never a URI or an argument.
 
 ``pin-source`` is an absolute path, the same as a ``file:`` URI, or ``$CREDENTIALS_DIRECTORY/NAME``
-(systemd's ``LoadCredential``). Without one, the file ``mfn-pkcs11-pin`` of that directory, or who
-is asked on a terminal. The PIN is the file's first line. It is read for each login and kept
-nowhere; a PIN that a token refused is known by what names it, not by itself.
+(systemd's ``LoadCredential``). Without one, the file ``mfn-pkcs11-pin`` of that folder, or who is
+asked. The PIN is the file's first line. It is read for each login and kept nowhere; a PIN that a
+token refused is known by what names it, not by itself.
 """
 
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from mycelium_fractal_net.security.algorithms.digests import sha256
 from mycelium_fractal_net.security.byte_io.delivered import delivered
 from mycelium_fractal_net.security.errors import ConfigurationError, MasterKeyError
 from mycelium_fractal_net.security.key_store.sqlite import check_private
 
 CREDENTIAL: Final = "mfn-pkcs11-pin"
-_DIRECTORY: Final = "CREDENTIALS_DIRECTORY"
+_IN_CREDENTIALS: Final = "$CREDENTIALS_DIRECTORY/"
 _MOST_BYTES: Final = 256
-_SALT: Final = secrets.token_bytes(32)
 
 AskPin = Callable[[], bytes]
 
@@ -38,15 +35,20 @@ class Pin(NamedTuple):
 
 
 class PinSource:
-    """What gives the PIN: a file, or a function that is called once and whose answer is kept."""
+    """What gives the PIN: a file, or a function that is asked for each login.
 
-    def __init__(self, source: str | None, ask: AskPin | None = None) -> None:
+    ``source`` is the URI's ``pin-source``; ``credentials`` the folder of systemd's credentials.
+    Raises :class:`ConfigurationError`.
+    """
+
+    def __init__(
+        self, source: str | None, *, credentials: Path | None = None, ask: AskPin | None = None
+    ) -> None:
         self._ask = ask
-        self._asked: bytes | None = None
-        self.path = _path(source)
+        self.path = _path(source, credentials)
 
     def is_there(self) -> bool:
-        """Whether there is a file, so that nobody needs to be asked."""
+        """Whether a file is named, so that nobody needs to be asked."""
         return self.path is not None
 
     def read(self) -> Pin:
@@ -57,35 +59,31 @@ class PinSource:
         """
         if self.path is not None:
             return _read(self.path)
-        if self._asked is None:
-            if self._ask is None:
-                raise MasterKeyError(
-                    "the PIN of the HSM is not given: name its file in MFN_PKCS11_URI"
-                    f" (pin-source=/run/secrets/pin), or deliver it as the credential {CREDENTIAL}"
-                )
-            self._asked = _checked(self._ask())
-        return Pin(self._asked, ("asked", sha256(_SALT + self._asked)))
+        if self._ask is None:
+            raise MasterKeyError(
+                "the PIN of the HSM is not given: name its file in MFN_PKCS11_URI"
+                f" (pin-source=/run/secrets/pin), or deliver it as the credential {CREDENTIAL}"
+            )
+        pin = _checked(self._ask())
+        return Pin(pin, ("asked", hash(pin)))  # under a key of this process, as Python hashes
 
     def __repr__(self) -> str:
         return f"PinSource({self.path})"
 
 
-def _path(source: str | None) -> Path | None:
-    """Which file it is. Raises :class:`ConfigurationError`."""
-    directory = os.environ.get(_DIRECTORY)
+def _path(source: str | None, credentials: Path | None) -> Path | None:
     if source is None:
-        found = Path(directory, CREDENTIAL) if directory else None
+        found = None if credentials is None else credentials / CREDENTIAL
         return found if found is not None and found.exists() else None
     text = source.removeprefix("file:")
     if text.startswith("///"):  # file:///run/pin has an empty host (RFC 8089)
         text = text.removeprefix("//")
-    prefix = f"${_DIRECTORY}/"
-    if text.startswith(prefix):
-        if not directory:
-            raise _wrong(f"names {_DIRECTORY}, which is not set")
-        return Path(directory, text.removeprefix(prefix))
+    if text.startswith(_IN_CREDENTIALS):
+        if credentials is None:
+            raise _wrong("names CREDENTIALS_DIRECTORY, which is not set")
+        return credentials / text.removeprefix(_IN_CREDENTIALS)
     if not text.startswith("/") or text.startswith("//"):
-        raise _wrong(f"is no absolute path, no file: URI and nothing in ${_DIRECTORY}")
+        raise _wrong(f"is no absolute path, no file: URI and nothing in {_IN_CREDENTIALS}")
     return Path(text)
 
 
