@@ -88,7 +88,7 @@ USED_BY = {
         "client/sender.py": "when a call is tried again",
         "columns/column_database.py": "when a transaction is tried again",
         "doctor/diagnosis.py": "which versions are tried",
-        "security/key_providers/remote.py": "when a custodian is asked again",
+        "security/key_providers/bounded_calls.py": "when a custodian is asked again",
         "security/key_providers/authenticated_table.py": "when a lost race is tried again",
     },
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,6 @@ from mycelium_fractal_net.security.key_providers.pkcs11 import (
     PKCS11KeyProvider,
     parse_uri,
 )
-from mycelium_fractal_net.security.key_providers.remote import ManagingRemoteCustodian
 
 if TYPE_CHECKING:
     from mycelium_fractal_net.bootstrap.custodians.scheme import Opened, Passphrase
@@ -36,20 +36,16 @@ class Pkcs11Scheme(RemoteScheme):
         self._pin: bytes | None = None
 
     def connect(self, settings: Settings, policy: Policy) -> PKCS11Custodian:  # noqa: ARG002
-        """Load the library; the token is asked when it is first needed."""
-        return PKCS11Custodian(_uri(settings), self._pin_source(settings))
+        """Load the library, log in and find the newest master key."""
+        custodian = PKCS11Custodian(_uri(settings), self._pin_source(settings))
+        custodian.open()
+        return custodian
 
-    def behind(self, settings: Settings, policy: Policy) -> ManagingRemoteCustodian:
-        """One whose master keys are made and destroyed from here."""
-        return ManagingRemoteCustodian(lambda: self.connect(settings, policy))
-
-    def make_key(self, settings: Settings, policy: Policy) -> None:
+    def make_key(self, settings: Settings, policy: Policy) -> None:  # noqa: ARG002
         """Make the first master key of the URI's label."""
-        custodian = self.connect(settings, policy)
-        try:
+        pin = self._pin_source(settings)
+        with contextlib.closing(PKCS11Custodian(_uri(settings), pin)) as custodian:
             custodian.make_first()
-        finally:
-            custodian.close()
 
     def create(
         self, settings: Settings, policy: Policy, passphrase: Passphrase, *, make_key: bool

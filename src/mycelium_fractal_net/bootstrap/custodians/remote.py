@@ -43,10 +43,6 @@ class RemoteScheme(CustodianScheme):
     def make_key(self, settings: Settings, policy: Policy) -> None:
         """Make the master key on the other side; changes nothing where it is there."""
 
-    def behind(self, settings: Settings, policy: Policy) -> RemoteCustodian:
-        """The custodian as a store has it."""
-        return RemoteCustodian(lambda: self.connect(settings, policy))
-
     def is_there(self, settings: Settings) -> bool:
         """Whether the store's id is known here."""
         return settings.security.key_management.store_id is not None or _file(settings).exists()
@@ -62,7 +58,7 @@ class RemoteScheme(CustodianScheme):
         """Give the store an id, once the other side has answered."""
         if make_key:
             self.make_key(settings, policy)
-        custodian = self.behind(settings, policy)
+        custodian = RemoteCustodian(lambda: self.connect(settings, policy))
         try:
             custodian.ping()
         finally:
@@ -77,7 +73,7 @@ class RemoteScheme(CustodianScheme):
     ) -> Opened:
         """Reach what there is."""
         store_id = _store_id(settings)
-        return Opened(self.behind(settings, policy), store_id)
+        return Opened(RemoteCustodian(lambda: self.connect(settings, policy)), store_id)
 
     def missing(self, settings: Settings, *, of_backup: bool) -> MasterKeyError:
         """The error where the store's id is not known here."""

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
 
+    from mycelium_fractal_net.security.key_providers.custodian import Binding
     from mycelium_fractal_net.security.key_providers.journal import Journal
     from mycelium_fractal_net.security.key_providers.record_macs import RecordMacs
     from mycelium_fractal_net.security.key_store.key_table import KeyTable
@@ -88,12 +89,18 @@ class Keys(AuthenticatedTable[Key]):
 
     def unwrap(self, key: Key, version: KeyVersion) -> bytes:
         """The material of one version. The caller has checked what its state permits."""
+        return self._wrapping.unwrap(*self._wrapped(key, version))
+
+    def unwrap_in_use(self, key: Key, version: KeyVersion) -> bytes:
+        """The same of a key that carries traffic; see :meth:`.Wrapping.unwrap_in_use`."""
+        return self._wrapping.unwrap_in_use(*self._wrapped(key, version))
+
+    def _wrapped(self, key: Key, version: KeyVersion) -> tuple[str, bytes, Binding]:
         if not version.wrapped:
             raise KeyStateError(
                 f"version {version.version} of key {key.key_id!r} is destroyed: no material is left"
             )
-        binding = self._wrapping.binding_of_version(key, version)
-        return self._wrapping.unwrap(key.master_id, version.wrapped, binding)
+        return key.master_id, version.wrapped, self._wrapping.binding_of_version(key, version)
 
     # Making -------------------------------------------------------------------------------
 

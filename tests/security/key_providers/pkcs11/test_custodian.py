@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mycelium_fractal_net.security.errors import MasterKeyError, StoreIntegrityError
-from mycelium_fractal_net.security.key_providers import ManagesMasterKeys
-from mycelium_fractal_net.security.key_providers.remote import ManagingRemoteCustodian
+from mycelium_fractal_net.security.key_providers.remote import RemoteCustodian
 from tests.security.key_providers.pkcs11.conftest import bound
 
 if TYPE_CHECKING:
@@ -73,8 +72,8 @@ def test_master_keys_are_made_and_destroyed_from_here(own: PKCS11Custodian) -> N
     with pytest.raises(MasterKeyError, match="does not hold the master key"):
         own.unwrap_many(first, [(wrapped, bound())])
     assert own.holds(first)  # by its configuration it might
-    behind = ManagingRemoteCustodian(lambda: own)
-    assert isinstance(behind, ManagesMasterKeys)
-    third = behind.add()
-    behind.forget_all_but(third)
+    managing = RemoteCustodian(lambda: own).managing()
+    assert managing is not None
+    third = managing.add()
+    managing.forget_all_but(third)
     assert own.inspect().kek_ids == (third,)

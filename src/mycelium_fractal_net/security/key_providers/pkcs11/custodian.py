@@ -71,12 +71,16 @@ class PKCS11Custodian(Custodian):
     def __repr__(self) -> str:
         return f"PKCS11Custodian({self._uri.path()})"
 
+    def open(self) -> None:
+        """Log in, and find the keys. Raises as every call does."""
+        self._on_token(self._found)
+
     # The custodian ------------------------------------------------------------------------
 
     def newest_id(self) -> str:
-        """See :class:`Custodian`; the token is asked once."""
+        """See :class:`Custodian`; of the keys that were seen last."""
         if self._newest is None:
-            self._on_token(self._found)
+            self.open()
         return str(self._newest)
 
     def holds(self, kek_id: str) -> bool:
@@ -113,6 +117,10 @@ class PKCS11Custodian(Custodian):
     def close(self) -> None:
         """Close its sessions, and so log out."""
         self._token.forget()
+
+    def managing(self) -> PKCS11Custodian | None:
+        """Itself; nobody where the URI names one key by its id."""
+        return self if self._uri.key_id is None else None
 
     # ManagesMasterKeys --------------------------------------------------------------------
 

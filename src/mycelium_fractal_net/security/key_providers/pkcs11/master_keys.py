@@ -106,8 +106,7 @@ class MasterKeys:
         """A further key, newer than all that are there."""
         if self._uri.label is None or self._uri.key_id is not None:
             raise MasterKeyError(
-                "MFN_PKCS11_URI names one key by its id: write object=LABEL alone, so that the"
-                " label's newest key wraps"
+                "MFN_PKCS11_URI names one key by its id: write object=LABEL alone to have one made"
             )
         newest = max((key.age for key in self.on(session)), default=0)
         number = (((newest >> _RANDOM_BITS) + 1) << _RANDOM_BITS) + secrets.randbits(_RANDOM_BITS)
