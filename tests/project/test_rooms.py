@@ -75,6 +75,7 @@ USED_BY = {
         "security/audit/locked_chain.py": "names of chains",
         "security/audit/tail.py": "the name of an unfinished file",
         "security/backup/making.py": "what a backup is called",
+        "security/key_providers/imports.py": "names of imports",
         "security/key_providers/local.py": "master keys, salts, the store's id",
         "security/key_providers/master_key_file.py": "the name of an unfinished file",
         "security/key_providers/keys.py": "handles of versions",
@@ -83,6 +84,7 @@ USED_BY = {
         "security/key_providers/stored.py": "names of keys",
         "security/policy.py": "key material",
         "security/records/api_keys.py": "API keys",
+        "security/sealed/rsa_recipients.py": "a key for one wrapping",
     },
     "random": {
         "client/sender.py": "when a call is tried again",
