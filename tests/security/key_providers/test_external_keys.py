@@ -19,6 +19,7 @@ from mycelium_fractal_net.security.errors import (
     KeyExistsError,
     KeyNotExportableError,
     KeyStateError,
+    KeyUsageError,
     MasterKeyError,
     StoreIntegrityError,
 )
@@ -498,3 +499,12 @@ def test_threads_that_wait_for_the_store_ask_for_no_signature(one: Far) -> None:
     handle = one.provider.keys.get("release").latest.handle
     (use,) = one.keyring.usage.summaries([handle])
     assert use.count == 1
+
+
+def test_nothing_is_brought_into_it_or_exported(one: Far) -> None:
+    """Its keys are the custodian's."""
+    one.make()
+    with pytest.raises(KeyUsageError, match="made by its custodian"):
+        one.provider.imports.begin("release", into=True)
+    with pytest.raises(InvalidInputError, match="never exportable"):
+        one.provider.keys.create("builds", "signing", external=True, exportable=True)

@@ -26,6 +26,7 @@ from mycelium_fractal_net.security.records.keys import (
     LEGACY_XOR,
     LEGACY_XOR_KEY_ID,
     Key,
+    KeyOrigin,
     KeyState,
     KeyType,
     KeyUse,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.key_providers.journal import Journal
     from mycelium_fractal_net.security.key_providers.record_macs import RecordMacs
     from mycelium_fractal_net.security.key_store.key_table import KeyTable
+    from mycelium_fractal_net.security.key_store.record_table import Also
 
 _LONGEST_WAIT: Final = timedelta(days=36_500)
 
@@ -132,15 +134,51 @@ class Keys(AuthenticatedTable[Key]):
         algorithm: str | None = None,
         use: str = KeyUse.DATA,
         publish: bool = False,
+        exportable: bool = False,
         rotation: RotationPolicy | None = None,
         external: bool = False,
     ) -> Key:
         """Make a named key with its first version, active at once or once a backup holds it.
 
-        ``use`` is for signing keys: ``data`` or ``request``, fixed for ever. ``publish`` lists
-        its public keys in the JWKS. The private keys of an ``external`` one are made by the
-        custodian and never leave it. Raises :class:`KeyExistsError` where the name is taken,
+        ``use`` is for signing keys: ``data`` or ``request``; ``exportable`` lets :class:`.Exports`
+        wrap it for others; both are fixed for ever. ``publish`` lists its public keys in the JWKS.
+        The private keys of an ``external`` signing key are made by the custodian and never leave
+        it. Raises :class:`KeyExistsError` where the name is taken,
         :class:`AlgorithmNotAllowedError`, and :class:`InvalidInputError` for what does not fit.
+        """
+        if external:
+            if key_type != KeyType.SIGNING or exportable:
+                raise InvalidInputError(
+                    "only a signing key can be external, and such a one is never exportable"
+                )
+            algorithm = self.external.algorithm(algorithm)
+        planned = self.planned(
+            key_id,
+            key_type,
+            algorithm=algorithm,
+            use=use,
+            publish=publish,
+            exportable=exportable,
+            rotation=rotation,
+        )
+        if external and self.table.has(planned.key_id):  # else there is a key that nobody names
+            raise KeyExistsError(self.kind.taken.format(planned.key_id))
+        return self.begin(planned, NewVersion(self, external=external), "key.create")
+
+    def planned(
+        self,
+        key_id: str,
+        key_type: str = KeyType.ENCRYPTION,
+        *,
+        algorithm: str | None = None,
+        use: str = KeyUse.DATA,
+        publish: bool = False,
+        exportable: bool = False,
+        rotation: RotationPolicy | None = None,
+    ) -> Key:
+        """The key that :meth:`create` would make, without a version. Nothing is stored.
+
+        Raises :class:`InvalidInputError` for what does not fit.
         """
         name = _name(key_id, "a key is made by its name, without a version")
         kind = key_type_of(key_type)
@@ -149,8 +187,6 @@ class Keys(AuthenticatedTable[Key]):
             raise InvalidInputError(
                 "the key of the XOR cipher is not made, it is imported: mfn key import-xor FILE"
             )
-        if external and kind is not KeyType.SIGNING:
-            raise InvalidInputError("only a signing key can be external")
         chosen = algorithm or ALGORITHMS[kind][0]
         if chosen not in ALGORITHMS[kind]:
             raise InvalidInputError(
@@ -158,11 +194,7 @@ class Keys(AuthenticatedTable[Key]):
             )
         if kind is not KeyType.SIGNING and (key_use is not KeyUse.DATA or publish):
             raise InvalidInputError("only a signing key can be for requests, or published")
-        if external:
-            chosen = self.external.algorithm(algorithm)
-            if self.table.has(name):  # before there is a key that nobody would name
-                raise KeyExistsError(self.kind.taken.format(name))
-        empty = Key(
+        return Key(
             key_id=name,
             key_type=kind,
             use=key_use,
@@ -171,11 +203,17 @@ class Keys(AuthenticatedTable[Key]):
             created_at=self.clock(),
             versions=(),
             publish=publish,
+            exportable=exportable,
         )
-        added = NewVersion(self, external=external)
-        return added.stored(
+
+    def begin(self, planned: Key, first: NewVersion, event: str, also: Also | None = None) -> Key:
+        """Store a :meth:`planned` key with its first version, and do ``also``, or neither.
+
+        Raises :class:`KeyExistsError` where the name is taken.
+        """
+        return first.stored(
             lambda: self.insert(
-                lambda master_id: added.to(replace(empty, master_id=master_id)), "key.create"
+                lambda master_id: first.to(replace(planned, master_id=master_id)), event, also
             )
         )
 
@@ -329,7 +367,7 @@ class Keys(AuthenticatedTable[Key]):
 
     def _named(self, event: str | None, old: Key | None, new: Key) -> dict[str, str]:
         """The key, or the one version that a change is about."""
-        if old is None or event == "key.rotate":
+        if old is None or event in ("key.rotate", "key.import"):
             return {"key": version_id(new.key_id, new.latest.version)}
         before = {each.handle: each for each in old.versions}
         changed = [each for each in new.versions if before.get(each.handle) != each]
@@ -338,16 +376,23 @@ class Keys(AuthenticatedTable[Key]):
 
 
 class NewVersion:
-    """A fresh version of a key. It is wrapped once for each place that it may take.
+    """A fresh version of a key, or with ``brought`` one whose material was made elsewhere: the
+    private and the public key. It is wrapped once for each place that it may take.
 
     However often a writer loses a race, the custodian is asked again only where another version
     took its number, or the store has moved to another master key; an external one is made once.
     """
 
     def __init__(
-        self, keys: Keys, activate_at: datetime | None = None, *, external: bool = False
+        self,
+        keys: Keys,
+        activate_at: datetime | None = None,
+        *,
+        brought: tuple[bytes, bytes | None] | None = None,
+        external: bool = False,
     ) -> None:
         self._keys = keys
+        self._brought = brought
         self._activate_at = activate_at
         self._external = external
         self._place: tuple[str, int] | None = None
@@ -405,10 +450,13 @@ class NewVersion:
             created_at=now,
             wrapped=b"",
             activate_at=self._activate_at,
+            origin=KeyOrigin.GENERATED if self._brought is None else KeyOrigin.IMPORTED,
         )
         if self._external or (key.versions and key.is_external):
             return self._keys.external.made(key, made)
-        self._material, public_key = self._keys.generate(key.algorithm, key.key_type)
+        self._material, public_key = self._brought or self._keys.generate(
+            key.algorithm, key.key_type
+        )
         return replace(made, public_key=public_key)
 
 

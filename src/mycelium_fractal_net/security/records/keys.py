@@ -43,6 +43,13 @@ class KeyUse(StrEnum):
     REQUEST = "request"
 
 
+class KeyOrigin(StrEnum):
+    """Where the material of a key version was made: here, or elsewhere and brought along."""
+
+    GENERATED = "generated"
+    IMPORTED = "imported"
+
+
 class KeyState(StrEnum):
     """The state of one key version, SP 800-57 part 1 section 7."""
 
@@ -195,6 +202,7 @@ class KeyVersion:
     activate_at: datetime | None = None
     destroy_at: datetime | None = None
     rewrapped_at: datetime | None = None
+    origin: KeyOrigin = KeyOrigin.GENERATED
     external: str | None = None
     external_gone_at: datetime | None = None
 
@@ -223,7 +231,10 @@ class KeyVersion:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A named key with its versions, oldest first. One authenticated record of the store."""
+    """A named key with its versions, oldest first. One authenticated record of the store.
+
+    ``exportable`` is fixed when it is made: whether its versions may be wrapped for others.
+    """
 
     key_id: str
     key_type: KeyType
@@ -234,6 +245,7 @@ class Key:
     versions: tuple[KeyVersion, ...]
     publish: bool = False
     rotate_at: datetime | None = None
+    exportable: bool = False
     revision: int = 0
     master_id: str = ""
 

@@ -55,7 +55,7 @@ class ExternalSigningKey:
         if self.public.algorithm == "Ed25519" and len(message) > ED25519_MESSAGE_BYTES:
             raise InvalidInputError(
                 "an external Ed25519 key signs at most 4,096 bytes as they are: have a longer"
-                " message pre-hashed (mfn sign, keyring.sign_stream), or take an ECDSA key"
+                " message pre-hashed, as files are (keyring.sign_stream), or take an ECDSA key"
             )
         signature = self._ask(message)
         self._check(lambda public: public.verify(message, signature))
