@@ -49,6 +49,7 @@ USED_BY = {
         "client/signing.py": "the body in the plan's profile of a signed request",
         "legacy/cipher.py": "the key stream of the XOR cipher",
         "security/http_signatures/content_digest.py": "RFC 9530",
+        "security/key_providers/aws_kms/signing.py": "KMS signs a digest of ECDSA's",
         "security/key_providers/journal.py": "names a record's state without its MAC",
         "security/key_providers/remote.py": "a key is wrapped with the digest of its binding",
         "security/records/api_keys.py": "an API key is stored as its digest",
