@@ -68,10 +68,10 @@ def made_key(kms: KmsClient, **parameters: object) -> KeyArn:
     return KeyArn.of_answer(made.get("Arn"))
 
 
-def discard(kms: KmsClient, arn: KeyArn | str) -> None:
+def discard(kms: KmsClient, arn: KeyArn) -> None:
     """Have the key deleted as soon as KMS does that."""
     answer = kms.ask(
-        "schedule_key_deletion", KeyId=str(arn), PendingWindowInDays=_SHORTEST_WAIT_DAYS
+        "schedule_key_deletion", KeyId=arn.key, PendingWindowInDays=_SHORTEST_WAIT_DAYS
     )
     if not answer.get("KeyId"):
         raise CustodianUnavailableError("AWS KMS answers without what was asked")

@@ -77,7 +77,8 @@ class SigningKeys:
             Tags=[{"TagKey": tag, "TagValue": value} for tag, value in tags.items()],
         )
         try:
-            public_key = until_known(lambda: self.public_key(str(arn)))
+            answer = until_known(lambda: self._kms.ask("get_public_key", KeyId=str(arn)))
+            public_key = bytes_of(answer, "PublicKey")
         except MfnError:
             discard(self._kms, arn)
             raise
@@ -103,14 +104,14 @@ class SigningKeys:
         """See :class:`.SigningCustodian`: it can be taken back for seven days, in KMS."""
         arn = self._named(reference)
         try:
-            described = self._kms.ask("describe_key", KeyId=arn).get("KeyMetadata", {})
+            described = self._kms.ask("describe_key", KeyId=str(arn)).get("KeyMetadata", {})
             if described.get("KeyState") != "PendingDeletion":
                 discard(self._kms, arn)
         except MasterKeyError:
             return  # it is gone
 
     def _asked(self, operation: str, reference: str, **parameters: object) -> dict[str, Any]:
-        arn = self._named(reference)
+        arn = str(self._named(reference))
         try:
             answer = self._kms.ask(operation, KeyId=arn, **parameters)
         except MasterKeyError:
@@ -119,7 +120,7 @@ class SigningKeys:
             raise CustodianUnavailableError("AWS KMS answers for another key")
         return answer
 
-    def _named(self, reference: str) -> str:
+    def _named(self, reference: str) -> KeyArn:
         """The ARN of a key in our account and region; no record has another one asked."""
         try:
             arn = KeyArn.of_answer(reference)
@@ -129,4 +130,4 @@ class SigningKeys:
             raise CustodianDeniedError(
                 "the signing key is not in the AWS account and region of the master key"
             )
-        return str(arn)
+        return arn
