@@ -78,7 +78,7 @@ class KeyInUse:
         """The bytes of this version. Asking for them counts nothing and checks no state."""
         if self._material is None:
             about_to_block()
-            self._material = self._provider.keys.unwrap(self.key, self.version)
+            self._material = self._provider.keys.unwrap_in_use(self.key, self.version)
         return self._material
 
     @property
@@ -92,6 +92,13 @@ class KeyInUse:
                 raise DecryptionError
             self._sealer = self._provider.policy.sealer(self.material, self.version.handle)
         return self._sealer
+
+    def sealer_of(self, name: bytes) -> Sealer:
+        """:attr:`sealer`; with the digest of a file's name, of messages bound to that."""
+        sealer = self.sealer
+        if name:
+            return self._provider.policy.sealer(self.material, self.version.handle, name)
+        return sealer
 
     @property
     def raw(self) -> RawCipher:
