@@ -3,7 +3,8 @@
 In some things AWS does not do as moto does, and here it is as AWS does it, with AWS's own codes:
 moto uses a disabled key, and one that is to be deleted, as any other; for a ciphertext of another
 key than the one that is asked it answers AccessDenied; it hashes a digest that it is given to sign;
-it answers with the id of a key whose public key is asked for, not its ARN; and it makes no keys for Ed25519.
+it answers with the id of a key whose public key is asked for, and AWS with its ARN; and it makes no
+keys for Ed25519.
 
 It says its port, then does what each line of its standard input says, and answers ``done``:
 ``stop`` (nobody listens, every connection is cut), ``start`` (on the same port, with all keys),
@@ -30,7 +31,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from moto.kms import models
 from moto.kms.models import kms_backends
-from moto.kms.utils import AbstractPrivateKey, KeySpec
+from moto.kms.utils import AbstractPrivateKey, KeySpec, generate_private_key
 from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
     MotoRequestHandler,
@@ -164,14 +165,15 @@ class Ed25519(AbstractPrivateKey):
 
 def know_ed25519() -> None:
     """Have moto make such keys."""
-    made = models.generate_private_key
+    made, known = generate_private_key, KeySpec.key_specs
 
     def generate(key_spec: str) -> AbstractPrivateKey:
         return Ed25519() if key_spec == _ED25519 else made(key_spec)
 
-    models.generate_private_key = generate
-    known = KeySpec.key_specs
-    KeySpec.key_specs = lambda: [*known(), _ED25519]
+    theirs: Any = models
+    theirs.generate_private_key = generate
+    theirs = KeySpec
+    theirs.key_specs = lambda: [*known(), _ED25519]
 
 
 class Listener:

@@ -8,6 +8,7 @@ import pytest
 
 from mycelium_fractal_net.security.key_providers import Binding
 from mycelium_fractal_net.security.key_providers.aws_kms import AWSKMSCustodian, KmsPlace
+from mycelium_fractal_net.security.key_providers.call_limits import CallLimits
 from mycelium_fractal_net.security.key_providers.remote import RemoteCustodian
 from tests.support.custodians import harness
 from tests.support.custodians.aws_kms import ALIAS, REGION, AWSKMSHarness
@@ -30,9 +31,6 @@ def kms() -> AWSKMSHarness:
     found = cast("AWSKMSHarness", harness("aws-kms"))
     found.requests()
     return found
-
-
-Opener = "Callable[..., AWSKMSCustodian]"
 
 
 @pytest.fixture
@@ -58,5 +56,5 @@ def custodian(opened: Callable[..., AWSKMSCustodian]) -> AWSKMSCustodian:
 
 @pytest.fixture
 def remote(opened: Callable[..., AWSKMSCustodian]) -> RemoteCustodian:
-    """One as a store has it."""
-    return RemoteCustodian(opened)
+    """One as a store has it, that asks again at once after an outage."""
+    return RemoteCustodian(opened, CallLimits(outages_in_a_row=1000))

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.key_providers.remote import RemoteCustodian
     from tests.support.custodians.aws_kms import AWSKMSHarness
 
-Opener = "Callable[..., AWSKMSCustodian]"
-
 
 def test_what_was_wrapped_is_unwrapped(remote: RemoteCustodian, kms: AWSKMSHarness) -> None:
     """In order, and a request for each."""
@@ -78,7 +76,7 @@ def test_new_key_material_changes_no_name(remote: RemoteCustodian, kms: AWSKMSHa
 
 
 def test_it_is_wrapped_anew_on_the_other_side(remote: RemoteCustodian, kms: AWSKMSHarness) -> None:
-    """ReEncrypt: nothing is decrypted to here."""
+    """ReEncrypt, a request for each; what comes back is opened before it takes the place."""
     name = remote.newest_id()
     before = remote.wrap_many(name, [(MATERIAL, bound(1)), (MATERIAL, bound(2))])
     kms.requests()

@@ -107,8 +107,8 @@ class KmsClient:
 class _RefusedError(Exception):
     """KMS answered with an error."""
 
-    def __init__(self, code: object, status: object) -> None:
-        super().__init__()
+    def __init__(self, code: object, status: object = None) -> None:
+        super().__init__(code, status)
         self.code = code
         self.status = status
 
