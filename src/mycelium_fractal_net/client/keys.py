@@ -79,6 +79,8 @@ class _Version(msgspec.Struct, frozen=True):
     activate_at: datetime | None
     destroy_at: datetime | None
     origin: KeyOrigin = KeyOrigin.GENERATED
+    external: str | None = None
+    external_gone_at: datetime | None = None
 
 
 class _Key(msgspec.Struct, frozen=True):
@@ -147,6 +149,7 @@ def create_key(
     use: KeyUse | str | None = None,
     publish: bool | None = None,
     exportable: bool | None = None,
+    external: bool | None = None,
     interval_days: int | None = None,
     retain_count: int | None = None,
     auto_destroy: bool | None = None,
@@ -156,8 +159,9 @@ def create_key(
     """Make a key with its first version, active at once. Scope: ``keys:admin``.
 
     What is left out is as the type has it. ``exportable`` lets it be wrapped for others by
-    :meth:`export_key`; it is fixed for ever. Raises :class:`KeyExistsError`. It is not repeated
-    after an answer that was lost: look with :meth:`show_key` whether it is there.
+    :meth:`export_key`; it is fixed for ever. The private keys of an ``external`` signing key are
+    made by the service's custodian and never leave it. Raises :class:`KeyExistsError`. It is not
+    repeated after an answer that was lost: look with :meth:`show_key` whether it is there.
     """
     asked = {
         "key_id": key_id,
@@ -166,6 +170,7 @@ def create_key(
         "use": None if use is None else str(use),
         "publish": publish,
         "exportable": exportable,
+        "external": external,
         "rotation": given(
             interval_days=interval_days, retain_count=retain_count, auto_destroy=auto_destroy,
             unused_for_days=unused_for_days, automatic=automatic,

@@ -60,6 +60,11 @@ class VersionAnswer(TypedDict):
     created_at: Time
     activate_at: Time | None
     destroy_at: Time | None
+    external: Annotated[
+        str | None,
+        Schema(description="Where the private key of an external key is: SCHEME:REFERENCE."),
+    ]
+    external_gone_at: Annotated[Time | None, Schema(description="When that was destroyed there.")]
 
 
 class KeyAnswer(TypedDict):
@@ -72,6 +77,9 @@ class KeyAnswer(TypedDict):
     publish: bool
     exportable: Annotated[
         bool, Schema(description="Whether its versions may be wrapped for others; fixed for ever.")
+    ]
+    external: Annotated[
+        bool, Schema(description="Whether its private keys never leave the custodian.")
     ]
     created_at: Time
     primary: Annotated[
@@ -90,6 +98,7 @@ def key_shape(key: Key) -> KeyAnswer:
         KeyAnswer,
         key,
         type=key.key_type,
+        external=key.is_external,
         primary=primary_id(key),
         rotation=rotation_shape(key.rotation),
         minimum_versions=key.minimum_versions._asdict(),

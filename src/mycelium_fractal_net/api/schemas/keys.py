@@ -33,8 +33,12 @@ Algorithm = Literal[
 ]
 
 # What the members say together: which algorithms a type takes, and that only a signing key has
-# a use or is published. The provider refuses the rest; the document says it here.
-_NOT_SIGNING: dict[str, Any] = {"use": {"const": "data"}, "publish": {"enum": [False]}}
+# a use, is published or external. The provider refuses the rest; the document says it here.
+_NOT_SIGNING: dict[str, Any] = {
+    "use": {"const": "data"},
+    "publish": {"enum": [False]},
+    "external": {"enum": [False]},
+}
 TOGETHER: list[dict[str, Any]] = [
     {
         "title": kind.value,
@@ -62,6 +66,7 @@ _KEY: dict[str, Any] = {
     "algorithm": "AES-256-GCM",
     "publish": False,
     "exportable": False,
+    "external": False,
     "created_at": "2026-11-24T12:27:35Z",
     "primary": "orders:v1",
     "rotation_due": "2027-02-22T12:27:35Z",
@@ -78,6 +83,8 @@ _KEY: dict[str, Any] = {
             "created_at": "2026-11-24T12:27:35Z",
             "activate_at": None,
             "destroy_at": None,
+            "external": None,
+            "external_gone_at": None,
         }
     ],
 }
@@ -144,6 +151,13 @@ class CreateKeyRequest(Model):
         Field(
             description="Whether its versions may be wrapped for others; fixed for ever. Leave it"
             " off unless the key is needed elsewhere."
+        ),
+    ] = False
+    external: Annotated[
+        bool,
+        Field(
+            description="Have the custodian of the master key make the private keys of a signing"
+            " key, which then never leave it."
         ),
     ] = False
     rotation: RotationChange | None = None

@@ -123,6 +123,7 @@ class Keyring(OfOneProcess, Streams, Signing, PublicKeys):
             if self.provider.audit is not None:
                 self.provider.audit.close()
             self.provider.store.database.close()
+            self.provider.custodian.close()
 
     def refresh(self) -> None:
         """See at once what others changed in the store, instead of within two seconds."""
@@ -325,6 +326,10 @@ class Keyring(OfOneProcess, Streams, Signing, PublicKeys):
         check_type(key, _ENCRYPTION)
         _ = key.primary
         return name
+
+    def is_external(self, key_id: str) -> bool:
+        """Whether the key of that id or version id signs with its custodian alone."""
+        return self._cache.record(parse_key_id(key_id)[0]).is_external
 
     def algorithm_of(self, key_id: str) -> str:
         """The algorithm of the key of that id or version id. Raises :class:`KeyNotFoundError`."""
