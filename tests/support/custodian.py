@@ -14,7 +14,15 @@ import secrets
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_private_key,
+)
 
 from mycelium_fractal_net.bootstrap.custodians import SCHEMES, CustodianScheme, Opened
 from mycelium_fractal_net.security.errors import (
@@ -23,9 +31,17 @@ from mycelium_fractal_net.security.errors import (
     MasterKeyError,
     StoreIntegrityError,
 )
-from mycelium_fractal_net.security.key_providers import Binding, Custodian, CustodianStatus
+from mycelium_fractal_net.security.key_providers import (
+    Binding,
+    Custodian,
+    CustodianStatus,
+    SigningKeyReference,
+    signing_key_name,
+)
+from mycelium_fractal_net.security.key_providers.custodian import ED25519_MESSAGE_BYTES
 from mycelium_fractal_net.security.key_providers.remote import CallLimits, RemoteCustodian
 from mycelium_fractal_net.security.policy import Policy
+from mycelium_fractal_net.security.signatures.signing_key import SigningKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,6 +51,7 @@ if TYPE_CHECKING:
 
 NAME = "vault"  # one of the names that settings may have and that no release serves yet
 KEK_ID = "elsewhere:1"
+_DIGESTS: Final = {"ECDSA-P256": hashes.SHA256(), "ECDSA-P384": hashes.SHA384()}
 QUICK = CallLimits(
     deadline_seconds=1.0,
     attempts=2,
@@ -46,13 +63,17 @@ QUICK = CallLimits(
 
 
 class Elsewhere(Custodian):
-    """The other machine: a folder with its key, and the file ``mode`` that says how it is.
+    """The other machine: a folder with its keys, and the file ``mode`` that says how it is.
 
     ``up``, ``down``, ``denied``, ``nonsense``, ``swapped`` (it answers what was asked before), or a
-    number of seconds by which it is late. ``calls`` counts what it was asked.
+    number of seconds by which it is late. ``calls`` counts what it was asked. A signing key is a
+    file ``NAME.pem``, which a test may delete or replace.
     """
 
     scheme: ClassVar[str] = "elsewhere"
+    signing_algorithms: ClassVar[frozenset[str]] = frozenset(
+        ("Ed25519", "ECDSA-P256", "ECDSA-P384")
+    )
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -89,6 +110,37 @@ class Elsewhere(Custodian):
             return self._answer("unwrap", opened)
         self._answer("unwrap", [])
         raise StoreIntegrityError("what was sent does not open")
+
+    def create_signing_key(self, algorithm: str, binding: Binding) -> SigningKeyReference:
+        name = signing_key_name(binding)
+        private = SigningKey.generate(algorithm)
+        self._pem(name).write_bytes(private.private_pem())
+        return SigningKeyReference(name, self._answer("create", [private.public.der()])[0])
+
+    def sign(self, reference: str, algorithm: str, message: bytes) -> bytes:
+        if algorithm == "Ed25519" and len(message) > ED25519_MESSAGE_BYTES:
+            raise CustodianDeniedError("the message is too long")
+        private: Any = self._signing_key(reference)
+        digest = () if algorithm == "Ed25519" else (ec.ECDSA(_DIGESTS[algorithm]),)
+        return self._answer("sign", [private.sign(message, *digest)])[0]
+
+    def signing_public_key(self, reference: str) -> bytes:
+        public = self._signing_key(reference).public_key()
+        der = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        return self._answer("public", [der])[0]
+
+    def destroy_signing_key(self, reference: str) -> None:
+        self._answer("destroy", [])
+        self._pem(reference).unlink(missing_ok=True)
+
+    def _signing_key(self, reference: str) -> Any:
+        try:
+            return load_pem_private_key(self._pem(reference).read_bytes(), password=None)
+        except FileNotFoundError:
+            raise CustodianDeniedError("there is no such key, or it may not be used") from None
+
+    def _pem(self, reference: str) -> Path:
+        return self.folder / f"{Path(reference).name}.pem"
 
     def ping(self) -> None:
         self._answer("ping", [])

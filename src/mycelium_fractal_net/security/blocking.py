@@ -29,9 +29,14 @@ class WouldComputeError(WouldBlockError):
     """The call computes for long, and this thread has other things to do: there is one for it."""
 
 
+class WouldAskError(WouldBlockError):
+    """The call asks the custodian for a signature: there are threads for that, and a limit."""
+
+
 class _Thread(threading.local):
     refuses = False
     refuses_to_compute = False
+    refuses_to_ask = False
 
 
 _thread: Final = _Thread()
@@ -48,9 +53,15 @@ def refuse_to_compute_in_this_thread() -> None:
     _thread.refuses_to_compute = True
 
 
+def refuse_to_ask_in_this_thread() -> None:
+    """From now on a call that asks a custodian for a signature raises :class:`WouldAskError` in
+    this thread."""
+    _thread.refuses_to_ask = True
+
+
 def allow_in_this_thread() -> None:
     """From now on this thread waits, as every thread does that never refused."""
-    _thread.refuses = _thread.refuses_to_compute = False
+    _thread.refuses = _thread.refuses_to_compute = _thread.refuses_to_ask = False
 
 
 @contextlib.contextmanager
@@ -74,6 +85,14 @@ def about_to_compute() -> None:
     """Raise :class:`WouldComputeError` in a thread that refuses to compute for long."""
     if _thread.refuses_to_compute:
         raise WouldComputeError
+
+
+def about_to_ask() -> None:
+    """Raise :class:`WouldBlockError` in a thread that refuses to wait, or to ask a custodian for
+    a signature."""
+    if _thread.refuses_to_ask:
+        raise WouldAskError
+    about_to_block()
 
 
 class SingleFlight(Generic[_T]):

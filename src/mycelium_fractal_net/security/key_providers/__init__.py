@@ -7,6 +7,7 @@ from mycelium_fractal_net.security.key_providers.custodian import (
     ManagesMasterKeys,
     SigningCustodian,
     SigningKeyReference,
+    signing_key_name,
 )
 from mycelium_fractal_net.security.key_providers.local import LocalCustodian, LocalKeyProvider
 from mycelium_fractal_net.security.key_providers.stored import KeyProvider, StoredKeyProvider
@@ -22,4 +23,5 @@ __all__ = [
     "SigningCustodian",
     "SigningKeyReference",
     "StoredKeyProvider",
+    "signing_key_name",
 ]

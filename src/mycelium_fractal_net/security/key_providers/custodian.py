@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _WRAP_LABEL: Final = b"mycelium-fractal-net/wrap/v1"
+REFERENCE_CHARACTERS: Final = 512
+ED25519_MESSAGE_BYTES: Final = 4096  # what AWS KMS signs without a hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,12 +146,22 @@ class Custodian(OfOneProcess, ABC):
 class SigningKeyReference(NamedTuple):
     """A signing key that stays where it was made: its name there, and its public key.
 
-    ``reference`` is text of the custodian's own, at most 512 ASCII characters, which holds no
-    secret; ``public_key`` is a SubjectPublicKeyInfo, DER (RFC 5280 section 4.1.2.7).
+    ``reference`` is text of the custodian's own, at most :data:`REFERENCE_CHARACTERS` of ASCII,
+    which holds no secret; ``public_key`` is a SubjectPublicKeyInfo, DER (RFC 5280 section 4.1.2.7).
     """
 
     reference: str
     public_key: bytes
+
+
+def signing_key_name(binding: Binding) -> str:
+    """What the key for that version is called on the other side: ``mfn-signing-…``, 37 characters.
+
+    The store's first 4 bytes and the handle, in hex. A handle is random: no two versions, not even
+    two that race for one number, have one name. A key whose record was never written is found by
+    it, since no version has its handle.
+    """
+    return f"mfn-signing-{binding.store_id[:4].hex()}-{binding.handle.hex()}"
 
 
 @runtime_checkable
@@ -157,19 +169,25 @@ class SigningCustodian(Protocol):
     """A custodian that makes signing keys which never leave it: one for each version of a key.
 
     Methods wait, and raise, as those of :class:`Custodian` do. A reference comes from a record
-    whose MAC was verified, and is held against the custodian's own configuration all the same.
+    whose MAC was verified, and is held against the custodian's own configuration all the same. A
+    key that is gone, or is not to be used, is a :class:`CustodianDeniedError`.
     """
 
-    signing_algorithms: frozenset[str]
-    """Of ``Ed25519``, ``ECDSA-P256``, ``ECDSA-P384``: what it makes keys for."""
+    @property
+    def signing_algorithms(self) -> frozenset[str]:
+        """Of ``Ed25519``, ``ECDSA-P256``, ``ECDSA-P384``: what it makes keys for."""
 
     def create_signing_key(self, algorithm: str, binding: Binding) -> SigningKeyReference:
-        """Make a key for that version of a key of the store, which its name there says."""
+        """Make a key, named :func:`signing_key_name`, that signs and does nothing else.
+
+        It is asked once: an answer that is lost leaves a key that no record names.
+        """
 
     def sign(self, reference: str, algorithm: str, message: bytes) -> bytes:
         """The signature: of ECDSA, hashed here, DER as in :mod:`..signatures`; of Ed25519 64 bytes.
 
-        Ed25519 takes messages of at most 4,096 bytes.
+        Ed25519 takes messages of at most :data:`ED25519_MESSAGE_BYTES`, which the caller sees to.
+        It may be asked again where an answer was lost.
         """
 
     def signing_public_key(self, reference: str) -> bytes:

@@ -8,6 +8,8 @@ The file of such a custodian makes the calls. Here is what is the same for all o
 - A call has a deadline over all that it takes, attempts included, however long the other side
   leaves a connection open. It is made in a thread that is left to itself when time is up; of
   such threads there are few, so that a silent server takes no more than those.
+- Signatures have slots of their own: who asks for many of them does not keep a key from being
+  unwrapped. A signing key is asked for once, since a second one would be left over.
 - An outage is tried again after a random pause, a few times. A refusal is not. After several
   outages in a row nobody is asked for a while, then one is let through to see.
 - A process that was forked opens connections of its own: two that share one get each other's
@@ -26,17 +28,22 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
 from hmac import compare_digest
 from time import monotonic, sleep
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from mycelium_fractal_net.security.algorithms.digests import sha256
-from mycelium_fractal_net.security.blocking import about_to_block
+from mycelium_fractal_net.security.blocking import about_to_ask, about_to_block
 from mycelium_fractal_net.security.errors import (
     CustodianUnavailableError,
     MfnError,
     StoreIntegrityError,
 )
 from mycelium_fractal_net.security.forking import in_child
-from mycelium_fractal_net.security.key_providers.custodian import Custodian
+from mycelium_fractal_net.security.key_providers.custodian import (
+    REFERENCE_CHARACTERS,
+    Custodian,
+    SigningCustodian,
+    SigningKeyReference,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -56,6 +63,7 @@ class CallLimits:
     attempts: int = 3
     first_pause_seconds: float = 0.1
     threads: int = 16
+    signing_threads: int = 16
     outages_in_a_row: int = 5
     rest_seconds: float = 5.0
 
@@ -73,6 +81,7 @@ class RemoteCustodian(Custodian):
 
     def _begin(self) -> None:
         self._slots = threading.BoundedSemaphore(self._limits.threads)
+        self._signing_slots = threading.BoundedSemaphore(self._limits.signing_threads)
         self._outages = 0
         self._resting_until = 0.0
         self._other = self._connect()
@@ -135,6 +144,43 @@ class RemoteCustodian(Custodian):
         if self._process == os.getpid():
             self._other.close()
 
+    # Signing ------------------------------------------------------------------------------
+
+    @property
+    def signing_algorithms(self) -> frozenset[str]:
+        """See :class:`SigningCustodian`; empty where the other side does not sign."""
+        other = self._side()
+        return other.signing_algorithms if isinstance(other, SigningCustodian) else frozenset()
+
+    def create_signing_key(self, algorithm: str, binding: Binding) -> SigningKeyReference:
+        """See :class:`SigningCustodian`."""
+        found: Any = self._signing(
+            lambda other: other.create_signing_key(algorithm, binding), attempts=1
+        )
+        if not isinstance(found, SigningKeyReference) or not _is_usable(found):
+            raise _unusable()
+        return found
+
+    def sign(self, reference: str, algorithm: str, message: bytes) -> bytes:
+        """See :class:`SigningCustodian`."""
+        return _some_bytes(self._signing(lambda other: other.sign(reference, algorithm, message)))
+
+    def signing_public_key(self, reference: str) -> bytes:
+        """See :class:`SigningCustodian`."""
+        return _some_bytes(self._signing(lambda other: other.signing_public_key(reference)))
+
+    def destroy_signing_key(self, reference: str) -> None:
+        """See :class:`SigningCustodian`."""
+        self._signing(lambda other: other.destroy_signing_key(reference))
+
+    def _signing(
+        self, call: Callable[[SigningCustodian], _T], *, attempts: int | None = None
+    ) -> _T:
+        about_to_ask()
+        return self._call(
+            lambda other: call(cast("SigningCustodian", other)), signs=True, attempts=attempts
+        )
+
     # Calls --------------------------------------------------------------------------------
 
     def _batch(self, count: int, call: Callable[[Custodian], list[bytes]]) -> list[bytes]:
@@ -143,18 +189,25 @@ class RemoteCustodian(Custodian):
         found: Any = self._call(call)
         usable = isinstance(found, list) and len(found) == count
         if not usable or not all(isinstance(each, bytes) for each in found):
-            raise CustodianUnavailableError("the custodian answers what cannot be used")
+            raise _unusable()
         return list(found)
 
-    def _call(self, call: Callable[[Custodian], _T]) -> _T:
+    def _call(
+        self,
+        call: Callable[[Custodian], _T],
+        *,
+        signs: bool = False,
+        attempts: int | None = None,
+    ) -> _T:
         about_to_block()
         other = self._side()
+        slots = self._signing_slots if signs else self._slots
         end = monotonic() + self._limits.deadline_seconds
         self._see_whether_it_rests()
         pause = self._limits.first_pause_seconds
-        for left in reversed(range(self._limits.attempts)):
+        for left in reversed(range(attempts or self._limits.attempts)):
             try:
-                found = self._attempt(other, call, end)
+                found = self._attempt(other, call, end, slots)
             except CustodianUnavailableError:
                 self._note_outage()
                 waits = random.uniform(0, pause)  # noqa: S311 - it hides nothing
@@ -170,8 +223,13 @@ class RemoteCustodian(Custodian):
                 return found
         raise AssertionError("the last attempt returns or raises")  # pragma: no cover
 
-    def _attempt(self, other: Custodian, call: Callable[[Custodian], _T], end: float) -> _T:
-        slots = self._slots
+    def _attempt(
+        self,
+        other: Custodian,
+        call: Callable[[Custodian], _T],
+        end: float,
+        slots: threading.BoundedSemaphore,
+    ) -> _T:
         if not slots.acquire(timeout=max(0.0, end - monotonic())):
             raise CustodianUnavailableError(
                 "the custodian does not answer, and as many wait for it as may"
@@ -236,3 +294,23 @@ def _material(unwrapped: bytes, binding: Binding) -> bytes:
     if not material or not compare_digest(digest, _digest(binding)):
         raise binding.refusal()
     return material
+
+
+def _is_usable(made: SigningKeyReference) -> bool:
+    reference: Any = made.reference
+    text = isinstance(reference, str) and reference.isascii() and reference.isprintable()
+    return text and 0 < len(reference) <= REFERENCE_CHARACTERS and _is_some_bytes(made.public_key)
+
+
+def _is_some_bytes(found: object) -> bool:
+    return isinstance(found, bytes) and bool(found)
+
+
+def _some_bytes(found: bytes) -> bytes:
+    if not _is_some_bytes(found):
+        raise _unusable()
+    return found
+
+
+def _unusable() -> CustodianUnavailableError:
+    return CustodianUnavailableError("the custodian answers what cannot be used")
