@@ -24,11 +24,11 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from mycelium_fractal_net.bootstrap.custodians import SCHEMES, CustodianScheme, Opened
+from mycelium_fractal_net.bootstrap.custodians import SCHEMES
+from mycelium_fractal_net.bootstrap.custodians.remote import RemoteScheme
 from mycelium_fractal_net.security.errors import (
     CustodianDeniedError,
     DecryptionError,
-    MasterKeyError,
     StoreIntegrityError,
 )
 from mycelium_fractal_net.security.key_providers import (
@@ -39,14 +39,13 @@ from mycelium_fractal_net.security.key_providers import (
     signing_key_name,
 )
 from mycelium_fractal_net.security.key_providers.custodian import ED25519_MESSAGE_BYTES
-from mycelium_fractal_net.security.key_providers.remote import CallLimits, RemoteCustodian
+from mycelium_fractal_net.security.key_providers.remote import CallLimits
 from mycelium_fractal_net.security.policy import Policy
 from mycelium_fractal_net.security.signatures.signing_key import SigningKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from mycelium_fractal_net.bootstrap.custodians import Passphrase
     from mycelium_fractal_net.config import Settings
 
 NAME = "vault"  # one of the names that settings may have and that no release serves yet
@@ -84,7 +83,7 @@ class Elsewhere(Custodian):
     @staticmethod
     def create(folder: Path) -> None:
         """Set such a machine up."""
-        folder.mkdir(mode=0o700, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         (folder / "kek").write_bytes(secrets.token_bytes(32))
         (folder / "mode").write_text("up")
 
@@ -169,24 +168,17 @@ class Elsewhere(Custodian):
         return answer
 
 
-class _Scheme(CustodianScheme):
+class _Scheme(RemoteScheme):
     """Where the settings have their home, in the folder ``elsewhere``."""
 
-    def is_there(self, settings: Settings) -> bool:
-        return (settings.home / "elsewhere" / "kek").exists()
+    limits: ClassVar[CallLimits] = QUICK
 
-    def create(
-        self, settings: Settings, policy: Policy, passphrase: Passphrase, *, make_key: bool
-    ) -> None:
-        Elsewhere.create(settings.home / "elsewhere")
+    def connect(self, settings: Settings, policy: Policy) -> Custodian:
+        return Elsewhere(settings.home / "elsewhere")
 
-    def open(self, settings: Settings, policy: Policy, passphrase: Passphrase) -> Opened:
-        custodian = RemoteCustodian(lambda: Elsewhere(settings.home / "elsewhere"), QUICK)
-        return Opened(custodian, bytes(16))
-
-    def missing(self, settings: Settings, *, of_backup: bool) -> MasterKeyError:
-        whose = "the backed-up store" if of_backup else "the key store"
-        return MasterKeyError(f"the machine is not there that {whose} needs")
+    def make_key(self, settings: Settings, policy: Policy) -> None:
+        if not (settings.home / "elsewhere").exists():
+            Elsewhere.create(settings.home / "elsewhere")
 
 
 def register() -> None:

@@ -10,13 +10,18 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.bootstrap.custodians.local import LocalScheme
-from mycelium_fractal_net.bootstrap.custodians.scheme import CustodianScheme, Opened, Passphrase
+from mycelium_fractal_net.bootstrap.custodians.scheme import (
+    CustodianScheme,
+    KeptStoreId,
+    Opened,
+    Passphrase,
+)
 from mycelium_fractal_net.security.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from mycelium_fractal_net.config import Settings
 
-__all__ = ["SCHEMES", "CustodianScheme", "Opened", "Passphrase", "scheme_of"]
+__all__ = ["SCHEMES", "CustodianScheme", "KeptStoreId", "Opened", "Passphrase", "scheme_of"]
 
 SCHEMES: Final[dict[str, Callable[[], CustodianScheme]]] = {"local": LocalScheme}
 """What makes each; a package that one needs is imported when it is asked for."""

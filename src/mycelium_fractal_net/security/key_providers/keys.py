@@ -293,8 +293,8 @@ class Keys(AuthenticatedTable[Key]):
             # What is refused ends the move when its turn comes.
             if isinstance(found, Key) and found.master_id != master_id:
                 memories[name] = {master_id: {b"": b""}}
-                items = ((name, each) for each in self._wrapped_in(found))
-                asked.setdefault(found.master_id, []).extend(items)
+                named = ((name, each) for each in self._wrapped_in(found))
+                asked.setdefault(found.master_id, []).extend(named)
         for former, items in asked.items():
             rewrapped = self._wrapping.rewrap(former, master_id, [each for _, each in items])
             for (name, (wrapped, _)), new in zip(items, rewrapped, strict=True):
