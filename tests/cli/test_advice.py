@@ -13,6 +13,7 @@ import io
 import json
 import os
 import re
+import secrets
 import shlex
 import shutil
 import sqlite3
@@ -54,6 +55,7 @@ from mycelium_fractal_net.security.records.keys import DEFAULT_ROTATION, KeyType
 from mycelium_fractal_net.security.records.signers import Signer, SignerState
 from mycelium_fractal_net.security.rotation import KeyRotationScheduler
 from tests.support.cli import Ran
+from tests.support.custodians import harness
 from tests.support.legacy_xor import OLD_KEY, write_xor
 
 if TYPE_CHECKING:
@@ -192,6 +194,19 @@ def a_store_that_is_lost_and_a_master_key_that_is_not(world: World) -> None:
     world.lose("keys.db*")
     assert "made an empty key store" in world.follow(world.advised("open"), "mfn init").out
     assert "orders" not in world.mfn.ok("key", "list").out
+
+
+@advises("security/key_providers/aws_kms/making.py", "init")
+def a_key_that_is_not_in_aws_kms(world: World) -> None:
+    """Under the alias of the settings; nothing is made there before it is asked for."""
+    world.lose("*")
+    for name, value in harness("aws-kms").environment(world.home).items():
+        world.setenv(name, value)
+    world.setenv("MFN_AWS_KMS_KEY_ID", f"alias/{secrets.token_hex(8)}")
+    said = world.refused(ExitCode.STORE, "init")
+    assert not (world.home / "store-id").exists()
+    world.follow(said, "mfn init --create-key")
+    world.mfn.ok("key", "list")
 
 
 @advises("security/key_store/database.py", "init")

@@ -36,6 +36,8 @@ def made(kind: type[Exception]) -> Exception:
     """An error of that class."""
     if kind is errors.MissingExtraError:
         return errors.MissingExtraError("PostgreSQL", "postgresql")
+    if kind is errors.BoundNameError:
+        return errors.BoundNameError("something is wrong")
     if issubclass(
         kind, errors.AuthenticationError | errors.DecryptionError | errors.InvalidSignatureError
     ):

@@ -373,6 +373,7 @@ def test_inspect_says_what_made_a_sealed_file(mfn: Mfn, big: Path) -> None:
         "version": 1,
         "state": "active",
         "newest": True,
+        "bound_to_name": None,
         "plaintext_bytes": len(CONTENT),
     }
     said = mfn.ok("inspect", "big.bin.mfn").out
@@ -484,3 +485,54 @@ def test_where_the_store_is_is_said_where_no_home_is_set(mfn: Mfn) -> None:
     assert pwd.getpwuid(os.getuid()).pw_dir in first
     named = [*program, "--home", str(mfn.home), "key", "list"]
     assert subprocess.run(named, env=bare, capture_output=True, check=True).stderr == b""
+
+
+# Names that are bound -----------------------------------------------------------------------
+
+
+def test_a_file_that_is_bound_to_its_name_does_not_open_under_another(mfn: Mfn, big: Path) -> None:
+    """The line says why, and inspect shows it; --bound-name says what it was called."""
+    mfn.ok("encrypt", "big.bin", "-k", "orders", "--bind-name")
+    assert "name     bound, and it has that name\n" in mfn.ok("inspect", "big.bin.mfn").out
+    (mfn.folder / "big.bin.mfn").rename(mfn.folder / "small.bin.mfn")
+    said = one_line(mfn("decrypt", "small.bin.mfn"), ExitCode.NOT_AUTHENTIC)
+    assert said == (
+        "it was sealed under another name, which is bound into it;"
+        " give it that name back, or name it with --bound-name"
+    )
+    assert "renamed or swapped" in mfn.ok("inspect", "small.bin.mfn").out
+    assert mfn.ok("inspect", "small.bin.mfn", "--json").json["bound_to_name"] == "another"
+    assert mfn("decrypt", "small.bin.mfn", "--bound-name", "small.bin").code == 8
+    mfn.ok("decrypt", "small.bin.mfn", "--bound-name", "big.bin")
+    assert (mfn.folder / "small.bin").read_bytes() == CONTENT
+
+
+def test_a_stream_has_no_name(mfn: Mfn, big: Path) -> None:
+    """None is bound into one, and one that comes in needs its name said."""
+    for more in (["-o", "-"], ["-o", "/dev/null"]):
+        said = one_line(mfn("encrypt", "big.bin", "--bind-name", *more), ExitCode.USAGE)
+        assert said == "a stream has no name to bind; name a file with -o"
+    sealed = mfn.process("encrypt", "-", "-o", "in.mfn", "--bind-name", input=b"data")
+    assert sealed.code == 0
+    message = (mfn.folder / "in.mfn").read_bytes()
+    assert b"--bound-name" in mfn.process("decrypt", "-", input=message).err.encode()
+    assert mfn.process("decrypt", "-", "--bound-name", "in", input=message).out == "data"
+    assert mfn.process("inspect", "-", input=message).out.count("name     bound\n") == 1
+
+
+def test_a_folder_is_bound_by_its_paths(mfn: Mfn, tree: dict[str, bytes]) -> None:
+    """Renamed within it does not open, and the rest does; the unbound are refused when asked."""
+    mfn.ok("encrypt", "-r", "photos", "-o", "sealed", "-k", "orders", "--bind-name")
+    (mfn.folder / "sealed/0/3.jpg.mfn").rename(mfn.folder / "sealed/1/3.jpg.mfn")
+    ran = mfn("decrypt", "-r", "sealed", "-o", "back", "--bind-name")
+    assert (ran.code, len(snapshot(mfn.folder / "back"))) == (ExitCode.PARTIAL, len(tree) - 1)
+    assert "sealed/1/3.jpg.mfn: it was sealed under another name" in ran.err
+    wrong = mfn("decrypt", "-r", "sealed", "-o", "back", "--bound-name", "x")
+    assert "--bound-name is for one file" in one_line(wrong, ExitCode.USAGE)
+
+
+def test_a_file_that_is_not_bound_is_refused_on_demand(mfn: Mfn, big: Path) -> None:
+    """``decrypt --bind-name`` takes only what is bound."""
+    mfn.ok("encrypt", "big.bin")
+    said = one_line(mfn("decrypt", "big.bin.mfn", "--bind-name", "--force"), 8)
+    assert said.startswith("no name is bound into it")

@@ -726,7 +726,7 @@ def test_processes_record_their_uses_in_chains_of_their_own(
     rotate(keyring)
     assert rewrap(keyring, application, workers=2).done == 12
     books.provider.audit.close()
-    assert len(books.records_of("decrypt")) == 12
+    assert len(books.records_of("rewrap")) == 12
     assert books.faults() == []
     assert all(chain.past_anchor == 0 for chain in books.verified().chains)
 

@@ -52,6 +52,7 @@ USED_BY = {
         "security/key_providers/journal.py": "names a record's state without its MAC",
         "security/key_providers/remote.py": "a key is wrapped with the digest of its binding",
         "security/records/api_keys.py": "an API key is stored as its digest",
+        "security/records/file_names.py": "a name that is bound is written as its digest",
         "security/records/signers.py": "the thumbprint of a public key",
         "security/signatures/verifying_key.py": "the thumbprint of a public key",
         "security/signed_requests/replay.py": "a nonce is stored as its digest",

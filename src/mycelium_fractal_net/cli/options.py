@@ -46,6 +46,19 @@ sealing_key = click.option(
     help="The key to seal with [default-encryption].",
     shell_complete=key_names,
 )
+bind_name = click.option(
+    "--bind-name",
+    is_flag=True,
+    help="Bind the name, with -r the path in the folder: renamed, it does not open.",
+)
+bound_name = click.option(
+    "--bound-name",
+    metavar="NAME",
+    help="The name that it is bound to, where it is called otherwise now.",
+)
+only_bound = click.option(
+    "--bind-name", is_flag=True, help="Refuse also what is not bound to its name."
+)
 allow_changing = click.option(
     "--allow-changing",
     is_flag=True,

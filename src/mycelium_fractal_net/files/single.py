@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
+from mycelium_fractal_net.files.naming import file_name, named_options
 from mycelium_fractal_net.files.new_file import (
     NewFile,
     discarded_on_error,
@@ -92,6 +93,7 @@ def seal_file(
     *,
     key_id: str | None = None,
     associated_data: Buffer = b"",
+    bind_name: bool = False,
     force: bool = False,
     allow_changing: bool = False,
     progress: Callable[[int], None] | None = None,
@@ -101,7 +103,9 @@ def seal_file(
     An output that exists is kept unless ``force`` (:class:`FileExistsError`). A source that is
     written to meanwhile is an error (:class:`FileBusyError`) unless ``allow_changing``. Whatever
     fails leaves both files as they were. ``progress`` gets the bytes read since its last call.
+    With ``bind_name`` the message opens only under the name that ``target`` has.
     """
+    name = file_name(target) if bind_name else None
     with open_source(source) as (reader, status, acl):
         _refuse_same(status, target)
         with (
@@ -109,7 +113,12 @@ def seal_file(
             unchanging(reader, source, allow_changing=allow_changing),
         ):
             return keyring.encrypt_stream(
-                reader, writer, key_id=key_id, associated_data=associated_data, progress=progress
+                reader,
+                writer,
+                key_id=key_id,
+                associated_data=associated_data,
+                name=name,
+                progress=progress,
             )
 
 
@@ -119,14 +128,18 @@ def open_file(
     target: Path,
     options: OpenOptions = PLAIN,
     *,
+    bind_name: bool = False,
     force: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> int:
     """Open the sealed ``source`` into ``target``; returns the plaintext's bytes.
 
     ``target`` gets its name when the end was verified and not before. Otherwise as
-    :func:`seal_file`, except that the umask is honoured. Raises :class:`DecryptionError`.
+    :func:`seal_file`, except that the umask is honoured. A name that is bound must be that of
+    ``source``, or what ``options`` have; with ``bind_name`` one must be bound. Raises
+    :class:`DecryptionError`, for a name :class:`BoundNameError`.
     """
+    options = named_options(options, source, required=bind_name)
     with open_source(source) as (reader, status, acl):
         _refuse_same(status, target)
         with new_file(target, status, acl=acl, without=umask(), force=force) as writer:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Unpack
 
 from mycelium_fractal_net.files.file_run import FileOptions, FileRun, Outcome
+from mycelium_fractal_net.files.naming import file_name, named_options
 from mycelium_fractal_net.files.new_file import NewFile, discarded_on_error
 from mycelium_fractal_net.files.permissions import umask
 from mycelium_fractal_net.files.single import open_source, unchanging
@@ -37,6 +38,7 @@ def seal_tree(
     *,
     key_id: str | None = None,
     associated_data: Buffer = b"",
+    bind_name: bool = False,
     allow_changing: bool = False,
     **how: Unpack[FileOptions],
 ) -> FileReport:
@@ -45,7 +47,8 @@ def seal_tree(
     ``how`` is a :class:`.FileOptions`; with ``force`` what is there is sealed again. One file
     that fails does not stop the others, nor does one that is written to meanwhile, unless
     ``allow_changing``. Raises :class:`InvalidInputError` where one
-    folder lies in the other, and :class:`FileBusyError` while another run fills ``target``.
+    folder lies in the other, and :class:`FileBusyError` while another run fills ``target``. With
+    ``bind_name`` each message opens only under the path that it has below ``target``.
     """
     sealed_by = keyring.protecting_key(key_id)
     options = OpenOptions(associated_data)
@@ -57,13 +60,14 @@ def seal_tree(
             if keyring.describe(os.pread(file.fileno(), HEAD_BYTES, 0)).key_id != sealed_by:
                 return False
             with suppress(DecryptionError):
-                keyring.open_reader(file, options).close()
+                named = named_options(options, path, target, required=bind_name)
+                keyring.open_reader(file, named).close()
                 return True
             return False
 
     def seal(job: Job) -> Outcome:
         with open_source(job.source, follow=False) as (reader, status, acl):
-            size = sealed_bytes(status.st_size)
+            size = sealed_bytes(status.st_size, named=bind_name)
             if not run.force and is_there(job.target, status, size, opens_as_ours):
                 return None
             output = NewFile(job.target)
@@ -74,6 +78,7 @@ def seal_tree(
                         output.file,
                         key_id=key_id,
                         associated_data=associated_data,
+                        name=file_name(job.target, target) if bind_name else None,
                         progress=run.watch,
                     )
                 output.finish(stable, acl=acl, times=True)
@@ -90,39 +95,44 @@ def open_tree(
     source: Path,
     target: Path,
     options: OpenOptions = PLAIN,
+    *,
+    bind_name: bool = False,
     **how: Unpack[FileOptions],
 ) -> FileReport:
     """Open every ``.mfn`` file below ``source`` into the same place below ``target``.
 
     Files without that ending are passed over. An output that is there counts as done if it holds
-    what is in the message, which is compared. The umask is honoured. Otherwise as
+    what is in the message, which is compared. The umask is honoured. A name that is bound must
+    be the path below ``source``; with ``bind_name`` one must be bound. Otherwise as
     :func:`seal_tree`.
     """
     run = FileRun(**how)
     without = umask()
 
-    def holds(reader: BinaryIO, path: Path) -> bool:
+    def holds(named: OpenOptions, reader: BinaryIO, path: Path) -> bool:
         """Whether ``path`` has what is in the message: size and time anybody can give a file."""
         with path.open("rb", buffering=0) as there, suppress(_DifferentError):
-            keyring.decrypt_stream(reader, _Comparison(there), options, progress=run.watch)
+            keyring.decrypt_stream(reader, _Comparison(there), named, progress=run.watch)
             return True
         return False
 
     def unseal(job: Job) -> Outcome:
         with open_source(job.source, follow=False) as (reader, status, acl):
             size = plaintext_bytes(os.pread(reader.fileno(), HEAD_BYTES, 0), status.st_size)
-            if not run.force and is_there(job.target, status, size, partial(holds, reader)):
+            named = named_options(options, job.source, source, required=bind_name)
+            holding = partial(holds, named, reader)
+            if not run.force and is_there(job.target, status, size, holding):
                 return None
             output = NewFile(job.target)
             with discarded_on_error(output):
-                size = keyring.decrypt_stream(reader, output.file, options, progress=run.watch)
+                size = keyring.decrypt_stream(reader, output.file, named, progress=run.watch)
                 output.finish(status, acl=acl, times=True, without=without)
             return output, size
 
-    def named(path: Path) -> Path | None:
+    def opened(path: Path) -> Path | None:
         return path.with_suffix("") if path.suffix == SEALED_SUFFIX else None
 
-    return run.fill(source, target, named, unseal, without)
+    return run.fill(source, target, opened, unseal, without)
 
 
 class _DifferentError(Exception):

@@ -7,6 +7,7 @@
     │   └── InvalidKeyError           key material of the wrong size, kind or encoding
     ├── AlgorithmNotAllowedError      the policy does not allow the algorithm
     ├── DecryptionError               the message does not open; one text for every reason
+    │   └── BoundNameError            a file is not called what its message is bound to
     ├── InvalidSignatureError         the signature or MAC does not verify
     │   └── RequestSignatureError     the request is not signed as it must be
     ├── KeyNotFoundError              no such key or version
@@ -50,6 +51,7 @@ __all__ = [
     "AlgorithmNotAllowedError",
     "AuditUnavailableError",
     "AuthenticationError",
+    "BoundNameError",
     "ConfigurationError",
     "ConflictError",
     "CustodianDeniedError",
@@ -239,6 +241,17 @@ class DecryptionError(MfnError):
 
     def __init__(self) -> None:
         super().__init__(self.TEXT)
+
+
+class BoundNameError(DecryptionError):
+    """A sealed file is not called what its message is bound to, as anybody can see."""
+
+    kind: ClassVar[Kind] = DecryptionError.kind._replace(
+        advice="give it that name back, or name it with --bound-name"
+    )
+
+    def __init__(self, what: str) -> None:
+        MfnError.__init__(self, what)
 
 
 class InvalidSignatureError(MfnError):

@@ -133,12 +133,15 @@ class Policy:
         self.check("AES-256-GCM")
         return RawCipher(key)
 
-    def sealer(self, key: Buffer, handle: bytes) -> Sealer:
-        """Seals and opens messages under a named key's version: 32 bytes and its handle."""
+    def sealer(self, key: Buffer, handle: bytes, name: bytes = b"") -> Sealer:
+        """Seals and opens messages under a named key's version: 32 bytes and its handle.
+
+        With ``name``, those that are bound to a file's name of that digest.
+        """
         from mycelium_fractal_net.security.sealed.sealer import Sealer
 
         self._check_sealing()
-        return Sealer.sealed(key, handle)
+        return Sealer.named(key, handle, name) if name else Sealer.sealed(key, handle)
 
     def envelope_sealer(self, data_key: Buffer, handle: bytes, wrapped: bytes) -> Sealer:
         """Seals and opens messages that carry their own wrapped data key."""

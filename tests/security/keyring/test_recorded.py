@@ -102,7 +102,7 @@ def _signatures(keyring: RecordedKeyring) -> None:
         (
             _messages,
             [("encrypt", "ok", "orders:v1"), ("decrypt", "ok", "orders:v1")] * 2
-            + [("decrypt", "ok", "orders:v1"), ("encrypt", "ok", "orders:v1")],
+            + [("rewrap", "ok", "orders:v1")],
         ),
         (
             _streams,

@@ -23,7 +23,17 @@ if TYPE_CHECKING:
 
 __all__ = ["SCHEMES", "CustodianScheme", "KeptStoreId", "Opened", "Passphrase", "scheme_of"]
 
-SCHEMES: Final[dict[str, Callable[[], CustodianScheme]]] = {"local": LocalScheme}
+
+def _aws_kms() -> CustodianScheme:
+    from mycelium_fractal_net.bootstrap.custodians.aws_kms import AWSKMSScheme
+
+    return AWSKMSScheme()
+
+
+SCHEMES: Final[dict[str, Callable[[], CustodianScheme]]] = {
+    "local": LocalScheme,
+    "aws-kms": _aws_kms,
+}
 """What makes each; a package that one needs is imported when it is asked for."""
 
 

@@ -34,6 +34,7 @@ def seal(
     to: Writing,
     *,
     workers: int | None,
+    bind_name: bool,
     allow_changing: bool,
 ) -> None:
     """Seal every file of the folder ``path`` into another; see :func:`seal_tree`."""
@@ -66,6 +67,7 @@ def seal(
             target,
             key_id=key,
             associated_data=associated_data,
+            bind_name=bind_name,
             allow_changing=allow_changing,
             **more,
         )
@@ -73,7 +75,13 @@ def seal(
 
 
 def unseal(
-    invocation: Invocation, path: str, opening: OpenOptions, to: Writing, workers: int | None
+    invocation: Invocation,
+    path: str,
+    opening: OpenOptions,
+    to: Writing,
+    workers: int | None,
+    *,
+    bind_name: bool,
 ) -> None:
     """Open every sealed file of the folder ``path`` into another; see :func:`open_tree`."""
     from mycelium_fractal_net.files import FileReport, open_tree
@@ -91,7 +99,7 @@ def unseal(
             "progress": update,
             "report": FileReport(on_failure=lambda path, reason: complain(f"{path}: {reason}")),
         }
-        report = open_tree(keyring, source, target, opening, **more)
+        report = open_tree(keyring, source, target, opening, bind_name=bind_name, **more)
     _tell(invocation, "opened", report, target)
 
 

@@ -10,6 +10,7 @@ import click
 
 from mycelium_fractal_net.cli import options, recording
 from mycelium_fractal_net.cli.bulk import folders
+from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.inputs import STANDARD, begun, check_input, input_stream
 from mycelium_fractal_net.cli.outputs import (
     SEALED_SUFFIX,
@@ -23,6 +24,7 @@ from mycelium_fractal_net.cli.outputs import (
 from mycelium_fractal_net.cli.parsing import command
 from mycelium_fractal_net.cli.terminal import byte_size
 from mycelium_fractal_net.security.byte_io.binary_io import HEAD_BYTES, head_of
+from mycelium_fractal_net.security.errors import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 @click.argument("path", metavar="PATH", help="A file, a folder with -r, or -.")
 @options.sealing_key
 @options.associated_data
+@options.bind_name
 @options.allow_changing
 @options.writing
 @options.workers
@@ -46,21 +49,28 @@ def encrypt(
     path: str,
     key: str | None,
     associated_data: bytes,
+    bind_name: bool,
     allow_changing: bool,
     to: Writing,
     workers: int | None,
 ) -> None:
     """Seal a file (FILE -> FILE.mfn), a folder into another, or a stream."""
     if to.recursive:
-        more: dict[str, Any] = {"workers": workers, "allow_changing": allow_changing}
-        folders.seal(invocation, path, key, associated_data, to, **more)
+        more: dict[str, Any] = {"bind_name": bind_name, "allow_changing": allow_changing}
+        folders.seal(invocation, path, key, associated_data, to, workers=workers, **more)
         return
     size = _size(path)
     target = destination(path, to.output, sealed_name(path))
+    if bind_name and (target is None or is_channel(target)):
+        raise CommandError(ExitCode.USAGE, "a stream has no name to bind", "name a file with -o")
     with invocation.keyring() as keyring, invocation.progress("sealing", size) as update:
         how: dict[str, Any] = {"associated_data": associated_data, "progress": update}
         recording.record_sealing(keyring, key)
         if path == STANDARD or target is None or is_channel(target):
+            if bind_name and target is not None:
+                from mycelium_fractal_net.files.naming import file_name
+
+                how["name"] = file_name(target)
             with (
                 _streams(path, target, force=to.force) as (reader, writer),
                 _unchanging(path, reader, allow_changing),
@@ -70,7 +80,11 @@ def encrypt(
             from mycelium_fractal_net.files import seal_file
 
             with naming(target):
-                how |= {"force": to.force, "allow_changing": allow_changing}
+                how |= {
+                    "bind_name": bind_name,
+                    "force": to.force,
+                    "allow_changing": allow_changing,
+                }
                 count = seal_file(keyring, Path(path), target, key_id=key, **how)
     _tell(invocation, "sealed", path, target, count)
 
@@ -78,10 +92,18 @@ def encrypt(
 @command("decrypt")
 @click.argument("path", metavar="PATH", help="A sealed file, a folder with -r, or -.")
 @options.opening
+@options.only_bound
+@options.bound_name
 @options.writing
 @options.workers
 def decrypt(
-    invocation: Invocation, path: str, opening: OpenOptions, to: Writing, workers: int | None
+    invocation: Invocation,
+    path: str,
+    opening: OpenOptions,
+    bind_name: bool,
+    bound_name: str | None,
+    to: Writing,
+    workers: int | None,
 ) -> None:
     """Open a sealed file (FILE.mfn -> FILE), a folder of them, or a stream.
 
@@ -89,9 +111,14 @@ def decrypt(
     came out is whole only if the exit code is 0.
     """
     if to.recursive:
-        folders.unseal(invocation, path, opening, to, workers)
+        if bound_name is not None:
+            raise CommandError(
+                ExitCode.USAGE, "--bound-name is for one file", "leave -r away for it"
+            )
+        folders.unseal(invocation, path, opening, to, workers, bind_name=bind_name)
         return
     size = _size(path)
+    opening = _named(opening, path, bound_name, bind_name)
     target = destination(path, to.output, opened_name(path) if to.output is None else _stem(path))
     with invocation.keyring() as keyring, invocation.progress("opening", size) as update:
         if path == STANDARD or target is None or is_channel(target):
@@ -129,6 +156,18 @@ def rewrap_one(invocation: Invocation, path: str, opening: OpenOptions, to: Writ
     said = "was moved to" if moved else "was already under"
     shape = {"input": path, "output": path, "bytes": size, "moved": moved}
     invocation.answer(shape, f"{path} {said} the newest version of its key")
+
+
+def _named(opening: OpenOptions, path: str, bound_name: str | None, bind_name: bool) -> OpenOptions:
+    """How ``path`` is opened: as what it is called, or was; a stream is called nothing."""
+    from msgspec.structs import replace
+
+    from mycelium_fractal_net.files.naming import named_options
+    from mycelium_fractal_net.security.records.file_names import FileName
+
+    if bound_name is not None or path == STANDARD:
+        return replace(opening, name=FileName(bound_name or "", required=bind_name))
+    return named_options(opening, Path(path), required=bind_name)
 
 
 def _size(path: str) -> int:

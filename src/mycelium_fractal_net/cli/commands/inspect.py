@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.cli.invocation import Invocation
     from mycelium_fractal_net.security.keyring.keyring import Keyring, MessageInfo
 
+_NAME: Final = {
+    "this": ", and it has that name",
+    "another": ", and it has another: it was renamed or swapped",
+    "unknown": "",
+}
 _HEAD_BYTES: Final = 16_384  # more than any header, and than the longest .sig file, docs/format.md
 
 
@@ -27,7 +32,7 @@ def inspect(invocation: Invocation, file: str) -> None:
         head = reader.read(_HEAD_BYTES)
         size = None if file == STANDARD else Path(file).stat().st_size
         try:
-            shape = _message(keyring, head, size)
+            shape = _message(keyring, head, size, file)
         except DecryptionError:
             try:
                 shape = _signature(keyring, head)
@@ -40,15 +45,23 @@ def inspect(invocation: Invocation, file: str) -> None:
     say(f"form     {shape['form']}")
     say(f"key      {shape['version_id']}{' (newest)' if shape['newest'] else ''}")
     say(f"state    {shape['state']}")
+    if shape["bound_to_name"] is not None:
+        say(f"name     bound{_NAME[shape['bound_to_name']]}")
     if shape["plaintext_bytes"] is not None:
         say(f"holds    {byte_size(shape['plaintext_bytes'])}")
 
 
-def _message(keyring: Keyring, head: bytes, size: int | None) -> dict[str, Any]:
+def _message(keyring: Keyring, head: bytes, size: int | None, file: str) -> dict[str, Any]:
+    from mycelium_fractal_net.files.naming import file_name
     from mycelium_fractal_net.security.sealed.layout import plaintext_bytes
 
     plain = None if size is None else plaintext_bytes(head, size)
-    return _shape(keyring.describe(head), plain)
+    info = keyring.describe(head)
+    bound = None
+    if info.name:
+        fits = file != STANDARD and file_name(Path(file)).fits(info.name)
+        bound = "unknown" if file == STANDARD else "this" if fits else "another"
+    return _shape(info, plain, bound)
 
 
 def _signature(keyring: Keyring, head: bytes) -> dict[str, Any]:
@@ -60,9 +73,10 @@ def _signature(keyring: Keyring, head: bytes) -> dict[str, Any]:
     made = key.by_handle(handle)
     newest = made is key.latest
     info = MessageInfo("signature", key.key_id, made.version, made.state, newest)
-    return _shape(info, None)
+    return _shape(info, None, None)
 
 
-def _shape(info: MessageInfo, plaintext_bytes: int | None) -> dict[str, Any]:
-    named = {"form": info.form, "version_id": info.version_id}
-    return {**named, **info._asdict(), "plaintext_bytes": plaintext_bytes}
+def _shape(info: MessageInfo, plaintext_bytes: int | None, bound: str | None) -> dict[str, Any]:
+    shape = {"form": info.form, "version_id": info.version_id, **info._asdict()}
+    del shape["name"]
+    return {**shape, "bound_to_name": bound, "plaintext_bytes": plaintext_bytes}

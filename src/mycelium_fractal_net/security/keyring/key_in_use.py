@@ -93,6 +93,13 @@ class KeyInUse:
             self._sealer = self._provider.policy.sealer(self.material, self.version.handle)
         return self._sealer
 
+    def sealer_of(self, name: bytes) -> Sealer:
+        """:attr:`sealer`; with the digest of a file's name, of messages bound to that."""
+        sealer = self.sealer
+        if name:
+            return self._provider.policy.sealer(self.material, self.version.handle, name)
+        return sealer
+
     @property
     def raw(self) -> RawCipher:
         """Plain AES-256-GCM under this version."""

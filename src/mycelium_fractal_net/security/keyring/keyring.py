@@ -59,6 +59,7 @@ class MessageInfo(NamedTuple):
     version: int
     state: KeyState
     newest: bool
+    name: bytes = b""  # the digest of the file's name that is bound into it, or none
 
     @property
     def version_id(self) -> str:
@@ -262,14 +263,21 @@ class Keyring(OfOneProcess, Streams, Signing, PublicKeys):
     ) -> bytes:
         """The same plaintext sealed under the newest version of the same key.
 
-        Opens both forms and gives the first. Raises :class:`DecryptionError`, also for what the
-        XOR cipher wrote, whose key has no newest version.
+        Opens every form and gives the first; a file's name that is bound stays so. Raises
+        :class:`DecryptionError`, also for what the XOR cipher wrote, whose key has no newest
+        version.
         """
-        parse_header(message)
         options = OpenOptions(associated_data, data_key_associated_data, allow_compromised)
-        opened = self.decrypt_result(message, options)
-        key_id = opened.key_id.partition(":")[0]  # the name alone: its newest version seals
-        return self.encrypt(opened.data, key_id=key_id, associated_data=associated_data)
+        return self.rewrap_result(message, options).data
+
+    def rewrap_result(self, message: Buffer, options: OpenOptions = PLAIN) -> Result:
+        """:meth:`rewrap`, and the version that sealed it anew."""
+        header = parse_header(message)
+        opened, opener = self._keys.opener(header, None, options, moves=True)
+        plaintext = opener.open(message, options.associated_data)
+        newest = self._keys.sealing(opened.key.key_id)
+        sealed = newest.sealer_of(header.name).seal(plaintext, options.associated_data)
+        return Result(sealed, newest.version_id)
 
     # Data keys and what a message says ------------------------------------------------------
 
@@ -290,7 +298,8 @@ class Keyring(OfOneProcess, Streams, Signing, PublicKeys):
         return found.sealer.wrap_data_key(associated_data), found.version_id
 
     def describe(self, message: Buffer) -> MessageInfo:
-        """What the first bytes of a message say: 12 of a sealed one, 116 of the second form.
+        """What the first bytes of a message say: 12 of a sealed one, 44 of one with a name, 116 of
+        one with a data key.
 
         Nothing is authenticated by this. Raises :class:`DecryptionError` for what is no
         message, and :class:`KeyNotFoundError` where this store has no such key version.
@@ -303,6 +312,7 @@ class Keyring(OfOneProcess, Streams, Signing, PublicKeys):
             version=found.version.version,
             state=found.version.state,
             newest=found.version is _newest(found.key),
+            name=header.name,
         )
 
     def protecting_key(self, key_id: str | None = None) -> str:

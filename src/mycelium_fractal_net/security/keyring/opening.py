@@ -6,6 +6,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from mycelium_fractal_net.security.errors import DecryptionError, KeyNotFoundError
+from mycelium_fractal_net.security.records.file_names import check_name
 from mycelium_fractal_net.security.records.keys import (
     DEFAULT_KEY_ID,
     KeyState,
@@ -87,11 +88,16 @@ class MessageKeys:
         return found
 
     def opener(
-        self, header: Header, key_id: str | None, options: OpenOptions
+        self, header: Header, key_id: str | None, options: OpenOptions, *, moves: bool = False
     ) -> tuple[KeyInUse, Sealer]:
-        """The version that a message names, and what opens the message; counts one use of it."""
+        """The version that a message names, and what opens the message; counts one use of it.
+
+        The name of a file that is bound into it is compared, unless it ``moves`` and keeps that.
+        """
         found = self.opening(header.handle, key_id, options)
-        sealer = found.sealer
+        if not moves:
+            check_name(header.name, options.name)
+        sealer = found.sealer_of(header.name)
         if header.wrapped:
             data_key = sealer.unwrap_data_key(header.wrapped, options.data_key_associated_data)
             sealer = self.policy.envelope_sealer(data_key, header.handle, header.wrapped)

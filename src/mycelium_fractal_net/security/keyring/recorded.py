@@ -72,6 +72,7 @@ class RecordedKeyring(Keyring):
 
     encrypt_result = _recorded("encrypt", Keyring.encrypt_result, lambda result: result.key_id)
     decrypt_result = _recorded("decrypt", Keyring.decrypt_result, lambda result: result.key_id)
+    rewrap_result = _recorded("rewrap", Keyring.rewrap_result, lambda result: result.key_id)
     open_old = _recorded("decrypt", Keyring.open_old, lambda result: result.key_id)
     data_key_result = _recorded("datakey", Keyring.data_key_result, lambda result: result[1])
     encrypt_stream = _recorded("encrypt.stream", Keyring.encrypt_stream)

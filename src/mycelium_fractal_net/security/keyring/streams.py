@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         SeekableFile,
     )
     from mycelium_fractal_net.security.keyring.opening import MessageKeys
+    from mycelium_fractal_net.security.records.file_names import FileName
     from mycelium_fractal_net.security.records.keys import Key, KeyVersion
     from mycelium_fractal_net.security.records.open_options import OpenOptions
     from mycelium_fractal_net.security.sealed.push import Decryptor, Encryptor
@@ -40,10 +41,14 @@ class Streams:
         *,
         key_id: str | None = None,
         associated_data: Buffer = b"",
+        name: FileName | None = None,
         progress: Progress | None = None,
     ) -> int:
-        """Seal all that ``reader`` gives, in constant memory; returns the plaintext's bytes."""
-        sealer = self._keys.sealing(key_id).sealer
+        """Seal all that ``reader`` gives, in constant memory; returns the plaintext's bytes.
+
+        With ``name``, the message is bound to that, and opens only where it is given again.
+        """
+        sealer = self._keys.sealing(key_id).sealer_of(b"" if name is None else name.digest)
         return sealer.seal_stream(reader, writer, associated_data, progress)
 
     def decrypt_stream(
@@ -115,8 +120,9 @@ class Streams:
         progress: Progress | None = None,
     ) -> int:
         """:meth:`rewrap` for streams. Until this returns, what was written is worth nothing."""
-        found, opener = self._keys.opener(read_header(reader), None, options)
-        newest = self._keys.sealing(found.key.key_id).sealer
+        header = read_header(reader)
+        found, opener = self._keys.opener(header, None, options, moves=True)
+        newest = self._keys.sealing(found.key.key_id).sealer_of(header.name)
         return opener.rewrap_stream(newest, reader, writer, options.associated_data, progress)
 
     def open_reader(self, file: SeekableFile, options: OpenOptions = PLAIN) -> SealedReader:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
+from mycelium_fractal_net.security.records.file_names import FileName
+
 if TYPE_CHECKING:
     from cryptography.utils import Buffer
 
@@ -20,13 +22,15 @@ class OpenOptions(Struct, frozen=True, gc=False):  # one for each message: made 
 
     ``associated_data`` is what the message was sealed with, ``data_key_associated_data`` what
     the data key was wrapped with that a message of the second form carries.
-    ``allow_compromised`` lets a version open that is marked so.
+    ``allow_compromised`` lets a version open that is marked so. ``name`` is what the sealed file
+    is called, without which none opens that is bound to its name.
     """
 
     associated_data: Buffer = b""
     data_key_associated_data: Buffer = b""
     allow_compromised: bool = False
     permit: Permit | None = None
+    name: FileName | None = None
 
 
 PLAIN: Final = OpenOptions()

@@ -10,6 +10,7 @@ from cryptography.utils import Buffer
 from mycelium_fractal_net.security.byte_io.binary_io import BinaryReader, read_fully
 from mycelium_fractal_net.security.byte_io.buffers import as_bytes
 from mycelium_fractal_net.security.errors import DecryptionError
+from mycelium_fractal_net.security.records.file_names import NAME_DIGEST_BYTES
 from mycelium_fractal_net.security.records.keys import HANDLE_BYTES
 
 # c2sp.org/chunked-encryption, version 1, with AEAD_AES_256_GCM
@@ -39,6 +40,13 @@ class Form(IntEnum):
 
     SEALED = 1  #: under the named key
     ENVELOPE = 2  #: under a data key that the message carries, wrapped under the named key
+    NAMED = 4  #: under the named key, and bound to the name of a file
+
+
+_MORE_BYTES: Final = {
+    b"%b%c" % (_MAGIC, Form.ENVELOPE): WRAPPED_KEY_BYTES,
+    b"%b%c" % (_MAGIC, Form.NAMED): NAME_DIGEST_BYTES,
+}  # of a header, behind the handle
 
 
 class Header(NamedTuple):
@@ -47,11 +55,12 @@ class Header(NamedTuple):
     form: Form
     handle: bytes
     wrapped: bytes = b""
+    name: bytes = b""  # the digest of a file's, records/file_names.py
 
     @property
     def raw(self) -> bytes:
-        """The header as it is written: 12 bytes, or 116 with a data key."""
-        return b"%b%c%b%b" % (_MAGIC, self.form, self.handle, self.wrapped)
+        """The header as it is written: 12 bytes, 116 with a data key, 44 with a name."""
+        return b"%b%c%b%b%b" % (_MAGIC, self.form, self.handle, self.wrapped, self.name)
 
 
 def parse_header(message: Buffer) -> Header:
@@ -63,8 +72,11 @@ def parse_header(message: Buffer) -> Header:
         handle = start[4:NAMED_BYTES]
         if start[3] == Form.SEALED:
             return Header(Form.SEALED, handle)
-        if start[3] == Form.ENVELOPE and len(start) == NAMED_BYTES + WRAPPED_KEY_BYTES:
-            return Header(Form.ENVELOPE, handle, start[NAMED_BYTES:])
+        rest = start[NAMED_BYTES:]
+        if start[3] == Form.ENVELOPE and len(rest) == WRAPPED_KEY_BYTES:
+            return Header(Form.ENVELOPE, handle, rest)
+        if start[3] == Form.NAMED and len(rest) >= NAME_DIGEST_BYTES:
+            return Header(Form.NAMED, handle, name=rest[:NAME_DIGEST_BYTES])
     raise DecryptionError
 
 
@@ -72,15 +84,13 @@ def read_header(reader: BinaryReader) -> Header:
     """Read the header and not a byte more from ``reader``. Raises :class:`DecryptionError`."""
     start = bytearray(NAMED_BYTES)
     start = start[: read_fully(reader, memoryview(start))]
-    if start[:4] == b"%b%c" % (_MAGIC, Form.ENVELOPE):
-        wrapped = bytearray(WRAPPED_KEY_BYTES)
-        start += wrapped[: read_fully(reader, memoryview(wrapped))]
-    return parse_header(start)
+    more = bytearray(_MORE_BYTES.get(bytes(start[:4]), 0))
+    return parse_header(start + more[: read_fully(reader, memoryview(more))])
 
 
-def sealed_bytes(plain: int) -> int:
-    """The size of the sealed message of ``plain`` bytes."""
-    return NAMED_BYTES + sealed_body_bytes(plain)
+def sealed_bytes(plain: int, *, named: bool = False) -> int:
+    """The size of the sealed message of ``plain`` bytes, in which a name is bound or not."""
+    return NAMED_BYTES + (NAME_DIGEST_BYTES if named else 0) + sealed_body_bytes(plain)
 
 
 def plaintext_bytes(beginning: Buffer, size: int) -> int:

@@ -4,6 +4,7 @@ docs/format.md is the specification. In short::
 
     sealed     "MFN" 0x01 || handle(8) || salt(24) || commitment(32) || chunks
     envelope   "MFN" 0x02 || handle(8) || wrapped data key(104) || salt || commitment || chunks
+    named      "MFN" 0x04 || handle(8) || digest of a name(32) || salt || commitment || chunks
 
 The chunks hold 16 KiB of plaintext each and a 16-byte tag; the last one is shorter and may
 be empty. The scheme is c2sp.org/chunked-encryption version 1 (HKDF-Expand-SHA-512 and
@@ -27,6 +28,7 @@ from mycelium_fractal_net.security.errors import (
     InvalidInputError,
     InvalidKeyError,
 )
+from mycelium_fractal_net.security.records.file_names import NAME_DIGEST_BYTES
 from mycelium_fractal_net.security.records.keys import HANDLE_BYTES
 from mycelium_fractal_net.security.sealed.layout import (
     CHUNK_BYTES,
@@ -48,14 +50,15 @@ from mycelium_fractal_net.security.sealed.whole import open_whole, seal_whole
 
 _SEALED_LABEL: Final = b"mycelium-fractal-net/sealed/v1"
 _ENVELOPE_LABEL: Final = b"mycelium-fractal-net/envelope/v1"
+_NAMED_LABEL: Final = b"mycelium-fractal-net/named/v1"
 _DATA_KEY_LABEL: Final = b"mycelium-fractal-net/datakey/v1"
 
 
 class Sealer:
     """Seals and opens messages of one form under one key. Threads may share it.
 
-    Made by :meth:`sealed`, :meth:`envelope` or :meth:`bare`. Sealing never uses a salt
-    twice, and the number of messages under one key is not limited in practice.
+    Made by :meth:`sealed`, :meth:`named`, :meth:`envelope` or :meth:`bare`. Sealing never uses a
+    salt twice, and the number of messages under one key is not limited in practice.
 
     ``associated_data`` is authenticated and not part of the message; opening needs the same.
     It, plaintext and message are any contiguous buffer; :class:`InvalidInputError` for others.
@@ -79,6 +82,14 @@ class Sealer:
         """Messages of form 1, under a named key of 32 bytes with that handle."""
         prefix = Header(Form.SEALED, handle).raw
         return cls(key, _SEALED_LABEL + prefix, prefix, handle)
+
+    @classmethod
+    def named(cls, key: Buffer, handle: bytes, name: bytes) -> Sealer:
+        """Messages bound to a file's name by its digest of 32 bytes, otherwise of form 1."""
+        if len(name) != NAME_DIGEST_BYTES:
+            raise InvalidInputError(f"the digest of a name is {NAME_DIGEST_BYTES} bytes")
+        prefix = Header(Form.NAMED, handle, name=name).raw
+        return cls(key, _NAMED_LABEL + prefix, prefix, handle)
 
     @classmethod
     def envelope(cls, data_key: Buffer, handle: bytes, wrapped: bytes) -> Sealer:

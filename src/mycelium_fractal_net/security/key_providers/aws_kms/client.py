@@ -1,0 +1,179 @@
+"""KMS through botocore: one attempt, within seconds, and with errors of this package alone.
+
+The only file that imports botocore, once a client is made.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
+
+from mycelium_fractal_net.security.errors import (
+    ConfigurationError,
+    CustodianDeniedError,
+    CustodianUnavailableError,
+    MfnError,
+    unusable_extra,
+)
+from mycelium_fractal_net.security.key_providers.aws_kms.answers import OF_CREDENTIALS, error_of
+from mycelium_fractal_net.security.key_providers.aws_kms.place import check_address
+
+if TYPE_CHECKING:
+    from mycelium_fractal_net.security.key_providers.aws_kms.place import KmsPlace
+
+CONNECT_SECONDS: Final = 3.0  # both together end before a call's deadline of 10 s does
+READ_SECONDS: Final = 5.0
+_CONNECTIONS: Final = 128  # 16 calls at once, each of 8 requests: none is opened and thrown away
+_NEW_CREDENTIALS_SECONDS: Final = 1.0  # between two looks for others, which take 0.1 s of CPU
+
+_OUTAGES: Final = {  # by the class of botocore's error, or one above it
+    "ConnectTimeoutError": "AWS KMS cannot be reached in time",
+    "ReadTimeoutError": "AWS KMS does not answer in time",
+    "SSLError": "AWS KMS cannot be reached: its TLS certificate does not verify",
+    "ProxyConnectionError": "AWS KMS cannot be reached: the proxy does not answer",
+    "ConnectionError": "AWS KMS cannot be reached",
+    "HTTPClientError": "AWS KMS breaks off its answer",
+    "CredentialRetrievalError": "the AWS credentials cannot be renewed",
+}
+
+
+class KmsClient:
+    """KMS in the region of ``place``.
+
+    Raises :class:`ConfigurationError` for a region, a profile or an address that is not usable, and
+    where botocore is missing.
+    """
+
+    def __init__(self, place: KmsPlace) -> None:
+        self._place = place
+        self._lock = threading.Lock()
+        self._client = _client_of(place)
+        self._opened = monotonic()
+
+    @property
+    def region(self) -> str:
+        """The region that is asked."""
+        return str(self._client.meta.region_name)
+
+    @property
+    def address(self) -> str:
+        """The address that is asked."""
+        return str(self._client.meta.endpoint_url)
+
+    def ask(self, operation: str, **parameters: object) -> dict[str, Any]:
+        """The answer to one request, such as ``ask("describe_key", KeyId="alias/orders")``.
+
+        Where AWS refuses the credentials, the next request is made with those that there are then.
+        """
+        try:
+            return _asked(self._client, operation, parameters)
+        except CustodianDeniedError as error:
+            if str(error) in OF_CREDENTIALS:
+                self._look_for_credentials()
+            raise
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def _look_for_credentials(self) -> None:
+        with self._lock:
+            if monotonic() - self._opened < _NEW_CREDENTIALS_SECONDS:
+                return
+            former, self._client = self._client, _client_of(self._place)
+            self._opened = monotonic()
+        former.close()
+
+
+def _asked(client: Any, operation: str, parameters: dict[str, object]) -> dict[str, Any]:
+    from botocore import exceptions
+
+    try:
+        with _Quiet():
+            answer: dict[str, Any] = getattr(client, operation)(**parameters)
+    except exceptions.ClientError as error:
+        told = error.response
+        status = told.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        raise error_of(told.get("Error", {}).get("Code"), status) from None
+    except (exceptions.NoCredentialsError, exceptions.PartialCredentialsError):
+        raise ConfigurationError(
+            "there are no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or"
+            " MFN_AWS_PROFILE, or give the machine a role"
+        ) from None
+    except Exception as error:
+        raise _outage(error) from None
+    return answer
+
+
+def _outage(error: Exception) -> MfnError:
+    for kind in type(error).__mro__:
+        if kind.__name__ in _OUTAGES:
+            return CustodianUnavailableError(_OUTAGES[kind.__name__])
+    return CustodianUnavailableError(f"AWS KMS cannot be asked ({type(error).__name__})")
+
+
+def _client_of(place: KmsPlace) -> Any:
+    try:
+        from botocore import exceptions
+        from botocore.config import Config
+        from botocore.session import Session
+    except ImportError as error:
+        raise unusable_extra("the master key in AWS KMS", "aws-kms", error) from error
+    config = Config(
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=READ_SECONDS,
+        retries={"total_max_attempts": 1, "mode": "standard"},
+        max_pool_connections=_CONNECTIONS,
+    )
+    try:
+        client = Session(profile=place.profile).create_client(
+            "kms",
+            region_name=place.asked_region,
+            endpoint_url=place.endpoint_url,
+            config=config,
+        )
+    except exceptions.ProfileNotFound:
+        raise ConfigurationError(
+            "security.key_management.aws_profile (MFN_AWS_PROFILE), or AWS_PROFILE: there is no"
+            " such profile"
+        ) from None
+    except exceptions.NoRegionError:
+        raise ConfigurationError(
+            "no region is named: set security.key_management.aws_region (MFN_AWS_REGION)"
+        ) from None
+    except exceptions.PartialCredentialsError:
+        raise ConfigurationError("of the AWS credentials a part is missing") from None
+    except (exceptions.BotoCoreError, ValueError) as error:
+        raise ConfigurationError(
+            f"the AWS settings cannot be used ({type(error).__name__})"
+        ) from None
+    check_address(client.meta.endpoint_url, "the endpoint URL of AWS's own settings")
+    return client
+
+
+class _Thread(threading.local):
+    quiet = False
+
+
+_thread: Final = _Thread()
+_filtered: Final[set[str]] = set()
+
+
+class _Quiet:
+    """Within it this thread's botocore logs no DEBUG: that has the bodies, with keys in them."""
+
+    def __enter__(self) -> None:
+        for name in list(logging.root.manager.loggerDict):
+            if name.startswith("botocore.") and name not in _filtered:
+                _filtered.add(name)
+                logging.getLogger(name).addFilter(_is_shown)
+        _thread.quiet = True
+
+    def __exit__(self, *_: object) -> None:
+        _thread.quiet = False
+
+
+def _is_shown(record: logging.LogRecord) -> bool:
+    return not (_thread.quiet and record.levelno < logging.INFO)

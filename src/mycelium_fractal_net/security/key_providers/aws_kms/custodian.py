@@ -1,0 +1,161 @@
+"""The custodian whose master key is in AWS KMS, and the plan's provider over it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from mycelium_fractal_net.security.errors import (
+    ConfigurationError,
+    CustodianDeniedError,
+    CustodianUnavailableError,
+    InvalidInputError,
+    MasterKeyError,
+    StoreIntegrityError,
+)
+from mycelium_fractal_net.security.key_providers.aws_kms.client import KmsClient
+from mycelium_fractal_net.security.key_providers.aws_kms.context import encryption_context
+from mycelium_fractal_net.security.key_providers.aws_kms.making import absent
+from mycelium_fractal_net.security.key_providers.aws_kms.parallel import in_parallel
+from mycelium_fractal_net.security.key_providers.aws_kms.place import SCHEME, KeyArn
+from mycelium_fractal_net.security.key_providers.custodian import Custodian, CustodianStatus
+from mycelium_fractal_net.security.key_providers.stored import StoredKeyProvider
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mycelium_fractal_net.security.key_providers.aws_kms.place import KmsPlace
+    from mycelium_fractal_net.security.key_providers.custodian import Binding
+    from mycelium_fractal_net.security.key_providers.remote import RemoteCustodian
+
+PLAINTEXT_BYTES: Final = 4096  # KMS API reference, Encrypt: what a symmetric key takes
+
+
+class AWSKMSKeyProvider(StoredKeyProvider):
+    """The plan's key provider whose master key is in AWS KMS."""
+
+    custodian: RemoteCustodian
+
+
+class AWSKMSCustodian(Custodian):
+    """The one key of ``place``, which is asked for when this is made, and stays that key.
+
+    It stands behind :class:`.RemoteCustodian`, which has the attempts and the deadline.
+    """
+
+    scheme: ClassVar[str] = SCHEME
+
+    def __init__(self, place: KmsPlace) -> None:
+        self._place = place
+        self.kms = KmsClient(place)
+        try:
+            self._arn = _usable(self._described())
+        except MasterKeyError:
+            raise absent(place, self.kms.region) from None
+
+    def newest_id(self) -> str:
+        """The ARN of the key without its region; new key material of KMS's own changes nothing."""
+        return self._arn.kek_id
+
+    def holds(self, kek_id: str) -> bool:
+        """Whether that is the key that was asked for."""
+        return kek_id == self._arn.kek_id
+
+    def wrap_many(self, kek_id: str, items: Sequence[tuple[bytes, Binding]]) -> list[bytes]:
+        """Encrypt: a request for each, a few at once."""
+        self.check(kek_id)
+        return in_parallel(lambda item: self._encrypted(*item), items)
+
+    def unwrap_many(self, kek_id: str, items: Sequence[tuple[bytes, Binding]]) -> list[bytes]:
+        """Decrypt: a request for each, a few at once."""
+        self.check(kek_id)
+        return in_parallel(lambda item: self._decrypted(*item), items)
+
+    def rewrap_many(
+        self, from_id: str, to_id: str, items: Sequence[tuple[bytes, Binding]]
+    ) -> list[bytes]:
+        """ReEncrypt: under the newest key material, and no key comes over."""
+        self.check(from_id)
+        self.check(to_id)
+        return in_parallel(lambda item: self._re_encrypted(*item), items)
+
+    def ping(self) -> None:
+        """See that the key is there and enabled."""
+        described = self._described()
+        if described.get("KeyState") != "Enabled":
+            raise CustodianDeniedError("AWS KMS refuses: the key is not enabled")
+
+    def inspect(self) -> CustodianStatus:
+        """What an operator should know of the key."""
+        return CustodianStatus(str(self._arn), (self._arn.kek_id,), "remote")
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.kms.close()
+
+    # Beneath ------------------------------------------------------------------------------
+
+    def _described(self) -> dict[str, Any]:
+        answer = self.kms.ask("describe_key", KeyId=self._place.asked_key)
+        described = answer.get("KeyMetadata")
+        if not isinstance(described, dict):
+            raise CustodianUnavailableError("AWS KMS answers without what was asked")
+        return described
+
+    def _encrypted(self, material: bytes, binding: Binding) -> bytes:
+        if len(material) > PLAINTEXT_BYTES:
+            raise InvalidInputError(f"AWS KMS encrypts {PLAINTEXT_BYTES:,} bytes at most")
+        answer = self.kms.ask(
+            "encrypt",
+            KeyId=str(self._arn),
+            Plaintext=material,
+            EncryptionContext=encryption_context(binding),
+        )
+        self._see_whose(answer.get("KeyId"))
+        return _bytes_of(answer, "CiphertextBlob")
+
+    def _decrypted(self, wrapped: bytes, binding: Binding) -> bytes:
+        answer = self.kms.ask(
+            "decrypt",
+            KeyId=str(self._arn),
+            CiphertextBlob=wrapped,
+            EncryptionContext=encryption_context(binding),
+        )
+        self._see_whose(answer.get("KeyId"))
+        return _bytes_of(answer, "Plaintext")
+
+    def _re_encrypted(self, wrapped: bytes, binding: Binding) -> bytes:
+        context = encryption_context(binding)
+        answer = self.kms.ask(
+            "re_encrypt",
+            CiphertextBlob=wrapped,
+            SourceKeyId=str(self._arn),
+            SourceEncryptionContext=context,
+            DestinationKeyId=str(self._arn),
+            DestinationEncryptionContext=context,
+        )
+        self._see_whose(answer.get("SourceKeyId"))
+        self._see_whose(answer.get("KeyId"))
+        return _bytes_of(answer, "CiphertextBlob")
+
+    def _see_whose(self, key_id: object) -> None:
+        if key_id != str(self._arn):
+            raise StoreIntegrityError("AWS KMS answers for another key")
+
+
+def _usable(described: dict[str, Any]) -> KeyArn:
+    if (described.get("KeyUsage"), described.get("KeySpec")) != (
+        "ENCRYPT_DECRYPT",
+        "SYMMETRIC_DEFAULT",
+    ):
+        raise ConfigurationError(
+            "the key of security.key_management.aws_kms_key_id (MFN_AWS_KMS_KEY_ID) is not for"
+            " encryption, or is not symmetric"
+        )
+    return KeyArn.of_answer(described.get("Arn"))
+
+
+def _bytes_of(answer: dict[str, Any], name: str) -> bytes:
+    found = answer.get(name)
+    if not isinstance(found, bytes) or not found:
+        raise CustodianUnavailableError("AWS KMS answers without what was asked")
+    return found
