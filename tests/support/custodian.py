@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 
 NAME = "vault"  # one of the names that settings may have and that no release serves yet
 KEK_ID = "elsewhere:1"
+NEXT_ID = "elsewhere:next"  # after a rotation
 _DIGESTS: Final = {"ECDSA-P256": hashes.SHA256(), "ECDSA-P384": hashes.SHA384()}
 QUICK = CallLimits(
     deadline_seconds=1.0,
@@ -76,6 +77,7 @@ class Elsewhere(Custodian):
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._newest = (folder / "newest").read_text() if (folder / "newest").exists() else KEK_ID
         self.calls: list[str] = []
         self._former: list[bytes] = []
         self._policy = Policy()
@@ -87,15 +89,22 @@ class Elsewhere(Custodian):
         (folder / "kek").write_bytes(secrets.token_bytes(32))
         (folder / "mode").write_text("up")
 
+    @staticmethod
+    def rotate(folder: Path) -> str:
+        """Make a new version of the master key; those who open it from now on use it."""
+        (folder / f"kek-{NEXT_ID}").write_bytes(secrets.token_bytes(32))
+        (folder / "newest").write_text(NEXT_ID)
+        return NEXT_ID
+
     def newest_id(self) -> str:
-        return KEK_ID
+        return self._newest
 
     def holds(self, kek_id: str) -> bool:
-        return kek_id == KEK_ID
+        return kek_id in (KEK_ID, NEXT_ID)
 
     def wrap_many(self, kek_id: str, items: Sequence[tuple[bytes, Binding]]) -> list[bytes]:
         sealed = [
-            self._policy.bare_sealer(self._key(), bound.encode()).seal(material)
+            self._policy.bare_sealer(self._key(kek_id), bound.encode()).seal(material)
             for material, bound in items
         ]
         return self._answer("wrap", sealed)
@@ -103,7 +112,7 @@ class Elsewhere(Custodian):
     def unwrap_many(self, kek_id: str, items: Sequence[tuple[bytes, Binding]]) -> list[bytes]:
         with contextlib.suppress(DecryptionError):
             opened = [
-                self._policy.bare_sealer(self._key(), bound.encode()).open(wrapped)
+                self._policy.bare_sealer(self._key(kek_id), bound.encode()).open(wrapped)
                 for wrapped, bound in items
             ]
             return self._answer("unwrap", opened)
@@ -148,8 +157,8 @@ class Elsewhere(Custodian):
         self._answer("inspect", [])
         return CustodianStatus(str(self.folder), (KEK_ID,), "remote")
 
-    def _key(self) -> bytes:
-        return (self.folder / "kek").read_bytes()
+    def _key(self, kek_id: str) -> bytes:
+        return (self.folder / ("kek" if kek_id == KEK_ID else f"kek-{kek_id}")).read_bytes()
 
     def _answer(self, call: str, answer: list[bytes]) -> list[bytes]:
         self.calls.append(call)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from mycelium_fractal_net.bootstrap.beginning import begin
 from mycelium_fractal_net.bootstrap.custodians import scheme_of
 from mycelium_fractal_net.bootstrap.custody import (
+    moved_to,
     of_each,
     open_custodian,
     provider_over,
@@ -61,6 +62,7 @@ __all__ = [
     "needs_passphrase",
     "open_keyring",
     "open_provider",
+    "open_to_move",
     "restore",
     "rotation_scheduler",
     "verify_audit",
@@ -128,6 +130,26 @@ def initialise(
             _create_default_keys(provider)
             provider.signers.bind_named()  # in a store of an earlier release
         return _keyring(chosen, provider, database, record_uses=True)
+
+
+def open_to_move(settings: Settings, provider: str, passphrase: Passphrase = None) -> Keyring:
+    """The keyring of a store that is to be moved to the custodian ``provider``.
+
+    That one comes first, those of the settings are beside it. What it lacks on this machine, its
+    key file or the file of the store's id, is made, once the others were seen to open the store.
+    Raises what :func:`open_keyring` does.
+    """
+    chosen = moved_to(settings, provider)
+    policy = build_policy(chosen)
+    database = Database(chosen.store)
+    with _closed_on_failure(database):
+        store = KeyStore(database)
+        database.check(scheme_of(settings).advice_without_store(with_store_id(settings)))
+        store.require_status()
+        opened = begin(chosen, policy, store, passphrase, create_key=False)
+        found = _provider(chosen, store, policy, opened)
+        found.audit = audit_log(chosen, found)
+        return _keyring(chosen, found, database, record_uses=False)
 
 
 def restore(

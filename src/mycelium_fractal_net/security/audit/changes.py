@@ -52,6 +52,8 @@ def changes(
             if record["outcome"] in _DONE:
                 done.add(record.get("intent", 0))
             elif record["outcome"] == INTENT and record["sequence"] in done and "former" in record:
+                if record.keys().isdisjoint(("key", "subject")):
+                    continue  # a move to another master key is of no one record
                 yield Change(
                     record["event"], record.get("key"), record.get("subject"), record["former"],
                     record["time"], path.name, record["sequence"],

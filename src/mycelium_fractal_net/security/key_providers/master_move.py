@@ -143,6 +143,15 @@ class MasterKeys:
             wrapped = self._record_macs.make(newest)
         self._store.move_to(current, newest, wrapped)
 
+    def way_on(self) -> str:
+        """The command that brings all of the store under its newest master key here."""
+        present, current = self._custodian.parts[0], self._store.require_status().master_id
+        if isinstance(present, ManagesMasterKeys):
+            return "mfn master rotate"
+        if present.holds(current):
+            return "mfn master rewrap"
+        return f"mfn master migrate --to {present.scheme}"
+
     def former(self, present: str) -> list[str]:
         """Other master keys of the custodian's that the store still has an authority key under."""
         return [
