@@ -148,7 +148,7 @@ def test_an_empty_database_is_not_opened(home: Path) -> None:
         open_keyring(settings=settings(home))
 
 
-@pytest.mark.parametrize("provider", ["vault", "pkcs11"])
+@pytest.mark.parametrize("provider", ["vault"])
 def test_a_custodian_that_this_release_has_not_is_refused(home: Path, provider: str) -> None:
     """It does not fall back to a local key."""
     chosen = settings(home, MFN_KEY_PROVIDER=provider)

@@ -6,6 +6,7 @@ store that is begun, whose id it does not know, and makes nothing.
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.bootstrap.custodians import scheme_of
@@ -42,6 +43,8 @@ def begin(
     is nothing to open yet. Raises :class:`MasterKeyError` where the store's master key or its id is
     not here, and :class:`StoreIntegrityError` where they are not this store's.
     """
+    if callable(passphrase):
+        passphrase = functools.cache(passphrase)  # who is asked is asked once
     if store.status() is not None:
         return _opened(settings, policy, store, passphrase, create_key=create_key)
     with awaited(store.database.moving, _PATIENCE_SECONDS):
@@ -64,8 +67,10 @@ def _opened(
         if not former:
             raise scheme.missing(settings, of_backup=False)
         _checked(former, policy, store, passphrase).custodian.close()
-    if create_key and (former or not begun):
-        scheme.make_key(settings, policy)
+    if not begun or former:
+        scheme.know(settings, passphrase)
+        if create_key:
+            scheme.make_key(settings, policy)
     if not scheme.is_there(settings):
         scheme.create(chosen, policy, passphrase)
     return _checked(of_each(with_store_id(settings)), policy, store, passphrase, begin=not begun)

@@ -37,7 +37,6 @@ from mycelium_fractal_net.doctor.rotation import (
     rotation_findings,
 )
 from mycelium_fractal_net.security.errors import KeyStateError, MfnError, StoreIntegrityError
-from mycelium_fractal_net.security.key_providers.custodian import ManagesMasterKeys
 from mycelium_fractal_net.security.key_store import Database, UsageStore
 from mycelium_fractal_net.security.key_store.scheduler_table import SchedulerTable
 from mycelium_fractal_net.security.key_store.usage import RAW_MESSAGES_ROTATE
@@ -119,7 +118,7 @@ def _master_key(store: Examined) -> Iterator[Finding]:
         )
     master_keys = store.provider.master_keys
     current = store.provider.store.require_status().master_id
-    own = isinstance(store.provider.custodian.parts[0], ManagesMasterKeys)
+    own = store.provider.custodian.managing() is not None
     if master_keys.former(current) or (own and len(store.custodian.kek_ids) > 1):
         yield warning(
             "master-move",

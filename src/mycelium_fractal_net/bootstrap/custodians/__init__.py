@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 __all__ = ["SCHEMES", "CustodianScheme", "KeptStoreId", "Opened", "Passphrase", "scheme_of"]
 
 
+def _pkcs11() -> CustodianScheme:
+    from mycelium_fractal_net.bootstrap.custodians.pkcs11 import Pkcs11Scheme
+
+    return Pkcs11Scheme()
+
+
 def _aws_kms() -> CustodianScheme:
     from mycelium_fractal_net.bootstrap.custodians.aws_kms import AWSKMSScheme
 
@@ -32,6 +38,7 @@ def _aws_kms() -> CustodianScheme:
 
 SCHEMES: Final[dict[str, Callable[[], CustodianScheme]]] = {
     "local": LocalScheme,
+    "pkcs11": _pkcs11,
     "aws-kms": _aws_kms,
 }
 """What makes each; a package that one needs is imported when it is asked for."""

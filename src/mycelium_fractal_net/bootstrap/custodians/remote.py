@@ -21,7 +21,8 @@ from mycelium_fractal_net.bootstrap.custodians.scheme import (
 )
 from mycelium_fractal_net.security.byte_io.durable import create_private, sync_folder
 from mycelium_fractal_net.security.errors import MasterKeyError
-from mycelium_fractal_net.security.key_providers.remote import CallLimits, RemoteCustodian
+from mycelium_fractal_net.security.key_providers.call_limits import CallLimits
+from mycelium_fractal_net.security.key_providers.remote import RemoteCustodian
 from mycelium_fractal_net.security.key_store.record_mac import STORE_ID_BYTES
 
 if TYPE_CHECKING:

@@ -45,6 +45,9 @@ class CustodianScheme(ABC):
     def kept_store_id(self, settings: Settings) -> KeptStoreId | None:
         """The id of the store, if a file of this machine has it. Raises :class:`MasterKeyError`."""
 
+    def know(self, settings: Settings, passphrase: Passphrase) -> None:  # noqa: B027
+        """Take what guards the master key, where that is needed before :meth:`make_key`."""
+
     def make_key(self, settings: Settings, policy: Policy) -> None:  # noqa: B027 - there may be none
         """Make the master key on the other side, where that is not done by :meth:`create`."""
 

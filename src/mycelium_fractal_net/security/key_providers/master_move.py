@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mycelium_fractal_net.security.errors import ConfigurationError
-from mycelium_fractal_net.security.key_providers.custodian import ManagesMasterKeys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -71,7 +70,8 @@ class MasterKeys:
         it is not this application that makes its master keys.
         """
         present = self._custodian.parts[0]
-        if not isinstance(present, ManagesMasterKeys):
+        managing = present.managing()
+        if managing is None:
             raise ConfigurationError(
                 f"the master key is kept by another ({present.scheme}), which rotates it; what a"
                 " rotation there left under the former version is moved by: mfn master rewrap"
@@ -80,10 +80,10 @@ class MasterKeys:
         def made() -> str:
             current = self._store.require_status().master_id
             if present.newest_id() == current and not self.former(current):
-                return present.add()
+                return managing.add()
             return present.newest_id()
 
-        return self._moved("master.rotate", made, progress, present.forget_all_but)
+        return self._moved("master.rotate", made, progress, managing.forget_all_but)
 
     def rewrap(self, progress: Progress | None = None) -> str:
         """Move what is under former versions of the custodian's master key to its newest one.
@@ -146,7 +146,7 @@ class MasterKeys:
     def way_on(self) -> str:
         """The command that brings all of the store under its newest master key here."""
         present, current = self._custodian.parts[0], self._store.require_status().master_id
-        if isinstance(present, ManagesMasterKeys):
+        if present.managing() is not None:
             return "mfn master rotate"
         if present.holds(current):
             return "mfn master rewrap"

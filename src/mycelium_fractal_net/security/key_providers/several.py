@@ -16,14 +16,18 @@ from mycelium_fractal_net.security.key_providers.custodian import Custodian
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mycelium_fractal_net.security.key_providers.custodian import Binding, CustodianStatus
+    from mycelium_fractal_net.security.key_providers.call_statistics import CustodianStatistics
+    from mycelium_fractal_net.security.key_providers.custodian import (
+        Binding,
+        CustodianStatus,
+        ManagesMasterKeys,
+    )
 
 
 class SeveralCustodians(Custodian):
     """The custodian ``present``, and beside it ``former`` ones.
 
-    What only some custodians do, as :class:`ManagesMasterKeys`, this does not: ask its
-    :attr:`parts`. Raises :class:`ConfigurationError` where two would answer to the id of one
+    Raises :class:`ConfigurationError` where two would answer to the id of one
     master key: which of them wrapped a key could not be told.
     """
 
@@ -75,6 +79,14 @@ class SeveralCustodians(Custodian):
     def inspect(self) -> CustodianStatus:
         """What the present one says of itself."""
         return self._parts[0].inspect()
+
+    def managing(self) -> ManagesMasterKeys | None:
+        """What makes and forgets the master keys of the present one."""
+        return self._parts[0].managing()
+
+    def statistics(self) -> CustodianStatistics | None:
+        """What was asked of the present one."""
+        return self._parts[0].statistics()
 
     def close(self) -> None:
         """Close all."""

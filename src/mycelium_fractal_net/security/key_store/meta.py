@@ -17,6 +17,7 @@ from mycelium_fractal_net.security.key_store.schema import (
     authority_keys,
     credentials,
     keys,
+    pending_imports,
     signers,
     store_meta,
 )
@@ -34,6 +35,7 @@ _UNDER_A_MASTER: Final[dict[str, Table]] = {
     "keys": keys,
     "credentials": credentials,
     "signers": signers,
+    "imports": pending_imports,
     "audit_keys": audit_keys,
     "authority_keys": authority_keys,
 }
