@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from mycelium_fractal_net.bootstrap.custodians import SCHEMES
 from mycelium_fractal_net.bootstrap.custodians.remote import RemoteScheme
+from mycelium_fractal_net.security.algorithms.names import ED25519_MESSAGE_BYTES
 from mycelium_fractal_net.security.errors import (
     CustodianDeniedError,
     DecryptionError,
@@ -40,7 +41,6 @@ from mycelium_fractal_net.security.key_providers import (
     signing_key_name,
 )
 from mycelium_fractal_net.security.key_providers.call_limits import CallLimits
-from mycelium_fractal_net.security.key_providers.custodian import ED25519_MESSAGE_BYTES
 from mycelium_fractal_net.security.policy import Policy
 from mycelium_fractal_net.security.signatures.signing_key import SigningKey
 
@@ -184,7 +184,8 @@ class Elsewhere(Custodian):
 class _Scheme(RemoteScheme):
     """Where the settings have their home, in the folder ``elsewhere``."""
 
-    limits: ClassVar[CallLimits] = QUICK
+    def limits(self, settings: Settings) -> CallLimits:
+        return QUICK
 
     def connect(self, settings: Settings, policy: Policy) -> Custodian:
         return Elsewhere(settings.home / "elsewhere")

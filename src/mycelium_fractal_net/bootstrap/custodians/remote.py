@@ -12,7 +12,7 @@ import os
 import re
 import secrets
 from abc import abstractmethod
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from mycelium_fractal_net.bootstrap.custodians.scheme import (
     CustodianScheme,
@@ -35,12 +35,7 @@ if TYPE_CHECKING:
 
 
 class RemoteScheme(CustodianScheme):
-    """A custodian elsewhere: what differs is how it is reached, and how a key is made there.
-
-    ``limits`` are those of its calls.
-    """
-
-    limits: ClassVar[CallLimits] = CallLimits()
+    """A custodian elsewhere: what differs is how it is reached, and how a key is made there."""
 
     @abstractmethod
     def connect(self, settings: Settings, policy: Policy) -> Custodian:
@@ -61,13 +56,7 @@ class RemoteScheme(CustodianScheme):
 
     def kept_store_id(self, settings: Settings) -> KeptStoreId | None:
         """That in the file ``store-id``."""
-        path = store_id_file(settings)
-        if not path.exists():
-            return None
-        text = path.read_text("ascii", "replace").strip()
-        if re.fullmatch(f"[0-9a-f]{{{2 * STORE_ID_BYTES}}}", text) is None:
-            raise MasterKeyError(f"{path} is damaged: it holds no id of a store")
-        return KeptStoreId(text, path)
+        return _kept(store_id_file(settings))
 
     def create(
         self,
@@ -76,7 +65,7 @@ class RemoteScheme(CustodianScheme):
         passphrase: Passphrase,  # noqa: ARG002 - there is none here
     ) -> None:
         """Give the store an id, once the other side has answered."""
-        custodian = self._custodian(settings, policy)
+        custodian = self._reached(settings, policy)
         try:
             custodian.ping()
         finally:
@@ -94,10 +83,14 @@ class RemoteScheme(CustodianScheme):
         store_id = settings.security.key_management.store_id
         if store_id is None:
             raise self.missing(settings, of_backup=False)
-        return Opened(self._custodian(settings, policy), bytes.fromhex(store_id))
+        return Opened(self._reached(settings, policy), bytes.fromhex(store_id))
 
-    def _custodian(self, settings: Settings, policy: Policy) -> RemoteCustodian:
-        return RemoteCustodian(lambda: self.connect(settings, policy), self.limits)
+    def _reached(self, settings: Settings, policy: Policy) -> RemoteCustodian:
+        return RemoteCustodian(lambda: self.connect(settings, policy), self.limits(settings))
+
+    def limits(self, settings: Settings) -> CallLimits:
+        """Those of its calls."""
+        return CallLimits(deadline_seconds=settings.security.key_management.deadline_seconds)
 
     def missing(self, settings: Settings, *, of_backup: bool) -> MasterKeyError:
         """The error where the store's id is not known here."""
@@ -116,6 +109,23 @@ class RemoteScheme(CustodianScheme):
 def store_id_file(settings: Settings) -> Path:
     """The file of the store's id in the home folder, there or not."""
     return settings.home / "store-id"
+
+
+def known_store_id(settings: Settings) -> bytes | None:
+    """The store's id, or None where ``mfn init`` has not made one yet. Raises as opening does."""
+    given = settings.security.key_management.store_id
+    kept = _kept(store_id_file(settings)) if given is None else None
+    text = given if kept is None else kept.store_id
+    return None if text is None else bytes.fromhex(text)
+
+
+def _kept(path: Path) -> KeptStoreId | None:
+    if not path.exists():
+        return None
+    text = path.read_text("ascii", "replace").strip()
+    if re.fullmatch(f"[0-9a-f]{{{2 * STORE_ID_BYTES}}}", text) is None:
+        raise MasterKeyError(f"{path} is damaged: it holds no id of a store")
+    return KeptStoreId(text, path)
 
 
 def keep_store_id(settings: Settings, store_id: str) -> bool:
