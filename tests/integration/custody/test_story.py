@@ -6,6 +6,7 @@ A harness stands for the other side, see :mod:`tests.support.custodians`.
 from __future__ import annotations
 
 import os
+import shutil
 import warnings
 from typing import TYPE_CHECKING
 
@@ -204,7 +205,9 @@ def test_another_master_key_opens_nothing(
     other = new_harness(custodian.name)
     try:
         other.make_key()
-        wrong = Place(place.home, {**place.variables, **other.environment(place.home)})
+        copied = place.home.with_name("copied")
+        shutil.copytree(place.home, copied)
+        wrong = Place(copied, {**place.variables, **other.environment(copied)})
         with pytest.raises((MasterKeyError, StoreIntegrityError)):
             opened_in(wrong, message)
     finally:
