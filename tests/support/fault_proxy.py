@@ -83,9 +83,16 @@ class _Request(NamedTuple):
 class FaultProxy:
     """In front of ``target``, such as ``http://127.0.0.1:8200``. ``requests`` counts what came."""
 
-    def __init__(self, target: str, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        target: str,
+        tls: ssl.SSLContext | None = None,
+        trust: ssl.SSLContext | None = None,
+    ) -> None:
+        """``tls`` is what it shows to clients, and may be changed; ``trust`` is for its target."""
         parts = urlsplit(target)
         self._host, self._port = parts.hostname or "", parts.port or 80
+        self._trust = trust
         self._scheme = "http" if tls is None else "https"
         self.tls = tls
         self.requests = 0
@@ -168,11 +175,11 @@ class FaultProxy:
     # One connection -----------------------------------------------------------------------
 
     def _serve(self, client: socket.socket) -> None:
+        wrapped, handle = client, client.dup()  # TLS takes the other over
         with self._lock:
-            self._open.add(client)
-        wrapped = client
+            self._open.add(handle)
         try:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, http.client.HTTPException):
                 client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 if self.tls is not None:
                     wrapped = self.tls.wrap_socket(client, server_side=True)
@@ -181,7 +188,8 @@ class FaultProxy:
                         pass
         finally:
             with self._lock:
-                self._open.discard(client)
+                self._open.discard(handle)
+            handle.close()
             with contextlib.suppress(OSError):
                 wrapped.close()
 
@@ -212,7 +220,13 @@ class FaultProxy:
         return mode.kind != "nonsense"
 
     def _fetch(self, request: _Request) -> bytes:
-        connection = http.client.HTTPConnection(self._host, self._port, timeout=30)
+        connection = (
+            http.client.HTTPConnection(self._host, self._port, timeout=30)
+            if self._trust is None
+            else http.client.HTTPSConnection(
+                self._host, self._port, timeout=30, context=self._trust
+            )
+        )
         with contextlib.closing(connection):
             connection.request(request.method, request.target, request.body, request.headers)
             answer = connection.getresponse()

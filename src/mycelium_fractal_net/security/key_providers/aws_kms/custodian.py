@@ -138,6 +138,8 @@ class AWSKMSCustodian(Custodian):
         return _bytes_of(answer, "CiphertextBlob")
 
     def _see_whose(self, key_id: object) -> None:
+        if not isinstance(key_id, str):
+            raise CustodianUnavailableError("AWS KMS answers without what was asked")
         if key_id != str(self._arn):
             raise StoreIntegrityError("AWS KMS answers for another key")
 
