@@ -51,7 +51,7 @@ pytestmark = pytest.mark.long
 OPERATIONS: Final = int(os.environ.get("MFN_TEST_FAULTS", "100"))
 _THREADS: Final = 8
 _LIMITS: Final = CallLimits(
-    deadline_seconds=1.5,
+    deadline_seconds=3.0,
     attempts=2,
     first_pause_seconds=0.01,
     outages_in_a_row=1_000_000,  # so that each operation meets the fault
@@ -231,12 +231,12 @@ _MIXED_UP: Final = ("right", "StoreIntegrityError")
 _NETWORK: Final[dict[str, tuple[Mode, str]]] = {
     "refused": (faults.REFUSE, "refused|cannot be reached"),
     "reset": (faults.RESET, "broke|breaks off|cannot be reached"),
-    "truncated": (faults.TRUNCATE, "broke|breaks off|cannot be reached"),
-    "trickling": (faults.TRICKLE, "in time|within 1.5 seconds|as many wait"),
-    "late": (faults.delay(30.0), "in time|within 1.5 seconds|as many wait"),
+    "truncated": (faults.TRUNCATE, "broke|breaks off|cannot be reached|without what"),
+    "trickling": (faults.TRICKLE, "in time|within 3 seconds|as many wait"),
+    "late": (faults.delay(30.0), "in time|within 3 seconds|as many wait"),
     "nonsense": (faults.NONSENSE, "broke|breaks off|cannot be (used|reached|asked)"),
     "no JSON": (faults.garbage(b"<html>"), "no JSON|cannot be (used|asked)|without what was asked"),
-    "another JSON": (faults.garbage(b'{"data": 1}'), "cannot be used|answers"),
+    "another JSON": (faults.garbage(b'{"data": 1}'), "cannot be used|answers|describes its key"),
     "429": (faults.status(429), "limits how often|too often"),
     "500": (faults.status(500), "fails, with status 500|does not serve|cannot be used"),
     "503": (faults.status(503), "sealed|does not serve|cannot be used"),
@@ -408,7 +408,8 @@ def test_kms_with_a_disabled_key(kms: Side, caplog: pytest.LogCaptureFixture) ->
 
 def test_kms_with_a_key_that_is_to_be_deleted(kms: Side, caplog: pytest.LogCaptureFixture) -> None:
     """Until that is cancelled."""
-    client, arn = kms.server.client, kms.server.arn
+    client = kms.server.client
+    arn = kms.server.arn.rpartition("/")[2]  # which moto takes here
     client.schedule_key_deletion(KeyId=arn, PendingWindowInDays=7)
     over = meets(kms, caplog, CustodianDeniedError, "to be deleted")
     client.cancel_key_deletion(KeyId=arn)
