@@ -10,9 +10,9 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
+from mycelium_fractal_net.security.algorithms.names import ED25519_MESSAGE_BYTES
 from mycelium_fractal_net.security.errors import CustodianDeniedError, CustodianUnavailableError
 from mycelium_fractal_net.security.key_providers import Binding
-from mycelium_fractal_net.security.key_providers.custodian import ED25519_MESSAGE_BYTES
 from mycelium_fractal_net.security.key_providers.vault import VaultCustodian
 from mycelium_fractal_net.security.key_providers.vault.logins import GivenToken
 from mycelium_fractal_net.security.key_providers.vault.session import Session
