@@ -75,9 +75,9 @@ def _create(
 def _list(invocation: Invocation) -> None:
     """List the keys, in order of name."""
     with invocation.keyring() as keyring:
-        keys = keyring.provider.keys.all()
+        keys = keyring.provider.keys
         heads = "KEY, TYPE, ALGORITHM, NEWEST, STATE, ROTATION DUE"
-        invocation.answer_table(keys, shapes.key_shape, heads, _list_row)
+        invocation.answer_records(keys, shapes.key_shape, heads, _list_row)
 
 
 def _list_row(key: Key) -> tuple[str, ...]:
