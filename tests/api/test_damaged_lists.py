@@ -11,6 +11,7 @@ import pytest
 from mycelium_fractal_net import initialise
 from tests.api.test_permissions import new
 from tests.support.service import Running, start
+from tests.support.signing import Peer
 from tests.test_crypto_api import ok
 
 if TYPE_CHECKING:
@@ -30,10 +31,9 @@ def own(tmp_path: Path) -> Iterator[Running]:
             for name in ("a", "b", "c"):
                 new(client.post("/keys", json={"key_id": name}))
                 new(client.post("/credentials", json={"name": name, "scopes": ["encrypt:*"]}))
-                key = new(client.post("/keys", json={"key_id": f"s{name}", "key_type": "signing"}))
-                pem = ok(client.get(f"/keys/{key['key_id']}/public_key"))["pem"]
-                signer = {"name": name, "public_key": pem, "any_credential": True}
-                client.post("/signers", json=signer)
+                public_key = Peer(name).key.public.pem().decode()
+                signer = {"name": name, "public_key": public_key, "any_credential": True}
+                new(client.post("/signers", json=signer))
         yield running
     finally:
         running.stop()
