@@ -50,6 +50,7 @@ USED_BY = {
         "legacy/cipher.py": "the key stream of the XOR cipher",
         "security/audit/checkpoints.py": "bytes of audit records that were verified",
         "security/http_signatures/content_digest.py": "RFC 9530",
+        "security/key_providers/aws_kms/signing.py": "KMS signs a digest of ECDSA's",
         "security/key_providers/journal.py": "names a record's state without its MAC",
         "security/key_providers/pkcs11/master_keys.py": "the label in the id of a master key",
         "security/key_providers/remote.py": "a key is wrapped with the digest of its binding",
