@@ -15,6 +15,7 @@ from mycelium_fractal_net.config.settings import OWASP_ITERATIONS
 from mycelium_fractal_net.doctor.audit_records import audit_findings
 from mycelium_fractal_net.doctor.backups import backup_findings
 from mycelium_fractal_net.doctor.credentials import credential_findings
+from mycelium_fractal_net.doctor.custody import custody_findings
 from mycelium_fractal_net.doctor.external_keys import external_findings
 from mycelium_fractal_net.doctor.findings import (
     Examined,
@@ -213,6 +214,7 @@ _STORE_CHECKS: Final[tuple[Callable[[Examined], Iterator[Finding]], ...]] = (
     _writing,
     _settings,
     _master_key,
+    custody_findings,
     _keys,
     credential_findings,
     old_cipher_findings,
