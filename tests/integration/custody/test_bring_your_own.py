@@ -10,7 +10,7 @@ import pytest
 
 from mycelium_fractal_net.security.policy import Policy
 from mycelium_fractal_net.security.records.keys import KeyOrigin
-from tests.support.custodians import harness
+from tests.support.custodians import MOVES, harness
 from tests.support.custodians.place import Place
 from tests.support.custodians.vault import Bao, VaultHarness
 from tests.support.key_transport import key_to_wrap_for
@@ -32,7 +32,7 @@ SIGNING = {"ECDSA-P256": "ecdsa-p256", "ECDSA-P384": "ecdsa-p384", "Ed25519": "e
 def test_a_key_comes_and_goes_under_each_custodian(
     tmp_path: Path, custodian: CustodianHarness, method: str
 ) -> None:
-    """What opens an import is wrapped by it, 2,400 bytes of RSA too; another process finishes it."""
+    """What opens an import is wrapped by it, 2,400 bytes of RSA too; another process ends it."""
     place = Place.of(tmp_path / "home", custodian)
     material = secrets.token_bytes(32)
     with place.init() as keyring:
@@ -45,6 +45,21 @@ def test_a_key_comes_and_goes_under_each_custodian(
         exported = keyring.provider.exports.wrap_for(own.public.pem(), "card")
         assert own.unwrap(exported.wrapped) == material
         assert keyring.decrypt(keyring.encrypt(b"data", key_id="card")) == b"data"
+
+
+def test_an_import_goes_along_where_the_store_moves(
+    tmp_path: Path, custodian: CustodianHarness
+) -> None:
+    """What opens it is rewrapped by the next custodian, and the key that was wrapped comes in."""
+    other = harness(MOVES[custodian.name])
+    here = Place.of(tmp_path / "home", custodian, other)
+    with here.init() as keyring:
+        pending = keyring.provider.imports.begin("card")
+    here.ok("master", "migrate", "--to", other.name)
+    wrapped = POLICY.wrapping_key(pending.public_key).wrap(bytes(32))
+    with here.under(other.name).open() as keyring:
+        keyring.provider.imports.finish(pending.import_id, wrapped)
+        assert keyring.provider.get_key("card") == bytes(32)
 
 
 # To and from Vault -------------------------------------------------------------------------------
