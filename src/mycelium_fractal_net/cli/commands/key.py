@@ -55,7 +55,7 @@ key = CommandGroup("key", help="Make, list and change keys.")
 @click.option(
     "--external",
     is_flag=True,
-    help="For signing: have Vault, AWS KMS or the HSM make its private keys and keep them.",
+    help="For signing: its private keys stay in Vault, AWS KMS or the HSM, which signs.",
 )
 def _create(
     invocation: Invocation,
