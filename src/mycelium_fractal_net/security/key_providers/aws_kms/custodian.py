@@ -164,6 +164,8 @@ class AWSKMSCustodian(Custodian):
         return bytes_of(answer, "CiphertextBlob")
 
     def _check_opened_by(self, key_id: object) -> None:
+        if not isinstance(key_id, str):  # an answer that was cut, or is somebody else's
+            raise CustodianUnavailableError("AWS KMS answers without what was asked")
         if key_id != str(self._arn):  # some that are no AWS open it with whichever key it names
             raise StoreIntegrityError("AWS KMS opens it with another key")
 
