@@ -27,7 +27,10 @@ if TYPE_CHECKING:
     from mycelium_fractal_net import Keyring
 
 # moto, which stands for AWS KMS here, has no Ed25519.
-ALGORITHMS: Final = {"aws-kms": ("ECDSA-P256", "ECDSA-P384")}
+ALGORITHMS: Final = {
+    "vault": ("Ed25519", "ECDSA-P256", "ECDSA-P384"),
+    "aws-kms": ("ECDSA-P256", "ECDSA-P384"),
+}
 STORIES: Final = [(name, algorithm) for name in NAMES for algorithm in ALGORITHMS.get(name, ())]
 
 
