@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Final, cast
 
 from mycelium_fractal_net.bootstrap.custodians.scheme import CustodianScheme, Opened
 from mycelium_fractal_net.security.byte_io.delivered import delivered
+from mycelium_fractal_net.security.byte_io.private import check_private
 from mycelium_fractal_net.security.errors import MasterKeyError
 from mycelium_fractal_net.security.key_providers.local import (
     LocalCustodian,
     LocalKeyProvider,
     PassphraseKdf,
 )
-from mycelium_fractal_net.security.key_store.sqlite import check_private
 
 if TYPE_CHECKING:
     from collections.abc import Callable
