@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # the targets share one environment
-.PHONY: help run tour test test-long lint types format docs bench bench-http bench-signed bench-columns bench-backup fuzz torture coverage lock bare-check clean
+.PHONY: help run tour test test-long lint types format docs bench bench-http bench-signed bench-columns bench-backup bench-audit fuzz torture coverage lock bare-check clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -68,6 +68,9 @@ bench-signed: $(VENV)/bench ## what verifying a signed request costs, and taking
 
 bench-backup: $(VENV)/bench ## back up and restore 100,000 keys beside SQLite's own backup call
 	$(BIN)/python -m benchmarks.backup $(BENCH)
+
+bench-audit: $(VENV)/bench ## verify 200,000 audit records, first and again
+	$(BIN)/python -m benchmarks.audit $(BENCH)
 
 torture: $(VENV)/test ## kill ten thousand processes at work, or TORTURE="--faults": a disk that refuses
 	$(BIN)/python -m tests.torture $(TORTURE)

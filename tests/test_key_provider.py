@@ -33,6 +33,7 @@ from mycelium_fractal_net.security.key_providers import (
 )
 from mycelium_fractal_net.security.key_store import Database, KeyStore, StoreStatus
 from mycelium_fractal_net.security.key_store.key_table import KeyTable
+from mycelium_fractal_net.security.key_store.record_table import Also
 from mycelium_fractal_net.security.policy import Policy
 from mycelium_fractal_net.security.records.credentials import (
     Credential,
@@ -626,7 +627,7 @@ def test_a_writer_that_loses_every_race_says_so(
     monkeypatch.setattr(authenticated_table, "PATIENCE_SECONDS", 0.2)
 
     class BusyTable(KeyTable):
-        def replace(self, old: Key, new: Key, mac: bytes) -> None:
+        def replace(self, old: Key, new: Key, mac: bytes, also: Also | None = None) -> None:
             raise ConflictError("changed by somebody else")
 
     class BusyStore(KeyStore):

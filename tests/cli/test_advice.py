@@ -56,6 +56,7 @@ from mycelium_fractal_net.security.records.signers import Signer, SignerState
 from mycelium_fractal_net.security.rotation import KeyRotationScheduler
 from tests.support.cli import Ran
 from tests.support.custodians import harness
+from tests.support.custodians.vault import VaultHarness
 from tests.support.legacy_xor import OLD_KEY, write_xor
 
 if TYPE_CHECKING:
@@ -972,6 +973,23 @@ def piped(text: str) -> str:
     os.write(writing, text.encode())
     os.close(writing)
     return str(reading)
+
+
+@advises("security/key_providers/vault/key_state.py", "init")
+def a_vault_without_the_key(world: World) -> None:
+    """The key is made there by a token that may, and only as that word says."""
+    other = harness("vault")
+    assert isinstance(other, VaultHarness)
+    settings = other.environment(world.home.parent / "elsewhere")
+    token_file = world.home.parent / "root"
+    token_file.touch(mode=0o600)
+    token_file.write_text(other.bao.root_token)
+    chosen = {"MFN_VAULT_TOKEN_FILE": str(token_file), "MFN_VAULT_KEY_NAME": "advised"}
+    for name, value in {**settings, **chosen}.items():
+        world.setenv(name, value)
+    world.lose("keys.db*", "store-id")
+    said = world.refused(10, "init")
+    world.follow(said, "mfn init --create-key")
 
 
 def public_key(name: str) -> Path:

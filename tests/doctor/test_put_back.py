@@ -106,3 +106,10 @@ def test_a_store_without_records_has_nothing_to_compare(settings: Settings) -> N
         with keyring.provider.store.database.write() as connection:
             connection.execute(text("DELETE FROM mfn_audit_keys"))
     assert put_back(settings) == []
+
+
+def test_a_master_key_that_was_rotated_is_no_record(settings: Settings) -> None:
+    """Its change names neither a key nor a holder, and nothing can be put back by it."""
+    with open_keyring(settings=settings) as keyring:
+        keyring.provider.master_keys.rotate()
+    assert [each.check for each in diagnose(settings)] == ["master-key"]  # a file, unencrypted

@@ -40,6 +40,7 @@ from mycelium_fractal_net.security.errors import (
     RequestSignatureError,
 )
 from mycelium_fractal_net.security.forking import OfOneProcess
+from mycelium_fractal_net.security.key_providers.pkcs11.codes import TokenError
 from mycelium_fractal_net.security.sealed.sealer import DataKey
 from mycelium_fractal_net.security.signatures.signing_key import SigningKey
 
@@ -209,6 +210,7 @@ MADE_OF: Final[dict[type[BaseException], tuple[Any, ...]]] = {
     RateExceededError: ("too many", 30),
     RequestError: ("method-not-allowed", "no such method", "GET, HEAD"),
     SchemaError: ([("/data", "must be a string")],),
+    TokenError: ("C_Decrypt", 5),
 }
 
 

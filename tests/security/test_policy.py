@@ -37,6 +37,7 @@ from mycelium_fractal_net.security.signatures.signature_file import (
     encode_signature_file,
     parse_signature_file,
 )
+from tests.support.key_transport import key_to_wrap_for
 
 KEY, HANDLE = b"k" * 32, b"12345678"
 DATA_KEY_HEADER = b"MFN\x02" + HANDLE + bytes(104)
@@ -47,6 +48,7 @@ RECIPIENT = RecipientKey.generate()
 BLOB = ALL.seal_to_recipient(RECIPIENT.public, b"data")
 
 SEALS = {"AES-256-GCM", "SHA-512", "HKDF-SHA512"}
+RSA_AES = {"RSA-OAEP-256", "AES-256-KWP", "SHA-256"}
 HPKE = {"HPKE-X25519", "AES-256-GCM", "HKDF-SHA256", "SHA-256"}
 ED25519 = {"Ed25519", "SHA-512"}
 Use = Callable[[Policy], object]
@@ -69,6 +71,25 @@ USES: dict[str, tuple[set[str], Use]] = {
     "old count": ({"PBKDF2-SHA256", "SHA-256"}, lambda p: p.pbkdf2(KEY, bytes(16), 1000)),
     "hpke seal": (HPKE, lambda p: p.seal_to_recipient(RECIPIENT.public, b"data")),
     "hpke open": (HPKE, lambda p: p.open_as_recipient(RECIPIENT, BLOB)),
+    "wrapping for RSA": (
+        RSA_AES,
+        lambda p: p.wrapping_key(key_to_wrap_for("rsa-aes").public.der()).wrap(KEY),
+    ),
+    "unwrapping by RSA": (
+        RSA_AES,
+        lambda p: p.unwrapping_key("rsa-aes", key_to_wrap_for("rsa-aes").private_bytes()),
+    ),
+    "wrapping by HPKE": (
+        HPKE,
+        lambda p: p.wrapping_key(key_to_wrap_for("hpke").public.der()).wrap(KEY),
+    ),
+    "making for HPKE": (HPKE, lambda p: p.generate_unwrapping_key("hpke")),
+    "unwrapping by HPKE": (
+        HPKE,
+        lambda p: p.unwrapping_key("hpke", key_to_wrap_for("hpke").private_bytes()),
+    ),
+    "to keep": ({"AES-256-GCM"}, lambda p: p.material_to_keep("AES-256-GCM", KEY)),
+    "to transport": (ED25519, lambda p: p.material_to_transport("Ed25519", KEY)),
     "p256": ({"ECDSA-P256", "SHA-256"}, lambda p: p.generate_signing_key("ECDSA-P256").sign(b"")),
     "p384": ({"ECDSA-P384", "SHA-384"}, lambda p: p.generate_signing_key("ECDSA-P384").sign(b"")),
     "ml-dsa": ({"ML-DSA-65"}, lambda p: p.generate_signing_key("ML-DSA-65").sign(b"")),

@@ -38,8 +38,9 @@ from mycelium_fractal_net.security.key_providers import (
     SigningKeyReference,
     signing_key_name,
 )
+from mycelium_fractal_net.security.key_providers.call_limits import CallLimits
 from mycelium_fractal_net.security.key_providers.custodian import ED25519_MESSAGE_BYTES
-from mycelium_fractal_net.security.key_providers.remote import CallLimits, RemoteCustodian
+from mycelium_fractal_net.security.key_providers.remote import RemoteCustodian
 from mycelium_fractal_net.security.policy import Policy
 from mycelium_fractal_net.security.signatures.signing_key import SigningKey
 
@@ -65,9 +66,9 @@ QUICK = CallLimits(
 class Elsewhere(Custodian):
     """The other machine: a folder with its keys, and the file ``mode`` that says how it is.
 
-    ``up``, ``down``, ``denied``, ``nonsense``, ``swapped`` (it answers what was asked before), or a
-    number of seconds by which it is late. ``calls`` counts what it was asked. A signing key is a
-    file ``NAME.pem``, which a test may delete or replace.
+    ``up``, ``down``, ``denied``, ``gone`` (its key), ``nonsense``, ``swapped`` (it answers what was
+    asked before), ``swapped-once``, or a number of seconds by which it is late. ``calls`` counts
+    what it was asked. A signing key is a file ``NAME.pem``, which a test may delete or replace.
     """
 
     scheme: ClassVar[str] = "elsewhere"
@@ -159,10 +160,13 @@ class Elsewhere(Custodian):
             raise ConnectionRefusedError(f"the secret is {answer!r}")  # as SDKs do
         if mode == "denied":
             raise CustodianDeniedError("the key is disabled")
+        if mode == "gone":
+            raise MasterKeyError("the key is not there any more")
         if mode == "nonsense":
             return [b"?"] * (len(answer) + 1)
-        if mode == "swapped":
+        if mode.startswith("swapped"):
             answer = self._former or answer
+            (self.folder / "mode").write_text("up" if mode == "swapped-once" else mode)
         elif mode != "up":
             time.sleep(float(mode))
         self._former = answer

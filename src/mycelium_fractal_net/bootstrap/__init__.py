@@ -297,8 +297,9 @@ def verify_audit(
     *,
     also: Sequence[Path] = (),
     ends_only: bool = False,
+    again: bool = False,
 ) -> AuditReport:
-    """Verify the audit records of this machine; takes no chain and writes nothing.
+    """Verify the audit records of this machine; takes no chain.
 
     See :func:`.security.audit.verify`. Raises what :func:`open_keyring` does, and
     :class:`OSError`.
@@ -307,7 +308,7 @@ def verify_audit(
     database = Database(settings.store)
     with contextlib.closing(database):
         provider = open_provider(settings, policy, database, passphrase)
-        return audit_report(settings, provider, heads, also=also, ends_only=ends_only)
+        return audit_report(settings, provider, heads, also=also, ends_only=ends_only, again=again)
 
 
 def audit_report(
@@ -318,6 +319,7 @@ def audit_report(
     also: Sequence[Path] = (),
     most_bytes: int | None = None,
     ends_only: bool = False,
+    again: bool = False,
 ) -> AuditReport:
     """:func:`verify_audit` through a provider that is there."""
     store = provider.store
@@ -333,6 +335,7 @@ def audit_report(
         also=also,
         most_bytes=most_bytes,
         ends_only=ends_only,
+        again=again,
     )
 
 

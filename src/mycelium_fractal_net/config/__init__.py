@@ -59,6 +59,7 @@ VARIABLES: Final[dict[str, tuple[str, Callable[[str], object]]]] = {
     "MFN_CRYPTO_ALGORITHM": ("security.encryption.algorithm", str),
     "MFN_KEY_PROVIDER": ("security.key_management.provider", str),
     "MFN_OUTAGE_SECONDS": ("security.key_management.outage_seconds", _whole),
+    "MFN_CUSTODIAN_DEADLINE_SECONDS": ("security.key_management.deadline_seconds", _whole),
     "MFN_VAULT_ADDR": ("security.key_management.vault_addr", str),
     "MFN_VAULT_TOKEN": ("security.key_management.vault_token", str),
     "MFN_VAULT_TOKEN_FILE": ("security.key_management.vault_token_file", str),

@@ -56,6 +56,7 @@ class KeyManagement(_Section, frozen=True):
     rotation_enabled: bool = False
     rotation_interval_days: _Days = 90
     outage_seconds: Annotated[int, Meta(ge=0, le=604_800)] = 3600
+    deadline_seconds: Annotated[int, Meta(ge=1, le=25)] = 10  # the service waits for 30 in all
     store_id: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")] | None = None
     vault_addr: _Text | None = None
     vault_token: _Text | None = None

@@ -21,7 +21,8 @@ def put_back_findings(store: Examined) -> Iterator[Finding]:
     key = provider.audit_keys.chain_key()
     with contextlib.suppress(OSError):  # which the look at the audit records tells of
         for change in changes(folders, provider.store, key, AUDIT_BYTES):
-            left.setdefault(_record_of(change), {}).setdefault(change.former, change)
+            if change.key or change.subject:  # that of a master key is of no record
+                left.setdefault(_record_of(change), {}).setdefault(change.former, change)
     for (kind, name), ended in sorted(left.items()):
         some = next(iter(ended.values()))
         present = provider.journal.present_mark(some.event, some.key, some.subject)

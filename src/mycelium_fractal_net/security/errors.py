@@ -181,7 +181,7 @@ EXTRA_MODULES: Final[dict[str, tuple[str, ...]]] = {
     "aws-kms": ("botocore",),
     "client": ("anyio", "h11", "httpx"),
     "fsspec": ("fsspec",),
-    "pkcs11": ("PyKCS11",),
+    "pkcs11": (),
     "postgresql": ("psycopg",),
     "redis": ("redis",),
     "server": (

@@ -27,6 +27,7 @@ from mycelium_fractal_net.security.errors import (
     AlgorithmNotAllowedError,
     ConfigurationError,
     DecryptionError,
+    InvalidKeyError,
 )
 from mycelium_fractal_net.security.fips import process as fips_process
 
@@ -38,12 +39,14 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.aes_encryption import RawCipher
     from mycelium_fractal_net.security.algorithms.mac import MacKey
     from mycelium_fractal_net.security.byte_io.binary_io import BinaryReader
+    from mycelium_fractal_net.security.sealed.key_transport import UnwrappingKey, WrappingKey
     from mycelium_fractal_net.security.sealed.recipients import Recipient, RecipientKey
     from mycelium_fractal_net.security.sealed.sealer import DataKey, Sealer
     from mycelium_fractal_net.security.signatures.signing_key import SigningKey
     from mycelium_fractal_net.security.signatures.verifying_key import VerifyingKey
 
 _KEY_BYTES: Final = 32
+_SYMMETRIC: Final = ("AES-256-GCM", "HMAC-SHA-256")
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -214,12 +217,63 @@ class Policy:
         self.check("HPKE-X25519")
         return open_as_recipient(key, blob, info=info, associated_data=associated_data)
 
+    # Keys on their way ----------------------------------------------------------------------
+
+    def wrapping_key(self, content: Buffer) -> WrappingKey:
+        """The public key in a file, PEM or DER, for whose holder a key is wrapped.
+
+        Raises :class:`InvalidKeyError`.
+        """
+        from mycelium_fractal_net.security.sealed.key_transport import METHODS, WrappingKey
+
+        found = WrappingKey.from_file(content)
+        self.check(*METHODS[found.method])
+        return found
+
+    def generate_unwrapping_key(self, method: str) -> UnwrappingKey:
+        """A fresh key for which others wrap a key by ``rsa-aes`` or ``hpke``."""
+        from mycelium_fractal_net.security.sealed.key_transport import METHODS, UnwrappingKey
+
+        self.check(*METHODS.get(method, ()))
+        return UnwrappingKey.generate(method)
+
+    def unwrapping_key(self, method: str, material: Buffer) -> UnwrappingKey:
+        """The one whose private bytes these are. Raises :class:`InvalidKeyError`."""
+        from mycelium_fractal_net.security.sealed.key_transport import METHODS, UnwrappingKey
+
+        self.check(*METHODS.get(method, ()))
+        return UnwrappingKey.from_private_bytes(method, material)
+
+    def material_to_keep(self, algorithm: str, transported: Buffer) -> tuple[bytes, bytes | None]:
+        """What of a key that was made elsewhere is kept, and its public key if it has one.
+
+        32 bytes of a symmetric key are as they are; of a signing key it is what is in its DER
+        PKCS #8. Raises :class:`InvalidKeyError` for anything but a key of that algorithm.
+        """
+        from mycelium_fractal_net.security.byte_io.buffers import as_bytes
+
+        self.check(algorithm)
+        if algorithm in _SYMMETRIC:
+            material = bytes(as_bytes(transported))
+            if len(material) != _KEY_BYTES:
+                raise InvalidKeyError(f"a key of {algorithm} is exactly {_KEY_BYTES} bytes")
+            return material, None
+        from mycelium_fractal_net.security.signatures.signing_key import SigningKey
+
+        signing = SigningKey.from_any_pkcs8(algorithm, transported)
+        return signing.private_bytes(), signing.public.der()
+
+    def material_to_transport(self, algorithm: str, kept: bytes) -> bytes:
+        """The reverse: 32 bytes as they are, or DER PKCS #8."""
+        self.check(algorithm)
+        return kept if algorithm in _SYMMETRIC else self.signing_key(algorithm, kept).private_der()
+
     # Keys -----------------------------------------------------------------------------------
 
     def generate_key_material(self, algorithm: str) -> bytes:
         """32 random bytes for a symmetric algorithm."""
         self.check(algorithm)
-        if algorithm not in ("AES-256-GCM", "HMAC-SHA-256"):
+        if algorithm not in _SYMMETRIC:
             raise AlgorithmNotAllowedError(f"{algorithm} has no symmetric key")
         return self.random_key()
 

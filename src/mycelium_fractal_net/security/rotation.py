@@ -192,6 +192,7 @@ class KeyRotationScheduler:
                 look.process(name, key, times[name])
             self._table.put_due_times(look.due_times())
         report = look.end(self._credentials_due(look.now))
+        self._provider.imports.purge()
         if self._provider.store.database.needs_scrub:
             self._provider.store.database.scrub()
         return report

@@ -121,9 +121,9 @@ def test_the_intent_is_durable_before_the_store_is_changed(
     seen: list[list[tuple[Any, ...]]] = []
     insert = store.keys.insert
 
-    def watching(key: Any, mac: bytes) -> None:
+    def watching(key: Any, mac: bytes, also: Any) -> None:
         seen.append(said(recorded, "outcome"))
-        insert(key, mac)
+        insert(key, mac, also)
         seen.append(said(recorded, "outcome"))
 
     monkeypatch.setattr(store.keys, "insert", watching)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mycelium_fractal_net.security import blocking
+from mycelium_fractal_net.security.algorithms.digests import sha256
 from mycelium_fractal_net.security.blocking import WouldBlockError
 from mycelium_fractal_net.security.errors import (
     ConfigurationError,
@@ -19,15 +20,20 @@ from mycelium_fractal_net.security.errors import (
     MasterKeyError,
     StoreIntegrityError,
 )
-from mycelium_fractal_net.security.key_providers import Binding, StoredKeyProvider, wrapping
-from mycelium_fractal_net.security.key_providers.remote import CallLimits, RemoteCustodian
+from mycelium_fractal_net.security.key_providers import (
+    Binding,
+    StoredKeyProvider,
+    wrapping,
+)
+from mycelium_fractal_net.security.key_providers.call_limits import CallLimits
+from mycelium_fractal_net.security.key_providers.remote import RemoteCustodian
 from mycelium_fractal_net.security.key_providers.wrapping import Wrapping
 from mycelium_fractal_net.security.key_store import Database, KeyStore
 from mycelium_fractal_net.security.policy import Policy
 from tests.support.custodian import KEK_ID, QUICK, Elsewhere
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
 STORE_ID = bytes(16)
@@ -90,7 +96,7 @@ def test_what_was_wrapped_elsewhere_unwraps_under_its_binding_alone(
     assert moved != sealed
     assert unwrapped(custodian, moved[1], bound(2)) == items[1][0]
     assert custodian.wrap_many(KEK_ID, []) == []
-    assert other.calls == ["wrap", "unwrap", "unwrap", "wrap", "unwrap"]
+    assert other.calls == ["wrap", "unwrap", "unwrap", *["unwrap", "wrap", "unwrap"], "unwrap"]
     custodian.ping()
     status = custodian.inspect()
     assert (custodian.scheme, status.guard, status.kek_ids) == ("elsewhere", "remote", (KEK_ID,))
@@ -115,6 +121,98 @@ def test_a_server_that_ignores_its_context_is_found_out(
         unwrapped(custodian, second, bound(2))
 
 
+def test_an_answer_to_another_question_is_asked_for_again(
+    custodian: RemoteCustodian, other: Other
+) -> None:
+    """A server or a proxy that mixes two answers up once is no row that was edited."""
+    first, second = wrapped(custodian, bound(1)), wrapped(custodian, bound(2))
+    unwrapped(custodian, first, bound(1))
+    other.is_now("swapped-once")
+    assert unwrapped(custodian, second, bound(2)) == MATERIAL
+
+
+def test_a_wrapping_of_something_else_is_not_kept(custodian: RemoteCustodian, other: Other) -> None:
+    """Whoever stored it would have lost his key: it is unwrapped before it is given."""
+    first, second = wrapped(custodian, bound(1)), wrapped(custodian, bound(2))
+    other.is_now("swapped")
+    for wrap in (
+        lambda: custodian.wrap_many(KEK_ID, [(MATERIAL, bound(3))]),
+        lambda: custodian.rewrap_many(KEK_ID, KEK_ID, [(first, bound(1))]),
+    ):
+        with pytest.raises(CustodianUnavailableError, match="what it was not asked"):
+            wrap()
+        other.is_now("up")
+        assert unwrapped(custodian, second, bound(2)) == MATERIAL
+        other.is_now("swapped")
+
+
+class _Blind(Elsewhere):
+    """It unwraps whatever it is given to the same bytes, of which a part may be right."""
+
+    found = b""
+
+    def unwrap_many(self, kek_id: str, items: Sequence[tuple[bytes, Binding]]) -> list[bytes]:
+        return [self.found] * len(items)
+
+    def rewrap_many(
+        self, from_id: str, to_id: str, items: Sequence[tuple[bytes, Binding]]
+    ) -> list[bytes]:
+        return [wrapped for wrapped, _ in items]
+
+
+def test_what_was_wrapped_is_compared_with_what_it_unwraps_to(other: Other) -> None:
+    """The material where it is known, and where it is not what it is bound to."""
+    blind = _Blind(other.folder)
+    custodian = RemoteCustodian(lambda: blind, QUICK)
+    blind.found = b"another" + sha256(bound(1).encode())
+    with pytest.raises(CustodianUnavailableError, match="what it was not asked"):
+        wrapped(custodian, bound(1))
+    assert custodian.rewrap_many(KEK_ID, KEK_ID, [(b"wrapped", bound(1))]) == [b"wrapped"]
+    with pytest.raises(CustodianUnavailableError, match="what it was not asked"):
+        custodian.rewrap_many(KEK_ID, KEK_ID, [(b"wrapped", bound(2))])
+    assert custodian.rewrap_many(KEK_ID, KEK_ID, []) == []
+
+
+def test_an_edited_row_is_named_among_those_that_are_rewrapped(custodian: RemoteCustodian) -> None:
+    """As it is where it is unwrapped."""
+    sealed = wrapped(custodian, bound(1))
+    with pytest.raises(StoreIntegrityError, match="version 2 of key 'orders'"):
+        custodian.rewrap_many(KEK_ID, KEK_ID, [(sealed, bound(1)), (sealed, bound(2))])
+
+
+class _Managed(Elsewhere):
+    """It has its master keys made here."""
+
+    def add(self) -> str:
+        return f"{KEK_ID}+"
+
+    def forget_all_but(self, kek_id: str) -> None:
+        self.calls.append(f"forget all but {kek_id}")
+
+
+def test_master_keys_are_made_through_it_where_the_other_side_has_that(
+    other: Other, custodian: RemoteCustodian
+) -> None:
+    """Within the same limits; and what it cannot do, this cannot."""
+    assert custodian.managing() is None
+    side = _Managed(other.folder)
+    assert side.managing() is side
+    managing = RemoteCustodian(lambda: side, QUICK).managing()
+    assert managing is not None
+    assert managing.add() == f"{KEK_ID}+"
+    managing.forget_all_but(KEK_ID)
+    assert side.calls == [f"forget all but {KEK_ID}"]
+
+
+def test_a_key_that_is_gone_is_no_outage(custodian: RemoteCustodian, other: Other) -> None:
+    """It is asked for at once, and by its own name."""
+    other.is_now("gone")
+    with pytest.raises(MasterKeyError, match="not there any more"):
+        wrapped(custodian)
+    assert other.calls == ["wrap"]
+    assert custodian.statistics().refuses
+
+
 def test_an_outage_is_tried_again_and_shows_no_text_of_an_sdk(
     custodian: RemoteCustodian, other: Other
 ) -> None:
@@ -126,7 +224,7 @@ def test_an_outage_is_tried_again_and_shows_no_text_of_an_sdk(
     assert str(caught.value) == "the custodian does not answer (ConnectionRefusedError)"
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__
-    assert other.calls == ["wrap", "unwrap", "unwrap"]
+    assert other.calls == ["wrap", "unwrap", "unwrap", "unwrap"]
     other.is_now("up")
     assert unwrapped(custodian, sealed) == MATERIAL
 
@@ -206,6 +304,23 @@ def test_attempts_end_with_the_deadline(other: Other) -> None:
     with pytest.raises(CustodianUnavailableError):
         wrapped(custodian)
     assert time.monotonic() - begun < 0.5
+
+
+def test_a_machine_that_cannot_be_reached_at_the_start_is_an_outage() -> None:
+    """Whatever opening it raises; and a setting that is wrong is what it is."""
+
+    def connect() -> Elsewhere:
+        raise OSError("with a secret")
+
+    with pytest.raises(CustodianUnavailableError) as caught:
+        RemoteCustodian(connect, QUICK)
+    assert "secret" not in str(caught.value)
+
+    def configured() -> Elsewhere:
+        raise ConfigurationError("no address")
+
+    with pytest.raises(ConfigurationError, match="no address"):
+        RemoteCustodian(configured, QUICK)
 
 
 def test_a_forked_child_opens_connections_of_its_own(

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from mycelium_fractal_net.security.errors import (
     StoreVersionError,
 )
 from mycelium_fractal_net.security.key_providers import LocalCustodian, LocalKeyProvider
-from mycelium_fractal_net.security.key_store import Database, KeyStore
+from mycelium_fractal_net.security.key_store import Database, KeyStore, key_table, rows
 from mycelium_fractal_net.security.key_store.schema import HEAD, metadata
 from mycelium_fractal_net.security.policy import Policy
 from tests.support.cli import Mfn
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sqlalchemy.engine import Engine
+
+    from mycelium_fractal_net.security.records.keys import Key, KeyVersion
 
 _ENV = """
 from alembic import context
@@ -184,6 +187,24 @@ def make_former(database: Database) -> None:
         connection.execute(text("ALTER TABLE mfn_schema_version RENAME TO alembic_version"))
 
 
+def write_as_before(provider: LocalKeyProvider, patched: pytest.MonkeyPatch) -> None:
+    """Have keys written without the columns that came after schema 0005."""
+    kind = provider.store.keys.kind
+
+    def key_row(key: Key) -> dict[str, Any]:
+        row = kind.to_row(key)
+        del row["exportable"]
+        return row
+
+    def version_row(key_id: str, version: KeyVersion) -> dict[str, Any]:
+        row = rows.version_row(key_id, version)
+        del row["imported"]
+        return row
+
+    patched.setattr(provider.store.keys, "kind", replace(kind, to_row=key_row))
+    patched.setattr(key_table, "version_row", version_row)
+
+
 @pytest.fixture
 def former(store_url: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
     """A store of schema 0005 with a key in it, whose tables have the names of before."""
@@ -194,7 +215,9 @@ def former(store_url: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     custodian = LocalCustodian.create(home / "master.key", policy)
     provider = LocalKeyProvider(KeyStore(database), custodian, policy)
     provider.master_keys.begin()
-    provider.keys.create("orders")
+    with monkeypatch.context() as patched:
+        write_as_before(provider, patched)
+        provider.keys.create("orders")
     make_former(provider.store.database)
     yield provider.store.database
     provider.store.database.close()

@@ -22,7 +22,10 @@ from mycelium_fractal_net.security.rotation import KeyRotationScheduler
 from tests.support.stores import Clock, keyring_over
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+    from mycelium_fractal_net.security.key_store.record_table import Also
 
 
 def _encoded(*fields: Any) -> bytes:
@@ -111,7 +114,12 @@ def before(
             text("INSERT INTO mfn_authority_keys (master_id, wrapped) VALUES (:id, :wrapped)"),
             {"id": custodian.newest_id(), "wrapped": wrapped},
         )
-    provider.keys.insert = lambda make, event: make(custodian.newest_id())  # type: ignore[method-assign]
+
+    def insert(make: Callable[[str], Key], event: str, also: Also | None = None) -> Key:
+        del event, also
+        return make(custodian.newest_id())
+
+    provider.keys.insert = insert  # type: ignore[method-assign]
     provider.store.require_status = lambda: _Pulse(custodian.newest_id())  # type: ignore[assignment,method-assign,return-value]
     for name, key_type in (("orders", "encryption"), ("release", "signing"), ("tags", "mac")):
         made = provider.keys.create(name, key_type)
@@ -213,6 +221,9 @@ _BACK_TO_0004 = (
     "ALTER TABLE mfn_scheduler_clock DROP COLUMN seen_until",
     "ALTER TABLE mfn_scheduler_clock DROP COLUMN behind_since",
     "ALTER TABLE mfn_credentials DROP COLUMN bound",
+    "ALTER TABLE mfn_keys DROP COLUMN exportable",
+    "ALTER TABLE mfn_key_versions DROP COLUMN imported",
+    "DROP TABLE mfn_pending_imports",
     "DROP TABLE mfn_audit_count",
     "DROP TABLE mfn_audit_acknowledged",
     "UPDATE mfn_schema_version SET version_num = '0004'",

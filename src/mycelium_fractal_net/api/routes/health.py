@@ -9,8 +9,9 @@ from mycelium_fractal_net.api.endpoints.spec import Routes
 from mycelium_fractal_net.api.schemas.health import Live, Ready
 
 # A certificate that could not be renewed still serves, the counts of rates go on in memory, and so
-# do keys that could not be rotated.
-_SERVES: Final = ("ok", "renewal-refused", "in-memory", "failing")
+# do keys that could not be rotated, and those in use while their custodian is out. That refuses
+# what any caller may ask it for: an old master key.
+_SERVES: Final = ("ok", "renewal-refused", "in-memory", "failing", "riding-out", "refuses")
 
 routes = Routes("health")
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.api.http.problems import RequestError
 from mycelium_fractal_net.api.rate_limits.rates import RateLimits
+from mycelium_fractal_net.api.service.custodian_watch import CustodianWatch
 from mycelium_fractal_net.api.service.durability import Durability
 from mycelium_fractal_net.api.service.executors import Executors
 from mycelium_fractal_net.api.service.metrics import Metrics
@@ -80,6 +81,7 @@ class Service:
         self._was_read = True
         self.rotation: RotationThread | None = None
         self._probe: StoreProbe | None = None
+        self._custodian: CustodianWatch | None = None
         self.frontend: dict[str, Callable[[], str]] = {}  # what of it has a state, by name
         self.connections: Callable[[], int] | None = None  # how many there are, where that is known
         self.rates = RateLimits.of(settings.server)
@@ -147,8 +149,10 @@ class Service:
         if self.settings.security.key_management.rotation_enabled:
             self.rotation = RotationThread(self.settings, keyring.provider, self.metrics)
         self._probe = StoreProbe(keyring.provider.store.check_writable)
+        outage_seconds = self.settings.security.key_management.outage_seconds
+        self._custodian = CustodianWatch(keyring.provider, outage_seconds)
         self.durability = Durability(self.audit, loop)
-        self.metrics.watch(self._states)
+        self.metrics.watch(self._states, self._custodian.counts)
         blocking.refuse_in_this_thread()
         blocking.refuse_to_compute_in_this_thread()
         self._refreshing = loop.create_task(self._refresh())
@@ -201,6 +205,8 @@ class Service:
         self._refreshing = self._reading = None
         if self._probe is not None:
             self._probe.end()
+        if self._custodian is not None:
+            self._custodian.end()
         keyring, self._keyring, self._directory = self._keyring, None, None
         if keyring is not None:
             closing = ThreadPoolExecutor(1, thread_name_prefix="mfn-close")
@@ -231,6 +237,7 @@ class Service:
         return {
             "key-store": self._store_state(),
             "audit": "ok" if self.audit.healthy else "unavailable",
+            **({} if self._custodian is None else self._custodian.backends()),
             **({} if self.rotation is None else {"rotation": self.rotation.state}),
             **{name: state() for name, state in self.frontend.items()},
             **({} if self.rates is None else {"rates": self.rates.counting.state}),
@@ -261,6 +268,8 @@ class Service:
         if self.rotation is not None:
             states["mfn_keys_overdue"] = float(self.rotation.overdue)
             states["mfn_rotation_look_age_seconds"] = self.rotation.look_age
+        if self._custodian is not None:
+            states |= self._custodian.states()
         return states
 
     def _is_stale(self) -> bool:

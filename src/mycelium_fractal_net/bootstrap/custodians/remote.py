@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from mycelium_fractal_net.bootstrap.custodians.scheme import CustodianScheme, Opened
 from mycelium_fractal_net.security.byte_io.durable import create_private, sync_folder
 from mycelium_fractal_net.security.errors import MasterKeyError
+from mycelium_fractal_net.security.key_providers.call_limits import CallLimits
 from mycelium_fractal_net.security.key_providers.remote import RemoteCustodian
 from mycelium_fractal_net.security.key_store.record_mac import STORE_ID_BYTES
 
@@ -58,7 +59,7 @@ class RemoteScheme(CustodianScheme):
         """Give the store an id, once the other side has answered."""
         if make_key:
             self.make_key(settings, policy)
-        custodian = RemoteCustodian(lambda: self.connect(settings, policy))
+        custodian = self._reached(settings, policy)
         try:
             custodian.ping()
         finally:
@@ -73,7 +74,11 @@ class RemoteScheme(CustodianScheme):
     ) -> Opened:
         """Reach what there is."""
         store_id = _store_id(settings)
-        return Opened(RemoteCustodian(lambda: self.connect(settings, policy)), store_id)
+        return Opened(self._reached(settings, policy), store_id)
+
+    def _reached(self, settings: Settings, policy: Policy) -> RemoteCustodian:
+        limits = CallLimits(deadline_seconds=settings.security.key_management.deadline_seconds)
+        return RemoteCustodian(lambda: self.connect(settings, policy), limits)
 
     def missing(self, settings: Settings, *, of_backup: bool) -> MasterKeyError:
         """The error where the store's id is not known here."""

@@ -26,6 +26,8 @@ CIPHERS_HASHES_SIGNATURES: Final = frozenset(
         "ECDSA-P384",
         "ML-DSA-65",
         "HPKE-X25519",
+        "RSA-OAEP-256",
+        "AES-256-KWP",
     }
 )
 MACS_AND_KDFS: Final = frozenset({"HMAC-SHA-256", "PBKDF2-SHA256", "HKDF-SHA256", "HKDF-SHA512"})
@@ -40,6 +42,7 @@ BUILT_ON: Final[dict[str, tuple[str, ...]]] = {
     "ECDSA-P256": ("SHA-256",),  # how signatures.py pairs them: RFC 7518 section 3.4
     "ECDSA-P384": ("SHA-384",),
     "HPKE-X25519": ("SHA-256", "HKDF-SHA256", "AES-256-GCM"),  # RFC 9180 section 7
+    "RSA-OAEP-256": ("SHA-256",),  # RFC 8017 section 7.1, its MGF1 with the same hash
     "HMAC-SHA-256": ("SHA-256",),  # RFC 2104
     "PBKDF2-SHA256": ("SHA-256",),  # RFC 8018 section 5.2, with HMAC as its function
     "HKDF-SHA256": ("SHA-256",),  # RFC 5869

@@ -51,6 +51,8 @@ def changes(
         for record in _of_changes(path, most_bytes):
             if record["outcome"] in _DONE:
                 done.add(record.get("intent", 0))
+            elif record["event"].startswith("import."):
+                continue  # such a record is there for an hour, and is gone for good once it is used
             elif record["outcome"] == INTENT and record["sequence"] in done and "former" in record:
                 yield Change(
                     record["event"], record.get("key"), record.get("subject"), record["former"],

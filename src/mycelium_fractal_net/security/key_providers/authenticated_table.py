@@ -8,11 +8,17 @@ from __future__ import annotations
 
 import random
 import time
+from contextlib import suppress
 from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Generic, cast
 
-from mycelium_fractal_net.security.errors import ConflictError, KeyExistsError, StoreIntegrityError
+from mycelium_fractal_net.security.errors import (
+    ConflictError,
+    KeyExistsError,
+    KeyNotFoundError,
+    StoreIntegrityError,
+)
 from mycelium_fractal_net.security.key_store.kinds import R
 from mycelium_fractal_net.security.key_store.record_table import or_raise
 
@@ -23,7 +29,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.key_providers.journal import Journal
     from mycelium_fractal_net.security.key_providers.record_macs import RecordMacs
     from mycelium_fractal_net.security.key_store import Stored
-    from mycelium_fractal_net.security.key_store.record_table import RecordTable
+    from mycelium_fractal_net.security.key_store.record_table import Also, RecordTable
 
 PATIENCE_SECONDS: Final = 10.0  # for which a writer that loses race after race goes on
 _LONGEST_PAUSE: Final = 0.2
@@ -103,18 +109,19 @@ class AuthenticatedTable(Generic[R]):
 
     # Writing ------------------------------------------------------------------------------
 
-    def insert(self, make: Callable[[str], R], event: str) -> R:
+    def insert(self, make: Callable[[str], R], event: str, also: Also | None = None) -> R:
         """Store the new record that ``make`` gives for the store's present master key.
 
         It is called again where the store has moved to another one meanwhile. Raises
-        :class:`KeyExistsError` where the id is taken. ``event`` is what the audit log calls it.
+        :class:`KeyExistsError` where the id is taken. ``event`` is what the audit log calls it,
+        ``also`` what else is done with it or not at all.
         """
         for _ in attempts():
             record = make(self._present_master_id())
             mac, name = self.sealed(record), self.kind.id_of(record)
             try:
                 with self.journal.recorded(event, mac, b"", **self._named(event, None, record)):
-                    self.table.insert(record, mac)
+                    self.table.insert(record, mac, also)
             except ConflictError:
                 if self.table.has(name):
                     raise KeyExistsError(self.kind.taken.format(name)) from None
@@ -129,12 +136,14 @@ class AuthenticatedTable(Generic[R]):
         event: str | None = None,
         *,
         reason: str | None = None,
+        also: Also | None = None,
     ) -> R:
         """Swap a record for what ``change`` makes of it, and try again where it lost a race.
 
         Whatever is written is under the store's present master key. ``event`` is what the audit
         log calls it, ``reason`` an operator's word for it; without an event a record is written
-        that only had to come under that key. Raises :class:`KeyNotFoundError`.
+        that only had to come under that key. ``also`` is done with it, or not at all.
+        Raises :class:`KeyNotFoundError`.
         """
         memory: dict[Any, Any] = {}
         for _ in attempts():
@@ -149,7 +158,7 @@ class AuthenticatedTable(Generic[R]):
             mac, named = self.sealed(new), self._named(event, old, new)
             try:
                 with self.journal.recorded(event, mac, stored.mac, reason=reason, **named):
-                    self.table.replace(old, new, mac)
+                    self.table.replace(old, new, mac, also)
             except ConflictError:
                 continue
             return new
@@ -161,7 +170,8 @@ class AuthenticatedTable(Generic[R]):
         """Bring the records that are under ``former`` master keys under the present one."""
         while names := self.table.under(former, limit=100):
             for name in names:
-                self.update(name, lambda record: record)
+                with suppress(KeyNotFoundError):  # of what ends, as an import does
+                    self.update(name, lambda record: record)
                 if progress is not None:
                     progress(1)
 

@@ -18,6 +18,8 @@ from mycelium_fractal_net.security.forking import OfOneProcess
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from mycelium_fractal_net.security.key_providers.call_statistics import CustodianStatistics
+
 _WRAP_LABEL: Final = b"mycelium-fractal-net/wrap/v1"
 REFERENCE_CHARACTERS: Final = 512
 ED25519_MESSAGE_BYTES: Final = 4096  # what AWS KMS signs without a hash
@@ -130,6 +132,14 @@ class Custodian(OfOneProcess, ABC):
     @abstractmethod
     def inspect(self) -> CustodianStatus:
         """What an operator should know of it: as many calls as it takes."""
+
+    def managing(self) -> ManagesMasterKeys | None:
+        """What makes and forgets its master keys, where this application does so."""
+        return self if isinstance(self, ManagesMasterKeys) else None
+
+    def statistics(self) -> CustodianStatistics | None:
+        """What this process has asked of another machine, where it asks one."""
+        return None
 
     def close(self) -> None:
         """Let go of what it holds."""

@@ -4,7 +4,7 @@ cut off."""
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from mycelium_fractal_net.security.algorithms.digests import sha256
 from mycelium_fractal_net.security.audit import Event
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from mycelium_fractal_net.security.audit import AuditLog
     from mycelium_fractal_net.security.key_store import KeyStore
+
+EXPORT: Final = "key.export"
 
 
 class Journal:
@@ -48,12 +50,15 @@ class Journal:
 
         Each intent has the marks of the record before and after; the store has one of them,
         or that of a later change; of a record that is damaged it is ``unknown``. A move to
-        another master key is ``interrupted``: it goes on when it is run again.
+        another master key is ``interrupted``: it goes on when it is run again. Whether a key that
+        was to leave did so is ``unknown``.
         """
         for intent in intents:
             key, subject = intent.get("key"), intent.get("subject")
             outcome = "interrupted"
-            if key is not None or subject is not None:
+            if intent["event"] == EXPORT:
+                outcome = "unknown"
+            elif key is not None or subject is not None:
                 outcomes = {intent.get("former"): "not-done", intent.get("mark"): "done"}
                 outcomes[None] = "unknown"
                 outcome = outcomes.get(
@@ -69,6 +74,8 @@ class Journal:
         try:
             if subject is not None and event.startswith("signer."):
                 return _mark(self._store.signers.load(subject).mac)
+            if subject is not None and event.startswith("import."):
+                return _mark(self._store.imports.load(subject).mac)
             if subject is not None:
                 return _mark(self._store.credentials.load(subject).mac)
             return _mark(self._store.keys.load(parse_key_id(key or "")[0]).mac)

@@ -21,6 +21,7 @@ from mycelium_fractal_net.security.records.keys import (
     LEGACY_XOR,
     LEGACY_XOR_KEY_ID,
     Key,
+    KeyOrigin,
     KeyState,
     KeyType,
     KeyUse,
@@ -34,9 +35,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
 
+    from mycelium_fractal_net.security.key_providers.custodian import Binding
     from mycelium_fractal_net.security.key_providers.journal import Journal
     from mycelium_fractal_net.security.key_providers.record_macs import RecordMacs
     from mycelium_fractal_net.security.key_store.key_table import KeyTable
+    from mycelium_fractal_net.security.key_store.record_table import Also
 
 _LONGEST_WAIT: Final = timedelta(days=36_500)
 
@@ -88,12 +91,18 @@ class Keys(AuthenticatedTable[Key]):
 
     def unwrap(self, key: Key, version: KeyVersion) -> bytes:
         """The material of one version. The caller has checked what its state permits."""
+        return self._wrapping.unwrap(*self._wrapped(key, version))
+
+    def unwrap_in_use(self, key: Key, version: KeyVersion) -> bytes:
+        """The same of a key that carries traffic; see :meth:`.Wrapping.unwrap_in_use`."""
+        return self._wrapping.unwrap_in_use(*self._wrapped(key, version))
+
+    def _wrapped(self, key: Key, version: KeyVersion) -> tuple[str, bytes, Binding]:
         if not version.wrapped:
             raise KeyStateError(
                 f"version {version.version} of key {key.key_id!r} is destroyed: no material is left"
             )
-        binding = self._wrapping.binding_of_version(key, version)
-        return self._wrapping.unwrap(key.master_id, version.wrapped, binding)
+        return key.master_id, version.wrapped, self._wrapping.binding_of_version(key, version)
 
     # Making -------------------------------------------------------------------------------
 
@@ -105,13 +114,41 @@ class Keys(AuthenticatedTable[Key]):
         algorithm: str | None = None,
         use: str = KeyUse.DATA,
         publish: bool = False,
+        exportable: bool = False,
         rotation: RotationPolicy | None = None,
     ) -> Key:
         """Make a named key with its first version, active at once or once a backup holds it.
 
-        ``use`` is for signing keys: ``data`` or ``request``, fixed for ever. ``publish`` lists
-        its public keys in the JWKS. Raises :class:`KeyExistsError` where the name is taken,
-        :class:`AlgorithmNotAllowedError`, and :class:`InvalidInputError` for what does not fit.
+        ``use`` is for signing keys: ``data`` or ``request``; ``exportable`` lets :class:`.Exports`
+        wrap it for others; both are fixed for ever. ``publish`` lists its public keys in the JWKS.
+        Raises :class:`KeyExistsError` where the name is taken, :class:`AlgorithmNotAllowedError`,
+        and :class:`InvalidInputError` for what does not fit.
+        """
+        planned = self.planned(
+            key_id,
+            key_type,
+            algorithm=algorithm,
+            use=use,
+            publish=publish,
+            exportable=exportable,
+            rotation=rotation,
+        )
+        return self.begin(planned, NewVersion(self), "key.create")
+
+    def planned(
+        self,
+        key_id: str,
+        key_type: str = KeyType.ENCRYPTION,
+        *,
+        algorithm: str | None = None,
+        use: str = KeyUse.DATA,
+        publish: bool = False,
+        exportable: bool = False,
+        rotation: RotationPolicy | None = None,
+    ) -> Key:
+        """The key that :meth:`create` would make, without a version. Nothing is stored.
+
+        Raises :class:`InvalidInputError` for what does not fit.
         """
         name = _name(key_id, "a key is made by its name, without a version")
         kind = key_type_of(key_type)
@@ -127,7 +164,7 @@ class Keys(AuthenticatedTable[Key]):
             )
         if kind is not KeyType.SIGNING and (key_use is not KeyUse.DATA or publish):
             raise InvalidInputError("only a signing key can be for requests, or published")
-        empty = Key(
+        return Key(
             key_id=name,
             key_type=kind,
             use=key_use,
@@ -136,10 +173,16 @@ class Keys(AuthenticatedTable[Key]):
             created_at=self.clock(),
             versions=(),
             publish=publish,
+            exportable=exportable,
         )
-        added = NewVersion(self)
+
+    def begin(self, planned: Key, first: NewVersion, event: str, also: Also | None = None) -> Key:
+        """Store a :meth:`planned` key with its first version, and do ``also``, or neither.
+
+        Raises :class:`KeyExistsError` where the name is taken.
+        """
         return self.insert(
-            lambda master_id: added.to(replace(empty, master_id=master_id)), "key.create"
+            lambda master_id: first.to(replace(planned, master_id=master_id)), event, also
         )
 
     def default_algorithm(self, kind: KeyType) -> str:
@@ -294,7 +337,7 @@ class Keys(AuthenticatedTable[Key]):
 
     def _named(self, event: str | None, old: Key | None, new: Key) -> dict[str, str]:
         """The key, or the one version that a change is about."""
-        if old is None or event == "key.rotate":
+        if old is None or event in ("key.rotate", "key.import"):
             return {"key": version_id(new.key_id, new.latest.version)}
         before = {each.handle: each for each in old.versions}
         changed = [each for each in new.versions if before.get(each.handle) != each]
@@ -303,14 +346,22 @@ class Keys(AuthenticatedTable[Key]):
 
 
 class NewVersion:
-    """A fresh version of a key. It is wrapped once for each place that it may take.
+    """A fresh version of a key, or with ``brought`` one whose material was made elsewhere: the
+    private and the public key. It is wrapped once for each place that it may take.
 
     However often a writer loses a race, the custodian is asked again only where another version
     took its number, or the store has moved to another master key.
     """
 
-    def __init__(self, keys: Keys, activate_at: datetime | None = None) -> None:
+    def __init__(
+        self,
+        keys: Keys,
+        activate_at: datetime | None = None,
+        *,
+        brought: tuple[bytes, bytes | None] | None = None,
+    ) -> None:
         self._keys = keys
+        self._brought = brought
         self._activate_at = activate_at
         self._place: tuple[str, int] | None = None
         self._version: KeyVersion | None = None
@@ -339,7 +390,9 @@ class NewVersion:
         )
 
     def _made(self, key: Key, number: int, now: datetime) -> KeyVersion:
-        self._material, public_key = self._keys.generate(key.algorithm, key.key_type)
+        self._material, public_key = self._brought or self._keys.generate(
+            key.algorithm, key.key_type
+        )
         waits = self._keys.require_backup or self._activate_at is not None
         return KeyVersion(
             version=number,
@@ -349,6 +402,7 @@ class NewVersion:
             wrapped=b"",
             public_key=public_key,
             activate_at=self._activate_at,
+            origin=KeyOrigin.GENERATED if self._brought is None else KeyOrigin.IMPORTED,
         )
 
 

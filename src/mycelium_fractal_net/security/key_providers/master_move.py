@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mycelium_fractal_net.security.errors import ConfigurationError
-from mycelium_fractal_net.security.key_providers.custodian import ManagesMasterKeys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -54,8 +53,8 @@ class MasterKeys:
         :class:`StoreIntegrityError` for a record under a former master key that is refused: it
         would be lost. What names a master key that is not here was refused before, and stays.
         """
-        custodian = self._custodian
-        if not isinstance(custodian, ManagesMasterKeys):
+        custodian, managing = self._custodian, self._custodian.managing()
+        if managing is None:
             raise ConfigurationError(
                 f"the master key is kept by another ({custodian.scheme}), which rotates it"
             )
@@ -65,7 +64,7 @@ class MasterKeys:
         ):
             current = self._store.require_status().master_id
             if custodian.newest_id() == current and not self.former(current):
-                custodian.add()
+                managing.add()
             newest = custodian.newest_id()
             if newest != current:
                 self._store.move_to(current, newest, self._record_macs.make(newest))
@@ -76,7 +75,7 @@ class MasterKeys:
             self._audit_key.move_to(newest)
             held()
             self._store.forget_masters(newest, former)
-            custodian.forget_all_but(newest)
+            managing.forget_all_but(newest)
             self._record_macs.forget()
             return newest
 

@@ -16,7 +16,9 @@ from mycelium_fractal_net.security.errors import KeyNotExportableError, KeyNotFo
 from mycelium_fractal_net.security.forking import OfOneProcess
 from mycelium_fractal_net.security.key_providers.audit_key import AuditKey
 from mycelium_fractal_net.security.key_providers.credentials import Credentials
-from mycelium_fractal_net.security.key_providers.journal import Journal
+from mycelium_fractal_net.security.key_providers.exporting import Exports
+from mycelium_fractal_net.security.key_providers.imports import Imports
+from mycelium_fractal_net.security.key_providers.journal import EXPORT, Journal
 from mycelium_fractal_net.security.key_providers.keys import Keys, key_type_of
 from mycelium_fractal_net.security.key_providers.master_move import MasterKeys
 from mycelium_fractal_net.security.key_providers.record_macs import RecordMacs
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.key_providers.custodian import Custodian
     from mycelium_fractal_net.security.key_store import KeyStore
     from mycelium_fractal_net.security.policy import Policy
+    from mycelium_fractal_net.security.records.keys import Key, KeyVersion
 
 
 def utc_now() -> datetime:
@@ -67,8 +70,9 @@ class StoredKeyProvider(OfOneProcess, KeyProvider):
     """The plan's interface over a :class:`KeyStore` under a :class:`Custodian`.
 
     What there is beyond the plan is done by the services that it holds: ``keys``, ``states``,
-    ``retirement``, ``credentials``, ``signers``, ``master_keys``, ``restoring``. ``store_id`` are
-    the 16 bytes that name the store, which are not kept in it; ``clock`` gives the time in UTC.
+    ``retirement``, ``credentials``, ``signers``, ``imports``, ``exports``, ``master_keys``,
+    ``restoring``. ``store_id`` are the 16 bytes that name the store, which are not kept in it;
+    ``clock`` gives the time in UTC.
     A key that was unwrapped serves for ``outage_seconds`` while the custodian does not answer.
     """
 
@@ -101,13 +105,15 @@ class StoredKeyProvider(OfOneProcess, KeyProvider):
         self.signers = Signers(store.signers, self.keys, self.credentials)
         self.states = KeyStates(self.keys, store.database)
         self.retirement = Retirement(self.keys, UsageStore(store.database))
+        self.imports = Imports(store.imports, self.keys, store.database.now)
+        self.exports = Exports(self.keys, policy, self._to_export)
         self.restoring = Restoring(self.keys, self.credentials)
         self.master_keys = MasterKeys(
             self.record_macs,
             self.journal,
             self.audit_keys,
             self.keys,
-            (self.credentials, self.signers),
+            (self.credentials, self.signers, self.imports),
         )
 
     # The plan's interface -----------------------------------------------------------------
@@ -118,22 +124,34 @@ class StoredKeyProvider(OfOneProcess, KeyProvider):
         Raises :class:`KeyNotFoundError`, :class:`KeyStateError`, and
         :class:`KeyNotExportableError` for a credential and for the key of the XOR cipher.
         """
+        key, version = self._to_hand_out(key_id)
+        material = self.keys.unwrap(key, version)
+        if self.audit is not None:
+            self.audit.now(EXPORT, key=version_id(key.key_id, version.version))
+        return material
+
+    def _to_export(self, key_id: str) -> tuple[Key, KeyVersion]:
+        return self._to_hand_out(key_id, exported=True)
+
+    def _to_hand_out(self, key_id: str, *, exported: bool = False) -> tuple[Key, KeyVersion]:
+        """The version that a name means, if its bytes may be had, or ``exported`` to others."""
         name, number = parse_key_id(key_id)
         try:
             key = self.keys.get(name)
         except KeyNotFoundError:
             self._refuse_credential(name)
             raise
+        if key.is_legacy:
+            raise KeyNotExportableError("the key of the XOR cipher only opens messages here")
+        if exported and not key.exportable:
+            raise KeyNotExportableError(
+                f"key {key.key_id!r} was not made exportable, and that is fixed for ever"
+            )
         version = key.primary if number is None else key.version(number)
         if number is not None:
             self.retirement.refuse_pending(key, version)
             key.check_decrypt(version)
-        if key.is_legacy:
-            raise KeyNotExportableError("the key of the XOR cipher only opens messages here")
-        material = self.keys.unwrap(key, version)
-        if self.audit is not None:
-            self.audit.now("key.export", key=version_id(name, version.version))
-        return material
+        return key, version
 
     def _refuse_credential(self, name: str) -> None:
         with contextlib.suppress(KeyNotFoundError):

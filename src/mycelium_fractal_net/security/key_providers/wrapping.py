@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import threading
+import weakref
 from collections import OrderedDict
-from contextlib import suppress
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from mycelium_fractal_net.security.blocking import SingleFlight
-from mycelium_fractal_net.security.errors import CustodianDeniedError, CustodianUnavailableError
+from mycelium_fractal_net.security.errors import (
+    CustodianUnavailableError,
+    MfnError,
+    StoreIntegrityError,
+)
+from mycelium_fractal_net.security.forking import in_child
 from mycelium_fractal_net.security.key_providers.custodian import Binding
+from mycelium_fractal_net.security.key_providers.refreshing import Refreshing, Unwrap
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +26,21 @@ if TYPE_CHECKING:
 
 _MOST_REMEMBERED: Final = 4096  # keys, for an outage
 
-_Unwrap = tuple[str, bytes, Binding]
+
+class _Remembered:
+    __slots__ = ("is_asked_for", "material", "since")
+
+    def __init__(self, material: bytes, since: float) -> None:
+        self.material = material
+        self.since = since
+        self.is_asked_for = False  # again, beside traffic
+
+
+class Holder(Protocol):
+    """What holds keys in memory that were unwrapped."""
+
+    def refused(self, master_id: str) -> None:
+        """Drop what is under that master key: its custodian refuses it."""
 
 
 class Wrapping:
@@ -31,7 +52,7 @@ class Wrapping:
 
     What was unwrapped within ``outage_seconds`` is given once more while the custodian does not
     answer: whether the key may be used at all the store says, not the custodian. Where that
-    refuses, what is remembered is forgotten.
+    refuses, what is remembered under that master key is forgotten, and ``holders`` are told.
     """
 
     def __init__(
@@ -39,9 +60,16 @@ class Wrapping:
     ) -> None:
         self.custodian = custodian
         self.store_id = store_id
+        self.holders: weakref.WeakSet[Holder] = weakref.WeakSet()
         self._outage_seconds = outage_seconds
         self._unwraps: SingleFlight[bytes] = SingleFlight()
-        self._remembered: OrderedDict[_Unwrap, tuple[float, bytes]] = OrderedDict()
+        self._remembered: OrderedDict[Unwrap, _Remembered] = OrderedDict()
+        self._refreshing = Refreshing(self._fetch)
+        self._start_anew()
+        in_child(self, Wrapping._start_anew)
+
+    def _start_anew(self) -> None:
+        self._lock = threading.Lock()
 
     def wrap(self, master_id: str, material: bytes, binding: Binding) -> bytes:
         """``material`` under that master key. Raises :class:`MasterKeyError`."""
@@ -54,6 +82,28 @@ class Wrapping:
         asked = (master_id, wrapped, binding)
         return self._unwraps.fetch(asked, lambda: self._fetched(asked))
 
+    def unwrap_in_use(self, master_id: str, wrapped: bytes, binding: Binding) -> bytes:
+        """The same of a key that carries traffic, which does not wait for the custodian again.
+
+        What was unwrapped before is given at once, and asked for anew beside it: an outage is not
+        felt, and a refusal as soon as it is known.
+        """
+        asked = (master_id, wrapped, binding)
+        with self._lock:
+            found = self._remembered.get(asked)
+            if found is not None:
+                found.is_asked_for = True
+        if found is None or self._age(found) >= self._outage_seconds:
+            return self.unwrap(master_id, wrapped, binding)
+        self._refreshing.ask(asked)
+        return found.material
+
+    def longest_unconfirmed(self) -> float:
+        """For how long the custodian has not given a key again that serves; zero for none."""
+        with self._lock:
+            ages = [self._age(each) for each in self._remembered.values() if each.is_asked_for]
+        return max((age for age in ages if age < self._outage_seconds), default=0.0)
+
     def rewrap(
         self, from_id: str, to_id: str, items: Sequence[tuple[bytes, Binding]]
     ) -> list[bytes]:
@@ -62,29 +112,60 @@ class Wrapping:
             self.custodian.check(master_id)
         return self.custodian.rewrap_many(from_id, to_id, items) if items else []
 
-    def _fetched(self, asked: _Unwrap) -> bytes:
-        master_id, wrapped, binding = asked
+    def _fetched(self, asked: Unwrap) -> bytes:
         try:
-            (material,) = self.custodian.unwrap_many(master_id, [(wrapped, binding)])
+            (material,) = self._fetch([asked])
         except CustodianUnavailableError:
-            since, material = self._remembered.get(asked, (float("-inf"), b""))
-            if monotonic() - since >= self._outage_seconds:
+            with self._lock:
+                found = self._remembered.get(asked)
+            if found is None or self._age(found) >= self._outage_seconds:
                 raise
-        except CustodianDeniedError:
-            self._remembered.clear()
-            raise
-        else:
-            self._remember(asked, material)
+            return found.material
         return material
 
-    def _remember(self, asked: _Unwrap, material: bytes) -> None:
+    def _fetch(self, some: Sequence[Unwrap]) -> list[bytes]:
+        """Have those unwrapped, which are under one master key, and remember them."""
+        master_id = some[0][0]
+        try:
+            found = self.custodian.unwrap_many(master_id, [each[1:] for each in some])
+        except CustodianUnavailableError:
+            raise
+        except MfnError as error:
+            self._forget(error, some)
+            raise
+        for asked, material in zip(some, found, strict=True):
+            self._remember(asked, material)
+        return found
+
+    def _remember(self, asked: Unwrap, material: bytes) -> None:
         if self._outage_seconds <= 0:
             return
-        self._remembered.pop(asked, None)
-        if len(self._remembered) >= _MOST_REMEMBERED:
-            with suppress(KeyError):  # another thread was first
-                self._remembered.popitem(last=False)
-        self._remembered[asked] = (monotonic(), material)
+        with self._lock:
+            self._remembered.pop(asked, None)
+            self._remembered[asked] = _Remembered(material, monotonic())
+            oldest = next(iter(self._remembered))
+            while (
+                len(self._remembered) > _MOST_REMEMBERED
+                or self._age(self._remembered[oldest]) >= self._outage_seconds
+            ):
+                del self._remembered[oldest]
+                oldest = next(iter(self._remembered))
+
+    def _forget(self, error: MfnError, some: Sequence[Unwrap]) -> None:
+        if isinstance(error, StoreIntegrityError):
+            with self._lock:
+                for asked in some if len(some) == 1 else ():
+                    self._remembered.pop(asked, None)
+            return
+        master_id = some[0][0]
+        with self._lock:
+            for asked in [each for each in self._remembered if each[0] == master_id]:
+                del self._remembered[asked]
+        for holder in list(self.holders):
+            holder.refused(master_id)
+
+    def _age(self, remembered: _Remembered) -> float:
+        return monotonic() - remembered.since
 
     def binding_of_version(self, key: Key, version: KeyVersion) -> Binding:
         """What the material of that version is bound to."""

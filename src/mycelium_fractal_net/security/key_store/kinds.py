@@ -16,17 +16,25 @@ from mycelium_fractal_net.security.key_store.rows import (
     authenticated_key,
     credential_from_row,
     credential_row,
+    import_from_row,
+    import_row,
     key_from_rows,
     key_row,
     signer_from_row,
     signer_row,
 )
-from mycelium_fractal_net.security.key_store.schema import credentials, keys, signers
+from mycelium_fractal_net.security.key_store.schema import (
+    credentials,
+    keys,
+    pending_imports,
+    signers,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy import Table
 
     from mycelium_fractal_net.security.records.credentials import Credential
+    from mycelium_fractal_net.security.records.imports import PendingImport
     from mycelium_fractal_net.security.records.keys import Key
     from mycelium_fractal_net.security.records.signers import Signer
 
@@ -107,4 +115,16 @@ SIGNERS: Final[RecordKind[Signer]] = RecordKind(
     fields=lambda signer: signer_row(signer).values(),
     not_found="there is no such signer; mfn signer list shows those there are",
     taken="a signer named {!r} is there already; choose another name",
+)
+IMPORTS: Final[RecordKind[PendingImport]] = RecordKind(
+    name="import",
+    table=pending_imports,
+    id_name="import_id",
+    domain=b"mycelium-fractal-net/row/import/v1",
+    to_row=import_row,
+    from_row=import_from_row,
+    fields=lambda pending: import_row(pending).values(),
+    not_found="there is no such import: it was used, or has expired; begin another one:"
+    " mfn key import begin KEY",
+    taken="an import of that id is there already",
 )

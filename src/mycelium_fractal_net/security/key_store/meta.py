@@ -17,6 +17,7 @@ from mycelium_fractal_net.security.key_store.schema import (
     authority_keys,
     credentials,
     keys,
+    pending_imports,
     signers,
     store_meta,
 )
@@ -134,7 +135,7 @@ class StoreMeta:
         Raises :class:`ConflictError` where one does, or ``master_id`` is no more the store's.
         """
         with self.change(master_id) as (connection, _):
-            for table in (keys, credentials, signers, audit_keys):
+            for table in (keys, credentials, signers, pending_imports, audit_keys):
                 if connection.execute(
                     select(func.count()).select_from(table).where(table.c.master_id.in_(former))
                 ).scalar_one():

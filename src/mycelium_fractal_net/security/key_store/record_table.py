@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from sqlalchemy import func, insert, select, update
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.key_store.meta import StoreMeta
 
 T = TypeVar("T")
+
+Also = Callable[["Connection"], None]
+"""What else a transaction does, after the record was written; what it raises undoes all of it."""
 
 
 class Stored(NamedTuple, Generic[R]):
@@ -130,17 +134,21 @@ class RecordTable(Generic[R]):
 
     # Writing ------------------------------------------------------------------------------
 
-    def insert(self, record: R, mac: bytes) -> None:
+    def insert(self, record: R, mac: bytes, also: Also | None = None) -> None:
         """Store a new record. Raises :class:`ConflictError` where its id is taken."""
         with self.meta.change(record.master_id) as (connection, generation):
             row = self.kind.to_row(record)
             connection.execute(insert(self.table).values(**row, generation=generation, mac=mac))
             self._insert_parts(connection, record)
+            if also is not None:
+                also(connection)
 
-    def replace(self, old: R, new: R, mac: bytes) -> None:
+    def replace(self, old: R, new: R, mac: bytes, also: Also | None = None) -> None:
         """Swap a whole record for ``new``, if it still is ``old``; else :class:`ConflictError`."""
         with self.meta.change(new.master_id) as (connection, generation):
             self.swap(connection, generation, old, new, mac)
+            if also is not None:
+                also(connection)
 
     def swap(self, connection: Connection, generation: int, old: R, new: R, mac: bytes) -> None:
         """:meth:`replace` within a transaction."""

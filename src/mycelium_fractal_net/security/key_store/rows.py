@@ -12,8 +12,10 @@ from mycelium_fractal_net.security.records.credentials import (
     CredentialState,
     check_scopes,
 )
+from mycelium_fractal_net.security.records.imports import PendingImport
 from mycelium_fractal_net.security.records.keys import (
     Key,
+    KeyOrigin,
     KeyState,
     KeyType,
     KeyUse,
@@ -85,6 +87,7 @@ def key_row(key: Key) -> dict[str, Any]:
         "automatic": key.rotation.automatic,
         "rotate_at": micros_or_none(key.rotate_at),
         "due_at": micros_or_none(due_at(key)),
+        "exportable": key.exportable,
     }
 
 
@@ -111,6 +114,7 @@ def version_row(key_id: str, version: KeyVersion) -> dict[str, Any]:
     return {
         **version_fields(key_id, version),
         "rewrapped_at": micros_or_none(version.rewrapped_at),
+        "imported": version.origin is KeyOrigin.IMPORTED,
     }
 
 
@@ -143,6 +147,8 @@ def authenticated_key(key: Key) -> list[Field]:
         later += ("automatic", False)
     if key.rotate_at is not None:
         later += ("rotate_at", micros(key.rotate_at))
+    if key.exportable:
+        later += ("exportable", True)
     for version in key.versions:
         row = version_fields(key.key_id, version)
         # The wrapping authenticates itself and what it is bound to; but a version that is
@@ -151,6 +157,8 @@ def authenticated_key(key: Key) -> list[Field]:
         fields += row.values()
         if version.rewrapped_at is not None:
             later += (version.version, "rewrapped_at", micros(version.rewrapped_at))
+        if version.origin is KeyOrigin.IMPORTED:
+            later += (version.version, "imported", True)
     return fields + later
 
 
@@ -167,7 +175,7 @@ def key_from_rows(row: Sequence[Any], versions: Iterable[Sequence[Any]] = ()) ->
     (
         key_id, key_type, use, algorithm, publish, interval_days, retain_count, auto_destroy,
         unused_for_days, created_at, revision, _generation, master_id, _mac, automatic, rotate_at,
-        _due_at,
+        _due_at, exportable,
     ) = row  # fmt: skip
     try:
         return Key(
@@ -180,6 +188,7 @@ def key_from_rows(row: Sequence[Any], versions: Iterable[Sequence[Any]] = ()) ->
             versions=tuple(map(_version, versions)),
             publish=publish,
             rotate_at=from_micros_or_none(rotate_at),
+            exportable=exportable,
             revision=revision,
             master_id=master_id,
         )
@@ -190,7 +199,7 @@ def key_from_rows(row: Sequence[Any], versions: Iterable[Sequence[Any]] = ()) ->
 def _version(row: Sequence[Any]) -> KeyVersion:
     (
         handle, _key_id, version, state, compromised, created_at, activate_at, destroy_at, wrapped,
-        public_key, rewrapped_at,
+        public_key, rewrapped_at, imported,
     ) = row  # fmt: skip
     return KeyVersion(  # in the order of its fields
         version,
@@ -203,6 +212,7 @@ def _version(row: Sequence[Any]) -> KeyVersion:
         from_micros_or_none(activate_at),
         from_micros_or_none(destroy_at),
         from_micros_or_none(rewrapped_at),
+        KeyOrigin.IMPORTED if imported else KeyOrigin.GENERATED,
     )
 
 
@@ -296,6 +306,54 @@ def signer_from_row(row: Row[Any]) -> Signer:
         )
     except _DAMAGED:
         raise StoreIntegrityError(f"signer {row.name!r}: its row is damaged") from None
+
+
+def import_row(pending: PendingImport) -> dict[str, Any]:
+    """The columns of ``pending_imports`` but for generation and mac, which the writer sets."""
+    return {
+        "import_id": pending.import_id,
+        "key_id": pending.key_id,
+        "existing": pending.existing,
+        "key_type": pending.key_type.value,
+        "use": pending.use.value,
+        "algorithm": pending.algorithm,
+        "publish": pending.publish,
+        "exportable": pending.exportable,
+        "method": pending.method,
+        "public_key": pending.public_key,
+        "wrapped": pending.wrapped,
+        "created_at": micros(pending.created_at),
+        "expires_at": micros(pending.expires_at),
+        "revision": pending.revision,
+        "master_id": pending.master_id,
+    }
+
+
+def import_from_row(row: Row[Any]) -> PendingImport:
+    """A pending import from its row.
+
+    Raises :class:`StoreIntegrityError` where a column holds what no release ever wrote.
+    """
+    try:
+        return PendingImport(
+            import_id=row.import_id,
+            key_id=row.key_id,
+            existing=row.existing,
+            key_type=KeyType(row.key_type),
+            use=KeyUse(row.use),
+            algorithm=row.algorithm,
+            publish=row.publish,
+            exportable=row.exportable,
+            method=row.method,
+            public_key=octets(row.public_key),
+            wrapped=octets(row.wrapped),
+            created_at=from_micros(row.created_at),
+            expires_at=from_micros(row.expires_at),
+            revision=row.revision,
+            master_id=row.master_id,
+        )
+    except _DAMAGED:
+        raise StoreIntegrityError(f"import {row.import_id!r}: its row is damaged") from None
 
 
 def octets(value: object) -> bytes:

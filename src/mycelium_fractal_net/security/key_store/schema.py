@@ -30,7 +30,7 @@ from sqlalchemy import (
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
 
-HEAD: Final = "0009"  # the newest migration; read without Alembic at every start
+HEAD: Final = "0010"  # the newest migration; read without Alembic at every start
 PREFIX: Final = "mfn_"  # of every table, so that a store may stand in a database with others
 VERSION_TABLE: Final = "mfn_schema_version"  # Alembic's
 
@@ -143,6 +143,7 @@ keys = Table(
     Column("automatic", Boolean, nullable=False, server_default=true()),
     Column("rotate_at", BigInteger, nullable=True),
     Column("due_at", BigInteger, nullable=True, server_default=text("0")),
+    Column("exportable", Boolean, nullable=False, server_default=false()),
     Index("ix_mfn_keys_generation", "generation"),
     Index("ix_mfn_keys_master_id", "master_id"),
     Index("ix_mfn_keys_due_at", "due_at"),
@@ -162,6 +163,7 @@ key_versions = Table(
     Column("wrapped", Octets, nullable=False),
     Column("public_key", Octets, nullable=True),
     Column("rewrapped_at", BigInteger, nullable=True),
+    Column("imported", Boolean, nullable=False, server_default=false()),
     UniqueConstraint("key_id", "version"),
     Index("ix_mfn_key_versions_state", "state"),
 )
@@ -222,6 +224,31 @@ signers = Table(
     Column("master_id", String(200), nullable=False),
     Column("mac", Octets, nullable=False),
     Index("ix_mfn_signers_generation", "generation"),
+)
+
+# Keys that somebody is about to bring along: the one-time key to wrap it for, whose private half is
+# wrapped by the master key, and what the key is to be. A row is gone once it was used or has ended.
+pending_imports = Table(
+    "mfn_pending_imports",
+    metadata,
+    Column("import_id", String(32), primary_key=True),
+    Column("key_id", String(64), nullable=False),
+    Column("existing", Boolean, nullable=False),
+    Column("key_type", String(16), nullable=False),
+    Column("use", String(16), nullable=False),
+    Column("algorithm", String(32), nullable=False),
+    Column("publish", Boolean, nullable=False),
+    Column("exportable", Boolean, nullable=False),
+    Column("method", String(16), nullable=False),
+    Column("public_key", Octets, nullable=False),
+    Column("wrapped", Octets, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("generation", BigInteger, nullable=False),
+    Column("master_id", String(200), nullable=False),
+    Column("mac", Octets, nullable=False),
+    Index("ix_mfn_pending_imports_expires_at", "expires_at"),
 )
 
 # Nonces of requests that were accepted, until they could not be accepted again: the digest of

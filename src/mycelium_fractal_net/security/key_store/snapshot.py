@@ -33,6 +33,7 @@ from mycelium_fractal_net.security.key_store.schema import (
     credentials,
     key_versions,
     keys,
+    pending_imports,
     raw_usage,
     request_nonces,
     rotation_failures,
@@ -63,10 +64,11 @@ BACKED_UP: Final = {
     )
 }  # fmt: skip
 # Of a moment, and of the store that had it: nonces, whose requests a restored store refuses by
-# their age, and what schedulers know of failures and of the clock.
+# their age, what schedulers know of failures and of the clock, and keys that were about to be
+# imported: a copy of what opens such a key would outlive it.
 LEFT_OUT: Final = tuple(
     table.name.removeprefix(PREFIX)
-    for table in (request_nonces, rotation_failures, scheduler_clock)
+    for table in (request_nonces, rotation_failures, scheduler_clock, pending_imports)
 )
 
 _ROWS: Final = 1000  # in memory at once, from or to the database

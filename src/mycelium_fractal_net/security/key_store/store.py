@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from mycelium_fractal_net.security.key_store.audit_table import AuditTable
 from mycelium_fractal_net.security.key_store.backup_table import BackupTable
+from mycelium_fractal_net.security.key_store.import_table import ImportTable
 from mycelium_fractal_net.security.key_store.key_table import KeyTable
 from mycelium_fractal_net.security.key_store.kinds import CREDENTIALS, SIGNERS
 from mycelium_fractal_net.security.key_store.record_table import RecordTable
@@ -28,3 +29,4 @@ class KeyStore(AuditTable, BackupTable):
         self.keys = KeyTable(self)
         self.credentials: RecordTable[Credential] = RecordTable(self, CREDENTIALS)
         self.signers: RecordTable[Signer] = RecordTable(self, SIGNERS)
+        self.imports = ImportTable(self)

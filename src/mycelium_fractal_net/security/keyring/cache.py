@@ -32,7 +32,7 @@ from mycelium_fractal_net.security.records.keys import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from mycelium_fractal_net.security.key_providers import StoredKeyProvider
     from mycelium_fractal_net.security.key_store import UsageStore
@@ -65,6 +65,7 @@ class KeyCache:
         self._start()
         freshness.subscribe(self)
         provider.retirement.counters.add(self)
+        provider.wrapping.holders.add(self)
         # It must not count its parent's uses again, nor share its block of raw messages.
         in_child(self, KeyCache._start)
         write_at_exit(self)
@@ -248,7 +249,7 @@ class KeyCache:
         self._absent.clear()
         self._denied.clear()
         if moved:  # one that was restored may lack some of those that are here
-            self._drop({*self._records, *(held.key.key_id for held in self._by_handle.values())})
+            self._drop({*self._records, *(key.key_id for key in self._held())})
             self._provider.record_macs.forget()
             return
         self._drop(set(self._provider.store.keys.ids(since=since)))
@@ -258,6 +259,14 @@ class KeyCache:
             self._records.pop(name, None)
         for handle in [k for k, v in self._by_handle.items() if v.key.key_id in changed]:
             self._retire(self._by_handle.pop(handle))
+
+    def refused(self, master_id: str) -> None:
+        """Drop what is under that master key, which its custodian refuses."""
+        with self._lock:
+            self._drop({k.key_id for k in self._held() if k.master_id == master_id})
+
+    def _held(self) -> Iterator[Key]:
+        return (held.key for held in self._by_handle.values())
 
     def close(self) -> None:
         """Write the counts, forget every key, and give out none any more."""

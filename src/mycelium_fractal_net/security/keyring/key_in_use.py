@@ -78,7 +78,7 @@ class KeyInUse:
         """The bytes of this version. Asking for them counts nothing and checks no state."""
         if self._material is None:
             about_to_block()
-            self._material = self._provider.keys.unwrap(self.key, self.version)
+            self._material = self._provider.keys.unwrap_in_use(self.key, self.version)
         return self._material
 
     @property

@@ -43,6 +43,13 @@ class KeyUse(StrEnum):
     REQUEST = "request"
 
 
+class KeyOrigin(StrEnum):
+    """Where the material of a key version was made: here, or elsewhere and brought along."""
+
+    GENERATED = "generated"
+    IMPORTED = "imported"
+
+
 class KeyState(StrEnum):
     """The state of one key version, SP 800-57 part 1 section 7."""
 
@@ -191,6 +198,7 @@ class KeyVersion:
     activate_at: datetime | None = None
     destroy_at: datetime | None = None
     rewrapped_at: datetime | None = None
+    origin: KeyOrigin = KeyOrigin.GENERATED
 
     def state_after(self, verb: Verb) -> KeyState:
         """The state that ``verb`` leads to. Raises :class:`KeyStateError` if it is not legal."""
@@ -207,7 +215,10 @@ class KeyVersion:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A named key with its versions, oldest first. One authenticated record of the store."""
+    """A named key with its versions, oldest first. One authenticated record of the store.
+
+    ``exportable`` is fixed when it is made: whether its versions may be wrapped for others.
+    """
 
     key_id: str
     key_type: KeyType
@@ -218,6 +229,7 @@ class Key:
     versions: tuple[KeyVersion, ...]
     publish: bool = False
     rotate_at: datetime | None = None
+    exportable: bool = False
     revision: int = 0
     master_id: str = ""
 

@@ -115,9 +115,13 @@ class Recipient:
         """The 32 bytes of the key."""
         return self._key.public_bytes_raw()
 
+    def der(self) -> bytes:
+        """Its SubjectPublicKeyInfo (RFC 8410), DER."""
+        return _spki(self._key)
+
     def pem(self) -> bytes:
         """The PEM block ``PUBLIC KEY``."""
-        return pem_encode(PUBLIC_KEY, _spki(self._key))
+        return pem_encode(PUBLIC_KEY, self.der())
 
 
 class RecipientKey:

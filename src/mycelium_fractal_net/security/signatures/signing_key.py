@@ -112,6 +112,26 @@ class SigningKey:
         return key
 
     @classmethod
+    def from_any_pkcs8(cls, algorithm: str, pkcs8: Buffer) -> SigningKey:
+        """From a DER PKCS #8 of another's making, not encrypted, with or without its public key.
+
+        What is kept is the private key alone, so how it was written no longer matters.
+
+        :raises InvalidKeyError: it is no key of exactly that algorithm, or has another's public key
+            in it.
+        """
+        scheme = scheme_named(algorithm)
+        try:
+            private = load_der_private_key(bytes(as_bytes(pkcs8)), password=None)
+            if scheme.owns(private):
+                key = cls.from_private_bytes(algorithm, scheme.material(private))
+                if VerifyingKey(private.public_key()) == key.public:
+                    return key
+        except (*LOAD_ERRORS, InvalidKeyError):
+            pass
+        raise InvalidKeyError(f"not an unencrypted DER private key of {algorithm}")
+
+    @classmethod
     def from_pem(cls, pem: str | bytes) -> SigningKey:
         """From one PEM block ``PRIVATE KEY``. Raises as :meth:`from_der`."""
         return cls.from_der(pem_decode(PRIVATE_KEY, pem))

@@ -1,0 +1,81 @@
+"""One line in the log for each outage of a custodian, which names its cause, and one when it ends.
+
+Not one for each request: in an outage there are thousands of those.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from time import monotonic
+from typing import Final
+
+_LOG: Final = logging.getLogger(__name__)
+_LOG.addHandler(logging.NullHandler())  # a terminal without a log shows the error itself
+_SAME_REFUSAL_SECONDS: Final = 60.0  # an old master key may be refused while the newest serves
+
+
+class OutageLog:
+    """Says once that the custodian of that name is out, or refuses, and once that it does not.
+
+    While it has no name it says nothing: whoever opens the custodian is told by an error.
+    """
+
+    def __init__(self, name: str = "") -> None:
+        self.name = name
+        self._lock = threading.Lock()
+        self._out_since: float | None = None
+        self._refused: set[str] = set()  # names of calls
+        self._said: tuple[str, float] = ("", float("-inf"))
+        self._end_is_news = False
+
+    @property
+    def outage_seconds(self) -> float:
+        """How long it has not answered; zero where it does."""
+        since = self._out_since
+        return 0.0 if since is None else monotonic() - since
+
+    @property
+    def refuses(self) -> bool:
+        """Whether the last call of some name was refused."""
+        return bool(self._refused)
+
+    def note_outage(self, cause: str) -> None:
+        """A call had no answer, for all its attempts."""
+        with self._lock:
+            if self._out_since is not None or not self.name:
+                return
+            self._out_since = monotonic()
+        _LOG.error("custodian %s: %s; what is in memory serves on", self.name, cause)
+
+    def note_refusal(self, call: str, cause: str) -> None:
+        """A call was refused."""
+        self._note_answer()
+        with self._lock:
+            text, at = self._said
+            is_late = monotonic() - at >= _SAME_REFUSAL_SECONDS
+            is_news = bool(self.name) and call not in self._refused and (text != cause or is_late)
+            self._refused.add(call)
+            if is_news:
+                self._said = (cause, monotonic())
+                self._end_is_news = True
+        if is_news:
+            _LOG.error("custodian %s refuses to %s: %s", self.name, call, cause)
+
+    def note_success(self, call: str) -> None:
+        """A call was answered as it should be."""
+        if self._out_since is None and not self._refused:
+            return
+        self._note_answer()
+        with self._lock:
+            self._refused.discard(call)
+            is_news = self._end_is_news and not self._refused
+            self._end_is_news &= not is_news
+        if is_news:
+            _LOG.warning("custodian %s refuses no more", self.name)
+
+    def _note_answer(self) -> None:
+        with self._lock:
+            since, self._out_since = self._out_since, None
+        if since is not None:
+            _LOG.warning("custodian %s answers again, after %.0f s", self.name, monotonic() - since)

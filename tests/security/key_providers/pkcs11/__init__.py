@@ -1,0 +1,1 @@
+"""Master keys on an HSM."""
