@@ -62,6 +62,8 @@ IN_FIPS_MODE: Final = {
     "PBKDF2-SHA256": "SP 800-132",
     "HKDF-SHA256": "SP 800-56C",
     "HKDF-SHA512": "SP 800-56C",
+    "RSA-OAEP-256": "SP 800-56B",
+    "AES-256-KWP": "SP 800-38F",
 }
 """What FIPS mode knows, with the standard that approves it: the plan's list, MACs and KDFs."""
 
