@@ -174,7 +174,11 @@ def test_a_module_that_openssl_refuses_is_told_with_its_reason(
     path = fips.home / "fips" / "openssl.cnf"
     path.write_text(path.read_text().replace(*configuration))
     ran = fips.python(
-        _patched(f"installed._configuration = lambda *_: open({str(path)!r}, 'rb').read()")
+        _patched(
+            "real = installed._files\n"
+            f"path = process.Path({str(path)!r})\n"
+            "installed._files = lambda *given: real(*given) | {path: path.read_bytes()}\n"
+        )
     )
     assert ran.out == f"FipsModeError the FIPS module does not load: {told}\n"
 
@@ -257,17 +261,22 @@ def test_whoever_starts_it_first_may_import_anything(fips: FipsHome) -> None:
 
 
 def test_tls_and_databases_go_on_beside_it(fips: FipsHome) -> None:
-    """Python's OpenSSL is another: it has its own configuration still, and MD5 for a cache key."""
+    """Python's OpenSSL has a module of its own; MD5 is for who says that it protects nothing."""
     ran = fips.python(
         "from mycelium_fractal_net import fips\n"
         "fips.start()\n"
         "import hashlib, os, ssl\n"
         "context = ssl.create_default_context()\n"
         "assert len(context.get_ciphers()) > 5\n"
+        "assert not [c for c in context.get_ciphers() if 'CHACHA' in c['name']]\n"
         "hashlib.md5(usedforsecurity=False)\n"
+        "try:\n"
+        "    hashlib.md5(b'')\n"
+        "except ValueError:\n"
+        "    print('refused')\n"
         "assert 'OPENSSL_CONF' not in os.environ\n"
     )
-    assert (ran.code, ran.err) == (0, "")
+    assert (ran.out, ran.err) == ("refused\n", "")
 
 
 def test_uvicorn_runs_in_it(fips: FipsHome) -> None:

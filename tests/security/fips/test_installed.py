@@ -41,6 +41,8 @@ def test_what_is_installed_is_read_again(source: Path, folder: Path) -> None:
     configuration = made.configuration.read_text()
     assert f"module = {made.file}\n" in configuration
     assert "activate" not in configuration
+    assert f"module = {made.for_python.with_suffix('.so')}\n" in made.for_python.read_text()
+    assert made.for_python.read_text().count("activate = 1\n") == 2
 
 
 def test_the_mac_is_what_openssl_writes(source: Path, folder: Path) -> None:
@@ -127,7 +129,7 @@ def _describe(text: str) -> Callable[[Path], None]:
     [
         (_cut, "was changed since it was installed"),
         (_reconfigure, "openssl.cnf was changed"),
-        (_remove, "is not whole: .*fips.so is missing"),
+        (_remove, r"is not whole: .*fips\.so is missing"),
         (_describe("{"), "module.json is damaged"),
         (_describe("[]"), "module.json is damaged"),
         (_describe("{}"), "module.json is damaged"),

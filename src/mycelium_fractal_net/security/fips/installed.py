@@ -1,8 +1,12 @@
 """The FIPS module in the home folder: the provider's file, and what tells OpenSSL about it.
 
     fips/fips.so        the module, mode 0600, a copy of what was given
-    fips/openssl.cnf    describes the module and does not activate it: an activated one that
-                        fails to load is passed over in silence
+    fips/openssl.cnf    for the OpenSSL of the package cryptography: it describes the module and
+                        does not activate it, since one that fails to load is passed over in silence
+    fips/python.so      the same file again, for Python's own OpenSSL: a module that is mapped
+                        twice in a process keeps two states only as two files
+    fips/python.cnf     activates it there, and beside it what is asked for expressly
+                        (``hashlib.md5(usedforsecurity=False)``)
     fips/module.json    {"format": "mfn-fips-module/1", "sha256": hex, "version": "3.5.9" or null,
                          "installed_at": RFC 3339, UTC}
 
@@ -30,6 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _FORMAT: Final = "mfn-fips-module/1"
+_NAMES: Final = ("fips.so", "openssl.cnf", "python.so", "python.cnf")
 _MOST_BYTES: Final = 64 << 20  # the modules of OpenSSL 3 have about 3 MiB
 _ELF: Final = b"\x7fELF"
 _BUILD_KEY: Final = bytes.fromhex(
@@ -39,13 +44,24 @@ _VERSION: Final = re.compile(
     rb"OpenSSL FIPS Provider\x00(?:[a-z-]*\x00)*?([0-9]+\.[0-9]+\.[0-9]+[0-9A-Za-z.+~-]*)\x00"
 )
 _HEX: Final = re.compile("[0-9a-f]{64}")
-_CONFIGURATION: Final = """\
+_FOR_CRYPTOGRAPHY: Final = """\
 config_diagnostics = 1
 openssl_conf = init
 [init]
 providers = providers
 [providers]
 fips = fips
+"""
+_FOR_PYTHON: Final = (
+    _FOR_CRYPTOGRAPHY
+    + """\
+base = base
+default = base
+[base]
+activate = 1
+"""
+)
+_MODULE: Final = """\
 [fips]
 module = {module}
 module-mac = {mac}
@@ -60,6 +76,7 @@ class InstalledModule(NamedTuple):
 
     file: Path
     configuration: Path
+    for_python: Path
     sha256: str
     version: str | None
     installed_at: str
@@ -87,6 +104,7 @@ def install(source: Path, sha256_hex: str, folder: Path) -> InstalledModule:
     module = InstalledModule(
         file=folder.absolute() / "fips.so",
         configuration=folder.absolute() / "openssl.cnf",
+        for_python=folder.absolute() / "python.cnf",
         sha256=wanted,
         version=None if found is None else found[1].decode(),
         installed_at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -97,12 +115,10 @@ def install(source: Path, sha256_hex: str, folder: Path) -> InstalledModule:
         "version": module.version,
         "installed_at": module.installed_at,
     }
-    for path, data in (
-        (module.file, content),
-        (module.configuration, _configuration(module.file, content)),
-        (folder / "module.json", json.dumps(described, indent=2).encode() + b"\n"),
-    ):
+    files = _files(folder.absolute(), content)
+    for path, data in files.items():
         _put(path, data)
+    _put(folder / "module.json", json.dumps(described, indent=2).encode() + b"\n")
     sync_folder(folder)
     return module
 
@@ -118,23 +134,28 @@ def read(folder: Path) -> InstalledModule:
         raise FipsModeError(
             f"no FIPS module is installed in {folder}; run: mfn fips install FILE --sha256 HEX"
         )
-    for each in (folder, path, folder / "fips.so", folder / "openssl.cnf"):
+    folder = folder.absolute()
+    for each in (folder, path, *(folder / name for name in _NAMES)):
         if not each.exists():
             raise FipsModeError(f"the FIPS module is not whole: {each} is missing")
         check_private(each)
     described = _described(path)
-    file = folder.absolute() / "fips.so"
-    content = _read(file)
+    content = _read(folder / "fips.so")
     if not compare_digest(_sha256(content), described["sha256"]):
-        raise FipsModeError(f"the FIPS module {file} was changed since it was installed")
-    configuration = folder.absolute() / "openssl.cnf"
-    if configuration.read_bytes() != _configuration(file, content):
-        raise FipsModeError(
-            f"{configuration} was changed, or its folder was moved, since the FIPS module was"
-            " installed; install it again: mfn fips install FILE --sha256 HEX"
-        )
+        raise FipsModeError(f"the FIPS module {folder}/fips.so was changed since it was installed")
+    for each, written in _files(folder, content).items():
+        if _read(each) != written:
+            raise FipsModeError(
+                f"{each} was changed, or its folder was moved, since the FIPS module was"
+                " installed; install it again: mfn fips install FILE --sha256 HEX"
+            )
     return InstalledModule(
-        file, configuration, described["sha256"], described["version"], described["installed_at"]
+        folder / "fips.so",
+        folder / "openssl.cnf",
+        folder / "python.cnf",
+        described["sha256"],
+        described["version"],
+        described["installed_at"],
     )
 
 
@@ -156,15 +177,27 @@ def _described(path: Path) -> dict[str, Any]:
     return found
 
 
-def _configuration(file: Path, content: bytes) -> bytes:
+def _files(folder: Path, content: bytes) -> dict[Path, bytes]:
+    """What stands in the folder for a module of that content."""
+    mac = hmac_digest(_BUILD_KEY, content, "sha256").hex(":").upper()
+    made = {}
+    for name, configuration in (("openssl", _FOR_CRYPTOGRAPHY), ("python", _FOR_PYTHON)):
+        file = folder / ("fips.so" if name == "openssl" else "python.so")
+        activated = "activate = 1\n" if name == "python" else ""
+        made[file] = content
+        text = configuration + _MODULE.format(module=_nameable(file), mac=mac) + activated
+        made[folder / f"{name}.cnf"] = text.encode()
+    return made
+
+
+def _nameable(file: Path) -> str:
     name = str(file)
     if not name.isprintable() or set(name) & set("\\$#\"'`=,; \t"):
         raise FipsModeError(
             "OpenSSL's configuration cannot name a module in this folder: its path has a blank or"
             " one of \\ $ # \" ' ` = , ;"
         )
-    mac = hmac_digest(_BUILD_KEY, content, "sha256").hex(":").upper()
-    return _CONFIGURATION.format(module=name, mac=mac).encode()
+    return name
 
 
 def _sha256(content: bytes) -> str:

@@ -8,6 +8,9 @@ parent has. Every other process begins with the default provider, and does all o
 
 from __future__ import annotations
 
+import _hashlib
+import _ssl
+import ctypes
 import os
 import ssl
 import struct
@@ -109,7 +112,7 @@ def _is_privileged() -> bool:
 
 
 def _load(module: InstalledModule) -> None:
-    ssl.create_default_context()  # Python's OpenSSL reads its own configuration, and not ours
+    _load_for_python(module)
     os.environ[_VARIABLE] = str(module.configuration)
     try:
         from cryptography.hazmat.backends.openssl.backend import backend
@@ -127,13 +130,42 @@ def _load(module: InstalledModule) -> None:
         raise FipsModeError("the FIPS module was loaded, and the default provider still answers")
 
 
+def _load_for_python(module: InstalledModule) -> None:
+    """Give Python's own OpenSSL, which does TLS and ``hashlib``, a module of its own."""
+    context = ssl.create_default_context()  # it has read its own configuration by now
+    del context
+    try:
+        library = ctypes.CDLL(_ssl.__file__)  # symbols of what it is linked with are found as well
+        load, enable = library.OSSL_LIB_CTX_load_config, library.EVP_default_properties_enable_fips
+    except (AttributeError, OSError):
+        raise FipsModeError(
+            "the OpenSSL of this Python cannot be given a FIPS module: it is none of version 3, or"
+            " is built into the interpreter"
+        ) from None
+    load.argtypes, enable.argtypes = (
+        (ctypes.c_void_p, ctypes.c_char_p),
+        (
+            ctypes.c_void_p,
+            ctypes.c_int,
+        ),
+    )
+    if load(None, os.fsencode(module.for_python)) != 1 or enable(None, 1) != 1:
+        raise FipsModeError("the FIPS module does not load into the OpenSSL of this Python")
+    try:
+        _hashlib.openssl_md5(b"", usedforsecurity=True)
+    except ValueError:
+        return
+    raise FipsModeError("the OpenSSL of this Python has a FIPS module, and goes on without it")
+
+
 def _prove(module: InstalledModule) -> tuple[str, ...]:
     from mycelium_fractal_net.security.fips.probes import known_answers, refusals
 
     asked = (*known_answers(), *refusals())
-    if os.path.realpath(module.file) not in _mapped():
+    files = {os.path.realpath(module.file), os.path.realpath(module.for_python.with_suffix(".so"))}
+    if not files <= _mapped():
         raise FipsModeError("another file than the installed FIPS module was loaded")
-    return asked
+    return (*asked, "MD5 is refused by the OpenSSL of Python, which does TLS")
 
 
 def _mapped() -> set[str]:
