@@ -52,7 +52,9 @@ USED_BY = {
     DIGESTS: {
         "client/signing.py": "the body in the plan's profile of a signed request",
         "legacy/cipher.py": "the key stream of the XOR cipher",
+        "security/audit/checkpoints.py": "bytes of audit records that were verified",
         "security/http_signatures/content_digest.py": "RFC 9530",
+        "security/key_providers/aws_kms/signing.py": "KMS signs a digest of ECDSA's",
         "security/key_providers/journal.py": "names a record's state without its MAC",
         "security/key_providers/pkcs11/master_keys.py": "the label in the id of a master key",
         "security/key_providers/remote.py": "a key is wrapped with the digest of its binding",
@@ -77,6 +79,7 @@ USED_BY = {
         "client/signing.py": "nonces of requests",
         "files/new_file.py": "the name of an unfinished file",
         "legacy/key.py": "the handle of the old key",
+        "security/audit/checkpoints.py": "the name of an unfinished file",
         "security/audit/folders.py": "the id of a machine",
         "security/audit/locked_chain.py": "names of chains",
         "security/audit/tail.py": "the name of an unfinished file",

@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from mycelium_fractal_net.bootstrap.custodians import SCHEMES, CustodianScheme, Opened
+from mycelium_fractal_net.security.algorithms.names import ED25519_MESSAGE_BYTES
 from mycelium_fractal_net.security.errors import (
     CustodianDeniedError,
     DecryptionError,
@@ -39,7 +40,6 @@ from mycelium_fractal_net.security.key_providers import (
     signing_key_name,
 )
 from mycelium_fractal_net.security.key_providers.call_limits import CallLimits
-from mycelium_fractal_net.security.key_providers.custodian import ED25519_MESSAGE_BYTES
 from mycelium_fractal_net.security.key_providers.remote import RemoteCustodian
 from mycelium_fractal_net.security.policy import Policy
 from mycelium_fractal_net.security.signatures.signing_key import SigningKey

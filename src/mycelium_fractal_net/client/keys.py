@@ -49,6 +49,8 @@ class _Version(msgspec.Struct, frozen=True):
     created_at: datetime
     activate_at: datetime | None
     destroy_at: datetime | None
+    external: str | None = None
+    external_gone_at: datetime | None = None
 
 
 class _Key(msgspec.Struct, frozen=True):
@@ -115,6 +117,7 @@ def create_key(
     algorithm: str | None = None,
     use: KeyUse | str | None = None,
     publish: bool | None = None,
+    external: bool | None = None,
     interval_days: int | None = None,
     retain_count: int | None = None,
     auto_destroy: bool | None = None,
@@ -123,8 +126,9 @@ def create_key(
 ) -> Steps[Key]:
     """Make a key with its first version, active at once. Scope: ``keys:admin``.
 
-    What is left out is as the type has it. Raises :class:`KeyExistsError`. It is not repeated
-    after an answer that was lost: look with :meth:`show_key` whether it is there.
+    What is left out is as the type has it. The private keys of an ``external`` signing key are
+    made by the service's custodian and never leave it. Raises :class:`KeyExistsError`. It is not
+    repeated after an answer that was lost: look with :meth:`show_key` whether it is there.
     """
     asked = {
         "key_id": key_id,
@@ -132,6 +136,7 @@ def create_key(
         "algorithm": algorithm,
         "use": None if use is None else str(use),
         "publish": publish,
+        "external": external,
         "rotation": given(
             interval_days=interval_days, retain_count=retain_count, auto_destroy=auto_destroy,
             unused_for_days=unused_for_days, automatic=automatic,

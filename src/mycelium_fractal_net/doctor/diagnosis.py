@@ -15,6 +15,7 @@ from mycelium_fractal_net.config.settings import OWASP_ITERATIONS
 from mycelium_fractal_net.doctor.audit_records import audit_findings
 from mycelium_fractal_net.doctor.backups import backup_findings
 from mycelium_fractal_net.doctor.credentials import credential_findings
+from mycelium_fractal_net.doctor.external_keys import external_findings
 from mycelium_fractal_net.doctor.findings import (
     Examined,
     Finding,
@@ -63,8 +64,9 @@ def diagnose(
 ) -> list[Finding]:
     """Everything there is to mend, the most severe first.
 
-    Of each key the newest version is unwrapped and a few of the others, or with ``all_versions``
-    all of them. Audit records that were moved away are read from the folders ``also``.
+    Of each key the newest version is unwrapped, or asked about with its custodian where it is
+    external, and a few of the others, or with ``all_versions`` all of them. Audit records that were
+    moved away are read from the folders ``also``.
     """
     findings = list(file_findings(settings))
     database: Database | None = None
@@ -143,7 +145,9 @@ def _key(store: Examined, key: Key, near_limit: frozenset[bytes]) -> Iterator[Fi
     sampled = _to_unwrap(store, key)
     for version in key.versions:
         named = version_id(key.key_id, version.version)
-        if version in sampled:
+        if version in sampled and version.external is not None:
+            yield from external_findings(store, key, version)
+        elif version in sampled:
             try:
                 store.provider.keys.unwrap(key, version)
             except StoreIntegrityError as error:
@@ -172,11 +176,12 @@ def _key(store: Examined, key: Key, near_limit: frozenset[bytes]) -> Iterator[Fi
 
 
 def _to_unwrap(store: Examined, key: Key) -> list[KeyVersion]:
-    """The versions whose wrapping is tried: each is a call where the custodian is far away."""
-    wrapped = [each for each in key.versions if each.wrapped]
-    if store.all_versions or len(wrapped) <= _SAMPLED:
-        return wrapped
-    return [*random.sample(wrapped[:-1], _SAMPLED), wrapped[-1]]
+    """The versions whose wrapping is tried, or whose key with the custodian is looked at: each is
+    a call where that is far away."""
+    there = [each for each in key.versions if each.has_key]
+    if store.all_versions or len(there) <= _SAMPLED:
+        return there
+    return [*random.sample(there[:-1], _SAMPLED), there[-1]]
 
 
 def _settings(store: Examined) -> Iterator[Finding]:

@@ -28,11 +28,12 @@ from mycelium_fractal_net.security.errors import (
     ConfigurationError,
     DecryptionError,
     InvalidKeyError,
+    MfnError,
 )
 from mycelium_fractal_net.security.fips import process as fips_process
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from cryptography.utils import Buffer
 
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.sealed.key_transport import UnwrappingKey, WrappingKey
     from mycelium_fractal_net.security.sealed.recipients import Recipient, RecipientKey
     from mycelium_fractal_net.security.sealed.sealer import DataKey, Sealer
+    from mycelium_fractal_net.security.signatures.external_key import ExternalSigningKey
     from mycelium_fractal_net.security.signatures.signing_key import SigningKey
     from mycelium_fractal_net.security.signatures.verifying_key import VerifyingKey
 
@@ -317,6 +319,17 @@ class Policy:
 
         self.check(algorithm)
         return SigningKey.from_private_bytes(algorithm, material)
+
+    def external_signing_key(
+        self,
+        public_key: Buffer,
+        ask: Callable[[bytes], bytes],
+        refusal: Callable[[Callable[[VerifyingKey], None]], MfnError],
+    ) -> ExternalSigningKey:
+        """Signs by asking whoever has the private key; see :class:`ExternalSigningKey`."""
+        from mycelium_fractal_net.security.signatures.external_key import ExternalSigningKey
+
+        return ExternalSigningKey(self.verifying_key(public_key), ask, refusal)
 
     def usable_signing_key(self, key: SigningKey | str | bytes) -> SigningKey:
         """That key, or the one in its PEM: PKCS #8, not encrypted.

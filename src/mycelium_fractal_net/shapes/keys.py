@@ -47,6 +47,11 @@ class VersionAnswer(TypedDict):
     created_at: Time
     activate_at: Time | None
     destroy_at: Time | None
+    external: Annotated[
+        str | None,
+        Schema(description="Where the private key of an external key is: SCHEME:REFERENCE."),
+    ]
+    external_gone_at: Annotated[Time | None, Schema(description="When that was destroyed there.")]
 
 
 class KeyAnswer(TypedDict):
@@ -57,6 +62,9 @@ class KeyAnswer(TypedDict):
     use: Annotated[str, Schema(enum=[use.value for use in KeyUse])]
     algorithm: Annotated[str, Schema(enum=[*chain.from_iterable(ALGORITHMS.values())])]
     publish: bool
+    external: Annotated[
+        bool, Schema(description="Whether its private keys never leave the custodian.")
+    ]
     created_at: Time
     primary: Annotated[
         VersionId | None,
@@ -74,6 +82,7 @@ def key_shape(key: Key) -> KeyAnswer:
         KeyAnswer,
         key,
         type=key.key_type,
+        external=key.is_external,
         primary=primary_id(key),
         rotation=rotation_shape(key.rotation),
         minimum_versions=key.minimum_versions._asdict(),

@@ -29,7 +29,7 @@ from mycelium_fractal_net.api.service.costs import (
     XOR_SECONDS,
     signature_cost,
 )
-from mycelium_fractal_net.security.blocking import WouldBlockError
+from mycelium_fractal_net.security.blocking import WouldBlockError, about_to_ask
 from mycelium_fractal_net.security.errors import InvalidInputError, MfnError, kind_of
 from mycelium_fractal_net.security.records.keys import DEFAULT_KEY_ID, KeyType
 
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 routes = Routes("batch")
 _MOST_XOR: Final = 10  # each takes 23 ms of PBKDF2
+_MOST_EXTERNAL: Final = 100  # each is a call to the custodian, one after the other
 _SIGNING: Final = DEFAULT_KEY_ID[KeyType.SIGNING]
 _UNKNOWN = "-"  # the version of an item that names none, in the audit record
 
@@ -84,9 +85,26 @@ def rewrap_batch(context: Authenticated, body: RewrapBatch) -> dict[str, Any]:
 
 @routes.add("POST", "/crypto/sign/batch", "sign.batch", SignBatchAnswer)
 def sign_batch(context: Authenticated, body: SignBatch) -> dict[str, Any]:
-    """Sign up to 1,000 things; one that fails does not fail the others."""
-    cost = _signatures_cost(context, "sign", body.items)
-    return _each(context, body.items, crypto.sign, cost)
+    """Sign up to 1,000 things, 100 of them with external keys; one that fails does not fail the
+    others."""
+    external = _external_keys(context, body.items)
+    if not external:
+        cost = _signatures_cost(context, "sign", body.items)
+        return _each(context, body.items, crypto.sign, cost)
+    about_to_ask()
+    left = _MOST_EXTERNAL
+
+    def work(context: Context, item: SignRequest) -> dict[str, Any]:
+        nonlocal left
+        if item.key_id in external:
+            left -= 1
+            if left < 0:
+                raise InvalidInputError(
+                    f"a batch signs {_MOST_EXTERNAL} times with external keys; send this in another"
+                )
+        return crypto.sign(context, item)
+
+    return _each(context, body.items, work)
 
 
 @routes.add("POST", "/crypto/verify/batch", "verify.batch", VerifyBatchAnswer)
@@ -94,6 +112,16 @@ def verify_batch(context: Authenticated, body: VerifyBatch) -> dict[str, Any]:
     """Verify up to 1,000 signatures."""
     cost = _signatures_cost(context, "verify", body.items)
     return _each(context, body.items, crypto.verify, cost)
+
+
+def _external_keys(context: Context, items: Sequence[SignRequest]) -> frozenset[str | None]:
+    """Those of the keys that items name whose signatures the custodian makes."""
+    found: set[str | None] = set()
+    for named in {item.key_id for item in items}:
+        with contextlib.suppress(MfnError):  # such an item fails by itself
+            if context.keyring.is_external(named or _SIGNING):
+                found.add(named)
+    return frozenset(found)
 
 
 def _signatures_cost(

@@ -33,8 +33,12 @@ _Algorithm = Literal[
 ]
 
 # What the members say together: which algorithms a type takes, and that only a signing key has
-# a use or is published. The provider refuses the rest; the document says it here.
-_NOT_SIGNING: dict[str, Any] = {"use": {"const": "data"}, "publish": {"enum": [False]}}
+# a use, is published or external. The provider refuses the rest; the document says it here.
+_NOT_SIGNING: dict[str, Any] = {
+    "use": {"const": "data"},
+    "publish": {"enum": [False]},
+    "external": {"enum": [False]},
+}
 _TOGETHER: list[dict[str, Any]] = [
     {
         "title": kind.value,
@@ -61,6 +65,7 @@ _KEY: dict[str, Any] = {
     "use": "data",
     "algorithm": "AES-256-GCM",
     "publish": False,
+    "external": False,
     "created_at": "2026-11-24T12:27:35Z",
     "primary": "orders:v1",
     "rotation_due": "2027-02-22T12:27:35Z",
@@ -76,6 +81,8 @@ _KEY: dict[str, Any] = {
             "created_at": "2026-11-24T12:27:35Z",
             "activate_at": None,
             "destroy_at": None,
+            "external": None,
+            "external_gone_at": None,
         }
     ],
 }
@@ -136,6 +143,13 @@ class CreateKeyRequest(Model):
     ] = "data"
     publish: Annotated[
         bool, Field(description="List the public keys of a signing key in the JWKS.")
+    ] = False
+    external: Annotated[
+        bool,
+        Field(
+            description="Have the custodian of the master key make the private keys of a signing"
+            " key, which then never leave it."
+        ),
     ] = False
     rotation: RotationChange | None = None
 

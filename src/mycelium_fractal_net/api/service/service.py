@@ -11,7 +11,7 @@ import gc
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from mycelium_fractal_net.api.http.problems import RequestError
 from mycelium_fractal_net.api.rate_limits.rates import RateLimits
@@ -36,7 +36,7 @@ from mycelium_fractal_net.security.signed_requests.replay import ReplayGuard
 from mycelium_fractal_net.security.signed_requests.verifier import RequestVerifier
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from mycelium_fractal_net.bootstrap.custodians import Passphrase
@@ -55,6 +55,8 @@ class Service:
     durability: Durability
     signers: SignerDirectory
     verifier: RequestVerifier
+    in_signing_thread: Callable[..., Awaitable[Any]]
+    """Where answers are signed: with an external key in the threads that ask the custodian."""
 
     def __init__(
         self,
@@ -155,6 +157,7 @@ class Service:
         self.metrics.watch(self._states, self._custodian.counts)
         blocking.refuse_in_this_thread()
         blocking.refuse_to_compute_in_this_thread()
+        blocking.refuse_to_ask_in_this_thread()
         self._refreshing = loop.create_task(self._refresh())
         gc.enable()  # the command line switches it off while it loads
         gc.collect()
@@ -171,6 +174,8 @@ class Service:
         self.signers.load()
         if self.settings.server.sign_answers_with is not None:
             self.keyring.request_key(self.settings.server.sign_answers_with)
+            external = self.keyring.is_external(self.settings.server.sign_answers_with)
+            self.in_signing_thread = self.executors.ask if external else asyncio.to_thread
 
     async def _refresh(self) -> None:
         """Have the store's generation read often enough that requests need not."""

@@ -109,6 +109,12 @@ def _store_id(settings: Settings) -> bytes:
     return store_id
 
 
+def known_store_id(settings: Settings) -> bytes | None:
+    """The store's id, or None where ``mfn init`` has not made one yet. Raises as opening does."""
+    there = settings.security.key_management.store_id is not None or _file(settings).exists()
+    return _store_id(settings) if there else None
+
+
 def _write(path: Path, text: str) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = create_private(path)

@@ -52,17 +52,29 @@ key = CommandGroup("key", help="Make, list and change keys.")
     help="What a signing key signs; it is fixed for ever.",
 )
 @click.option("--publish", is_flag=True, help="List its public keys for everybody.")
+@click.option(
+    "--external",
+    is_flag=True,
+    help="For signing: have Vault, AWS KMS or the HSM make its private keys and keep them.",
+)
 def _create(
-    invocation: Invocation, name: str, key_type: str, algorithm: str | None, use: str, publish: bool
+    invocation: Invocation,
+    name: str,
+    key_type: str,
+    algorithm: str | None,
+    use: str,
+    publish: bool,
+    external: bool,
 ) -> None:
     """Make a key with its first version, active at once."""
     with invocation.keyring() as keyring:
         key = keyring.provider.keys.create(
-            name, key_type, algorithm=algorithm, use=use, publish=publish
+            name, key_type, algorithm=algorithm, use=use, publish=publish, external=external
         )
     waits = key.latest.state is KeyState.PRE_ACTIVATION
     backed = "; it protects once a backup holds it: mfn backup FILE" if waits else ""
-    said = f"made {key.key_type} key {key.key_id} ({key.algorithm}){backed}"
+    external_key = "external " if key.is_external else ""
+    said = f"made {external_key}{key.key_type} key {key.key_id} ({key.algorithm}){backed}"
     if key.key_type is KeyType.MAC:
         said += (
             f"; it rotates every {key.rotation.interval_days} days, after which a value has"
@@ -84,7 +96,7 @@ def _list_row(key: Key) -> tuple[str, ...]:
     return (
         key.key_id,
         key.key_type.value,
-        key.algorithm,
+        f"{key.algorithm}, external" if key.is_external else key.algorithm,
         f"v{key.latest.version}",
         key.latest.state.value,
         "-" if key.is_legacy else key.rotation_due.date().isoformat(),
@@ -102,7 +114,8 @@ def _show(invocation: Invocation, name: str) -> None:
         return
     use = f" for {key.use}" if key.key_type is KeyType.SIGNING else ""
     say(f"key        {key.key_id}")
-    say(f"type       {key.key_type}{use}, {key.algorithm}{', published' if key.publish else ''}")
+    marks = f"{', external' if key.is_external else ''}{', published' if key.publish else ''}"
+    say(f"type       {key.key_type}{use}, {key.algorithm}{marks}")
     say(f"protects   {shapes.primary_id(key) or 'nothing'}")
     if not key.is_legacy:  # which has one version, and protects nothing
         _say_rotation(key)
@@ -144,6 +157,10 @@ def _notes(version: KeyVersion) -> Iterator[str]:
         yield f"activated at {shapes.time_text(version.activate_at)}"
     if version.destroy_at is not None:
         yield f"erased at {shapes.time_text(version.destroy_at)}"
+    if version.external is not None:
+        gone_at = version.external_gone_at
+        gone = "" if gone_at is None else f", destroyed there at {shapes.time_text(gone_at)}"
+        yield f"kept as {version.external}{gone}"
 
 
 @key.add("rotate")

@@ -33,6 +33,9 @@ CIPHERS_HASHES_SIGNATURES: Final = frozenset(
 MACS_AND_KDFS: Final = frozenset({"HMAC-SHA-256", "PBKDF2-SHA256", "HKDF-SHA256", "HKDF-SHA512"})
 KNOWN: Final = CIPHERS_HASHES_SIGNATURES | MACS_AND_KDFS
 
+ED25519_MESSAGE_BYTES: Final = 4096
+"""Longest message that an external Ed25519 key signs: AWS KMS takes no longer one."""
+
 # The plan's disallowed_algorithms. None of them is here to be used; they stay known by name so
 # that a configuration which asks for one is refused for what it is.
 FORBIDDEN: Final = frozenset({"MD5", "SHA-1", "RC4", "DES", "3DES"})

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 _WRAP_LABEL: Final = b"mycelium-fractal-net/wrap/v1"
 REFERENCE_CHARACTERS: Final = 512
-ED25519_MESSAGE_BYTES: Final = 4096  # what AWS KMS signs without a hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +187,7 @@ class SigningCustodian(Protocol):
     def sign(self, reference: str, algorithm: str, message: bytes) -> bytes:
         """The signature: of ECDSA, hashed here, DER as in :mod:`..signatures`; of Ed25519 64 bytes.
 
-        Ed25519 takes messages of at most :data:`ED25519_MESSAGE_BYTES`, which the caller sees to.
+        Ed25519 takes messages of at most 4,096 bytes, which the caller sees to.
         It may be asked again where an answer was lost.
         """
 

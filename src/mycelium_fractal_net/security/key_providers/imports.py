@@ -127,6 +127,10 @@ class Imports(AuthenticatedTable[PendingImport]):
             raise KeyUsageError(
                 f"key {name!r} only opens what the XOR cipher wrote: it has no next version"
             )
+        if key.is_external:
+            raise KeyUsageError(
+                f"the keys of {name!r} are made by its custodian, and never brought"
+            )
         return key
 
     def finish(self, import_id: str, wrapped: bytes) -> Key:

@@ -49,6 +49,13 @@ class KeyTable(RecordTable[Key]):
             found = self.where(connection, keys.c.publish)
         return [or_raise(each) for _, each in found]
 
+    def external(self) -> list[tuple[str, Stored[Key] | StoreIntegrityError]]:
+        """Every key with a version whose private key is with a custodian, each with its name."""
+        table = key_versions
+        kept = (table.c.external.is_not(None), table.c.external_gone_at.is_(None))
+        with self.meta.database.read() as connection:
+            return self.where(connection, self.id.in_(select(table.c.key_id).where(*kept)))
+
     def _stored(
         self, connection: Connection, rows: Sequence[Row[Any]]
     ) -> list[tuple[str, Stored[Key] | StoreIntegrityError]]:

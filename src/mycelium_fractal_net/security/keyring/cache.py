@@ -12,7 +12,7 @@ import os
 from time import monotonic
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from mycelium_fractal_net.security.blocking import about_to_block
+from mycelium_fractal_net.security.blocking import about_to_ask, about_to_block
 from mycelium_fractal_net.security.errors import (
     KeyNotFoundError,
     KeyStateError,
@@ -94,6 +94,8 @@ class KeyCache:
             found = self._find_primary(key_id)
         if found.key.key_type is not key_type:
             check_type(found.key, key_type)
+        if found.asks:
+            about_to_ask()
         uses = found.protected
         if now >= uses.day_ends:
             self.counts.begin_day(found, uses, PROTECT)

@@ -327,6 +327,10 @@ class Keyring(OfOneProcess, Streams, Signing, PublicKeys):
         _ = key.primary
         return name
 
+    def is_external(self, key_id: str) -> bool:
+        """Whether the key of that id or version id signs with its custodian alone."""
+        return self._cache.record(parse_key_id(key_id)[0]).is_external
+
     def algorithm_of(self, key_id: str) -> str:
         """The algorithm of the key of that id or version id. Raises :class:`KeyNotFoundError`."""
         return self._cache.record(parse_key_id(key_id)[0]).algorithm
