@@ -313,3 +313,26 @@ def test_an_interpreter_that_is_started_anew_proves_itself(fips: FipsHome) -> No
         check=True,
     )
     assert done.stdout == "None\n"
+
+
+def test_doctor_lists_what_the_mode_refuses(fips: FipsHome) -> None:
+    """Keys that were there before it, which stay, and signers."""
+    off = {"MFN_FIPS_MODE": "false"}
+    assert fips.mfn("init", **off).code == 0
+    key = fips.home / "public.pem"
+    request = ("--type", "signing", "--use", "request")
+    assert fips.mfn("key", "create", "web", *request, **off).code == 0
+    key.write_text(fips.mfn("key", "public", "web", **off).out)
+    made = fips.mfn("signer", "add", "web", "--public-key", str(key), "--any-credential", **off)
+    assert made.code == 0, made
+    found = {
+        each["subject"]: each["advice"]
+        for each in fips.mfn("doctor", "--json").json
+        if each["check"] == "algorithm"
+    }
+    assert set(found) == {"key default-signing", "key web", "signer web"}
+    assert all("FIPS mode does not allow it" in advice for advice in found.values())
+    assert "algorithm" not in fips.mfn("doctor", "--json", **off).out
+    refused = fips.mfn("sign", str(key), "-k", "default-signing")
+    assert refused.code != 0
+    assert "take ECDSA-P256" in refused.err

@@ -57,14 +57,9 @@ def _status(invocation: Invocation) -> None:
 
 
 def _shape(proof: Proof, *, enabled: bool) -> dict[str, Any]:
-    module = proof.module
     return {
         "fips_mode": enabled,
         "provider": "OpenSSL FIPS provider",
-        "version": module.version,
-        "module": str(module.file),
-        "sha256": module.sha256,
-        "installed_at": module.installed_at,
-        "proven_at": proof.proven_at,
-        "proven": list(proof.proven),
+        "installed_at": proof.module.installed_at,
+        **proof.shape(),
     }

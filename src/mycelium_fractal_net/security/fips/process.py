@@ -18,7 +18,7 @@ import sys
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from mycelium_fractal_net.security.errors import FipsModeError
 from mycelium_fractal_net.security.fips.installed import read
@@ -48,6 +48,16 @@ class Proof(NamedTuple):
     module: InstalledModule
     proven: tuple[str, ...]
     proven_at: str
+
+    def shape(self) -> dict[str, Any]:
+        """It as JSON."""
+        return {
+            "module": str(self.module.file),
+            "version": self.module.version,
+            "sha256": self.module.sha256,
+            "proven": list(self.proven),
+            "proven_at": self.proven_at,
+        }
 
 
 def proven() -> Proof | None:
