@@ -73,7 +73,8 @@ def far(tmp_path: Path, request: pytest.FixtureRequest) -> Far:
         )
     )
     home = tmp_path / "home"
-    with registered(), initialise(settings=load_settings(config, home=home)) as keyring:
+    settings = load_settings(config, home=home)
+    with registered(), initialise(settings=settings, create_key=True) as keyring:
         keyring.provider.keys.create("orders")
         keyring.provider.keys.create("cold")
     return Far(home, config)
@@ -242,12 +243,20 @@ def test_doctor_of_a_far_master_key_knows_no_file_of_it(far: Far) -> None:
 
 
 def test_init_makes_what_is_missing_and_never_over_a_store_that_is_begun(far: Far) -> None:
-    """The custodian says whether a master key is there."""
+    """Neither with another id nor with another key is it said that all is there."""
     assert far.mfn("init").returncode == 0
-    (far.home / "elsewhere" / "kek").unlink()
+    file = far.home / "store-id"
+    kept = file.read_text()
+    file.unlink()
+    ran = far.mfn("init", "--create-key")
+    assert ran.returncode == ExitCode.STORE
+    assert "the id of the key store is not known here" in ran.stderr
+    assert not file.exists()
+    file.write_text(kept)
+    (far.home / "elsewhere" / "kek").write_bytes(bytes(32))
     ran = far.mfn("init")
     assert ran.returncode == ExitCode.STORE
-    assert "the key store needs" in ran.stderr
+    assert "the authority key does not unwrap" in ran.stderr
 
 
 def test_a_passphrase_is_the_local_custodians_alone(far: Far) -> None:

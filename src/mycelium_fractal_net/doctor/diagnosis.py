@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 
     from mycelium_fractal_net.bootstrap.custodians import Passphrase
     from mycelium_fractal_net.config import Settings
+    from mycelium_fractal_net.security.key_providers import StoredKeyProvider
     from mycelium_fractal_net.security.records.keys import KeyVersion
 
 _SAMPLED: Final = 3  # versions beside the newest, of a key that has more
@@ -71,6 +72,7 @@ def diagnose(
     """
     findings = list(file_findings(settings))
     database: Database | None = None
+    provider: StoredKeyProvider | None = None
     try:
         policy = build_policy(settings)
         database = Database(settings.store)
@@ -84,6 +86,8 @@ def diagnose(
         if str(error) not in {finding.advice for finding in findings}:
             findings.append(critical("open", "key store", str(error)))
     finally:
+        if provider is not None:
+            provider.custodian.close()
         if database is not None:
             database.close()
     order = list(Severity)
@@ -115,12 +119,20 @@ def _master_key(store: Examined) -> Iterator[Finding]:
             f"{iterations} PBKDF2 iterations; OWASP advises {OWASP_ITERATIONS}: raise"
             " security.encryption.key_derivation_iterations and run mfn master passphrase",
         )
+    master_keys = store.provider.master_keys
     current = store.provider.store.require_status().master_id
-    if len(store.custodian.kek_ids) > 1 or store.provider.master_keys.former(current):
+    own = store.provider.custodian.managing() is not None
+    if master_keys.former(current) or (own and len(store.custodian.kek_ids) > 1):
         yield warning(
             "master-move",
             path,
-            "the store is between two master keys: run mfn master rotate to finish",
+            f"the store is between two master keys; to finish: {master_keys.way_on()}",
+        )
+    elif store.provider.custodian.newest_id() != current:
+        yield notice(
+            "master-version",
+            path,
+            f"the store is not under the newest master key; to move it: {master_keys.way_on()}",
         )
 
 

@@ -10,12 +10,17 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.bootstrap.custodians.local import LocalScheme
-from mycelium_fractal_net.bootstrap.custodians.scheme import CustodianScheme, Opened, Passphrase
+from mycelium_fractal_net.bootstrap.custodians.scheme import (
+    CustodianScheme,
+    KeptStoreId,
+    Opened,
+    Passphrase,
+)
 
 if TYPE_CHECKING:
     from mycelium_fractal_net.config import Settings
 
-__all__ = ["SCHEMES", "CustodianScheme", "Opened", "Passphrase", "scheme_of"]
+__all__ = ["SCHEMES", "CustodianScheme", "KeptStoreId", "Opened", "Passphrase", "scheme_of"]
 
 
 def _vault() -> CustodianScheme:

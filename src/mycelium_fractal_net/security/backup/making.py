@@ -49,7 +49,7 @@ def write_backup(provider: StoredKeyProvider, writer: BinaryWriter) -> Backup:
         if needed != {state.status.master_id}:
             raise ConflictError(
                 "the store is between two master keys, of which one will be forgotten;"
-                " finish the move first: mfn master rotate"
+                f" finish the move first: {provider.master_keys.way_on()}"
             )
         data_key = provider.policy.generate_key_material(DATA_KEY_ALGORITHM)
         store_id, master_id = provider.store_id, state.status.master_id

@@ -136,16 +136,18 @@ class AuthenticatedTable(Generic[R]):
         event: str | None = None,
         *,
         reason: str | None = None,
+        memory: dict[Any, Any] | None = None,
         also: Also | None = None,
     ) -> R:
         """Swap a record for what ``change`` makes of it, and try again where it lost a race.
 
         Whatever is written is under the store's present master key. ``event`` is what the audit
         log calls it, ``reason`` an operator's word for it; without an event a record is written
-        that only had to come under that key. ``also`` is done with it, or not at all.
+        that only had to come under that key; ``memory`` may hold what that takes. ``also`` is
+        done with it, or not at all.
         Raises :class:`KeyNotFoundError`.
         """
-        memory: dict[Any, Any] = {}
+        memory = {} if memory is None else memory
         for _ in attempts():
             stored = self.table.load(record_id)
             old = self.checked(stored)
@@ -169,11 +171,16 @@ class AuthenticatedTable(Generic[R]):
     def move_from(self, former: list[str], progress: Callable[[int], None] | None = None) -> None:
         """Bring the records that are under ``former`` master keys under the present one."""
         while names := self.table.under(former, limit=100):
+            memories = self._memories(names)
             for name in names:
                 with suppress(KeyNotFoundError):  # of what ends, as an import does
-                    self.update(name, lambda record: record)
+                    self.update(name, lambda record: record, memory=memories.get(name))
                 if progress is not None:
                     progress(1)
+
+    def _memories(self, names: list[str]) -> dict[str, dict[Any, Any]]:  # noqa: ARG002
+        """What it takes to bring these records under the present master key, had at once."""
+        return {}
 
     def _under(self, record: R, master_id: str, memory: dict[Any, Any]) -> R:  # noqa: ARG002
         """The record under another master key. ``memory`` is kept from attempt to attempt."""

@@ -103,7 +103,15 @@ class Custodian(OfOneProcess, ABC):
     def check(self, kek_id: str) -> None:
         """Raise :class:`MasterKeyError` unless it holds that master key."""
         if not self.holds(kek_id):
-            raise MasterKeyError("the master key of the store is not one that is configured here")
+            raise MasterKeyError(
+                "the master key of the store is not one that is configured here: MFN_KEY_PROVIDER"
+                " and MFN_FORMER_KEY_PROVIDERS say whose are"
+            )
+
+    @property
+    def parts(self) -> tuple[Custodian, ...]:
+        """The custodians that it is made of, the one that wraps what is new first: itself."""
+        return (self,)
 
     @abstractmethod
     def wrap_many(self, kek_id: str, items: Sequence[tuple[bytes, Binding]]) -> list[bytes]:

@@ -134,6 +134,8 @@ class LocalCustodian(Custodian):
 
     def check(self, kek_id: str) -> None:
         """Raise :class:`MasterKeyError`, naming the file, unless it has that master key."""
+        if not kek_id.startswith(f"{self.scheme}:"):
+            super().check(kek_id)
         if not self.holds(kek_id):
             raise MasterKeyError(
                 f"the key file {self._file.path} does not hold the store's master key"
