@@ -56,6 +56,7 @@ from mycelium_fractal_net.security.records.keys import DEFAULT_ROTATION, KeyType
 from mycelium_fractal_net.security.records.signers import Signer, SignerState
 from mycelium_fractal_net.security.rotation import KeyRotationScheduler
 from tests.support.cli import Ran
+from tests.support.custodian import NAME, Elsewhere, registered
 from tests.support.custodians import harness
 from tests.support.custodians.vault import VaultHarness
 from tests.support.fips import FipsHome, fips_module, sha256_of
@@ -1098,6 +1099,26 @@ def public_key(name: str) -> Path:
 def test_every_advice_is_run(world: World, case: Case) -> None:
     """The state that it is printed in ends, or is shown where it is told only."""
     case(world)
+
+
+@advises("doctor/custody.py", "master status")
+def rows_under_a_master_key_of_nobody(world: World) -> None:
+    """It says which they are."""
+    with contextlib.closing(sqlite3.connect(world.home / "keys.db")) as store, store:
+        store.execute("UPDATE mfn_keys SET master_id = 'other:1' WHERE key_id = 'default-mac'")
+    ran = world.follow(world.advised("unknown-master-key"), "mfn master status")
+    assert "nobody here has other:1: keys 1" in ran.out
+
+
+@advises("doctor/custody.py", "master status")
+def a_former_custodian_that_does_not_answer(world: World) -> None:
+    """It says so too, and what is under its master keys."""
+    Elsewhere.create(world.home / "elsewhere")
+    (world.home / "elsewhere" / "mode").write_text("down")
+    world.setenv("MFN_FORMER_KEY_PROVIDERS", NAME)
+    with registered():
+        ran = world.follow(world.advised("custodian"), "mfn master status")
+    assert f"{NAME} is not usable" in ran.out
 
 
 # The walk over the source ----------------------------------------------------------------------

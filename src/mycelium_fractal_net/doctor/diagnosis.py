@@ -16,6 +16,7 @@ from mycelium_fractal_net.doctor.algorithms import refused_key, refused_signers
 from mycelium_fractal_net.doctor.audit_records import audit_findings
 from mycelium_fractal_net.doctor.backups import backup_findings
 from mycelium_fractal_net.doctor.credentials import credential_findings
+from mycelium_fractal_net.doctor.custody import custody_findings
 from mycelium_fractal_net.doctor.external_keys import external_findings
 from mycelium_fractal_net.doctor.findings import (
     Examined,
@@ -215,6 +216,7 @@ _STORE_CHECKS: Final[tuple[Callable[[Examined], Iterator[Finding]], ...]] = (
     _writing,
     _settings,
     _master_key,
+    custody_findings,
     _keys,
     credential_findings,
     refused_signers,
