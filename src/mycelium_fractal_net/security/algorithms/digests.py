@@ -1,4 +1,4 @@
-"""Hashes that name, store or compare something: SHA-256 and SHA-512 (FIPS 180-4).
+"""Hashes that name, store or compare something, or are signed elsewhere (FIPS 180-4).
 
 The one place that has them outside of what is signed, sealed or derived. No configuration can
 do without SHA-256, which names credentials and public keys in the store, so no policy is asked.
@@ -29,6 +29,11 @@ class Running(Protocol):
 def sha256(data: Buffer) -> bytes:
     """The 32 bytes of SHA-256 of ``data``."""
     return hashlib.sha256(data).digest()
+
+
+def sha384(data: Buffer) -> bytes:
+    """The 48 bytes of SHA-384 of ``data``."""
+    return hashlib.sha384(data).digest()
 
 
 def running_sha256() -> Running:
