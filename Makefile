@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # the targets share one environment
-.PHONY: help run tour test test-long lint types format docs bench bench-http bench-signed bench-columns bench-backup fuzz torture coverage lock bare-check clean
+.PHONY: help run fips-module tour test test-long lint types format docs bench bench-http bench-signed bench-columns bench-backup bench-audit fuzz torture coverage lock bare-check clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -23,6 +23,9 @@ help: ## show the targets
 run: $(VENV)/server ## start here: the HTTP service on the embedded store, at 127.0.0.1:8000
 	@$(BIN)/mfn --quiet init
 	@exec $(BIN)/mfn serve $(SERVE)
+
+fips-module: ## fetch Debian's OpenSSL FIPS provider into .venv/fips, for the tests of FIPS mode
+	@bash scripts/fips_module.sh $(VENV)/fips
 
 tour: $(VENV)/run ## walk through the library and the command line on real files
 	@$(BIN)/python scripts/tour.py $(TOUR)
@@ -35,7 +38,7 @@ test: $(VENV)/test ## run the tests
 LONG ?= whole
 test-long: $(VENV)/test ## what takes minutes: kills, replays, stalled clients; LONG=short for less
 	$(if $(filter whole,$(LONG)),MFN_TEST_REPLAYS=100000 MFN_TEST_ROTATIONS=1000 \
-	  MFN_TEST_BACKUPS=40 MFN_TEST_STALLED=1000) \
+	  MFN_TEST_BACKUPS=40 MFN_TEST_STALLED=1000 MFN_TEST_FAULTS=1000) \
 	$(BIN)/python -m pytest -n $(WORKERS) -m long $(COV) $(PYTEST)
 
 coverage: $(VENV)/test ## what the last tests with COVERAGE=yes covered; fails below the thresholds
@@ -68,6 +71,9 @@ bench-signed: $(VENV)/bench ## what verifying a signed request costs, and taking
 
 bench-backup: $(VENV)/bench ## back up and restore 100,000 keys beside SQLite's own backup call
 	$(BIN)/python -m benchmarks.backup $(BENCH)
+
+bench-audit: $(VENV)/bench ## verify 200,000 audit records, first and again
+	$(BIN)/python -m benchmarks.audit $(BENCH)
 
 torture: $(VENV)/test ## kill ten thousand processes at work, or TORTURE="--faults": a disk that refuses
 	$(BIN)/python -m tests.torture $(TORTURE)

@@ -51,11 +51,15 @@ from mycelium_fractal_net.security.key_store.rows import day_of
 from mycelium_fractal_net.security.key_store.scheduler_table import RotationFailure, SchedulerTable
 from mycelium_fractal_net.security.key_store.schema import keys, signers
 from mycelium_fractal_net.security.key_store.usage import RAW_MESSAGES_LIMIT, RAW_MESSAGES_ROTATE
+from mycelium_fractal_net.security.policy import Policy
 from mycelium_fractal_net.security.records.keys import DEFAULT_ROTATION, KeyType, Verb
 from mycelium_fractal_net.security.records.signers import Signer, SignerState
 from mycelium_fractal_net.security.rotation import KeyRotationScheduler
 from tests.support.cli import Ran
+from tests.support.custodian import NAME, Elsewhere, registered
 from tests.support.custodians import harness
+from tests.support.custodians.vault import VaultHarness
+from tests.support.fips import FipsHome, fips_module, sha256_of
 from tests.support.legacy_xor import OLD_KEY, write_xor
 
 if TYPE_CHECKING:
@@ -194,6 +198,22 @@ def a_store_that_is_lost_and_a_master_key_that_is_not(world: World) -> None:
     world.lose("keys.db*")
     assert "made an empty key store" in world.follow(world.advised("open"), "mfn init").out
     assert "orders" not in world.mfn.ok("key", "list").out
+
+
+@advises("security/fips/installed.py", "fips install", "fips install")
+def a_fips_module_that_is_not_there_or_was_moved(world: World) -> None:
+    """FIPS mode is asked for; where one is given it is proven, in a process of its own."""
+    fips = FipsHome(world.home)
+    module = fips_module()
+    for _ in range(2):
+        said = fips.mfn("key", "list").err
+        command = "mfn fips install FILE --sha256 HEX"
+        assert command in said
+        given = {"FILE": str(module), "HEX": sha256_of(module)}
+        ran = fips.mfn(*(given.get(word, word) for word in command.split()[1:]))
+        assert ran.code == 0, ran
+        assert "orders" in fips.mfn("key", "list").out
+        (world.home / "fips" / "openssl.cnf").write_text("")
 
 
 @advises("security/key_providers/aws_kms/making.py", "init")
@@ -357,6 +377,20 @@ def a_store_that_cannot_be_read(world: World) -> None:
     assert "key store" in ran.out
 
 
+@advises("cli/invocation.py", "doctor")
+def a_record_that_a_list_leaves_away(world: World) -> None:
+    """The others are listed; doctor names it, and what to do."""
+    world.sql("UPDATE mfn_keys SET mac = zeroblob(32) WHERE key_id = 'orders'")
+    for json_asked in ([], ["--json"]):
+        ran = world.mfn("key", "list", *json_asked)
+        assert ran.code == ExitCode.STORE
+        assert "release" in ran.out
+        assert "orders" not in ran.out
+        assert "key 'orders'" in ran.err
+    ran = world.follow(ran.err, "mfn doctor", code=ExitCode.DOCTOR_CRITICAL)
+    assert "orders" in ran.out
+
+
 @advises("security/key_store/causes.py", "doctor")
 def tables_that_are_missing_in_sqlite(world: World) -> None:
     """Doctor names them."""
@@ -491,6 +525,58 @@ def a_version_that_waits_for_a_backup(world: World) -> None:
     world.mfn.ok("encrypt", "plain", "-k", "invoices")
 
 
+@advises("cli/commands/key_transport.py", "key import", "backup")
+def a_key_that_is_imported(world: World) -> None:
+    """It is finished with the command that is named, and protects once a backup holds it."""
+    world.configure(rotation={"require_backup": True})
+    said = world.mfn.ok("key", "import", "begin", "card", "--method", "hpke", "-o", "for.pem").out
+    wrap_for("for.pem")
+    command = re.findall(r"mfn key import finish [0-9a-f]{32} FILE", said)[0]
+    said = world.follow(said, command, FILE="wrapped").out
+    world.follow(said, "mfn backup FILE", FILE="kept")
+    assert world.state("card:v1") == "active"
+
+
+@advises("security/key_providers/imports.py", "key import")
+@advises("security/key_store/kinds.py", "key import")
+def an_import_that_was_used_up(world: World) -> None:
+    """By what is no key; another one is begun."""
+    world.mfn.ok("key", "import", "begin", "card", "--method", "hpke", "-o", "for.pem")
+    (pending,) = world.doctor("import")
+    assert "'card' is under way" in pending
+    with world.provider() as provider:
+        (name,) = provider.store.imports.ids()
+    Path("wrapped").write_bytes(b"x")
+    said = world.refused(ExitCode.USAGE, "key", "import", "finish", name, "wrapped")
+    world.follow(said, "mfn key import begin card")
+    said = world.refused(ExitCode.KEY_UNKNOWN, "key", "import", "finish", name, "wrapped")
+    world.follow(said, "mfn key import begin KEY", KEY="other")
+
+
+@advises("doctor/transport.py", "audit show", "rotation run")
+def keys_that_may_leave_and_imports_that_expired(world: World) -> None:
+    """Who exported one is shown; what is left of an import is deleted."""
+    world.mfn.ok("key", "create", "card", "--exportable")
+    said = world.advised("exportable")
+    with world.provider() as provider:
+        hour_ago = datetime.now(UTC) - timedelta(hours=1)
+        provider.imports.clock = lambda: hour_ago
+        pending = provider.imports.begin("late", method="hpke")
+    Path("for.pem").write_text(pending.pem())
+    world.mfn.ok("key", "export", "card", "--to", "for.pem", "-o", "wrapped")
+    shown = world.follow(said, "mfn audit show --event key.export").out
+    assert shown.count("card:v1") == 2
+    assert "mfn rotation run deletes it" in world.advised("import")
+    world.mfn.ok("rotation", "run", "--once")
+    assert world.doctor("import") == []
+
+
+def wrap_for(public_key: str) -> None:
+    """Wrap a key for the public key in a file, into the file ``wrapped``."""
+    recipient = Policy().wrapping_key(Path(public_key).read_bytes())
+    Path("wrapped").write_bytes(recipient.wrap(b"k" * 32))
+
+
 @advises("cli/commands/init.py", "backup")
 def a_new_store_whose_keys_wait_for_a_backup(world: World) -> None:
     """The backup activates them."""
@@ -566,8 +652,7 @@ def a_master_key_without_a_good_passphrase(world: World) -> None:
     assert world.doctor("iterations") == []
 
 
-@advises("doctor/diagnosis.py", "master rotate")
-@advises("security/backup/making.py", "master rotate")
+@advises("security/key_providers/master_move.py", "master rotate")
 def a_move_between_master_keys_that_did_not_finish(world: World) -> None:
     """It is finished, and then a backup can be made."""
     with world.provider() as provider:
@@ -589,6 +674,14 @@ def a_backup_from_before_a_move(world: World) -> None:
     world.follow(str(caught.value), "mfn backup FILE", FILE="newer")
 
 
+# In test_master.py, on a machine that can be hurt: each is run in the state that it is told in.
+COVERED["security/key_providers/master_move.py", "master rewrap"] += 2
+COVERED["security/key_providers/master_move.py", "master migrate"] += 2
+COVERED["cli/commands/master.py", "master rewrap"] += 1
+COVERED["cli/commands/master.py", "master rotate"] += 1
+COVERED["cli/commands/master.py", "master migrate"] += 1
+COVERED["cli/commands/master.py", "backup"] += 1
+COVERED["bootstrap/custodians/remote.py", "master status"] += 1
 # In test_backup.py: test_a_backup_that_cannot_be_recorded_says_that_it_is_whole.
 COVERED["cli/commands/backup.py", "backup"] += 1
 
@@ -974,6 +1067,23 @@ def piped(text: str) -> str:
     return str(reading)
 
 
+@advises("security/key_providers/vault/key_state.py", "init")
+def a_vault_without_the_key(world: World) -> None:
+    """The key is made there by a token that may, and only as that word says."""
+    other = harness("vault")
+    assert isinstance(other, VaultHarness)
+    settings = other.environment(world.home.parent / "elsewhere")
+    token_file = world.home.parent / "root"
+    token_file.touch(mode=0o600)
+    token_file.write_text(other.bao.root_token)
+    chosen = {"MFN_VAULT_TOKEN_FILE": str(token_file), "MFN_VAULT_KEY_NAME": "advised"}
+    for name, value in {**settings, **chosen}.items():
+        world.setenv(name, value)
+    world.lose("keys.db*", "store-id")
+    said = world.refused(10, "init")
+    world.follow(said, "mfn init --create-key")
+
+
 def public_key(name: str) -> Path:
     """A new public key in a file."""
     path = Path(f"{name}.pem")
@@ -989,6 +1099,26 @@ def public_key(name: str) -> Path:
 def test_every_advice_is_run(world: World, case: Case) -> None:
     """The state that it is printed in ends, or is shown where it is told only."""
     case(world)
+
+
+@advises("doctor/custody.py", "master status")
+def rows_under_a_master_key_of_nobody(world: World) -> None:
+    """It says which they are."""
+    with contextlib.closing(sqlite3.connect(world.home / "keys.db")) as store, store:
+        store.execute("UPDATE mfn_keys SET master_id = 'other:1' WHERE key_id = 'default-mac'")
+    ran = world.follow(world.advised("unknown-master-key"), "mfn master status")
+    assert "nobody here has other:1: keys 1" in ran.out
+
+
+@advises("doctor/custody.py", "master status")
+def a_former_custodian_that_does_not_answer(world: World) -> None:
+    """It says so too, and what is under its master keys."""
+    Elsewhere.create(world.home / "elsewhere")
+    (world.home / "elsewhere" / "mode").write_text("down")
+    world.setenv("MFN_FORMER_KEY_PROVIDERS", NAME)
+    with registered():
+        ran = world.follow(world.advised("custodian"), "mfn master status")
+    assert f"{NAME} is not usable" in ran.out
 
 
 # The walk over the source ----------------------------------------------------------------------

@@ -578,7 +578,8 @@ def test_the_documentation_names_every_variable_and_no_other() -> None:
     for variable, (path, parse) in VARIABLES.items():
         setting, kind, default = documented[variable][:3]
         assert setting == f"`{path}`"
-        named = {"boolean": ("_boolean",), "integer": ("_whole",)}.get(kind, ("str", "lower"))
+        readers = {"boolean": "_boolean", "integer": "_whole", "names, comma between": "_names"}
+        named = (readers[kind],) if kind in readers else ("str", "lower")
         assert parse.__name__ in named
         assert default == rows("Settings")[path][1]
     assert set(re.findall(r"MFN_[A-Z0-9_]+", DOCUMENTATION)) - {"MFN_TEST_"} <= set(documented) | {

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import create_engine, text
@@ -51,9 +52,10 @@ class Far:
             check=False,
         )
 
-    def serve(self) -> Running:
+    def serve(self, **popen: Any) -> Running:
         """A service over it."""
-        return start(self.home, env={"MFN_CONFIG": str(self.config)}, module=MODULE, cwd=ROOT)
+        env = {"MFN_CONFIG": str(self.config)}
+        return start(self.home, env=env, module=MODULE, cwd=ROOT, **popen)
 
 
 @pytest.fixture(params=[3600])
@@ -71,7 +73,8 @@ def far(tmp_path: Path, request: pytest.FixtureRequest) -> Far:
         )
     )
     home = tmp_path / "home"
-    with registered(), initialise(settings=load_settings(config, home=home)) as keyring:
+    settings = load_settings(config, home=home)
+    with registered(), initialise(settings=settings, create_key=True) as keyring:
         keyring.provider.keys.create("orders")
         keyring.provider.keys.create("cold")
     return Far(home, config)
@@ -114,6 +117,45 @@ def test_steady_traffic_outlasts_an_outage_and_a_cold_key_is_503(
     time.sleep(0.6)  # until it is asked again
     assert encrypt(served, "cold").status_code == 200
     assert encrypt(served).status_code == 200
+
+
+def test_an_outage_is_seen_in_log_health_and_metrics(far: Far, tmp_path: Path) -> None:
+    """One line for it and one when it ends, however many requests fail; ready all the while."""
+    said = tmp_path / "stderr"
+    with said.open("wb") as stderr:
+        running = far.serve(stderr=stderr)
+    with running.client() as client:
+        encrypt(client)
+        far.is_now("down")
+        assert {encrypt(client, "cold").status_code for _ in range(20)} == {503}
+        ready = client.get("/health/ready")
+        assert (ready.status_code, ready.json()["backends"]["custodian"]) == (200, "riding-out")
+        time.sleep(1.1)  # until states are noted
+        shown = client.get("/metrics").text
+        assert 'mfn_custodian_calls_total{call="unwrap",outcome="unavailable"}' in shown
+        assert 'mfn_custodian_calls_total{call="unwrap",outcome="not-asked"}' in shown
+        assert "mfn_custodian_breaker_open 1.0" in shown
+        far.is_now("up")
+        time.sleep(0.6)
+        assert encrypt(client, "cold").status_code == 200
+        assert client.get("/health/ready").json()["backends"]["custodian"] == "ok"
+    assert running.stop() == 0
+    lines = [line for line in said.read_text().splitlines() if "custodian" in line]
+    assert len(lines) == 2, lines
+    assert "the custodian does not answer (ConnectionRefusedError)" in lines[0]
+    assert "answers again" in lines[1]
+
+
+def test_100_000_operations_ask_for_a_key_a_few_times(served: httpx.Client) -> None:
+    """Though it is cached for a second alone; of one worker, start included."""
+    items = [{"key_id": "orders", "data": b64(b"data")}] * 1000
+    for _ in range(100):
+        answer = served.post("/crypto/encrypt/batch", json={"items": items})
+        assert all("error" not in each for each in answer.json()["items"])
+    time.sleep(1.1)  # until the last are noted
+    shown = served.get("/metrics").text
+    calls = re.findall(r"^mfn_custodian_calls_total{.*} (.*)$", shown, re.MULTILINE)
+    assert 2 < sum(map(float, calls)) < 20, shown
 
 
 @pytest.mark.parametrize("far", [2], indirect=True)
@@ -201,12 +243,20 @@ def test_doctor_of_a_far_master_key_knows_no_file_of_it(far: Far) -> None:
 
 
 def test_init_makes_what_is_missing_and_never_over_a_store_that_is_begun(far: Far) -> None:
-    """The custodian says whether a master key is there."""
+    """Neither with another id nor with another key is it said that all is there."""
     assert far.mfn("init").returncode == 0
-    (far.home / "elsewhere" / "kek").unlink()
+    file = far.home / "store-id"
+    kept = file.read_text()
+    file.unlink()
+    ran = far.mfn("init", "--create-key")
+    assert ran.returncode == ExitCode.STORE
+    assert "the id of the key store is not known here" in ran.stderr
+    assert not file.exists()
+    file.write_text(kept)
+    (far.home / "elsewhere" / "kek").write_bytes(bytes(32))
     ran = far.mfn("init")
     assert ran.returncode == ExitCode.STORE
-    assert "the key store needs" in ran.stderr
+    assert "the authority key does not unwrap" in ran.stderr
 
 
 def test_a_passphrase_is_the_local_custodians_alone(far: Far) -> None:

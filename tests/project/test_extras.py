@@ -20,6 +20,10 @@ from tests.support.cli import environment
 
 PYPROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
 DOORS = {
+    "aws-kms": (
+        "from mycelium_fractal_net.security.key_providers.aws_kms import KmsClient, KmsPlace\n"
+        "KmsClient(KmsPlace('alias/orders'))"
+    ),
     "client": "from mycelium_fractal_net.client import Client",
     "postgresql": (
         "from mycelium_fractal_net.security.key_store import Database\n"

@@ -25,6 +25,7 @@ ALGORITHMS = (
 THEIR_ROOMS = (
     "security/aes_encryption.py",
     "security/algorithms/",
+    "security/fips/",
     "security/policy.py",
     "security/sealed/",
     "security/signatures/",
@@ -44,14 +45,22 @@ HARMLESS = {
 # may use each, and for what. A file that is not here, or does not use it any more, fails.
 DIGESTS = f"{ROOT}.security.algorithms.digests"
 USED_BY = {
-    "hashlib": {"security/algorithms/digests.py": "the one home of hashes"},
+    "hashlib": {
+        "security/algorithms/digests.py": "the one home of hashes",
+        "security/fips/installed.py": "whether a FIPS module is the one that was given",
+    },
     DIGESTS: {
         "client/signing.py": "the body in the plan's profile of a signed request",
         "legacy/cipher.py": "the key stream of the XOR cipher",
+        "security/audit/checkpoints.py": "bytes of audit records that were verified",
         "security/http_signatures/content_digest.py": "RFC 9530",
+        "security/key_providers/aws_kms/signing.py": "KMS signs a digest of ECDSA's",
         "security/key_providers/journal.py": "names a record's state without its MAC",
         "security/key_providers/pkcs11/master_keys.py": "the label in the id of a master key",
+        "security/key_providers/pkcs11/signing.py": "what a token signs is hashed here",
         "security/key_providers/remote.py": "a key is wrapped with the digest of its binding",
+        "security/key_providers/vault/custodian.py": "the context that a key is derived from",
+        "security/key_providers/vault/signing.py": "what is signed elsewhere is hashed here",
         "security/records/api_keys.py": "an API key is stored as its digest",
         "security/records/file_names.py": "a name that is bound is written as its digest",
         "security/records/signers.py": "the thumbprint of a public key",
@@ -61,6 +70,7 @@ USED_BY = {
     },
     "hmac": {  # compare_digest, in constant time, and nothing else
         "security/algorithms/mac.py": "MACs",
+        "security/fips/installed.py": "the MAC in a FIPS module's configuration",
         "security/directories/credentials.py": "digests of API keys",
         "security/http_signatures/content_digest.py": "digests of bodies",
         "security/key_providers/remote.py": "digests of bindings",
@@ -71,6 +81,7 @@ USED_BY = {
         "client/signing.py": "nonces of requests",
         "files/new_file.py": "the name of an unfinished file",
         "legacy/key.py": "the handle of the old key",
+        "security/audit/checkpoints.py": "the name of an unfinished file",
         "security/audit/folders.py": "the id of a machine",
         "security/audit/locked_chain.py": "names of chains",
         "security/audit/tail.py": "the name of an unfinished file",
@@ -81,6 +92,7 @@ USED_BY = {
         "security/key_providers/keys.py": "handles of versions",
         "security/key_providers/pkcs11/custodian.py": "nonces, which some tokens choose badly",
         "security/key_providers/pkcs11/master_keys.py": "ids of master keys",
+        "security/key_providers/pkcs11/signing.py": "ids of signing keys",
         "security/key_providers/stored.py": "names of keys",
         "security/policy.py": "key material",
         "security/records/api_keys.py": "API keys",

@@ -24,7 +24,9 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from mycelium_fractal_net.bootstrap.custodians import SCHEMES, CustodianScheme, Opened
+from mycelium_fractal_net.bootstrap.custodians import SCHEMES
+from mycelium_fractal_net.bootstrap.custodians.remote import RemoteScheme
+from mycelium_fractal_net.security.algorithms.names import ED25519_MESSAGE_BYTES
 from mycelium_fractal_net.security.errors import (
     CustodianDeniedError,
     DecryptionError,
@@ -39,19 +41,17 @@ from mycelium_fractal_net.security.key_providers import (
     signing_key_name,
 )
 from mycelium_fractal_net.security.key_providers.call_limits import CallLimits
-from mycelium_fractal_net.security.key_providers.custodian import ED25519_MESSAGE_BYTES
-from mycelium_fractal_net.security.key_providers.remote import RemoteCustodian
 from mycelium_fractal_net.security.policy import Policy
 from mycelium_fractal_net.security.signatures.signing_key import SigningKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from mycelium_fractal_net.bootstrap.custodians import Passphrase
     from mycelium_fractal_net.config import Settings
 
 NAME = "vault"  # one of the names that settings may have and that no release serves yet
 KEK_ID = "elsewhere:1"
+NEXT_ID = "elsewhere:next"  # after a rotation
 _DIGESTS: Final = {"ECDSA-P256": hashes.SHA256(), "ECDSA-P384": hashes.SHA384()}
 QUICK = CallLimits(
     deadline_seconds=1.0,
@@ -78,6 +78,7 @@ class Elsewhere(Custodian):
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._newest = (folder / "newest").read_text() if (folder / "newest").exists() else KEK_ID
         self.calls: list[str] = []
         self._former: list[bytes] = []
         self._policy = Policy()
@@ -85,19 +86,26 @@ class Elsewhere(Custodian):
     @staticmethod
     def create(folder: Path) -> None:
         """Set such a machine up."""
-        folder.mkdir(mode=0o700, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         (folder / "kek").write_bytes(secrets.token_bytes(32))
         (folder / "mode").write_text("up")
 
+    @staticmethod
+    def rotate(folder: Path) -> str:
+        """Make a new version of the master key; those who open it from now on use it."""
+        (folder / f"kek-{NEXT_ID}").write_bytes(secrets.token_bytes(32))
+        (folder / "newest").write_text(NEXT_ID)
+        return NEXT_ID
+
     def newest_id(self) -> str:
-        return KEK_ID
+        return self._newest
 
     def holds(self, kek_id: str) -> bool:
-        return kek_id == KEK_ID
+        return kek_id in (KEK_ID, NEXT_ID)
 
     def wrap_many(self, kek_id: str, items: Sequence[tuple[bytes, Binding]]) -> list[bytes]:
         sealed = [
-            self._policy.bare_sealer(self._key(), bound.encode()).seal(material)
+            self._policy.bare_sealer(self._key(kek_id), bound.encode()).seal(material)
             for material, bound in items
         ]
         return self._answer("wrap", sealed)
@@ -105,7 +113,7 @@ class Elsewhere(Custodian):
     def unwrap_many(self, kek_id: str, items: Sequence[tuple[bytes, Binding]]) -> list[bytes]:
         with contextlib.suppress(DecryptionError):
             opened = [
-                self._policy.bare_sealer(self._key(), bound.encode()).open(wrapped)
+                self._policy.bare_sealer(self._key(kek_id), bound.encode()).open(wrapped)
                 for wrapped, bound in items
             ]
             return self._answer("unwrap", opened)
@@ -150,8 +158,8 @@ class Elsewhere(Custodian):
         self._answer("inspect", [])
         return CustodianStatus(str(self.folder), (KEK_ID,), "remote")
 
-    def _key(self) -> bytes:
-        return (self.folder / "kek").read_bytes()
+    def _key(self, kek_id: str) -> bytes:
+        return (self.folder / ("kek" if kek_id == KEK_ID else f"kek-{kek_id}")).read_bytes()
 
     def _answer(self, call: str, answer: list[bytes]) -> list[bytes]:
         self.calls.append(call)
@@ -173,24 +181,18 @@ class Elsewhere(Custodian):
         return answer
 
 
-class _Scheme(CustodianScheme):
+class _Scheme(RemoteScheme):
     """Where the settings have their home, in the folder ``elsewhere``."""
 
-    def is_there(self, settings: Settings) -> bool:
-        return (settings.home / "elsewhere" / "kek").exists()
+    def limits(self, settings: Settings) -> CallLimits:
+        return QUICK
 
-    def create(
-        self, settings: Settings, policy: Policy, passphrase: Passphrase, *, make_key: bool
-    ) -> None:
-        Elsewhere.create(settings.home / "elsewhere")
+    def connect(self, settings: Settings, policy: Policy) -> Custodian:
+        return Elsewhere(settings.home / "elsewhere")
 
-    def open(self, settings: Settings, policy: Policy, passphrase: Passphrase) -> Opened:
-        custodian = RemoteCustodian(lambda: Elsewhere(settings.home / "elsewhere"), QUICK)
-        return Opened(custodian, bytes(16))
-
-    def missing(self, settings: Settings, *, of_backup: bool) -> MasterKeyError:
-        whose = "the backed-up store" if of_backup else "the key store"
-        return MasterKeyError(f"the machine is not there that {whose} needs")
+    def make_key(self, settings: Settings, policy: Policy) -> None:
+        if not (settings.home / "elsewhere").exists():
+            Elsewhere.create(settings.home / "elsewhere")
 
 
 def register() -> None:

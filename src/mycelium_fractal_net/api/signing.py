@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
+from mycelium_fractal_net.api.http.problems import RequestError
 from mycelium_fractal_net.api.http.request_ids import new_request_id
+from mycelium_fractal_net.api.http.responses import refuse
+from mycelium_fractal_net.security.errors import MfnError
 from mycelium_fractal_net.security.request_signing import SignatureVerificationMiddleware
 from mycelium_fractal_net.security.response_signing import ResponseSigningMiddleware
 from mycelium_fractal_net.security.signed_requests.rules import SigningPolicy
@@ -16,6 +20,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.api.endpoints.route import ServiceRoute
     from mycelium_fractal_net.api.service.service import Service
 
+_LOG: Final = logging.getLogger(__name__)
 ROUTE: Final = "mycelium_fractal_net.route"
 """Where the scope of a request has the route that will run, None where none of ours does."""
 
@@ -62,14 +67,24 @@ class RequestSigning:
         if self._signing_key is None:
             return self._verifying
         service = self._service
-        return ResponseSigningMiddleware(
+        signing = ResponseSigningMiddleware(
             self._verified,
             keyring=service.keyring,
             key_id=self._signing_key,
             authority=service.authority,
             scheme=self._scheme,
             flows=self._flows,
+            in_thread=service.in_signing_thread,
         )
+
+        async def signed(scope: Scope, receive: Receive, send: Send) -> None:
+            try:
+                await signing(scope, receive, send)
+            except (MfnError, RequestError) as error:  # of the signature; nothing was sent yet
+                _LOG.warning("an answer is not signed, and not given: %s", error)
+                await refuse(error, scope, send)
+
+        return signed
 
     @cached_property
     def _verifying(self) -> SignatureVerificationMiddleware:

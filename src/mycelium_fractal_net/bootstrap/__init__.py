@@ -11,13 +11,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from mycelium_fractal_net.bootstrap.beginning import begin
 from mycelium_fractal_net.bootstrap.custodians import scheme_of
+from mycelium_fractal_net.bootstrap.custody import (
+    moved_to,
+    of_each,
+    open_custodian,
+    provider_over,
+    with_store_id,
+)
+from mycelium_fractal_net.bootstrap.of_backup import settings_for_backup, store_id_kept
 from mycelium_fractal_net.config import load_settings
 from mycelium_fractal_net.security.audit import AuditLog, AuditReport, verify
 from mycelium_fractal_net.security.audit.export import sink
 from mycelium_fractal_net.security.errors import (
     ConfigurationError,
-    ConflictError,
     KeyExistsError,
     StoreIntegrityError,
 )
@@ -27,7 +35,6 @@ from mycelium_fractal_net.security.keyring.keyring import Keyring
 from mycelium_fractal_net.security.keyring.recorded import RecordedKeyring
 from mycelium_fractal_net.security.policy import Policy
 from mycelium_fractal_net.security.records.keys import (
-    ALGORITHMS,
     DEFAULT_KEY_ID,
     DEFAULT_ROTATION,
     KeyType,
@@ -54,6 +61,7 @@ __all__ = [
     "needs_passphrase",
     "open_keyring",
     "open_provider",
+    "open_to_move",
     "restore",
     "rotation_scheduler",
     "verify_audit",
@@ -109,27 +117,38 @@ def initialise(
     """
     chosen = settings or load_settings(config=config, store=store, home=home)
     policy = build_policy(chosen)
-    scheme = scheme_of(chosen)
     database = Database(chosen.store)
     with _closed_on_failure(database):
         database.create(shared=shared_database)
         key_store = KeyStore(database)
-        begun = key_store.status() is not None
-        if not scheme.is_there(chosen):
-            if begun:
-                raise scheme.missing(chosen, of_backup=False)
-            scheme.create(chosen, policy, passphrase, make_key=create_key)
-        provider = _provider(chosen, key_store, policy, scheme.open(chosen, policy, passphrase))
-        if not begun:
-            # Whoever else initialises the same store at once has begun it under this very key.
-            with contextlib.suppress(ConflictError):
-                provider.master_keys.begin()
+        opened = begin(chosen, policy, key_store, passphrase, create_key=create_key)
+        provider = _provider(chosen, key_store, policy, opened)
         provider.audit_keys.count_chains()
         provider.audit = audit_log(chosen, provider)
         with _closed_on_failure(provider.audit):
             _create_default_keys(provider)
             provider.signers.bind_named()  # in a store of an earlier release
         return _keyring(chosen, provider, database, record_uses=True)
+
+
+def open_to_move(settings: Settings, provider: str, passphrase: Passphrase = None) -> Keyring:
+    """The keyring of a store that is to be moved to the custodian ``provider``.
+
+    That one comes first, those of the settings are beside it. What it lacks on this machine, its
+    key file or the file of the store's id, is made, once the others were seen to open the store.
+    Raises what :func:`open_keyring` does.
+    """
+    chosen = moved_to(settings, provider)
+    policy = build_policy(chosen)
+    database = Database(chosen.store)
+    with _closed_on_failure(database):
+        store = KeyStore(database)
+        database.check(scheme_of(settings).advice_without_store(with_store_id(settings)))
+        store.require_status()
+        opened = begin(chosen, policy, store, passphrase, create_key=False)
+        found = _provider(chosen, store, policy, opened)
+        found.audit = audit_log(chosen, found)
+        return _keyring(chosen, found, database, record_uses=False)
 
 
 def restore(
@@ -149,15 +168,16 @@ def restore(
     from mycelium_fractal_net.security.backup import restore_backup
 
     policy = build_policy(settings)
-    opened = _custodian_of_backup(settings, policy, passphrase)
+    chosen, again = settings_for_backup(settings, reader)
+    opened = open_custodian(chosen, policy, passphrase)
     database = Database(settings.store)
-    with contextlib.closing(database):
+    with store_id_kept(settings, opened.store_id), contextlib.closing(database):
         provider = _provider(settings, KeyStore(database), policy, opened)
         provider.audit = audit_log(settings, provider)
         with contextlib.closing(provider.audit):
             return restore_backup(
                 provider,
-                reader,
+                again,
                 audit_folder=settings.audit_folder,
                 shared_database=shared_database,
             )
@@ -173,15 +193,9 @@ def verify_backup_file(
     from mycelium_fractal_net.security.backup import verify_backup
 
     policy = build_policy(settings)
-    opened = _custodian_of_backup(settings, policy, passphrase)
-    return verify_backup(Wrapping(*opened), policy, reader)
-
-
-def _custodian_of_backup(settings: Settings, policy: Policy, passphrase: Passphrase) -> Opened:
-    scheme = scheme_of(settings)
-    if not scheme.is_there(settings):
-        raise scheme.missing(settings, of_backup=True)
-    return scheme.open(settings, policy, passphrase)
+    chosen, again = settings_for_backup(settings, reader)
+    opened = open_custodian(chosen, policy, passphrase)
+    return verify_backup(Wrapping(*opened), policy, again)
 
 
 def rotation_scheduler(
@@ -202,11 +216,12 @@ def open_provider(
     settings: Settings, policy: Policy, database: Database, passphrase: Passphrase = None
 ) -> StoredKeyProvider:
     """The provider over a database that there is, without an audit log."""
-    scheme = scheme_of(settings)
-    database.check(scheme.advice_without_store(settings))
-    if not scheme.is_there(settings):
-        raise scheme.missing(settings, of_backup=False)
-    opened = scheme.open(settings, policy, passphrase)
+    chosen = with_store_id(settings)
+    scheme = scheme_of(chosen)
+    database.check(scheme.advice_without_store(chosen))
+    if not scheme.is_there(chosen):
+        raise scheme.missing(chosen, of_backup=False)
+    opened = open_custodian(chosen, policy, passphrase)
     return _provider(settings, KeyStore(database), policy, opened)
 
 
@@ -214,7 +229,7 @@ def _provider(
     settings: Settings, store: KeyStore, policy: Policy, opened: Opened
 ) -> StoredKeyProvider:
     """A provider whose new keys and versions are as the settings ask for."""
-    provider = scheme_of(settings).provider(settings, store, policy, opened)
+    provider = provider_over(settings, store, policy, opened)
     provider.keys.require_backup = settings.rotation.require_backup
     days = settings.security.key_management.rotation_interval_days
     provider.keys.default_rotation = {
@@ -226,10 +241,10 @@ def _provider(
 
 def _create_default_keys(provider: StoredKeyProvider) -> None:
     for key_type, key_id in DEFAULT_KEY_ID.items():
-        algorithm = next(filter(provider.policy.allows, ALGORITHMS[key_type]), None)
-        if algorithm is not None and not provider.store.keys.has(key_id):
+        algorithm = provider.keys.default_algorithm(key_type)
+        if provider.policy.allows(algorithm) and not provider.store.keys.has(key_id):
             with contextlib.suppress(KeyExistsError):
-                provider.keys.create(key_id, key_type, algorithm=algorithm)
+                provider.keys.create(key_id, key_type)
 
 
 def build_policy(settings: Settings) -> Policy:
@@ -265,8 +280,12 @@ def change_passphrase(
 
 
 def needs_passphrase(settings: Settings) -> bool:
-    """Whether the master key is under a passphrase that no file gives."""
-    return scheme_of(settings).needs_passphrase(settings, build_policy(settings))
+    """Whether a master key is under a passphrase that no file gives."""
+    policy = build_policy(settings)
+    return any(
+        scheme_of(each).is_there(each) and scheme_of(each).needs_passphrase(each, policy)
+        for each in of_each(settings)
+    )
 
 
 @contextlib.contextmanager
@@ -298,8 +317,9 @@ def verify_audit(
     *,
     also: Sequence[Path] = (),
     ends_only: bool = False,
+    again: bool = False,
 ) -> AuditReport:
-    """Verify the audit records of this machine; takes no chain and writes nothing.
+    """Verify the audit records of this machine; takes no chain.
 
     See :func:`.security.audit.verify`. Raises what :func:`open_keyring` does, and
     :class:`OSError`.
@@ -308,7 +328,7 @@ def verify_audit(
     database = Database(settings.store)
     with contextlib.closing(database):
         provider = open_provider(settings, policy, database, passphrase)
-        return audit_report(settings, provider, heads, also=also, ends_only=ends_only)
+        return audit_report(settings, provider, heads, also=also, ends_only=ends_only, again=again)
 
 
 def audit_report(
@@ -319,6 +339,7 @@ def audit_report(
     also: Sequence[Path] = (),
     most_bytes: int | None = None,
     ends_only: bool = False,
+    again: bool = False,
 ) -> AuditReport:
     """:func:`verify_audit` through a provider that is there."""
     store = provider.store
@@ -334,6 +355,7 @@ def audit_report(
         also=also,
         most_bytes=most_bytes,
         ends_only=ends_only,
+        again=again,
     )
 
 

@@ -54,11 +54,17 @@ def _whole(text: str) -> int:
         raise ValueError("is not a whole number") from None
 
 
+def _names(text: str) -> list[str]:
+    return [each.strip() for each in text.split(",") if each.strip()]
+
+
 VARIABLES: Final[dict[str, tuple[str, Callable[[str], object]]]] = {
     "MFN_CRYPTO_ENABLED": ("security.encryption.enabled", _boolean),
     "MFN_CRYPTO_ALGORITHM": ("security.encryption.algorithm", str),
     "MFN_KEY_PROVIDER": ("security.key_management.provider", str),
+    "MFN_FORMER_KEY_PROVIDERS": ("security.key_management.former", _names),
     "MFN_OUTAGE_SECONDS": ("security.key_management.outage_seconds", _whole),
+    "MFN_CUSTODIAN_DEADLINE_SECONDS": ("security.key_management.deadline_seconds", _whole),
     "MFN_VAULT_ADDR": ("security.key_management.vault_addr", str),
     "MFN_VAULT_TOKEN": ("security.key_management.vault_token", str),
     "MFN_VAULT_TOKEN_FILE": ("security.key_management.vault_token_file", str),
@@ -203,10 +209,10 @@ def _converted(document: dict[str, Any], origins: Mapping[str, str]) -> Settings
             break
         except msgspec.ValidationError as error:
             path, reason = _explained(str(error))
-        faults.append(
-            f"{path} ({origins[path]}): {reason}" if path in origins else f"{path}: {reason}"
-        )
-        _take_out(document, path)
+        whole = path.partition("[")[0]  # of a list, of which the fault is in one
+        origin = f" ({origins[whole]})" if whole in origins else ""
+        faults.append(f"{path}{origin}: {reason}")
+        _take_out(document, whole)
     if faults:
         raise ConfigurationError("; ".join(faults))
     return settings
@@ -238,15 +244,26 @@ def _explained(message: str) -> tuple[str, str]:
     return path, f"is not one of {', '.join(_choices(path))}"
 
 
-def _choices(path: str) -> tuple[str, ...]:
-    kind: Any = Settings
-    for name in path.split("."):
-        kind = next(f.type for f in msgspec.structs.fields(kind) if f.encode_name == name)
-    return get_args(kind)
+def _choices(path: str) -> Iterator[str]:
+    kinds: list[Any] = [Settings]
+    for name in re.sub(r"\[\d+\]", "", path).split("."):
+        records = [each for each in kinds if hasattr(each, "__struct_fields__")]
+        fields = [field for each in records for field in msgspec.structs.fields(each)]
+        kinds = list(_kinds(next(field.type for field in fields if field.encode_name == name)))
+    return (each for each in kinds if isinstance(each, str))
+
+
+def _kinds(kind: Any) -> Iterator[Any]:
+    """The records and words that a value of that type may be, in however many places."""
+    inner = get_args(kind)
+    if not inner:
+        yield kind
+    for each in inner:
+        yield from _kinds(each)
 
 
 def _take_out(document: dict[str, Any], path: str) -> None:
-    *sections, name = re.sub(r"\[\d+\]", "", path).split(".")
+    *sections, name = path.split(".")
     for section in sections:
         document = document[section]
     del document[name]

@@ -49,14 +49,13 @@ class Encryption(_Section, frozen=True):
     key_derivation_iterations: _Iterations = OWASP_ITERATIONS
 
 
-class KeyManagement(_Section, frozen=True):
-    """Who holds the master key, and how keys are rotated."""
+ProviderName = Literal["local", "vault", "aws-kms", "pkcs11"]
 
-    provider: Literal["local", "vault", "aws-kms", "pkcs11"] = "local"
-    rotation_enabled: bool = False
-    rotation_interval_days: _Days = 90
-    outage_seconds: Annotated[int, Meta(ge=0, le=604_800)] = 3600
-    store_id: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")] | None = None
+
+class CustodianSettings(_Section, frozen=True):
+    """How the master key is reached, whoever holds it."""
+
+    provider: ProviderName = "local"
     vault_addr: _Text | None = None
     vault_token: _Text | None = None
     vault_token_file: Path | None = None
@@ -78,6 +77,21 @@ class KeyManagement(_Section, frozen=True):
     aws_endpoint_url: _Text | None = None
     aws_profile: _Text | None = None
     pkcs11_uri: _Text | None = None
+
+
+class KeyManagement(CustodianSettings, frozen=True):
+    """Who holds the master key, and how keys are rotated.
+
+    ``former`` are other custodians, for what is not yet under the master key of ``provider``: a
+    name has its settings beside it here, an object has its own.
+    """
+
+    former: tuple[ProviderName | CustodianSettings, ...] = ()
+    rotation_enabled: bool = False
+    rotation_interval_days: _Days = 90
+    outage_seconds: Annotated[int, Meta(ge=0, le=604_800)] = 3600
+    deadline_seconds: Annotated[int, Meta(ge=1, le=25)] = 10  # the service waits for 30 in all
+    store_id: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")] | None = None
 
 
 class Tls(_Section, frozen=True):

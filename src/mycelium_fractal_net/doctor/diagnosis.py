@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.bootstrap import build_policy, open_provider
 from mycelium_fractal_net.config.settings import OWASP_ITERATIONS
+from mycelium_fractal_net.doctor.algorithms import refused_key, refused_signers
 from mycelium_fractal_net.doctor.audit_records import audit_findings
 from mycelium_fractal_net.doctor.backups import backup_findings
 from mycelium_fractal_net.doctor.credentials import credential_findings
+from mycelium_fractal_net.doctor.custody import custody_findings
+from mycelium_fractal_net.doctor.external_keys import external_findings
 from mycelium_fractal_net.doctor.findings import (
     Examined,
     Finding,
@@ -36,6 +39,7 @@ from mycelium_fractal_net.doctor.rotation import (
     failure_findings,
     rotation_findings,
 )
+from mycelium_fractal_net.doctor.transport import exportable_findings, import_findings
 from mycelium_fractal_net.security.errors import KeyStateError, MfnError, StoreIntegrityError
 from mycelium_fractal_net.security.key_store import Database, UsageStore
 from mycelium_fractal_net.security.key_store.scheduler_table import SchedulerTable
@@ -48,6 +52,7 @@ if TYPE_CHECKING:
 
     from mycelium_fractal_net.bootstrap.custodians import Passphrase
     from mycelium_fractal_net.config import Settings
+    from mycelium_fractal_net.security.key_providers import StoredKeyProvider
     from mycelium_fractal_net.security.records.keys import KeyVersion
 
 _SAMPLED: Final = 3  # versions beside the newest, of a key that has more
@@ -63,11 +68,13 @@ def diagnose(
 ) -> list[Finding]:
     """Everything there is to mend, the most severe first.
 
-    Of each key the newest version is unwrapped and a few of the others, or with ``all_versions``
-    all of them. Audit records that were moved away are read from the folders ``also``.
+    Of each key the newest version is unwrapped, or asked about with its custodian where it is
+    external, and a few of the others, or with ``all_versions`` all of them. Audit records that were
+    moved away are read from the folders ``also``.
     """
     findings = list(file_findings(settings))
     database: Database | None = None
+    provider: StoredKeyProvider | None = None
     try:
         policy = build_policy(settings)
         database = Database(settings.store)
@@ -81,6 +88,8 @@ def diagnose(
         if str(error) not in {finding.advice for finding in findings}:
             findings.append(critical("open", "key store", str(error)))
     finally:
+        if provider is not None:
+            provider.custodian.close()
         if database is not None:
             database.close()
     order = list(Severity)
@@ -112,12 +121,20 @@ def _master_key(store: Examined) -> Iterator[Finding]:
             f"{iterations} PBKDF2 iterations; OWASP advises {OWASP_ITERATIONS}: raise"
             " security.encryption.key_derivation_iterations and run mfn master passphrase",
         )
+    master_keys = store.provider.master_keys
     current = store.provider.store.require_status().master_id
-    if len(store.custodian.kek_ids) > 1 or store.provider.master_keys.former(current):
+    own = store.provider.custodian.managing() is not None
+    if master_keys.former(current) or (own and len(store.custodian.kek_ids) > 1):
         yield warning(
             "master-move",
             path,
-            "the store is between two master keys: run mfn master rotate to finish",
+            f"the store is between two master keys; to finish: {master_keys.way_on()}",
+        )
+    elif store.provider.custodian.newest_id() != current:
+        yield notice(
+            "master-version",
+            path,
+            f"the store is not under the newest master key; to move it: {master_keys.way_on()}",
         )
 
 
@@ -143,7 +160,9 @@ def _key(store: Examined, key: Key, near_limit: frozenset[bytes]) -> Iterator[Fi
     sampled = _to_unwrap(store, key)
     for version in key.versions:
         named = version_id(key.key_id, version.version)
-        if version in sampled:
+        if version in sampled and version.external is not None:
+            yield from external_findings(store, key, version)
+        elif version in sampled:
             try:
                 store.provider.keys.unwrap(key, version)
             except StoreIntegrityError as error:
@@ -154,6 +173,8 @@ def _key(store: Examined, key: Key, near_limit: frozenset[bytes]) -> Iterator[Fi
                 f"key {named}",
                 f"has encrypted half of the raw messages that it may: mfn key rotate {key.key_id}",
             )
+    yield from refused_key(store, key)
+    yield from exportable_findings(key)
     yield from retention_findings(store, key)
     yield from compromised_findings(store, key)
     yield from mac_findings(store, key)
@@ -172,11 +193,12 @@ def _key(store: Examined, key: Key, near_limit: frozenset[bytes]) -> Iterator[Fi
 
 
 def _to_unwrap(store: Examined, key: Key) -> list[KeyVersion]:
-    """The versions whose wrapping is tried: each is a call where the custodian is far away."""
-    wrapped = [each for each in key.versions if each.wrapped]
-    if store.all_versions or len(wrapped) <= _SAMPLED:
-        return wrapped
-    return [*random.sample(wrapped[:-1], _SAMPLED), wrapped[-1]]
+    """The versions whose wrapping is tried, or whose key with the custodian is looked at: each is
+    a call where that is far away."""
+    there = [each for each in key.versions if each.has_key]
+    if store.all_versions or len(there) <= _SAMPLED:
+        return there
+    return [*random.sample(there[:-1], _SAMPLED), there[-1]]
 
 
 def _settings(store: Examined) -> Iterator[Finding]:
@@ -194,11 +216,14 @@ _STORE_CHECKS: Final[tuple[Callable[[Examined], Iterator[Finding]], ...]] = (
     _writing,
     _settings,
     _master_key,
+    custody_findings,
     _keys,
     credential_findings,
+    refused_signers,
     old_cipher_findings,
     audit_findings,
     put_back_findings,
     backup_findings,
     failure_findings,
+    import_findings,
 )

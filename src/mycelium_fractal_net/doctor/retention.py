@@ -75,7 +75,7 @@ def compromised_findings(store: Examined, key: Key) -> Iterator[Finding]:
         return
     for use in usage_of(store.provider, store.usage, key):
         version = key.version(use.version)
-        if version.compromised and use.last_protected and not use.rewrapped_at and version.wrapped:
+        if version.compromised and use.last_protected and not use.rewrapped_at and version.has_key:
             yield warning(
                 "compromised-data",
                 f"key {use.version_id}",

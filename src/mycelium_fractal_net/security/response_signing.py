@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from mycelium_fractal_net.security.errors import ConfigurationError
 from mycelium_fractal_net.security.http_signatures.content_digest import content_digest
@@ -25,7 +25,7 @@ from mycelium_fractal_net.security.http_signatures.messages import ResponseView
 from mycelium_fractal_net.security.signed_requests.asgi import EXCHANGE, view_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from mycelium_fractal_net.security.keyring.keyring import Keyring
     from mycelium_fractal_net.security.signed_requests.asgi import (
@@ -49,7 +49,8 @@ class ResponseSigningMiddleware:
 
     Such an answer is held back until all of it is there, since its digest is signed. A longer one,
     and those of which ``flows`` says so, pass unsigned. ``authority`` and ``scheme`` are those
-    that clients make their requests to.
+    that clients make their requests to. ``in_thread`` runs what signs, which may wait; what it
+    raises passes through, before anything was sent.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class ResponseSigningMiddleware:
         scheme: str | None = None,
         flows: Callable[[Scope], bool] | None = None,
         max_body_bytes: int = _MAX_BODY_BYTES,
+        in_thread: Callable[..., Awaitable[Any]] = asyncio.to_thread,
     ) -> None:
         if not authority:
             raise ConfigurationError("signed answers need the authority that requests are made to")
@@ -72,6 +74,7 @@ class ResponseSigningMiddleware:
         self._scheme = scheme
         self._flows = flows or (lambda _: False)
         self._max_body_bytes = max_body_bytes
+        self._in_thread = in_thread
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve; an ASGI application."""
@@ -98,7 +101,7 @@ class ResponseSigningMiddleware:
                 components.append("content-type")
         request = view_of(scope, self._authority, self._scheme)
         view = ResponseView(start["status"], headers, request)
-        made = await asyncio.to_thread(self._sign, view, components)
+        made = await self._in_thread(self._sign, view, components)
         return [*headers, (b"signature-input", made[0]), (b"signature", made[1])]
 
     def _sign(self, view: ResponseView, components: list[str]) -> tuple[bytes, bytes]:

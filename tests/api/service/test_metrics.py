@@ -58,6 +58,9 @@ def test_every_metric_is_on_the_page_and_no_other() -> None:
     metrics.count("xor")
     metrics.count("rotations", "ok")
     metrics.count("pending-uses")
+    metrics.count("custodian-calls", "unwrap", "ok")
+    metrics.count("custodian-retries")
+    metrics.count("custodian-seconds", "unwrap")
     for state in STATES:
         metrics._values[metrics._counts.slot(f"state {state}")] = 1
     shown = re.findall(r"^# TYPE (\w+) ", metrics.render().decode(), re.MULTILINE)

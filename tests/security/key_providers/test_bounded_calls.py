@@ -101,6 +101,35 @@ def test_a_thread_that_was_left_to_itself_is_counted_until_it_ends() -> None:
     assert calls.statistics().stuck_threads == 0
 
 
+def test_a_thread_that_was_left_to_itself_keeps_no_other_call_waiting() -> None:
+    """As soon as the other side answers again, so does this, though that one still waits."""
+    calls = BoundedCalls(replace(LIMITS, deadline_seconds=0.05, threads=1))
+    go_on = threading.Event()
+    with pytest.raises(CustodianUnavailableError, match="within"):
+        run(calls, go_on.wait)
+    assert run(calls, lambda: "answered") == "answered"
+    assert calls.statistics().stuck_threads == 1
+    go_on.set()
+
+
+def test_a_call_for_which_there_is_no_thread_in_time_is_an_outage() -> None:
+    """Others have them all, and are not late yet."""
+    calls = BoundedCalls(replace(LIMITS, threads=1, attempts=1))
+    go_on, begun = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        begun.set()
+        go_on.wait(5)
+
+    first = threading.Thread(target=run, args=(calls, wait))
+    first.start()
+    begun.wait(5)
+    with pytest.raises(CustodianUnavailableError, match="as many wait for it as may"):
+        calls.run("unwrap", lambda: None, time.monotonic() + 0.05)
+    go_on.set()
+    first.join()
+
+
 def test_the_breaker_says_whether_calls_pass() -> None:
     """All, none, or the one that sees whether it answers again; one that is refused is counted."""
     calls = BoundedCalls(replace(LIMITS, outages_in_a_row=2))

@@ -251,7 +251,7 @@ def test_an_answer_that_cannot_be_used_is_an_outage(
 
 def test_a_call_has_a_deadline_and_a_silent_server_takes_few_threads(other: Other) -> None:
     """However long the other side leaves a connection open."""
-    limits = replace(QUICK, deadline_seconds=0.2, attempts=1, threads=2, outages_in_a_row=100)
+    limits = replace(QUICK, deadline_seconds=0.2, attempts=1, stuck_threads=2, outages_in_a_row=100)
     custodian = RemoteCustodian(other.connect, limits)
     other.is_now("1.0")
     begun = time.monotonic()

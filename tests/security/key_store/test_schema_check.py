@@ -77,6 +77,7 @@ SQLITE = {
         " (key_id) ON DELETE CASCADE, version INTEGER NOT NULL, state VARCHAR(24) NOT NULL,"
         " compromised BOOLEAN NOT NULL, created_at BIGINT NOT NULL, activate_at BIGINT,"
         " destroy_at BIGINT, wrapped BLOB NOT NULL, public_key BLOB, rewrapped_at BIGINT,"
+        " imported BOOLEAN NOT NULL DEFAULT 0, external VARCHAR(600), external_gone_at BIGINT,"
         " UNIQUE (key_id, version))",
         "foreign key 'key_id to mfn_keys.key_id' on mfn_key_versions is cascading",
     ),

@@ -198,7 +198,8 @@ def write_as_before(provider: LocalKeyProvider, patched: pytest.MonkeyPatch) -> 
 
     def version_row(key_id: str, version: KeyVersion) -> dict[str, Any]:
         row = rows.version_row(key_id, version)
-        del row["imported"]
+        for name in ("imported", "external", "external_gone_at"):
+            del row[name]
         return row
 
     patched.setattr(provider.store.keys, "kind", replace(kind, to_row=key_row))

@@ -224,6 +224,8 @@ _BACK_TO_0004 = (
     "ALTER TABLE mfn_keys DROP COLUMN exportable",
     "ALTER TABLE mfn_key_versions DROP COLUMN imported",
     "DROP TABLE mfn_pending_imports",
+    "ALTER TABLE mfn_key_versions DROP COLUMN external",
+    "ALTER TABLE mfn_key_versions DROP COLUMN external_gone_at",
     "DROP TABLE mfn_audit_count",
     "DROP TABLE mfn_audit_acknowledged",
     "UPDATE mfn_schema_version SET version_num = '0004'",

@@ -71,6 +71,9 @@ NAMES: Final = tuple(
 )
 """Those that there are."""
 
+MOVES: Final = dict(zip(NAMES, (*NAMES[1:], NAMES[0]), strict=True))
+"""To which one a store of each is moved: round in a circle, so that each is left and come to."""
+
 MFN: Final = [sys.executable, "-m", "mycelium_fractal_net"]
 
 _started: dict[str, CustodianHarness] = {}

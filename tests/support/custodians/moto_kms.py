@@ -1,8 +1,10 @@
 """AWS KMS as moto has it, in a process of its own: ``python -m tests.support.custodians.moto_kms``.
 
-In two things AWS does not do as moto does, and here it is as AWS does it, with AWS's own codes.
-Moto uses a disabled key, and one that is to be deleted, as any other. And for a ciphertext of
-another key than the one that is asked it answers AccessDenied.
+In some things AWS does not do as moto does, and here it is as AWS does it, with AWS's own codes:
+moto uses a disabled key, and one that is to be deleted, as any other; for a ciphertext of another
+key than the one that is asked it answers AccessDenied; it hashes a digest that it is given to sign;
+it answers with the id of a key whose public key is asked for, and AWS with its ARN; it makes keys
+for no use where none is named, and none for Ed25519.
 
 It says its port, then does what each line of its standard input says, and answers ``done``:
 ``stop`` (nobody listens, every connection is cut), ``start`` (on the same port, with all keys),
@@ -23,7 +25,13 @@ import threading
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
+from moto.kms import models
 from moto.kms.models import kms_backends
+from moto.kms.utils import AbstractPrivateKey, KeySpec, generate_private_key
 from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
     MotoRequestHandler,
@@ -41,7 +49,9 @@ _USES = {  # what names keys that are used, and of which of them the ciphertext 
     "Decrypt": (("KeyId",), "KeyId"),
     "ReEncrypt": (("SourceKeyId", "DestinationKeyId"), "SourceKeyId"),
     "Sign": (("KeyId",), None),
+    "GetPublicKey": ((), None),
 }
+_ED25519 = "ECC_NIST_EDWARDS25519"
 _KEY_BYTES = 36  # moto's ciphertexts begin with the id of their key
 _CODES = {"Disabled": "DisabledException", "PendingDeletion": "KMSInvalidStateException"}
 
@@ -58,26 +68,26 @@ class AsAWS:
         operation = environ.get("HTTP_X_AMZ_TARGET", "").removeprefix("TrentService.")
         with self._lock:
             self.asked[operation] += 1
-        if operation in _USES:
+        if operation in _USES or operation == "CreateKey":
             body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-            code = self._refusal(operation, json.loads(body))
+            asked = json.loads(body)
+            if operation == "CreateKey":
+                asked.setdefault("KeyUsage", "ENCRYPT_DECRYPT")
+                body = json.dumps(asked).encode()
+                environ["CONTENT_LENGTH"] = str(len(body))
+            code = self._refusal(operation, asked)
             if code is not None:
-                answer = json.dumps({"__type": code, "message": "it is not enabled"}).encode()
-                start_response(
-                    "400 Bad Request",
-                    [
-                        ("Content-Type", "application/x-amz-json-1.1"),
-                        ("Content-Length", str(len(answer))),
-                    ],
-                )
-                return [answer]
+                answer = {"__type": code, "message": "AWS does not do that"}
+                return _answered(start_response, "400 Bad Request", answer)
+            if operation in _OURS and _key(asked["KeyId"]) is not None:
+                return _answered(start_response, "200 OK", _OURS[operation](asked))
             environ["wsgi.input"] = io.BytesIO(body)
         answered: Iterable[bytes] = self.moto(environ, start_response)
         return answered
 
     @staticmethod
     def _refusal(operation: str, asked: dict[str, Any]) -> str | None:
-        names, of_ciphertext = _USES[operation]
+        names, of_ciphertext = _USES.get(operation, ((), None))
         for name in names:
             key = _key(asked[name])
             if key is not None and key.key_state in _CODES:
@@ -101,6 +111,73 @@ def _key(named: str) -> Any:
     parts = named.split(":")
     region = parts[3] if len(parts) > 3 else REGION
     return kms_backends[ACCOUNT][region].keys.get(parts[-1].removeprefix("key/"))
+
+
+def _answered(start_response: Any, status: str, answer: dict[str, str]) -> Iterable[bytes]:
+    body = json.dumps(answer).encode()
+    headers = [("Content-Type", "application/x-amz-json-1.1"), ("Content-Length", str(len(body)))]
+    start_response(status, headers)
+    return [body]
+
+
+def signed(asked: dict[str, str]) -> dict[str, str]:
+    """The answer to Sign."""
+    key, message = _key(asked["KeyId"]), base64.b64decode(asked["Message"])
+    private, algorithm = key.private_key.private_key, asked["SigningAlgorithm"]
+    if algorithm == "ED25519_SHA_512":
+        assert (key.key_spec, asked["MessageType"]) == (_ED25519, "RAW")
+        assert len(message) <= 4096
+        signature = private.sign(message)
+    else:
+        assert asked["MessageType"] == "DIGEST"
+        hashed = {"ECDSA_SHA_256": hashes.SHA256(), "ECDSA_SHA_384": hashes.SHA384()}[algorithm]
+        signature = private.sign(message, ec.ECDSA(Prehashed(hashed)))
+    return {
+        "KeyId": key.arn,
+        "Signature": base64.b64encode(signature).decode(),
+        "SigningAlgorithm": algorithm,
+    }
+
+
+def public_key(asked: dict[str, str]) -> dict[str, str]:
+    """The answer to GetPublicKey."""
+    key = _key(asked["KeyId"])
+    found = base64.b64encode(key.private_key.public_key()).decode()
+    return {"KeyId": key.arn, "PublicKey": found}
+
+
+_OURS = {"Sign": signed, "GetPublicKey": public_key}
+
+
+class Ed25519(AbstractPrivateKey):
+    """A key as moto keeps those of other algorithms."""
+
+    def __init__(self) -> None:
+        self.private_key = Ed25519PrivateKey.generate()
+
+    def sign(self, message: bytes, signing_algorithm: str) -> bytes:
+        raise NotImplementedError
+
+    def verify(self, message: bytes, signature: bytes, signing_algorithm: str) -> bool:
+        raise NotImplementedError
+
+    def public_key(self) -> bytes:
+        return self.private_key.public_key().public_bytes(
+            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+
+
+def know_ed25519() -> None:
+    """Have moto make such keys."""
+    made, known = generate_private_key, KeySpec.key_specs
+
+    def generate(key_spec: str) -> AbstractPrivateKey:
+        return Ed25519() if key_spec == _ED25519 else made(key_spec)
+
+    theirs: Any = models
+    theirs.generate_private_key = generate
+    theirs = KeySpec
+    theirs.key_specs = lambda: [*known(), _ED25519]
 
 
 class Listener:
@@ -155,6 +232,7 @@ class Listener:
 
 def main() -> None:
     logging.disable(logging.CRITICAL)
+    know_ed25519()
     application = AsAWS()
     listener = Listener(application)
     listener.start()

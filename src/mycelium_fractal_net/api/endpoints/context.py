@@ -168,6 +168,10 @@ class Context:
         """The same in the one thread for what computes for long."""
         return await self.service.executors.compute(self.seconds, self._on_behalf, work, arguments)
 
+    async def ask(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        """The same in a thread for what has the custodian sign."""
+        return await self.service.executors.ask(self._on_behalf, work, arguments)
+
     def _on_behalf(self, work: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
         if self.is_due_again:  # it waited for its turn
             self.look_again()

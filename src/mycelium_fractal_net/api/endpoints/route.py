@@ -30,7 +30,11 @@ from mycelium_fractal_net.api.parsing.query_string import query_decoder
 from mycelium_fractal_net.api.parsing.strict_json import decoder
 from mycelium_fractal_net.api.rate_limits.middleware import ADDRESS, take
 from mycelium_fractal_net.api.service.costs import INLINE_BYTES
-from mycelium_fractal_net.security.blocking import WouldBlockError, WouldComputeError
+from mycelium_fractal_net.security.blocking import (
+    WouldAskError,
+    WouldBlockError,
+    WouldComputeError,
+)
 from mycelium_fractal_net.security.errors import AuditUnavailableError, kind_of
 from mycelium_fractal_net.security.records.api_keys import parse
 from mycelium_fractal_net.security.request_signing import PRESENTED, SIGNER
@@ -203,13 +207,18 @@ class ServiceRoute(APIRoute):
     async def _beside(
         self, context: Context, scope: Scope, body: bytes, refused: WouldBlockError | None = None
     ) -> bytes:
-        """:meth:`_perform` in the thread for it: one that may wait, or one that may compute."""
+        """:meth:`_perform` in the thread for it: one that may wait, compute, or have signed."""
         payload: bytes
-        if not isinstance(refused, WouldComputeError):
-            with contextlib.suppress(WouldComputeError):
-                payload = await context.in_thread(self._perform, scope, body)
-                return payload
-        payload = await context.compute(self._perform, scope, body)
+        try:
+            if isinstance(refused, WouldAskError):
+                raise refused
+            if not isinstance(refused, WouldComputeError):
+                with contextlib.suppress(WouldComputeError):
+                    payload = await context.in_thread(self._perform, scope, body)
+                    return payload
+            payload = await context.compute(self._perform, scope, body)
+        except WouldAskError:
+            payload = await context.ask(self._perform, scope, body)
         return payload
 
     def _perform(self, context: Context, scope: Scope, body: bytes) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from mycelium_fractal_net.api.endpoints.context import Authenticated, Context
@@ -29,7 +30,7 @@ from mycelium_fractal_net.api.service.costs import (
     XOR_SECONDS,
     signature_cost,
 )
-from mycelium_fractal_net.security.blocking import WouldBlockError
+from mycelium_fractal_net.security.blocking import WouldBlockError, about_to_ask
 from mycelium_fractal_net.security.errors import InvalidInputError, MfnError, kind_of
 from mycelium_fractal_net.security.records.keys import DEFAULT_KEY_ID, KeyType
 
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
 routes = Routes("batch")
 _MOST_XOR: Final = 10  # each takes 23 ms of PBKDF2
+_MOST_EXTERNAL: Final = 100  # each is a call to the custodian, one after the other
 _SIGNING: Final = DEFAULT_KEY_ID[KeyType.SIGNING]
 _UNKNOWN = "-"  # the version of an item that names none, in the audit record
 
@@ -56,8 +58,9 @@ def encrypt_batch(context: Authenticated, body: EncryptBatch) -> dict[str, Any]:
 def decrypt_batch(context: Authenticated, body: DecryptBatch) -> dict[str, Any]:
     """Open up to 1,000 messages, of which 10 may be of the XOR cipher; one that fails does not
     fail the others."""
+    look_up = partial(crypto.look_up, context, "decrypt", body.items)
     if context.keyring.old_format is None:
-        return _each(context, body.items, crypto.decrypt)
+        return _each(context, body.items, crypto.decrypt, first=look_up)
     left = _MOST_XOR
     cost = 0.0
     if found := sum(crypto.is_xor(context, item) for item in body.items):
@@ -73,20 +76,38 @@ def decrypt_batch(context: Authenticated, body: DecryptBatch) -> dict[str, Any]:
                 )
         return crypto.decrypt(context, item)
 
-    return _each(context, body.items, work, cost)
+    return _each(context, body.items, work, cost, first=look_up)
 
 
 @routes.add("POST", "/crypto/rewrap/batch", "rewrap.batch", EncryptBatchAnswer)
 def rewrap_batch(context: Authenticated, body: RewrapBatch) -> dict[str, Any]:
     """Move up to 1,000 messages to the newest version of their keys."""
-    return _each(context, body.items, crypto.rewrap)
+    look_up = partial(crypto.look_up, context, "rewrap", body.items)
+    return _each(context, body.items, crypto.rewrap, first=look_up)
 
 
 @routes.add("POST", "/crypto/sign/batch", "sign.batch", SignBatchAnswer)
 def sign_batch(context: Authenticated, body: SignBatch) -> dict[str, Any]:
-    """Sign up to 1,000 things; one that fails does not fail the others."""
-    cost = _signatures_cost(context, "sign", body.items)
-    return _each(context, body.items, crypto.sign, cost)
+    """Sign up to 1,000 things, 100 of them with external keys; one that fails does not fail the
+    others."""
+    external = _external_keys(context, body.items)
+    if not external:
+        cost = _signatures_cost(context, "sign", body.items)
+        return _each(context, body.items, crypto.sign, cost)
+    about_to_ask()
+    left = _MOST_EXTERNAL
+
+    def work(context: Context, item: SignRequest) -> dict[str, Any]:
+        nonlocal left
+        if item.key_id in external:
+            left -= 1
+            if left < 0:
+                raise InvalidInputError(
+                    f"a batch signs {_MOST_EXTERNAL} times with external keys; send this in another"
+                )
+        return crypto.sign(context, item)
+
+    return _each(context, body.items, work)
 
 
 @routes.add("POST", "/crypto/verify/batch", "verify.batch", VerifyBatchAnswer)
@@ -94,6 +115,16 @@ def verify_batch(context: Authenticated, body: VerifyBatch) -> dict[str, Any]:
     """Verify up to 1,000 signatures."""
     cost = _signatures_cost(context, "verify", body.items)
     return _each(context, body.items, crypto.verify, cost)
+
+
+def _external_keys(context: Context, items: Sequence[SignRequest]) -> frozenset[str | None]:
+    """Those of the keys that items name whose signatures the custodian makes."""
+    found: set[str | None] = set()
+    for named in {item.key_id for item in items}:
+        with contextlib.suppress(MfnError):  # such an item fails by itself
+            if context.keyring.is_external(named or _SIGNING):
+                found.add(named)
+    return frozenset(found)
 
 
 def _signatures_cost(
@@ -114,10 +145,12 @@ def _each(
     items: Sequence[_Item],
     work: Callable[[Context, _Item], dict[str, Any]],
     cost: float = 0.0,
+    first: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
     """The answers in the order of the items, and the counts for the audit record.
 
-    ``cost`` is what they take of a processor beyond what every item does, in seconds.
+    ``cost`` is what they take of a processor beyond what every item does, in seconds; ``first``
+    is done before the first of them.
     """
     most = context.service.settings.server.max_batch_items
     if len(items) > most:
@@ -127,6 +160,7 @@ def _each(
         rates.take_items(context.caller.credential_id, context.address, len(items))
         context.are_items_counted = True
     context.about_to_take(cost + len(items) * ITEM_SECONDS)
+    first()
     answers: list[dict[str, Any]] = []
     counts: dict[tuple[str, str], int] = {}
     for item in items:

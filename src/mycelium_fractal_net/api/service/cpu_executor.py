@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mycelium_fractal_net.api.http.problems import RequestError
 from mycelium_fractal_net.api.service.costs import WAITING_SECONDS
+from mycelium_fractal_net.security.blocking import refuse_to_ask_in_this_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,6 +53,7 @@ class CpuExecutor:
 
 
 def _stand_back() -> None:
+    refuse_to_ask_in_this_thread()
     with contextlib.suppress(OSError):
         # On Linux a priority is a thread's own (setpriority(2), NOTES).
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
 from mycelium_fractal_net.api.service.counts import Counts, read_counts
+from mycelium_fractal_net.security.key_providers.call_statistics import BUCKETS as CALL_BUCKETS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -21,10 +22,16 @@ if TYPE_CHECKING:
 # Seconds. A request of some microseconds of cryptography waits for one sync of the audit log.
 _BUCKETS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 _BOUNDS: Final = (*map(str, _BUCKETS), "+Inf")
+CUSTODIAN_BOUNDS: Final = (*map(str, CALL_BUCKETS), "+Inf")
 _REQUESTS: Final = "requests"
 _SECONDS: Final = "seconds"
 _BUCKET: Final = "bucket"
 _STATE: Final = "state"
+
+CUSTODIAN_CALLS: Final = "custodian-calls"
+CUSTODIAN_RETRIES: Final = "custodian-retries"
+CUSTODIAN_SECONDS: Final = "custodian-seconds"
+CUSTODIAN_BUCKET: Final = "custodian-bucket"
 
 COUNTS: Final = {
     _REQUESTS: ("mfn_requests", "Requests by operation and status", ("operation", "status")),
@@ -33,6 +40,16 @@ COUNTS: Final = {
     "pending-uses": (
         "mfn_pending_destruction_uses",
         "Uses of key versions whose destruction is pending",
+        (),
+    ),
+    CUSTODIAN_CALLS: (
+        "mfn_custodian_calls",
+        "Calls to the custodian of the master key, by call and outcome",
+        ("call", "outcome"),
+    ),
+    CUSTODIAN_RETRIES: (
+        "mfn_custodian_retries",
+        "Attempts of calls to the custodian beyond the first",
         (),
     ),
     "rotations": ("mfn_rotations", "Rotations of keys that were due, by outcome", ("outcome",)),
@@ -54,6 +71,22 @@ STATES: Final[dict[str, tuple[str, Callable[[list[float]], float]]]] = {
     ),
     "mfn_store_read_age_seconds": (
         "Time since the key store was last read, of the worker that waits longest",
+        max,
+    ),
+    "mfn_custodian_outage_seconds": (
+        "Time since the custodian of the master key answers no more, of the worker that waits"
+        " longest; 0 where it answers",
+        max,
+    ),
+    "mfn_custodian_refuses": ("1 while the custodian refuses what some worker asks it for", max),
+    "mfn_custodian_breaker_open": ("Workers that leave the custodian alone for a while", sum),
+    "mfn_custodian_stuck_threads": (
+        "Threads that wait for an answer of the custodian's which comes too late",
+        sum,
+    ),
+    "mfn_custodian_key_age_seconds": (
+        "Time since the custodian gave a key that serves on without it, of the oldest; 0 where"
+        " there is none",
         max,
     ),
     "mfn_store_writable": ("1 while every worker can write to the key store", min),
@@ -78,11 +111,20 @@ class Metrics:
         self._values: memoryview[float] = self._counts.values
         self._slots: dict[tuple[str, int], tuple[int, int, list[int]]] = {}
         self._states: Callable[[], Mapping[str, float]] | None = None
+        self._elsewhere: Callable[[], Mapping[str, float]] | None = None
         self._counting = threading.Lock()
 
-    def watch(self, states: Callable[[], Mapping[str, float]]) -> None:
-        """From now on ``states`` gives the states of this process, by names of ``STATES``."""
-        self._states = states
+    def watch(
+        self,
+        states: Callable[[], Mapping[str, float]],
+        counts: Callable[[], Mapping[str, float]] | None = None,
+    ) -> None:
+        """From now on ``states`` gives the states of this process, by names of ``STATES``.
+
+        ``counts`` gives what is counted elsewhere: a kind of ``COUNTS`` and its labels, or
+        ``CUSTODIAN_SECONDS`` and ``CUSTODIAN_BUCKET`` with theirs, joined by spaces.
+        """
+        self._states, self._elsewhere = states, counts
         self.note_states()
 
     def observe(self, operation: str, status: int, seconds: float) -> None:
@@ -114,6 +156,9 @@ class Metrics:
         if self._states is not None:
             for name, value in self._states().items():
                 self._values[self._counts.slot(f"{_STATE} {name}")] = value
+        if self._elsewhere is not None:
+            for name, value in self._elsewhere().items():
+                self._values[self._counts.slot(name)] = value
 
     def render(self) -> bytes:
         """Everything in the text format 0.0.4."""
@@ -157,18 +202,25 @@ class _Sums:
                 for values, value in found:
                     counter.add_metric(values, value)
                 yield counter
-        yield self._seconds()
+        text = "Time from a request's first byte to its answer"
+        yield self._seconds("mfn_request_seconds", text, "operation", (_SECONDS, _BUCKET, _BOUNDS))
+        if self._of(CUSTODIAN_SECONDS):
+            text = "Time that a call to the custodian of the master key took"
+            kinds = (CUSTODIAN_SECONDS, CUSTODIAN_BUCKET, CUSTODIAN_BOUNDS)
+            yield self._seconds("mfn_custodian_call_seconds", text, "call", kinds)
         for state, (text, together) in STATES.items():
             if state in self._states:
                 yield GaugeMetricFamily(state, text, value=together(self._states[state]))
 
-    def _seconds(self) -> Metric:
-        text = "Time from a request's first byte to its answer"
-        family = HistogramMetricFamily("mfn_request_seconds", text, labels=["operation"])
-        for labels, seconds in self._of(_SECONDS):
+    def _seconds(
+        self, name: str, text: str, label: str, kinds: tuple[str, str, tuple[str, ...]]
+    ) -> Metric:
+        total, bucket, bounds = kinds
+        family = HistogramMetricFamily(name, text, labels=[label])
+        for labels, seconds in self._of(total):
             reached, buckets = 0.0, []
-            for bound in _BOUNDS:
-                reached += self._total.get((_BUCKET, *labels, bound), 0.0)
+            for bound in bounds:
+                reached += self._total.get((bucket, *labels, bound), 0.0)
                 buckets.append((bound, reached))
             family.add_metric(labels, buckets, seconds)
         return family

@@ -11,10 +11,11 @@ import gc
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from mycelium_fractal_net.api.http.problems import RequestError
 from mycelium_fractal_net.api.rate_limits.rates import RateLimits
+from mycelium_fractal_net.api.service.custodian_watch import CustodianWatch
 from mycelium_fractal_net.api.service.durability import Durability
 from mycelium_fractal_net.api.service.executors import Executors
 from mycelium_fractal_net.api.service.metrics import Metrics
@@ -35,7 +36,7 @@ from mycelium_fractal_net.security.signed_requests.replay import ReplayGuard
 from mycelium_fractal_net.security.signed_requests.verifier import RequestVerifier
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from mycelium_fractal_net.bootstrap.custodians import Passphrase
@@ -54,6 +55,8 @@ class Service:
     durability: Durability
     signers: SignerDirectory
     verifier: RequestVerifier
+    in_signing_thread: Callable[..., Awaitable[Any]]
+    """Where answers are signed: with an external key in the threads that ask the custodian."""
 
     def __init__(
         self,
@@ -80,6 +83,7 @@ class Service:
         self._was_read = True
         self.rotation: RotationThread | None = None
         self._probe: StoreProbe | None = None
+        self._custodian: CustodianWatch | None = None
         self.frontend: dict[str, Callable[[], str]] = {}  # what of it has a state, by name
         self.connections: Callable[[], int] | None = None  # how many there are, where that is known
         self.rates = RateLimits.of(settings.server)
@@ -147,10 +151,13 @@ class Service:
         if self.settings.security.key_management.rotation_enabled:
             self.rotation = RotationThread(self.settings, keyring.provider, self.metrics)
         self._probe = StoreProbe(keyring.provider.store.check_writable)
+        outage_seconds = self.settings.security.key_management.outage_seconds
+        self._custodian = CustodianWatch(keyring.provider, outage_seconds)
         self.durability = Durability(self.audit, loop)
-        self.metrics.watch(self._states)
+        self.metrics.watch(self._states, self._custodian.counts)
         blocking.refuse_in_this_thread()
         blocking.refuse_to_compute_in_this_thread()
+        blocking.refuse_to_ask_in_this_thread()
         self._refreshing = loop.create_task(self._refresh())
         gc.enable()  # the command line switches it off while it loads
         gc.collect()
@@ -167,6 +174,8 @@ class Service:
         self.signers.load()
         if self.settings.server.sign_answers_with is not None:
             self.keyring.request_key(self.settings.server.sign_answers_with)
+            external = self.keyring.is_external(self.settings.server.sign_answers_with)
+            self.in_signing_thread = self.executors.ask if external else asyncio.to_thread
 
     async def _refresh(self) -> None:
         """Have the store's generation read often enough that requests need not."""
@@ -201,6 +210,8 @@ class Service:
         self._refreshing = self._reading = None
         if self._probe is not None:
             self._probe.end()
+        if self._custodian is not None:
+            self._custodian.end()
         keyring, self._keyring, self._directory = self._keyring, None, None
         if keyring is not None:
             closing = ThreadPoolExecutor(1, thread_name_prefix="mfn-close")
@@ -231,6 +242,7 @@ class Service:
         return {
             "key-store": self._store_state(),
             "audit": "ok" if self.audit.healthy else "unavailable",
+            **({} if self._custodian is None else self._custodian.backends()),
             **({} if self.rotation is None else {"rotation": self.rotation.state}),
             **{name: state() for name, state in self.frontend.items()},
             **({} if self.rates is None else {"rates": self.rates.counting.state}),
@@ -261,6 +273,8 @@ class Service:
         if self.rotation is not None:
             states["mfn_keys_overdue"] = float(self.rotation.overdue)
             states["mfn_rotation_look_age_seconds"] = self.rotation.look_age
+        if self._custodian is not None:
+            states |= self._custodian.states()
         return states
 
     def _is_stale(self) -> bool:

@@ -10,13 +10,23 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.bootstrap.custodians.local import LocalScheme
-from mycelium_fractal_net.bootstrap.custodians.scheme import CustodianScheme, Opened, Passphrase
-from mycelium_fractal_net.security.errors import ConfigurationError
+from mycelium_fractal_net.bootstrap.custodians.scheme import (
+    CustodianScheme,
+    KeptStoreId,
+    Opened,
+    Passphrase,
+)
 
 if TYPE_CHECKING:
     from mycelium_fractal_net.config import Settings
 
-__all__ = ["SCHEMES", "CustodianScheme", "Opened", "Passphrase", "scheme_of"]
+__all__ = ["SCHEMES", "CustodianScheme", "KeptStoreId", "Opened", "Passphrase", "scheme_of"]
+
+
+def _vault() -> CustodianScheme:
+    from mycelium_fractal_net.bootstrap.custodians.vault import VaultScheme
+
+    return VaultScheme()
 
 
 def _pkcs11() -> CustodianScheme:
@@ -33,6 +43,7 @@ def _aws_kms() -> CustodianScheme:
 
 SCHEMES: Final[dict[str, Callable[[], CustodianScheme]]] = {
     "local": LocalScheme,
+    "vault": _vault,
     "pkcs11": _pkcs11,
     "aws-kms": _aws_kms,
 }
@@ -40,12 +51,5 @@ SCHEMES: Final[dict[str, Callable[[], CustodianScheme]]] = {
 
 
 def scheme_of(settings: Settings) -> CustodianScheme:
-    """That of the settings. Raises :class:`ConfigurationError` for one that is not here."""
-    provider = settings.security.key_management.provider
-    found = SCHEMES.get(provider)
-    if found is None:
-        raise ConfigurationError(
-            f"security.key_management.provider (MFN_KEY_PROVIDER): {provider} is not in this"
-            f" release; those there are: {', '.join(SCHEMES)}"
-        )
-    return found()
+    """That of the settings."""
+    return SCHEMES[settings.security.key_management.provider]()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, cast
 
-from mycelium_fractal_net.bootstrap.custodians.remote import RemoteScheme
+from mycelium_fractal_net.bootstrap.custodians.remote import RemoteScheme, known_store_id
 from mycelium_fractal_net.security.errors import ConfigurationError
 from mycelium_fractal_net.security.key_providers.aws_kms import (
     AWSKMSCustodian,
@@ -62,4 +62,5 @@ def _place(settings: Settings) -> KmsPlace:
         region=chosen.aws_region,
         endpoint_url=chosen.aws_endpoint_url,
         profile=chosen.aws_profile,
+        store_id=known_store_id(settings),
     )

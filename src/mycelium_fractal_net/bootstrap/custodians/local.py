@@ -5,15 +5,20 @@ from __future__ import annotations
 import codecs
 from typing import TYPE_CHECKING, Final, cast
 
-from mycelium_fractal_net.bootstrap.custodians.scheme import CustodianScheme, Opened
+from mycelium_fractal_net.bootstrap.custodians.scheme import (
+    CustodianScheme,
+    KeptStoreId,
+    Opened,
+)
 from mycelium_fractal_net.security.byte_io.delivered import delivered
+from mycelium_fractal_net.security.byte_io.private import check_private
 from mycelium_fractal_net.security.errors import MasterKeyError
 from mycelium_fractal_net.security.key_providers.local import (
     LocalCustodian,
     LocalKeyProvider,
     PassphraseKdf,
 )
-from mycelium_fractal_net.security.key_store.sqlite import check_private
+from mycelium_fractal_net.security.key_providers.master_key_file import MasterKeyFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,20 +40,32 @@ class LocalScheme(CustodianScheme):
         """Whether the file is there."""
         return settings.master_key_file.exists()
 
-    def create(
-        self,
-        settings: Settings,
-        policy: Policy,
-        passphrase: Passphrase,
-        *,
-        make_key: bool,  # noqa: ARG002 - it is made in any case
-    ) -> None:
+    def kept_store_id(self, settings: Settings) -> KeptStoreId | None:
+        """That in the file."""
+        if not self.is_there(settings):
+            return None
+        store_id, _, _ = MasterKeyFile(settings.master_key_file).read()
+        return KeptStoreId(store_id.hex(), settings.master_key_file)
+
+    def create(self, settings: Settings, policy: Policy, passphrase: Passphrase) -> None:
         """Write the file."""
-        LocalCustodian.create(settings.master_key_file, policy, _kdf(settings, passphrase))
+        given = settings.security.key_management.store_id
+        LocalCustodian.create(
+            settings.master_key_file,
+            policy,
+            _kdf(settings, passphrase),
+            store_id=None if given is None else bytes.fromhex(given),
+        )
 
     def open(self, settings: Settings, policy: Policy, passphrase: Passphrase) -> Opened:
-        """Read the file."""
+        """Read the file. Raises :class:`MasterKeyError` where the settings have another id."""
         custodian = self._opened(settings, policy, passphrase)
+        given = settings.security.key_management.store_id
+        if given not in (None, custodian.store_id.hex()):
+            raise MasterKeyError(
+                f"the master key file {settings.master_key_file} is of another store than"
+                " MFN_STORE_ID names"
+            )
         return Opened(custodian, custodian.store_id)
 
     def _opened(self, settings: Settings, policy: Policy, passphrase: Passphrase) -> LocalCustodian:

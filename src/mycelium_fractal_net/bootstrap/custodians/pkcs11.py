@@ -46,23 +46,25 @@ class Pkcs11Scheme(RemoteScheme):
         custodian.open(refuse_wide=self._begins)
         return custodian
 
+    def know(self, settings: Settings, passphrase: Passphrase) -> None:
+        """Ask for the PIN now: a call to the token has a deadline, and whoever types has none."""
+        if passphrase is not None and not self._pin_source(settings).is_there():
+            self._pin = passphrase if isinstance(passphrase, bytes) else passphrase()
+
     def make_key(self, settings: Settings, policy: Policy) -> None:  # noqa: ARG002
         """Make the first master key of the URI's label."""
         pin = self._pin_source(settings)
         with contextlib.closing(PKCS11Custodian(_uri(settings), pin)) as custodian:
             custodian.make_first()
 
-    def create(
-        self, settings: Settings, policy: Policy, passphrase: Passphrase, *, make_key: bool
-    ) -> None:
+    def create(self, settings: Settings, policy: Policy, passphrase: Passphrase) -> None:
         """Give the store an id, once a key was seen on the token that does not leave it."""
-        self._know_pin(settings, passphrase)
         self._begins = True
-        super().create(settings, policy, passphrase, make_key=make_key)
+        super().create(settings, policy, passphrase)
 
     def open(self, settings: Settings, policy: Policy, passphrase: Passphrase) -> Opened:
         """Reach what there is."""
-        self._know_pin(settings, passphrase)
+        self.know(settings, passphrase)
         return super().open(settings, policy, passphrase)
 
     def provider(
@@ -94,11 +96,6 @@ class Pkcs11Scheme(RemoteScheme):
             credentials=None if folder is None else Path(folder),
             ask=None if pin is None else lambda: pin,
         )
-
-    def _know_pin(self, settings: Settings, passphrase: Passphrase) -> None:
-        """Ask now: a call to the token has a deadline, and whoever types has none."""
-        if passphrase is not None and not self._pin_source(settings).is_there():
-            self._pin = passphrase if isinstance(passphrase, bytes) else passphrase()
 
 
 def _uri(settings: Settings) -> Pkcs11Uri:

@@ -9,13 +9,19 @@ another store unwrapped.
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from abc import abstractmethod
 from typing import TYPE_CHECKING
 
-from mycelium_fractal_net.bootstrap.custodians.scheme import CustodianScheme, Opened
+from mycelium_fractal_net.bootstrap.custodians.scheme import (
+    CustodianScheme,
+    KeptStoreId,
+    Opened,
+)
 from mycelium_fractal_net.security.byte_io.durable import create_private, sync_folder
 from mycelium_fractal_net.security.errors import MasterKeyError
+from mycelium_fractal_net.security.key_providers.call_limits import CallLimits
 from mycelium_fractal_net.security.key_providers.remote import RemoteCustodian
 from mycelium_fractal_net.security.key_store.record_mac import STORE_ID_BYTES
 
@@ -45,25 +51,27 @@ class RemoteScheme(CustodianScheme):
 
     def is_there(self, settings: Settings) -> bool:
         """Whether the store's id is known here."""
-        return settings.security.key_management.store_id is not None or _file(settings).exists()
+        given = settings.security.key_management.store_id
+        return given is not None or store_id_file(settings).exists()
+
+    def kept_store_id(self, settings: Settings) -> KeptStoreId | None:
+        """That in the file ``store-id``."""
+        return _kept(store_id_file(settings))
 
     def create(
         self,
         settings: Settings,
         policy: Policy,
         passphrase: Passphrase,  # noqa: ARG002 - there is none here
-        *,
-        make_key: bool,
     ) -> None:
         """Give the store an id, once the other side has answered."""
-        if make_key:
-            self.make_key(settings, policy)
-        custodian = RemoteCustodian(lambda: self.connect(settings, policy))
+        custodian = self._reached(settings, policy)
         try:
             custodian.ping()
         finally:
             custodian.close()
-        _write(_file(settings), secrets.token_bytes(STORE_ID_BYTES).hex())
+        given = settings.security.key_management.store_id
+        keep_store_id(settings, given or secrets.token_bytes(STORE_ID_BYTES).hex())
 
     def open(
         self,
@@ -71,45 +79,69 @@ class RemoteScheme(CustodianScheme):
         policy: Policy,
         passphrase: Passphrase,  # noqa: ARG002
     ) -> Opened:
-        """Reach what there is."""
-        store_id = _store_id(settings)
-        return Opened(RemoteCustodian(lambda: self.connect(settings, policy)), store_id)
+        """Reach what there is, by settings that have the store's id."""
+        store_id = settings.security.key_management.store_id
+        if store_id is None:
+            raise self.missing(settings, of_backup=False)
+        return Opened(self._reached(settings, policy), bytes.fromhex(store_id))
+
+    def _reached(self, settings: Settings, policy: Policy) -> RemoteCustodian:
+        return RemoteCustodian(lambda: self.connect(settings, policy), self.limits(settings))
+
+    def limits(self, settings: Settings) -> CallLimits:
+        """Those of its calls."""
+        return CallLimits(deadline_seconds=settings.security.key_management.deadline_seconds)
 
     def missing(self, settings: Settings, *, of_backup: bool) -> MasterKeyError:
         """The error where the store's id is not known here."""
         whose = "the backed-up store" if of_backup else "the key store"
         return MasterKeyError(
-            f"the id of {whose} is not known here: set MFN_STORE_ID, or put the file"
-            f" {_file(settings)} back"
+            f"the id of {whose} is not known here: set MFN_STORE_ID to what a machine that has it"
+            f" is told by 'mfn master status', or put the file {store_id_file(settings)} back"
         )
 
     def files(self, settings: Settings) -> list[Path]:
         """The file of the store's id."""
-        return [_file(settings)] if _file(settings).exists() else []
+        path = store_id_file(settings)
+        return [path] if path.exists() else []
 
 
-def _file(settings: Settings) -> Path:
+def store_id_file(settings: Settings) -> Path:
+    """The file of the store's id in the home folder, there or not."""
     return settings.home / "store-id"
 
 
-def _store_id(settings: Settings) -> bytes:
+def known_store_id(settings: Settings) -> bytes | None:
+    """The store's id, or None where ``mfn init`` has not made one yet. Raises as opening does."""
     given = settings.security.key_management.store_id
-    text = _file(settings).read_text("ascii", "replace").strip() if given is None else given
-    try:
-        store_id = bytes.fromhex(text)
-    except ValueError:
-        store_id = b""
-    if len(store_id) != STORE_ID_BYTES:
-        raise MasterKeyError(f"{_file(settings)} is damaged: it holds no id of a store")
-    return store_id
+    kept = _kept(store_id_file(settings)) if given is None else None
+    text = given if kept is None else kept.store_id
+    return None if text is None else bytes.fromhex(text)
 
 
-def _write(path: Path, text: str) -> None:
+def _kept(path: Path) -> KeptStoreId | None:
+    if not path.exists():
+        return None
+    text = path.read_text("ascii", "replace").strip()
+    if re.fullmatch(f"[0-9a-f]{{{2 * STORE_ID_BYTES}}}", text) is None:
+        raise MasterKeyError(f"{path} is damaged: it holds no id of a store")
+    return KeptStoreId(text, path)
+
+
+def keep_store_id(settings: Settings, store_id: str) -> bool:
+    """Write that file, whole and durably, and return True; one that is there stays."""
+    path = store_id_file(settings)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = create_private(path)
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    descriptor = create_private(beside)
     try:
-        os.write(descriptor, f"{text}\n".encode())
+        os.write(descriptor, f"{store_id}\n".encode())
         os.fsync(descriptor)
+        os.link(beside, path)  # unlike a rename, never over a file that is there
+    except FileExistsError:
+        return False
     finally:
         os.close(descriptor)
+        beside.unlink()
     sync_folder(path.parent)
+    return True

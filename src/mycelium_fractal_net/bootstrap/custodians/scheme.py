@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from mycelium_fractal_net.security.errors import ConfigurationError
 from mycelium_fractal_net.security.key_providers.stored import StoredKeyProvider
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from mycelium_fractal_net.config import Settings
     from mycelium_fractal_net.security.errors import MasterKeyError
     from mycelium_fractal_net.security.key_providers import Custodian
@@ -28,6 +27,13 @@ class Opened(NamedTuple):
     store_id: bytes
 
 
+class KeptStoreId(NamedTuple):
+    """The id of a store, 32 hexadecimal digits, and the file that it was found in."""
+
+    store_id: str
+    place: Path
+
+
 class CustodianScheme(ABC):
     """How one kind of custodian is found, made and opened, from settings."""
 
@@ -36,12 +42,20 @@ class CustodianScheme(ABC):
         """Whether there is what a store is opened with; nobody is asked on another machine."""
 
     @abstractmethod
-    def create(
-        self, settings: Settings, policy: Policy, passphrase: Passphrase, *, make_key: bool
-    ) -> None:
-        """Make what a store that is not begun will be opened with.
+    def kept_store_id(self, settings: Settings) -> KeptStoreId | None:
+        """The id of the store, if a file of this machine has it. Raises :class:`MasterKeyError`."""
 
-        On another machine a master key is made with ``make_key`` alone.
+    def know(self, settings: Settings, passphrase: Passphrase) -> None:  # noqa: B027
+        """Take what guards the master key, where that is needed before :meth:`make_key`."""
+
+    def make_key(self, settings: Settings, policy: Policy) -> None:  # noqa: B027 - there may be none
+        """Make the master key on the other side, where that is not done by :meth:`create`."""
+
+    @abstractmethod
+    def create(self, settings: Settings, policy: Policy, passphrase: Passphrase) -> None:
+        """Make what a store will be opened with: a fresh id, unless the settings have one.
+
+        No master key is made on another machine.
         """
 
     @abstractmethod

@@ -42,11 +42,14 @@ audit = CommandGroup("audit", help="Verify and read the audit records of this ma
     type=PATH,
     help="Heads that were kept elsewhere, as 'mfn audit head' prints them.",
 )
+@click.option(
+    "--all", "again", is_flag=True, help="Read again what was verified before; else it is hashed."
+)
 @options.also
-def _verify(invocation: Invocation, head: Path | None, also: tuple[Path, ...]) -> None:
+def _verify(invocation: Invocation, head: Path | None, again: bool, also: tuple[Path, ...]) -> None:
     """Verify every audit record of this machine, and say of each fault what it is and where."""
     heads = [] if head is None else _read_heads(head)
-    report = _report(invocation, heads, also)
+    report = _report(invocation, heads, also, again=again)
     if invocation.json:
         invocation.answer(_report_shape(report))
     else:
@@ -154,12 +157,15 @@ def _report(
     also: Sequence[Path] = (),
     *,
     ends_only: bool = False,
+    again: bool = False,
 ) -> AuditReport:
     from mycelium_fractal_net.bootstrap import verify_audit
 
     settings = invocation.settings()
     with _readable(settings.audit_folder):
-        return verify_audit(settings, invocation.passphrase, heads, also=also, ends_only=ends_only)
+        return verify_audit(
+            settings, invocation.passphrase, heads, also=also, ends_only=ends_only, again=again
+        )
 
 
 @contextlib.contextmanager

@@ -51,6 +51,7 @@ def backup(invocation: Invocation, file: str, verify: bool, record: bool, force:
         invocation.answer(
             {**_shape(backup), "activated": activated},
             f"{'whole' if verify else file}: backup {backup.made.backup_id} of {made}, {held}",
+            *_external_lines(backup),
             *(f"activated, since the backup holds it: {each}" for each in activated),
         )
 
@@ -111,6 +112,7 @@ def restore(invocation: Invocation, file: str, shared_database: bool) -> None:
         f"restored backup {backup.made.backup_id}: the store as it was at {made}",
         "what was revoked, suspended or marked compromised after that is as before: do it again",
         *(f"rotated, for its raw messages: {version}" for version in restored.rotated),
+        *(f"does not sign here: {version}: {why}" for version, why in restored.unusable),
     )
     if waiting and not invocation.json:
         invocation.say(
@@ -118,6 +120,15 @@ def restore(invocation: Invocation, file: str, shared_database: bool) -> None:
             " mfn credential confirm ID, or --all"
         )
         columns(("ID", "NAME", "SCOPES"), (_row(each) for each in waiting))
+
+
+def _external_lines(backup: Backup) -> list[str]:
+    if not backup.external:
+        return []
+    return [
+        f"of {backup.external} of them, which are external, the private key is with its custodian"
+        " and not in the backup"
+    ]
 
 
 def _row(credential: Credential) -> tuple[str, ...]:
@@ -131,6 +142,7 @@ def _shape(backup: Backup) -> dict[str, Any]:
         "generation": backup.made.generation,
         "master_key": backup.made.master_id,
         "versions": backup.versions,
+        "external": backup.external,
         "rows": backup.rows,
     }
 
@@ -143,5 +155,6 @@ def _restored_shape(
         **_shape(restored.backup),
         "restored_at": shapes.time_text(restored.restored_at),
         "rotated": restored.rotated,
+        "unusable": [{"version_id": version, "why": why} for version, why in restored.unusable],
         "unconfirmed": [shapes.credential_shape(each, rotation_days) for each in waiting],
     }

@@ -12,6 +12,7 @@ import click
 from mycelium_fractal_net import shapes
 from mycelium_fractal_net.cli import options
 from mycelium_fractal_net.cli.commands.key_states import state_commands
+from mycelium_fractal_net.cli.commands.key_transport import key_export, key_import
 from mycelium_fractal_net.cli.completion import version_names
 from mycelium_fractal_net.cli.invocation import Invocation
 from mycelium_fractal_net.cli.options import PATH
@@ -20,6 +21,7 @@ from mycelium_fractal_net.cli.terminal import columns, json_value, say
 from mycelium_fractal_net.security.errors import KeyUsageError
 from mycelium_fractal_net.security.records.keys import (
     Key,
+    KeyOrigin,
     KeyState,
     KeyType,
     KeyUse,
@@ -52,17 +54,37 @@ key = CommandGroup("key", help="Make, list and change keys.")
     help="What a signing key signs; it is fixed for ever.",
 )
 @click.option("--publish", is_flag=True, help="List its public keys for everybody.")
+@click.option("--exportable", is_flag=True, help="Let it be exported later; fixed for ever.")
+@click.option(
+    "--external",
+    is_flag=True,
+    help="For signing: have Vault, AWS KMS or the HSM generate and keep its private keys.",
+)
 def _create(
-    invocation: Invocation, name: str, key_type: str, algorithm: str | None, use: str, publish: bool
+    invocation: Invocation,
+    name: str,
+    key_type: str,
+    algorithm: str | None,
+    use: str,
+    publish: bool,
+    exportable: bool,
+    external: bool,
 ) -> None:
     """Make a key with its first version, active at once."""
     with invocation.keyring() as keyring:
         key = keyring.provider.keys.create(
-            name, key_type, algorithm=algorithm, use=use, publish=publish
+            name,
+            key_type,
+            algorithm=algorithm,
+            use=use,
+            publish=publish,
+            exportable=exportable,
+            external=external,
         )
     waits = key.latest.state is KeyState.PRE_ACTIVATION
     backed = "; it protects once a backup holds it: mfn backup FILE" if waits else ""
-    said = f"made {key.key_type} key {key.key_id} ({key.algorithm}){backed}"
+    external_key = "external " if key.is_external else ""
+    said = f"made {external_key}{key.key_type} key {key.key_id} ({key.algorithm}){backed}"
     if key.key_type is KeyType.MAC:
         said += (
             f"; it rotates every {key.rotation.interval_days} days, after which a value has"
@@ -75,16 +97,16 @@ def _create(
 def _list(invocation: Invocation) -> None:
     """List the keys, in order of name."""
     with invocation.keyring() as keyring:
-        keys = keyring.provider.keys.all()
+        keys = keyring.provider.keys
         heads = "KEY, TYPE, ALGORITHM, NEWEST, STATE, ROTATION DUE"
-        invocation.answer_table(keys, shapes.key_shape, heads, _list_row)
+        invocation.answer_records(keys, shapes.key_shape, heads, _list_row)
 
 
 def _list_row(key: Key) -> tuple[str, ...]:
     return (
         key.key_id,
         key.key_type.value,
-        key.algorithm,
+        f"{key.algorithm}, external" if key.is_external else key.algorithm,
         f"v{key.latest.version}",
         key.latest.state.value,
         "-" if key.is_legacy else key.rotation_due.date().isoformat(),
@@ -102,7 +124,9 @@ def _show(invocation: Invocation, name: str) -> None:
         return
     use = f" for {key.use}" if key.key_type is KeyType.SIGNING else ""
     say(f"key        {key.key_id}")
-    say(f"type       {key.key_type}{use}, {key.algorithm}{', published' if key.publish else ''}")
+    marks = ", external" * key.is_external + ", published" * key.publish
+    marks += ", exportable" * key.exportable
+    say(f"type       {key.key_type}{use}, {key.algorithm}{marks}")
     say(f"protects   {shapes.primary_id(key) or 'nothing'}")
     if not key.is_legacy:  # which has one version, and protects nothing
         _say_rotation(key)
@@ -138,12 +162,18 @@ def _say_rotation(key: Key) -> None:
 
 
 def _notes(version: KeyVersion) -> Iterator[str]:
+    if version.origin is KeyOrigin.IMPORTED:
+        yield "imported"
     if version.compromised:
         yield "was compromised"
     if version.activate_at is not None:
         yield f"activated at {shapes.time_text(version.activate_at)}"
     if version.destroy_at is not None:
         yield f"erased at {shapes.time_text(version.destroy_at)}"
+    if version.external is not None:
+        gone_at = version.external_gone_at
+        gone = "" if gone_at is None else f", destroyed there at {shapes.time_text(gone_at)}"
+        yield f"kept as {version.external}{gone}"
 
 
 @key.add("rotate")
@@ -238,6 +268,8 @@ def _public(invocation: Invocation, name: str, form: str) -> None:
 
 for _command in state_commands():
     key.add_command(_command)
+key.add_command(key_import)
+key.add_command(key_export)
 
 
 @key.add("import-xor")

@@ -1,4 +1,4 @@
-"""Hashes that name, store or compare something, or are signed elsewhere (FIPS 180-4).
+"""Hashes that name, store or compare something: SHA-256, SHA-384 and SHA-512 (FIPS 180-4).
 
 The one place that has them outside of what is signed, sealed or derived. No configuration can
 do without SHA-256, which names credentials and public keys in the store, so no policy is asked.

@@ -20,12 +20,34 @@ from mycelium_fractal_net.security.key_store.record_mac import encode_fields
 if TYPE_CHECKING:
     from mycelium_fractal_net.security.key_store.record_mac import Mac
 
-_Row = TypeVar("_Row", Anchor, ChainCount, Acknowledged)
+
+class Checkpoint(NamedTuple):
+    """A statement that was verified: so many bytes of a segment hold these records, in order.
+
+    ``segment`` is the file's name, ``begins`` the MAC that the ``first`` record hangs on, ``mac``
+    that of the ``last`` one, ``size`` and ``sha256`` those of the bytes. ``tag`` authenticates it.
+    """
+
+    chain: str
+    segment: str
+    begins: bytes
+    size: int
+    sha256: bytes
+    first: int
+    last: int
+    mac: bytes
+    tag: bytes = b""
+
+
+_Row = TypeVar("_Row", Anchor, ChainCount, Acknowledged, Checkpoint)
 
 _CHAIN_LABEL: Final = b"mycelium-fractal-net/audit/chain/v1"
 _ANCHOR_LABEL: Final = b"mycelium-fractal-net/audit/anchor/v1"
-_COUNT_LABEL: Final = b"mycelium-fractal-net/audit/count/v1"
-_ACKNOWLEDGED_LABEL: Final = b"mycelium-fractal-net/audit/acknowledged/v1"
+_LABELS: Final = {
+    ChainCount: b"mycelium-fractal-net/audit/count/v1",
+    Acknowledged: b"mycelium-fractal-net/audit/acknowledged/v1",
+    Checkpoint: b"mycelium-fractal-net/audit/checkpoint/v1",
+}
 _MAC_MEMBER: Final = b',"mac":"'
 _MAC_TEXT_BYTES: Final = 64
 _END: Final = b'"}\n'
@@ -57,7 +79,7 @@ class ChainKey(NamedTuple):
         """The row with its tag."""
         return row._replace(tag=self.mac.tag(self._encoded(row)))
 
-    def is_authentic(self, row: Anchor | ChainCount | Acknowledged) -> bool:
+    def is_authentic(self, row: Anchor | ChainCount | Acknowledged | Checkpoint) -> bool:
         """Whether the row was written by a process that has the store's audit key."""
         try:
             return _verifies(self.mac, self._encoded(row), row.tag)
@@ -70,13 +92,12 @@ class ChainKey(NamedTuple):
             return count
         return self.authenticated(count._replace(chains=count.chains + 1))
 
-    def _encoded(self, row: Anchor | ChainCount | Acknowledged) -> bytes:
+    def _encoded(self, row: Anchor | ChainCount | Acknowledged | Checkpoint) -> bytes:
         if isinstance(row, Anchor):
             restored_from = row.restored_from
             later = () if restored_from is None else ("restored_from", restored_from)
             return encode_fields((_ANCHOR_LABEL, self.store_id, *row[:6], *later))
-        label = _COUNT_LABEL if isinstance(row, ChainCount) else _ACKNOWLEDGED_LABEL
-        return encode_fields((label, self.store_id, *row[:-1]))
+        return encode_fields((_LABELS[type(row)], self.store_id, *row[:-1]))
 
 
 class Line(NamedTuple):

@@ -27,14 +27,24 @@ class ChainChecker:
         self._missing: list[range] = []
         self._damaged = 0
 
-    def add(self, line: Line) -> None:
-        """Take the next line."""
+    @property
+    def hangs_on(self) -> bytes | None:
+        """What the next line must hang on; None where what is before it is in doubt."""
+        return self._previous[0] if len(self._previous) == 1 and not self._damaged else None
+
+    def pass_over(self, last: int, mac: bytes) -> None:
+        """Take lines that are known to be in order and to hang on :attr:`hangs_on`."""
+        self.sequence, self._previous = last, (mac,)
+
+    def add(self, line: Line) -> bool:
+        """Take the next line; returns whether it is the next, and hangs on the one before."""
+        in_order = line.sequence == self.sequence + 1 and self.hangs_on is not None
         if self._damaged:
             self._place_damage(line.sequence)
         wanted = self.sequence + 1
         if line.sequence < wanted:
             self._displaced(line.sequence)
-            return
+            return False
         if line.sequence > wanted:
             self.skip_to(line.sequence)
         previous, self._previous = self._previous, (line.mac,)
@@ -42,7 +52,9 @@ class ChainChecker:
             self._fault(line.sequence, "edited, or not written with this store's audit key")
             # If the MAC is what was edited, the next line hangs on the one it had.
             self._previous = (line.mac, *(self._key.tag(each + line.signed) for each in previous))
+            in_order = False
         self.sequence = line.sequence
+        return in_order
 
     def add_damaged(self) -> None:
         """Take a line that is no record."""

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from mycelium_fractal_net.security.audit.chain_checker import ChainChecker
+from mycelium_fractal_net.security.audit.checkpoints import Checkpoints, Verified
 from mycelium_fractal_net.security.audit.folders import chain_folders
 from mycelium_fractal_net.security.audit.segments import (
     Torn,
@@ -142,8 +143,12 @@ def verify(
     all_here: bool | None = None,
     most_bytes: int | None = None,
     ends_only: bool = False,
+    again: bool = False,
 ) -> AuditReport:
     """Verify every chain in an audit folder, in constant memory.
+
+    What was verified before is written down beside each chain, where the folder takes it, and is
+    not parsed again: its bytes are hashed (:mod:`.checkpoints`). With ``again`` it is read whole.
 
     ``heads`` is what was kept elsewhere. A chain that the store has for this folder, or with
     ``all_here`` any chain that it has, is a fault where it is not there; that is the default for
@@ -168,13 +173,18 @@ def verify(
     kept: dict[str, list[Head]] = {}
     for head in heads:
         kept.setdefault(head.chain, []).append(head)
-    reports = [
-        _Chain(chain, known.get(chain), key, kept.pop(chain, [])).verified(
-            segments(*there[chain]), most_bytes, ends_only=ends_only
-        )
-        for chain in sorted(there)
-        if chain in known or chain in begun
-    ]
+    reports = []
+    for chain in sorted(there):
+        if chain in known or chain in begun:
+            found = segments(*there[chain])
+            looked_at = _Chain(chain, known.get(chain), key, kept.pop(chain, []))
+            if ends_only:
+                reports.append(looked_at.ends(found))
+                continue
+            checkpoints = Checkpoints(chain, there[chain], key, trusted=not again)
+            reports.append(looked_at.verified(found, most_bytes, checkpoints))
+            if most_bytes is None:  # who looks at a part, as doctor does, leaves nothing here
+                checkpoints.save()
     away = [anchor for chain, anchor in known.items() if chain not in there]
     # Begun before the store was restored, as whoever restored it wrote.
     before = [e for e in away if e.restored_from is not None and key.is_authentic(e)]
@@ -222,15 +232,18 @@ class _Chain:
         else:
             report.anchor = anchor
 
-    def verified(
-        self, found: list[Segment], most_bytes: int | None, *, ends_only: bool
-    ) -> ChainReport:
-        """The report, once all lines were read, or those of the newest segments, or the end."""
+    def ends(self, found: list[Segment]) -> ChainReport:
+        """The report, once the record was looked for that the store was told of."""
         report, anchor = self._report, self._report.anchor
-        if ends_only:
-            if anchor and anchor.sequence and mac_of_record(found, anchor.sequence) != anchor.mac:
-                report.add(anchor.sequence, "the record that the store was told of is not there")
-            return report
+        if anchor and anchor.sequence and mac_of_record(found, anchor.sequence) != anchor.mac:
+            report.add(anchor.sequence, "the record that the store was told of is not there")
+        return report
+
+    def verified(
+        self, found: list[Segment], most_bytes: int | None, checkpoints: Checkpoints
+    ) -> ChainReport:
+        """The report, once all lines were looked at, or those of the newest segments."""
+        report, anchor = self._report, self._report.anchor
         former: list[Segment] = []
         if most_bytes is not None:
             former, found = newest(found, most_bytes)
@@ -240,7 +253,7 @@ class _Chain:
             wanted[anchor.sequence, anchor.mac.hex()] = "what the store was told of"
         wanted = {line: source for line, source in wanted.items() if line[0] >= report.begins}
         checker = ChainChecker(self._key.mac, begins, report.begins - 1)
-        last = _check_lines(report, found, checker, wanted)
+        last = _check_lines(report, found, checker, wanted, checkpoints)
         for (sequence, _), source in wanted.items():
             if sequence > last:
                 report.add(last + 1, f"cut: the records up to {sequence} are missing")
@@ -266,21 +279,38 @@ def _check_lines(
     found: list[Segment],
     checker: ChainChecker,
     wanted: dict[tuple[int, str], str],
+    checkpoints: Checkpoints,
 ) -> int:
     """Check the lines of a chain; takes out of ``wanted`` what is found; the last sequence."""
+    told = report.anchor.sequence if report.anchor is not None else 0
     for segment, next_first in with_next(found):
         checker.skip_to(segment.first)
-        for line in forwards(segment.path):
+        begins = checker.hangs_on if checker.sequence + 1 == segment.first else None
+        verified = Verified(segment, begins)
+        stated = checkpoints.of(segment, begins)
+        if (
+            stated is not None
+            and (next_first is None or stated.last < next_first)
+            and not any(stated.first <= sequence < stated.last for sequence, _ in wanted)
+            and verified.holds(stated)
+        ):
+            checker.pass_over(stated.last, stated.mac)
+            report.records += stated.last - stated.first + 1
+            wanted.pop((stated.last, stated.mac.hex()), None)
+        for line in forwards(segment.path, verified.size):
             if next_first is not None and checker.sequence + 1 >= next_first:
                 break  # repeated in the next segment, where it counts
             if line is None:
                 checker.add_damaged()
+                verified.end()
             elif isinstance(line, Torn):
                 report.torn_bytes = line.size
             else:
-                checker.add(line)
+                in_order = checker.add(line)
+                verified.add(line, in_order=in_order and line.sequence <= told)
                 report.records += 1
                 wanted.pop((line.sequence, line.mac.hex()), None)
+        checkpoints.note(verified)
     checker.finish()
     for fault in checker.faults:
         report.add(*fault)

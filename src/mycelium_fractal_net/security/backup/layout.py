@@ -67,13 +67,15 @@ class BackupHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Backup:
     """A backup that was written or read to its end.
 
-    ``rows`` counts the rows of each table. ``handles`` are those of the versions whose material
-    it holds, 8 bytes each, one behind the other.
+    ``rows`` counts the rows of each table. ``handles`` are those of the versions that it holds, 8
+    bytes each, one behind the other; of ``external`` of them it has no private key, only where
+    that is.
     """
 
     made: MadeBackup
     rows: dict[str, int]
     handles: bytes = field(repr=False)
+    external: int = 0
 
     @property
     def made_at(self) -> datetime:
@@ -82,7 +84,7 @@ class Backup:
 
     @property
     def versions(self) -> int:
-        """How many versions of keys it holds the material of."""
+        """How many versions of keys it holds, external ones among them."""
         return len(self.handles) // HANDLE_BYTES
 
     def each_handle(self) -> Iterator[bytes]:

@@ -49,7 +49,7 @@ def write_backup(provider: StoredKeyProvider, writer: BinaryWriter) -> Backup:
         if needed != {state.status.master_id}:
             raise ConflictError(
                 "the store is between two master keys, of which one will be forgotten;"
-                " finish the move first: mfn master rotate"
+                f" finish the move first: {provider.master_keys.way_on()}"
             )
         data_key = provider.policy.generate_key_material(DATA_KEY_ALGORITHM)
         store_id, master_id = provider.store_id, state.status.master_id
@@ -67,8 +67,8 @@ def write_backup(provider: StoredKeyProvider, writer: BinaryWriter) -> Backup:
         start = encode_start(header)
         write_fully(writer, start)
         sealer = provider.policy.bare_sealer(data_key, context_of(start))
-        rows, handles = _write_rows(state, _Frames(sealer.encryptor(), writer))
-    return Backup(header.made, rows, handles)
+        rows, handles, external = _write_rows(state, _Frames(sealer.encryptor(), writer))
+    return Backup(header.made, rows, handles, external)
 
 
 class _Frames:
@@ -89,10 +89,14 @@ class _Frames:
             write_fully(self._writer, self._encryptor.finalize())
 
 
-def _write_rows(state: Snapshot, frames: _Frames) -> tuple[dict[str, int], bytes]:
-    """All rows, and how many there are of each table: in the file, and returned."""
+def _write_rows(state: Snapshot, frames: _Frames) -> tuple[dict[str, int], bytes, int]:
+    """All rows, and how many there are of each table: in the file, and returned.
+
+    With the handles of versions that have their key, and how many of those are external.
+    """
     counts: dict[str, int] = {}
     handles = bytearray()
+    external = 0
     for name, table in BACKED_UP.items():
         columns = [str(column.name) for column in table.c]
         frames.put([{"table": name, "columns": columns}])
@@ -102,17 +106,28 @@ def _write_rows(state: Snapshot, frames: _Frames) -> tuple[dict[str, int], bytes
             counts[name] += len(rows)
             if name == "key_versions":
                 handles += handles_in(columns, rows)
+                external += len(external_in(columns, rows))
     frames.put([{"end": counts}], last=True)
-    return counts, bytes(handles)
+    return counts, bytes(handles), external
 
 
 def handles_in(columns: list[str], rows: list[list[object]]) -> bytes:
-    """The handles of the versions among these rows of ``key_versions`` that have their material.
+    """The handles of the versions among these rows of ``key_versions`` that have their key.
 
     Raises :class:`ValueError` and :class:`TypeError` for rows that no release wrote.
     """
     handle, wrapped = columns.index("handle"), columns.index("wrapped")
-    return b"".join(row[handle] for row in rows if row[wrapped])  # type: ignore[misc]
+    held = (row for row in rows if row[wrapped])
+    elsewhere = external_in(columns, rows)
+    return b"".join(row[handle] for row in (*held, *elsewhere))  # type: ignore[misc]
+
+
+def external_in(columns: list[str], rows: list[list[object]]) -> list[list[object]]:
+    """Those of these rows of ``key_versions`` whose private key is with the custodian."""
+    if "external" not in columns:
+        return []  # of a release before there were any
+    external, gone_at = columns.index("external"), columns.index("external_gone_at")
+    return [row for row in rows if row[external] is not None and row[gone_at] is None]
 
 
 # What the store knows of its backups --------------------------------------------------------

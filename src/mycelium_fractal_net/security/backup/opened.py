@@ -16,7 +16,7 @@ from mycelium_fractal_net.security.backup.layout import (
     decode_value,
     read_start,
 )
-from mycelium_fractal_net.security.backup.making import handles_in
+from mycelium_fractal_net.security.backup.making import external_in, handles_in
 from mycelium_fractal_net.security.byte_io.binary_io import read_fully
 from mycelium_fractal_net.security.errors import (
     DecryptionError,
@@ -77,6 +77,7 @@ class OpenedBackup:
         self._reader = reader
         self._counts: dict[str, int] = {}
         self._handles = bytearray()
+        self._external = 0
 
     def read(self, take: Callable[[RowsOf], None] = lambda _: None) -> Backup:
         """Go through all rows, each given to ``take``; the backup, once its end was seen.
@@ -85,7 +86,7 @@ class OpenedBackup:
         """
         for part in self.rows():
             take(part)
-        return Backup(self.header.made, dict(self._counts), bytes(self._handles))
+        return Backup(self.header.made, dict(self._counts), bytes(self._handles), self._external)
 
     def rows(self) -> Iterator[RowsOf]:
         """All rows in order, some at a time, each table at least once.
@@ -129,6 +130,7 @@ class OpenedBackup:
         if found.table == "key_versions":
             try:
                 self._handles += handles_in(found.columns, found.rows)
+                self._external += len(external_in(found.columns, found.rows))
             except (ValueError, TypeError):
                 raise DecryptionError from None
         return found

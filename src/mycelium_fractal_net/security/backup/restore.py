@@ -19,6 +19,7 @@ from mycelium_fractal_net.security.backup.making import activate_held
 from mycelium_fractal_net.security.backup.opened import RowsOf, open_backup
 from mycelium_fractal_net.security.errors import (
     AuditUnavailableError,
+    MfnError,
     StoreIntegrityError,
     StoreUnavailableError,
 )
@@ -53,12 +54,17 @@ _GENERATIONS_LATER: Final = 1 << 32
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What was restored. ``rotated`` are the ids of versions that were made for it."""
+    """What was restored. ``rotated`` are the ids of versions that were made for it.
+
+    ``unusable`` are those of external versions that do not sign here, each with what is wrong:
+    the backup has no private key of theirs.
+    """
 
     backup: Backup
     restored_at: datetime
     rotated: list[str] = field(default_factory=list)
     unconfirmed: int = 0
+    unusable: list[tuple[str, str]] = field(default_factory=list)
 
 
 def restore_backup(
@@ -93,7 +99,21 @@ def restore_backup(
         provider.audit.open()
     activate_held(provider)
     provider.signers.bind_named()
-    return Restored(backup, now, rotated, rows.unconfirmed)
+    return Restored(backup, now, rotated, rows.unconfirmed, _unusable(provider))
+
+
+def _unusable(provider: StoredKeyProvider) -> list[tuple[str, str]]:
+    """The external versions whose private keys are not with the custodian, and why."""
+    found = []
+    for key in provider.keys.external_keys():
+        for version in key.versions:
+            if version.external is None or not version.has_key:
+                continue
+            try:
+                provider.keys.external.check(key, version)
+            except MfnError as error:
+                found.append((version_id(key.key_id, version.version), str(error)))
+    return found
 
 
 class _Reading:

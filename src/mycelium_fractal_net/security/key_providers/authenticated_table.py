@@ -64,25 +64,28 @@ class AuthenticatedTable(Generic[R]):
         """The record of that id. Raises :class:`KeyNotFoundError`."""
         return self.checked(self.table.load(record_id))
 
-    def page(self, after: str = "", limit: int = _PAGE) -> list[R]:
-        """Up to ``limit`` records whose ids sort after ``after``, in order."""
-        return [or_raise(self._found(each)) for _, each in self.table.page(after, limit)]
+    def page(
+        self, after: str = "", limit: int = _PAGE, *, since: int = -1
+    ) -> list[tuple[str, R | StoreIntegrityError]]:
+        """Up to ``limit`` records whose ids sort after ``after``, in order, each with its id.
+
+        One that is refused is given as its error: it must not keep the others from their work.
+        Only those that changed after the store's generation ``since``.
+        """
+        page = self.table.page(after, limit, since=since)
+        return [(name, self._found(stored)) for name, stored in page]
 
     def all(self) -> Iterator[R]:
-        """Every record, in order of id, read a page at a time."""
+        """Every record, in order of id, read a page at a time, if each is in order."""
         for _, found in self.each():
             yield or_raise(found)
 
     def each(self, since: int = -1) -> Iterator[tuple[str, R | StoreIntegrityError]]:
-        """Every record that changed after the store's generation ``since``, in order of id.
-
-        One that is refused is given as its error: it must not keep the others from their work.
-        """
+        """All of what :meth:`page` gives, read a page at a time."""
         after: str | None = ""
         while after is not None:
-            page = self.table.page(after, _PAGE, since=since)
-            for name, stored in page:
-                yield name, self._found(stored)
+            page = self.page(after, since=since)
+            yield from page
             after = page[-1][0] if len(page) == _PAGE else None
 
     def some(self, ids: Sequence[str]) -> Iterator[tuple[str, R | StoreIntegrityError]]:
@@ -136,16 +139,18 @@ class AuthenticatedTable(Generic[R]):
         event: str | None = None,
         *,
         reason: str | None = None,
+        memory: dict[Any, Any] | None = None,
         also: Also | None = None,
     ) -> R:
         """Swap a record for what ``change`` makes of it, and try again where it lost a race.
 
         Whatever is written is under the store's present master key. ``event`` is what the audit
         log calls it, ``reason`` an operator's word for it; without an event a record is written
-        that only had to come under that key. ``also`` is done with it, or not at all.
+        that only had to come under that key; ``memory`` may hold what that takes. ``also`` is
+        done with it, or not at all.
         Raises :class:`KeyNotFoundError`.
         """
-        memory: dict[Any, Any] = {}
+        memory = {} if memory is None else memory
         for _ in attempts():
             stored = self.table.load(record_id)
             old = self.checked(stored)
@@ -169,11 +174,16 @@ class AuthenticatedTable(Generic[R]):
     def move_from(self, former: list[str], progress: Callable[[int], None] | None = None) -> None:
         """Bring the records that are under ``former`` master keys under the present one."""
         while names := self.table.under(former, limit=100):
+            memories = self._memories(names)
             for name in names:
                 with suppress(KeyNotFoundError):  # of what ends, as an import does
-                    self.update(name, lambda record: record)
+                    self.update(name, lambda record: record, memory=memories.get(name))
                 if progress is not None:
                     progress(1)
+
+    def _memories(self, names: list[str]) -> dict[str, dict[Any, Any]]:  # noqa: ARG002
+        """What it takes to bring these records under the present master key, had at once."""
+        return {}
 
     def _under(self, record: R, master_id: str, memory: dict[Any, Any]) -> R:  # noqa: ARG002
         """The record under another master key. ``memory`` is kept from attempt to attempt."""

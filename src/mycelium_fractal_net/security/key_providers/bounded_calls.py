@@ -1,8 +1,9 @@
 """Calls to another machine that end in time, whatever it does.
 
 A call has a deadline over all that it takes, attempts included, however long the other side leaves
-a connection open. Each attempt is made in a thread that is left to itself when time is up; of such
-threads there are few, so that a silent server takes no more than those.
+a connection open. Each attempt is made in a thread that is left to itself when time is up: a server
+that sends a byte a second holds it for minutes, and no call in a library can be interrupted. Those
+that were left keep no other call waiting, and there are not many of them.
 
 - Signatures have slots of their own: who asks for many of them does not keep a key from being
   unwrapped.
@@ -140,11 +141,18 @@ class BoundedCalls:
         raise AssertionError("the last attempt returns or raises")  # pragma: no cover
 
     def _attempt(self, call: Callable[[], _T], end: float, slots: threading.BoundedSemaphore) -> _T:
-        if not slots.acquire(timeout=max(0.0, end - monotonic())):
+        if self._counts.stuck_threads >= self.limits.stuck_threads or not slots.acquire(
+            timeout=max(0.0, end - monotonic())
+        ):
             raise CustodianUnavailableError(
                 "the custodian does not answer, and as many wait for it as may"
             )
         answer: Future[_T] = Future()
+        held = threading.Lock()
+
+        def release() -> None:
+            if held.acquire(blocking=False):  # once, by whoever is first
+                slots.release()
 
         def ask() -> None:
             try:
@@ -152,12 +160,13 @@ class BoundedCalls:
             except BaseException as error:
                 answer.set_exception(error)
             finally:
-                slots.release()
+                release()
 
         threading.Thread(target=ask, name="mfn-custodian", daemon=True).start()
         if not wait((answer,), timeout=max(0.0, end - monotonic())).done:
             self._counts.note_stuck(1)
             answer.add_done_callback(lambda _: self._counts.note_stuck(-1))
+            release()
             raise CustodianUnavailableError(
                 f"the custodian does not answer within {self.limits.deadline_seconds:g} seconds"
             )

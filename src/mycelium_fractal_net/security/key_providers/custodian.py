@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 _WRAP_LABEL: Final = b"mycelium-fractal-net/wrap/v1"
 REFERENCE_CHARACTERS: Final = 512
-ED25519_MESSAGE_BYTES: Final = 4096  # what AWS KMS signs without a hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +103,15 @@ class Custodian(OfOneProcess, ABC):
     def check(self, kek_id: str) -> None:
         """Raise :class:`MasterKeyError` unless it holds that master key."""
         if not self.holds(kek_id):
-            raise MasterKeyError("the master key of the store is not one that is configured here")
+            raise MasterKeyError(
+                "the master key of the store is not one that is configured here: MFN_KEY_PROVIDER"
+                " and MFN_FORMER_KEY_PROVIDERS say whose are"
+            )
+
+    @property
+    def parts(self) -> tuple[Custodian, ...]:
+        """The custodians that it is made of, the one that wraps what is new first: itself."""
+        return (self,)
 
     @abstractmethod
     def wrap_many(self, kek_id: str, items: Sequence[tuple[bytes, Binding]]) -> list[bytes]:
@@ -188,7 +195,7 @@ class SigningCustodian(Protocol):
     def sign(self, reference: str, algorithm: str, message: bytes) -> bytes:
         """The signature: of ECDSA, hashed here, DER as in :mod:`..signatures`; of Ed25519 64 bytes.
 
-        Ed25519 takes messages of at most :data:`ED25519_MESSAGE_BYTES`, which the caller sees to.
+        Ed25519 takes messages of at most 4,096 bytes, which the caller sees to.
         It may be asked again where an answer was lost.
         """
 

@@ -8,11 +8,16 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from mycelium_fractal_net.security.errors import (
+    ConflictError,
     InvalidInputError,
+    KeyExistsError,
+    KeyNotExportableError,
     KeyStateError,
     KeyUsageError,
+    StoreIntegrityError,
 )
 from mycelium_fractal_net.security.key_providers.authenticated_table import AuthenticatedTable
+from mycelium_fractal_net.security.key_providers.external import ExternalKeys
 from mycelium_fractal_net.security.records.credentials import keys_named
 from mycelium_fractal_net.security.records.keys import (
     ALGORITHMS,
@@ -32,7 +37,7 @@ from mycelium_fractal_net.security.records.keys import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from mycelium_fractal_net.security.key_providers.custodian import Binding
@@ -62,6 +67,7 @@ class Keys(AuthenticatedTable[Key]):
         super().__init__(table, record_macs, journal, clock)
         self._table = table
         self._wrapping = record_macs.wrapping
+        self.external = ExternalKeys(record_macs.wrapping, record_macs.policy)
         self.default_rotation: Mapping[KeyType, RotationPolicy] = DEFAULT_ROTATION
         self.require_backup = False
 
@@ -85,9 +91,29 @@ class Keys(AuthenticatedTable[Key]):
         key.by_handle(handle)
         return key
 
+    def by_handles(self, handles: Sequence[bytes]) -> dict[bytes, Key | None]:
+        """The same of many, for those that are there, read together; None for what is refused."""
+        names = self._table.of_handles(handles)
+        found = dict(self.some(sorted(set(names.values()))))
+        there: dict[bytes, Key | None] = {}
+        for handle, name in names.items():
+            key = found.get(name)
+            there[handle] = key if isinstance(key, Key) and key.has_handle(handle) else None
+        return there
+
     def published(self) -> list[Key]:
         """Every key that is marked to be published, in order of name."""
         return [self.checked(stored) for stored in self._table.published()]
+
+    def external_keys(self) -> Iterator[Key]:
+        """Every key with a version whose private key is with a custodian, in order of name.
+
+        Those whose records are refused are left out.
+        """
+        for _, stored in self._table.external():
+            found = self._found(stored)
+            if not isinstance(found, StoreIntegrityError):
+                yield found
 
     def unwrap(self, key: Key, version: KeyVersion) -> bytes:
         """The material of one version. The caller has checked what its state permits."""
@@ -98,6 +124,10 @@ class Keys(AuthenticatedTable[Key]):
         return self._wrapping.unwrap_in_use(*self._wrapped(key, version))
 
     def _wrapped(self, key: Key, version: KeyVersion) -> tuple[str, bytes, Binding]:
+        if version.external is not None:
+            raise KeyNotExportableError(
+                f"the private key of {key.key_id!r} never leaves its custodian"
+            )
         if not version.wrapped:
             raise KeyStateError(
                 f"version {version.version} of key {key.key_id!r} is destroyed: no material is left"
@@ -116,14 +146,22 @@ class Keys(AuthenticatedTable[Key]):
         publish: bool = False,
         exportable: bool = False,
         rotation: RotationPolicy | None = None,
+        external: bool = False,
     ) -> Key:
         """Make a named key with its first version, active at once or once a backup holds it.
 
         ``use`` is for signing keys: ``data`` or ``request``; ``exportable`` lets :class:`.Exports`
         wrap it for others; both are fixed for ever. ``publish`` lists its public keys in the JWKS.
-        Raises :class:`KeyExistsError` where the name is taken, :class:`AlgorithmNotAllowedError`,
-        and :class:`InvalidInputError` for what does not fit.
+        The private keys of an ``external`` signing key are made by the custodian and never leave
+        it. Raises :class:`KeyExistsError` where the name is taken,
+        :class:`AlgorithmNotAllowedError`, and :class:`InvalidInputError` for what does not fit.
         """
+        if external:
+            if key_type != KeyType.SIGNING or exportable:
+                raise InvalidInputError(
+                    "only a signing key can be external, and such a one is never exportable"
+                )
+            algorithm = self.external.algorithm(algorithm)
         planned = self.planned(
             key_id,
             key_type,
@@ -133,7 +171,9 @@ class Keys(AuthenticatedTable[Key]):
             exportable=exportable,
             rotation=rotation,
         )
-        return self.begin(planned, NewVersion(self), "key.create")
+        if external and self.table.has(planned.key_id):  # else there is a key that nobody names
+            raise KeyExistsError(self.kind.taken.format(planned.key_id))
+        return self.begin(planned, NewVersion(self, external=external), "key.create")
 
     def planned(
         self,
@@ -157,7 +197,7 @@ class Keys(AuthenticatedTable[Key]):
             raise InvalidInputError(
                 "the key of the XOR cipher is not made, it is imported: mfn key import-xor FILE"
             )
-        chosen = algorithm or ALGORITHMS[kind][0]
+        chosen = algorithm or self.default_algorithm(kind)
         if chosen not in ALGORITHMS[kind]:
             raise InvalidInputError(
                 f"a key of type {kind} takes one of: {', '.join(ALGORITHMS[kind])}"
@@ -181,9 +221,15 @@ class Keys(AuthenticatedTable[Key]):
 
         Raises :class:`KeyExistsError` where the name is taken.
         """
-        return self.insert(
-            lambda master_id: first.to(replace(planned, master_id=master_id)), event, also
+        return first.stored(
+            lambda: self.insert(
+                lambda master_id: first.to(replace(planned, master_id=master_id)), event, also
+            )
         )
+
+    def default_algorithm(self, kind: KeyType) -> str:
+        """What a key of that type is made for where nobody says: the first that is allowed."""
+        return next(filter(self.record_macs.policy.allows, ALGORITHMS[kind]), ALGORITHMS[kind][0])
 
     def adopt(self, key: Key, version: KeyVersion, material: bytes) -> Key:
         """Store a key whose one version was made elsewhere, from ``material``, and wrap it here.
@@ -216,7 +262,8 @@ class Keys(AuthenticatedTable[Key]):
                     "a version is activated at once, or at a time within the next 36500 days"
                 )
         added = NewVersion(self, activate_at)
-        return version_id(name, self.update(name, added.to, "key.rotate").latest.version)
+        rotated = added.stored(lambda: self.update(name, added.to, "key.rotate"))
+        return version_id(name, rotated.latest.version)
 
     def rotate_from(self, version: str, *, reason: str | None = None) -> str:
         """Rotate only if ``version`` (``orders:v3``) is still the newest; returns the newest.
@@ -253,8 +300,8 @@ class Keys(AuthenticatedTable[Key]):
             return added.to(key, now=now) if rotated else key
 
         name = parse_key_id(key_id)[0]
-        newest = self.update(name, change, "key.rotate", reason=reason).latest
-        return version_id(name, newest.version) if rotated else None
+        swapped = added.stored(lambda: self.update(name, change, "key.rotate", reason=reason))
+        return version_id(name, swapped.latest.version) if rotated else None
 
     # Configuring --------------------------------------------------------------------------
 
@@ -319,17 +366,40 @@ class Keys(AuthenticatedTable[Key]):
 
     def _under(self, record: Key, master_id: str, memory: dict[Any, Any]) -> Key:
         moved = replace(record, master_id=master_id)
-
         known: dict[bytes, bytes] = memory.setdefault(master_id, {b"": b""})
-        items = [
-            (each.wrapped, self._wrapping.binding_of_version(moved, each))
-            for each in record.versions
-            if each.wrapped not in known
-        ]
+        items = [each for each in self._wrapped_in(record) if each[0] not in known]
         rewrapped = self._wrapping.rewrap(record.master_id, master_id, items)
         known.update(zip((wrapped for wrapped, _ in items), rewrapped, strict=True))
         versions = (replace(each, wrapped=known[each.wrapped]) for each in record.versions)
         return replace(moved, versions=tuple(versions))
+
+    def _memories(self, names: list[str]) -> dict[str, dict[Any, Any]]:
+        """What :meth:`_under` remembers, for many keys in few calls of the custodian."""
+        master_id = self._present_master_id()
+        asked: dict[str, list[tuple[str, tuple[bytes, Binding]]]] = {}
+        memories: dict[str, dict[Any, Any]] = {}
+        for name, found in self.some(names):
+            # What is refused ends the move when its turn comes.
+            if isinstance(found, Key) and found.master_id != master_id:
+                memories[name] = {master_id: {b"": b""}}
+                named = ((name, each) for each in self._wrapped_in(found))
+                asked.setdefault(found.master_id, []).extend(named)
+        for former, items in asked.items():
+            rewrapped = self._wrapping.rewrap(former, master_id, [each for _, each in items])
+            for (name, (wrapped, _)), new in zip(items, rewrapped, strict=True):
+                memories[name][master_id][wrapped] = new
+        return memories
+
+    def _wrapped_in(self, key: Key) -> list[tuple[bytes, Binding]]:
+        """Each wrapped material of a key, and what it is bound to.
+
+        What is destroyed, or external, has nothing that is wrapped.
+        """
+        return [
+            (each.wrapped, self._wrapping.binding_of_version(key, each))
+            for each in key.versions
+            if each.wrapped
+        ]
 
     def _named(self, event: str | None, old: Key | None, new: Key) -> dict[str, str]:
         """The key, or the one version that a change is about."""
@@ -346,7 +416,7 @@ class NewVersion:
     private and the public key. It is wrapped once for each place that it may take.
 
     However often a writer loses a race, the custodian is asked again only where another version
-    took its number, or the store has moved to another master key.
+    took its number, or the store has moved to another master key; an external one is made once.
     """
 
     def __init__(
@@ -355,10 +425,12 @@ class NewVersion:
         activate_at: datetime | None = None,
         *,
         brought: tuple[bytes, bytes | None] | None = None,
+        external: bool = False,
     ) -> None:
         self._keys = keys
         self._brought = brought
         self._activate_at = activate_at
+        self._external = external
         self._place: tuple[str, int] | None = None
         self._version: KeyVersion | None = None
         self._material = b""
@@ -376,7 +448,9 @@ class NewVersion:
             self._version = self._made(key, number, now)
         if place != self._place:
             numbered = replace(self._version, version=number)
-            self._version = self._keys.wrapped(key, numbered, self._material)
+            if numbered.external is None:
+                numbered = self._keys.wrapped(key, numbered, self._material)
+            self._version = numbered
             self._place = place
         begins = max(now, self._activate_at or now, *known)
         return replace(
@@ -385,21 +459,41 @@ class NewVersion:
             rotate_at=begins + timedelta(days=key.rotation.interval_days),
         )
 
+    def stored(self, store: Callable[[], Key]) -> Key:
+        """The key that ``store`` gives; where this version is not in it nobody's key stays behind.
+
+        Not where nobody knows whether it is: an outage in the midst of a commit leaves it.
+        """
+        try:
+            key = store()
+        except (ConflictError, KeyExistsError):
+            self._discard()
+            raise
+        if self._version is not None and key.latest.handle != self._version.handle:
+            self._discard()
+        return key
+
+    def _discard(self) -> None:
+        if self._version is not None and self._version.external is not None:
+            self._keys.external.discard(self._version)
+
     def _made(self, key: Key, number: int, now: datetime) -> KeyVersion:
-        self._material, public_key = self._brought or self._keys.generate(
-            key.algorithm, key.key_type
-        )
         waits = self._keys.require_backup or self._activate_at is not None
-        return KeyVersion(
+        made = KeyVersion(
             version=number,
             handle=secrets.token_bytes(HANDLE_BYTES),
             state=KeyState.PRE_ACTIVATION if waits else KeyState.ACTIVE,
             created_at=now,
             wrapped=b"",
-            public_key=public_key,
             activate_at=self._activate_at,
             origin=KeyOrigin.GENERATED if self._brought is None else KeyOrigin.IMPORTED,
         )
+        if self._external or (key.versions and key.is_external):
+            return self._keys.external.made(key, made)
+        self._material, public_key = self._brought or self._keys.generate(
+            key.algorithm, key.key_type
+        )
+        return replace(made, public_key=public_key)
 
 
 def key_type_of(text: str) -> KeyType:

@@ -87,8 +87,8 @@ class RemoteCustodian(Custodian):
     # The custodian ------------------------------------------------------------------------
 
     def newest_id(self) -> str:
-        """See :class:`Custodian`; it was learnt when it was opened."""
-        return self._side().newest_id()
+        """See :class:`Custodian`; the other side may have made another since."""
+        return self.ask("newest", lambda other: other.newest_id())
 
     def holds(self, kek_id: str) -> bool:
         """See :class:`Custodian`; by configuration, without a call."""

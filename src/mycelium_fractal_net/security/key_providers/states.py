@@ -100,7 +100,9 @@ class KeyStates:
 
         By this machine's clock and by the store's, which is ``now`` where it was read already.
         Public keys and the record of the version stay. There is no way back; what is left in
-        the files is for :meth:`Database.scrub`.
+        the files is for :meth:`Database.scrub`. The key of an external version is destroyed with
+        the custodian once the record says that the version is: nobody cancels it in between. Where
+        that fails the next call does it, and raises what the custodian does.
         """
         now = min(self._keys.clock(), now or self._database.now())
 
@@ -114,7 +116,26 @@ class KeyStates:
             versions = tuple(erased(each) for each in key.versions)
             return key if versions == key.versions else replace(key, versions=versions)
 
-        return self._keys.update(parse_key_id(key_id)[0], change, "key.erase")
+        key = self._keys.update(parse_key_id(key_id)[0], change, "key.erase")
+        for version in key.versions:
+            if version.lingers:
+                key = self._destroy_external(key, version)
+        return key
+
+    def _destroy_external(self, key: Key, version: KeyVersion) -> Key:
+        self._keys.external.destroy(version)
+        gone_at = self._keys.clock()
+
+        def change(key: Key) -> Key:
+            versions = tuple(
+                replace(each, external_gone_at=gone_at)
+                if each.handle == version.handle and each.lingers
+                else each
+                for each in key.versions
+            )
+            return key if versions == key.versions else replace(key, versions=versions)
+
+        return self._keys.update(key.key_id, change, "key.erase-external")
 
     def activate_due(
         self, key_id: str, *, now: datetime | None = None, reason: str | None = None

@@ -122,7 +122,8 @@ class StoredKeyProvider(OfOneProcess, KeyProvider):
         """The key's bytes: of the version that protects new data, or of the version named.
 
         Raises :class:`KeyNotFoundError`, :class:`KeyStateError`, and
-        :class:`KeyNotExportableError` for a credential and for the key of the XOR cipher.
+        :class:`KeyNotExportableError` for a credential, for the key of the XOR cipher, and for an
+        external key.
         """
         key, version = self._to_hand_out(key_id)
         material = self.keys.unwrap(key, version)
@@ -141,6 +142,8 @@ class StoredKeyProvider(OfOneProcess, KeyProvider):
         except KeyNotFoundError:
             self._refuse_credential(name)
             raise
+        if key.is_external:
+            raise KeyNotExportableError(f"the private key of {name!r} never leaves its custodian")
         if key.is_legacy:
             raise KeyNotExportableError("the key of the XOR cipher only opens messages here")
         if exported and not key.exportable:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.records.keys import Key, KeyVersion
 
 _MOST_REMEMBERED: Final = 4096  # keys, for an outage
+_AT_ONCE: Final = 64  # keys that a custodian is asked to rewrap; Vault takes 240, KMS one each
 
 
 class _Remembered:
@@ -107,10 +108,21 @@ class Wrapping:
     def rewrap(
         self, from_id: str, to_id: str, items: Sequence[tuple[bytes, Binding]]
     ) -> list[bytes]:
-        """The same materials under another master key of this store."""
+        """The same materials under another master key of this store, each seen to unwrap there.
+
+        Some at a time, since a custodian has a deadline for what it is asked at once. Raises
+        :class:`StoreIntegrityError` for one that does not unwrap, before or after.
+        """
         for master_id in (from_id, to_id):
             self.custodian.check(master_id)
-        return self.custodian.rewrap_many(from_id, to_id, items) if items else []
+        rewrapped: list[bytes] = []
+        for start in range(0, len(items), _AT_ONCE):
+            some = items[start : start + _AT_ONCE]
+            found = self.custodian.rewrap_many(from_id, to_id, some)
+            bindings = (binding for _, binding in some)
+            self.custodian.unwrap_many(to_id, list(zip(found, bindings, strict=True)))
+            rewrapped += found
+        return rewrapped
 
     def _fetched(self, asked: Unwrap) -> bytes:
         try:

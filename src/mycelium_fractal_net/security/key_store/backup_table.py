@@ -9,7 +9,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, insert, or_, select, update
 
 from mycelium_fractal_net.security.errors import ConflictError
 from mycelium_fractal_net.security.key_store.meta import StoreMeta
@@ -101,12 +101,14 @@ class BackupTable(StoreMeta):
         return None if row is None else MadeBackup(*row)
 
     def not_held(self, limit: int = 3) -> tuple[int, list[tuple[str, int]]]:
-        """How many versions with key material no backup holds, and up to ``limit`` of them.
+        """How many versions with a key no backup holds, and up to ``limit`` of them.
 
         Each as its key's name and its number, in order.
         """
         table = key_versions
-        where = (func.length(table.c.wrapped) > 0, table.c.handle.not_in(held_versions()))
+        elsewhere = table.c.external.is_not(None) & table.c.external_gone_at.is_(None)
+        has_key = or_(func.length(table.c.wrapped) > 0, elsewhere)
+        where = (has_key, table.c.handle.not_in(held_versions()))
         with self.database.read() as connection:
             count = connection.execute(
                 select(func.count()).select_from(table).where(*where)

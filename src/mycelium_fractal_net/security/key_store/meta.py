@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sqlalchemy import delete, func, insert, select, update
 
@@ -25,9 +25,20 @@ from mycelium_fractal_net.security.key_store.schema import (
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
+    from sqlalchemy import Table
     from sqlalchemy.engine import Connection
 
     from mycelium_fractal_net.security.key_store.database import Database
+
+
+_UNDER_A_MASTER: Final[dict[str, Table]] = {
+    "keys": keys,
+    "credentials": credentials,
+    "signers": signers,
+    "imports": pending_imports,
+    "audit_keys": audit_keys,
+    "authority_keys": authority_keys,
+}
 
 
 class StoreStatus(NamedTuple):
@@ -118,16 +129,33 @@ class StoreMeta:
     # Moving to another master key -------------------------------------------------------
 
     def move_to(
-        self, old_master_id: str, new_master_id: str, wrapped_record_mac_key: bytes
+        self, old_master_id: str, new_master_id: str, wrapped_record_mac_key: bytes | None
     ) -> None:
-        """From now on everything is written under the new master key."""
+        """From now on everything is written under the new master key.
+
+        Its MAC key is None where the store holds one under that master key already.
+        """
         with self.change(old_master_id) as (connection, _):
-            connection.execute(
-                insert(authority_keys).values(
-                    master_id=new_master_id, wrapped=wrapped_record_mac_key
+            if wrapped_record_mac_key is not None:
+                connection.execute(
+                    insert(authority_keys).values(
+                        master_id=new_master_id, wrapped=wrapped_record_mac_key
+                    )
                 )
-            )
             connection.execute(update(store_meta).values(master_id=new_master_id))
+
+    def under_each_master(self) -> dict[str, dict[str, int]]:
+        """How many rows of each kind are under each master key, by what the rows say."""
+        counted: dict[str, dict[str, int]] = {}
+        with self.database.read() as connection:
+            for name, table in _UNDER_A_MASTER.items():
+                master_id = table.c.master_id
+                rows = connection.execute(
+                    select(master_id, func.count()).group_by(master_id).order_by(master_id)
+                )
+                for found, count in rows:
+                    counted.setdefault(str(found), {})[name] = count
+        return counted
 
     def forget_masters(self, master_id: str, former: Collection[str]) -> None:
         """Drop the authority keys of ``former`` master keys once no row needs them.
@@ -135,7 +163,7 @@ class StoreMeta:
         Raises :class:`ConflictError` where one does, or ``master_id`` is no more the store's.
         """
         with self.change(master_id) as (connection, _):
-            for table in (keys, credentials, signers, pending_imports, audit_keys):
+            for table in (each for each in _UNDER_A_MASTER.values() if each is not authority_keys):
                 if connection.execute(
                     select(func.count()).select_from(table).where(table.c.master_id.in_(former))
                 ).scalar_one():

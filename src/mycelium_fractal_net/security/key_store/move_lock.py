@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import text
@@ -31,7 +32,10 @@ if TYPE_CHECKING:
 
 _LOCK: Final = 0x6D666E6D  # "mfnm"; the second number is the schema, of which a database has many
 _TAKE: Final = text("SELECT pg_try_advisory_xact_lock(:lock, hashtext(current_schema()))")
-_TAKEN: Final = "the store is being moved to a new master key by another process; let it end"
+_TAKEN: Final = (
+    "the store is being begun, or moved to a new master key, by another process; let it end"
+)
+_PAUSE_SECONDS: Final = 0.05
 _LOST: Final = "the lock of the move was lost; run it again, it goes on where it stopped"
 
 
@@ -79,3 +83,21 @@ def advisory_lock(engine: Engine, place: str) -> Iterator[Callable[[], None]]:
             yield still_held
     except SQLAlchemyError as error:
         raise unavailable(error, None, place) from None
+
+
+@contextlib.contextmanager
+def awaited(
+    lock: Callable[[], contextlib.AbstractContextManager[Callable[[], None]]], seconds: float
+) -> Iterator[None]:
+    """Hold a lock, which may be another's for so many seconds. Raises :class:`ConflictError`."""
+    end = monotonic() + seconds
+    with contextlib.ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(lock())
+                break
+            except ConflictError:
+                if monotonic() >= end:
+                    raise
+                sleep(_PAUSE_SECONDS)
+        yield

@@ -115,6 +115,8 @@ def version_row(key_id: str, version: KeyVersion) -> dict[str, Any]:
         **version_fields(key_id, version),
         "rewrapped_at": micros_or_none(version.rewrapped_at),
         "imported": version.origin is KeyOrigin.IMPORTED,
+        "external": version.external,
+        "external_gone_at": micros_or_none(version.external_gone_at),
     }
 
 
@@ -159,6 +161,10 @@ def authenticated_key(key: Key) -> list[Field]:
             later += (version.version, "rewrapped_at", micros(version.rewrapped_at))
         if version.origin is KeyOrigin.IMPORTED:
             later += (version.version, "imported", True)
+        if version.external is not None:
+            later += (version.version, "external", version.external)
+        if version.external_gone_at is not None:
+            later += (version.version, "external_gone_at", micros(version.external_gone_at))
     return fields + later
 
 
@@ -199,7 +205,7 @@ def key_from_rows(row: Sequence[Any], versions: Iterable[Sequence[Any]] = ()) ->
 def _version(row: Sequence[Any]) -> KeyVersion:
     (
         handle, _key_id, version, state, compromised, created_at, activate_at, destroy_at, wrapped,
-        public_key, rewrapped_at, imported,
+        public_key, rewrapped_at, imported, external, external_gone_at,
     ) = row  # fmt: skip
     return KeyVersion(  # in the order of its fields
         version,
@@ -213,6 +219,8 @@ def _version(row: Sequence[Any]) -> KeyVersion:
         from_micros_or_none(destroy_at),
         from_micros_or_none(rewrapped_at),
         KeyOrigin.IMPORTED if imported else KeyOrigin.GENERATED,
+        None if external is None else _text(external),
+        from_micros_or_none(external_gone_at),
     )
 
 
@@ -306,6 +314,12 @@ def signer_from_row(row: Row[Any]) -> Signer:
         )
     except _DAMAGED:
         raise StoreIntegrityError(f"signer {row.name!r}: its row is damaged") from None
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
 
 
 def import_row(pending: PendingImport) -> dict[str, Any]:

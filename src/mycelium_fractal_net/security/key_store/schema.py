@@ -30,7 +30,7 @@ from sqlalchemy import (
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
 
-HEAD: Final = "0010"  # the newest migration; read without Alembic at every start
+HEAD: Final = "0011"  # the newest migration; read without Alembic at every start
 PREFIX: Final = "mfn_"  # of every table, so that a store may stand in a database with others
 VERSION_TABLE: Final = "mfn_schema_version"  # Alembic's
 
@@ -164,6 +164,8 @@ key_versions = Table(
     Column("public_key", Octets, nullable=True),
     Column("rewrapped_at", BigInteger, nullable=True),
     Column("imported", Boolean, nullable=False, server_default=false()),
+    Column("external", String(600), nullable=True),
+    Column("external_gone_at", BigInteger, nullable=True),
     UniqueConstraint("key_id", "version"),
     Index("ix_mfn_key_versions_state", "state"),
 )

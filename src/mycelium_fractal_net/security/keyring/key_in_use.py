@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.algorithms.mac import MacKey
     from mycelium_fractal_net.security.key_providers import StoredKeyProvider
     from mycelium_fractal_net.security.sealed.sealer import Sealer
+    from mycelium_fractal_net.security.signatures.external_key import ExternalSigningKey
     from mycelium_fractal_net.security.signatures.signing_key import SigningKey
     from mycelium_fractal_net.security.signatures.verifying_key import VerifyingKey
 
@@ -54,6 +55,7 @@ class KeyInUse:
         self.key = key
         self.version = version
         self.version_id = version_id(key.key_id, version.version)
+        self.asks = version.external is not None  # the custodian, for each signature
         self.since = since  # by the monotonic clock, as the deadline is
         self.deadline = deadline
         self.protected = Uses()
@@ -66,7 +68,7 @@ class KeyInUse:
         self._material: bytes | None = None
         self._sealer: Sealer | None = None
         self._raw: RawCipher | None = None
-        self._signing: SigningKey | None = None
+        self._signing: SigningKey | ExternalSigningKey | None = None
         self._mac_key: MacKey | None = None
         self._verifying: VerifyingKey | None = None
 
@@ -108,11 +110,14 @@ class KeyInUse:
         return self._raw
 
     @property
-    def signing(self) -> SigningKey:
+    def signing(self) -> SigningKey | ExternalSigningKey:
         """Signs under this version."""
         if self._signing is None:
-            policy = self._provider.policy
-            self._signing = policy.signing_key(self.key.algorithm, self.material)
+            provider = self._provider
+            if self.asks:
+                self._signing = provider.keys.external.signer(self.key, self.version)
+            else:
+                self._signing = provider.policy.signing_key(self.key.algorithm, self.material)
         return self._signing
 
     @property

@@ -36,6 +36,7 @@ from mycelium_fractal_net.security.records.open_options import PLAIN, OpenOption
 from mycelium_fractal_net.security.sealed.layout import parse_header
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from types import TracebackType
     from typing import Self
 
@@ -123,6 +124,7 @@ class Keyring(OfOneProcess, Streams, Signing, PublicKeys):
             if self.provider.audit is not None:
                 self.provider.audit.close()
             self.provider.store.database.close()
+            self.provider.custodian.close()
 
     def refresh(self) -> None:
         """See at once what others changed in the store, instead of within two seconds."""
@@ -315,6 +317,14 @@ class Keyring(OfOneProcess, Streams, Signing, PublicKeys):
             name=header.name,
         )
 
+    def look_up(self, beginnings: Iterable[bytes], options: OpenOptions = PLAIN) -> None:
+        """Have the keys at hand that messages name, by their first 12 bytes, for many messages.
+
+        However many of them name what is not there, it costs no more reads of the store than one.
+        """
+        handles = {each[4:12] for each in beginnings if each[:3] == b"MFN" and len(each) >= 12}
+        self._cache.look_up(handles, options.permit)
+
     def protecting_key(self, key_id: str | None = None) -> str:
         """The name of the key that :meth:`encrypt` takes for ``key_id``, which must protect.
 
@@ -325,6 +335,10 @@ class Keyring(OfOneProcess, Streams, Signing, PublicKeys):
         check_type(key, _ENCRYPTION)
         _ = key.primary
         return name
+
+    def is_external(self, key_id: str) -> bool:
+        """Whether the key of that id or version id signs with its custodian alone."""
+        return self._cache.record(parse_key_id(key_id)[0]).is_external
 
     def algorithm_of(self, key_id: str) -> str:
         """The algorithm of the key of that id or version id. Raises :class:`KeyNotFoundError`."""

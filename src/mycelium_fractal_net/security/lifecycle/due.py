@@ -103,7 +103,9 @@ def to_activate(key: Key, now: datetime) -> bool:
 
 
 def to_erase(key: Key, now: datetime) -> bool:
-    """Whether the recovery window of a version has passed."""
+    """Whether the recovery window of a version has passed, or its external key lingers."""
+    if any(each.lingers for each in key.versions):
+        return True
     going = (each for each in key.versions if each.state is KeyState.PENDING_DESTRUCTION)
     return any(each.destroy_at is not None and each.destroy_at <= now for each in going)
 

@@ -186,6 +186,10 @@ class KeyVersion:
     ``wrapped`` is the key material under the master key and empty once destroyed;
     ``public_key`` is the DER SubjectPublicKeyInfo of a signing key, kept for ever.
     ``rewrapped_at`` is when somebody recorded that no data is under it any more. Times are UTC.
+
+    Of an *external* version the private key is with the custodian, and nothing is wrapped:
+    ``external`` names it, ``SCHEME:REFERENCE``, and ``external_gone_at`` is when it was destroyed
+    there, after the version was.
     """
 
     version: int
@@ -199,6 +203,18 @@ class KeyVersion:
     destroy_at: datetime | None = None
     rewrapped_at: datetime | None = None
     origin: KeyOrigin = KeyOrigin.GENERATED
+    external: str | None = None
+    external_gone_at: datetime | None = None
+
+    @property
+    def has_key(self) -> bool:
+        """Whether there is a key: wrapped in the store, or with the custodian."""
+        return bool(self.wrapped) or (self.external is not None and self.external_gone_at is None)
+
+    @property
+    def lingers(self) -> bool:
+        """Whether it is destroyed, and its key with the custodian not yet."""
+        return self.state is KeyState.DESTROYED and self.has_key
 
     def state_after(self, verb: Verb) -> KeyState:
         """The state that ``verb`` leads to. Raises :class:`KeyStateError` if it is not legal."""
@@ -258,6 +274,11 @@ class Key:
         return self.algorithm == LEGACY_XOR
 
     @property
+    def is_external(self) -> bool:
+        """Whether its private keys never leave the custodian, where the next one is made too."""
+        return self.latest.external is not None
+
+    @property
     def latest(self) -> KeyVersion:
         """The version with the highest number, whatever its state."""
         return self.versions[-1]
@@ -268,6 +289,10 @@ class Key:
             if candidate.version == number:
                 return candidate
         raise KeyNotFoundError(f"key {self.key_id!r} has no version {number}")
+
+    def has_handle(self, handle: bytes) -> bool:
+        """Whether one of the versions has that handle."""
+        return any(each.handle == handle for each in self.versions)
 
     def by_handle(self, handle: bytes) -> KeyVersion:
         """The version with that handle. Raises :class:`KeyNotFoundError`."""

@@ -174,6 +174,8 @@ def _due_times(key: Key) -> Iterator[datetime]:
             yield version.activate_at or ALWAYS
         elif version.state is KeyState.PENDING_DESTRUCTION and version.destroy_at is not None:
             yield version.destroy_at
+        elif version.lingers:
+            yield ALWAYS
     for version in past_retained(key, key.rotation.retain_count):
         if version.rewrapped_at is not None:
             yield ALWAYS  # its use decides

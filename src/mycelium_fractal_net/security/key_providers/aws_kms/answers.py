@@ -39,6 +39,7 @@ _DENIED: Final = {
     ),
     "InvalidKeyUsageException": "AWS KMS refuses: the key was made for another use",
     "InvalidGrantTokenException": _NO_PERMISSION,
+    "UnsupportedOperationException": "AWS KMS refuses: it does not do that in this region",
     "ExpiredToken": _EXPIRED,
     "ExpiredTokenException": _EXPIRED,
     "RequestExpired": _SIGNATURE,
@@ -68,23 +69,30 @@ _UNAVAILABLE: Final = {
 }
 _WRONG: Final = frozenset({"InvalidCiphertextException", "IncorrectKeyException"})
 
-OF_CREDENTIALS: Final = frozenset({_EXPIRED, _NOT_KNOWN, _SIGNATURE})
-"""The texts of refusals that other credentials would mend."""
+OF_CREDENTIALS: Final = frozenset(
+    code for code, text in _DENIED.items() if text in (_EXPIRED, _NOT_KNOWN, _SIGNATURE)
+)
+"""The codes of refusals that other credentials would mend."""
+
+OF_WHO_MAY: Final = frozenset(
+    {"DryRunOperationException", "NotFoundException", "InvalidGrantIdException"}
+)
+"""The codes that only who has the permission is given: a trial went well, or there is no such."""
 
 
 def error_of(code: object, status: object) -> MfnError:
     """The error for what KMS answered: its code, and its HTTP status where it has none of those."""
-    if code in _WRONG:
+    named = code if isinstance(code, str) else ""
+    if named in _WRONG:
         return StoreIntegrityError(_FOREIGN)
-    if code == "NotFoundException":
+    if named == "NotFoundException":
         return MasterKeyError("AWS KMS has no such key in that account and region")
-    if code == "AlreadyExistsException":
+    if named == "AlreadyExistsException":
         return ConflictError("AWS KMS has that alias already")
-    if isinstance(code, str):
-        if code in _DENIED:
-            return CustodianDeniedError(_DENIED[code])
-        if code in _UNAVAILABLE:
-            return CustodianUnavailableError(_UNAVAILABLE[code])
+    if named in _DENIED:
+        return CustodianDeniedError(_DENIED[named])
+    if named in _UNAVAILABLE:
+        return CustodianUnavailableError(_UNAVAILABLE[named])
     if status == 429:  # RFC 6585 section 4
         return CustodianUnavailableError(_BUSY)
     if isinstance(status, int) and 400 <= status < 500:

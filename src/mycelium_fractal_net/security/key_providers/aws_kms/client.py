@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mycelium_fractal_net.security.errors import (
     ConfigurationError,
-    CustodianDeniedError,
     CustodianUnavailableError,
     MfnError,
     unusable_extra,
 )
-from mycelium_fractal_net.security.key_providers.aws_kms.answers import OF_CREDENTIALS, error_of
+from mycelium_fractal_net.security.key_providers.aws_kms.answers import (
+    OF_CREDENTIALS,
+    OF_WHO_MAY,
+    error_of,
+)
 from mycelium_fractal_net.security.key_providers.aws_kms.place import check_address
 
 if TYPE_CHECKING:
@@ -65,14 +68,28 @@ class KmsClient:
     def ask(self, operation: str, **parameters: object) -> dict[str, Any]:
         """The answer to one request, such as ``ask("describe_key", KeyId="alias/orders")``.
 
+        One that was cut off, or is no JSON, comes without any members: botocore does not tell.
         Where AWS refuses the credentials, the next request is made with those that there are then.
         """
         try:
             return _asked(self._client, operation, parameters)
-        except CustodianDeniedError as error:
-            if str(error) in OF_CREDENTIALS:
+        except _RefusedError as error:
+            if error.code in OF_CREDENTIALS:
                 self._look_for_credentials()
-            raise
+            raise error_of(error.code, error.status) from None
+
+    def permits(self, operation: str, **parameters: object) -> bool:
+        """Whether the credentials have the permission for a request, which is made to learn it.
+
+        Where that is not to be learnt, as in an outage, they are taken not to have it.
+        """
+        try:
+            _asked(self._client, operation, parameters)
+        except _RefusedError as error:
+            return error.code in OF_WHO_MAY
+        except MfnError:
+            return False
+        return True
 
     def close(self) -> None:
         """Close the connections."""
@@ -87,6 +104,15 @@ class KmsClient:
         former.close()
 
 
+class _RefusedError(Exception):
+    """KMS answered with an error."""
+
+    def __init__(self, code: object, status: object = None) -> None:
+        super().__init__(code, status)
+        self.code = code
+        self.status = status
+
+
 def _asked(client: Any, operation: str, parameters: dict[str, object]) -> dict[str, Any]:
     from botocore import exceptions
 
@@ -96,7 +122,7 @@ def _asked(client: Any, operation: str, parameters: dict[str, object]) -> dict[s
     except exceptions.ClientError as error:
         told = error.response
         status = told.get("ResponseMetadata", {}).get("HTTPStatusCode")
-        raise error_of(told.get("Error", {}).get("Code"), status) from None
+        raise _RefusedError(told.get("Error", {}).get("Code"), status) from None
     except (exceptions.NoCredentialsError, exceptions.PartialCredentialsError):
         raise ConfigurationError(
             "there are no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.security.errors import InvalidInputError
+from mycelium_fractal_net.security.key_providers.aws_kms.place import STORE_PAIR
 
 if TYPE_CHECKING:
     from mycelium_fractal_net.security.key_providers.custodian import Binding
@@ -19,7 +20,7 @@ def encryption_context(binding: Binding) -> dict[str, str]:
     others does not unwrap. Raises :class:`InvalidInputError` for more than 8,192 bytes.
     """
     pairs = {
-        "mfn-store": binding.store_id.hex(),
+        STORE_PAIR: binding.store_id.hex(),
         "mfn-key": binding.key_id,
         "mfn-type": binding.key_type,
         "mfn-use": binding.use,

@@ -14,9 +14,11 @@ from mycelium_fractal_net.security.errors import (
 )
 from mycelium_fractal_net.security.key_providers.aws_kms.client import KmsClient
 from mycelium_fractal_net.security.key_providers.aws_kms.context import encryption_context
-from mycelium_fractal_net.security.key_providers.aws_kms.making import absent
+from mycelium_fractal_net.security.key_providers.aws_kms.inspection import inspected
+from mycelium_fractal_net.security.key_providers.aws_kms.making import absent, bytes_of
 from mycelium_fractal_net.security.key_providers.aws_kms.parallel import in_parallel
 from mycelium_fractal_net.security.key_providers.aws_kms.place import SCHEME, KeyArn
+from mycelium_fractal_net.security.key_providers.aws_kms.signing import ALGORITHMS, SigningKeys
 from mycelium_fractal_net.security.key_providers.custodian import Custodian, CustodianStatus
 from mycelium_fractal_net.security.key_providers.stored import StoredKeyProvider
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mycelium_fractal_net.security.key_providers.aws_kms.place import KmsPlace
-    from mycelium_fractal_net.security.key_providers.custodian import Binding
+    from mycelium_fractal_net.security.key_providers.custodian import Binding, SigningKeyReference
     from mycelium_fractal_net.security.key_providers.remote import RemoteCustodian
 
 PLAINTEXT_BYTES: Final = 4096  # KMS API reference, Encrypt: what a symmetric key takes
@@ -51,6 +53,7 @@ class AWSKMSCustodian(Custodian):
             self._arn = _usable(self._described())
         except MasterKeyError:
             raise absent(place, self.kms.region) from None
+        self._signing_keys = SigningKeys(self.kms, self._arn)
 
     def newest_id(self) -> str:
         """The ARN of the key without its region; new key material of KMS's own changes nothing."""
@@ -86,7 +89,30 @@ class AWSKMSCustodian(Custodian):
 
     def inspect(self) -> CustodianStatus:
         """What an operator should know of the key."""
-        return CustodianStatus(str(self._arn), (self._arn.kek_id,), "remote")
+        return inspected(self.kms, self._arn, self._described(), self._place.context)
+
+    # Signing keys: see :class:`.SigningCustodian` -------------------------------------------
+
+    @property
+    def signing_algorithms(self) -> frozenset[str]:
+        """All three, where the region has them."""
+        return ALGORITHMS
+
+    def create_signing_key(self, algorithm: str, binding: Binding) -> SigningKeyReference:
+        """CreateKey, and GetPublicKey; the reference is its ARN."""
+        return self._signing_keys.create(algorithm, binding)
+
+    def sign(self, reference: str, algorithm: str, message: bytes) -> bytes:
+        """Sign."""
+        return self._signing_keys.sign(reference, algorithm, message)
+
+    def signing_public_key(self, reference: str) -> bytes:
+        """GetPublicKey."""
+        return self._signing_keys.public_key(reference)
+
+    def destroy_signing_key(self, reference: str) -> None:
+        """ScheduleKeyDeletion, in seven days."""
+        self._signing_keys.destroy(reference)
 
     def close(self) -> None:
         """Close the connections."""
@@ -110,8 +136,8 @@ class AWSKMSCustodian(Custodian):
             Plaintext=material,
             EncryptionContext=encryption_context(binding),
         )
-        self._see_whose(answer.get("KeyId"))
-        return _bytes_of(answer, "CiphertextBlob")
+        self._check_wrapped_by(answer.get("KeyId"))
+        return bytes_of(answer, "CiphertextBlob")
 
     def _decrypted(self, wrapped: bytes, binding: Binding) -> bytes:
         answer = self.kms.ask(
@@ -120,8 +146,8 @@ class AWSKMSCustodian(Custodian):
             CiphertextBlob=wrapped,
             EncryptionContext=encryption_context(binding),
         )
-        self._see_whose(answer.get("KeyId"))
-        return _bytes_of(answer, "Plaintext")
+        self._check_opened_by(answer.get("KeyId"))
+        return bytes_of(answer, "Plaintext")
 
     def _re_encrypted(self, wrapped: bytes, binding: Binding) -> bytes:
         context = encryption_context(binding)
@@ -133,13 +159,19 @@ class AWSKMSCustodian(Custodian):
             DestinationKeyId=str(self._arn),
             DestinationEncryptionContext=context,
         )
-        self._see_whose(answer.get("SourceKeyId"))
-        self._see_whose(answer.get("KeyId"))
-        return _bytes_of(answer, "CiphertextBlob")
+        self._check_opened_by(answer.get("SourceKeyId"))
+        self._check_wrapped_by(answer.get("KeyId"))
+        return bytes_of(answer, "CiphertextBlob")
 
-    def _see_whose(self, key_id: object) -> None:
+    def _check_opened_by(self, key_id: object) -> None:
+        if not isinstance(key_id, str):  # an answer that was cut, or is somebody else's
+            raise CustodianUnavailableError("AWS KMS answers without what was asked")
+        if key_id != str(self._arn):  # some that are no AWS open it with whichever key it names
+            raise StoreIntegrityError("AWS KMS opens it with another key")
+
+    def _check_wrapped_by(self, key_id: object) -> None:
         if key_id != str(self._arn):
-            raise StoreIntegrityError("AWS KMS answers for another key")
+            raise CustodianUnavailableError("AWS KMS answers for another key")
 
 
 def _usable(described: dict[str, Any]) -> KeyArn:
@@ -152,10 +184,3 @@ def _usable(described: dict[str, Any]) -> KeyArn:
             " encryption, or is not symmetric"
         )
     return KeyArn.of_answer(described.get("Arn"))
-
-
-def _bytes_of(answer: dict[str, Any], name: str) -> bytes:
-    found = answer.get(name)
-    if not isinstance(found, bytes) or not found:
-        raise CustodianUnavailableError("AWS KMS answers without what was asked")
-    return found

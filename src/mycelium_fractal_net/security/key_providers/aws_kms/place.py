@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from typing import Self
 
 SCHEME: Final = "aws-kms"
+STORE_PAIR: Final = "mfn-store"
 
 # KMS API reference, "KeyId", "AliasName": ids are UUIDs or begin with mrk-; names of aliases have
 # these characters, and at most 250 of them after "alias/".
@@ -56,13 +57,14 @@ class KeyArn(NamedTuple):
 class KmsPlace:
     """The settings: a key by id, ARN or alias, and where it is asked for. All are checked here.
 
-    Raises :class:`ConfigurationError`.
+    ``store_id`` is the store's, for trials, where it is known. Raises :class:`ConfigurationError`.
     """
 
     key_id: str
     region: str | None = None
     endpoint_url: str | None = None
     profile: str | None = None
+    store_id: bytes | None = None
 
     def __post_init__(self) -> None:
         if not _CONFIGURED.fullmatch(self.key_id):
@@ -103,6 +105,11 @@ class KmsPlace:
                 region=self.region
             )
         )
+
+    @property
+    def context(self) -> dict[str, str]:
+        """The pair that is in every encryption context of the store; none where it is not known."""
+        return {} if self.store_id is None else {STORE_PAIR: self.store_id.hex()}
 
     def _region_of_arn(self) -> str | None:
         found = _CONFIGURED.fullmatch(self.key_id)

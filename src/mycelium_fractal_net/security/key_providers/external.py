@@ -1,0 +1,160 @@
+"""Signing keys that never leave the custodian of a store: made, asked, looked at, destroyed.
+
+A version's record says where its private key is, ``SCHEME:REFERENCE``, under the record's MAC, and
+has its public key. That is all of it that the store holds: nothing is wrapped, so nothing moves
+with a master key, and nothing can be handed out.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from mycelium_fractal_net.security.errors import (
+    CustodianDeniedError,
+    CustodianUnavailableError,
+    InvalidInputError,
+    InvalidKeyError,
+    InvalidSignatureError,
+    MasterKeyError,
+    MfnError,
+    StoreIntegrityError,
+)
+from mycelium_fractal_net.security.key_providers.custodian import SigningCustodian
+from mycelium_fractal_net.security.records.keys import ALGORITHMS, KeyType, version_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mycelium_fractal_net.security.key_providers.wrapping import Wrapping
+    from mycelium_fractal_net.security.policy import Policy
+    from mycelium_fractal_net.security.records.keys import Key, KeyVersion
+    from mycelium_fractal_net.security.signatures.external_key import ExternalSigningKey
+    from mycelium_fractal_net.security.signatures.verifying_key import VerifyingKey
+
+_LOG: Final = logging.getLogger(__name__)
+
+
+class ExternalKeys:
+    """The signing keys that the custodian of ``wrapping`` keeps for one store.
+
+    All methods that ask it may wait, and raise as a :class:`.SigningCustodian` does; those that
+    take a version raise :class:`MasterKeyError` where another custodian has its key.
+    """
+
+    def __init__(self, wrapping: Wrapping, policy: Policy) -> None:
+        self._wrapping = wrapping
+        self._policy = policy
+
+    def algorithm(self, wanted: str | None) -> str:
+        """``wanted``, or the first that the custodian makes keys for. Asks nobody.
+
+        Raises :class:`InvalidInputError` where it makes none, or none of that.
+        """
+        custodian = self._wrapping.custodian
+        made = custodian.signing_algorithms if isinstance(custodian, SigningCustodian) else ()
+        names = [each for each in ALGORITHMS[KeyType.SIGNING] if each in made]
+        if not names:
+            raise InvalidInputError(
+                f"the custodian of the master key here ({custodian.scheme}) keeps no signing keys:"
+                " an external one needs Vault, AWS KMS or an HSM (MFN_KEY_PROVIDER)"
+            )
+        if wanted is not None and wanted not in names:
+            raise InvalidInputError(
+                f"the custodian here ({custodian.scheme}) makes external keys of:"
+                f" {', '.join(names)}"
+            )
+        return wanted or names[0]
+
+    def made(self, key: Key, version: KeyVersion) -> KeyVersion:
+        """The version with a fresh key of the custodian's.
+
+        Who does not store it says so to :meth:`discard`.
+        """
+        self._policy.check(key.algorithm)
+        custodian = self._wrapping.custodian
+        self.algorithm(key.algorithm)
+        binding = self._wrapping.binding_of_version(key, version)
+        made = _signing(custodian).create_signing_key(key.algorithm, binding)
+        found = replace(version, external=f"{custodian.scheme}:{made.reference}")
+        try:
+            public = self._policy.verifying_key(made.public_key)
+            usable = public.algorithm == key.algorithm
+        except InvalidKeyError:
+            usable = False
+        if not usable:
+            self.discard(found)
+            raise CustodianUnavailableError("the custodian answers what cannot be used")
+        return replace(found, public_key=made.public_key)
+
+    def discard(self, version: KeyVersion) -> None:
+        """Destroy a key that no record will name; where that fails it is left, and logged."""
+        try:
+            self.destroy(version)
+        except MfnError:
+            _LOG.warning("a signing key that no record names is left over: %s", version.external)
+
+    def signer(self, key: Key, version: KeyVersion) -> ExternalSigningKey:
+        """Signs under that version. The caller has checked what its state permits."""
+        custodian, reference = self._keeper(version)
+        algorithm = key.algorithm
+        return self._policy.external_signing_key(
+            version.public_key or b"",
+            lambda message: custodian.sign(reference, algorithm, message),
+            lambda verify: self._refusal(key, version, verify),
+        )
+
+    def check(self, key: Key, version: KeyVersion) -> None:
+        """See that the custodian has the key, and no other in its place.
+
+        Raises :class:`CustodianDeniedError` where it is gone or refused, and
+        :class:`StoreIntegrityError` where it has another public key than the record.
+        """
+        custodian, reference = self._keeper(version)
+        if custodian.signing_public_key(reference) != version.public_key:
+            raise _replaced(key, version)
+
+    def destroy(self, version: KeyVersion) -> None:
+        """Destroy the key with the custodian; it is no error if it is gone."""
+        custodian, reference = self._keeper(version)
+        custodian.destroy_signing_key(reference)
+
+    def _refusal(
+        self, key: Key, version: KeyVersion, verify: Callable[[VerifyingKey], None]
+    ) -> MfnError:
+        """Why a fresh signature does not verify: another key made it, or it is of something else.
+
+        Tampering it is only where the custodian has another key that did make it.
+        """
+        custodian, reference = self._keeper(version)
+        try:
+            verify(self._policy.verifying_key(custodian.signing_public_key(reference)))
+        except (InvalidKeyError, InvalidSignatureError):
+            return CustodianUnavailableError("the custodian answers what cannot be used")
+        except MfnError as error:
+            return error
+        return _replaced(key, version)
+
+    def _keeper(self, version: KeyVersion) -> tuple[SigningCustodian, str]:
+        scheme, _, reference = (version.external or "").partition(":")
+        custodian = self._wrapping.custodian
+        if custodian.scheme != scheme:
+            raise MasterKeyError(
+                f"its private key is kept by another custodian ({scheme}) than the one that is"
+                f" configured here ({custodian.scheme})"
+            )
+        return _signing(custodian), reference
+
+
+def _replaced(key: Key, version: KeyVersion) -> StoreIntegrityError:
+    return StoreIntegrityError(
+        f"{version_id(key.key_id, version.version)} signs with another key than its record says:"
+        " the one with the custodian was replaced"
+    )
+
+
+def _signing(custodian: object) -> SigningCustodian:
+    if isinstance(custodian, SigningCustodian):
+        return custodian
+    raise CustodianDeniedError("the custodian of the master key keeps no signing keys")

@@ -1,0 +1,138 @@
+"""External signing keys on the command line, under a custodian that signs and one that does not."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mycelium_fractal_net.security.errors import ExitCode
+from mycelium_fractal_net.security.signatures.signing_key import SigningKey
+from tests.support.cli import Mfn, one_line
+from tests.support.custodian import NAME, registered
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def far(empty: Mfn, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mfn]:
+    """``mfn`` over a store whose master key, and signing keys, are on another machine."""
+    monkeypatch.setenv("MFN_KEY_PROVIDER", NAME)
+    with registered():
+        empty.ok("init")
+        yield empty
+
+
+def private(far: Mfn, number: int = 1) -> Path:
+    """The file of a version's private key on the other machine."""
+    versions = far.ok("key", "show", "release", "--json").json["versions"]
+    name = versions[number - 1]["external"].removeprefix("elsewhere:")
+    return far.home / "elsewhere" / f"{name}.pem"
+
+
+def found(far: Mfn, *options: str) -> list[tuple[str, str, str]]:
+    """What doctor says of external keys."""
+    told = json.loads(far("doctor", "--json", *options).out)
+    return [
+        (each["severity"], each["subject"], each["advice"])
+        for each in told
+        if each["check"] == "external-key"
+    ]
+
+
+@pytest.mark.parametrize("algorithm", [None, "ECDSA-P256"])
+def test_a_file_is_signed_and_verified_with_an_external_key(
+    far: Mfn, algorithm: str | None
+) -> None:
+    """As with every other key, across a rotation; what is shown says external."""
+    named = ["--algorithm", algorithm] if algorithm else []
+    made = far.ok("key", "create", "release", "--type", "signing", "--external", *named)
+    assert made.out == f"made external signing key release ({algorithm or 'Ed25519'})\n"
+    file = far.folder / "file"
+    file.write_bytes(bytes(100_000))
+    far.ok("sign", file, "-k", "release")
+    assert "release:v2" in far.ok("key", "rotate", "release").out
+    assert "release:v1" in far.ok("verify", file, f"{file}.sig", "-k", "release").out
+    far.ok("key", "public", "release:v1")
+    shown = far.ok("key", "show", "release")
+    assert f"signing for data, {algorithm or 'Ed25519'}, external" in shown.out
+    assert "kept as elsewhere:mfn-signing-00000000-" in shown.out
+    assert ", external" in far.ok("key", "list").out
+    told = far.ok("key", "show", "release", "--json").json
+    assert told["external"] is True
+    assert [each["external_gone_at"] for each in told["versions"]] == [None, None]
+    assert far.ok("key", "show", "default-signing", "--json").json["external"] is False
+    private(far, 2).unlink()
+    assert "no such key" in one_line(far("sign", file, "-k", "release", "--force"), ExitCode.STORE)
+
+
+def test_a_local_master_key_has_no_external_signing_keys(mfn: Mfn) -> None:
+    """The refusal says which custodians have them; and only a signing key can be one."""
+    ran = mfn("key", "create", "release", "-t", "signing", "--external")
+    line = one_line(ran, ExitCode.USAGE)
+    assert "(local) keeps no signing keys" in line
+    assert "MFN_KEY_PROVIDER" in line
+    ran = mfn("key", "create", "release", "--external")
+    assert "only a signing key can be external" in one_line(ran, ExitCode.USAGE)
+
+
+def test_doctor_sees_a_key_that_is_gone_or_another(far: Mfn) -> None:
+    """Of the newest and some versions, or of all."""
+    far.ok("key", "create", "release", "-t", "signing", "--external")
+    for _ in range(5):
+        far.ok("key", "rotate", "release")
+    assert found(far) == []
+    private(far, 6).unlink()
+    ((severity, subject, advice),) = found(far)
+    assert (severity, subject) == ("critical", "key release:v6")
+    assert "does not sign, with elsewhere:mfn-signing-" in advice
+    for number in range(1, 6):
+        private(far, number).write_bytes(SigningKey.generate("Ed25519").private_pem())
+    replaced = [told for told in found(far, "--all") if "was replaced" in told[2]]
+    assert [subject for _, subject, _ in replaced] == [f"key release:v{n}" for n in range(1, 6)]
+    assert len(found(far)) == 4
+    (far.home / "elsewhere" / "mode").write_text("down")
+    (only,) = json.loads(far("doctor", "--json").out)
+    assert only["check"] == "open"
+
+
+def test_a_backup_says_that_it_has_no_private_key_of_them(far: Mfn, tmp_path: Path) -> None:
+    """Restored, they sign where the custodian still has them, and the others are named."""
+    plain = far.ok("backup", "before.mfb")
+    assert "private key" not in plain.out
+    far.ok("key", "create", "release", "-t", "signing", "--external")
+    far.ok("key", "rotate", "release")
+    made = far.ok("backup", "keys.mfb")
+    assert "of 2 of them, which are external, the private key is with its custodian" in made.out
+    told = far.ok("backup", "--verify", "keys.mfb", "--json").json
+    assert (told["external"], told["versions"]) == (2, told["rows"]["key_versions"])
+    private(far).unlink()
+    home = tmp_path / "other"
+    home.mkdir(mode=0o700)
+    shutil.copytree(far.home / "elsewhere", home / "elsewhere")
+    other = Mfn(home, far.folder, far._capture)
+    restored = other.ok("restore", "keys.mfb")
+    assert "does not sign here: release:v1: there is no such key" in restored.out
+    assert "release:v2:" not in restored.out
+    file = far.folder / "file"
+    file.write_text("data")
+    other.ok("sign", file, "-k", "release")
+    other.ok("verify", file, f"{file}.sig", "-k", "release:v2")
+
+
+def test_what_was_restored_says_in_json_what_does_not_sign(far: Mfn, tmp_path: Path) -> None:
+    """By version, with the reason."""
+    far.ok("key", "create", "release", "-t", "signing", "--external")
+    far.ok("backup", "keys.mfb")
+    private(far).unlink()
+    home = tmp_path / "other"
+    home.mkdir(mode=0o700)
+    shutil.copytree(far.home / "elsewhere", home / "elsewhere")
+    told = Mfn(home, far.folder, far._capture).ok("restore", "keys.mfb", "--json").json
+    (only,) = told["unusable"]
+    assert only["version_id"] == "release:v1"
+    assert "no such key" in only["why"]
