@@ -59,6 +59,7 @@ from tests.support.cli import Ran
 from tests.support.custodian import NAME, Elsewhere, registered
 from tests.support.custodians import harness
 from tests.support.custodians.vault import VaultHarness
+from tests.support.fips import FipsHome, fips_module, sha256_of
 from tests.support.legacy_xor import OLD_KEY, write_xor
 
 if TYPE_CHECKING:
@@ -197,6 +198,22 @@ def a_store_that_is_lost_and_a_master_key_that_is_not(world: World) -> None:
     world.lose("keys.db*")
     assert "made an empty key store" in world.follow(world.advised("open"), "mfn init").out
     assert "orders" not in world.mfn.ok("key", "list").out
+
+
+@advises("security/fips/installed.py", "fips install", "fips install")
+def a_fips_module_that_is_not_there_or_was_moved(world: World) -> None:
+    """FIPS mode is asked for; where one is given it is proven, in a process of its own."""
+    fips = FipsHome(world.home)
+    module = fips_module()
+    for _ in range(2):
+        said = fips.mfn("key", "list").err
+        command = "mfn fips install FILE --sha256 HEX"
+        assert command in said
+        given = {"FILE": str(module), "HEX": sha256_of(module)}
+        ran = fips.mfn(*(given.get(word, word) for word in command.split()[1:]))
+        assert ran.code == 0, ran
+        assert "orders" in fips.mfn("key", "list").out
+        (world.home / "fips" / "openssl.cnf").write_text("")
 
 
 @advises("security/key_providers/aws_kms/making.py", "init")
