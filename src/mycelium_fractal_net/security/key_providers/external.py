@@ -52,7 +52,7 @@ class ExternalKeys:
 
         Raises :class:`InvalidInputError` where it makes none, or none of that.
         """
-        custodian = self._wrapping.custodian
+        custodian = self._wrapping.custodian.parts[0]
         made = custodian.signing_algorithms if isinstance(custodian, SigningCustodian) else ()
         names = [each for each in ALGORITHMS[KeyType.SIGNING] if each in made]
         if not names:
@@ -73,7 +73,7 @@ class ExternalKeys:
         Who does not store it says so to :meth:`discard`.
         """
         self._policy.check(key.algorithm)
-        custodian = self._wrapping.custodian
+        custodian = self._wrapping.custodian.parts[0]
         self.algorithm(key.algorithm)
         binding = self._wrapping.binding_of_version(key, version)
         made = _signing(custodian).create_signing_key(key.algorithm, binding)
@@ -138,13 +138,15 @@ class ExternalKeys:
 
     def _keeper(self, version: KeyVersion) -> tuple[SigningCustodian, str]:
         scheme, _, reference = (version.external or "").partition(":")
-        custodian = self._wrapping.custodian
-        if custodian.scheme != scheme:
+        custodians = self._wrapping.custodian.parts
+        keeper = next((each for each in custodians if each.scheme == scheme), None)
+        if keeper is None:
+            here = ", ".join(each.scheme for each in custodians)
             raise MasterKeyError(
                 f"its private key is kept by another custodian ({scheme}) than the one that is"
-                f" configured here ({custodian.scheme})"
+                f" configured here ({here})"
             )
-        return _signing(custodian), reference
+        return _signing(keeper), reference
 
 
 def _replaced(key: Key, version: KeyVersion) -> StoreIntegrityError:
