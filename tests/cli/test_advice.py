@@ -358,6 +358,20 @@ def a_store_that_cannot_be_read(world: World) -> None:
     assert "key store" in ran.out
 
 
+@advises("cli/invocation.py", "doctor")
+def a_record_that_a_list_leaves_away(world: World) -> None:
+    """The others are listed; doctor names it, and what to do."""
+    world.sql("UPDATE mfn_keys SET mac = zeroblob(32) WHERE key_id = 'orders'")
+    for json_asked in ([], ["--json"]):
+        ran = world.mfn("key", "list", *json_asked)
+        assert ran.code == ExitCode.STORE
+        assert "release" in ran.out
+        assert "orders" not in ran.out
+        assert "key 'orders'" in ran.err
+    ran = world.follow(ran.err, "mfn doctor", code=ExitCode.DOCTOR_CRITICAL)
+    assert "orders" in ran.out
+
+
 @advises("security/key_store/causes.py", "doctor")
 def tables_that_are_missing_in_sqlite(world: World) -> None:
     """Doctor names them."""

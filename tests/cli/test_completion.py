@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
 import select
 import shlex
 import shutil
+import sqlite3
 import subprocess
 import time
 from pathlib import Path
 
+import click
 import pytest
 
 from mycelium_fractal_net.cli import completion
 from mycelium_fractal_net.cli.exits import CommandError
+from mycelium_fractal_net.cli.invocation import Invocation
 from mycelium_fractal_net.security.errors import ExitCode
 from tests.support.cli import PROGRAM, Mfn, environment
 
@@ -165,3 +169,13 @@ def test_a_shell_that_there_is_no_script_for_is_refused(monkeypatch: pytest.Monk
     with pytest.raises(CommandError, match="none of them") as caught:
         completion._current_shell()
     assert caught.value.code is ExitCode.USAGE
+
+
+def test_a_damaged_record_does_not_keep_the_others_from_being_completed(mfn: Mfn) -> None:
+    """It is not completed; ``list`` and doctor name it."""
+    with contextlib.closing(sqlite3.connect(mfn.home / "keys.db")) as database, database:
+        database.execute("UPDATE mfn_keys SET mac = zeroblob(32) WHERE key_id = 'orders'")
+    context = click.Context(click.Command("mfn"), obj=Invocation(home=str(mfn.home)))
+    found = completion.key_names(context, click.Option(["--key"]), "")
+    assert "release" in found
+    assert "orders" not in found

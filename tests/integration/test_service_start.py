@@ -140,7 +140,7 @@ def test_a_file_of_a_first_key_that_is_there_is_kept(home: Path) -> None:
     assert f"cannot be kept in the file {path}" in said
     assert path.read_text() == "a key\n"
     with open_keyring(home=home) as keyring:
-        assert keyring.provider.credentials.page(limit=1) == []
+        assert list(keyring.provider.credentials.all()) == []
     path.unlink()
     running = start(home)
     assert API_KEY.fullmatch(running.api_key)

@@ -74,7 +74,8 @@ def _page(context: click.Context, table: str, field: str, prefix: str) -> list[A
     """The records whose ``field`` begins with ``prefix``; none where they cannot be read."""
     with contextlib.suppress(Exception), _provider(context) as provider:
         found = getattr(provider, table).page(after=_just_before(prefix), limit=_MOST)
-        return [each for each in found if getattr(each, field).startswith(prefix)]
+        sound = (each for _, each in found if not isinstance(each, Exception))
+        return [each for each in sound if getattr(each, field).startswith(prefix)]
     return []
 
 

@@ -19,7 +19,7 @@ from mycelium_fractal_net.cli.terminal import (
     progress_bar,
     say,
 )
-from mycelium_fractal_net.security.errors import ExitCode
+from mycelium_fractal_net.security.errors import ExitCode, StoreIntegrityError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from mycelium_fractal_net.cli.terminal import ProgressBar
     from mycelium_fractal_net.config import Settings
+    from mycelium_fractal_net.security.key_providers.authenticated_table import AuthenticatedTable
+    from mycelium_fractal_net.security.key_store.kinds import R
     from mycelium_fractal_net.security.keyring.keyring import Keyring
 
 
@@ -79,6 +81,34 @@ class Invocation:
             json_array(map(shape, found))
         else:
             columns(heads.split(", "), map(row, found))
+
+    def answer_records(
+        self,
+        table: AuthenticatedTable[R],
+        shape: Callable[[R], Any],
+        heads: str,
+        row: Callable[[R], Sequence[str]],
+    ) -> None:
+        """Print the records of a table, as :meth:`answer_table`; at the end name what is refused.
+
+        Where one is, the command ends with the exit code of a damaged store.
+        """
+        import click
+
+        refused: list[StoreIntegrityError] = []
+
+        def sound() -> Iterator[R]:
+            for _, found in table.each():
+                if isinstance(found, StoreIntegrityError):
+                    refused.append(found)
+                else:
+                    yield found
+
+        self.answer_table(sound(), shape, heads, row)
+        for each in refused:
+            complain(f"{each}; it is not listed: 'mfn doctor' says more")
+        if refused:
+            raise click.exceptions.Exit(refused[0].kind.exit_code)
 
     def progress(
         self, label: str, total: int | Callable[[], int] | None, *, items: bool = False

@@ -12,15 +12,16 @@ from sqlalchemy import event, text
 
 from mycelium_fractal_net.security import blocking
 from mycelium_fractal_net.security.blocking import WouldBlockError
-from mycelium_fractal_net.security.errors import DecryptionError
+from mycelium_fractal_net.security.errors import DecryptionError, StoreIntegrityError
 from mycelium_fractal_net.security.records.open_options import OpenOptions
 from tests.support.stores import keyring_over
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from mycelium_fractal_net.security.key_providers import LocalKeyProvider
     from mycelium_fractal_net.security.keyring.keyring import Keyring
+    from mycelium_fractal_net.security.records.keys import Key
 
 NOT_ORDERS = OpenOptions(permit=lambda name: name != "orders")
 
@@ -139,19 +140,16 @@ def test_what_is_refused_to_one_is_found_for_another(keyring: Keyring) -> None:
 
 
 def test_what_is_remembered_of_them_is_bounded(
-    local_provider: LocalKeyProvider, monkeypatch: pytest.MonkeyPatch
+    local_provider: LocalKeyProvider,
 ) -> None:
-    """Strangers' handles take no more room than keys do, and for no longer."""
+    """Strangers' handles take some hundred kilobytes at most, and for as long as keys do."""
     local_provider.keys.create("invoices")
     with keyring_over(local_provider) as keyring:
         cache = keyring._cache
-        monkeypatch.setattr(cache, "_bound", 10)
         sealed = keyring.encrypt(b"x", key_id="invoices")
-        messages = [unknown(sealed) for _ in range(30)]
-        for message in messages:
-            with pytest.raises(DecryptionError):
-                keyring.decrypt(message)
-        assert len(cache._absent) == 10
+        messages = [unknown(sealed) for _ in range(5000)]
+        keyring.look_up([each[:12] for each in messages])
+        assert len(cache._absent) == 4096
         now = monotonic()
         later = now + cache._lifetime + 1
         statements = Statements(local_provider)
@@ -159,3 +157,72 @@ def test_what_is_remembered_of_them_is_bounded(
         cache._absent = dict.fromkeys(cache._absent, now - 1)
         assert statements.of(keyring, messages[-1]) > 0
         assert max(cache._absent.values()) < later
+
+
+def test_a_thousand_different_unknown_handles_cost_what_one_does(
+    keyring: Keyring, local_provider: LocalKeyProvider
+) -> None:
+    """As a batch has them: they are looked up together, and then none of them any more."""
+    message = keyring.encrypt(b"x", key_id="invoices")
+    messages = [unknown(message) for _ in range(1000)] + [message]
+    statements = Statements(local_provider)
+    keyring.look_up([each[:12] for each in messages], NOT_ORDERS)
+    assert statements.count <= 2
+    assert sum(statements.of(keyring, each) for each in messages[:-1]) == 0
+    keyring.look_up([each[:12] for each in messages], NOT_ORDERS)
+    keyring.look_up([b"", b"MFN", b"\x00" * 12])
+    assert statements.count <= 2
+    assert keyring.decrypt(message) == b"x"
+
+
+@pytest.mark.parametrize("hot", [True, False])
+def test_in_a_batch_a_key_out_of_reach_is_like_one_that_is_not_there(
+    keyring: Keyring, local_provider: LocalKeyProvider, hot: bool
+) -> None:
+    """Neither costs a read after the one for all of them."""
+    sealed = keyring.encrypt(b"x", key_id="orders")
+    if not hot:
+        keyring._cache._drop({"orders"})
+    messages = [sealed, unknown(sealed), unknown(sealed)]
+    statements = Statements(local_provider)
+    keyring.look_up([each[:12] for each in messages], NOT_ORDERS)
+    assert statements.count > 0
+    assert [statements.of(keyring, each) for each in messages] == [0, 0, 0]
+    assert keyring.decrypt(sealed) == b"x"
+
+
+def test_one_unknown_handle_is_looked_up_by_itself(
+    keyring: Keyring, local_provider: LocalKeyProvider
+) -> None:
+    """In a batch as alone, and so is one whose record is refused."""
+    sealed = keyring.encrypt(b"x", key_id="invoices")
+    statements = Statements(local_provider)
+    keyring.look_up([sealed[:12], unknown(sealed)[:12]])
+    assert statements.count == 0
+    keyring._cache._drop({"invoices"})
+    with local_provider.store.database.write() as connection:
+        connection.execute(text("UPDATE mfn_keys SET mac = zeroblob(32) WHERE key_id = 'invoices'"))
+    keyring.look_up([sealed[:12], unknown(sealed)[:12]])
+    with pytest.raises(StoreIntegrityError, match="invoices"):
+        keyring.decrypt(sealed)
+
+
+def test_what_changes_while_it_is_looked_up_is_not_remembered(
+    keyring: Keyring, local_provider: LocalKeyProvider
+) -> None:
+    """Each is then looked up by itself."""
+    message = keyring.encrypt(b"x", key_id="invoices")
+    messages = [unknown(message) for _ in range(2)]
+    read = local_provider.keys.by_handles
+
+    def changed_meanwhile(handles: Sequence[bytes]) -> dict[bytes, Key | None]:
+        found = read(handles)
+        local_provider.keys.create("another")
+        keyring.refresh()
+        return found
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(local_provider.keys, "by_handles", changed_meanwhile)
+        keyring.look_up([each[:12] for each in messages], NOT_ORDERS)
+    statements = Statements(local_provider)
+    assert statements.of(keyring, messages[0]) > 0

@@ -53,7 +53,7 @@ def test_a_signer_is_registered_by_its_public_key(
     assert provider.signers.get("peer") == added
     assert added.signs_for(caller)
     assert not added.signs_for("a" * 16)
-    assert provider.signers.page() == [added]
+    assert list(provider.signers.all()) == [added]
     anybody = provider.signers.add("all", public(algorithm), any_credential=True)
     assert anybody.signs_for("a" * 16)
 
@@ -79,7 +79,7 @@ def test_what_cannot_be_a_signer_is_refused(local_provider: LocalKeyProvider) ->
         add("peer", b"no key", any_credential=True)
     with pytest.raises(AlgorithmNotAllowedError):
         add("peer", public("ML-DSA-65"), any_credential=True)
-    assert local_provider.signers.page() == []
+    assert list(local_provider.signers.all()) == []
 
 
 def test_a_key_that_signs_data_is_no_signer(provider: LocalKeyProvider) -> None:
@@ -95,7 +95,7 @@ def test_a_key_that_signs_data_is_no_signer(provider: LocalKeyProvider) -> None:
                     provider.signers.add(name, version.public_key, any_credential=True)
             else:
                 provider.signers.add(name, version.public_key, any_credential=True)
-    assert [each.name for each in provider.signers.page()] == ["request-1", "request-2"]
+    assert [each.name for each in provider.signers.all()] == ["request-1", "request-2"]
 
 
 def test_a_name_and_a_key_are_taken_once(provider: LocalKeyProvider) -> None:

@@ -71,7 +71,7 @@ class AWSKMSHarness:
         with contextlib.suppress(ClientError):
             self.client.describe_key(KeyId=ALIAS)
             return
-        made = self.client.create_key(KeyUsage="ENCRYPT_DECRYPT")["KeyMetadata"]["KeyId"]
+        made = self.client.create_key()["KeyMetadata"]["KeyId"]
         self.client.create_alias(AliasName=ALIAS, TargetKeyId=made)
 
     @property

@@ -3,8 +3,8 @@
 In some things AWS does not do as moto does, and here it is as AWS does it, with AWS's own codes:
 moto uses a disabled key, and one that is to be deleted, as any other; for a ciphertext of another
 key than the one that is asked it answers AccessDenied; it hashes a digest that it is given to sign;
-it answers with the id of a key whose public key is asked for, and AWS with its ARN; and it makes no
-keys for Ed25519.
+it answers with the id of a key whose public key is asked for, and AWS with its ARN; it makes keys
+for no use where none is named, and none for Ed25519.
 
 It says its port, then does what each line of its standard input says, and answers ``done``:
 ``stop`` (nobody listens, every connection is cut), ``start`` (on the same port, with all keys),
@@ -68,9 +68,13 @@ class AsAWS:
         operation = environ.get("HTTP_X_AMZ_TARGET", "").removeprefix("TrentService.")
         with self._lock:
             self.asked[operation] += 1
-        if operation in _USES:
+        if operation in _USES or operation == "CreateKey":
             body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
             asked = json.loads(body)
+            if operation == "CreateKey":
+                asked.setdefault("KeyUsage", "ENCRYPT_DECRYPT")
+                body = json.dumps(asked).encode()
+                environ["CONTENT_LENGTH"] = str(len(body))
             code = self._refusal(operation, asked)
             if code is not None:
                 answer = {"__type": code, "message": "AWS does not do that"}
@@ -83,7 +87,7 @@ class AsAWS:
 
     @staticmethod
     def _refusal(operation: str, asked: dict[str, Any]) -> str | None:
-        names, of_ciphertext = _USES[operation]
+        names, of_ciphertext = _USES.get(operation, ((), None))
         for name in names:
             key = _key(asked[name])
             if key is not None and key.key_state in _CODES:

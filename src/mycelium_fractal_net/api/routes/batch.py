@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from mycelium_fractal_net.api.endpoints.context import Authenticated, Context
@@ -57,8 +58,9 @@ def encrypt_batch(context: Authenticated, body: EncryptBatch) -> dict[str, Any]:
 def decrypt_batch(context: Authenticated, body: DecryptBatch) -> dict[str, Any]:
     """Open up to 1,000 messages, of which 10 may be of the XOR cipher; one that fails does not
     fail the others."""
+    look_up = partial(crypto.look_up, context, "decrypt", body.items)
     if context.keyring.old_format is None:
-        return _each(context, body.items, crypto.decrypt)
+        return _each(context, body.items, crypto.decrypt, first=look_up)
     left = _MOST_XOR
     cost = 0.0
     if found := sum(crypto.is_xor(context, item) for item in body.items):
@@ -74,13 +76,14 @@ def decrypt_batch(context: Authenticated, body: DecryptBatch) -> dict[str, Any]:
                 )
         return crypto.decrypt(context, item)
 
-    return _each(context, body.items, work, cost)
+    return _each(context, body.items, work, cost, first=look_up)
 
 
 @routes.add("POST", "/crypto/rewrap/batch", "rewrap.batch", EncryptBatchAnswer)
 def rewrap_batch(context: Authenticated, body: RewrapBatch) -> dict[str, Any]:
     """Move up to 1,000 messages to the newest version of their keys."""
-    return _each(context, body.items, crypto.rewrap)
+    look_up = partial(crypto.look_up, context, "rewrap", body.items)
+    return _each(context, body.items, crypto.rewrap, first=look_up)
 
 
 @routes.add("POST", "/crypto/sign/batch", "sign.batch", SignBatchAnswer)
@@ -142,10 +145,12 @@ def _each(
     items: Sequence[_Item],
     work: Callable[[Context, _Item], dict[str, Any]],
     cost: float = 0.0,
+    first: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
     """The answers in the order of the items, and the counts for the audit record.
 
-    ``cost`` is what they take of a processor beyond what every item does, in seconds.
+    ``cost`` is what they take of a processor beyond what every item does, in seconds; ``first``
+    is done before the first of them.
     """
     most = context.service.settings.server.max_batch_items
     if len(items) > most:
@@ -155,6 +160,7 @@ def _each(
         rates.take_items(context.caller.credential_id, context.address, len(items))
         context.are_items_counted = True
     context.about_to_take(cost + len(items) * ITEM_SECONDS)
+    first()
     answers: list[dict[str, Any]] = []
     counts: dict[tuple[str, str], int] = {}
     for item in items:

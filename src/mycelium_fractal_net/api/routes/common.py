@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mycelium_fractal_net.security.errors import InvalidInputError, KeyNotFoundError
+from mycelium_fractal_net.security.errors import (
+    InvalidInputError,
+    KeyNotFoundError,
+    StoreIntegrityError,
+)
 from mycelium_fractal_net.security.records.keys import parse_key_id
 
 if TYPE_CHECKING:
@@ -42,12 +46,28 @@ def record_in_path(
 
 
 def listed(
-    table: AuthenticatedTable[R], query: PageQuery, shape: Callable[[R], Any]
+    table: AuthenticatedTable[R],
+    query: PageQuery,
+    form: re.Pattern[str],
+    shape: Callable[[R], Any],
 ) -> dict[str, Any]:
-    """A page of records in order of their ids, and what the next page begins after, if any."""
-    found = table.page(query.after, query.limit)
-    more = len(found) == query.limit
-    return {
-        f"{table.kind.name}s": [shape(each) for each in found],
-        "next": table.kind.id_of(found[-1]) if more else None,
-    }
+    """A page of records in order of their ids, and what the next page begins after, if any.
+
+    One that is refused has a warning in its place. Where the next page begins has the ``form`` of
+    an id, which whoever damages a row need not have left it.
+    """
+    sound, warnings, last, after = [], [], None, query.after
+    while last is None:
+        page = table.page(after, query.limit)
+        for name, found in page:
+            if isinstance(found, StoreIntegrityError):
+                warnings.append(str(found))
+            else:
+                sound.append(shape(found))
+            last = name if isinstance(name, str) and form.fullmatch(name) else last
+        if len(page) < query.limit:
+            last = None
+            break
+        after = page[-1][0]
+    answer = {f"{table.kind.name}s": sound, "next": last}
+    return {**answer, "warnings": warnings} if warnings else answer

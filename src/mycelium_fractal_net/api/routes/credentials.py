@@ -68,7 +68,8 @@ def list_credentials(
     context: Authenticated, query: Annotated[CredentialQuery, Query()]
 ) -> dict[str, Any]:
     """List credentials in order of id, a page at a time. Scope: `credentials:admin`."""
-    return listed(context.provider.credentials, query, lambda each: _shape(context, each))
+    table = context.provider.credentials
+    return listed(table, query, CREDENTIAL_ID, lambda each: _shape(context, each))
 
 
 @routes.add(

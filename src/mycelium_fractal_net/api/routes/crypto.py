@@ -42,7 +42,7 @@ from mycelium_fractal_net.security.records.keys import (
 from mycelium_fractal_net.security.records.open_options import OpenOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from mycelium_fractal_net.security.keyring.opening import Result
 
@@ -54,6 +54,7 @@ _MAC: Final = DEFAULT_KEY_ID[KeyType.MAC]
 _USES: Final = ("not-found", "key-state", "key-usage", "algorithm")
 _OPENS: Final = ("decryption-failed", "forbidden", *_USES)
 _XOR_TEXT: Final = re.compile(rb"[A-Za-z0-9_-]{86,}={0,2}")  # 64 bytes and more in base64url
+_NAMED_CHARACTERS: Final = 16  # base64 of the 12 bytes that name form and key version
 _SEALED_BEGINNING: Final = "TUZO"  # base64 of "MFN"
 
 
@@ -174,6 +175,21 @@ def _xor_text(ciphertext: str) -> bytes:
         if _XOR_TEXT.fullmatch(decoded):
             return decoded
     return ciphertext.encode()
+
+
+def look_up(
+    context: Context, operation: str, items: Sequence[DecryptRequest] | Sequence[RewrapRequest]
+) -> None:
+    """Have what the messages of a batch name looked up together."""
+    beginnings = {each.ciphertext[:_NAMED_CHARACTERS] for each in items}
+    if len(beginnings) > 1:
+        found = []
+        for each in beginnings:
+            with contextlib.suppress(SchemaError):
+                found.append(base64_bytes(each))
+        caller = context.caller
+        options = OpenOptions(permit=lambda name: caller.may(operation, name))
+        context.keyring.look_up(found, options)
 
 
 def _opened(context: Context, item: DecryptRequest | RewrapRequest, operation: str) -> Result:

@@ -21,7 +21,7 @@ from mycelium_fractal_net.api.schemas.keys import (
     RotationChange,
 )
 from mycelium_fractal_net.security.errors import KeyNotFoundError
-from mycelium_fractal_net.security.records.keys import KeyType, RotationPolicy
+from mycelium_fractal_net.security.records.keys import KEY_NAME, KeyType, RotationPolicy
 from mycelium_fractal_net.shapes.json_values import parse_timestamp
 from mycelium_fractal_net.shapes.keys import KeyAnswer, key_shape
 
@@ -61,7 +61,7 @@ def create_key(context: Authenticated, body: CreateKeyRequest) -> KeyAnswer:
 @routes.add("GET", "/keys", "key.list", KeyList, scope="keys:read", in_thread=True)
 def list_keys(context: Authenticated, query: Annotated[KeyQuery, Query()]) -> dict[str, Any]:
     """List keys in order of name, a page at a time. Scope: `keys:read`."""
-    return listed(context.provider.keys, query, key_shape)
+    return listed(context.provider.keys, query, KEY_NAME, key_shape)
 
 
 @routes.add(

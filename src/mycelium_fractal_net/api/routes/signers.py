@@ -65,7 +65,7 @@ def add_signer(context: Authenticated, body: AddSignerRequest) -> SignerAnswer:
 )  # fmt: skip
 def list_signers(context: Authenticated, query: Annotated[SignerQuery, Query()]) -> dict[str, Any]:
     """List signers in order of name, a page at a time. Scope: `signers:admin`."""
-    return listed(context.provider.signers, query, signer_shape)
+    return listed(context.provider.signers, query, KEY_NAME, signer_shape)
 
 
 @routes.add(

@@ -125,6 +125,16 @@ class Problem(BaseModel):
     ] = None
 
 
+Warnings = Annotated[
+    list[str],
+    Field(
+        default_factory=list,
+        description="Of records that fail their authentication, which are not listed: each by its"
+        " name. Absent where there are none.",
+    ),
+]
+
+
 class BatchError(Model):
     """Why one item of a batch has no result; the others are not touched by it."""
 

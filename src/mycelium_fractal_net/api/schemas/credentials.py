@@ -6,7 +6,7 @@ from typing import Annotated, Any, NotRequired
 
 from pydantic import Field
 
-from mycelium_fractal_net.api.schemas.base import Model, PageQuery, examples, published
+from mycelium_fractal_net.api.schemas.base import Model, PageQuery, Warnings, examples, published
 from mycelium_fractal_net.shapes.callers import CredentialAnswer
 from mycelium_fractal_net.shapes.members import CREDENTIAL_ID_PATTERN, SCOPE_PATTERN, Schema
 
@@ -100,3 +100,4 @@ class CredentialList(Model):
 
     credentials: list[CredentialAnswer]
     next: CredentialId | None
+    warnings: Warnings

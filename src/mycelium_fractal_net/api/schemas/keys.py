@@ -12,6 +12,7 @@ from mycelium_fractal_net.api.schemas.base import (
     Reason,
     Timestamp,
     VersionId,
+    Warnings,
     examples,
     published,
 )
@@ -217,6 +218,7 @@ class KeyList(Model):
 
     keys: list[KeyAnswer]
     next: str | None
+    warnings: Warnings
 
 
 class Jwk(Model):

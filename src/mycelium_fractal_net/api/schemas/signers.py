@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field
 
-from mycelium_fractal_net.api.schemas.base import Model, PageQuery, examples, published
+from mycelium_fractal_net.api.schemas.base import Model, PageQuery, Warnings, examples, published
 from mycelium_fractal_net.shapes.callers import SignerAnswer
 from mycelium_fractal_net.shapes.members import CREDENTIAL_ID_PATTERN, KEY_NAME_PATTERN
 
@@ -93,3 +93,4 @@ class SignerList(Model):
 
     signers: list[SignerAnswer]
     next: Annotated[str, Field(pattern=KEY_NAME_PATTERN)] | None
+    warnings: Warnings

@@ -84,8 +84,8 @@ def _list(invocation: Invocation) -> None:
     """List the credentials, revoked ones as well, in order of id."""
     rotation_days = invocation.settings().credentials.rotation_days
     with invocation.keyring() as keyring:
-        found = keyring.provider.credentials.all()
-        invocation.answer_table(
+        found = keyring.provider.credentials
+        invocation.answer_records(
             found,
             lambda each: shapes.credential_shape(each, rotation_days),
             "ID, NAME, STATE, ROTATION DUE, ENDS, SCOPES",

@@ -55,7 +55,7 @@ key = CommandGroup("key", help="Make, list and change keys.")
 @click.option(
     "--external",
     is_flag=True,
-    help="For signing: have Vault, AWS KMS or the HSM make its private keys and keep them.",
+    help="For signing: have Vault, AWS KMS or the HSM generate and keep its private keys.",
 )
 def _create(
     invocation: Invocation,
@@ -87,9 +87,9 @@ def _create(
 def _list(invocation: Invocation) -> None:
     """List the keys, in order of name."""
     with invocation.keyring() as keyring:
-        keys = keyring.provider.keys.all()
+        keys = keyring.provider.keys
         heads = "KEY, TYPE, ALGORITHM, NEWEST, STATE, ROTATION DUE"
-        invocation.answer_table(keys, shapes.key_shape, heads, _list_row)
+        invocation.answer_records(keys, shapes.key_shape, heads, _list_row)
 
 
 def _list_row(key: Key) -> tuple[str, ...]:

@@ -85,9 +85,9 @@ def _signs_for(signer: Signer) -> str:
 def _list(invocation: Invocation) -> None:
     """List the signers, revoked ones as well, in order of name."""
     with invocation.keyring() as keyring:
-        found = keyring.provider.signers.all()
+        found = keyring.provider.signers
         heads = "NAME, ALGORITHM, STATE, SIGNS FOR"
-        invocation.answer_table(found, shapes.signer_shape, heads, _list_row)
+        invocation.answer_records(found, shapes.signer_shape, heads, _list_row)
 
 
 def _list_row(signer: Signer) -> tuple[str, ...]:

@@ -64,25 +64,28 @@ class AuthenticatedTable(Generic[R]):
         """The record of that id. Raises :class:`KeyNotFoundError`."""
         return self.checked(self.table.load(record_id))
 
-    def page(self, after: str = "", limit: int = _PAGE) -> list[R]:
-        """Up to ``limit`` records whose ids sort after ``after``, in order."""
-        return [or_raise(self._found(each)) for _, each in self.table.page(after, limit)]
+    def page(
+        self, after: str = "", limit: int = _PAGE, *, since: int = -1
+    ) -> list[tuple[str, R | StoreIntegrityError]]:
+        """Up to ``limit`` records whose ids sort after ``after``, in order, each with its id.
+
+        One that is refused is given as its error: it must not keep the others from their work.
+        Only those that changed after the store's generation ``since``.
+        """
+        page = self.table.page(after, limit, since=since)
+        return [(name, self._found(stored)) for name, stored in page]
 
     def all(self) -> Iterator[R]:
-        """Every record, in order of id, read a page at a time."""
+        """Every record, in order of id, read a page at a time, if each is in order."""
         for _, found in self.each():
             yield or_raise(found)
 
     def each(self, since: int = -1) -> Iterator[tuple[str, R | StoreIntegrityError]]:
-        """Every record that changed after the store's generation ``since``, in order of id.
-
-        One that is refused is given as its error: it must not keep the others from their work.
-        """
+        """All of what :meth:`page` gives, read a page at a time."""
         after: str | None = ""
         while after is not None:
-            page = self.table.page(after, _PAGE, since=since)
-            for name, stored in page:
-                yield name, self._found(stored)
+            page = self.page(after, since=since)
+            yield from page
             after = page[-1][0] if len(page) == _PAGE else None
 
     def some(self, ids: Sequence[str]) -> Iterator[tuple[str, R | StoreIntegrityError]]:

@@ -37,7 +37,7 @@ from mycelium_fractal_net.security.records.keys import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from mycelium_fractal_net.security.key_providers.custodian import Binding
@@ -90,6 +90,16 @@ class Keys(AuthenticatedTable[Key]):
         key = self.checked(self._table.load_by_handle(handle))
         key.by_handle(handle)
         return key
+
+    def by_handles(self, handles: Sequence[bytes]) -> dict[bytes, Key | None]:
+        """The same of many, for those that are there, read together; None for what is refused."""
+        names = self._table.of_handles(handles)
+        found = dict(self.some(sorted(set(names.values()))))
+        there: dict[bytes, Key | None] = {}
+        for handle, name in names.items():
+            key = found.get(name)
+            there[handle] = key if isinstance(key, Key) and key.has_handle(handle) else None
+        return there
 
     def published(self) -> list[Key]:
         """Every key that is marked to be published, in order of name."""

@@ -43,6 +43,13 @@ class KeyTable(RecordTable[Key]):
             raise KeyNotFoundError("no key version has that handle")
         return or_raise(found[0][1])
 
+    def of_handles(self, handles: Sequence[bytes]) -> dict[bytes, str]:
+        """The names of the keys whose versions have these handles, for those that are there."""
+        found = select(key_versions.c.handle, key_versions.c.key_id)
+        with self.meta.database.read() as connection:
+            rows = connection.execute(found.where(key_versions.c.handle.in_(handles)))
+            return {row.handle: row.key_id for row in rows}
+
     def published(self) -> list[Stored[Key]]:
         """Every key that is marked to be published, in order of name."""
         with self.meta.database.read() as connection:

@@ -32,13 +32,15 @@ from mycelium_fractal_net.security.records.keys import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from mycelium_fractal_net.security.key_providers import StoredKeyProvider
     from mycelium_fractal_net.security.key_store import UsageStore
     from mycelium_fractal_net.security.key_store.freshness import Freshness
+    from mycelium_fractal_net.security.records.open_options import Permit
 
 _FLUSH_SECONDS: Final = 30.0
+_MOST_HANDLES: Final = 4096  # that are remembered as absent, or refused: more than a batch has
 
 _T = TypeVar("_T")
 _K = TypeVar("_K")
@@ -172,6 +174,39 @@ class KeyCache:
                 raise
         return found
 
+    def look_up(self, handles: Iterable[bytes], permit: Permit | None) -> None:
+        """Find out about many handles that messages name with what one of them costs.
+
+        Where it is a single one that is not known, nothing is read: it takes what it takes alone.
+        """
+        self._ensure_fresh()
+        new = [each for each in handles if self._takes_a_read(each, permit)]
+        if len(new) < 2:
+            return
+        about_to_block()
+        before, now = self._freshness.generation, monotonic()
+        there = self._provider.keys.by_handles(new)
+        with self._lock:
+            if self._freshness.generation != before:
+                return  # each is looked up by itself
+            for handle in new:
+                key = there.get(handle)
+                if handle not in there:
+                    self._remember(self._absent, handle, now)
+                elif key is not None:
+                    if handle not in self._by_handle:
+                        self._keep_in_use(key, handle, now)
+                    if permit is not None and not permit(key.key_id):
+                        self._remember(self._denied, handle, now)
+
+    def _takes_a_read(self, handle: bytes, permit: Permit | None) -> bool:
+        """Whether that handle is not known, or is out of reach and was not asked for before."""
+        found, now = self._by_handle.get(handle), monotonic()
+        if found is None or now >= found.deadline:
+            return now >= self._absent.get(handle, 0.0)
+        out_of_reach = permit is not None and not permit(found.key.key_id)
+        return out_of_reach and now >= self._denied.get(handle, 0.0)
+
     def seem_absent(self, found: KeyInUse, *, was_read: bool) -> None:
         """Do what is done for a handle that is not there, of one that its caller may not know of.
 
@@ -188,7 +223,8 @@ class KeyCache:
 
     def _remember(self, handles: dict[bytes, float], handle: bytes, now: float) -> None:
         with self._lock:
-            self._make_room(handles)
+            if len(handles) >= _MOST_HANDLES:
+                handles.pop(next(iter(handles)))
             handles[handle] = now + self._lifetime
 
     def _keep_in_use(self, key: Key, handle: bytes, now: float) -> KeyInUse:

@@ -36,6 +36,7 @@ from mycelium_fractal_net.security.records.open_options import PLAIN, OpenOption
 from mycelium_fractal_net.security.sealed.layout import parse_header
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from types import TracebackType
     from typing import Self
 
@@ -315,6 +316,14 @@ class Keyring(OfOneProcess, Streams, Signing, PublicKeys):
             newest=found.version is _newest(found.key),
             name=header.name,
         )
+
+    def look_up(self, beginnings: Iterable[bytes], options: OpenOptions = PLAIN) -> None:
+        """Have the keys at hand that messages name, by their first 12 bytes, for many messages.
+
+        However many of them name what is not there, it costs no more reads of the store than one.
+        """
+        handles = {each[4:12] for each in beginnings if each[:3] == b"MFN" and len(each) >= 12}
+        self._cache.look_up(handles, options.permit)
 
     def protecting_key(self, key_id: str | None = None) -> str:
         """The name of the key that :meth:`encrypt` takes for ``key_id``, which must protect.

@@ -290,6 +290,10 @@ class Key:
                 return candidate
         raise KeyNotFoundError(f"key {self.key_id!r} has no version {number}")
 
+    def has_handle(self, handle: bytes) -> bool:
+        """Whether one of the versions has that handle."""
+        return any(each.handle == handle for each in self.versions)
+
     def by_handle(self, handle: bytes) -> KeyVersion:
         """The version with that handle. Raises :class:`KeyNotFoundError`."""
         for candidate in self.versions:

@@ -137,7 +137,7 @@ def test_an_alias_that_was_pointed_elsewhere_is_told(
 ) -> None:
     """What runs keeps to its key; the next start would not."""
     before = kms.arn
-    other = kms.client.create_key(KeyUsage="ENCRYPT_DECRYPT")["KeyMetadata"]["KeyId"]
+    other = kms.client.create_key()["KeyMetadata"]["KeyId"]
     kms.client.update_alias(AliasName=ALIAS, TargetKeyId=other)
     try:
         assert before in remote.inspect().warnings[0]

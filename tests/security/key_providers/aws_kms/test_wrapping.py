@@ -112,7 +112,7 @@ def test_what_another_key_wrapped_is_refused(
     opened: Callable[..., AWSKMSCustodian], custodian: AWSKMSCustodian, kms: AWSKMSHarness
 ) -> None:
     """KMS is told which key it must be; a ciphertext names its own."""
-    other = kms.client.create_key(KeyUsage="ENCRYPT_DECRYPT")["KeyMetadata"]["Arn"]
+    other = kms.client.create_key()["KeyMetadata"]["Arn"]
     theirs = opened(other)
     wrapped = theirs.wrap_many(theirs.newest_id(), [(MATERIAL, bound())])
     with pytest.raises(StoreIntegrityError):
