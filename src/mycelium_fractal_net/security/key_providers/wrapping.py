@@ -110,7 +110,7 @@ class Wrapping:
     ) -> list[bytes]:
         """The same materials under another master key of this store.
 
-        Some at a time, since a custodian has a deadline for what it is asked at once. One on another
+        Some at a time: a custodian has a deadline for what it is asked at once. One on another
         machine is seen to unwrap what it wrapped. Raises :class:`StoreIntegrityError` for what does
         not unwrap.
         """
