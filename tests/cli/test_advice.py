@@ -51,12 +51,15 @@ from mycelium_fractal_net.security.key_store.rows import day_of
 from mycelium_fractal_net.security.key_store.scheduler_table import RotationFailure, SchedulerTable
 from mycelium_fractal_net.security.key_store.schema import keys, signers
 from mycelium_fractal_net.security.key_store.usage import RAW_MESSAGES_LIMIT, RAW_MESSAGES_ROTATE
+from mycelium_fractal_net.security.policy import Policy
 from mycelium_fractal_net.security.records.keys import DEFAULT_ROTATION, KeyType, Verb
 from mycelium_fractal_net.security.records.signers import Signer, SignerState
 from mycelium_fractal_net.security.rotation import KeyRotationScheduler
 from tests.support.cli import Ran
+from tests.support.custodian import NAME, Elsewhere, registered
 from tests.support.custodians import harness
 from tests.support.custodians.vault import VaultHarness
+from tests.support.fips import FipsHome, fips_module, sha256_of
 from tests.support.legacy_xor import OLD_KEY, write_xor
 
 if TYPE_CHECKING:
@@ -195,6 +198,22 @@ def a_store_that_is_lost_and_a_master_key_that_is_not(world: World) -> None:
     world.lose("keys.db*")
     assert "made an empty key store" in world.follow(world.advised("open"), "mfn init").out
     assert "orders" not in world.mfn.ok("key", "list").out
+
+
+@advises("security/fips/installed.py", "fips install", "fips install")
+def a_fips_module_that_is_not_there_or_was_moved(world: World) -> None:
+    """FIPS mode is asked for; where one is given it is proven, in a process of its own."""
+    fips = FipsHome(world.home)
+    module = fips_module()
+    for _ in range(2):
+        said = fips.mfn("key", "list").err
+        command = "mfn fips install FILE --sha256 HEX"
+        assert command in said
+        given = {"FILE": str(module), "HEX": sha256_of(module)}
+        ran = fips.mfn(*(given.get(word, word) for word in command.split()[1:]))
+        assert ran.code == 0, ran
+        assert "orders" in fips.mfn("key", "list").out
+        (world.home / "fips" / "openssl.cnf").write_text("")
 
 
 @advises("security/key_providers/aws_kms/making.py", "init")
@@ -504,6 +523,58 @@ def a_version_that_waits_for_a_backup(world: World) -> None:
     assert "mfn backup FILE" in made
     world.follow(said, "mfn backup FILE", FILE="kept")
     world.mfn.ok("encrypt", "plain", "-k", "invoices")
+
+
+@advises("cli/commands/key_transport.py", "key import", "backup")
+def a_key_that_is_imported(world: World) -> None:
+    """It is finished with the command that is named, and protects once a backup holds it."""
+    world.configure(rotation={"require_backup": True})
+    said = world.mfn.ok("key", "import", "begin", "card", "--method", "hpke", "-o", "for.pem").out
+    wrap_for("for.pem")
+    command = re.findall(r"mfn key import finish [0-9a-f]{32} FILE", said)[0]
+    said = world.follow(said, command, FILE="wrapped").out
+    world.follow(said, "mfn backup FILE", FILE="kept")
+    assert world.state("card:v1") == "active"
+
+
+@advises("security/key_providers/imports.py", "key import")
+@advises("security/key_store/kinds.py", "key import")
+def an_import_that_was_used_up(world: World) -> None:
+    """By what is no key; another one is begun."""
+    world.mfn.ok("key", "import", "begin", "card", "--method", "hpke", "-o", "for.pem")
+    (pending,) = world.doctor("import")
+    assert "'card' is under way" in pending
+    with world.provider() as provider:
+        (name,) = provider.store.imports.ids()
+    Path("wrapped").write_bytes(b"x")
+    said = world.refused(ExitCode.USAGE, "key", "import", "finish", name, "wrapped")
+    world.follow(said, "mfn key import begin card")
+    said = world.refused(ExitCode.KEY_UNKNOWN, "key", "import", "finish", name, "wrapped")
+    world.follow(said, "mfn key import begin KEY", KEY="other")
+
+
+@advises("doctor/transport.py", "audit show", "rotation run")
+def keys_that_may_leave_and_imports_that_expired(world: World) -> None:
+    """Who exported one is shown; what is left of an import is deleted."""
+    world.mfn.ok("key", "create", "card", "--exportable")
+    said = world.advised("exportable")
+    with world.provider() as provider:
+        hour_ago = datetime.now(UTC) - timedelta(hours=1)
+        provider.imports.clock = lambda: hour_ago
+        pending = provider.imports.begin("late", method="hpke")
+    Path("for.pem").write_text(pending.pem())
+    world.mfn.ok("key", "export", "card", "--to", "for.pem", "-o", "wrapped")
+    shown = world.follow(said, "mfn audit show --event key.export").out
+    assert shown.count("card:v1") == 2
+    assert "mfn rotation run deletes it" in world.advised("import")
+    world.mfn.ok("rotation", "run", "--once")
+    assert world.doctor("import") == []
+
+
+def wrap_for(public_key: str) -> None:
+    """Wrap a key for the public key in a file, into the file ``wrapped``."""
+    recipient = Policy().wrapping_key(Path(public_key).read_bytes())
+    Path("wrapped").write_bytes(recipient.wrap(b"k" * 32))
 
 
 @advises("cli/commands/init.py", "backup")
@@ -1028,6 +1099,26 @@ def public_key(name: str) -> Path:
 def test_every_advice_is_run(world: World, case: Case) -> None:
     """The state that it is printed in ends, or is shown where it is told only."""
     case(world)
+
+
+@advises("doctor/custody.py", "master status")
+def rows_under_a_master_key_of_nobody(world: World) -> None:
+    """It says which they are."""
+    with contextlib.closing(sqlite3.connect(world.home / "keys.db")) as store, store:
+        store.execute("UPDATE mfn_keys SET master_id = 'other:1' WHERE key_id = 'default-mac'")
+    ran = world.follow(world.advised("unknown-master-key"), "mfn master status")
+    assert "nobody here has other:1: keys 1" in ran.out
+
+
+@advises("doctor/custody.py", "master status")
+def a_former_custodian_that_does_not_answer(world: World) -> None:
+    """It says so too, and what is under its master keys."""
+    Elsewhere.create(world.home / "elsewhere")
+    (world.home / "elsewhere" / "mode").write_text("down")
+    world.setenv("MFN_FORMER_KEY_PROVIDERS", NAME)
+    with registered():
+        ran = world.follow(world.advised("custodian"), "mfn master status")
+    assert f"{NAME} is not usable" in ran.out
 
 
 # The walk over the source ----------------------------------------------------------------------

@@ -8,6 +8,7 @@ with a master key, and nothing can be handed out.
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -39,8 +40,9 @@ _LOG: Final = logging.getLogger(__name__)
 class ExternalKeys:
     """The signing keys that the custodian of ``wrapping`` keeps for one store.
 
-    All methods that ask it may wait, and raise as a :class:`.SigningCustodian` does; those that
-    take a version raise :class:`MasterKeyError` where another custodian has its key.
+    The present custodian makes new ones; a former one, while it is configured, goes on with those
+    that it has. All methods that ask it may wait, and raise as a :class:`.SigningCustodian` does;
+    those that take a version raise :class:`MasterKeyError` where another custodian has its key.
     """
 
     def __init__(self, wrapping: Wrapping, policy: Policy) -> None:
@@ -137,16 +139,22 @@ class ExternalKeys:
         return _replaced(key, version)
 
     def _keeper(self, version: KeyVersion) -> tuple[SigningCustodian, str]:
+        """The custodian that has the version's key, and what the key is called there."""
         scheme, _, reference = (version.external or "").partition(":")
-        custodians = self._wrapping.custodian.parts
-        keeper = next((each for each in custodians if each.scheme == scheme), None)
-        if keeper is None:
-            here = ", ".join(each.scheme for each in custodians)
+        parts = self._wrapping.custodian.parts
+        found = [_signing(each) for each in parts if each.scheme == scheme]
+        if not found:
+            here = " and ".join(each.scheme for each in parts)
             raise MasterKeyError(
-                f"its private key is kept by another custodian ({scheme}) than the one that is"
-                f" configured here ({here})"
+                f"its private key is kept by another custodian ({scheme}) than what is configured"
+                f" here ({here})"
             )
-        return _signing(keeper), reference
+        # Of one kind there may be two, while a store moves: the public key tells which it is.
+        for custodian in found[:-1]:
+            with suppress(CustodianDeniedError):
+                if custodian.signing_public_key(reference) == version.public_key:
+                    return custodian, reference
+        return found[-1], reference
 
 
 def _replaced(key: Key, version: KeyVersion) -> StoreIntegrityError:
