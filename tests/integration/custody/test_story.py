@@ -155,7 +155,9 @@ def test_a_signing_key_that_never_leaves_stays_where_it_was_made(
     other = harness("local")
     here = Place.of(tmp_path / "home", custodian, other)
     with here.init() as keyring:
-        keeps = getattr(keyring.provider.custodian, "signing_algorithms", frozenset())
+        keeps: frozenset[str] = getattr(
+            keyring.provider.custodian, "signing_algorithms", frozenset()
+        )
         if "ECDSA-P256" not in keeps:
             return  # it keeps none, and says so: tests/security/key_providers
         keyring.provider.keys.create("release", "signing", algorithm="ECDSA-P256", external=True)
