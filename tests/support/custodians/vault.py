@@ -65,8 +65,8 @@ class Bao:
         self.authority.issue().write(self.folder)
         self.port, self._cluster_port = _free_ports(2)
         self.address = f"https://127.0.0.1:{self.port}"
-        self.root_token = "" if joins is None else joins.root_token
-        self._unseal_key = "" if joins is None else joins._unseal_key
+        self.root_token: str = "" if joins is None else joins.root_token
+        self._unseal_key: str = "" if joins is None else joins._unseal_key
         self._joins = joins
         self._process: subprocess.Popen[bytes] | None = None
         (self.folder / "bao.hcl").write_text(self._configuration())
