@@ -63,6 +63,13 @@ CONFIG = schemathesis.Config.from_dict(
             *_check(_MAY_BE_400, "positive_data_acceptance", "200", "400", "404", "409"),
             # What was made up is no public key.
             *_check(["POST /signers"], "positive_data_acceptance", "201", "404", "409", "422"),
+            # What was made up is no public key and no wrapped key, and may not leave; what an
+            # import is to be says more than one member.
+            *_check(["POST /imports"], "positive_data_acceptance", "400", *_MAY_BE_422),
+            *_check(["POST /imports/{import_id}/finish"], "positive_data_acceptance", *_MAY_BE_422),
+            *_check(
+                ["POST /keys/{key_id}/export"], "positive_data_acceptance", "400", *_MAY_BE_422
+            ),
             # A moment that was made up may have passed, and a version be one that is kept.
             *_check(["POST /keys/{key_id}/rotate"], "positive_data_acceptance", *_MAY_BE_422),
             *_check(["POST /keys/{key_id}/cleanup"], "positive_data_acceptance", *_MAY_BE_422),

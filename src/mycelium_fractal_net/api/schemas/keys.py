@@ -40,7 +40,7 @@ _NOT_SIGNING: dict[str, Any] = {
     "publish": {"enum": [False]},
     "external": {"enum": [False]},
 }
-TOGETHER: list[dict[str, Any]] = [
+_TOGETHER: list[dict[str, Any]] = [
     {
         "title": kind.value,
         "properties": {
@@ -121,7 +121,7 @@ class CreateKeyRequest(Model):
 
     model_config = ConfigDict(
         json_schema_extra={
-            "allOf": [{"anyOf": TOGETHER}],  # type: ignore[dict-item]
+            "allOf": [{"anyOf": _TOGETHER}],  # type: ignore[dict-item]
             "examples": [
                 {"key_id": "orders"},
                 {
