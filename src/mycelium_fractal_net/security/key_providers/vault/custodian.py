@@ -238,7 +238,7 @@ class VaultCustodian(Custodian):
         trial = self.rewrap_many(newest, newest, [(trial[0], _TRIAL_BINDING)])
         if self.unwrap_many(newest, [(trial[0], _TRIAL_BINDING)]) != [_TRIAL]:
             raise CustodianUnavailableError("Vault does not give back what it was given")
-        ids = tuple(self._id(each) for each in range(key.min_decryption, key.latest + 1))
+        ids = tuple(self._id(each) for each in sorted(key.versions))
         place = f"{self._session.transport.address}, {self._mount}/keys/{self._name}"
         warnings = warnings_of(self._session, self._mount, key)
         return CustodianStatus(place, ids, "remote", warnings=warnings)
