@@ -75,6 +75,9 @@ bench-backup: $(VENV)/bench ## back up and restore 100,000 keys beside SQLite's 
 bench-audit: $(VENV)/bench ## verify 200,000 audit records, first and again
 	$(BIN)/python -m benchmarks.audit $(BENCH)
 
+bench-custody: $(VENV)/test $(VENV)/bench ## requests to AWS KMS beside the AWS Encryption SDK, cold start, outages
+	$(BIN)/python -m benchmarks.custody $(BENCH)
+
 torture: $(VENV)/test ## kill ten thousand processes at work, or TORTURE="--faults": a disk that refuses
 	$(BIN)/python -m tests.torture $(TORTURE)
 
