@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # the targets share one environment
-.PHONY: help run fips-module tour test test-long lint types format docs bench bench-http bench-signed bench-columns bench-backup bench-audit fuzz torture coverage lock bare-check clean
+.PHONY: help run fips-module tour tour-custody test test-long lint types format docs bench bench-http bench-signed bench-columns bench-backup bench-audit fuzz torture coverage lock bare-check clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -29,6 +29,9 @@ fips-module: ## fetch Debian's OpenSSL FIPS provider into .venv/fips, for the te
 
 tour: $(VENV)/run ## walk through the library and the command line on real files
 	@$(BIN)/python scripts/tour.py $(TOUR)
+
+tour-custody: $(VENV)/test ## the same on each custodian: Vault (OpenBao), AWS KMS (moto), SoftHSM2
+	@$(BIN)/python -m tests.support.custodians.tour $(TOUR)
 
 test: $(VENV)/test ## run the tests
 	@rm -f .coverage .coverage.*

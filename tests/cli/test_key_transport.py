@@ -68,6 +68,8 @@ def test_a_version_is_imported_into_a_key_that_is_there(mfn: Mfn) -> None:
     wrapped(Path("for.pem").read_text())
     assert "imported orders:v2" in mfn.ok("key", "import", "finish", name, "wrapped").out
     assert mfn(*begin).code == ExitCode.EXISTS
+    with open_keyring(home=mfn.home) as keyring:
+        assert keyring.provider.store.imports.count() == 0
     mfn.ok(*begin, "--force")
 
 
@@ -141,3 +143,13 @@ def test_a_key_that_may_not_leave_is_refused(mfn: Mfn) -> None:
     ran = mfn("key", "export", "orders", "--to", "for.pem", "-o", "out")
     assert "not made exportable" in one_line(ran, ExitCode.FORBIDDEN)
     assert not Path("out").exists()
+
+
+def test_a_key_is_not_exported_where_its_file_cannot_be_written(mfn: Mfn) -> None:
+    """Nothing leaves, and nothing is recorded."""
+    mfn.ok("key", "create", "card", "--exportable")
+    Path("for.pem").write_bytes(key_to_wrap_for("hpke").public.pem())
+    Path("out").write_bytes(b"kept")
+    assert mfn("key", "export", "card", "--to", "for.pem", "-o", "out").code == ExitCode.EXISTS
+    assert Path("out").read_bytes() == b"kept"
+    assert "card" not in mfn.ok("audit", "show", "--event", "key.export").out

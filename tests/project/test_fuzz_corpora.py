@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from fuzz import (
     fuzz_backup,
     fuzz_http_signatures,
+    fuzz_key_transport,
     fuzz_legacy_xor,
     fuzz_recipients,
     fuzz_sealed,
@@ -26,6 +27,7 @@ each_fuzzer = pytest.mark.parametrize(
     [
         (fuzz_signatures, "signatures"),
         (fuzz_recipients, "recipients"),
+        (fuzz_key_transport, "key_transport"),
         (fuzz_legacy_xor, "legacy_xor"),
         (fuzz_backup, "backup"),
         (fuzz_sealed, "sealed"),

@@ -54,9 +54,9 @@ class Answered(NamedTuple):
 
 
 class Bao:
-    """One server with a folder of its own."""
+    """One server with a folder of its own; with ``joins`` it is a further node of another."""
 
-    def __init__(self) -> None:
+    def __init__(self, joins: Bao | None = None) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="mfn-bao-"))
         (self.folder / "data").mkdir()
         self.authority = Authority()
@@ -65,11 +65,22 @@ class Bao:
         self.authority.issue().write(self.folder)
         self.port, self._cluster_port = _free_ports(2)
         self.address = f"https://127.0.0.1:{self.port}"
-        self.root_token = ""
-        self._unseal_key = ""
+        self.root_token: str = "" if joins is None else joins.root_token
+        self._unseal_key: str = "" if joins is None else joins._unseal_key
+        self._joins = joins
         self._process: subprocess.Popen[bytes] | None = None
         (self.folder / "bao.hcl").write_text(self._configuration())
         self.start()
+
+    def _others(self) -> str:
+        if self._joins is None:
+            return ""
+        return f"""
+              retry_join {{
+                leader_api_addr = "{self._joins.address}"
+                leader_ca_cert_file = "{self._joins.ca_file}"
+              }}
+        """
 
     def _configuration(self) -> str:
         return f"""
@@ -77,8 +88,9 @@ class Bao:
             cluster_addr = "https://127.0.0.1:{self._cluster_port}"
             storage "raft" {{
               path = "{self.folder}/data"
-              node_id = "one"
+              node_id = "{self.port}"
               performance_multiplier = 1
+              {self._others()}
             }}
             listener "tcp" {{
               address = "127.0.0.1:{self.port}"
@@ -110,8 +122,14 @@ class Bao:
 
     def unseal(self) -> None:
         """As an operator does after each start."""
-        self.ask("PUT", "sys/unseal", {"key": self._unseal_key})
-        self._until(lambda: self.ask("GET", "sys/health").status == 200, "unseal")
+
+        serving = 200 if self._joins is None else 429  # active, or a standby
+
+        def unsealed() -> bool:  # a node that joins is initialised by the other, in its time
+            self.ask("PUT", "sys/unseal", {"key": self._unseal_key})
+            return self.ask("GET", "sys/health").status == serving
+
+        self._until(unsealed, "unseal")
 
     def seal(self) -> None:
         """As an operator does in an emergency."""

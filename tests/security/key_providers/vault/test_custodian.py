@@ -343,6 +343,16 @@ def test_a_failure_of_the_server_is_a_refusal_where_the_key_says_so() -> None:
             over(server).unwrap_many("vault:k:v1", [(b"vault:v1:AAAA", bound())])
 
 
+def test_a_node_that_is_behind_another_is_an_outage() -> None:
+    """It has not the version yet that another node of the same server had: it will."""
+    newer = answer(200, {"data": {**KEY, "latest_version": 2}})
+    with scripted(newer, answer(400, {}), KEY_ANSWER) as server:
+        custodian = over(server)
+        assert custodian.newest_id() == "vault:k:v2"
+        with pytest.raises(CustodianUnavailableError, match="behind the node that was asked"):
+            custodian.wrap_many("vault:k:v2", [(MATERIAL, bound())])
+
+
 @pytest.mark.parametrize("found", [{}, {"plaintext": "?"}, {"plaintext": None}, {"plaintext": "A"}])
 def test_a_plaintext_that_is_none_is_an_outage(found: dict[str, object]) -> None:
     """It is not a key."""

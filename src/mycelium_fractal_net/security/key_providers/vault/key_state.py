@@ -82,8 +82,8 @@ class TransitKey:
     def _check_there(self, version: int) -> None:
         if version > self.latest:
             raise MasterKeyError(
-                f"the transit key {self.name} has no version {version}: it was made anew, or"
-                " restored from a backup that is older"
+                f"the transit key {self.name} has no version {version}: it was made anew,"
+                " restored from a backup that is older, or is not yet on this node"
             )
 
 
