@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 import warnings
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sqlalchemy import (
     ARRAY,
@@ -34,13 +34,15 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.postgresql import BYTEA, DOMAIN, TEXT
-from sqlalchemy.engine import Connection, Inspector
 from sqlalchemy.exc import SAWarning
 from sqlalchemy.types import NullType, TypeEngine
 
 from mycelium_fractal_net.columns.coding import Value
 from mycelium_fractal_net.columns.column_database import BinaryList
 from mycelium_fractal_net.security.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection, Inspector
 
 Key = tuple[Any, ...]
 """A primary key, in the order of its columns."""

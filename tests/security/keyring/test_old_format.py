@@ -13,8 +13,7 @@ from mycelium_fractal_net.security.records.open_options import OpenOptions
 from tests.support.stores import keyring_over
 
 if TYPE_CHECKING:
-    from cryptography.utils import Buffer
-
+    from mycelium_fractal_net.security.byte_io.buffers import Buffer
     from mycelium_fractal_net.security.key_providers import LocalKeyProvider
     from mycelium_fractal_net.security.keyring.opening import MessageKeys
 
