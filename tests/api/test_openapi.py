@@ -144,7 +144,7 @@ def test_every_kind_of_problem_is_shown() -> None:
         for content in answer["content"].values()
         for slug in content.get("examples", {})
     }
-    assert set(KINDS) - shown == {"method-not-allowed", "invalid-signature", "not-exportable"}
+    assert set(KINDS) - shown == {"method-not-allowed", "invalid-signature"}
 
 
 @each_operation

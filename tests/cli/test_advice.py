@@ -51,6 +51,7 @@ from mycelium_fractal_net.security.key_store.rows import day_of
 from mycelium_fractal_net.security.key_store.scheduler_table import RotationFailure, SchedulerTable
 from mycelium_fractal_net.security.key_store.schema import keys, signers
 from mycelium_fractal_net.security.key_store.usage import RAW_MESSAGES_LIMIT, RAW_MESSAGES_ROTATE
+from mycelium_fractal_net.security.policy import Policy
 from mycelium_fractal_net.security.records.keys import DEFAULT_ROTATION, KeyType, Verb
 from mycelium_fractal_net.security.records.signers import Signer, SignerState
 from mycelium_fractal_net.security.rotation import KeyRotationScheduler
@@ -504,6 +505,58 @@ def a_version_that_waits_for_a_backup(world: World) -> None:
     assert "mfn backup FILE" in made
     world.follow(said, "mfn backup FILE", FILE="kept")
     world.mfn.ok("encrypt", "plain", "-k", "invoices")
+
+
+@advises("cli/commands/key_transport.py", "key import", "backup")
+def a_key_that_is_imported(world: World) -> None:
+    """It is finished with the command that is named, and protects once a backup holds it."""
+    world.configure(rotation={"require_backup": True})
+    said = world.mfn.ok("key", "import", "begin", "card", "--method", "hpke", "-o", "for.pem").out
+    wrap_for("for.pem")
+    command = re.findall(r"mfn key import finish [0-9a-f]{32} FILE", said)[0]
+    said = world.follow(said, command, FILE="wrapped").out
+    world.follow(said, "mfn backup FILE", FILE="kept")
+    assert world.state("card:v1") == "active"
+
+
+@advises("security/key_providers/imports.py", "key import")
+@advises("security/key_store/kinds.py", "key import")
+def an_import_that_was_used_up(world: World) -> None:
+    """By what is no key; another one is begun."""
+    world.mfn.ok("key", "import", "begin", "card", "--method", "hpke", "-o", "for.pem")
+    (pending,) = world.doctor("import")
+    assert "'card' is under way" in pending
+    with world.provider() as provider:
+        (name,) = provider.store.imports.ids()
+    Path("wrapped").write_bytes(b"x")
+    said = world.refused(ExitCode.USAGE, "key", "import", "finish", name, "wrapped")
+    world.follow(said, "mfn key import begin card")
+    said = world.refused(ExitCode.KEY_UNKNOWN, "key", "import", "finish", name, "wrapped")
+    world.follow(said, "mfn key import begin KEY", KEY="other")
+
+
+@advises("doctor/transport.py", "audit show", "rotation run")
+def keys_that_may_leave_and_imports_that_expired(world: World) -> None:
+    """Who exported one is shown; what is left of an import is deleted."""
+    world.mfn.ok("key", "create", "card", "--exportable")
+    said = world.advised("exportable")
+    with world.provider() as provider:
+        hour_ago = datetime.now(UTC) - timedelta(hours=1)
+        provider.imports.clock = lambda: hour_ago
+        pending = provider.imports.begin("late", method="hpke")
+    Path("for.pem").write_text(pending.pem())
+    world.mfn.ok("key", "export", "card", "--to", "for.pem", "-o", "wrapped")
+    shown = world.follow(said, "mfn audit show --event key.export").out
+    assert shown.count("card:v1") == 2
+    assert "mfn rotation run deletes it" in world.advised("import")
+    world.mfn.ok("rotation", "run", "--once")
+    assert world.doctor("import") == []
+
+
+def wrap_for(public_key: str) -> None:
+    """Wrap a key for the public key in a file, into the file ``wrapped``."""
+    recipient = Policy().wrapping_key(Path(public_key).read_bytes())
+    Path("wrapped").write_bytes(recipient.wrap(b"k" * 32))
 
 
 @advises("cli/commands/init.py", "backup")

@@ -12,6 +12,8 @@ import pytest
 
 from mycelium_fractal_net.cli.app import mfn as program
 from mycelium_fractal_net.cli.parsing import OF_MFN
+from mycelium_fractal_net.security.policy import Policy
+from tests.support.key_transport import key_to_wrap_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +26,9 @@ COMMANDS = [
     "key policy orders --retain 5", "key public release", "key rotate orders",
     "key suspend orders:v1", "key activate orders:v1", "key deactivate orders:v1",
     "key compromise orders:v1", "key destroy orders:v1", "key cancel-destruction orders:v1",
-    "key import-xor old-key", "usage orders", "encrypt plain -k orders",
+    "key import-xor old-key", "key create card --exportable", "key import begin new --method hpke",
+    "key import finish IMPORT wrapped", "key export card --to x25519.pem",
+    "usage orders", "encrypt plain -k orders",
     "decrypt plain.mfn -o opened", "inspect plain.mfn", "rewrap plain.mfn",
     "rewrap plain.mfn --finished orders --reason none", "encrypt -r folder -o sealed",
     "decrypt -r sealed -o opened-folder", "migrate-xor --dry-run folder",
@@ -65,14 +69,19 @@ def test_every_command_prints_one_json_value(mfn: Mfn) -> None:
     Path("public.pem").write_text(mfn.ok("key", "public", "release").out)
     mfn.ok("key", "create", "client", "--type", "signing", "--use", "request")
     Path("client.pem").write_text(mfn.ok("key", "public", "client").out)
-    credential = ""
+    credential = pending = ""
+    Path("x25519.pem").write_bytes(key_to_wrap_for("hpke").public.pem())
     for line in COMMANDS:
-        words = line.replace("ID", credential or "ID").split()
+        words = line.replace("ID", credential or "ID").replace("IMPORT", pending).split()
         ran = mfn(*words, "--json")
         assert ran.code in (0, 11, 20, 21), (line, ran)
         value = json.loads(ran.out)
         if words[:2] == ["credential", "create"]:
             credential = value["id"]
+        if words[:3] == ["key", "import", "begin"]:
+            pending = value["import_id"]
+            recipient = Policy().wrapping_key(value["public_key"].encode())
+            Path("wrapped").write_bytes(recipient.wrap(bytes(32)))
     missing = {
         path
         for path, _ in commands(program)

@@ -17,13 +17,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 KEY_FIELDS = [
-    "key_id", "type", "use", "algorithm", "publish", "external", "created_at", "primary",
-    "rotation_due",
-    "rotation", "minimum_versions", "versions",
+    "key_id", "type", "use", "algorithm", "publish", "exportable", "external", "created_at",
+    "primary", "rotation_due", "rotation", "minimum_versions", "versions",
 ]  # fmt: skip
 VERSION_FIELDS = [
-    "version_id", "version", "state", "compromised", "handle", "created_at", "activate_at",
-    "destroy_at", "external", "external_gone_at",
+    "version_id", "version", "state", "origin", "compromised", "handle", "created_at",
+    "activate_at", "destroy_at", "external", "external_gone_at",
 ]  # fmt: skip
 
 

@@ -60,6 +60,7 @@ READS: dict[str, Callable[[Client], Any]] = {
     "show_key": lambda remote: remote.show_key("a"),
     "key_usage": lambda remote: remote.key_usage("a"),
     "cleanup_key, listing": lambda remote: remote.cleanup_key("a", 1),
+    "export_key": lambda remote: remote.export_key("a", "x"),
     "own_credential": lambda remote: remote.own_credential(),
 }
 CHANGES: dict[str, Callable[[Client], Any]] = {
@@ -67,6 +68,8 @@ CHANGES: dict[str, Callable[[Client], Any]] = {
     "change_key": lambda remote: remote.change_key("a", publish=True),
     "rotate_key": lambda remote: remote.rotate_key("a"),
     "cleanup_key": lambda remote: remote.cleanup_key("a", 1, reason="old"),
+    "begin_import": lambda remote: remote.begin_import("a"),
+    "finish_import": lambda remote: remote.finish_import("0" * 32, b"x"),
     "change_key_state": lambda remote: remote.change_key_state("a", "suspend"),
     "rotate_own_credential": lambda remote: remote.rotate_own_credential(),
 }

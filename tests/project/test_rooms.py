@@ -55,6 +55,7 @@ USED_BY = {
         "security/key_providers/pkcs11/master_keys.py": "the label in the id of a master key",
         "security/key_providers/remote.py": "a key is wrapped with the digest of its binding",
         "security/key_providers/vault/custodian.py": "the context that a key is derived from",
+        "security/key_providers/vault/signing.py": "what is signed elsewhere is hashed here",
         "security/records/api_keys.py": "an API key is stored as its digest",
         "security/records/file_names.py": "a name that is bound is written as its digest",
         "security/records/signers.py": "the thumbprint of a public key",

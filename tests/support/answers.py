@@ -135,7 +135,7 @@ class Callers:
         method, path = operation.split()
         key = "default-signing" if path.endswith("/public") else self._key
         path = path.replace("{key_id}", key).replace("{credential_id}", self._subject)
-        path = path.replace("{name}", "walker")
+        path = path.replace("{name}", "walker").replace("{import_id}", "0" * 32)
         headers = {"X-API-Key": api_key} if api_key else {}
         body: dict[str, Any] = {}
         if path.endswith("/stream"):
@@ -172,6 +172,9 @@ class Callers:
         return {
             "POST /keys": {"key_id": "walked"},
             "PATCH /keys/{key_id}": {"publish": False},
+            "POST /imports": {"key_id": "walked-in", "method": "hpke"},
+            "POST /imports/{import_id}/finish": {"wrapped": HELLO},
+            "POST /keys/{key_id}/export": {"public_key": "x"},
             "POST /credentials": {"name": "walked", "scopes": ["encrypt:*"]},
             "POST /signers": {"name": "walked", "public_key": "x", "any_credential": True},
         }.get(operation)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.client.batches import BatchLimits
     from mycelium_fractal_net.client.clients import DATA_KEY_ASSOCIATED_DATA, AsyncClient, Client
     from mycelium_fractal_net.client.credentials import Health, OwnCredential
-    from mycelium_fractal_net.client.keys import PublicKey
+    from mycelium_fractal_net.client.keys import ExportedKey, PendingImport, PublicKey
     from mycelium_fractal_net.client.lease import AsyncLease, Lease
     from mycelium_fractal_net.client.retries import Retries
     from mycelium_fractal_net.client.signing import RequestSigner
@@ -52,9 +52,11 @@ __all__ = [
     "Client",
     "DecryptItem",
     "EncryptItem",
+    "ExportedKey",
     "Health",
     "Lease",
     "OwnCredential",
+    "PendingImport",
     "PublicKey",
     "RequestSigner",
     "Retries",

@@ -10,9 +10,12 @@ import msgspec
 from msgspec.structs import asdict
 
 from mycelium_fractal_net.client.steps import UNREADABLE, decoded, given, json_request
+from mycelium_fractal_net.security.byte_io.buffers import as_bytes
 from mycelium_fractal_net.security.errors import InvalidInputError, ServiceError
+from mycelium_fractal_net.security.records.imports import IMPORT_ID
 from mycelium_fractal_net.security.records.keys import (
     Key,
+    KeyOrigin,
     KeyState,
     KeyType,
     KeyUse,
@@ -26,6 +29,8 @@ from mycelium_fractal_net.security.records.retention import CleanupReport, Versi
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from cryptography.utils import Buffer
 
     from mycelium_fractal_net.client.replies import Reply
     from mycelium_fractal_net.client.steps import Steps
@@ -43,6 +48,30 @@ class PublicKey(msgspec.Struct, frozen=True):
     jwk: dict[str, str]
 
 
+class PendingImport(msgspec.Struct, frozen=True):
+    """An import under way: a key is wrapped for its ``public_key``, PEM, until ``expires_at``."""
+
+    import_id: str
+    key_id: str
+    algorithm: str
+    method: str
+    public_key: str
+    expires_at: datetime
+
+
+class ExportedKey(msgspec.Struct, frozen=True):
+    """One version of a key, ``wrapped`` by ``method`` for the holder of a public key.
+
+    What was wrapped is 32 bytes, or of a signing key its DER PKCS #8.
+    """
+
+    key_id: str
+    key_type: KeyType = msgspec.field(name="type")
+    algorithm: str
+    method: str
+    wrapped: bytes
+
+
 class _Version(msgspec.Struct, frozen=True):
     version: int
     state: KeyState
@@ -51,6 +80,7 @@ class _Version(msgspec.Struct, frozen=True):
     created_at: datetime
     activate_at: datetime | None
     destroy_at: datetime | None
+    origin: KeyOrigin = KeyOrigin.GENERATED
     external: str | None = None
     external_gone_at: datetime | None = None
 
@@ -65,6 +95,7 @@ class _Key(msgspec.Struct, frozen=True):
     rotate_at: datetime = msgspec.field(name="rotation_due")
     rotation: RotationPolicy
     versions: list[_Version]
+    exportable: bool = False
 
     def record(self) -> Key:
         """The library's record. What only the key store knows is empty in it."""
@@ -120,6 +151,7 @@ def create_key(
     algorithm: str | None = None,
     use: KeyUse | str | None = None,
     publish: bool | None = None,
+    exportable: bool | None = None,
     external: bool | None = None,
     interval_days: int | None = None,
     retain_count: int | None = None,
@@ -129,7 +161,8 @@ def create_key(
 ) -> Steps[Key]:
     """Make a key with its first version, active at once. Scope: ``keys:admin``.
 
-    What is left out is as the type has it. The private keys of an ``external`` signing key are
+    What is left out is as the type has it. ``exportable`` lets it be wrapped for others by
+    :meth:`export_key`; it is fixed for ever. The private keys of an ``external`` signing key are
     made by the service's custodian and never leave it. Raises :class:`KeyExistsError`. It is not
     repeated after an answer that was lost: look with :meth:`show_key` whether it is there.
     """
@@ -139,6 +172,7 @@ def create_key(
         "algorithm": algorithm,
         "use": None if use is None else str(use),
         "publish": publish,
+        "exportable": exportable,
         "external": external,
         "rotation": given(
             interval_days=interval_days, retain_count=retain_count, auto_destroy=auto_destroy,
@@ -226,6 +260,65 @@ def change_key_state(
     path = _path(key_id, f"/{verb}")
     body = given(window_days=window_days, reason=reason) or None
     return _key((yield json_request("POST", path, body, repeatable=False)))
+
+
+def begin_import(
+    key_id: str,
+    *,
+    existing: bool = False,
+    type: KeyType | str | None = None,
+    algorithm: str | None = None,
+    use: KeyUse | str | None = None,
+    publish: bool | None = None,
+    exportable: bool | None = None,
+    method: str | None = None,
+) -> Steps[PendingImport]:
+    """A one-time public key, for which a key is wrapped elsewhere. Scope: ``keys:admin``.
+
+    What the key is to be is said as for :meth:`create_key`; or it becomes the next version of an
+    ``existing`` key, of which no more is said. ``method`` is ``rsa-aes`` (RSA-OAEP-256
+    and AES key wrap with padding), or ``hpke``. Raises :class:`KeyExistsError`.
+    """
+    asked = {
+        "key_id": key_id,
+        "existing": existing or None,
+        "type": None if type is None else str(type),
+        "algorithm": algorithm,
+        "use": None if use is None else str(use),
+        "publish": publish,
+        "exportable": exportable,
+        "method": method,
+    }
+    reply = yield json_request("POST", "/imports", asked, repeatable=False)
+    return decoded(reply, PendingImport)
+
+
+def finish_import(import_id: str, wrapped: Buffer) -> Steps[Key]:
+    """Take in the key that was wrapped for an import. Scope: ``keys:admin``.
+
+    That is 32 bytes, or the DER PKCS #8 of a signing key. An import is used once: what does not
+    unwrap, or is no key of its algorithm, ends it and is :class:`InvalidInputError`. After an
+    answer that was lost it is not repeated: look with :meth:`show_key` whether the key is there.
+    """
+    if IMPORT_ID.fullmatch(import_id) is None:
+        raise InvalidInputError("the id of an import is 32 hexadecimal digits")
+    asked = {"wrapped": as_bytes(wrapped)}
+    path = f"/imports/{import_id}/finish"
+    return _key((yield json_request("POST", path, asked, repeatable=False)))
+
+
+def export_key(
+    key_id: str, public_key: str | bytes, *, method: str | None = None
+) -> Steps[ExportedKey]:
+    """Wrap a version for the holder of a public key, PEM: RSA or X25519. Scope: ``keys:admin``.
+
+    Of a bare name the version that protects new data. ``method`` follows from the public key; one
+    that is named must be that. Raises :class:`KeyNotExportableError` for a key that was not made
+    exportable. Each attempt is in the audit log of the service.
+    """
+    pem = public_key.decode("ascii", "replace") if isinstance(public_key, bytes) else public_key
+    asked = {"public_key": pem, "method": method}
+    return decoded((yield json_request("POST", _path(key_id, "/export"), asked)), ExportedKey)
 
 
 def key_usage(key_id: str) -> Steps[list[VersionUse]]:

@@ -37,6 +37,7 @@ from mycelium_fractal_net.doctor.rotation import (
     failure_findings,
     rotation_findings,
 )
+from mycelium_fractal_net.doctor.transport import exportable_findings, import_findings
 from mycelium_fractal_net.security.errors import KeyStateError, MfnError, StoreIntegrityError
 from mycelium_fractal_net.security.key_store import Database, UsageStore
 from mycelium_fractal_net.security.key_store.scheduler_table import SchedulerTable
@@ -170,6 +171,7 @@ def _key(store: Examined, key: Key, near_limit: frozenset[bytes]) -> Iterator[Fi
                 f"key {named}",
                 f"has encrypted half of the raw messages that it may: mfn key rotate {key.key_id}",
             )
+    yield from exportable_findings(key)
     yield from retention_findings(store, key)
     yield from compromised_findings(store, key)
     yield from mac_findings(store, key)
@@ -218,4 +220,5 @@ _STORE_CHECKS: Final[tuple[Callable[[Examined], Iterator[Finding]], ...]] = (
     put_back_findings,
     backup_findings,
     failure_findings,
+    import_findings,
 )

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 from typing_extensions import TypedDict
 
-from mycelium_fractal_net.security.records.keys import ALGORITHMS, KeyUse, parse_key_id, version_id
+from mycelium_fractal_net.security.records.keys import (
+    ALGORITHMS,
+    KeyOrigin,
+    KeyUse,
+    parse_key_id,
+    version_id,
+)
 from mycelium_fractal_net.shapes.json_values import shape
 from mycelium_fractal_net.shapes.members import KeyName, Number, Schema, State, Time, VersionId
 
@@ -40,6 +46,13 @@ class VersionAnswer(TypedDict):
     version_id: VersionId
     version: Number
     state: State
+    origin: Annotated[
+        str,
+        Schema(
+            enum=[each.value for each in KeyOrigin],
+            description="Whether its material was made here, or elsewhere and imported.",
+        ),
+    ]
     compromised: bool
     handle: Annotated[
         str, Schema(pattern="^[0-9a-f]{16}$", description="What a message names it by.")
@@ -62,6 +75,9 @@ class KeyAnswer(TypedDict):
     use: Annotated[str, Schema(enum=[use.value for use in KeyUse])]
     algorithm: Annotated[str, Schema(enum=[*chain.from_iterable(ALGORITHMS.values())])]
     publish: bool
+    exportable: Annotated[
+        bool, Schema(description="Whether its versions may be wrapped for others; fixed for ever.")
+    ]
     external: Annotated[
         bool, Schema(description="Whether its private keys never leave the custodian.")
     ]
@@ -87,7 +103,12 @@ def key_shape(key: Key) -> KeyAnswer:
         rotation=rotation_shape(key.rotation),
         minimum_versions=key.minimum_versions._asdict(),
         versions=[
-            shape(VersionAnswer, each, version_id=version_id(key.key_id, each.version))
+            shape(
+                VersionAnswer,
+                each,
+                version_id=version_id(key.key_id, each.version),
+                origin=KeyOrigin.IMPORTED if key.is_legacy else each.origin,
+            )
             for each in key.versions
         ],
     )

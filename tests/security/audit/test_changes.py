@@ -18,6 +18,7 @@ from mycelium_fractal_net.security.audit import Event, acting_as, query
 from mycelium_fractal_net.security.errors import (
     AuditUnavailableError,
     ConflictError,
+    InvalidKeyError,
     KeyExistsError,
     KeyNotExportableError,
     KeyNotFoundError,
@@ -26,6 +27,7 @@ from mycelium_fractal_net.security.errors import (
 from mycelium_fractal_net.security.key_store.audit_table import ChainCount, StoredAuditKey
 from mycelium_fractal_net.security.records.keys import RotationPolicy, Verb
 from tests.support.audit import Books
+from tests.support.key_transport import key_to_wrap_for
 from tests.support.stores import Clock, open_provider
 
 if TYPE_CHECKING:
@@ -92,6 +94,27 @@ def test_every_change_of_a_key_is_an_intent_and_an_outcome(recorded: Books, cloc
     marks = [(each["former"], each["mark"]) for each in intents.values() if "orders" in each["key"]]
     assert marks[0][0] == ""
     assert all(one[1] == two[0] for one, two in itertools.pairwise(marks))
+
+
+def test_every_step_of_an_import_names_it_and_its_key(recorded: Books) -> None:
+    """Begun, finished or given up; what was wrapped is in no record."""
+    provider = recorded.provider
+    pending = provider.imports.begin("brought", method="hpke")
+    wrapped = provider.policy.wrapping_key(pending.public_key).wrap(bytes(32))
+    provider.imports.finish(pending.import_id, wrapped)
+    other = provider.imports.begin("other", method="hpke")
+    with pytest.raises(InvalidKeyError):
+        provider.imports.finish(other.import_id, b"")
+    assert said(recorded) == [
+        (event, outcome, *named)
+        for event, *named in [
+            ("import.begin", "brought", pending.import_id),
+            ("key.import", "brought:v1"),
+            ("import.begin", "other", other.import_id),
+            ("import.end", other.import_id),
+        ]
+        for outcome in ("intent", "ok")
+    ]
 
 
 def test_every_change_of_a_credential_names_it(recorded: Books) -> None:
@@ -285,6 +308,53 @@ def killed_while(
         finally:
             os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+
+
+@pytest.mark.parametrize(("after", "outcome"), [(True, "done"), (False, "not-done")])
+def test_the_next_process_says_how_an_import_ended(books: Books, after: bool, outcome: str) -> None:
+    """Begun or not, finished or not, given up or not."""
+    provider = books.provider
+    imports = provider.imports
+    killed_while(
+        books, "imports", "insert", lambda: imports.begin("one", method="hpke"), after=after
+    )
+    two, three = (imports.begin(name, method="hpke") for name in ("two", "three"))
+    wrapped = provider.policy.wrapping_key(two.public_key).wrap(bytes(32))
+    killed_while(
+        books, "keys", "insert", lambda: imports.finish(two.import_id, wrapped), after=after
+    )
+    killed_while(books, "imports", "end", lambda: imports.finish(three.import_id, b""), after=after)
+    provider.audit = books.log()
+    provider.audit.open()
+    provider.audit.close()
+    ended = [
+        (each["event"], each["outcome"])
+        for each in history(books)
+        if each.get("intent") and each["actor"] == "system"
+    ]
+    assert ended == [(event, outcome) for event in ("import.begin", "key.import", "import.end")]
+    left = {each.key_id for each in imports.all()}
+    assert left == ({"one"} if after else {"two", "three"})
+
+
+def test_whether_a_key_left_a_process_that_was_killed_is_unknown(books: Books) -> None:
+    """It was to leave; nobody can say more."""
+    provider = books.provider
+    provider.keys.create("orders", exportable=True)
+    public = key_to_wrap_for("hpke").public.pem()
+
+    def export() -> None:
+        real = provider.keys.unwrap
+        # The store is asked for once more between the two records, so that this can be killed.
+        provider.keys.unwrap = lambda *given: (provider.store.keys.count(), real(*given))[1]  # type: ignore[method-assign]
+        provider.exports.wrap_for(public, "orders")
+
+    killed_while(books, "keys", "count", export, after=False)
+    provider.audit = books.log()
+    provider.audit.open()
+    provider.audit.close()
+    found = [each for each in history(books) if each["event"] == "key.export"]
+    assert [each["outcome"] for each in found] == ["intent", "unknown"]
 
 
 @pytest.mark.parametrize(("after", "outcome"), [(True, "done"), (False, "not-done")])

@@ -505,6 +505,6 @@ def test_nothing_is_brought_into_it_or_exported(one: Far) -> None:
     """Its keys are the custodian's."""
     one.make()
     with pytest.raises(KeyUsageError, match="made by its custodian"):
-        one.provider.imports.begin("release", into=True)
+        one.provider.imports.begin("release", existing=True)
     with pytest.raises(InvalidInputError, match="never exportable"):
         one.provider.keys.create("builds", "signing", external=True, exportable=True)

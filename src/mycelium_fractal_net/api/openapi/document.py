@@ -17,6 +17,7 @@ from mycelium_fractal_net.shapes.members import (
     KEY_ID_PATTERN,
     KEY_NAME_PATTERN,
 )
+from mycelium_fractal_net.shapes.transport import IMPORT_ID_PATTERN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -139,6 +140,10 @@ def _parameter(parameter: dict[str, Any], spec: Spec) -> dict[str, Any]:
         parameter["description"] = "The id of a credential."
         parameter["example"] = "un23xcch6poedl7m"
         return {"type": "string", "pattern": CREDENTIAL_ID_PATTERN}
+    if parameter["name"] == "import_id":
+        parameter["description"] = "The id of an import."
+        parameter["example"] = "5f2a9c0e61d84b7f9d3e0a1b2c3d4e5f"
+        return {"type": "string", "pattern": IMPORT_ID_PATTERN}
     parameter["example"] = "orders"
     if spec.event == "key.rotate":
         parameter["description"] = "A key id, without a version."

@@ -42,6 +42,14 @@ LINKS: Final[dict[str, dict[str, Any]]] = {
             "description": "Encrypt with it, where its type is encryption.",
         },
     },
+    "begin_import": {
+        "finish": {
+            "operationId": "finish_import",
+            "parameters": {"import_id": "$response.body#/import_id"},
+            "description": "Take in the key that was wrapped for it.",
+        }
+    },
+    "finish_import": {"show": _key("show", "Show it.")},
     "suspend_key": {"activate": _key("activate", "Let it serve again.")},
     "deactivate_key": {"destroy": _key("destroy", "Destroy it after its recovery window.")},
     "destroy_key": {"cancel": _key("cancel_destruction", "Keep it after all.")},

@@ -16,6 +16,7 @@ from mycelium_fractal_net.api.routes import (
     retention,
     signers,
     streams,
+    transport,
 )
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ SPECS: Final[tuple[Spec, ...]] = tuple(
         streams,
         keys,
         key_states,
+        transport,
         retention,
         credentials,
         signers,

@@ -52,6 +52,7 @@ def create_key(context: Authenticated, body: CreateKeyRequest) -> KeyAnswer:
         algorithm=body.algorithm,
         use=body.use,
         publish=body.publish,
+        exportable=body.exportable,
         external=body.external,
         rotation=policy if body.rotation is None else _changed(policy, body.rotation),
     )

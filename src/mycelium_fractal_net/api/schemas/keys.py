@@ -29,7 +29,7 @@ from mycelium_fractal_net.shapes.members import KEY_NAME_PATTERN
 _Days = Annotated[int, Field(ge=1, le=36_500)]
 _Versions = Annotated[int, Field(ge=1, le=10_000)]
 _Unused = Annotated[int, Field(ge=400, le=36_500)]
-_Algorithm = Literal[
+Algorithm = Literal[
     "AES-256-GCM", "Ed25519", "ECDSA-P256", "ECDSA-P384", "ML-DSA-65", "HMAC-SHA-256"
 ]
 
@@ -40,7 +40,7 @@ _NOT_SIGNING: dict[str, Any] = {
     "publish": {"enum": [False]},
     "external": {"enum": [False]},
 }
-_TOGETHER: list[dict[str, Any]] = [
+TOGETHER: list[dict[str, Any]] = [
     {
         "title": kind.value,
         "properties": {
@@ -66,6 +66,7 @@ _KEY: dict[str, Any] = {
     "use": "data",
     "algorithm": "AES-256-GCM",
     "publish": False,
+    "exportable": False,
     "external": False,
     "created_at": "2026-11-24T12:27:35Z",
     "primary": "orders:v1",
@@ -77,6 +78,7 @@ _KEY: dict[str, Any] = {
             "version_id": "orders:v1",
             "version": 1,
             "state": "active",
+            "origin": "generated",
             "compromised": False,
             "handle": "0c2af47757767c92",
             "created_at": "2026-11-24T12:27:35Z",
@@ -119,7 +121,7 @@ class CreateKeyRequest(Model):
 
     model_config = ConfigDict(
         json_schema_extra={
-            "allOf": [{"anyOf": _TOGETHER}],  # type: ignore[dict-item]
+            "allOf": [{"anyOf": TOGETHER}],  # type: ignore[dict-item]
             "examples": [
                 {"key_id": "orders"},
                 {
@@ -136,7 +138,7 @@ class CreateKeyRequest(Model):
     key_id: Annotated[str, Field(pattern=KEY_NAME_PATTERN, examples=["orders"])]
     type: Literal["encryption", "signing", "mac"] = "encryption"
     algorithm: Annotated[
-        _Algorithm | None,
+        Algorithm | None,
         Field(description="One that the type takes; its first where none is named."),
     ] = None
     use: Annotated[
@@ -144,6 +146,13 @@ class CreateKeyRequest(Model):
     ] = "data"
     publish: Annotated[
         bool, Field(description="List the public keys of a signing key in the JWKS.")
+    ] = False
+    exportable: Annotated[
+        bool,
+        Field(
+            description="Whether its versions may be wrapped for others; fixed for ever. Leave it"
+            " off unless the key is needed elsewhere."
+        ),
     ] = False
     external: Annotated[
         bool,

@@ -12,6 +12,7 @@ import click
 from mycelium_fractal_net import shapes
 from mycelium_fractal_net.cli import options
 from mycelium_fractal_net.cli.commands.key_states import state_commands
+from mycelium_fractal_net.cli.commands.key_transport import key_export, key_import
 from mycelium_fractal_net.cli.completion import version_names
 from mycelium_fractal_net.cli.invocation import Invocation
 from mycelium_fractal_net.cli.options import PATH
@@ -20,6 +21,7 @@ from mycelium_fractal_net.cli.terminal import columns, json_value, say
 from mycelium_fractal_net.security.errors import KeyUsageError
 from mycelium_fractal_net.security.records.keys import (
     Key,
+    KeyOrigin,
     KeyState,
     KeyType,
     KeyUse,
@@ -52,6 +54,7 @@ key = CommandGroup("key", help="Make, list and change keys.")
     help="What a signing key signs; it is fixed for ever.",
 )
 @click.option("--publish", is_flag=True, help="List its public keys for everybody.")
+@click.option("--exportable", is_flag=True, help="Let it be exported later; fixed for ever.")
 @click.option(
     "--external",
     is_flag=True,
@@ -64,12 +67,19 @@ def _create(
     algorithm: str | None,
     use: str,
     publish: bool,
+    exportable: bool,
     external: bool,
 ) -> None:
     """Make a key with its first version, active at once."""
     with invocation.keyring() as keyring:
         key = keyring.provider.keys.create(
-            name, key_type, algorithm=algorithm, use=use, publish=publish, external=external
+            name,
+            key_type,
+            algorithm=algorithm,
+            use=use,
+            publish=publish,
+            exportable=exportable,
+            external=external,
         )
     waits = key.latest.state is KeyState.PRE_ACTIVATION
     backed = "; it protects once a backup holds it: mfn backup FILE" if waits else ""
@@ -114,7 +124,8 @@ def _show(invocation: Invocation, name: str) -> None:
         return
     use = f" for {key.use}" if key.key_type is KeyType.SIGNING else ""
     say(f"key        {key.key_id}")
-    marks = f"{', external' if key.is_external else ''}{', published' if key.publish else ''}"
+    marks = ", external" * key.is_external + ", published" * key.publish
+    marks += ", exportable" * key.exportable
     say(f"type       {key.key_type}{use}, {key.algorithm}{marks}")
     say(f"protects   {shapes.primary_id(key) or 'nothing'}")
     if not key.is_legacy:  # which has one version, and protects nothing
@@ -151,6 +162,8 @@ def _say_rotation(key: Key) -> None:
 
 
 def _notes(version: KeyVersion) -> Iterator[str]:
+    if version.origin is KeyOrigin.IMPORTED:
+        yield "imported"
     if version.compromised:
         yield "was compromised"
     if version.activate_at is not None:
@@ -255,6 +268,8 @@ def _public(invocation: Invocation, name: str, form: str) -> None:
 
 for _command in state_commands():
     key.add_command(_command)
+key.add_command(key_import)
+key.add_command(key_export)
 
 
 @key.add("import-xor")

@@ -54,7 +54,7 @@ class Imports(AuthenticatedTable[PendingImport]):
         key_id: str,
         key_type: str | None = None,
         *,
-        into: bool = False,
+        existing: bool = False,
         algorithm: str | None = None,
         use: str | None = None,
         publish: bool = False,
@@ -63,9 +63,9 @@ class Imports(AuthenticatedTable[PendingImport]):
     ) -> PendingImport:
         """Make a one-time key, for which a key is wrapped elsewhere within the hour.
 
-        That becomes the first version of a new key, as :meth:`.Keys.create` would make it; or with
-        ``into`` the next version of the one that is there, whose type, algorithm and all else it
-        has. ``method`` is ``rsa-aes``, which takes up to 2 s, or ``hpke``.
+        That becomes the first version of a new key, as :meth:`.Keys.create` would make it; or, of
+        an ``existing`` one, its next version, with its type and algorithm. ``method`` is
+        ``rsa-aes``, which takes up to 2 s, or ``hpke``.
         Raises :class:`KeyExistsError`, :class:`KeyNotFoundError`, :class:`KeyUsageError`,
         :class:`AlgorithmNotAllowedError`, and :class:`InvalidInputError` for what does not fit.
         """
@@ -74,7 +74,7 @@ class Imports(AuthenticatedTable[PendingImport]):
             raise ConflictError(
                 f"{MOST_UNDER_WAY} imports are under way, and no more; each ends within the hour"
             )
-        if into:
+        if existing:
             if publish or exportable or (key_type, algorithm, use) != (None, None, None):
                 raise InvalidInputError(
                     "a key that is there has its type, algorithm and use; only its name is given"
@@ -97,7 +97,7 @@ class Imports(AuthenticatedTable[PendingImport]):
         pending = PendingImport(
             import_id=secrets.token_hex(_ID_BYTES),
             key_id=planned.key_id,
-            existing=into,
+            existing=existing,
             key_type=planned.key_type,
             use=planned.use,
             algorithm=planned.algorithm,

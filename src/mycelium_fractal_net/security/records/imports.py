@@ -7,12 +7,15 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from mycelium_fractal_net.security.byte_io.pem import PUBLIC_KEY, pem_encode
+
 if TYPE_CHECKING:
     from datetime import datetime
 
     from mycelium_fractal_net.security.records.keys import KeyType, KeyUse
 
 IMPORT_ID: Final = re.compile(r"[0-9a-f]{32}")
+WRAP_METHODS: Final = ("rsa-aes", "hpke")
 IMPORT_WINDOW: Final = timedelta(hours=1)
 
 
@@ -40,3 +43,7 @@ class PendingImport:
     wrapped: bytes = field(repr=False, default=b"")
     revision: int = 0
     master_id: str = ""
+
+    def pem(self) -> str:
+        """The public key as a PEM block ``PUBLIC KEY``, LF line ends."""
+        return pem_encode(PUBLIC_KEY, self.public_key).decode("ascii")

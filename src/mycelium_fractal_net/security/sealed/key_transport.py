@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 from mycelium_fractal_net.security.byte_io.buffers import as_bytes
 from mycelium_fractal_net.security.byte_io.pem import PUBLIC_KEY, pem_decode, pem_encode
 from mycelium_fractal_net.security.errors import InvalidInputError, InvalidKeyError
+from mycelium_fractal_net.security.records.imports import WRAP_METHODS
 from mycelium_fractal_net.security.sealed.recipients import (
     Recipient,
     RecipientKey,
@@ -32,8 +33,7 @@ from mycelium_fractal_net.security.signatures.schemes import LOAD_ERRORS
 if TYPE_CHECKING:
     from mycelium_fractal_net.security.byte_io.buffers import Buffer
 
-RSA_AES: Final = "rsa-aes"
-HPKE: Final = "hpke"
+RSA_AES, HPKE = WRAP_METHODS
 METHODS: Final = {RSA_AES: ("RSA-OAEP-256", "AES-256-KWP"), HPKE: ("HPKE-X25519",)}
 """Each method with the algorithms that it is made of."""
 

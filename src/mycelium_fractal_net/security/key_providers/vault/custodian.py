@@ -28,28 +28,41 @@ from mycelium_fractal_net.security.errors import (
     CustodianUnavailableError,
     MasterKeyError,
 )
-from mycelium_fractal_net.security.key_providers.custodian import Custodian, CustodianStatus
+from mycelium_fractal_net.security.key_providers.custodian import (
+    Binding,
+    Custodian,
+    CustodianStatus,
+)
+from mycelium_fractal_net.security.key_providers.vault.inspection import warnings_of
 from mycelium_fractal_net.security.key_providers.vault.key_state import (
     KEY_TYPE,
     TransitKey,
     absent,
     read_key,
 )
+from mycelium_fractal_net.security.key_providers.vault.signing import (
+    SIGNING_ALGORITHMS,
+    TransitSigning,
+)
+from mycelium_fractal_net.security.key_providers.vault.transport import unusable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from mycelium_fractal_net.security.key_providers.custodian import Binding
+    from mycelium_fractal_net.security.key_providers.custodian import SigningKeyReference
     from mycelium_fractal_net.security.key_providers.vault.session import Session
 
-BATCH_ITEMS: Final = 240  # what was seen to pass; 250 are refused
+BATCH_ITEMS: Final = 190  # OpenBao takes 1,000 strings of JSON, of which an item has 5
 FRESH_SECONDS: Final = 2.0  # for so long the latest version of the key is not asked for again
 _SERVES: Final = 200
 _REFUSED: Final = 403
 _ABSENT: Final = 404
 _CIPHERTEXT: Final = re.compile(r"vault:v([1-9][0-9]{0,8}):([A-Za-z0-9+/]{1,65536}={0,2})")
 
-_Item = tuple[bytes, "Binding"]
+_TRIAL: Final = b"a trial, which is no key"
+_TRIAL_BINDING: Final = Binding(bytes(16), "", "trial", "", "", 0, b"")
+
+_Item = tuple[bytes, Binding]
 
 
 class VaultCustodian(Custodian):
@@ -62,6 +75,7 @@ class VaultCustodian(Custodian):
         self._name = name
         self._mount = mount
         self._kek_id = re.compile(rf"vault:{re.escape(name)}:v([1-9][0-9]{{0,8}})")
+        self._signing = TransitSigning(session, mount)
         self._latest: tuple[int, float] | None = None  # the version, and when it was learnt
 
     # Master keys --------------------------------------------------------------------------
@@ -103,7 +117,7 @@ class VaultCustodian(Custodian):
         except MasterKeyError:
             answer = self._session.ask("POST", path, {"type": KEY_TYPE, "derived": True})
             if answer.status == _REFUSED:
-                raise self._session.denied(path, "create") from None
+                raise self._session.denied(path, "update") from None
             if answer.status == _ABSENT:
                 raise absent(self._mount, self._name, mounted=False) from None
             self._master()
@@ -167,7 +181,7 @@ class VaultCustodian(Custodian):
                 raise
         if status == _REFUSED:
             raise self._session.denied(path, "update")
-        raise CustodianUnavailableError("Vault answers what cannot be used")
+        raise unusable(status)
 
     def _refuse_item(
         self, verb: str, version: int, before: int | None, binding: Binding
@@ -187,6 +201,29 @@ class VaultCustodian(Custodian):
         else:
             key.check_encrypts(version)
 
+    # Signing keys -------------------------------------------------------------------------
+
+    @property
+    def signing_algorithms(self) -> frozenset[str]:
+        """All three."""
+        return SIGNING_ALGORITHMS
+
+    def create_signing_key(self, algorithm: str, binding: Binding) -> SigningKeyReference:
+        """See :class:`.SigningCustodian`."""
+        return self._signing.create(algorithm, binding)
+
+    def sign(self, reference: str, algorithm: str, message: bytes) -> bytes:
+        """See :class:`.SigningCustodian`."""
+        return self._signing.sign(reference, algorithm, message)
+
+    def signing_public_key(self, reference: str) -> bytes:
+        """See :class:`.SigningCustodian`."""
+        return self._signing.public_key(reference)
+
+    def destroy_signing_key(self, reference: str) -> None:
+        """See :class:`.SigningCustodian`; it cannot be restored."""
+        self._signing.destroy(reference)
+
     # Looking ------------------------------------------------------------------------------
 
     def ping(self) -> None:
@@ -194,11 +231,17 @@ class VaultCustodian(Custodian):
         self._master()
 
     def inspect(self) -> CustodianStatus:
-        """The key, and what is not as it should be."""
+        """The key, a key wrapped, unwrapped and rewrapped for trial, and what should be mended."""
         key = self._master()
+        newest = self._id(key.latest)
+        trial = self.wrap_many(newest, [(_TRIAL, _TRIAL_BINDING)])
+        trial = self.rewrap_many(newest, newest, [(trial[0], _TRIAL_BINDING)])
+        if self.unwrap_many(newest, [(trial[0], _TRIAL_BINDING)]) != [_TRIAL]:
+            raise CustodianUnavailableError("Vault does not give back what it was given")
         ids = tuple(self._id(each) for each in range(key.min_decryption, key.latest + 1))
         place = f"{self._session.transport.address}, {self._mount}/keys/{self._name}"
-        return CustodianStatus(place, ids, "remote")
+        warnings = warnings_of(self._session, self._mount, key)
+        return CustodianStatus(place, ids, "remote", warnings=warnings)
 
     def close(self) -> None:
         """Close the connections."""
@@ -240,4 +283,4 @@ def _plaintext(result: dict[str, Any], _version: int) -> bytes:
     try:
         return base64.b64decode(result["plaintext"], validate=True)
     except (KeyError, TypeError, ValueError, binascii.Error):
-        raise CustodianUnavailableError("Vault answers what cannot be used") from None
+        raise unusable(_SERVES) from None

@@ -14,6 +14,7 @@ from mycelium_fractal_net.security.errors import (
     CustodianUnavailableError,
     MasterKeyError,
 )
+from mycelium_fractal_net.security.key_providers.vault.transport import unusable
 
 if TYPE_CHECKING:
     from mycelium_fractal_net.security.key_providers.vault.session import Session
@@ -46,8 +47,7 @@ class TransitKey:
                 f"the transit key {self.name} is not of type {KEY_TYPE} and derived, which cannot"
                 " be changed: name another (MFN_VAULT_KEY_NAME)"
             )
-        if self.deleted:
-            raise CustodianDeniedError(f"the transit key {self.name} is deleted, and restorable")
+        self._check_not_deleted()
 
     def check_decrypts(self, version: int) -> None:
         """Raise what it means where that version does not decrypt."""
@@ -67,6 +67,16 @@ class TransitKey:
                 f"version {version} of the transit key {self.name} encrypts no more:"
                 f" its min_encryption_version is {self.min_encryption}"
             )
+
+    def check_signs(self) -> None:
+        """Raise :class:`CustodianDeniedError` where its first version does not sign."""
+        self._check_not_deleted()
+        if max(self.min_encryption, self.min_decryption) > 1:
+            raise CustodianDeniedError(f"version 1 of the transit key {self.name} is disabled")
+
+    def _check_not_deleted(self) -> None:
+        if self.deleted:
+            raise CustodianDeniedError(f"the transit key {self.name} is deleted, and restorable")
 
     def _check_there(self, version: int) -> None:
         if version > self.latest:
@@ -89,7 +99,7 @@ def read_key(session: Session, mount: str, name: str) -> TransitKey:
     if answer.status == _ABSENT:
         raise absent(mount, name, mounted=answer.document.get("errors") == [])
     if answer.status != _SERVES:
-        raise CustodianUnavailableError("Vault does not answer what its key is")
+        raise unusable(answer.status)
     return _parsed(name, answer.document.get("data"))
 
 

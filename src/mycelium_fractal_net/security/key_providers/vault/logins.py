@@ -16,6 +16,7 @@ from mycelium_fractal_net.security.errors import (
     CustodianDeniedError,
     CustodianUnavailableError,
 )
+from mycelium_fractal_net.security.key_providers.vault.transport import FAILS, unusable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -120,6 +121,8 @@ class MethodLogin(Login):
         """One login."""
         began = monotonic()
         answer = call(f"auth/{self._mount}/login", self._body())
+        if answer.status >= FAILS:
+            raise unusable(answer.status)
         if answer.status != _SERVES:
             raise CustodianDeniedError(
                 f"Vault refuses the login by {self.method} at auth/{self._mount}: see to its role"

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Final
 from mycelium_fractal_net.security.blocking import SingleFlight
 from mycelium_fractal_net.security.errors import (
     CustodianDeniedError,
-    CustodianUnavailableError,
     MfnError,
 )
 from mycelium_fractal_net.security.key_providers.vault.logins import Held, auth_of, seconds_of
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 _LOG: Final = logging.getLogger(__name__)
 _SERVES: Final = 200
 _REFUSED: Final = 403
-_YOUNG_SECONDS: Final = 5.0  # a token that is refused so soon is refused by a policy
+_YOUNG_SECONDS: Final = 1.0  # a token that is refused so soon is refused by a policy
 _FIRST_LOOK_SECONDS: Final = 5.0  # a command is done by then, and asks for less
 _AGAIN_SECONDS: Final = 5.0  # after a renewal that failed
 _SOONEST_SECONDS: Final = 1.0
@@ -83,6 +82,11 @@ class Session:
     def _is_alive(self, current: Held) -> bool:
         return self._send(current, "GET", "auth/token/lookup-self", None).status == _SERVES
 
+    @property
+    def logs_in(self) -> bool:
+        """Whether another token can be had at any time."""
+        return self._login.repeatable
+
     # The token ----------------------------------------------------------------------------
 
     def _current(self) -> Held:
@@ -94,8 +98,6 @@ class Session:
     def _another(self, refused: Held) -> Held | None:
         """A token in place of one that was refused; None where the same would come, or a policy
         is what refuses it."""
-        if self._held is not refused:
-            return self._held
         if not self._login.repeatable:
             newer = self._obtain(refused)
             return newer if newer.token != refused.token else None
@@ -176,12 +178,7 @@ class Session:
             self._put(current, replace(current, since=now, until=now + seconds))
 
     def _renewed_for(self, current: Held) -> float:
-        try:
-            answer = self._send(current, "POST", "auth/token/renew-self", {})
-        except CustodianUnavailableError:
-            if not self._login.repeatable:
-                raise
-            return 0.0
+        answer = self._send(current, "POST", "auth/token/renew-self", {})
         return seconds_of(auth_of(answer.document), "lease_duration")
 
     def _put(self, before: Held, now: Held) -> Held:
@@ -189,9 +186,13 @@ class Session:
             self._held = now
         return now
 
+    def stop_keeping(self) -> None:
+        """End the thread: a token is had anew once it has ended."""
+        self._stop.set()
+
     def close(self) -> None:
         """End the thread, and close the connections."""
-        self._stop.set()
+        self.stop_keeping()
         self.transport.close()
 
 
@@ -199,9 +200,6 @@ def _keep(
     session: weakref.ReferenceType[Session], stop: threading.Event, first_seconds: float
 ) -> None:
     seconds = first_seconds
-    while not stop.wait(seconds):
-        there = session()
-        if there is None:
-            return
+    while not stop.wait(seconds) and (there := session()) is not None:
         seconds = there.keep_token()
         del there  # which may be the last reference

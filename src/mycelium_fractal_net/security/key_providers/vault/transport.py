@@ -30,10 +30,11 @@ from mycelium_fractal_net.security.errors import ConfigurationError, CustodianUn
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-CALL_SECONDS: Final = 5.0  # a whole call; a batch of 240 keys took 0.02 s
-ANSWER_BYTES: Final = 1 << 20  # a batch of 240 keys is 0.1 MiB
+CALL_SECONDS: Final = 5.0  # a whole call; a batch of 190 keys takes 0.02 s
+ANSWER_BYTES: Final = 1 << 20  # a batch of 190 keys is 0.1 MiB
 _KEPT_CONNECTIONS: Final = 16  # as many as RemoteCustodian has threads
-_KEPT_SECONDS: Final = 45.0  # shorter than what load balancers leave idle (60 s)
+KEPT_SECONDS: Final = 45.0  # shorter than what load balancers leave idle (60 s)
+FAILS: Final = 500  # also how OpenBao refuses to sign with a key that is deleted
 _PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -130,9 +131,16 @@ class Answer(NamedTuple):
 class Transport:
     """Calls to one address, from any thread."""
 
-    def __init__(self, address: Address, *, call_seconds: float = CALL_SECONDS) -> None:
+    def __init__(
+        self,
+        address: Address,
+        *,
+        call_seconds: float = CALL_SECONDS,
+        kept_seconds: float = KEPT_SECONDS,
+    ) -> None:
         self.address = address
         self._call_seconds = call_seconds
+        self._kept_seconds = kept_seconds
         self._context = address.context()
         self._lock = threading.Lock()
         self._idle: list[tuple[float, _Connection]] = []  # since when; the latest last
@@ -145,7 +153,8 @@ class Transport:
         """One request to ``/v1/PATH``. Raises :class:`CustodianUnavailableError`.
 
         ``path`` holds no character that must be quoted. A status that says that the server does
-        not serve now is raised, and so is a redirect: any other is the caller's to judge.
+        not serve now is raised, and so is a redirect: any other is the caller's to judge, 500 too,
+        which servers also answer where they refuse.
         """
         deadline = monotonic() + self._call_seconds
         content = None if body is None else json.dumps(body, separators=(",", ":")).encode()
@@ -156,7 +165,7 @@ class Transport:
             status, text, reusable = connection.exchange(
                 deadline, method, f"/v1/{path}", content, {**sent, **headers}
             )
-        except (OSError, http.client.HTTPException, CustodianUnavailableError) as error:
+        except _BREAKS as error:
             if connection is not None:
                 connection.close()
             raise _outage(error) from None
@@ -171,7 +180,7 @@ class Transport:
         with self._lock:
             while self._idle:
                 since, connection = self._idle.pop()
-                if monotonic() - since < _KEPT_SECONDS and connection.is_quiet():
+                if monotonic() - since < self._kept_seconds and connection.is_quiet():
                     return connection
                 connection.close()
         return _Connection(self.address, self._context, deadline)
@@ -303,8 +312,23 @@ def _refuse_outage(status: int) -> None:
             "Vault is a standby that sends elsewhere, which is not followed: set MFN_VAULT_ADDR to"
             " an address that leads to the active node"
         )
-    if status >= 500:
-        raise CustodianUnavailableError(f"Vault fails, with status {status}")
+    if status > FAILS:
+        raise unusable(status)
+
+
+def unusable(status: int) -> CustodianUnavailableError:
+    """The error for an answer with that status from which nothing can be taken."""
+    if status >= FAILS:
+        return CustodianUnavailableError(f"Vault fails, with status {status}")
+    return CustodianUnavailableError("Vault answers what cannot be used")
+
+
+_BREAKS: Final = (
+    OSError,
+    http.client.HTTPException,
+    UnicodeError,  # a name that no host can have
+    CustodianUnavailableError,
+)
 
 
 def _outage(error: Exception) -> CustodianUnavailableError:

@@ -1,0 +1,72 @@
+"""Keys on their way, as they are shown: an import under way, and a key that was exported."""
+
+from __future__ import annotations
+
+import base64
+from itertools import chain
+from typing import TYPE_CHECKING, Annotated
+
+from typing_extensions import TypedDict
+
+from mycelium_fractal_net.security.records.imports import IMPORT_ID, WRAP_METHODS
+from mycelium_fractal_net.security.records.keys import ALGORITHMS, KeyUse
+from mycelium_fractal_net.shapes.json_values import shape
+from mycelium_fractal_net.shapes.members import KeyName, Schema, Time, VersionId
+
+if TYPE_CHECKING:
+    from mycelium_fractal_net.security.key_providers.exporting import ExportedKey
+    from mycelium_fractal_net.security.records.imports import PendingImport
+
+IMPORT_ID_PATTERN = f"^{IMPORT_ID.pattern}$"
+_Type = Annotated[str, Schema(enum=[kind.value for kind in ALGORITHMS])]
+_Algorithm = Annotated[str, Schema(enum=[*chain.from_iterable(ALGORITHMS.values())])]
+_Method = Annotated[
+    str,
+    Schema(
+        enum=[*WRAP_METHODS],
+        description="`rsa-aes` is CKM_RSA_AES_KEY_WRAP with SHA-256, `hpke` is RFC 9180.",
+    ),
+]
+
+
+class ImportAnswer(TypedDict):
+    """An import under way: what the key is to be, and the one-time public key to wrap it for."""
+
+    import_id: Annotated[str, Schema(pattern=IMPORT_ID_PATTERN)]
+    key_id: KeyName
+    existing: Annotated[bool, Schema(description="Whether it is the next version of that key.")]
+    type: _Type
+    use: Annotated[str, Schema(enum=[use.value for use in KeyUse])]
+    algorithm: _Algorithm
+    exportable: bool
+    method: _Method
+    public_key: Annotated[str, Schema(description="PEM, `PUBLIC KEY`.")]
+    created_at: Time
+    expires_at: Time
+
+
+class ExportAnswer(TypedDict):
+    """One version of a key, wrapped for a public key."""
+
+    key_id: VersionId
+    type: _Type
+    algorithm: _Algorithm
+    method: _Method
+    wrapped: Annotated[
+        str,
+        Schema(
+            contentEncoding="base64",
+            description="What was wrapped is 32 bytes, or of a signing key its DER PKCS #8.",
+        ),
+    ]
+
+
+def import_shape(pending: PendingImport) -> ImportAnswer:
+    """The shape of an import under way."""
+    return shape(ImportAnswer, pending, type=pending.key_type, public_key=pending.pem())
+
+
+def export_shape(exported: ExportedKey) -> ExportAnswer:
+    """The shape of a key that was exported."""
+    wrapped = base64.b64encode(exported.wrapped).decode("ascii")
+    return shape(ExportAnswer, exported, type=exported.key_type, wrapped=wrapped)

@@ -1,0 +1,143 @@
+"""``mfn key import`` and ``mfn key export`` from the outside."""
+
+from __future__ import annotations
+
+import base64
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mycelium_fractal_net import open_keyring
+from mycelium_fractal_net.security.errors import ExitCode
+from mycelium_fractal_net.security.policy import Policy
+from tests.support.cli import Mfn, one_line
+from tests.support.key_transport import key_to_wrap_for, openssl_unwrap, openssl_wrap
+
+POLICY = Policy()
+KEY = bytes(range(32))
+
+
+def begun(mfn: Mfn, *more: str) -> Any:
+    """An import by HPKE, as JSON shows it."""
+    return mfn.ok("key", "import", "begin", "--method", "hpke", "--json", *more).json
+
+
+def wrapped(public_key: str, material: bytes = KEY) -> Path:
+    """A file with a key wrapped for that public key."""
+    Path("wrapped").write_bytes(POLICY.wrapping_key(public_key.encode()).wrap(material))
+    return Path("wrapped")
+
+
+def test_a_key_is_brought_along_with_openssl(mfn: Mfn, folder: Path) -> None:
+    """From the public key that is printed to the key at work."""
+    said = mfn.ok("key", "import", "begin", "card").out
+    name = re.findall(r"mfn key import finish ([0-9a-f]{32}) FILE", said)[0]
+    pem = said[said.index("-----BEGIN") :].encode()
+    Path("wrapped").write_bytes(openssl_wrap(folder, pem, KEY))
+    assert mfn.ok("key", "import", "finish", name, "wrapped").out == (
+        "imported card:v1 (AES-256-GCM)\n"
+    )
+    assert "imported" in mfn.ok("key", "show", "card").out
+    with open_keyring(home=mfn.home) as keyring:
+        assert keyring.provider.get_key("card") == KEY
+
+
+def test_an_import_is_shown_in_json(mfn: Mfn) -> None:
+    """With all that the key is to be."""
+    shown = begun(mfn, "tags", "--type", "mac", "--exportable")
+    assert list(shown) == [
+        "import_id", "key_id", "existing", "type", "use", "algorithm", "exportable", "method",
+        "public_key", "created_at", "expires_at",
+    ]  # fmt: skip
+    assert (shown["type"], shown["algorithm"]) == ("mac", "HMAC-SHA-256")
+    made = mfn.ok(
+        "key", "import", "finish", shown["import_id"], wrapped(shown["public_key"]), "--json"
+    ).json
+    assert (made["exportable"], made["versions"][0]["origin"]) == (True, "imported")
+
+
+def test_a_version_is_imported_into_a_key_that_is_there(mfn: Mfn) -> None:
+    """The public key goes to a file, which is kept unless it may be replaced."""
+    begin = ("key", "import", "begin", "--into", "orders", "--method", "hpke", "-o", "for.pem")
+    said = mfn.ok(*begin).out
+    assert "wrap the key for for.pem (hpke)" in said
+    name = said.split()[1].rstrip(":")
+    wrapped(Path("for.pem").read_text())
+    assert "imported orders:v2" in mfn.ok("key", "import", "finish", name, "wrapped").out
+    assert mfn(*begin).code == ExitCode.EXISTS
+    mfn.ok(*begin, "--force")
+
+
+@pytest.mark.parametrize("given", [(), ("card", "--into", "orders")])
+def test_an_import_has_one_name(mfn: Mfn, given: tuple[str, ...]) -> None:
+    """Of a new key, or of one that is there."""
+    said = one_line(mfn("key", "import", "begin", *given), ExitCode.USAGE)
+    assert "give either KEY or --into KEY" in said
+
+
+def test_what_a_key_that_is_there_has_is_not_said_anew(mfn: Mfn) -> None:
+    """Its type is its own."""
+    ran = mfn("key", "import", "begin", "--into", "orders", "--type", "mac")
+    assert "only its name is given" in one_line(ran, ExitCode.USAGE)
+
+
+def test_a_file_that_is_too_large_is_refused(mfn: Mfn) -> None:
+    """Nothing is used up."""
+    shown = begun(mfn, "card")
+    Path("wrapped").write_bytes(bytes(16_385))
+    ran = mfn("key", "import", "finish", shown["import_id"], "wrapped")
+    assert "too large for a wrapped key" in one_line(ran, ExitCode.USAGE)
+    mfn.ok("key", "import", "finish", shown["import_id"], wrapped(shown["public_key"]))
+
+
+def test_a_key_is_taken_along_with_openssl(mfn: Mfn) -> None:
+    """Made exportable, wrapped for a key of somebody, and out again."""
+    made = mfn.ok("key", "create", "card", "--exportable").out
+    assert "made encryption key card" in made
+    assert "exportable" in mfn.ok("key", "show", "card").out
+    generate = ("openssl", "genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:3072")
+    subprocess.run([*generate, "-out", "own.pem"], check=True, capture_output=True)
+    subprocess.run(
+        ["openssl", "pkey", "-pubout", "-in", "own.pem", "-out", "public.pem"], check=True
+    )
+    said = mfn.ok("key", "export", "card", "--to", "public.pem", "-o", "out").out
+    assert said == "out: card:v1 (AES-256-GCM), wrapped by rsa-aes\n"
+    with open_keyring(home=mfn.home) as keyring:
+        material = keyring.provider.get_key("card")
+    assert openssl_unwrap(Path("own.pem"), Path("out").read_bytes()) == material
+
+
+def test_what_one_store_exports_another_imports(mfn: Mfn) -> None:
+    """A signing key, through two files."""
+    mfn.ok("key", "create", "sign", "-t", "signing", "--algorithm", "ECDSA-P384", "--exportable")
+    shown = begun(mfn, "copy", "-t", "signing", "--algorithm", "ECDSA-P384")
+    Path("for.pem").write_text(shown["public_key"])
+    raw = mfn.process("key", "export", "sign", "--to", "for.pem").raw
+    Path("out").write_bytes(raw)
+    mfn.ok("key", "import", "finish", shown["import_id"], "out")
+    pem = [mfn.ok("key", "public", name).out for name in ("sign", "copy")]
+    assert pem[0] == pem[1]
+
+
+def test_an_export_is_shown_in_json(mfn: Mfn) -> None:
+    """With the wrapped key in base64, also where it goes to a file."""
+    mfn.ok("key", "create", "card", "--exportable")
+    own = key_to_wrap_for("hpke")
+    Path("for.pem").write_bytes(own.public.pem())
+    export = ("key", "export", "card", "--to", "for.pem", "--json")
+    shown = mfn.ok(*export).json
+    assert list(shown) == ["key_id", "type", "algorithm", "method", "wrapped"]
+    both = mfn.ok(*export, "-o", "out", "--method", "hpke").json
+    assert base64.b64decode(both["wrapped"]) == Path("out").read_bytes()
+    assert own.unwrap(base64.b64decode(shown["wrapped"])) == own.unwrap(Path("out").read_bytes())
+
+
+def test_a_key_that_may_not_leave_is_refused(mfn: Mfn) -> None:
+    """And no file is made."""
+    Path("for.pem").write_bytes(key_to_wrap_for("hpke").public.pem())
+    ran = mfn("key", "export", "orders", "--to", "for.pem", "-o", "out")
+    assert "not made exportable" in one_line(ran, ExitCode.FORBIDDEN)
+    assert not Path("out").exists()
