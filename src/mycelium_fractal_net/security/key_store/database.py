@@ -134,8 +134,8 @@ class Database(OfOneProcess):
         """Look again whether the tables are as they were made, where that may have changed.
 
         Raises :class:`StoreIntegrityError`; and :class:`StoreUnavailableError` where the file that
-        is open is not the one of its name any more. SQLite counts changes of its schema, which costs
-        nothing to read; PostgreSQL is asked once in :data:`_WATCH_SECONDS`.
+        is open is not the one of its name any more. SQLite counts changes of its schema, which
+        costs nothing to read; PostgreSQL is asked once in :data:`_WATCH_SECONDS`.
         """
         seen = self._schema_seen
         self._check_file()
