@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # the targets share one environment
-.PHONY: help run tour test test-long lint types format docs bench bench-http bench-signed bench-columns bench-backup bench-audit fuzz torture coverage lock bare-check clean
+.PHONY: help run fips-module tour test test-long lint types format docs bench bench-http bench-signed bench-columns bench-backup bench-audit fuzz torture coverage lock bare-check clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -23,6 +23,9 @@ help: ## show the targets
 run: $(VENV)/server ## start here: the HTTP service on the embedded store, at 127.0.0.1:8000
 	@$(BIN)/mfn --quiet init
 	@exec $(BIN)/mfn serve $(SERVE)
+
+fips-module: ## fetch Debian's OpenSSL FIPS provider into .venv/fips, for the tests of FIPS mode
+	@bash scripts/fips_module.sh $(VENV)/fips
 
 tour: $(VENV)/run ## walk through the library and the command line on real files
 	@$(BIN)/python scripts/tour.py $(TOUR)
@@ -71,6 +74,9 @@ bench-backup: $(VENV)/bench ## back up and restore 100,000 keys beside SQLite's 
 
 bench-audit: $(VENV)/bench ## verify 200,000 audit records, first and again
 	$(BIN)/python -m benchmarks.audit $(BENCH)
+
+bench-custody: $(VENV)/test $(VENV)/bench ## requests to AWS KMS beside the AWS Encryption SDK, cold start, outages
+	$(BIN)/python -m benchmarks.custody $(BENCH)
 
 torture: $(VENV)/test ## kill ten thousand processes at work, or TORTURE="--faults": a disk that refuses
 	$(BIN)/python -m tests.torture $(TORTURE)

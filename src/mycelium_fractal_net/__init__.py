@@ -81,6 +81,10 @@ def __getattr__(name: str) -> Any:
     home = _HOME_OF.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if home not in ("security.errors", "security.records.keys"):  # which use no cryptography
+        from mycelium_fractal_net.fips import start_by_environment
+
+        start_by_environment()
     return getattr(importlib.import_module(f"{__name__}.{home}"), name)
 
 

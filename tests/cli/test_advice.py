@@ -56,8 +56,10 @@ from mycelium_fractal_net.security.records.keys import DEFAULT_ROTATION, KeyType
 from mycelium_fractal_net.security.records.signers import Signer, SignerState
 from mycelium_fractal_net.security.rotation import KeyRotationScheduler
 from tests.support.cli import Ran
+from tests.support.custodian import NAME, Elsewhere, registered
 from tests.support.custodians import harness
 from tests.support.custodians.vault import VaultHarness
+from tests.support.fips import FipsHome, fips_module, sha256_of
 from tests.support.legacy_xor import OLD_KEY, write_xor
 
 if TYPE_CHECKING:
@@ -196,6 +198,22 @@ def a_store_that_is_lost_and_a_master_key_that_is_not(world: World) -> None:
     world.lose("keys.db*")
     assert "made an empty key store" in world.follow(world.advised("open"), "mfn init").out
     assert "orders" not in world.mfn.ok("key", "list").out
+
+
+@advises("security/fips/installed.py", "fips install", "fips install")
+def a_fips_module_that_is_not_there_or_was_moved(world: World) -> None:
+    """FIPS mode is asked for; where one is given it is proven, in a process of its own."""
+    fips = FipsHome(world.home)
+    module = fips_module()
+    for _ in range(2):
+        said = fips.mfn("key", "list").err
+        command = "mfn fips install FILE --sha256 HEX"
+        assert command in said
+        given = {"FILE": str(module), "HEX": sha256_of(module)}
+        ran = fips.mfn(*(given.get(word, word) for word in command.split()[1:]))
+        assert ran.code == 0, ran
+        assert "orders" in fips.mfn("key", "list").out
+        (world.home / "fips" / "openssl.cnf").write_text("")
 
 
 @advises("security/key_providers/aws_kms/making.py", "init")
@@ -1081,6 +1099,26 @@ def public_key(name: str) -> Path:
 def test_every_advice_is_run(world: World, case: Case) -> None:
     """The state that it is printed in ends, or is shown where it is told only."""
     case(world)
+
+
+@advises("doctor/custody.py", "master status")
+def rows_under_a_master_key_of_nobody(world: World) -> None:
+    """It says which they are."""
+    with contextlib.closing(sqlite3.connect(world.home / "keys.db")) as store, store:
+        store.execute("UPDATE mfn_keys SET master_id = 'other:1' WHERE key_id = 'default-mac'")
+    ran = world.follow(world.advised("unknown-master-key"), "mfn master status")
+    assert "nobody here has other:1: keys 1" in ran.out
+
+
+@advises("doctor/custody.py", "master status")
+def a_former_custodian_that_does_not_answer(world: World) -> None:
+    """It says so too, and what is under its master keys."""
+    Elsewhere.create(world.home / "elsewhere")
+    (world.home / "elsewhere" / "mode").write_text("down")
+    world.setenv("MFN_FORMER_KEY_PROVIDERS", NAME)
+    with registered():
+        ran = world.follow(world.advised("custodian"), "mfn master status")
+    assert f"{NAME} is not usable" in ran.out
 
 
 # The walk over the source ----------------------------------------------------------------------

@@ -23,7 +23,7 @@ def far(empty: Mfn, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mfn]:
     """``mfn`` over a store whose master key, and signing keys, are on another machine."""
     monkeypatch.setenv("MFN_KEY_PROVIDER", NAME)
     with registered():
-        empty.ok("init")
+        empty.ok("init", "--create-key")
         yield empty
 
 
@@ -60,7 +60,7 @@ def test_a_file_is_signed_and_verified_with_an_external_key(
     far.ok("key", "public", "release:v1")
     shown = far.ok("key", "show", "release")
     assert f"signing for data, {algorithm or 'Ed25519'}, external" in shown.out
-    assert "kept as elsewhere:mfn-signing-00000000-" in shown.out
+    assert "kept as elsewhere:mfn-signing-" in shown.out
     assert ", external" in far.ok("key", "list").out
     told = far.ok("key", "show", "release", "--json").json
     assert told["external"] is True

@@ -42,7 +42,10 @@ def far(tmp_path_factory: pytest.TempPathFactory) -> Far:
         )
     )
     home = folder / "home"
-    with registered(), initialise(settings=load_settings(config, home=home)) as keyring:
+    with (
+        registered(),
+        initialise(settings=load_settings(config, home=home), create_key=True) as keyring,
+    ):
         keyring.provider.keys.create("release", "signing", external=True, publish=True)
         keyring.provider.keys.create("gate", "signing", use="request", external=True)
     return Far(home, config)

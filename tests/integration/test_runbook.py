@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import shlex
@@ -18,13 +19,18 @@ import httpx
 import pytest
 
 from mycelium_fractal_net import initialise
+from mycelium_fractal_net.config import load_settings
 from mycelium_fractal_net.security.key_store.scheduler_table import RotationFailure, SchedulerTable
+from tests.support import custodians
 from tests.support.cli import PROGRAM, environment
 from tests.support.presence import need
-from tests.support.service import start
+from tests.support.service import Running, start
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
     from tests.support.cli import Mfn
+    from tests.support.custodians import CustodianHarness
 
 PAGE = (Path(__file__).parents[2] / "docs" / "runbook.md").read_text()
 SECTIONS = {
@@ -49,16 +55,18 @@ class Day:
         url: str = "",
         key: str = "",
         codes: tuple[int, ...] = (),
+        env: Mapping[str, str] | None = None,
     ) -> str:
         """Run a block of a section; what it prints. Only ``codes`` may commands fail with."""
         script = f"trap 'echo \"$? $BASH_COMMAND\" >> failed' ERR\n{SECTIONS[title][number]}"
         failed = self.mfn.folder / "failed"
         failed.write_text("")
         path = f"{self.programs}:{os.environ['PATH']}"
+        known = {"MFN_HOME": str(self.home), "URL": url, "API_KEY": key, "PATH": path}
         done = subprocess.run(
             ["bash", "-c", script],
             cwd=self.mfn.folder,
-            env=environment({"MFN_HOME": str(self.home), "URL": url, "API_KEY": key, "PATH": path}),
+            env=environment({**known, **(env or {})}),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -124,6 +132,99 @@ def test_the_master_key_is_lost(day: Day) -> None:
     day.run("The master key is lost", 1)
     assert day.home.with_name(day.home.name + "-lost").is_dir()
     day.mfn.ok("encrypt", "-r", "plain", "-o", "again", "-k", "orders")
+
+
+@pytest.fixture(params=["vault", "aws-kms"])
+def far(request: pytest.FixtureRequest, day: Day) -> Iterator[tuple[CustodianHarness, Running]]:
+    """A custodian on a server, and a service whose key orders it wraps and that is in use."""
+    if request.param not in custodians.NAMES:
+        pytest.skip(f"there is no {request.param}")
+    side = custodians.harness(request.param)
+    home = day.home.with_name("far")
+    config = day.home.with_name("far.json")
+    config.write_text(
+        json.dumps(
+            {
+                "keyring": {"cache_seconds": 1},
+                "server": {"request_signing": "off"},
+                "security": {"tls": {"required": False}},
+            }
+        )
+    )
+    env = {**side.environment(home), "MFN_CONFIG": str(config)}
+    with initialise(settings=load_settings(environ=environment(env))) as keyring:
+        keyring.provider.keys.create("orders")
+    day.home = home
+    running = start(home, env=env)
+    try:
+        yield side, running
+    finally:
+        running.stop()
+
+
+def encrypt(running: Running) -> int:
+    with running.client() as client:
+        answer = client.post("/crypto/encrypt", json={"key_id": "orders", "data": "eA=="})
+        return answer.status_code
+
+
+def test_the_custodian_does_not_answer(
+    day: Day, far: tuple[CustodianHarness, Running], tmp_path: Path
+) -> None:
+    """Keys in use serve on; service and doctor say what it is, and all is well once it is back."""
+    side, running = far
+    env = side.environment(day.home)
+    assert encrypt(running) == 200
+    side.stop()
+    try:
+        time.sleep(1.1)
+        assert encrypt(running) == 200
+        until(lambda: "riding-out" in health(running))
+        said = day.run(
+            "The custodian does not answer",
+            url=running.url,
+            key=running.api_key,
+            codes=(22,),
+            env=env,
+        )
+    finally:
+        side.start()
+    assert re.search(r"^mfn_custodian_outage_seconds (?!0.0$)", said, re.MULTILINE), said
+    assert "is not usable" in said
+    until(lambda: '"custodian":"ok"' in health(running))
+    assert encrypt(running) == 200
+
+
+def test_the_custodian_refuses(
+    day: Day, far: tuple[CustodianHarness, Running], tmp_path: Path
+) -> None:
+    """Which ends its keys; service and doctor say why, and all is well once it is mended."""
+    side, running = far
+    env = side.environment(day.home)
+    assert encrypt(running) == 200
+    side.disable()
+    try:
+        until(lambda: encrypt(running) == 502)
+        said = day.run(
+            "The custodian refuses", url=running.url, key=running.api_key, codes=(22,), env=env
+        )
+    finally:
+        side.enable()
+    assert '"custodian":"refuses"' in said.replace(" ", "")
+    assert "refuses" in said
+    until(lambda: encrypt(running) == 200)
+
+
+def health(running: Running) -> str:
+    with running.client() as client:
+        return client.get("/health/ready").text.replace(" ", "")
+
+
+def until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
 
 
 def test_a_scheduler_fails(day: Day) -> None:

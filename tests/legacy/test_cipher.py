@@ -268,12 +268,13 @@ def test_it_is_handed_out_where_the_policy_allows_what_it_is_built_on() -> None:
             xor_opener(Policy(disallowed=(without,)), OLD_KEY)
 
 
-def test_fips_mode_and_the_old_cipher_never_go_together() -> None:
+def test_fips_mode_and_the_old_cipher_never_go_together(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither by the setting nor by whoever asks all the same."""
+    monkeypatch.setattr("mycelium_fractal_net.security.fips.process.require", lambda: None)
     with pytest.raises(ConfigurationError, match=r"legacy\.read_xor.*FIPS"):
         refuse_fips(fips_mode=True)
     with pytest.raises(ConfigurationError, match="never opened in FIPS mode"):
-        xor_opener(Policy(fips_mode=True), OLD_KEY)
+        xor_opener(Policy.from_settings(fips_mode=True), OLD_KEY)
 
 
 PROGRAM = """
@@ -282,11 +283,13 @@ from mycelium_fractal_net import initialise
 from mycelium_fractal_net.config import load_settings
 from mycelium_fractal_net.legacy.xor_format import XorFormat, xor_opener
 from mycelium_fractal_net.security.errors import ConfigurationError, DecryptionError
+from mycelium_fractal_net.security.fips import process
 from mycelium_fractal_net.security.policy import Policy
+process.require = lambda: None
 MODULE = "mycelium_fractal_net.legacy.cipher"
 message = sys.argv[1].encode()
 try:
-    xor_opener(Policy(fips_mode=True), bytes(32))
+    xor_opener(Policy.from_settings(fips_mode=True), bytes(32))
 except ConfigurationError:
     assert MODULE not in sys.modules
 with tempfile.TemporaryDirectory() as home, initialise(home=home) as keyring:

@@ -10,6 +10,11 @@ from pathlib import Path
 import pytest
 
 from benchmarks import backup, columns, files, growth, harness, kept, messages, report
+from benchmarks.custody import report as custody
+from benchmarks.custody.cold_start import ColdStart
+from benchmarks.custody.outage import Outage
+from benchmarks.custody.signatures import Signatures
+from benchmarks.custody.steady import Steady
 from mycelium_fractal_net import initialise, open_keyring
 from mycelium_fractal_net.security.keyring.keyring import Keyring
 from tests.support import postgres
@@ -166,3 +171,21 @@ def test_a_column_is_measured_beside_the_databases_own_rewriting() -> None:
     page = columns.markdown(results)
     assert "| 1.00 x |" in page
     assert json.loads(columns.as_json(results))["rows"] == 300
+
+
+def test_what_custody_costs_is_told_with_what_was_not_met() -> None:
+    """Each goal beside what was seen."""
+    seen = custody.Results(
+        steady=[Steady("ours", 100_000, {"Decrypt": 19}, 1.0), Steady("theirs", 9, {}, 1.0)],
+        cold=[ColdStart("ours", 1000, 61.0, {"Decrypt": 1000, "DescribeKey": 1})],
+        signatures=Signatures(100.0, 90.0, 0.9),
+        outage=Outage(before=0.001, during=0.0013),
+        quick=True,
+    )
+    page = custody.markdown(seen)
+    assert "| < 20 | 19 |" in page
+    assert "| <= 60 s | 61.0 s, **not met** |" in page
+    assert "| >= 0.8 x | 0.90 x |" in page
+    assert "| <= 1.2 x | 1.30 x, **not met** |" in page
+    assert "Decrypt 1,000, DescribeKey 1" in page
+    assert json.loads(custody.as_json(seen))["quick"]

@@ -25,6 +25,7 @@ ALGORITHMS = (
 THEIR_ROOMS = (
     "security/aes_encryption.py",
     "security/algorithms/",
+    "security/fips/",
     "security/policy.py",
     "security/sealed/",
     "security/signatures/",
@@ -44,7 +45,10 @@ HARMLESS = {
 # may use each, and for what. A file that is not here, or does not use it any more, fails.
 DIGESTS = f"{ROOT}.security.algorithms.digests"
 USED_BY = {
-    "hashlib": {"security/algorithms/digests.py": "the one home of hashes"},
+    "hashlib": {
+        "security/algorithms/digests.py": "the one home of hashes",
+        "security/fips/installed.py": "whether a FIPS module is the one that was given",
+    },
     DIGESTS: {
         "client/signing.py": "the body in the plan's profile of a signed request",
         "legacy/cipher.py": "the key stream of the XOR cipher",
@@ -65,6 +69,7 @@ USED_BY = {
     },
     "hmac": {  # compare_digest, in constant time, and nothing else
         "security/algorithms/mac.py": "MACs",
+        "security/fips/installed.py": "the MAC in a FIPS module's configuration",
         "security/directories/credentials.py": "digests of API keys",
         "security/http_signatures/content_digest.py": "digests of bodies",
         "security/key_providers/remote.py": "digests of bindings",

@@ -14,13 +14,16 @@ from mycelium_fractal_net.security.algorithms.names import (
     BUILT_ON,
     CIPHERS_HASHES_SIGNATURES,
     FORBIDDEN,
+    IN_FIPS_MODE,
     KNOWN,
     MACS_AND_KDFS,
+    NOT_IN_FIPS_MODE,
 )
 from mycelium_fractal_net.security.errors import (
     AlgorithmNotAllowedError,
     ConfigurationError,
     DecryptionError,
+    FipsModeError,
     InvalidKeyError,
 )
 from mycelium_fractal_net.security.policy import Policy
@@ -183,9 +186,30 @@ def test_an_unknown_name_is_refused_in_every_list(setting: str) -> None:
 
 
 def test_fips_mode_fails_closed() -> None:
-    """A mode that is not there is refused, not ignored."""
-    with pytest.raises(ConfigurationError, match="fips_mode"):
+    """In a process that was not proven to run on a FIPS provider there is no policy of it."""
+    with pytest.raises(FipsModeError, match="was not set up for it"):
         Policy.from_settings(fips_mode=True)
+    with pytest.raises(FipsModeError):
+        Policy(fips_mode=True)
+
+
+def test_the_list_of_fips_mode_is_exact(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is outside of it is refused with what to take instead; keys come from the module."""
+    monkeypatch.setattr("mycelium_fractal_net.security.fips.process.require", lambda: None)
+    policy = Policy.from_settings(fips_mode=True)
+    assert policy.algorithms == IN_FIPS_MODE.keys()
+    assert IN_FIPS_MODE.keys() | NOT_IN_FIPS_MODE.keys() == KNOWN
+    assert not IN_FIPS_MODE.keys() & NOT_IN_FIPS_MODE.keys()
+    for name, why in NOT_IN_FIPS_MODE.items():
+        with pytest.raises(AlgorithmNotAllowedError) as refused:
+            policy.check(name)
+        assert str(refused.value) == why
+        with pytest.raises(ConfigurationError, match=r"security\.fips_mode: "):
+            Policy((*CIPHERS_HASHES_SIGNATURES - NOT_IN_FIPS_MODE.keys(), name), fips_mode=True)
+    assert len({policy.random_key() for _ in range(3)}) == 3
+    assert {
+        len(policy.generate_key_material(each)) for each in ("AES-256-GCM", "HMAC-SHA-256")
+    } == {32}
 
 
 def test_an_algorithm_serves_its_own_purpose_alone() -> None:

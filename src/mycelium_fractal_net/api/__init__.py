@@ -20,6 +20,9 @@ __all__ = ["app", "create_app"]
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from mycelium_fractal_net.fips import start_by_environment
+
+    start_by_environment()
     try:
         from mycelium_fractal_net.api import application
     except ImportError as error:

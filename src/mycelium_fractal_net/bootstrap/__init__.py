@@ -35,7 +35,6 @@ from mycelium_fractal_net.security.keyring.keyring import Keyring
 from mycelium_fractal_net.security.keyring.recorded import RecordedKeyring
 from mycelium_fractal_net.security.policy import Policy
 from mycelium_fractal_net.security.records.keys import (
-    ALGORITHMS,
     DEFAULT_KEY_ID,
     DEFAULT_ROTATION,
     KeyType,
@@ -242,10 +241,10 @@ def _provider(
 
 def _create_default_keys(provider: StoredKeyProvider) -> None:
     for key_type, key_id in DEFAULT_KEY_ID.items():
-        algorithm = next(filter(provider.policy.allows, ALGORITHMS[key_type]), None)
-        if algorithm is not None and not provider.store.keys.has(key_id):
+        algorithm = provider.keys.default_algorithm(key_type)
+        if provider.policy.allows(algorithm) and not provider.store.keys.has(key_id):
             with contextlib.suppress(KeyExistsError):
-                provider.keys.create(key_id, key_type, algorithm=algorithm)
+                provider.keys.create(key_id, key_type)
 
 
 def build_policy(settings: Settings) -> Policy:

@@ -54,6 +54,7 @@ _COMMANDS: Final[dict[str, tuple[str, str]]] = {
         "Look over configuration, key store and master key; the exit code is the worst found.",
     ),
     "version": ("..app:version", "Print the version of mfn."),
+    "fips": (".fips:fips", "Install an OpenSSL FIPS provider, and see what it is."),
     "key": (".key:key", "Make, list and change keys."),
     "credential": (".credential:credential", "Make, list and change API keys of the service."),
     "signer": (".signer:signer", "Register public keys that may sign requests."),

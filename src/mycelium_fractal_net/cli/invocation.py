@@ -46,6 +46,7 @@ class Invocation:
     json: bool = False
     yes: bool = False
     options: frozenset[str] = frozenset()  # those that the command has
+    sets_fips_up: bool = True  # where the settings ask for it
     _told_home: bool = False
     ended_by: int | None = None  # the signal that ended the run, where it was not Ctrl-C
 
@@ -125,8 +126,11 @@ class Invocation:
         from msgspec.structs import replace
 
         from mycelium_fractal_net.config import load_settings
+        from mycelium_fractal_net.fips import start_if_asked
 
         found = load_settings(self.config, store=self.store, home=self.home, server=server)
+        if self.sets_fips_up:
+            start_if_asked(found)
         self._tell_home(found)
         if self.passphrase_fd is not None:  # which comes before any file
             found = replace(found, master_key=replace(found.master_key, passphrase_file=None))

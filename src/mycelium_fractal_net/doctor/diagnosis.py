@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.bootstrap import build_policy, open_provider
 from mycelium_fractal_net.config.settings import OWASP_ITERATIONS
+from mycelium_fractal_net.doctor.algorithms import refused_key, refused_signers
 from mycelium_fractal_net.doctor.audit_records import audit_findings
 from mycelium_fractal_net.doctor.backups import backup_findings
 from mycelium_fractal_net.doctor.credentials import credential_findings
+from mycelium_fractal_net.doctor.custody import custody_findings
 from mycelium_fractal_net.doctor.external_keys import external_findings
 from mycelium_fractal_net.doctor.findings import (
     Examined,
@@ -171,6 +173,7 @@ def _key(store: Examined, key: Key, near_limit: frozenset[bytes]) -> Iterator[Fi
                 f"key {named}",
                 f"has encrypted half of the raw messages that it may: mfn key rotate {key.key_id}",
             )
+    yield from refused_key(store, key)
     yield from exportable_findings(key)
     yield from retention_findings(store, key)
     yield from compromised_findings(store, key)
@@ -213,8 +216,10 @@ _STORE_CHECKS: Final[tuple[Callable[[Examined], Iterator[Finding]], ...]] = (
     _writing,
     _settings,
     _master_key,
+    custody_findings,
     _keys,
     credential_findings,
+    refused_signers,
     old_cipher_findings,
     audit_findings,
     put_back_findings,

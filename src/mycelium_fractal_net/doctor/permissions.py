@@ -10,8 +10,8 @@ from pathlib import Path
 from mycelium_fractal_net.bootstrap.custodians import scheme_of
 from mycelium_fractal_net.config import Settings
 from mycelium_fractal_net.doctor.findings import Finding, critical
+from mycelium_fractal_net.security.byte_io.private import check_private
 from mycelium_fractal_net.security.errors import MfnError
-from mycelium_fractal_net.security.key_store.sqlite import check_private
 
 
 def file_findings(settings: Settings) -> Iterator[Finding]:

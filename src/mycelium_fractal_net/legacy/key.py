@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.legacy.xor_format import xor_opener
 from mycelium_fractal_net.security.byte_io.buffers import as_bytes
+from mycelium_fractal_net.security.byte_io.private import check_private
 from mycelium_fractal_net.security.errors import InvalidKeyError, KeyExistsError, MasterKeyError
 from mycelium_fractal_net.security.key_providers import StoredKeyProvider
-from mycelium_fractal_net.security.key_store.sqlite import check_private
 from mycelium_fractal_net.security.records.keys import (
     HANDLE_BYTES,
     LEGACY_XOR,

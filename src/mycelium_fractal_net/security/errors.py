@@ -159,6 +159,14 @@ class ConfigurationError(MfnError):
     )
 
 
+class FipsModeError(ConfigurationError):
+    """FIPS mode was asked for, and this process cannot be shown to run on a FIPS provider."""
+
+    kind: ClassVar[Kind] = ConfigurationError.kind._replace(
+        advice="docs/fips.md says how FIPS mode is set up"
+    )
+
+
 class MissingExtraError(ConfigurationError):
     """An optional dependency is needed; the text names the extra that brings it."""
 

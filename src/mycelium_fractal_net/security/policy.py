@@ -16,8 +16,10 @@ from mycelium_fractal_net.security.algorithms.names import (
     BUILT_ON,
     CIPHERS_HASHES_SIGNATURES,
     FORBIDDEN,
+    IN_FIPS_MODE,
     KNOWN,
     MACS_AND_KDFS,
+    NOT_IN_FIPS_MODE,
     SEALING,
     in_force,
 )
@@ -28,6 +30,7 @@ from mycelium_fractal_net.security.errors import (
     InvalidKeyError,
     MfnError,
 )
+from mycelium_fractal_net.security.fips import process as fips_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -68,8 +71,16 @@ class Policy:
         *,
         fips_mode: bool = False,
     ) -> None:
-        """Raises :class:`ConfigurationError` for a name that no release knows or ever allows."""
+        """Raises :class:`ConfigurationError` for a name that no release knows or ever allows.
+
+        In FIPS mode also for one that is not of it, and :class:`FipsModeError` where this process
+        was not proven to run on a FIPS provider.
+        """
         names = in_force(allowed, allowed_macs_and_kdfs, disallowed)
+        if fips_mode:
+            fips_process.require()
+            for name in sorted(names - IN_FIPS_MODE.keys()):
+                raise ConfigurationError(f"security.fips_mode: {NOT_IN_FIPS_MODE[name]}")
         object.__setattr__(self, "algorithms", names)
         object.__setattr__(self, "fips_mode", fips_mode)
 
@@ -82,20 +93,18 @@ class Policy:
         disallowed_algorithms: Iterable[str] = (),
         fips_mode: bool = False,
     ) -> Policy:
-        """The policy of a configuration; None stands for every algorithm of this release.
+        """The policy of a configuration; None stands for every algorithm there is, in its mode.
 
-        Raises :class:`ConfigurationError`, also for ``fips_mode``, which this release has not:
-        it fails closed rather than run without it.
+        Raises what the constructor does.
         """
+        exact, derived = CIPHERS_HASHES_SIGNATURES, MACS_AND_KDFS
         if fips_mode:
-            raise ConfigurationError(
-                "security.fips_mode (MFN_FIPS_MODE) is not in this release;"
-                " it does not start as if it were"
-            )
+            exact, derived = exact & IN_FIPS_MODE.keys(), derived & IN_FIPS_MODE.keys()
         return cls(
-            CIPHERS_HASHES_SIGNATURES if allowed_algorithms is None else allowed_algorithms,
-            MACS_AND_KDFS if allowed_macs_and_kdfs is None else allowed_macs_and_kdfs,
+            exact if allowed_algorithms is None else allowed_algorithms,
+            derived if allowed_macs_and_kdfs is None else allowed_macs_and_kdfs,
             disallowed_algorithms,
+            fips_mode=fips_mode,
         )
 
     def __repr__(self) -> str:
@@ -116,6 +125,8 @@ class Policy:
             return f"the algorithm {name} is broken and never allowed"
         if name not in KNOWN:  # and not shown: it may be anything
             return f"no such algorithm; there are {', '.join(sorted(KNOWN))}"
+        if self.fips_mode and name in NOT_IN_FIPS_MODE:
+            return NOT_IN_FIPS_MODE[name]
         for part in BUILT_ON.get(name, ()):
             if part not in self.algorithms:
                 return f"{name} is built on {part}, which this configuration does not allow"
@@ -265,6 +276,14 @@ class Policy:
         self.check(algorithm)
         if algorithm not in _SYMMETRIC:
             raise AlgorithmNotAllowedError(f"{algorithm} has no symmetric key")
+        return self.random_key()
+
+    def random_key(self) -> bytes:
+        """32 random bytes to be a key: of the FIPS module's generator, where there is one."""
+        if self.fips_mode:
+            from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+            return AESGCM.generate_key(8 * _KEY_BYTES)
         return secrets.token_bytes(_KEY_BYTES)
 
     def derive_from_passphrase(self, passphrase: bytes, salt: bytes, *, iterations: int) -> bytes:

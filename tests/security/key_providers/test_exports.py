@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from mycelium_fractal_net.security.errors import (
+    AuditUnavailableError,
     CustodianUnavailableError,
     InvalidInputError,
     InvalidKeyError,
@@ -169,6 +170,51 @@ def test_it_is_recorded_before_the_key_is_unwrapped_and_before_it_leaves(
     assert said(recorded, "event", "outcome", "key")[2:] == [
         intent, ("key.export", "ok", "orders:v1"),
     ]  # fmt: skip
+
+
+def test_an_export_that_fails_says_why_without_an_audit_log_too(
+    local_provider: LocalKeyProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program that uses the library may have none."""
+    local_provider.keys.create("orders", exportable=True)
+
+    def away(*_: object) -> bytes:
+        raise CustodianUnavailableError("the custodian does not answer")
+
+    monkeypatch.setattr(local_provider.keys, "unwrap", away)
+    with pytest.raises(CustodianUnavailableError):
+        local_provider.exports.wrap_for(to("hpke"), "orders")
+
+
+def test_an_export_that_cannot_be_recorded_does_not_happen(
+    recorded: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither before it is unwrapped, nor once it is wrapped."""
+    provider = recorded.provider
+    provider.keys.create("orders", exportable=True)
+    log = provider.audit
+    assert log is not None
+    now, unwrapped = log.now, []
+    unwrap = provider.keys.unwrap
+
+    def failing_at(outcome: str) -> None:
+        def refuse(event: str, said: str = "ok", **more: Any) -> int:
+            if said == outcome:
+                raise AuditUnavailableError("the disk is full")
+            return now(event, said, **more)
+
+        monkeypatch.setattr(log, "now", refuse)
+
+    def watching(*given: Any) -> bytes:
+        unwrapped.append(given)
+        return unwrap(*given)
+
+    monkeypatch.setattr(provider.keys, "unwrap", watching)
+    for outcome, times in (("intent", 0), ("ok", 1)):
+        failing_at(outcome)
+        with pytest.raises(AuditUnavailableError):
+            provider.exports.wrap_for(to("hpke"), "orders")
+        assert len(unwrapped) == times
 
 
 def test_an_export_that_fails_is_recorded_as_that(

@@ -25,6 +25,7 @@ from mycelium_fractal_net.security.errors import (
 )
 from mycelium_fractal_net.security.key_providers import StoredKeyProvider
 from mycelium_fractal_net.security.key_providers.remote import RemoteCustodian
+from mycelium_fractal_net.security.key_providers.several import SeveralCustodians
 from mycelium_fractal_net.security.key_store import Database, KeyStore, UsageStore
 from mycelium_fractal_net.security.keyring.keyring import Keyring
 from mycelium_fractal_net.security.policy import Policy
@@ -362,6 +363,45 @@ def test_a_key_of_another_custodian_is_not_asked_for_here(
 
 class _Plain:
     scheme: ClassVar[str] = "elsewhere"
+
+    @property
+    def parts(self) -> tuple[object, ...]:
+        return (self,)
+
+
+class _Second(Elsewhere):
+    """A second machine of that kind, with a master key of another name."""
+
+    def newest_id(self) -> str:
+        return "elsewhere:second"
+
+    def holds(self, kek_id: str) -> bool:
+        return kek_id == "elsewhere:second"
+
+
+def test_a_former_custodian_signs_with_what_it_has_and_makes_nothing_new(
+    one: Far, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next version is made by the present one; of two of a kind the public key tells which."""
+    one.make()
+    Elsewhere.create(tmp_path / "other")
+    other = _Second(tmp_path / "other")
+    present = RemoteCustodian(lambda: other, QUICK)
+    several = SeveralCustodians(present, [one.provider.custodian])
+    monkeypatch.setattr(one.provider.wrapping, "custodian", several)
+    one.keyring.sign(b"data", key_id="release")
+    assert (one.side.calls.count("sign"), other.calls.count("sign")) == (1, 0)
+    one.provider.rotate_key("release")
+    one.keyring.refresh()
+    one.keyring.sign(b"data", key_id="release")
+    assert (one.side.calls.count("sign"), other.calls.count("sign")) == (1, 1)
+    first, second = one.provider.keys.get("release").versions
+    for version in (first, second):
+        one.provider.keys.external.check(one.provider.keys.get("release"), version)
+    (tmp_path / "other" / f"{name_of(first)}.pem").write_bytes(
+        SigningKey.generate("Ed25519").private_pem()
+    )  # another key of that name, with the present one
+    one.provider.keys.external.check(one.provider.keys.get("release"), first)
 
 
 @pytest.mark.parametrize(

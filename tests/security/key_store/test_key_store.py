@@ -14,6 +14,7 @@ import pytest
 from alembic import command
 from sqlalchemy import create_engine, inspect, text
 
+from mycelium_fractal_net.security.byte_io.private import check_private
 from mycelium_fractal_net.security.errors import (
     ConfigurationError,
     ConflictError,
@@ -26,7 +27,7 @@ from mycelium_fractal_net.security.errors import (
 from mycelium_fractal_net.security.key_store import Database, KeyStore, StoreStatus, UsageStore
 from mycelium_fractal_net.security.key_store.database import _leave_to_parent
 from mycelium_fractal_net.security.key_store.schema import HEAD, metadata
-from mycelium_fractal_net.security.key_store.sqlite import check_private, let_go
+from mycelium_fractal_net.security.key_store.sqlite import let_go
 from mycelium_fractal_net.security.key_store.usage import (
     OPEN,
     PROTECT,

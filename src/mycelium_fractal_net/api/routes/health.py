@@ -7,6 +7,7 @@ from typing import Any, Final
 from mycelium_fractal_net.api.endpoints.context import Authenticated, Public
 from mycelium_fractal_net.api.endpoints.spec import Routes
 from mycelium_fractal_net.api.schemas.health import Live, Ready
+from mycelium_fractal_net.security.fips.process import proven
 
 # A certificate that could not be renewed still serves, the counts of rates go on in memory, and so
 # do keys that could not be rotated, and those in use while their custodian is out. That refuses
@@ -36,6 +37,8 @@ def ready(context: Public) -> dict[str, Any]:
     answer: dict[str, Any] = {"status": "ready" if served else "unavailable"}
     if context.is_allowed("metrics:read"):
         answer["backends"] = backends
+        if (proof := proven()) is not None:
+            answer["fips"] = proof.shape()
     return answer
 
 

@@ -11,6 +11,7 @@ from mycelium_fractal_net.bootstrap.custodians.scheme import (
     Opened,
 )
 from mycelium_fractal_net.security.byte_io.delivered import delivered
+from mycelium_fractal_net.security.byte_io.private import check_private
 from mycelium_fractal_net.security.errors import MasterKeyError
 from mycelium_fractal_net.security.key_providers.local import (
     LocalCustodian,
@@ -18,7 +19,6 @@ from mycelium_fractal_net.security.key_providers.local import (
     PassphraseKdf,
 )
 from mycelium_fractal_net.security.key_providers.master_key_file import MasterKeyFile
-from mycelium_fractal_net.security.key_store.sqlite import check_private
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -54,6 +54,35 @@ BUILT_ON: Final[dict[str, tuple[str, ...]]] = {
 """What must be allowed too; whatever is not listed stands alone. Whole and deepest first,
 so that a refusal names the cause."""
 
+IN_FIPS_MODE: Final = {
+    "AES-256-GCM": "SP 800-38D",
+    "SHA-256": "FIPS 180-4",
+    "SHA-384": "FIPS 180-4",
+    "SHA-512": "FIPS 180-4",
+    "ECDSA-P256": "FIPS 186-5",
+    "ECDSA-P384": "FIPS 186-5",
+    "HMAC-SHA-256": "FIPS 198-1",
+    "PBKDF2-SHA256": "SP 800-132",
+    "HKDF-SHA256": "SP 800-56C",
+    "HKDF-SHA512": "SP 800-56C",
+    "RSA-OAEP-256": "SP 800-56B",
+    "AES-256-KWP": "SP 800-38F",
+}
+"""What FIPS mode knows, with the standard that approves it: the plan's list, MACs and KDFs."""
+
+NOT_IN_FIPS_MODE: Final = {
+    "Ed25519": (
+        "Ed25519, which FIPS 186-5 approves, is not on the list of algorithms of FIPS mode; take"
+        " ECDSA-P256 or ECDSA-P384"
+    ),
+    "ML-DSA-65": (
+        "ML-DSA-65, which FIPS 204 approves, is not on the list of algorithms of FIPS mode; take"
+        " ECDSA-P256 or ECDSA-P384"
+    ),
+    "HPKE-X25519": "X25519 is not approved by SP 800-56A, and FIPS mode has no HPKE with it",
+}
+"""What it refuses of what there is, and what to take instead."""
+
 SEALING: Final = ("AES-256-GCM", "SHA-512", "HKDF-SHA512")
 """What the sealed message is made of: c2sp.org/chunked-encryption, Cobblestone-256."""
 

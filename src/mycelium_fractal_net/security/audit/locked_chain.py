@@ -18,9 +18,10 @@ from mycelium_fractal_net.security.audit.queue import ChainEnd
 from mycelium_fractal_net.security.audit.segments import lines_backwards, segments
 from mycelium_fractal_net.security.audit.tail import Tail, tail_of
 from mycelium_fractal_net.security.byte_io.durable import still_names, sync_folder
+from mycelium_fractal_net.security.byte_io.private import check_private
 from mycelium_fractal_net.security.errors import ConflictError
 from mycelium_fractal_net.security.key_store.audit_table import Anchor
-from mycelium_fractal_net.security.key_store.sqlite import check_private, let_go
+from mycelium_fractal_net.security.key_store.sqlite import let_go
 
 if TYPE_CHECKING:
     from pathlib import Path

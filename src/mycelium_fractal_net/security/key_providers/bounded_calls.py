@@ -35,6 +35,7 @@ from mycelium_fractal_net.security.key_providers.call_statistics import (
     Outcome,
     outcome_of,
 )
+from mycelium_fractal_net.security.key_providers.daemon_threads import DaemonThreads
 from mycelium_fractal_net.security.key_providers.outage_log import OutageLog
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class BoundedCalls:
         self.told = OutageLog(name)
         self._breaker = Breaker(limits)
         self._counts = CallCounts()
+        self._threads = DaemonThreads("mfn-custodian")
         self._slots = threading.BoundedSemaphore(limits.threads)
         self._signing_slots = threading.BoundedSemaphore(limits.signing_threads)
 
@@ -162,7 +164,7 @@ class BoundedCalls:
             finally:
                 release()
 
-        threading.Thread(target=ask, name="mfn-custodian", daemon=True).start()
+        self._threads.start(ask)
         if not wait((answer,), timeout=max(0.0, end - monotonic())).done:
             self._counts.note_stuck(1)
             answer.add_done_callback(lambda _: self._counts.note_stuck(-1))

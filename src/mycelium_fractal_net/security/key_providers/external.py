@@ -8,6 +8,7 @@ with a master key, and nothing can be handed out.
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -39,8 +40,9 @@ _LOG: Final = logging.getLogger(__name__)
 class ExternalKeys:
     """The signing keys that the custodian of ``wrapping`` keeps for one store.
 
-    All methods that ask it may wait, and raise as a :class:`.SigningCustodian` does; those that
-    take a version raise :class:`MasterKeyError` where another custodian has its key.
+    The present custodian makes new ones; a former one, while it is configured, goes on with those
+    that it has. All methods that ask it may wait, and raise as a :class:`.SigningCustodian` does;
+    those that take a version raise :class:`MasterKeyError` where another custodian has its key.
     """
 
     def __init__(self, wrapping: Wrapping, policy: Policy) -> None:
@@ -52,7 +54,7 @@ class ExternalKeys:
 
         Raises :class:`InvalidInputError` where it makes none, or none of that.
         """
-        custodian = self._wrapping.custodian
+        custodian = self._wrapping.custodian.parts[0]
         made = custodian.signing_algorithms if isinstance(custodian, SigningCustodian) else ()
         names = [each for each in ALGORITHMS[KeyType.SIGNING] if each in made]
         if not names:
@@ -73,7 +75,7 @@ class ExternalKeys:
         Who does not store it says so to :meth:`discard`.
         """
         self._policy.check(key.algorithm)
-        custodian = self._wrapping.custodian
+        custodian = self._wrapping.custodian.parts[0]
         self.algorithm(key.algorithm)
         binding = self._wrapping.binding_of_version(key, version)
         made = _signing(custodian).create_signing_key(key.algorithm, binding)
@@ -137,14 +139,22 @@ class ExternalKeys:
         return _replaced(key, version)
 
     def _keeper(self, version: KeyVersion) -> tuple[SigningCustodian, str]:
+        """The custodian that has the version's key, and what the key is called there."""
         scheme, _, reference = (version.external or "").partition(":")
-        custodian = self._wrapping.custodian
-        if custodian.scheme != scheme:
+        parts = self._wrapping.custodian.parts
+        found = [_signing(each) for each in parts if each.scheme == scheme]
+        if not found:
+            here = " and ".join(each.scheme for each in parts)
             raise MasterKeyError(
-                f"its private key is kept by another custodian ({scheme}) than the one that is"
-                f" configured here ({custodian.scheme})"
+                f"its private key is kept by another custodian ({scheme}) than what is configured"
+                f" here ({here})"
             )
-        return _signing(custodian), reference
+        # Of one kind there may be two, while a store moves: the public key tells which it is.
+        for custodian in found[:-1]:
+            with suppress(CustodianDeniedError):
+                if custodian.signing_public_key(reference) == version.public_key:
+                    return custodian, reference
+        return found[-1], reference
 
 
 def _replaced(key: Key, version: KeyVersion) -> StoreIntegrityError:

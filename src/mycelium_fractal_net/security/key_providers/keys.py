@@ -197,7 +197,7 @@ class Keys(AuthenticatedTable[Key]):
             raise InvalidInputError(
                 "the key of the XOR cipher is not made, it is imported: mfn key import-xor FILE"
             )
-        chosen = algorithm or ALGORITHMS[kind][0]
+        chosen = algorithm or self.default_algorithm(kind)
         if chosen not in ALGORITHMS[kind]:
             raise InvalidInputError(
                 f"a key of type {kind} takes one of: {', '.join(ALGORITHMS[kind])}"
@@ -226,6 +226,10 @@ class Keys(AuthenticatedTable[Key]):
                 lambda master_id: first.to(replace(planned, master_id=master_id)), event, also
             )
         )
+
+    def default_algorithm(self, kind: KeyType) -> str:
+        """What a key of that type is made for where nobody says: the first that is allowed."""
+        return next(filter(self.record_macs.policy.allows, ALGORITHMS[kind]), ALGORITHMS[kind][0])
 
     def adopt(self, key: Key, version: KeyVersion, material: bytes) -> Key:
         """Store a key whose one version was made elsewhere, from ``material``, and wrap it here.

@@ -242,7 +242,7 @@ class LocalCustodian(Custodian):
 
 def _add_key(document: dict[str, Any], policy: Policy, passphrase: PassphraseKdf | None) -> str:
     master_id = f"local:{secrets.token_hex(4)}"
-    key = secrets.token_bytes(_KEY_BYTES)
+    key = policy.random_key()
     store_id = bytes.fromhex(document["store_id"])
     document["keys"][master_id] = _entry(policy, store_id, master_id, key, passphrase)
     return master_id

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mycelium_fractal_net.security.byte_io.delivered import delivered
 from mycelium_fractal_net.security.byte_io.durable import sync_folder
+from mycelium_fractal_net.security.byte_io.private import check_private
 from mycelium_fractal_net.security.errors import MasterKeyError, StoreUnavailableError
 from mycelium_fractal_net.security.key_store.record_mac import STORE_ID_BYTES
-from mycelium_fractal_net.security.key_store.sqlite import check_private, let_go
+from mycelium_fractal_net.security.key_store.sqlite import let_go
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,6 +17,7 @@ from sqlalchemy import create_engine, event, func, select, text
 from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 
+from mycelium_fractal_net.security.byte_io.private import check_private
 from mycelium_fractal_net.security.errors import (
     ConfigurationError,
     ConflictError,
@@ -123,8 +124,8 @@ class Database(OfOneProcess):
         if self.file is not None:
             if not self.file.exists():
                 raise StoreUnavailableError(f"there is no key store {self.file}; {advice}")
-            sqlite.check_private(self.file)
-            sqlite.check_private(self.file.absolute().parent)
+            check_private(self.file)
+            check_private(self.file.absolute().parent)
         with self.read() as connection:
             upgrading.check_version(upgrading.schema_version(connection), advice)
             check_schema(connection)

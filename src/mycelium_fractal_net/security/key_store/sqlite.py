@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from mycelium_fractal_net.security.byte_io.durable import still_names
-from mycelium_fractal_net.security.errors import StorePermissionsError, StoreUnavailableError
+from mycelium_fractal_net.security.byte_io.private import check_private
 from mycelium_fractal_net.security.key_store.causes import gone
 
 if TYPE_CHECKING:
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
 
-_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 _BUSY_TIMEOUT: Final = "PRAGMA busy_timeout=10000"  # milliseconds; writers wait in write_turn
 _PRAGMAS: Final = (
     "PRAGMA synchronous=FULL",  # a commit that was acknowledged outlives a power cut
@@ -28,30 +26,6 @@ _PRAGMAS: Final = (
     "PRAGMA trusted_schema=OFF",
     _BUSY_TIMEOUT,
 )
-
-
-def check_private(path: Path) -> None:
-    """Raise :class:`StorePermissionsError` where others may read or write ``path``.
-
-    A file must be 0600 or narrower, a folder 0700 or narrower, and belong to the user that
-    runs (or to root). A symbolic link is refused.
-    """
-    try:
-        info = path.lstat()
-    except FileNotFoundError:
-        raise StoreUnavailableError(f"{path} does not exist") from None
-    except OSError as error:
-        raise StoreUnavailableError(f"{path}: {error.strerror}") from None
-    if stat.S_ISLNK(info.st_mode):
-        raise StorePermissionsError(f"{path} is a symbolic link; name the file itself")
-    if info.st_uid not in (os.geteuid(), 0):
-        raise StorePermissionsError(f"{path} belongs to another user")
-    if info.st_mode & _OTHERS:
-        wanted = "0700" if stat.S_ISDIR(info.st_mode) else "0600"
-        raise StorePermissionsError(
-            f"{path} may be used by others (mode {stat.S_IMODE(info.st_mode):04o});"
-            f" run: chmod {wanted} {path}"
-        )
 
 
 def create_private_file(path: Path) -> None:

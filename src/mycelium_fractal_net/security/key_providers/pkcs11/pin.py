@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from mycelium_fractal_net.security.byte_io.delivered import delivered
+from mycelium_fractal_net.security.byte_io.private import check_private
 from mycelium_fractal_net.security.errors import ConfigurationError, MasterKeyError
-from mycelium_fractal_net.security.key_store.sqlite import check_private
 
 CREDENTIAL: Final = "mfn-pkcs11-pin"
 _IN_CREDENTIALS: Final = "$CREDENTIALS_DIRECTORY/"

@@ -1,0 +1,187 @@
+"""FIPS mode in this process: set up before anything imports ``cryptography``, then proven.
+
+The order counts. Python's own OpenSSL reads its configuration first; then ``OPENSSL_CONF`` names
+ours while that of ``cryptography`` starts, and is unset again: left there, it would break ``ssl``,
+psycopg and PKCS #11 modules, which have an OpenSSL of their own. A child by fork has what its
+parent has. Every other process begins with the default provider, and does all of this itself.
+"""
+
+from __future__ import annotations
+
+import _hashlib
+import _ssl
+import ctypes
+import os
+import ssl
+import struct
+import sys
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from mycelium_fractal_net.security.errors import FipsModeError
+from mycelium_fractal_net.security.fips.installed import read
+
+if TYPE_CHECKING:
+    from mycelium_fractal_net.security.fips.installed import InstalledModule
+
+_VARIABLE: Final = "OPENSSL_CONF"
+_BINDING: Final = "cryptography.hazmat.bindings._rust"
+_AT_SECURE: Final = 23  # of the auxiliary vector, see getauxval(3)
+_REASONS: Final = {
+    "module integrity failure": "its integrity check failed: the file is not what its MAC says",
+    "missing config data": "its configuration has no MAC",
+    "could not load": "the file cannot be loaded as a provider",
+    "self test": "one of its self-tests failed",
+}
+_lock: Final = threading.Lock()
+_proofs: Final[list[Proof]] = []  # of this process: one, or none
+
+
+class Proof(NamedTuple):
+    """What does the cryptography of this process, and what was asked of it to know that.
+
+    ``proven`` names each known answer that it gave and each algorithm that it refused.
+    """
+
+    module: InstalledModule
+    proven: tuple[str, ...]
+    proven_at: str
+
+    def shape(self) -> dict[str, Any]:
+        """It as JSON."""
+        return {
+            "module": str(self.module.file),
+            "version": self.module.version,
+            "sha256": self.module.sha256,
+            "proven": list(self.proven),
+            "proven_at": self.proven_at,
+        }
+
+
+def proven() -> Proof | None:
+    """The proof of this process; None where it does not run on a FIPS provider."""
+    return _proofs[0] if _proofs else None
+
+
+def require() -> Proof:
+    """The proof of this process. Raises :class:`FipsModeError` without one."""
+    if not _proofs:
+        raise FipsModeError(
+            "FIPS mode is asked for, and this process was not set up for it before it began to use"
+            " cryptography: call mycelium_fractal_net.fips.start() first, or set MFN_FIPS_MODE"
+        )
+    return _proofs[0]
+
+
+def start(folder: Path) -> Proof:
+    """Set the installed module up in this process, and prove it; once, whoever calls.
+
+    Raises :class:`FipsModeError` where anything is not as it must be, also where ``cryptography``
+    was imported already. The process is then of no use for FIPS mode, and should end.
+    """
+    with _lock:
+        if not _proofs:
+            _check_process()
+            module = read(folder)
+            _load(module)
+            _proofs.append(Proof(module, _prove(module), _now()))
+        return _proofs[0]
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _check_process() -> None:
+    if _BINDING in sys.modules:
+        raise FipsModeError(
+            "something imported the package cryptography before FIPS mode was set up; what it made"
+            " then would go on outside of the FIPS provider"
+        )
+    if _VARIABLE in os.environ:
+        raise FipsModeError(
+            f"{_VARIABLE} is set, and would decide what OpenSSL loads; unset it: FIPS mode brings"
+            " its own configuration"
+        )
+    if _is_privileged():
+        raise FipsModeError(
+            "this Python has file capabilities, or runs under another user id (AT_SECURE), and"
+            " OpenSSL then passes over a configuration that is named in the environment"
+        )
+
+
+def _is_privileged() -> bool:
+    try:
+        entries = Path("/proc/self/auxv").read_bytes()
+    except OSError:
+        return os.getuid() != os.geteuid() or os.getgid() != os.getegid()
+    words = struct.iter_unpack("@LL", entries[: len(entries) // 16 * 16])
+    return any(kind == _AT_SECURE and value for kind, value in words)
+
+
+def _load(module: InstalledModule) -> None:
+    _load_for_python(module)
+    os.environ[_VARIABLE] = str(module.configuration)
+    try:
+        from cryptography.hazmat.backends.openssl.backend import backend
+    finally:
+        del os.environ[_VARIABLE]
+    try:
+        backend._enable_fips()
+    except Exception as error:
+        told = str(error).lower()
+        reason = next((text for said, text in _REASONS.items() if said in told), None)
+        raise FipsModeError(
+            "the FIPS module does not load" + ("" if reason is None else f": {reason}")
+        ) from None
+    if not backend._fips_enabled:
+        raise FipsModeError("the FIPS module was loaded, and the default provider still answers")
+
+
+def _load_for_python(module: InstalledModule) -> None:
+    """Give Python's own OpenSSL, which does TLS and ``hashlib``, a module of its own."""
+    context = ssl.create_default_context()  # it has read its own configuration by now
+    del context
+    try:
+        library = ctypes.CDLL(_ssl.__file__)  # symbols of what it is linked with are found as well
+        load, enable = library.OSSL_LIB_CTX_load_config, library.EVP_default_properties_enable_fips
+    except (AttributeError, OSError):
+        raise FipsModeError(
+            "the OpenSSL of this Python cannot be given a FIPS module: it is none of version 3, or"
+            " is built into the interpreter"
+        ) from None
+    load.argtypes, enable.argtypes = (
+        (ctypes.c_void_p, ctypes.c_char_p),
+        (
+            ctypes.c_void_p,
+            ctypes.c_int,
+        ),
+    )
+    if load(None, os.fsencode(module.for_python)) != 1 or enable(None, 1) != 1:
+        raise FipsModeError("the FIPS module does not load into the OpenSSL of this Python")
+    try:
+        _hashlib.openssl_md5(b"", usedforsecurity=True)
+    except ValueError:
+        return
+    raise FipsModeError("the OpenSSL of this Python has a FIPS module, and goes on without it")
+
+
+def _prove(module: InstalledModule) -> tuple[str, ...]:
+    from mycelium_fractal_net.security.fips.probes import known_answers, refusals
+
+    asked = (*known_answers(), *refusals())
+    files = {os.path.realpath(module.file), os.path.realpath(module.for_python.with_suffix(".so"))}
+    if not files <= _mapped():
+        raise FipsModeError("another file than the installed FIPS module was loaded")
+    return (*asked, "MD5 is refused by the OpenSSL of Python, which does TLS")
+
+
+def _mapped() -> set[str]:
+    """The files of which this process has parts in memory."""
+    try:
+        lines = Path("/proc/self/maps").read_text(errors="surrogateescape").splitlines()
+    except OSError:
+        raise FipsModeError("/proc/self/maps cannot be read, which shows what is loaded") from None
+    return {line.split(maxsplit=5)[5] for line in lines if line.count("/")}

@@ -1,0 +1,338 @@
+"""The plan's integration test "FIPS compliance": proven in the process, or there is no mode.
+
+A real provider does the work, in real processes: none can be set up in one that runs tests.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.fips import fips_module, sha256_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.support.fips import FipsHome
+
+CONFIGURATION = 3  # the exit code
+PLAN = {
+    "security": {
+        "fips_mode": True,
+        "allowed_algorithms": [
+            "AES-256-GCM",
+            "SHA-256",
+            "SHA-384",
+            "SHA-512",
+            "ECDSA-P256",
+            "ECDSA-P384",
+        ],
+        "disallowed_algorithms": ["MD5", "SHA-1", "RC4", "DES", "3DES"],
+    }
+}
+
+
+def test_the_plans_lists_are_enforced(fips: FipsHome) -> None:
+    """Value for value as the plan has them; all that the mode allows works."""
+    path = fips.home / "fips.json"
+    path.write_text(json.dumps(PLAN))
+    path.chmod(0o600)
+    settings = {"MFN_CONFIG": str(path)}
+    assert fips.mfn("init", **settings).code == 0
+    listed = fips.mfn("key", "list", "--json", **settings).json
+    assert [each["algorithm"] for each in listed] == ["AES-256-GCM", "HMAC-SHA-256", "ECDSA-P256"]
+    made = fips.mfn("key", "create", "s", "--type", "signing", **settings)
+    assert "ECDSA-P256" in made.out
+    for refused in ("Ed25519", "ML-DSA-65"):
+        ran = fips.mfn(
+            "key", "create", "n", "--type", "signing", "--algorithm", refused, **settings
+        )
+        assert ran.code != 0
+        assert "is not on the list of algorithms of FIPS mode; take ECDSA-P256" in ran.err
+
+
+def test_the_library_works_in_it(fips: FipsHome) -> None:
+    """Every operation, by the module: the process says which."""
+    assert fips.mfn("init").code == 0
+    ran = fips.python(
+        "from mycelium_fractal_net import open_keyring\n"
+        "from mycelium_fractal_net.fips import proven\n"
+        "with open_keyring() as keyring:\n"
+        "    sealed = keyring.encrypt(b'a', associated_data=b'b')\n"
+        "    assert keyring.decrypt(sealed, associated_data=b'b') == b'a'\n"
+        "    raw = keyring.encrypt(b'a', format='raw')\n"
+        "    signature = keyring.sign(b'a')\n"
+        "    keyring.verify(b'a', signature)\n"
+        "    keyring.provider.rotate_key('default-encryption')\n"
+        "    keyring.refresh()\n"
+        "    assert keyring.decrypt(keyring.rewrap(sealed, associated_data=b'b'),"
+        " associated_data=b'b') == b'a'\n"
+        "print(proven().module.sha256)\n"
+    )
+    assert (ran.out, ran.err) == (f"{sha256_of(fips_module())}\n", "")
+
+
+def test_it_is_installed_by_one_command(fips_home: FipsHome) -> None:
+    """Which proves it at once, says whether the mode is on, and takes no other file."""
+    module = fips_module()
+    install = ("fips", "install", str(module), "--sha256")
+    ran = fips_home.mfn(*install, "00" * 32)
+    assert (ran.code, ran.out) == (CONFIGURATION, "")
+    assert "has another SHA-256 than the one that was given" in ran.err
+    ran = fips_home.mfn(*install, sha256_of(module), MFN_FIPS_MODE="false")
+    assert (ran.code, ran.err) == (0, "")
+    assert "proved it\nFIPS mode is off: MFN_FIPS_MODE=true\n" in ran.out
+
+
+def test_status_says_what_was_proven(fips: FipsHome) -> None:
+    """The module with its version and hash; never that it is validated."""
+    status = fips.mfn("fips", "status", "--json").json
+    assert status["fips_mode"] is True
+    assert status["module"] == str(fips.home / "fips" / "fips.so")
+    assert status["sha256"] == sha256_of(fips_module())
+    assert {"known answer of AES-256-GCM", "MD5 is refused"} <= set(status["proven"])
+    told = fips.mfn("fips", "status").out
+    assert "valid" not in told
+    off = fips.mfn("fips", "status", "--json", MFN_FIPS_MODE="false").json
+    assert off["fips_mode"] is False
+
+
+def _missing(home: FipsHome) -> dict[str, str]:
+    shutil.rmtree(home.home / "fips")
+    return {}
+
+
+def _changed(home: FipsHome) -> dict[str, str]:
+    with (home.home / "fips" / "fips.so").open("ab") as file:
+        file.write(b"\0")
+    return {}
+
+
+def _elsewhere(home: FipsHome) -> dict[str, str]:
+    return {"OPENSSL_CONF": str(home.home / "fips" / "openssl.cnf")}
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (_missing, "no FIPS module is installed"),
+        (_changed, "was changed since it was installed"),
+        (_elsewhere, "OPENSSL_CONF is set"),
+    ],
+    ids=["missing", "changed", "OPENSSL_CONF"],
+)
+@pytest.mark.parametrize("command", [("key", "list"), ("serve", "--port", "0")], ids=" ".join)
+def test_nothing_starts_without_the_proof(
+    fips: FipsHome,
+    change: Callable[[FipsHome], dict[str, str]],
+    told: str,
+    command: tuple[str, ...],
+) -> None:
+    """It ends before a port is opened or a key unwrapped, and says why."""
+    assert fips.mfn("init").code == 0
+    ran = fips.mfn(*command, **change(fips))
+    assert (ran.code, ran.out) == (CONFIGURATION, "")
+    assert told in ran.err
+
+
+def _patched(code: str) -> str:
+    """A program that starts FIPS mode after ``code`` changed the room that does it."""
+    return (
+        "from mycelium_fractal_net.security.fips import installed, process\n"
+        f"{code}\n"
+        "import mycelium_fractal_net.fips as fips\n"
+        "try:\n"
+        "    fips.start()\n"
+        "except Exception as error:\n"
+        "    print(type(error).__name__, error)\n"
+        "assert fips.proven() is None\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("configuration", "told"),
+    [
+        (
+            ("module-mac = ", "module-mac = 00:"),
+            "its integrity check failed: the file is not what its MAC says",
+        ),
+        (("module-mac = ", "# "), "its configuration has no MAC"),
+        (("fips.so", "nothing.so"), "the file cannot be loaded as a provider"),
+    ],
+    ids=["wrong MAC", "no MAC", "no file"],
+)
+def test_a_module_that_openssl_refuses_is_told_with_its_reason(
+    fips: FipsHome, configuration: tuple[str, str], told: str
+) -> None:
+    """In our words; what OpenSSL says is for its developers."""
+    path = fips.home / "fips" / "openssl.cnf"
+    path.write_text(path.read_text().replace(*configuration))
+    ran = fips.python(
+        _patched(
+            "real = installed._files\n"
+            f"path = process.Path({str(path)!r})\n"
+            "installed._files = lambda *given: real(*given) | {path: path.read_bytes()}\n"
+        )
+    )
+    assert ran.out == f"FipsModeError the FIPS module does not load: {told}\n"
+
+
+def test_the_default_provider_beneath_is_found_out(fips: FipsHome) -> None:
+    """Where nothing was loaded at all, the refusals do not come."""
+    ran = fips.python(_patched("process._load = lambda module: None"))
+    assert ran.out.startswith("FipsModeError MD5 works: the default provider of OpenSSL answers")
+
+
+def test_another_file_than_the_installed_one_is_found_out(fips: FipsHome) -> None:
+    """By what the process has in memory."""
+    ran = fips.python(_patched("process._mapped = lambda: {'/somewhere/fips.so'}"))
+    assert ran.out == "FipsModeError another file than the installed FIPS module was loaded\n"
+
+
+def test_a_module_that_answers_wrongly_is_found_out(fips: FipsHome) -> None:
+    """Or not at all."""
+    for answer, told in (
+        ("1", "gives a wrong answer of SHA-256"),
+        ("1 / 0", "does not do SHA-256"),
+    ):
+        ran = fips.python(
+            _patched(
+                "def prove(module):\n"
+                "    from mycelium_fractal_net.security.fips import probes\n"
+                f"    probes._KNOWN['SHA-256'] = (lambda: {answer}, 2)\n"
+                "    return real(module)\n"
+                "real, process._prove = process._prove, prove\n"
+            )
+        )
+        assert told in ran.out
+
+
+def test_a_python_with_privileges_is_refused(fips: FipsHome) -> None:
+    """Its OpenSSL passes over the configuration in silence; so the kernel's word is read."""
+    ran = fips.python(
+        _patched(
+            "import pathlib, struct\n"
+            "real = pathlib.Path.read_bytes\n"
+            "def read(path):\n"
+            "    found = real(path)\n"
+            "    return found if str(path) != '/proc/self/auxv' else"
+            " struct.pack('@LL', 23, 1) + found\n"
+            "pathlib.Path.read_bytes = read\n"
+        )
+    )
+    assert "file capabilities" in ran.out
+
+
+def test_one_that_used_cryptography_before_is_refused(fips: FipsHome) -> None:
+    """What was made before would go on outside of the module."""
+    assert fips.mfn("init").code == 0
+    ran = fips.python(
+        "import cryptography.hazmat.primitives.hashes\n"
+        "from mycelium_fractal_net import open_keyring\n"
+    )
+    assert ran.code != 0
+    assert "something imported the package cryptography before" in ran.err
+    ran = fips.python("from mycelium_fractal_net.bootstrap import open_keyring\nopen_keyring()\n")
+    assert ran.code != 0
+    assert "call mycelium_fractal_net.fips.start() first" in ran.err
+
+
+def test_whoever_starts_it_first_may_import_anything(fips: FipsHome) -> None:
+    """A second start is the same proof, and a child by fork has it."""
+    assert fips.mfn("init").code == 0
+    ran = fips.python(
+        "import os\n"
+        "from mycelium_fractal_net import fips\n"
+        "assert fips.proven() is None\n"
+        "assert fips.start() is fips.start() is fips.proven()\n"
+        "from mycelium_fractal_net.bootstrap import open_keyring\n"
+        "child = os.fork()\n"
+        "open_keyring().close()\n"
+        "if child:\n"
+        "    assert os.waitpid(child, 0)[1] == 0\n"
+    )
+    assert (ran.code, ran.err) == (0, "")
+
+
+def test_tls_and_databases_go_on_beside_it(fips: FipsHome) -> None:
+    """Python's OpenSSL has a module of its own; MD5 is for who says that it protects nothing."""
+    ran = fips.python(
+        "from mycelium_fractal_net import fips\n"
+        "fips.start()\n"
+        "import hashlib, os, ssl\n"
+        "context = ssl.create_default_context()\n"
+        "assert len(context.get_ciphers()) > 5\n"
+        "assert not [c for c in context.get_ciphers() if 'CHACHA' in c['name']]\n"
+        "hashlib.md5(usedforsecurity=False)\n"
+        "try:\n"
+        "    hashlib.md5(b'')\n"
+        "except ValueError:\n"
+        "    print('refused')\n"
+        "assert 'OPENSSL_CONF' not in os.environ\n"
+    )
+    assert (ran.out, ran.err) == ("refused\n", "")
+
+
+def test_uvicorn_runs_in_it(fips: FipsHome) -> None:
+    """The same door: the application sets the process up before it imports what encrypts."""
+    assert fips.mfn("init").code == 0
+    ran = fips.python(
+        "from mycelium_fractal_net.api import app\n"
+        "from mycelium_fractal_net.fips import proven\n"
+        "print(proven().module.version is not None, type(app).__name__)\n"
+    )
+    assert ran.out == "True Application\n"
+
+
+def test_what_is_never_allowed_stays_so(fips: FipsHome) -> None:
+    """And what is outside of the mode is refused by name where a file allows it."""
+    for name, told in (("MD5", "MD5 is broken and never allowed"), ("Ed25519", "take ECDSA-P256")):
+        document = json.loads(json.dumps(PLAN))
+        document["security"]["allowed_algorithms"].append(name)
+        path = fips.home / "other.json"
+        path.write_text(json.dumps(document))
+        path.chmod(0o600)
+        ran = fips.mfn("init", MFN_CONFIG=str(path))
+        assert ran.code == CONFIGURATION
+        assert told in ran.err
+
+
+def test_an_interpreter_that_is_started_anew_proves_itself(fips: FipsHome) -> None:
+    """A subprocess has nothing of its parent's module."""
+    done = subprocess.run(
+        [sys.executable, "-c", "from mycelium_fractal_net.fips import proven; print(proven())"],
+        env={**os.environ, **fips.variables},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "None\n"
+
+
+def test_doctor_lists_what_the_mode_refuses(fips: FipsHome) -> None:
+    """Keys that were there before it, which stay, and signers."""
+    off = {"MFN_FIPS_MODE": "false"}
+    assert fips.mfn("init", **off).code == 0
+    key = fips.home / "public.pem"
+    request = ("--type", "signing", "--use", "request")
+    assert fips.mfn("key", "create", "web", *request, **off).code == 0
+    key.write_text(fips.mfn("key", "public", "web", **off).out)
+    made = fips.mfn("signer", "add", "web", "--public-key", str(key), "--any-credential", **off)
+    assert made.code == 0, made
+    found = {
+        each["subject"]: each["advice"]
+        for each in fips.mfn("doctor", "--json").json
+        if each["check"] == "algorithm"
+    }
+    assert set(found) == {"key default-signing", "key web", "signer web"}
+    assert all("FIPS mode does not allow it" in advice for advice in found.values())
+    assert "algorithm" not in fips.mfn("doctor", "--json", **off).out
+    refused = fips.mfn("sign", str(key), "-k", "default-signing")
+    assert refused.code != 0
+    assert "take ECDSA-P256" in refused.err
