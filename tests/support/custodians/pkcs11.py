@@ -153,7 +153,7 @@ def softhsm2_util(*arguments: str) -> str:
 # The other process ------------------------------------------------------------------------------
 
 
-def _act(token: str, what: str) -> None:
+def _act(token: str, what: str, *more: str) -> None:
     import PyKCS11 as P
 
     library: Any = P.PyKCS11Lib()
@@ -164,6 +164,11 @@ def _act(token: str, what: str) -> None:
         if library.getTokenInfo(each).label.strip() == token
     ]
     session = library.openSession(slot, P.CKF_RW_SESSION)
+    if what == "set-pin":
+        officer, pin = more
+        session.login(officer, P.CKU_SO)
+        session.initPin(pin)
+        return
     session.login(PIN)
     named = [(P.CKA_CLASS, P.CKO_SECRET_KEY), (P.CKA_LABEL, KEY_LABEL)]
     keys = session.findObjects(named)

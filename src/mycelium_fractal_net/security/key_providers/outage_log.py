@@ -18,7 +18,8 @@ _SAME_REFUSAL_SECONDS: Final = 60.0  # an old master key may be refused while th
 class OutageLog:
     """Says once that the custodian of that name is out, or refuses, and once that it does not.
 
-    While it has no name it says nothing: whoever opens the custodian is told by an error.
+    While it has no name, and at the end, it says nothing: who opens the custodian is told by an
+    error.
     """
 
     def __init__(self, name: str = "") -> None:
@@ -28,6 +29,10 @@ class OutageLog:
         self._refused: set[str] = set()  # names of calls
         self._said: tuple[str, float] = ("", float("-inf"))
         self._end_is_news = False
+
+    def silence(self) -> None:
+        """Say nothing any more: that connections are closed at the end is no outage."""
+        self.name = ""
 
     @property
     def outage_seconds(self) -> float:
@@ -69,7 +74,7 @@ class OutageLog:
         self._note_answer()
         with self._lock:
             self._refused.discard(call)
-            is_news = self._end_is_news and not self._refused
+            is_news = self._end_is_news and not self._refused and bool(self.name)
             self._end_is_news &= not is_news
         if is_news:
             _LOG.warning("custodian %s refuses no more", self.name)
@@ -77,5 +82,5 @@ class OutageLog:
     def _note_answer(self) -> None:
         with self._lock:
             since, self._out_since = self._out_since, None
-        if since is not None:
+        if since is not None and self.name:
             _LOG.warning("custodian %s answers again, after %.0f s", self.name, monotonic() - since)
