@@ -53,10 +53,11 @@ def programs(tmp_path: Path) -> Path:
     return folder
 
 
-def run(block: int, kms: AWSKMSHarness, programs: Path, **variables: str) -> str:
-    """What a block of the page prints; every command of it succeeds."""
+def run(block: int | str, kms: AWSKMSHarness, programs: Path, **variables: str) -> str:
+    """What a block of the page, or a command, prints; every command of it succeeds."""
+    script = block if isinstance(block, str) else COMMANDS[block]
     done = subprocess.run(
-        ["bash", "-eu", "-o", "pipefail", "-c", COMMANDS[block]],
+        ["bash", "-eu", "-o", "pipefail", "-c", script],
         cwd=programs.parent,
         env=environment(
             {
@@ -109,6 +110,14 @@ def test_a_grant_is_given(kms: AWSKMSHarness, programs: Path) -> None:
         "DescribeKey",
     }
     assert grant["Constraints"] == {"EncryptionContextSubset": {"mfn-store": store}}
+
+
+def test_a_store_is_moved_to_another_key(kms: AWSKMSHarness, programs: Path) -> None:
+    """It is under the new one then, and the former is as it was."""
+    run(0, kms, programs)
+    assert "every key is wrapped by aws-kms:" in run(3, kms, programs)
+    kms.client.disable_key(KeyId=kms.arn.rpartition("/")[2])
+    assert "to be kept" in run("mfn --config both.json decrypt note.mfn -o -", kms, programs)
 
 
 def test_what_is_advised_is_what_the_page_has(kms: AWSKMSHarness, programs: Path) -> None:
