@@ -83,6 +83,7 @@ class Database(OfOneProcess):
         self.needs_scrub = self.file is not None  # as far as this process knows
         self.upgraded_from: str | None = None
         self._schema_seen: float | None = None
+        self._closed = False
         in_child(self._engine, _leave_to_parent)
 
     @staticmethod
@@ -200,6 +201,7 @@ class Database(OfOneProcess):
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
         """A connection on which all statements see one snapshot."""
+        self._check_open()
         try:
             with self._between_forks(), self._engine.connect() as connection:
                 if self.dialect == "sqlite":
@@ -228,6 +230,7 @@ class Database(OfOneProcess):
     @contextlib.contextmanager
     def _in_turn(self) -> Iterator[Connection]:
         """A connection to write on, when it is this process's turn; and errors of our own."""
+        self._check_open()
         turn = sqlite.write_turn(self.file) if self.file else contextlib.nullcontext()
         try:
             with self._between_forks(), turn, self._engine.connect() as connection:
@@ -239,6 +242,10 @@ class Database(OfOneProcess):
             raise unavailable(error, self.file, self.place) from None
         except OSError as error:
             raise unwritable(error, self.file) from None
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreUnavailableError("the key store was closed here; open it again")
 
     def _check_file(self) -> None:
         if self._open_file is not None:
@@ -279,10 +286,9 @@ class Database(OfOneProcess):
         return contextlib.nullcontext() if self.file is None else _FORK_GATE.transaction()
 
     def close(self) -> None:
-        """Close every connection of this process."""
+        """Close every connection of this process. Nothing is read or written here any more."""
+        self._closed = True
         self._engine.dispose()
-        if self._open_file is not None:
-            self._open_file.closed()
 
 
 def _leave_to_parent(engine: Engine) -> None:
