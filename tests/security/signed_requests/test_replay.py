@@ -129,7 +129,9 @@ def test_a_store_that_is_gone_takes_nothing(local_provider: LocalKeyProvider) ->
     with database.write() as connection:
         connection.exec_driver_sql("ALTER TABLE mfn_request_nonces RENAME TO elsewhere")
     wanted = nonce()
-    with pytest.raises(StoreUnavailableError, match=r"cannot be stored: .*its tables are") as caught:
+    with pytest.raises(
+        StoreUnavailableError, match=r"cannot be stored: .*its tables are"
+    ) as caught:
         guard.take(wanted)
     assert "its tables are missing or were changed" in str(caught.value.detail)
     guard._purge()
