@@ -100,7 +100,8 @@ def test_a_record_under_rubbish_is_refused_and_named_and_no_other(
     assert isinstance(found[bad], StoreIntegrityError)
     assert found[good] == service.get(good)
     with pytest.raises(StoreIntegrityError, match=bad):
-        service.page()
+        list(service.all())
+    assert isinstance(dict(service.page())[bad], StoreIntegrityError)
     with pytest.raises(StoreIntegrityError, match=bad):
         service.update(bad, lambda record: record)
 

@@ -80,23 +80,6 @@ def test_messages_that_were_sealed_before_do_not_open_after(home: Path) -> None:
             use(message)
 
 
-def test_the_provider_of_a_closed_keyring_reads_and_writes_nothing(home: Path) -> None:
-    """Nor does the store open itself again for whoever has a part of it."""
-    keyring = initialise(home=home)
-    provider = keyring.provider
-    keyring.close()
-    for use in (
-        lambda: provider.get_key("default-encryption"),
-        lambda: provider.generate_key("encryption"),
-        lambda: provider.rotate_key("default-encryption"),
-        lambda: list(provider.credentials.all()),
-        provider.store.status,
-    ):
-        with pytest.raises(StoreUnavailableError, match="closed"):
-            use()
-    keyring.close()
-
-
 def test_a_child_of_a_closed_keyring_has_none(home: Path) -> None:
     """A fork begins much anew, and not this."""
     keyring = open_keyring(home=home)

@@ -83,7 +83,6 @@ class Database(OfOneProcess):
         self.needs_scrub = self.file is not None  # as far as this process knows
         self.upgraded_from: str | None = None
         self._schema_seen: float | None = None
-        self._closed = False
         in_child(self._engine, _leave_to_parent)
 
     @staticmethod
@@ -201,7 +200,6 @@ class Database(OfOneProcess):
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
         """A connection on which all statements see one snapshot."""
-        self._check_open()
         try:
             with self._between_forks(), self._engine.connect() as connection:
                 if self.dialect == "sqlite":
@@ -230,7 +228,6 @@ class Database(OfOneProcess):
     @contextlib.contextmanager
     def _in_turn(self) -> Iterator[Connection]:
         """A connection to write on, when it is this process's turn; and errors of our own."""
-        self._check_open()
         turn = sqlite.write_turn(self.file) if self.file else contextlib.nullcontext()
         try:
             with self._between_forks(), turn, self._engine.connect() as connection:
@@ -242,10 +239,6 @@ class Database(OfOneProcess):
             raise unavailable(error, self.file, self.place) from None
         except OSError as error:
             raise unwritable(error, self.file) from None
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise StoreUnavailableError("the key store was closed here; open it again")
 
     def _check_file(self) -> None:
         if self._open_file is not None:
@@ -286,9 +279,10 @@ class Database(OfOneProcess):
         return contextlib.nullcontext() if self.file is None else _FORK_GATE.transaction()
 
     def close(self) -> None:
-        """Close every connection of this process. Nothing is read or written here any more."""
-        self._closed = True
+        """Close every connection of this process."""
         self._engine.dispose()
+        if self._open_file is not None:
+            self._open_file.closed()
 
 
 def _leave_to_parent(engine: Engine) -> None:

@@ -86,6 +86,10 @@ class OpenFile:
         if self._opened is not None and (there := self._there()) != self._opened:
             raise gone(self._path, replaced=there is not None)
 
+    def closed(self) -> None:
+        """All connections were: the next one may be to another file."""
+        self._opened = None
+
     def _there(self) -> tuple[int, int] | None:
         try:
             status = self._path.stat()
