@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # the targets share one environment
-.PHONY: help run fips-module tour test test-long lint types format docs bench bench-http bench-signed bench-columns bench-backup bench-audit fuzz torture coverage lock bare-check clean
+.PHONY: help run fips-module tour tour-custody test test-long lint types format docs bench bench-http bench-signed bench-columns bench-backup bench-audit fuzz torture coverage lock bare-check clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -30,6 +30,9 @@ fips-module: ## fetch Debian's OpenSSL FIPS provider into .venv/fips, for the te
 tour: $(VENV)/run ## walk through the library and the command line on real files
 	@$(BIN)/python scripts/tour.py $(TOUR)
 
+tour-custody: $(VENV)/test ## the same on each custodian: Vault (OpenBao), AWS KMS (moto), SoftHSM2
+	@$(BIN)/python -m tests.support.custodians.tour $(TOUR)
+
 test: $(VENV)/test ## run the tests
 	@rm -f .coverage .coverage.*
 	$(BIN)/python -m pytest -n $(WORKERS) -m "not long" $(COV) $(PYTEST)
@@ -37,7 +40,7 @@ test: $(VENV)/test ## run the tests
 # LONG=short leaves the sizes at what CI has time for.
 LONG ?= whole
 test-long: $(VENV)/test ## what takes minutes: kills, replays, stalled clients; LONG=short for less
-	$(if $(filter whole,$(LONG)),MFN_TEST_REPLAYS=100000 MFN_TEST_ROTATIONS=1000 \
+	$(if $(filter whole,$(LONG)),MFN_TEST_HSM_SECONDS=60 MFN_TEST_REPLAYS=100000 MFN_TEST_ROTATIONS=1000 \
 	  MFN_TEST_BACKUPS=40 MFN_TEST_STALLED=1000 MFN_TEST_FAULTS=1000) \
 	$(BIN)/python -m pytest -n $(WORKERS) -m long $(COV) $(PYTEST)
 

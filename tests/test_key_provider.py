@@ -677,7 +677,7 @@ def test_a_key_made_while_the_store_moves_is_made_under_the_new_master_key(
 
     path = Path(provider.store.database.file or "").with_name("master.key")
     late = LocalKeyProvider(store, KeepsOld(path, provider.policy), provider.policy, clock=clock)
-    late.record_macs._macs[old.master_id] = late.record_macs.of(new)
+    late.record_macs._macs[old.master_id] = b"", late.record_macs.of(new)
     assert late.keys.create("orders").master_id == new
     monkeypatch.setattr(authenticated_table, "PATIENCE_SECONDS", 0.2)
     store.late = 100

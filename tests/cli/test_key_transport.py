@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+import shlex
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,10 @@ import pytest
 from mycelium_fractal_net import open_keyring
 from mycelium_fractal_net.security.errors import ExitCode
 from mycelium_fractal_net.security.policy import Policy
-from tests.support.cli import Mfn, one_line
+from tests.support.cli import PROGRAM, Mfn, environment, one_line
 from tests.support.key_transport import key_to_wrap_for, openssl_unwrap, openssl_wrap
 
+PAGE = Path(__file__).parents[2] / "docs" / "custody.md"
 POLICY = Policy()
 KEY = bytes(range(32))
 
@@ -45,6 +47,35 @@ def test_a_key_is_brought_along_with_openssl(mfn: Mfn, folder: Path) -> None:
         assert keyring.provider.get_key("card") == KEY
 
 
+def test_the_page_on_custody_is_followed_as_it_stands(mfn: Mfn) -> None:
+    """Every command of its section, in a shell, in order; what came in is what was wrapped."""
+    section = PAGE.read_text().partition("## Bring your own key")[2].partition("\n## ")[0]
+    begin, wrap, finish, export = re.findall(
+        r"^```sh\n(.*?)^```", section, re.DOTALL | re.MULTILINE
+    )
+    Path("peer.pem").write_bytes(key_to_wrap_for("hpke").public.pem())
+
+    def shell(commands: str) -> str:
+        done = subprocess.run(
+            ["bash", "-euc", f'mfn() {{ {shlex.join(PROGRAM)} "$@"; }}\n{commands}'],
+            env=environment({"MFN_HOME": str(mfn.home)}),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
+
+    name = re.findall(r"mfn key import finish ([0-9a-f]{32}) FILE", shell(begin))[0]
+    shell(wrap.replace("shred -u once.key card.key", "mv card.key kept && shred -u once.key"))
+    assert "imported card:v1" in shell(finish.replace("IMPORT", name))
+    assert "travels:v1" in shell(export)
+    with open_keyring(home=mfn.home) as keyring:
+        assert keyring.provider.get_key("card") == Path("kept").read_bytes()
+        material = keyring.provider.get_key("travels")
+    assert key_to_wrap_for("hpke").unwrap(Path("travels.wrapped").read_bytes()) == material
+
+
 def test_an_import_is_shown_in_json(mfn: Mfn) -> None:
     """With all that the key is to be."""
     shown = begun(mfn, "tags", "--type", "mac", "--exportable")
@@ -68,6 +99,8 @@ def test_a_version_is_imported_into_a_key_that_is_there(mfn: Mfn) -> None:
     wrapped(Path("for.pem").read_text())
     assert "imported orders:v2" in mfn.ok("key", "import", "finish", name, "wrapped").out
     assert mfn(*begin).code == ExitCode.EXISTS
+    with open_keyring(home=mfn.home) as keyring:
+        assert keyring.provider.store.imports.count() == 0
     mfn.ok(*begin, "--force")
 
 
@@ -141,3 +174,13 @@ def test_a_key_that_may_not_leave_is_refused(mfn: Mfn) -> None:
     ran = mfn("key", "export", "orders", "--to", "for.pem", "-o", "out")
     assert "not made exportable" in one_line(ran, ExitCode.FORBIDDEN)
     assert not Path("out").exists()
+
+
+def test_a_key_is_not_exported_where_its_file_cannot_be_written(mfn: Mfn) -> None:
+    """Nothing leaves, and nothing is recorded."""
+    mfn.ok("key", "create", "card", "--exportable")
+    Path("for.pem").write_bytes(key_to_wrap_for("hpke").public.pem())
+    Path("out").write_bytes(b"kept")
+    assert mfn("key", "export", "card", "--to", "for.pem", "-o", "out").code == ExitCode.EXISTS
+    assert Path("out").read_bytes() == b"kept"
+    assert "card" not in mfn.ok("audit", "show", "--event", "key.export").out

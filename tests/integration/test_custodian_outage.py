@@ -158,6 +158,28 @@ def test_100_000_operations_ask_for_a_key_a_few_times(served: httpx.Client) -> N
     assert 2 < sum(map(float, calls)) < 20, shown
 
 
+def test_a_compromise_reaches_another_service_within_5_seconds_in_an_outage(far: Far) -> None:
+    """What a key may do is the store's to say, and both still read that."""
+    services = [far.serve(), far.serve()]
+    with services[0].client() as first, services[1].client() as second:
+        sealed = encrypt(first).json()["ciphertext"]
+        opened = {"ciphertext": sealed}
+        for client in (first, second):
+            assert client.post("/crypto/decrypt", json=opened).status_code == 200
+        far.is_now("down")
+        time.sleep(1.1)  # beyond what is cached
+        assert second.post("/crypto/decrypt", json=opened).status_code == 200
+        assert first.post("/keys/orders:v1/compromise").status_code == 200
+        begun = time.monotonic()
+        while second.post("/crypto/decrypt", json=opened).status_code == 200:
+            assert time.monotonic() - begun < 5.0
+            time.sleep(0.05)
+        assert second.post("/crypto/decrypt", json=opened).status_code == 409
+        assert encrypt(second).status_code == 409
+    for service in services:
+        assert service.stop() == 0
+
+
 @pytest.mark.parametrize("far", [2], indirect=True)
 def test_an_outage_that_is_longer_than_configured_is_503(far: Far, served: httpx.Client) -> None:
     """``key_management.outage_seconds``, and the second that a key is cached."""
@@ -235,11 +257,20 @@ def test_an_edited_row_is_no_outage_on_the_command_line(far: Far) -> None:
 def test_doctor_of_a_far_master_key_knows_no_file_of_it(far: Far) -> None:
     """It asks the custodian; where that does not answer, it says so."""
     ran = far.mfn("doctor", "--json")
-    assert {each["check"] for each in json.loads(ran.stdout)} <= {"no-backup", "iterations"}
+    assert {each["check"] for each in json.loads(ran.stdout)} <= {
+        "no-backup",
+        "iterations",
+        "store-id",
+    }
     far.is_now("down")
     (found,) = json.loads(far.mfn("doctor", "--json").stdout)
-    assert (found["severity"], found["check"]) == ("critical", "open")
+    assert (found["severity"], found["check"]) == ("critical", "custodian")
     assert "does not answer" in found["advice"]
+    assert "try again" in found["advice"]
+    far.is_now("denied")
+    (found,) = json.loads(far.mfn("doctor", "--json").stdout)
+    assert (found["severity"], found["check"]) == ("critical", "custodian")
+    assert "the key is disabled. see to its permissions" in found["advice"]
 
 
 def test_init_makes_what_is_missing_and_never_over_a_store_that_is_begun(far: Far) -> None:

@@ -296,7 +296,7 @@ def test_a_key_imported_while_the_master_key_moves_is_not_stored(
     late = LocalKeyProvider(
         LateStore(provider.store.database), custodian, provider.policy, clock=clock
     )
-    late.record_macs._macs[old.master_id] = late.record_macs.of(new)
+    late.record_macs._macs[old.master_id] = b"", late.record_macs.of(new)
     with pytest.raises(ConflictError):
         import_xor_key(late, OLD_KEY)
     assert not provider.store.keys.has(NAME)

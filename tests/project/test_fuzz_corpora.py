@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from fuzz import (
     fuzz_backup,
     fuzz_http_signatures,
+    fuzz_key_transport,
     fuzz_legacy_xor,
+    fuzz_pkcs11_uri,
     fuzz_recipients,
     fuzz_sealed,
     fuzz_signatures,
@@ -26,8 +28,10 @@ each_fuzzer = pytest.mark.parametrize(
     [
         (fuzz_signatures, "signatures"),
         (fuzz_recipients, "recipients"),
+        (fuzz_key_transport, "key_transport"),
         (fuzz_legacy_xor, "legacy_xor"),
         (fuzz_backup, "backup"),
+        (fuzz_pkcs11_uri, "pkcs11_uri"),
         (fuzz_sealed, "sealed"),
         (fuzz_strict_json, "strict_json"),
         (fuzz_http_signatures, "http_signatures"),

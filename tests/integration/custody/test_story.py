@@ -148,6 +148,30 @@ def test_a_store_is_moved_away_and_back_with_all_its_data(
     assert here.ok("master", "status", "--json").json["left"] == 0
 
 
+def test_a_signing_key_that_never_leaves_stays_where_it_was_made(
+    tmp_path: Path, custodian: CustodianHarness
+) -> None:
+    """A move passes it by: it signs while that custodian is named, and its next version is new."""
+    other = harness("local")
+    here = Place.of(tmp_path / "home", custodian, other)
+    with here.init() as keyring:
+        keeps: frozenset[str] = getattr(
+            keyring.provider.custodian, "signing_algorithms", frozenset()
+        )
+        if "ECDSA-P256" not in keeps:
+            return  # it keeps none, and says so: tests/security/key_providers
+        keyring.provider.keys.create("release", "signing", algorithm="ECDSA-P256", external=True)
+        before = keyring.sign(b"data", key_id="release")
+    here.ok("master", "migrate", "--to", "local")
+    with here.under("local", custodian.name).open() as keyring:
+        keyring.verify(b"data", before, key_id="release")
+        keyring.verify(b"data", keyring.sign(b"data", key_id="release"), key_id="release")
+    with here.under("local").open() as keyring:
+        keyring.verify(b"data", before, key_id="release")
+        with pytest.raises(MasterKeyError, match="kept by another custodian"):
+            keyring.sign(b"data", key_id="release")
+
+
 def test_a_custodian_that_refuses_is_no_outage_and_no_damage(
     place: Place, custodian: CustodianHarness
 ) -> None:

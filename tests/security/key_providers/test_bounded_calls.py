@@ -144,10 +144,27 @@ def test_the_breaker_says_whether_calls_pass() -> None:
     assert (seen, calls.statistics().breaker) == ([BreakerState.HALF_OPEN], BreakerState.CLOSED)
 
 
+def test_an_outage_soon_after_another_is_told_once_it_lasts(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that answers every other call does not fill the log, and none is kept quiet for long."""
+    calls = BoundedCalls(LIMITS, "vault")
+    for _ in range(3):
+        ends_with(calls, OSError())
+        run(calls, lambda: None)
+    assert len(caplog.messages) == 2
+    ends_with(calls, OSError())
+    assert len(caplog.messages) == 2
+    monkeypatch.setattr(outage_log, "_SOONEST_SECONDS", 0.0)
+    ends_with(calls, OSError())
+    assert len(caplog.messages) == 3
+
+
 def test_an_outage_is_one_line_in_the_log_that_names_its_cause_and_one_when_it_ends(
-    caplog: pytest.LogCaptureFixture,
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However many requests there are meanwhile; a refusal is an answer, too."""
+    monkeypatch.setattr(outage_log, "_SOONEST_SECONDS", 0.0)
     calls = BoundedCalls(LIMITS, "vault")
     for _ in range(3):
         ends_with(calls, ConnectionRefusedError())

@@ -323,6 +323,23 @@ def test_a_machine_that_cannot_be_reached_at_the_start_is_an_outage() -> None:
         RemoteCustodian(configured, QUICK)
 
 
+def test_what_fails_once_it_is_closed_is_no_outage(
+    other: Other, custodian: RemoteCustodian, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A key may be asked for beside traffic that has ended."""
+    sealed = wrapped(custodian)
+    other.is_now("down")
+    with pytest.raises(CustodianUnavailableError):
+        unwrapped(custodian, sealed)
+    custodian.close()
+    other.is_now("up")
+    assert unwrapped(custodian, sealed) == MATERIAL
+    other.is_now("down")
+    with pytest.raises(CustodianUnavailableError):
+        unwrapped(custodian, sealed)
+    assert len(caplog.messages) == 1
+
+
 def test_a_forked_child_opens_connections_of_its_own(
     custodian: RemoteCustodian, other: Other
 ) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-from contextlib import closing
+import threading
+from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +13,8 @@ from sqlalchemy import create_engine, text
 
 from mycelium_fractal_net.security.errors import ConflictError, StoreUnavailableError
 from mycelium_fractal_net.security.key_store import Database
+from mycelium_fractal_net.security.key_store.move_lock import awaited
+from tests.support.stores import open_database
 
 if TYPE_CHECKING:
     from mycelium_fractal_net.security.key_providers import LocalKeyProvider
@@ -84,3 +87,23 @@ def test_a_server_that_is_not_there_is_an_outage() -> None:
         with pytest.raises(StoreUnavailableError) as caught, database.moving():
             pass  # pragma: no cover - it does not come here
         assert "secret" not in str(caught.value)
+
+
+def test_a_lock_is_waited_for_and_not_for_ever(sqlite_url: str) -> None:
+    """Who begins a store waits for another who does."""
+    with closing(open_database(sqlite_url)) as database:
+        freed: list[bool] = []
+        with ExitStack() as held:
+            held.enter_context(database.moving())
+            with pytest.raises(ConflictError), awaited(database.moving, 0.1):
+                pass  # pragma: no cover - it does not come here
+
+            def free() -> None:
+                freed.append(True)
+                held.close()
+
+            timer = threading.Timer(0.2, free)
+            timer.start()
+            with awaited(database.moving, 10.0):
+                assert freed
+            timer.join()

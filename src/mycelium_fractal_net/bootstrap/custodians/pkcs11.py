@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mycelium_fractal_net.bootstrap.custodians.remote import RemoteScheme
 from mycelium_fractal_net.config import user_variable
 from mycelium_fractal_net.security.byte_io.delivered import delivered
-from mycelium_fractal_net.security.errors import ConfigurationError
+from mycelium_fractal_net.security.errors import ConfigurationError, MasterKeyError
 from mycelium_fractal_net.security.key_providers.pkcs11 import (
     PinSource,
     PKCS11Custodian,
@@ -34,11 +35,15 @@ class Pkcs11Scheme(RemoteScheme):
 
     def __init__(self) -> None:
         self._pin: bytes | None = None
+        self._begins = False
 
     def connect(self, settings: Settings, policy: Policy) -> PKCS11Custodian:  # noqa: ARG002
         """Load the library, log in and find the newest master key."""
-        custodian = PKCS11Custodian(_uri(settings), self._pin_source(settings))
-        custodian.open()
+        uri = _uri(settings)
+        custodian = PKCS11Custodian(uri, self._pin_source(settings))
+        if self._begins and not custodian.has_key():
+            raise MasterKeyError(_how_to_make(uri))
+        custodian.open(refuse_wide=self._begins)
         return custodian
 
     def know(self, settings: Settings, passphrase: Passphrase) -> None:
@@ -51,6 +56,11 @@ class Pkcs11Scheme(RemoteScheme):
         pin = self._pin_source(settings)
         with contextlib.closing(PKCS11Custodian(_uri(settings), pin)) as custodian:
             custodian.make_first()
+
+    def create(self, settings: Settings, policy: Policy, passphrase: Passphrase) -> None:
+        """Give the store an id, once a key was seen on the token that does not leave it."""
+        self._begins = True
+        super().create(settings, policy, passphrase)
 
     def open(self, settings: Settings, policy: Policy, passphrase: Passphrase) -> Opened:
         """Reach what there is."""
@@ -97,3 +107,14 @@ def _uri(settings: Settings) -> Pkcs11Uri:
             "?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=/run/secrets/pin"
         )
     return parse_uri(text)
+
+
+def _how_to_make(uri: Pkcs11Uri) -> str:
+    module, token, label = (
+        shlex.quote(each) for each in (uri.module_path, uri.token or "TOKEN", uri.label or "LABEL")
+    )
+    return (
+        f"the token has no master key of the label {label} yet: mfn init --create-key makes one; or"
+        f" by hand: pkcs11-tool --module {module} --token-label {token} --login --keygen"
+        f" --key-type AES:32 --label {label} --id 01 --private --sensitive"
+    )

@@ -99,6 +99,11 @@ def _login(chosen: KeyManagement) -> Login:
 
 
 def _token(chosen: KeyManagement) -> Login:
+    if chosen.vault_token_file is not None and chosen.vault_token is not None:
+        raise ConfigurationError(
+            "security.key_management has both vault_token (MFN_VAULT_TOKEN) and vault_token_file"
+            " (MFN_VAULT_TOKEN_FILE): give one"
+        )
     if chosen.vault_token_file is not None:
         return TokenFile(chosen.vault_token_file)
     variables = ", or vault_token_file (MFN_VAULT_TOKEN_FILE)"

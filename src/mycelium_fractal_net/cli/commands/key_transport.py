@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import click
@@ -73,8 +74,13 @@ def _begin(
             "give either KEY or --into KEY",
         )
     target = destination(STANDARD, output)
-    with invocation.keyring() as keyring:
+    with (
+        nullcontext() if target is None else output_stream(target, force=force) as writer,
+        invocation.keyring() as keyring,
+    ):
         pending = keyring.provider.imports.begin(key_id, existing=into is not None, **asked)
+        if writer is not None:
+            writer.write(pending.pem().encode())
     where = "the public key below" if target is None else str(target)
     invocation.answer(
         shapes.import_shape(pending),
@@ -82,10 +88,7 @@ def _begin(
         f" {shapes.time_text(pending.expires_at)}; then: mfn key import finish"
         f" {pending.import_id} FILE",
     )
-    if target is not None:
-        with output_stream(target, force=force) as writer:
-            writer.write(pending.pem().encode())
-    elif not invocation.json:
+    if target is None and not invocation.json:
         print(pending.pem(), end="")
 
 
@@ -135,10 +138,13 @@ def key_export(
     """Wrap a version of an exportable key for somebody's public key."""
     target = destination(STANDARD, output)
     recipient = read_public_key(public_key)
-    with invocation.keyring() as keyring:
+    shown = target is None and invocation.json
+    with (
+        nullcontext() if shown else output_stream(target, force=force) as writer,
+        invocation.keyring() as keyring,
+    ):
         exported = keyring.provider.exports.wrap_for(recipient, name, method)
-    if target is not None or not invocation.json:
-        with output_stream(target, force=force) as writer:
+        if writer is not None:
             writer.write(exported.wrapped)
     if target is not None or invocation.json:
         said = f"{target}: {exported.key_id} ({exported.algorithm}), wrapped by {exported.method}"

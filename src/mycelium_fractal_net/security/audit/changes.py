@@ -54,8 +54,6 @@ def changes(
             elif record["event"].startswith("import."):
                 continue  # such a record is there for an hour, and is gone for good once it is used
             elif record["outcome"] == INTENT and record["sequence"] in done and "former" in record:
-                if record.keys().isdisjoint(("key", "subject")):
-                    continue  # a move to another master key is of no one record
                 yield Change(
                     record["event"], record.get("key"), record.get("subject"), record["former"],
                     record["time"], path.name, record["sequence"],

@@ -35,7 +35,7 @@ class Event(msgspec.Struct, omit_defaults=True, frozen=True):
     bytes: int | None = None
     """Of a stream: how many bytes came in."""
     subject: str | None = None
-    """A credential or signer that was changed, or a backup."""
+    """A credential or signer that was changed, an import, or a backup."""
     signer: str | None = None
     """Who signed the request, where it was signed."""
     reason: str | None = None

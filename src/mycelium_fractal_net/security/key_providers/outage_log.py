@@ -12,22 +12,30 @@ from typing import Final
 
 _LOG: Final = logging.getLogger(__name__)
 _LOG.addHandler(logging.NullHandler())  # a terminal without a log shows the error itself
+_SOONEST_SECONDS: Final = 10.0  # after an end, of one that answers every other call
 _SAME_REFUSAL_SECONDS: Final = 60.0  # an old master key may be refused while the newest serves
 
 
 class OutageLog:
     """Says once that the custodian of that name is out, or refuses, and once that it does not.
 
-    While it has no name it says nothing: whoever opens the custodian is told by an error.
+    While it has no name, and at the end, it says nothing: who opens the custodian is told by an
+    error.
     """
 
     def __init__(self, name: str = "") -> None:
         self.name = name
         self._lock = threading.Lock()
         self._out_since: float | None = None
+        self._outage_told = False
+        self._told_at = float("-inf")
         self._refused: set[str] = set()  # names of calls
         self._said: tuple[str, float] = ("", float("-inf"))
         self._end_is_news = False
+
+    def silence(self) -> None:
+        """Say nothing any more: that connections are closed at the end is no outage."""
+        self.name = ""
 
     @property
     def outage_seconds(self) -> float:
@@ -42,11 +50,16 @@ class OutageLog:
 
     def note_outage(self, cause: str) -> None:
         """A call had no answer, for all its attempts."""
+        now = monotonic()
         with self._lock:
-            if self._out_since is not None or not self.name:
-                return
-            self._out_since = monotonic()
-        _LOG.error("custodian %s: %s; what is in memory serves on", self.name, cause)
+            if self._out_since is None:
+                self._out_since = now
+            is_late = now - self._told_at >= _SOONEST_SECONDS
+            is_news = bool(self.name) and not self._outage_told and is_late
+            if is_news:
+                self._outage_told, self._told_at = True, now
+        if is_news:
+            _LOG.error("custodian %s: %s; what is in memory serves on", self.name, cause)
 
     def note_refusal(self, call: str, cause: str) -> None:
         """A call was refused."""
@@ -69,7 +82,7 @@ class OutageLog:
         self._note_answer()
         with self._lock:
             self._refused.discard(call)
-            is_news = self._end_is_news and not self._refused
+            is_news = self._end_is_news and not self._refused and bool(self.name)
             self._end_is_news &= not is_news
         if is_news:
             _LOG.warning("custodian %s refuses no more", self.name)
@@ -77,5 +90,8 @@ class OutageLog:
     def _note_answer(self) -> None:
         with self._lock:
             since, self._out_since = self._out_since, None
-        if since is not None:
+            is_news, self._outage_told = bool(self.name) and self._outage_told, False
+            if is_news:
+                self._told_at = monotonic()
+        if is_news and since is not None:
             _LOG.warning("custodian %s answers again, after %.0f s", self.name, monotonic() - since)

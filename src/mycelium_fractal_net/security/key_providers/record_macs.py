@@ -39,11 +39,15 @@ class RecordMacs:
         self.store = store
         self.wrapping = wrapping
         self.policy = policy
-        self._macs: dict[str, Mac] = {}
+        self._macs: dict[str, tuple[bytes, Mac]] = {}  # by master key: wrapped, and unwrapped
+        self._adopted: dict[str, Mac] = {}
 
     def seal(self, kind: RecordKind[R], record: R) -> bytes:
-        """The MAC of a record under the MAC key of its master key."""
-        return self.of(record.master_id).tag(self._encoded(kind, record))
+        """The MAC of a record under the MAC key of its master key, as the store has it now.
+
+        A store that was moved away and back has another one than before.
+        """
+        return self.of(record.master_id, now=True).tag(self._encoded(kind, record))
 
     def check(self, kind: RecordKind[R], stored: Stored[R]) -> R:
         """The record, which is authentic. Raises :class:`StoreIntegrityError`, naming it.
@@ -54,49 +58,70 @@ class RecordMacs:
         """
         record = stored.record
         try:
+            known = self._macs.get(record.master_id)
             mac = self.of(record.master_id)
+            if not self._is_under(mac, kind, stored) and known is not None:
+                mac = self.of(record.master_id, now=True)
         except StoreIntegrityError as error:
             raise type(error)(f"{kind.named(record)} is refused: {error}") from None
-        try:
-            mac.verify(self._encoded(kind, record), stored.mac)
-        except (InvalidSignatureError, TypeError):  # of a kind that no field has
+        if not self._is_under(mac, kind, stored):
             raise StoreIntegrityError(
                 f"{kind.named(record)} fails its authentication: its rows were changed outside of"
                 " this software, or come from another store"
             ) from None
         return record
 
+    def _is_under(self, mac: Mac, kind: RecordKind[R], stored: Stored[R]) -> bool:
+        try:
+            mac.verify(self._encoded(kind, stored.record), stored.mac)
+        except (InvalidSignatureError, TypeError):  # of a kind that no field has
+            return False
+        return True
+
     def _encoded(self, kind: RecordKind[R], record: R) -> bytes:
         return encode_fields((kind.domain, self.wrapping.store_id, *kind.fields(record)))
 
-    def of(self, master_id: str) -> Mac:
-        """The MAC key under that master key.
+    def of(self, master_id: str, *, now: bool = False) -> Mac:
+        """The MAC key under that master key; ``now`` has the store asked whether it is the same.
 
         Raises :class:`StoreIntegrityError`, and :class:`MasterKeyError` where it is the store's
         own master key that is not here.
         """
-        found = self._macs.get(master_id)
-        if found is None:
-            present = self.wrapping.custodian.holds(master_id)
-            if not present and self.store.require_status().master_id != master_id:
-                raise UnknownMasterKeyError(
-                    "it names a master key that is neither the store's nor a former one"
-                )
-            found = self.adopt(master_id, self.store.record_mac_key(master_id))
-        return found
+        adopted = self._adopted.get(master_id)
+        if adopted is not None:
+            return adopted
+        known = self._macs.get(master_id)
+        if known is not None and not now:
+            return known[1]
+        present = self.wrapping.custodian.holds(master_id)
+        if not present and self.store.require_status().master_id != master_id:
+            raise UnknownMasterKeyError(
+                "it names a master key that is neither the store's nor a former one"
+            )
+        try:
+            wrapped = self.store.record_mac_key(master_id)
+        except StoreIntegrityError:
+            if known is None:
+                raise
+            return known[1]  # the store has moved on; what is sealed under this is not written
+        if known is None or known[0] != wrapped:
+            known = self._macs[master_id] = wrapped, self._unwrapped(master_id, wrapped)
+        return known[1]
 
-    def adopt(self, master_id: str, wrapped: bytes) -> Mac:
-        """Use that MAC key for what is under ``master_id``, whether or not the store has it yet.
+    def adopt(self, master_id: str, wrapped: bytes) -> None:
+        """Use that MAC key for what is under ``master_id`` in a store that has not got it yet.
 
         Raises :class:`MasterKeyError`, :class:`StoreIntegrityError`.
         """
-        material = self.wrapping.unwrap(master_id, wrapped, self.binding)
-        found = self._macs[master_id] = self.policy.mac(RECORD_MAC_ALGORITHM, material)
-        return found
+        self._adopted[master_id] = self._unwrapped(master_id, wrapped)
 
     def knows(self, master_id: str) -> bool:
         """Whether the MAC key under that master key was read or adopted."""
-        return master_id in self._macs
+        return master_id in self._macs or master_id in self._adopted
+
+    def _unwrapped(self, master_id: str, wrapped: bytes) -> Mac:
+        material = self.wrapping.unwrap(master_id, wrapped, self.binding)
+        return self.policy.mac(RECORD_MAC_ALGORITHM, material)
 
     def make(self, master_id: str) -> bytes:
         """A fresh MAC key, wrapped by that master key."""

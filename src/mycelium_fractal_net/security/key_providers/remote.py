@@ -167,6 +167,7 @@ class RemoteCustodian(Custodian):
     def close(self) -> None:
         """Close what this process opened."""
         if self._process == os.getpid():
+            self._calls.told.silence()
             self._other.close()
 
     # Signing ------------------------------------------------------------------------------

@@ -108,20 +108,18 @@ class Wrapping:
     def rewrap(
         self, from_id: str, to_id: str, items: Sequence[tuple[bytes, Binding]]
     ) -> list[bytes]:
-        """The same materials under another master key of this store, each seen to unwrap there.
+        """The same materials under another master key of this store.
 
-        Some at a time, since a custodian has a deadline for what it is asked at once. Raises
-        :class:`StoreIntegrityError` for one that does not unwrap, before or after.
+        Some at a time: a custodian has a deadline for what it is asked at once. One on another
+        machine is seen to unwrap what it wrapped. Raises :class:`StoreIntegrityError` for what does
+        not unwrap.
         """
         for master_id in (from_id, to_id):
             self.custodian.check(master_id)
         rewrapped: list[bytes] = []
         for start in range(0, len(items), _AT_ONCE):
             some = items[start : start + _AT_ONCE]
-            found = self.custodian.rewrap_many(from_id, to_id, some)
-            bindings = (binding for _, binding in some)
-            self.custodian.unwrap_many(to_id, list(zip(found, bindings, strict=True)))
-            rewrapped += found
+            rewrapped += self.custodian.rewrap_many(from_id, to_id, some)
         return rewrapped
 
     def _fetched(self, asked: Unwrap) -> bytes:

@@ -117,7 +117,8 @@ class SigningKey:
     def from_any_pkcs8(cls, algorithm: str, pkcs8: Buffer) -> SigningKey:
         """From a DER PKCS #8 of another's making, not encrypted, with or without its public key.
 
-        What is kept is the private key alone, so how it was written no longer matters.
+        What is kept is the private key alone, so how it was written no longer matters. Version 2
+        of the structure (RFC 5958, with a public key outside of the private one) is not read.
 
         :raises InvalidKeyError: it is no key of exactly that algorithm, or has another's public key
             in it.
@@ -125,11 +126,9 @@ class SigningKey:
         scheme = scheme_named(algorithm)
         try:
             private = load_der_private_key(bytes(as_bytes(pkcs8)), password=None)
-            if scheme.owns(private):
-                key = cls.from_private_bytes(algorithm, scheme.material(private))
-                if VerifyingKey(private.public_key()) == key.public:
-                    return key
-        except (*LOAD_ERRORS, InvalidKeyError):
+            if scheme.owns(private):  # and the library refuses a public key that is not its own
+                return cls.from_private_bytes(algorithm, scheme.material(private))
+        except LOAD_ERRORS:
             pass
         raise InvalidKeyError(f"not an unencrypted DER private key of {algorithm}")
 

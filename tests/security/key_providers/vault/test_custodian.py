@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -117,6 +118,26 @@ def test_a_move_to_another_version_happens_on_the_server(
     again = [(each, binding) for each, (_, binding) in zip(moved, items, strict=True)]
     assert custodian.unwrap_many(kek(name, 2), again) == [material for material, _ in items]
     assert custodian.wrap_many(kek(name), []) == []
+
+
+def test_threads_get_each_its_own_answer(custodian: VaultCustodian, name: str) -> None:
+    """Connections are shared in turn, never at once."""
+    wrong: list[int] = []
+
+    def use(number: int) -> None:
+        for each in range(20):
+            material = f"{number}-{each}".encode() * 8
+            sealed = custodian.wrap_many(kek(name), [(material, bound(number + 1))])
+            opened = custodian.unwrap_many(kek(name), [(sealed[0], bound(number + 1))])
+            if opened != [material]:
+                wrong.append(number)
+
+    threads = [threading.Thread(target=use, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
 
 
 # Refusals -----------------------------------------------------------------------------------
@@ -322,6 +343,16 @@ def test_a_failure_of_the_server_is_a_refusal_where_the_key_says_so() -> None:
             over(server).unwrap_many("vault:k:v1", [(b"vault:v1:AAAA", bound())])
 
 
+def test_a_node_that_is_behind_another_is_an_outage() -> None:
+    """It has not the version yet that another node of the same server had: it will."""
+    newer = answer(200, {"data": {**KEY, "latest_version": 2}})
+    with scripted(newer, answer(400, {}), KEY_ANSWER) as server:
+        custodian = over(server)
+        assert custodian.newest_id() == "vault:k:v2"
+        with pytest.raises(CustodianUnavailableError, match="behind the node that was asked"):
+            custodian.wrap_many("vault:k:v2", [(MATERIAL, bound())])
+
+
 @pytest.mark.parametrize("found", [{}, {"plaintext": "?"}, {"plaintext": None}, {"plaintext": "A"}])
 def test_a_plaintext_that_is_none_is_an_outage(found: dict[str, object]) -> None:
     """It is not a key."""
@@ -337,6 +368,8 @@ def test_a_plaintext_that_is_none_is_an_outage(found: dict[str, object]) -> None
         answer(200, {"data": 1}),
         answer(400, {}),
         answer(200, {"data": {**KEY, "keys": 1}}),
+        answer(200, {"data": {**KEY, "keys": {"first": 1}}}),
+        answer(200, {"data": {**KEY, "latest_version": float("inf")}}),
     ],
 )
 def test_a_description_of_the_key_that_is_none_is_an_outage(said: bytes) -> None:

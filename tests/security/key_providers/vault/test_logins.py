@@ -116,7 +116,7 @@ def test_a_login_by_approle_outlives_its_tokens(bao: Bao, approle: AppRole) -> N
         assert session.ask("GET", "auth/token/lookup-self").status == 200
         seen.add(who(session))
         time.sleep(0.2)
-    assert 2 <= len(seen) <= 3
+    assert 2 <= len(seen) <= 4
     session.close()
 
 
@@ -290,13 +290,13 @@ def test_a_machine_logs_in_with_its_certificate(bao: Bao, name: str, tmp_path: P
 def test_a_token_that_was_given_is_renewed(bao: Bao, name: str) -> None:
     """A periodic one, for as long as the process lives; a token without an end is left alone."""
     bao.write_policy(name, "")
-    session = session_of(bao, GivenToken(bao.token(name, period="3s")))
+    session = session_of(bao, GivenToken(bao.token(name, period="6s")))
     who(session)
     session.stop_keeping()
-    assert 1 <= session.keep_token() <= 2  # it was looked at, and is due after two thirds
-    time.sleep(2.1)
-    assert 1 <= session.keep_token() <= 2
-    time.sleep(1.5)
+    assert 1 <= session.keep_token() <= 4  # it was looked at, and is due after two thirds
+    time.sleep(4.1)
+    assert 1 <= session.keep_token() <= 4
+    time.sleep(2.5)
     assert who(session)
     session.close()
     endless = session_of(bao, GivenToken(bao.root_token))
@@ -348,7 +348,9 @@ def test_a_login_where_the_server_fails_is_an_outage(tmp_path: Path) -> None:
             scripted_session(server.address, tmp_path).ask("GET", "x")
 
 
-@pytest.mark.parametrize("refusal", [answer(500), answer(403), lease(0), lease("soon")])
+@pytest.mark.parametrize(
+    "refusal", [answer(500), answer(403), lease(0), lease("soon"), lease(10**400)]
+)
 def test_where_a_renewal_fails_a_login_follows(refusal: bytes, tmp_path: Path) -> None:
     """Past the longest life a renewal answers 500, and later everything 403."""
     said = (lease(1, renewable=True), answer(200, {}), refusal, lease(3600, token="u"))
@@ -375,13 +377,13 @@ def test_what_keeps_a_token_waits_while_the_server_is_away(
         session.stop_keeping()
         time.sleep(0.8)
         assert session.keep_token() == 5
-    told = answer(200, {"data": {"ttl": 1, "renewable": True}})
+    told = answer(200, {"data": {"ttl": 4, "renewable": True}})
     with scripted(answer(200, {}), told, answer(503)) as server:
         given = Session(Transport(Address.parse(server.address)), GivenToken("t"))
         given.ask("GET", "x")
         given.stop_keeping()
         given.keep_token()
-        time.sleep(0.8)
+        time.sleep(2.8)
         assert given.keep_token() == 5
     assert caplog.text.count("the token of Vault is not renewed") == 2
     assert session.keep_token() == 5  # nobody listens
@@ -389,13 +391,13 @@ def test_what_keeps_a_token_waits_while_the_server_is_away(
 
 def test_a_token_that_was_given_serves_where_it_is_not_renewed(tmp_path: Path) -> None:
     """Until it ends."""
-    told = answer(200, {"data": {"ttl": 1, "renewable": True}})
+    told = answer(200, {"data": {"ttl": 4, "renewable": True}})
     with scripted(answer(200, {}), told, answer(500, {}), answer(200, {})) as server:
         session = Session(Transport(Address.parse(server.address)), GivenToken("t"))
         session.ask("GET", "x")
         session.stop_keeping()
         session.keep_token()
-        time.sleep(0.8)
+        time.sleep(2.8)
         assert session.keep_token() == 1
         assert session.ask("GET", "x").status == 200
         session.close()

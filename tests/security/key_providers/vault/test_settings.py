@@ -76,6 +76,13 @@ def test_a_setting_that_is_missing_is_named(
     assert str(caught.value) == f"security.key_management.{missing} is not set"
 
 
+def test_two_tokens_are_refused(tmp_path: Path) -> None:
+    """Nobody would know which is used."""
+    both = {**COMPLETE["token"], **COMPLETE["token-file"]}
+    with pytest.raises(ConfigurationError, match="give one"):
+        connected(tmp_path, vault_addr=ADDRESS, **both)
+
+
 @pytest.mark.parametrize("setting", ["vault_mount", "vault_namespace", "vault_auth_mount"])
 @pytest.mark.parametrize("text", ["/", "a//b", "../sys", "a/../b", "a b", "a?b", "\u00e4"])
 def test_what_is_no_path_is_refused(tmp_path: Path, setting: str, text: str) -> None:

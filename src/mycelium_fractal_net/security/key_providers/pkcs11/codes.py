@@ -97,22 +97,26 @@ class TokenError(PicklableError):
         self.code = code
 
     @property
+    def is_clear(self) -> bool:
+        """Whether it says one thing: the token refuses, or what it was to decrypt was edited."""
+        return self.code in _DENIED or self.code in _EDITED
+
+    @property
     def is_refusal(self) -> bool:
         """Whether the token answered, and refuses; whatever state it is in, it is there."""
         return self.code in _DENIED
 
-    @property
-    def is_of_data(self) -> bool:
-        """Whether it says by itself that what was to be decrypted is not as it was."""
-        return self.code in _EDITED
-
     def error(self) -> MfnError:
         """What a caller is told."""
-        if self.is_of_data:
+        if self.code in _EDITED:
             return StoreIntegrityError("what the token was given does not decrypt")
         if self.is_refusal:
             name, says = _DENIED[self.code]
             return CustodianDeniedError(f"{says} (CKR_{name})")
+        if self.code in (TOKEN_NOT_PRESENT, 0xE1):
+            return CustodianUnavailableError(
+                f"no token as MFN_PKCS11_URI names it is there (CKR_{name_of(self.code)})"
+            )
         return CustodianUnavailableError(f"the token does not answer (CKR_{name_of(self.code)})")
 
 

@@ -1,24 +1,9 @@
-"""Master keys on an HSM, reached through its PKCS #11 library.
-
-Settings: ``MFN_PKCS11_URI`` (RFC 7512), such as
-``pkcs11:token=mfn;object=orders-store?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=/run/secrets/pin``;
-see :mod:`.uri` and :mod:`.pin`. What the token needs: AES-GCM (``CKM_AES_GCM``) with a nonce and a
-tag that the caller chooses, and a user PIN. What leaves this machine's memory for the token, and
-comes back from it: the keys of a store, in the clear over the library's way to the token, wrapped
-as ``nonce(12) || ciphertext || tag(16)``. Master keys never leave it.
-
-Errors: :class:`CustodianUnavailableError` where the token is gone or does not answer,
-:class:`CustodianDeniedError` where it refuses (PIN, attributes, mechanisms),
-:class:`MasterKeyError` where a key is not on it, :class:`StoreIntegrityError` for a wrapping that
-was edited, or is of another key. Calls cannot be interrupted: it is put behind
-:class:`..remote.RemoteCustodian`, which leaves a thread that does not come back to itself, and has
-few of them.
-"""
+"""A store's custodian on an HSM: what the package's other files do, put together."""
 
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING, ClassVar, Final, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from mycelium_fractal_net.security.errors import (
     CustodianDeniedError,
@@ -30,19 +15,22 @@ from mycelium_fractal_net.security.key_providers.custodian import (
     Binding,
     Custodian,
     CustodianStatus,
+    SigningKeyReference,
 )
-from mycelium_fractal_net.security.key_providers.pkcs11.codes import TokenError
+from mycelium_fractal_net.security.key_providers.pkcs11 import cryptoki, signing
+from mycelium_fractal_net.security.key_providers.pkcs11.inspection import warnings_of
 from mycelium_fractal_net.security.key_providers.pkcs11.library import library_at
 from mycelium_fractal_net.security.key_providers.pkcs11.master_keys import (
     SCHEME,
     KeyOnToken,
     MasterKeys,
 )
+from mycelium_fractal_net.security.key_providers.pkcs11.recovery import CarefulToken
 from mycelium_fractal_net.security.key_providers.pkcs11.session import (
     GCM_NONCE_BYTES,
     GCM_TAG_BYTES,
 )
-from mycelium_fractal_net.security.key_providers.pkcs11.token import NOT_SEEN, Token
+from mycelium_fractal_net.security.key_providers.pkcs11.token import Token
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -51,13 +39,12 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.key_providers.pkcs11.session import Session
     from mycelium_fractal_net.security.key_providers.pkcs11.uri import Pkcs11Uri
 
-_T = TypeVar("_T")
 _OVERHEAD_BYTES: Final = GCM_NONCE_BYTES + GCM_TAG_BYTES
 _KNOWN: Final = b"mycelium-fractal-net/pkcs11/known-answer/v1"
 
 
 class PKCS11Custodian(Custodian):
-    """The keys of one label on one token. Opening it asks the token nothing."""
+    """The keys of one label on one token. Making it loads the library and asks nothing."""
 
     scheme: ClassVar[str] = SCHEME
 
@@ -65,15 +52,26 @@ class PKCS11Custodian(Custodian):
         self._uri = uri
         self._keys = MasterKeys(uri)
         self._token = Token(library_at(uri.module_path), uri, pin)
+        self._careful = CarefulToken(self._token, self._works)
         self._known: tuple[int | None, dict[str, KeyOnToken]] = (None, {})
         self._newest: str | None = None
+        self._mechanisms: frozenset[int] | None = None
 
     def __repr__(self) -> str:
         return f"PKCS11Custodian({self._uri.path()})"
 
-    def open(self) -> None:
-        """Log in, and find the keys. Raises as every call does."""
-        self._on_token(self._found)
+    def open(self, *, refuse_wide: bool = False) -> None:
+        """Log in, and find the keys. Raises as every call does.
+
+        With ``refuse_wide`` a key that may leave the token is a :class:`MasterKeyError`.
+        """
+        self._careful.ask(self._found)
+        if refuse_wide:
+            self._careful.ask(self._refuse_wide)
+
+    def has_key(self) -> bool:
+        """Whether there is a master key on the token."""
+        return bool(self._careful.ask(self._keys.on))
 
     # The custodian ------------------------------------------------------------------------
 
@@ -94,7 +92,7 @@ class PKCS11Custodian(Custodian):
             key = self._key(session, kek_id)
             return [_wrapped(session, key, material, bound.encode()) for material, bound in items]
 
-        return self._on_token(wrap)
+        return self._careful.ask(wrap)
 
     def unwrap_many(self, kek_id: str, items: Sequence[tuple[bytes, Binding]]) -> list[bytes]:
         """See :class:`Custodian`."""
@@ -103,16 +101,24 @@ class PKCS11Custodian(Custodian):
             key = self._key(session, kek_id)
             return [_unwrapped(session, key, wrapped, bound.encode()) for wrapped, bound in items]
 
-        return self._on_token(unwrap, of_row=True)
+        return self._careful.ask(unwrap)
 
     def ping(self) -> None:
         """See :class:`Custodian`: something is wrapped under the newest key, and unwrapped."""
-        self._on_token(self._works)
+        self._careful.ask(self._works)
 
     def inspect(self) -> CustodianStatus:
         """See :class:`Custodian`."""
-        ids = tuple(self._on_token(self._found))
-        return CustodianStatus(self._uri.path(), ids, "remote")
+
+        def look(session: Session) -> CustodianStatus:
+            return CustodianStatus(
+                place=f"{self._uri.path()} ({session.facts().shown})",
+                kek_ids=tuple(self._found(session)),
+                guard="remote",
+                warnings=warnings_of(session, self._keys),
+            )
+
+        return self._careful.ask(look)
 
     def close(self) -> None:
         """Close its sessions, and so log out."""
@@ -124,21 +130,21 @@ class PKCS11Custodian(Custodian):
 
     # ManagesMasterKeys --------------------------------------------------------------------
 
+    def make_first(self) -> None:
+        """Make a master key where the label has none yet."""
+        self._careful.ask(
+            lambda session: self._keys.on(session) or self._keys.make(session), writing=True
+        )
+
     def add(self) -> str:
-        """Make a further master key on the token. Not tried again: it may have been made."""
+        """Make a further master key on the token."""
 
         def make(session: Session) -> str:
             made = self._keys.make(session)
             self._found(session)
             return made.kek_id
 
-        return self._on_token(make, writing=True)
-
-    def make_first(self) -> None:
-        """Make a master key where the label has none yet."""
-        self._on_token(
-            lambda session: self._keys.on(session) or self._keys.make(session), writing=True
-        )
+        return self._careful.ask(make, writing=True)
 
     def forget_all_but(self, kek_id: str) -> None:
         """Destroy every other key of the label, for ever."""
@@ -150,67 +156,58 @@ class PKCS11Custodian(Custodian):
                     session.destroy(key.handle)
             self._found(session)
 
-        self._on_token(forget, writing=True)
+        self._careful.ask(forget, writing=True)
+
+    # SigningCustodian ---------------------------------------------------------------------
+
+    @property
+    def signing_algorithms(self) -> frozenset[str]:
+        """See :class:`SigningCustodian`: what the token lists; it was asked when it was opened."""
+        if self._mechanisms is None:
+            self.open()
+        return signing.signing_algorithms(self._mechanisms or frozenset())
+
+    def create_signing_key(self, algorithm: str, binding: Binding) -> SigningKeyReference:
+        """See :class:`SigningCustodian`."""
+        if algorithm not in self.signing_algorithms:
+            raise CustodianDeniedError(f"the token makes no keys for {algorithm}")
+        return self._careful.ask(
+            lambda session: signing.create(session, algorithm, binding), writing=True
+        )
+
+    def sign(self, reference: str, algorithm: str, message: bytes) -> bytes:
+        """See :class:`SigningCustodian`."""
+        return self._of_key(lambda session: signing.sign(session, reference, algorithm, message))
+
+    def signing_public_key(self, reference: str) -> bytes:
+        """See :class:`SigningCustodian`."""
+        return self._of_key(lambda session: signing.public_key(session, reference))
+
+    def destroy_signing_key(self, reference: str) -> None:
+        """See :class:`SigningCustodian`; for ever, and at once."""
+        if not self._careful.ask(lambda session: signing.destroy(session, reference), writing=True):
+            self._careful.see_that_it_works()  # a token that was taken out has no keys either
+
+    def _of_key(self, act: Callable[[Session], bytes]) -> bytes:
+        try:
+            return self._careful.ask(act)
+        except CustodianDeniedError:
+            self._careful.see_that_it_works()  # as above: else this is an outage
+            raise
 
     # Beneath ------------------------------------------------------------------------------
 
-    def _on_token(
-        self, act: Callable[[Session], _T], *, writing: bool = False, of_row: bool = False
-    ) -> _T:
-        """Do that in a session. What the library's numbers say becomes an error of ours.
-
-        Where the library does not see the token, it begins anew and looks again: some learn of a
-        token at their start alone. An error that says several things is looked into: where the
-        token is there and does what is known of it, a row ``of_row`` that does not decrypt once
-        more was edited; of everything else it is not known.
-        """
-        generation = self._token.library.generation
-        try:
-            return self._once(act, writing=writing)
-        except TokenError as error:
-            first = error
-        if first.is_refusal or first.is_of_data:
-            raise first.error()
-        if first.function == NOT_SEEN:
-            self._token.library.begin_anew(generation)
-        else:
-            self._see_that_it_works()
-            if not of_row or first.function != "C_Decrypt":
-                raise first.error()
-        try:
-            return self._once(act, writing=writing)
-        except TokenError as error:
-            again = error
-        if again.is_refusal or again.is_of_data or again.function != "C_Decrypt":
-            raise again.error()
-        self._see_that_it_works()
-        raise StoreIntegrityError("what the token was given does not decrypt")
-
-    def _once(self, act: Callable[[Session], _T], *, writing: bool = False) -> _T:
-        with self._token.session(writing=writing) as session:
-            return act(session)
-
-    def _see_that_it_works(self) -> None:
-        """Raise what is so where the token is not there, or does not do what is known of it.
-
-        The library begins anew then, for who asks next.
-        """
-        generation = self._token.library.generation
-        self._known = (None, {})
-        try:
-            self._token.facts()
-            self._once(self._works)
-        except TokenError as error:
-            if not error.is_refusal:
-                self._token.library.begin_anew(generation)
-            raise error.error() from None
-
     def _works(self, session: Session) -> None:
-        """A wrapping that is known beforehand to unwrap, and to what."""
-        key = self._key(session, list(self._found(session))[-1])
+        """A wrapping that is known beforehand to unwrap, and to what, under the newest key."""
+        key = list(self._found(session).values())[-1]
         wrapped = _wrapped(session, key, _KNOWN, _KNOWN)
         if _unwrapped(session, key, wrapped, _KNOWN) != _KNOWN:
             raise CustodianDeniedError("the token does not decrypt to what it encrypted")
+
+    def _refuse_wide(self, session: Session) -> None:
+        key = list(self._found(session).values())[-1]
+        for why in self._keys.too_wide(session, key):
+            raise MasterKeyError(f"the master key on the token {why}: have one made that stays")
 
     def _key(self, session: Session, kek_id: str) -> KeyOnToken:
         """The key of that id, looked for where it is not known in this generation."""
@@ -223,9 +220,13 @@ class PKCS11Custodian(Custodian):
 
     def _found(self, session: Session) -> dict[str, KeyOnToken]:
         """All keys of the label, oldest first; remembered."""
+        if self._mechanisms is None:
+            self._mechanisms = session.mechanisms()
+        if cryptoki.CKM_AES_GCM not in self._mechanisms:
+            raise CustodianDeniedError("the token has no AES-GCM (CKM_AES_GCM) to wrap keys with")
         keys = self._keys.on(session)
         if not keys:
-            raise MasterKeyError("the token has no key as MFN_PKCS11_URI names it")
+            raise MasterKeyError(self._keys.absent())
         for key in keys:
             self._keys.check(session, key)
         known = {key.kek_id: key for key in keys}

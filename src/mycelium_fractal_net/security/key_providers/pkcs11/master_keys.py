@@ -97,6 +97,11 @@ class MasterKeys:
                 raise MasterKeyError("two keys on the token have the same label and the same id")
         return found
 
+    def absent(self) -> str:
+        """What to say where there is none."""
+        what = "that id" if self._uri.label is None else f"the label {self._uri.label!r}"
+        return f"the token has no AES key of {what}"
+
     def without_id(self, session: Session) -> int:
         """How many keys of the label have no id, and are therefore none of the store's."""
         ids = [session.attribute(each, cryptoki.CKA_ID) for each in session.find(self._template())]

@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any, Final
 from mycelium_fractal_net.security.key_providers.pkcs11 import codes, cryptoki
 from mycelium_fractal_net.security.key_providers.pkcs11.codes import TokenError
 from mycelium_fractal_net.security.key_providers.pkcs11.cryptoki import CK_ULONG
+from mycelium_fractal_net.security.key_providers.pkcs11.token_facts import facts_of
 
 if TYPE_CHECKING:
     from mycelium_fractal_net.security.key_providers.pkcs11.library import Library
+    from mycelium_fractal_net.security.key_providers.pkcs11.token_facts import TokenFacts
 
 GCM_NONCE_BYTES: Final = 12  # SP 800-38D section 5.2.1.1
 GCM_TAG_BYTES: Final = 16  # SP 800-38D section 5.2.1.2: the longest
@@ -30,12 +32,27 @@ Attributes = dict[int, "bytes | int | bool"]
 class Session:
     """An open session of a library; of one thread at a time."""
 
-    def __init__(self, library: Library, handle: int) -> None:
+    def __init__(self, library: Library, slot: int, handle: int) -> None:
         self._library = library
+        self._slot = slot
         self.handle = handle
 
     def _call(self, function: str, *arguments: Any) -> None:
         self._library.call(function, self.handle, *arguments)
+
+    # The token ----------------------------------------------------------------------------
+
+    def facts(self) -> TokenFacts:
+        """What the token says of itself."""
+        return facts_of(self._library, self._slot)
+
+    def mechanisms(self) -> frozenset[int]:
+        """What it can do."""
+        count = CK_ULONG()
+        self._library.call("C_GetMechanismList", self._slot, None, byref(count))
+        block = (CK_ULONG * count.value)()
+        self._library.call("C_GetMechanismList", self._slot, block, byref(count))
+        return frozenset(block[: count.value])
 
     # Objects ------------------------------------------------------------------------------
 
@@ -146,8 +163,6 @@ class _Gcm:
     """``CKM_AES_GCM`` with a nonce and a tag of full size, whatever the library would take."""
 
     def __init__(self, nonce: bytes, associated_data: bytes) -> None:
-        if len(nonce) != GCM_NONCE_BYTES:
-            raise ValueError("the nonce is not 12 bytes")
         self._nonce, self._associated = _native(nonce), _native(associated_data)
         self._parameters = cryptoki.GcmParams(
             ctypes.addressof(self._nonce),

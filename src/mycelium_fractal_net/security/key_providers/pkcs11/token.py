@@ -21,12 +21,14 @@ from mycelium_fractal_net.security.key_providers.pkcs11 import codes, cryptoki
 from mycelium_fractal_net.security.key_providers.pkcs11.codes import TokenError
 from mycelium_fractal_net.security.key_providers.pkcs11.cryptoki import CK_ULONG
 from mycelium_fractal_net.security.key_providers.pkcs11.session import Session
+from mycelium_fractal_net.security.key_providers.pkcs11.token_facts import facts_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mycelium_fractal_net.security.key_providers.pkcs11.library import Library
     from mycelium_fractal_net.security.key_providers.pkcs11.pin import PinSource
+    from mycelium_fractal_net.security.key_providers.pkcs11.token_facts import TokenFacts
     from mycelium_fractal_net.security.key_providers.pkcs11.uri import Pkcs11Uri
 
 NOT_SEEN: Final = "C_GetSlotList"
@@ -36,24 +38,6 @@ _WAIT_SECONDS: Final = 5.0  # for one of them
 # PINs that a token refused, by library and serial number: what names the PIN, never itself. A
 # token locks after a few wrong ones, so none is tried a second time by this process.
 _refused: Final[dict[tuple[str, str], tuple[object, ...]]] = {}
-
-
-class TokenFacts(NamedTuple):
-    """What a token says of itself, and where it is."""
-
-    slot: int
-    label: str
-    manufacturer: str
-    model: str
-    serial: str
-    flags: int
-    firmware: str
-    most_sessions: int
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether it is initialised."""
-        return bool(self.flags & cryptoki.CKF_TOKEN_INITIALIZED)
 
 
 class _Opened(NamedTuple):
@@ -100,7 +84,7 @@ class Token:
                 )
                 kept = False
                 try:
-                    yield Session(self.library, handle)
+                    yield Session(self.library, opened.slot, handle)
                     kept = not writing and self._give_back(opened, handle)
                 finally:
                     if not kept:
@@ -133,15 +117,6 @@ class Token:
         with self.library.using():
             return self._found()
 
-    def mechanisms(self) -> frozenset[int]:
-        """What it can do."""
-        with self.library.using():
-            slot, count = self._found().slot, CK_ULONG()
-            self.library.call("C_GetMechanismList", slot, None, byref(count))
-            block = (CK_ULONG * count.value)()
-            self.library.call("C_GetMechanismList", slot, block, byref(count))
-            return frozenset(block[: count.value])
-
     def _found(self) -> TokenFacts:
         fitting = [facts for facts in self._all() if self._fits(facts)]
         if not fitting:
@@ -159,9 +134,8 @@ class Token:
         slots = (CK_ULONG * count.value)()
         self.library.call("C_GetSlotList", 1, slots, byref(count))
         for slot in slots[: count.value]:
-            info = cryptoki.TokenInfo()
-            if self.library.code_of("C_GetTokenInfo", slot, byref(info)) == codes.OK:
-                yield _facts(slot, info)
+            with contextlib.suppress(TokenError):  # it went meanwhile
+                yield facts_of(self.library, slot)
 
     def _fits(self, facts: TokenFacts) -> bool:
         uri = self._uri
@@ -240,21 +214,3 @@ class Token:
 
     def _close(self, handle: int) -> None:
         self.library.code_of("C_CloseSession", handle)
-
-
-def _facts(slot: int, info: cryptoki.TokenInfo) -> TokenFacts:
-    firmware = info.firmwareVersion
-    return TokenFacts(
-        slot=slot,
-        label=_padded(info.label),
-        manufacturer=_padded(info.manufacturerID),
-        model=_padded(info.model),
-        serial=_padded(info.serialNumber),
-        flags=info.flags,
-        firmware=f"{firmware.major}.{firmware.minor}",
-        most_sessions=info.ulMaxSessionCount,
-    )
-
-
-def _padded(text: object) -> str:
-    return bytes(text).decode("utf-8", "replace").rstrip(" \0")  # type: ignore[call-overload,no-any-return]

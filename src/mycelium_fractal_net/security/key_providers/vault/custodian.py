@@ -77,6 +77,7 @@ class VaultCustodian(Custodian):
         self._kek_id = re.compile(rf"vault:{re.escape(name)}:v([1-9][0-9]{{0,8}})")
         self._signing = TransitSigning(session, mount)
         self._latest: tuple[int, float] | None = None  # the version, and when it was learnt
+        self._highest = 0  # of the versions that any node ever had
 
     # Master keys --------------------------------------------------------------------------
 
@@ -104,6 +105,7 @@ class VaultCustodian(Custodian):
         key = read_key(self._session, self._mount, self._name)
         key.check_master()
         self._latest = key.latest, monotonic()
+        self._highest = max(self._highest, key.latest)
         return key
 
     def make_key(self) -> None:
@@ -194,6 +196,11 @@ class VaultCustodian(Custodian):
 
     def _check_state(self, verb: str, version: int, before: int | None) -> None:
         key = self._master()
+        if key.latest < max(version, before or 0) <= self._highest:
+            raise CustodianUnavailableError(  # a standby that serves, as those of OpenBao do
+                "Vault is behind the node that was asked before, which had a newer version of the"
+                " key; or the key was made anew since"
+            )
         if before is not None:
             key.check_decrypts(before)
         if verb == "decrypt":
@@ -238,7 +245,7 @@ class VaultCustodian(Custodian):
         trial = self.rewrap_many(newest, newest, [(trial[0], _TRIAL_BINDING)])
         if self.unwrap_many(newest, [(trial[0], _TRIAL_BINDING)]) != [_TRIAL]:
             raise CustodianUnavailableError("Vault does not give back what it was given")
-        ids = tuple(self._id(each) for each in range(key.min_decryption, key.latest + 1))
+        ids = tuple(self._id(each) for each in sorted(key.versions))
         place = f"{self._session.transport.address}, {self._mount}/keys/{self._name}"
         warnings = warnings_of(self._session, self._mount, key)
         return CustodianStatus(place, ids, "remote", warnings=warnings)

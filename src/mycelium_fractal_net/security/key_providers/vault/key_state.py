@@ -38,7 +38,8 @@ class TransitKey:
     deleted: bool
     deletion_allowed: bool
     exportable: bool
-    versions: dict[str, Any]
+    versions: dict[int, Any]
+    """Of each that decrypts, or signs, what there is to say; of no other."""
 
     def check_master(self) -> None:
         """Raise :class:`MasterKeyError` unless keys of a store can be wrapped under it."""
@@ -81,8 +82,8 @@ class TransitKey:
     def _check_there(self, version: int) -> None:
         if version > self.latest:
             raise MasterKeyError(
-                f"the transit key {self.name} has no version {version}: it was made anew, or"
-                " restored from a backup that is older"
+                f"the transit key {self.name} has no version {version}: it was made anew,"
+                " restored from a backup that is older, or is not yet on this node"
             )
 
 
@@ -125,7 +126,7 @@ def _parsed(name: str, data: Any) -> TransitKey:
             deleted=data.get("soft_deleted") is True,  # OpenBao has it, Vault does not
             deletion_allowed=data["deletion_allowed"] is True,
             exportable=data["exportable"] is True or data["allow_plaintext_backup"] is True,
-            versions=dict(data["keys"]),
+            versions={int(number): said for number, said in data["keys"].items()},
         )
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         raise CustodianUnavailableError("Vault describes its key as none is") from None

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _FILE_BYTES: Final = 65_536  # the most that a token, a secret id or a JWT takes
 _PRINTABLE: Final = re.compile(r"[\x21-\x7e]+")
+_CENTURY_SECONDS: Final = 100 * 366 * 86_400
 _SERVES: Final = 200
 
 
@@ -189,9 +190,9 @@ def auth_of(document: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def seconds_of(part: Mapping[str, Any], name: str) -> float:
-    """A count of seconds in an answer; 0 where there is none."""
+    """A count of seconds in an answer; 0 where there is none that can be."""
     found = part.get(name)
-    return max(0.0, float(found)) if isinstance(found, int) else 0.0
+    return float(found) if isinstance(found, int) and 0 < found < _CENTURY_SECONDS else 0.0
 
 
 def _first_line(path: Path, setting: str) -> str:

@@ -117,7 +117,7 @@ class TransitSigning:
             raise CustodianDeniedError(
                 "the signing key in Vault is of another type, or may leave it: it is not used"
             )
-        version = key.versions.get("1")
+        version = key.versions.get(1)
         text = version.get("public_key") if isinstance(version, dict) else None
         if not isinstance(text, str):
             raise unusable(_SERVES[0])
