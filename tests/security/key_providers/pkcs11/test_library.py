@@ -96,11 +96,11 @@ def test_a_library_without_locks_is_called_by_one_thread_at_a_time(token: PKCS11
 
     def call() -> None:
         with library.using():
-            library.call("C_GetInfo", None)
+            library.call("C_CloseSession", 0)
 
     starts = Once(CANT_LOCK)
     starts_ok = lambda *_: 0 if starts() is None else CANT_LOCK  # noqa: E731
-    with answering(library, C_Initialize=starts_ok, C_GetInfo=slowly):
+    with answering(library, C_Initialize=starts_ok, C_CloseSession=slowly):
         threads = [threading.Thread(target=call) for _ in range(4)]
         for thread in threads:
             thread.start()
