@@ -97,7 +97,7 @@ def test_doctor_sees_a_key_that_is_gone_or_another(far: Mfn) -> None:
     assert len(found(far)) == 4
     (far.home / "elsewhere" / "mode").write_text("down")
     (only,) = json.loads(far("doctor", "--json").out)
-    assert only["check"] == "open"
+    assert only["check"] == "custodian"
 
 
 def test_a_backup_says_that_it_has_no_private_key_of_them(far: Mfn, tmp_path: Path) -> None:
