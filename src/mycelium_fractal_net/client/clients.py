@@ -30,9 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Self
 
-    from cryptography.utils import Buffer
-
     from mycelium_fractal_net.client.steps import Effects, Steps
+    from mycelium_fractal_net.security.byte_io.buffers import Buffer
     from mycelium_fractal_net.security.sealed.sealer import DataKey
 
 P = ParamSpec("P")

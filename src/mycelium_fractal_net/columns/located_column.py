@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 import warnings
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sqlalchemy import (
     ARRAY,
@@ -26,6 +26,7 @@ from sqlalchemy import (
     column,
     func,
     inspect,
+    literal,
     null,
     or_,
     select,
@@ -34,13 +35,15 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.postgresql import BYTEA, DOMAIN, TEXT
-from sqlalchemy.engine import Connection, Inspector
 from sqlalchemy.exc import SAWarning
 from sqlalchemy.types import NullType, TypeEngine
 
-from mycelium_fractal_net.columns.coding import Value
+from mycelium_fractal_net.columns.coding import BLANKS, Value
 from mycelium_fractal_net.columns.column_database import BinaryList
 from mycelium_fractal_net.security.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection, Inspector
 
 Key = tuple[Any, ...]
 """A primary key, in the order of its columns."""
@@ -185,8 +188,9 @@ class LocatedColumn:
         return select(func.count(self.value)).where(self._bytes() == 0)
 
     def beginnings(self, most: int) -> Select[Any]:
-        """The first 16 bytes or characters that values have, and how many have them."""
-        start = func.substr(self.value, 1, 16)
+        """The first 16 bytes or characters that values have behind white space, and how many
+        have them."""
+        start = func.substr(self._behind_blanks(), 1, 16)
         return (
             select(start, func.count())
             .where(self._has_value)
@@ -201,6 +205,17 @@ class LocatedColumn:
             return None
         unfound = or_(*(each.is_(None) for each in self.keys))
         return select(*self.keys).where(unfound, self._has_value).limit(most)
+
+    def _behind_blanks(self) -> ColumnElement[Any]:
+        """The value without the white space that may stand before base64."""
+        blanks = literal(BLANKS.decode())
+        if self._types is None:
+            text = func.ltrim(cast(self.value, String()), blanks)
+            return case((func.typeof(self.value) == "text", text), else_=cast(text, LargeBinary()))
+        kind = self._types[self.value.name]
+        if isinstance(kind.data_type if isinstance(kind, DOMAIN) else kind, LargeBinary):
+            return func.btrim(self.value, cast(literal(BLANKS), BYTEA()))
+        return func.ltrim(self.value, cast(blanks, TEXT()))
 
     def _bytes(self) -> ColumnElement[int]:
         """The length of a value, also of a text that begins with NUL in SQLite."""

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import base64
 import string
-from typing import Final, Unpack
-
-from sqlalchemy.engine import Connection
+from typing import TYPE_CHECKING, Final, Unpack
 
 from mycelium_fractal_net.columns.coding import (
     Coding,
@@ -41,6 +39,9 @@ from mycelium_fractal_net.security.errors import (
 )
 from mycelium_fractal_net.security.keyring.keyring import Keyring
 from mycelium_fractal_net.security.records.open_options import PLAIN, OpenOptions
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
 
 _BASE64: Final = string.ascii_letters.encode() + string.digits.encode() + b"+/-_= \t\r\n"
 _SPAN_ROWS: Final = 40  # a second of one processor
