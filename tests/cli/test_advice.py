@@ -58,6 +58,7 @@ from mycelium_fractal_net.security.rotation import KeyRotationScheduler
 from tests.support.cli import Ran
 from tests.support.custodian import NAME, Elsewhere, registered
 from tests.support.custodians import harness, new_harness
+from tests.support.custodians.pkcs11 import PKCS11Harness
 from tests.support.custodians.vault import VaultHarness
 from tests.support.fips import FipsHome, fips_module, sha256_of
 from tests.support.legacy_xor import OLD_KEY, write_xor
@@ -1082,6 +1083,22 @@ def an_hsm_with_several_keys_of_the_label(world: World) -> None:
     said = world.mfn("doctor").out
     world.follow(said, "mfn master rotate")
     assert "keys of the master keys' label" not in world.mfn("doctor").out
+
+
+@advises("security/key_providers/pkcs11/inspection.py", "master rotate")
+def an_hsm_whose_key_wraps_other_keys(world: World) -> None:
+    """As OpenSC's tool makes it: the store goes under one that is made as it should be."""
+    token = new_harness("pkcs11")
+    assert isinstance(token, PKCS11Harness)
+    token.act("make-wrapping")
+    for name, value in token.environment(world.home).items():
+        world.setenv(name, value)
+    world.lose("keys.db*", "store-id")
+    world.mfn.ok("init")
+    said = world.mfn("doctor").out
+    assert "(CKA_WRAP)" in said
+    world.follow(said, "mfn master rotate")
+    assert "(CKA_WRAP)" not in world.mfn("doctor").out
 
 
 def _on_a_token_without_a_key(world: World) -> CustodianHarness:

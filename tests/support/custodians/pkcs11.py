@@ -184,7 +184,7 @@ def _act(token: str, what: str, *more: str) -> None:
         newest = max((int.from_bytes(each, "big") for each in ids), default=0)
         number = newest + 1
         yes = (P.CKA_TOKEN, P.CKA_PRIVATE, P.CKA_SENSITIVE, P.CKA_ENCRYPT, P.CKA_DECRYPT)
-        no = (P.CKA_WRAP, P.CKA_UNWRAP, P.CKA_SIGN, P.CKA_VERIFY, P.CKA_DERIVE)
+        no = (P.CKA_UNWRAP, P.CKA_SIGN, P.CKA_VERIFY, P.CKA_DERIVE)
         session.generateKey(
             [
                 *named,
@@ -193,6 +193,7 @@ def _act(token: str, what: str, *more: str) -> None:
                 (P.CKA_ID, number.to_bytes((number.bit_length() + 7) // 8, "big")),
                 *((each, P.CK_TRUE) for each in yes),
                 *((each, P.CK_FALSE) for each in no),
+                (P.CKA_WRAP, P.CK_TRUE if what == "make-wrapping" else P.CK_FALSE),
                 (P.CKA_EXTRACTABLE, P.CK_TRUE if what == "make-extractable" else P.CK_FALSE),
             ]
         )

@@ -282,3 +282,15 @@ def test_a_process_forks_while_threads_are_in_the_library(
         stop.set()
         for thread in threads:
             thread.join()
+
+
+def test_at_the_end_the_hsm_is_told(custodian: PKCS11Custodian) -> None:
+    """Sessions of a process that is gone count against those that a token has."""
+    library = custodian._token.library
+    custodian.ping()
+    ends = Once(0, times=0)
+    with answering(library, C_Finalize=ends):
+        libraries._at_exit()
+    assert ends.calls == 1
+    library.begin_anew(library.generation)  # this process goes on
+    custodian.ping()
