@@ -66,7 +66,7 @@ class Row(NamedTuple):
     associated: Any
 
 
-class Change(NamedTuple):
+class ValueChange(NamedTuple):
     """A row as it was read, and the value that it is to get."""
 
     row: Row
@@ -254,18 +254,18 @@ class LocatedColumn:
 
     # Writing ------------------------------------------------------------------------------
 
-    def write_row(self, *changes: Change) -> tuple[Update, list[dict[str, Any]]]:
+    def write_row(self, *changes: ValueChange) -> tuple[Update, list[dict[str, Any]]]:
         """Gives rows their new values, one by one, if all is as it was read."""
         return self._one_row, [self._parameters(change) for change in changes]
 
-    def _parameters(self, change: Change) -> dict[str, Any]:
+    def _parameters(self, change: ValueChange) -> dict[str, Any]:
         row = change.row
         given = {"old": row.value, "new": change.new, **self.named(row.key)}
         if self.associated is not None:
             given["bound"] = row.associated
         return given
 
-    def write_rows(self, changes: Sequence[Change]) -> tuple[Update, dict[str, Any]] | None:
+    def write_rows(self, changes: Sequence[ValueChange]) -> tuple[Update, dict[str, Any]] | None:
         """Gives many rows their new values at once; None where these cannot be sent so."""
         kinds = {type(change.new) for change in changes} | {type(c.row.value) for c in changes}
         if not self._sends_arrays or len(kinds) != 1:

@@ -22,9 +22,9 @@ from mycelium_fractal_net.columns.column import MessageColumn
 from mycelium_fractal_net.columns.column_database import ColumnDatabase
 from mycelium_fractal_net.columns.column_report import ColumnReport
 from mycelium_fractal_net.columns.located_column import (
-    Change,
     LocatedColumn,
     Row,
+    ValueChange,
     associated_bytes,
     value_of,
 )
@@ -90,7 +90,7 @@ def migrate_column(
             raise DecryptionError
         return encode(sealed, coding, habit)
 
-    def write_row(connection: Connection, place: LocatedColumn, change: Change) -> bool:
+    def write_row(connection: Connection, place: LocatedColumn, change: ValueChange) -> bool:
         if dry_run:
             return True
         if connection.execute(*place.write_row(change)).rowcount != 1:
@@ -118,7 +118,7 @@ def commit_column(
     database, place = column.located()
     side = _existing(SideTable(database, place, side_table))
 
-    def write_row(connection: Connection, _: LocatedColumn, change: Change) -> bool:
+    def write_row(connection: Connection, _: LocatedColumn, change: ValueChange) -> bool:
         key = change.row.key
         row = place.read(connection, key)
         if row is None:
@@ -144,10 +144,10 @@ def roll_back_column(
     database, place = column.located()
     side = _existing(SideTable(database, place, side_table))
 
-    def write_row(connection: Connection, _: LocatedColumn, change: Change) -> bool:
+    def write_row(connection: Connection, _: LocatedColumn, change: ValueChange) -> bool:
         key = change.row.key
         now = Row(key, side.new_value(connection, key), None)
-        back = Change(now, change.new)
+        back = ValueChange(now, change.new)
         if connection.execute(*place.write_row(back)).rowcount != 1:
             raise InvalidInputError("the value was changed since; the old one is still kept")
         side.forget(connection, key)

@@ -27,7 +27,7 @@ from sqlalchemy.schema import CreateIndex, CreateTableAs, DropTable
 from sqlalchemy.types import NullType
 
 from mycelium_fractal_net.columns.column_database import ColumnDatabase, NotWrittenError
-from mycelium_fractal_net.columns.located_column import Change, Key, LocatedColumn
+from mycelium_fractal_net.columns.located_column import Key, LocatedColumn, ValueChange
 from mycelium_fractal_net.security.errors import DatabaseUnavailableError, InvalidInputError
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class SideTable:
                     f"the side table cannot be created ({error.kind})"
                 ) from None
 
-    def keep(self, connection: Connection, change: Change) -> None:
+    def keep(self, connection: Connection, change: ValueChange) -> None:
         """Keep the old value of a row, in place of an older one, in the same transaction."""
         self.forget(connection, change.row.key)
         values = dict(zip(self._target.key_names, change.row.key, strict=True))
