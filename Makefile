@@ -40,7 +40,7 @@ test: $(VENV)/test ## run the tests
 # LONG=short leaves the sizes at what CI has time for.
 LONG ?= whole
 test-long: $(VENV)/test ## what takes minutes: kills, replays, stalled clients; LONG=short for less
-	$(if $(filter whole,$(LONG)),MFN_TEST_REPLAYS=100000 MFN_TEST_ROTATIONS=1000 \
+	$(if $(filter whole,$(LONG)),MFN_TEST_HSM_SECONDS=60 MFN_TEST_REPLAYS=100000 MFN_TEST_ROTATIONS=1000 \
 	  MFN_TEST_BACKUPS=40 MFN_TEST_STALLED=1000 MFN_TEST_FAULTS=1000) \
 	$(BIN)/python -m pytest -n $(WORKERS) -m long $(COV) $(PYTEST)
 

@@ -36,7 +36,7 @@ from mycelium_fractal_net.security.http_signatures.messages import RequestView
 from mycelium_fractal_net.security.key_store import Database, NonceStore
 from mycelium_fractal_net.security.keyring.keyring import Keyring
 from mycelium_fractal_net.security.signatures.signing_key import SigningKey
-from mycelium_fractal_net.security.signed_requests.replay import Nonce, ReplayGuard
+from mycelium_fractal_net.security.signed_requests.replay import Nonce, ReplayGuard, Taken
 from mycelium_fractal_net.security.signed_requests.verifier import RequestVerifier
 
 AUTHORITY = "api.example.com"
@@ -215,7 +215,7 @@ def _take(database: str, group: int, seconds: float, _process: int) -> int:
     """Keep some groups in flight for that long; returns how many nonces were taken."""
     opened = Database(Path(database))
     guard = ReplayGuard(NonceStore(opened))
-    ended: Queue[list[bool] | None] = Queue()
+    ended: Queue[Taken] = Queue()
     expires = int(time.time()) + 300
 
     def submit() -> None:
@@ -226,7 +226,7 @@ def _take(database: str, group: int, seconds: float, _process: int) -> int:
     count, until = 0, time.perf_counter() + seconds
     while time.perf_counter() < until:
         taken = ended.get()
-        if taken is None or not all(taken):
+        if not isinstance(taken, list) or not all(taken):
             raise RuntimeError("a fresh nonce was refused")
         count += group
         submit()

@@ -41,6 +41,8 @@ from mycelium_fractal_net.security.records.credentials import (
     check_scopes,
 )
 from mycelium_fractal_net.security.records.keys import Key, KeyState, RotationPolicy, Verb
+from tests.support.custodians import CustodianHarness
+from tests.support.custodians.place import Place
 from tests.support.stores import Clock, open_provider
 
 
@@ -794,3 +796,24 @@ def test_a_rewrap_is_recorded_for_a_key_as_a_whole(provider: LocalKeyProvider) -
     provider.keys.create("orders")
     with pytest.raises(InvalidInputError, match="by its name"):
         provider.retirement.record_rewrap("orders:v1", reason="all was moved")
+
+
+# Every custodian ----------------------------------------------------------------------------
+
+
+def test_the_plans_interface_is_the_same_on_every_custodian(
+    tmp_path: Path, custodian: CustodianHarness
+) -> None:
+    """Get, generate, rotate; what was made is there after a restart."""
+    place = Place.of(tmp_path / "home", custodian)
+    with place.init() as keyring:
+        made = keyring.provider
+        assert isinstance(made, KeyProvider)
+        key = made.generate_key("encryption")
+        first = made.get_key(key)
+        assert made.rotate_key(key) == f"{key}:v2"
+        second = made.get_key(key)
+    assert len({first, second}) == 2
+    with place.open() as keyring:
+        assert keyring.provider.get_key(key) == second
+        assert keyring.provider.get_key(f"{key}:v1") == first

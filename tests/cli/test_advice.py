@@ -57,7 +57,8 @@ from mycelium_fractal_net.security.records.signers import Signer, SignerState
 from mycelium_fractal_net.security.rotation import KeyRotationScheduler
 from tests.support.cli import Ran
 from tests.support.custodian import NAME, Elsewhere, registered
-from tests.support.custodians import harness
+from tests.support.custodians import harness, new_harness
+from tests.support.custodians.pkcs11 import PKCS11Harness
 from tests.support.custodians.vault import VaultHarness
 from tests.support.fips import FipsHome, fips_module, sha256_of
 from tests.support.legacy_xor import OLD_KEY, write_xor
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
 
     from mycelium_fractal_net.security.key_providers import StoredKeyProvider
     from tests.support.cli import Mfn
+    from tests.support.custodians import CustodianHarness
 
     Case = Callable[[Any], None]
 
@@ -1065,6 +1067,48 @@ def piped(text: str) -> str:
     os.write(writing, text.encode())
     os.close(writing)
     return str(reading)
+
+
+@advises("bootstrap/custodians/pkcs11.py", "init")
+def an_hsm_without_the_key(world: World) -> None:
+    """It is made on the token only as that word says."""
+    _on_a_token_without_a_key(world)
+
+
+@advises("security/key_providers/pkcs11/inspection.py", "master rotate")
+def an_hsm_with_several_keys_of_the_label(world: World) -> None:
+    """The store goes under the newest, and the others are destroyed."""
+    token = _on_a_token_without_a_key(world)
+    token.rotate()
+    said = world.mfn("doctor").out
+    world.follow(said, "mfn master rotate")
+    assert "keys of the master keys' label" not in world.mfn("doctor").out
+
+
+@advises("security/key_providers/pkcs11/inspection.py", "master rotate")
+def an_hsm_whose_key_wraps_other_keys(world: World) -> None:
+    """As OpenSC's tool makes it: the store goes under one that is made as it should be."""
+    token = new_harness("pkcs11")
+    assert isinstance(token, PKCS11Harness)
+    token.act("make-wrapping")
+    for name, value in token.environment(world.home).items():
+        world.setenv(name, value)
+    world.lose("keys.db*", "store-id")
+    world.mfn.ok("init")
+    said = world.mfn("doctor").out
+    assert "(CKA_WRAP)" in said
+    world.follow(said, "mfn master rotate")
+    assert "(CKA_WRAP)" not in world.mfn("doctor").out
+
+
+def _on_a_token_without_a_key(world: World) -> CustodianHarness:
+    token = new_harness("pkcs11")  # its folder goes when this process ends
+    for name, value in token.environment(world.home).items():
+        world.setenv(name, value)
+    world.lose("keys.db*", "store-id")
+    said = world.refused(ExitCode.STORE, "init")
+    world.follow(said, "mfn init --create-key")
+    return token
 
 
 @advises("security/key_providers/vault/key_state.py", "init")

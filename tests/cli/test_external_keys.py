@@ -97,7 +97,7 @@ def test_doctor_sees_a_key_that_is_gone_or_another(far: Mfn) -> None:
     assert len(found(far)) == 4
     (far.home / "elsewhere" / "mode").write_text("down")
     (only,) = json.loads(far("doctor", "--json").out)
-    assert only["check"] == "open"
+    assert only["check"] == "custodian"
 
 
 def test_a_backup_says_that_it_has_no_private_key_of_them(far: Mfn, tmp_path: Path) -> None:
@@ -136,3 +136,25 @@ def test_what_was_restored_says_in_json_what_does_not_sign(far: Mfn, tmp_path: P
     (only,) = told["unusable"]
     assert only["version_id"] == "release:v1"
     assert "no such key" in only["why"]
+
+
+def test_a_move_to_another_custodian_leaves_it_where_it_is(
+    far: Mfn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It signs on while its custodian is configured, and is named by what is not possible then."""
+    far.ok("key", "create", "release", "-t", "signing", "--external")
+    moved = far.ok("master", "migrate", "--to", "local")
+    assert "the external key release stays with elsewhere, and signs while" in moved.out
+    monkeypatch.setenv("MFN_KEY_PROVIDER", "local")
+    monkeypatch.setenv("MFN_FORMER_KEY_PROVIDERS", NAME)
+    file = far.folder / "file"
+    file.write_text("data")
+    far.ok("sign", file, "-k", "release")
+    assert "(local) keeps no signing keys" in one_line(
+        far("key", "rotate", "release"), ExitCode.USAGE
+    )
+    monkeypatch.delenv("MFN_FORMER_KEY_PROVIDERS")
+    line = one_line(far("sign", file, "-k", "release", "--force"), ExitCode.STORE)
+    assert "kept by another custodian (elsewhere)" in line
+    far.ok("verify", file, f"{file}.sig", "-k", "release")
+    assert "kept by another custodian" in found(far)[0][2]

@@ -365,6 +365,25 @@ def test_versions_are_counted_by_the_database(application: Application, keyring:
     assert found == {b"MFN\x01" + old: 2, b"MFN\x01" + new: 2, b"": 1}
 
 
+@pytest.mark.parametrize("kind", ["TEXT", "BLOB"])
+def test_versions_are_counted_behind_white_space(
+    application: Application, keyring: Keyring, kind: str
+) -> None:
+    """Text that begins with a line end or an indent is a message, as it is for a rewrap."""
+    on_sqlite = application.url.startswith("sqlite")
+    column = kind if on_sqlite or kind == "TEXT" else "BYTEA"
+    application.run(f"CREATE TABLE notes (id INTEGER PRIMARY KEY, note {column})")
+    sealed = keyring.encrypt(b"data", key_id="orders")
+    text = base64.b64encode(sealed).decode()
+    values: list[str | bytes] = [text, f"\r\n  {text}", f"\t{text}\n"]
+    if kind == "BLOB":
+        values = [*(str(each).encode() for each in values), sealed]
+    for number, value in enumerate(values):
+        application.run("INSERT INTO notes VALUES (:i, :m)", {"i": number, "m": value})
+    found = beginnings(MessageColumn(application.url, "notes", "note"))
+    assert found == {sealed[:12]: len(values)}
+
+
 # What is refused ----------------------------------------------------------------------------
 
 

@@ -21,6 +21,8 @@ from hypothesis import strategies as st
 from rich.pretty import pretty_repr
 
 from mycelium_fractal_net.bootstrap import build_policy, open_keyring
+from mycelium_fractal_net.bootstrap.custodians import scheme_of
+from mycelium_fractal_net.bootstrap.custodians.remote import RemoteScheme
 from mycelium_fractal_net.config import SHIPPED, VARIABLES, Settings, load_settings
 from mycelium_fractal_net.config.document import MAX_FAULTS, MAX_FILE_BYTES
 from mycelium_fractal_net.security.algorithms.names import CIPHERS_HASHES_SIGNATURES, MACS_AND_KDFS
@@ -380,6 +382,19 @@ def test_a_number_in_a_variable_is_a_whole_one() -> None:
         load_settings(environ={"MFN_OUTAGE_SECONDS": "an hour"})
     with pytest.raises(ConfigurationError, match="outage_seconds"):
         load_settings(environ={"MFN_OUTAGE_SECONDS": "-1"})
+
+
+def test_the_deadline_of_a_custodian_is_that_of_its_calls() -> None:
+    """Shorter than what the service waits for in all."""
+    settings = load_settings(
+        environ={"MFN_CUSTODIAN_DEADLINE_SECONDS": "4", "MFN_KEY_PROVIDER": "vault"}
+    )
+    scheme = scheme_of(settings)
+    assert isinstance(scheme, RemoteScheme)
+    assert scheme.limits(settings).deadline_seconds == 4
+    for seconds in ("0", "26"):
+        with pytest.raises(ConfigurationError, match="deadline_seconds"):
+            load_settings(environ={"MFN_CUSTODIAN_DEADLINE_SECONDS": seconds})
 
 
 def test_every_fault_is_told_at_once(write) -> None:  # type: ignore[no-untyped-def]

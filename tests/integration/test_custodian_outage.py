@@ -257,11 +257,20 @@ def test_an_edited_row_is_no_outage_on_the_command_line(far: Far) -> None:
 def test_doctor_of_a_far_master_key_knows_no_file_of_it(far: Far) -> None:
     """It asks the custodian; where that does not answer, it says so."""
     ran = far.mfn("doctor", "--json")
-    assert {each["check"] for each in json.loads(ran.stdout)} <= {"no-backup", "iterations"}
+    assert {each["check"] for each in json.loads(ran.stdout)} <= {
+        "no-backup",
+        "iterations",
+        "store-id",
+    }
     far.is_now("down")
     (found,) = json.loads(far.mfn("doctor", "--json").stdout)
-    assert (found["severity"], found["check"]) == ("critical", "open")
+    assert (found["severity"], found["check"]) == ("critical", "custodian")
     assert "does not answer" in found["advice"]
+    assert "try again" in found["advice"]
+    far.is_now("denied")
+    (found,) = json.loads(far.mfn("doctor", "--json").stdout)
+    assert (found["severity"], found["check"]) == ("critical", "custodian")
+    assert "the key is disabled. see to its permissions" in found["advice"]
 
 
 def test_init_makes_what_is_missing_and_never_over_a_store_that_is_begun(far: Far) -> None:

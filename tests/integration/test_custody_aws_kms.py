@@ -120,6 +120,43 @@ def test_a_store_is_moved_to_another_key(kms: AWSKMSHarness, programs: Path) -> 
     assert "to be kept" in run("mfn --config both.json decrypt note.mfn -o -", kms, programs)
 
 
+LEAST = "AKIALEASTPOLICY"
+
+
+def allow(kms: AWSKMSHarness, store: str, *policies: int) -> None:
+    """Give the holder of :data:`LEAST` what the page has, with its own key and store."""
+    text = json.dumps([POLICIES[each] for each in policies])
+    account, key = kms.arn.split(":")[4], kms.arn.rpartition("/")[2]
+    for word, value in (("111122223333", account), ("KEY-ID", key), ("STORE-ID", store)):
+        text = text.replace(word, value)
+    kms.allow(LEAST, json.loads(text))
+
+
+def test_the_policies_are_enough_and_no_more(kms: AWSKMSHarness, programs: Path) -> None:
+    """For all that a store does under the key, and doctor finds nothing too wide or too narrow."""
+    kms.make_key()
+    kms.client.enable_key_rotation(KeyId=kms.arn.rpartition("/")[2])
+    store = secrets.token_hex(16)
+    variables = kms.environment(programs.parent / "home")
+    variables |= {"AWS_ACCESS_KEY_ID": LEAST, "MFN_STORE_ID": store}
+    allow(kms, secrets.token_hex(16), 0)
+    refused = run("mfn init 2>&1 || true", kms, programs, **variables)
+    assert "no permission" in refused  # for another store's
+    allow(kms, store, 0)
+    story = (
+        "mfn init; mfn key create orders; mfn key rotate orders; echo hi > f;"
+        " mfn encrypt -k orders f; mfn decrypt f.mfn -o -; mfn master rewrap;"
+    )
+    assert "hi" in run(story, kms, programs, **variables)
+    external = "mfn key create release --type signing --external"
+    assert "no permission" in run(f"{external} 2>&1 || true", kms, programs, **variables)
+    allow(kms, store, 0, 1)
+    story = f"{external}; mfn sign -k release f; mfn verify -k release f f.sig"
+    assert "signed by release:v1" in run(story, kms, programs, **variables)
+    found = json.loads(run("mfn doctor --json", kms, programs, **variables))
+    assert [each for each in found if each["check"] == "custodian"] == []
+
+
 def test_what_is_advised_is_what_the_page_has(kms: AWSKMSHarness, programs: Path) -> None:
     """``mfn init`` prints the commands of the second block, for the alias of the settings."""
     refused = subprocess.run(

@@ -93,7 +93,8 @@ def test_by_default_it_says_nothing_of_what_is_well(home: Path, tmp_path: Path) 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_what_is_asked_to_end_before_it_serves_ends_well(home: Path, workers: str) -> None:
-    """An address is told of only when it answers; who was told it gets 0 for a SIGTERM."""
+    """An address is told of only when it answers; to end when asked to is a success, as it is
+    later. Before the command has begun, the signal ends it as any process."""
     initialise(home=home).close()
     command = [*PROGRAM, "--home", str(home), "serve", "--port", "0", "--workers", workers]
     for delay in (0.6, 1.0, 1.4, 1.8, 2.2):

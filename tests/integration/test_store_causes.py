@@ -471,6 +471,35 @@ def test_a_file_that_another_process_holds_is_told_of(
         assert words in body_of(caught.value)["detail"]
 
 
+REPLACED, DELETED = "its file was replaced under this process", "its file was deleted under"
+
+
+@pytest.mark.parametrize(("how", "words"), [("replace", REPLACED), ("delete", DELETED)])
+def test_a_file_that_goes_from_under_a_process_is_noticed(
+    plain: Mfn, tmp_path: Path, how: str, words: str
+) -> None:
+    """At the next reading and before each write; what was written would be nowhere."""
+    file = plain.home / "keys.db"
+    with open_keyring(home=plain.home, record_uses=False) as keyring:
+        sealed = keyring.encrypt(b"data")
+        shutil.copy2(file, tmp_path / "copy")
+        file.rename(tmp_path / "aside")
+        if how == "replace":
+            (tmp_path / "copy").rename(file)
+        for use in (keyring.refresh, lambda: keyring.usage.add({(bytes(8), 1, "open"): 1})):
+            with pytest.raises(StoreUnavailableError) as caught:
+                use()
+            assert words in str(caught.value)
+            assert "start this again" in str(caught.value)
+            assert words in body_of(caught.value)["detail"]
+        with keyring.provider.store.database.read(), pytest.raises(StoreUnavailableError):
+            with keyring.provider.store.database.read():  # a connection of its own
+                pass
+        (tmp_path / "aside").rename(file)
+        keyring.refresh()
+        assert keyring.decrypt(sealed) == b"data"
+
+
 # Over HTTP, and in the log --------------------------------------------------------------------
 
 
@@ -498,6 +527,30 @@ def test_a_service_tells_why_its_store_is_away(made: Path, tmp_path: Path) -> No
         finally:
             running.stop()
     assert "nobody listens at the address" in log.read_text()
+
+
+def test_a_service_whose_store_is_replaced_stops_and_says_so(
+    made_home: Path, tmp_path: Path
+) -> None:
+    """A revocation in the new file would never reach it: within five seconds it is 503."""
+    home = tmp_path / "home"
+    shutil.copytree(made_home, home)
+    running = service.start(home, env={"MFN_REQUEST_SIGNING": "off"})
+    try:
+        with running.client() as client:
+            assert client.post("/crypto/encrypt", json={"data": "aGk="}).status_code == 200
+            shutil.copy2(home / "keys.db", tmp_path / "copy")
+            (tmp_path / "copy").replace(home / "keys.db")
+            deadline = time.monotonic() + 8
+            while True:
+                answer = client.post("/crypto/encrypt", json={"data": "aGk="})
+                if answer.status_code == 503:
+                    break
+                assert time.monotonic() < deadline
+                time.sleep(0.2)
+            assert "replaced under this process" in answer.json()["detail"]
+    finally:
+        running.stop()
 
 
 def test_a_scheduler_logs_why_its_store_is_away(

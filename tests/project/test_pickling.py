@@ -91,7 +91,12 @@ def names() -> dict[str, Any]:
     for module in (typing, collections.abc, datetime, *modules()):
         for name, value in vars(module).items():
             known.setdefault(name, value)
-    return known | {"Path": Path, "datetime": datetime.datetime, "date": datetime.date}
+    return known | {
+        "Buffer": bytes,
+        "Path": Path,
+        "datetime": datetime.datetime,
+        "date": datetime.date,
+    }
 
 
 def is_record(cls: type) -> bool:

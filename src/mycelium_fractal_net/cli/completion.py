@@ -8,8 +8,6 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any, Final
 
-import click
-
 from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.invocation import Invocation
 from mycelium_fractal_net.cli.parsing import flag_that_ends
@@ -18,6 +16,8 @@ from mycelium_fractal_net.security.errors import ExitCode
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    import click
 
     from mycelium_fractal_net.security.key_providers import StoredKeyProvider
 

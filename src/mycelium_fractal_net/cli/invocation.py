@@ -49,6 +49,7 @@ class Invocation:
     sets_fips_up: bool = True  # where the settings ask for it
     _told_home: bool = False
     ended_by: int | None = None  # the signal that ended the run, where it was not Ctrl-C
+    ends_when_asked: bool = False  # what runs until a signal: to end by one is a success
 
     def say(self, text: str) -> None:
         """Print one line of outcome, unless ``--quiet``, or ``--json`` prints something else."""

@@ -74,6 +74,8 @@ def _unwinding_signals(invocation: Invocation) -> Iterator[None]:
 def _interrupted(invocation: Invocation) -> int:
     if invocation.debug:
         traceback.print_exc()
+    if invocation.ends_when_asked:
+        return ExitCode.OK
     complain("interrupted; finished files are kept, unfinished ones were removed")
     return ExitCode.INTERRUPTED if invocation.ended_by is None else ExitCode.TERMINATED
 

@@ -37,11 +37,10 @@ from mycelium_fractal_net.security.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from cryptography.utils import Buffer
-
     from mycelium_fractal_net.client.replies import Reply
     from mycelium_fractal_net.client.steps import Steps
     from mycelium_fractal_net.client.values import Format
+    from mycelium_fractal_net.security.byte_io.buffers import Buffer
 
 T = TypeVar("T")
 

@@ -15,7 +15,7 @@ from mycelium_fractal_net.client import (
     streams,
 )
 from mycelium_fractal_net.client.batches import BatchLimits
-from mycelium_fractal_net.client.connections import Connections, checked_url
+from mycelium_fractal_net.client.connections import ServiceConnections, checked_url
 from mycelium_fractal_net.client.drivers import AsyncDriver, Driver
 from mycelium_fractal_net.client.lease import AsyncLease, Lease
 from mycelium_fractal_net.client.lease_state import LeaseLimits, LeaseState, lease_clock
@@ -30,9 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Self
 
-    from cryptography.utils import Buffer
-
     from mycelium_fractal_net.client.steps import Effects, Steps
+    from mycelium_fractal_net.security.byte_io.buffers import Buffer
     from mycelium_fractal_net.security.sealed.sealer import DataKey
 
 P = ParamSpec("P")
@@ -85,7 +84,7 @@ class _Client(OfOneProcess, Generic[TransportT, LeaseT]):
         transport: TransportT | None = None,
     ) -> None:
         self._url = checked_url(base_url, allow_plain_http=allow_plain_http)
-        connections = Connections(self._url, timeout, auth, ssl_context)
+        connections = ServiceConnections(self._url, timeout, auth, ssl_context)
         self._limits = batch_limits or BatchLimits()
         self._policy = policy or Policy()
         self._sender = Sender(api_key, retries or Retries(), store_api_key)

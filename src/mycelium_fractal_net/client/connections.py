@@ -25,7 +25,7 @@ _HEADERS: Final = {"Accept-Encoding": "identity", "Accept": "*/*"}
 _CONNECT_SECONDS: Final = 5.0
 
 
-class Connections:
+class ServiceConnections:
     """How connections are made. No environment variable is looked at: a proxy that one names
     would get the API key of a service on this machine.
     """

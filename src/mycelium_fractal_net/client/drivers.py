@@ -21,7 +21,7 @@ from mycelium_fractal_net.client.replies import (
 from mycelium_fractal_net.client.steps import Acquire, Callback, Effect, Pause, PerProcess, Request
 
 if TYPE_CHECKING:
-    from mycelium_fractal_net.client.connections import Connections
+    from mycelium_fractal_net.client.connections import ServiceConnections
     from mycelium_fractal_net.client.steps import Effects
 
 T = TypeVar("T")
@@ -51,7 +51,9 @@ class Driver:
 
     new_lock: Final = threading.RLock
 
-    def __init__(self, connections: Connections, transport: httpx.BaseTransport | None) -> None:
+    def __init__(
+        self, connections: ServiceConnections, transport: httpx.BaseTransport | None
+    ) -> None:
         self._connections = connections
         self._http = PerProcess(lambda: httpx.Client(**connections.options(), transport=transport))
         self._http()
@@ -105,7 +107,7 @@ class AsyncDriver:
     new_lock: Final = anyio.Lock
 
     def __init__(
-        self, connections: Connections, transport: httpx.AsyncBaseTransport | None
+        self, connections: ServiceConnections, transport: httpx.AsyncBaseTransport | None
     ) -> None:
         self._connections = connections
         self._http = PerProcess(

@@ -20,12 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Self
 
-    from cryptography.utils import Buffer
-
     from mycelium_fractal_net.client.batches import BatchLimits
     from mycelium_fractal_net.client.drivers import AsyncDriver, Driver
     from mycelium_fractal_net.client.lease_state import LeaseState
     from mycelium_fractal_net.client.sender import Sender
+    from mycelium_fractal_net.security.byte_io.buffers import Buffer
     from mycelium_fractal_net.security.sealed.sealer import Sealer
 
 _LOG: Final = logging.getLogger(__name__)

@@ -28,8 +28,7 @@ from mycelium_fractal_net.security.records.keys import parse_key_id
 from mycelium_fractal_net.security.sealed.layout import plaintext_bytes
 
 if TYPE_CHECKING:
-    from cryptography.utils import Buffer
-
+    from mycelium_fractal_net.security.byte_io.buffers import Buffer
     from mycelium_fractal_net.security.policy import Policy
     from mycelium_fractal_net.security.sealed.sealer import Sealer
 

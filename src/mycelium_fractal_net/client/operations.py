@@ -29,10 +29,9 @@ from mycelium_fractal_net.security.errors import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from cryptography.utils import Buffer
-
     from mycelium_fractal_net.client.steps import Steps
     from mycelium_fractal_net.client.values import Format
+    from mycelium_fractal_net.security.byte_io.buffers import Buffer
     from mycelium_fractal_net.security.policy import Policy
     from mycelium_fractal_net.security.sealed.sealer import DataKey
 

@@ -17,10 +17,9 @@ from mycelium_fractal_net.security.sealed.layout import plaintext_bytes, sealed_
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cryptography.utils import Buffer
-
     from mycelium_fractal_net.client.replies import Reply
     from mycelium_fractal_net.client.steps import Steps
+    from mycelium_fractal_net.security.byte_io.buffers import Buffer
 
 Source = str | os.PathLike[str] | BinaryReader
 """A path, or anything with ``read``."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple, Self
 
 if TYPE_CHECKING:
-    from cryptography.utils import Buffer
+    from mycelium_fractal_net.security.byte_io.buffers import Buffer
 
 Format = Literal["sealed", "raw", "xor"]
 """``xor`` is what the XOR cipher wrote, which a service may open and nobody makes."""

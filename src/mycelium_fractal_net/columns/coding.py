@@ -16,7 +16,7 @@ Value = bytes | str
 _MAGIC: Final = b"MFN"  # docs/format.md: the first bytes of every message
 _MAGIC_TEXT: Final = binascii.b2a_base64(_MAGIC, newline=False)  # three bytes are four characters
 _NAMED_BYTES: Final = 12  # docs/format.md: magic, form and handle
-_BLANKS: Final = b" \t\r\n"  # of RFC 2045 section 6.8, which wraps lines
+BLANKS: Final = b" \t\r\n"  # of RFC 2045 section 6.8, which wraps lines
 _TO_STANDARD: Final = bytes.maketrans(b"-_", b"+/")
 _TO_URLSAFE: Final = bytes.maketrans(b"+/", b"-_")
 
@@ -62,14 +62,14 @@ def decode(value: Value) -> tuple[bytes, Coding]:
             return from_base64(value.encode("ascii"), text=True)
         except UnicodeEncodeError:
             raise DecryptionError from None
-    if value.lstrip(_BLANKS).startswith(_MAGIC_TEXT):
+    if value.lstrip(BLANKS).startswith(_MAGIC_TEXT):
         return from_base64(value, text=False)
     return value, _RAW
 
 
 def from_base64(written: bytes, *, text: bool) -> tuple[bytes, Coding]:
     """The message that base64 text spells. Raises :class:`DecryptionError`."""
-    written = written.translate(None, _BLANKS)
+    written = written.translate(None, BLANKS)
     urlsafe = b"-" in written or b"_" in written
     standard = b"+" in written or b"/" in written
     missing = -len(written) % 4

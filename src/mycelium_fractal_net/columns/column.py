@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from mycelium_fractal_net.columns.column_database import ColumnDatabase
 from mycelium_fractal_net.columns.located_column import LocatedColumn
+from mycelium_fractal_net.security.byte_io.buffers import as_bytes
 from mycelium_fractal_net.security.errors import InvalidInputError
 from mycelium_fractal_net.security.records.open_options import OpenOptions
 
@@ -43,7 +44,7 @@ class MessageColumn:
 
     def constant(self, options: OpenOptions) -> bytes:
         """Associated data that is the same for all rows; none where a column has it."""
-        constant = bytes(options.associated_data)
+        constant = bytes(as_bytes(options.associated_data))
         if constant and self.associated_data_column is not None:
             raise InvalidInputError("associated data comes from a column or is given, not both")
         return constant

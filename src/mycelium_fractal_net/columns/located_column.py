@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 import warnings
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sqlalchemy import (
     ARRAY,
@@ -26,6 +26,7 @@ from sqlalchemy import (
     column,
     func,
     inspect,
+    literal,
     null,
     or_,
     select,
@@ -34,13 +35,15 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.postgresql import BYTEA, DOMAIN, TEXT
-from sqlalchemy.engine import Connection, Inspector
 from sqlalchemy.exc import SAWarning
 from sqlalchemy.types import NullType, TypeEngine
 
-from mycelium_fractal_net.columns.coding import Value
+from mycelium_fractal_net.columns.coding import BLANKS, Value
 from mycelium_fractal_net.columns.column_database import BinaryList
 from mycelium_fractal_net.security.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection, Inspector
 
 Key = tuple[Any, ...]
 """A primary key, in the order of its columns."""
@@ -63,7 +66,7 @@ class Row(NamedTuple):
     associated: Any
 
 
-class Change(NamedTuple):
+class ValueChange(NamedTuple):
     """A row as it was read, and the value that it is to get."""
 
     row: Row
@@ -185,8 +188,9 @@ class LocatedColumn:
         return select(func.count(self.value)).where(self._bytes() == 0)
 
     def beginnings(self, most: int) -> Select[Any]:
-        """The first 16 bytes or characters that values have, and how many have them."""
-        start = func.substr(self.value, 1, 16)
+        """The first 16 bytes or characters that values have behind white space, and how many
+        have them."""
+        start = func.substr(self._behind_blanks(), 1, 16)
         return (
             select(start, func.count())
             .where(self._has_value)
@@ -201,6 +205,17 @@ class LocatedColumn:
             return None
         unfound = or_(*(each.is_(None) for each in self.keys))
         return select(*self.keys).where(unfound, self._has_value).limit(most)
+
+    def _behind_blanks(self) -> ColumnElement[Any]:
+        """The value without the white space that may stand before base64."""
+        blanks = literal(BLANKS.decode())
+        if self._types is None:
+            text = func.ltrim(cast(self.value, String()), blanks)
+            return case((func.typeof(self.value) == "text", text), else_=cast(text, LargeBinary()))
+        kind = self._types[self.value.name]
+        if isinstance(kind.data_type if isinstance(kind, DOMAIN) else kind, LargeBinary):
+            return func.btrim(self.value, cast(literal(BLANKS), BYTEA()))
+        return func.ltrim(self.value, cast(blanks, TEXT()))
 
     def _bytes(self) -> ColumnElement[int]:
         """The length of a value, also of a text that begins with NUL in SQLite."""
@@ -239,18 +254,18 @@ class LocatedColumn:
 
     # Writing ------------------------------------------------------------------------------
 
-    def write_row(self, *changes: Change) -> tuple[Update, list[dict[str, Any]]]:
+    def write_row(self, *changes: ValueChange) -> tuple[Update, list[dict[str, Any]]]:
         """Gives rows their new values, one by one, if all is as it was read."""
         return self._one_row, [self._parameters(change) for change in changes]
 
-    def _parameters(self, change: Change) -> dict[str, Any]:
+    def _parameters(self, change: ValueChange) -> dict[str, Any]:
         row = change.row
         given = {"old": row.value, "new": change.new, **self.named(row.key)}
         if self.associated is not None:
             given["bound"] = row.associated
         return given
 
-    def write_rows(self, changes: Sequence[Change]) -> tuple[Update, dict[str, Any]] | None:
+    def write_rows(self, changes: Sequence[ValueChange]) -> tuple[Update, dict[str, Any]] | None:
         """Gives many rows their new values at once; None where these cannot be sent so."""
         kinds = {type(change.new) for change in changes} | {type(c.row.value) for c in changes}
         if not self._sends_arrays or len(kinds) != 1:

@@ -19,11 +19,11 @@ from mycelium_fractal_net.columns.coding import Value
 from mycelium_fractal_net.columns.column_database import ColumnDatabase, NotWrittenError, Why
 from mycelium_fractal_net.columns.column_report import Failure
 from mycelium_fractal_net.columns.located_column import (
-    Change,
     Key,
     LocatedColumn,
     Row,
     Span,
+    ValueChange,
     associated_bytes,
     value_of,
 )
@@ -37,7 +37,7 @@ from mycelium_fractal_net.security.errors import (
 
 Convert = Callable[[Value, bytes], Value | None]
 """From a value and its associated data to what the value should be; None where it is that."""
-WriteRow = Callable[[Connection, LocatedColumn, Change], bool]
+WriteRow = Callable[[Connection, LocatedColumn, ValueChange], bool]
 """Writes one row within a transaction; False where the row is not any more what was read."""
 
 _MOST_ROWS: Final = 1000  # in one transaction
@@ -165,7 +165,7 @@ class Mover:
                 new = self._converted(row)
                 if new is None:
                     return
-                if self._write_one(Change(row, new), wait_milliseconds=_ROW_WAIT_MILLISECONDS):
+                if self._write_one(ValueChange(row, new), wait_milliseconds=_ROW_WAIT_MILLISECONDS):
                     part.done += 1
                     return
                 reason = _CHANGED
@@ -184,7 +184,9 @@ class Mover:
         with self._database.reading(self._connection) as connection:
             return self._place.rows(connection, span)
 
-    def _changes(self, rows: Sequence[Row], bad: dict[Key, tuple[Row, str]]) -> Iterator[Change]:
+    def _changes(
+        self, rows: Sequence[Row], bad: dict[Key, tuple[Row, str]]
+    ) -> Iterator[ValueChange]:
         for row in rows:
             if row.value is None:
                 continue
@@ -194,19 +196,19 @@ class Mover:
                 bad[row.key] = row, str(error)
                 continue
             if new is not None:
-                yield Change(row, new)
+                yield ValueChange(row, new)
 
     def _converted(self, row: Row) -> Value | None:
         return self._convert(value_of(row), associated_bytes(row.associated))
 
     # Writing ------------------------------------------------------------------------------
 
-    def _write_one(self, change: Change, **options: int) -> bool:
+    def _write_one(self, change: ValueChange, **options: int) -> bool:
         """Write one row in a transaction of its own."""
         with self._database.writing(self._connection, **options) as connection:
             return self._write_row(connection, self._place, change)
 
-    def _write_all(self, changes: Sequence[Change]) -> int:
+    def _write_all(self, changes: Sequence[ValueChange]) -> int:
         """Write what can be written of ``changes``; returns how many were."""
         done = 0
         while changes:
@@ -220,7 +222,7 @@ class Mover:
                 self._most = min(_MOST_ROWS, self._most * 2)
         return done
 
-    def _write_some(self, changes: Sequence[Change]) -> int:
+    def _write_some(self, changes: Sequence[ValueChange]) -> int:
         """One transaction, or where that fails two of half the size."""
         try:
             if self._single:
@@ -232,7 +234,7 @@ class Mover:
             half = len(changes) // 2
             return self._write_some(changes[:half]) + self._write_some(changes[half:])
 
-    def _write_batch(self, changes: Sequence[Change]) -> int:
+    def _write_batch(self, changes: Sequence[ValueChange]) -> int:
         place = self._place
         together = place.write_rows(changes)
         try:
@@ -247,5 +249,5 @@ class Mover:
             return connection.execute(*place.write_row(*changes)).rowcount
 
 
-def _write_row(connection: Connection, place: LocatedColumn, change: Change) -> bool:
+def _write_row(connection: Connection, place: LocatedColumn, change: ValueChange) -> bool:
     return connection.execute(*place.write_row(change)).rowcount == 1

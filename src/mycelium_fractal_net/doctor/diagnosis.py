@@ -40,7 +40,13 @@ from mycelium_fractal_net.doctor.rotation import (
     rotation_findings,
 )
 from mycelium_fractal_net.doctor.transport import exportable_findings, import_findings
-from mycelium_fractal_net.security.errors import KeyStateError, MfnError, StoreIntegrityError
+from mycelium_fractal_net.security.errors import (
+    CustodianDeniedError,
+    CustodianUnavailableError,
+    KeyStateError,
+    MfnError,
+    StoreIntegrityError,
+)
 from mycelium_fractal_net.security.key_store import Database, UsageStore
 from mycelium_fractal_net.security.key_store.scheduler_table import SchedulerTable
 from mycelium_fractal_net.security.key_store.usage import RAW_MESSAGES_ROTATE
@@ -86,7 +92,7 @@ def diagnose(
             findings.extend(check(store))
     except MfnError as error:
         if str(error) not in {finding.advice for finding in findings}:
-            findings.append(critical("open", "key store", str(error)))
+            findings.append(_unopened(settings, error))
     finally:
         if provider is not None:
             provider.custodian.close()
@@ -94,6 +100,14 @@ def diagnose(
             database.close()
     order = list(Severity)
     return sorted(findings, key=lambda finding: -order.index(finding.severity))
+
+
+def _unopened(settings: Settings, error: MfnError) -> Finding:
+    """Why the store does not open; one that its custodian keeps closed is that one's."""
+    if isinstance(error, (CustodianUnavailableError, CustodianDeniedError)):
+        provider = settings.security.key_management.provider
+        return critical("custodian", provider, f"{error}. {error.kind.advice}")
+    return critical("open", "key store", str(error))
 
 
 def _writing(store: Examined) -> Iterator[Finding]:

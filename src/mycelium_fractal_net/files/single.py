@@ -27,7 +27,7 @@ from mycelium_fractal_net.security.keyring.keyring import Keyring
 from mycelium_fractal_net.security.records.open_options import PLAIN, OpenOptions
 
 if TYPE_CHECKING:
-    from cryptography.utils import Buffer
+    from mycelium_fractal_net.security.byte_io.buffers import Buffer
 
 
 @contextmanager

@@ -28,7 +28,7 @@ from mycelium_fractal_net.security.records.open_options import PLAIN, OpenOption
 from mycelium_fractal_net.security.sealed.layout import plaintext_bytes, sealed_bytes
 
 if TYPE_CHECKING:
-    from cryptography.utils import Buffer
+    from mycelium_fractal_net.security.byte_io.buffers import Buffer
 
 
 def seal_tree(

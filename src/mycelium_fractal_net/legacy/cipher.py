@@ -16,9 +16,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import Final
-
-from cryptography.utils import Buffer
+from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.security.algorithms.digests import sha256
 from mycelium_fractal_net.security.blocking import about_to_compute
@@ -30,6 +28,9 @@ from mycelium_fractal_net.security.errors import (
     InvalidSignatureError,
 )
 from mycelium_fractal_net.security.policy import Policy
+
+if TYPE_CHECKING:
+    from mycelium_fractal_net.security.byte_io.buffers import Buffer
 
 KEY_BYTES: Final = 32
 SALT_BYTES: Final = 16

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import base64
 import string
-from typing import Final, Unpack
-
-from sqlalchemy.engine import Connection
+from typing import TYPE_CHECKING, Final, Unpack
 
 from mycelium_fractal_net.columns.coding import (
     Coding,
@@ -24,9 +22,9 @@ from mycelium_fractal_net.columns.column import MessageColumn
 from mycelium_fractal_net.columns.column_database import ColumnDatabase
 from mycelium_fractal_net.columns.column_report import ColumnReport
 from mycelium_fractal_net.columns.located_column import (
-    Change,
     LocatedColumn,
     Row,
+    ValueChange,
     associated_bytes,
     value_of,
 )
@@ -41,6 +39,9 @@ from mycelium_fractal_net.security.errors import (
 )
 from mycelium_fractal_net.security.keyring.keyring import Keyring
 from mycelium_fractal_net.security.records.open_options import PLAIN, OpenOptions
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
 
 _BASE64: Final = string.ascii_letters.encode() + string.digits.encode() + b"+/-_= \t\r\n"
 _SPAN_ROWS: Final = 40  # a second of one processor
@@ -89,7 +90,7 @@ def migrate_column(
             raise DecryptionError
         return encode(sealed, coding, habit)
 
-    def write_row(connection: Connection, place: LocatedColumn, change: Change) -> bool:
+    def write_row(connection: Connection, place: LocatedColumn, change: ValueChange) -> bool:
         if dry_run:
             return True
         if connection.execute(*place.write_row(change)).rowcount != 1:
@@ -117,7 +118,7 @@ def commit_column(
     database, place = column.located()
     side = _existing(SideTable(database, place, side_table))
 
-    def write_row(connection: Connection, _: LocatedColumn, change: Change) -> bool:
+    def write_row(connection: Connection, _: LocatedColumn, change: ValueChange) -> bool:
         key = change.row.key
         row = place.read(connection, key)
         if row is None:
@@ -143,10 +144,10 @@ def roll_back_column(
     database, place = column.located()
     side = _existing(SideTable(database, place, side_table))
 
-    def write_row(connection: Connection, _: LocatedColumn, change: Change) -> bool:
+    def write_row(connection: Connection, _: LocatedColumn, change: ValueChange) -> bool:
         key = change.row.key
         now = Row(key, side.new_value(connection, key), None)
-        back = Change(now, change.new)
+        back = ValueChange(now, change.new)
         if connection.execute(*place.write_row(back)).rowcount != 1:
             raise InvalidInputError("the value was changed since; the old one is still kept")
         side.forget(connection, key)

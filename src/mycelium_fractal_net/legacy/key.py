@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.legacy.xor_format import xor_opener
+from mycelium_fractal_net.security.byte_io.buffers import as_bytes
 from mycelium_fractal_net.security.byte_io.private import check_private
 from mycelium_fractal_net.security.errors import InvalidKeyError, KeyExistsError, MasterKeyError
 from mycelium_fractal_net.security.key_providers import StoredKeyProvider
@@ -26,7 +27,7 @@ from mycelium_fractal_net.security.records.keys import (
 )
 
 if TYPE_CHECKING:
-    from cryptography.utils import Buffer
+    from mycelium_fractal_net.security.byte_io.buffers import Buffer
 
 _KEY_BYTES: Final = 32
 _HEX: Final = re.compile(rb"[0-9A-Fa-f]{64}")
@@ -64,7 +65,7 @@ def import_xor_key(provider: StoredKeyProvider, material: Buffer) -> Key:
         wrapped=b"",
     )
     try:
-        return provider.keys.adopt(key, version, bytes(material))
+        return provider.keys.adopt(key, version, bytes(as_bytes(material)))
     except KeyExistsError:
         raise KeyExistsError(
             f"a key named {LEGACY_XOR_KEY_ID!r} is there already; it is imported once"

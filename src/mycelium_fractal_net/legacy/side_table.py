@@ -7,7 +7,7 @@ that changes the value, so that there is always one of the two to go back to.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import (
     DDL,
@@ -23,13 +23,15 @@ from sqlalchemy import (
     inspect,
     select,
 )
-from sqlalchemy.engine import Connection
 from sqlalchemy.schema import CreateIndex, CreateTableAs, DropTable
 from sqlalchemy.types import NullType
 
 from mycelium_fractal_net.columns.column_database import ColumnDatabase, NotWrittenError
-from mycelium_fractal_net.columns.located_column import Change, Key, LocatedColumn
+from mycelium_fractal_net.columns.located_column import Key, LocatedColumn, ValueChange
 from mycelium_fractal_net.security.errors import DatabaseUnavailableError, InvalidInputError
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
 
 _OLD: Final = "mfn_old"
 _NEW: Final = "mfn_new"
@@ -109,7 +111,7 @@ class SideTable:
                     f"the side table cannot be created ({error.kind})"
                 ) from None
 
-    def keep(self, connection: Connection, change: Change) -> None:
+    def keep(self, connection: Connection, change: ValueChange) -> None:
         """Keep the old value of a row, in place of an older one, in the same transaction."""
         self.forget(connection, change.row.key)
         values = dict(zip(self._target.key_names, change.row.key, strict=True))

@@ -16,9 +16,8 @@ from mycelium_fractal_net.security.records.keys import LEGACY_XOR_KEY_ID, versio
 from mycelium_fractal_net.security.records.open_options import PLAIN
 
 if TYPE_CHECKING:
-    from cryptography.utils import Buffer
-
     from mycelium_fractal_net.legacy.cipher import XorOpener
+    from mycelium_fractal_net.security.byte_io.buffers import Buffer
     from mycelium_fractal_net.security.keyring.keyring import Keyring
     from mycelium_fractal_net.security.keyring.opening import MessageKeys
     from mycelium_fractal_net.security.policy import Policy
@@ -42,7 +41,7 @@ class XorFormat:
         Costs some 23 ms of PBKDF2, each time. Raises :class:`DecryptionError`, also where the
         key of that cipher was not imported, and :class:`ConfigurationError` in FIPS mode.
         """
-        if len(options.associated_data) or len(options.data_key_associated_data):
+        if as_bytes(options.associated_data) or as_bytes(options.data_key_associated_data):
             raise InvalidInputError("a message of the XOR cipher has no associated data")
         try:
             key = keys.cache.record(LEGACY_XOR_KEY_ID)

@@ -13,18 +13,20 @@ from __future__ import annotations
 
 from io import BytesIO
 from os import urandom
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.utils import Buffer
 
-from mycelium_fractal_net.security.byte_io.buffers import as_bytes
+from mycelium_fractal_net.security.byte_io.buffers import Octets, as_bytes
 from mycelium_fractal_net.security.errors import (
     DecryptionError,
     InvalidInputError,
     InvalidKeyError,
 )
+
+if TYPE_CHECKING:
+    from mycelium_fractal_net.security.byte_io.buffers import Buffer
 
 __all__ = [
     "KEY_BYTES",
@@ -52,14 +54,14 @@ _TOO_LONG = "AES-GCM takes at most 2^31 - 1 bytes at a time; seal larger data as
 
 def _aead(key: Buffer) -> AESGCM:
     try:
-        if len(key) == KEY_BYTES:
-            return AESGCM(key)
+        if len(key) == KEY_BYTES:  # type: ignore[arg-type]  # others raise
+            return AESGCM(key)  # type: ignore[arg-type]
     except (TypeError, ValueError, BufferError):
         pass  # no buffer of plain bytes
     raise InvalidKeyError(f"an AES-256 key is exactly {KEY_BYTES} bytes")
 
 
-def _encrypt(aead: AESGCM, plaintext: Buffer, associated_data: Buffer | None) -> bytes:
+def _encrypt(aead: AESGCM, plaintext: Octets, associated_data: Octets | None) -> bytes:
     nonce = urandom(NONCE_BYTES)
     try:
         if len(plaintext) <= _NO_COPY_FROM:
@@ -76,7 +78,7 @@ def _encrypt(aead: AESGCM, plaintext: Buffer, associated_data: Buffer | None) ->
 
 def _encrypt_any(aead: AESGCM, plaintext: Buffer, associated_data: Buffer | None) -> bytes:
     try:
-        return _encrypt(aead, plaintext, associated_data)
+        return _encrypt(aead, plaintext, associated_data)  # type: ignore[arg-type]
     except (TypeError, ValueError, BufferError):
         # Not one-dimensional bytes. Asked only now, since asking first costs 0.1 us.
         data = None if associated_data is None else as_bytes(associated_data)

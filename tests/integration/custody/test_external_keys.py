@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 ALGORITHMS: Final = {
     "vault": ("Ed25519", "ECDSA-P256", "ECDSA-P384"),
     "aws-kms": ("ECDSA-P256", "ECDSA-P384"),
+    "pkcs11": ("Ed25519", "ECDSA-P256", "ECDSA-P384"),
 }
 STORIES: Final = [(name, algorithm) for name in NAMES for algorithm in ALGORITHMS.get(name, ())]
 
@@ -105,10 +106,13 @@ def test_where_the_other_side_is_gone_it_signs_again_once_it_is_back(name: str, 
     with initialise(settings=settings) as keyring:
         keyring.provider.keys.create("release", "signing", algorithm="ECDSA-P256", external=True)
         signature = keyring.sign(b"data", key_id="release")
+        version = keyring.provider.keys.get("release").latest
         other.stop()
         try:
             with pytest.raises(CustodianUnavailableError):
                 keyring.sign(b"data", key_id="release")
+            with pytest.raises(CustodianUnavailableError):
+                keyring.provider.keys.external.destroy(version)  # it is not gone
             assert keyring.verify(b"data", signature, key_id="release") == "release:v1"
         finally:
             other.start()

@@ -5,14 +5,13 @@ from __future__ import annotations
 import itertools
 import json
 import shutil
-import struct
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from mycelium_fractal_net.security.audit import Budget, Event, Wanted, query, search
+from mycelium_fractal_net.security.audit.search import _decoded, _encoded, _Place
 from mycelium_fractal_net.security.audit.segments import backwards, forwards
-from mycelium_fractal_net.security.byte_io.encodings import b64url_encode
 from mycelium_fractal_net.security.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -251,18 +250,18 @@ def test_what_is_no_cursor_is_refused(three: Books, cursor: str) -> None:
 
 def test_a_cursor_of_another_folder_finds_nothing(three: Books) -> None:
     """Its chains are not here."""
-    elsewhere = b64url_encode(struct.pack(">16sQHQ", bytes(16), 1, 0, 100))
+    elsewhere = _encoded({"0" * 32: _Place(1, 0, 100)})
     assert search(three.folder, Wanted(), cursor=elsewhere) == ([], None)
     assert search(three.folder, Wanted(), cursor="") == ([], None)
 
 
 def test_a_cursor_that_somebody_made_up_reads_no_more_than_lines(three: Books) -> None:
     """An offset behind the end of a segment, or within a line, finds whole lines alone."""
-    chain = bytes.fromhex(three.chains[0].name)
+    chain = three.chains[0].name
     segment = max(three.chains[0].glob("*.jsonl")).name
     first, attempt = int(segment[:20]), int(segment[21:25])
     for offset in (0, 1, 200, 1 << 63):
-        made_up = b64url_encode(struct.pack(">16sQHQ", chain, first, attempt, offset))
+        made_up = _encoded({chain: _Place(first, attempt, offset)})
         for record in search(three.folder, Wanted(), cursor=made_up).records:
             assert record["chain"] == three.chains[0].name
 
@@ -275,3 +274,23 @@ def test_a_search_finds_what_a_line_by_line_look_finds(filled: Books) -> None:
     assert [each["sequence"] for each in query(filled.folder, actor="alice")] == [4, 2]
     assert [each["key"] for each in query(filled.folder, actor="al\u00efce")] == ["t:v1"]
     assert 9 not in [each["sequence"] for each in query(filled.folder, key="orders:v1")]
+
+
+def test_a_cursor_of_hundreds_of_chains_fits_into_a_request(three: Books) -> None:
+    """Of long ones too; where it would not, the search says what to do."""
+    chains = {f"{number:032x}"[::-1]: _Place(10**9, 3, 60_000_000) for number in range(400)}
+    cursor = _encoded(chains)
+    assert len(cursor) < 7_600
+    for chain in chains:
+        (three.folder / chain).mkdir()
+    assert _decoded(three.folder, cursor) == chains
+    with pytest.raises(InvalidInputError, match="narrow it by time"):
+        _encoded({f"{number:032x}"[::-1]: _Place(10**9, 3, 60_000_000) for number in range(500)})
+
+
+def test_a_chain_that_was_read_to_its_beginning_is_in_no_cursor(three: Books) -> None:
+    """It takes no room, and what comes into it later is none of that search."""
+    count = len(query(three.folder, limit=1000))
+    whole = search(three.folder, Wanted(), limit=count)
+    assert len(whole.records) == count
+    assert whole.cursor is None

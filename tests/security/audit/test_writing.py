@@ -22,7 +22,7 @@ from mycelium_fractal_net.security.audit import (
 from mycelium_fractal_net.security.audit import queue as queue_module
 from mycelium_fractal_net.security.audit.queue import Queue
 from mycelium_fractal_net.security.audit.segments import create
-from mycelium_fractal_net.security.audit.writer import Refusals
+from mycelium_fractal_net.security.audit.writer import RefusalCounts
 from mycelium_fractal_net.security.errors import (
     AuditUnavailableError,
     InvalidInputError,
@@ -322,7 +322,7 @@ def test_refusals_before_the_chain_is_there_are_told_when_it_is(
 
 def test_refusals_have_a_bounded_number_of_reasons() -> None:
     """However many reasons there are, a record names 65 at most and counts them all."""
-    refusals = Refusals()
+    refusals = RefusalCounts()
     assert refusals.patience() is None
     assert refusals.due(at_once=True) is None
     assert refusals.count("reason-0")
@@ -336,7 +336,7 @@ def test_refusals_have_a_bounded_number_of_reasons() -> None:
 
 def test_the_next_refusal_waits_for_the_rest_of_the_second() -> None:
     """Unless the log ends, which tells all."""
-    refusals = Refusals()
+    refusals = RefusalCounts()
     refusals.count("a")
     assert refusals.due(at_once=False) is not None
     refusals.count("a")

@@ -100,7 +100,8 @@ def test_a_record_under_rubbish_is_refused_and_named_and_no_other(
     assert isinstance(found[bad], StoreIntegrityError)
     assert found[good] == service.get(good)
     with pytest.raises(StoreIntegrityError, match=bad):
-        service.page()
+        list(service.all())
+    assert isinstance(dict(service.page())[bad], StoreIntegrityError)
     with pytest.raises(StoreIntegrityError, match=bad):
         service.update(bad, lambda record: record)
 
@@ -196,7 +197,7 @@ def test_the_scheduler_goes_on_beside_a_record_under_rubbish(
 def test_doctor_names_the_record_under_rubbish_and_looks_at_the_rest(
     local_provider: LocalKeyProvider, home: Path, kind: str
 ) -> None:
-    """One critical finding, and those of the checks that come after it."""
+    """It and the master key that it is under; and those of the checks that come after it."""
     provider = local_provider
     provider.keys.create("bad")
     made = provider.credentials.create("x", ("*",))[0].credential_id
@@ -205,7 +206,8 @@ def test_doctor_names_the_record_under_rubbish_and_looks_at_the_rest(
     point(provider, kind, bad, a_row(provider))
     found = diagnose(load_settings(environ={"MFN_HOME": str(home)}))
     critical = [each for each in found if each.severity is Severity.CRITICAL]
-    assert [each.subject for each in critical] == [f"{kind[:-1]} {bad}"]
+    assert [each.subject for each in critical] == ["key store", f"{kind[:-1]} {bad}"]
+    assert "no custodian of the settings has" in critical[0].advice
     assert {"master-key", "default-key"} <= {each.check for each in found}
     assert "master-move" not in {each.check for each in found}
 

@@ -423,6 +423,15 @@ def test_a_reference_that_was_edited_is_refused(one: Far, edit: str) -> None:
         one.provider.keys.get("release")
 
 
+def test_a_record_that_is_refused_keeps_no_other_from_being_looked_at(one: Far) -> None:
+    """Of the keys whose private keys are with the custodian."""
+    one.make()
+    one.make(key_id="builds")
+    with one.provider.store.database.write() as connection:
+        connection.execute(text("UPDATE mfn_keys SET publish = 1 WHERE key_id = 'builds'"))
+    assert [each.key_id for each in one.provider.keys.external_keys()] == ["release"]
+
+
 # States and the way out -----------------------------------------------------------------------
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from mycelium_fractal_net.security.byte_io.buffers import as_bytes
 from mycelium_fractal_net.security.errors import DecryptionError, KeyStateError
 from mycelium_fractal_net.security.keyring.opening import Result
 from mycelium_fractal_net.security.records.keys import Verb
@@ -13,8 +14,7 @@ from mycelium_fractal_net.security.records.open_options import OpenOptions
 from tests.support.stores import keyring_over
 
 if TYPE_CHECKING:
-    from cryptography.utils import Buffer
-
+    from mycelium_fractal_net.security.byte_io.buffers import Buffer
     from mycelium_fractal_net.security.key_providers import LocalKeyProvider
     from mycelium_fractal_net.security.keyring.opening import MessageKeys
 
@@ -26,7 +26,7 @@ class Inverted:
 
     def reads(self, message: Buffer, format: str) -> bool:
         """By its beginning."""
-        return format == "sealed" and bytes(message[:3]) == b"OLD"
+        return format == "sealed" and bytes(as_bytes(message)[:3]) == b"OLD"
 
     def open(
         self, keys: MessageKeys, message: str | Buffer, key_id: str | None, options: OpenOptions

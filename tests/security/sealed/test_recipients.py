@@ -142,7 +142,7 @@ class TestSealing:
     def test_more_than_the_library_takes_at_once_is_refused(self) -> None:
         """2 GiB is refused before a byte is touched."""
         with mmap.mmap(-1, 2**31) as untouched, pytest.raises(InvalidInputError, match="at a time"):
-            seal_to_recipient(KEY.public, untouched)  # type: ignore[arg-type]
+            seal_to_recipient(KEY.public, untouched)
 
 
 class TestKeys:

@@ -22,7 +22,7 @@ from mycelium_fractal_net.security.signed_requests.asgi import (
     BodyTooLargeError,
     read_body,
 )
-from mycelium_fractal_net.security.signed_requests.replay import Nonce, ReplayGuard
+from mycelium_fractal_net.security.signed_requests.replay import Nonce, ReplayGuard, Taken
 from mycelium_fractal_net.security.signed_requests.verifier import _Nonces, _settle
 from tests.support.signing import AUTHORITY
 
@@ -226,7 +226,7 @@ def test_a_loop_that_has_ended_is_not_called(local_provider: LocalKeyProvider) -
     taken = nonce()
 
     def late(nonces: Any, done: Any) -> None:
-        def wait_for_the_end(result: list[bool] | None) -> None:
+        def wait_for_the_end(result: Taken) -> None:
             begun.set()
             go_on.wait(10)
             done(result)
@@ -256,7 +256,7 @@ def test_more_nonces_than_one_transaction_takes_are_taken_in_turn(
     guard = ReplayGuard(NonceStore(local_provider.store.database))
     guard._begin()
     guard._begin()
-    results: list[list[bool] | None] = []
+    results: list[Taken] = []
     for _ in range(5):
         guard.submit([nonce(), nonce(), nonce()], results.append)
     guard.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import multiprocessing
 import os
 import time
@@ -10,9 +11,21 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mycelium_fractal_net.security.errors import StoreUnavailableError
+from mycelium_fractal_net.security.errors import (
+    StoreFullError,
+    StoreIntegrityError,
+    StoreUnavailableError,
+)
 from mycelium_fractal_net.security.key_store import Database, NonceStore
-from mycelium_fractal_net.security.signed_requests.replay import Nonce, ReplayGuard, nonce_digest
+from mycelium_fractal_net.security.signed_requests.refusals import Refusals
+from mycelium_fractal_net.security.signed_requests.replay import (
+    Nonce,
+    ReplayGuard,
+    Taken,
+    nonce_digest,
+    unstored,
+)
+from mycelium_fractal_net.security.signed_requests.verifier import _settle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,7 +66,7 @@ def test_a_nonce_is_taken_once(guard: ReplayGuard, store: NonceStore) -> None:
 def test_of_those_that_come_together_one_is_taken(guard: ReplayGuard) -> None:
     """In one group, and from many threads."""
     twice = nonce()
-    results: list[list[bool] | None] = []
+    results: list[Taken] = []
     guard.submit([twice, nonce(), twice], results.append)
     guard.take(nonce())
     assert results == [[True, True, False]]
@@ -116,14 +129,42 @@ def test_a_store_that_is_gone_takes_nothing(local_provider: LocalKeyProvider) ->
     with database.write() as connection:
         connection.exec_driver_sql("ALTER TABLE mfn_request_nonces RENAME TO elsewhere")
     wanted = nonce()
-    with pytest.raises(StoreUnavailableError):
+    with pytest.raises(
+        StoreUnavailableError, match=r"cannot be stored: .*its tables are"
+    ) as caught:
         guard.take(wanted)
+    assert "its tables are missing or were changed" in str(caught.value.detail)
     guard._purge()
     with pytest.raises(StoreUnavailableError):
         guard.take(wanted)
     with database.write() as connection:
         connection.exec_driver_sql("ALTER TABLE elsewhere RENAME TO mfn_request_nonces")
     assert guard.take(wanted)
+    guard.close()
+
+
+def test_whoever_waits_for_a_nonce_is_told_why_it_is_not_stored() -> None:
+    """With the class of the cause and what it says over HTTP; each with an error of its own."""
+
+    async def refused() -> list[BaseException | None]:
+        futures = [asyncio.get_running_loop().create_future() for _ in range(2)]
+        _settle(futures, StoreFullError("the disk is full (keys.db)", detail="the disk is full"))
+        return [each.exception() for each in futures]
+
+    one, other = asyncio.run(refused())
+    assert one is not other
+    assert isinstance(one, StoreFullError)
+    assert str(one) == "the nonces of requests cannot be stored: the disk is full (keys.db)"
+    answer = Refusals().answer(one, verified=True)
+    assert answer._problem["detail"].endswith("sign it anew and try again: the disk is full")
+    assert str(unstored(StoreIntegrityError("a row"))) == str(unstored())
+
+
+def test_a_nonce_that_is_waited_for_too_long_is_not_taken(store: NonceStore) -> None:
+    """Nobody says why: nothing is known."""
+    guard = ReplayGuard(store)
+    with pytest.raises(StoreUnavailableError, match=r"cannot be stored$"):
+        guard.take(nonce(), timeout=0)
     guard.close()
 
 

@@ -108,6 +108,10 @@ class AWSKMSHarness:
         found: dict[str, int] = json.loads(self._told("count"))
         return found
 
+    def allow(self, access_key: str, policies: list[dict[str, Any]]) -> None:
+        """Whoever has that access key may do what the policies allow, and no more."""
+        assert self._told(f"allow {access_key} {json.dumps(policies)}") == "done"
+
     def close(self) -> None:
         """End the server, and take the credentials back."""
         self.client.close()

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 START_SECONDS = 30.0
+_PROGRAM = (  # it ends with whoever started it, however that ends: prctl(PR_SET_PDEATHSIG, …)
+    "import ctypes, runpy, signal; ctypes.CDLL(None).prctl(1, signal.SIGTERM);"
+    " runpy.run_module('ministack', run_name='__main__')"
+)
 
 
 class Ministack:
@@ -33,7 +37,7 @@ class Ministack:
             port = free.getsockname()[1]
         self._folder = tempfile.mkdtemp(prefix="mfn-ministack-")
         self._process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-m", "ministack"],
+            [sys.executable, "-W", "ignore", "-c", _PROGRAM],
             env={
                 **os.environ,
                 "BIND_HOST": "127.0.0.1",

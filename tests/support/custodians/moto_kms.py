@@ -8,7 +8,8 @@ for no use where none is named, and none for Ed25519.
 
 It says its port, then does what each line of its standard input says, and answers ``done``:
 ``stop`` (nobody listens, every connection is cut), ``start`` (on the same port, with all keys),
-``count`` (answers how many requests there were of each operation since the last time, as JSON).
+``count`` (answers how many requests there were of each operation since the last time, as JSON),
+``allow KEY POLICIES`` (whoever has that access key may do what those policies allow, and no more).
 It ends with its standard input.
 """
 
@@ -39,6 +40,8 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import make_server
 
+from tests.support.custodians.iam import allows
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -62,15 +65,21 @@ class AsAWS:
     def __init__(self) -> None:
         self.moto = DomainDispatcherApplication(create_backend_app)
         self.asked: Counter[str] = Counter()
+        self.policies: dict[str, list[dict[str, Any]]] = {}  # by access key
         self._lock = threading.Lock()
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         operation = environ.get("HTTP_X_AMZ_TARGET", "").removeprefix("TrentService.")
         with self._lock:
             self.asked[operation] += 1
-        if operation in _USES or operation == "CreateKey":
+        who = environ.get("HTTP_AUTHORIZATION", "").partition("Credential=")[2].partition("/")[0]
+        if operation in _USES or operation == "CreateKey" or who in self.policies:
             body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
             asked = json.loads(body)
+            if who in self.policies and not allows(self.policies[who], operation, asked, _named):
+                return _answered(
+                    start_response, "400 Bad Request", {"__type": "AccessDeniedException"}
+                )
             if operation == "CreateKey":
                 asked.setdefault("KeyUsage", "ENCRYPT_DECRYPT")
                 body = json.dumps(asked).encode()
@@ -111,6 +120,17 @@ def _key(named: str) -> Any:
     parts = named.split(":")
     region = parts[3] if len(parts) > 3 else REGION
     return kms_backends[ACCOUNT][region].keys.get(parts[-1].removeprefix("key/"))
+
+
+def _named(key_id: str) -> tuple[str, str, dict[str, str]]:
+    """The ARN of a key, its use and its tags."""
+    if "alias/" in key_id:
+        key_id = kms_backends[ACCOUNT][REGION].get_key_id_from_alias(key_id) or key_id
+    key = _key(key_id)
+    if key is None:
+        return key_id, "", {}
+    tagger = kms_backends[ACCOUNT][key.arn.split(":")[3]].tagger
+    return key.arn, key.key_usage, tagger.get_tag_dict_for_resource(key.id)
 
 
 def _answered(start_response: Any, status: str, answer: dict[str, str]) -> Iterable[bytes]:
@@ -245,6 +265,9 @@ def main() -> None:
             listener.start()
         elif line == "count\n":
             answer = json.dumps(application.taken())
+        elif line.startswith("allow "):
+            _, who, policies = line.split(" ", 2)
+            application.policies[who] = json.loads(policies)
         print(answer, flush=True)
 
 

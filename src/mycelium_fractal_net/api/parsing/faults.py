@@ -5,7 +5,7 @@ Neither repeats anything of the input: no value, and no name but those of the mo
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, get_args, get_origin
 
 import pydantic
 
@@ -21,7 +21,7 @@ _MOST_LOOKED_AT: Final = 200  # listing one takes pydantic about 20 us
 # patterns that are filled in are the model's.
 _REASONS: Final = {
     "missing": "is required",
-    "extra_forbidden": "holds a name that is not known",
+    "extra_forbidden": "holds a name that is not known; there are {known}",
     "model_type": "must be an object",
     "list_type": "must be an array",
     "string_type": "must be a string",
@@ -66,12 +66,15 @@ class SchemaError(PicklableError):
 
 
 def refusal(
-    check: Callable[[], object], pointer: Callable[[tuple[int | str, ...]], str]
+    model: type[pydantic.BaseModel],
+    check: Callable[[], object],
+    pointer: Callable[[tuple[int | str, ...]], str],
 ) -> MalformedError | SchemaError:
     """Why an input was refused, by what the pydantic validation ``check`` has to say of it.
 
-    ``pointer`` makes the text for a place. The input has been refused already, by a stricter
-    reader, so that there is an error also where ``check`` has no objection.
+    ``model`` is what it was to fit. ``pointer`` makes the text for a place. The input has been
+    refused already, by a stricter reader, so that there is an error also where ``check`` has no
+    objection.
     """
     try:
         check()
@@ -83,7 +86,7 @@ def refusal(
         return SchemaError([("", _OTHER)])
     if found[0]["type"] == "json_invalid":
         return MalformedError("the body is not JSON in UTF-8")
-    faults = dict.fromkeys((pointer(_place(each)), _reason(each)) for each in found)
+    faults = dict.fromkeys((pointer(_place(each)), _reason(each, model)) for each in found)
     return SchemaError(list(faults)[:_MOST_LISTED])
 
 
@@ -93,5 +96,20 @@ def _place(found: Any) -> tuple[int | str, ...]:
     return place[:-1] if found["type"] == "extra_forbidden" else place
 
 
-def _reason(found: Any) -> str:
-    return _REASONS.get(found["type"], _OTHER).format_map(found.get("ctx", {}))
+def _reason(found: Any, model: type[pydantic.BaseModel]) -> str:
+    filled_in = found.get("ctx", {})
+    if found["type"] == "extra_forbidden":
+        filled_in = {"known": ", ".join(_members(model, _place(found))) or "none"}
+    return _REASONS.get(found["type"], _OTHER).format_map(filled_in)
+
+
+def _members(kind: Any, place: tuple[int | str, ...]) -> Iterable[str]:
+    """The names of the members of the object that is at that place in a model."""
+    if isinstance(kind, type) and issubclass(kind, pydantic.BaseModel):
+        if not place:
+            return kind.model_fields
+        return _members(kind.model_fields[str(place[0])].annotation, place[1:])
+    if get_origin(kind) is list:
+        return _members(get_args(kind)[0], place[1:])
+    # Of what may be one thing or another, or is annotated, it is that which has members.
+    return next(filter(None, (_members(each, place) for each in get_args(kind))), ())

@@ -49,7 +49,7 @@ def query_decoder(model: type[M]) -> Callable[[bytes], M]:
         try:
             return cast("M", msgspec.convert(values, struct.type))
         except msgspec.ValidationError:
-            refused = refusal(lambda: model.model_validate(values, strict=True), _pointer)
+            refused = refusal(model, lambda: model.model_validate(values, strict=True), _pointer)
         raise refused
 
     return read

@@ -66,7 +66,7 @@ def decoder(model: type[M]) -> Callable[[bytes], M]:
 def _why(model: type[BaseModel], body: bytes) -> MalformedError | SchemaError:
     if body.count(b",") > _MOST_COMMAS:
         return SchemaError([("", "has too many values to look for the fault")])
-    return refusal(lambda: model.model_validate_json(body, strict=True), _pointer)
+    return refusal(model, lambda: model.model_validate_json(body, strict=True), _pointer)
 
 
 def _pointer(place: tuple[int | str, ...]) -> str:

@@ -43,6 +43,10 @@ class Ready(Model):
     model_config = examples(
         {"status": "ready"},
         {"status": "unavailable", "backends": {"key-store": "unavailable", "audit": "ok"}},
+        {
+            "status": "ready",
+            "backends": {"key-store": "ok", "audit": "ok", "custodian": "riding-out"},
+        },
     )
 
     status: Literal["ready", "unavailable"]

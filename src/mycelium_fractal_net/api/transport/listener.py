@@ -49,7 +49,7 @@ class _Arrival:
     make_room = give_up
 
 
-class _Answer(asyncio.Protocol):
+class _AnswerProtocol(asyncio.Protocol):
     """Answers whoever is there, and closes."""
 
     def __init__(self, answer: bytes) -> None:
@@ -200,7 +200,7 @@ class Listener:
                 return
             self._turned_away += 1
             answer = self._refusal(too_many)
-            opening = self._begin(arrived, lambda: _Answer(answer), lambda: None)
+            opening = self._begin(arrived, lambda: _AnswerProtocol(answer), lambda: None)
             opening.add_done_callback(self._has_turned_away)
             return
         # Were it closed with bytes that nobody read, the answer could be lost with them.

@@ -13,7 +13,7 @@ from mycelium_fractal_net.cli.parsing import CommandGroup
 from mycelium_fractal_net.security.errors import ExitCode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from mycelium_fractal_net.bootstrap.masters import CustodianState, MasterStatus
     from mycelium_fractal_net.security.key_providers import StoredKeyProvider
@@ -128,12 +128,27 @@ def _migrate(invocation: Invocation, target: str) -> None:
         provider = keyring.provider
         newest = _moved(invocation, provider, provider.master_keys.migrate)
         store_id = provider.store_id.hex()
+        staying = list(_staying(provider))
     invocation.answer(
         {"master_key": newest, "store_id": store_id},
         f"every key is wrapped by {newest} now; what held the master key before is as it was",
         f"set MFN_KEY_PROVIDER={target} and MFN_STORE_ID={store_id} on each machine, then make a"
         " backup, since those of before open with the former master key alone: mfn backup FILE",
+        *staying,
     )
+
+
+def _staying(provider: StoredKeyProvider) -> Iterator[str]:
+    """The external keys that sign where they were made, which no move changes."""
+    present = f"{provider.custodian.parts[0].scheme}:"
+    for key in provider.keys.external_keys():
+        kept = str(key.latest.external)
+        if not kept.startswith(present):
+            former = kept.partition(":")[0]
+            yield (
+                f"the external key {key.key_id} stays with {former}, and signs while that is one of"
+                " MFN_FORMER_KEY_PROVIDERS"
+            )
 
 
 def _moved(

@@ -48,6 +48,7 @@ _JSON: Final = "-H 'Content-Type: application/json'"
 )
 def serve(invocation: Invocation, host: str | None, port: int | None, workers: int | None) -> None:
     """Serve HTTP on the key store, until Ctrl-C or SIGTERM. The first time it makes an API key."""
+    invocation.ends_when_asked = True  # also before it serves
     settings = invocation.settings(server={"host": host, "port": port, "workers": workers})
     _require_server()
     # pydantic looks for plugins that other packages bring, and these would see what requests hold.

@@ -10,7 +10,7 @@ import hashlib
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
-    from cryptography.utils import Buffer
+    from typing_extensions import Buffer
 
 SHA256_BYTES: Final = 32
 

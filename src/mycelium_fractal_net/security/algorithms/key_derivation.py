@@ -7,14 +7,16 @@ was sealed: a later release with a higher one still opens what an earlier one wr
 from __future__ import annotations
 
 import unicodedata
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
-from cryptography.utils import Buffer
 
 from mycelium_fractal_net.security.byte_io.buffers import as_bytes
 from mycelium_fractal_net.security.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from mycelium_fractal_net.security.byte_io.buffers import Buffer
 
 KEY_BYTES: Final = 32
 MIN_ITERATIONS: Final = 200_000  # the plan's section 6.1, which is the floor here

@@ -7,11 +7,10 @@ have them handed out.
 from __future__ import annotations
 
 from hmac import compare_digest
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.hmac import HMAC
-from cryptography.utils import Buffer
 
 from mycelium_fractal_net.security.byte_io.buffers import as_bytes
 from mycelium_fractal_net.security.errors import (
@@ -19,6 +18,9 @@ from mycelium_fractal_net.security.errors import (
     InvalidKeyError,
     InvalidSignatureError,
 )
+
+if TYPE_CHECKING:
+    from mycelium_fractal_net.security.byte_io.buffers import Buffer
 
 ALGORITHM: Final = "HMAC-SHA-256"
 KEY_BYTES: Final = 32  # the security strength of the hash, SP 800-107 section 5.3.4

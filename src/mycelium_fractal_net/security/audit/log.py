@@ -24,7 +24,7 @@ from mycelium_fractal_net.security.audit.export import Exporter
 from mycelium_fractal_net.security.audit.locked_chain import LockedChain, lock_free_chain
 from mycelium_fractal_net.security.audit.queue import Queue
 from mycelium_fractal_net.security.audit.segment_file import SegmentFile
-from mycelium_fractal_net.security.audit.writer import Refusals, Statistics, Writer
+from mycelium_fractal_net.security.audit.writer import RefusalCounts, Statistics, Writer
 from mycelium_fractal_net.security.blocking import about_to_block
 from mycelium_fractal_net.security.errors import (
     AuditUnavailableError,
@@ -92,7 +92,7 @@ class AuditLog(OfOneProcess):
     def _begin(self) -> None:
         self._open: _Open | None = None
         self._queue: Queue | None = None
-        self._refusals = Refusals()
+        self._refusals = RefusalCounts()
 
     # Writing ------------------------------------------------------------------------------
 

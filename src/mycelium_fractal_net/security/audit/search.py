@@ -7,9 +7,9 @@ go on.
 from __future__ import annotations
 
 import heapq
-import struct
 import time
 from dataclasses import dataclass
+from functools import reduce
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -29,8 +29,8 @@ _SEQUENCE: Final = b'{"sequence":'
 _TIME: Final = b',"time":"'
 _TIME_BYTES: Final = 26  # without its Z
 _LOOK_EACH: Final = 256  # records between two looks at the clock
-_PLACE: Final = struct.Struct(">16sQHQ")  # chain, first sequence and try of a segment, offset
-_MOST_CHAINS: Final = 1000  # in a cursor
+_ID_BYTES: Final = 4  # of a chain's 16, in a cursor: no two of a folder begin alike
+_MOST_CURSOR_BYTES: Final = 5_700  # 7,600 characters, which fit into the target of a request
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,8 @@ def search(
 
     Where that many were found, or the budget is spent, which may be before one was, the page has a
     cursor: the same search with it goes on there, and knows no record that came since.
-    Raises :class:`InvalidInputError` for what is no cursor, and :class:`OSError`.
+    Raises :class:`InvalidInputError` for what is no cursor, or where so many chains are read at
+    once, some 450, that none can say how far; and :class:`OSError`.
     """
     places = _newest(folder) if cursor is None else _decoded(folder, cursor)
     chains = [_lines(folder / chain, places[chain], wanted.since) for chain in places]
@@ -87,8 +88,10 @@ def search(
     ends = time.monotonic() + budget.seconds if budget is not None else 0.0
     for count, line in enumerate(merged):
         if len(found) == limit or (budget is not None and _is_spent(budget, count, ends)):
-            return Page(found, _encoded(places))
+            return Page(found, _encoded(places) or None)
         places[line.chain] = line.place
+        if line.place.offset == 0 and line.place.first == 1:
+            del places[line.chain]  # it was read to its beginning
         if fits.maybe(line) and (parsed := parse(line.raw)) is not None:
             record = parsed.record()
             if fits.surely(record):
@@ -211,20 +214,38 @@ def _lines(folder: Path, place: _Place, since: str | None) -> Iterator[_Raw]:
 
 
 def _encoded(places: dict[str, _Place]) -> str:
-    parts = (_PLACE.pack(bytes.fromhex(chain), *place) for chain, place in places.items())
-    return b64url_encode(b"".join(parts))
+    """For each chain the beginning of its id, and three numbers of seven bits a byte (LEB128)."""
+    content = bytearray()
+    for chain, place in places.items():
+        content += bytes.fromhex(chain)[:_ID_BYTES]
+        for number in place:
+            left = number
+            while left > 0x7F:
+                content.append(0x80 | (left & 0x7F))
+                left >>= 7
+            content.append(left)
+    if len(content) > _MOST_CURSOR_BYTES:
+        raise InvalidInputError(
+            "too many chains of records are read at once for a search to go on: narrow it by time"
+        )
+    return b64url_encode(bytes(content))
 
 
 def _decoded(folder: Path, cursor: str) -> dict[str, _Place]:
-    try:
-        content = b64url_decode(cursor)
-    except InvalidKeyError:
-        content = b"?"
-    if len(content) % _PLACE.size or len(content) > _PLACE.size * _MOST_CHAINS:
-        raise InvalidInputError("the cursor is none that a search gave")
+    there = {bytes.fromhex(path.name)[:_ID_BYTES]: path.name for path in chain_folders(folder)}
     places = {}
-    there = {path.name for path in chain_folders(folder)}
-    for chain, *place in _PLACE.iter_unpack(content):
-        if chain.hex() in there:
-            places[chain.hex()] = _Place(*place)
+    try:
+        content = memoryview(b64url_decode(cursor))
+        while content:
+            chain, content = bytes(content[:_ID_BYTES]), content[_ID_BYTES:]
+            numbers = []
+            for _ in _Place._fields:
+                size = next(index for index, byte in enumerate(content) if byte < 0x80) + 1
+                digits = (byte & 0x7F for byte in reversed(content[:size]))
+                numbers.append(reduce(lambda number, digit: number << 7 | digit, digits))
+                content = content[size:]
+            if chain in there:
+                places[there[chain]] = _Place(*numbers)
+    except (InvalidKeyError, StopIteration):
+        raise InvalidInputError("the cursor is none that a search gave") from None
     return places

@@ -43,7 +43,7 @@ class Statistics:
     anchor_age: float = 0.0
 
 
-class Refusals:
+class RefusalCounts:
     """Refusals before authentication, summed up by reason: a stranger must not fill the disk."""
 
     def __init__(self) -> None:
@@ -87,7 +87,7 @@ class Writer:
         chain: LockedChain,
         queue: Queue,
         file: SegmentFile,
-        refusals: Refusals,
+        refusals: RefusalCounts,
         told: Callable[[int, bool], None],
         exporter: Exporter | None,
     ) -> None:

@@ -31,7 +31,7 @@ from mycelium_fractal_net.security.key_store.rows import (
     micros,
 )
 from mycelium_fractal_net.security.key_store.snapshot import filling
-from mycelium_fractal_net.security.records.keys import version_id
+from mycelium_fractal_net.security.records.keys import KeyState, version_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -107,7 +107,7 @@ def _unusable(provider: StoredKeyProvider) -> list[tuple[str, str]]:
     found = []
     for key in provider.keys.external_keys():
         for version in key.versions:
-            if version.external is None or not version.has_key:
+            if version.external is None or version.state is KeyState.DESTROYED:
                 continue
             try:
                 provider.keys.external.check(key, version)

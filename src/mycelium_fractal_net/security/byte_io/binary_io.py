@@ -6,11 +6,12 @@ import errno
 import os
 import stat
 from collections.abc import Callable
-from typing import Final, Protocol
-
-from cryptography.utils import Buffer
+from typing import TYPE_CHECKING, Final, Protocol
 
 from mycelium_fractal_net.security.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 HEAD_BYTES: Final = 116  # of a message, by which its key version is known: docs/format.md
 

@@ -12,9 +12,7 @@ from collections import deque
 
 # Only the buffer type of that module is used; nothing is ever unpickled.
 from pickle import PickleBuffer
-from typing import Final
-
-from cryptography.utils import Buffer
+from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.security.errors import InvalidInputError
 
@@ -25,7 +23,24 @@ _ZEROS: Final = bytes(SCRATCH_BYTES)
 _pool: deque[bytearray] = deque(maxlen=_POOLED_BLOCKS)
 
 
-def as_bytes(data: Buffer) -> bytes | bytearray | memoryview:
+if TYPE_CHECKING:
+    from typing import Any, Protocol, TypeAlias
+
+    from typing_extensions import Buffer as _Buffer
+
+    class _Array(Protocol):
+        """An array of numpy, whose type says nothing of buffers before Python 3.12."""
+
+        @property
+        def __array_interface__(self) -> dict[str, Any]: ...
+
+    Buffer: TypeAlias = _Buffer | _Array
+
+Octets = bytes | bytearray | memoryview
+"""What has a length in bytes and slices of bytes: what libraries take, and most callers have."""
+
+
+def as_bytes(data: Buffer) -> Octets:
     """``data`` as something whose ``len`` and slices are bytes, without a copy.
 
     Takes whatever has the buffer protocol and lies in one piece: bytes, bytearray,
@@ -35,12 +50,12 @@ def as_bytes(data: Buffer) -> bytes | bytearray | memoryview:
     if isinstance(data, bytes | bytearray):
         return data
     try:
-        with memoryview(data) as shaped:
+        with memoryview(data) as shaped:  # type: ignore[arg-type]  # before 3.12
             # Memory in Fortran order is not what tobytes() gives; that of Python objects
             # ("O") holds addresses and not data.
             if shaped.c_contiguous and "O" not in _FIELD_NAMES.sub("", shaped.format):
                 # cast() knows only the native formats; raw() knows them all.
-                return PickleBuffer(data).raw()
+                return PickleBuffer(data).raw()  # type: ignore[arg-type]
     except (TypeError, ValueError, BufferError):
         pass
     raise InvalidInputError("bytes are needed: a contiguous buffer of plain data, not text")

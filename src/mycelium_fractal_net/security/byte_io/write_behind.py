@@ -5,12 +5,13 @@ from __future__ import annotations
 from contextlib import suppress
 from queue import SimpleQueue
 from threading import Thread
-from typing import Final
-
-from cryptography.utils import Buffer
+from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.security.byte_io.binary_io import BinaryWriter, write_fully
 from mycelium_fractal_net.security.byte_io.buffers import release, scratch, wipe
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 _THREAD_BLOCKS: Final = 3  # one being filled, one waiting, one being written
 

@@ -19,7 +19,7 @@ from mycelium_fractal_net.security.http_signatures.structured_fields import (
 )
 
 if TYPE_CHECKING:
-    from cryptography.utils import Buffer
+    from typing_extensions import Buffer
 
     from mycelium_fractal_net.security.algorithms.digests import Running
 

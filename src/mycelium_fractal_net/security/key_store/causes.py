@@ -139,6 +139,15 @@ def unwritable(error: OSError, file: Path | None) -> StoreUnavailableError:
     return _told(f"it cannot be written: {error.strerror}", str(file))
 
 
+def gone(file: Path, *, replaced: bool) -> StoreUnavailableError:
+    """The error where the file that is open is not the one of that name any more."""
+    what = "replaced" if replaced else "deleted"
+    return _told(
+        f"its file was {what} under this process; put the right one there and start this again",
+        str(file),
+    )
+
+
 def _told(words: str, place: str) -> StoreUnavailableError:
     return StoreUnavailableError(
         f"the key store does not serve: {words} ({place})",

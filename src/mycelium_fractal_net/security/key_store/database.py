@@ -65,10 +65,11 @@ class Database(OfOneProcess):
             if not parsed.database or parsed.database == ":memory:":
                 raise ConfigurationError("the store must be a file: sqlite:///PATH")
             self.file: Path | None = Path(parsed.database)
-            self._engine = self._sqlite_engine(parsed)
+            self._open_file: sqlite.OpenFile | None = sqlite.OpenFile(self.file.absolute())
+            self._engine = self._sqlite_engine(parsed, self._open_file)
             self.place = str(self.file)
         elif parsed.drivername in ("postgresql", "postgresql+psycopg"):
-            self.file = None
+            self.file = self._open_file = None
             self._engine = postgresql.engine_of(
                 parsed, pool_pre_ping=True, pool_size=4, pool_timeout=postgresql.CONNECT_SECONDS
             )
@@ -85,9 +86,17 @@ class Database(OfOneProcess):
         in_child(self._engine, _leave_to_parent)
 
     @staticmethod
-    def _sqlite_engine(url: URL) -> Engine:
+    def _sqlite_engine(url: URL, file: sqlite.OpenFile) -> Engine:
+        def connected(connection: Any, _: object) -> None:
+            try:
+                sqlite.on_connect(connection)
+                file.connected()
+            except BaseException:
+                connection.close()
+                raise
+
         engine = create_engine(url, hide_parameters=True)
-        event.listen(engine, "connect", lambda connection, _: sqlite.on_connect(connection))
+        event.listen(engine, "connect", connected)
         return engine
 
     @property
@@ -125,10 +134,12 @@ class Database(OfOneProcess):
     def watch(self) -> None:
         """Look again whether the tables are as they were made, where that may have changed.
 
-        Raises :class:`StoreIntegrityError`. SQLite counts changes of its schema, which costs
-        nothing to read; PostgreSQL is asked once in :data:`_WATCH_SECONDS`.
+        Raises :class:`StoreIntegrityError`; and :class:`StoreUnavailableError` where the file that
+        is open is not the one of its name any more. SQLite counts changes of its schema, which
+        costs nothing to read; PostgreSQL is asked once in :data:`_WATCH_SECONDS`.
         """
         seen = self._schema_seen
+        self._check_file()
         with self.read() as connection:
             if self.file is not None:
                 now = float(connection.exec_driver_sql("PRAGMA schema_version").scalar_one())
@@ -220,6 +231,7 @@ class Database(OfOneProcess):
         turn = sqlite.write_turn(self.file) if self.file else contextlib.nullcontext()
         try:
             with self._between_forks(), turn, self._engine.connect() as connection:
+                self._check_file()
                 yield connection
         except IntegrityError:
             raise ConflictError("another writer was first; nothing was changed") from None
@@ -227,6 +239,10 @@ class Database(OfOneProcess):
             raise unavailable(error, self.file, self.place) from None
         except OSError as error:
             raise unwritable(error, self.file) from None
+
+    def _check_file(self) -> None:
+        if self._open_file is not None:
+            self._open_file.check()
 
     def scrub(self) -> bool:
         """See that no file of the store holds what was overwritten or deleted; says if that is so.
@@ -265,6 +281,8 @@ class Database(OfOneProcess):
     def close(self) -> None:
         """Close every connection of this process."""
         self._engine.dispose()
+        if self._open_file is not None:
+            self._open_file.closed()
 
 
 def _leave_to_parent(engine: Engine) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _WAIT_SECONDS: Final = 10.0  # for a transaction that does not end a fork does not wait for ever
 
 
-class _Thread(threading.local):
+class _HeldByThread(threading.local):
     depth = 0
 
 
@@ -29,7 +29,7 @@ class ForkGate:
     """
 
     def __init__(self) -> None:
-        self._thread = _Thread()
+        self._thread = _HeldByThread()
         self._start_anew()
         os.register_at_fork(
             before=self.close, after_in_parent=self.open, after_in_child=self._start_anew

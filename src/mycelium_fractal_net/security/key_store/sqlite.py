@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mycelium_fractal_net.security.byte_io.durable import still_names
 from mycelium_fractal_net.security.byte_io.private import check_private
+from mycelium_fractal_net.security.key_store.causes import gone
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,6 +59,43 @@ def on_connect(connection: Any) -> None:
             cursor.execute(pragma)
     finally:
         cursor.close()
+
+
+class OpenFile:
+    """The database's file as this process has it open, for whether its name still leads to it.
+
+    SQLite goes on with a file that was deleted or replaced: what it reads is of the past, and
+    what it writes is nowhere. Both look like a store in order.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._opened: tuple[int, int] | None = None  # device and inode
+
+    def connected(self) -> None:
+        """A connection was opened: the first one says which file it is.
+
+        Raises :class:`StoreUnavailableError`, as :meth:`check` does.
+        """
+        if self._opened is None:
+            self._opened = self._there()
+        self.check()
+
+    def check(self) -> None:
+        """Raise :class:`StoreUnavailableError` where the name leads to another file, or to none."""
+        if self._opened is not None and (there := self._there()) != self._opened:
+            raise gone(self._path, replaced=there is not None)
+
+    def closed(self) -> None:
+        """All connections were: the next one may be to another file."""
+        self._opened = None
+
+    def _there(self) -> tuple[int, int] | None:
+        try:
+            status = self._path.stat()
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
 
 
 @contextlib.contextmanager

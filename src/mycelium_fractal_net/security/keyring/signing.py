@@ -23,9 +23,8 @@ from mycelium_fractal_net.security.records.keys import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cryptography.utils import Buffer
-
     from mycelium_fractal_net.security.byte_io.binary_io import BinaryReader
+    from mycelium_fractal_net.security.byte_io.buffers import Buffer
     from mycelium_fractal_net.security.keyring.key_in_use import KeyInUse
     from mycelium_fractal_net.security.policy import Policy
     from mycelium_fractal_net.security.signatures.verifying_key import VerifyingKey

@@ -12,13 +12,12 @@ from mycelium_fractal_net.security.sealed.layout import parse_header, read_heade
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cryptography.utils import Buffer
-
     from mycelium_fractal_net.security.byte_io.binary_io import (
         BinaryReader,
         BinaryWriter,
         SeekableFile,
     )
+    from mycelium_fractal_net.security.byte_io.buffers import Buffer
     from mycelium_fractal_net.security.keyring.opening import MessageKeys
     from mycelium_fractal_net.security.records.file_names import FileName
     from mycelium_fractal_net.security.records.keys import Key, KeyVersion

@@ -10,7 +10,7 @@ from msgspec import Struct
 from mycelium_fractal_net.security.records.file_names import FileName
 
 if TYPE_CHECKING:
-    from cryptography.utils import Buffer
+    from mycelium_fractal_net.security.byte_io.buffers import Buffer
 
 Permit = Callable[[str], bool]
 """Whether a key of that name may be used. A message of one that may not be is like a message

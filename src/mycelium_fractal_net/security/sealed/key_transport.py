@@ -11,12 +11,11 @@ one store exports for the key of another's import, that one imports.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_der_public_key
-from cryptography.utils import Buffer
 
 from mycelium_fractal_net.security.byte_io.buffers import as_bytes
 from mycelium_fractal_net.security.byte_io.pem import PUBLIC_KEY, pem_decode, pem_encode
@@ -30,6 +29,9 @@ from mycelium_fractal_net.security.sealed.recipients import (
 )
 from mycelium_fractal_net.security.sealed.rsa_recipients import RsaRecipient, RsaRecipientKey
 from mycelium_fractal_net.security.signatures.schemes import LOAD_ERRORS
+
+if TYPE_CHECKING:
+    from mycelium_fractal_net.security.byte_io.buffers import Buffer
 
 RSA_AES, HPKE = WRAP_METHODS
 METHODS: Final = {RSA_AES: ("RSA-OAEP-256", "AES-256-KWP"), HPKE: ("HPKE-X25519",)}

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Final, NamedTuple
-
-from cryptography.utils import Buffer
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from mycelium_fractal_net.security.byte_io.binary_io import BinaryReader, read_fully
 from mycelium_fractal_net.security.byte_io.buffers import as_bytes
 from mycelium_fractal_net.security.errors import DecryptionError
 from mycelium_fractal_net.security.records.file_names import NAME_DIGEST_BYTES
 from mycelium_fractal_net.security.records.keys import HANDLE_BYTES
+
+if TYPE_CHECKING:
+    from mycelium_fractal_net.security.byte_io.buffers import Buffer
 
 # c2sp.org/chunked-encryption, version 1, with AEAD_AES_256_GCM
 KEY_BYTES: Final = 32

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from cryptography.cobblestone import Cobblestone256Decryptor, Cobblestone256Encryptor
 from cryptography.exceptions import AlreadyFinalized, InvalidTag
-from cryptography.utils import Buffer
 
 from mycelium_fractal_net.security.byte_io.buffers import as_bytes
 from mycelium_fractal_net.security.errors import DecryptionError, InvalidInputError
+
+if TYPE_CHECKING:
+    from cryptography.cobblestone import Cobblestone256Decryptor, Cobblestone256Encryptor
+
+    from mycelium_fractal_net.security.byte_io.buffers import Buffer
 
 _FINISHED: Final = "the message was finished already"
 

@@ -10,13 +10,12 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import constant_time, hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
-from cryptography.utils import Buffer
 
 from mycelium_fractal_net.security.byte_io.binary_io import SeekableFile, read_fully
 from mycelium_fractal_net.security.errors import DecryptionError
@@ -31,6 +30,9 @@ from mycelium_fractal_net.security.sealed.layout import (
     SEALED_CHUNK_BYTES,
     plain_bytes,
 )
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 _INFO_LABEL: Final = b"c2sp.org/chunked-encryption@v1+AEAD_AES_256_GCM\x00"
 _CHUNKS_PER_READ: Final = 16  # 256 KiB: few calls, and a bound on memory
@@ -121,7 +123,7 @@ class SealedReader(io.RawIOBase):
         """The rest."""
         return self.read()
 
-    def readinto(self, buffer: Buffer, /) -> int:  # type: ignore[override]
+    def readinto(self, buffer: Buffer, /) -> int:
         """Fill ``buffer`` and return the count, which is smaller only at the end."""
         self._check()
         view = memoryview(buffer).cast("B")

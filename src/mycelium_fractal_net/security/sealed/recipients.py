@@ -15,7 +15,7 @@ for a single message RFC 9180 section 8.1 binds either alike. Sizes in bytes.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
@@ -28,7 +28,6 @@ from cryptography.hazmat.primitives.serialization import (
     load_der_private_key,
     load_der_public_key,
 )
-from cryptography.utils import Buffer
 
 from mycelium_fractal_net.security.byte_io.buffers import as_bytes
 from mycelium_fractal_net.security.byte_io.pem import (
@@ -43,6 +42,9 @@ from mycelium_fractal_net.security.errors import (
     InvalidKeyError,
 )
 from mycelium_fractal_net.security.signatures.schemes import LOAD_ERRORS
+
+if TYPE_CHECKING:
+    from mycelium_fractal_net.security.byte_io.buffers import Buffer
 
 KEY_BYTES: Final = 32  # X25519, RFC 7748 section 5; public and private
 _P: Final = 2**255 - 19  # the field of X25519, RFC 7748 section 4.1

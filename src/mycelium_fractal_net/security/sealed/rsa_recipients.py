@@ -13,7 +13,7 @@ Nothing says who wrapped it. Sizes in bytes.
 from __future__ import annotations
 
 import secrets
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from cryptography.hazmat.primitives.asymmetric.padding import MGF1, OAEP
 from cryptography.hazmat.primitives.asymmetric.rsa import (
@@ -34,11 +34,13 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
     load_der_private_key,
 )
-from cryptography.utils import Buffer
 
 from mycelium_fractal_net.security.byte_io.buffers import as_bytes
 from mycelium_fractal_net.security.errors import DecryptionError, InvalidKeyError
 from mycelium_fractal_net.security.signatures.schemes import LOAD_ERRORS
+
+if TYPE_CHECKING:
+    from mycelium_fractal_net.security.byte_io.buffers import Buffer
 
 MODULUS_BITS: Final = 4096  # of keys that are made here
 MIN_MODULUS_BITS: Final = 3072  # 128 bits of strength, SP 800-57 part 1 table 2

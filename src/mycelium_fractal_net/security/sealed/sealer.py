@@ -15,11 +15,10 @@ version, form and associated data are all bound.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from cryptography.cobblestone import Cobblestone256Decryptor, Cobblestone256Encryptor
 from cryptography.exceptions import InvalidTag
-from cryptography.utils import Buffer
 
 from mycelium_fractal_net.security.byte_io.binary_io import BinaryReader, BinaryWriter, SeekableFile
 from mycelium_fractal_net.security.byte_io.buffers import as_bytes
@@ -47,6 +46,9 @@ from mycelium_fractal_net.security.sealed.stream_engine import (
     seal_into,
 )
 from mycelium_fractal_net.security.sealed.whole import open_whole, seal_whole
+
+if TYPE_CHECKING:
+    from mycelium_fractal_net.security.byte_io.buffers import Buffer
 
 _SEALED_LABEL: Final = b"mycelium-fractal-net/sealed/v1"
 _ENVELOPE_LABEL: Final = b"mycelium-fractal-net/envelope/v1"

@@ -12,9 +12,8 @@ What a reader or writer raises passes through untouched.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from cryptography.cobblestone import Cobblestone256Decryptor, Cobblestone256Encryptor
 from cryptography.exceptions import InvalidTag
 
 from mycelium_fractal_net.security.byte_io.binary_io import (
@@ -31,6 +30,9 @@ from mycelium_fractal_net.security.sealed.layout import (
     PLAIN_BLOCK_BYTES,
     SEALED_BLOCK_BYTES,
 )
+
+if TYPE_CHECKING:
+    from cryptography.cobblestone import Cobblestone256Decryptor, Cobblestone256Encryptor
 
 THREAD_FROM_BYTES: Final = 1 << 20  # below it, starting a thread costs more than it saves
 

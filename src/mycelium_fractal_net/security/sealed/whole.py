@@ -8,10 +8,12 @@ its own block as bytes, uncopied. Zeroed memory of this size comes from the kern
 from __future__ import annotations
 
 from io import BytesIO
-
-from cryptography.cobblestone import Cobblestone256Decryptor, Cobblestone256Encryptor
+from typing import TYPE_CHECKING
 
 from mycelium_fractal_net.security.sealed.layout import HEAD_BYTES, plain_bytes, sealed_body_bytes
+
+if TYPE_CHECKING:
+    from cryptography.cobblestone import Cobblestone256Decryptor, Cobblestone256Encryptor
 
 
 def seal_whole(encryptor: Cobblestone256Encryptor, prefix: bytes, plaintext: memoryview) -> bytes:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-
-from cryptography.utils import Buffer
+from typing import TYPE_CHECKING
 
 from mycelium_fractal_net.security.algorithms.names import ED25519_MESSAGE_BYTES
 from mycelium_fractal_net.security.byte_io.binary_io import BinaryReader
@@ -16,6 +15,9 @@ from mycelium_fractal_net.security.signatures.prehash import (
     prehashed_message,
 )
 from mycelium_fractal_net.security.signatures.verifying_key import VerifyingKey
+
+if TYPE_CHECKING:
+    from mycelium_fractal_net.security.byte_io.buffers import Buffer
 
 _Verify = Callable[[VerifyingKey], None]
 

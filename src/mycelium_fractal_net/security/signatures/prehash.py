@@ -8,14 +8,16 @@ are two more standards each, and a verifier of either often lacks them.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from cryptography.hazmat.primitives import hashes
-from cryptography.utils import Buffer
 
 from mycelium_fractal_net.security.byte_io.binary_io import BinaryReader, read_fully
-from mycelium_fractal_net.security.byte_io.buffers import as_bytes, release, scratch
+from mycelium_fractal_net.security.byte_io.buffers import Octets, as_bytes, release, scratch
 from mycelium_fractal_net.security.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from mycelium_fractal_net.security.byte_io.buffers import Buffer
 
 PREHASH_LABEL: Final = b"mycelium-fractal-net/prehash-sha512/v1\0"  # docs/format.md
 PREHASH_BYTES: Final = 64  # SHA-512, FIPS 180-4
@@ -47,6 +49,6 @@ def prehashed_message(digest: Buffer) -> bytes:
     return PREHASH_LABEL + digest
 
 
-def is_labelled(data: Buffer) -> bool:
+def is_labelled(data: Octets) -> bool:
     """Whether plain bytes begin with :data:`PREHASH_LABEL`."""
     return data[:_LABEL_BYTES] == PREHASH_LABEL

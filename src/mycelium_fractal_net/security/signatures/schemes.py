@@ -16,7 +16,7 @@ RFC 7518 section 3.4 and RFC 9421 section 3.3.4 write. Of the others it is the s
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from cryptography.exceptions import InternalError, InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
@@ -25,10 +25,12 @@ from cryptography.hazmat.primitives.asymmetric.utils import (
     decode_dss_signature,
     encode_dss_signature,
 )
-from cryptography.utils import Buffer
 
 from mycelium_fractal_net.security.errors import AlgorithmNotAllowedError, InvalidKeyError
 from mycelium_fractal_net.security.signatures.ed25519_points import REFUSED_ENCODINGS, is_on_curve
+
+if TYPE_CHECKING:
+    from cryptography.utils import Buffer
 
 
 class SignatureScheme(ABC):

@@ -12,13 +12,14 @@ one of its versions (docs/format.md, "Signature files").
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Final, NamedTuple
-
-from cryptography.utils import Buffer
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from mycelium_fractal_net.security.byte_io.buffers import as_bytes
 from mycelium_fractal_net.security.errors import InvalidInputError, InvalidSignatureError
 from mycelium_fractal_net.security.records.keys import HANDLE_BYTES
+
+if TYPE_CHECKING:
+    from mycelium_fractal_net.security.byte_io.buffers import Buffer
 
 _MAGIC: Final = b"MFS\x01"
 _HEADER_BYTES: Final = len(_MAGIC) + HANDLE_BYTES + 1

@@ -11,7 +11,7 @@ is ever one of the other.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -19,7 +19,6 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_der_private_key,
 )
-from cryptography.utils import Buffer
 
 from mycelium_fractal_net.security.byte_io.binary_io import BinaryReader
 from mycelium_fractal_net.security.byte_io.buffers import as_bytes
@@ -37,6 +36,9 @@ from mycelium_fractal_net.security.signatures.schemes import (
     scheme_of,
 )
 from mycelium_fractal_net.security.signatures.verifying_key import VerifyingKey
+
+if TYPE_CHECKING:
+    from mycelium_fractal_net.security.byte_io.buffers import Buffer
 
 ALGORITHMS: Final = tuple(SCHEMES)
 """The names of the signature algorithms; the first is the default."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import (
@@ -11,11 +11,10 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
     load_der_public_key,
 )
-from cryptography.utils import Buffer
 
 from mycelium_fractal_net.security.algorithms.digests import sha256
 from mycelium_fractal_net.security.byte_io.binary_io import BinaryReader, read_fully
-from mycelium_fractal_net.security.byte_io.buffers import as_bytes, release, scratch
+from mycelium_fractal_net.security.byte_io.buffers import Octets, as_bytes, release, scratch
 from mycelium_fractal_net.security.byte_io.pem import PUBLIC_KEY, pem_decode, pem_encode
 from mycelium_fractal_net.security.errors import (
     InvalidInputError,
@@ -31,6 +30,9 @@ from mycelium_fractal_net.security.signatures.schemes import (
     scheme_of,
 )
 from mycelium_fractal_net.security.signatures.signature_file import SignatureFile, SignatureMode
+
+if TYPE_CHECKING:
+    from mycelium_fractal_net.security.byte_io.buffers import Buffer
 
 MAX_PURE_BYTES: Final = 64 * 1024 * 1024
 """Longest data that is verified against a pure signature, since it must be held in memory."""
@@ -183,7 +185,7 @@ class VerifyingKey:
             self.verify(_read_bounded(reader), signed.signature)
 
     def _verify(
-        self, verify: Callable[[Any, Buffer, bytes], None], data: Buffer, signature: Buffer
+        self, verify: Callable[[Any, Octets, bytes], None], data: Octets, signature: Buffer
     ) -> None:
         if type(signature) is not bytes:
             signature = bytes(as_bytes(signature))
@@ -193,7 +195,7 @@ class VerifyingKey:
             raise InvalidSignatureError from None
 
 
-def _unlabelled(data: Buffer) -> Buffer:
+def _unlabelled(data: Buffer) -> Octets:
     """``data`` as bytes, which must not begin with the label of signed hashes."""
     if type(data) is not bytes:
         data = as_bytes(data)

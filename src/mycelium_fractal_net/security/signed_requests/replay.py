@@ -35,9 +35,22 @@ class Nonce(NamedTuple):
     expires_at: int
 
 
+Taken = list[bool] | MfnError
+"""Whether each nonce was taken now and never before; or why the store took none."""
+
+
 class _Group(NamedTuple):
     nonces: Sequence[Nonce]
-    done: Callable[[list[bool] | None], None]
+    done: Callable[[Taken], None]
+
+
+def unstored(cause: MfnError | None = None) -> StoreUnavailableError:
+    """The error for whoever's nonce was not stored: of the cause's class, where the store has one,
+    and with the words that it has for callers."""
+    what = "the nonces of requests cannot be stored"
+    if not isinstance(cause, StoreUnavailableError):
+        return StoreUnavailableError(what)
+    return type(cause)(f"{what}: {cause}", detail=cause.detail)
 
 
 def nonce_digest(thumbprint: bytes, nonce: str) -> bytes:
@@ -63,11 +76,11 @@ class ReplayGuard:
         self._thread: threading.Thread | None = None
         self._next_purge = monotonic() + _PURGE_SECONDS
 
-    def submit(self, nonces: Sequence[Nonce], done: Callable[[list[bool] | None], None]) -> None:
+    def submit(self, nonces: Sequence[Nonce], done: Callable[[Taken], None]) -> None:
         """Take nonces together; returns at once.
 
         ``done`` is called in another thread with whether each was taken by this call, and nobody
-        before; with None where the store did not answer.
+        before; with the error where the store did not do it.
         """
         if self._thread is None:
             self._begin()
@@ -78,16 +91,14 @@ class ReplayGuard:
 
         Raises :class:`StoreUnavailableError` where the store does not answer.
         """
-        taken: list[bool] = []
-        ended = threading.Event()
-
-        def done(result: list[bool] | None) -> None:
-            taken.extend(result or ())
-            ended.set()
-
-        self.submit([nonce], done)
-        if not ended.wait(timeout) or not taken:
-            raise StoreUnavailableError("the nonces of requests cannot be stored")
+        answers: SimpleQueue[Taken] = SimpleQueue()
+        self.submit([nonce], answers.put)
+        try:
+            taken = answers.get(timeout=timeout)
+        except Empty:
+            raise unstored() from None
+        if isinstance(taken, MfnError):
+            raise unstored(taken)
         return taken[0]
 
     def close(self) -> None:
@@ -136,15 +147,14 @@ class ReplayGuard:
         for group in groups:
             for nonce in group.nonces:
                 expiry.setdefault(nonce.digest, nonce.expires_at)
-        fresh: set[bytes] | None = None
         try:
             fresh = self._store.take(expiry.items())
         except MfnError as error:
             _LOG.warning("the nonces of requests were not stored: %s", error)
+            for group in groups:
+                group.done(error)
+            return
         for group in groups:
-            if fresh is None:
-                group.done(None)
-                continue
             taken = []
             for nonce in group.nonces:
                 taken.append(nonce.digest in fresh)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, ParamSpec, TypeVar
 
 from mycelium_fractal_net.security import blocking
 from mycelium_fractal_net.security.algorithms.digests import sha256
-from mycelium_fractal_net.security.errors import InvalidSignatureError, StoreUnavailableError
+from mycelium_fractal_net.security.errors import InvalidSignatureError, MfnError
 from mycelium_fractal_net.security.http_signatures.content_digest import (
     BodyDigest,
     check_content_digest,
@@ -44,13 +44,13 @@ from mycelium_fractal_net.security.http_signatures.plan_profile import (
     parse_plan_signature,
     verify_plan,
 )
-from mycelium_fractal_net.security.signed_requests.replay import Nonce, nonce_digest
+from mycelium_fractal_net.security.signed_requests.replay import Nonce, nonce_digest, unstored
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from mycelium_fractal_net.security.directories.signers import KnownSigner, SignerDirectory
-    from mycelium_fractal_net.security.signed_requests.replay import ReplayGuard
+    from mycelium_fractal_net.security.signed_requests.replay import ReplayGuard, Taken
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -341,18 +341,18 @@ class _Nonces:
     def _submit(self, loop: asyncio.AbstractEventLoop) -> None:
         waiting, self._waiting = self._waiting, []
 
-        def done(taken: list[bool] | None) -> None:
+        def done(taken: Taken) -> None:
             if not loop.is_closed():
                 loop.call_soon_threadsafe(_settle, [future for _, future in waiting], taken)
 
         self._guard.submit([nonce for nonce, _ in waiting], done)
 
 
-def _settle(futures: Sequence[asyncio.Future[bool]], taken: list[bool] | None) -> None:
+def _settle(futures: Sequence[asyncio.Future[bool]], taken: Taken) -> None:
     for place, future in enumerate(futures):
         if future.done():
             continue
-        if taken is None:
-            future.set_exception(StoreUnavailableError("the nonces of requests cannot be stored"))
+        if isinstance(taken, MfnError):
+            future.set_exception(unstored(taken))
         else:
             future.set_result(taken[place])

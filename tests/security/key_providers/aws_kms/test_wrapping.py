@@ -252,3 +252,5 @@ def test_what_cannot_be_used_is_an_outage(custodian: AWSKMSCustodian) -> None:
     answering()
     with pytest.raises(CustodianUnavailableError, match="without what was asked"):
         custodian.ping()
+    with pytest.raises(CustodianUnavailableError, match="without what was asked"):
+        custodian.unwrap_many(name, [(b"?", bound())])

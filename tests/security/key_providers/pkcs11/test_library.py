@@ -96,11 +96,11 @@ def test_a_library_without_locks_is_called_by_one_thread_at_a_time(token: PKCS11
 
     def call() -> None:
         with library.using():
-            library.call("C_GetInfo", None)
+            library.call("C_CloseSession", 0)
 
     starts = Once(CANT_LOCK)
     starts_ok = lambda *_: 0 if starts() is None else CANT_LOCK  # noqa: E731
-    with answering(library, C_Initialize=starts_ok, C_GetInfo=slowly):
+    with answering(library, C_Initialize=starts_ok, C_CloseSession=slowly):
         threads = [threading.Thread(target=call) for _ in range(4)]
         for thread in threads:
             thread.start()
@@ -282,3 +282,15 @@ def test_a_process_forks_while_threads_are_in_the_library(
         stop.set()
         for thread in threads:
             thread.join()
+
+
+def test_at_the_end_the_hsm_is_told(custodian: PKCS11Custodian) -> None:
+    """Sessions of a process that is gone count against those that a token has."""
+    library = custodian._token.library
+    custodian.ping()
+    ends = Once(0, times=0)
+    with answering(library, C_Finalize=ends):
+        libraries._at_exit()
+    assert ends.calls == 1
+    library.begin_anew(library.generation)  # this process goes on
+    custodian.ping()

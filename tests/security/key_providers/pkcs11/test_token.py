@@ -193,3 +193,28 @@ def test_a_custodian_shows_what_it_is_and_no_pin(custodian: PKCS11Custodian) -> 
     shown = repr(custodian) + repr(custodian._token)
     assert "object=master%20keys" in shown
     assert PIN not in shown
+
+
+def test_what_was_opened_before_an_outage_is_not_closed_after(custodian: PKCS11Custodian) -> None:
+    """Its handles mean nothing any more, or something of another's."""
+    custodian.ping()
+    library = custodian._token.library
+    library.begin_anew(library.generation)
+    closed = Once(0, times=0)
+    with answering(library, C_CloseSession=closed):
+        custodian.close()
+    assert closed.calls == 0
+    custodian.ping()
+
+
+def test_a_token_that_fails_while_keys_are_looked_at_is_an_outage(
+    custodian: PKCS11Custodian,
+) -> None:
+    """An attribute that it has not, or does not show, is none."""
+    with (
+        answering(custodian._token.library, C_GetAttributeValue=Once(0x30)),
+        pytest.raises(CustodianUnavailableError, match="DEVICE_ERROR"),
+    ):
+        custodian.open()
+    custodian.open()
+    assert custodian.has_key()

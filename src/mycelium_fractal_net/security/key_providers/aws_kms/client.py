@@ -179,11 +179,11 @@ def _client_of(place: KmsPlace) -> Any:
     return client
 
 
-class _Thread(threading.local):
+class _QuietInThread(threading.local):
     quiet = False
 
 
-_thread: Final = _Thread()
+_thread: Final = _QuietInThread()
 _filtered: Final[set[str]] = set()
 
 

@@ -22,18 +22,6 @@ class Version(Structure):
     _fields_ = [("major", c_ubyte), ("minor", c_ubyte)]
 
 
-class Info(Structure):
-    """``CK_INFO``: of the library."""
-
-    _fields_ = [
-        ("cryptokiVersion", Version),
-        ("manufacturerID", c_ubyte * 32),
-        ("flags", CK_ULONG),
-        ("libraryDescription", c_ubyte * 32),
-        ("libraryVersion", Version),
-    ]
-
-
 class TokenInfo(Structure):
     """``CK_TOKEN_INFO``: texts are padded with blanks."""
 
@@ -115,7 +103,7 @@ _TEMPLATE: Final = POINTER(Attribute)
 _FUNCTIONS: Final[tuple[tuple[str, tuple[Any, ...] | None], ...]] = (
     ("C_Initialize", (c_void_p,)),
     ("C_Finalize", (c_void_p,)),
-    ("C_GetInfo", (POINTER(Info),)),
+    ("C_GetInfo", None),
     ("C_GetFunctionList", None),
     ("C_GetSlotList", (c_ubyte, _OUT, _OUT)),
     ("C_GetSlotInfo", None),

@@ -33,7 +33,7 @@ from mycelium_fractal_net.security.key_providers.pkcs11.session import (
 from mycelium_fractal_net.security.key_providers.pkcs11.token import Token
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from mycelium_fractal_net.security.key_providers.pkcs11.pin import PinSource
     from mycelium_fractal_net.security.key_providers.pkcs11.session import Session
@@ -177,17 +177,23 @@ class PKCS11Custodian(Custodian):
 
     def sign(self, reference: str, algorithm: str, message: bytes) -> bytes:
         """See :class:`SigningCustodian`."""
-        return self._careful.ask(
-            lambda session: signing.sign(session, reference, algorithm, message)
-        )
+        return self._of_key(lambda session: signing.sign(session, reference, algorithm, message))
 
     def signing_public_key(self, reference: str) -> bytes:
         """See :class:`SigningCustodian`."""
-        return self._careful.ask(lambda session: signing.public_key(session, reference))
+        return self._of_key(lambda session: signing.public_key(session, reference))
 
     def destroy_signing_key(self, reference: str) -> None:
         """See :class:`SigningCustodian`; for ever, and at once."""
-        self._careful.ask(lambda session: signing.destroy(session, reference), writing=True)
+        if not self._careful.ask(lambda session: signing.destroy(session, reference), writing=True):
+            self._careful.see_that_it_works()  # a token that was taken out has no keys either
+
+    def _of_key(self, act: Callable[[Session], bytes]) -> bytes:
+        try:
+            return self._careful.ask(act)
+        except CustodianDeniedError:
+            self._careful.see_that_it_works()  # as above: else this is an outage
+            raise
 
     # Beneath ------------------------------------------------------------------------------
 

@@ -47,7 +47,7 @@ class CarefulToken:
         if first.function == NOT_SEEN:
             self.token.library.begin_anew(generation)
         else:
-            self._see_that_it_works()
+            self.see_that_it_works()
             if first.function != _DECRYPT:
                 raise first.error()
         try:
@@ -56,14 +56,15 @@ class CarefulToken:
             again = error
         if again.is_clear or again.function != _DECRYPT:
             raise again.error()
-        self._see_that_it_works()
+        self.see_that_it_works()
         raise StoreIntegrityError("what the token was given does not decrypt")
 
     def _once(self, act: Callable[[Session], _T], *, writing: bool = False) -> _T:
         with self.token.session(writing=writing) as session:
             return act(session)
 
-    def _see_that_it_works(self) -> None:
+    def see_that_it_works(self) -> None:
+        """Raise :class:`CustodianUnavailableError` where the token is gone, whatever it said."""
         generation = self.token.library.generation
         try:
             self.token.facts()

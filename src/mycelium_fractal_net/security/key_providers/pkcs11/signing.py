@@ -137,11 +137,16 @@ def public_key(session: Session, reference: str) -> bytes:
     return _public_key(session, _the_one(session, reference, cryptoki.CKO_PUBLIC_KEY))
 
 
-def destroy(session: Session, reference: str) -> None:
-    """Destroy both keys; nothing where they are gone."""
-    for kind in (cryptoki.CKO_PRIVATE_KEY, cryptoki.CKO_PUBLIC_KEY):
-        for each in session.find(_template(reference, kind)):
-            session.destroy(each)
+def destroy(session: Session, reference: str) -> bool:
+    """Destroy both keys; whether there was one."""
+    found = [
+        each
+        for kind in (cryptoki.CKO_PRIVATE_KEY, cryptoki.CKO_PUBLIC_KEY)
+        for each in session.find(_template(reference, kind))
+    ]
+    for each in found:
+        session.destroy(each)
+    return bool(found)
 
 
 def _template(reference: str, kind: int) -> Attributes:
