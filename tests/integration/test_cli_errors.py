@@ -286,10 +286,10 @@ def test_an_unexpected_error_names_its_class_and_shows_no_values(
     """Its text could quote a secret; ``--debug`` shows source lines."""
     from mycelium_fractal_net.security.key_providers.keys import Keys
 
-    def broken(self: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise RuntimeError("hunter2")
 
-    monkeypatch.setattr(Keys, "all", broken)
+    monkeypatch.setattr(Keys, "each", broken)
     line = one_line(mfn("key", "list"), ExitCode.UNEXPECTED)
     assert line == "unexpected error: RuntimeError; run it again with --debug and report it"
     assert "Traceback" in mfn("--debug", "key", "list").err

@@ -269,7 +269,7 @@ def test_a_port_that_is_taken_and_a_store_that_is_not_there_are_told_in_one_line
     """Before a key is made."""
     code, said = refusal(home, "serve", "--port", "0")
     assert code == 10
-    assert "mfn doctor" in said
+    assert "mfn init" in said
     initialise(home=home).close()
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])

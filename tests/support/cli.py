@@ -112,8 +112,9 @@ def snapshot(folder: Path) -> dict[str, bytes]:
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The working folder of the commands."""
-    for name in [each for each in os.environ if each.startswith("MFN_")]:
-        monkeypatch.delenv(name)
+    for name in list(os.environ):
+        if name.startswith("MFN_") and not name.startswith("MFN_TEST_"):
+            monkeypatch.delenv(name)
     place = tmp_path / "work"
     place.mkdir()
     monkeypatch.chdir(place)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.sealed.sealer import Sealer
 
 _LOG: Final = logging.getLogger(__name__)
+_ATTEMPTS: Final = 3
 _TOO_SLOW: Final = "the lease ran out before it could be used: it is for less than asking takes"
 
 
@@ -136,9 +137,10 @@ class _Lease(OfOneProcess):
         try:
             yield Acquire(lock.acquire)
             sealer = self._state.sealer(size)
-            if sealer is None:
-                yield from self._sender.perform(self._state.renew())
-                sealer = self._state.sealer(size)
+            for _ in range(_ATTEMPTS):  # other threads may use all of one up at once
+                if sealer is None:
+                    yield from self._sender.perform(self._state.renew())
+                    sealer = self._state.sealer(size)
         finally:
             with contextlib.suppress(RuntimeError):  # not its own where the wait was cut short
                 lock.release()

@@ -218,7 +218,7 @@ def test_nothing_is_handed_out_while_records_cannot_be_written(
 # What uses no key, or is made of what is recorded.
 NO_USE = {
     "algorithm_of", "check_opening", "check_sealing", "close", "data_key", "decrypt", "describe",
-    "encrypt", "flush", "look_up",
+    "encrypt", "flush", "is_external", "look_up",
     "protecting_key", "public_key", "published_keys", "refresh", "request_key",
     "rewrap",
 }  # fmt: skip
