@@ -137,8 +137,9 @@ class _Lease(OfOneProcess):
         try:
             yield Acquire(lock.acquire)
             sealer = self._state.sealer(size)
-            for _ in range(_ATTEMPTS):  # other threads may use all of one up at once
-                if sealer is None:
+            for attempt in range(_ATTEMPTS):
+                # Again only where other threads used all of the new one up at once.
+                if sealer is None and (attempt == 0 or self._state.is_in_time):
                     yield from self._sender.perform(self._state.renew())
                     sealer = self._state.sealer(size)
         finally:

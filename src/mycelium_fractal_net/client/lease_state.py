@@ -144,6 +144,12 @@ class LeaseState:
             counts["bytes"] += size
             return active.sealer
 
+    @property
+    def is_in_time(self) -> bool:
+        """Whether the present data key may still be used, if there were messages left for it."""
+        active = self._sealing
+        return active is not None and self._clock() < active.until
+
     def opened(
         self, message: bytes | bytearray | memoryview, associated_data: bytes
     ) -> bytes | None:
