@@ -229,6 +229,43 @@ def test_a_python_with_privileges_is_refused(fips: FipsHome) -> None:
     assert "file capabilities" in ran.out
 
 
+@pytest.mark.parametrize("name", ["auxv", "maps"])
+def test_without_the_kernels_word_there_is_no_proof(fips: FipsHome, name: str) -> None:
+    """As in a container without /proc."""
+    ran = fips.python(
+        _patched(
+            "real = process.Path.read_bytes\n"
+            "def read(path):\n"
+            f"    if path.name == {name!r}:\n"
+            "        raise PermissionError\n"
+            "    return real(path)\n"
+            "process.Path.read_bytes = read\n"
+        )
+    )
+    assert f"/proc/self/{name} cannot be read" in ran.out
+
+
+_WITHOUT = {
+    "is built into the interpreter": "process._ssl = type('', (), {'__file__': '/nowhere.so'})\n",
+    "and goes on without it": (
+        "process._hashlib = type('', (), {'openssl_md5': lambda *_, **__: None})\n"
+    ),
+    "does not load into the OpenSSL of this Python": (
+        "real = installed._files\n"
+        "path = process.Path(WHERE, 'python.cnf')\n"
+        "path.write_bytes(path.read_bytes().replace(b'module-mac = ', b'module-mac = 00:'))\n"
+        "installed._files = lambda *given: real(*given) | {path: path.read_bytes()}\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("told", _WITHOUT)
+def test_a_python_whose_openssl_takes_no_module_is_refused(fips: FipsHome, told: str) -> None:
+    """Its TLS would stand outside of the mode, and nobody would know."""
+    where = f"WHERE = {str(fips.home / 'fips')!r}\n"
+    assert told in fips.python(_patched(where + _WITHOUT[told])).out
+
+
 def test_one_that_used_cryptography_before_is_refused(fips: FipsHome) -> None:
     """What was made before would go on outside of the module."""
     assert fips.mfn("init").code == 0

@@ -192,6 +192,14 @@ def test_in_a_batch_a_key_out_of_reach_is_like_one_that_is_not_there(
     assert keyring.decrypt(sealed) == b"x"
 
 
+def test_in_a_batch_a_cold_key_in_reach_is_taken_into_use(keyring: Keyring) -> None:
+    """By the one read for all."""
+    sealed = keyring.encrypt(b"x", key_id="invoices")
+    keyring._cache._drop({"invoices"})
+    keyring.look_up([each[:12] for each in (sealed, unknown(sealed))], NOT_ORDERS)
+    assert keyring.decrypt(sealed) == b"x"
+
+
 def test_one_unknown_handle_is_looked_up_by_itself(
     keyring: Keyring, local_provider: LocalKeyProvider
 ) -> None:

@@ -113,12 +113,19 @@ def _check_process() -> None:
 
 
 def _is_privileged() -> bool:
-    try:
-        entries = Path("/proc/self/auxv").read_bytes()
-    except OSError:
-        return os.getuid() != os.geteuid() or os.getgid() != os.getegid()
+    entries = _process_file("auxv")
     words = struct.iter_unpack("@LL", entries[: len(entries) // 16 * 16])
     return any(kind == _AT_SECURE and value for kind, value in words)
+
+
+def _process_file(name: str) -> bytes:
+    """What the kernel says of this process."""
+    try:
+        return Path("/proc/self", name).read_bytes()
+    except OSError:
+        raise FipsModeError(
+            f"/proc/self/{name} cannot be read, which shows what this process is and has loaded"
+        ) from None
 
 
 def _load(module: InstalledModule) -> None:
@@ -136,8 +143,6 @@ def _load(module: InstalledModule) -> None:
         raise FipsModeError(
             "the FIPS module does not load" + ("" if reason is None else f": {reason}")
         ) from None
-    if not backend._fips_enabled:
-        raise FipsModeError("the FIPS module was loaded, and the default provider still answers")
 
 
 def _load_for_python(module: InstalledModule) -> None:
@@ -180,8 +185,5 @@ def _prove(module: InstalledModule) -> tuple[str, ...]:
 
 def _mapped() -> set[str]:
     """The files of which this process has parts in memory."""
-    try:
-        lines = Path("/proc/self/maps").read_text(errors="surrogateescape").splitlines()
-    except OSError:
-        raise FipsModeError("/proc/self/maps cannot be read, which shows what is loaded") from None
+    lines = os.fsdecode(_process_file("maps")).splitlines()
     return {line.split(maxsplit=5)[5] for line in lines if line.count("/")}
