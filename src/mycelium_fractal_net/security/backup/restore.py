@@ -31,7 +31,7 @@ from mycelium_fractal_net.security.key_store.rows import (
     micros,
 )
 from mycelium_fractal_net.security.key_store.snapshot import filling
-from mycelium_fractal_net.security.records.keys import version_id
+from mycelium_fractal_net.security.records.keys import KeyState, version_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,7 +106,9 @@ def _unusable(provider: StoredKeyProvider) -> list[tuple[str, str]]:
     """The external versions whose private keys are not with the custodian, and why."""
     found = []
     for key in provider.keys.external_keys():
-        for version in [each for each in key.versions if each.external and each.has_key]:
+        destroyed = KeyState.DESTROYED
+        there = [each for each in key.versions if each.external and each.state is not destroyed]
+        for version in there:
             try:
                 provider.keys.external.check(key, version)
             except MfnError as error:
