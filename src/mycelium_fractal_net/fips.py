@@ -40,12 +40,6 @@ def start(settings: Settings | None = None) -> Proof:
     return start_process(folder_of(settings or load_settings()))
 
 
-def start_if_asked(settings: Settings) -> None:
-    """:func:`start`, where ``security.fips_mode`` asks for it. Raises what that does."""
-    if settings.security.fips_mode:
-        start(settings)
-
-
 def start_by_environment() -> None:
     """:func:`start`, where the environment's settings ask for it.
 
@@ -55,7 +49,8 @@ def start_by_environment() -> None:
         settings = load_settings()
     except ConfigurationError:
         return
-    start_if_asked(settings)
+    if settings.security.fips_mode:
+        start(settings)
 
 
 def install_module(source: Path, sha256: str, settings: Settings) -> InstalledModule:

@@ -144,7 +144,7 @@ def test_nothing_starts_without_the_proof(
 def _patched(code: str) -> str:
     """A program that starts FIPS mode after ``code`` changed the room that does it."""
     return (
-        "from mycelium_fractal_net.security.fips import installed, process\n"
+        "from mycelium_fractal_net.security.fips import installed, process, python_openssl\n"
         f"{code}\n"
         "import mycelium_fractal_net.fips as fips\n"
         "try:\n"
@@ -246,9 +246,11 @@ def test_without_the_kernels_word_there_is_no_proof(fips: FipsHome, name: str) -
 
 
 _WITHOUT = {
-    "is built into the interpreter": "process._ssl = type('', (), {'__file__': '/nowhere.so'})\n",
+    "is built into the interpreter": (
+        "python_openssl._ssl = type('', (), {'__file__': '/nowhere.so'})\n"
+    ),
     "and goes on without it": (
-        "process._hashlib = type('', (), {'openssl_md5': lambda *_, **__: None})\n"
+        "python_openssl._hashlib = type('', (), {'openssl_md5': lambda *_, **__: None})\n"
     ),
     "does not load into the OpenSSL of this Python": (
         "real = installed._files\n"

@@ -127,11 +127,12 @@ class Invocation:
         from msgspec.structs import replace
 
         from mycelium_fractal_net.config import load_settings
-        from mycelium_fractal_net.fips import start_if_asked
 
         found = load_settings(self.config, store=self.store, home=self.home, server=server)
-        if self.sets_fips_up:
-            start_if_asked(found)
+        if self.sets_fips_up and found.security.fips_mode:
+            from mycelium_fractal_net.fips import start
+
+            start(found)
         self._tell_home(found)
         if self.passphrase_fd is not None:  # which comes before any file
             found = replace(found, master_key=replace(found.master_key, passphrase_file=None))

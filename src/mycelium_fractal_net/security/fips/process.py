@@ -4,15 +4,13 @@ The order counts. Python's own OpenSSL reads its configuration first; then ``OPE
 ours while that of ``cryptography`` starts, and is unset again: left there, it would break ``ssl``,
 psycopg and PKCS #11 modules, which have an OpenSSL of their own. A child by fork has what its
 parent has. Every other process begins with the default provider, and does all of this itself.
+
+The policy asks here, in every command: what setting up needs is imported when that is done.
 """
 
 from __future__ import annotations
 
-import _hashlib
-import _ssl
-import ctypes
 import os
-import ssl
 import struct
 import sys
 import threading
@@ -21,7 +19,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from mycelium_fractal_net.security.errors import FipsModeError
-from mycelium_fractal_net.security.fips.installed import read
 
 if TYPE_CHECKING:
     from mycelium_fractal_net.security.fips.installed import InstalledModule
@@ -83,6 +80,8 @@ def start(folder: Path) -> Proof:
     """
     with _lock:
         if not _proofs:
+            from mycelium_fractal_net.security.fips.installed import read
+
             _check_process()
             module = read(folder)
             _load(module)
@@ -129,7 +128,9 @@ def _process_file(name: str) -> bytes:
 
 
 def _load(module: InstalledModule) -> None:
-    _load_for_python(module)
+    from mycelium_fractal_net.security.fips.python_openssl import load
+
+    load(module.for_python)  # first: it reads a configuration of its own, and not ours
     os.environ[_VARIABLE] = str(module.configuration)
     try:
         from cryptography.hazmat.backends.openssl.backend import backend
@@ -143,32 +144,6 @@ def _load(module: InstalledModule) -> None:
         raise FipsModeError(
             "the FIPS module does not load" + ("" if reason is None else f": {reason}")
         ) from None
-
-
-def _load_for_python(module: InstalledModule) -> None:
-    """Give Python's own OpenSSL, which does TLS and ``hashlib``, a module of its own."""
-    context = ssl.create_default_context()  # it has read its own configuration by now
-    del context
-    try:
-        library = ctypes.CDLL(_ssl.__file__)  # symbols of what it is linked with are found as well
-        load, enable = library.OSSL_LIB_CTX_load_config, library.EVP_default_properties_enable_fips
-        available = library.OSSL_PROVIDER_available
-    except (AttributeError, OSError):
-        raise FipsModeError(
-            "the OpenSSL of this Python cannot be given a FIPS module: it is none of version 3, or"
-            " is built into the interpreter"
-        ) from None
-    load.argtypes = available.argtypes = (ctypes.c_void_p, ctypes.c_char_p)
-    enable.argtypes = (ctypes.c_void_p, ctypes.c_int)
-    loaded = load(None, os.fsencode(module.for_python)) == 1 and enable(None, 1) == 1
-    # One that fails its integrity check is passed over in silence.
-    if not loaded or available(None, b"fips") != 1:
-        raise FipsModeError("the FIPS module does not load into the OpenSSL of this Python")
-    try:
-        _hashlib.openssl_md5(b"", usedforsecurity=True)
-    except ValueError:
-        return
-    raise FipsModeError("the OpenSSL of this Python has a FIPS module, and goes on without it")
 
 
 def _prove(module: InstalledModule) -> tuple[str, ...]:
