@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     from tests.support.fips import FipsHome
 
 
-def test_keys_come_and_go_by_rsa_in_fips_mode(fips: FipsHome) -> None:
+def test_keys_come_and_go_by_rsa_in_fips_mode(fips_home: FipsHome) -> None:
     """The mode knows RSA-OAEP and AES key wrap; HPKE with X25519 it refuses, in both directions."""
+    fips = fips_home
     assert fips.mfn("init").code == 0
     assert fips.mfn("key", "create", "card", "--exportable").code == 0
     public, wrapped = str(fips.home / "for.pem"), str(fips.home / "wrapped")

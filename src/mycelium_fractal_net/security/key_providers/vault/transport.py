@@ -26,6 +26,7 @@ from urllib.parse import urlsplit
 
 from mycelium_fractal_net.security.addresses import is_loopback
 from mycelium_fractal_net.security.errors import ConfigurationError, CustodianUnavailableError
+from mycelium_fractal_net.security.tls import client_context
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -89,8 +90,7 @@ class Address:
         """What TLS is spoken with: 1.2 or newer, the named authorities or those of the system."""
         if not self.tls:
             return None
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # checks names, requires a certificate
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context = client_context()
         try:
             if self.ca_file is None:
                 context.load_default_certs()
