@@ -35,10 +35,10 @@ FORMATS = {
     f"{ROOT}.security.sealed.layout": "security/sealed/layout.py",
     f"{ROOT}.security.signatures.signature_file": "security/signatures/signature_file.py",
 }
-# No algorithm: a type, and the dates in a certificate.
+# No algorithm: a type, and what stands in a certificate.
 HARMLESS = {
     "cryptography.utils.Buffer": ("security/byte_io/", "legacy/cipher.py"),
-    "cryptography.x509": ("api/transport/tls.py",),
+    "cryptography.x509": ("api/transport/tls.py", "doctor/posture/certificate.py"),
 }
 
 # What the standard library has of cryptography and of chance, and the one home of hashes: who
