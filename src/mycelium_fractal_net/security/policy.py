@@ -239,6 +239,20 @@ class Policy:
         self.check(*METHODS[found.method])
         return found
 
+    def wrap_method(self) -> str:
+        """The method by which others wrap keys for us where none is named: the first allowed one.
+
+        Raises :class:`AlgorithmNotAllowedError` where none is.
+        """
+        from mycelium_fractal_net.security.sealed.key_transport import METHODS
+
+        for method, names in METHODS.items():
+            if self.algorithms.issuperset(names):
+                return method
+        raise AlgorithmNotAllowedError(
+            f"keys are wrapped by {', '.join(METHODS)}, of which this configuration allows none"
+        )
+
     def generate_unwrapping_key(self, method: str) -> UnwrappingKey:
         """A fresh key for which others wrap a key, by one of ``WRAP_METHODS``."""
         from mycelium_fractal_net.security.sealed.key_transport import METHODS, UnwrappingKey
