@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from mycelium_fractal_net.security.errors import (
     CustodianDeniedError,
@@ -28,6 +28,7 @@ from mycelium_fractal_net.security.records.keys import ALGORITHMS, KeyType, vers
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mycelium_fractal_net.security.key_providers.custodian import Custodian
     from mycelium_fractal_net.security.key_providers.wrapping import Wrapping
     from mycelium_fractal_net.security.policy import Policy
     from mycelium_fractal_net.security.records.keys import Key, KeyVersion
@@ -106,6 +107,10 @@ class ExternalKeys:
             lambda message: custodian.sign(reference, algorithm, message),
             lambda verify: self._refusal(key, version, verify),
         )
+
+    def keeper(self, version: KeyVersion) -> Custodian:
+        """The custodian that has the version's key, by its public key where two may have it."""
+        return cast("Custodian", self._keeper(version)[0])
 
     def check(self, key: Key, version: KeyVersion) -> None:
         """See that the custodian has the key, and no other in its place.
