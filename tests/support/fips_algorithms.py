@@ -23,13 +23,18 @@ def asked() -> dict[str, Callable[[], object]]:
         mlkem,
         padding,
         rsa,
-        x25519,
     )  # fmt: skip
     from cryptography.hazmat.primitives.ciphers import Cipher, aead, modes
     from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
     from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
     from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
     from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
+
+    from mycelium_fractal_net.security.sealed.recipients import (
+        RecipientKey,
+        open_as_recipient,
+        seal_to_recipient,
+    )
 
     key, nonce, salt = bytes(range(32)), bytes(12), bytes(range(16))
     sha256, sha384 = hashes.SHA256(), hashes.SHA384()
@@ -38,6 +43,10 @@ def asked() -> dict[str, Callable[[], object]]:
         pad = padding.OAEP(padding.MGF1(sha256), sha256, None)
         private = rsa.generate_private_key(65_537, 3072)
         return private.decrypt(private.public_key().encrypt(key, pad), pad)
+
+    def hpke(suite: str) -> bytes:
+        private = RecipientKey.generate(suite)
+        return open_as_recipient(private, seal_to_recipient(private.public, key))
 
     def encrypted(cipher: Cipher[None] | Cipher[modes.CBC]) -> bytes:
         return cipher.encryptor().update(bytes(16))
@@ -52,12 +61,15 @@ def asked() -> dict[str, Callable[[], object]]:
         "HMAC-SHA-256": lambda: hmac.HMAC(key, sha256).finalize(),
         "PBKDF2-SHA256": lambda: PBKDF2HMAC(sha256, 32, salt, 1000).derive(key),
         "HKDF-SHA256": lambda: HKDF(sha256, 32, salt, None).derive(key),
+        "HKDF-SHA384": lambda: HKDF(sha384, 32, salt, None).derive(key),
         "HKDF-SHA512": lambda: HKDFExpand(hashes.SHA512(), 32, None).derive(key),
+        "HPKE-P256": lambda: hpke("HPKE-P256"),
+        "HPKE-P384": lambda: hpke("HPKE-P384"),
         "RSA-OAEP-256": oaep,
         "AES-256-KWP": lambda: keywrap.aes_key_wrap_with_padding(key, key),
         "Ed25519": lambda: ed25519.Ed25519PrivateKey.generate().sign(b""),
         "ML-DSA-65": lambda: mldsa.MLDSA65PrivateKey.generate().sign(b""),
-        "HPKE-X25519": x25519.X25519PrivateKey.generate,
+        "HPKE-X25519": lambda: hpke("HPKE-X25519"),
         "MD5": lambda: hashes.Hash(hashes.MD5()),
         "SHA-1": lambda: hashes.Hash(hashes.SHA1()).finalize(),
         "RC4": lambda: encrypted(Cipher(ARC4(key), None)),

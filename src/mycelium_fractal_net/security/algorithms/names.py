@@ -26,6 +26,8 @@ CIPHERS_HASHES_SIGNATURES: Final = frozenset(
         "ECDSA-P384",
         "ML-DSA-65",
         "HPKE-X25519",
+        "HPKE-P256",
+        "HPKE-P384",
     }
 )
 MACS_AND_KDFS: Final = frozenset(
@@ -33,6 +35,7 @@ MACS_AND_KDFS: Final = frozenset(
         "HMAC-SHA-256",
         "PBKDF2-SHA256",
         "HKDF-SHA256",
+        "HKDF-SHA384",
         "HKDF-SHA512",
         "RSA-OAEP-256",
         "AES-256-KWP",
@@ -52,10 +55,13 @@ BUILT_ON: Final[dict[str, tuple[str, ...]]] = {
     "ECDSA-P256": ("SHA-256",),  # how signatures.py pairs them: RFC 7518 section 3.4
     "ECDSA-P384": ("SHA-384",),
     "HPKE-X25519": ("SHA-256", "HKDF-SHA256", "AES-256-GCM"),  # RFC 9180 section 7
+    "HPKE-P256": ("SHA-256", "HKDF-SHA256", "AES-256-GCM"),
+    "HPKE-P384": ("SHA-384", "HKDF-SHA384", "AES-256-GCM"),
     "RSA-OAEP-256": ("SHA-256",),  # RFC 8017 section 7.1, its MGF1 with the same hash
     "HMAC-SHA-256": ("SHA-256",),  # RFC 2104
     "PBKDF2-SHA256": ("SHA-256",),  # RFC 8018 section 5.2, with HMAC as its function
     "HKDF-SHA256": ("SHA-256",),  # RFC 5869
+    "HKDF-SHA384": ("SHA-384",),
     "HKDF-SHA512": ("SHA-512",),
 }
 """What must be allowed too; whatever is not listed stands alone. Whole and deepest first,
@@ -79,7 +85,10 @@ IN_FIPS_MODE: Final = {
     "HMAC-SHA-256": Approval("FIPS 198-1", "keys of 256 bits"),
     "PBKDF2-SHA256": Approval("SP 800-132", "section 5.3; salts of 128 bits and more"),
     "HKDF-SHA256": Approval("SP 800-56C", "section 5: extraction, then expansion"),
+    "HKDF-SHA384": Approval("SP 800-56C", "section 5: extraction, then expansion"),
     "HKDF-SHA512": Approval("SP 800-108", "section 4.2, feedback mode: expansion alone"),
+    "HPKE-P256": Approval("SP 800-56A", "section 6.2.2.2, one ephemeral key: RFC 9180"),
+    "HPKE-P384": Approval("SP 800-56A", "section 6.2.2.2, one ephemeral key: RFC 9180"),
     "RSA-OAEP-256": Approval("SP 800-56B", "section 9, key transport; 3072 bits and more"),
     "AES-256-KWP": Approval("SP 800-38F", "section 6.3, key wrap with padding"),
 }
@@ -95,8 +104,8 @@ NOT_IN_FIPS_MODE: Final = {
         " ECDSA-P256 or ECDSA-P384"
     ),
     "HPKE-X25519": (
-        "X25519 is not approved by SP 800-56A, and FIPS mode has no HPKE with it; wrap for an RSA"
-        " key, by rsa-aes"
+        "X25519 is not approved by SP 800-56A, and FIPS mode has no HPKE with it; take HPKE-P256 or"
+        " HPKE-P384"
     ),
 }
 """What it refuses of what there is, and what to take instead."""
