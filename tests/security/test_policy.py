@@ -47,12 +47,15 @@ DATA_KEY_HEADER = b"MFN\x02" + HANDLE + bytes(104)
 ALL = Policy()
 SIGNING = ALL.generate_signing_key("Ed25519")
 
-RECIPIENT = RecipientKey.generate()
+RECIPIENT = RecipientKey.generate("HPKE-X25519")
 BLOB = ALL.seal_to_recipient(RECIPIENT.public, b"data")
+ON_P256, ON_P384 = (RecipientKey.generate(name) for name in ("HPKE-P256", "HPKE-P384"))
 
 SEALS = {"AES-256-GCM", "SHA-512", "HKDF-SHA512"}
 RSA_AES = {"RSA-OAEP-256", "AES-256-KWP", "SHA-256"}
 HPKE = {"HPKE-X25519", "AES-256-GCM", "HKDF-SHA256", "SHA-256"}
+HPKE_P256 = {"HPKE-P256", "AES-256-GCM", "HKDF-SHA256", "SHA-256"}
+HPKE_P384 = {"HPKE-P384", "AES-256-GCM", "HKDF-SHA384", "SHA-384"}
 ED25519 = {"Ed25519", "SHA-512"}
 Use = Callable[[Policy], object]
 # Each use, with all the algorithms that it needs and no other.
@@ -74,6 +77,14 @@ USES: dict[str, tuple[set[str], Use]] = {
     "old count": ({"PBKDF2-SHA256", "SHA-256"}, lambda p: p.pbkdf2(KEY, bytes(16), 1000)),
     "hpke seal": (HPKE, lambda p: p.seal_to_recipient(RECIPIENT.public, b"data")),
     "hpke open": (HPKE, lambda p: p.open_as_recipient(RECIPIENT, BLOB)),
+    "hpke p256 seal": (HPKE_P256, lambda p: p.seal_to_recipient(ON_P256.public, b"data")),
+    "hpke p384 seal": (HPKE_P384, lambda p: p.seal_to_recipient(ON_P384.public, b"data")),
+    "making for P-256": (HPKE_P256, lambda p: p.generate_unwrapping_key("hpke-p256")),
+    "making for P-384": (HPKE_P384, lambda p: p.generate_unwrapping_key("hpke-p384")),
+    "wrapping for P-256": (
+        HPKE_P256,
+        lambda p: p.wrapping_key(key_to_wrap_for("hpke-p256").public.der()).wrap(KEY),
+    ),
     "wrapping for RSA": (
         RSA_AES,
         lambda p: p.wrapping_key(key_to_wrap_for("rsa-aes").public.der()).wrap(KEY),
@@ -138,7 +149,8 @@ def test_sealing_without_its_hash_says_what_it_needs() -> None:
 def test_what_is_built_on_a_disallowed_hash_falls_with_it() -> None:
     """A hash that is off is not used under the name of a signature or a MAC either."""
     policy = Policy(disallowed=("SHA-256",))
-    for name in ("ECDSA-P256", "HMAC-SHA-256", "PBKDF2-SHA256", "HKDF-SHA256", "HPKE-X25519"):
+    for name in ("ECDSA-P256", "HMAC-SHA-256", "PBKDF2-SHA256", "HKDF-SHA256", "HPKE-X25519",
+                 "HPKE-P256"):  # fmt: skip
         assert not policy.allows(name)
         with pytest.raises(AlgorithmNotAllowedError, match=f"^{name} is built on "):
             policy.check(name)

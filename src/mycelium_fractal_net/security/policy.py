@@ -198,10 +198,10 @@ class Policy:
         info: Buffer = b"",
         associated_data: Buffer = b"",
     ) -> bytes:
-        """Seal to an X25519 public key by HPKE (RFC 9180); 58 bytes longer than the plaintext."""
+        """Seal to a public key by HPKE (RFC 9180): one of X25519, P-256 or P-384."""
         from mycelium_fractal_net.security.sealed.recipients import seal_to_recipient
 
-        self.check("HPKE-X25519")
+        self.check(recipient.algorithm)
         return seal_to_recipient(recipient, plaintext, info=info, associated_data=associated_data)
 
     def open_as_recipient(
@@ -215,7 +215,7 @@ class Policy:
         """Open what was sealed to ``key.public``. Raises :class:`DecryptionError`."""
         from mycelium_fractal_net.security.sealed.recipients import open_as_recipient
 
-        self.check("HPKE-X25519")
+        self.check(key.public.algorithm)
         return open_as_recipient(key, blob, info=info, associated_data=associated_data)
 
     # Keys on their way ----------------------------------------------------------------------
@@ -225,14 +225,36 @@ class Policy:
 
         Raises :class:`InvalidKeyError`.
         """
-        from mycelium_fractal_net.security.sealed.key_transport import METHODS, WrappingKey
+        from mycelium_fractal_net.security.sealed.key_transport import (
+            METHODS,
+            WrappingKey,
+            der_of_file,
+            is_x25519,
+        )
 
-        found = WrappingKey.from_file(content)
+        der = der_of_file(content)
+        if is_x25519(der):  # before it is loaded, which FIPS modules may refuse without saying why
+            self.check("HPKE-X25519")
+        found = WrappingKey.from_file(der)
         self.check(*METHODS[found.method])
         return found
 
+    def wrap_method(self) -> str:
+        """The method by which others wrap keys for us where none is named: the first allowed one.
+
+        Raises :class:`AlgorithmNotAllowedError` where none is.
+        """
+        from mycelium_fractal_net.security.sealed.key_transport import METHODS
+
+        for method, names in METHODS.items():
+            if self.algorithms.issuperset(names):
+                return method
+        raise AlgorithmNotAllowedError(
+            f"keys are wrapped by {', '.join(METHODS)}, of which this configuration allows none"
+        )
+
     def generate_unwrapping_key(self, method: str) -> UnwrappingKey:
-        """A fresh key for which others wrap a key by ``rsa-aes`` or ``hpke``."""
+        """A fresh key for which others wrap a key, by one of ``WRAP_METHODS``."""
         from mycelium_fractal_net.security.sealed.key_transport import METHODS, UnwrappingKey
 
         self.check(*METHODS.get(method, ()))

@@ -26,11 +26,15 @@ CIPHERS_HASHES_SIGNATURES: Final = frozenset(
         "ECDSA-P384",
         "ML-DSA-65",
         "HPKE-X25519",
+        "HPKE-P256",
+        "HPKE-P384",
         "RSA-OAEP-256",
         "AES-256-KWP",
     }
 )
-MACS_AND_KDFS: Final = frozenset({"HMAC-SHA-256", "PBKDF2-SHA256", "HKDF-SHA256", "HKDF-SHA512"})
+MACS_AND_KDFS: Final = frozenset(
+    {"HMAC-SHA-256", "PBKDF2-SHA256", "HKDF-SHA256", "HKDF-SHA384", "HKDF-SHA512"}
+)
 KNOWN: Final = CIPHERS_HASHES_SIGNATURES | MACS_AND_KDFS
 
 ED25519_MESSAGE_BYTES: Final = 4096
@@ -45,10 +49,13 @@ BUILT_ON: Final[dict[str, tuple[str, ...]]] = {
     "ECDSA-P256": ("SHA-256",),  # how signatures.py pairs them: RFC 7518 section 3.4
     "ECDSA-P384": ("SHA-384",),
     "HPKE-X25519": ("SHA-256", "HKDF-SHA256", "AES-256-GCM"),  # RFC 9180 section 7
+    "HPKE-P256": ("SHA-256", "HKDF-SHA256", "AES-256-GCM"),
+    "HPKE-P384": ("SHA-384", "HKDF-SHA384", "AES-256-GCM"),
     "RSA-OAEP-256": ("SHA-256",),  # RFC 8017 section 7.1, its MGF1 with the same hash
     "HMAC-SHA-256": ("SHA-256",),  # RFC 2104
     "PBKDF2-SHA256": ("SHA-256",),  # RFC 8018 section 5.2, with HMAC as its function
     "HKDF-SHA256": ("SHA-256",),  # RFC 5869
+    "HKDF-SHA384": ("SHA-384",),
     "HKDF-SHA512": ("SHA-512",),
 }
 """What must be allowed too; whatever is not listed stands alone. Whole and deepest first,
@@ -64,7 +71,10 @@ IN_FIPS_MODE: Final = {
     "HMAC-SHA-256": "FIPS 198-1",
     "PBKDF2-SHA256": "SP 800-132",
     "HKDF-SHA256": "SP 800-56C",
+    "HKDF-SHA384": "SP 800-56C",
     "HKDF-SHA512": "SP 800-56C",
+    "HPKE-P256": "SP 800-56A, SP 800-56C, SP 800-38D",
+    "HPKE-P384": "SP 800-56A, SP 800-56C, SP 800-38D",
     "RSA-OAEP-256": "SP 800-56B",
     "AES-256-KWP": "SP 800-38F",
 }
@@ -79,7 +89,10 @@ NOT_IN_FIPS_MODE: Final = {
         "ML-DSA-65, which FIPS 204 approves, is not on the list of algorithms of FIPS mode; take"
         " ECDSA-P256 or ECDSA-P384"
     ),
-    "HPKE-X25519": "X25519 is not approved by SP 800-56A, and FIPS mode has no HPKE with it",
+    "HPKE-X25519": (
+        "X25519 is not approved by SP 800-56A, and FIPS mode has no HPKE with it; take HPKE-P256 or"
+        " HPKE-P384"
+    ),
 }
 """What it refuses of what there is, and what to take instead."""
 
