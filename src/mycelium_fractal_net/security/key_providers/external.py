@@ -50,7 +50,7 @@ class ExternalKeys:
         self._policy = policy
 
     def algorithm(self, wanted: str | None) -> str:
-        """``wanted``, or the first that the custodian makes keys for. Asks nobody.
+        """``wanted``, or the first allowed that the custodian makes keys for. Asks nobody.
 
         Raises :class:`InvalidInputError` where it makes none, or none of that.
         """
@@ -67,7 +67,7 @@ class ExternalKeys:
                 f"the custodian here ({custodian.scheme}) makes external keys of:"
                 f" {', '.join(names)}"
             )
-        return wanted or names[0]
+        return wanted or next(filter(self._policy.allows, names), names[0])
 
     def made(self, key: Key, version: KeyVersion) -> KeyVersion:
         """The version with a fresh key of the custodian's.
