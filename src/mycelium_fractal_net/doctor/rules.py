@@ -50,6 +50,7 @@ HEALTH: Final[dict[str, Rule]] = {
     "external-key": Rule("A private key with the custodian is gone or left", _C, ("11.1.1",)),
     "file-modes": Rule("Files that others may use", _C, ("13.3.2",)),
     "import": Rule("An import of a key is under way", _N),
+    "former-custodian": Rule("A former custodian is not needed any more", _N, ("11.1.1",)),
     "iterations": Rule("Few PBKDF2 iterations", _W, ("11.4.4",)),
     "mac-versions": Rule("Old versions of a MAC key are asked for", _N, ("11.1.1",)),
     "master-key": Rule("The master key lies in its file unencrypted", _W, ("13.3.1",)),
