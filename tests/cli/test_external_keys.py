@@ -144,7 +144,7 @@ def test_a_move_to_another_custodian_leaves_it_where_it_is(
     """It signs on while its custodian is configured, and is named by what is not possible then."""
     far.ok("key", "create", "release", "-t", "signing", "--external")
     moved = far.ok("master", "migrate", "--to", "local")
-    assert "the external key release stays with elsewhere, and signs while" in moved.out
+    assert "the external key release stays with the former elsewhere, and signs while" in moved.out
     monkeypatch.setenv("MFN_KEY_PROVIDER", "local")
     monkeypatch.setenv("MFN_FORMER_KEY_PROVIDERS", NAME)
     file = far.folder / "file"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -98,6 +99,34 @@ def test_a_store_is_moved_there_and_back_and_its_data_opens(
     assert "nobody" not in there.ok("master", "status").out
     shutil.rmtree(there.home / "elsewhere")
     there.ok("decrypt", "plain.mfn", "-o", "thrice")
+
+
+def test_of_two_of_a_kind_that_do_not_answer_each_has_what_is_its_own(mfn: Mfn) -> None:
+    """By the name of its key; what is of that kind and of neither counts for the first."""
+    key_ids = ("orders", "default-encryption", "default-mac")
+    with sqlite3.connect(mfn.home / "keys.db") as database:
+        for key_id, name in zip(key_ids, ("new", "old", "other"), strict=True):
+            database.execute(
+                "UPDATE mfn_keys SET master_id = ? WHERE key_id = ?", (f"vault:{name}:v1", key_id)
+            )
+    database.close()
+    vaults = [
+        {
+            "provider": "vault",
+            "vault_addr": "https://127.0.0.1:1",
+            "vault_key_name": name,
+            "vault_token_file": str(mfn.home / "none"),
+        }
+        for name in ("new", "old")
+    ]
+    file = mfn.folder / "both.json"
+    file.write_text(json.dumps({"security": {"key_management": {"former": vaults}}}))
+    found = mfn.ok("--config", str(file), "master", "status", "--json").json
+    assert [set(each["under"]) for each in found["custodians"][1:]] == [
+        {"vault:new:v1", "vault:other:v1"},
+        {"vault:old:v1"},
+    ]
+    assert found["unknown"] == {}
 
 
 def test_what_nobody_here_has_is_said(there: Mfn, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import click
@@ -10,7 +11,7 @@ from mycelium_fractal_net.cli import passphrase
 from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.invocation import Invocation
 from mycelium_fractal_net.cli.parsing import CommandGroup
-from mycelium_fractal_net.security.errors import ExitCode
+from mycelium_fractal_net.security.errors import ExitCode, MfnError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -140,15 +141,16 @@ def _migrate(invocation: Invocation, target: str) -> None:
 
 def _staying(provider: StoredKeyProvider) -> Iterator[str]:
     """The external keys that sign where they were made, which no move changes."""
-    present = f"{provider.custodian.parts[0].scheme}:"
+    present, external = provider.custodian.parts[0], provider.keys.external
     for key in provider.keys.external_keys():
-        kept = str(key.latest.external)
-        if not kept.startswith(present):
-            former = kept.partition(":")[0]
-            yield (
-                f"the external key {key.key_id} stays with {former}, and signs while that is one of"
-                " MFN_FORMER_KEY_PROVIDERS"
-            )
+        former = str(key.latest.external).partition(":")[0]
+        with contextlib.suppress(MfnError):  # who does not say is taken for a former one
+            if external.keeper(key.latest) is present:
+                continue
+        yield (
+            f"the external key {key.key_id} stays with the former {former}, and signs while that is"
+            " named (MFN_FORMER_KEY_PROVIDERS)"
+        )
 
 
 def _moved(

@@ -68,6 +68,7 @@ class RemoteCustodian(Custodian):
     def _opened(self) -> Custodian:
         other = self._calls.run("connect", self._connect, self._calls.end())
         self.scheme = self._calls.told.name = other.scheme  # type: ignore[misc]
+        self.is_one_key_everywhere = other.is_one_key_everywhere  # type: ignore[misc]
         return other
 
     def _side(self) -> Custodian:
