@@ -28,6 +28,7 @@ from mycelium_fractal_net.security.errors import (
 )
 from mycelium_fractal_net.security.key_providers import LocalCustodian
 from mycelium_fractal_net.security.records.keys import LEGACY_XOR, Verb, version_id
+from mycelium_fractal_net.security.sealed.key_transport import METHODS
 from mycelium_fractal_net.security.signatures.signing_key import SigningKey
 from tests.support import custodian
 from tests.support.custodian import KEK_ID, NAME, registered
@@ -66,7 +67,7 @@ def every_kind(keyring: Keyring) -> None:
     public = SigningKey.generate("Ed25519").public.der()
     provider.signers.add("gateway", public, any_credential=True)
     provider.credentials.create("billing", ("*",))
-    for number, method in enumerate(("hpke", "rsa-aes")):
+    for number, method in enumerate(METHODS):
         provider.imports.begin(f"brought-{number}", method=method)
 
 
@@ -257,7 +258,8 @@ def test_what_falls_to_a_quantum_computer_comes_first(full: Mfn) -> None:
     """Every curve and RSA to Shor's algorithm, AES-128 weakened by Grover's; sealed data holds."""
     rows = {each["algorithm"]: each for each in full.ok("inventory", "--quantum", "--json").json}
     assert {name for name, row in rows.items() if row["quantum"] == "falls"} == {
-        "Ed25519", "ECDSA-P256", "ECDSA-P384", "HPKE-X25519", "RSA-OAEP-256",
+        "Ed25519", "ECDSA-P256", "ECDSA-P384", "HPKE-X25519", "HPKE-P256", "HPKE-P384",
+        "RSA-OAEP-256",
     }  # fmt: skip
     assert {row["by"] for row in rows.values() if row["quantum"] == "falls"} == {"Shor"}
     assert all(

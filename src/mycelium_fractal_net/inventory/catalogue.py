@@ -151,6 +151,9 @@ CATALOGUE: Final[dict[str, Algorithm]] = {
     "HKDF-SHA256": Algorithm(
         "kdf", ("keyderive",), "1.2.840.113549.1.9.16.3.28", bits=256, level=5, by=GROVER
     ),
+    "HKDF-SHA384": Algorithm(
+        "kdf", ("keyderive",), "1.2.840.113549.1.9.16.3.29", bits=256, level=5, by=GROVER
+    ),
     "HKDF-SHA512": Algorithm(
         "kdf", ("keyderive",), "1.2.840.113549.1.9.16.3.30", bits=256, level=5, by=GROVER
     ),
@@ -164,6 +167,8 @@ CATALOGUE: Final[dict[str, Algorithm]] = {
         "signature", _SIGNS, "2.16.840.1.101.3.4.3.18", "65", bits=192, level=3
     ),
     "HPKE-X25519": _agreement(128, "X25519", _TRANSPORT),
+    "HPKE-P256": _agreement(128, "P-256", _TRANSPORT),
+    "HPKE-P384": _agreement(192, "P-384", _TRANSPORT),
     "RSA-OAEP-256": Algorithm(
         "pke", ("keygen", "encrypt", "decrypt"), "1.2.840.113549.1.1.7", padding="oaep",
         bits=128, level=0, quantum=Quantum.FALLS, by=SHOR, consequence=READ_LATER,
