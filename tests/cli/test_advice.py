@@ -380,11 +380,12 @@ def a_store_that_cannot_be_read(world: World) -> None:
 
 
 @advises("cli/invocation.py", "doctor")
+@advises("cli/commands/inventory.py", "doctor")
 def a_record_that_a_list_leaves_away(world: World) -> None:
-    """The others are listed; doctor names it, and what to do."""
+    """The others are listed, or inventoried; doctor names it, and what to do."""
     world.sql("UPDATE mfn_keys SET mac = zeroblob(32) WHERE key_id = 'orders'")
-    for json_asked in ([], ["--json"]):
-        ran = world.mfn("key", "list", *json_asked)
+    for asked in (["key", "list"], ["key", "list", "--json"], ["inventory"]):
+        ran = world.mfn(*asked)
         assert ran.code == ExitCode.STORE
         assert "release" in ran.out
         assert "orders" not in ran.out

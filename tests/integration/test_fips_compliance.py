@@ -342,6 +342,27 @@ def test_tls_and_databases_go_on_beside_it(fips: FipsHome) -> None:
     assert (ran.out, ran.err) == ("refused\n", "")
 
 
+def test_digests_come_from_the_module(fips: FipsHome) -> None:
+    """The SHA-256 that looked at the module's file before it was loaded is another."""
+    ran = fips.python(
+        "from mycelium_fractal_net import fips\n"
+        "fips.start()\n"
+        "import ctypes, hashlib, _ssl\n"
+        "from mycelium_fractal_net.security.algorithms import digests\n"
+        "library = ctypes.CDLL(_ssl.__file__)\n"
+        "def call(name, argument, result=ctypes.c_void_p):\n"
+        "    function = getattr(library, name)\n"
+        "    function.restype, function.argtypes = result, (ctypes.c_void_p,)\n"
+        "    return function(argument)\n"
+        "for made in (digests.running_sha256(), hashlib.sha384(), digests.running_sha512()):\n"
+        "    context = ctypes.c_void_p.from_address(id(made) + 16).value  # PyObject_HEAD\n"
+        "    algorithm = call('EVP_MD_CTX_get0_md', context)\n"
+        "    provider = call('EVP_MD_get0_provider', algorithm)\n"
+        "    print(call('OSSL_PROVIDER_get0_name', provider, ctypes.c_char_p).decode())\n"
+    )
+    assert (ran.out, ran.err) == ("fips\nfips\nfips\n", "")
+
+
 def test_uvicorn_runs_in_it(fips: FipsHome) -> None:
     """The same door: the application sets the process up before it imports what encrypts."""
     assert fips.mfn("init").code == 0
