@@ -46,7 +46,7 @@ COMMANDS = [
     "master passphrase --remove",
 ]  # fmt: skip
 # Where a run of it would not end, or needs another store: shown in tests of its own.
-ELSEWHERE = {"serve", "restore", "fips install", "fips status"}
+ELSEWHERE = {"serve", "restore", "fips install", "fips status", "key abandon"}
 
 
 def commands(entry: click.Command, *names: str) -> Iterator[tuple[str, click.Command]]:
