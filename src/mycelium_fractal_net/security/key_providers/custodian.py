@@ -88,6 +88,10 @@ class Custodian(OfOneProcess, ABC):
     scheme: ClassVar[str]
     """What begins the id of each of its master keys: ``local``."""
 
+    is_one_key_everywhere: ClassVar[bool] = False
+    """Whether an id names the same master key wherever it is asked for, as that of a key of AWS KMS
+    does, which has replicas in other regions. Of other kinds two may have keys of one id."""
+
     @abstractmethod
     def newest_id(self) -> str:
         """The id of the master key that wraps what is new."""

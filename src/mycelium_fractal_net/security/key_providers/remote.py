@@ -73,6 +73,7 @@ class RemoteCustodian(Custodian):
         other = self._calls.run("connect", self._connect, self._calls.end())
         self.scheme = self._calls.told.name = other.scheme  # type: ignore[misc]
         self._signs_together = isinstance(other, SignsTogether)
+        self.is_one_key_everywhere = other.is_one_key_everywhere  # type: ignore[misc]
         return other
 
     def _side(self) -> Custodian:
