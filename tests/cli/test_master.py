@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -98,6 +99,70 @@ def test_a_store_is_moved_there_and_back_and_its_data_opens(
     assert "nobody" not in there.ok("master", "status").out
     shutil.rmtree(there.home / "elsewhere")
     there.ok("decrypt", "plain.mfn", "-o", "thrice")
+
+
+def test_what_held_it_before_is_forgotten_by_a_word_of_its_own(
+    there: Mfn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Doctor names the word, a backup comes first, and the key file stays as it was."""
+    there.ok("backup", "before")
+    former = there.ok("master", "status", "--json").json["master_key"]
+    there.ok("master", "migrate", "--to", NAME)
+    monkeypatch.setenv("MFN_KEY_PROVIDER", NAME)
+    monkeypatch.setenv("MFN_FORMER_KEY_PROVIDERS", "local")
+    (found,) = (e for e in there("doctor", "--json").json if e["check"] == "former-custodian")
+    assert "mfn master forget local" in found["advice"]
+    told = one_line(there("master", "forget", "local"), ExitCode.STORE)
+    assert "first: mfn backup FILE" in told
+    there.ok("backup", "after")
+    key_file = (there.home / "master.key").read_bytes()
+    assert "take it out of the settings" in there.ok("master", "forget", "local").out
+    assert (there.home / "master.key").read_bytes() == key_file
+    monkeypatch.delenv("MFN_FORMER_KEY_PROVIDERS")
+    assert "master status" in one_line(there("master", "forget", former), ExitCode.USAGE)
+    seen = there.ok("audit", "show", "--event", "master.forget", "--json").json
+    assert {(e["outcome"], e.get("reason")) for e in seen} == {("intent", former), ("ok", None)}
+    assert not [e for e in there("doctor", "--json").json if e["check"] == "former-custodian"]
+
+
+def test_an_authority_key_that_nobody_needs_is_forgotten(mfn: Mfn) -> None:
+    """Doctor names it, and by what word it goes."""
+    with sqlite3.connect(mfn.home / "keys.db") as database:
+        database.execute("INSERT INTO mfn_authority_keys VALUES ('vault:gone:v1', x'00')")
+    database.close()
+    (found,) = (e for e in mfn("doctor", "--json").json if e["check"] == "unknown-master-key")
+    assert "mfn master forget vault:gone:v1" in found["advice"]
+    ran = mfn.ok("master", "forget", "vault:gone:v1", "--yes", "--json")
+    assert ran.json == {"forgotten": ["vault:gone:v1"], "backups": 0}
+    assert not [e for e in mfn("doctor", "--json").json if e["check"] == "unknown-master-key"]
+
+
+def test_of_two_of_a_kind_that_do_not_answer_each_has_what_is_its_own(mfn: Mfn) -> None:
+    """By the name of its key; what is of that kind and of neither counts for the first."""
+    key_ids = ("orders", "default-encryption", "default-mac")
+    with sqlite3.connect(mfn.home / "keys.db") as database:
+        for key_id, name in zip(key_ids, ("new", "old", "other"), strict=True):
+            database.execute(
+                "UPDATE mfn_keys SET master_id = ? WHERE key_id = ?", (f"vault:{name}:v1", key_id)
+            )
+    database.close()
+    vaults = [
+        {
+            "provider": "vault",
+            "vault_addr": "https://127.0.0.1:1",
+            "vault_key_name": name,
+            "vault_token_file": str(mfn.home / "none"),
+        }
+        for name in ("new", "old")
+    ]
+    file = mfn.folder / "both.json"
+    file.write_text(json.dumps({"security": {"key_management": {"former": vaults}}}))
+    found = mfn.ok("--config", str(file), "master", "status", "--json").json
+    assert [set(each["under"]) for each in found["custodians"][1:]] == [
+        {"vault:new:v1", "vault:other:v1"},
+        {"vault:old:v1"},
+    ]
+    assert found["unknown"] == {}
 
 
 def test_what_nobody_here_has_is_said(there: Mfn, monkeypatch: pytest.MonkeyPatch) -> None:

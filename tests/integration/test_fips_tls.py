@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from tests.support.tls import Authority, configured
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.support.cli import Ran
@@ -85,7 +85,7 @@ for path in PLACE:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[tuple[Path, Authority]]:
+def place(tmp_path: Path) -> tuple[Path, Authority]:
     """A certificate for this machine, in a folder, and who signed it."""
     authority = Authority()
     authority.issue().write(tmp_path)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
+import subprocess
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from mycelium_fractal_net.security.fips.installed import install
-from tests.support.cli import Ran, environment
+from tests.support.cli import PROGRAM, Ran, environment
 from tests.support.forks import Forks
 from tests.support.presence import need
 
@@ -34,9 +36,12 @@ def sha256_of(path: Path) -> str:
 
 
 class FipsHome:
-    """A home folder with the module installed, and processes in FIPS mode over it."""
+    """A home folder with the module installed, and processes in FIPS mode over it.
 
-    def __init__(self, home: Path, fresh: Forks, proven: Forks) -> None:
+    Without something that forks, each process is started anew, and takes a second.
+    """
+
+    def __init__(self, home: Path, fresh: Forks | None = None, proven: Forks | None = None) -> None:
         self.home = home
         self.variables = {"MFN_HOME": str(home), "MFN_FIPS_MODE": "true"}
         self._fresh = fresh
@@ -58,16 +63,29 @@ class FipsHome:
 
     def python(self, code: str, **variables: str) -> Ran:
         """Run a program that has yet to."""
-        return self._run(self._fresh, variables, code=code)
+        return self._run(self._fresh, variables, argv=None, code=code)
 
     def python_within(self, code: str, **variables: str) -> Ran:
         """Run a program in a fork of a process that is in FIPS mode."""
-        return self._run(self._proven, variables, code=code)
+        return self._run(self._proven, variables, argv=None, code=code)
 
-    def _run(self, forks: Forks, variables: dict[str, str], **asked: Any) -> Ran:
+    def _run(
+        self,
+        forks: Forks | None,
+        variables: dict[str, str],
+        *,
+        argv: list[str] | None,
+        code: str = "",
+    ) -> Ran:
         env = environment({**self.variables, **variables})
-        code, out, err = forks.run(env=env, **asked)
-        return Ran(code, out.decode(), err.decode(), out)
+        if forks is not None:
+            ended, out, err = forks.run(argv=argv, code=code, env=env)
+            return Ran(ended, out.decode(), err.decode(), out)
+        command = [sys.executable, "-c", code] if argv is None else [*PROGRAM, *argv]
+        done = subprocess.run(
+            command, env=env, capture_output=True, stdin=subprocess.DEVNULL, check=False
+        )
+        return Ran(done.returncode, done.stdout.decode(), done.stderr.decode(), done.stdout)
 
 
 @pytest.fixture(scope="session")

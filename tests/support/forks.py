@@ -120,4 +120,4 @@ def _become(asked: dict[str, Any]) -> NoReturn:
 
 
 if __name__ == "__main__":
-    _serve(*sys.argv[1:] or [None])
+    _serve(sys.argv[1] if len(sys.argv) > 1 else None)

@@ -6,7 +6,7 @@ It is told of a store whose custodians do not answer too, which is when it is as
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from mycelium_fractal_net.bootstrap.custodians import scheme_of
@@ -68,6 +68,7 @@ def master_status(
     for each in of_each(chosen):
         states.append(_state(each, policy, passphrase, counted))
         counted = {name: rows for name, rows in counted.items() if name not in states[-1].under}
+    states, unknown = _by_name(states, counted)
     newest = states[0].newest
     left = None if newest is None else sum(_rows_left(each.under, newest) for each in states)
     return MasterStatus(
@@ -75,7 +76,7 @@ def master_status(
         master_key=master_key,
         custodians=tuple(states),
         left=left,
-        unknown=counted,
+        unknown=unknown,
     )
 
 
@@ -86,6 +87,7 @@ def _state(
     counted: Mapping[str, Mapping[str, int]],
 ) -> CustodianState:
     provider, scheme = settings.security.key_management.provider, scheme_of(settings)
+    under: Mapping[str, Mapping[str, int]] = {}
     try:
         if not scheme.is_there(settings):
             raise scheme.missing(settings, of_backup=False)
@@ -94,9 +96,19 @@ def _state(
             status = custodian.inspect()
             return CustodianState(provider, status.place, custodian.newest_id(), None, under)
     except MfnError as error:
-        # Whose they are is told by their names, as nobody else can be asked.
-        under = {name: rows for name, rows in counted.items() if name.startswith(f"{provider}:")}
         return CustodianState(provider, error=str(error), under=under)
+
+
+def _by_name(
+    states: list[CustodianState], left: Mapping[str, Mapping[str, int]]
+) -> tuple[list[CustodianState], dict[str, Mapping[str, int]]]:
+    """What no custodian has that could be asked is, by its name, of the first that could not."""
+    unknown, found = dict(left), []
+    for state in states:
+        names = [name for name in unknown if name.startswith(f"{state.provider}:")]
+        more = {} if state.error is None else {name: unknown.pop(name) for name in names}
+        found.append(replace(state, under={**state.under, **more}))
+    return found, unknown
 
 
 def _rows_left(under: Mapping[str, Mapping[str, int]], newest: str) -> int:

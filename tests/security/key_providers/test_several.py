@@ -96,6 +96,24 @@ def test_no_master_key_is_known_to_two_custodians_under_one_name(far: Path, tmp_
         SeveralCustodians(remote(far), [remote(tmp_path / "other")])
 
 
+class Replica(Elsewhere):
+    """A machine whose master key other machines have as well, as AWS KMS has keys in regions."""
+
+    is_one_key_everywhere = True
+
+
+def test_one_key_in_two_places_is_no_other_key(far: Path) -> None:
+    """So a store that moves to another region keeps what is kept in the former one."""
+    parts = [RemoteCustodian(lambda: Replica(far), QUICK) for _ in range(2)]
+    both = SeveralCustodians(parts[0], parts[1:])
+    item = (
+        MATERIAL,
+        Binding(bytes(16), "orders", "encryption", "data", "AES-256-GCM", 1, b"1" * 8),
+    )
+    (wrapped,) = both.wrap_many(KEK_ID, [item])
+    assert parts[1].unwrap_many(KEK_ID, [(wrapped, item[1])]) == [MATERIAL]
+
+
 def test_keys_are_rewrapped_some_at_a_time_and_seen_to_unwrap(home: Path, far: Path) -> None:
     """A call has a deadline, and what is not seen to unwrap takes nobody's place."""
     local = LocalCustodian.create(home / "master.key", Policy())

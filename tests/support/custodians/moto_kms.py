@@ -103,7 +103,7 @@ class AsAWS:
                 return _CODES[key.key_state]
         if of_ciphertext is not None:
             theirs = base64.b64decode(asked["CiphertextBlob"])[:_KEY_BYTES].decode(errors="replace")
-            if _key(theirs) is None:
+            if _key(theirs, _region(asked[of_ciphertext])) is None:
                 return "InvalidCiphertextException"
             if not asked[of_ciphertext].endswith(theirs):
                 return "IncorrectKeyException"
@@ -116,10 +116,14 @@ class AsAWS:
         return found
 
 
-def _key(named: str) -> Any:
+def _key(named: str, region: str | None = None) -> Any:
+    key = named.split(":")[-1].removeprefix("key/")
+    return kms_backends[ACCOUNT][region or _region(named)].keys.get(key)
+
+
+def _region(named: str) -> str:
     parts = named.split(":")
-    region = parts[3] if len(parts) > 3 else REGION
-    return kms_backends[ACCOUNT][region].keys.get(parts[-1].removeprefix("key/"))
+    return parts[3] if len(parts) > 3 else REGION
 
 
 def _named(key_id: str) -> tuple[str, str, dict[str, str]]:

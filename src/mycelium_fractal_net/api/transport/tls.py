@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ssl
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import PublicKeyAlgorithmOID
 
 from mycelium_fractal_net.security.errors import ConfigurationError
 from mycelium_fractal_net.security.fips.process import proven
@@ -100,10 +100,11 @@ def _valid_until(path: Path) -> datetime:
 
 
 def _is_approved(certificate: x509.Certificate) -> bool:
-    key = certificate.public_key()
-    if isinstance(key, rsa.RSAPublicKey):
-        return key.key_size >= _APPROVED_RSA_BITS
-    return isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in _APPROVED_CURVES
+    key: Any = certificate.public_key()
+    kind = certificate.public_key_algorithm_oid
+    if kind == PublicKeyAlgorithmOID.RSAES_PKCS1_v1_5:
+        return bool(key.key_size >= _APPROVED_RSA_BITS)
+    return kind == PublicKeyAlgorithmOID.EC_PUBLIC_KEY and key.curve.name in _APPROVED_CURVES
 
 
 def _no_passphrase() -> bytes:

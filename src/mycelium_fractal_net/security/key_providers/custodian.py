@@ -88,6 +88,10 @@ class Custodian(OfOneProcess, ABC):
     scheme: ClassVar[str]
     """What begins the id of each of its master keys: ``local``."""
 
+    is_one_key_everywhere: ClassVar[bool] = False
+    """Whether an id names the same master key wherever it is asked for, as that of a key of AWS KMS
+    does, which has replicas in other regions. Of other kinds two may have keys of one id."""
+
     @abstractmethod
     def newest_id(self) -> str:
         """The id of the master key that wraps what is new."""
@@ -204,6 +208,14 @@ class SigningCustodian(Protocol):
 
     def destroy_signing_key(self, reference: str) -> None:
         """Destroy it, at once or as soon as the other side does; it is no error if it is gone."""
+
+
+@runtime_checkable
+class SignsTogether(Protocol):
+    """A :class:`SigningCustodian` of which many signatures by one key are one request."""
+
+    def sign_many(self, reference: str, algorithm: str, messages: Sequence[bytes]) -> list[bytes]:
+        """What ``sign`` gives of each message, in order."""
 
 
 @runtime_checkable

@@ -50,7 +50,7 @@ class ExternalKeys:
         self._policy = policy
 
     def algorithm(self, wanted: str | None) -> str:
-        """``wanted``, or the first that the custodian makes keys for. Asks nobody.
+        """``wanted``, or the first allowed that the custodian makes keys for. Asks nobody.
 
         Raises :class:`InvalidInputError` where it makes none, or none of that.
         """
@@ -67,7 +67,7 @@ class ExternalKeys:
                 f"the custodian here ({custodian.scheme}) makes external keys of:"
                 f" {', '.join(names)}"
             )
-        return wanted or names[0]
+        return wanted or next(filter(self._policy.allows, names), names[0])
 
     def made(self, key: Key, version: KeyVersion) -> KeyVersion:
         """The version with a fresh key of the custodian's.
@@ -106,6 +106,15 @@ class ExternalKeys:
             lambda message: custodian.sign(reference, algorithm, message),
             lambda verify: self._refusal(key, version, verify),
         )
+
+    def is_with_present(self, version: KeyVersion) -> bool:
+        """Whether the present custodian has that version's key, and no other in its place."""
+        custodian = self._wrapping.custodian.parts[0]
+        scheme, _, reference = (version.external or "").partition(":")
+        if scheme == custodian.scheme and isinstance(custodian, SigningCustodian):
+            with suppress(CustodianDeniedError):
+                return custodian.signing_public_key(reference) == version.public_key
+        return False
 
     def check(self, key: Key, version: KeyVersion) -> None:
         """See that the custodian has the key, and no other in its place.

@@ -2,7 +2,7 @@
 
 Each wraps and unwraps under the master keys that it holds by its own configuration. New material
 is wrapped by the one that comes first. A rewrap from one to another takes the keys through this
-process, and no key is ever known to two custodians under one id.
+process, and no two keys are ever known under one id.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 class SeveralCustodians(Custodian):
     """The custodian ``present``, and beside it ``former`` ones.
 
-    Raises :class:`ConfigurationError` where two would answer to the id of one
-    master key: which of them wrapped a key could not be told.
+    Raises :class:`ConfigurationError` where two would answer to the id of one master key that is
+    another to each: which of them wrapped a key could not be told. Two regions of AWS that have one
+    key are asked in their order.
     """
 
     def __init__(self, present: Custodian, former: Sequence[Custodian]) -> None:
@@ -36,7 +37,9 @@ class SeveralCustodians(Custodian):
         self.scheme = present.scheme  # type: ignore[misc]
         for one in self._parts:
             for other in self._parts:
-                if one is not other and other.holds(one.newest_id()):
+                if one is other or one.is_one_key_everywhere:
+                    continue
+                if other.holds(one.newest_id()):
                     raise ConfigurationError(
                         f"two custodians have a master key called {one.newest_id()}; give one of"
                         " the two another name: security.key_management.former"

@@ -45,6 +45,7 @@ class AWSKMSCustodian(Custodian):
     """
 
     scheme: ClassVar[str] = SCHEME
+    is_one_key_everywhere: ClassVar[bool] = True
 
     def __init__(self, place: KmsPlace) -> None:
         self._place = place
