@@ -20,6 +20,7 @@ from mycelium_fractal_net.security.sealed.rsa_recipients import RsaRecipientKey
 
 POLICY = Policy()
 HPKE = UnwrappingKey.from_private_bytes("hpke", bytes([7]) * 32)
+HPKE_P256 = UnwrappingKey.from_private_bytes("hpke-p256", bytes([7]) * 32)
 
 
 @cache
@@ -34,6 +35,10 @@ def public_key(data: bytes) -> None:
 
 def hpke(data: bytes) -> None:
     HPKE.unwrap(data)
+
+
+def hpke_p256(data: bytes) -> None:
+    HPKE_P256.unwrap(data)
 
 
 def rsa_aes(data: bytes) -> None:
@@ -71,6 +76,7 @@ READERS: tuple[Callable[[bytes], None], ...] = (
     p384,
     ml_dsa,
     rsa_aes,
+    hpke_p256,
 )
 
 
@@ -90,6 +96,7 @@ def seeds() -> dict[str, bytes]:
         p256: POLICY.generate_signing_key("ECDSA-P256").private_der(),
         p384: POLICY.generate_signing_key("ECDSA-P384").private_der(),
         ml_dsa: POLICY.generate_signing_key("ML-DSA-65").private_der(),
+        hpke_p256: HPKE_P256.public.wrap(bytes(32)),
         rsa_aes: _rsa().public.wrap(bytes(32)),
     }
     return {

@@ -1,4 +1,4 @@
-"""Fuzz what reads HPKE blobs and X25519 keys.
+"""Fuzz what reads HPKE blobs and the keys of recipients.
 
     python fuzz/fuzz_recipients.py fuzz/corpus/recipients -max_total_time=60
 
@@ -20,7 +20,8 @@ from mycelium_fractal_net.security.sealed.recipients import (
     seal_to_recipient,
 )
 
-KEY = RecipientKey.from_private_bytes(bytes([7]) * 32)
+KEY = RecipientKey.from_private_bytes("HPKE-X25519", bytes([7]) * 32)
+ON_P256 = RecipientKey.from_private_bytes("HPKE-P256", bytes([7]) * 32)
 
 
 def _same(one: object, other: object) -> None:
@@ -36,7 +37,7 @@ def blob(data: bytes) -> None:
 
 
 def recipient(data: bytes) -> None:
-    _same(Recipient.from_bytes(data).public_bytes(), data)
+    _same(Recipient.from_bytes("HPKE-X25519", data).public_bytes(), data)
 
 
 def recipient_pem(data: bytes) -> None:
@@ -47,11 +48,21 @@ def private_pem(data: bytes) -> None:
     _within(RecipientKey.from_pem(data).private_pem().strip(), data)
 
 
+def blob_p256(data: bytes) -> None:
+    open_as_recipient(ON_P256, data)
+
+
+def recipient_p256(data: bytes) -> None:
+    _same(Recipient.from_bytes("HPKE-P256", data).public_bytes(), data)
+
+
 READERS: tuple[Callable[[bytes], None], ...] = (
     blob,
     recipient,
     recipient_pem,
     private_pem,
+    blob_p256,
+    recipient_p256,
 )
 
 
@@ -69,6 +80,8 @@ def seeds() -> dict[str, bytes]:
         recipient: KEY.public.public_bytes(),
         recipient_pem: KEY.public.pem(),
         private_pem: KEY.private_pem(),
+        blob_p256: seal_to_recipient(ON_P256.public, b"plain"),
+        recipient_p256: ON_P256.public.public_bytes(),
     }
     return {
         reader.__name__: bytes([READERS.index(reader)]) + content

@@ -93,8 +93,9 @@ def signature_files() -> dict[str, Any]:
 
 
 def recipients() -> dict[str, Any]:
-    """HPKE in base mode."""
-    key = RecipientKey.from_private_bytes(hashlib.sha256(b"a recipient's test key").digest())
+    """HPKE in base mode with X25519."""
+    material = hashlib.sha256(b"a recipient's test key").digest()
+    key = RecipientKey.from_private_bytes("HPKE-X25519", material)
     blob = seal_to_recipient(key.public, DATA, info=b"letters", associated_data=b"row 17")
     enc = int.from_bytes(blob[10:42], "little")
     odd = [y + top for y in (*LOW_ORDER, *range(P, 2**255)) for top in (0, 2**255)]
@@ -109,6 +110,48 @@ def recipients() -> dict[str, Any]:
         **{f"enc that is no usable point, {y:064x}": _with_enc(blob, y) for y in sorted({*odd})},
     }
     return {
+        "private_key": key.private_bytes().hex(),
+        "public_key": key.public.public_bytes().hex(),
+        "info": b"letters".hex(),
+        "associated_data": b"row 17".hex(),
+        "plaintext": DATA.hex(),
+        "blob": blob.hex(),
+        "invalid": {fault: wrong.hex() for fault, wrong in faults.items()},
+    }
+
+
+_FIELDS = {  # SP 800-186 sections 3.2.1.3 and 3.2.1.4
+    "HPKE-P256": 2**256 - 2**224 + 2**192 + 2**96 - 1,
+    "HPKE-P384": 2**384 - 2**128 - 2**96 + 2**32 - 1,
+}
+
+
+def recipients_on(algorithm: str) -> dict[str, Any]:
+    """HPKE in base mode with one of NIST's curves."""
+    field = _FIELDS[algorithm]
+    size = field.bit_length() // 8
+    material = hashlib.sha384(b"a recipient's test key").digest()[:size]
+    key = RecipientKey.from_private_bytes(algorithm, material)
+    blob = seal_to_recipient(key.public, DATA, info=b"letters", associated_data=b"row 17")
+    end = 11 + 2 * size
+    x, y, rest = blob[11 : 11 + size], blob[11 + size : end], blob[end:]
+    negative = (field - int.from_bytes(y, "big")).to_bytes(size, "big")
+    past = b"\xff" * size
+    faults = {
+        "no magic": b"MFI" + blob[3:],
+        "another suite": flipped(blob, 5),
+        "changed enc": flipped(blob, 11),
+        "changed ciphertext": flipped(blob, end),
+        "changed tag": flipped(blob, len(blob) - 1),
+        "cut in the tag": blob[:-1],
+        "enc in its hybrid form": blob[:10] + bytes([6 + y[-1] % 2]) + blob[11:],
+        "enc in its compressed form": blob[:10] + bytes([2 + y[-1] % 2]) + x + rest,
+        "enc with its y negated": blob[:10] + b"\x04" + x + negative + rest,
+        "enc that is no usable point, zeros": blob[:10] + bytes(1 + 2 * size) + rest,
+        "enc that is no usable point, past the field": blob[:10] + b"\x04" + past + past + rest,
+    }
+    return {
+        "algorithm": algorithm,
         "private_key": key.private_bytes().hex(),
         "public_key": key.public.public_bytes().hex(),
         "info": b"letters".hex(),
@@ -137,6 +180,8 @@ def main() -> None:
         "raw": raw(),
         "signature_files": signature_files(),
         "recipients": recipients(),
+        "recipients_p256": recipients_on("HPKE-P256"),
+        "recipients_p384": recipients_on("HPKE-P384"),
     }
     Path(sys.argv[1]).write_text(json.dumps(found, indent=1) + "\n")
 

@@ -39,7 +39,7 @@ def finish(client: httpx.Client, pending: Any, material: bytes = KEY) -> httpx.R
     return client.post(f"/imports/{pending['import_id']}/finish", json={"wrapped": b64(blob)})
 
 
-@pytest.mark.parametrize("method", ["rsa-aes", "hpke"])
+@pytest.mark.parametrize("method", ["rsa-aes", "hpke", "hpke-p256", "hpke-p384"])
 def test_a_key_is_brought_along_and_taken_along(client: httpx.Client, method: str) -> None:
     """The same 32 bytes in and out, by each method; the key says where it comes from."""
     pending = begun(client, method=method, exportable=True)

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 # How each command is run on a store with the keys orders and release; in this order.
 COMMANDS = [
-    "version", "init", "doctor", "key create invoices", "key list", "key show orders",
+    "version", "init", "doctor", "inventory", "inventory -o cbom.json", "inventory --quantum",
+    "key create invoices", "key list", "key show orders",
     "key policy orders --retain 5", "key public release", "key rotate orders",
     "key suspend orders:v1", "key activate orders:v1", "key deactivate orders:v1",
     "key compromise orders:v1", "key destroy orders:v1", "key cancel-destruction orders:v1",
@@ -34,7 +35,8 @@ COMMANDS = [
     "decrypt -r sealed -o opened-folder", "migrate-xor --dry-run folder",
     "sign plain -k release", "verify plain plain.sig -k release",
     "verify plain plain.sig --public-key public.pem", "backup kept.backup",
-    "backup --verify kept.backup", "master rotate", "master rewrap", "master status",
+    "backup --verify kept.backup", "master forget local", "master rotate", "master rewrap",
+    "master status",
     "master migrate --to local", "credential create app --scope encrypt:orders",
     "credential list", "credential show ID", "credential rotate ID", "credential confirm --all",
     "signer add billing --public-key client.pem --credential ID", "signer list",
@@ -44,7 +46,7 @@ COMMANDS = [
     "master passphrase --remove",
 ]  # fmt: skip
 # Where a run of it would not end, or needs another store: shown in tests of its own.
-ELSEWHERE = {"serve", "restore", "fips install", "fips status"}
+ELSEWHERE = {"serve", "restore", "fips install", "fips status", "key abandon"}
 
 
 def commands(entry: click.Command, *names: str) -> Iterator[tuple[str, click.Command]]:

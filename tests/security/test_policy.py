@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
+from mycelium_fractal_net.client.signing import RequestSigner
 from mycelium_fractal_net.security.algorithms.names import (
     BUILT_ON,
     CIPHERS_HASHES_SIGNATURES,
@@ -47,12 +48,15 @@ DATA_KEY_HEADER = b"MFN\x02" + HANDLE + bytes(104)
 ALL = Policy()
 SIGNING = ALL.generate_signing_key("Ed25519")
 
-RECIPIENT = RecipientKey.generate()
+RECIPIENT = RecipientKey.generate("HPKE-X25519")
 BLOB = ALL.seal_to_recipient(RECIPIENT.public, b"data")
+ON_P256, ON_P384 = (RecipientKey.generate(name) for name in ("HPKE-P256", "HPKE-P384"))
 
 SEALS = {"AES-256-GCM", "SHA-512", "HKDF-SHA512"}
 RSA_AES = {"RSA-OAEP-256", "AES-256-KWP", "SHA-256"}
 HPKE = {"HPKE-X25519", "AES-256-GCM", "HKDF-SHA256", "SHA-256"}
+HPKE_P256 = {"HPKE-P256", "AES-256-GCM", "HKDF-SHA256", "SHA-256"}
+HPKE_P384 = {"HPKE-P384", "AES-256-GCM", "HKDF-SHA384", "SHA-384"}
 ED25519 = {"Ed25519", "SHA-512"}
 Use = Callable[[Policy], object]
 # Each use, with all the algorithms that it needs and no other.
@@ -74,6 +78,14 @@ USES: dict[str, tuple[set[str], Use]] = {
     "old count": ({"PBKDF2-SHA256", "SHA-256"}, lambda p: p.pbkdf2(KEY, bytes(16), 1000)),
     "hpke seal": (HPKE, lambda p: p.seal_to_recipient(RECIPIENT.public, b"data")),
     "hpke open": (HPKE, lambda p: p.open_as_recipient(RECIPIENT, BLOB)),
+    "hpke p256 seal": (HPKE_P256, lambda p: p.seal_to_recipient(ON_P256.public, b"data")),
+    "hpke p384 seal": (HPKE_P384, lambda p: p.seal_to_recipient(ON_P384.public, b"data")),
+    "making for P-256": (HPKE_P256, lambda p: p.generate_unwrapping_key("hpke-p256")),
+    "making for P-384": (HPKE_P384, lambda p: p.generate_unwrapping_key("hpke-p384")),
+    "wrapping for P-256": (
+        HPKE_P256,
+        lambda p: p.wrapping_key(key_to_wrap_for("hpke-p256").public.der()).wrap(KEY),
+    ),
     "wrapping for RSA": (
         RSA_AES,
         lambda p: p.wrapping_key(key_to_wrap_for("rsa-aes").public.der()).wrap(KEY),
@@ -138,7 +150,8 @@ def test_sealing_without_its_hash_says_what_it_needs() -> None:
 def test_what_is_built_on_a_disallowed_hash_falls_with_it() -> None:
     """A hash that is off is not used under the name of a signature or a MAC either."""
     policy = Policy(disallowed=("SHA-256",))
-    for name in ("ECDSA-P256", "HMAC-SHA-256", "PBKDF2-SHA256", "HKDF-SHA256", "HPKE-X25519"):
+    for name in ("ECDSA-P256", "HMAC-SHA-256", "PBKDF2-SHA256", "HKDF-SHA256", "HPKE-X25519",
+                 "HPKE-P256"):  # fmt: skip
         assert not policy.allows(name)
         with pytest.raises(AlgorithmNotAllowedError, match=f"^{name} is built on "):
             policy.check(name)
@@ -155,13 +168,11 @@ def test_a_disallowed_name_wins_over_an_allowed_one(name: str) -> None:
 def test_the_allowed_list_is_exact() -> None:
     """The plan's FIPS list knows no Ed25519, and MACs and derivation have their own list."""
     plan = ("AES-256-GCM", "SHA-256", "SHA-384", "SHA-512", "ECDSA-P256", "ECDSA-P384")
-    policy = Policy.from_settings(
-        allowed_algorithms=plan, disallowed_algorithms=("MD5", "SHA-1", "RC4", "DES", "3DES")
-    )
-    policy.check(*plan, *MACS_AND_KDFS)
+    policy = Policy(plan, disallowed=("MD5", "SHA-1", "RC4", "DES", "3DES"))
+    assert policy.algorithms == {*plan, *MACS_AND_KDFS}
     with pytest.raises(AlgorithmNotAllowedError, match="Ed25519"):
         policy.check("Ed25519")
-    narrow = Policy.from_settings(allowed_macs_and_kdfs=("HMAC-SHA-256",))
+    narrow = Policy(allowed_macs_and_kdfs=("HMAC-SHA-256",))
     assert not narrow.allows("HKDF-SHA256")
 
 
@@ -170,7 +181,7 @@ def test_a_broken_algorithm_is_never_allowed(name: str) -> None:
     """Asking for it refuses to start; forbidding it is fine and changes nothing."""
     for setting in ("allowed_algorithms", "allowed_macs_and_kdfs"):
         with pytest.raises(ConfigurationError, match=f"{setting}: {name} is broken"):
-            Policy.from_settings(**{setting: (name,)})  # type: ignore[arg-type]
+            Policy(**{setting.removesuffix("_algorithms"): (name,)})  # type: ignore[arg-type]
     assert not Policy(disallowed=(name,)).allows(name)
     with pytest.raises(AlgorithmNotAllowedError, match=f"{name} is broken and never allowed"):
         ALL.check(name)
@@ -182,21 +193,30 @@ def test_a_broken_algorithm_is_never_allowed(name: str) -> None:
 def test_an_unknown_name_is_refused_in_every_list(setting: str) -> None:
     """A misspelling does not silently allow or forbid nothing."""
     with pytest.raises(ConfigurationError, match=f"{setting} names what is not one of"):
-        Policy.from_settings(**{setting: ("AES-256",)})  # type: ignore[arg-type]
+        Policy(**{setting.removesuffix("_algorithms"): ("AES-256",)})  # type: ignore[arg-type]
 
 
 def test_fips_mode_fails_closed() -> None:
     """In a process that was not proven to run on a FIPS provider there is no policy of it."""
     with pytest.raises(FipsModeError, match="was not set up for it"):
-        Policy.from_settings(fips_mode=True)
-    with pytest.raises(FipsModeError):
         Policy(fips_mode=True)
+
+
+def test_a_process_of_fips_mode_has_no_other_policy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not for a program that makes one, nor for the client and its request signer."""
+    monkeypatch.setattr("mycelium_fractal_net.security.fips.process._proofs", [object()])
+    assert Policy().fips_mode
+    assert Policy() == Policy(fips_mode=True)
+    with pytest.raises(AlgorithmNotAllowedError, match="take ECDSA-P256"):
+        RequestSigner(SIGNING, "k")
+    with pytest.raises(ConfigurationError, match=r"security\.fips_mode: Ed25519.*take ECDSA-P256"):
+        Policy(("Ed25519",))  # although it falls with SHA-512, which is not there
 
 
 def test_the_list_of_fips_mode_is_exact(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is outside of it is refused with what to take instead; keys come from the module."""
     monkeypatch.setattr("mycelium_fractal_net.security.fips.process.require", lambda: None)
-    policy = Policy.from_settings(fips_mode=True)
+    policy = Policy(fips_mode=True)
     assert policy.algorithms == IN_FIPS_MODE.keys()
     assert IN_FIPS_MODE.keys() | NOT_IN_FIPS_MODE.keys() == KNOWN
     assert not IN_FIPS_MODE.keys() & NOT_IN_FIPS_MODE.keys()

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.serialization import load_der_public_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 
 from mycelium_fractal_net.security.aes_encryption import decrypt_aes_gcm
 from mycelium_fractal_net.security.errors import DecryptionError, InvalidSignatureError
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 VECTORS = json.loads(Path(__file__).with_name("format_vectors.json").read_text())
 RAW, FILES, HPKE = VECTORS["raw"], VECTORS["signature_files"], VECTORS["recipients"]
+CURVES = [VECTORS["recipients_p256"], VECTORS["recipients_p384"]]
+EACH_CURVE = pytest.mark.parametrize("section", CURVES, ids=lambda each: each["algorithm"])
 
 
 def of(section: dict[str, Any], *names: str) -> list[bytes]:
@@ -39,36 +41,59 @@ def of(section: dict[str, Any], *names: str) -> list[bytes]:
 # What a stranger writes from the document ---------------------------------------------------
 
 
-def hkdf_extract(salt: bytes, secret: bytes) -> bytes:
-    return hmac.digest(salt or bytes(32), secret, "sha256")
+def hkdf_extract(salt: bytes, secret: bytes, digest: str = "sha256") -> bytes:
+    return hmac.digest(salt or bytes(32), secret, digest)
 
 
-def hkdf_expand(key: bytes, info: bytes, size: int) -> bytes:
+def hkdf_expand(key: bytes, info: bytes, size: int, digest: str = "sha256") -> bytes:
     found = block = b""
     for number in range(1, size // 32 + 2):
-        block = hmac.digest(key, block + info + bytes([number]), "sha256")
+        block = hmac.digest(key, block + info + bytes([number]), digest)
         found += block
     return found[:size]
 
 
 def hpke_open(private: bytes, blob: bytes, info: bytes, associated_data: bytes) -> bytes:
-    """Sections 4.1 and 5.1 of RFC 9180, base mode, first message."""
-    enc, ciphertext = blob[10:42], blob[42:]
+    """Sections 4.1 and 5.1 of RFC 9180, base mode, first message, with X25519."""
     key = X25519PrivateKey.from_private_bytes(private)
-    shared = key.exchange(X25519PublicKey.from_public_bytes(enc))
-    kem = b"KEM" + bytes.fromhex("0020")
-    secret = hkdf_extract(b"", b"HPKE-v1" + kem + b"eae_prk" + shared)
-    context = enc + key.public_key().public_bytes_raw()
-    label = b"\x00\x20HPKE-v1" + kem + b"shared_secret" + context
-    shared = hkdf_expand(secret, label, 32)
+    shared = key.exchange(X25519PublicKey.from_public_bytes(blob[10:42]))
+    return _hpke_open(blob, 32, shared, key.public_key().public_bytes_raw(), info, associated_data)
+
+
+def hpke_open_on(private: bytes, blob: bytes, info: bytes, associated_data: bytes) -> bytes:
+    """The same on the curve that the blob names; Nsecret is the size of its hash."""
+    curve = {b"\0\x10": ec.SECP256R1(), b"\0\x11": ec.SECP384R1()}[blob[4:6]]
+    size = 1 + 2 * curve.key_size // 8
+    key = ec.derive_private_key(int.from_bytes(private, "big"), curve)
+    enc = ec.EllipticCurvePublicKey.from_encoded_point(curve, blob[10 : 10 + size])
+    shared = key.exchange(ec.ECDH(), enc)
+    public = key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    digest = {b"\0\x01": "sha256", b"\0\x02": "sha384"}[blob[6:8]]
+    return _hpke_open(blob, size, shared, public, info, associated_data, digest)
+
+
+def _hpke_open(
+    blob: bytes,
+    enc_bytes: int,
+    shared: bytes,
+    public: bytes,
+    info: bytes,
+    associated_data: bytes,
+    digest: str = "sha256",
+) -> bytes:
+    enc, ciphertext = blob[10 : 10 + enc_bytes], blob[10 + enc_bytes :]
+    kem, hash_bytes = b"KEM" + blob[4:6], hashlib.new(digest).digest_size
+    secret = hkdf_extract(b"", b"HPKE-v1" + kem + b"eae_prk" + shared, digest)
+    label = bytes([0, hash_bytes]) + b"HPKE-v1" + kem + b"shared_secret" + enc + public
+    shared = hkdf_expand(secret, label, hash_bytes, digest)
     suite = b"HPKE-v1HPKE" + blob[4:10]
     bound = b"mycelium-fractal-net/hpke/v1" + blob[:10]
     bound += len(info).to_bytes(8, "big") + info + associated_data
-    schedule = b"\0" + hkdf_extract(b"", suite + b"psk_id_hash")
-    schedule += hkdf_extract(b"", suite + b"info_hash" + bound)
-    secret = hkdf_extract(shared, suite + b"secret")
-    cipher_key = hkdf_expand(secret, b"\x00\x20" + suite + b"key" + schedule, 32)
-    nonce = hkdf_expand(secret, b"\x00\x0c" + suite + b"base_nonce" + schedule, 12)
+    schedule = b"\0" + hkdf_extract(b"", suite + b"psk_id_hash", digest)
+    schedule += hkdf_extract(b"", suite + b"info_hash" + bound, digest)
+    secret = hkdf_extract(shared, suite + b"secret", digest)
+    cipher_key = hkdf_expand(secret, b"\x00\x20" + suite + b"key" + schedule, 32, digest)
+    nonce = hkdf_expand(secret, b"\x00\x0c" + suite + b"base_nonce" + schedule, 12, digest)
     return AESGCM(cipher_key).decrypt(nonce, ciphertext, b"")
 
 
@@ -81,6 +106,29 @@ def test_a_stranger_opens_the_raw_form_and_the_hpke_blob() -> None:
     )
     assert blob[:10] == b"MFH\x01" + bytes.fromhex("0020 0001 0002")
     assert hpke_open(private, blob, info, data) == plain
+
+
+@EACH_CURVE
+def test_a_stranger_opens_an_hpke_blob_on_nists_curves(section: dict[str, Any]) -> None:
+    """With nothing of ours; and the product opens it."""
+    private, public, blob, info, data, plain = of(
+        section, "private_key", "public_key", "blob", "info", "associated_data", "plaintext"
+    )
+    assert hpke_open_on(private, blob, info, data) == plain
+    recipient = RecipientKey.from_private_bytes(section["algorithm"], private)
+    assert recipient.public.public_bytes() == public
+    assert open_as_recipient(recipient, blob, info=info, associated_data=data) == plain
+
+
+@EACH_CURVE
+def test_an_hpke_blob_on_nists_curves_with_a_fault_is_refused(section: dict[str, Any]) -> None:
+    """Of an ``enc`` each form that is not the one, and its negative, whose secret is the same."""
+    private, info, data = of(section, "private_key", "info", "associated_data")
+    key = RecipientKey.from_private_bytes(section["algorithm"], private)
+    for fault, wrong in section["invalid"].items():
+        with pytest.raises(DecryptionError):
+            open_as_recipient(key, bytes.fromhex(wrong), info=info, associated_data=data)
+        assert fault
 
 
 @pytest.mark.parametrize("vector", FILES["valid"], ids=lambda v: f"{v['algorithm']}-{v['mode']}")
@@ -111,7 +159,7 @@ def test_the_product_opens_what_is_valid() -> None:
     private, public, blob, info, data, plain = of(
         HPKE, "private_key", "public_key", "blob", "info", "associated_data", "plaintext"
     )
-    recipient = RecipientKey.from_private_bytes(private)
+    recipient = RecipientKey.from_private_bytes("HPKE-X25519", private)
     assert recipient.public.public_bytes() == public
     assert open_as_recipient(recipient, blob, info=info, associated_data=data) == plain
 
@@ -146,7 +194,7 @@ def test_a_signature_file_with_a_fault_is_refused(fault: str) -> None:
 def test_an_hpke_blob_with_a_fault_is_refused(fault: str) -> None:
     """Of an ``enc`` each encoding that is not the one, and each point of low order."""
     private, info, data = of(HPKE, "private_key", "info", "associated_data")
-    key = RecipientKey.from_private_bytes(private)
+    key = RecipientKey.from_private_bytes("HPKE-X25519", private)
     (wrong,) = of(HPKE["invalid"], fault)
     with pytest.raises(DecryptionError):
         open_as_recipient(key, wrong, info=info, associated_data=data)
@@ -160,7 +208,7 @@ def test_no_blob_opens_whose_enc_is_another_encoding() -> None:
     from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
     private, info, data, plain = of(HPKE, "private_key", "info", "associated_data", "plaintext")
-    key = RecipientKey.from_private_bytes(private)
+    key = RecipientKey.from_private_bytes("HPKE-X25519", private)
     opened: list[str] = []
     for wrong in _self_consistent(key, info, data, plain):
         bound = b"mycelium-fractal-net/hpke/v1" + wrong[:10]
@@ -207,7 +255,7 @@ def _seal(
 def test_the_document_names_every_fault(ran: Callable[[str, int], None]) -> None:
     """A stranger's decoder is tried on all of them."""
     document = (Path(__file__).parents[2] / "docs" / "format.md").read_text()
-    for section in (RAW, FILES, HPKE):
+    for section in (RAW, FILES, HPKE, *CURVES):
         for fault in section["invalid"]:
             assert f"`{fault.partition(',')[0]}`" in document, fault
         ran("our formats", len(section["invalid"]))

@@ -277,7 +277,8 @@ def begin_import(
 
     What the key is to be is said as for :meth:`create_key`; or it becomes the next version of an
     ``existing`` key, of which no more is said. ``method`` is ``rsa-aes`` (RSA-OAEP-256
-    and AES key wrap with padding), or ``hpke``. Raises :class:`KeyExistsError`.
+    and AES key wrap with padding), ``hpke``, ``hpke-p256`` or ``hpke-p384``; where none is named,
+    the first that the service allows. Raises :class:`KeyExistsError`.
     """
     asked = {
         "key_id": key_id,
@@ -310,11 +311,12 @@ def finish_import(import_id: str, wrapped: Buffer) -> Steps[Key]:
 def export_key(
     key_id: str, public_key: str | bytes, *, method: str | None = None
 ) -> Steps[ExportedKey]:
-    """Wrap a version for the holder of a public key, PEM: RSA or X25519. Scope: ``keys:admin``.
+    """Wrap a version for the holder of a public key, in PEM. Scope: ``keys:admin``.
 
-    Of a bare name the version that protects new data. ``method`` follows from the public key; one
-    that is named must be that. Raises :class:`KeyNotExportableError` for a key that was not made
-    exportable. Each attempt is in the audit log of the service.
+    That is one of RSA, X25519, P-256 or P-384. Of a bare name the version that protects new data.
+    ``method`` follows from the public key; one that is named must be that. Raises
+    :class:`KeyNotExportableError` for a key that was not made exportable. Each attempt is in the
+    audit log of the service.
     """
     pem = public_key.decode("ascii", "replace") if isinstance(public_key, bytes) else public_key
     asked = {"public_key": pem, "method": method}

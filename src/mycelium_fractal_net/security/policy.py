@@ -65,47 +65,34 @@ class Policy:
 
     def __init__(
         self,
-        allowed: Iterable[str] = CIPHERS_HASHES_SIGNATURES,
-        allowed_macs_and_kdfs: Iterable[str] = MACS_AND_KDFS,
-        disallowed: Iterable[str] = FORBIDDEN,
+        allowed: Iterable[str] | None = None,
+        allowed_macs_and_kdfs: Iterable[str] | None = None,
+        disallowed: Iterable[str] = (),
         *,
         fips_mode: bool = False,
     ) -> None:
-        """Raises :class:`ConfigurationError` for a name that no release knows or ever allows.
+        """None stands for every algorithm there is, in its mode.
 
-        In FIPS mode also for one that is not of it, and :class:`FipsModeError` where this process
-        was not proven to run on a FIPS provider.
+        A process that was proven to run on a FIPS provider has no other policies than those of
+        FIPS mode, whether they were asked for or not.
+        Raises :class:`ConfigurationError` for a name that no release knows or ever allows, or that
+        is not of FIPS mode, and :class:`FipsModeError` where this process was not proven.
         """
-        names = in_force(allowed, allowed_macs_and_kdfs, disallowed)
         if fips_mode:
             fips_process.require()
-            for name in sorted(names - IN_FIPS_MODE.keys()):
-                raise ConfigurationError(f"security.fips_mode: {NOT_IN_FIPS_MODE[name]}")
-        object.__setattr__(self, "algorithms", names)
-        object.__setattr__(self, "fips_mode", fips_mode)
-
-    @classmethod
-    def from_settings(
-        cls,
-        *,
-        allowed_algorithms: Iterable[str] | None = None,
-        allowed_macs_and_kdfs: Iterable[str] | None = None,
-        disallowed_algorithms: Iterable[str] = (),
-        fips_mode: bool = False,
-    ) -> Policy:
-        """The policy of a configuration; None stands for every algorithm there is, in its mode.
-
-        Raises what the constructor does.
-        """
+        fips_mode = fips_mode or fips_process.proven() is not None
         exact, derived = CIPHERS_HASHES_SIGNATURES, MACS_AND_KDFS
         if fips_mode:
             exact, derived = exact & IN_FIPS_MODE.keys(), derived & IN_FIPS_MODE.keys()
-        return cls(
-            exact if allowed_algorithms is None else allowed_algorithms,
-            derived if allowed_macs_and_kdfs is None else allowed_macs_and_kdfs,
-            disallowed_algorithms,
-            fips_mode=fips_mode,
-        )
+        exact = exact if allowed is None else frozenset(allowed)
+        derived = derived if allowed_macs_and_kdfs is None else frozenset(allowed_macs_and_kdfs)
+        refused = frozenset(disallowed)
+        names = in_force(exact, derived, refused)
+        if fips_mode:
+            for name in sorted((exact | derived) - refused - IN_FIPS_MODE.keys()):
+                raise ConfigurationError(f"security.fips_mode: {NOT_IN_FIPS_MODE[name]}")
+        object.__setattr__(self, "algorithms", names)
+        object.__setattr__(self, "fips_mode", fips_mode)
 
     def __repr__(self) -> str:
         return f"Policy({sorted(self.algorithms)})"
@@ -118,9 +105,10 @@ class Policy:
         """Raise :class:`AlgorithmNotAllowedError` unless all of these may be used."""
         for name in names:
             if name not in self.algorithms:
-                raise AlgorithmNotAllowedError(self._why_not(name))
+                raise AlgorithmNotAllowedError(self.why_not(name))
 
-    def _why_not(self, name: str) -> str:
+    def why_not(self, name: str) -> str:
+        """In a sentence: why that may not be used, and in FIPS mode what to take instead."""
         if name in FORBIDDEN:
             return f"the algorithm {name} is broken and never allowed"
         if name not in KNOWN:  # and not shown: it may be anything
@@ -198,10 +186,10 @@ class Policy:
         info: Buffer = b"",
         associated_data: Buffer = b"",
     ) -> bytes:
-        """Seal to an X25519 public key by HPKE (RFC 9180); 58 bytes longer than the plaintext."""
+        """Seal to a public key by HPKE (RFC 9180): one of X25519, P-256 or P-384."""
         from mycelium_fractal_net.security.sealed.recipients import seal_to_recipient
 
-        self.check("HPKE-X25519")
+        self.check(recipient.algorithm)
         return seal_to_recipient(recipient, plaintext, info=info, associated_data=associated_data)
 
     def open_as_recipient(
@@ -215,7 +203,7 @@ class Policy:
         """Open what was sealed to ``key.public``. Raises :class:`DecryptionError`."""
         from mycelium_fractal_net.security.sealed.recipients import open_as_recipient
 
-        self.check("HPKE-X25519")
+        self.check(key.public.algorithm)
         return open_as_recipient(key, blob, info=info, associated_data=associated_data)
 
     # Keys on their way ----------------------------------------------------------------------
@@ -225,14 +213,36 @@ class Policy:
 
         Raises :class:`InvalidKeyError`.
         """
-        from mycelium_fractal_net.security.sealed.key_transport import METHODS, WrappingKey
+        from mycelium_fractal_net.security.sealed.key_transport import (
+            METHODS,
+            WrappingKey,
+            der_of_file,
+            is_x25519,
+        )
 
-        found = WrappingKey.from_file(content)
+        der = der_of_file(content)
+        if is_x25519(der):  # before it is loaded, which FIPS modules may refuse without saying why
+            self.check("HPKE-X25519")
+        found = WrappingKey.from_file(der)
         self.check(*METHODS[found.method])
         return found
 
+    def wrap_method(self) -> str:
+        """The method by which others wrap keys for us where none is named: the first allowed one.
+
+        Raises :class:`AlgorithmNotAllowedError` where none is.
+        """
+        from mycelium_fractal_net.security.sealed.key_transport import METHODS
+
+        for method, names in METHODS.items():
+            if self.algorithms.issuperset(names):
+                return method
+        raise AlgorithmNotAllowedError(
+            f"keys are wrapped by {', '.join(METHODS)}, of which this configuration allows none"
+        )
+
     def generate_unwrapping_key(self, method: str) -> UnwrappingKey:
-        """A fresh key for which others wrap a key by ``rsa-aes`` or ``hpke``."""
+        """A fresh key for which others wrap a key, by one of ``WRAP_METHODS``."""
         from mycelium_fractal_net.security.sealed.key_transport import METHODS, UnwrappingKey
 
         self.check(*METHODS.get(method, ()))

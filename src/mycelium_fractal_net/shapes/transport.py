@@ -24,7 +24,8 @@ _Method = Annotated[
     str,
     Schema(
         enum=[*WRAP_METHODS],
-        description="`rsa-aes` is CKM_RSA_AES_KEY_WRAP with SHA-256, `hpke` is RFC 9180.",
+        description="`rsa-aes` is CKM_RSA_AES_KEY_WRAP with SHA-256; RFC 9180 is `hpke` (X25519),"
+        " `hpke-p256` and `hpke-p384`.",
     ),
 ]
 

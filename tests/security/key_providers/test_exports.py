@@ -18,6 +18,7 @@ from mycelium_fractal_net.security.errors import (
     StoreIntegrityError,
 )
 from mycelium_fractal_net.security.policy import Policy
+from mycelium_fractal_net.security.records.imports import WRAP_METHODS
 from mycelium_fractal_net.security.records.keys import Verb
 from tests.security.audit.test_changes import recorded, said
 from tests.support.audit import Books
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.key_providers import LocalKeyProvider
 
 __all__ = ["recorded"]  # a fixture
-METHODS = pytest.mark.parametrize("method", ["rsa-aes", "hpke"])
+METHODS = pytest.mark.parametrize("method", WRAP_METHODS)
 POLICY = Policy()
 
 

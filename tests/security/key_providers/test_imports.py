@@ -33,6 +33,7 @@ from mycelium_fractal_net.security.errors import (
 from mycelium_fractal_net.security.key_providers import imports
 from mycelium_fractal_net.security.key_providers.imports import MAX_WRAPPED_BYTES
 from mycelium_fractal_net.security.policy import Policy
+from mycelium_fractal_net.security.records.imports import WRAP_METHODS
 from mycelium_fractal_net.security.records.keys import (
     LEGACY_XOR,
     LEGACY_XOR_KEY_ID,
@@ -402,7 +403,7 @@ def _wrap_anything(pending: PendingImport, material: bytes) -> bytes:
     return POLICY.wrapping_key(pending.public_key).wrap(material)
 
 
-@pytest.mark.parametrize("method", ["rsa-aes", "hpke"])
+@pytest.mark.parametrize("method", WRAP_METHODS)
 def test_what_does_not_unwrap_is_the_same_error_and_ends_the_import(
     local_provider: LocalKeyProvider, method: str
 ) -> None:
@@ -504,6 +505,26 @@ def test_a_forbidden_algorithm_is_refused_at_the_beginning(
             provider.imports.begin("brought", method=method)
     assert provider.store.imports.count() == 0
     provider.store.database.close()
+
+
+@pytest.mark.parametrize(
+    ("disallowed", "method"),
+    [(("RSA-OAEP-256",), "hpke"), (("AES-256-KWP", "HPKE-X25519"), "hpke-p256")],
+)
+def test_without_a_method_the_first_that_is_allowed_is_taken(
+    local_provider: LocalKeyProvider, disallowed: tuple[str, ...], method: str
+) -> None:
+    """As FIPS mode, and a configuration that has no RSA, ask for it."""
+    local_provider.imports._policy = Policy(disallowed=disallowed)
+    assert local_provider.imports.begin("brought").method == method
+
+
+def test_where_no_method_is_allowed_that_is_said(local_provider: LocalKeyProvider) -> None:
+    """And nothing is begun."""
+    local_provider.imports._policy = Policy(disallowed=("SHA-256", "SHA-384"))
+    with pytest.raises(AlgorithmNotAllowedError, match="of which this configuration allows none"):
+        local_provider.imports.begin("brought", "encryption")
+    assert local_provider.store.imports.count() == 0
 
 
 def test_no_more_than_a_hundred_are_under_way(

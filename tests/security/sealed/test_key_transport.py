@@ -6,6 +6,7 @@ import pickle
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa, x25519
@@ -25,13 +26,22 @@ from mycelium_fractal_net.security.errors import (
     InvalidInputError,
     InvalidKeyError,
 )
-from mycelium_fractal_net.security.sealed.key_transport import UnwrappingKey, WrappingKey
+from mycelium_fractal_net.security.records.imports import WRAP_METHODS
+from mycelium_fractal_net.security.sealed.key_transport import (
+    UnwrappingKey,
+    WrappingKey,
+)
 from mycelium_fractal_net.security.sealed.rsa_recipients import RsaRecipientKey
 from tests.support.key_transport import key_to_wrap_for, openssl_unwrap, openssl_wrap
 
 KEY = bytes(range(32))
 MODULUS_BYTES = 512
-METHODS = pytest.mark.parametrize("method", ["rsa-aes", "hpke"])
+METHODS = pytest.mark.parametrize("method", WRAP_METHODS)
+SUITES = {
+    "hpke": ("0020 0001 0002", Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)),
+    "hpke-p256": ("0010 0001 0002", Suite(KEM.P256, KDF.HKDF_SHA256, AEAD.AES_256_GCM)),
+    "hpke-p384": ("0011 0002 0002", Suite(KEM.P384, KDF.HKDF_SHA384, AEAD.AES_256_GCM)),
+}
 
 
 @pytest.fixture
@@ -83,16 +93,20 @@ def test_an_rsa_wrapping_has_the_sizes_that_are_written_down() -> None:
     assert len(key_to_wrap_for("rsa-aes").public.wrap(bytes(138))) == MODULUS_BYTES + 152
 
 
-def test_what_an_outsider_wraps_is_unwrapped() -> None:
-    """PKCS #11's mechanism and RFC 9180, both with nothing of ours."""
+def test_what_an_outsider_wraps_by_rsa_is_unwrapped() -> None:
+    """PKCS #11's mechanism with nothing of ours."""
     assert key_to_wrap_for("rsa-aes").unwrap(rsa_wrap(KEY)) == KEY
-    public = load_pem_public_key(key_to_wrap_for("hpke").public.pem())
-    assert isinstance(public, x25519.X25519PublicKey)
-    suite = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
-    header = b"MFH\x01" + bytes.fromhex("002000010002")
+
+
+@pytest.mark.parametrize("method", SUITES)
+def test_what_an_outsider_wraps_by_hpke_is_unwrapped(method: str) -> None:
+    """RFC 9180 with nothing of ours."""
+    public: Any = load_pem_public_key(key_to_wrap_for(method).public.pem())
+    numbers, suite = SUITES[method]
+    header = b"MFH\x01" + bytes.fromhex(numbers)
     info = b"mycelium-fractal-net/key/v1"
     bound = b"mycelium-fractal-net/hpke/v1" + header + len(info).to_bytes(8, "big") + info
-    assert key_to_wrap_for("hpke").unwrap(header + suite.encrypt(KEY, public, bound)) == KEY
+    assert key_to_wrap_for(method).unwrap(header + suite.encrypt(KEY, public, bound)) == KEY
 
 
 def test_openssl_wraps_for_us_and_unwraps_what_we_wrap(tmp_path: Path) -> None:
@@ -156,9 +170,9 @@ def test_what_is_wrong_with_an_hpke_wrapping_is_the_same_error() -> None:
     [
         (lambda: spki(rsa.generate_private_key(65537, 2048).public_key()), "3072 to 8192 bits"),
         (lambda: spki(rsa.generate_private_key(3, 3072).public_key()), "65537 or more"),
-        (lambda: spki(ec.generate_private_key(ec.SECP256R1()).public_key()), "RSA or X25519"),
+        (lambda: spki(ec.generate_private_key(ec.SECP521R1()).public_key()), "P-256 or P-384"),
         (lambda: spki(x25519.X25519PublicKey.from_public_bytes(bytes(32))), "usable point"),
-        (lambda: b"0", "RSA or X25519"),
+        (lambda: b"0", "RSA, X25519, P-256 or P-384"),
         (lambda: b"", "PEM block"),
         (lambda: b"ssh-rsa AAAA", "OpenSSH"),
     ],
@@ -180,8 +194,8 @@ def test_what_is_no_private_key_of_a_method_is_refused(method: str) -> None:
 
 
 def test_an_unknown_method_is_refused() -> None:
-    """There are two."""
-    with pytest.raises(InvalidInputError, match="rsa-aes or hpke"):
+    """There are four."""
+    with pytest.raises(InvalidInputError, match="rsa-aes, hpke, hpke-p256, hpke-p384"):
         UnwrappingKey.generate("rsa")
 
 

@@ -46,11 +46,11 @@ _EXPORT: dict[str, Any] = {
 }
 
 Method = Annotated[
-    Literal["rsa-aes", "hpke"],
+    Literal["rsa-aes", "hpke", "hpke-p256", "hpke-p384"],
     Field(
         description="`rsa-aes` is CKM_RSA_AES_KEY_WRAP of PKCS #11: RSA-OAEP with SHA-256 over a"
-        " fresh AES-256 key, and under that AES key wrap with padding (RFC 5649). `hpke` is RFC"
-        " 9180, as docs/format.md has it."
+        " fresh AES-256 key, and under that AES key wrap with padding (RFC 5649). `hpke`"
+        " (X25519), `hpke-p256` and `hpke-p384` are RFC 9180, as docs/format.md has it."
     ),
 ]
 
@@ -92,7 +92,13 @@ class BeginImportRequest(Model):
     exportable: Annotated[
         bool, Field(description="Whether it may be wrapped for others later; fixed for ever.")
     ] = False
-    method: Method = "rsa-aes"
+    method: Annotated[
+        Method | None,
+        Field(
+            description="The first that this service allows where none is named: `rsa-aes`, unless"
+            " its configuration excludes that. FIPS mode has no `hpke`."
+        ),
+    ] = None
 
 
 class FinishImportRequest(Model):
@@ -114,7 +120,8 @@ class ExportRequest(Model):
         Field(
             min_length=1,
             max_length=_PUBLIC_KEY_CHARACTERS,
-            description="A PEM block `PUBLIC KEY`: RSA of 3072 to 8192 bits, or X25519.",
+            description="A PEM block `PUBLIC KEY`: RSA of 3072 to 8192 bits, X25519,"
+            " P-256 or P-384.",
         ),
     ]
     method: Annotated[

@@ -52,8 +52,8 @@ key_import = CommandGroup("import", help="Bring a key along that was made elsewh
 @click.option(
     "--method",
     type=click.Choice(WRAP_METHODS),
-    default=WRAP_METHODS[0],
-    help="How the key is wrapped: RSA-OAEP and AES key wrap, or HPKE.",
+    help="How the key is wrapped: RSA-OAEP and AES key wrap, or HPKE with X25519, P-256 or P-384;"
+    " FIPS mode has no X25519 [the first that is allowed].",
 )
 @_output
 @options.force
@@ -120,7 +120,7 @@ def _finish(invocation: Invocation, import_id: str, file: str) -> None:
     "public_key",
     required=True,
     metavar="FILE",
-    help="For whom: an RSA or X25519 public key, PEM or DER; - is standard input.",
+    help="For whom: an RSA, X25519, P-256 or P-384 public key, PEM or DER; - is standard input.",
 )
 @click.option(
     "--method", type=click.Choice(WRAP_METHODS), help="That of the public key; others are refused."

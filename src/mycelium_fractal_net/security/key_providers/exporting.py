@@ -42,7 +42,8 @@ class Exports:
         self._choose = choose
 
     def wrap_for(self, public_key: bytes, key_id: str, method: str | None = None) -> ExportedKey:
-        """Wrap a version for the holder of a public key: PEM or DER, RSA or X25519.
+        """Wrap a version for the holder of a public key: PEM or DER, of RSA, X25519, P-256
+        or P-384.
 
         Of a bare name the version that protects new data. The method follows from the public key;
         one that is named must be that. That it is to leave is in the audit log, durably, before

@@ -59,13 +59,14 @@ class Imports(AuthenticatedTable[PendingImport]):
         use: str | None = None,
         publish: bool = False,
         exportable: bool = False,
-        method: str = "rsa-aes",
+        method: str | None = None,
     ) -> PendingImport:
         """Make a one-time key, for which a key is wrapped elsewhere within the hour.
 
         That becomes the first version of a new key, as :meth:`.Keys.create` would make it; or, of
         an ``existing`` one, its next version, with its type and algorithm. ``method`` is
-        ``rsa-aes``, which takes up to 2 s, or ``hpke``.
+        ``rsa-aes``, which takes up to 2 s, ``hpke``, ``hpke-p256`` or ``hpke-p384``; where none is
+        named, the first of these that the policy allows.
         Raises :class:`KeyExistsError`, :class:`KeyNotFoundError`, :class:`KeyUsageError`,
         :class:`AlgorithmNotAllowedError`, and :class:`InvalidInputError` for what does not fit.
         """
@@ -92,6 +93,7 @@ class Imports(AuthenticatedTable[PendingImport]):
             if self._keys.table.has(planned.key_id):
                 raise KeyExistsError(self._keys.kind.taken.format(planned.key_id))
         self._policy.check(planned.algorithm)
+        method = self._policy.wrap_method() if method is None else method
         now = self.clock()
         made = self._policy.generate_unwrapping_key(method)
         pending = PendingImport(

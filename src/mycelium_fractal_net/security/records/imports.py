@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.records.keys import KeyType, KeyUse
 
 IMPORT_ID: Final = re.compile(r"[0-9a-f]{32}")
-WRAP_METHODS: Final = ("rsa-aes", "hpke")
+WRAP_METHODS: Final = ("rsa-aes", "hpke", "hpke-p256", "hpke-p384")
 IMPORT_WINDOW: Final = timedelta(hours=1)
 
 

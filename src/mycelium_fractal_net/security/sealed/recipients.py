@@ -4,9 +4,9 @@ Whoever has the public key can seal; only the holder of the private one opens. N
 who sealed it: sign it too where that matters. A sealed blob is
 
     0   4   "MFH" 0x01
-    4   6   suite: KEM 0x0020, KDF 0x0001, AEAD 0x0002, two bytes each, big-endian
-    10  32  enc: the ephemeral X25519 public key (RFC 9180 section 4.1)
-    42  …   ciphertext, 16 bytes longer than the plaintext
+    4   6   suite: KEM, KDF and AEAD, two bytes each, big-endian; see :mod:`.hpke_suites`
+    10  n   enc: the ephemeral public key (RFC 9180 section 4.1): 32, 65 or 97
+    …       ciphertext, 16 bytes longer than the plaintext
 
 and its HPKE ``info`` is ``"mycelium-fractal-net/hpke/v1" || bytes 0 to 9 || len(info) ||
 info || associated data``, the length in 8 bytes, big-endian. HPKE's own ``aad`` is empty:
@@ -15,11 +15,9 @@ for a single message RFC 9180 section 8.1 binds either alike. Sizes in bytes.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
-from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -41,48 +39,37 @@ from mycelium_fractal_net.security.errors import (
     InvalidInputError,
     InvalidKeyError,
 )
+from mycelium_fractal_net.security.sealed.hpke_suites import HpkeSuite, suite_named, suite_of
 from mycelium_fractal_net.security.signatures.schemes import LOAD_ERRORS
 
 if TYPE_CHECKING:
     from mycelium_fractal_net.security.byte_io.buffers import Buffer
 
-KEY_BYTES: Final = 32  # X25519, RFC 7748 section 5; public and private
-_P: Final = 2**255 - 19  # the field of X25519, RFC 7748 section 4.1
-# RFC 9180 sections 7.1 to 7.3: DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM.
-_SUITE: Final = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
-_HEADER: Final = b"MFH\x01" + bytes.fromhex("0020 0001 0002")
+_MAGIC: Final = b"MFH\x01"
+_HEADER_BYTES: Final = len(_MAGIC) + 6
 _LABEL: Final = b"mycelium-fractal-net/hpke/v1"
 _TAG_BYTES: Final = 16  # RFC 9180 section 7.3
-
-OVERHEAD_BYTES: Final = len(_HEADER) + KEY_BYTES + _TAG_BYTES
-"""A blob is this much longer than its plaintext."""
-
 _MAX_BYTES: Final = 2**31 - 1 - _TAG_BYTES  # what AES-GCM takes at a time in ``cryptography``
 
 
 class Recipient:
-    """The X25519 public key of somebody who may open. Equal and hashable by its bytes.
+    """The public key of somebody who may open: X25519, P-256 or P-384.
 
-    Made by :meth:`from_bytes` or :meth:`from_pem`, or found as :attr:`RecipientKey.public`.
+    Equal and hashable by its bytes. Made by :meth:`from_bytes` or :meth:`from_pem`, or found as
+    :attr:`RecipientKey.public`. ``algorithm`` names its suite, as ``HPKE-P256``.
     """
 
-    __slots__ = ("_key",)
+    __slots__ = ("_key", "_suite", "algorithm")
 
-    def __init__(self, key: X25519PublicKey) -> None:
-        raw = key.public_bytes_raw()
-        # RFC 7748 section 5 reads 2^255 - 19 and up, and a set top bit, as other keys.
-        canonical = int.from_bytes(raw, "little") < _P
-        try:
-            # A key of low order gives zeros whatever the private key; then anybody opens.
-            X25519PrivateKey.from_private_bytes(bytes(KEY_BYTES)).exchange(key)
-        except ValueError:
-            canonical = False
-        if not canonical:
-            raise InvalidKeyError("the X25519 public key is not a usable point")
+    def __init__(self, key: Any) -> None:
+        """Of a public key of ``cryptography``. Raises :class:`InvalidKeyError`."""
+        self._suite = suite_of(key)
+        self._suite.check_public(key)
         self._key = key
+        self.algorithm = self._suite.name
 
     def __repr__(self) -> str:
-        return "Recipient(X25519)"
+        return f"Recipient({self._suite.kind})"
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Recipient) and self.public_bytes() == other.public_bytes()
@@ -91,35 +78,39 @@ class Recipient:
         return hash(self.public_bytes())
 
     @classmethod
-    def from_bytes(cls, raw: Buffer) -> Recipient:
-        """From 32 bytes, RFC 7748 section 5.
+    def from_bytes(cls, algorithm: str, raw: Buffer) -> Recipient:
+        """From 32, 65 or 97 bytes, as RFC 9180 section 7.1.1 serializes a key of that suite.
 
-        :raises InvalidKeyError: another size, a point of low order, or not its one encoding.
+        :raises InvalidKeyError: another size, no usable point, or not its one encoding.
         """
-        raw = bytes(as_bytes(raw))
-        if len(raw) != KEY_BYTES:
-            raise InvalidKeyError(f"an X25519 public key is {KEY_BYTES} bytes")
-        return cls(X25519PublicKey.from_public_bytes(raw))
+        return cls(suite_named(algorithm).load_public(bytes(as_bytes(raw))))
 
     @classmethod
     def from_pem(cls, pem: str | bytes) -> Recipient:
-        """From one PEM block ``PUBLIC KEY`` (RFC 8410). Raises as :meth:`from_bytes`."""
+        """From one PEM block ``PUBLIC KEY`` (RFC 8410, RFC 5480). Raises as :meth:`from_bytes`."""
         der = pem_decode(PUBLIC_KEY, pem)
         try:
-            key = load_der_public_key(der)
+            key: Any = load_der_public_key(der)
         except LOAD_ERRORS:
             key = None
-        if not isinstance(key, X25519PublicKey) or _spki(key) != der:
-            raise InvalidKeyError("not an X25519 public key in its one DER encoding")
-        return cls(key)
+        found = cls(key)
+        if found.der() != der:
+            raise InvalidKeyError("not a public key in its one DER encoding")
+        return found
+
+    @property
+    def overhead_bytes(self) -> int:
+        """A blob is this much longer than its plaintext: 58, 91 or 123."""
+        return _HEADER_BYTES + self._suite.public_bytes + _TAG_BYTES
 
     def public_bytes(self) -> bytes:
-        """The 32 bytes of the key."""
-        return self._key.public_bytes_raw()
+        """The bytes of the key, as :meth:`from_bytes` takes them."""
+        return self._suite.public(self._key)
 
     def der(self) -> bytes:
-        """Its SubjectPublicKeyInfo (RFC 8410), DER."""
-        return _spki(self._key)
+        """Its SubjectPublicKeyInfo (RFC 8410, RFC 5480), DER."""
+        der: bytes = self._key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        return der
 
     def pem(self) -> bytes:
         """The PEM block ``PUBLIC KEY``."""
@@ -127,34 +118,33 @@ class Recipient:
 
 
 class RecipientKey:
-    """An X25519 private key, which opens. Shows no key and cannot be pickled."""
+    """The private half of a :class:`Recipient`, which opens. Shows no key, cannot be pickled."""
 
-    __slots__ = ("_key", "public")
+    __slots__ = ("_key", "_suite", "public")
 
     public: Recipient
 
-    def __init__(self, key: X25519PrivateKey) -> None:
+    def __init__(self, key: Any) -> None:
+        """Of a private key of ``cryptography``. Raises :class:`InvalidKeyError`."""
+        self._suite = suite_of(key)
         self._key = key
         self.public = Recipient(key.public_key())
 
     def __repr__(self) -> str:
-        return "RecipientKey(X25519)"
+        return f"RecipientKey({self._suite.kind})"
 
     def __reduce__(self) -> str | tuple[object, ...]:
         raise TypeError("a recipient's key is not pickled; private_bytes() hands it out on purpose")
 
     @classmethod
-    def generate(cls) -> RecipientKey:
-        """A fresh key, from the operating system's randomness."""
-        return cls(X25519PrivateKey.generate())
+    def generate(cls, algorithm: str) -> RecipientKey:
+        """A fresh key of that suite, from the randomness of OpenSSL."""
+        return cls(suite_named(algorithm).generate())
 
     @classmethod
-    def from_private_bytes(cls, material: Buffer) -> RecipientKey:
-        """From the 32 bytes of :meth:`private_bytes`. Raises :class:`InvalidKeyError`."""
-        material = bytes(as_bytes(material))
-        if len(material) != KEY_BYTES:
-            raise InvalidKeyError(f"an X25519 private key is {KEY_BYTES} bytes")
-        return cls(X25519PrivateKey.from_private_bytes(material))
+    def from_private_bytes(cls, algorithm: str, material: Buffer) -> RecipientKey:
+        """From the 32 or 48 bytes of :meth:`private_bytes`. Raises :class:`InvalidKeyError`."""
+        return cls(suite_named(algorithm).load_private(bytes(as_bytes(material))))
 
     @classmethod
     def from_pem(cls, pem: str | bytes) -> RecipientKey:
@@ -164,20 +154,25 @@ class RecipientKey:
         """
         der = pem_decode(PRIVATE_KEY, pem)
         try:
-            key = load_der_private_key(der, password=None)
+            key: Any = load_der_private_key(der, password=None)
         except LOAD_ERRORS:
             key = None
-        if not isinstance(key, X25519PrivateKey) or _pkcs8(key) != der:
-            raise InvalidKeyError("not an unencrypted X25519 private key in its one DER encoding")
-        return cls(key)
+        found = cls(key)
+        if found._der() != der:
+            raise InvalidKeyError("not an unencrypted private key in its one DER encoding")
+        return found
 
     def private_bytes(self) -> bytes:
-        """The 32 bytes of the private key."""
-        return self._key.private_bytes_raw()
+        """The private key as RFC 9180 section 7.1.2 serializes it: 32 bytes, of P-384 48."""
+        return self._suite.private(self._key)
 
     def private_pem(self) -> bytes:
         """The private key as a PEM block ``PRIVATE KEY``, not encrypted."""
-        return pem_encode(PRIVATE_KEY, _pkcs8(self._key))
+        return pem_encode(PRIVATE_KEY, self._der())
+
+    def _der(self) -> bytes:
+        der: bytes = self._key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+        return der
 
 
 def seal_to_recipient(
@@ -187,13 +182,14 @@ def seal_to_recipient(
 
     :param info: what it is for; the opener must say the same.
     :param associated_data: authenticated, not encrypted and not part of the blob.
-    :returns: the blob, 58 bytes longer than the plaintext; no two are alike.
+    :returns: the blob, ``recipient.overhead_bytes`` longer than the plaintext; no two are alike.
     :raises InvalidInputError: text was passed, or about 2 GiB or more.
     """
     plaintext = as_bytes(plaintext)
     if len(plaintext) > _MAX_BYTES:
         raise InvalidInputError("at most 2^31 - 17 bytes are sealed to a recipient at a time")
-    return _HEADER + _SUITE.encrypt(plaintext, recipient._key, _bound(info, associated_data))
+    suite, header = recipient._suite, _header(recipient._suite)
+    return header + suite.encrypt(plaintext, recipient._key, _bound(header, info, associated_data))
 
 
 def open_as_recipient(
@@ -204,28 +200,21 @@ def open_as_recipient(
     :raises DecryptionError: it does not open, for whatever reason; one error, one text.
     :raises InvalidInputError: text was passed.
     """
-    blob = as_bytes(blob)
-    bound = _bound(info, associated_data)
-    if len(blob) < OVERHEAD_BYTES or blob[: len(_HEADER)] != _HEADER:
+    blob, header = as_bytes(blob), _header(key._suite)
+    bound = _bound(header, info, associated_data)
+    if len(blob) < key.public.overhead_bytes or blob[:_HEADER_BYTES] != header:
         raise DecryptionError
     try:
-        # X25519 takes other encodings of enc for the same point (RFC 7748 section 5), so that one
-        # message would have many blobs; one of low order would let anybody open.
-        Recipient.from_bytes(blob[len(_HEADER) : len(_HEADER) + KEY_BYTES])
-        return _SUITE.decrypt(memoryview(blob)[len(_HEADER) :], key._key, bound)
+        return key._suite.decrypt(memoryview(blob)[_HEADER_BYTES:], key._key, bound)
     except (InvalidTag, InvalidKeyError, ValueError):
         raise DecryptionError from None
 
 
-def _spki(key: X25519PublicKey) -> bytes:
-    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+def _header(suite: HpkeSuite) -> bytes:
+    return _MAGIC + suite.identifier
 
 
-def _pkcs8(key: X25519PrivateKey) -> bytes:
-    return key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
-
-
-def _bound(info: Buffer, associated_data: Buffer) -> bytes:
+def _bound(header: bytes, info: Buffer, associated_data: Buffer) -> bytes:
     info = as_bytes(info)
     length = len(info).to_bytes(8, "big")
-    return b"".join((_LABEL, _HEADER, length, info, as_bytes(associated_data)))
+    return b"".join((_LABEL, header, length, info, as_bytes(associated_data)))
