@@ -162,7 +162,7 @@ def test_an_algorithm_that_the_policy_forbids_makes_no_key(
     strict = LocalKeyProvider(
         local_provider.store,
         local_provider.custodian,
-        Policy.from_settings(disallowed_algorithms=("ECDSA-P256",)),
+        Policy(disallowed=("ECDSA-P256",)),
         clock=clock,
     )
     with pytest.raises(AlgorithmNotAllowedError):

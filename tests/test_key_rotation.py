@@ -269,7 +269,7 @@ def test_what_waits_for_its_destruction_is_erased_in_time(
 
 
 def _forbid(provider: StoredKeyProvider, algorithm: str) -> None:
-    provider.record_macs.policy = Policy.from_settings(disallowed_algorithms=(algorithm,))
+    provider.record_macs.policy = Policy(disallowed=(algorithm,))
 
 
 def test_a_key_that_fails_does_not_stop_the_others(

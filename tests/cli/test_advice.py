@@ -684,6 +684,10 @@ COVERED["cli/commands/master.py", "master rotate"] += 1
 COVERED["cli/commands/master.py", "master migrate"] += 1
 COVERED["cli/commands/master.py", "backup"] += 1
 COVERED["bootstrap/custodians/remote.py", "master status"] += 1
+COVERED["security/key_providers/former_masters.py", "backup"] += 1
+COVERED["security/key_providers/former_masters.py", "master status"] += 1
+COVERED["security/errors.py", "master status"] += 1
+COVERED["doctor/custody.py", "master forget"] += 2
 # In test_backup.py: test_a_backup_that_cannot_be_recorded_says_that_it_is_whole.
 COVERED["cli/commands/backup.py", "backup"] += 1
 

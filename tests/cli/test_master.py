@@ -101,6 +101,42 @@ def test_a_store_is_moved_there_and_back_and_its_data_opens(
     there.ok("decrypt", "plain.mfn", "-o", "thrice")
 
 
+def test_what_held_it_before_is_forgotten_by_a_word_of_its_own(
+    there: Mfn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Doctor names the word, a backup comes first, and the key file stays as it was."""
+    there.ok("backup", "before")
+    former = there.ok("master", "status", "--json").json["master_key"]
+    there.ok("master", "migrate", "--to", NAME)
+    monkeypatch.setenv("MFN_KEY_PROVIDER", NAME)
+    monkeypatch.setenv("MFN_FORMER_KEY_PROVIDERS", "local")
+    (found,) = (e for e in there("doctor", "--json").json if e["check"] == "former-custodian")
+    assert "mfn master forget local" in found["advice"]
+    told = one_line(there("master", "forget", "local"), ExitCode.STORE)
+    assert "first: mfn backup FILE" in told
+    there.ok("backup", "after")
+    key_file = (there.home / "master.key").read_bytes()
+    assert "take it out of the settings" in there.ok("master", "forget", "local").out
+    assert (there.home / "master.key").read_bytes() == key_file
+    monkeypatch.delenv("MFN_FORMER_KEY_PROVIDERS")
+    assert "master status" in one_line(there("master", "forget", former), ExitCode.USAGE)
+    seen = there.ok("audit", "show", "--event", "master.forget", "--json").json
+    assert {(e["outcome"], e.get("reason")) for e in seen} == {("intent", former), ("ok", None)}
+    assert not [e for e in there("doctor", "--json").json if e["check"] == "former-custodian"]
+
+
+def test_an_authority_key_that_nobody_needs_is_forgotten(mfn: Mfn) -> None:
+    """Doctor names it, and by what word it goes."""
+    with sqlite3.connect(mfn.home / "keys.db") as database:
+        database.execute("INSERT INTO mfn_authority_keys VALUES ('vault:gone:v1', x'00')")
+    database.close()
+    (found,) = (e for e in mfn("doctor", "--json").json if e["check"] == "unknown-master-key")
+    assert "mfn master forget vault:gone:v1" in found["advice"]
+    ran = mfn.ok("master", "forget", "vault:gone:v1", "--yes", "--json")
+    assert ran.json == {"forgotten": ["vault:gone:v1"], "backups": 0}
+    assert not [e for e in mfn("doctor", "--json").json if e["check"] == "unknown-master-key"]
+
+
 def test_of_two_of_a_kind_that_do_not_answer_each_has_what_is_its_own(mfn: Mfn) -> None:
     """By the name of its key; what is of that kind and of neither counts for the first."""
     key_ids = ("orders", "default-encryption", "default-mac")

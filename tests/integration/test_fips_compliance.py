@@ -10,10 +10,16 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from mycelium_fractal_net.security.algorithms.names import (
+    FORBIDDEN,
+    IN_FIPS_MODE,
+    NOT_IN_FIPS_MODE,
+)
 from tests.support.fips import fips_module, sha256_of
 
 if TYPE_CHECKING:
@@ -55,6 +61,24 @@ def test_the_plans_lists_are_enforced(fips: FipsHome) -> None:
         )
         assert ran.code != 0
         assert "is not on the list of algorithms of FIPS mode; take ECDSA-P256" in ran.err
+
+
+def test_the_document_says_who_refuses_what(fips: FipsHome) -> None:
+    """Of each algorithm: its standard, what the policy says, and what the real module does."""
+    page = (Path(__file__).parents[2] / "docs" / "fips.md").read_text()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines()]
+    table = {row[0]: tuple(row[1:]) for row in rows if len(row) == 5 and "-" not in row[0][:1]}
+    del table["algorithm"]
+    assert {name for name, row in table.items() if row[2] == "allows"} == IN_FIPS_MODE.keys()
+    assert {name for name, row in table.items() if row[2] == "refuses"} == (
+        NOT_IN_FIPS_MODE.keys() | FORBIDDEN
+    )
+    for name, approval in IN_FIPS_MODE.items():
+        assert table[name][:2] == approval
+    code = "from tests.support.fips_algorithms import main; main()"
+    answers = json.loads(fips.python(code, PYTHONPATH=os.pathsep.join(sys.path)).out)
+    said = {name: row[3] for name, row in table.items() if not row[3].startswith("not asked")}
+    assert said == {name: "does it" if did else "refuses" for name, did in answers.items()}
 
 
 def test_the_library_works_in_it(fips: FipsHome) -> None:
@@ -318,6 +342,27 @@ def test_tls_and_databases_go_on_beside_it(fips: FipsHome) -> None:
     assert (ran.out, ran.err) == ("refused\n", "")
 
 
+def test_digests_come_from_the_module(fips: FipsHome) -> None:
+    """The SHA-256 that looked at the module's file before it was loaded is another."""
+    ran = fips.python(
+        "from mycelium_fractal_net import fips\n"
+        "fips.start()\n"
+        "import ctypes, hashlib, _ssl\n"
+        "from mycelium_fractal_net.security.algorithms import digests\n"
+        "library = ctypes.CDLL(_ssl.__file__)\n"
+        "def call(name, argument, result=ctypes.c_void_p):\n"
+        "    function = getattr(library, name)\n"
+        "    function.restype, function.argtypes = result, (ctypes.c_void_p,)\n"
+        "    return function(argument)\n"
+        "for made in (digests.running_sha256(), hashlib.sha384(), digests.running_sha512()):\n"
+        "    context = ctypes.c_void_p.from_address(id(made) + 16).value  # PyObject_HEAD\n"
+        "    algorithm = call('EVP_MD_CTX_get0_md', context)\n"
+        "    provider = call('EVP_MD_get0_provider', algorithm)\n"
+        "    print(call('OSSL_PROVIDER_get0_name', provider, ctypes.c_char_p).decode())\n"
+    )
+    assert (ran.out, ran.err) == ("fips\nfips\nfips\n", "")
+
+
 def test_uvicorn_runs_in_it(fips: FipsHome) -> None:
     """The same door: the application sets the process up before it imports what encrypts."""
     assert fips.mfn("init").code == 0
@@ -370,7 +415,7 @@ def test_doctor_lists_what_the_mode_refuses(fips: FipsHome) -> None:
         if each["check"] == "algorithm"
     }
     assert set(found) == {"key default-signing", "key web", "signer web"}
-    assert all("FIPS mode does not allow it" in advice for advice in found.values())
+    assert all("take ECDSA-P256 or ECDSA-P384" in advice for advice in found.values())
     assert "algorithm" not in fips.mfn("doctor", "--json", **off).out
     refused = fips.mfn("sign", str(key), "-k", "default-signing")
     assert refused.code != 0

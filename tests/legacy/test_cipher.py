@@ -274,7 +274,7 @@ def test_fips_mode_and_the_old_cipher_never_go_together(monkeypatch: pytest.Monk
     with pytest.raises(ConfigurationError, match=r"legacy\.read_xor.*FIPS"):
         refuse_fips(fips_mode=True)
     with pytest.raises(ConfigurationError, match="never opened in FIPS mode"):
-        xor_opener(Policy.from_settings(fips_mode=True), OLD_KEY)
+        xor_opener(Policy(fips_mode=True), OLD_KEY)
 
 
 PROGRAM = """
@@ -289,7 +289,7 @@ process.require = lambda: None
 MODULE = "mycelium_fractal_net.legacy.cipher"
 message = sys.argv[1].encode()
 try:
-    xor_opener(Policy.from_settings(fips_mode=True), bytes(32))
+    xor_opener(Policy(fips_mode=True), bytes(32))
 except ConfigurationError:
     assert MODULE not in sys.modules
 with tempfile.TemporaryDirectory() as home, initialise(home=home) as keyring:

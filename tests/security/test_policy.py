@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
+from mycelium_fractal_net.client.signing import RequestSigner
 from mycelium_fractal_net.security.algorithms.names import (
     BUILT_ON,
     CIPHERS_HASHES_SIGNATURES,
@@ -167,13 +168,11 @@ def test_a_disallowed_name_wins_over_an_allowed_one(name: str) -> None:
 def test_the_allowed_list_is_exact() -> None:
     """The plan's FIPS list knows no Ed25519, and MACs and derivation have their own list."""
     plan = ("AES-256-GCM", "SHA-256", "SHA-384", "SHA-512", "ECDSA-P256", "ECDSA-P384")
-    policy = Policy.from_settings(
-        allowed_algorithms=plan, disallowed_algorithms=("MD5", "SHA-1", "RC4", "DES", "3DES")
-    )
-    policy.check(*plan, *MACS_AND_KDFS)
+    policy = Policy(plan, disallowed=("MD5", "SHA-1", "RC4", "DES", "3DES"))
+    assert policy.algorithms == {*plan, *MACS_AND_KDFS}
     with pytest.raises(AlgorithmNotAllowedError, match="Ed25519"):
         policy.check("Ed25519")
-    narrow = Policy.from_settings(allowed_macs_and_kdfs=("HMAC-SHA-256",))
+    narrow = Policy(allowed_macs_and_kdfs=("HMAC-SHA-256",))
     assert not narrow.allows("HKDF-SHA256")
 
 
@@ -182,7 +181,7 @@ def test_a_broken_algorithm_is_never_allowed(name: str) -> None:
     """Asking for it refuses to start; forbidding it is fine and changes nothing."""
     for setting in ("allowed_algorithms", "allowed_macs_and_kdfs"):
         with pytest.raises(ConfigurationError, match=f"{setting}: {name} is broken"):
-            Policy.from_settings(**{setting: (name,)})  # type: ignore[arg-type]
+            Policy(**{setting.removesuffix("_algorithms"): (name,)})  # type: ignore[arg-type]
     assert not Policy(disallowed=(name,)).allows(name)
     with pytest.raises(AlgorithmNotAllowedError, match=f"{name} is broken and never allowed"):
         ALL.check(name)
@@ -194,21 +193,30 @@ def test_a_broken_algorithm_is_never_allowed(name: str) -> None:
 def test_an_unknown_name_is_refused_in_every_list(setting: str) -> None:
     """A misspelling does not silently allow or forbid nothing."""
     with pytest.raises(ConfigurationError, match=f"{setting} names what is not one of"):
-        Policy.from_settings(**{setting: ("AES-256",)})  # type: ignore[arg-type]
+        Policy(**{setting.removesuffix("_algorithms"): ("AES-256",)})  # type: ignore[arg-type]
 
 
 def test_fips_mode_fails_closed() -> None:
     """In a process that was not proven to run on a FIPS provider there is no policy of it."""
     with pytest.raises(FipsModeError, match="was not set up for it"):
-        Policy.from_settings(fips_mode=True)
-    with pytest.raises(FipsModeError):
         Policy(fips_mode=True)
+
+
+def test_a_process_of_fips_mode_has_no_other_policy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not for a program that makes one, nor for the client and its request signer."""
+    monkeypatch.setattr("mycelium_fractal_net.security.fips.process._proofs", [object()])
+    assert Policy().fips_mode
+    assert Policy() == Policy(fips_mode=True)
+    with pytest.raises(AlgorithmNotAllowedError, match="take ECDSA-P256"):
+        RequestSigner(SIGNING, "k")
+    with pytest.raises(ConfigurationError, match=r"security\.fips_mode: Ed25519.*take ECDSA-P256"):
+        Policy(("Ed25519",))  # although it falls with SHA-512, which is not there
 
 
 def test_the_list_of_fips_mode_is_exact(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is outside of it is refused with what to take instead; keys come from the module."""
     monkeypatch.setattr("mycelium_fractal_net.security.fips.process.require", lambda: None)
-    policy = Policy.from_settings(fips_mode=True)
+    policy = Policy(fips_mode=True)
     assert policy.algorithms == IN_FIPS_MODE.keys()
     assert IN_FIPS_MODE.keys() | NOT_IN_FIPS_MODE.keys() == KNOWN
     assert not IN_FIPS_MODE.keys() & NOT_IN_FIPS_MODE.keys()

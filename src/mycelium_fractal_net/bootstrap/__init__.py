@@ -260,10 +260,10 @@ def build_policy(settings: Settings) -> Policy:
         from mycelium_fractal_net.legacy.xor_format import refuse_fips
 
         refuse_fips(fips_mode=settings.security.fips_mode)
-    return Policy.from_settings(
-        allowed_algorithms=settings.security.allowed_algorithms,
-        allowed_macs_and_kdfs=settings.security.allowed_macs_and_kdfs,
-        disallowed_algorithms=settings.security.disallowed_algorithms,
+    return Policy(
+        settings.security.allowed_algorithms,
+        settings.security.allowed_macs_and_kdfs,
+        settings.security.disallowed_algorithms,
         fips_mode=settings.security.fips_mode,
     )
 

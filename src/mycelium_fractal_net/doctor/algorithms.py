@@ -15,8 +15,8 @@ def refused_key(store: Examined, key: Key) -> Iterator[Finding]:
         yield warning(
             "algorithm",
             f"key {key.key_id}",
-            f"is refused in use, with its algorithm {key.algorithm}: {_where(store)} does not allow"
-            " it; make another key for what it did",
+            f"is refused in use: {store.provider.policy.why_not(key.algorithm)}; make another key"
+            " for what it did",
         )
 
 
@@ -31,10 +31,6 @@ def refused_signers(store: Examined) -> Iterator[Finding]:
             yield warning(
                 "algorithm",
                 f"signer {name}",
-                f"its signatures are refused, with its algorithm {signer.algorithm}:"
-                f" {_where(store)} does not allow it; register a key of another one",
+                f"its signatures are refused: {store.provider.policy.why_not(signer.algorithm)};"
+                " register another public key for who signs with it",
             )
-
-
-def _where(store: Examined) -> str:
-    return "FIPS mode" if store.provider.policy.fips_mode else "security.allowed_algorithms"

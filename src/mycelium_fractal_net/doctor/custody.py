@@ -25,6 +25,7 @@ def custody_findings(store: Examined) -> Iterator[Finding]:
                 former.scheme,
                 f"{error}; it is needed until all is moved from it: mfn master status",
             )
+    yield from _unneeded(store)
     yield from _unknown(store)
     managed = store.settings.security.key_management
     if managed.provider != "local" and managed.store_id is None:
@@ -42,10 +43,36 @@ def _said(status: CustodianStatus) -> Iterator[Finding]:
         yield warning("custodian", status.place, each)
 
 
+def _unneeded(store: Examined) -> Iterator[Finding]:
+    """A former custodian that is named while nothing of the store is with it any more."""
+    provider = store.provider
+    under = provider.store.under_each_master()
+    for former in provider.custodian.parts[1:]:
+        if any(map(former.holds, under)):
+            continue
+        if not provider.former_masters.references(former.scheme).external:
+            yield notice(
+                "former-custodian",
+                former.scheme,
+                "is named by MFN_FORMER_KEY_PROVIDERS, and nothing of the store is with it. Where"
+                f" the store was moved away from it: mfn master forget {former.scheme}, and take it"
+                " out of the settings",
+            )
+
+
 def _unknown(store: Examined) -> Iterator[Finding]:
     holds = store.provider.custodian.holds
     for master_id, rows in store.provider.store.under_each_master().items():
-        if not holds(master_id):
+        if holds(master_id):
+            continue
+        if set(rows) == {"authority_keys"}:
+            yield warning(
+                "unknown-master-key",
+                "key store",
+                f"it has an authority key under {master_id}, which no custodian of the settings"
+                f" has and nothing else is under: mfn master forget {master_id}",
+            )
+        else:
             yield critical(
                 "unknown-master-key",
                 "key store",

@@ -386,6 +386,16 @@ class FileBusyError(ConflictError):
     )
 
 
+class MasterKeyInUseError(ConflictError):
+    """A former master key is needed still; nothing was forgotten."""
+
+    kind: ClassVar[Kind] = ConflictError.kind._replace(
+        title="The master key is needed",
+        retry_after=None,
+        advice="nothing was changed; 'mfn master status' counts what is under each",
+    )
+
+
 class MasterKeyError(MfnError):
     """The master key is absent, damaged, or not the one that wrapped the store."""
 

@@ -65,47 +65,34 @@ class Policy:
 
     def __init__(
         self,
-        allowed: Iterable[str] = CIPHERS_HASHES_SIGNATURES,
-        allowed_macs_and_kdfs: Iterable[str] = MACS_AND_KDFS,
-        disallowed: Iterable[str] = FORBIDDEN,
+        allowed: Iterable[str] | None = None,
+        allowed_macs_and_kdfs: Iterable[str] | None = None,
+        disallowed: Iterable[str] = (),
         *,
         fips_mode: bool = False,
     ) -> None:
-        """Raises :class:`ConfigurationError` for a name that no release knows or ever allows.
+        """None stands for every algorithm there is, in its mode.
 
-        In FIPS mode also for one that is not of it, and :class:`FipsModeError` where this process
-        was not proven to run on a FIPS provider.
+        A process that was proven to run on a FIPS provider has no other policies than those of
+        FIPS mode, whether they were asked for or not.
+        Raises :class:`ConfigurationError` for a name that no release knows or ever allows, or that
+        is not of FIPS mode, and :class:`FipsModeError` where this process was not proven.
         """
-        names = in_force(allowed, allowed_macs_and_kdfs, disallowed)
         if fips_mode:
             fips_process.require()
-            for name in sorted(names - IN_FIPS_MODE.keys()):
-                raise ConfigurationError(f"security.fips_mode: {NOT_IN_FIPS_MODE[name]}")
-        object.__setattr__(self, "algorithms", names)
-        object.__setattr__(self, "fips_mode", fips_mode)
-
-    @classmethod
-    def from_settings(
-        cls,
-        *,
-        allowed_algorithms: Iterable[str] | None = None,
-        allowed_macs_and_kdfs: Iterable[str] | None = None,
-        disallowed_algorithms: Iterable[str] = (),
-        fips_mode: bool = False,
-    ) -> Policy:
-        """The policy of a configuration; None stands for every algorithm there is, in its mode.
-
-        Raises what the constructor does.
-        """
+        fips_mode = fips_mode or fips_process.proven() is not None
         exact, derived = CIPHERS_HASHES_SIGNATURES, MACS_AND_KDFS
         if fips_mode:
             exact, derived = exact & IN_FIPS_MODE.keys(), derived & IN_FIPS_MODE.keys()
-        return cls(
-            exact if allowed_algorithms is None else allowed_algorithms,
-            derived if allowed_macs_and_kdfs is None else allowed_macs_and_kdfs,
-            disallowed_algorithms,
-            fips_mode=fips_mode,
-        )
+        exact = exact if allowed is None else frozenset(allowed)
+        derived = derived if allowed_macs_and_kdfs is None else frozenset(allowed_macs_and_kdfs)
+        refused = frozenset(disallowed)
+        names = in_force(exact, derived, refused)
+        if fips_mode:
+            for name in sorted((exact | derived) - refused - IN_FIPS_MODE.keys()):
+                raise ConfigurationError(f"security.fips_mode: {NOT_IN_FIPS_MODE[name]}")
+        object.__setattr__(self, "algorithms", names)
+        object.__setattr__(self, "fips_mode", fips_mode)
 
     def __repr__(self) -> str:
         return f"Policy({sorted(self.algorithms)})"
@@ -118,9 +105,10 @@ class Policy:
         """Raise :class:`AlgorithmNotAllowedError` unless all of these may be used."""
         for name in names:
             if name not in self.algorithms:
-                raise AlgorithmNotAllowedError(self._why_not(name))
+                raise AlgorithmNotAllowedError(self.why_not(name))
 
-    def _why_not(self, name: str) -> str:
+    def why_not(self, name: str) -> str:
+        """In a sentence: why that may not be used, and in FIPS mode what to take instead."""
         if name in FORBIDDEN:
             return f"the algorithm {name} is broken and never allowed"
         if name not in KNOWN:  # and not shown: it may be anything

@@ -49,7 +49,7 @@ ALGORITHMS = ["Ed25519", "ECDSA-P256", "ECDSA-P384"]
 class Far:
     """A store whose custodian is another machine, and that machine."""
 
-    def __init__(self, url: str, folder: Path) -> None:
+    def __init__(self, url: str, folder: Path, policy: Policy | None = None) -> None:
         Elsewhere.create(folder)
         self.side = Elsewhere(folder)
         self.clock = Clock()
@@ -58,7 +58,7 @@ class Far:
         self.provider = StoredKeyProvider(
             KeyStore(database),
             RemoteCustodian(lambda: self.side, QUICK),
-            Policy(),
+            policy or Policy(),
             store_id=bytes(16),
             clock=self.clock,
         )
@@ -100,6 +100,16 @@ def one(sqlite_url: str, tmp_path: Path) -> Iterator[Far]:
 
 
 # Making, signing, rotating --------------------------------------------------------------------
+
+
+def test_an_external_key_is_made_for_what_the_policy_allows(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    """Where nobody names an algorithm, as FIPS mode has no Ed25519."""
+    made = Far(sqlite_url, tmp_path / "elsewhere", Policy(disallowed=("Ed25519",)))
+    key = made.provider.keys.create("release", "signing", external=True)
+    assert key.algorithm == "ECDSA-P256"
+    made.keyring.close()
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)

@@ -211,7 +211,7 @@ def test_a_signer_whose_algorithm_the_policy_forbids_is_none(
     from mycelium_fractal_net.security.policy import Policy
 
     local_provider.signers.add("peer", public(), any_credential=True)
-    local_provider.policy = Policy.from_settings(disallowed_algorithms=("Ed25519",))
+    local_provider.policy = Policy(disallowed=("Ed25519",))
     signers, _ = directory(local_provider)
     with pytest.raises(InvalidSignatureError):
         signers.by_name("peer")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mycelium_fractal_net.cli import passphrase
+from mycelium_fractal_net.cli import options, passphrase
 from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.invocation import Invocation
 from mycelium_fractal_net.cli.parsing import CommandGroup
@@ -141,11 +141,10 @@ def _migrate(invocation: Invocation, target: str) -> None:
 
 def _staying(provider: StoredKeyProvider) -> Iterator[str]:
     """The external keys that sign where they were made, which no move changes."""
-    present, external = provider.custodian.parts[0], provider.keys.external
     for key in provider.keys.external_keys():
         former = str(key.latest.external).partition(":")[0]
-        with contextlib.suppress(MfnError):  # who does not say is taken for a former one
-            if external.keeper(key.latest) is present:
+        with contextlib.suppress(MfnError):  # what is not seen there may be with a former one
+            if provider.keys.external.is_with_present(key.latest):
                 continue
         yield (
             f"the external key {key.key_id} stays with the former {former}, and signs while that is"
@@ -160,6 +159,29 @@ def _moved(
 ) -> str:
     with invocation.progress("wrapping", provider.store.keys.count, items=True) as update:
         return move(update)
+
+
+@master.add("forget")
+@click.argument("named", metavar="MASTER")
+@options.yes
+def _forget(invocation: Invocation, named: str) -> None:
+    """Have the store forget a former master key, where nothing in it needs that any more.
+
+    MASTER is an id that 'mfn master status' shows, or local, vault, aws-kms or pkcs11: all of that
+    kind that the present custodian does not hold. The master key itself stays where it is, and
+    opens the backups of before. Where anything needs it that is said, and nothing changes.
+    """
+    invocation.confirm(f"the store forgets {named}, and the backups that it opens")
+    with invocation.keyring() as keyring:
+        provider = keyring.provider
+        found = provider.former_masters.forget(named)
+        still = [each.scheme for each in provider.custodian.parts[1:]]
+    said = f"nothing in the store needs {named}, and it knows no more of it"
+    lines = [said, f"backups that open with it alone: {found.backups}; it was left where it is"]
+    if named.partition(":")[0] in still:
+        lines.append("take it out of the settings: MFN_FORMER_KEY_PROVIDERS")
+    shape = {"forgotten": list(found.master_ids), "backups": found.backups}
+    invocation.answer(shape, *lines)
 
 
 @master.add("passphrase")

@@ -1,13 +1,13 @@
 """The names of the algorithms, and what each is built on. No cryptography is imported here.
 
 Ciphers, hashes and signatures are on one list, which a configuration may narrow to exactly
-what it names. MACs and key derivation have a list of their own, since the plan's list knows
-none of them and nothing works without.
+what it names. MACs, key derivation and the wrapping of keys have a list of their own, since the
+plan's list knows none of them and nothing works without.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from mycelium_fractal_net.security.errors import ConfigurationError
 
@@ -28,12 +28,18 @@ CIPHERS_HASHES_SIGNATURES: Final = frozenset(
         "HPKE-X25519",
         "HPKE-P256",
         "HPKE-P384",
-        "RSA-OAEP-256",
-        "AES-256-KWP",
     }
 )
 MACS_AND_KDFS: Final = frozenset(
-    {"HMAC-SHA-256", "PBKDF2-SHA256", "HKDF-SHA256", "HKDF-SHA384", "HKDF-SHA512"}
+    {
+        "HMAC-SHA-256",
+        "PBKDF2-SHA256",
+        "HKDF-SHA256",
+        "HKDF-SHA384",
+        "HKDF-SHA512",
+        "RSA-OAEP-256",
+        "AES-256-KWP",
+    }
 )
 KNOWN: Final = CIPHERS_HASHES_SIGNATURES | MACS_AND_KDFS
 
@@ -61,24 +67,32 @@ BUILT_ON: Final[dict[str, tuple[str, ...]]] = {
 """What must be allowed too; whatever is not listed stands alone. Whole and deepest first,
 so that a refusal names the cause."""
 
+
+class Approval(NamedTuple):
+    """The standard that approves an algorithm, with its section, and what of it is used here."""
+
+    standard: str
+    use: str
+
+
 IN_FIPS_MODE: Final = {
-    "AES-256-GCM": "SP 800-38D",
-    "SHA-256": "FIPS 180-4",
-    "SHA-384": "FIPS 180-4",
-    "SHA-512": "FIPS 180-4",
-    "ECDSA-P256": "FIPS 186-5",
-    "ECDSA-P384": "FIPS 186-5",
-    "HMAC-SHA-256": "FIPS 198-1",
-    "PBKDF2-SHA256": "SP 800-132",
-    "HKDF-SHA256": "SP 800-56C",
-    "HKDF-SHA384": "SP 800-56C",
-    "HKDF-SHA512": "SP 800-56C",
-    "HPKE-P256": "SP 800-56A, SP 800-56C, SP 800-38D",
-    "HPKE-P384": "SP 800-56A, SP 800-56C, SP 800-38D",
-    "RSA-OAEP-256": "SP 800-56B",
-    "AES-256-KWP": "SP 800-38F",
+    "AES-256-GCM": Approval("SP 800-38D", "nonces of 96 random bits, section 8.2.2"),
+    "SHA-256": Approval("FIPS 180-4", "section 6.2"),
+    "SHA-384": Approval("FIPS 180-4", "section 6.5"),
+    "SHA-512": Approval("FIPS 180-4", "section 6.4"),
+    "ECDSA-P256": Approval("FIPS 186-5", "section 6, with SHA-256; the curve of SP 800-186"),
+    "ECDSA-P384": Approval("FIPS 186-5", "section 6, with SHA-384; the curve of SP 800-186"),
+    "HMAC-SHA-256": Approval("FIPS 198-1", "keys of 256 bits"),
+    "PBKDF2-SHA256": Approval("SP 800-132", "section 5.3; salts of 128 bits and more"),
+    "HKDF-SHA256": Approval("SP 800-56C", "section 5: extraction, then expansion"),
+    "HKDF-SHA384": Approval("SP 800-56C", "section 5: extraction, then expansion"),
+    "HKDF-SHA512": Approval("SP 800-108", "section 4.2, feedback mode: expansion alone"),
+    "HPKE-P256": Approval("SP 800-56A", "section 6.2.2.2, one ephemeral key: RFC 9180"),
+    "HPKE-P384": Approval("SP 800-56A", "section 6.2.2.2, one ephemeral key: RFC 9180"),
+    "RSA-OAEP-256": Approval("SP 800-56B", "section 9, key transport; 3072 bits and more"),
+    "AES-256-KWP": Approval("SP 800-38F", "section 6.3, key wrap with padding"),
 }
-"""What FIPS mode knows, with the standard that approves it: the plan's list, MACs and KDFs."""
+"""What FIPS mode knows, and why it may: the plan's list, then MACs, KDFs and key wrapping."""
 
 NOT_IN_FIPS_MODE: Final = {
     "Ed25519": (

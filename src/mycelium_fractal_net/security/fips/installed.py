@@ -17,11 +17,11 @@ The SHA-256 that an operator gave when it was installed does, and is looked at f
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
 from datetime import UTC, datetime
-from hashlib import sha256
 from hmac import compare_digest
 from hmac import digest as hmac_digest
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -179,7 +179,7 @@ def _described(path: Path) -> dict[str, Any]:
 
 def _files(folder: Path, content: bytes) -> dict[Path, bytes]:
     """What stands in the folder for a module of that content."""
-    mac = hmac_digest(_BUILD_KEY, content, "sha256").hex(":").upper()
+    mac = hmac_digest(_BUILD_KEY, content, _hash).hex(":").upper()
     made = {}
     for name, configuration in (("openssl", _FOR_CRYPTOGRAPHY), ("python", _FOR_PYTHON)):
         file = folder / ("fips.so" if name == "openssl" else "python.so")
@@ -200,8 +200,14 @@ def _nameable(file: Path) -> str:
     return name
 
 
+def _hash(content: bytes = b"") -> hashlib._Hash:
+    # Python keeps the SHA-256 that it fetched first, and this is asked before there is a module: so
+    # another is fetched here than the one of digests, which then comes from the module.
+    return hashlib.sha256(content, usedforsecurity=False)
+
+
 def _sha256(content: bytes) -> str:
-    return sha256(content).hexdigest()
+    return _hash(content).hexdigest()
 
 
 def _read(path: Path) -> bytes:

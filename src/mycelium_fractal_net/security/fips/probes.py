@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
-from cryptography.hazmat.primitives.keywrap import aes_key_wrap
+from cryptography.hazmat.primitives.keywrap import aes_key_wrap_with_padding
 
 from mycelium_fractal_net.security.errors import FipsModeError
 
@@ -151,13 +151,18 @@ _KNOWN: Final[dict[str, tuple[Callable[[], object], object]]] = {
             "348c89dbcbd32b2f32d814b8116e84cf2b17347ebc1800181c4e2a1fb8dd53e1c635518c7dac47e9"
         ),
     ),
-    "AES-256-KW": (  # SP 800-38F; RFC 3394 section 4.6
-        lambda: aes_key_wrap(bytes(range(32)), bytes.fromhex(
-            "00112233445566778899aabbccddeeff000102030405060708090a0b0c0d0e0f"
-        )),
-        bytes.fromhex(
-            "28c9f404c4b810f4cbccb35cfb87f8263f5786e2d80ed326cbc7f0e71a99f43bfb988b9b7a02dd21"
+    "HKDF-SHA512": (  # Wycheproof, hkdf_sha512_test.json, case 1
+        lambda: HKDF(
+            hashes.SHA512(), 20, None, None
+        ).derive(bytes.fromhex("24aeff2645e3e0f5494a9a102778c43a")),
+        bytes.fromhex("dd2599840b09699c6200b5cba79002b3aa75c61b"),
+    ),
+    "AES-256-KWP": (  # SP 800-38F; CAVP, KWP_AD_256.txt, its first
+        lambda: aes_key_wrap_with_padding(
+            bytes.fromhex("20e4ff6a88ffa9a2818b81702793d8a016722c2fa1ff445f24b9db293cb12069"),
+            b"\xd2",
         ),
+        bytes.fromhex("85011dc927b167f411b0b8e21b11d819"),
     ),
     "ECDSA-P256": (  # FIPS 186-5; RFC 6979 section A.2.5
         lambda: _ecdsa(_SPKI_P256, hashes.SHA256(), _SIGNATURE_P256), [True, False],

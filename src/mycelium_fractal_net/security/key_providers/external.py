@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.security.errors import (
     CustodianDeniedError,
@@ -28,7 +28,6 @@ from mycelium_fractal_net.security.records.keys import ALGORITHMS, KeyType, vers
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mycelium_fractal_net.security.key_providers.custodian import Custodian
     from mycelium_fractal_net.security.key_providers.wrapping import Wrapping
     from mycelium_fractal_net.security.policy import Policy
     from mycelium_fractal_net.security.records.keys import Key, KeyVersion
@@ -51,7 +50,7 @@ class ExternalKeys:
         self._policy = policy
 
     def algorithm(self, wanted: str | None) -> str:
-        """``wanted``, or the first that the custodian makes keys for. Asks nobody.
+        """``wanted``, or the first allowed that the custodian makes keys for. Asks nobody.
 
         Raises :class:`InvalidInputError` where it makes none, or none of that.
         """
@@ -68,7 +67,7 @@ class ExternalKeys:
                 f"the custodian here ({custodian.scheme}) makes external keys of:"
                 f" {', '.join(names)}"
             )
-        return wanted or names[0]
+        return wanted or next(filter(self._policy.allows, names), names[0])
 
     def made(self, key: Key, version: KeyVersion) -> KeyVersion:
         """The version with a fresh key of the custodian's.
@@ -108,9 +107,14 @@ class ExternalKeys:
             lambda verify: self._refusal(key, version, verify),
         )
 
-    def keeper(self, version: KeyVersion) -> Custodian:
-        """The custodian that has the version's key, by its public key where two may have it."""
-        return cast("Custodian", self._keeper(version)[0])
+    def is_with_present(self, version: KeyVersion) -> bool:
+        """Whether the present custodian has that version's key, and no other in its place."""
+        custodian = self._wrapping.custodian.parts[0]
+        scheme, _, reference = (version.external or "").partition(":")
+        if scheme == custodian.scheme and isinstance(custodian, SigningCustodian):
+            with suppress(CustodianDeniedError):
+                return custodian.signing_public_key(reference) == version.public_key
+        return False
 
     def check(self, key: Key, version: KeyVersion) -> None:
         """See that the custodian has the key, and no other in its place.

@@ -257,7 +257,7 @@ def _entry(
 ) -> dict[str, Any]:
     if passphrase is None:
         return {"protection": "file", "key": base64.b64encode(key).decode()}
-    salt = secrets.token_bytes(_SALT_BYTES)
+    salt = policy.random_key()  # by an approved generator: SP 800-132 section 5.1
     sealed = _passphrase_sealer(policy, store_id, master_id, passphrase, salt).seal(key)
     return {
         "protection": "passphrase",

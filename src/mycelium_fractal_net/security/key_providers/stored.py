@@ -17,6 +17,7 @@ from mycelium_fractal_net.security.forking import OfOneProcess
 from mycelium_fractal_net.security.key_providers.audit_key import AuditKey
 from mycelium_fractal_net.security.key_providers.credentials import Credentials
 from mycelium_fractal_net.security.key_providers.exporting import Exports
+from mycelium_fractal_net.security.key_providers.former_masters import FormerMasters
 from mycelium_fractal_net.security.key_providers.imports import Imports
 from mycelium_fractal_net.security.key_providers.journal import EXPORT, Journal
 from mycelium_fractal_net.security.key_providers.keys import Keys, key_type_of
@@ -71,8 +72,8 @@ class StoredKeyProvider(OfOneProcess, KeyProvider):
 
     What there is beyond the plan is done by the services that it holds: ``keys``, ``states``,
     ``retirement``, ``credentials``, ``signers``, ``imports``, ``exports``, ``master_keys``,
-    ``restoring``. ``store_id`` are the 16 bytes that name the store, which are not kept in it;
-    ``clock`` gives the time in UTC.
+    ``former_masters``, ``restoring``. ``store_id`` are the 16 bytes that name the store, which are
+    not kept in it; ``clock`` gives the time in UTC.
     A key that was unwrapped serves for ``outage_seconds`` while the custodian does not answer.
     """
 
@@ -114,6 +115,9 @@ class StoredKeyProvider(OfOneProcess, KeyProvider):
             self.audit_keys,
             self.keys,
             (self.credentials, self.signers, self.imports),
+        )
+        self.former_masters = FormerMasters(
+            self.record_macs, self.journal, self.keys, self.master_keys
         )
 
     # The plan's interface -----------------------------------------------------------------

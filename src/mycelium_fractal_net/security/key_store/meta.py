@@ -15,6 +15,8 @@ from mycelium_fractal_net.security.errors import (
 from mycelium_fractal_net.security.key_store.schema import (
     audit_keys,
     authority_keys,
+    backed_up_versions,
+    backups,
     credentials,
     keys,
     pending_imports,
@@ -157,9 +159,18 @@ class StoreMeta:
                     counted.setdefault(str(found), {})[name] = count
         return counted
 
-    def forget_masters(self, master_id: str, former: Collection[str]) -> None:
+    def backups_of_each_master(self) -> dict[str, int]:
+        """How many backups were noted that open with each master key."""
+        counted = select(backups.c.master_id, func.count()).group_by(backups.c.master_id)
+        with self.database.read() as connection:
+            return {str(found): count for found, count in connection.execute(counted)}
+
+    def forget_masters(
+        self, master_id: str, former: Collection[str], *, with_backups: bool = False
+    ) -> None:
         """Drop the authority keys of ``former`` master keys once no row needs them.
 
+        ``with_backups`` drops the note of the backups that open with them as well.
         Raises :class:`ConflictError` where one does, or ``master_id`` is no more the store's.
         """
         with self.change(master_id) as (connection, _):
@@ -169,6 +180,11 @@ class StoreMeta:
                 ).scalar_one():
                     raise ConflictError("rows are still under the former master key")
             connection.execute(delete(authority_keys).where(authority_keys.c.master_id.in_(former)))
+            if with_backups:
+                gone = select(backups.c.backup_id).where(backups.c.master_id.in_(former))
+                held = backed_up_versions
+                connection.execute(delete(held).where(held.c.backup_id.in_(gone)))
+                connection.execute(delete(backups).where(backups.c.master_id.in_(former)))
 
     def require_status(self) -> StoreStatus:
         """The status of a store that was begun. Raises :class:`StoreUnavailableError`."""

@@ -12,7 +12,6 @@ Nothing says who wrapped it. Sizes in bytes.
 
 from __future__ import annotations
 
-import secrets
 from typing import TYPE_CHECKING, Final
 
 from cryptography.hazmat.primitives.asymmetric.padding import MGF1, OAEP
@@ -21,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import (
     RSAPublicKey,
     generate_private_key,
 )
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.keywrap import (
     InvalidUnwrap,
@@ -74,7 +74,7 @@ class RsaRecipient:
 
     def wrap(self, material: Buffer) -> bytes:
         """``material`` wrapped for the holder of the private key."""
-        ephemeral = secrets.token_bytes(_EPHEMERAL_BYTES)
+        ephemeral = AESGCM.generate_key(8 * _EPHEMERAL_BYTES)  # in FIPS mode the module's generator
         wrapped = aes_key_wrap_with_padding(ephemeral, bytes(as_bytes(material)))
         return self._key.encrypt(ephemeral, _OAEP) + wrapped
 
