@@ -182,7 +182,7 @@ def test_an_import_is_used_once(provider: LocalKeyProvider) -> None:
     pending = begun(provider, "orders", existing=True)
     blob = wrapped(pending)
     provider.imports.finish(pending.import_id, blob)
-    with pytest.raises(KeyNotFoundError, match=r"cancelled, or has expired; .*mfn key import begin"):
+    with pytest.raises(KeyNotFoundError, match=r"cancelled, or has expired; .*mfn key import"):
         provider.imports.finish(pending.import_id, blob)
     assert len(provider.keys.get("orders").versions) == 2
 
