@@ -104,7 +104,7 @@ bare-check: ## by hand, as root: all of CI in a bare Debian 12 made by debootstr
 # fits: make lock UPGRADE=
 UPGRADE ?= --upgrade
 lock: $(VENV)/lock ## make the locks anew from requirements/*.in
-	cd requirements && for name in run server test lint fuzz bench lock; do \
+	cd requirements && for name in run server test lint audit fuzz bench lock; do \
 	  ../$(BIN)/uv pip compile --quiet $(UPGRADE) --universal --python-version 3.11 \
 	    --fork-strategy fewest --generate-hashes --no-annotate --no-header --no-emit-index-url \
 	    --no-emit-find-links --output-file $$name.txt $$name.in || exit 1; \

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 # How each command is run on a store with the keys orders and release; in this order.
 COMMANDS = [
-    "version", "init", "doctor", "key create invoices", "key list", "key show orders",
+    "version", "init", "doctor", "inventory", "inventory -o cbom.json", "inventory --quantum",
+    "key create invoices", "key list", "key show orders",
     "key policy orders --retain 5", "key public release", "key rotate orders",
     "key suspend orders:v1", "key activate orders:v1", "key deactivate orders:v1",
     "key compromise orders:v1", "key destroy orders:v1", "key cancel-destruction orders:v1",
@@ -47,7 +48,7 @@ COMMANDS = [
     "master passphrase --remove",
 ]  # fmt: skip
 # Where a run of it would not end, or needs another store: shown in tests of its own.
-ELSEWHERE = {"serve", "restore", "fips install", "fips status"}
+ELSEWHERE = {"serve", "restore", "fips install", "fips status", "key abandon"}
 
 
 def commands(entry: click.Command, *names: str) -> Iterator[tuple[str, click.Command]]:

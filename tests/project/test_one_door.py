@@ -30,6 +30,7 @@ USED_BY = {
         "files/groups.py": "syncfs(2)",
         "files/replacing.py": "renameat2(2)",
         "security/fips/python_openssl.py": "gives Python's OpenSSL its module",
+        "security/hardening.py": "prctl(2)",
         "security/key_providers/pkcs11/cryptoki.py": "an HSM's library, which is a custodian",
         "security/key_providers/pkcs11/library.py": "as above",
         "security/key_providers/pkcs11/session.py": "as above",

@@ -155,6 +155,7 @@ def test_every_lock_has_hashes_and_no_address(lock: Path) -> None:
 def test_the_locks_agree() -> None:
     """The Makefile installs them into one environment: what they share has one version."""
     assert [lock.stem for lock in LOCKS] == [
+        "audit",
         "bench",
         "fuzz",
         "lint",
