@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from mycelium_fractal_net.cli import options
+from mycelium_fractal_net.cli.exits import CommandError
+from mycelium_fractal_net.cli.inputs import STANDARD
+from mycelium_fractal_net.cli.outputs import destination, output_stream
 from mycelium_fractal_net.cli.parsing import command
-from mycelium_fractal_net.cli.terminal import say
+from mycelium_fractal_net.cli.terminal import json_text, say
 from mycelium_fractal_net.security.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -30,23 +33,51 @@ _CODES: Final = {
     type=click.Choice(["prod"]),
     help="Look also for what a reviewer of a service in production would (docs/posture.md).",
 )
+@click.option(
+    "--sarif",
+    metavar="FILE",
+    help="Write the findings there too, as SARIF 2.1.0; - is standard output, and nothing else.",
+)
+@options.force
 @options.also
 def doctor(
-    invocation: Invocation, every: bool, profile: str | None, also: tuple[Path, ...]
+    invocation: Invocation,
+    every: bool,
+    profile: str | None,
+    sarif: str | None,
+    force: bool,
+    also: tuple[Path, ...],
 ) -> None:
     """Look over configuration, key store and master key; the exit code is the worst found."""
+    target = destination(STANDARD, sarif)
+    alone = sarif is not None and target is None
+    if alone and invocation.json:
+        raise CommandError(
+            ExitCode.USAGE,
+            "--json and --sarif - are both standard output",
+            "name a file in --sarif",
+        )
     from mycelium_fractal_net.config import configuration_file
     from mycelium_fractal_net.doctor import diagnose
 
+    configuration = configuration_file(invocation.config)
     findings = diagnose(
         invocation.settings(),
         invocation.passphrase,
         all_versions=every,
         also=also,
         profile=profile,
-        configuration=configuration_file(invocation.config),
+        configuration=configuration,
     )
-    if invocation.json:
+    if sarif is not None:
+        from mycelium_fractal_net.doctor.sarif import sarif_log
+
+        text = json_text(sarif_log(findings, configuration=configuration))
+        with output_stream(target, force=force) as writer:
+            writer.write(f"{text}\n".encode())
+    if alone:
+        pass
+    elif invocation.json:
         invocation.answer([_shape(finding) for finding in findings])
     else:
         for finding in findings:
