@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from cryptography import x509
-from cryptography.x509.oid import PublicKeyAlgorithmOID
 
 from mycelium_fractal_net.security.errors import ConfigurationError
 from mycelium_fractal_net.security.fips.process import proven
@@ -18,6 +17,8 @@ if TYPE_CHECKING:
 
     from mycelium_fractal_net.config.settings import Tls
 
+_RSA: Final = "1.2.840.113549.1.1.1"  # RFC 3279 section 2.3.1
+_EC: Final = "1.2.840.10045.2.1"  # section 2.3.5
 _APPROVED_CURVES: Final = ("secp256r1", "secp384r1")
 _APPROVED_RSA_BITS: Final = 2048  # SP 800-52r2 section 3.2.1
 _VERSIONS: Final = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
@@ -101,10 +102,10 @@ def _valid_until(path: Path) -> datetime:
 
 def _is_approved(certificate: x509.Certificate) -> bool:
     key: Any = certificate.public_key()
-    kind = certificate.public_key_algorithm_oid
-    if kind == PublicKeyAlgorithmOID.RSAES_PKCS1_v1_5:
+    kind = certificate.public_key_algorithm_oid.dotted_string
+    if kind == _RSA:
         return bool(key.key_size >= _APPROVED_RSA_BITS)
-    return kind == PublicKeyAlgorithmOID.EC_PUBLIC_KEY and key.curve.name in _APPROVED_CURVES
+    return kind == _EC and key.curve.name in _APPROVED_CURVES
 
 
 def _no_passphrase() -> bytes:
