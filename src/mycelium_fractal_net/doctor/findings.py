@@ -9,6 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from mycelium_fractal_net.config import Settings
+from mycelium_fractal_net.doctor.external_listing import ExternalListing, list_external
 from mycelium_fractal_net.security.key_providers import CustodianStatus, StoredKeyProvider
 from mycelium_fractal_net.security.key_store import UsageStore
 
@@ -36,7 +37,7 @@ warning = functools.partial(Finding, Severity.WARNING)
 critical = functools.partial(Finding, Severity.CRITICAL)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Examined:
     """A store that opened, and what its custodian says.
 
@@ -50,3 +51,8 @@ class Examined:
     usage: UsageStore
     all_versions: bool = False
     also: Sequence[Path] = ()
+
+    @functools.cached_property
+    def external(self) -> ExternalListing:
+        """What custodians list of external signing keys; they are asked once."""
+        return list_external(self.provider, thorough=self.all_versions)
