@@ -2,7 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-WORKERS ?= 2
+# Twice the cores: much of what a test of servers and processes does is waiting.
+WORKERS ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
 FUZZ_SECONDS ?= 60
 BENCH ?=
 SERVE ?=
@@ -35,14 +36,14 @@ tour-custody: $(VENV)/test ## the same on each custodian: Vault (OpenBao), AWS K
 
 test: $(VENV)/test ## run the tests
 	@rm -f .coverage .coverage.*
-	$(BIN)/python -m pytest -n $(WORKERS) -m "not long" $(COV) $(PYTEST)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not long" $(COV) $(PYTEST)
 
 # LONG=short leaves the sizes at what CI has time for.
 LONG ?= whole
 test-long: $(VENV)/test ## what takes minutes: kills, replays, stalled clients; LONG=short for less
 	$(if $(filter whole,$(LONG)),MFN_TEST_HSM_SECONDS=60 MFN_TEST_REPLAYS=100000 MFN_TEST_ROTATIONS=1000 \
 	  MFN_TEST_BACKUPS=40 MFN_TEST_STALLED=1000 MFN_TEST_FAULTS=1000) \
-	$(BIN)/python -m pytest -n $(WORKERS) -m long $(COV) $(PYTEST)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m long $(COV) $(PYTEST)
 
 coverage: $(VENV)/test ## what the last tests with COVERAGE=yes covered; fails below the thresholds
 	$(BIN)/python -m coverage report --include='src/mycelium_fractal_net/security/*' --fail-under=100

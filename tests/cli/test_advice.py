@@ -113,14 +113,14 @@ class World:
         assert ran.code == code, ran
         return ran.err
 
-    def doctor(self, check: str) -> list[str]:
+    def doctor(self, check: str, *options: str) -> list[str]:
         """The advice of doctor's findings of that check."""
-        found = self.mfn("doctor", "--json").json
+        found = self.mfn("doctor", *options, "--json").json
         return [each["advice"] for each in found if each["check"] == check]
 
-    def advised(self, check: str) -> str:
+    def advised(self, check: str, *options: str) -> str:
         """The only advice of that check."""
-        (advice,) = self.doctor(check)
+        (advice,) = self.doctor(check, *options)
         return advice
 
     @contextlib.contextmanager
@@ -689,6 +689,8 @@ COVERED["security/key_providers/former_masters.py", "backup"] += 1
 COVERED["security/key_providers/former_masters.py", "master status"] += 1
 COVERED["security/errors.py", "master status"] += 1
 COVERED["doctor/custody.py", "master forget"] += 2
+# In test_external_keys.py.
+COVERED["doctor/external_keys.py", "key abandon"] += 1
 # In test_backup.py: test_a_backup_that_cannot_be_recorded_says_that_it_is_whole.
 COVERED["cli/commands/backup.py", "backup"] += 1
 
@@ -730,6 +732,36 @@ def a_restored_store_whose_credentials_wait(world: World) -> None:
     world.follow(advice, "mfn credential revoke ID", ID=third)
     assert world.doctor("unconfirmed") == []
     assert "mfn credential confirm ID" in advice
+
+
+# The posture of a service in production --------------------------------------------------------
+
+
+@advises("doctor/posture/authorization.py", "credential revoke")
+def a_credential_that_may_do_all(world: World) -> None:
+    """It is revoked, once others are made."""
+    with world.provider() as provider:
+        made = provider.credentials.create("all", ("*",))[0].credential_id
+    said = world.advised("all-scopes", "--profile", "prod")
+    world.follow(said, f"mfn credential revoke {made}")
+    assert world.doctor("all-scopes", "--profile", "prod") == []
+
+
+@advises("doctor/posture/keys.py", "key rotate", "key policy", "rotation run")
+def a_key_that_protects_for_longer_than_it_should(world: World) -> None:
+    """By its age, by its policy, and in a store that no scheduler looks at."""
+    options = ("--profile", "prod")
+    with world.provider(days_ago=800) as provider:
+        provider.keys.create("old")
+    world.follow(world.advised("cryptoperiod", *options), "mfn key rotate old")
+    assert world.doctor("cryptoperiod", *options) == []
+    world.mfn.ok("key", "policy", "old", "--interval-days", "900")
+    said = world.advised("cryptoperiod", *options)
+    world.follow(said, "mfn key policy old --interval-days 730")
+    assert world.doctor("cryptoperiod", *options) == []
+    assert "mfn rotation run" in world.advised("no-scheduler", *options)
+    world.mfn.ok("rotation", "run", "--once")
+    assert world.doctor("no-scheduler", *options) == []
 
 
 # Credentials and signers -----------------------------------------------------------------------

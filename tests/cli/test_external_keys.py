@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
-from mycelium_fractal_net.security.errors import ExitCode
+from mycelium_fractal_net import open_keyring
+from mycelium_fractal_net.security.errors import ExitCode, MasterKeyError
+from mycelium_fractal_net.security.records.keys import Verb
 from mycelium_fractal_net.security.signatures.signing_key import SigningKey
 from tests.support.cli import Mfn, one_line
 from tests.support.custodian import NAME, registered
@@ -158,3 +161,30 @@ def test_a_move_to_another_custodian_leaves_it_where_it_is(
     assert "kept by another custodian (elsewhere)" in line
     far.ok("verify", file, f"{file}.sig", "-k", "release")
     assert "kept by another custodian" in found(far)[0][2]
+
+
+def test_a_key_whose_custodian_is_gone_for_good_is_given_up(
+    far: Mfn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Destroyed here and never there: doctor names the word that ends it, and then says no more."""
+    far.ok("key", "create", "release", "-t", "signing", "--external")
+    far.ok("key", "deactivate", "release:v1")
+    far.ok("master", "migrate", "--to", "local")
+    monkeypatch.setenv("MFN_KEY_PROVIDER", "local")
+    with open_keyring(home=far.home) as keyring:
+        provider = keyring.provider
+        provider.states.apply(Verb.DESTROY, "release:v1", window_days=7)
+        later = provider.clock() + timedelta(days=8)
+        provider.clock = lambda: later
+        with pytest.raises(MasterKeyError):
+            provider.states.erase_due("release", now=later)
+    ((severity, subject, advice),) = found(far)
+    assert (severity, subject) == ("warning", "key release:v1")
+    word = "mfn key abandon release:v1 --reason"
+    assert word in advice
+    ran = far.ok(*word.split()[1:], "the server was scrapped")
+    assert ran.out == "release:v1 is destroyed, and its private key counts as gone\n"
+    assert found(far) == []
+    assert ", gone since " in far.ok("key", "show", "release").out
+    told = far.ok("audit", "show", "--event", "key.abandon", "--json").json
+    assert {each.get("reason") for each in told} == {"the server was scrapped", None}

@@ -20,7 +20,9 @@ def external_findings(store: Examined, key: Key, version: KeyVersion) -> Iterato
             "external-key",
             subject,
             "is destroyed, and its private key is still with the custodian, where it is called"
-            f" {version.external}: let it be destroyed there; a scheduler tries again at each look",
+            f" {version.external}: let it be destroyed there; a scheduler tries again at each look."
+            " Where that custodian is gone for good:"
+            f" mfn key abandon {version_id(key.key_id, version.version)} --reason TEXT",
         )
         return
     try:

@@ -5,20 +5,12 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 from mycelium_fractal_net.config import Settings
+from mycelium_fractal_net.doctor.rules import RULES, Severity
 from mycelium_fractal_net.security.key_providers import CustodianStatus, StoredKeyProvider
 from mycelium_fractal_net.security.key_store import UsageStore
-
-
-class Severity(StrEnum):
-    """How soon to act: critical now, warning soon, notice when there is time."""
-
-    NOTICE = "notice"
-    WARNING = "warning"
-    CRITICAL = "critical"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +21,16 @@ class Finding:
     check: str
     subject: str
     advice: str
+
+    @property
+    def what(self) -> str:
+        """What its check finds, in a few words."""
+        return RULES[self.check].what
+
+    @property
+    def requirements(self) -> tuple[str, ...]:
+        """The numbers of the requirements of OWASP ASVS 5.0.0 that it is about."""
+        return RULES[self.check].requirements
 
 
 notice = functools.partial(Finding, Severity.NOTICE)

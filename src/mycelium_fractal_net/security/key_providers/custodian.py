@@ -211,6 +211,14 @@ class SigningCustodian(Protocol):
 
 
 @runtime_checkable
+class SignsTogether(Protocol):
+    """A :class:`SigningCustodian` of which many signatures by one key are one request."""
+
+    def sign_many(self, reference: str, algorithm: str, messages: Sequence[bytes]) -> list[bytes]:
+        """What ``sign`` gives of each message, in order."""
+
+
+@runtime_checkable
 class ManagesMasterKeys(Protocol):
     """A custodian whose master keys this application makes and forgets itself."""
 

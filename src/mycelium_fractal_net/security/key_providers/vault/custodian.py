@@ -223,6 +223,10 @@ class VaultCustodian(Custodian):
         """See :class:`.SigningCustodian`."""
         return self._signing.sign(reference, algorithm, message)
 
+    def sign_many(self, reference: str, algorithm: str, messages: Sequence[bytes]) -> list[bytes]:
+        """See :class:`.SignsTogether`."""
+        return self._signing.sign_many(reference, algorithm, messages)
+
     def signing_public_key(self, reference: str) -> bytes:
         """See :class:`.SigningCustodian`."""
         return self._signing.public_key(reference)
