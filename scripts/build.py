@@ -27,24 +27,18 @@ _OTHERWISE: Final = {"TZ": "Pacific/Kiritimati", "LC_ALL": "C", "PYTHONHASHSEED"
 _OLD: Final = 1_000_000_000  # seconds since 1970
 
 
+def _git(*words: str) -> str:
+    """What git says of this tree; nothing where there is none, or it is somebody else's."""
+    if not (ROOT / ".git").exists() or shutil.which("git") is None:
+        return ""
+    command = ["git", "-C", str(ROOT), *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.rstrip()
+
+
 def _epoch() -> dict[str, str]:
     """The time of the build as the environment has it, empty where nobody says one."""
-    given = os.environ.get("SOURCE_DATE_EPOCH")
-    if given is None:
-        git = ["git", "-C", str(ROOT), "log", "-1", "--format=%ct"]
-        if not (ROOT / ".git").exists() or shutil.which("git") is None:
-            return {}
-        given = subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
-    return {"SOURCE_DATE_EPOCH": given}
-
-
-def _tell_changes() -> None:
-    """Say what is built that is in no commit."""
-    if (ROOT / ".git").exists() and shutil.which("git") is not None:
-        git = ["git", "-C", str(ROOT), "status", "--porcelain"]
-        changed = subprocess.run(git, capture_output=True, text=True, check=True).stdout
-        if changed:
-            print(f"built with what is in no commit:\n{changed.rstrip()}", file=sys.stderr)
+    given = os.environ.get("SOURCE_DATE_EPOCH") or _git("log", "-1", "--format=%ct")
+    return {"SOURCE_DATE_EPOCH": given} if given else {}
 
 
 def build(root: Path, folder: Path, environment: dict[str, str], umask: int = -1) -> None:
@@ -102,7 +96,8 @@ def main() -> int:
     parser.add_argument("folder", nargs="?", type=Path, default=ROOT / "dist")
     chosen = parser.parse_args()
     environment = _epoch()
-    _tell_changes()
+    if changed := _git("status", "--porcelain"):
+        print(f"built with what is in no commit:\n{changed}", file=sys.stderr)
     with tempfile.TemporaryDirectory() as work:
         made, second = Path(work, "first"), Path(work, "second")
         build(ROOT, made, environment)
@@ -111,8 +106,8 @@ def main() -> int:
             return 1
         if chosen.twice:
             again(made, second, environment)
-            if changed := different(made, second):
-                print(f"not the same when built again: {', '.join(changed)}", file=sys.stderr)
+            if names := different(made, second):
+                print(f"not the same when built again: {', '.join(names)}", file=sys.stderr)
                 return 1
         chosen.folder.mkdir(parents=True, exist_ok=True)
         for path in sorted(made.iterdir()):
