@@ -40,10 +40,10 @@ test: $(VENV)/test ## run the tests
 
 # LONG=short leaves the sizes at what CI has time for.
 LONG ?= whole
-test-long: $(VENV)/test ## what takes minutes: kills, replays, stalled clients; LONG=short for less
+test-long: $(VENV)/test ## services started, killed and cut off, replays, stalled clients; LONG=short for less
 	$(if $(filter whole,$(LONG)),MFN_TEST_HSM_SECONDS=60 MFN_TEST_REPLAYS=100000 MFN_TEST_ROTATIONS=1000 \
 	  MFN_TEST_BACKUPS=40 MFN_TEST_STALLED=1000 MFN_TEST_FAULTS=1000) \
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m long $(COV) $(PYTEST)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m long --timeout $(if $(filter whole,$(LONG)),14400,900) $(COV) $(PYTEST)
 
 coverage: $(VENV)/test ## what the last tests with COVERAGE=yes covered; fails below the thresholds
 	$(BIN)/python -m coverage report --include='src/mycelium_fractal_net/security/*' --fail-under=100
