@@ -31,7 +31,7 @@ from mycelium_fractal_net.security.key_providers.pkcs11.wrapping import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from mycelium_fractal_net.security.key_providers.pkcs11.pin import PinSource
     from mycelium_fractal_net.security.key_providers.pkcs11.session import Session
@@ -187,6 +187,16 @@ class PKCS11Custodian(Custodian):
         """See :class:`SigningCustodian`; for ever, and at once."""
         if not self._careful.ask(lambda session: signing.destroy(session, reference), writing=True):
             self._careful.see_that_it_works()  # a token that was taken out has no keys either
+
+    def list_signing_keys(
+        self,
+        store_id: bytes,
+        known: Collection[str],
+        *,
+        thorough: bool,  # noqa: ARG002 - they are all on the token
+    ) -> frozenset[str]:
+        """See :class:`SigningCustodian`."""
+        return self._careful.ask(lambda session: signing.references(session, store_id, known))
 
     def _of_key(self, act: Callable[[Session], bytes]) -> bytes:
         try:
