@@ -5,12 +5,23 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from mycelium_fractal_net.config import Settings
 from mycelium_fractal_net.doctor.rules import RULES, Severity
 from mycelium_fractal_net.security.key_providers import CustodianStatus, StoredKeyProvider
 from mycelium_fractal_net.security.key_store import UsageStore
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """An operator's word that a finding is known, until when it is. Times are UTC."""
+
+    actor: str
+    reason: str
+    at: datetime
+    until: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +32,7 @@ class Finding:
     check: str
     subject: str
     advice: str
+    acknowledged: Acknowledgement | None = None
 
     @property
     def what(self) -> str:
