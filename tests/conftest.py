@@ -17,6 +17,7 @@ pytest_plugins = [
     "tests.support.client",
     "tests.support.columns",
     "tests.support.custodians",
+    "tests.support.cyclonedx",
     "tests.support.fips",
     "tests.support.service",
     "tests.support.stores",

@@ -1214,6 +1214,7 @@ def a_former_custodian_that_does_not_answer(world: World) -> None:
 NOT_ADVICE = {
     ("api/application.py", "serve"),  # an application that another server runs
     ("cli/exits.py", "doctor"),  # the meaning of exit codes
+    ("doctor/sarif.py", "doctor"),  # the name of what found it
     ("cli/commands/serve.py", "serve"),  # the feature that needs an extra; the file that is there
 }
 _FIRST_WORD = re.compile(r"\bmfn ([a-z]+(?:-[a-z]+)?)(?: ([a-z]+(?:-[a-z]+)?))?")

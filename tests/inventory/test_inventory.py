@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
-from cyclonedx.schema import SchemaVersion
-from cyclonedx.validation.json import JsonStrictValidator
 
 from mycelium_fractal_net import initialise, open_keyring
 from mycelium_fractal_net.config import load_settings
@@ -39,18 +37,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from cyclonedx.validation.json import JsonStrictValidator
+
     from mycelium_fractal_net.security.keyring.keyring import Keyring
     from tests.support.cli import Mfn
     from tests.support.fips import FipsHome
 
 STORE_ID = "ab" * 16
 HEADS = ["ALGORITHM", "QUANTUM", "CATEGORY", "WHICH", "MEANS", "USED", "BY", "INSTEAD"]
-
-
-@pytest.fixture(scope="session")
-def validator() -> JsonStrictValidator:
-    """That of CycloneDX's own library, which brings the schema along; made once, it takes 1 s."""
-    return JsonStrictValidator(SchemaVersion.V1_6)
 
 
 def every_kind(keyring: Keyring) -> None:
@@ -121,11 +115,11 @@ def full(empty: Mfn, full_home: Path) -> Mfn:
 
 
 def test_the_inventory_is_a_cbom_of_cyclonedx_1_6_without_a_secret(
-    full: Mfn, validator: JsonStrictValidator
+    full: Mfn, cyclonedx: JsonStrictValidator
 ) -> None:
     """Valid by the strict schema; each ref is there once; no key, however written, is in it."""
     text = full.ok("--config", configured(full.home), "inventory").out
-    assert validator.validate_str(text) is None
+    assert cyclonedx.validate_str(text) is None
     document = json.loads(text)
     found = [each["bom-ref"] for each in document["components"]]
     assert len(found) == len(set(found))
