@@ -1,6 +1,6 @@
 """Findings that an operator lives with until a day: those that are known, and who said so.
 
-They are rows of the store under its audit key (docs/adr/0029), so nothing is known of a store that
+They are rows of the store under its audit key (docs/adr/0030), so nothing is known of a store that
 does not open. A row that is not authentic says nothing, and neither does one that has ended.
 """
 

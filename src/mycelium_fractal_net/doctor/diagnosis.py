@@ -19,7 +19,7 @@ from mycelium_fractal_net.doctor.audit_records import audit_findings
 from mycelium_fractal_net.doctor.backups import backup_findings
 from mycelium_fractal_net.doctor.credentials import credential_findings
 from mycelium_fractal_net.doctor.custody import custody_findings
-from mycelium_fractal_net.doctor.external_keys import external_findings
+from mycelium_fractal_net.doctor.external_keys import external_findings, left_over_findings
 from mycelium_fractal_net.doctor.findings import (
     Examined,
     Finding,
@@ -238,7 +238,9 @@ def _to_unwrap(store: Examined, key: Key) -> list[KeyVersion]:
     there = [each for each in key.versions if each.has_key]
     if store.all_versions or len(there) <= _SAMPLED:
         return there
-    return [*random.sample(there[:-1], _SAMPLED), there[-1]]
+    chosen = [*random.sample(there[:-1], _SAMPLED), there[-1]]
+    absent = store.external.absent if key.is_external else ()
+    return [each for each in there if each in chosen or each.external in absent]
 
 
 def _settings(store: Examined) -> Iterator[Finding]:
@@ -258,6 +260,7 @@ _STORE_CHECKS: Final[tuple[Callable[[Examined], Iterator[Finding]], ...]] = (
     _master_key,
     custody_findings,
     _keys,
+    left_over_findings,
     credential_findings,
     refused_signers,
     old_cipher_findings,

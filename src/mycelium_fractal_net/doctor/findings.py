@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from mycelium_fractal_net.config import Settings
+from mycelium_fractal_net.doctor.external_listing import ExternalListing, list_external
 from mycelium_fractal_net.doctor.rules import RULES, Severity
 from mycelium_fractal_net.security.key_providers import CustodianStatus, StoredKeyProvider
 from mycelium_fractal_net.security.key_store import UsageStore
@@ -50,7 +51,7 @@ warning = functools.partial(Finding, Severity.WARNING)
 critical = functools.partial(Finding, Severity.CRITICAL)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Examined:
     """A store that opened, and what its custodian says.
 
@@ -64,3 +65,8 @@ class Examined:
     usage: UsageStore
     all_versions: bool = False
     also: Sequence[Path] = ()
+
+    @functools.cached_property
+    def external(self) -> ExternalListing:
+        """What custodians list of external signing keys; they are asked once."""
+        return list_external(self.provider, thorough=self.all_versions)

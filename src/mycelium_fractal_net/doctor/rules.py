@@ -52,6 +52,7 @@ HEALTH: Final[dict[str, Rule]] = {
     "import": Rule("An import of a key is under way", _N),
     "former-custodian": Rule("A former custodian is not needed any more", _N, ("11.1.1",)),
     "iterations": Rule("Few PBKDF2 iterations", _W, ("11.4.4",)),
+    "left-over-key": Rule("A private key that no record names", _W, ("11.1.1",)),
     "mac-versions": Rule("Old versions of a MAC key are asked for", _N, ("11.1.1",)),
     "master-key": Rule("The master key lies in its file unencrypted", _W, ("13.3.1",)),
     "master-move": Rule("A move between master keys is not finished", _W, ("11.1.1",)),
