@@ -26,6 +26,7 @@ USED_BY = {
         "inventory/transport.py": "which suites a context offers",
         "security/fips/python_openssl.py": "gives Python's OpenSSL its module",
         "security/key_providers/vault/transport.py": "handshakes with Vault",
+        "security/tls.py": "makes the contexts of all handshakes",
     },
     "_ssl": {"security/fips/python_openssl.py": "finds Python's OpenSSL"},
     "_hashlib": {"security/fips/python_openssl.py": "sees that MD5 is refused"},
