@@ -10,6 +10,7 @@ import pytest
 from mycelium_fractal_net.security.errors import CustodianDeniedError, StoreIntegrityError
 from mycelium_fractal_net.security.key_providers.pkcs11 import PKCS11Custodian, codes, cryptoki
 from mycelium_fractal_net.security.key_providers.pkcs11.wrapping import (
+    ALGORITHMS,
     KEY_WRAPS,
     mechanism_of,
 )
@@ -114,6 +115,7 @@ def test_what_key_wrap_wraps_it_unwraps_under_the_same_binding_alone(
         status = fresh.inspect()
         assert status.warnings == ()
         assert status.place.endswith(f", wraps by {KEY_WRAPS[mechanism]})")
+        assert status.wraps_with == ALGORITHMS[mechanism]
         fresh.ping()
 
 
