@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 
 # How each command is run on a store with the keys orders and release; in this order.
 COMMANDS = [
-    "version", "init", "doctor", "inventory", "inventory -o cbom.json", "inventory --quantum",
+    "version", "init", "doctor", "doctor acknowledge swap --until TOMORROW --reason known",
+    "doctor acknowledged", "doctor withdraw swap",
+    "inventory", "inventory -o cbom.json", "inventory --quantum",
     "key create invoices", "key list", "key show orders",
     "key policy orders --retain 5", "key public release", "key rotate orders",
     "key suspend orders:v1", "key activate orders:v1", "key deactivate orders:v1",
@@ -74,9 +77,11 @@ def test_every_command_prints_one_json_value(mfn: Mfn) -> None:
     mfn.ok("key", "create", "client", "--type", "signing", "--use", "request")
     Path("client.pem").write_text(mfn.ok("key", "public", "client").out)
     credential = pending = last = ""
+    tomorrow = f"{datetime.now(UTC) + timedelta(days=1):%Y-%m-%d}"
     Path("x25519.pem").write_bytes(key_to_wrap_for("hpke").public.pem())
     for line in COMMANDS:
         known = {"ID": credential or "ID", "IMPORT": pending, "LAST": last}
+        known["TOMORROW"] = tomorrow
         words = [known.get(word, word) for word in line.split()]
         ran = mfn(*words, "--json")
         assert ran.code in (0, 11, 20, 21), (line, ran)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from mycelium_fractal_net.config import Settings
@@ -15,6 +16,16 @@ from mycelium_fractal_net.security.key_store import UsageStore
 
 
 @dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """An operator's word that a finding is known, until when it is. Times are UTC."""
+
+    actor: str
+    reason: str
+    at: datetime
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """One thing to mend: what was checked, on what, and what to do."""
 
@@ -22,6 +33,7 @@ class Finding:
     check: str
     subject: str
     advice: str
+    acknowledged: Acknowledgement | None = None
 
     @property
     def what(self) -> str:

@@ -110,4 +110,19 @@ def _result(finding: Finding, uri: str | None) -> dict[str, Any]:
         "locations": [location],
         "partialFingerprints": {"checkAndSubject/v1": f"{finding.check} {finding.subject}"},
         "taxa": [_taxon(number) for number in finding.requirements],
+        "suppressions": _suppressions(finding),  # 3.27.23: of all results, or of none
     }
+
+
+def _suppressions(finding: Finding) -> list[dict[str, Any]]:
+    said = finding.acknowledged
+    if said is None:
+        return []
+    return [
+        {
+            "kind": "external",  # 3.35.2: not in the source
+            "status": "accepted",
+            "justification": said.reason,
+            "properties": {"actor": said.actor, "until": f"{said.until:%Y-%m-%d}"},
+        }
+    ]
