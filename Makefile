@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # the targets share one environment
-.PHONY: help run fips-module tour tour-custody test test-long lint types format docs bench bench-http bench-signed bench-columns bench-backup bench-audit fuzz torture coverage lock bare-check clean
+.PHONY: help run fips-module tour tour-custody test test-fips test-long lint types format docs bench bench-http bench-signed bench-columns bench-backup bench-audit fuzz torture coverage lock bare-check clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -36,6 +36,11 @@ tour-custody: $(VENV)/test ## the same on each custodian: Vault (OpenBao), AWS K
 test: $(VENV)/test ## run the tests
 	@rm -f .coverage .coverage.*
 	$(BIN)/python -m pytest -n $(WORKERS) -m "not long" $(COV) $(PYTEST)
+
+# FIPS=tests/security for one folder. The list of what is refused by design is in docs/fips.md.
+FIPS ?= tests
+test-fips: $(VENV)/test ## the tests in FIPS mode, on the module of `make fips-module`; FIPS=FOLDER for a part
+	$(BIN)/python -m pytest -p tests.support.fips_run -n $(WORKERS) -m "not long" $(FIPS) $(PYTEST)
 
 # LONG=short leaves the sizes at what CI has time for.
 LONG ?= whole

@@ -2,36 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from mycelium_fractal_net.security.fips.installed import install
 from tests.support.cli import PROGRAM, Ran, environment
-from tests.support.presence import need
+from tests.support.fips_module import fips_module, sha256_of
 
-_FETCHED = Path(__file__).parents[2] / ".venv" / "fips" / "fips.so"
+if TYPE_CHECKING:
+    from pathlib import Path
 
-
-def fips_module() -> Path:
-    """The provider's file: what ``MFN_TEST_FIPS_MODULE`` names, or ``make fips-module`` fetched."""
-    path = Path(os.environ.get("MFN_TEST_FIPS_MODULE", _FETCHED))
-    if not path.exists():
-        need("an OpenSSL FIPS provider (make fips-module, or MFN_TEST_FIPS_MODULE)")
-    return path
-
-
-def sha256_of(path: Path) -> str:
-    """As ``sha256sum`` prints it."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+__all__ = ["FipsHome", "fips", "fips_home", "fips_module", "sha256_of"]
 
 
 class FipsHome:
-    """A home folder with the module installed, and processes in FIPS mode over it."""
+    """A home folder with the module installed, and processes in FIPS mode over it.
+
+    They set it up by themselves, also in a run of the tests that is in the mode as a whole.
+    """
 
     def __init__(self, home: Path) -> None:
         self.home = home
@@ -53,7 +44,7 @@ class FipsHome:
     def _run(self, command: list[str], variables: dict[str, str]) -> Ran:
         done = subprocess.run(
             command,
-            env=environment({**self.variables, **variables}),
+            env=environment({**self.variables, **variables}, in_fips_mode=False),
             capture_output=True,
             stdin=subprocess.DEVNULL,
             check=False,
