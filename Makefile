@@ -2,7 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-WORKERS ?= 2
+# Twice the cores: much of what a test of servers and processes does is waiting.
+WORKERS ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
 FUZZ_SECONDS ?= 60
 BENCH ?=
 SERVE ?=
@@ -15,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # the targets share one environment
-.PHONY: help run fips-module tour tour-custody test test-fips test-long lint types format docs bench bench-http bench-signed bench-columns bench-backup bench-audit fuzz torture coverage lock bare-check clean
+.PHONY: help run fips-module tour tour-custody test test-fips test-long lint types format docs bench bench-http bench-signed bench-columns bench-backup bench-audit fuzz torture coverage lock build sbom audit bare-check clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -35,19 +36,19 @@ tour-custody: $(VENV)/test ## the same on each custodian: Vault (OpenBao), AWS K
 
 test: $(VENV)/test ## run the tests
 	@rm -f .coverage .coverage.*
-	$(BIN)/python -m pytest -n $(WORKERS) -m "not long" $(COV) $(PYTEST)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not long" $(COV) $(PYTEST)
 
 # FIPS=tests/security for one folder. The list of what is refused by design is in docs/fips.md.
 FIPS ?= tests
 test-fips: $(VENV)/test ## the tests in FIPS mode, on the module of `make fips-module`; FIPS=FOLDER for a part
-	$(BIN)/python -m pytest -p tests.support.fips_run -n $(WORKERS) -m "not long" $(FIPS) $(PYTEST)
+	$(BIN)/python -m pytest -p tests.support.fips_run -n $(WORKERS) --dist worksteal -m "not long" $(FIPS) $(PYTEST)
 
 # LONG=short leaves the sizes at what CI has time for.
 LONG ?= whole
-test-long: $(VENV)/test ## what takes minutes: kills, replays, stalled clients; LONG=short for less
+test-long: $(VENV)/test ## services started, killed and cut off, replays, stalled clients; LONG=short for less
 	$(if $(filter whole,$(LONG)),MFN_TEST_HSM_SECONDS=60 MFN_TEST_REPLAYS=100000 MFN_TEST_ROTATIONS=1000 \
 	  MFN_TEST_BACKUPS=40 MFN_TEST_STALLED=1000 MFN_TEST_FAULTS=1000) \
-	$(BIN)/python -m pytest -n $(WORKERS) -m long $(COV) $(PYTEST)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m long --timeout $(if $(filter whole,$(LONG)),14400,900) $(COV) $(PYTEST)
 
 coverage: $(VENV)/test ## what the last tests with COVERAGE=yes covered; fails below the thresholds
 	$(BIN)/python -m coverage report --include='src/mycelium_fractal_net/security/*' --fail-under=100
@@ -59,7 +60,7 @@ lint: $(VENV)/lint ## style, security rules, import rules
 	$(BIN)/lint-imports
 
 types: $(VENV)/lint ## mypy, strict
-	$(BIN)/python -m mypy $(wildcard src tests scripts fuzz benchmarks)
+	$(BIN)/python -m mypy $(wildcard src tests scripts fuzz benchmarks hatch_build.py)
 
 format: $(VENV)/lint ## let ruff write the layout
 	$(BIN)/python -m ruff check --fix-only .
@@ -109,11 +110,21 @@ bare-check: ## by hand, as root: all of CI in a bare Debian 12 made by debootstr
 # fits: make lock UPGRADE=
 UPGRADE ?= --upgrade
 lock: $(VENV)/lock ## make the locks anew from requirements/*.in
-	cd requirements && for name in run server test lint fuzz bench lock; do \
+	cd requirements && for name in run server test lint audit fuzz bench lock; do \
 	  ../$(BIN)/uv pip compile --quiet $(UPGRADE) --universal --python-version 3.11 \
-	    --fork-strategy fewest --generate-hashes --no-annotate --no-header --no-emit-index-url \
+	    --fork-strategy fewest --generate-hashes --annotation-style line --no-header --no-emit-index-url \
 	    --no-emit-find-links --output-file $$name.txt $$name.in || exit 1; \
 	done
+
+build: $(VENV)/run ## the wheel, the sdist and the SBOM into dist/, the same bytes each time
+	@$(BIN)/python -m scripts.build --twice
+
+sbom: $(VENV)/run ## the SBOM of the wheel alone, CycloneDX, into dist/
+	@mkdir -p dist
+	@$(BIN)/python scripts/sbom.py --output dist/mycelium_fractal_net.cdx.json
+
+audit: $(VENV)/audit ## hold the locks against published advisories; fails where there are none to ask
+	@$(BIN)/python scripts/audit.py
 
 clean: ## remove what was installed and built
 	rm -rf $(VENV) build dist .coverage .coverage.* .hypothesis .import_linter_cache \
@@ -140,6 +151,8 @@ $(VENV)/test: requirements/test.txt pyproject.toml
 	$(call install,test)
 $(VENV)/lint: requirements/lint.txt pyproject.toml
 	$(call install,lint)
+$(VENV)/audit: requirements/audit.txt pyproject.toml
+	$(call install,audit)
 $(VENV)/fuzz: requirements/fuzz.txt pyproject.toml
 	$(call install,fuzz)
 $(VENV)/bench: requirements/bench.txt pyproject.toml

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         MfnError,
         StoreError,
     )
+    from mycelium_fractal_net.security.hardening import harden_process
     from mycelium_fractal_net.security.keyring.keyring import Keyring, MessageInfo
     from mycelium_fractal_net.security.keyring.signing import Signature
     from mycelium_fractal_net.security.records.keys import (
@@ -48,10 +49,12 @@ _HOMES = {
         "MfnError",
         "StoreError",
     ),
+    "security.hardening": ("harden_process",),
     "security.keyring.keyring": ("Keyring", "MessageInfo"),
     "security.keyring.signing": ("Signature",),
     "security.records.keys": ("Key", "KeyState", "KeyType", "RotationPolicy", "Verb"),
 }
+_WITHOUT_CRYPTOGRAPHY = ("security.errors", "security.hardening", "security.records.keys")
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
@@ -72,6 +75,7 @@ __all__ = [
     "__version__",
     "decrypt_aes_gcm",
     "encrypt_aes_gcm",
+    "harden_process",
     "initialise",
     "open_keyring",
 ]
@@ -81,7 +85,7 @@ def __getattr__(name: str) -> Any:
     home = _HOME_OF.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if home not in ("security.errors", "security.records.keys"):  # which use no cryptography
+    if home not in _WITHOUT_CRYPTOGRAPHY:
         from mycelium_fractal_net.fips import start_by_environment
 
         start_by_environment()

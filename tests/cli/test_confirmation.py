@@ -65,7 +65,8 @@ def test_yes_is_said_beforehand_or_by_a_program(mfn: Mfn) -> None:
     "command",
     [
         "key destroy orders:v1", "credential revoke ID", "credential rotate ID --revoke-previous",
-        "signer revoke billing", "master forget local", "rotation cleanup orders --reason done",
+        "signer revoke billing", "master forget local", "key abandon release:v1 --reason gone",
+        "rotation cleanup orders --reason done",
         "migrate-xor --commit plain", "rewrap plain.mfn --finished orders --reason done",
     ],
 )  # fmt: skip

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
-from mycelium_fractal_net.security.errors import ExitCode
+from mycelium_fractal_net import open_keyring
+from mycelium_fractal_net.security.errors import ExitCode, MasterKeyError
+from mycelium_fractal_net.security.records.keys import Verb
 from mycelium_fractal_net.security.signatures.signing_key import SigningKey
 from tests.support.cli import Mfn, one_line
 from tests.support.custodian import NAME, registered
@@ -100,6 +103,26 @@ def test_doctor_sees_a_key_that_is_gone_or_another(far: Mfn) -> None:
     assert only["check"] == "custodian"
 
 
+def test_doctor_sees_what_no_record_names(far: Mfn) -> None:
+    """Keys there under the names of this store, and of another's nothing; and the reverse."""
+    far.ok("key", "create", "release", "-t", "signing", "--external")
+    for _ in range(6):
+        far.ok("key", "rotate", "release")
+    private(far, 2).unlink()
+    assert "key release:v2" in [subject for _, subject, _ in found(far)]
+    folder, (name, *_) = far.home / "elsewhere", private(far, 1).stem.rsplit("-", 1)
+    (folder / f"{name}-0123456789abcdef.pem").touch()
+    (folder / "mfn-signing-00000000-0123456789abcdef.pem").touch()
+    (told,) = left_over(far)
+    assert f"elsewhere:{name}-0123456789abcdef" in told["subject"]
+    assert "no record says so" in told["advice"]
+
+
+def left_over(far: Mfn) -> list[dict[str, str]]:
+    """What doctor says of keys that no record has."""
+    return [e for e in far("doctor", "--json").json if e["check"] == "left-over-key"]
+
+
 def test_a_backup_says_that_it_has_no_private_key_of_them(far: Mfn, tmp_path: Path) -> None:
     """Restored, they sign where the custodian still has them, and the others are named."""
     plain = far.ok("backup", "before.mfb")
@@ -158,3 +181,33 @@ def test_a_move_to_another_custodian_leaves_it_where_it_is(
     assert "kept by another custodian (elsewhere)" in line
     far.ok("verify", file, f"{file}.sig", "-k", "release")
     assert "kept by another custodian" in found(far)[0][2]
+
+
+def test_a_key_whose_custodian_is_gone_for_good_is_given_up(
+    far: Mfn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Destroyed here and never there: doctor names the word that ends it, and then says no more."""
+    far.ok("key", "create", "release", "-t", "signing", "--external")
+    far.ok("key", "deactivate", "release:v1")
+    far.ok("master", "migrate", "--to", "local")
+    monkeypatch.setenv("MFN_KEY_PROVIDER", "local")
+    with open_keyring(home=far.home) as keyring:
+        provider = keyring.provider
+        provider.states.apply(Verb.DESTROY, "release:v1", window_days=7)
+        later = provider.clock() + timedelta(days=8)
+        provider.clock = lambda: later
+        with pytest.raises(MasterKeyError):
+            provider.states.erase_due("release", now=later)
+    ((severity, subject, advice),) = found(far)
+    assert (severity, subject) == ("warning", "key release:v1")
+    word = "mfn key abandon release:v1 --reason"
+    assert word in advice
+    ran = far.ok(*word.split()[1:], "the server was scrapped")
+    assert ran.out == "release:v1 is destroyed, and its private key counts as gone\n"
+    assert found(far) == []
+    assert ", gone since " in far.ok("key", "show", "release").out
+    told = far.ok("audit", "show", "--event", "key.abandon", "--json").json
+    assert {each.get("reason") for each in told} == {"the server was scrapped", None}
+    monkeypatch.setenv("MFN_FORMER_KEY_PROVIDERS", NAME)  # which came back
+    (left,) = left_over(far)
+    assert "somebody gave it up" in left["advice"]

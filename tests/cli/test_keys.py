@@ -296,7 +296,8 @@ def test_doctor_exits_with_the_worst_it_finds(mfn: Mfn) -> None:
     ran = mfn("doctor", "--json")
     assert ran.code == ExitCode.DOCTOR_CRITICAL
     assert {finding["check"] for finding in ran.json} >= {"file-modes"}
-    assert all(list(each) == ["severity", "check", "subject", "advice"] for each in ran.json)
+    members = ["severity", "check", "subject", "advice", "what", "requirements", "acknowledged"]
+    assert all(list(each) == members for each in ran.json)
 
 
 def test_doctor_warns_of_a_key_that_protects_nothing(mfn: Mfn) -> None:

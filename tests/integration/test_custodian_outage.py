@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     import httpx
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[2]
 MODULE = "tests.support.custodian"
 

@@ -14,6 +14,7 @@ import pytest
 
 from mycelium_fractal_net import initialise, open_keyring
 from mycelium_fractal_net.security.aes_encryption import decrypt_aes_gcm
+from tests.support.hardened import core_limit, is_private
 from tests.support.records import records, verified
 from tests.support.service import Running, b64, start, unb64
 
@@ -103,6 +104,15 @@ def test_both_workers_answer_and_no_two_requests_share_an_id(two: Running) -> No
     }
     assert set(found) == set(ids)
     assert len(set(found.values())) == 2
+
+
+def test_no_process_of_the_service_leaves_a_core_dump(two: Running) -> None:
+    """Neither a worker, nor the one that looks after them."""
+    processes = [two.process.pid, *two.workers()]
+    assert len(processes) == 3
+    assert [core_limit(pid) for pid in processes] == [("0", "0")] * 3
+    if os.geteuid():  # what is root's belongs to root either way
+        assert all(map(is_private, processes))
 
 
 def test_metrics_are_those_of_both_workers(two: Running) -> None:

@@ -35,10 +35,20 @@ FORMATS = {
     f"{ROOT}.security.sealed.layout": "security/sealed/layout.py",
     f"{ROOT}.security.signatures.signature_file": "security/signatures/signature_file.py",
 }
-# No algorithm: a type, and the dates in a certificate.
+# No algorithm: a type, what stands in a certificate, and names.
 HARMLESS = {
     "cryptography.utils.Buffer": ("security/byte_io/", "legacy/cipher.py"),
-    "cryptography.x509": ("api/transport/tls.py",),
+    "cryptography.x509": (
+        "api/transport/tls.py",
+        "doctor/posture/certificate.py",
+        "inventory/certificates.py",
+    ),
+    f"{ROOT}.security.algorithms.names.SEALING": ("inventory/protocols.py",),
+    f"{ROOT}.security.sealed.key_transport.METHODS": (
+        "inventory/materials.py",
+        "inventory/protocols.py",
+    ),
+    f"{ROOT}.security.sealed.key_transport.RSA_AES": ("inventory/protocols.py",),
 }
 
 # What the standard library has of cryptography and of chance, and the one home of hashes: who
@@ -51,6 +61,8 @@ USED_BY = {
     },
     DIGESTS: {
         "client/signing.py": "the body in the plan's profile of a signed request",
+        "inventory/certificates.py": "the fingerprint of a certificate",
+        "inventory/document.py": "the serial number of a CBOM",
         "legacy/cipher.py": "the key stream of the XOR cipher",
         "security/audit/checkpoints.py": "bytes of audit records that were verified",
         "security/http_signatures/content_digest.py": "RFC 9530",
@@ -90,7 +102,7 @@ USED_BY = {
         "security/key_providers/local.py": "the store's id, names of master keys",
         "security/key_providers/master_key_file.py": "the name of an unfinished file",
         "security/key_providers/keys.py": "handles of versions",
-        "security/key_providers/pkcs11/custodian.py": "nonces, which some tokens choose badly",
+        "security/key_providers/pkcs11/wrapping.py": "nonces, which some tokens choose badly",
         "security/key_providers/pkcs11/master_keys.py": "ids of master keys",
         "security/key_providers/pkcs11/signing.py": "ids of signing keys",
         "security/key_providers/stored.py": "names of keys",

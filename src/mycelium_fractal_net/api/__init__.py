@@ -31,5 +31,8 @@ def __getattr__(name: str) -> Any:
         raise unusable_extra("the service", "server", error) from None
     if name == "create_app":
         return application.create_app
+    from mycelium_fractal_net.security.hardening import harden_process
+
+    harden_process()  # the process is the service; who calls create_app decides for his own
     made = globals()["app"] = application.create_app()
     return made

@@ -53,6 +53,10 @@ _COMMANDS: Final[dict[str, tuple[str, str]]] = {
         ".doctor:doctor",
         "Look over configuration, key store and master key; the exit code is the worst found.",
     ),
+    "inventory": (
+        ".inventory:inventory",
+        "Write the cryptographic inventory, a CycloneDX 1.6 CBOM. No secret is in it.",
+    ),
     "version": ("..app:version", "Print the version of mfn."),
     "fips": (".fips:fips", "Install an OpenSSL FIPS provider, and see what it is."),
     "key": (".key:key", "Make, list and change keys."),

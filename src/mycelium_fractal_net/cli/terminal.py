@@ -63,19 +63,19 @@ def columns(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 def json_value(value: Any) -> None:
     """Print one JSON value, indented."""
-    print(_json(value))
+    print(json_text(value))
 
 
 def json_array(values: Iterable[Any]) -> None:
     """Print a JSON array element by element, so that a long one is never held in memory."""
     opened = False
     for value in values:
-        print(",\n" if opened else "[\n", _json(value), sep="", end="")
+        print(",\n" if opened else "[\n", json_text(value), sep="", end="")
         opened = True
     print("\n]" if opened else "[]")
 
 
-def _json(value: Any) -> str:
+def json_text(value: Any) -> str:
     """``value`` indented, in ASCII, as the standard library writes it in eight times the time."""
     from msgspec.json import encode, format
 

@@ -29,6 +29,7 @@ __all__ = [
     "SHIPPED",
     "VARIABLES",
     "Settings",
+    "configuration_file",
     "load_settings",
     "names_configuration",
     "user_variable",
@@ -145,6 +146,18 @@ def names_configuration(
 ) -> bool:
     """Whether a configuration is named, by the caller or by ``MFN_CONFIG``."""
     return config is not None or _CONFIG_VARIABLE in (os.environ if environ is None else environ)
+
+
+def configuration_file(
+    config: str | Path | None = None, environ: Mapping[str, str] | None = None
+) -> Path | None:
+    """The file that :func:`load_settings` reads, None where it is one of :data:`SHIPPED`."""
+    named = config
+    if named is None:
+        named = (os.environ if environ is None else environ).get(_CONFIG_VARIABLE, "dev")
+    if isinstance(named, str) and named in SHIPPED:
+        return None
+    return Path(named).expanduser()
 
 
 def user_variable(name: str) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mycelium_fractal_net.doctor.diagnosis import diagnose
-from mycelium_fractal_net.doctor.findings import Finding, Severity
+from mycelium_fractal_net.doctor.findings import Finding
+from mycelium_fractal_net.doctor.rules import Severity
 
 __all__ = ["Finding", "Severity", "diagnose"]

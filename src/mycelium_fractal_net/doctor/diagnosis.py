@@ -8,26 +8,28 @@ from __future__ import annotations
 
 import itertools
 import random
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.bootstrap import build_policy, open_provider
 from mycelium_fractal_net.config.settings import OWASP_ITERATIONS
+from mycelium_fractal_net.doctor.acknowledged import known
 from mycelium_fractal_net.doctor.algorithms import refused_key, refused_signers
 from mycelium_fractal_net.doctor.audit_records import audit_findings
 from mycelium_fractal_net.doctor.backups import backup_findings
 from mycelium_fractal_net.doctor.credentials import credential_findings
 from mycelium_fractal_net.doctor.custody import custody_findings
-from mycelium_fractal_net.doctor.external_keys import external_findings
+from mycelium_fractal_net.doctor.external_keys import external_findings, left_over_findings
 from mycelium_fractal_net.doctor.findings import (
     Examined,
     Finding,
-    Severity,
     critical,
     notice,
     warning,
 )
 from mycelium_fractal_net.doctor.old_cipher import old_cipher_findings
 from mycelium_fractal_net.doctor.permissions import file_findings
+from mycelium_fractal_net.doctor.posture import STORE_POSTURE, posture_findings
 from mycelium_fractal_net.doctor.put_back import put_back_findings
 from mycelium_fractal_net.doctor.retention import (
     compromised_findings,
@@ -39,6 +41,7 @@ from mycelium_fractal_net.doctor.rotation import (
     failure_findings,
     rotation_findings,
 )
+from mycelium_fractal_net.doctor.rules import RAISED, Severity
 from mycelium_fractal_net.doctor.transport import exportable_findings, import_findings
 from mycelium_fractal_net.security.errors import (
     CustodianDeniedError,
@@ -61,6 +64,9 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.key_providers import StoredKeyProvider
     from mycelium_fractal_net.security.records.keys import KeyVersion
 
+PROD: Final = "prod"
+"""The profile of a service in production."""
+
 _SAMPLED: Final = 3  # versions beside the newest, of a key that has more
 _PAGE: Final = 1000  # keys in memory at once
 
@@ -71,14 +77,22 @@ def diagnose(
     *,
     all_versions: bool = False,
     also: Sequence[Path] = (),
+    profile: str | None = None,
+    configuration: Path | None = None,
 ) -> list[Finding]:
-    """Everything there is to mend, the most severe first.
+    """Everything there is to mend, the most severe first, then what is acknowledged.
+
+    With the ``profile`` ``prod`` also what a reviewer of a service in production would say: see
+    :mod:`.posture`, which looks at the file ``configuration`` of the settings too.
 
     Of each key the newest version is unwrapped, or asked about with its custodian where it is
     external, and a few of the others, or with ``all_versions`` all of them. Audit records that were
     moved away are read from the folders ``also``.
     """
+    strict = profile == PROD
     findings = list(file_findings(settings))
+    if strict:
+        findings.extend(posture_findings(settings, configuration))
     database: Database | None = None
     provider: StoredKeyProvider | None = None
     try:
@@ -88,8 +102,9 @@ def diagnose(
         provider.store.require_status()
         status = provider.custodian.inspect()
         store = Examined(settings, status, provider, UsageStore(database), all_versions, also)
-        for check in _STORE_CHECKS:
+        for check in (*_STORE_CHECKS, *(STORE_POSTURE if strict else ())):
             findings.extend(check(store))
+        findings = known(provider, findings)
     except MfnError as error:
         if str(error) not in {finding.advice for finding in findings}:
             findings.append(_unopened(settings, error))
@@ -98,8 +113,19 @@ def diagnose(
             provider.custodian.close()
         if database is not None:
             database.close()
+    if strict:
+        findings = [replace(each, severity=_raised(each)) for each in findings]
     order = list(Severity)
-    return sorted(findings, key=lambda finding: -order.index(finding.severity))
+    return sorted(
+        findings, key=lambda each: (each.acknowledged is not None, -order.index(each.severity))
+    )
+
+
+def _raised(finding: Finding) -> Severity:
+    """Its severity in production."""
+    if finding.severity is Severity.NOTICE:
+        return RAISED.get(finding.check, finding.severity)
+    return finding.severity
 
 
 def _unopened(settings: Settings, error: MfnError) -> Finding:
@@ -212,7 +238,9 @@ def _to_unwrap(store: Examined, key: Key) -> list[KeyVersion]:
     there = [each for each in key.versions if each.has_key]
     if store.all_versions or len(there) <= _SAMPLED:
         return there
-    return [*random.sample(there[:-1], _SAMPLED), there[-1]]
+    chosen = [*random.sample(there[:-1], _SAMPLED), there[-1]]
+    absent = store.external.absent if key.is_external else ()
+    return [each for each in there if each in chosen or each.external in absent]
 
 
 def _settings(store: Examined) -> Iterator[Finding]:
@@ -232,6 +260,7 @@ _STORE_CHECKS: Final[tuple[Callable[[Examined], Iterator[Finding]], ...]] = (
     _master_key,
     custody_findings,
     _keys,
+    left_over_findings,
     credential_findings,
     refused_signers,
     old_cipher_findings,

@@ -5,20 +5,24 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
+from datetime import datetime
 from pathlib import Path
 
 from mycelium_fractal_net.config import Settings
+from mycelium_fractal_net.doctor.external_listing import ExternalListing, list_external
+from mycelium_fractal_net.doctor.rules import RULES, Severity
 from mycelium_fractal_net.security.key_providers import CustodianStatus, StoredKeyProvider
 from mycelium_fractal_net.security.key_store import UsageStore
 
 
-class Severity(StrEnum):
-    """How soon to act: critical now, warning soon, notice when there is time."""
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """An operator's word that a finding is known, until when it is. Times are UTC."""
 
-    NOTICE = "notice"
-    WARNING = "warning"
-    CRITICAL = "critical"
+    actor: str
+    reason: str
+    at: datetime
+    until: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,17 @@ class Finding:
     check: str
     subject: str
     advice: str
+    acknowledged: Acknowledgement | None = None
+
+    @property
+    def what(self) -> str:
+        """What its check finds, in a few words."""
+        return RULES[self.check].what
+
+    @property
+    def requirements(self) -> tuple[str, ...]:
+        """The numbers of the requirements of OWASP ASVS 5.0.0 that it is about."""
+        return RULES[self.check].requirements
 
 
 notice = functools.partial(Finding, Severity.NOTICE)
@@ -36,7 +51,7 @@ warning = functools.partial(Finding, Severity.WARNING)
 critical = functools.partial(Finding, Severity.CRITICAL)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Examined:
     """A store that opened, and what its custodian says.
 
@@ -50,3 +65,8 @@ class Examined:
     usage: UsageStore
     all_versions: bool = False
     also: Sequence[Path] = ()
+
+    @functools.cached_property
+    def external(self) -> ExternalListing:
+        """What custodians list of external signing keys; they are asked once."""
+        return list_external(self.provider, thorough=self.all_versions)

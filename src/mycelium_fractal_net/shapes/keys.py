@@ -64,7 +64,9 @@ class VersionAnswer(TypedDict):
         str | None,
         Schema(description="Where the private key of an external key is: SCHEME:REFERENCE."),
     ]
-    external_gone_at: Annotated[Time | None, Schema(description="When that was destroyed there.")]
+    external_gone_at: Annotated[
+        Time | None, Schema(description="When that was destroyed there, or was given up.")
+    ]
 
 
 class KeyAnswer(TypedDict):

@@ -23,7 +23,7 @@ from mycelium_fractal_net.security.errors import (
     MasterKeyError,
     StoreIntegrityError,
 )
-from mycelium_fractal_net.security.key_providers import StoredKeyProvider
+from mycelium_fractal_net.security.key_providers import LocalCustodian, StoredKeyProvider
 from mycelium_fractal_net.security.key_providers.remote import RemoteCustodian
 from mycelium_fractal_net.security.key_providers.several import SeveralCustodians
 from mycelium_fractal_net.security.key_store import Database, KeyStore, UsageStore
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from mycelium_fractal_net.security.key_providers import LocalKeyProvider
+    from mycelium_fractal_net.security.key_providers import Custodian, LocalKeyProvider
     from mycelium_fractal_net.security.records.keys import Key, KeyVersion
 
 ALGORITHMS = ["Ed25519", "ECDSA-P256", "ECDSA-P384"]
@@ -523,6 +523,53 @@ def test_a_scheduler_destroys_it_and_comes_back_for_what_was_refused(
     one.is_now("up")
     assert scheduler.run_once().failed == ()
     assert not one.provider.keys.get("release").version(1).lingers
+
+
+@pytest.mark.parametrize("mode", ["down", "denied", "other"])
+def test_what_a_custodian_that_is_gone_cannot_destroy_is_given_up(one: Far, mode: str) -> None:
+    """By a word of its own, with a reason; from then on nobody tries."""
+    going(one)
+    one.is_now("down")
+    with pytest.raises(CustodianUnavailableError):
+        one.provider.states.erase_due("release", now=one.clock())
+    one.is_now("up" if mode == "other" else mode)
+    states = one.provider.states
+    if mode == "other":  # the store was moved, and the former one is not named any more
+        local = LocalCustodian.create(one.side.folder / "master.key", Policy(), store_id=bytes(16))
+        both = over(one, local, one.provider.custodian)
+        both.master_keys.migrate()
+        states = over(one, local).states
+    given_up = states.abandon("release:v1", reason="that server was scrapped").version(1)
+    assert (given_up.state, given_up.lingers) == (KeyState.DESTROYED, False)
+    assert len(one.kept) == 2
+    assert not states.erase_due("release", now=one.clock()).version(1).lingers
+
+
+def over(far: Far, *custodians: Custodian) -> StoredKeyProvider:
+    """The same store over these custodians."""
+    several = SeveralCustodians(custodians[0], custodians[1:])
+    found = far.provider
+    return StoredKeyProvider(
+        found.store, several, Policy(), store_id=found.store_id, clock=far.clock
+    )
+
+
+def test_what_can_still_be_destroyed_is_destroyed_and_not_given_up(one: Far) -> None:
+    """The word is no way to keep a key, nor to give up one that is in use."""
+    going(one)
+    states = one.provider.states
+    for version in ("release:v1", "release:v2"):  # the one waits, the other signs
+        with pytest.raises(KeyStateError, match="no destroyed one"):
+            states.abandon(version, reason="none")
+    for named, reason in (("release", "gone"), ("release:v1", " ")):
+        with pytest.raises(InvalidInputError):
+            states.abandon(named, reason=reason)
+    one.is_now("down")
+    with pytest.raises(CustodianUnavailableError):
+        states.erase_due("release", now=one.clock())
+    one.is_now("up")
+    assert not states.abandon("release:v1", reason="gone").version(1).lingers
+    assert len(one.kept) == 1
 
 
 def test_two_that_destroy_at_once_write_it_once(one: Far, monkeypatch: pytest.MonkeyPatch) -> None:

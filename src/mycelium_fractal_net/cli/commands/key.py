@@ -172,7 +172,7 @@ def _notes(version: KeyVersion) -> Iterator[str]:
         yield f"erased at {shapes.time_text(version.destroy_at)}"
     if version.external is not None:
         gone_at = version.external_gone_at
-        gone = "" if gone_at is None else f", destroyed there at {shapes.time_text(gone_at)}"
+        gone = "" if gone_at is None else f", gone since {shapes.time_text(gone_at)}"
         yield f"kept as {version.external}{gone}"
 
 

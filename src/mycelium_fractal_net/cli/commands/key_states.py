@@ -26,6 +26,7 @@ def state_commands() -> Iterator[click.Command]:
     """The commands, in the order in which a group lists them."""
     for verb in Verb:
         yield _destroy if verb is Verb.DESTROY else _plain(verb)
+    yield _abandon
 
 
 def _plain(verb: Verb) -> click.Command:
@@ -49,6 +50,23 @@ def _destroy(invocation: Invocation, name: str, window_days: int, reason: str | 
     """Have a version erased after a window; what it sealed is then lost for ever."""
     invocation.confirm(f"{name} is erased after {window_days} days with all that it protected")
     _apply(invocation, Verb.DESTROY, name, window_days=window_days, reason=reason)
+
+
+@command("abandon")
+@options.version_name
+@click.option("--reason", metavar="TEXT", required=True, help="Why, for the audit log.")
+@options.yes
+def _abandon(invocation: Invocation, name: str, reason: str) -> None:
+    """Ask a custodian that is gone for good no more to destroy an external private key.
+
+    The version is destroyed already. It is tried once more; where that fails, nobody here tries
+    again, and neither doctor nor a scheduler speaks of it.
+    """
+    invocation.confirm(f"nobody asks any more for the private key of {name} to be destroyed")
+    with invocation.keyring() as keyring:
+        key = keyring.provider.states.abandon(name, reason=reason)
+    said = f"{name} is {version_meant(key, name).state}, and its private key counts as gone"
+    invocation.answer(key_shape(key), said)
 
 
 def _apply(invocation: Invocation, verb: Verb, name: str, **more: Any) -> None:

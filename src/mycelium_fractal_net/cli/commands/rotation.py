@@ -40,8 +40,11 @@ def _run(invocation: Invocation, once: bool) -> None:
     """
     from mycelium_fractal_net.bootstrap import rotation_scheduler
     from mycelium_fractal_net.bootstrap.logs import write_logs
+    from mycelium_fractal_net.security.hardening import harden_process
 
     settings = invocation.settings()
+    if not once:
+        harden_process()  # it holds keys for as long as it runs
 
     def tell(report: RunReport | None) -> None:
         if report is None:

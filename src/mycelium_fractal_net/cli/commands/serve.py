@@ -57,6 +57,7 @@ def serve(invocation: Invocation, host: str | None, port: int | None, workers: i
     from mycelium_fractal_net.api.server.sockets import listen, url_of
     from mycelium_fractal_net.bootstrap.logs import write_logs
     from mycelium_fractal_net.security.addresses import is_loopback
+    from mycelium_fractal_net.security.hardening import harden_process
 
     server = settings.server
     if not is_loopback(server.host) and not invocation.names_configuration():
@@ -68,6 +69,7 @@ def serve(invocation: Invocation, host: str | None, port: int | None, workers: i
     with_tls = _checked_tls(settings)
     _check_limits(settings)
     write_logs(settings.log)
+    harden_process()  # before a key is opened; workers are forked from this process
     with (
         listen(server.host, server.port) as listening,
         metrics_folder(settings.home) if server.workers > 1 else nullcontext() as folder,

@@ -170,7 +170,7 @@ class BoundedCalls:
             answer.add_done_callback(lambda _: self._counts.note_stuck(-1))
             release()
             raise CustodianUnavailableError(
-                f"the custodian does not answer within {self.limits.deadline_seconds:g} seconds"
+                f"the custodian does not answer within {self.limits.deadline_seconds:g} s"
             )
         try:
             return answer.result()

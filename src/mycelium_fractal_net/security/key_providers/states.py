@@ -6,7 +6,13 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from mycelium_fractal_net.security.errors import InvalidInputError, KeyStateError
+from mycelium_fractal_net.security.errors import (
+    CustodianDeniedError,
+    CustodianUnavailableError,
+    InvalidInputError,
+    KeyStateError,
+    MasterKeyError,
+)
 from mycelium_fractal_net.security.key_store import UsageStore
 from mycelium_fractal_net.security.key_store.rows import day_of
 from mycelium_fractal_net.security.key_store.usage import KEPT
@@ -122,8 +128,34 @@ class KeyStates:
                 key = self._destroy_external(key, version)
         return key
 
+    def abandon(self, key_id: str, *, reason: str) -> Key:
+        """Ask no more for the key of a destroyed external version to be destroyed.
+
+        That is the end of one whose custodian is gone for good, or another's now: what is there
+        of it nobody here knows. It is asked for once more; where that is done, it counts as every
+        other. ``reason`` goes to the audit log. Raises :class:`KeyStateError` where the version is
+        not destroyed, or its key was.
+        """
+        name, number = parse_key_id(key_id)
+        if number is None or not reason.strip():
+            raise InvalidInputError("a version is named as orders:v2, and a reason is given")
+        key = self._keys.get(name)
+        version = key.version(number)
+        if not version.lingers:
+            raise KeyStateError(
+                f"version {number} of key {name!r} is no destroyed one whose private key is with a"
+                " custodian still"
+            )
+        try:
+            return self._destroy_external(key, version)
+        except (CustodianDeniedError, CustodianUnavailableError, MasterKeyError):
+            return self._gone(key, version, "key.abandon", reason)
+
     def _destroy_external(self, key: Key, version: KeyVersion) -> Key:
         self._keys.external.destroy(version)
+        return self._gone(key, version, "key.erase-external")
+
+    def _gone(self, key: Key, version: KeyVersion, event: str, reason: str | None = None) -> Key:
         gone_at = self._keys.clock()
 
         def change(key: Key) -> Key:
@@ -135,7 +167,7 @@ class KeyStates:
             )
             return key if versions == key.versions else replace(key, versions=versions)
 
-        return self._keys.update(key.key_id, change, "key.erase-external")
+        return self._keys.update(key.key_id, change, event, reason=reason)
 
     def activate_due(
         self, key_id: str, *, now: datetime | None = None, reason: str | None = None

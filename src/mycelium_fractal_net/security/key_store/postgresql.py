@@ -6,7 +6,7 @@ connection may stand in between.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sqlalchemy import create_engine, event
 
@@ -19,6 +19,16 @@ CONNECT_SECONDS: Final = 3  # an outage must show before a cached key's five sec
 _SILENT_MILLISECONDS: Final = 5_000  # what was sent is not acknowledged: the connection ends
 STATEMENT_MILLISECONDS: Final = 10_000
 _SSL_MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+
+
+class Connected(NamedTuple):
+    """How a connection was made: its host, or the folder of its socket; whether it is encrypted,
+    and whether the server's certificate and name were verified; whether its user is a superuser."""
+
+    host: str
+    encrypted: bool
+    verified: bool
+    superuser: bool
 
 
 def engine_of(url: URL, **options: Any) -> Engine:
@@ -79,6 +89,18 @@ def begin(connection: Connection, *, write: bool) -> None:
     if connection.get_execution_options()["bounded"]:
         bound = ""
     connection.exec_driver_sql(f"BEGIN ISOLATION LEVEL {mode}{bound}")
+
+
+def connected(connection: Connection) -> Connected:
+    """How a connection that is open was made, as libpq and the server say."""
+    superuser = connection.exec_driver_sql(
+        "SELECT rolsuper FROM pg_roles WHERE rolname = current_user"
+    ).scalar()
+    libpq: Any = connection.connection.driver_connection
+    options = {each.keyword: each.val for each in libpq.pgconn.info}
+    encrypted = bool(libpq.pgconn.ssl_in_use)
+    verified = encrypted and options.get(b"sslmode") == b"verify-full"
+    return Connected(libpq.info.host, encrypted, verified, bool(superuser))
 
 
 def _on_connect(connection: Any) -> None:

@@ -189,7 +189,7 @@ class KeyVersion:
 
     Of an *external* version the private key is with the custodian, and nothing is wrapped:
     ``external`` names it, ``SCHEME:REFERENCE``, and ``external_gone_at`` is when it was destroyed
-    there, after the version was.
+    there, after the version was, or when somebody said that nobody can any more.
     """
 
     version: int
