@@ -38,9 +38,9 @@ test: $(VENV)/test ## run the tests
 	@rm -f .coverage .coverage.*
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not long" $(COV) $(PYTEST)
 
-# FIPS=tests/security for one folder. The list of what is refused by design is in docs/fips.md.
-FIPS ?= tests
-test-fips: $(VENV)/test ## the tests in FIPS mode, on the module of `make fips-module`; FIPS=FOLDER for a part
+# FIPS names other folders. The list of what is refused by design is in docs/fips.md.
+FIPS ?= tests/security tests/vectors
+test-fips: $(VENV)/test ## the tests in FIPS mode, on the module of `make fips-module`; FIPS=FOLDER for others
 	$(BIN)/python -m pytest -p tests.support.fips_run -n $(WORKERS) --dist worksteal -m "not long" $(FIPS) $(PYTEST)
 
 # LONG=short leaves the sizes at what CI has time for.
