@@ -31,7 +31,7 @@ def _git(*words: str) -> str:
     """What git says of this tree; nothing where there is none, or it is somebody else's."""
     if not (ROOT / ".git").exists() or shutil.which("git") is None:
         return ""
-    command = ["git", "-C", str(ROOT), *words]
+    command = ["git", "-c", "safe.directory=*", "-C", str(ROOT), *words]
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.rstrip()
 
 

@@ -336,10 +336,10 @@ def test_a_former_custodian_may_be_silent_and_the_present_one_not(
     assert [each["answers"] for each in custodians] == ["true", "false"]
 
 
-def test_in_fips_mode_the_module_provides_it_all(fips: FipsHome, made_home: Path) -> None:
+def test_in_fips_mode_the_module_provides_it_all(fips: FipsHome, full_home: Path) -> None:
     """By its SHA-256; nothing is claimed of its validation. What is refused in use is in it too."""
-    shutil.copytree(made_home, fips.home, dirs_exist_ok=True)
-    document = fips.mfn("inventory").json
+    shutil.copytree(full_home, fips.home, dirs_exist_ok=True)
+    document = fips.mfn("--config", str(configured(fips.home)), "inventory").json
     components = by_ref(document)
     assert components["provider:fips-module"]["hashes"][0]["alg"] == "SHA-256"
     gcm = components["algorithm:AES-256-GCM"]["cryptoProperties"]["algorithmProperties"]
@@ -349,3 +349,9 @@ def test_in_fips_mode_the_module_provides_it_all(fips: FipsHome, made_home: Path
     assert "provider:openssl" not in provides
     assert facts(components["algorithm:Ed25519"])["allowed"] == "false"
     assert "key:release:v1" in components
+    spoken = components["protocol:tls-1.3"]["cryptoProperties"]["protocolProperties"]
+    agreed = {ref for ref in spoken["cryptoRefArray"] if "ECDH" in ref}
+    assert agreed <= {"algorithm:ECDH-P256", "algorithm:ECDH-P384", "algorithm:ECDH-P521"}
+    assert {each["name"] for each in spoken["cipherSuites"]} <= {
+        "TLS_AES_256_GCM_SHA384", "TLS_AES_128_GCM_SHA256",
+    }  # fmt: skip

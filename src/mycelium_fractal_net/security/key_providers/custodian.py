@@ -67,7 +67,8 @@ class CustodianStatus:
     ``guard`` is what keeps others from them: ``none``, ``passphrase``, ``remote``; of a passphrase
     ``iterations`` are those of its key derivation. ``warnings`` are sentences about what is not as
     it should be on the other side: a permission too many, rotation that is off, a deletion that is
-    pending. Each says what to do, and holds no text of a server's or of an SDK's.
+    pending. Each says what to do, and holds no text of a server's or of an SDK's. ``wraps_with`` is
+    the algorithm by which its master keys wrap: AES-256-GCM, AES-256-KWP or AES-256-KW.
     """
 
     place: str
@@ -75,6 +76,7 @@ class CustodianStatus:
     guard: str
     iterations: int | None = None
     warnings: tuple[str, ...] = ()
+    wraps_with: str = "AES-256-GCM"
 
 
 class Custodian(OfOneProcess, ABC):

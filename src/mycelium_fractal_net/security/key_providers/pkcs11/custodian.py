@@ -23,6 +23,7 @@ from mycelium_fractal_net.security.key_providers.pkcs11.master_keys import (
 from mycelium_fractal_net.security.key_providers.pkcs11.recovery import CarefulToken
 from mycelium_fractal_net.security.key_providers.pkcs11.token import Token
 from mycelium_fractal_net.security.key_providers.pkcs11.wrapping import (
+    ALGORITHMS,
     KEY_WRAPS,
     mechanism_for,
     mechanism_of,
@@ -109,13 +110,15 @@ class PKCS11Custodian(Custodian):
 
         def look(session: Session) -> CustodianStatus:
             found = self._found(session)
-            by = KEY_WRAPS.get(list(found.values())[-1].mechanism)
-            shown = session.facts().shown + ("" if by is None else f", wraps by {by}")
+            by = list(found.values())[-1].mechanism
+            named = f", wraps by {KEY_WRAPS[by]}" if by in KEY_WRAPS else ""
+            shown = session.facts().shown + named
             return CustodianStatus(
                 place=f"{self._uri.path()} ({shown})",
                 kek_ids=tuple(found),
                 guard="remote",
                 warnings=warnings_of(session, self._keys),
+                wraps_with=ALGORITHMS[by],
             )
 
         return self._careful.ask(look)

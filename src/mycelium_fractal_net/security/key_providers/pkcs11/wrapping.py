@@ -47,6 +47,14 @@ KEY_WRAPS: Final = {
 }
 """The mechanisms of key wrap by their names, the one that is preferred first."""
 
+ALGORITHMS: Final = {
+    cryptoki.CKM_AES_GCM: "AES-256-GCM",
+    cryptoki.CKM_AES_KEY_WRAP_KWP: "AES-256-KWP",
+    cryptoki.CKM_AES_KEY_WRAP_PAD: "AES-256-KW",
+    cryptoki.CKM_AES_KEY_WRAP: "AES-256-KW",
+}
+"""What each does, by the names of algorithms: SP 800-38D, SP 800-38F sections 6.3 and 6.2."""
+
 
 def mechanism_of(mechanisms: frozenset[int]) -> int:
     """By what a token with these mechanisms wraps. Raises :class:`CustodianDeniedError`."""
