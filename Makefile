@@ -25,8 +25,8 @@ run: $(VENV)/server ## start here: the HTTP service on the embedded store, at 12
 	@$(BIN)/mfn --quiet init
 	@exec $(BIN)/mfn serve $(SERVE)
 
-fips-module: ## fetch Debian's OpenSSL FIPS provider into .venv/fips, for the tests of FIPS mode
-	@bash scripts/fips_module.sh $(VENV)/fips
+fips-module: ## fetch Debian's OpenSSL FIPS provider into .venv/fips, for tests; MODULE=3.1.2 builds that
+	@bash scripts/$(if $(MODULE),fips_module_3_1_2.sh $(VENV)/fips-$(MODULE),fips_module.sh $(VENV)/fips)
 
 tour: $(VENV)/run ## walk through the library and the command line on real files
 	@$(BIN)/python scripts/tour.py $(TOUR)

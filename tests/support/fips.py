@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mycelium_fractal_net.security.fips.installed import install
+from mycelium_fractal_net.security.fips.installed import install, read
 from tests.support.cli import PROGRAM, Ran, environment
 from tests.support.forks import Forks
 from tests.support.presence import need
@@ -51,6 +51,10 @@ class FipsHome:
         """As ``mfn fips install`` does, without its proof."""
         module = fips_module()
         install(module, sha256_of(module), self.home / "fips")
+
+    def installed_version(self) -> str | None:
+        """What the module says that it is: ``3.5.9``."""
+        return read(self.home / "fips").version
 
     def mfn(self, *arguments: str, **variables: str) -> Ran:
         """Run ``mfn`` in a fork of a process in FIPS mode, or outside of it by MFN_FIPS_MODE."""

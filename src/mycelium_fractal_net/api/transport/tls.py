@@ -101,11 +101,13 @@ def _valid_until(path: Path) -> datetime:
 
 
 def _is_approved(certificate: x509.Certificate) -> bool:
-    key: Any = certificate.public_key()
     kind = certificate.public_key_algorithm_oid.dotted_string
+    if kind not in (_RSA, _EC):
+        return False  # the module may not even read it
+    key: Any = certificate.public_key()
     if kind == _RSA:
         return bool(key.key_size >= _APPROVED_RSA_BITS)
-    return kind == _EC and key.curve.name in _APPROVED_CURVES
+    return bool(key.curve.name in _APPROVED_CURVES)
 
 
 def _no_passphrase() -> bytes:
