@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # the targets share one environment
-.PHONY: help run fips-module tour tour-custody test test-long lint types format docs bench bench-http bench-signed bench-columns bench-backup bench-audit fuzz torture coverage lock build sbom audit bare-check clean
+.PHONY: help run fips-module tour tour-custody test test-fips test-long lint types format docs bench bench-http bench-signed bench-columns bench-backup bench-audit fuzz torture coverage lock build sbom audit bare-check clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -37,6 +37,11 @@ tour-custody: $(VENV)/test ## the same on each custodian: Vault (OpenBao), AWS K
 test: $(VENV)/test ## run the tests
 	@rm -f .coverage .coverage.*
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not long" $(COV) $(PYTEST)
+
+# FIPS names other folders. The list of what is refused by design is in docs/fips.md.
+FIPS ?= tests/security tests/vectors
+test-fips: $(VENV)/test ## the tests in FIPS mode, on the module of `make fips-module`; FIPS=FOLDER for others
+	$(BIN)/python -m pytest -p tests.support.fips_run -n $(WORKERS) --dist worksteal -m "not long" $(FIPS) $(PYTEST)
 
 # LONG=short leaves the sizes at what CI has time for.
 LONG ?= whole
