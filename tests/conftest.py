@@ -6,6 +6,7 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # What runs in parallel reports through this file alone.
@@ -17,6 +18,7 @@ pytest_plugins = [
     "tests.support.client",
     "tests.support.columns",
     "tests.support.custodians",
+    "tests.support.cyclonedx",
     "tests.support.fips",
     "tests.support.service",
     "tests.support.stores",
@@ -38,3 +40,10 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 # Every client reads the authorities that it trusts, the machine's 26 ms long; no test needs those.
 os.environ["SSL_CERT_FILE"] = str(Path(__file__).parent / "support" / "nobody.pem")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Without the long tests, their modules are not even imported: each worker would for itself."""
+    if config.option.markexpr != "not long" or collection_path.suffix != ".py":
+        return None
+    return "\npytestmark = pytest.mark.long\n" in collection_path.read_text() or None

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import backup, columns, files, growth, harness, kept, messages, report
+from benchmarks import backup, columns, files, fips, growth, harness, kept, messages, report
 from benchmarks.custody import report as custody
 from benchmarks.custody.cold_start import ColdStart
 from benchmarks.custody.outage import of_spans
@@ -210,3 +210,20 @@ def test_what_custody_costs_is_told_with_what_was_not_met() -> None:
     assert "| 2.00 ms | 2.60 ms | 1.30 x | 3.00 x | 250 | 250 |" in page
     assert "Decrypt 1,000, DescribeKey 1" in page
     assert json.loads(custody.as_json(seen))["quick"]
+
+
+def test_the_work_of_both_modes_is_the_same_and_its_table_has_a_row_for_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every piece of work goes well once; the ratios stand beside the times."""
+    monkeypatch.setenv("MFN_HOME", str(tmp_path / "home"))
+    with initialise() as keyring:
+        keyring.provider.keys.create("bench-signing", "signing", algorithm="ECDSA-P256")
+    found = fips.work()
+    for each in found.values():
+        each()
+    assert len(found) == 10
+    rows = {name: harness.figures({"normal": [2e-6], "FIPS": [3e-6]}) for name in found}
+    table = fips.markdown({**rows, fips.START: harness.figures({"a": [0.1], "b": [0.2]})})
+    assert "| sign, ECDSA-P256 | 2.0 us | 3.0 us | 1.50 (1.50 to 1.50) |" in table
+    assert "| start: mfn key list | 100 ms | 200 ms | 2.00 (2.00 to 2.00) |" in table

@@ -38,7 +38,7 @@ from mycelium_fractal_net.security.key_providers.custodian import (
 from mycelium_fractal_net.security.key_providers.together import Together
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Sequence
+    from collections.abc import Callable, Collection, Hashable, Sequence
 
     from mycelium_fractal_net.security.key_providers.call_statistics import CustodianStatistics
     from mycelium_fractal_net.security.key_providers.custodian import (
@@ -238,6 +238,15 @@ class RemoteCustodian(Custodian):
     def destroy_signing_key(self, reference: str) -> None:
         """See :class:`SigningCustodian`."""
         self._ask_to_sign("destroy-signing-key", lambda other: other.destroy_signing_key(reference))
+
+    def list_signing_keys(
+        self, store_id: bytes, known: Collection[str], *, thorough: bool
+    ) -> frozenset[str] | None:
+        """See :class:`SigningCustodian`."""
+        return self._ask_to_sign(
+            "list-signing-keys",
+            lambda other: other.list_signing_keys(store_id, known, thorough=thorough),
+        )
 
     # Calls --------------------------------------------------------------------------------
 

@@ -164,6 +164,28 @@ def test_a_policy_without_signing_keys_is_told_which_line_it_lacks(
             call()
 
 
+def test_what_is_left_over_is_found_by_its_name(
+    custodian: VaultCustodian, name: str, bao: Bao
+) -> None:
+    """Of the store's keys, and of those that somebody knows; to list is a line of the policy."""
+    made = custodian.create_signing_key("Ed25519", bound(name, "Ed25519"))
+    gone = made.reference[:-1] + "-"
+    found = custodian.list_signing_keys(bytes(16), {name, gone}, thorough=False)
+    assert {name, made.reference} <= found
+    assert gone not in found
+    assert custodian.list_signing_keys(b"x" * 16, (), thorough=False) == set()
+    bao.write_policy(name, f'path "transit/keys/{name}" {{ capabilities = ["read"] }}')
+    with pytest.raises(CustodianDeniedError, match='lacks path "transit/keys"'):
+        custodian.list_signing_keys(bytes(16), (), thorough=False)
+
+
+@pytest.mark.parametrize("said", [answer(200, {"data": {"keys": 7}}), answer(404, {"data": 7})])
+def test_a_list_that_is_none_is_an_outage(said: Any) -> None:
+    """No key is absent for that."""
+    with scripted(said) as server, pytest.raises(CustodianUnavailableError):
+        over(server.address).list_signing_keys(bytes(16), (), thorough=False)
+
+
 REFERENCE = "mfn-signing-00000000-0000000000000000"
 KEY = {
     "type": "ed25519", "derived": False, "latest_version": 1, "min_decryption_version": 1,

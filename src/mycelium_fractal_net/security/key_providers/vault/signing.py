@@ -1,7 +1,8 @@
 """Signing keys in transit: one key of it for each version of a key of ours, which never leaves it.
 
 Of a message for ECDSA its hash is sent, for Ed25519 the message. *Permissions*: ``update``,
-``read`` and ``delete`` on ``keys/mfn-signing-*``, ``update`` on ``sign/mfn-signing-*``.
+``read`` and ``delete`` on ``keys/mfn-signing-*``, ``update`` on ``sign/mfn-signing-*``; and
+``list`` on ``keys``, for whoever is to find those that are left over.
 """
 
 from __future__ import annotations
@@ -20,12 +21,13 @@ from mycelium_fractal_net.security.errors import (
 from mycelium_fractal_net.security.key_providers.custodian import (
     SigningKeyReference,
     signing_key_name,
+    signing_key_prefix,
 )
 from mycelium_fractal_net.security.key_providers.vault.key_state import read_key
 from mycelium_fractal_net.security.key_providers.vault.transport import unusable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from mycelium_fractal_net.security.key_providers.custodian import Binding
     from mycelium_fractal_net.security.key_providers.vault.session import Session
@@ -149,6 +151,19 @@ class TransitSigning:
         with contextlib.suppress(MasterKeyError):  # it is gone
             self._ask("POST", f"{path}/config", "update", {"deletion_allowed": True})
             self._ask("DELETE", path, "delete")
+
+    def names(self, store_id: bytes, known: Collection[str]) -> frozenset[str]:
+        """Of all keys of the engine the ``known`` ones, and those that are named for that store."""
+        path = f"{self._mount}/keys"
+        answer = self._session.ask("LIST", path)
+        if answer.status == _REFUSED:
+            raise self._session.denied(path, "list")
+        data = answer.document.get("data")
+        names = data.get("keys") if isinstance(data, dict) else None
+        if answer.status != _SERVES[0] or not isinstance(names, list):
+            raise unusable(answer.status)
+        prefix = signing_key_prefix(store_id)
+        return frozenset(each for each in names if each in known or str(each).startswith(prefix))
 
     def _ask(self, method: str, path: str, capability: str, body: object = None) -> dict[str, Any]:
         """One request; where it is not done the key's state says which error that is."""

@@ -30,6 +30,7 @@ from mycelium_fractal_net.security.key_providers.vault.messages import (
     read_answer,
     request_bytes,
 )
+from mycelium_fractal_net.security.tls import client_context
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -99,8 +100,7 @@ class Address:
         """What TLS is spoken with: 1.2 or newer, the named authorities or those of the system."""
         if not self.tls:
             return None
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # checks names, requires a certificate
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context = client_context()
         try:
             if self.ca_file is None:
                 context.load_default_certs()
