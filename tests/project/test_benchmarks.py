@@ -194,7 +194,7 @@ def test_what_custody_costs_is_told_with_what_was_not_met() -> None:
                 90.0,
                 0.9,
                 {"custodian": 0.0009, "wrk": 0.0001},
-                {"custodian": 0.0006, "service": 0.001},
+                {"custodian": 0.0006, "service": 0.002},
             )
         ],
         outages=[of_spans("OpenBao", [span(0.001), span(0.003)], [span(0.0026)])],
@@ -204,8 +204,8 @@ def test_what_custody_costs_is_told_with_what_was_not_met() -> None:
     assert "| < 20 | 19 |" in page
     assert "| <= 60 s | 61.0 s, **not met** |" in page
     assert "| >= 0.8 x | 0.90 x |" in page
-    assert "custodian 900, wrk 100 | custodian 600, service 1,000 |" in page
-    assert "the CPU, 0.62 x. One worker, which has one core, signs 1,000 times" in page
+    assert "custodian 900, wrk 100 | custodian 600, service 2,000 |" in page
+    assert "the CPU, 0.38 x. One worker, which has one core, signs 500 times" in page
     assert "| <= 1.2 x | 1.30 x, **not met** |" in page
     assert "| 2.00 ms | 2.60 ms | 1.30 x | 3.00 x | 250 | 250 |" in page
     assert "Decrypt 1,000, DescribeKey 1" in page
