@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # the targets share one environment
-.PHONY: help run fips-module tour tour-custody test test-fips test-long lint types format docs bench bench-http bench-signed bench-columns bench-backup bench-audit fuzz torture coverage lock build sbom audit bare-check clean
+.PHONY: help run fips-module tour tour-custody test test-fips test-long lint types format docs bench bench-http bench-signed bench-columns bench-custody bench-backup bench-audit fuzz torture coverage lock build sbom audit bare-check clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -84,7 +84,7 @@ bench-backup: $(VENV)/bench ## back up and restore 100,000 keys beside SQLite's 
 bench-audit: $(VENV)/bench ## verify 200,000 audit records, first and again
 	$(BIN)/python -m benchmarks.audit $(BENCH)
 
-bench-custody: $(VENV)/test $(VENV)/bench ## requests to AWS KMS beside the AWS Encryption SDK, cold start, outages
+bench-custody: $(VENV)/test $(VENV)/bench ## what a master key in AWS KMS or OpenBao costs; needs wrk (Debian: wrk)
 	$(BIN)/python -m benchmarks.custody $(BENCH)
 
 torture: $(VENV)/test ## kill ten thousand processes at work, or TORTURE="--faults": a disk that refuses
