@@ -6,6 +6,7 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # What runs in parallel reports through this file alone.
@@ -46,3 +47,11 @@ if "TMPDIR" not in os.environ and os.access(_MEMORY, os.W_OK):
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", _MEMORY)
 # Every client reads the authorities that it trusts, the machine's 26 ms long; no test needs those.
 os.environ["SSL_CERT_FILE"] = str(Path(__file__).parent / "support" / "nobody.pem")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Where the long tests are left out, a file that has no others is not even loaded."""
+    only_long = b"\npytestmark = pytest.mark.long\n"
+    if config.getoption("markexpr") == "not long" and collection_path.suffix == ".py":
+        return only_long in collection_path.read_bytes() or None
+    return None

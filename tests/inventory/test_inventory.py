@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cyclonedx.schema import SchemaVersion
-from cyclonedx.validation.json import JsonStrictValidator
 
 from mycelium_fractal_net import initialise, open_keyring
 from mycelium_fractal_net.config import load_settings
@@ -39,6 +38,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from cyclonedx.validation.json import JsonStrictValidator
+
     from mycelium_fractal_net.security.keyring.keyring import Keyring
     from tests.support.cli import Mfn
     from tests.support.fips import FipsHome
@@ -50,6 +51,9 @@ HEADS = ["ALGORITHM", "QUANTUM", "CATEGORY", "WHICH", "MEANS", "USED", "BY", "IN
 @pytest.fixture(scope="session")
 def validator() -> JsonStrictValidator:
     """That of CycloneDX's own library, which brings the schema along; made once, it takes 1 s."""
+    # It takes seconds to load, in each process that collects tests.
+    from cyclonedx.validation.json import JsonStrictValidator
+
     return JsonStrictValidator(SchemaVersion.V1_6)
 
 
