@@ -2,7 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-WORKERS ?= 2
+# Twice the cores: much of what a test of servers and processes does is waiting.
+WORKERS ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
 FUZZ_SECONDS ?= 60
 BENCH ?=
 SERVE ?=
@@ -15,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # the targets share one environment
-.PHONY: help run fips-module tour tour-custody test test-long lint types format docs bench bench-http bench-signed bench-columns bench-backup bench-audit fuzz torture coverage lock bare-check clean
+.PHONY: help run fips-module tour tour-custody test test-long lint types format docs bench bench-http bench-signed bench-columns bench-backup bench-audit fuzz torture coverage lock build sbom audit bare-check clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -24,8 +25,8 @@ run: $(VENV)/server ## start here: the HTTP service on the embedded store, at 12
 	@$(BIN)/mfn --quiet init
 	@exec $(BIN)/mfn serve $(SERVE)
 
-fips-module: ## fetch Debian's OpenSSL FIPS provider into .venv/fips, for the tests of FIPS mode
-	@bash scripts/fips_module.sh $(VENV)/fips
+fips-module: ## fetch Debian's OpenSSL FIPS provider into .venv/fips, for tests; MODULE=3.1.2 builds that
+	@bash scripts/$(if $(MODULE),fips_module_3_1_2.sh $(VENV)/fips-$(MODULE),fips_module.sh $(VENV)/fips)
 
 tour: $(VENV)/run ## walk through the library and the command line on real files
 	@$(BIN)/python scripts/tour.py $(TOUR)
@@ -35,14 +36,14 @@ tour-custody: $(VENV)/test ## the same on each custodian: Vault (OpenBao), AWS K
 
 test: $(VENV)/test ## run the tests
 	@rm -f .coverage .coverage.*
-	$(BIN)/python -m pytest -n $(WORKERS) -m "not long" $(COV) $(PYTEST)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not long" $(COV) $(PYTEST)
 
 # LONG=short leaves the sizes at what CI has time for.
 LONG ?= whole
-test-long: $(VENV)/test ## what takes minutes: kills, replays, stalled clients; LONG=short for less
+test-long: $(VENV)/test ## services started, killed and cut off, replays, stalled clients; LONG=short for less
 	$(if $(filter whole,$(LONG)),MFN_TEST_HSM_SECONDS=60 MFN_TEST_REPLAYS=100000 MFN_TEST_ROTATIONS=1000 \
 	  MFN_TEST_BACKUPS=40 MFN_TEST_STALLED=1000 MFN_TEST_FAULTS=1000) \
-	$(BIN)/python -m pytest -n $(WORKERS) -m long $(COV) $(PYTEST)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m long --timeout $(if $(filter whole,$(LONG)),14400,900) $(COV) $(PYTEST)
 
 coverage: $(VENV)/test ## what the last tests with COVERAGE=yes covered; fails below the thresholds
 	$(BIN)/python -m coverage report --include='src/mycelium_fractal_net/security/*' --fail-under=100
@@ -54,7 +55,7 @@ lint: $(VENV)/lint ## style, security rules, import rules
 	$(BIN)/lint-imports
 
 types: $(VENV)/lint ## mypy, strict
-	$(BIN)/python -m mypy $(wildcard src tests scripts fuzz benchmarks)
+	$(BIN)/python -m mypy $(wildcard src tests scripts fuzz benchmarks hatch_build.py)
 
 format: $(VENV)/lint ## let ruff write the layout
 	$(BIN)/python -m ruff check --fix-only .
@@ -106,9 +107,19 @@ UPGRADE ?= --upgrade
 lock: $(VENV)/lock ## make the locks anew from requirements/*.in
 	cd requirements && for name in run server test lint audit fuzz bench lock; do \
 	  ../$(BIN)/uv pip compile --quiet $(UPGRADE) --universal --python-version 3.11 \
-	    --fork-strategy fewest --generate-hashes --no-annotate --no-header --no-emit-index-url \
+	    --fork-strategy fewest --generate-hashes --annotation-style line --no-header --no-emit-index-url \
 	    --no-emit-find-links --output-file $$name.txt $$name.in || exit 1; \
 	done
+
+build: $(VENV)/run ## the wheel, the sdist and the SBOM into dist/, the same bytes each time
+	@$(BIN)/python -m scripts.build --twice
+
+sbom: $(VENV)/run ## the SBOM of the wheel alone, CycloneDX, into dist/
+	@mkdir -p dist
+	@$(BIN)/python scripts/sbom.py --output dist/mycelium_fractal_net.cdx.json
+
+audit: $(VENV)/audit ## hold the locks against published advisories; fails where there are none to ask
+	@$(BIN)/python scripts/audit.py
 
 clean: ## remove what was installed and built
 	rm -rf $(VENV) build dist .coverage .coverage.* .hypothesis .import_linter_cache \
@@ -135,6 +146,8 @@ $(VENV)/test: requirements/test.txt pyproject.toml
 	$(call install,test)
 $(VENV)/lint: requirements/lint.txt pyproject.toml
 	$(call install,lint)
+$(VENV)/audit: requirements/audit.txt pyproject.toml
+	$(call install,audit)
 $(VENV)/fuzz: requirements/fuzz.txt pyproject.toml
 	$(call install,fuzz)
 $(VENV)/bench: requirements/bench.txt pyproject.toml

@@ -18,6 +18,7 @@ pytest_plugins = [
     "tests.support.client",
     "tests.support.columns",
     "tests.support.custodians",
+    "tests.support.cyclonedx",
     "tests.support.fips",
     "tests.support.service",
     "tests.support.stores",
@@ -50,8 +51,7 @@ os.environ["SSL_CERT_FILE"] = str(Path(__file__).parent / "support" / "nobody.pe
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Where the long tests are left out, a file that has no others is not even loaded."""
-    only_long = b"\npytestmark = pytest.mark.long\n"
-    if config.getoption("markexpr") == "not long" and collection_path.suffix == ".py":
-        return only_long in collection_path.read_bytes() or None
-    return None
+    """Without the long tests, their modules are not even imported: each worker would for itself."""
+    if config.option.markexpr != "not long" or collection_path.suffix != ".py":
+        return None
+    return "\npytestmark = pytest.mark.long\n" in collection_path.read_text() or None

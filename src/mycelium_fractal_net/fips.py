@@ -5,8 +5,9 @@
     mycelium_fractal_net.fips.start()       # by the settings that the environment names
     from mycelium_fractal_net import open_keyring
 
-``mfn``, its service and ``uvicorn mycelium_fractal_net.api:app`` do so by themselves, and so does
-``from mycelium_fractal_net import open_keyring`` where the environment's settings ask for it.
+``mfn``, its service and ``uvicorn mycelium_fractal_net.api:app`` do so by themselves, and so do
+``from mycelium_fractal_net import open_keyring`` and ``from mycelium_fractal_net.client import
+Client`` where the environment's settings ask for it.
 """
 
 from __future__ import annotations

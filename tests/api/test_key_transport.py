@@ -21,7 +21,7 @@ POLICY = Policy()
 KEY = bytes(range(32))
 FIELDS = [
     "import_id", "key_id", "existing", "type", "use", "algorithm", "exportable", "method",
-    "public_key", "created_at", "expires_at",
+    "public_key", "created_at", "expires_at", "state",
 ]  # fmt: skip
 
 
@@ -37,6 +37,29 @@ def finish(client: httpx.Client, pending: Any, material: bytes = KEY) -> httpx.R
     """Wrap a key for an import, and send it."""
     blob = POLICY.wrapping_key(pending["public_key"].encode()).wrap(material)
     return client.post(f"/imports/{pending['import_id']}/finish", json={"wrapped": b64(blob)})
+
+
+def test_imports_are_listed_shown_and_cancelled(client: httpx.Client) -> None:
+    """Whoever may read keys sees them; a page at a time."""
+    one, two = sorted((begun(client), begun(client)), key=lambda each: str(each["import_id"]))
+    for pending in (one, two):
+        assert pending["state"] == "waiting"
+        assert ok(client.get(f"/imports/{pending['import_id']}")) == pending
+    before = f"{int(one['import_id'], 16) - 1:032x}"
+    page = ok(client.get("/imports", params={"after": before, "limit": 1}))
+    assert page == {"imports": [one], "next": one["import_id"]}
+    listed = ok(client.get("/imports", params={"limit": 1000}))
+    assert [each for each in listed["imports"] if each in (one, two)] == [one, two]
+    assert listed["next"] is None
+    path = f"/imports/{one['import_id']}"
+    cancelled = {"import_id": one["import_id"], "state": "cancelled"}
+    assert ok(client.post(f"{path}/cancel")) == cancelled
+    for answer in (client.get(path), client.post(f"{path}/cancel"), finish(client, one)):
+        assert answer.status_code == 404
+    for wrong in ("/imports/x", "/imports?after=x", "/imports/x/cancel"):
+        answer = client.post(wrong) if wrong.endswith("cancel") else client.get(wrong)
+        assert answer.status_code in (404, 422)
+    finish(client, two)
 
 
 @pytest.mark.parametrize("method", ["rsa-aes", "hpke", "hpke-p256", "hpke-p384"])

@@ -36,6 +36,7 @@ import mycelium_fractal_net
 from mycelium_fractal_net import open_keyring
 from mycelium_fractal_net.cli.app import mfn as program
 from mycelium_fractal_net.cli.exits import outcome_of
+from mycelium_fractal_net.cli.parsing import ActingGroup
 from mycelium_fractal_net.security.backup import record_backup, write_backup
 from mycelium_fractal_net.security.errors import (
     AuthenticationError,
@@ -996,6 +997,7 @@ def data_under_a_compromised_version(world: World) -> None:
 
 
 @advises("doctor/audit_records.py", "audit verify", "audit acknowledge")
+@advises("doctor/acknowledged.py", "audit acknowledge")
 @advises("security/audit/locked_chain.py", "audit verify")
 @advises("cli/commands/audit.py", "audit head")
 def audit_records_that_were_tampered_with(world: World) -> None:
@@ -1011,6 +1013,10 @@ def audit_records_that_were_tampered_with(world: World) -> None:
     ran = world.follow(said, "mfn audit verify", code=ExitCode.NOT_AUTHENTIC)
     assert "record" in ran.err
     world.mfn("key", "rotate", "orders")
+    tomorrow = f"{datetime.now(UTC) + timedelta(days=1):%Y-%m-%d}"
+    words = ("audit-tampering", "--until", tomorrow, "--reason", "known")
+    refused = world.refused(ExitCode.USAGE, "doctor", "acknowledge", *words)
+    assert "mfn audit acknowledge --reason TEXT" in refused
     world.follow(world.advised("audit-tampering"), "mfn audit acknowledge --reason TEXT")
     assert not world.doctor("audit-tampering")
 
@@ -1208,6 +1214,7 @@ def a_former_custodian_that_does_not_answer(world: World) -> None:
 NOT_ADVICE = {
     ("api/application.py", "serve"),  # an application that another server runs
     ("cli/exits.py", "doctor"),  # the meaning of exit codes
+    ("doctor/sarif.py", "doctor"),  # the name of what found it
     ("cli/commands/serve.py", "serve"),  # the feature that needs an extra; the file that is there
 }
 _FIRST_WORD = re.compile(r"\bmfn ([a-z]+(?:-[a-z]+)?)(?: ([a-z]+(?:-[a-z]+)?))?")
@@ -1239,7 +1246,9 @@ def commands_in(text: str) -> Iterator[str]:
     context = click.Context(program)
     for first, second in _FIRST_WORD.findall(text):
         found = program.get_command(context, first)
-        if isinstance(found, click.Group):
+        if isinstance(found, ActingGroup) and second not in found.commands:
+            yield first
+        elif isinstance(found, click.Group):
             assert second in found.commands, f"there is no command in: {text}"
             yield f"{first} {second}"
         elif found is not None:

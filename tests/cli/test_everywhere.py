@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,12 +23,16 @@ if TYPE_CHECKING:
 
 # How each command is run on a store with the keys orders and release; in this order.
 COMMANDS = [
-    "version", "init", "doctor", "inventory", "inventory -o cbom.json", "inventory --quantum",
+    "version", "init", "doctor", "doctor acknowledge swap --until TOMORROW --reason known",
+    "doctor acknowledged", "doctor withdraw swap",
+    "inventory", "inventory -o cbom.json", "inventory --quantum",
     "key create invoices", "key list", "key show orders",
     "key policy orders --retain 5", "key public release", "key rotate orders",
     "key suspend orders:v1", "key activate orders:v1", "key deactivate orders:v1",
     "key compromise orders:v1", "key destroy orders:v1", "key cancel-destruction orders:v1",
     "key import-xor old-key", "key create card --exportable", "key import begin new --method hpke",
+    "key import list", "key import show IMPORT", "key import begin late --method hpke-p256",
+    "key import cancel LAST",
     "key import finish IMPORT wrapped", "key export card --to x25519.pem",
     "usage orders", "encrypt plain -k orders",
     "decrypt plain.mfn -o opened", "inspect plain.mfn", "rewrap plain.mfn",
@@ -71,17 +76,22 @@ def test_every_command_prints_one_json_value(mfn: Mfn) -> None:
     Path("public.pem").write_text(mfn.ok("key", "public", "release").out)
     mfn.ok("key", "create", "client", "--type", "signing", "--use", "request")
     Path("client.pem").write_text(mfn.ok("key", "public", "client").out)
-    credential = pending = ""
+    credential = pending = last = ""
+    tomorrow = f"{datetime.now(UTC) + timedelta(days=1):%Y-%m-%d}"
     Path("x25519.pem").write_bytes(key_to_wrap_for("hpke").public.pem())
     for line in COMMANDS:
-        words = line.replace("ID", credential or "ID").replace("IMPORT", pending).split()
+        known = {"ID": credential or "ID", "IMPORT": pending, "LAST": last}
+        known["TOMORROW"] = tomorrow
+        words = [known.get(word, word) for word in line.split()]
         ran = mfn(*words, "--json")
         assert ran.code in (0, 11, 20, 21), (line, ran)
         value = json.loads(ran.out)
         if words[:2] == ["credential", "create"]:
             credential = value["id"]
         if words[:3] == ["key", "import", "begin"]:
-            pending = value["import_id"]
+            last = value["import_id"]
+            pending = pending or last
+        if words[:4] == ["key", "import", "begin", "new"]:
             recipient = Policy().wrapping_key(value["public_key"].encode())
             Path("wrapped").write_bytes(recipient.wrap(bytes(32)))
     missing = {

@@ -103,6 +103,26 @@ def test_doctor_sees_a_key_that_is_gone_or_another(far: Mfn) -> None:
     assert only["check"] == "custodian"
 
 
+def test_doctor_sees_what_no_record_names(far: Mfn) -> None:
+    """Keys there under the names of this store, and of another's nothing; and the reverse."""
+    far.ok("key", "create", "release", "-t", "signing", "--external")
+    for _ in range(6):
+        far.ok("key", "rotate", "release")
+    private(far, 2).unlink()
+    assert "key release:v2" in [subject for _, subject, _ in found(far)]
+    folder, (name, *_) = far.home / "elsewhere", private(far, 1).stem.rsplit("-", 1)
+    (folder / f"{name}-0123456789abcdef.pem").touch()
+    (folder / "mfn-signing-00000000-0123456789abcdef.pem").touch()
+    (told,) = left_over(far)
+    assert f"elsewhere:{name}-0123456789abcdef" in told["subject"]
+    assert "no record says so" in told["advice"]
+
+
+def left_over(far: Mfn) -> list[dict[str, str]]:
+    """What doctor says of keys that no record has."""
+    return [e for e in far("doctor", "--json").json if e["check"] == "left-over-key"]
+
+
 def test_a_backup_says_that_it_has_no_private_key_of_them(far: Mfn, tmp_path: Path) -> None:
     """Restored, they sign where the custodian still has them, and the others are named."""
     plain = far.ok("backup", "before.mfb")
@@ -188,3 +208,6 @@ def test_a_key_whose_custodian_is_gone_for_good_is_given_up(
     assert ", gone since " in far.ok("key", "show", "release").out
     told = far.ok("audit", "show", "--event", "key.abandon", "--json").json
     assert {each.get("reason") for each in told} == {"the server was scrapped", None}
+    monkeypatch.setenv("MFN_FORMER_KEY_PROVIDERS", NAME)  # which came back
+    (left,) = left_over(far)
+    assert "somebody gave it up" in left["advice"]

@@ -6,6 +6,7 @@ import base64
 import re
 import shlex
 import subprocess
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,7 @@ def test_an_import_is_shown_in_json(mfn: Mfn) -> None:
     shown = begun(mfn, "tags", "--type", "mac", "--exportable")
     assert list(shown) == [
         "import_id", "key_id", "existing", "type", "use", "algorithm", "exportable", "method",
-        "public_key", "created_at", "expires_at",
+        "public_key", "created_at", "expires_at", "state",
     ]  # fmt: skip
     assert (shown["type"], shown["algorithm"]) == ("mac", "HMAC-SHA-256")
     made = mfn.ok(
@@ -102,6 +103,33 @@ def test_a_version_is_imported_into_a_key_that_is_there(mfn: Mfn) -> None:
     with open_keyring(home=mfn.home) as keyring:
         assert keyring.provider.store.imports.count() == 0
     mfn.ok(*begin, "--force")
+
+
+def test_imports_are_listed_shown_and_cancelled(mfn: Mfn) -> None:
+    """One that is over says so, until it is swept; the public key is shown again."""
+    assert mfn.ok("key", "import", "list", "--json").json == []
+    shown = begun(mfn, "card", "-t", "mac")
+    with open_keyring(home=mfn.home) as keyring:
+        imports = keyring.provider.imports
+        hour_ago = imports.clock() - timedelta(hours=1)
+        imports.clock = lambda: hour_ago
+        late = imports.begin("late", method="hpke-p256")
+    lines = mfn.ok("key", "import", "list").out.splitlines()
+    rows = {line.split()[0]: line.split()[1:5] for line in lines}
+    assert rows[shown["import_id"]] == ["card", "HMAC-SHA-256", "hpke", "waiting"]
+    assert rows[late.import_id] == ["late", "AES-256-GCM", "hpke-p256", "expired"]
+    listed = mfn.ok("key", "import", "list", "--json").json
+    assert shown in listed
+    said = mfn.ok("key", "import", "show", shown["import_id"]).out
+    assert said.endswith(shown["public_key"])
+    assert mfn.ok("key", "import", "show", late.import_id, "--json").json["state"] == "expired"
+    said = mfn.ok("key", "import", "cancel", shown["import_id"]).out
+    assert said == f"cancelled: import {shown['import_id']}\n"
+    for verb in ("show", "cancel"):
+        ran = mfn("key", "import", verb, shown["import_id"])
+        assert "there is no such import" in one_line(ran, ExitCode.KEY_UNKNOWN)
+    begun(mfn, "other")
+    assert late.import_id not in mfn.ok("key", "import", "list").out
 
 
 @pytest.mark.parametrize("given", [(), ("card", "--into", "orders")])

@@ -296,7 +296,7 @@ def test_doctor_exits_with_the_worst_it_finds(mfn: Mfn) -> None:
     ran = mfn("doctor", "--json")
     assert ran.code == ExitCode.DOCTOR_CRITICAL
     assert {finding["check"] for finding in ran.json} >= {"file-modes"}
-    members = ["severity", "check", "subject", "advice", "what", "requirements"]
+    members = ["severity", "check", "subject", "advice", "what", "requirements", "acknowledged"]
     assert all(list(each) == members for each in ran.json)
 
 

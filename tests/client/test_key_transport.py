@@ -14,6 +14,7 @@ from mycelium_fractal_net.security.errors import (
     KeyNotFoundError,
 )
 from mycelium_fractal_net.security.policy import Policy
+from mycelium_fractal_net.security.records.imports import ImportState
 from mycelium_fractal_net.security.records.keys import KeyOrigin, KeyType
 from tests.support.key_transport import key_to_wrap_for
 
@@ -56,6 +57,19 @@ def test_the_next_version_of_a_key_is_brought_along(remote: Client) -> None:
         remote.finish_import(pending.import_id, wrapped)
 
 
+def test_imports_are_listed_shown_and_cancelled(remote: Client) -> None:
+    """As they were begun, and then no more."""
+    pending = remote.begin_import(f"k-{secrets.token_hex(6)}", method="hpke-p256")
+    assert pending.state is ImportState.WAITING
+    assert pending in remote.list_imports()
+    assert remote.show_import(pending.import_id) == pending
+    remote.cancel_import(pending.import_id)
+    assert pending not in remote.list_imports()
+    for gone in (remote.show_import, remote.cancel_import):
+        with pytest.raises(KeyNotFoundError):
+            gone(pending.import_id)
+
+
 def test_what_may_not_leave_raises_that_error(remote: Client) -> None:
     """And an id that would be another path never leaves this machine."""
     made = remote.create_key(f"k-{secrets.token_hex(6)}")
@@ -64,3 +78,7 @@ def test_what_may_not_leave_raises_that_error(remote: Client) -> None:
     for import_id in ("", "../keys", "x" * 32):
         with pytest.raises(InvalidInputError):
             remote.finish_import(import_id, b"")
+        with pytest.raises(InvalidInputError):
+            remote.show_import(import_id)
+        with pytest.raises(InvalidInputError):
+            remote.cancel_import(import_id)

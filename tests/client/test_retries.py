@@ -61,6 +61,8 @@ READS: dict[str, Callable[[Client], Any]] = {
     "key_usage": lambda remote: remote.key_usage("a"),
     "cleanup_key, listing": lambda remote: remote.cleanup_key("a", 1),
     "export_key": lambda remote: remote.export_key("a", "x"),
+    "list_imports": lambda remote: remote.list_imports(),
+    "show_import": lambda remote: remote.show_import("0" * 32),
     "own_credential": lambda remote: remote.own_credential(),
 }
 CHANGES: dict[str, Callable[[Client], Any]] = {
@@ -70,6 +72,7 @@ CHANGES: dict[str, Callable[[Client], Any]] = {
     "cleanup_key": lambda remote: remote.cleanup_key("a", 1, reason="old"),
     "begin_import": lambda remote: remote.begin_import("a"),
     "finish_import": lambda remote: remote.finish_import("0" * 32, b"x"),
+    "cancel_import": lambda remote: remote.cancel_import("0" * 32),
     "change_key_state": lambda remote: remote.change_key_state("a", "suspend"),
     "rotate_own_credential": lambda remote: remote.rotate_own_credential(),
 }

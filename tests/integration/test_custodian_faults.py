@@ -236,7 +236,7 @@ _NETWORK: Final[dict[str, tuple[Mode, str]]] = {
     "truncated": (faults.TRUNCATE, "broke|breaks off|cannot be reached|without what"),
     "trickling": (faults.TRICKLE, "in time|within 3 seconds|as many wait"),
     "late": (faults.delay(30.0), "in time|within 3 seconds|as many wait"),
-    "nonsense": (faults.NONSENSE, "broke|breaks off|cannot be (used|reached|asked)"),
+    "nonsense": (faults.NONSENSE, "broke|no HTTP|breaks off|cannot be (used|reached|asked)"),
     "no JSON": (faults.garbage(b"<html>"), "no JSON|cannot be (used|asked)|without what was asked"),
     "another JSON": (faults.garbage(b'{"data": 1}'), "cannot be used|answers|describes its key"),
     "429": (faults.status(429), "limits how often|too often"),

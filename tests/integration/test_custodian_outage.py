@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     import httpx
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[2]
 MODULE = "tests.support.custodian"
 
@@ -219,7 +221,7 @@ def test_a_refusal_is_told_from_an_outage_and_ends_the_traffic(
     [
         ("down", ExitCode.STORE, "does not answer", "try again"),
         ("nonsense", ExitCode.STORE, "cannot be used", "try again"),
-        ("30", ExitCode.STORE, "within 1 seconds", "try again"),
+        ("30", ExitCode.STORE, "within 1 second", "try again"),
         ("denied", ExitCode.STORE, "the key is disabled", "permissions"),
     ],
 )

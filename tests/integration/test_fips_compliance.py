@@ -1,6 +1,6 @@
 """The plan's integration test "FIPS compliance": proven in the process, or there is no mode.
 
-A real provider does the work, in real processes: none can be set up in one that runs tests.
+A real provider does the work, in processes forked for it: not in one that runs tests.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ from tests.support.fips import fips_module, sha256_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
+    from tests.support.cli import Mfn
     from tests.support.fips import FipsHome
 
 CONFIGURATION = 3  # the exit code
@@ -44,8 +46,10 @@ PLAN = {
 }
 
 
-def test_the_plans_lists_are_enforced(fips: FipsHome) -> None:
+def test_the_plans_lists_are_enforced(fips_home: FipsHome) -> None:
     """Value for value as the plan has them; all that the mode allows works."""
+    fips = fips_home
+    fips.home.mkdir(mode=0o700)
     path = fips.home / "fips.json"
     path.write_text(json.dumps(PLAN))
     path.chmod(0o600)
@@ -78,16 +82,19 @@ def test_the_document_says_who_refuses_what(fips: FipsHome) -> None:
     code = "from tests.support.fips_algorithms import main; main()"
     answers = json.loads(fips.python(code, PYTHONPATH=os.pathsep.join(sys.path)).out)
     said = {name: row[3] for name, row in table.items() if not row[3].startswith("not asked")}
+    if fips.installed_version() == "3.1.2":
+        assert "3.1.2 has neither Ed25519 nor ML-DSA nor ML-KEM" in page
+        said |= dict.fromkeys(("Ed25519", "ML-DSA-65", "ML-KEM-768"), "refuses")
     assert said == {name: "does it" if did else "refuses" for name, did in answers.items()}
 
 
 def test_the_library_works_in_it(fips: FipsHome) -> None:
     """Every operation, by the module: the process says which."""
-    assert fips.mfn("init").code == 0
     ran = fips.python(
-        "from mycelium_fractal_net import open_keyring\n"
-        "from mycelium_fractal_net.fips import proven\n"
-        "with open_keyring() as keyring:\n"
+        "from mycelium_fractal_net.fips import proven, start\n"
+        "start()\n"
+        "from mycelium_fractal_net import initialise\n"
+        "with initialise() as keyring:\n"
         "    sealed = keyring.encrypt(b'a', associated_data=b'b')\n"
         "    assert keyring.decrypt(sealed, associated_data=b'b') == b'a'\n"
         "    raw = keyring.encrypt(b'a', format='raw')\n"
@@ -106,17 +113,17 @@ def test_it_is_installed_by_one_command(fips_home: FipsHome) -> None:
     """Which proves it at once, says whether the mode is on, and takes no other file."""
     module = fips_module()
     install = ("fips", "install", str(module), "--sha256")
-    ran = fips_home.mfn(*install, "00" * 32)
+    ran = fips_home.start(*install, "00" * 32)
     assert (ran.code, ran.out) == (CONFIGURATION, "")
     assert "has another SHA-256 than the one that was given" in ran.err
-    ran = fips_home.mfn(*install, sha256_of(module), MFN_FIPS_MODE="false")
+    ran = fips_home.start(*install, sha256_of(module), MFN_FIPS_MODE="false")
     assert (ran.code, ran.err) == (0, "")
     assert "proved it\nFIPS mode is off: MFN_FIPS_MODE=true\n" in ran.out
 
 
 def test_status_says_what_was_proven(fips: FipsHome) -> None:
     """The module with its version and hash; never that it is validated."""
-    status = fips.mfn("fips", "status", "--json").json
+    status = fips.start("fips", "status", "--json").json
     assert status["fips_mode"] is True
     assert status["module"] == str(fips.home / "fips" / "fips.so")
     assert status["sha256"] == sha256_of(fips_module())
@@ -151,18 +158,16 @@ def _elsewhere(home: FipsHome) -> dict[str, str]:
     ],
     ids=["missing", "changed", "OPENSSL_CONF"],
 )
-@pytest.mark.parametrize("command", [("key", "list"), ("serve", "--port", "0")], ids=" ".join)
 def test_nothing_starts_without_the_proof(
-    fips: FipsHome,
-    change: Callable[[FipsHome], dict[str, str]],
-    told: str,
-    command: tuple[str, ...],
+    fips: FipsHome, made_home: Path, change: Callable[[FipsHome], dict[str, str]], told: str
 ) -> None:
-    """It ends before a port is opened or a key unwrapped, and says why."""
-    assert fips.mfn("init").code == 0
-    ran = fips.mfn(*command, **change(fips))
-    assert (ran.code, ran.out) == (CONFIGURATION, "")
-    assert told in ran.err
+    """It ends before a port is opened or a key unwrapped, and says why; the service too."""
+    shutil.copytree(made_home, fips.home, dirs_exist_ok=True)
+    variables = change(fips)
+    for command in (("key", "list"), ("serve", "--port", "0")):
+        ran = fips.start(*command, **variables)
+        assert (ran.code, ran.out) == (CONFIGURATION, "")
+        assert told in ran.err
 
 
 def _patched(code: str) -> str:
@@ -294,7 +299,6 @@ def test_a_python_whose_openssl_takes_no_module_is_refused(fips: FipsHome, told:
 
 def test_one_that_used_cryptography_before_is_refused(fips: FipsHome) -> None:
     """What was made before would go on outside of the module."""
-    assert fips.mfn("init").code == 0
     ran = fips.python(
         "import cryptography.hazmat.primitives.hashes\n"
         "from mycelium_fractal_net import open_keyring\n"
@@ -306,9 +310,15 @@ def test_one_that_used_cryptography_before_is_refused(fips: FipsHome) -> None:
     assert "call mycelium_fractal_net.fips.start() first" in ran.err
 
 
-def test_whoever_starts_it_first_may_import_anything(fips: FipsHome) -> None:
+def test_one_that_used_tls_before_is_refused(fips: FipsHome) -> None:
+    """Its context, and the random numbers of all later ones, would be outside of the module."""
+    ran = fips.python("import ssl\nssl.create_default_context()\n" + _patched(""))
+    assert ran.out.startswith("FipsModeError something used TLS, or took random bytes")
+
+
+def test_whoever_starts_it_first_may_import_anything(fips: FipsHome, made_home: Path) -> None:
     """A second start is the same proof, and a child by fork has it."""
-    assert fips.mfn("init").code == 0
+    shutil.copytree(made_home, fips.home, dirs_exist_ok=True)
     ran = fips.python(
         "import os\n"
         "from mycelium_fractal_net import fips\n"
@@ -365,13 +375,22 @@ def test_digests_come_from_the_module(fips: FipsHome) -> None:
 
 def test_uvicorn_runs_in_it(fips: FipsHome) -> None:
     """The same door: the application sets the process up before it imports what encrypts."""
-    assert fips.mfn("init").code == 0
     ran = fips.python(
         "from mycelium_fractal_net.api import app\n"
         "from mycelium_fractal_net.fips import proven\n"
         "print(proven().module.version is not None, type(app).__name__)\n"
     )
     assert ran.out == "True Application\n"
+
+
+def test_a_program_that_is_a_client_alone_runs_in_it(fips: FipsHome) -> None:
+    """By its environment, as one that opens a keyring."""
+    ran = fips.python(
+        "from mycelium_fractal_net.client import Client\n"
+        "from mycelium_fractal_net.fips import proven\n"
+        "print(proven() is not None)\n"
+    )
+    assert ran.out == "True\n"
 
 
 def test_what_is_never_allowed_stays_so(fips: FipsHome) -> None:
@@ -399,24 +418,21 @@ def test_an_interpreter_that_is_started_anew_proves_itself(fips: FipsHome) -> No
     assert done.stdout == "None\n"
 
 
-def test_doctor_lists_what_the_mode_refuses(fips: FipsHome) -> None:
+def test_doctor_lists_what_the_mode_refuses(fips_home: FipsHome, mfn: Mfn) -> None:
     """Keys that were there before it, which stay, and signers."""
-    off = {"MFN_FIPS_MODE": "false"}
-    assert fips.mfn("init", **off).code == 0
-    key = fips.home / "public.pem"
-    request = ("--type", "signing", "--use", "request")
-    assert fips.mfn("key", "create", "web", *request, **off).code == 0
-    key.write_text(fips.mfn("key", "public", "web", **off).out)
-    made = fips.mfn("signer", "add", "web", "--public-key", str(key), "--any-credential", **off)
-    assert made.code == 0, made
+    mfn.ok("key", "create", "web", "--type", "signing", "--use", "request")
+    key = mfn.folder / "public.pem"
+    key.write_text(mfn.ok("key", "public", "web").out)
+    mfn.ok("signer", "add", "web", "--public-key", str(key), "--any-credential")
+    assert "algorithm" not in mfn("doctor", "--json").out
+    there = {"MFN_HOME": str(mfn.home)}
     found = {
         each["subject"]: each["advice"]
-        for each in fips.mfn("doctor", "--json").json
+        for each in fips_home.mfn("doctor", "--json", **there).json
         if each["check"] == "algorithm"
     }
-    assert set(found) == {"key default-signing", "key web", "signer web"}
+    assert set(found) == {"key default-signing", "key release", "key web", "signer web"}
     assert all("take ECDSA-P256 or ECDSA-P384" in advice for advice in found.values())
-    assert "algorithm" not in fips.mfn("doctor", "--json", **off).out
-    refused = fips.mfn("sign", str(key), "-k", "default-signing")
+    refused = fips_home.mfn("sign", str(key), "-k", "default-signing", **there)
     assert refused.code != 0
     assert "take ECDSA-P256" in refused.err

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from tests.support.cli import Mfn
     from tests.support.custodians import CustodianHarness
 
+pytestmark = pytest.mark.long
+
 PAGE = (Path(__file__).parents[2] / "docs" / "runbook.md").read_text()
 SECTIONS = {
     title: re.findall(r"```sh\n(.*?)```", body, re.DOTALL)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.long
+
 ENCRYPT = {"data": b64(b"hello")}
 HEALED_SECONDS = 5.0
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.long
+
 ENCRYPT = {"data": b64(b"hello")}
 OK = (200, "")
 REFUSED = (401, "unauthenticated")

@@ -20,6 +20,8 @@ from tests.support.service import START_SECONDS, Running, b64, start
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.long
+
 CLIENTS = 24
 JSON = "application/json"
 OCTETS = "application/octet-stream"

@@ -18,6 +18,8 @@ from mycelium_fractal_net import initialise
 from tests.support.cli import PROGRAM, environment
 from tests.support.service import START_SECONDS, Running, start
 
+pytestmark = pytest.mark.long
+
 SECRET = "c2VjcmV0LXBsYWludGV4dA"  # what no line may ever hold
 
 

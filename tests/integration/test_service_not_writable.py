@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     import httpx
 
+pytestmark = pytest.mark.long
+
 KNOWN_SECONDS = (
     20.0  # an attempt every five, which is late after five more; some for a busy machine
 )

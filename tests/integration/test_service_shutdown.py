@@ -20,6 +20,8 @@ from tests.support.service import START_SECONDS, Running, b64, start
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.long
+
 PARTS = 20
 PART = bytes(range(256)) * 64
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+pytestmark = pytest.mark.long
+
 SECONDS = 12.0  # docs: a change is known within 5 seconds, and looked at every two
 BLOCK = os.urandom(65_536)
 

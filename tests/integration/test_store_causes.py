@@ -40,6 +40,8 @@ from tests.support.presence import need
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.long
+
 PASSWORD = "right"  # pragma: allowlist secret
 HBA = (
     "host all barred all reject\nhost all guarded all scram-sha-256\n"

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
-from cyclonedx.schema import SchemaVersion
 
 from mycelium_fractal_net import initialise, open_keyring
 from mycelium_fractal_net.config import load_settings
@@ -46,15 +45,6 @@ if TYPE_CHECKING:
 
 STORE_ID = "ab" * 16
 HEADS = ["ALGORITHM", "QUANTUM", "CATEGORY", "WHICH", "MEANS", "USED", "BY", "INSTEAD"]
-
-
-@pytest.fixture(scope="session")
-def validator() -> JsonStrictValidator:
-    """That of CycloneDX's own library, which brings the schema along; made once, it takes 1 s."""
-    # It takes seconds to load, in each process that collects tests.
-    from cyclonedx.validation.json import JsonStrictValidator
-
-    return JsonStrictValidator(SchemaVersion.V1_6)
 
 
 def every_kind(keyring: Keyring) -> None:
@@ -125,11 +115,11 @@ def full(empty: Mfn, full_home: Path) -> Mfn:
 
 
 def test_the_inventory_is_a_cbom_of_cyclonedx_1_6_without_a_secret(
-    full: Mfn, validator: JsonStrictValidator
+    full: Mfn, cyclonedx: JsonStrictValidator
 ) -> None:
     """Valid by the strict schema; each ref is there once; no key, however written, is in it."""
     text = full.ok("--config", configured(full.home), "inventory").out
-    assert validator.validate_str(text) is None
+    assert cyclonedx.validate_str(text) is None
     document = json.loads(text)
     found = [each["bom-ref"] for each in document["components"]]
     assert len(found) == len(set(found))
@@ -346,10 +336,10 @@ def test_a_former_custodian_may_be_silent_and_the_present_one_not(
     assert [each["answers"] for each in custodians] == ["true", "false"]
 
 
-def test_in_fips_mode_the_module_provides_it_all(fips: FipsHome, made_home: Path) -> None:
+def test_in_fips_mode_the_module_provides_it_all(fips: FipsHome, full_home: Path) -> None:
     """By its SHA-256; nothing is claimed of its validation. What is refused in use is in it too."""
-    shutil.copytree(made_home, fips.home, dirs_exist_ok=True)
-    document = fips.mfn("inventory").json
+    shutil.copytree(full_home, fips.home, dirs_exist_ok=True)
+    document = fips.mfn("--config", str(configured(fips.home)), "inventory").json
     components = by_ref(document)
     assert components["provider:fips-module"]["hashes"][0]["alg"] == "SHA-256"
     gcm = components["algorithm:AES-256-GCM"]["cryptoProperties"]["algorithmProperties"]
@@ -359,3 +349,9 @@ def test_in_fips_mode_the_module_provides_it_all(fips: FipsHome, made_home: Path
     assert "provider:openssl" not in provides
     assert facts(components["algorithm:Ed25519"])["allowed"] == "false"
     assert "key:release:v1" in components
+    spoken = components["protocol:tls-1.3"]["cryptoProperties"]["protocolProperties"]
+    agreed = {ref for ref in spoken["cryptoRefArray"] if "ECDH" in ref}
+    assert agreed <= {"algorithm:ECDH-P256", "algorithm:ECDH-P384", "algorithm:ECDH-P521"}
+    assert {each["name"] for each in spoken["cipherSuites"]} <= {
+        "TLS_AES_256_GCM_SHA384", "TLS_AES_128_GCM_SHA256",
+    }  # fmt: skip

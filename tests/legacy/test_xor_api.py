@@ -95,6 +95,8 @@ def test_an_old_message_is_opened_and_the_answer_says_so(
         "legacy": True,
         "reference": "r",
     }
+    assert answer.headers["deprecation"] == "@1764633600"  # RFC 9745: 2025-12-02
+    assert "sunset" not in answer.headers  # it goes when nobody needs it
     assert opened_in_all(caller) == before + 1
 
 
@@ -103,6 +105,7 @@ def test_a_sealed_message_is_opened_as_ever(caller: httpx.Client) -> None:
     sealed = caller.post("/crypto/encrypt", json={"data": b64(b"new"), "key_id": "orders"}).json()
     answer = decrypt(caller, ciphertext=sealed["ciphertext"])
     assert answer.json() == {"data": b64(b"new"), "key_id": "orders:v1"}
+    assert "deprecation" not in answer.headers
     raw = {"data": b64(b"raw"), "key_id": "orders", "format": "raw"}
     made = caller.post("/crypto/encrypt", json=raw).json()
     asked = {"ciphertext": made["ciphertext"], "key_id": "orders", "format": "raw"}
@@ -198,6 +201,7 @@ def test_a_batch_opens_ten_old_messages_and_refuses_the_rest(caller: httpx.Clien
     items.append({"ciphertext": sealed["ciphertext"]})
     batch = caller.post("/crypto/decrypt/batch", json={"items": items})
     assert batch.status_code == 200, batch.text
+    assert batch.headers["deprecation"] == "@1764633600"
     answers = batch.json()["items"]
     old = [each for place, each in enumerate(answers) if place not in (3, 13)]
     assert [each.get("legacy") for each in old] == [True] * 10 + [None] * 2

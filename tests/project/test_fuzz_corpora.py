@@ -19,6 +19,7 @@ from fuzz import (
     fuzz_sealed,
     fuzz_signatures,
     fuzz_strict_json,
+    fuzz_vault_answers,
 )
 
 CORPORA = Path(__file__).resolve().parents[2] / "fuzz" / "corpus"
@@ -32,6 +33,7 @@ each_fuzzer = pytest.mark.parametrize(
         (fuzz_legacy_xor, "legacy_xor"),
         (fuzz_backup, "backup"),
         (fuzz_pkcs11_uri, "pkcs11_uri"),
+        (fuzz_vault_answers, "vault_answers"),
         (fuzz_sealed, "sealed"),
         (fuzz_strict_json, "strict_json"),
         (fuzz_http_signatures, "http_signatures"),

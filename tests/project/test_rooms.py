@@ -102,7 +102,7 @@ USED_BY = {
         "security/key_providers/local.py": "the store's id, names of master keys",
         "security/key_providers/master_key_file.py": "the name of an unfinished file",
         "security/key_providers/keys.py": "handles of versions",
-        "security/key_providers/pkcs11/custodian.py": "nonces, which some tokens choose badly",
+        "security/key_providers/pkcs11/wrapping.py": "nonces, which some tokens choose badly",
         "security/key_providers/pkcs11/master_keys.py": "ids of master keys",
         "security/key_providers/pkcs11/signing.py": "ids of signing keys",
         "security/key_providers/stored.py": "names of keys",

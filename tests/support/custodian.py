@@ -39,13 +39,14 @@ from mycelium_fractal_net.security.key_providers import (
     CustodianStatus,
     SigningKeyReference,
     signing_key_name,
+    signing_key_prefix,
 )
 from mycelium_fractal_net.security.key_providers.call_limits import CallLimits
 from mycelium_fractal_net.security.policy import Policy
 from mycelium_fractal_net.security.signatures.signing_key import SigningKey
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from mycelium_fractal_net.config import Settings
 
@@ -141,6 +142,14 @@ class Elsewhere(Custodian):
     def destroy_signing_key(self, reference: str) -> None:
         self._answer("destroy", [])
         self._pem(reference).unlink(missing_ok=True)
+
+    def list_signing_keys(
+        self, store_id: bytes, known: Collection[str], *, thorough: bool
+    ) -> frozenset[str]:
+        self._answer("list", [])
+        names = {each.stem for each in self.folder.glob("*.pem")}
+        prefix = signing_key_prefix(store_id)
+        return frozenset(each for each in names if each in known or each.startswith(prefix))
 
     def _signing_key(self, reference: str) -> Any:
         try:

@@ -117,6 +117,7 @@ def initialise(
     """
     chosen = settings or load_settings(config=config, store=store, home=home)
     policy = build_policy(chosen)
+    with_store_id(chosen)  # which says what settings lack, before anything is made
     database = Database(chosen.store)
     with _closed_on_failure(database):
         database.create(shared=shared_database)
@@ -220,6 +221,7 @@ def open_provider(
     scheme = scheme_of(chosen)
     database.check(scheme.advice_without_store(chosen))
     if not scheme.is_there(chosen):
+        KeyStore(database).require_status()  # else there is nothing yet that it would open
         raise scheme.missing(chosen, of_backup=False)
     opened = open_custodian(chosen, policy, passphrase)
     return _provider(settings, KeyStore(database), policy, opened)

@@ -47,11 +47,13 @@ def moved_to(settings: Settings, provider: str) -> Settings:
 def with_store_id(settings: Settings) -> Settings:
     """The same settings, with the id of the store that is known here, if it is.
 
-    Raises :class:`MasterKeyError` where one place has another id than the next.
+    Raises :class:`ConfigurationError` where a custodian lacks settings, and
+    :class:`MasterKeyError` where one place has another id than the next.
     """
     management = settings.security.key_management
     found = {} if management.store_id is None else {management.store_id: "MFN_STORE_ID"}
     for each in of_each(settings):
+        scheme_of(each).require_settings(each)
         kept = scheme_of(each).kept_store_id(each)
         if kept is not None:
             found.setdefault(kept.store_id, str(kept.place))

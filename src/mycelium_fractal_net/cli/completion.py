@@ -54,6 +54,7 @@ def _completion(table: str, field: str) -> Completion:
 key_names = _completion("keys", "key_id")
 credential_ids = _completion("credentials", "credential_id")
 signer_names = _completion("signers", "name")
+import_ids = _completion("imports", "import_id")
 
 
 def version_names(

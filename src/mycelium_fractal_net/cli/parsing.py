@@ -114,6 +114,22 @@ class CommandGroup(click.Group):
         return list(self.commands)
 
 
+class ActingGroup(CommandGroup):
+    """A group that is a command too: it acts where none of its commands is named."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """As those of a :class:`Command`."""
+        *own, help_option = click.Group.get_params(self, ctx)
+        return [*own, _JSON, *_ELSEWHERE, help_option]
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run it; its options are those that advice may name."""
+        ctx.ensure_object(Invocation).options = frozenset(
+            name for each in self.params for name in each.opts
+        )
+        return super().invoke(ctx)
+
+
 class LazyGroup(CommandGroup):
     """A group that imports a command when it is called: its help must not wait for all of them.
 

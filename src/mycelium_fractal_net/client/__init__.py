@@ -70,6 +70,9 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from mycelium_fractal_net.fips import start_by_environment
+
+    start_by_environment()
     try:
         modules = (importlib.import_module(f"{__name__}.{home}") for home in _HOMES)
         return next(found[name] for found in map(vars, modules) if name in found)

@@ -12,6 +12,7 @@ from mycelium_fractal_net.client.duplex import DuplexTransport
 from mycelium_fractal_net.client.signing import RequestSigner
 from mycelium_fractal_net.security.addresses import is_loopback
 from mycelium_fractal_net.security.errors import InvalidInputError
+from mycelium_fractal_net.security.tls import client_context
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,7 +87,9 @@ class ServiceConnections:
         """By default with the authorities that this machine trusts."""
         with self._lock:
             if self._context is None:
-                self._context = ssl.create_default_context()
+                context = client_context()
+                context.load_default_certs()
+                self._context = context
             return self._context
 
 

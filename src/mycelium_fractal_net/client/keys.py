@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 import msgspec
 from msgspec.structs import asdict
@@ -12,7 +12,7 @@ from msgspec.structs import asdict
 from mycelium_fractal_net.client.steps import UNREADABLE, decoded, given, json_request
 from mycelium_fractal_net.security.byte_io.buffers import as_bytes
 from mycelium_fractal_net.security.errors import InvalidInputError, ServiceError
-from mycelium_fractal_net.security.records.imports import IMPORT_ID
+from mycelium_fractal_net.security.records.imports import IMPORT_ID, ImportState
 from mycelium_fractal_net.security.records.keys import (
     Key,
     KeyOrigin,
@@ -35,6 +35,19 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.client.replies import Reply
     from mycelium_fractal_net.client.steps import Steps
 
+
+class _Listing(Protocol):
+    """A page of a list, and where the next one begins."""
+
+    @property
+    def next(self) -> str | None: ...
+
+    @property
+    def warnings(self) -> list[str]: ...
+
+
+P = TypeVar("P", bound=_Listing)
+
 _LOG: Final = logging.getLogger(__name__)
 _PAGE: Final = 1000  # the most that the service lists at once
 
@@ -49,7 +62,10 @@ class PublicKey(msgspec.Struct, frozen=True):
 
 
 class PendingImport(msgspec.Struct, frozen=True):
-    """An import under way: a key is wrapped for its ``public_key``, PEM, until ``expires_at``."""
+    """An import under way: a key is wrapped for its ``public_key``, PEM, until ``expires_at``.
+
+    ``state`` is ``waiting``, or ``expired`` for what is left of one that is over.
+    """
 
     import_id: str
     key_id: str
@@ -57,6 +73,7 @@ class PendingImport(msgspec.Struct, frozen=True):
     method: str
     public_key: str
     expires_at: datetime
+    state: ImportState = ImportState.WAITING
 
 
 class ExportedKey(msgspec.Struct, frozen=True):
@@ -111,6 +128,12 @@ class _Usage(msgspec.Struct, frozen=True):
 
 class _Page(msgspec.Struct, frozen=True):
     keys: list[_Key]
+    next: str | None
+    warnings: list[str] = []
+
+
+class _Imports(msgspec.Struct, frozen=True):
+    imports: list[PendingImport]
     next: str | None
     warnings: list[str] = []
 
@@ -195,16 +218,21 @@ def list_keys() -> Steps[list[Key]]:
 
     One whose record the service refuses is not among them; a line of the log names it.
     """
-    found: list[Key] = []
+    pages = yield from _pages("key", _Page)
+    return [key.record() for page in pages for key in page.keys]
+
+
+def _pages(kind: str, form: type[P]) -> Steps[list[P]]:
+    found: list[P] = []
     after: str | None = ""
     while after is not None:
         query = (("after", after), ("limit", str(_PAGE)))
-        page = decoded((yield json_request("GET", "/keys", None, query=query)), _Page)
-        found += [key.record() for key in page.keys]
+        page = decoded((yield json_request("GET", f"/{kind}s", None, query=query)), form)
+        found.append(page)
         for each in page.warnings:
-            _LOG.warning("the service lists a key less: %s", each)
+            _LOG.warning("the service lists a %s less: %s", kind, each)
         if page.next is not None and page.next <= after:
-            raise ServiceError("the service lists keys without an end")
+            raise ServiceError(f"the service lists {kind}s without an end")
         after = page.next
     return found
 
@@ -294,6 +322,36 @@ def begin_import(
     return decoded(reply, PendingImport)
 
 
+def list_imports() -> Steps[list[PendingImport]]:
+    """The imports that wait for their key, and expired ones, by id. Scope: ``keys:read``.
+
+    One whose record the service refuses is not among them; a line of the log names it.
+    """
+    pages = yield from _pages("import", _Imports)
+    return [each for page in pages for each in page.imports]
+
+
+def show_import(import_id: str) -> Steps[PendingImport]:
+    """An import, as :meth:`begin_import` gave it. Scope: ``keys:read``.
+
+    Raises :class:`KeyNotFoundError` for one that was used or cancelled, or has been deleted.
+    """
+    path = _import_path(import_id)
+    return decoded((yield json_request("GET", path, None)), PendingImport)
+
+
+def cancel_import(import_id: str) -> Steps[None]:
+    """End an import for good. Scope: ``keys:admin``. Raises :class:`KeyNotFoundError`."""
+    path = _import_path(import_id, "/cancel")
+    yield json_request("POST", path, None, repeatable=False)
+
+
+def _import_path(import_id: str, rest: str = "") -> str:
+    if IMPORT_ID.fullmatch(import_id) is None:
+        raise InvalidInputError("the id of an import is 32 hexadecimal digits")
+    return f"/imports/{import_id}{rest}"
+
+
 def finish_import(import_id: str, wrapped: Buffer) -> Steps[Key]:
     """Take in the key that was wrapped for an import. Scope: ``keys:admin``.
 
@@ -301,10 +359,8 @@ def finish_import(import_id: str, wrapped: Buffer) -> Steps[Key]:
     unwrap, or is no key of its algorithm, ends it and is :class:`InvalidInputError`. After an
     answer that was lost it is not repeated: look with :meth:`show_key` whether the key is there.
     """
-    if IMPORT_ID.fullmatch(import_id) is None:
-        raise InvalidInputError("the id of an import is 32 hexadecimal digits")
     asked = {"wrapped": as_bytes(wrapped)}
-    path = f"/imports/{import_id}/finish"
+    path = _import_path(import_id, "/finish")
     return _key((yield json_request("POST", path, asked, repeatable=False)))
 
 

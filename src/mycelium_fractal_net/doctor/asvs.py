@@ -18,6 +18,7 @@ REQUIREMENTS: Final[dict[str, str]] = {
     "6.7.2": "a challenge is never taken twice",
     "8.2.1": "functions are for those who were given them",
     "8.2.2": "data is for those who were given it",
+    "8.3.2": "what is taken away is gone at once",
     "11.1.1": "keys are managed by a policy, after SP 800-57",
     "11.2.3": "128 bits of security at least",
     "11.3.2": "approved ciphers and modes alone",

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.bootstrap import build_policy, open_provider
 from mycelium_fractal_net.config.settings import OWASP_ITERATIONS
+from mycelium_fractal_net.doctor.acknowledged import known
 from mycelium_fractal_net.doctor.algorithms import refused_key, refused_signers
 from mycelium_fractal_net.doctor.audit_records import audit_findings
 from mycelium_fractal_net.doctor.backups import backup_findings
 from mycelium_fractal_net.doctor.credentials import credential_findings
 from mycelium_fractal_net.doctor.custody import custody_findings
-from mycelium_fractal_net.doctor.external_keys import external_findings
+from mycelium_fractal_net.doctor.external_keys import external_findings, left_over_findings
 from mycelium_fractal_net.doctor.findings import (
     Examined,
     Finding,
@@ -79,7 +80,7 @@ def diagnose(
     profile: str | None = None,
     configuration: Path | None = None,
 ) -> list[Finding]:
-    """Everything there is to mend, the most severe first.
+    """Everything there is to mend, the most severe first, then what is acknowledged.
 
     With the ``profile`` ``prod`` also what a reviewer of a service in production would say: see
     :mod:`.posture`, which looks at the file ``configuration`` of the settings too.
@@ -103,6 +104,7 @@ def diagnose(
         store = Examined(settings, status, provider, UsageStore(database), all_versions, also)
         for check in (*_STORE_CHECKS, *(STORE_POSTURE if strict else ())):
             findings.extend(check(store))
+        findings = known(provider, findings)
     except MfnError as error:
         if str(error) not in {finding.advice for finding in findings}:
             findings.append(_unopened(settings, error))
@@ -114,7 +116,9 @@ def diagnose(
     if strict:
         findings = [replace(each, severity=_raised(each)) for each in findings]
     order = list(Severity)
-    return sorted(findings, key=lambda finding: -order.index(finding.severity))
+    return sorted(
+        findings, key=lambda each: (each.acknowledged is not None, -order.index(each.severity))
+    )
 
 
 def _raised(finding: Finding) -> Severity:
@@ -234,7 +238,9 @@ def _to_unwrap(store: Examined, key: Key) -> list[KeyVersion]:
     there = [each for each in key.versions if each.has_key]
     if store.all_versions or len(there) <= _SAMPLED:
         return there
-    return [*random.sample(there[:-1], _SAMPLED), there[-1]]
+    chosen = [*random.sample(there[:-1], _SAMPLED), there[-1]]
+    absent = store.external.absent if key.is_external else ()
+    return [each for each in there if each in chosen or each.external in absent]
 
 
 def _settings(store: Examined) -> Iterator[Finding]:
@@ -254,6 +260,7 @@ _STORE_CHECKS: Final[tuple[Callable[[Examined], Iterator[Finding]], ...]] = (
     _master_key,
     custody_findings,
     _keys,
+    left_over_findings,
     credential_findings,
     refused_signers,
     old_cipher_findings,

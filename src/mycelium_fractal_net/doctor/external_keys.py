@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mycelium_fractal_net.doctor.findings import Examined, Finding, critical, warning
+from mycelium_fractal_net.doctor.findings import Examined, Finding, critical, notice, warning
 from mycelium_fractal_net.security.errors import CustodianUnavailableError, MfnError
 from mycelium_fractal_net.security.records.keys import Key, KeyVersion, version_id
 
@@ -31,3 +31,20 @@ def external_findings(store: Examined, key: Key, version: KeyVersion) -> Iterato
         raise
     except MfnError as error:
         yield critical("external-key", subject, f"does not sign, with {version.external}: {error}")
+
+
+def left_over_findings(store: Examined) -> Iterator[Finding]:
+    """Private keys that a custodian has under the names of this store, and no record."""
+    for external in store.external.left_over:
+        yield warning(
+            "left-over-key",
+            f"private key {external}",
+            "is with the custodian, and no record says so: a crash while it was made may have left"
+            " it over, or somebody gave it up; to be destroyed there by hand",
+        )
+    for scheme, error in store.external.refused.items():
+        yield notice(
+            "left-over-key",
+            scheme,
+            f"whether it keeps keys that no record names is unknown: {error}",
+        )

@@ -137,6 +137,10 @@ def _hash(bits: int, oid: str, level: int) -> Algorithm:
 
 CATALOGUE: Final[dict[str, Algorithm]] = {
     "AES-256-GCM": _aes_gcm(256, "2.16.840.1.101.3.4.1.46"),
+    "AES-256-KW": Algorithm(  # of tokens
+        "ae", ("encrypt", "decrypt"), "2.16.840.1.101.3.4.1.45", "256", mode="other",
+        key_bits=256, bits=256, level=5, by=GROVER,
+    ),
     "AES-256-KWP": Algorithm(
         "ae", ("encrypt", "decrypt"), "2.16.840.1.101.3.4.1.48", "256", mode="other",
         key_bits=256, bits=256, level=5, by=GROVER,

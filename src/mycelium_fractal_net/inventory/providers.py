@@ -103,25 +103,24 @@ class Custody:
                 ref,
                 _NAMES.get(part.scheme, part.scheme),
                 _KINDS.get(part.scheme, "application"),
-                provides=("AES-256-GCM",),
+                provides=() if status is None else (status.wraps_with,),
                 properties=details,
             )
         )
-        for kek_id in () if status is None else status.kek_ids:
-            self.master_keys.append(_master_key(kek_id, status, ref, newest))
+        if status is not None:
+            self.master_keys += [_master_key(each, status, ref, newest) for each in status.kek_ids]
 
 
-def _master_key(kek_id: str, status: CustodianStatus | None, ref: str, newest: str) -> Material:
-    guard = None if status is None else status.guard
-    secured = {"none": "None", "passphrase": MECHANISMS["local"]}.get(str(guard))
+def _master_key(kek_id: str, status: CustodianStatus, ref: str, newest: str) -> Material:
+    secured = {"none": "None", "passphrase": MECHANISMS["local"]}.get(status.guard)
     return Material(
         master_ref(kek_id),
         kek_id,
         "secret-key",
-        "AES-256-GCM",
+        status.wraps_with,
         KeyState.ACTIVE.value,
         256,
         secured_by=secured or mechanism(kek_id),
         under=(ref,),
-        properties={"wraps-new": str(kek_id == newest).lower(), "guard": str(guard)},
+        properties={"wraps-new": str(kek_id == newest).lower(), "guard": status.guard},
     )

@@ -8,6 +8,7 @@ import struct
 from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.inventory.records import CipherSuite
+from mycelium_fractal_net.security.tls import client_context
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +47,7 @@ def suites(context: ssl.SSLContext, version: str) -> tuple[CipherSuite, ...]:
 
 def groups() -> tuple[str, ...]:
     """What keys are agreed upon with, in order of preference: read from a ClientHello."""
-    context = ssl.create_default_context()
+    context = client_context()
     hello = ssl.MemoryBIO()
     with contextlib.suppress(ssl.SSLWantReadError):  # it waits for an answer that nobody gives
         context.wrap_bio(ssl.MemoryBIO(), hello, server_hostname="localhost").do_handshake()

@@ -11,10 +11,11 @@ from mycelium_fractal_net.shapes.json_values import parse_timestamp, time_text
 from mycelium_fractal_net.shapes.keys import key_shape, primary_id, rotation_shape, version_meant
 from mycelium_fractal_net.shapes.retention import cleanup_shape, usage_shape
 from mycelium_fractal_net.shapes.rotation import look_shape, schedule_shape
-from mycelium_fractal_net.shapes.transport import export_shape, import_shape
+from mycelium_fractal_net.shapes.transport import cancelled_shape, export_shape, import_shape
 
 __all__ = [
     "CredentialAnswer",
+    "cancelled_shape",
     "cleanup_shape",
     "credential_shape",
     "export_shape",

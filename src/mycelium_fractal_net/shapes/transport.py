@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 from typing_extensions import TypedDict
 
-from mycelium_fractal_net.security.records.imports import IMPORT_ID, WRAP_METHODS
+from mycelium_fractal_net.security.records.imports import IMPORT_ID, WRAP_METHODS, ImportState
 from mycelium_fractal_net.security.records.keys import ALGORITHMS, KeyUse
 from mycelium_fractal_net.shapes.json_values import shape
 from mycelium_fractal_net.shapes.members import KeyName, Schema, Time, VersionId
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from mycelium_fractal_net.security.key_providers.exporting import ExportedKey
     from mycelium_fractal_net.security.records.imports import PendingImport
 
@@ -44,6 +46,21 @@ class ImportAnswer(TypedDict):
     public_key: Annotated[str, Schema(description="PEM, `PUBLIC KEY`.")]
     created_at: Time
     expires_at: Time
+    state: Annotated[
+        str,
+        Schema(
+            enum=[*ImportState],
+            description="`waiting` for its key, or `expired`, and deleted at the next look of a"
+            " scheduler.",
+        ),
+    ]
+
+
+class CancelledImportAnswer(TypedDict):
+    """An import that was ended."""
+
+    import_id: Annotated[str, Schema(pattern=IMPORT_ID_PATTERN)]
+    state: Annotated[str, Schema(enum=["cancelled"])]
 
 
 class ExportAnswer(TypedDict):
@@ -62,9 +79,20 @@ class ExportAnswer(TypedDict):
     ]
 
 
-def import_shape(pending: PendingImport) -> ImportAnswer:
-    """The shape of an import under way."""
-    return shape(ImportAnswer, pending, type=pending.key_type, public_key=pending.pem())
+def import_shape(pending: PendingImport, now: datetime) -> ImportAnswer:
+    """The shape of an import under way, at that time by the store's clock."""
+    return shape(
+        ImportAnswer,
+        pending,
+        type=pending.key_type,
+        public_key=pending.pem(),
+        state=pending.state(now),
+    )
+
+
+def cancelled_shape(import_id: str) -> CancelledImportAnswer:
+    """The shape of an import that was ended."""
+    return {"import_id": import_id, "state": "cancelled"}
 
 
 def export_shape(exported: ExportedKey) -> ExportAnswer:

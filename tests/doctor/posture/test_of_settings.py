@@ -74,6 +74,8 @@ def test_good_settings_have_no_finding(home: Path) -> None:
         ("audit", {"uses": False}, "audit-uses", NOTICE),
         ("security", {"key_management": {"provider": "local"}}, "local-custodian", WARNING),
         ("security", {"key_management": {"vault_token": "s.x"}}, "vault-token", WARNING),
+        ("security", {"key_management": {"outage_seconds": 86_401}}, "long-outage", NOTICE),
+        ("server", {"rate_limit_storage": "redis://cache:6379"}, "rate-storage-tls", WARNING),
         ("server", {"request_signing": "off"}, "unsigned-requests", WARNING),
         ("server", {"request_signing": "optional"}, "unsigned-requests", WARNING),
         ("server", {"unsigned_routes": ["GET /metrics", "GET /keys"]}, "unsigned-routes", NOTICE),
@@ -102,6 +104,20 @@ def test_plain_http_for_others_is_critical(home: Path) -> None:
     finding = only(settings(home, server=server, security={"tls": {"required": False}}))
     assert (finding.check, finding.severity) == ("plain-http", CRITICAL)
     assert found(settings(home, server={"trusted_proxies": ["127.0.0.1"]})) == []
+
+
+@pytest.mark.parametrize(
+    "url", ["rediss://cache:6379", "redis://127.0.0.1", "redis://", "redis://[x"]
+)
+def test_rates_are_counted_out_of_sight_of_others(home: Path, url: str) -> None:
+    """By TLS, or on this machine; what is no URL keeps the service from starting."""
+    assert found(settings(home, server={"rate_limit_storage": url})) == []
+
+
+def test_a_master_key_of_this_machine_has_no_outage(home: Path) -> None:
+    """However long one is borne."""
+    managed = {"provider": "local", "outage_seconds": 600_000}
+    assert only(settings(home, security={"key_management": managed})).check == "local-custodian"
 
 
 def test_a_rate_limit_of_credentials_is_one(home: Path) -> None:
@@ -155,7 +171,7 @@ def test_a_configuration_that_others_may_write_is_critical(home: Path) -> None:
     [
         ("key_store", {"url": "postgresql://mfn:secret@db/mfn"}, "key_store.url"),
         ("key_store", {"url": "postgresql://db/mfn?user=m&password=secret"}, "key_store.url"),
-        ("server", {"rate_limit_storage": "redis://:secret@db"}, "server.rate_limit_storage"),
+        ("server", {"rate_limit_storage": "rediss://:secret@db"}, "server.rate_limit_storage"),
         ("key_store", {"url": "postgresql://mfn@db/mfn"}, None),
         ("key_store", {"url": "postgresql://[mfn"}, None),
     ],

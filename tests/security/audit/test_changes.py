@@ -117,6 +117,27 @@ def test_every_step_of_an_import_names_it_and_its_key(recorded: Books) -> None:
     ]
 
 
+def test_the_other_ends_of_an_import_are_recorded(recorded: Books) -> None:
+    """Cancelled by somebody, or expired, which is nobody's doing."""
+    provider = recorded.provider
+    imports = provider.imports
+    one, two = (imports.begin(name, method="hpke") for name in ("one", "two"))
+    imports.cancel(one.import_id)
+    now = imports.clock()
+    imports.clock = lambda: now + timedelta(hours=1)
+    imports.purge()
+    assert said(recorded)[4:] == [
+        (event, outcome, import_id)
+        for event, import_id in [
+            ("import.cancel", one.import_id),
+            ("import.expire", two.import_id),
+        ]
+        for outcome in ("intent", "ok")
+    ]
+    (actor,) = {each["actor"] for each in history(recorded) if each["event"] == "import.expire"}
+    assert actor == "system"
+
+
 def test_every_change_of_a_credential_names_it(recorded: Books) -> None:
     """By its id; neither its name nor its secret is in any record."""
     credential, key = recorded.provider.credentials.create("till seven", ("encrypt:*",))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
+import re
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,7 +20,7 @@ from mycelium_fractal_net.security.errors import (
     MfnError,
     StoreIntegrityError,
 )
-from mycelium_fractal_net.security.key_providers import outage_log
+from mycelium_fractal_net.security.key_providers import outage_log, remote
 from mycelium_fractal_net.security.key_providers.bounded_calls import BoundedCalls
 from mycelium_fractal_net.security.key_providers.breaker import BreakerState
 from mycelium_fractal_net.security.key_providers.call_limits import CallLimits
@@ -180,7 +183,7 @@ def test_an_outage_is_one_line_in_the_log_that_names_its_cause_and_one_when_it_e
         "custodian vault answers again, after 0 s",
         "custodian vault: the custodian does not answer (OSError); what is in memory serves on",
         "custodian vault answers again, after 0 s",
-        "custodian vault refuses to unwrap: the key is disabled",
+        "custodian vault refuses to unwrap keys: the key is disabled",
     ]
     assert [record.levelno for record in caplog.records[:2]] == [logging.ERROR, logging.WARNING]
 
@@ -200,16 +203,32 @@ def test_a_refusal_is_one_line_and_one_when_it_ends(
         run(calls, lambda: None, "rewrap")
         assert not calls.statistics().refuses
     lines = [
-        "custodian vault refuses to unwrap: the version is below the minimum",
+        "custodian vault refuses to unwrap keys: the version is below the minimum",
         "custodian vault refuses no more",
     ]
     assert caplog.messages == lines
     ends_with(calls, CustodianDeniedError("the key is disabled"))
-    assert caplog.messages == [*lines, "custodian vault refuses to unwrap: the key is disabled"]
+    assert caplog.messages == [
+        *lines,
+        "custodian vault refuses to unwrap keys: the key is disabled",
+    ]
     monkeypatch.setattr(outage_log, "_SAME_REFUSAL_SECONDS", 0.0)
     run(calls, lambda: None)
     ends_with(calls, CustodianDeniedError("the key is disabled"))
     assert len(caplog.messages) == 5
+
+
+def test_what_is_refused_is_said_in_words(caplog: pytest.LogCaptureFixture) -> None:
+    """Of every call that a store makes, not in the names of calls."""
+    source = Path(inspect.getfile(remote)).read_text()
+    named = set(re.findall(r"""(?:ask|_ask_to_sign|_named|_calls\.run)\(\s*"([a-z-]+)\"""", source))
+    assert {"connect", "list-signing-keys"} <= named
+    assert named == set(outage_log.WORDS)
+    calls = BoundedCalls(LIMITS, "vault")
+    ends_with(calls, CustodianDeniedError("the policy lacks it"), "signing-public-key")
+    assert caplog.messages == [
+        "custodian vault refuses to show the public key of a signing key: the policy lacks it"
+    ]
 
 
 def test_whoever_opens_a_custodian_is_told_by_an_error_alone(

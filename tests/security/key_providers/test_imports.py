@@ -182,7 +182,7 @@ def test_an_import_is_used_once(provider: LocalKeyProvider) -> None:
     pending = begun(provider, "orders", existing=True)
     blob = wrapped(pending)
     provider.imports.finish(pending.import_id, blob)
-    with pytest.raises(KeyNotFoundError, match=r"used, or has expired; .*mfn key import begin"):
+    with pytest.raises(KeyNotFoundError, match=r"cancelled, or has expired; .*mfn key import"):
         provider.imports.finish(pending.import_id, blob)
     assert len(provider.keys.get("orders").versions) == 2
 
@@ -430,7 +430,9 @@ def test_an_unknown_import_is_one_error(local_provider: LocalKeyProvider, import
     """Whatever it is called, and it is not repeated."""
     with pytest.raises(KeyNotFoundError) as caught:
         local_provider.imports.finish(import_id, b"")
-    assert re.match("there is no such import: it was used, or has expired", str(caught.value))
+    assert re.match(
+        "there is no such import: it was used, cancelled, or has expired", str(caught.value)
+    )
 
 
 # What can be begun --------------------------------------------------------------------------------
@@ -525,6 +527,77 @@ def test_where_no_method_is_allowed_that_is_said(local_provider: LocalKeyProvide
     with pytest.raises(AlgorithmNotAllowedError, match="of which this configuration allows none"):
         local_provider.imports.begin("brought", "encryption")
     assert local_provider.store.imports.count() == 0
+
+
+def test_an_import_that_is_cancelled_is_over(provider: LocalKeyProvider, clock: Clock) -> None:
+    """Waiting or expired: nothing of it is left, and what was wrapped for it opens nowhere."""
+    waits, late = begun(provider, "waits"), begun(provider, "late")
+    assert waits.state(clock()) == "waiting"
+    for pending in (waits, late):
+        clock.forward(minutes=31)
+        provider.imports.cancel(pending.import_id)
+        assert not provider.store.imports.has(pending.import_id)
+        with pytest.raises(KeyNotFoundError, match="was used, cancelled, or has expired"):
+            provider.imports.finish(pending.import_id, wrapped(pending))
+    assert late.state(clock()) == "expired"
+    assert not any(provider.store.keys.has(each.key_id) for each in (waits, late))
+
+
+@pytest.mark.parametrize("import_id", ["", "0" * 32, "x" * 32, "\0", "0" * 31 + "\u0660"])
+def test_what_is_no_import_is_not_cancelled(
+    local_provider: LocalKeyProvider, import_id: str
+) -> None:
+    """Neither twice."""
+    with pytest.raises(KeyNotFoundError):
+        local_provider.imports.cancel(import_id)
+
+
+@pytest.mark.parametrize(
+    "damage", ["mac = x'00'", "mac = 7", "expires_at = 9000000000000000", "algorithm = 'none'"]
+)
+def test_an_import_that_is_damaged_can_be_cancelled(
+    local_provider: LocalKeyProvider, damage: str
+) -> None:
+    """It is of no use, and would otherwise stay for as long as somebody wrote into it."""
+    pending = begun(local_provider)
+    with local_provider.store.database.write() as connection:
+        connection.execute(text(f"UPDATE mfn_pending_imports SET {damage}"))
+    with pytest.raises(StoreIntegrityError):
+        local_provider.imports.get(pending.import_id)
+    local_provider.imports.cancel(pending.import_id)
+    assert local_provider.store.imports.count() == 0
+
+
+def test_an_import_that_has_expired_is_swept_whatever_is_left_of_its_row(
+    local_provider: LocalKeyProvider, clock: Clock
+) -> None:
+    """One without an id and one without a MAC too; one that waits stays."""
+    begun(local_provider, "first")
+    with local_provider.store.database.write() as connection:
+        connection.execute(text("UPDATE mfn_pending_imports SET import_id = 'none'"))
+    begun(local_provider, "second")
+    with local_provider.store.database.write() as connection:
+        connection.execute(text("UPDATE mfn_pending_imports SET mac = 7 WHERE key_id = 'second'"))
+    clock.forward(minutes=30)
+    waits = begun(local_provider, "third")
+    clock.forward(minutes=30)
+    assert local_provider.imports.purge() == 2
+    assert local_provider.store.imports.ids() == [waits.import_id]
+    assert local_provider.imports.purge() == 0
+
+
+def test_two_who_sweep_at_once_do_not_meet(
+    local_provider: LocalKeyProvider, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What somebody else has deleted in the meantime is no error."""
+    pending = begun(local_provider)
+    clock.forward(hours=1)
+    table = local_provider.store.imports
+    seen = table.expired(clock())
+    assert local_provider.imports.purge() == 1
+    monkeypatch.setattr(local_provider.imports._imports, "expired", lambda _: seen)
+    assert local_provider.imports.purge() == 0
+    assert not table.has(pending.import_id)
 
 
 def test_no_more_than_a_hundred_are_under_way(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -19,12 +20,14 @@ from mycelium_fractal_net.security.key_providers import (
     SigningKeyReference,
     signing_key_name,
 )
+from mycelium_fractal_net.security.key_providers.call_statistics import Outcome
 from mycelium_fractal_net.security.key_providers.remote import RemoteCustodian
 from mycelium_fractal_net.security.policy import Policy
 from mycelium_fractal_net.security.signatures.verifying_key import VerifyingKey
 from tests.support.custodian import KEK_ID, QUICK, Elsewhere
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 
@@ -140,8 +143,57 @@ def test_signatures_under_way_keep_no_key_from_being_unwrapped(other: Elsewhere)
     signing.join()
 
 
-def test_a_thread_that_must_not_wait_is_refused(custodian: RemoteCustodian) -> None:
+class ElsewhereOfMany(Elsewhere):
+    """The same machine, of which many signatures are one request."""
+
+    def sign_many(self, reference: str, algorithm: str, messages: Sequence[bytes]) -> list[bytes]:
+        self.calls.append(f"sign {len(messages)}")
+        signed = [self.sign(reference, algorithm, each) for each in messages]
+        return self._answer("", signed)
+
+
+def test_signatures_that_are_wanted_at_once_are_one_request(tmp_path: Path) -> None:
+    """Each gets that of its own message, and one call is counted for those that went together."""
+    Elsewhere.create(tmp_path / "elsewhere")
+    other = ElsewhereOfMany(tmp_path / "elsewhere")
+    custodian = RemoteCustodian(lambda: other, QUICK)
+    made = custodian.create_signing_key("Ed25519", bound())
+    public = VerifyingKey.from_der(made.public_key)
+    messages = [f"message {number}".encode() for number in range(40)]
+    with ThreadPoolExecutor(20) as pool:
+        signed = list(
+            pool.map(lambda each: custodian.sign(made.reference, "Ed25519", each), messages)
+        )
+    for message, signature in zip(messages, signed, strict=True):
+        public.verify(message, signature)
+    asked = custodian.statistics().calls["sign", Outcome.OK]
+    sizes = [int(each.split()[1]) for each in other.calls if each.startswith("sign ")]
+    assert sum(sizes) == len(messages)
+    assert asked == len(sizes) < len(messages)
+
+
+@pytest.mark.parametrize(
+    ("mode", "error"), [("nonsense", CustodianUnavailableError), ("denied", CustodianDeniedError)]
+)
+def test_a_request_for_many_signatures_fails_as_one_does(
+    tmp_path: Path, mode: str, error: type[Exception]
+) -> None:
+    """Within the attempts, and with the error, of a single one."""
+    Elsewhere.create(tmp_path / "elsewhere")
+    other = ElsewhereOfMany(tmp_path / "elsewhere")
+    custodian = RemoteCustodian(lambda: other, QUICK)
+    made = custodian.create_signing_key("Ed25519", bound())
+    is_now(other, mode)
+    with pytest.raises(error):
+        custodian.sign(made.reference, "Ed25519", b"data")
+
+
+@pytest.mark.parametrize("kind", [Elsewhere, ElsewhereOfMany])
+def test_a_thread_that_must_not_wait_is_refused(tmp_path: Path, kind: type[Elsewhere]) -> None:
     """The service's event loop asks nobody, and the threads for the store ask for no signature."""
+    Elsewhere.create(tmp_path / "elsewhere")
+    other = kind(tmp_path / "elsewhere")
+    custodian = RemoteCustodian(lambda: other, QUICK)
     made = custodian.create_signing_key("Ed25519", bound())
     with blocking.refusing(), pytest.raises(WouldBlockError):
         custodian.sign(made.reference, "Ed25519", b"data")

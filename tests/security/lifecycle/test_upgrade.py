@@ -228,6 +228,7 @@ _BACK_TO_0004 = (
     "ALTER TABLE mfn_key_versions DROP COLUMN external_gone_at",
     "DROP TABLE mfn_audit_count",
     "DROP TABLE mfn_audit_acknowledged",
+    "DROP TABLE mfn_acknowledged_findings",
     "UPDATE mfn_schema_version SET version_num = '0004'",
 )
 

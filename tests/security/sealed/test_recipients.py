@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
     NoEncryption,
     PrivateFormat,
     PublicFormat,
+    load_der_private_key,
     load_der_public_key,
     load_pem_private_key,
     load_pem_public_key,
@@ -253,6 +254,25 @@ class TestKeys:
         load_der_public_key(der)
         with pytest.raises(InvalidKeyError, match="one DER"):
             Recipient.from_pem(pem_encode("PUBLIC KEY", der))
+
+    @EACH_CURVE
+    def test_a_private_key_without_its_public_half_is_another_encoding(
+        self, algorithm: str
+    ) -> None:
+        """Others write it so; here a key has one encoding."""
+        oids = {"HPKE-P256": "2a8648ce3d030107", "HPKE-P384": "2b81040022"}  # RFC 5480
+        oid = bytes.fromhex(oids[algorithm])
+
+        def der(tag: int, *parts: bytes) -> bytes:
+            return bytes([tag, sum(map(len, parts))]) + b"".join(parts)
+
+        scalar = der(0x04, KEYS[algorithm].private_bytes())
+        inner = der(0x04, der(0x30, b"\x02\x01\x01", scalar))  # ECPrivateKey, RFC 5915
+        kind = der(0x30, der(0x06, bytes.fromhex("2a8648ce3d0201")), der(0x06, oid))
+        shorter = der(0x30, b"\x02\x01\x00", kind, inner)
+        load_der_private_key(shorter, password=None)
+        with pytest.raises(InvalidKeyError, match="one DER"):
+            RecipientKey.from_pem(pem_encode("PRIVATE KEY", shorter))
 
     @EACH_CURVE
     def test_a_private_number_outside_of_the_order_is_refused(self, algorithm: str) -> None:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mycelium_fractal_net.api.endpoints.spec import Spec
+    from mycelium_fractal_net.api.http.deprecation import Deprecated
     from mycelium_fractal_net.api.http.exchange import Exchange
     from mycelium_fractal_net.api.http.requests import Headers
     from mycelium_fractal_net.api.service.service import Service
@@ -48,7 +49,8 @@ API_KEY: Final = APIKeyHeader(
 class Context:
     """One request. What a handler learns of it is kept here for the audit record."""
 
-    __slots__ = ("address", "admitted_at", "are_items_counted", "caller_or_none", "event",
+    __slots__ = ("address", "admitted_at", "are_items_counted", "caller_or_none", "deprecated",
+                 "event",
                  "exchange", "headers", "is_abandoned", "items", "key", "presented", "reference",
                  "request_id", "seconds", "service", "signer", "spec", "status",
                  "subject")  # fmt: skip
@@ -62,6 +64,7 @@ class Context:
         self.status: int | None = None  # where it is not that of the route
         self.headers: Headers | None = None
         self.caller_or_none: Caller | None = None
+        self.deprecated: Deprecated | None = None  # what the request used
         self.presented: PresentedKey | None = None
         self.spec: Spec | None = None  # of a route that not every caller may take
         self.admitted_at = 0.0

@@ -135,6 +135,8 @@ class ServiceRoute(APIRoute):
         more: tuple[tuple[bytes, bytes], ...] = ()
         if caller is not None and caller.due:
             more = ((b"x-api-key-rotation-due", caller.due_text.encode()),)
+        if context.deprecated is not None:
+            more += context.deprecated.headers()
         await send_whole(
             context.exchange, send, status, self._media_type, context.request_id, payload, more
         )

@@ -32,6 +32,7 @@ class Spec:
     problems: tuple[str, ...] = ()
     media_type: str = "application/json"
     streams: bool = False  # its body and its response are octets of any length
+    deprecates: bool = False  # something of what it takes, which its answer then says
     takes_bearer: bool = False  # for scrapers, which send an API key in Authorization alone
 
     @property

@@ -39,6 +39,12 @@ HEADERS: Final[dict[str, Any]] = {
         },
         "example": "2027-02-22T12:27:35Z",
     },
+    "Deprecation": {
+        "description": "Since when what the request used is deprecated, RFC 9745: here the format"
+        " `xor`. Absent where nothing is.",
+        "schema": {"type": "string", "pattern": "^@[0-9]+$"},
+        "example": "@1764633600",
+    },
     "RetryAfter": {
         "description": "Seconds, of problems that pass.",
         "schema": {"type": "integer", "minimum": 1},
@@ -126,6 +132,8 @@ def _success(spec: Spec, schema: dict[str, Any] | None) -> dict[str, Any]:
     headers = {"X-Request-Id": _ref("headers", "RequestId")}
     if not spec.public:
         headers["X-API-Key-Rotation-Due"] = _ref("headers", "RotationDue")
+    if spec.deprecates:
+        headers["Deprecation"] = _ref("headers", "Deprecation")
     if spec.streams:
         headers["X-Key-Id"] = _ref("headers", "KeyId")
         schema = OCTETS

@@ -54,7 +54,7 @@ def encrypt_batch(context: Authenticated, body: EncryptBatch) -> dict[str, Any]:
     return _each(context, body.items, crypto.encrypt)
 
 
-@routes.add("POST", "/crypto/decrypt/batch", "decrypt.batch", DecryptBatchAnswer)
+@routes.add("POST", "/crypto/decrypt/batch", "decrypt.batch", DecryptBatchAnswer, deprecates=True)
 def decrypt_batch(context: Authenticated, body: DecryptBatch) -> dict[str, Any]:
     """Open up to 1,000 messages, of which 10 may be of the XOR cipher; one that fails does not
     fail the others."""

@@ -13,6 +13,7 @@ from pybase64 import b64encode_as_string as to_base64
 
 from mycelium_fractal_net.api.endpoints.context import Authenticated, Context
 from mycelium_fractal_net.api.endpoints.spec import Routes
+from mycelium_fractal_net.api.http.deprecation import XOR_CIPHER
 from mycelium_fractal_net.api.http.problems import RequestError
 from mycelium_fractal_net.api.parsing.base64_text import base64_bytes, optional_base64
 from mycelium_fractal_net.api.parsing.faults import SchemaError
@@ -112,7 +113,7 @@ def _encrypted(
     }
 
 
-@routes.add("POST", "/crypto/decrypt", "decrypt", DecryptResponse, problems=_OPENS)
+@routes.add("POST", "/crypto/decrypt", "decrypt", DecryptResponse, problems=_OPENS, deprecates=True)
 def decrypt(context: Authenticated, body: DecryptRequest) -> dict[str, Any]:
     """Open a message. Scope: `decrypt:KEY`.
 
@@ -124,6 +125,7 @@ def decrypt(context: Authenticated, body: DecryptRequest) -> dict[str, Any]:
     answer: dict[str, Any] = {"data": to_base64(opened.data), "key_id": opened.key_id}
     if opened.legacy:
         answer["legacy"] = True
+        context.deprecated = XOR_CIPHER
         context.service.metrics.count("xor")
     return answer
 

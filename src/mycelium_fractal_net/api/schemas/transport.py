@@ -6,11 +6,23 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import ConfigDict, Field
 
-from mycelium_fractal_net.api.schemas.base import Base64, Model, examples, published
+from mycelium_fractal_net.api.schemas.base import (
+    Base64,
+    Model,
+    PageQuery,
+    Warnings,
+    examples,
+    published,
+)
 from mycelium_fractal_net.api.schemas.keys import Algorithm
 from mycelium_fractal_net.security.key_providers.imports import MAX_WRAPPED_BYTES
 from mycelium_fractal_net.shapes.members import KEY_NAME_PATTERN
-from mycelium_fractal_net.shapes.transport import ExportAnswer, ImportAnswer
+from mycelium_fractal_net.shapes.transport import (
+    IMPORT_ID_PATTERN,
+    CancelledImportAnswer,
+    ExportAnswer,
+    ImportAnswer,
+)
 
 _PUBLIC_KEY_CHARACTERS: Final = 4096  # the PEM of RSA with 8192 bits has 1,463
 _MAX_BASE64: Final = -(-MAX_WRAPPED_BYTES // 3) * 4
@@ -36,6 +48,7 @@ _IMPORT: dict[str, Any] = {
     "public_key": _PUBLIC_KEY,
     "created_at": "2026-11-24T12:27:35Z",
     "expires_at": "2026-11-24T13:27:35Z",
+    "state": "waiting",
 }
 _EXPORT: dict[str, Any] = {
     "key_id": "orders:v1",
@@ -129,5 +142,30 @@ class ExportRequest(Model):
     ] = None
 
 
+class ImportQuery(PageQuery):
+    """A page of the list."""
+
+    after: Annotated[
+        str,
+        Field(
+            pattern=f"^(?:{IMPORT_ID_PATTERN[1:-1]})?$",
+            description="List what sorts after this id.",
+        ),
+    ] = ""
+
+
 published(ImportAnswer, _IMPORT)
+
+
+class ImportList(Model):
+    """A page of imports in order of their ids; `next` is the `after` of the next page, if any."""
+
+    model_config = examples({"imports": [_IMPORT], "next": None})
+
+    imports: list[ImportAnswer]
+    next: Annotated[str, Field(pattern=IMPORT_ID_PATTERN)] | None
+    warnings: Warnings
+
+
+published(CancelledImportAnswer, {"import_id": _IMPORT["import_id"], "state": "cancelled"})
 published(ExportAnswer, _EXPORT)

@@ -1,25 +1,26 @@
-"""TLS as the settings ask for it, from files that are right: a context, or an error that says why.
-
-TLS 1.2 has AEAD ciphers with forward secrecy alone (RFC 9325 section 4.2); those of TLS 1.3 are
-all of that kind.
-"""
+"""TLS as the settings ask for it, from files that are right: a context, or why there is none."""
 
 from __future__ import annotations
 
 import ssl
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from cryptography import x509
 
 from mycelium_fractal_net.security.errors import ConfigurationError
+from mycelium_fractal_net.security.fips.process import proven
+from mycelium_fractal_net.security.tls import server_context
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from mycelium_fractal_net.config.settings import Tls
 
-_CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
+_RSA: Final = "1.2.840.113549.1.1.1"  # RFC 3279 section 2.3.1
+_EC: Final = "1.2.840.10045.2.1"  # section 2.3.5
+_APPROVED_CURVES: Final = ("secp256r1", "secp384r1")
+_APPROVED_RSA_BITS: Final = 2048  # SP 800-52r2 section 3.2.1
 _VERSIONS: Final = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 _CLIENTS: Final = {
     "none": ssl.CERT_NONE,
@@ -54,10 +55,8 @@ def load(tls: Tls) -> Served:
     A context is made anew each time: one that is in use breaks with the first pair of files that
     does not fit.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context = server_context()
     context.minimum_version = _VERSIONS[tls.min_version]
-    context.set_ciphers(_CIPHERS)
-    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
     context.set_alpn_protocols(["http/1.1"])
     if tls.certificate is None or tls.private_key is None:
         raise ConfigurationError("security.tls.certificate: none is named")
@@ -93,7 +92,22 @@ def _valid_until(path: Path) -> datetime:
         raise ConfigurationError("security.tls.certificate: has expired")
     if now < certificate.not_valid_before_utc:
         raise ConfigurationError("security.tls.certificate: is not valid yet")
+    if proven() is not None and not _is_approved(certificate):
+        raise ConfigurationError(
+            "security.tls.certificate: FIPS mode does not serve with a key of its kind; take ECDSA"
+            " with P-256 or P-384, or RSA of 2,048 bits or more"
+        )
     return certificate.not_valid_after_utc
+
+
+def _is_approved(certificate: x509.Certificate) -> bool:
+    kind = certificate.public_key_algorithm_oid.dotted_string
+    if kind not in (_RSA, _EC):
+        return False  # the module may not even read it
+    key: Any = certificate.public_key()
+    if kind == _RSA:
+        return bool(key.key_size >= _APPROVED_RSA_BITS)
+    return bool(key.curve.name in _APPROVED_CURVES)
 
 
 def _no_passphrase() -> bytes:

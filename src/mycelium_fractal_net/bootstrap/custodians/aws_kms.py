@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 class AWSKMSScheme(RemoteScheme):
     """The key that ``security.key_management.aws_kms_key_id`` names."""
 
+    def require_settings(self, settings: Settings) -> None:
+        """The key."""
+        _key_id(settings)
+
     def connect(self, settings: Settings, policy: Policy) -> AWSKMSCustodian:  # noqa: ARG002
         """See :class:`.RemoteScheme`: one DescribeKey."""
         return AWSKMSCustodian(_place(settings))
@@ -52,15 +56,20 @@ class AWSKMSScheme(RemoteScheme):
 
 def _place(settings: Settings) -> KmsPlace:
     chosen = settings.security.key_management
-    if chosen.aws_kms_key_id is None:
-        raise ConfigurationError(
-            "security.key_management.aws_kms_key_id (MFN_AWS_KMS_KEY_ID) is missing: the id, ARN or"
-            " alias of the AWS KMS key that holds the master key"
-        )
     return KmsPlace(
-        key_id=chosen.aws_kms_key_id,
+        key_id=_key_id(settings),
         region=chosen.aws_region,
         endpoint_url=chosen.aws_endpoint_url,
         profile=chosen.aws_profile,
         store_id=known_store_id(settings),
     )
+
+
+def _key_id(settings: Settings) -> str:
+    found = settings.security.key_management.aws_kms_key_id
+    if found is None:
+        raise ConfigurationError(
+            "security.key_management.aws_kms_key_id (MFN_AWS_KMS_KEY_ID) is missing: the id, ARN or"
+            " alias of the AWS KMS key that holds the master key"
+        )
+    return found

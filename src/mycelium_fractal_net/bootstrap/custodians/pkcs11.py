@@ -37,6 +37,10 @@ class Pkcs11Scheme(RemoteScheme):
         self._pin: bytes | None = None
         self._begins = False
 
+    def require_settings(self, settings: Settings) -> None:
+        """The token and its keys."""
+        _uri(settings)
+
     def connect(self, settings: Settings, policy: Policy) -> PKCS11Custodian:  # noqa: ARG002
         """Load the library, log in and find the newest master key."""
         uri = _uri(settings)

@@ -37,6 +37,9 @@ class KeptStoreId(NamedTuple):
 class CustodianScheme(ABC):
     """How one kind of custodian is found, made and opened, from settings."""
 
+    def require_settings(self, settings: Settings) -> None:  # noqa: B027 - all have a default
+        """Raise :class:`ConfigurationError`, which names all settings that it lacks at once."""
+
     @abstractmethod
     def is_there(self, settings: Settings) -> bool:
         """Whether there is what a store is opened with; nobody is asked on another machine."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from mycelium_fractal_net.bootstrap.custodians.remote import RemoteScheme
 from mycelium_fractal_net.security.byte_io.delivered import delivered
@@ -21,6 +21,8 @@ from mycelium_fractal_net.security.key_providers.vault.session import Session
 from mycelium_fractal_net.security.key_providers.vault.transport import Address, Transport
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from mycelium_fractal_net.bootstrap.custodians.scheme import Opened
     from mycelium_fractal_net.config import Settings
     from mycelium_fractal_net.config.settings import KeyManagement
@@ -31,17 +33,30 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 _MOUNT: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*")
+_NEEDED: Final = {  # of each method, beside what has a default
+    "approle": ("vault_role", "vault_secret_id_file"),
+    "jwt": ("vault_role", "vault_jwt_file"),
+    "kubernetes": ("vault_role",),
+    "cert": ("vault_client_certificate",),
+}
 _SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 
 
 class VaultScheme(RemoteScheme):
     """A transit key."""
 
+    def require_settings(self, settings: Settings) -> None:
+        """The address, and what logs in."""
+        missing = list(_missing(settings.security.key_management))
+        if missing:
+            raise ConfigurationError(f"security.key_management lacks {', and '.join(missing)}")
+
     def connect(self, settings: Settings, policy: Policy) -> VaultCustodian:  # noqa: ARG002
         """What reaches it; nobody is asked yet."""
+        self.require_settings(settings)
         chosen = settings.security.key_management
         address = Address.parse(
-            _required(chosen.vault_addr, "vault_addr", " (MFN_VAULT_ADDR)"),
+            _given(chosen.vault_addr),
             ca_file=chosen.vault_ca_file,
             certificate=chosen.vault_client_certificate,
             private_key=chosen.vault_client_key,
@@ -81,21 +96,30 @@ class VaultScheme(RemoteScheme):
         return [*super().files(settings), *found]
 
 
+def _missing(chosen: KeyManagement) -> Iterator[str]:
+    if chosen.vault_addr is None:
+        yield "vault_addr (MFN_VAULT_ADDR)"
+    has_token = chosen.vault_token_file is not None or chosen.vault_token is not None
+    if chosen.vault_auth == "token" and not has_token:
+        yield "vault_token_file (MFN_VAULT_TOKEN_FILE) or vault_token (MFN_VAULT_TOKEN)"
+    for name in _NEEDED.get(chosen.vault_auth, ()):
+        if getattr(chosen, name) is None:
+            yield name
+
+
 def _login(chosen: KeyManagement) -> Login:
     method = chosen.vault_auth
     if method == "token":
         return _token(chosen)
     mount = _path(chosen.vault_auth_mount or method, "vault_auth_mount")
     if method == "cert":
-        _required(chosen.vault_client_certificate, "vault_client_certificate")
         return Certificate(mount, chosen.vault_role)
-    role = _required(chosen.vault_role, "vault_role")
+    role = _given(chosen.vault_role)
     if method == "approle":
-        file = _required(chosen.vault_secret_id_file, "vault_secret_id_file")
-        return AppRole(mount, role, file)
+        return AppRole(mount, role, _given(chosen.vault_secret_id_file))
     if method == "kubernetes":
         return Jwt(method, mount, role, chosen.vault_jwt_file or _SERVICE_ACCOUNT)
-    return Jwt(method, mount, role, _required(chosen.vault_jwt_file, "vault_jwt_file"))
+    return Jwt(method, mount, role, _given(chosen.vault_jwt_file))
 
 
 def _token(chosen: KeyManagement) -> Login:
@@ -106,14 +130,12 @@ def _token(chosen: KeyManagement) -> Login:
         )
     if chosen.vault_token_file is not None:
         return TokenFile(chosen.vault_token_file)
-    variables = ", or vault_token_file (MFN_VAULT_TOKEN_FILE)"
-    return GivenToken(_required(chosen.vault_token, "vault_token", variables))
+    return GivenToken(_given(chosen.vault_token))
 
 
-def _required(value: _T | None, name: str, more: str = "") -> _T:
-    if value is None:
-        raise ConfigurationError(f"security.key_management.{name}{more} is not set")
-    return value
+def _given(value: _T | None) -> _T:
+    """What :func:`_missing` has seen to be there."""
+    return cast("_T", value)
 
 
 def _path(text: str, name: str) -> str:

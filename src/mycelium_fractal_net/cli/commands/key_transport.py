@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mycelium_fractal_net import shapes
 from mycelium_fractal_net.cli import options
-from mycelium_fractal_net.cli.completion import key_names, version_names
+from mycelium_fractal_net.cli.completion import import_ids, key_names, version_names
 from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.inputs import STANDARD, read_public_key, read_small
 from mycelium_fractal_net.cli.invocation import Invocation
@@ -18,6 +19,9 @@ from mycelium_fractal_net.cli.parsing import CommandGroup, command
 from mycelium_fractal_net.security.errors import ExitCode
 from mycelium_fractal_net.security.records.imports import WRAP_METHODS
 from mycelium_fractal_net.security.records.keys import KeyState, KeyType, KeyUse
+
+if TYPE_CHECKING:
+    from mycelium_fractal_net.security.records.imports import PendingImport
 
 _output = click.option("--output", "-o", metavar="PATH", help="Where to; - is standard output.")
 
@@ -83,7 +87,7 @@ def _begin(
             writer.write(pending.pem().encode())
     where = "the public key below" if target is None else str(target)
     invocation.answer(
-        shapes.import_shape(pending),
+        shapes.import_shape(pending, pending.created_at),
         f"import {pending.import_id}: wrap the key for {where} ({pending.method}) until"
         f" {shapes.time_text(pending.expires_at)}; then: mfn key import finish"
         f" {pending.import_id} FILE",
@@ -92,8 +96,62 @@ def _begin(
         print(pending.pem(), end="")
 
 
+_import = click.argument(
+    "import_id",
+    metavar="IMPORT",
+    help="What mfn key import begin named it.",
+    shell_complete=import_ids,
+)
+
+
+@key_import.add("list")
+def _list(invocation: Invocation) -> None:
+    """List the imports that wait for their key, and what is left of those that have expired."""
+    with invocation.keyring() as keyring:
+        imports = keyring.provider.imports
+        now = imports.clock()
+
+        def row(pending: PendingImport) -> tuple[str, ...]:
+            until = str(shapes.time_text(pending.expires_at))
+            state = pending.state(now).value
+            return (
+                pending.import_id, pending.key_id, pending.algorithm, pending.method, state, until,
+            )  # fmt: skip
+
+        heads = "IMPORT, KEY, ALGORITHM, METHOD, STATE, UNTIL"
+        shape = partial(shapes.import_shape, now=now)
+        invocation.answer_records(imports, shape, heads, row)
+
+
+@key_import.add("show")
+@_import
+def _show(invocation: Invocation, import_id: str) -> None:
+    """Show an import and the public key to wrap for."""
+    with invocation.keyring() as keyring:
+        imports = keyring.provider.imports
+        pending = imports.get(import_id)
+        shown = shapes.import_shape(pending, imports.clock())
+    invocation.answer_fields(
+        shown,
+        existing="yes" if pending.existing else "no",
+        exportable="yes" if pending.exportable else "no",
+        public_key="",
+    )
+    if not invocation.json:
+        print(pending.pem(), end="")
+
+
+@key_import.add("cancel")
+@_import
+def _cancel(invocation: Invocation, import_id: str) -> None:
+    """End an import for good: what was wrapped for it is opened by nobody."""
+    with invocation.keyring() as keyring:
+        keyring.provider.imports.cancel(import_id)
+    invocation.answer(shapes.cancelled_shape(import_id), f"cancelled: import {import_id}")
+
+
 @key_import.add("finish")
-@click.argument("import_id", metavar="IMPORT", help="What mfn key import begin named it.")
+@_import
 @click.argument("file", metavar="FILE", help="The wrapped key; - is standard input.")
 def _finish(invocation: Invocation, import_id: str, file: str) -> None:
     """Take in the wrapped key. An import is used once, also by what is no key."""

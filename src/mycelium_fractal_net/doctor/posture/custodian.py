@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.config import user_variable
-from mycelium_fractal_net.doctor.findings import Finding, warning
+from mycelium_fractal_net.doctor.findings import Finding, notice, warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 # What begins the id of an access key that has no end; those of a session begin with ASIA (IAM User
 # Guide, "IAM identifiers", unique prefixes).
 _AWS_FOR_EVER: Final = "AKIA"
+_OUTAGE_SECONDS: Final = 86_400
 
 
 def custodian_posture(settings: Settings) -> Iterator[Finding]:
-    """A master key on this machine, and credentials for a custodian that never end."""
+    """A master key on this machine, credentials for a custodian that never end, and keys that
+    serve for long without it."""
     managed = settings.security.key_management
     if managed.provider == "local":
         yield warning(
@@ -40,6 +42,14 @@ def custodian_posture(settings: Settings) -> Iterator[Finding]:
             "aws-static-key",
             "AWS_ACCESS_KEY_ID",
             "is an access key that never ends: take a role, which gives credentials for hours",
+        )
+
+    if managed.provider != "local" and managed.outage_seconds > _OUTAGE_SECONDS:
+        yield notice(
+            "long-outage",
+            "security.key_management.outage_seconds",
+            f"is {managed.outage_seconds}: for so long keys serve that the custodian does not give"
+            f" out any more, while it does not answer; set it to a day at most, {_OUTAGE_SECONDS}",
         )
 
 

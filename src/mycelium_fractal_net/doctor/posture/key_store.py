@@ -46,5 +46,5 @@ def connection_findings(found: Connected) -> Iterator[Finding]:
             "store-superuser",
             "key store",
             "its user is a superuser of the database: give the store a user of its own, which owns"
-            " its tables alone (docs/deployment.md)",
+            " its tables alone (docs/posture.md)",
         )

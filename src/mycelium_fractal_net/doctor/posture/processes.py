@@ -39,5 +39,5 @@ def process_findings(around: Surroundings) -> Iterator[Finding]:
                 "root-process",
                 subject,
                 "runs as root, and needs no right of root's: run it as a user of its own"
-                " (docs/deployment.md)",
+                " (docs/posture.md)",
             )

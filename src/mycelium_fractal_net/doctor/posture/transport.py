@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from mycelium_fractal_net.doctor.findings import Finding, critical, warning
 from mycelium_fractal_net.doctor.posture.certificate import certificate_findings
@@ -21,6 +22,7 @@ def transport_findings(settings: Settings) -> Iterator[Finding]:
     does not start.
     """
     tls, server = settings.security.tls, settings.server
+    yield from _rate_storage(server.rate_limit_storage)
     if tls.certificate is not None:
         yield from certificate_findings(tls.certificate)
     elif server.trusted_proxies:
@@ -40,4 +42,22 @@ def transport_findings(settings: Settings) -> Iterator[Finding]:
             "security.tls.required",
             f"is false, and there is no certificate: {then} serves API keys and plaintexts to"
             " whoever listens; set it to true, and name security.tls.certificate",
+        )
+
+
+def _rate_storage(url: str | None) -> Iterator[Finding]:
+    """A Redis elsewhere that is spoken to without TLS."""
+    if url is None:
+        return
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+    except ValueError:
+        return  # the service says so
+    if parts.scheme == "redis" and host is not None and not is_loopback(host):
+        yield warning(
+            "rate-storage-tls",
+            "server.rate_limit_storage",
+            "is reached without TLS: its password, and who calls how often, are read on the way;"
+            " begin it with rediss://",
         )

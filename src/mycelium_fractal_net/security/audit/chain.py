@@ -8,13 +8,14 @@ chain hangs on the chain's and the store's id.
 from __future__ import annotations
 
 import binascii
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
 from mycelium_fractal_net.security.audit.events import Event
 from mycelium_fractal_net.security.errors import InvalidInputError, InvalidSignatureError
 from mycelium_fractal_net.security.key_store.audit_table import Acknowledged, Anchor, ChainCount
+from mycelium_fractal_net.security.key_store.finding_table import AcknowledgedFinding
 from mycelium_fractal_net.security.key_store.record_mac import encode_fields
 
 if TYPE_CHECKING:
@@ -39,13 +40,15 @@ class Checkpoint(NamedTuple):
     tag: bytes = b""
 
 
-_Row = TypeVar("_Row", Anchor, ChainCount, Acknowledged, Checkpoint)
+_Row = TypeVar("_Row", Anchor, ChainCount, Acknowledged, AcknowledgedFinding, Checkpoint)
+_AnyRow: TypeAlias = Anchor | ChainCount | Acknowledged | AcknowledgedFinding | Checkpoint
 
 _CHAIN_LABEL: Final = b"mycelium-fractal-net/audit/chain/v1"
 _ANCHOR_LABEL: Final = b"mycelium-fractal-net/audit/anchor/v1"
 _LABELS: Final = {
     ChainCount: b"mycelium-fractal-net/audit/count/v1",
     Acknowledged: b"mycelium-fractal-net/audit/acknowledged/v1",
+    AcknowledgedFinding: b"mycelium-fractal-net/doctor/acknowledged/v1",
     Checkpoint: b"mycelium-fractal-net/audit/checkpoint/v1",
 }
 _MAC_MEMBER: Final = b',"mac":"'
@@ -79,7 +82,7 @@ class ChainKey(NamedTuple):
         """The row with its tag."""
         return row._replace(tag=self.mac.tag(self._encoded(row)))
 
-    def is_authentic(self, row: Anchor | ChainCount | Acknowledged | Checkpoint) -> bool:
+    def is_authentic(self, row: _AnyRow) -> bool:
         """Whether the row was written by a process that has the store's audit key."""
         try:
             return _verifies(self.mac, self._encoded(row), row.tag)
@@ -92,7 +95,7 @@ class ChainKey(NamedTuple):
             return count
         return self.authenticated(count._replace(chains=count.chains + 1))
 
-    def _encoded(self, row: Anchor | ChainCount | Acknowledged | Checkpoint) -> bytes:
+    def _encoded(self, row: _AnyRow) -> bytes:
         if isinstance(row, Anchor):
             restored_from = row.restored_from
             later = () if restored_from is None else ("restored_from", restored_from)

@@ -47,6 +47,8 @@ class Event(msgspec.Struct, omit_defaults=True, frozen=True):
     former: str | None = None
     """Of an intent: the digest of the record before; a later process compares with both."""
     count: int | None = None
+    until: str | None = None
+    """Of a finding of doctor's that is acknowledged: when it is one again."""
 
 
 encode: Final = msgspec.json.Encoder().encode

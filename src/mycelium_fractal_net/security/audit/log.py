@@ -33,6 +33,7 @@ from mycelium_fractal_net.security.errors import (
 )
 from mycelium_fractal_net.security.forking import OfOneProcess, in_child
 from mycelium_fractal_net.security.key_store.audit_table import Acknowledged
+from mycelium_fractal_net.security.key_store.finding_table import AcknowledgedFinding
 from mycelium_fractal_net.security.key_store.rows import micros
 
 if TYPE_CHECKING:
@@ -168,6 +169,27 @@ class AuditLog(OfOneProcess):
             self.now("audit.acknowledge", subject=chain or None, reason=reason, count=count)
         rows = (Acknowledged(*fault[:3], reason, actor, micros_at) for fault in faults)
         self._store.acknowledge([key.authenticated(row) for row in rows])
+
+    def acknowledge_finding(
+        self, finding: str, subject: str, *, reason: str, at: datetime, until: datetime
+    ) -> None:
+        """Record that the current actor lives with a finding of doctor's, and have the store keep
+        it. ``subject`` is empty for all findings of that check."""
+        row = AcknowledgedFinding(
+            finding, subject, reason, current_actor(), micros(at), micros(until)
+        )
+        ends = f"{until:%Y-%m-%dT%H:%M:%SZ}"
+        named = f"{finding} {subject}".rstrip()
+        self.now("finding.acknowledge", subject=named, reason=reason, until=ends)
+        self._store.acknowledge_finding(self._key().authenticated(row))
+
+    def withdraw_finding(self, finding: str, subject: str, *, reason: str | None) -> bool:
+        """Record that this is a finding again, and have the store forget what was said of it.
+
+        Returns whether anything was.
+        """
+        self.now("finding.withdraw", subject=f"{finding} {subject}".rstrip(), reason=reason)
+        return self._store.withdraw_finding(finding, subject)
 
     def _settle(self, intents: list[dict[str, Any]]) -> None:
         for event in self._resolve(intents) if self._resolve is not None else ():

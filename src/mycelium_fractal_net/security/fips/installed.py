@@ -6,7 +6,8 @@
     fips/python.so      the same file again, for Python's own OpenSSL: a module that is mapped
                         twice in a process keeps two states only as two files
     fips/python.cnf     activates it there, and beside it what is asked for expressly
-                        (``hashlib.md5(usedforsecurity=False)``)
+                        (``hashlib.md5(usedforsecurity=False)``); and it holds every TLS context
+                        of the process to approved curves and signature algorithms
     fips/module.json    {"format": "mfn-fips-module/1", "sha256": hex, "version": "3.5.9" or null,
                          "installed_at": RFC 3339, UTC}
 
@@ -52,15 +53,27 @@ providers = providers
 [providers]
 fips = fips
 """
-_FOR_PYTHON: Final = (
-    _FOR_CRYPTOGRAPHY
-    + """\
+# SP 800-52r2 sections 3.1 and 3.4.2.2; suites that are not approved the module does not have.
+_FOR_PYTHON: Final = """\
+config_diagnostics = 1
+openssl_conf = init
+[init]
+providers = providers
+ssl_conf = tls
+[tls]
+system_default = approved
+[approved]
+MinProtocol = TLSv1.2
+Groups = P-256:P-384
+SignatureAlgorithms = ECDSA+SHA256:ECDSA+SHA384:ECDSA+SHA512:\\
+RSA-PSS+SHA256:RSA-PSS+SHA384:RSA-PSS+SHA512:RSA+SHA256:RSA+SHA384:RSA+SHA512
+[providers]
+fips = fips
 base = base
 default = base
 [base]
 activate = 1
 """
-)
 _MODULE: Final = """\
 [fips]
 module = {module}

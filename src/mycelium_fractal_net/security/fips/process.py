@@ -84,8 +84,8 @@ def start(folder: Path) -> Proof:
 
             _check_process()
             module = read(folder)
-            _load(module)
-            _proofs.append(Proof(module, _prove(module), _now()))
+            seen = _load(module)
+            _proofs.append(Proof(module, (*_prove(module), *seen), _now()))
         return _proofs[0]
 
 
@@ -127,10 +127,10 @@ def _process_file(name: str) -> bytes:
         ) from None
 
 
-def _load(module: InstalledModule) -> None:
+def _load(module: InstalledModule) -> tuple[str, ...]:
     from mycelium_fractal_net.security.fips.python_openssl import load
 
-    load(module.for_python)  # first: it reads a configuration of its own, and not ours
+    seen = load(module.for_python)  # first: it reads a configuration of its own, and not ours
     os.environ[_VARIABLE] = str(module.configuration)
     try:
         from cryptography.hazmat.backends.openssl.backend import backend
@@ -144,6 +144,7 @@ def _load(module: InstalledModule) -> None:
         raise FipsModeError(
             "the FIPS module does not load" + ("" if reason is None else f": {reason}")
         ) from None
+    return seen
 
 
 def _prove(module: InstalledModule) -> tuple[str, ...]:
@@ -153,7 +154,7 @@ def _prove(module: InstalledModule) -> tuple[str, ...]:
     files = {os.path.realpath(module.file), os.path.realpath(module.for_python.with_suffix(".so"))}
     if not files <= _mapped():
         raise FipsModeError("another file than the installed FIPS module was loaded")
-    return (*asked, "MD5 is refused by the OpenSSL of Python, which does TLS")
+    return asked
 
 
 def _mapped() -> set[str]:

@@ -8,6 +8,7 @@ from mycelium_fractal_net.security.key_providers.custodian import (
     SigningCustodian,
     SigningKeyReference,
     signing_key_name,
+    signing_key_prefix,
 )
 from mycelium_fractal_net.security.key_providers.local import LocalCustodian, LocalKeyProvider
 from mycelium_fractal_net.security.key_providers.stored import KeyProvider, StoredKeyProvider
@@ -24,4 +25,5 @@ __all__ = [
     "SigningKeyReference",
     "StoredKeyProvider",
     "signing_key_name",
+    "signing_key_prefix",
 ]

@@ -170,7 +170,7 @@ class BoundedCalls:
             answer.add_done_callback(lambda _: self._counts.note_stuck(-1))
             release()
             raise CustodianUnavailableError(
-                f"the custodian does not answer within {self.limits.deadline_seconds:g} seconds"
+                f"the custodian does not answer within {_seconds(self.limits.deadline_seconds)}"
             )
         try:
             return answer.result()
@@ -180,3 +180,7 @@ class BoundedCalls:
             raise CustodianUnavailableError(
                 f"the custodian does not answer ({type(error).__name__})"
             ) from None
+
+
+def _seconds(number: float) -> str:
+    return "1 second" if number == 1 else f"{number:g} seconds"

@@ -16,7 +16,7 @@ from mycelium_fractal_net.security.errors import MasterKeyError, StoreIntegrityE
 from mycelium_fractal_net.security.forking import OfOneProcess
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from mycelium_fractal_net.security.key_providers.call_statistics import CustodianStatistics
 
@@ -67,7 +67,8 @@ class CustodianStatus:
     ``guard`` is what keeps others from them: ``none``, ``passphrase``, ``remote``; of a passphrase
     ``iterations`` are those of its key derivation. ``warnings`` are sentences about what is not as
     it should be on the other side: a permission too many, rotation that is off, a deletion that is
-    pending. Each says what to do, and holds no text of a server's or of an SDK's.
+    pending. Each says what to do, and holds no text of a server's or of an SDK's. ``wraps_with`` is
+    the algorithm by which its master keys wrap: AES-256-GCM, AES-256-KWP or AES-256-KW.
     """
 
     place: str
@@ -75,6 +76,7 @@ class CustodianStatus:
     guard: str
     iterations: int | None = None
     warnings: tuple[str, ...] = ()
+    wraps_with: str = "AES-256-GCM"
 
 
 class Custodian(OfOneProcess, ABC):
@@ -174,7 +176,12 @@ def signing_key_name(binding: Binding) -> str:
     two that race for one number, have one name. A key whose record was never written is found by
     it, since no version has its handle.
     """
-    return f"mfn-signing-{binding.store_id[:4].hex()}-{binding.handle.hex()}"
+    return signing_key_prefix(binding.store_id) + binding.handle.hex()
+
+
+def signing_key_prefix(store_id: bytes) -> str:
+    """How the names of all signing keys of a store begin: ``mfn-signing-5f3a90c1-``."""
+    return f"mfn-signing-{store_id[:4].hex()}-"
 
 
 @runtime_checkable
@@ -208,6 +215,23 @@ class SigningCustodian(Protocol):
 
     def destroy_signing_key(self, reference: str) -> None:
         """Destroy it, at once or as soon as the other side does; it is no error if it is gone."""
+
+    def list_signing_keys(
+        self, store_id: bytes, known: Collection[str], *, thorough: bool
+    ) -> frozenset[str] | None:
+        """The references of ``known`` keys that are there, and of all others named for that store.
+
+        Keys whose destruction is under way are left out. None where that takes a request for each
+        key on the other side, and it is not to be ``thorough``. To list is a permission of its own.
+        """
+
+
+@runtime_checkable
+class SignsTogether(Protocol):
+    """A :class:`SigningCustodian` of which many signatures by one key are one request."""
+
+    def sign_many(self, reference: str, algorithm: str, messages: Sequence[bytes]) -> list[bytes]:
+        """What ``sign`` gives of each message, in order."""
 
 
 @runtime_checkable

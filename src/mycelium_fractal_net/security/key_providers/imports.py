@@ -7,9 +7,11 @@ is finished, given up, or an hour has passed.
 from __future__ import annotations
 
 import secrets
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from mycelium_fractal_net.security.audit.events import acting_as
 from mycelium_fractal_net.security.errors import (
     ConflictError,
     DecryptionError,
@@ -156,7 +158,8 @@ class Imports(AuthenticatedTable[PendingImport]):
         try:
             brought = self._policy.material_to_keep(pending.algorithm, key.unwrap(wrapped))
         except (DecryptionError, InvalidKeyError):
-            self._give_up(import_id)
+            self._end(import_id, "import.end", self._imports.mac(import_id))
+            self._imports.meta.database.scrub()
             raise InvalidKeyError(
                 f"no key of {pending.algorithm} was wrapped for this import, which has ended;"
                 f" begin another one: mfn key import begin {pending.key_id}"
@@ -183,17 +186,37 @@ class Imports(AuthenticatedTable[PendingImport]):
         )
         return self._keys.begin(planned, added, "key.import", also)
 
-    def _give_up(self, import_id: str) -> None:
-        stored = self.table.load(import_id)
-        with self.journal.recorded("import.end", b"", stored.mac, subject=import_id):
-            self._imports.end(import_id)
+    def cancel(self, import_id: str) -> None:
+        """End an import for good, waiting, expired or damaged, with what opens its key.
+
+        Raises :class:`KeyNotFoundError` for one that is not there, used ones among them.
+        """
+        if IMPORT_ID.fullmatch(import_id) is None:
+            raise KeyNotFoundError(self.kind.not_found)
+        self._end(import_id, "import.cancel", self._imports.mac(import_id))
         self._imports.meta.database.scrub()
 
+    def _end(self, import_id: str, event: str, mac: bytes) -> None:
+        with self.journal.recorded(event, b"", mac, subject=import_id):
+            self._imports.end(import_id)
+
     def purge(self) -> int:
-        """Delete imports that have expired, with what opens them; returns how many there were."""
-        gone = self._imports.purge(self.clock())
-        if gone:
-            self._imports.meta.database.scrub()
+        """Delete imports that have expired, with what opens them; returns how many there were.
+
+        Each is a record, ``import.expire``, but for those to whom no id was left.
+        """
+        now, gone = self.clock(), 0
+        expired = self._imports.expired(now)
+        if not expired:
+            return 0
+        with acting_as("system"):
+            for import_id, mac in expired:
+                if isinstance(import_id, str) and IMPORT_ID.fullmatch(import_id) is not None:
+                    with suppress(KeyNotFoundError):  # somebody else's purge was faster
+                        self._end(import_id, "import.expire", mac)
+                        gone += 1
+        gone += self._imports.purge(now)
+        self._imports.meta.database.scrub()
         return gone
 
     def _named(

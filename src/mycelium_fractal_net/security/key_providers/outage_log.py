@@ -15,6 +15,24 @@ _LOG.addHandler(logging.NullHandler())  # a terminal without a log shows the err
 _SOONEST_SECONDS: Final = 10.0  # after an end, of one that answers every other call
 _SAME_REFUSAL_SECONDS: Final = 60.0  # an old master key may be refused while the newest serves
 
+WORDS: Final = {
+    "connect": "let us in",
+    "newest": "name the newest master key",
+    "wrap": "wrap keys",
+    "unwrap": "unwrap keys",
+    "rewrap": "rewrap keys",
+    "ping": "show the master key",
+    "inspect": "show the master key",
+    "add": "make a master key",
+    "forget": "destroy former master keys",
+    "create-signing-key": "make a signing key",
+    "sign": "sign",
+    "signing-public-key": "show the public key of a signing key",
+    "destroy-signing-key": "destroy a signing key",
+    "list-signing-keys": "list signing keys",
+}
+"""What is refused, by the name of the call, which metrics and logs of machines have."""
+
 
 class OutageLog:
     """Says once that the custodian of that name is out, or refuses, and once that it does not.
@@ -73,7 +91,8 @@ class OutageLog:
                 self._said = (cause, monotonic())
                 self._end_is_news = True
         if is_news:
-            _LOG.error("custodian %s refuses to %s: %s", self.name, call, cause)
+            what = WORDS.get(call, call)
+            _LOG.error("custodian %s refuses to %s: %s", self.name, what, cause)
 
     def note_success(self, call: str) -> None:
         """A call was answered as it should be."""

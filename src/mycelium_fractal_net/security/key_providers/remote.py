@@ -8,6 +8,7 @@ The file of such a custodian makes the calls. Here is what is the same for all o
 - What was wrapped is unwrapped before it is given: whoever keeps another's wrapping in the place of
   his own has lost his key.
 - A signing key is asked for once, since a second one would be left over.
+- Signatures that are wanted at once are asked for together, where the other side takes many.
 - Calls end in time, are tried again, and spare a server that is out (:mod:`.bounded_calls`).
 - A process that was forked opens connections of its own: two that share one get each other's
   answers.
@@ -31,10 +32,12 @@ from mycelium_fractal_net.security.key_providers.custodian import (
     Custodian,
     SigningCustodian,
     SigningKeyReference,
+    SignsTogether,
 )
+from mycelium_fractal_net.security.key_providers.together import Together
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Hashable, Sequence
 
     from mycelium_fractal_net.security.key_providers.call_statistics import CustodianStatistics
     from mycelium_fractal_net.security.key_providers.custodian import (
@@ -64,10 +67,12 @@ class RemoteCustodian(Custodian):
     def _start_anew(self) -> None:
         self._lock = threading.Lock()  # a thread of the parent may hold the former one
         self._calls = BoundedCalls(self._limits)
+        self._together: Together[bytes, bytes] = Together(self._signatures)
 
     def _opened(self) -> Custodian:
         other = self._calls.run("connect", self._connect, self._calls.end())
         self.scheme = self._calls.told.name = other.scheme  # type: ignore[misc]
+        self._signs_together = isinstance(other, SignsTogether)
         self.is_one_key_everywhere = other.is_one_key_everywhere  # type: ignore[misc]
         return other
 
@@ -189,9 +194,22 @@ class RemoteCustodian(Custodian):
 
     def sign(self, reference: str, algorithm: str, message: bytes) -> bytes:
         """See :class:`SigningCustodian`."""
+        if self._signs_together:
+            about_to_ask()
+            return self._together.call((reference, algorithm), message, self._calls.end())
         return self._ask_to_sign(
             "sign", lambda other: _some_bytes(other.sign(reference, algorithm, message))
         )
+
+    def _signatures(self, name: Hashable, messages: list[bytes], end: float) -> list[bytes]:
+        """The signatures of several messages by one key, in one call."""
+        reference, algorithm = cast("tuple[str, str]", name)
+
+        def sign(other: SigningCustodian) -> list[bytes]:
+            many = cast("SignsTogether", other).sign_many(reference, algorithm, messages)
+            return [_some_bytes(each) for each in _usable(many, len(messages))]
+
+        return self._ask_to_sign("sign", sign, end=end)
 
     def signing_public_key(self, reference: str) -> bytes:
         """See :class:`SigningCustodian`."""
@@ -203,6 +221,15 @@ class RemoteCustodian(Custodian):
         """See :class:`SigningCustodian`."""
         self._ask_to_sign("destroy-signing-key", lambda other: other.destroy_signing_key(reference))
 
+    def list_signing_keys(
+        self, store_id: bytes, known: Collection[str], *, thorough: bool
+    ) -> frozenset[str] | None:
+        """See :class:`SigningCustodian`."""
+        return self._ask_to_sign(
+            "list-signing-keys",
+            lambda other: other.list_signing_keys(store_id, known, thorough=thorough),
+        )
+
     # Calls --------------------------------------------------------------------------------
 
     def ask(self, name: str, call: Callable[[Custodian], _T], end: float | None = None) -> _T:
@@ -212,13 +239,17 @@ class RemoteCustodian(Custodian):
         return self._calls.run(name, lambda: call(other), end)
 
     def _ask_to_sign(
-        self, name: str, call: Callable[[SigningCustodian], _T], *, attempts: int | None = None
+        self,
+        name: str,
+        call: Callable[[SigningCustodian], _T],
+        *,
+        attempts: int | None = None,
+        end: float | None = None,
     ) -> _T:
         about_to_ask()
         other = cast("SigningCustodian", self._side())
-        return self._calls.run(
-            name, lambda: call(other), self._calls.end(), signs=True, attempts=attempts
-        )
+        end = self._calls.end() if end is None else end
+        return self._calls.run(name, lambda: call(other), end, signs=True, attempts=attempts)
 
 
 class _Managing:

@@ -124,7 +124,7 @@ IMPORTS: Final[RecordKind[PendingImport]] = RecordKind(
     to_row=import_row,
     from_row=import_from_row,
     fields=lambda pending: import_row(pending).values(),
-    not_found="there is no such import: it was used, or has expired; begin another one:"
+    not_found="there is no such import: it was used, cancelled, or has expired; begin another one:"
     " mfn key import begin KEY",
     taken="an import of that id is there already",
 )

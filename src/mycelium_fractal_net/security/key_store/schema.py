@@ -30,7 +30,7 @@ from sqlalchemy import (
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
 
-HEAD: Final = "0011"  # the newest migration; read without Alembic at every start
+HEAD: Final = "0012"  # the newest migration; read without Alembic at every start
 PREFIX: Final = "mfn_"  # of every table, so that a store may stand in a database with others
 VERSION_TABLE: Final = "mfn_schema_version"  # Alembic's
 
@@ -118,6 +118,19 @@ audit_acknowledged = Table(
     Column("reason", Text, nullable=False),
     Column("actor", String(80), nullable=False),
     Column("at", BigInteger, nullable=False),
+    Column("tag", Octets(32), nullable=False),
+)
+
+# Findings of doctor that an operator lives with until a day: see .finding_table.
+acknowledged_findings = Table(
+    "mfn_acknowledged_findings",
+    metadata,
+    Column("finding", String(64), primary_key=True),
+    Column("subject", String(600), primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("actor", String(80), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("until", BigInteger, nullable=False),
     Column("tag", Octets(32), nullable=False),
 )
 

@@ -23,6 +23,7 @@ from mycelium_fractal_net.security.key_store.meta import StoreMeta, StoreStatus
 from mycelium_fractal_net.security.key_store.record_table import Stored
 from mycelium_fractal_net.security.key_store.schema import (
     PREFIX,
+    acknowledged_findings,
     audit_acknowledged,
     audit_chains,
     audit_count,
@@ -59,7 +60,7 @@ BACKED_UP: Final = {
     table.name.removeprefix(PREFIX): table
     for table in (
         store_meta, authority_keys, audit_keys, audit_count, audit_chains, audit_acknowledged,
-        credentials, signers, keys,
+        acknowledged_findings, credentials, signers, keys,
         key_versions, usage, raw_usage, backups, backed_up_versions,
     )
 }  # fmt: skip

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from mycelium_fractal_net.security.key_store.audit_table import AuditTable
 from mycelium_fractal_net.security.key_store.backup_table import BackupTable
+from mycelium_fractal_net.security.key_store.finding_table import FindingTable
 from mycelium_fractal_net.security.key_store.import_table import ImportTable
 from mycelium_fractal_net.security.key_store.key_table import KeyTable
 from mycelium_fractal_net.security.key_store.kinds import CREDENTIALS, SIGNERS
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.records.signers import Signer
 
 
-class KeyStore(AuditTable, BackupTable):
+class KeyStore(AuditTable, BackupTable, FindingTable):
     """Every table of a store that grants authority, over one :class:`Database`."""
 
     def __init__(self, database: Database) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from datetime import timedelta
+from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.security.byte_io.pem import PUBLIC_KEY, pem_encode
@@ -17,6 +18,13 @@ if TYPE_CHECKING:
 IMPORT_ID: Final = re.compile(r"[0-9a-f]{32}")
 WRAP_METHODS: Final = ("rsa-aes", "hpke", "hpke-p256", "hpke-p384")
 IMPORT_WINDOW: Final = timedelta(hours=1)
+
+
+class ImportState(StrEnum):
+    """How far an import is: it waits for its key, or is over and not yet deleted."""
+
+    WAITING = "waiting"
+    EXPIRED = "expired"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +51,10 @@ class PendingImport:
     wrapped: bytes = field(repr=False, default=b"")
     revision: int = 0
     master_id: str = ""
+
+    def state(self, now: datetime) -> ImportState:
+        """What it is at that time, by the store's clock."""
+        return ImportState.EXPIRED if self.expires_at <= now else ImportState.WAITING
 
     def pem(self) -> str:
         """The public key as a PEM block ``PUBLIC KEY``, LF line ends."""

@@ -161,6 +161,36 @@ def test_a_key_whose_public_key_never_comes_is_given_back(
         stub.assert_no_pending_responses()
 
 
+def test_what_is_left_over_is_found_by_its_tags(
+    custodian: AWSKMSCustodian, kms: AWSKMSHarness
+) -> None:
+    """Of the store's keys but for those that wait for their deletion; where it is asked for."""
+    made, going = (custodian.create_signing_key("ECDSA-P256", bound(n)).reference for n in (7, 8))
+    custodian.destroy_signing_key(going)
+    assert custodian.list_signing_keys(STORE_ID, (), thorough=False) is None
+    found = custodian.list_signing_keys(STORE_ID, {kms.arn, "arn:gone"}, thorough=True)
+    assert found is not None
+    assert {made, kms.arn} <= found
+    assert not {going, "arn:gone"} & found
+    assert custodian.list_signing_keys(b"x" * 16, (), thorough=True) == frozenset()
+    custodian.destroy_signing_key(made)
+
+
+def test_a_list_is_read_to_its_end_and_keys_of_others_are_passed_over(
+    custodian: AWSKMSCustodian, kms: AWSKMSHarness
+) -> None:
+    """A page has a thousand; whose tags may not be read is none of ours."""
+    arns = [f"{kms.arn[:-12]}{number:012}" for number in range(2)]
+    with Stubber(custodian.kms._client) as stub:
+        page = {"Keys": [{"KeyId": "k", "KeyArn": arns[0]}], "Truncated": True, "NextMarker": "m"}
+        stub.add_response("list_keys", page, {"Limit": 1000})
+        page = {"Keys": [{"KeyId": "k", "KeyArn": arns[1]}], "Truncated": False}
+        stub.add_response("list_keys", page, {"Limit": 1000, "Marker": "m"})
+        stub.add_client_error("list_resource_tags", "AccessDeniedException")
+        found = custodian.list_signing_keys(STORE_ID, {arns[0]}, thorough=True)
+    assert found == frozenset(arns[:1])
+
+
 def test_a_new_key_may_be_unknown_for_a_moment(
     custodian: AWSKMSCustodian, kms: AWSKMSHarness
 ) -> None:

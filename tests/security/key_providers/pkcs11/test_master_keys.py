@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mycelium_fractal_net.security.errors import CustodianDeniedError, MasterKeyError
+from mycelium_fractal_net.security.errors import MasterKeyError
 from mycelium_fractal_net.security.key_providers.pkcs11 import PinSource, PKCS11Custodian, cryptoki
 from mycelium_fractal_net.security.key_providers.pkcs11.cryptoki import (
     CKF_USER_PIN_COUNT_LOW,
@@ -169,10 +169,3 @@ def test_an_operator_is_told_which_token_it_is(
     assert place.startswith(f"pkcs11:token={token.token};object=master%20keys%20of%20a%20store (")
     assert "SoftHSM v2, serial " in place
     assert place.endswith("firmware 2.6)")
-
-
-def test_a_token_without_aes_gcm_says_so(own: PKCS11Custodian) -> None:
-    """Nothing else is used in its place."""
-    own._mechanisms = frozenset({cryptoki.CKM_AES_KEY_GEN})
-    with pytest.raises(CustodianDeniedError, match=r"has no AES-GCM \(CKM_AES_GCM\)"):
-        own.open()

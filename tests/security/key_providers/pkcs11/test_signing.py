@@ -54,6 +54,19 @@ def test_two_keys_for_one_name_are_told_apart(custodian: PKCS11Custodian) -> Non
     custodian.destroy_signing_key(second.reference)
 
 
+def test_what_is_left_over_is_found_by_its_label(custodian: PKCS11Custodian) -> None:
+    """Of the store's keys, and of those that somebody knows."""
+    made = custodian.create_signing_key("ECDSA-P256", bound())
+    store_id = bound().store_id
+    behind = RemoteCustodian(lambda: custodian)
+    assert made.reference in (behind.list_signing_keys(store_id, (), thorough=False) or ())
+    assert custodian.list_signing_keys(b"x" * 16, (), thorough=False) == set()
+    known = {made.reference, made.reference[:-1]}
+    assert custodian.list_signing_keys(b"x" * 16, known, thorough=False) == {made.reference}
+    custodian.destroy_signing_key(made.reference)
+    assert made.reference not in custodian.list_signing_keys(store_id, known, thorough=False)
+
+
 def test_a_signing_key_stays_on_the_token(custodian: PKCS11Custodian) -> None:
     """It signs, and does nothing else; it cannot be read, and leaves under no other key."""
     made = custodian.create_signing_key("ECDSA-P256", bound())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +11,11 @@ import pytest
 from mycelium_fractal_net.bootstrap.custodians import scheme_of
 from mycelium_fractal_net.bootstrap.custodians.vault import VaultScheme
 from mycelium_fractal_net.config import load_settings
-from mycelium_fractal_net.security.errors import ConfigurationError
+from mycelium_fractal_net.security.errors import ConfigurationError, ExitCode
 from mycelium_fractal_net.security.key_providers.vault import VaultCustodian, VaultKeyProvider
+from mycelium_fractal_net.security.key_store import Database
 from mycelium_fractal_net.security.policy import Policy
+from tests.support.cli import one_line
 from tests.support.custodians import harness
 from tests.support.custodians.place import Place
 
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mycelium_fractal_net.config import Settings
+    from tests.support.cli import Mfn
 
 ADDRESS = "https://vault.example:8200"
 
@@ -58,7 +62,7 @@ def test_nobody_is_asked_before_a_key_is_needed(tmp_path: Path, method: str) -> 
     ("given", "missing"),
     [
         ({"vault_token": "t"}, "vault_addr (MFN_VAULT_ADDR)"),
-        ({}, "vault_token, or vault_token_file (MFN_VAULT_TOKEN_FILE)"),
+        ({}, "vault_token_file (MFN_VAULT_TOKEN_FILE) or vault_token (MFN_VAULT_TOKEN)"),
         ({**COMPLETE["approle"], "vault_role": None}, "vault_role"),
         ({**COMPLETE["approle"], "vault_secret_id_file": None}, "vault_secret_id_file"),
         ({**COMPLETE["jwt"], "vault_jwt_file": None}, "vault_jwt_file"),
@@ -73,7 +77,24 @@ def test_a_setting_that_is_missing_is_named(
     chosen = {name: value for name, value in {**address, **given}.items() if value is not None}
     with pytest.raises(ConfigurationError) as caught:
         connected(tmp_path, **chosen)
-    assert str(caught.value) == f"security.key_management.{missing} is not set"
+    assert str(caught.value) == f"security.key_management lacks {missing}"
+
+
+def test_all_that_is_missing_is_named_at_once(mfn: Mfn, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By every command, the address first, before it says what a store lacks; nothing is made."""
+    for name in ("keys.db", "master.key"):
+        (mfn.home / name).unlink()
+    monkeypatch.setenv("MFN_KEY_PROVIDER", "vault")
+    for command in ("init", "key list", "master status", "backup file"):
+        told = one_line(mfn(*command.split()), ExitCode.CONFIGURATION)
+        assert "lacks vault_addr (MFN_VAULT_ADDR), and vault_token_file (MFN" in told, command
+    assert not (mfn.home / "keys.db").exists()
+    monkeypatch.setenv("MFN_VAULT_ADDR", ADDRESS)
+    monkeypatch.setenv("MFN_VAULT_TOKEN", "t")
+    assert "create it: mfn init" in one_line(mfn("key", "list"), ExitCode.STORE)
+    with contextlib.closing(Database(mfn.home / "keys.db")) as database:
+        database.create()
+    assert "never initialised; run: mfn init" in one_line(mfn("key", "list"), ExitCode.STORE)
 
 
 def test_two_tokens_are_refused(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from mycelium_fractal_net.security.algorithms.names import ED25519_MESSAGE_BYTES
 from mycelium_fractal_net.security.errors import CustodianDeniedError, CustodianUnavailableError
 from mycelium_fractal_net.security.key_providers import Binding
+from mycelium_fractal_net.security.key_providers.together import MOST
 from mycelium_fractal_net.security.key_providers.vault import VaultCustodian
 from mycelium_fractal_net.security.key_providers.vault.logins import GivenToken
 from mycelium_fractal_net.security.key_providers.vault.session import Session
@@ -73,6 +74,28 @@ def test_a_key_that_never_leaves_signs_what_everybody_verifies(
     for call in gone:
         with pytest.raises(CustodianDeniedError, match="not in Vault any more"):
             call()
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_many_messages_are_signed_by_one_request(
+    custodian: VaultCustodian, name: str, bao: Bao, algorithm: str
+) -> None:
+    """As many as ever go together, in their order, the longest there are, by the first version."""
+    made = custodian.create_signing_key(algorithm, bound(name, algorithm))
+    bao.rotate(made.reference)
+    messages = [bytes([number]) * ED25519_MESSAGE_BYTES for number in range(MOST)]
+    signed = custodian.sign_many(made.reference, algorithm, messages)
+    for message, signature in zip(messages, signed, strict=True):
+        verify(algorithm, made.public_key, signature, message)
+    verify(
+        algorithm,
+        made.public_key,
+        custodian.sign_many(made.reference, algorithm, [b"alone"])[0],
+        b"alone",
+    )
+    custodian.destroy_signing_key(made.reference)
+    with pytest.raises(CustodianDeniedError, match="not in Vault any more"):
+        custodian.sign_many(made.reference, algorithm, messages)
 
 
 def test_a_signing_key_that_is_disabled_or_may_leave_is_refused(
@@ -141,6 +164,28 @@ def test_a_policy_without_signing_keys_is_told_which_line_it_lacks(
             call()
 
 
+def test_what_is_left_over_is_found_by_its_name(
+    custodian: VaultCustodian, name: str, bao: Bao
+) -> None:
+    """Of the store's keys, and of those that somebody knows; to list is a line of the policy."""
+    made = custodian.create_signing_key("Ed25519", bound(name, "Ed25519"))
+    gone = made.reference[:-1] + "-"
+    found = custodian.list_signing_keys(bytes(16), {name, gone}, thorough=False)
+    assert {name, made.reference} <= found
+    assert gone not in found
+    assert custodian.list_signing_keys(b"x" * 16, (), thorough=False) == set()
+    bao.write_policy(name, f'path "transit/keys/{name}" {{ capabilities = ["read"] }}')
+    with pytest.raises(CustodianDeniedError, match='lacks path "transit/keys"'):
+        custodian.list_signing_keys(bytes(16), (), thorough=False)
+
+
+@pytest.mark.parametrize("said", [answer(200, {"data": {"keys": 7}}), answer(404, {"data": 7})])
+def test_a_list_that_is_none_is_an_outage(said: Any) -> None:
+    """No key is absent for that."""
+    with scripted(said) as server, pytest.raises(CustodianUnavailableError):
+        over(server.address).list_signing_keys(bytes(16), (), thorough=False)
+
+
 REFERENCE = "mfn-signing-00000000-0000000000000000"
 KEY = {
     "type": "ed25519", "derived": False, "latest_version": 1, "min_decryption_version": 1,
@@ -168,6 +213,22 @@ def test_a_signature_that_is_none_is_an_outage(data: object) -> None:
 
 
 WRONG = base64.b64encode(b"x" * 44).decode()
+SIGNED = {"signature": "vault:v1:QUJD"}
+
+
+@pytest.mark.parametrize(
+    "results",
+    [None, {}, [], [SIGNED], [SIGNED] * 3, [SIGNED, None], [SIGNED, {"error": "no"}]],
+)
+def test_an_answer_to_many_messages_has_a_signature_of_each(results: object) -> None:
+    """Where one is missing, or there is one too many, none is taken."""
+    with (
+        scripted(answer(200, {"data": {"batch_results": results}})) as server,
+        pytest.raises(CustodianUnavailableError),
+    ):
+        over(server.address).sign_many(REFERENCE, "Ed25519", [b"a", b"b"])
+
+
 PEM = f"-----BEGIN PUBLIC KEY-----\n{WRONG}\n-----END PUBLIC KEY-----\n"
 
 

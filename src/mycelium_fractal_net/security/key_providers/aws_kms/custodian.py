@@ -23,7 +23,7 @@ from mycelium_fractal_net.security.key_providers.custodian import Custodian, Cus
 from mycelium_fractal_net.security.key_providers.stored import StoredKeyProvider
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from mycelium_fractal_net.security.key_providers.aws_kms.place import KmsPlace
     from mycelium_fractal_net.security.key_providers.custodian import Binding, SigningKeyReference
@@ -114,6 +114,12 @@ class AWSKMSCustodian(Custodian):
     def destroy_signing_key(self, reference: str) -> None:
         """ScheduleKeyDeletion, in seven days."""
         self._signing_keys.destroy(reference)
+
+    def list_signing_keys(
+        self, store_id: bytes, known: Collection[str], *, thorough: bool
+    ) -> frozenset[str] | None:
+        """ListKeys, and of each key that is not known ListResourceTags."""
+        return self._signing_keys.listed(store_id, known) if thorough else None
 
     def close(self) -> None:
         """Close the connections."""

@@ -84,9 +84,9 @@ def _too_wide(kms: KmsClient, arn: KeyArn) -> Iterator[str]:
             "the credentials may manage the key (kms:RevokeGrant), not only use it: whoever has"
             " them may have its deletion too; allow what docs/custody/aws-kms.md lists, no more"
         )
-    if kms.permits("list_keys", Limit=1):
+    if kms.permits("list_aliases", Limit=1):
         yield (
-            "the credentials reach beyond the key (kms:ListKeys): allow what"
+            "the credentials reach beyond the key (kms:ListAliases): allow what"
             " docs/custody/aws-kms.md lists, no more"
         )
     if kms.permits("encrypt", KeyId=str(arn), Plaintext=b"?", DryRun=True):

@@ -22,14 +22,16 @@ from mycelium_fractal_net.security.key_providers.aws_kms.making import (
     made_key,
     until_known,
 )
+from mycelium_fractal_net.security.key_providers.aws_kms.parallel import in_parallel
 from mycelium_fractal_net.security.key_providers.aws_kms.place import KeyArn
 from mycelium_fractal_net.security.key_providers.custodian import (
     SigningKeyReference,
     signing_key_name,
+    signing_key_prefix,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from mycelium_fractal_net.security.key_providers.aws_kms.client import KmsClient
     from mycelium_fractal_net.security.key_providers.custodian import Binding
@@ -109,6 +111,36 @@ class SigningKeys:
                 discard(self._kms, arn)
         except MasterKeyError:
             return  # it is gone
+
+    def listed(self, store_id: bytes, known: Collection[str]) -> frozenset[str]:
+        """Of all keys of account and region the ``known`` ones, and those with the store's tags."""
+        arns: list[str] = []
+        more: dict[str, object] = {}
+        while True:
+            answer = self._kms.ask("list_keys", Limit=1000, **more)
+            arns += [str(KeyArn.of_answer(each.get("KeyArn"))) for each in answer.get("Keys", [])]
+            if not answer.get("Truncated"):
+                break
+            more = {"Marker": answer.get("NextMarker")}
+        unknown = [each for each in arns if each not in known]
+        ours = in_parallel(lambda arn: self._is_left_over(arn, store_id), unknown)
+        left = {arn for arn, is_ours in zip(unknown, ours, strict=True) if is_ours}
+        return frozenset(left.union(arn for arn in arns if arn in known))
+
+    def _is_left_over(self, arn: str, store_id: bytes) -> bool:
+        """Whether the key is a signing key of that store's, and is not to be deleted already."""
+        try:
+            answer = self._kms.ask("list_resource_tags", KeyId=arn)
+            tags = {each.get("TagKey"): each.get("TagValue") for each in answer.get("Tags", [])}
+            prefix = signing_key_prefix(store_id)
+            if tags.get("mfn-store") != store_id.hex() or not tags.get("mfn-name", "").startswith(
+                prefix
+            ):
+                return False
+            described = self._kms.ask("describe_key", KeyId=arn).get("KeyMetadata", {})
+        except (CustodianDeniedError, MasterKeyError):  # somebody else's; deleted since
+            return False
+        return bool(described.get("KeyState") != "PendingDeletion")
 
     def _asked(self, operation: str, reference: str, **parameters: object) -> dict[str, Any]:
         arn = str(self._named(reference))

@@ -29,10 +29,17 @@ PIN_LOCKED: Final = 0xA4
 TOKEN_NOT_PRESENT: Final = 0xE0
 
 _DENIED: Final = {
+    ATTRIBUTE_SENSITIVE: ("ATTRIBUTE_SENSITIVE", "the token does not show what it unwrapped"),
     0x1B: ("ACTION_PROHIBITED", "the token prohibits it"),
     0x63: ("KEY_TYPE_INCONSISTENT", "the key is of another type"),
     0x62: ("KEY_SIZE_RANGE", "the key has another size"),
     0x68: ("KEY_FUNCTION_NOT_PERMITTED", "the key's attributes do not permit it"),
+    0x69: ("KEY_NOT_WRAPPABLE", "the token does not wrap such a key"),
+    0x6A: ("KEY_UNEXTRACTABLE", "the token does not wrap such a key"),
+    0xF1: ("UNWRAPPING_KEY_SIZE_RANGE", "the key has another size"),
+    0xF2: ("UNWRAPPING_KEY_TYPE_INCONSISTENT", "the key is of another type"),
+    0x114: ("WRAPPING_KEY_SIZE_RANGE", "the key has another size"),
+    0x115: ("WRAPPING_KEY_TYPE_INCONSISTENT", "the key is of another type"),
     FUNCTION_NOT_SUPPORTED: ("FUNCTION_NOT_SUPPORTED", "the library cannot do it"),
     0x70: ("MECHANISM_INVALID", "the token cannot do it"),
     0x71: ("MECHANISM_PARAM_INVALID", "the token does not take such parameters"),
@@ -74,7 +81,9 @@ _UNAVAILABLE: Final = {
     0xB3: "SESSION_HANDLE_INVALID",
     TOKEN_NOT_PRESENT: "TOKEN_NOT_PRESENT",
     0xE1: "TOKEN_NOT_RECOGNIZED",
+    0xF0: "UNWRAPPING_KEY_HANDLE_INVALID",
     0x101: "USER_NOT_LOGGED_IN",
+    0x113: "WRAPPING_KEY_HANDLE_INVALID",
     0x190: "CRYPTOKI_NOT_INITIALIZED",
     ALREADY_INITIALIZED: "CRYPTOKI_ALREADY_INITIALIZED",
 }
@@ -85,6 +94,8 @@ _EDITED: Final = {
     0x40: "ENCRYPTED_DATA_INVALID",
     0x41: "ENCRYPTED_DATA_LEN_RANGE",
     0x42: "AEAD_DECRYPT_FAILED",
+    0x110: "WRAPPED_KEY_INVALID",
+    0x112: "WRAPPED_KEY_LEN_RANGE",
 }
 
 

@@ -121,7 +121,7 @@ _FUNCTIONS: Final[tuple[tuple[str, tuple[Any, ...] | None], ...]] = (
     ("C_SetOperationState", None),
     ("C_Login", (_HANDLE, CK_ULONG, _BYTES, CK_ULONG)),
     ("C_Logout", None),
-    ("C_CreateObject", None),
+    ("C_CreateObject", (_HANDLE, _TEMPLATE, CK_ULONG, _OUT)),
     ("C_CopyObject", None),
     ("C_DestroyObject", (_HANDLE, _HANDLE)),
     ("C_GetObjectSize", None),
@@ -164,8 +164,11 @@ _FUNCTIONS: Final[tuple[tuple[str, tuple[Any, ...] | None], ...]] = (
         "C_GenerateKeyPair",
         (_HANDLE, _MECHANISM, _TEMPLATE, CK_ULONG, _TEMPLATE, CK_ULONG, _OUT, _OUT),
     ),
-    ("C_WrapKey", None),
-    ("C_UnwrapKey", None),
+    ("C_WrapKey", (_HANDLE, _MECHANISM, _HANDLE, _HANDLE, _BYTES, _OUT)),
+    (
+        "C_UnwrapKey",
+        (_HANDLE, _MECHANISM, _HANDLE, _BYTES, CK_ULONG, _TEMPLATE, CK_ULONG, _OUT),
+    ),
     ("C_DeriveKey", None),
     ("C_SeedRandom", None),
     ("C_GenerateRandom", None),
@@ -218,6 +221,7 @@ CKO_PUBLIC_KEY: Final = 2
 CKO_PRIVATE_KEY: Final = 3
 CKO_SECRET_KEY: Final = 4
 CKK_EC: Final = 0x3
+CKK_GENERIC_SECRET: Final = 0x10
 CKK_AES: Final = 0x1F
 CKK_EC_EDWARDS: Final = 0x40
 
@@ -225,6 +229,7 @@ CKA_CLASS: Final = 0x0
 CKA_TOKEN: Final = 0x1
 CKA_PRIVATE: Final = 0x2
 CKA_LABEL: Final = 0x3
+CKA_VALUE: Final = 0x11
 CKA_KEY_TYPE: Final = 0x100
 CKA_ID: Final = 0x102
 CKA_SENSITIVE: Final = 0x103
@@ -250,3 +255,6 @@ CKM_EC_EDWARDS_KEY_PAIR_GEN: Final = 0x1055
 CKM_EDDSA: Final = 0x1057
 CKM_AES_KEY_GEN: Final = 0x1080
 CKM_AES_GCM: Final = 0x1087
+CKM_AES_KEY_WRAP: Final = 0x2109  # RFC 3394
+CKM_AES_KEY_WRAP_PAD: Final = 0x210A  # RFC 5649, or what a library of v2.40 takes for padding
+CKM_AES_KEY_WRAP_KWP: Final = 0x210B  # RFC 5649, since v3.0

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import secrets
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from mycelium_fractal_net.security.errors import (
-    CustodianDeniedError,
-    CustodianUnavailableError,
-    MasterKeyError,
-    StoreIntegrityError,
-)
+from mycelium_fractal_net.security.errors import CustodianDeniedError, MasterKeyError
 from mycelium_fractal_net.security.key_providers.custodian import (
     Binding,
     Custodian,
     CustodianStatus,
     SigningKeyReference,
 )
-from mycelium_fractal_net.security.key_providers.pkcs11 import cryptoki, signing
+from mycelium_fractal_net.security.key_providers.pkcs11 import signing
 from mycelium_fractal_net.security.key_providers.pkcs11.inspection import warnings_of
 from mycelium_fractal_net.security.key_providers.pkcs11.library import library_at
 from mycelium_fractal_net.security.key_providers.pkcs11.master_keys import (
@@ -26,20 +21,23 @@ from mycelium_fractal_net.security.key_providers.pkcs11.master_keys import (
     MasterKeys,
 )
 from mycelium_fractal_net.security.key_providers.pkcs11.recovery import CarefulToken
-from mycelium_fractal_net.security.key_providers.pkcs11.session import (
-    GCM_NONCE_BYTES,
-    GCM_TAG_BYTES,
-)
 from mycelium_fractal_net.security.key_providers.pkcs11.token import Token
+from mycelium_fractal_net.security.key_providers.pkcs11.wrapping import (
+    ALGORITHMS,
+    KEY_WRAPS,
+    mechanism_for,
+    mechanism_of,
+    unwrapped,
+    wrapped,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from mycelium_fractal_net.security.key_providers.pkcs11.pin import PinSource
     from mycelium_fractal_net.security.key_providers.pkcs11.session import Session
     from mycelium_fractal_net.security.key_providers.pkcs11.uri import Pkcs11Uri
 
-_OVERHEAD_BYTES: Final = GCM_NONCE_BYTES + GCM_TAG_BYTES
 _KNOWN: Final = b"mycelium-fractal-net/pkcs11/known-answer/v1"
 
 
@@ -99,7 +97,7 @@ class PKCS11Custodian(Custodian):
 
         def unwrap(session: Session) -> list[bytes]:
             key = self._key(session, kek_id)
-            return [_unwrapped(session, key, wrapped, bound.encode()) for wrapped, bound in items]
+            return [self._unwrapped(session, key, form, bound.encode()) for form, bound in items]
 
         return self._careful.ask(unwrap)
 
@@ -111,11 +109,16 @@ class PKCS11Custodian(Custodian):
         """See :class:`Custodian`."""
 
         def look(session: Session) -> CustodianStatus:
+            found = self._found(session)
+            by = list(found.values())[-1].mechanism
+            named = f", wraps by {KEY_WRAPS[by]}" if by in KEY_WRAPS else ""
+            shown = session.facts().shown + named
             return CustodianStatus(
-                place=f"{self._uri.path()} ({session.facts().shown})",
-                kek_ids=tuple(self._found(session)),
+                place=f"{self._uri.path()} ({shown})",
+                kek_ids=tuple(found),
                 guard="remote",
                 warnings=warnings_of(session, self._keys),
+                wraps_with=ALGORITHMS[by],
             )
 
         return self._careful.ask(look)
@@ -133,14 +136,14 @@ class PKCS11Custodian(Custodian):
     def make_first(self) -> None:
         """Make a master key where the label has none yet."""
         self._careful.ask(
-            lambda session: self._keys.on(session) or self._keys.make(session), writing=True
+            lambda session: self._keys.on(session) or self._made(session), writing=True
         )
 
     def add(self) -> str:
         """Make a further master key on the token."""
 
         def make(session: Session) -> str:
-            made = self._keys.make(session)
+            made = self._made(session)
             self._found(session)
             return made.kek_id
 
@@ -188,6 +191,16 @@ class PKCS11Custodian(Custodian):
         if not self._careful.ask(lambda session: signing.destroy(session, reference), writing=True):
             self._careful.see_that_it_works()  # a token that was taken out has no keys either
 
+    def list_signing_keys(
+        self,
+        store_id: bytes,
+        known: Collection[str],
+        *,
+        thorough: bool,  # noqa: ARG002 - they are all on the token
+    ) -> frozenset[str]:
+        """See :class:`SigningCustodian`."""
+        return self._careful.ask(lambda session: signing.references(session, store_id, known))
+
     def _of_key(self, act: Callable[[Session], bytes]) -> bytes:
         try:
             return self._careful.ask(act)
@@ -200,8 +213,8 @@ class PKCS11Custodian(Custodian):
     def _works(self, session: Session) -> None:
         """A wrapping that is known beforehand to unwrap, and to what, under the newest key."""
         key = list(self._found(session).values())[-1]
-        wrapped = _wrapped(session, key, _KNOWN, _KNOWN)
-        if _unwrapped(session, key, wrapped, _KNOWN) != _KNOWN:
+        form = _wrapped(session, key, _KNOWN, _KNOWN)
+        if self._unwrapped(session, key, form, _KNOWN) != _KNOWN:
             raise CustodianDeniedError("the token does not decrypt to what it encrypted")
 
     def _refuse_wide(self, session: Session) -> None:
@@ -220,36 +233,32 @@ class PKCS11Custodian(Custodian):
 
     def _found(self, session: Session) -> dict[str, KeyOnToken]:
         """All keys of the label, oldest first; remembered."""
-        if self._mechanisms is None:
-            self._mechanisms = session.mechanisms()
-        if cryptoki.CKM_AES_GCM not in self._mechanisms:
-            raise CustodianDeniedError("the token has no AES-GCM (CKM_AES_GCM) to wrap keys with")
+        mechanisms = self._mechanisms_of(session)
         keys = self._keys.on(session)
         if not keys:
+            mechanism_of(mechanisms)
             raise MasterKeyError(self._keys.absent())
         for key in keys:
             self._keys.check(session, key)
+        keys = [
+            replace(key, mechanism=mechanism_for(session, key.handle, mechanisms)) for key in keys
+        ]
         known = {key.kek_id: key for key in keys}
         self._known = (self._token.generation, known)
         self._newest = keys[-1].kek_id
         return known
 
+    def _made(self, session: Session) -> KeyOnToken:
+        return self._keys.make(session, mechanism_of(self._mechanisms_of(session)))
+
+    def _mechanisms_of(self, session: Session) -> frozenset[int]:
+        if self._mechanisms is None:
+            self._mechanisms = session.mechanisms()
+        return self._mechanisms
+
+    def _unwrapped(self, session: Session, key: KeyOnToken, form: bytes, bound: bytes) -> bytes:
+        return unwrapped(session, key.handle, self._mechanisms_of(session), form, bound)
+
 
 def _wrapped(session: Session, key: KeyOnToken, material: bytes, bound: bytes) -> bytes:
-    nonce = secrets.token_bytes(GCM_NONCE_BYTES)
-    sealed = session.encrypt(key.handle, nonce, material, bound)
-    if len(sealed) != len(material) + GCM_TAG_BYTES:
-        raise CustodianDeniedError("the token does not encrypt with a tag of 16 bytes")
-    return nonce + sealed
-
-
-def _unwrapped(session: Session, key: KeyOnToken, wrapped: bytes, bound: bytes) -> bytes:
-    """Raises :class:`StoreIntegrityError` for a wrapping of another size than is made here."""
-    size = len(wrapped) - _OVERHEAD_BYTES
-    if size <= 0:
-        raise StoreIntegrityError("what the token was to be given is too short")
-    nonce, sealed = wrapped[:GCM_NONCE_BYTES], wrapped[GCM_NONCE_BYTES:]
-    material = session.decrypt(key.handle, nonce, sealed, bound)
-    if len(material) != size:
-        raise CustodianUnavailableError("the token answers what cannot be used")
-    return material
+    return wrapped(session, key.handle, key.mechanism, material, bound)

@@ -16,6 +16,7 @@ from mycelium_fractal_net.security.algorithms.digests import sha256
 from mycelium_fractal_net.security.errors import MasterKeyError
 from mycelium_fractal_net.security.key_providers.pkcs11 import cryptoki
 from mycelium_fractal_net.security.key_providers.pkcs11.uri import MOST_ID_BYTES
+from mycelium_fractal_net.security.key_providers.pkcs11.wrapping import only_wraps
 
 if TYPE_CHECKING:
     from mycelium_fractal_net.security.key_providers.pkcs11.session import Attributes, Session
@@ -37,20 +38,26 @@ _WIDE: Final = (
     (cryptoki.CKA_NEVER_EXTRACTABLE, 0, "could once be taken out (no CKA_NEVER_EXTRACTABLE)"),
     (cryptoki.CKA_ALWAYS_SENSITIVE, 0, "could once be read (no CKA_ALWAYS_SENSITIVE)"),
     (cryptoki.CKA_LOCAL, 0, "was not made on the token (no CKA_LOCAL)"),
-    (cryptoki.CKA_WRAP, 1, "also wraps keys (CKA_WRAP), so other keys can be taken out under it"),
-    (cryptoki.CKA_UNWRAP, 1, "also unwraps keys (CKA_UNWRAP)"),
     (cryptoki.CKA_DERIVE, 1, "also derives keys (CKA_DERIVE)"),
     (cryptoki.CKA_SIGN, 1, "also makes MACs (CKA_SIGN)"),
+)
+_WIDE_OF_ENCRYPTING: Final = (
+    (cryptoki.CKA_WRAP, 1, "also wraps keys (CKA_WRAP), so other keys can be taken out under it"),
+    (cryptoki.CKA_UNWRAP, 1, "also unwraps keys (CKA_UNWRAP)"),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class KeyOnToken:
-    """A key that is there: its id for the store, its CKA_ID and its handle in this generation."""
+    """A key that is there: its id for the store, its CKA_ID and its handle in this generation.
+
+    ``mechanism`` is what it wraps by.
+    """
 
     kek_id: str
     key_id: bytes
     handle: int
+    mechanism: int = cryptoki.CKM_AES_GCM
 
     @property
     def age(self) -> int:
@@ -107,8 +114,8 @@ class MasterKeys:
         ids = [session.attribute(each, cryptoki.CKA_ID) for each in session.find(self._template())]
         return sum(not each for each in ids)
 
-    def make(self, session: Session) -> KeyOnToken:
-        """A further key, newer than all that are there."""
+    def make(self, session: Session, mechanism: int) -> KeyOnToken:
+        """A further key, newer than all that are there, that does what this mechanism needs."""
         if self._uri.label is None or self._uri.key_id is not None:
             raise MasterKeyError(
                 "MFN_PKCS11_URI names one key by its id: write object=LABEL alone to have one made"
@@ -116,6 +123,7 @@ class MasterKeys:
         newest = max((key.age for key in self.on(session)), default=0)
         number = (((newest >> _RANDOM_BITS) + 1) << _RANDOM_BITS) + secrets.randbits(_RANDOM_BITS)
         key_id = number.to_bytes(max(_ID_BYTES, (number.bit_length() + 7) // 8), "big")
+        encrypts = mechanism == cryptoki.CKM_AES_GCM
         handle = session.generate_key(
             cryptoki.CKM_AES_KEY_GEN,
             {
@@ -128,10 +136,10 @@ class MasterKeys:
                 cryptoki.CKA_PRIVATE: True,
                 cryptoki.CKA_SENSITIVE: True,
                 cryptoki.CKA_EXTRACTABLE: False,
-                cryptoki.CKA_ENCRYPT: True,
-                cryptoki.CKA_DECRYPT: True,
-                cryptoki.CKA_WRAP: False,
-                cryptoki.CKA_UNWRAP: False,
+                cryptoki.CKA_ENCRYPT: encrypts,
+                cryptoki.CKA_DECRYPT: encrypts,
+                cryptoki.CKA_WRAP: not encrypts,
+                cryptoki.CKA_UNWRAP: not encrypts,
                 cryptoki.CKA_SIGN: False,
                 cryptoki.CKA_VERIFY: False,
                 cryptoki.CKA_DERIVE: False,
@@ -157,7 +165,8 @@ class MasterKeys:
 
     def wide(self, session: Session, key: KeyOnToken) -> list[str]:
         """What else it allows that a master key does not need, or once allowed."""
-        return _allowed(session, key, _WIDE)
+        wraps = only_wraps(session, key.handle)
+        return _allowed(session, key, _WIDE if wraps else (*_WIDE, *_WIDE_OF_ENCRYPTING))
 
     def _template(self) -> Attributes:
         template: Attributes = {

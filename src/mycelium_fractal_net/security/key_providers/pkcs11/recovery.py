@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.key_providers.pkcs11.token import Token
 
 _T = TypeVar("_T")
-_DECRYPT = "C_Decrypt"
+_DECRYPTS = ("C_Decrypt", "C_UnwrapKey")
 
 
 class CarefulToken:
@@ -48,13 +48,13 @@ class CarefulToken:
             self.token.library.begin_anew(generation)
         else:
             self.see_that_it_works()
-            if first.function != _DECRYPT:
+            if first.function not in _DECRYPTS:
                 raise first.error()
         try:
             return self._once(act, writing=writing)
         except TokenError as error:
             again = error
-        if again.is_clear or again.function != _DECRYPT:
+        if again.is_clear or again.function not in _DECRYPTS:
             raise again.error()
         self.see_that_it_works()
         raise StoreIntegrityError("what the token was given does not decrypt")

@@ -28,6 +28,17 @@ _LARGEST_ATTRIBUTE: Final = 4096
 
 Attributes = dict[int, "bytes | int | bool"]
 
+_WRAP_OVERHEAD: Final = 24  # RFC 3394 adds 8 bytes, every padding less than that, and 8 to spare
+# What is wrapped, and what comes out: a key of this session, which shows its value.
+_MATERIAL: Final[Attributes] = {
+    cryptoki.CKA_CLASS: cryptoki.CKO_SECRET_KEY,
+    cryptoki.CKA_KEY_TYPE: cryptoki.CKK_GENERIC_SECRET,
+    cryptoki.CKA_TOKEN: False,
+    cryptoki.CKA_PRIVATE: True,
+    cryptoki.CKA_SENSITIVE: False,
+    cryptoki.CKA_EXTRACTABLE: True,
+}
+
 
 class Session:
     """An open session of a library; of one thread at a time."""
@@ -72,14 +83,21 @@ class Session:
 
     def attribute(self, key: int, kind: int) -> bytes | None:
         """An attribute's bytes, or None where the object has none, or does not show it."""
+        try:
+            return self._attribute(key, kind)
+        except TokenError as error:
+            if error.code in (codes.ATTRIBUTE_TYPE_INVALID, codes.ATTRIBUTE_SENSITIVE):
+                return None
+            raise
+
+    def _attribute(self, key: int, kind: int) -> bytes:
         buffer = (c_ubyte * _LARGEST_ATTRIBUTE)()
         attribute = cryptoki.Attribute(kind, ctypes.addressof(buffer), _LARGEST_ATTRIBUTE)
-        code = self._library.code_of("C_GetAttributeValue", self.handle, key, byref(attribute), 1)
-        if code in (codes.ATTRIBUTE_TYPE_INVALID, codes.ATTRIBUTE_SENSITIVE):
-            return None
-        if code != codes.OK:
-            raise TokenError("C_GetAttributeValue", code)
-        return ctypes.string_at(buffer, attribute.ulValueLen)
+        try:
+            self._call("C_GetAttributeValue", key, byref(attribute), 1)
+            return ctypes.string_at(buffer, attribute.ulValueLen)
+        finally:
+            ctypes.memset(buffer, 0, _LARGEST_ATTRIBUTE)  # of what was unwrapped it held a key
 
     def number(self, key: int, kind: int) -> int | None:
         """An attribute that is a number, or a truth."""
@@ -129,6 +147,38 @@ class Session:
         mechanism = _Gcm(nonce, associated_data)
         self._call("C_DecryptInit", byref(mechanism.native), key)
         return self._out("C_Decrypt", data, len(data))
+
+    def wrap(self, key: int, mechanism: int, data: bytes) -> bytes:
+        """``data`` wrapped, as a key that the token has for as long as that takes.
+
+        It goes with the session where a call fails.
+        """
+        template, handle = _Template({**_MATERIAL, cryptoki.CKA_VALUE: data}), CK_ULONG()
+        self._call("C_CreateObject", template.pointer, template.count, byref(handle))
+        size = len(data) + _WRAP_OVERHEAD
+        buffer, written = (c_ubyte * size)(), CK_ULONG(size)
+        chosen = cryptoki.Mechanism(mechanism, None, 0)
+        self._call("C_WrapKey", byref(chosen), key, handle.value, buffer, byref(written))
+        self.destroy(handle.value)
+        return ctypes.string_at(buffer, min(written.value, size))
+
+    def unwrap(self, key: int, mechanism: int, data: bytes) -> bytes:
+        """What :meth:`wrap` was given."""
+        template, handle = _Template(_MATERIAL), CK_ULONG()
+        chosen = cryptoki.Mechanism(mechanism, None, 0)
+        self._call(
+            "C_UnwrapKey",
+            byref(chosen),
+            key,
+            data,
+            len(data),
+            template.pointer,
+            template.count,
+            byref(handle),
+        )
+        found = self._attribute(handle.value, cryptoki.CKA_VALUE)
+        self.destroy(handle.value)
+        return found
 
     def sign(self, key: int, mechanism: int, data: bytes, size: int) -> bytes:
         """A signature of at most ``size`` bytes."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from mycelium_fractal_net.security.algorithms.digests import sha256, sha384
@@ -18,6 +18,7 @@ from mycelium_fractal_net.security.errors import CustodianDeniedError, Custodian
 from mycelium_fractal_net.security.key_providers.custodian import (
     SigningKeyReference,
     signing_key_name,
+    signing_key_prefix,
 )
 from mycelium_fractal_net.security.key_providers.pkcs11 import cryptoki
 
@@ -147,6 +148,20 @@ def destroy(session: Session, reference: str) -> bool:
     for each in found:
         session.destroy(each)
     return bool(found)
+
+
+def references(session: Session, store_id: bytes, known: Collection[str]) -> frozenset[str]:
+    """Of the private keys there the ``known`` ones, and those that are named for that store."""
+    prefix, found = signing_key_prefix(store_id).encode(), set[str]()
+    for key in session.find(
+        {cryptoki.CKA_CLASS: cryptoki.CKO_PRIVATE_KEY, cryptoki.CKA_TOKEN: True}
+    ):
+        label = session.attribute(key, cryptoki.CKA_LABEL) or b""
+        key_id = session.attribute(key, cryptoki.CKA_ID) or b""
+        reference = f"pkcs11:{label.decode('ascii', 'replace')}:{key_id.hex()}"
+        if reference in known or label.startswith(prefix):
+            found.add(reference)
+    return frozenset(found)
 
 
 def _template(reference: str, kind: int) -> Attributes:

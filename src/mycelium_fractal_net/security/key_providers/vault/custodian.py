@@ -47,7 +47,7 @@ from mycelium_fractal_net.security.key_providers.vault.signing import (
 from mycelium_fractal_net.security.key_providers.vault.transport import unusable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from mycelium_fractal_net.security.key_providers.custodian import SigningKeyReference
     from mycelium_fractal_net.security.key_providers.vault.session import Session
@@ -223,6 +223,10 @@ class VaultCustodian(Custodian):
         """See :class:`.SigningCustodian`."""
         return self._signing.sign(reference, algorithm, message)
 
+    def sign_many(self, reference: str, algorithm: str, messages: Sequence[bytes]) -> list[bytes]:
+        """See :class:`.SignsTogether`."""
+        return self._signing.sign_many(reference, algorithm, messages)
+
     def signing_public_key(self, reference: str) -> bytes:
         """See :class:`.SigningCustodian`."""
         return self._signing.public_key(reference)
@@ -230,6 +234,16 @@ class VaultCustodian(Custodian):
     def destroy_signing_key(self, reference: str) -> None:
         """See :class:`.SigningCustodian`; it cannot be restored."""
         self._signing.destroy(reference)
+
+    def list_signing_keys(
+        self,
+        store_id: bytes,
+        known: Collection[str],
+        *,
+        thorough: bool,  # noqa: ARG002 - one request has them all
+    ) -> frozenset[str]:
+        """See :class:`.SigningCustodian`; takes ``list`` on ``keys``."""
+        return self._signing.names(store_id, known)
 
     # Looking ------------------------------------------------------------------------------
 

@@ -1,7 +1,8 @@
 """Signing keys in transit: one key of it for each version of a key of ours, which never leaves it.
 
 Of a message for ECDSA its hash is sent, for Ed25519 the message. *Permissions*: ``update``,
-``read`` and ``delete`` on ``keys/mfn-signing-*``, ``update`` on ``sign/mfn-signing-*``.
+``read`` and ``delete`` on ``keys/mfn-signing-*``, ``update`` on ``sign/mfn-signing-*``; and
+``list`` on ``keys``, for whoever is to find those that are left over.
 """
 
 from __future__ import annotations
@@ -20,12 +21,13 @@ from mycelium_fractal_net.security.errors import (
 from mycelium_fractal_net.security.key_providers.custodian import (
     SigningKeyReference,
     signing_key_name,
+    signing_key_prefix,
 )
 from mycelium_fractal_net.security.key_providers.vault.key_state import read_key
 from mycelium_fractal_net.security.key_providers.vault.transport import unusable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from mycelium_fractal_net.security.key_providers.custodian import Binding
     from mycelium_fractal_net.security.key_providers.vault.session import Session
@@ -46,7 +48,23 @@ class _Kind(NamedTuple):
     spki_prefix: bytes
     spki_bytes: int
     hash_name: str | None = None
-    digest: Callable[[bytes], bytes] | None = None
+    digest: Callable[[bytes], bytes] = bytes
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What is said of each request for signatures: by which version, and how."""
+        if self.hash_name is None:
+            return {"key_version": 1}
+        return {
+            "key_version": 1,
+            "prehashed": True,
+            "hash_algorithm": self.hash_name,
+            "marshaling_algorithm": "asn1",
+        }
+
+    def input(self, message: bytes) -> dict[str, str]:
+        """What is said of a message."""
+        return {"input": _base64(self.digest(message))}
 
 
 _KINDS: Final = {
@@ -87,24 +105,24 @@ class TransitSigning:
     def sign(self, name: str, algorithm: str, message: bytes) -> bytes:
         """The signature, by the first and only version of that transit key."""
         kind = _KINDS[algorithm]
-        body: dict[str, Any] = {"key_version": 1}
-        if kind.digest is None:
-            body["input"] = _base64(message)
-        else:
-            body |= {
-                "input": _base64(kind.digest(message)),
-                "prehashed": True,
-                "hash_algorithm": kind.hash_name,
-                "marshaling_algorithm": "asn1",
-            }
+        return _signature(self._signed(name, {**kind.asked, **kind.input(message)}))
+
+    def sign_many(self, name: str, algorithm: str, messages: Sequence[bytes]) -> list[bytes]:
+        """The same of each message, in one request."""
+        if len(messages) == 1:
+            return [self.sign(name, algorithm, messages[0])]
+        kind = _KINDS[algorithm]
+        items = [kind.input(message) for message in messages]
+        results = self._signed(name, {**kind.asked, "batch_input": items}).get("batch_results")
+        if not isinstance(results, list) or len(results) != len(messages):
+            raise unusable(_SERVES[0])
+        return [_signature(each) for each in results]
+
+    def _signed(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
         with _gone_is_refused():
             document = self._ask("POST", f"sign/{_checked(name)}", "update", body)
         data = document.get("data")
-        text = data.get("signature") if isinstance(data, dict) else None
-        found = _SIGNATURE.fullmatch(text) if isinstance(text, str) else None
-        if found is None:
-            raise unusable(_SERVES[0])
-        return _decoded(found[1])
+        return data if isinstance(data, dict) else {}
 
     def public_key(self, name: str, algorithm: str | None = None) -> bytes:
         """Its SubjectPublicKeyInfo; of ``algorithm``, where one is named."""
@@ -134,6 +152,19 @@ class TransitSigning:
             self._ask("POST", f"{path}/config", "update", {"deletion_allowed": True})
             self._ask("DELETE", path, "delete")
 
+    def names(self, store_id: bytes, known: Collection[str]) -> frozenset[str]:
+        """Of all keys of the engine the ``known`` ones, and those that are named for that store."""
+        path = f"{self._mount}/keys"
+        answer = self._session.ask("LIST", path)
+        if answer.status == _REFUSED:
+            raise self._session.denied(path, "list")
+        data = answer.document.get("data")
+        names = data.get("keys") if isinstance(data, dict) else None
+        if answer.status != _SERVES[0] or not isinstance(names, list):
+            raise unusable(answer.status)
+        prefix = signing_key_prefix(store_id)
+        return frozenset(each for each in names if each in known or str(each).startswith(prefix))
+
     def _ask(self, method: str, path: str, capability: str, body: object = None) -> dict[str, Any]:
         """One request; where it is not done the key's state says which error that is."""
         full = f"{self._mount}/{path}"
@@ -162,6 +193,14 @@ def _checked(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise CustodianDeniedError("the reference of the signing key is none of Vault's")
     return name
+
+
+def _signature(said: Any) -> bytes:
+    text = said.get("signature") if isinstance(said, dict) else None
+    found = _SIGNATURE.fullmatch(text) if isinstance(text, str) else None
+    if found is None:
+        raise unusable(_SERVES[0])
+    return _decoded(found[1])
 
 
 def _base64(content: bytes) -> str:

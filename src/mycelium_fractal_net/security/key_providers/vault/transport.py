@@ -1,4 +1,4 @@
-"""HTTP to one Vault or OpenBao, by the standard library.
+"""HTTP to one Vault or OpenBao, over sockets and TLS of the standard library.
 
 It goes to the configured address and to nobody else: no proxy and no variable of the environment
 is looked at, and no redirect is followed, so that the token is sent nowhere. A call has a deadline
@@ -10,8 +10,6 @@ at a time. Of what the server says nothing is put into an error.
 from __future__ import annotations
 
 import contextlib
-import http.client
-import io
 import json
 import select
 import socket
@@ -26,6 +24,13 @@ from urllib.parse import urlsplit
 
 from mycelium_fractal_net.security.addresses import is_loopback
 from mycelium_fractal_net.security.errors import ConfigurationError, CustodianUnavailableError
+from mycelium_fractal_net.security.key_providers.vault.messages import (
+    AnswerRead,
+    Incoming,
+    read_answer,
+    request_bytes,
+)
+from mycelium_fractal_net.security.tls import client_context
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,6 +41,7 @@ _KEPT_CONNECTIONS: Final = 16  # as many as RemoteCustodian has threads
 KEPT_SECONDS: Final = 45.0  # shorter than what load balancers leave idle (60 s)
 FAILS: Final = 500  # also how OpenBao refuses to sign with a key that is deleted
 _PORTS: Final = {"http": 80, "https": 443}
+_RECEIVED_BYTES: Final = 65_536  # at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +88,19 @@ class Address:
         return cls(host, chosen, tls, ca_file, certificate, private_key)
 
     def __str__(self) -> str:
+        return f"{'https' if self.tls else 'http'}://{self.named_host}"
+
+    @property
+    def named_host(self) -> str:
+        """The host and the port, as a request names them."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{'https' if self.tls else 'http'}://{host}:{self.port}"
+        return f"{host}:{self.port}"
 
     def context(self) -> ssl.SSLContext | None:
         """What TLS is spoken with: 1.2 or newer, the named authorities or those of the system."""
         if not self.tls:
             return None
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # checks names, requires a certificate
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context = client_context()
         try:
             if self.ca_file is None:
                 context.load_default_certs()
@@ -162,14 +172,14 @@ class Transport:
         connection: _Connection | None = None
         try:
             connection = self._connection(deadline)
-            status, text, reusable = connection.exchange(
+            status, text, stays = connection.exchange(
                 deadline, method, f"/v1/{path}", content, {**sent, **headers}
             )
         except _BREAKS as error:
             if connection is not None:
                 connection.close()
             raise _outage(error) from None
-        if reusable:
+        if stays:
             self._keep(connection)
         else:
             connection.close()
@@ -205,17 +215,19 @@ def _close_all(idle: list[tuple[float, _Connection]]) -> None:
 
 
 class _Connection:
-    """A connection; of its calls each has a deadline."""
+    """A connection; of its calls each has a deadline, over all that it does."""
 
     def __init__(self, address: Address, context: ssl.SSLContext | None, deadline: float) -> None:
+        self._host = address.named_host
+        self._deadline = deadline
+        self._incoming = Incoming(self._receive)
         place = (address.host, address.port)
-        self._timed = _TimedSocket(socket.create_connection(place, _left(deadline)), deadline)
-        self._http = http.client.HTTPConnection(address.host, address.port)
-        self._http.sock = self._timed
+        self._socket = socket.create_connection(place, _left(deadline))
         try:
-            self._timed.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if context is not None:
-                self._timed.begin_tls(context, address.host)
+                self._socket.settimeout(_left(deadline))  # over the whole handshake
+                self._socket = context.wrap_socket(self._socket, server_hostname=address.host)
         except BaseException:
             self.close()
             raise
@@ -226,62 +238,28 @@ class _Connection:
         method: str,
         target: str,
         content: bytes | None,
-        headers: Mapping[str, str],
-    ) -> tuple[int, bytes, bool]:
-        """The status, the body, and whether another call can follow."""
-        self._timed.deadline = deadline
-        self._http.request(method, target, content, dict(headers))
-        answer = self._http.getresponse()
-        text = answer.read(ANSWER_BYTES + 1)
-        if len(text) > ANSWER_BYTES:
-            raise CustodianUnavailableError("Vault answers more than any answer holds")
-        if answer.length:  # what was announced did not come
-            raise CustodianUnavailableError("Vault broke its answer off")
-        return answer.status, text, answer.isclosed() and not answer.will_close
+        fields: Mapping[str, str],
+    ) -> AnswerRead:
+        """Ask, and read the answer; whether another call can follow is said with it."""
+        self._deadline = deadline
+        sent = request_bytes(method, target, self._host, fields, content)
+        self._socket.settimeout(_left(deadline))
+        self._socket.sendall(sent)
+        return read_answer(self._incoming, ANSWER_BYTES)
+
+    def _receive(self) -> bytes:
+        self._socket.settimeout(_left(self._deadline))
+        return self._socket.recv(_RECEIVED_BYTES)
 
     def is_quiet(self) -> bool:
         """Whether nothing came since its last answer: neither bytes nor the end."""
         poll = select.poll()
-        poll.register(self._timed.socket, select.POLLIN)
-        return not poll.poll(0)
+        poll.register(self._socket, select.POLLIN)
+        return self._incoming.is_empty and not poll.poll(0)
 
     def close(self) -> None:
         with contextlib.suppress(OSError):
-            self._timed.socket.close()
-
-
-class _TimedSocket:
-    """What :mod:`http.client` needs of a socket, each step of which ends at the deadline."""
-
-    def __init__(self, plain: socket.socket, deadline: float) -> None:
-        self.socket = plain
-        self.deadline = deadline
-
-    def begin_tls(self, context: ssl.SSLContext, host: str) -> None:
-        self.socket.settimeout(_left(self.deadline))  # over the whole handshake
-        self.socket = context.wrap_socket(self.socket, server_hostname=host)
-
-    def sendall(self, content: bytes) -> None:
-        self.socket.settimeout(_left(self.deadline))
-        self.socket.sendall(content)
-
-    def makefile(self, _mode: str) -> io.BufferedReader:
-        return io.BufferedReader(_Reading(self))
-
-    def close(self) -> None:
-        """Nothing: it is called before the last answer was read. The connection closes it."""
-
-
-class _Reading(io.RawIOBase):
-    def __init__(self, timed: _TimedSocket) -> None:
-        self._timed = timed
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        self._timed.socket.settimeout(_left(self._timed.deadline))
-        return self._timed.socket.recv_into(buffer)
+            self._socket.close()
 
 
 def _left(deadline: float) -> float:
@@ -325,7 +303,6 @@ def unusable(status: int) -> CustodianUnavailableError:
 
 _BREAKS: Final = (
     OSError,
-    http.client.HTTPException,
     UnicodeError,  # a name that no host can have
     CustodianUnavailableError,
 )

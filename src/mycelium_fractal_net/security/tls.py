@@ -1,0 +1,42 @@
+"""TLS contexts: all that this package serves and asks with are made here. TLS 1.2 and 1.3.
+
+In FIPS mode they have the suites of AES-GCM with ECDHE alone. Its curves and signature algorithms
+are those of the configuration that Python's OpenSSL was given (:mod:`.fips.installed`): that holds
+for every context of the process, botocore's too, and Python before 3.15 has no call for them.
+"""
+
+from __future__ import annotations
+
+import ssl
+from typing import Final
+
+from mycelium_fractal_net.security.fips.process import proven
+
+# AEAD with forward secrecy (RFC 9325 section 4.2); those of TLS 1.3 are all of that kind.
+_SERVED: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
+_APPROVED: Final = "@SECLEVEL=2:ECDHE+AESGCM"  # SP 800-52r2 section 3.3.1; 112 bits at least
+
+
+def server_context() -> ssl.SSLContext:
+    """A server's, without a certificate yet."""
+    context = _context(ssl.PROTOCOL_TLS_SERVER)
+    if proven() is None:
+        context.set_ciphers(_SERVED)
+    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
+    return context
+
+
+def client_context() -> ssl.SSLContext:
+    """A client's, which requires a certificate and checks its name, and trusts nobody yet.
+
+    No variable of the environment is looked at: one would have all keys written into a file.
+    """
+    return _context(ssl.PROTOCOL_TLS_CLIENT)
+
+
+def _context(protocol: int) -> ssl.SSLContext:
+    context = ssl.SSLContext(protocol)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if proven() is not None:
+        context.set_ciphers(_APPROVED)
+    return context
