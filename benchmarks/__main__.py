@@ -1,6 +1,9 @@
 """Measure everything and write the table, the JSON and the plots.
 
 python -m benchmarks [--quick] [--only messages,kept,file,folder,growth,startup] [--out FOLDER]
+python -m benchmarks --fips [--quick] [--out FOLDER]
+
+With --fips, FIPS mode beside the normal one and nothing else: fips.md and fips.json.
 """
 
 from __future__ import annotations
@@ -8,7 +11,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from benchmarks import files, growth, kept, messages, report, startup
+from benchmarks import files, fips, growth, kept, messages, report, startup
 
 PARTS = ("messages", "kept", "startup", "growth", "folder", "file")
 
@@ -19,7 +22,11 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer rounds and a smaller file")
     parser.add_argument("--only", default=",".join(PARTS), help="parts, separated by commas")
     parser.add_argument("--out", type=Path, default=Path("docs/benchmarks"))
+    parser.add_argument("--fips", action="store_true", help="FIPS mode beside the normal one")
     options = parser.parse_args()
+    if options.fips:
+        fips.report(options.out, quick=options.quick)
+        return
     parts = options.only.split(",")
     if unknown := set(parts) - set(PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}")

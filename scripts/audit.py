@@ -23,7 +23,7 @@ SOURCES: Final = ("pypi", "osv")  # pip-audit's names of them
 VULNERABLE: Final = "urllib3==1.24.1"  # PYSEC-2019-133 and many after it
 CLEAN, FOUND, UNKNOWN = 0, 1, 3
 
-_SECONDS: Final = 600
+_SECONDS: Final = 180
 
 
 class Answer(NamedTuple):

@@ -1,60 +1,87 @@
-"""What an outage of KMS does to traffic under a key that is in memory."""
+"""What an outage of the custodian does to traffic under a key that is in memory.
+
+A p99 differs from one span to the next, whatever happens: so each span without the custodian lies
+between two with it, and how far those two differ is told, too.
+"""
 
 from __future__ import annotations
 
-import json
+import statistics
+import time
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
-from benchmarks.custody.load import load, request
-from mycelium_fractal_net.bootstrap import initialise
-from mycelium_fractal_net.config import load_settings
+from benchmarks.custody.stores import made_store, served
+from benchmarks.custody.wrk import Span, loaded, to_service
 from tests.support.custodians.aws_kms import AWSKMSHarness
-from tests.support.service import start
+from tests.support.custodians.vault import VaultHarness
 
-_CONNECTIONS = 4
+CONNECTIONS = 4
 _CACHE_SECONDS = 1  # so that the outage is met again and again
+_SETTLE_SECONDS = 1.0  # a server that ends or starts takes of the processor
 
 
 @dataclass(frozen=True)
 class Outage:
-    """The p99 of a request while KMS answers, and while it does not: seconds, median of rounds."""
+    """Medians of rounds: the p99 with the custodian and without it, in seconds; their ratio; how
+    much the greater of the two p99 around an outage is than the smaller; CPU seconds a request."""
 
+    name: str
     before: float
     during: float
+    ratio: float
+    scatter: float
+    cpu_before: float
+    cpu_during: float
 
-    @property
-    def ratio(self) -> float:
-        return self.during / self.before
 
-
-def of_service(kms: AWSKMSHarness, folder: Path, requests: int, rounds: int) -> Outage:
-    variables = kms.environment(folder / "outage")
-    config = folder / "outage.json"
-    config.write_text(
-        json.dumps(
-            {
-                "keyring": {"cache_seconds": _CACHE_SECONDS},
-                "security": {"tls": {"required": False}},
-                "server": {"request_signing": "off"},
-            }
-        )
-    )
-    variables["MFN_CONFIG"] = str(config)
-    with initialise(settings=load_settings(environ=variables)) as keyring:
+def of_service(
+    name: str, custodian: AWSKMSHarness | VaultHarness, folder: Path, seconds: int, rounds: int
+) -> Outage:
+    home = folder / f"outage-{custodian.name}"
+    variables = custodian.environment(home)
+    with made_store(variables, folder, {"keyring": {"cache_seconds": _CACHE_SECONDS}}) as keyring:
         keyring.provider.keys.create("orders")
-    running = start(folder / "outage", env=variables)
-    try:
-        sent = request(running, "/crypto/encrypt", '{"data": "aGVsbG8=", "key_id": "orders"}')
-        load(running, sent, connections=_CONNECTIONS, requests=requests)
-        before, during = [], []
+    with served(home, variables) as running:
+        sent = to_service(running, "/crypto/encrypt", '{"data": "aGVsbG8=", "key_id": "orders"}')
+
+        def span() -> Span:
+            return loaded(
+                sent,
+                connections=CONNECTIONS,
+                seconds=seconds,
+                processes={"service": running.process.pid},
+            )
+
+        span()
+        around, during = [span()], []
         for _ in range(rounds):
-            before.append(load(running, sent, connections=_CONNECTIONS, requests=requests).p99)
-            kms.stop()
+            custodian.stop()
             try:
-                during.append(load(running, sent, connections=_CONNECTIONS, requests=requests).p99)
+                time.sleep(_SETTLE_SECONDS)
+                during.append(span())
             finally:
-                kms.start()
-    finally:
-        running.stop()
-    return Outage(sorted(before)[rounds // 2], sorted(during)[rounds // 2])
+                custodian.start()
+            time.sleep(_SETTLE_SECONDS)
+            around.append(span())
+    return of_spans(name, around, during)
+
+
+def of_spans(name: str, around: list[Span], during: list[Span]) -> Outage:
+    """Of spans without the custodian, each between two with it."""
+    pairs = list(pairwise(around))
+    ratios = [
+        2 * each.p99 / (one.p99 + other.p99)
+        for each, (one, other) in zip(during, pairs, strict=True)
+    ]
+    scatter = [max(one.p99, other.p99) / min(one.p99, other.p99) for one, other in pairs]
+    return Outage(
+        name,
+        statistics.median(each.p99 for each in around),
+        statistics.median(each.p99 for each in during),
+        statistics.median(ratios),
+        statistics.median(scatter),
+        statistics.median(each.cpu["service"] for each in around),
+        statistics.median(each.cpu["service"] for each in during),
+    )

@@ -37,6 +37,7 @@ from mycelium_fractal_net.security.http_signatures.plan_profile import (
 from mycelium_fractal_net.security.policy import Policy
 from mycelium_fractal_net.security.signatures.signing_key import SigningKey
 from mycelium_fractal_net.security.signatures.verifying_key import VerifyingKey
+from tests.support.algorithms import SIGNING
 from tests.support.client import API_KEY, answering, problem
 from tests.support.service import start
 
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
 
 ALGORITHMS = ["Ed25519", "ECDSA-P256", "ECDSA-P384"]
 BIG = 12 * 1024 * 1024
-KEY = SigningKey.generate("Ed25519")
+KEY = SigningKey.generate(SIGNING)
 
 
 @pytest.fixture(scope="module")

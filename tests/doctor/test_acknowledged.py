@@ -95,6 +95,19 @@ def test_without_the_audit_key_nothing_is_known(settings: Settings) -> None:
         assert provider.store.audit_key() is None
 
 
+def test_under_a_damaged_audit_key_nothing_is_known(settings: Settings) -> None:
+    """The damage is a finding of its own."""
+    say(settings, "")
+    with open_keyring(settings=settings) as keyring:
+        provider = keyring.provider
+        with provider.store.database.write() as connection:
+            connection.exec_driver_sql("UPDATE mfn_audit_keys SET wrapped = zeroblob(104)")
+        assert acknowledged_rows(provider) == []
+    findings = diagnose(settings)
+    assert "audit-tampering" in {each.check for each in findings}
+    assert all(each.acknowledged is None for each in findings)
+
+
 def test_sarif_suppresses_what_is_acknowledged(settings: Settings) -> None:
     """With the reason; of the others it says that they are not."""
     say(settings, "")

@@ -317,9 +317,9 @@ def test_vault_whose_token_expired(vault: Side, caplog: pytest.LogCaptureFixture
     with open(file) as opened:
         bao.asked("POST", "auth/token/revoke", {"token": opened.read().strip()})
     over = meets(vault, caplog, CustodianDeniedError, "token")
-    vault.server._token = bao.token("mfn", period="24h")
+    vault.server.token = bao.token("mfn", period="24h")
     with open(file, "w") as opened:
-        opened.write(vault.server._token)
+        opened.write(vault.server.token)
     over()
 
 

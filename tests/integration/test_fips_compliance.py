@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,11 +19,11 @@ from mycelium_fractal_net.security.algorithms.names import (
     IN_FIPS_MODE,
     NOT_IN_FIPS_MODE,
 )
+from mycelium_fractal_net.security.fips.installed import install
 from tests.support.fips import fips_module, sha256_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from tests.support.cli import Mfn
     from tests.support.fips import FipsHome
@@ -224,6 +223,19 @@ def test_another_file_than_the_installed_one_is_found_out(fips: FipsHome) -> Non
     assert ran.out == "FipsModeError another file than the installed FIPS module was loaded\n"
 
 
+def test_another_module_that_was_activated_before_is_found_out(
+    fips: FipsHome, tmp_path: Path
+) -> None:
+    """As by a configuration of the machine: a second one of that name is not loaded."""
+    module = fips_module()
+    elsewhere = install(module, sha256_of(module), tmp_path / "elsewhere" / "fips")
+    ran = fips.python(
+        "from pathlib import Path\n"
+        + _patched(f"python_openssl.load(Path({str(elsewhere.for_python)!r}))")
+    )
+    assert ran.out == "FipsModeError another file than the installed FIPS module was loaded\n"
+
+
 def test_a_module_that_answers_wrongly_is_found_out(fips: FipsHome) -> None:
     """Or not at all."""
     for answer, told in (
@@ -243,35 +255,32 @@ def test_a_module_that_answers_wrongly_is_found_out(fips: FipsHome) -> None:
 
 
 def test_a_python_with_privileges_is_refused(fips: FipsHome) -> None:
-    """Its OpenSSL passes over the configuration in silence; so the kernel's word is read."""
+    """Its OpenSSL passes over the configuration in silence; so the C library is asked for them."""
     ran = fips.python(
         _patched(
-            "import pathlib, struct\n"
-            "real = pathlib.Path.read_bytes\n"
-            "def read(path):\n"
-            "    found = real(path)\n"
-            "    return found if str(path) != '/proc/self/auxv' else"
-            " struct.pack('@LL', 23, 1) + found\n"
-            "pathlib.Path.read_bytes = read\n"
+            "import ctypes\n"
+            "class Library:\n"
+            "    def __init__(self, name):\n"
+            "        self.getauxval = type('', (), {'__call__': lambda self, kind: kind == 23})()\n"
+            "ctypes.CDLL = Library\n"
         )
     )
     assert "file capabilities" in ran.out
 
 
-@pytest.mark.parametrize("name", ["auxv", "maps"])
-def test_without_the_kernels_word_there_is_no_proof(fips: FipsHome, name: str) -> None:
+def test_without_the_kernels_word_there_is_no_proof(fips: FipsHome) -> None:
     """As in a container without /proc."""
     ran = fips.python(
         _patched(
             "real = process.Path.read_bytes\n"
             "def read(path):\n"
-            f"    if path.name == {name!r}:\n"
+            "    if path.name == 'maps':\n"
             "        raise PermissionError\n"
             "    return real(path)\n"
             "process.Path.read_bytes = read\n"
         )
     )
-    assert f"/proc/self/{name} cannot be read" in ran.out
+    assert "/proc/self/maps cannot be read" in ran.out
 
 
 _WITHOUT = {
@@ -295,6 +304,12 @@ def test_a_python_whose_openssl_takes_no_module_is_refused(fips: FipsHome, told:
     """Its TLS would stand outside of the mode, and nobody would know."""
     where = f"WHERE = {str(fips.home / 'fips')!r}\n"
     assert told in fips.python(_patched(where + _WITHOUT[told])).out
+
+
+def test_tls_that_offers_more_than_it_should_is_found_out(fips: FipsHome) -> None:
+    """As by an OpenSSL that passes over what its configuration says of TLS."""
+    ran = fips.python(_patched("python_openssl._GROUPS = b'none of these'"))
+    assert "has a FIPS module, and goes on without it" in ran.out
 
 
 def test_one_that_used_cryptography_before_is_refused(fips: FipsHome) -> None:
@@ -383,6 +398,33 @@ def test_uvicorn_runs_in_it(fips: FipsHome) -> None:
     assert ran.out == "True Application\n"
 
 
+def test_uvicorn_ends_without_the_proof(fips_home: FipsHome) -> None:
+    """Before it opens its port."""
+    code = "import uvicorn\nuvicorn.run('mycelium_fractal_net.api:app', port=0)\n"
+    ran = fips_home.python(code)
+    assert ran.code != 0
+    assert "no FIPS module is installed" in ran.err
+    assert "running on" not in ran.err
+
+
+def test_a_parameter_that_the_module_refuses_is_told(fips_home: FipsHome) -> None:
+    """Of PBKDF2, which has floors of its own in every other place; the limits are SP 800-132's."""
+    ran = fips_home.python_within(
+        "from mycelium_fractal_net.security.policy import Policy\n"
+        "policy = Policy()\n"
+        "for salt, count in ((bytes(15), 1000), (bytes(16), 999), (bytes(16), 1000)):\n"
+        "    try:\n"
+        "        print(len(policy.pbkdf2(b'secret', salt, count)))\n"
+        "    except Exception as error:\n"
+        "        print(type(error).__name__, error)\n"
+    )
+    refused = (
+        "InvalidInputError the FIPS module refuses PBKDF2 with a salt under 16 bytes or under"
+        " 1,000 iterations"
+    )
+    assert ran.out.splitlines() == [refused, refused, "32"], ran.err
+
+
 def test_a_program_that_is_a_client_alone_runs_in_it(fips: FipsHome) -> None:
     """By its environment, as one that opens a keyring."""
     ran = fips.python(
@@ -407,15 +449,18 @@ def test_what_is_never_allowed_stays_so(fips: FipsHome) -> None:
 
 
 def test_an_interpreter_that_is_started_anew_proves_itself(fips: FipsHome) -> None:
-    """A subprocess has nothing of its parent's module."""
-    done = subprocess.run(
-        [sys.executable, "-c", "from mycelium_fractal_net.fips import proven; print(proven())"],
-        env={**os.environ, **fips.variables},
-        capture_output=True,
-        text=True,
-        check=True,
+    """A subprocess has nothing of its parent's module, and neither has one by `spawn`."""
+    ran = fips.python_within(
+        "import multiprocessing, subprocess, sys\n"
+        "from mycelium_fractal_net.fips import proven, start\n"
+        "fresh = 'from mycelium_fractal_net.fips import proven, start\\nprint(proven())\\n'\n"
+        "fresh += 'print(start().module.file)'\n"
+        "subprocess.run([sys.executable, '-c', fresh], check=True)\n"
+        "with multiprocessing.get_context('spawn').Pool(1) as pool:\n"
+        "    print(pool.apply(proven), pool.apply(start).module.file, flush=True)\n"
     )
-    assert done.stdout == "None\n"
+    file = fips.home / "fips" / "fips.so"
+    assert ran.out == f"None\n{file}\nNone {file}\n", ran.err
 
 
 def test_doctor_lists_what_the_mode_refuses(fips_home: FipsHome, mfn: Mfn) -> None:

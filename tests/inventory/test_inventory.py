@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 
 from mycelium_fractal_net import initialise, open_keyring
 from mycelium_fractal_net.config import load_settings
-from mycelium_fractal_net.inventory import cbom, take_inventory
+from mycelium_fractal_net.inventory import cbom, quantum_view, take_inventory
 from mycelium_fractal_net.inventory.catalogue import CATALOGUE, Quantum
 from mycelium_fractal_net.inventory.certificates import certificates
 from mycelium_fractal_net.inventory.transport import groups
@@ -292,6 +292,21 @@ def test_every_algorithm_is_in_the_catalogue() -> None:
         if known.quantum is not Quantum.HOLDS:
             assert known.instead, name
             assert known.consequence, name
+
+
+def test_a_passphrase_is_named_by_what_makes_a_key_of_it(home: Path) -> None:
+    """With its iterations, which are what slows a guess, and not its text."""
+    initialise(home=home, passphrase=b"correct horse").close()
+    taken = take_inventory(load_settings(environ={"MFN_HOME": str(home)}), b"correct horse")
+    document = cbom(taken)
+    assert "correct horse" not in json.dumps(document)
+    components = by_ref(document)
+    assert material(components["passphrase:local"])["algorithmRef"] == "algorithm:PBKDF2-SHA256"
+    assert facts(components["passphrase:local"])["iterations"] == "600000"
+    (row,) = (each for each in quantum_view(taken) if each.algorithm == "PBKDF2-SHA256")
+    assert row.users() == "1 passphrase"
+    depends = {each["ref"]: each.get("dependsOn") for each in document["dependencies"]}
+    assert depends["algorithm:PBKDF2-SHA256"] == ["algorithm:SHA-256"]
 
 
 def test_a_custodian_elsewhere_is_a_provider(home: Path) -> None:

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import backup, columns, files, growth, harness, kept, messages, report
+from benchmarks import backup, columns, files, fips, growth, harness, kept, messages, report
 from benchmarks.custody import report as custody
 from benchmarks.custody.cold_start import ColdStart
-from benchmarks.custody.outage import Outage
+from benchmarks.custody.outage import of_spans
 from benchmarks.custody.signatures import Signatures
 from benchmarks.custody.steady import Steady
+from benchmarks.custody.wrk import Span
 from mycelium_fractal_net import initialise, open_keyring
 from mycelium_fractal_net.security.keyring.keyring import Keyring
 from tests.support import postgres
@@ -173,19 +174,56 @@ def test_a_column_is_measured_beside_the_databases_own_rewriting() -> None:
     assert json.loads(columns.as_json(results))["rows"] == 300
 
 
+def span(p99: float) -> Span:
+    return Span(1000.0, p99, {"service": 0.00025})
+
+
 def test_what_custody_costs_is_told_with_what_was_not_met() -> None:
     """Each goal beside what was seen."""
     seen = custody.Results(
         steady=[Steady("ours", 100_000, {"Decrypt": 19}, 1.0), Steady("theirs", 9, {}, 1.0)],
-        cold=[ColdStart("ours", 1000, 61.0, {"Decrypt": 1000, "DescribeKey": 1})],
-        signatures=Signatures(100.0, 90.0, 0.9),
-        outage=Outage(before=0.001, during=0.0013),
+        cold=[
+            ColdStart("this library, KMS", 1000, 61.0, {"Decrypt": 1000, "DescribeKey": 1}),
+            ColdStart("theirs", 1000, 1.0, {}),
+        ],
+        signatures=[
+            Signatures(
+                "OpenBao",
+                "wrk",
+                100.0,
+                90.0,
+                0.9,
+                {"custodian": 0.0009, "wrk": 0.0001},
+                {"custodian": 0.0006, "service": 0.002},
+            )
+        ],
+        outages=[of_spans("OpenBao", [span(0.001), span(0.003)], [span(0.0026)])],
         quick=True,
     )
     page = custody.markdown(seen)
     assert "| < 20 | 19 |" in page
     assert "| <= 60 s | 61.0 s, **not met** |" in page
     assert "| >= 0.8 x | 0.90 x |" in page
+    assert "custodian 900, wrk 100 | custodian 600, service 2,000 |" in page
+    assert "the CPU, 0.38 x. One worker, which has one core, signs 500 times" in page
     assert "| <= 1.2 x | 1.30 x, **not met** |" in page
+    assert "| 2.00 ms | 2.60 ms | 1.30 x | 3.00 x | 250 | 250 |" in page
     assert "Decrypt 1,000, DescribeKey 1" in page
     assert json.loads(custody.as_json(seen))["quick"]
+
+
+def test_the_work_of_both_modes_is_the_same_and_its_table_has_a_row_for_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every piece of work goes well once; the ratios stand beside the times."""
+    monkeypatch.setenv("MFN_HOME", str(tmp_path / "home"))
+    with initialise() as keyring:
+        keyring.provider.keys.create("bench-signing", "signing", algorithm="ECDSA-P256")
+    found = fips.work()
+    for each in found.values():
+        each()
+    assert len(found) == 10
+    rows = {name: harness.figures({"normal": [2e-6], "FIPS": [3e-6]}) for name in found}
+    table = fips.markdown({**rows, fips.START: harness.figures({"a": [0.1], "b": [0.2]})})
+    assert "| sign, ECDSA-P256 | 2.0 us | 3.0 us | 1.50 (1.50 to 1.50) |" in table
+    assert "| start: mfn key list | 100 ms | 200 ms | 2.00 (2.00 to 2.00) |" in table

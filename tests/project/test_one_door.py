@@ -33,6 +33,7 @@ USED_BY = {
     "ctypes": {
         "files/groups.py": "syncfs(2)",
         "files/replacing.py": "renameat2(2)",
+        "security/fips/process.py": "getauxval(3)",
         "security/fips/python_openssl.py": "gives Python's OpenSSL its module",
         "security/hardening.py": "prctl(2)",
         "security/key_providers/pkcs11/cryptoki.py": "an HSM's library, which is a custodian",

@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
 UNWANTED = re.compile(
-    r"(?<![\w}])/(?:work|root|home(?!/(?:me|someone)\b)|opt|tmp/w)/|(?:py"
+    r"(?<![\w}])/(?:work|root|home(?!/(?:me|someone)\b)|opt(?!/pyca\b)|tmp/w)/|(?:py"
     r"pi|python"
     r"hosted|npm"
     r"js|deb\.deb"

@@ -43,6 +43,7 @@ HARMLESS = {
         "doctor/posture/certificate.py",
         "inventory/certificates.py",
     ),
+    f"{ROOT}.security.algorithms.names.BUILT_ON": ("inventory/document.py",),
     f"{ROOT}.security.algorithms.names.SEALING": ("inventory/protocols.py",),
     f"{ROOT}.security.sealed.key_transport.METHODS": (
         "inventory/materials.py",

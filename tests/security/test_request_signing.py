@@ -26,6 +26,7 @@ from mycelium_fractal_net.security.request_signing import SIGNER, SignatureVerif
 from mycelium_fractal_net.security.signatures.signing_key import SigningKey
 from mycelium_fractal_net.security.signed_requests.refusals import Refusals
 from mycelium_fractal_net.security.signed_requests.verifier import RequestRefusedError
+from tests.support.algorithms import SIGNING
 from tests.support.signing import AUTHORITY, COVERED, Peer
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def post(
     return httpx.Request("POST", f"http://{AUTHORITY}{path}", content=body, headers=headers)
 
 
-def peer(keyring: Keyring, algorithm: str = "Ed25519", **options: Any) -> Peer:
+def peer(keyring: Keyring, algorithm: str = SIGNING, **options: Any) -> Peer:
     """A registered signer."""
     made = Peer("peer", SigningKey.generate(algorithm))
     options = options or {"any_credential": True}
@@ -135,7 +136,7 @@ def test_a_request_without_a_signature_is_refused(keyring: Keyring) -> None:
         lambda peer: peer.sign(post(), **lifetime(-400, -100)),
         lambda peer: peer.sign(post(), expires=int(time.time()) + 4000),
         lambda peer: peer.sign(post(), **lifetime(200, 260)),
-        lambda peer: peer.sign(post(), alg="ecdsa-p256-sha256"),
+        lambda peer: peer.sign(post(), alg="ecdsa-p384-sha384"),
         lambda peer: peer.sign(post(), covered=("@method", "@path", "@query")),
         lambda peer: peer.sign(post(), covered=("@authority", "@path", "@query")),
         lambda peer: peer.sign_plan(post(), timestamp=int(time.time()) - 301),

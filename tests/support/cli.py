@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 PROGRAM = [sys.executable, "-m", "mycelium_fractal_net"]
 _SOURCE = Path(__file__).parents[2] / "src"
+_FIPS_SITE = Path(__file__).parent / "fips_site"
 
 
 @dataclass(frozen=True)
@@ -85,14 +86,22 @@ class Mfn:
         )
 
 
-def environment(more: dict[str, str] | None = None) -> dict[str, str]:
-    """This process's environment without settings of ours, with the source on the path."""
+def environment(more: dict[str, str] | None = None, *, in_fips_mode: bool = True) -> dict[str, str]:
+    """This process's environment without settings of ours, with the source on the path.
+
+    In a run of the tests in FIPS mode (:mod:`.fips_run`) the process sets that up as it starts,
+    unless ``in_fips_mode`` is false.
+    """
     clean = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith("MFN_") and name != "PYTHONPATH"
     }
-    return {**clean, "PYTHONPATH": str(_SOURCE), **(more or {})}
+    path = str(_SOURCE)
+    if in_fips_mode and (folder := os.environ.get("MFN_TEST_FIPS_FOLDER")):
+        path = os.pathsep.join((path, str(_FIPS_SITE)))
+        clean["MFN_TEST_FIPS_FOLDER"] = folder
+    return {**clean, "PYTHONPATH": path, **(more or {})}
 
 
 def one_line(ran: Ran, code: int) -> str:

@@ -190,6 +190,24 @@ class Elsewhere(Custodian):
         return answer
 
 
+class ElsewhereOfMany(Elsewhere):
+    """The same machine, where many signatures, or keys to unwrap, are one request.
+
+    ``calls`` has how many were in each: ``sign 3``, ``unwrap 3``.
+    """
+
+    takes_many: ClassVar[bool] = True
+
+    def unwrap_many(self, kek_id: str, items: Sequence[tuple[bytes, Binding]]) -> list[bytes]:
+        self.calls.append(f"unwrap {len(items)}")
+        return super().unwrap_many(kek_id, items)
+
+    def sign_many(self, reference: str, algorithm: str, messages: Sequence[bytes]) -> list[bytes]:
+        self.calls.append(f"sign {len(messages)}")
+        signed = [self.sign(reference, algorithm, each) for each in messages]
+        return self._answer("", signed)
+
+
 class _Scheme(RemoteScheme):
     """Where the settings have their home, in the folder ``elsewhere``."""
 

@@ -2,41 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from mycelium_fractal_net.security.fips.installed import install, read
 from tests.support.cli import PROGRAM, Ran, environment
+from tests.support.fips_module import fips_module, sha256_of
 from tests.support.forks import Forks
-from tests.support.presence import need
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-_FETCHED = Path(__file__).parents[2] / ".venv" / "fips" / "fips.so"
-
-
-def fips_module() -> Path:
-    """The provider's file: what ``MFN_TEST_FIPS_MODULE`` names, or ``make fips-module`` fetched."""
-    path = Path(os.environ.get("MFN_TEST_FIPS_MODULE", _FETCHED))
-    if not path.exists():
-        need("an OpenSSL FIPS provider (make fips-module, or MFN_TEST_FIPS_MODULE)")
-    return path
-
-
-def sha256_of(path: Path) -> str:
-    """As ``sha256sum`` prints it."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+__all__ = ["FipsHome", "fips", "fips_home", "fips_module", "sha256_of"]
 
 
 class FipsHome:
     """A home folder with the module installed, and processes in FIPS mode over it.
+
+    They set it up by themselves, also in a run of the tests that is in the mode as a whole.
 
     Without something that forks, each process is started anew, and takes a second.
     """
@@ -81,7 +68,7 @@ class FipsHome:
         argv: list[str] | None,
         code: str = "",
     ) -> Ran:
-        env = environment({**self.variables, **variables})
+        env = environment({**self.variables, **variables}, in_fips_mode=False)
         if forks is not None:
             ended, out, err = forks.run(argv=argv, code=code, env=env)
             return Ran(ended, out.decode(), err.decode(), out)

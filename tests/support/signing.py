@@ -20,6 +20,7 @@ from mycelium_fractal_net.security.http_signatures.message_signature import (
 from mycelium_fractal_net.security.http_signatures.messages import RequestView
 from mycelium_fractal_net.security.http_signatures.plan_profile import sign_plan
 from mycelium_fractal_net.security.signatures.signing_key import SigningKey
+from tests.support.algorithms import SIGNING
 
 AUTHORITY = "api.example.com"
 COVERED = ("@method", "@authority", "@path", "@query")
@@ -30,7 +31,7 @@ class Peer:
     """Somebody with a key, who signs what he sends."""
 
     name: str
-    key: SigningKey = field(default_factory=lambda: SigningKey.generate("Ed25519"))
+    key: SigningKey = field(default_factory=lambda: SigningKey.generate(SIGNING))
     authority: str = AUTHORITY
     scheme: str = "http"
 

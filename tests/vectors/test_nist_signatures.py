@@ -68,6 +68,39 @@ def test_every_cavp_ecdsa_signature_is_answered_as_cavp_says(
     ran(f"NIST CAVP ECDSA SigVer {curve}", answers.total())
 
 
+@pytest.mark.parametrize(
+    ("section", "curve", "size"),
+    [("P-256,SHA-256", "P-256", 32), ("P-384,SHA-384", "P-384", 48)],
+)
+def test_every_signature_that_cavp_generated_verifies(
+    section: str, curve: str, size: int, ran: Callable[[str, int], None]
+) -> None:
+    """SigGen.txt of FIPS 186-3; of another message it does not."""
+    count = 0
+    text = library_text("asymmetric", "ECDSA", "FIPS_186-3", "SigGen.txt")
+    for block in text.partition(f"[{section}]")[2].partition("[")[0].split("\n\n"):
+        record = dict(line.split(" = ") for line in block.splitlines() if " = " in line)
+        if not record:
+            continue
+        numbers = {name: int(record[name], 16) for name in ("Qx", "Qy", "R", "S")}
+        signature = encode_dss_signature(numbers["R"], numbers["S"])
+        key = VerifyingKey.from_jwk(
+            {
+                "kty": "EC",
+                "crv": curve,
+                "x": b64url_encode(numbers["Qx"].to_bytes(size, "big")),
+                "y": b64url_encode(numbers["Qy"].to_bytes(size, "big")),
+            }
+        )
+        message = bytes.fromhex(record["Msg"])
+        key.verify(message, signature)
+        with pytest.raises(InvalidSignatureError):
+            key.verify(message + b"x", signature)
+        count += 1
+    assert count == 15
+    ran(f"NIST CAVP ECDSA SigGen {curve}", count)
+
+
 def test_every_ml_dsa_65_key_of_the_known_answers_is_ours(ran: Callable[[str, int], None]) -> None:
     """The seed gives the public key; signatures for a context are refused, as ours is empty."""
     count = 0

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.doctor.findings import Acknowledgement, Finding
 from mycelium_fractal_net.doctor.rules import HEALTH, RULES
-from mycelium_fractal_net.security.errors import InvalidInputError
+from mycelium_fractal_net.security.errors import InvalidInputError, StoreIntegrityError
 from mycelium_fractal_net.security.key_store.finding_table import (
     SUBJECT_LENGTH,
     AcknowledgedFinding,
@@ -27,11 +27,17 @@ _ELSEWHERE: Final = "audit-tampering"  # it is a fault that is acknowledged ther
 
 
 def acknowledged_rows(provider: StoredKeyProvider) -> list[AcknowledgedFinding]:
-    """Every authentic row of the store, one that has ended too."""
+    """Every authentic row of the store, one that has ended too.
+
+    None where the audit key is gone or damaged, which is a finding of its own.
+    """
     rows = provider.store.acknowledged_findings()
     if not rows or provider.store.audit_key() is None:
         return []
-    key = provider.audit_keys.chain_key()
+    try:
+        key = provider.audit_keys.chain_key()
+    except StoreIntegrityError:
+        return []
     return [row for row in rows if key.is_authentic(row)]
 
 

@@ -13,6 +13,7 @@ from msgspec.json import encode
 from mycelium_fractal_net import __version__
 from mycelium_fractal_net.inventory.catalogue import CATALOGUE
 from mycelium_fractal_net.security.algorithms.digests import sha256
+from mycelium_fractal_net.security.algorithms.names import BUILT_ON
 from mycelium_fractal_net.shapes import time_text
 
 if TYPE_CHECKING:
@@ -217,13 +218,18 @@ def _provider(found: Provider) -> dict[str, Any]:
 
 
 def _dependencies(inventory: Inventory) -> Iterator[dict[str, Any]]:
-    """What hangs on what: this on all its parts, a key on what wraps it; what provides which."""
+    """What hangs on what: this on all its parts, a key on what wraps it, an algorithm on those that
+    it is built on; and who provides which."""
     parts = [each.ref for each in inventory.providers]
     parts += [each.ref for each in inventory.protocols]
     yield {"ref": _ROOT, "dependsOn": parts}
     for provider in inventory.providers:
         if provider.provides:
             yield {"ref": provider.ref, "provides": [*map(algorithm_ref, provider.provides)]}
+    there = inventory.users()
+    for name in there:
+        if built_on := [algorithm_ref(each) for each in BUILT_ON.get(name, ()) if each in there]:
+            yield {"ref": algorithm_ref(name), "dependsOn": built_on}
     for material in inventory.materials:
         if material.under:
             yield {"ref": material.ref, "dependsOn": [*material.under]}

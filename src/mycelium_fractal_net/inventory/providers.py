@@ -107,11 +107,30 @@ class Custody:
                 properties=details,
             )
         )
-        if status is not None:
-            self.master_keys += [_master_key(each, status, ref, newest) for each in status.kek_ids]
+        if status is None:
+            return
+        under = [ref]
+        if status.iterations is not None:
+            under.append(f"passphrase:{part.scheme}")
+            self.master_keys.append(_passphrase(under[-1], status.iterations))
+        for kek_id in status.kek_ids:
+            self.master_keys.append(_master_key(kek_id, status, tuple(under), newest))
 
 
-def _master_key(kek_id: str, status: CustodianStatus, ref: str, newest: str) -> Material:
+def _passphrase(ref: str, iterations: int) -> Material:
+    return Material(
+        ref,
+        "passphrase of the master key",
+        "password",
+        "PBKDF2-SHA256",
+        KeyState.ACTIVE.value,
+        properties={"iterations": str(iterations)},
+    )
+
+
+def _master_key(
+    kek_id: str, status: CustodianStatus, under: tuple[str, ...], newest: str
+) -> Material:
     secured = {"none": "None", "passphrase": MECHANISMS["local"]}.get(status.guard)
     return Material(
         master_ref(kek_id),
@@ -121,6 +140,6 @@ def _master_key(kek_id: str, status: CustodianStatus, ref: str, newest: str) -> 
         KeyState.ACTIVE.value,
         256,
         secured_by=secured or mechanism(kek_id),
-        under=(ref,),
+        under=under,
         properties={"wraps-new": str(kek_id == newest).lower(), "guard": status.guard},
     )

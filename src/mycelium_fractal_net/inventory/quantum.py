@@ -15,6 +15,7 @@ _ORDER: Final = (Quantum.BROKEN, Quantum.FALLS, Quantum.WEAKENED, Quantum.HOLDS)
 _WORDS: Final = {
     "key": "key version",
     "master-key": "master key",
+    "passphrase": "passphrase",
     "store": "store key",
     "protocol": "protocol",
     "certificate": "certificate",

@@ -5,6 +5,7 @@ A harness stands for the other side, see :mod:`tests.support.custodians`.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import warnings
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import create_engine, text
 
+from mycelium_fractal_net.inventory import cbom, take_inventory
 from mycelium_fractal_net.security.errors import (
     CustodianDeniedError,
     CustodianUnavailableError,
@@ -27,6 +29,8 @@ from tests.support.custodians.place import Place
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from cyclonedx.validation.json import JsonStrictValidator
 
     from tests.support.custodians import CustodianHarness
 
@@ -92,6 +96,21 @@ def test_doctor_has_nothing_critical_to_say(place: Place) -> None:
     ran = place.mfn("doctor")
     assert ran.code in (0, 20, 21), ran
     assert "critical" not in ran.out
+
+
+def test_the_inventory_says_who_holds_the_master_key(
+    place: Place, custodian: CustodianHarness, cyclonedx: JsonStrictValidator
+) -> None:
+    """What wraps each key, and by what; nothing that opens the way to the other side."""
+    document = cbom(take_inventory(place.settings))
+    written = json.dumps(document)
+    assert cyclonedx.validate_str(written) is None
+    assert "pin-value" not in written
+    assert place.variables.get("MFN_VAULT_TOKEN", "no token") not in written
+    depends = {each["ref"]: each.get("dependsOn", ()) for each in document["dependencies"]}
+    (master,) = depends["key:orders:v1"]
+    assert master.startswith(f"master-key:{custodian.name}:")
+    assert depends[master] == [f"custodian:{custodian.name}"]
 
 
 def test_a_rotation_of_the_master_key_is_followed_and_rewrapped(

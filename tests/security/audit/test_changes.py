@@ -26,6 +26,7 @@ from mycelium_fractal_net.security.errors import (
 )
 from mycelium_fractal_net.security.key_store.audit_table import ChainCount, StoredAuditKey
 from mycelium_fractal_net.security.records.keys import RotationPolicy, Verb
+from tests.support.algorithms import WRAPPING
 from tests.support.audit import Books
 from tests.support.key_transport import key_to_wrap_for
 from tests.support.stores import Clock, open_provider
@@ -99,10 +100,10 @@ def test_every_change_of_a_key_is_an_intent_and_an_outcome(recorded: Books, cloc
 def test_every_step_of_an_import_names_it_and_its_key(recorded: Books) -> None:
     """Begun, finished or given up; what was wrapped is in no record."""
     provider = recorded.provider
-    pending = provider.imports.begin("brought", method="hpke")
+    pending = provider.imports.begin("brought", method=WRAPPING)
     wrapped = provider.policy.wrapping_key(pending.public_key).wrap(bytes(32))
     provider.imports.finish(pending.import_id, wrapped)
-    other = provider.imports.begin("other", method="hpke")
+    other = provider.imports.begin("other", method=WRAPPING)
     with pytest.raises(InvalidKeyError):
         provider.imports.finish(other.import_id, b"")
     assert said(recorded) == [
@@ -337,9 +338,9 @@ def test_the_next_process_says_how_an_import_ended(books: Books, after: bool, ou
     provider = books.provider
     imports = provider.imports
     killed_while(
-        books, "imports", "insert", lambda: imports.begin("one", method="hpke"), after=after
+        books, "imports", "insert", lambda: imports.begin("one", method=WRAPPING), after=after
     )
-    two, three = (imports.begin(name, method="hpke") for name in ("two", "three"))
+    two, three = (imports.begin(name, method=WRAPPING) for name in ("two", "three"))
     wrapped = provider.policy.wrapping_key(two.public_key).wrap(bytes(32))
     killed_while(
         books, "keys", "insert", lambda: imports.finish(two.import_id, wrapped), after=after
@@ -362,7 +363,7 @@ def test_whether_a_key_left_a_process_that_was_killed_is_unknown(books: Books) -
     """It was to leave; nobody can say more."""
     provider = books.provider
     provider.keys.create("orders", exportable=True)
-    public = key_to_wrap_for("hpke").public.pem()
+    public = key_to_wrap_for(WRAPPING).public.pem()
 
     def export() -> None:
         real = provider.keys.unwrap

@@ -30,6 +30,7 @@ from mycelium_fractal_net.security.http_signatures.message_signature import (
 )
 from mycelium_fractal_net.security.http_signatures.messages import RequestView, ResponseView
 from mycelium_fractal_net.security.policy import Policy
+from tests.support.algorithms import SigningKeys
 
 POLICY = Policy()
 THEIR_ALGORITHMS: dict[str, type[theirs.HTTPSignatureAlgorithm]] = {
@@ -37,7 +38,7 @@ THEIR_ALGORITHMS: dict[str, type[theirs.HTTPSignatureAlgorithm]] = {
     "ECDSA-P256": theirs.algorithms.ECDSA_P256_SHA256,
     "ECDSA-P384": theirs.algorithms.ECDSA_P384_SHA384,
 }
-KEYS = {name: POLICY.generate_signing_key(name) for name in THEIR_ALGORITHMS}
+KEYS = SigningKeys()
 BODY = b'{"data":"aGVsbG8="}'
 COVERED = (
     "@method",

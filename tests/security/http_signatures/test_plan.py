@@ -24,10 +24,11 @@ from mycelium_fractal_net.security.http_signatures.plan_profile import (
     verify_plan,
 )
 from mycelium_fractal_net.security.policy import Policy
+from tests.support.algorithms import SIGNING, SigningKeys
 
 POLICY = Policy()
 ALGORITHMS = ["Ed25519", "ECDSA-P256", "ECDSA-P384"]
-KEYS = {name: POLICY.generate_signing_key(name) for name in (*ALGORITHMS, "ML-DSA-65")}
+KEYS = SigningKeys()
 NOW = 1_800_000_000
 NONCE = "b3k2pp5k7z50gnwpyemd00"
 KEY_ID = "0123456789abcdef"
@@ -46,7 +47,7 @@ def request(
     return RequestView(method, "https", authority, path, query, headers)
 
 
-def signed(algorithm: str = "Ed25519", message: RequestView | None = None) -> Headers:
+def signed(algorithm: str = SIGNING, message: RequestView | None = None) -> Headers:
     """The four headers of a request, as a server gets them."""
     key = KEYS[algorithm]
     made = sign_plan(
@@ -68,7 +69,7 @@ def with_header(headers: Headers, name: bytes, value: bytes | None) -> Headers:
 
 def accepted(
     message: RequestView,
-    algorithm: str = "Ed25519",
+    algorithm: str = SIGNING,
     api_key_id: str | None = KEY_ID,
     body_sha256: str = BODY_SHA256,
 ) -> bool:
@@ -192,7 +193,7 @@ def test_another_credential_or_body_is_refused() -> None:
         (b"x-public-key", b"AB=="),
         (b"x-public-key", b"A" * 164),
         (b"x-public-key", base64.b64encode(bytes(32))),
-        (b"x-public-key", base64.b64encode(KEYS["ECDSA-P256"].public.der())),
+        (b"x-public-key", base64.b64encode(KEYS["ECDSA-P384"].public.der())),
         (b"x-signature-timestamp", b""),
         (b"x-signature-timestamp", b"01800000000"),
         (b"x-signature-timestamp", b"+1800000000"),
@@ -262,7 +263,7 @@ def test_what_cannot_stand_on_its_line_is_not_signed(message: RequestView, nonce
             nonce=nonce,
             body_sha256=BODY_SHA256,
             public_key=b"",
-            signer=KEYS["Ed25519"].sign_fixed_size,
+            signer=KEYS[SIGNING].sign_fixed_size,
         )
 
 
@@ -301,7 +302,7 @@ def test_two_requests_have_one_canonical_form_only_if_they_are_one(
 class TestBodyOnly:
     """The plan's first sketch: ``X-Signature`` and ``X-Public-Key`` alone."""
 
-    KEY = base64.b64encode(KEYS["Ed25519"].public.der())
+    KEY = base64.b64encode(KEYS[SIGNING].public.der())
     SIGNATURE = base64.b64encode(bytes(64))
 
     def headers(self, signature: bytes, key: bytes) -> Headers:
@@ -310,7 +311,7 @@ class TestBodyOnly:
     def test_signature_and_key_are_read(self) -> None:
         """The key as DER, whichever way it was sent."""
         expected = bytes(64), KEYS["Ed25519"].public.der()
-        for key in (self.KEY, base64.b64encode(expected[1][-32:])):
+        for key in (base64.b64encode(expected[1]), base64.b64encode(expected[1][-32:])):
             message = request(headers=self.headers(self.SIGNATURE, key))
             assert parse_body_signature(message) == expected
 

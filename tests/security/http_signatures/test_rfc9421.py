@@ -47,9 +47,9 @@ P256_KEY = POLICY.verifying_key_from_pem("""-----BEGIN PUBLIC KEY-----
 MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEqIVYZVLCrPZHGHjP17CTW0/+D9Lf
 w0EkjqF7xB4FivAxzic30tMM4GF+hR6Dxh71Z50VGGdldkkDXZCnTNnoXQ==
 -----END PUBLIC KEY-----""")
-ED25519_KEY = POLICY.verifying_key_from_pem("""-----BEGIN PUBLIC KEY-----
+ED25519_PEM = """-----BEGIN PUBLIC KEY-----
 MCowBQYDK2VwAyEAJrQLj5P/89iXES9+vFgrIy29clF9CC/oPPsw3c5D0bs=
------END PUBLIC KEY-----""")
+-----END PUBLIC KEY-----"""
 ED25519_SEED = base64.b64decode("n4Ni+HpISpVObnQMW0wOhCKROaIKqKtW/2ZYb2p9KcU=")
 SHARED_SECRET = base64.b64decode(
     "uzvJfB4u3N0Jy4T7NZ75MDVcr8zSTInedJtkgcu46YW4XByzNJjxBdtjUkdJPBtbmHhIDi6pcl8jsasjlTMtDQ=="
@@ -269,7 +269,7 @@ def test_b_2_6_a_request_under_ed25519_is_signed_to_the_same_bytes() -> None:
         '"@signature-params": ("date" "@method" "@path" "@authority" "content-type"'
         ' "content-length");created=1618884473;keyid="test-key-ed25519"',
     )
-    verify(only_signature(message), message, ED25519_KEY)
+    verify(only_signature(message), message, POLICY.verifying_key_from_pem(ED25519_PEM))
 
 
 def test_b_3_a_proxy_signs_the_certificate_of_its_client() -> None:
@@ -326,7 +326,7 @@ def transformed(
 )
 def test_b_4_what_intermediaries_may_do_keeps_the_signature(message: RequestView) -> None:
     """What is not covered changes, and lines of a field are joined: all the same to it."""
-    verify(only_signature(message), message, ED25519_KEY)
+    verify(only_signature(message), message, POLICY.verifying_key_from_pem(ED25519_PEM))
 
 
 @pytest.mark.parametrize(
@@ -339,7 +339,7 @@ def test_b_4_what_intermediaries_may_do_keeps_the_signature(message: RequestView
 def test_b_4_what_changes_the_meaning_breaks_the_signature(message: RequestView) -> None:
     """Another method and authority, or the lines of a field in another order."""
     with pytest.raises(InvalidSignatureError):
-        verify(only_signature(message), message, ED25519_KEY)
+        verify(only_signature(message), message, POLICY.verifying_key_from_pem(ED25519_PEM))
 
 
 def test_2_4_an_answer_that_is_bound_to_its_request() -> None:

@@ -33,6 +33,7 @@ from mycelium_fractal_net.security.key_store import Database, KeyStore, UsageSto
 from mycelium_fractal_net.security.key_store.freshness import Freshness
 from mycelium_fractal_net.security.rotation import KeyRotationScheduler
 from mycelium_fractal_net.security.signatures.signing_key import SigningKey
+from tests.support.algorithms import SIGNING
 from tests.support.stores import Clock, open_provider
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def records(provider: LocalKeyProvider) -> dict[str, list[str]]:
     """Two records of each kind: the first one is attacked, the second one is to go on."""
     for name in ("bad", "good"):
         provider.keys.create(name)
-        public = SigningKey.generate("Ed25519").public.der()
+        public = SigningKey.generate(SIGNING).public.der()
         provider.signers.add(name, public, any_credential=True)
     made = sorted(provider.credentials.create(n, ("*",))[0].credential_id for n in ("x", "y"))
     return {"keys": ["bad", "good"], "signers": ["bad", "good"], "credentials": made}
@@ -115,7 +116,7 @@ def test_a_value_of_another_type_is_refused_and_takes_no_memory(
     provider = local_provider
     provider.keys.create("bad")
     one = provider.credentials.create("x", ("*",))[0].credential_id
-    provider.signers.add("bad", SigningKey.generate("Ed25519").public.der(), any_credential=True)
+    provider.signers.add("bad", SigningKey.generate(SIGNING).public.der(), any_credential=True)
     bad = one if kind == "credentials" else "bad"
     if column == "wrapped":
         point(provider, kind, bad, a_row(provider))
@@ -138,7 +139,7 @@ def test_text_that_is_no_text_is_refused_and_keeps_no_other_from_being_read(
     provider = local_provider
     for name in ("bad", "good"):
         provider.keys.create(name)
-        public = SigningKey.generate("Ed25519").public.der()
+        public = SigningKey.generate(SIGNING).public.der()
         provider.signers.add(name, public, any_credential=True)
         provider.credentials.create(name, ("*",))
     service = getattr(provider, kind)
@@ -201,7 +202,7 @@ def test_doctor_names_the_record_under_rubbish_and_looks_at_the_rest(
     provider = local_provider
     provider.keys.create("bad")
     made = provider.credentials.create("x", ("*",))[0].credential_id
-    provider.signers.add("bad", SigningKey.generate("Ed25519").public.der(), any_credential=True)
+    provider.signers.add("bad", SigningKey.generate(SIGNING).public.der(), any_credential=True)
     bad = made if kind == "credentials" else "bad"
     point(provider, kind, bad, a_row(provider))
     found = diagnose(load_settings(environ={"MFN_HOME": str(home)}))
@@ -347,7 +348,7 @@ def custodian_of(provider: LocalKeyProvider) -> Asked:
 def test_no_row_chooses_a_master_key(asked: LocalKeyProvider, kind: str) -> None:
     """What is not configured never reaches the custodian, whatever stands under its name."""
     made = asked.credentials.create("x", ("*",))[0].credential_id
-    asked.signers.add("orders", SigningKey.generate("Ed25519").public.der(), any_credential=True)
+    asked.signers.add("orders", SigningKey.generate(SIGNING).public.der(), any_credential=True)
     point(asked, kind, made if kind == "credentials" else "orders", a_row(asked))
     custodian_of(asked).unwrapped.clear()
     asked.record_macs.forget()

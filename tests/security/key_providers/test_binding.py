@@ -19,6 +19,7 @@ from mycelium_fractal_net.security.key_store.freshness import Freshness
 from mycelium_fractal_net.security.key_store.rows import authenticated_credential
 from mycelium_fractal_net.security.records.signers import Signer, SignerState
 from mycelium_fractal_net.security.signatures.signing_key import SigningKey
+from tests.support.algorithms import SIGNING
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,13 +28,13 @@ if TYPE_CHECKING:
 
 
 def public() -> bytes:
-    return SigningKey.generate("Ed25519").public.der()
+    return SigningKey.generate(SIGNING).public.der()
 
 
 def of_before(provider: StoredKeyProvider, name: str, *credentials: str) -> Signer:
     """A signer as 4.1.0 registered it, which told no credential."""
     signer = Signer(
-        name, public(), "Ed25519", credentials, False, SignerState.ACTIVE, provider.clock()
+        name, public(), SIGNING, credentials, False, SignerState.ACTIVE, provider.clock()
     )
     return provider.signers.insert(lambda master: replace(signer, master_id=master), "signer.add")
 

@@ -21,6 +21,7 @@ from mycelium_fractal_net.security.policy import Policy
 from mycelium_fractal_net.security.records.imports import WRAP_METHODS
 from mycelium_fractal_net.security.records.keys import Verb
 from tests.security.audit.test_changes import recorded, said
+from tests.support.algorithms import WRAPPING
 from tests.support.audit import Books
 from tests.support.key_transport import key_to_wrap_for
 
@@ -80,10 +81,10 @@ def test_what_one_store_exports_another_imports(
 
 def test_a_key_that_was_imported_to_be_exportable_is(local_provider: LocalKeyProvider) -> None:
     """It is said when the import begins."""
-    pending = local_provider.imports.begin("brought", exportable=True, method="hpke")
+    pending = local_provider.imports.begin("brought", exportable=True, method=WRAPPING)
     blob = POLICY.wrapping_key(pending.public_key).wrap(b"k" * 32)
     assert local_provider.imports.finish(pending.import_id, blob).exportable
-    local_provider.exports.wrap_for(to("hpke"), "brought")
+    local_provider.exports.wrap_for(to(WRAPPING), "brought")
 
 
 def test_a_key_that_was_not_made_exportable_never_is(provider: LocalKeyProvider) -> None:
@@ -91,12 +92,12 @@ def test_a_key_that_was_not_made_exportable_never_is(provider: LocalKeyProvider)
     provider.keys.create("orders")
     for name in ("orders", "orders:v1", "orders:v9"):
         with pytest.raises(KeyNotExportableError, match="not made exportable"):
-            provider.exports.wrap_for(to("hpke"), name)
+            provider.exports.wrap_for(to(WRAPPING), name)
     assert len(provider.get_key("orders")) == 32  # the plan's, which the flag does not govern
     with provider.store.database.write() as connection:
         connection.execute(text("UPDATE mfn_keys SET exportable = true"))
     with pytest.raises(StoreIntegrityError, match="fails its authentication"):
-        provider.exports.wrap_for(to("hpke"), "orders")
+        provider.exports.wrap_for(to(WRAPPING), "orders")
 
 
 @pytest.mark.parametrize(
@@ -119,9 +120,9 @@ def test_a_credential_never_leaves(local_provider: LocalKeyProvider) -> None:
     """There is no key in it."""
     made, _ = local_provider.credentials.create("app", ("*",))
     with pytest.raises(KeyNotExportableError, match="stored as a digest"):
-        local_provider.exports.wrap_for(to("hpke"), made.credential_id)
+        local_provider.exports.wrap_for(to(WRAPPING), made.credential_id)
     with pytest.raises(KeyNotFoundError):
-        local_provider.exports.wrap_for(to("hpke"), "unknown")
+        local_provider.exports.wrap_for(to(WRAPPING), "unknown")
 
 
 @pytest.mark.parametrize("verb", [Verb.SUSPEND, Verb.COMPROMISE, Verb.DEACTIVATE])
@@ -132,12 +133,12 @@ def test_a_version_leaves_in_the_states_in_which_it_decrypts(
     local_provider.keys.create("orders", exportable=True)
     local_provider.states.apply(verb, "orders")
     with pytest.raises(KeyStateError, match="protects nothing"):
-        local_provider.exports.wrap_for(to("hpke"), "orders")
+        local_provider.exports.wrap_for(to(WRAPPING), "orders")
     if verb is Verb.DEACTIVATE:
-        local_provider.exports.wrap_for(to("hpke"), "orders:v1")
+        local_provider.exports.wrap_for(to(WRAPPING), "orders:v1")
         local_provider.states.apply(Verb.DESTROY, "orders:v1")
     with pytest.raises(KeyStateError):
-        local_provider.exports.wrap_for(to("hpke"), "orders:v1")
+        local_provider.exports.wrap_for(to(WRAPPING), "orders:v1")
 
 
 def test_a_public_key_or_method_that_does_not_fit_is_refused(
@@ -146,7 +147,7 @@ def test_a_public_key_or_method_that_does_not_fit_is_refused(
     """Before anything is unwrapped or recorded."""
     local_provider.keys.create("orders", exportable=True)
     with pytest.raises(InvalidInputError, match="wrapped by hpke"):
-        local_provider.exports.wrap_for(to("hpke"), "orders", "rsa-aes")
+        local_provider.exports.wrap_for(to(WRAPPING), "orders", "rsa-aes")
     with pytest.raises(InvalidKeyError):
         local_provider.exports.wrap_for(b"", "orders")
 
@@ -165,7 +166,7 @@ def test_it_is_recorded_before_the_key_is_unwrapped_and_before_it_leaves(
         return unwrap(*given)
 
     monkeypatch.setattr(provider.keys, "unwrap", watching)
-    provider.exports.wrap_for(to("hpke"), "orders")
+    provider.exports.wrap_for(to(WRAPPING), "orders")
     intent = ("key.export", "intent", "orders:v1")
     assert seen == [[intent]]
     assert said(recorded, "event", "outcome", "key")[2:] == [
@@ -184,7 +185,7 @@ def test_an_export_that_fails_says_why_without_an_audit_log_too(
 
     monkeypatch.setattr(local_provider.keys, "unwrap", away)
     with pytest.raises(CustodianUnavailableError):
-        local_provider.exports.wrap_for(to("hpke"), "orders")
+        local_provider.exports.wrap_for(to(WRAPPING), "orders")
 
 
 def test_an_export_that_cannot_be_recorded_does_not_happen(
@@ -214,7 +215,7 @@ def test_an_export_that_cannot_be_recorded_does_not_happen(
     for outcome, times in (("intent", 0), ("ok", 1)):
         failing_at(outcome)
         with pytest.raises(AuditUnavailableError):
-            provider.exports.wrap_for(to("hpke"), "orders")
+            provider.exports.wrap_for(to(WRAPPING), "orders")
         assert len(unwrapped) == times
 
 
@@ -230,7 +231,7 @@ def test_an_export_that_fails_is_recorded_as_that(
 
     monkeypatch.setattr(provider.keys, "unwrap", away)
     with pytest.raises(CustodianUnavailableError):
-        provider.exports.wrap_for(to("hpke"), "orders")
+        provider.exports.wrap_for(to(WRAPPING), "orders")
     assert said(recorded, "event", "outcome")[2:] == [
         ("key.export", "intent"), ("key.export", "custodian-unavailable"),
     ]  # fmt: skip

@@ -33,6 +33,7 @@ from mycelium_fractal_net.security.records.keys import KeyState, Verb
 from mycelium_fractal_net.security.records.retention import due_at
 from mycelium_fractal_net.security.rotation import KeyRotationScheduler
 from mycelium_fractal_net.security.signatures.signing_key import SigningKey
+from tests.support.algorithms import SIGNING
 from tests.support.custodian import QUICK, Elsewhere
 from tests.support.stores import Clock
 
@@ -73,7 +74,7 @@ class Far:
         """The signing keys that the machine has."""
         return {each.stem for each in self.side.folder.glob("*.pem")}
 
-    def make(self, algorithm: str = "Ed25519", key_id: str = "release") -> Key:
+    def make(self, algorithm: str = SIGNING, key_id: str = "release") -> Key:
         return self.provider.keys.create(key_id, "signing", algorithm=algorithm, external=True)
 
 
@@ -141,7 +142,7 @@ def test_it_is_published_as_every_other(one: Far) -> None:
     one.provider.rotate_key("release")
     one.is_now("down")
     assert [each["kid"] for each in one.keyring.published_keys()] == ["release:v1", "release:v2"]
-    assert one.keyring.public_key("release").algorithm == "Ed25519"
+    assert one.keyring.public_key("release").algorithm == SIGNING
 
 
 @pytest.mark.parametrize(("algorithm", "size"), [("Ed25519", 64), ("ECDSA-P256", 64)])
@@ -167,7 +168,7 @@ def test_the_private_key_is_handed_out_to_nobody(one: Far) -> None:
 
 def test_a_long_message_is_prehashed_or_refused(one: Far) -> None:
     """AWS KMS takes no longer one of Ed25519; ECDSA is hashed here and takes any."""
-    one.make()
+    one.make("Ed25519")
     one.make("ECDSA-P256", "builds")
     longest, longer = bytes(4096), bytes(4097)
     one.keyring.sign(longest, key_id="release")
@@ -183,19 +184,19 @@ def test_what_signs_shows_no_key(one: Far) -> None:
     """Not even the public one."""
     key = one.make()
     signer = one.provider.keys.external.signer(key, key.latest)
-    assert repr(signer) == "ExternalSigningKey(Ed25519)"
+    assert repr(signer) == f"ExternalSigningKey({SIGNING})"
 
 
 def test_the_first_algorithm_that_the_custodian_has_is_taken(
     one: Far, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that it has not is refused before it is asked, also for the next version."""
-    one.make()
+    one.make("Ed25519")
     monkeypatch.setattr(Elsewhere, "signing_algorithms", frozenset(("ECDSA-P384", "ECDSA-P256")))
     assert one.provider.keys.create("b", "signing", external=True).algorithm == "ECDSA-P256"
     asked = len(one.side.calls)
     with pytest.raises(InvalidInputError, match="external keys of: ECDSA-P256, ECDSA-P384"):
-        one.make(key_id="c")
+        one.make("Ed25519", key_id="c")
     with pytest.raises(InvalidInputError, match="external keys of"):
         one.provider.rotate_key("release")
     assert len(one.side.calls) == asked
@@ -287,7 +288,7 @@ def test_an_answer_that_is_no_key_of_the_algorithm_is_not_stored(
 ) -> None:
     """And what was made for it is destroyed."""
     create = Elsewhere.create_signing_key
-    for public in (b"no key", SigningKey.generate("ECDSA-P256").public.der()):
+    for public in (b"no key", SigningKey.generate("ECDSA-P384").public.der()):
 
         def other(side: Elsewhere, *asked: object, public: bytes = public) -> object:
             return create(side, *asked)._replace(public_key=public)  # type: ignore[arg-type]
@@ -306,7 +307,7 @@ def test_a_key_that_was_replaced_there_is_found_before_its_signature_goes_out(on
     """It is tampering, and no outage."""
     key = one.make()
     path = one.side.folder / f"{name_of(key.latest)}.pem"
-    path.write_bytes(SigningKey.generate("Ed25519").private_pem())
+    path.write_bytes(SigningKey.generate(SIGNING).private_pem())
     with pytest.raises(StoreIntegrityError, match="release:v1 signs with another key"):
         one.keyring.sign(b"data", key_id="release")
     with pytest.raises(StoreIntegrityError, match="was replaced"):
@@ -409,7 +410,7 @@ def test_a_former_custodian_signs_with_what_it_has_and_makes_nothing_new(
     for version in (first, second):
         one.provider.keys.external.check(one.provider.keys.get("release"), version)
     (tmp_path / "other" / f"{name_of(first)}.pem").write_bytes(
-        SigningKey.generate("Ed25519").private_pem()
+        SigningKey.generate(SIGNING).private_pem()
     )  # another key of that name, with the present one
     one.provider.keys.external.check(one.provider.keys.get("release"), first)
 

@@ -46,6 +46,7 @@ from mycelium_fractal_net.security.records.keys import (
     RotationPolicy,
 )
 from mycelium_fractal_net.security.rotation import KeyRotationScheduler
+from tests.support.algorithms import WRAPPING
 from tests.support.key_transport import key_to_wrap_for, openssl_wrap
 from tests.support.stores import Clock, keyring_over, open_provider
 
@@ -69,7 +70,7 @@ def _store_clock(request: pytest.FixtureRequest, clock: Clock) -> None:
 
 def begun(provider: LocalKeyProvider, key_id: str = "brought", *args: Any, **more: Any) -> Any:
     """An import by HPKE, which is the faster method."""
-    return provider.imports.begin(key_id, *args, method="hpke", **more)
+    return provider.imports.begin(key_id, *args, method=WRAPPING, **more)
 
 
 def wrapped(pending: PendingImport, material: bytes = KEY) -> bytes:
@@ -476,7 +477,7 @@ def test_what_does_not_fit_is_refused_before_a_key_is_made(
 ) -> None:
     """As for a key that is made here; of one that is there nothing is said anew."""
     local_provider.keys.create("orders")
-    asked = {"key_id": "brought", "method": "hpke", **more}
+    asked = {"key_id": "brought", "method": WRAPPING, **more}
     with pytest.raises((InvalidInputError, KeyUsageError, KeyNotFoundError)):
         local_provider.imports.begin(**asked)
     assert local_provider.store.imports.count() == 0
@@ -501,7 +502,7 @@ def test_a_forbidden_algorithm_is_refused_at_the_beginning(
 ) -> None:
     """Of the key that is to come, and of the method."""
     provider = open_provider(sqlite_url, home, clock)
-    for forbidden, method in (("AES-256-GCM", "hpke"), ("RSA-OAEP-256", "rsa-aes")):
+    for forbidden, method in (("AES-256-GCM", WRAPPING), ("RSA-OAEP-256", "rsa-aes")):
         provider.imports._policy = Policy(disallowed=(forbidden,))
         with pytest.raises(AlgorithmNotAllowedError):
             provider.imports.begin("brought", method=method)
@@ -511,7 +512,7 @@ def test_a_forbidden_algorithm_is_refused_at_the_beginning(
 
 @pytest.mark.parametrize(
     ("disallowed", "method"),
-    [(("RSA-OAEP-256",), "hpke"), (("AES-256-KWP", "HPKE-X25519"), "hpke-p256")],
+    [(("RSA-OAEP-256",), WRAPPING), (("AES-256-KWP", "HPKE-X25519"), "hpke-p256")],
 )
 def test_without_a_method_the_first_that_is_allowed_is_taken(
     local_provider: LocalKeyProvider, disallowed: tuple[str, ...], method: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,7 @@ from mycelium_fractal_net.security.key_providers.remote import RemoteCustodian
 from mycelium_fractal_net.security.key_providers.wrapping import Wrapping
 from mycelium_fractal_net.security.key_store import Database, KeyStore
 from mycelium_fractal_net.security.policy import Policy
-from tests.support.custodian import KEK_ID, QUICK, Elsewhere
+from tests.support.custodian import KEK_ID, QUICK, Elsewhere, ElsewhereOfMany
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -367,6 +368,36 @@ def test_a_thread_that_must_not_wait_is_refused(custodian: RemoteCustodian) -> N
     sealed = wrapped(custodian)
     with blocking.refusing(), pytest.raises(WouldBlockError):
         unwrapped(custodian, sealed)
+
+
+# Together -------------------------------------------------------------------------------------
+
+
+def test_keys_that_are_wanted_at_once_are_one_request(tmp_path: Path) -> None:
+    """Each gets its own; one whose row was edited is refused and named, and the others are not."""
+    Elsewhere.create(tmp_path / "elsewhere")
+    other = ElsewhereOfMany(tmp_path / "elsewhere")
+    custodian = RemoteCustodian(lambda: other, QUICK)
+    versions = range(1, 31)
+    materials = {version: bytes([version]) * 32 for version in versions}
+    sealed = custodian.wrap_many(KEK_ID, [(materials[each], bound(each)) for each in versions])
+    other.calls.clear()
+
+    def unwrap(version: int) -> bytes | str:
+        row = sealed[0] if version == 7 else sealed[version - 1]
+        try:
+            return unwrapped(custodian, row, bound(version))
+        except StoreIntegrityError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(15) as pool:
+        found = dict(zip(versions, pool.map(unwrap, versions), strict=True))
+    assert "version 7 of key 'orders' does not unwrap" in str(found.pop(7))
+    assert found == {version: materials[version] for version in versions if version != 7}
+    sizes = [int(each.split()[1]) for each in other.calls if each.startswith("unwrap ")]
+    assert max(sizes) > 1
+    with blocking.refusing(), pytest.raises(WouldBlockError):
+        unwrapped(custodian, sealed[0])
 
 
 # Over a store ---------------------------------------------------------------------------------

@@ -24,10 +24,9 @@ from mycelium_fractal_net.security.key_providers.call_statistics import Outcome
 from mycelium_fractal_net.security.key_providers.remote import RemoteCustodian
 from mycelium_fractal_net.security.policy import Policy
 from mycelium_fractal_net.security.signatures.verifying_key import VerifyingKey
-from tests.support.custodian import KEK_ID, QUICK, Elsewhere
+from tests.support.custodian import KEK_ID, QUICK, Elsewhere, ElsewhereOfMany
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
 
@@ -141,15 +140,6 @@ def test_signatures_under_way_keep_no_key_from_being_unwrapped(other: Elsewhere)
     assert custodian.unwrap_many(KEK_ID, [(sealed, bound())]) == [b"k" * 32]
     assert signing.is_alive()
     signing.join()
-
-
-class ElsewhereOfMany(Elsewhere):
-    """The same machine, of which many signatures are one request."""
-
-    def sign_many(self, reference: str, algorithm: str, messages: Sequence[bytes]) -> list[bytes]:
-        self.calls.append(f"sign {len(messages)}")
-        signed = [self.sign(reference, algorithm, each) for each in messages]
-        return self._answer("", signed)
 
 
 def test_signatures_that_are_wanted_at_once_are_one_request(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from mycelium_fractal_net.security.errors import CustodianDeniedError, CustodianUnavailableError
 from mycelium_fractal_net.security.key_providers import together as together_module
-from mycelium_fractal_net.security.key_providers.together import AT_ONCE, MOST, Together
+from mycelium_fractal_net.security.key_providers.together import MOST, Together
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,7 +57,7 @@ def other() -> OtherSide:
 @pytest.fixture
 def threads() -> Iterator[ThreadPoolExecutor]:
     """Of callers."""
-    with ThreadPoolExecutor(MOST + AT_ONCE + 2) as pool:
+    with ThreadPoolExecutor(MOST + 3) as pool:
         yield pool
 
 
@@ -69,12 +69,10 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def begun(
     other: OtherSide, threads: ThreadPoolExecutor, waiting: int
-) -> tuple[list[Future[int]], list[Future[int]]]:
-    """Calls that went at once, and others that wait for them."""
-    gone = []
-    for number in range(AT_ONCE):
-        gone.append(threads.submit(other.call, number))
-        until(lambda: len(other.seen) == len(gone))
+) -> tuple[Future[int], list[Future[int]]]:
+    """A call that went at once, and others that wait for it."""
+    gone = threads.submit(other.call, 1)
+    until(lambda: len(other.seen) == 1)
     later = [threads.submit(other.call, 100 + number) for number in range(waiting)]
     kind = other.together._kinds["k"]
     until(lambda: len(kind.waiting) == waiting)
@@ -83,13 +81,13 @@ def begun(
 
 @pytest.mark.usefixtures("patient")
 def test_what_waits_goes_as_one_request(other: OtherSide, threads: ThreadPoolExecutor) -> None:
-    """Each gets what is its own; who comes while few are under way goes alone and at once."""
+    """Each gets what is its own; who comes while none is under way goes alone and at once."""
     gone, later = begun(other, threads, 5)
-    assert other.seen == [[each] for each in range(AT_ONCE)]
-    other.answers.release(AT_ONCE + 1)
-    assert [each.result(_SECONDS) for each in gone] == [0, 2]
+    assert other.seen == [[1]]
+    other.answers.release(2)
+    assert gone.result(_SECONDS) == 2
     assert [each.result(_SECONDS) for each in later] == [200, 202, 204, 206, 208]
-    assert [sorted(each) for each in other.seen[AT_ONCE:]] == [[100, 101, 102, 103, 104]]
+    assert [sorted(each) for each in other.seen[1:]] == [[100, 101, 102, 103, 104]]
     until(lambda: not other.together._kinds)
     other.answers.release()
     assert other.call(7) == 14
@@ -101,11 +99,11 @@ def test_a_request_has_a_bound_and_the_rest_follows(
 ) -> None:
     """One more waits than a request takes."""
     _, later = begun(other, threads, MOST + 1)
-    other.answers.release(AT_ONCE + 2)
+    other.answers.release(3)
     assert sorted(each.result(_SECONDS) for each in later) == [
         2 * (100 + number) for number in range(MOST + 1)
     ]
-    assert sorted(len(each) for each in other.seen[AT_ONCE:]) == [1, MOST]
+    assert sorted(len(each) for each in other.seen[1:]) == [1, MOST]
 
 
 @pytest.mark.usefixtures("patient")
@@ -114,7 +112,7 @@ def test_calls_of_another_kind_do_not_wait(other: OtherSide, threads: ThreadPool
     begun(other, threads, 1)
     further = threads.submit(other.call, 5, name="another")
     until(lambda: other.seen[-1] == [5])
-    other.answers.release(4)
+    other.answers.release(3)
     assert further.result(_SECONDS) == 10
 
 
@@ -125,8 +123,8 @@ def test_an_error_is_everybodys_who_went_together(
     """And nobody waits after it."""
     gone, later = begun(other, threads, 3)
     other.error = CustodianDeniedError("the key is disabled")
-    other.answers.release(AT_ONCE + 1)
-    for each in (*gone, *later):
+    other.answers.release(2)
+    for each in (gone, *later):
         with pytest.raises(CustodianDeniedError, match="is disabled"):
             each.result(_SECONDS)
     until(lambda: not other.together._kinds)
@@ -138,11 +136,11 @@ def test_a_request_that_does_not_end_is_not_waited_for(
     """What waits is asked for beside it soon; that it ends at last changes nothing."""
     gone, later = begun(other, threads, 0)
     later = [threads.submit(other.call, 100 + number) for number in range(3)]
-    until(lambda: sum(map(len, other.seen)) == AT_ONCE + 3)
-    assert not any(each.done() for each in gone)
-    other.answers.release(AT_ONCE + 3)
+    until(lambda: sum(map(len, other.seen)) == 4)
+    assert not gone.done()
+    other.answers.release(4)
     assert sorted(each.result(_SECONDS) for each in later) == [200, 202, 204]
-    assert [each.result(_SECONDS) for each in gone] == [0, 2]
+    assert gone.result(_SECONDS) == 2
     until(lambda: not other.together._kinds)
 
 
@@ -158,6 +156,6 @@ def test_who_waits_is_told_at_the_end_of_its_own_time(
     assert time.monotonic() - began < 1
     with pytest.raises(CustodianUnavailableError, match="does not answer in time"):
         other.call(7, seconds=-1)
-    other.answers.release(AT_ONCE)
-    assert [each.result(_SECONDS) for each in gone] == [0, 2]
+    other.answers.release()
+    assert gone.result(_SECONDS) == 2
     assert [7] not in other.seen

@@ -353,7 +353,7 @@ def test_a_signature_verifies_and_names_its_version(keyring: Keyring) -> None:
     """The signature is bare bytes; its key_id is the version."""
     signature = keyring.sign(b"data", key_id="release")
     assert isinstance(signature, Signature)
-    assert (signature.key_id, len(signature)) == ("release:v1", 64)
+    assert signature.key_id == "release:v1"
     keyring.verify(b"data", signature, key_id="release")
     keyring.verify(b"data", bytes(signature), key_id="release:v1")
     for data, changed in ((b"date", signature), (b"data", bytes(64)), (b"data", b"")):

@@ -9,6 +9,7 @@ import pytest
 from mycelium_fractal_net.security.errors import KeyNotFoundError, KeyUsageError
 from mycelium_fractal_net.security.records.keys import Verb
 from mycelium_fractal_net.security.signatures.verifying_key import VerifyingKey
+from tests.support.algorithms import SIGNING
 
 if TYPE_CHECKING:
     from mycelium_fractal_net import Keyring
@@ -24,7 +25,7 @@ def test_a_public_key_verifies_what_its_version_signed(keyring: Keyring) -> None
     signature = keyring.sign(b"data", key_id="approval")
     keyring.provider.rotate_key("approval")
     first = keyring.public_key("approval:v1")
-    assert (first.key_id, first.algorithm) == ("approval:v1", "Ed25519")
+    assert (first.key_id, first.algorithm) == ("approval:v1", SIGNING)
     VerifyingKey.from_pem(first.pem.encode()).verify(b"data", signature)
     VerifyingKey.from_jwk(first.jwk).verify(b"data", signature)
     keyring.refresh()

@@ -22,12 +22,13 @@ from mycelium_fractal_net.security.key_providers import authenticated_table
 from mycelium_fractal_net.security.key_store.freshness import Freshness
 from mycelium_fractal_net.security.records.signers import SignerState
 from mycelium_fractal_net.security.signatures.signing_key import SigningKey
+from tests.support.algorithms import SIGNING
 
 if TYPE_CHECKING:
     from mycelium_fractal_net.security.key_providers import LocalKeyProvider
 
 
-def public(algorithm: str = "Ed25519") -> bytes:
+def public(algorithm: str = SIGNING) -> bytes:
     """A fresh public key, DER."""
     return SigningKey.generate(algorithm).public.der()
 
@@ -213,7 +214,7 @@ def test_a_signer_whose_algorithm_the_policy_forbids_is_none(
     from mycelium_fractal_net.security.policy import Policy
 
     local_provider.signers.add("peer", public(), any_credential=True)
-    local_provider.policy = Policy(disallowed=("Ed25519",))
+    local_provider.policy = Policy(disallowed=(SIGNING,))
     signers, _ = directory(local_provider)
     with pytest.raises(InvalidSignatureError):
         signers.by_name("peer")

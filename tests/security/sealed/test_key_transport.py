@@ -32,6 +32,7 @@ from mycelium_fractal_net.security.sealed.key_transport import (
     WrappingKey,
 )
 from mycelium_fractal_net.security.sealed.rsa_recipients import RsaRecipientKey
+from tests.support.algorithms import WRAPPING
 from tests.support.key_transport import key_to_wrap_for, openssl_unwrap, openssl_wrap
 
 KEY = bytes(range(32))
@@ -149,7 +150,7 @@ WRONG: dict[str, Callable[[], bytes]] = {
     "a label": lambda: rsa_wrap(KEY, label=b"label"),
     "AES-128": lambda: rsa_wrap(KEY, size=16),
     "no padding": lambda: rsa_wrap(KEY)[:MODULUS_BYTES] + aes_key_wrap(b"e" * 32, KEY),
-    "HPKE": lambda: key_to_wrap_for("hpke").public.wrap(KEY),
+    "HPKE": lambda: key_to_wrap_for(WRAPPING).public.wrap(KEY),
 }
 
 
@@ -164,7 +165,7 @@ def test_what_is_wrong_with_an_rsa_wrapping_is_one_error(wrong: str) -> None:
 
 def test_what_is_wrong_with_an_hpke_wrapping_is_the_same_error() -> None:
     """Whatever the method is."""
-    own = key_to_wrap_for("hpke")
+    own = key_to_wrap_for(WRAPPING)
     for wrapped in (b"", own.public.wrap(KEY)[:-1], rsa_wrap(KEY), b"MFH\x01" + bytes(90)):
         with pytest.raises(DecryptionError):
             own.unwrap(wrapped)
@@ -192,7 +193,7 @@ def test_a_key_that_is_none_to_wrap_for_is_refused(make: Callable[[], bytes], wh
 @METHODS
 def test_what_is_no_private_key_of_a_method_is_refused(method: str) -> None:
     """Neither something else nor the key of the other method."""
-    other = key_to_wrap_for("hpke" if method == "rsa-aes" else "rsa-aes")
+    other = key_to_wrap_for(WRAPPING if method == "rsa-aes" else "rsa-aes")
     for material in (b"", b"x" * 33, other.private_bytes()):
         with pytest.raises(InvalidKeyError):
             UnwrappingKey.from_private_bytes(method, material)

@@ -36,9 +36,9 @@ from mycelium_fractal_net.security.sealed.recipients import (
     open_as_recipient,
     seal_to_recipient,
 )
+from tests.support.algorithms import HPKE, RecipientKeys
 
 X25519 = "HPKE-X25519"
-KEY = RecipientKey.generate(X25519)
 P = 2**255 - 19
 
 # By suite: KEM, KDF and AEAD as RFC 9180 section 7 numbers them, the library's, and the sizes.
@@ -47,7 +47,8 @@ SUITES = {
     "HPKE-P256": ("0010 0001 0002", KEM.P256, KDF.HKDF_SHA256, 65, 32),
     "HPKE-P384": ("0011 0002 0002", KEM.P384, KDF.HKDF_SHA384, 97, 48),
 }
-KEYS = {X25519: KEY, **{name: RecipientKey.generate(name) for name in ("HPKE-P256", "HPKE-P384")}}
+KEYS = RecipientKeys()
+KEY = KEYS[HPKE]
 EACH = pytest.mark.parametrize("algorithm", SUITES)
 CURVES = {"HPKE-P256": ec.SECP256R1(), "HPKE-P384": ec.SECP384R1()}
 FIELDS = {  # SP 800-186 sections 3.2.1.3 and 3.2.1.4
@@ -320,8 +321,11 @@ class TestKeys:
         private = ed25519.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         public = ed25519.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
         # RFC 5958 version 2 carries the public key too, as [1].
-        inner = b"\x02\x01\x01\x30\x05\x06\x03\x2b\x65\x6e\x04\x22\x04\x20" + KEY.private_bytes()
-        inner += b"\x81\x21\x00" + KEY.public.public_bytes()
+        inner = (
+            b"\x02\x01\x01\x30\x05\x06\x03\x2b\x65\x6e\x04\x22\x04\x20"
+            + KEYS[X25519].private_bytes()
+        )
+        inner += b"\x81\x21\x00" + KEYS[X25519].public.public_bytes()
         version_2 = pem_encode("PRIVATE KEY", b"\x30" + bytes([len(inner)]) + inner)
         for wrong in (private, KEY.public.pem(), pem_encode("PRIVATE KEY", b"\x30\x00"), version_2):
             with pytest.raises(InvalidKeyError):
@@ -332,7 +336,7 @@ class TestKeys:
 
     def test_a_private_key_is_shown_pickled_and_copied_by_nobody(self) -> None:
         """It is handed out by private_bytes and private_pem alone."""
-        assert repr(KEY) == "RecipientKey(X25519)"
+        assert repr(KEYS[X25519]) == "RecipientKey(X25519)"
         assert repr(KEYS["HPKE-P256"].public) == "Recipient(P256)"
         for attempt in (pickle.dumps, copy.copy, copy.deepcopy):
             with pytest.raises(TypeError, match="private_bytes"):

@@ -24,6 +24,7 @@ from mycelium_fractal_net.security.signed_requests.asgi import (
 )
 from mycelium_fractal_net.security.signed_requests.replay import Nonce, ReplayGuard, Taken
 from mycelium_fractal_net.security.signed_requests.verifier import _Nonces, _settle
+from tests.support.algorithms import SIGNING
 from tests.support.signing import AUTHORITY
 
 if TYPE_CHECKING:
@@ -275,7 +276,7 @@ def test_signers_are_read_again_where_one_changed_meanwhile(
     def reading(*arguments: Any) -> Any:
         found = read(*arguments)
         if not times:
-            key = SigningKey.generate("Ed25519").public.der()
+            key = SigningKey.generate(SIGNING).public.der()
             local_provider.signers.add("late", key, any_credential=True)
             freshness.refresh()
         times.append(1)

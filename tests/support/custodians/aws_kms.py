@@ -75,6 +75,11 @@ class AWSKMSHarness:
         self.client.create_alias(AliasName=ALIAS, TargetKeyId=made)
 
     @property
+    def pid(self) -> int:
+        """The id of the server's process."""
+        return self._process.pid
+
+    @property
     def arn(self) -> str:
         """The ARN of the key."""
         return str(self._key()["Arn"])

@@ -109,6 +109,12 @@ class Bao:
             }}
         """
 
+    @property
+    def pid(self) -> int:
+        """The id of its process, while it runs."""
+        assert self._process is not None
+        return self._process.pid
+
     # Its life -----------------------------------------------------------------------------
 
     def start(self, *, unseal: bool = True) -> None:
@@ -246,7 +252,7 @@ class VaultHarness:
         try:
             self.bao.asked("POST", "sys/mounts/transit", {"type": "transit"})
             self.enable()
-            self._token = self.bao.token("mfn", period="24h")
+            self.token = self.bao.token("mfn", period="24h")
         except BaseException:
             self.bao.close()
             raise
@@ -258,7 +264,7 @@ class VaultHarness:
         token, ca_file = folder / "token", folder / "ca.pem"
         if not token.exists():
             token.touch(mode=0o600)
-            token.write_text(self._token)
+            token.write_text(self.token)
             ca_file.write_bytes(self.bao.authority.pem)
         return {
             "MFN_KEY_PROVIDER": "vault",
@@ -267,6 +273,11 @@ class VaultHarness:
             "MFN_VAULT_CA_FILE": str(ca_file),
             "MFN_VAULT_TOKEN_FILE": str(token),
         }
+
+    @property
+    def pid(self) -> int:
+        """The id of the server's process."""
+        return self.bao.pid
 
     def make_key(self) -> None:
         """``bao write -f transit/keys/NAME type=aes256-gcm96 derived=true``."""

@@ -70,7 +70,7 @@ def _swaps(proc: Path, sys: Path) -> Iterator[str]:
 
 
 def _processes(audit_folder: Path, proc: Path, sys: Path) -> Iterator[Process]:
-    held = {_named(path) for path in audit_folder.glob("*/lock")}
+    held = {name for path in audit_folder.glob("*/lock") for name in _names(path, proc)}
     holders = set()
     for line in _lines(proc / "locks"):
         words = line.split()
@@ -81,10 +81,27 @@ def _processes(audit_folder: Path, proc: Path, sys: Path) -> Iterator[Process]:
             yield _process(pid, proc, sys)
 
 
-def _named(path: Path) -> str:
-    """A file as /proc/locks names it: major:minor:inode, the first two in hexadecimal."""
+def _names(path: Path, proc: Path) -> Iterator[str]:
+    """A file as /proc/locks names it: major:minor:inode, the first two in hexadecimal.
+
+    By its own device, and by that of the mount that it is in: on btrfs a file says another.
+    """
     status = path.stat()
-    return f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
+    devices = {(os.major(status.st_dev), os.minor(status.st_dev)), *_mounted(path, proc)}
+    for major, minor in devices:
+        yield f"{major:02x}:{minor:02x}:{status.st_ino}"
+
+
+def _mounted(path: Path, proc: Path) -> Iterator[tuple[int, int]]:
+    """The device of the innermost mount of a path, of two in one place the later: proc(5)."""
+    innermost, found = -1, ""
+    for line in _lines(proc / "self/mountinfo"):
+        _, _, device, _, place, *_ = line.split()
+        if path.resolve().is_relative_to(place) and len(place) >= innermost:
+            innermost, found = len(place), device
+    if found:
+        major, minor = found.split(":")
+        yield int(major), int(minor)
 
 
 def _process(pid: int, proc: Path, sys: Path) -> Process:

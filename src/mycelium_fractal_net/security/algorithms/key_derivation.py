@@ -9,6 +9,7 @@ from __future__ import annotations
 import unicodedata
 from typing import TYPE_CHECKING, Final
 
+from cryptography.exceptions import InternalError
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 
@@ -47,8 +48,16 @@ def derive_from_passphrase(passphrase: str | Buffer, salt: Buffer, iterations: i
 
 
 def pbkdf2(secret: bytes, salt: bytes, iterations: int, length: int) -> bytes:
-    """The function alone, for old counts below the floor."""
-    return PBKDF2HMAC(hashes.SHA256(), length, salt, iterations).derive(secret)
+    """The function alone, for old counts below the floor.
+
+    Raises :class:`InvalidInputError` where a FIPS module refuses them (SP 800-132 section 5).
+    """
+    try:
+        return PBKDF2HMAC(hashes.SHA256(), length, salt, iterations).derive(secret)
+    except InternalError:
+        raise InvalidInputError(
+            "the FIPS module refuses PBKDF2 with a salt under 16 bytes or under 1,000 iterations"
+        ) from None
 
 
 def _passphrase_bytes(passphrase: str | Buffer) -> bytes:

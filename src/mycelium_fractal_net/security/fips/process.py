@@ -11,7 +11,6 @@ The policy asks here, in every command: what setting up needs is imported when t
 from __future__ import annotations
 
 import os
-import struct
 import sys
 import threading
 from datetime import UTC, datetime
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
 _VARIABLE: Final = "OPENSSL_CONF"
 _BINDING: Final = "cryptography.hazmat.bindings._rust"
-_AT_SECURE: Final = 23  # of the auxiliary vector, see getauxval(3)
+_AT_SECURE: Final = 23  # see getauxval(3)
 _REASONS: Final = {
     "module integrity failure": "its integrity check failed: the file is not what its MAC says",
     "missing config data": "its configuration has no MAC",
@@ -112,19 +111,12 @@ def _check_process() -> None:
 
 
 def _is_privileged() -> bool:
-    entries = _process_file("auxv")
-    words = struct.iter_unpack("@LL", entries[: len(entries) // 16 * 16])
-    return any(kind == _AT_SECURE and value for kind, value in words)
+    """As the C library was told: such a process cannot read its own /proc/self/auxv."""
+    import ctypes
 
-
-def _process_file(name: str) -> bytes:
-    """What the kernel says of this process."""
-    try:
-        return Path("/proc/self", name).read_bytes()
-    except OSError:
-        raise FipsModeError(
-            f"/proc/self/{name} cannot be read, which shows what this process is and has loaded"
-        ) from None
+    ask = ctypes.CDLL(None).getauxval
+    ask.restype, ask.argtypes = ctypes.c_ulong, (ctypes.c_ulong,)
+    return bool(ask(_AT_SECURE))
 
 
 def _load(module: InstalledModule) -> tuple[str, ...]:
@@ -159,5 +151,10 @@ def _prove(module: InstalledModule) -> tuple[str, ...]:
 
 def _mapped() -> set[str]:
     """The files of which this process has parts in memory."""
-    lines = os.fsdecode(_process_file("maps")).splitlines()
+    try:
+        lines = os.fsdecode(Path("/proc/self/maps").read_bytes()).splitlines()
+    except OSError:
+        raise FipsModeError(
+            "/proc/self/maps cannot be read, which shows what this process has loaded"
+        ) from None
     return {line.split(maxsplit=5)[5] for line in lines if line.count("/")}

@@ -94,6 +94,9 @@ class Custodian(OfOneProcess, ABC):
     """Whether an id names the same master key wherever it is asked for, as that of a key of AWS KMS
     does, which has replicas in other regions. Of other kinds two may have keys of one id."""
 
+    takes_many: ClassVar[bool] = False
+    """Whether many items are one request there, and cost little more than one of them."""
+
     @abstractmethod
     def newest_id(self) -> str:
         """The id of the master key that wraps what is new."""

@@ -8,7 +8,8 @@ The file of such a custodian makes the calls. Here is what is the same for all o
 - What was wrapped is unwrapped before it is given: whoever keeps another's wrapping in the place of
   his own has lost his key.
 - A signing key is asked for once, since a second one would be left over.
-- Signatures that are wanted at once are asked for together, where the other side takes many.
+- What is wanted at once, signatures by one key or keys under one master key, is asked for together
+  where the other side takes many in a request.
 - Calls end in time, are tried again, and spare a server that is out (:mod:`.bounded_calls`).
 - A process that was forked opens connections of its own: two that share one get each other's
   answers.
@@ -67,11 +68,15 @@ class RemoteCustodian(Custodian):
     def _start_anew(self) -> None:
         self._lock = threading.Lock()  # a thread of the parent may hold the former one
         self._calls = BoundedCalls(self._limits)
-        self._together: Together[bytes, bytes] = Together(self._signatures)
+        self._signing: Together[bytes, bytes] = Together(self._signatures)
+        self._unwraps: Together[tuple[bytes, Binding], bytes | StoreIntegrityError] = Together(
+            self._unwrapped_each
+        )
 
     def _opened(self) -> Custodian:
         other = self._calls.run("connect", self._connect, self._calls.end())
         self.scheme = self._calls.told.name = other.scheme  # type: ignore[misc]
+        self._takes_many = other.takes_many
         self._signs_together = isinstance(other, SignsTogether)
         self.is_one_key_everywhere = other.is_one_key_everywhere  # type: ignore[misc]
         return other
@@ -119,12 +124,25 @@ class RemoteCustodian(Custodian):
 
     def unwrap_many(self, kek_id: str, items: _Items) -> list[bytes]:
         """See :class:`Custodian`."""
+        if len(items) == 1 and self._takes_many:
+            about_to_block()
+            found = self._unwraps.call(kek_id, items[0], self._calls.end())
+            if isinstance(found, StoreIntegrityError):
+                raise found
+            return [found]
+        return self._named("unwrap", _unwrap(kek_id), items)
 
-        def unwrap(other: Custodian, some: _Items) -> list[bytes]:
-            found = _usable(other.unwrap_many(kek_id, some), len(some))
-            return [_material(each, bound) for each, (_, bound) in zip(found, some, strict=True)]
-
-        return self._named("unwrap", unwrap, items)
+    def _unwrapped_each(
+        self, kek_id: Hashable, items: list[tuple[bytes, Binding]], end: float
+    ) -> list[bytes | StoreIntegrityError]:
+        """Keys that several have asked for, in one call; of one that was edited its refusal."""
+        unwrap = _unwrap(cast("str", kek_id))
+        try:
+            return [*self.ask("unwrap", lambda other: unwrap(other, items), end)]
+        except StoreIntegrityError:
+            if len(items) == 1:
+                return [items[0][1].refusal()]
+            return [self._unwrapped_each(kek_id, [each], end)[0] for each in items]
 
     def rewrap_many(self, from_id: str, to_id: str, items: _Items) -> list[bytes]:
         """See :class:`Custodian`. What is wrapped holds the digest of its binding already."""
@@ -196,7 +214,7 @@ class RemoteCustodian(Custodian):
         """See :class:`SigningCustodian`."""
         if self._signs_together:
             about_to_ask()
-            return self._together.call((reference, algorithm), message, self._calls.end())
+            return self._signing.call((reference, algorithm), message, self._calls.end())
         return self._ask_to_sign(
             "sign", lambda other: _some_bytes(other.sign(reference, algorithm, message))
         )
@@ -298,6 +316,14 @@ def _some_bytes(found: Any) -> bytes:
 
 def _unusable() -> CustodianUnavailableError:
     return CustodianUnavailableError("the custodian answers what cannot be used")
+
+
+def _unwrap(kek_id: str) -> Callable[[Custodian, _Items], list[bytes]]:
+    def unwrap(other: Custodian, some: _Items) -> list[bytes]:
+        found = _usable(other.unwrap_many(kek_id, some), len(some))
+        return [_material(each, bound) for each, (_, bound) in zip(found, some, strict=True)]
+
+    return unwrap
 
 
 def _unwrapped(other: Custodian, kek_id: str, wrapped: list[bytes], items: _Items) -> list[bytes]:

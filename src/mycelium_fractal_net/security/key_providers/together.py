@@ -1,12 +1,12 @@
-"""Calls that come while others of their kind are under way, and go to the other side as one.
+"""Calls that come while another of their kind is under way, and go to the other side as one.
 
-Nobody waits for others to come: a call is made at once while few are under way. Those that come
-then wait for one of these to end, and all that wait by then are asked for in one request, which
-costs the other side little more than one of them. Under load a request carries many, and a single
-caller notices nothing.
+Nobody waits for others to come: a call is made at once while none is under way. Those that come
+then wait for it to end, and all that wait by then are asked for in one request, which costs the
+other side little more than one of them. Under load a request carries many, and a single caller
+notices nothing.
 
-Where those under way do not end, as on a connection that fell silent, they are waited for no longer
-than :data:`PATIENCE_SECONDS`: then what waits is asked for beside them.
+One that does not end, as on a connection that fell silent, is waited for no longer than
+:data:`PATIENCE_SECONDS`: then what waits is asked for beside it.
 """
 
 from __future__ import annotations
@@ -19,9 +19,8 @@ from typing import Final, Generic, TypeVar
 from mycelium_fractal_net.security.errors import CustodianUnavailableError
 from mycelium_fractal_net.security.key_providers.daemon_threads import DaemonThreads
 
-AT_ONCE: Final = 2  # requests of a kind: one is on its way while the other is worked on
 MOST: Final = 64  # calls in a request
-PATIENCE_SECONDS: Final = 0.01
+PATIENCE_SECONDS: Final = 0.005  # longer than a request takes to a server nearby
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
@@ -42,17 +41,23 @@ class _Call(Generic[_T, _R]):
 
 
 class _Kind(Generic[_T, _R]):
-    """The calls that wait, the first first, and how many requests are under way.
+    """The calls that wait for the request under way, the first first; there is one while this is.
 
-    Those of before a stall, in which somebody lost his patience, are not counted any more.
+    ``turn`` is the number of times that somebody lost patience: the request of an earlier turn is
+    not waited for any more.
     """
 
-    __slots__ = ("stalls", "under_way", "waiting")
+    __slots__ = ("turn", "waiting")
 
     def __init__(self) -> None:
         self.waiting: list[_Call[_T, _R]] = []
-        self.under_way = 0
-        self.stalls = 0
+        self.turn = 0
+
+    def taken(self) -> list[_Call[_T, _R]]:
+        """The first of those that wait, which wait no more."""
+        some = self.waiting[:MOST]
+        del self.waiting[:MOST]
+        return some
 
 
 class Together(Generic[_T, _R]):
@@ -75,21 +80,18 @@ class Together(Generic[_T, _R]):
         """
         with self._lock:
             kind = self._kinds.get(name)
-            if kind is None:
-                kind = self._kinds[name] = _Kind()
-            stalls = kind.stalls
-            if goes := kind.under_way < AT_ONCE:
-                kind.under_way += 1
-            else:
+            if kind is not None:
                 mine: _Call[_T, _R] = _Call(item, end)
                 kind.waiting.append(mine)
-        if not goes:
+            else:
+                first = self._kinds[name] = _Kind()
+        if kind is not None:
             return self._outcome(name, kind, mine)
         try:
             return self._ask(name, [item], end)[0]
         finally:
-            if some := self._next(name, kind, stalls):
-                self._begin(name, kind, stalls, some)
+            if some := self._next(name, first, 0):
+                self._begin(name, first, 0, some)
 
     def _outcome(self, name: Hashable, kind: _Kind[_T, _R], mine: _Call[_T, _R]) -> _R:
         left = mine.end - monotonic()
@@ -109,18 +111,17 @@ class Together(Generic[_T, _R]):
             if monotonic() >= mine.end:
                 kind.waiting.remove(mine)
                 return
-            kind.stalls += 1
-            kind.under_way = 1
-            stalls, some = kind.stalls, _taken(kind)
-        self._begin(name, kind, stalls, some)
+            kind.turn += 1
+            turn, some = kind.turn, kind.taken()
+        self._begin(name, kind, turn, some)
 
     def _begin(
-        self, name: Hashable, kind: _Kind[_T, _R], stalls: int, some: list[_Call[_T, _R]]
+        self, name: Hashable, kind: _Kind[_T, _R], turn: int, some: list[_Call[_T, _R]]
     ) -> None:
-        self._threads.start(lambda: self._work(name, kind, stalls, some))
+        self._threads.start(lambda: self._work(name, kind, turn, some))
 
     def _work(
-        self, name: Hashable, kind: _Kind[_T, _R], stalls: int, some: list[_Call[_T, _R]]
+        self, name: Hashable, kind: _Kind[_T, _R], turn: int, some: list[_Call[_T, _R]]
     ) -> None:
         """Ask for those, and then for what waits by then, until nothing does."""
         while some:
@@ -134,23 +135,13 @@ class Together(Generic[_T, _R]):
                     each.error = error
             for each in some:
                 each.answered.release()
-            some = self._next(name, kind, stalls)
+            some = self._next(name, kind, turn)
 
-    def _next(self, name: Hashable, kind: _Kind[_T, _R], stalls: int) -> list[_Call[_T, _R]]:
-        """What waits, after a request of that count of stalls has ended."""
+    def _next(self, name: Hashable, kind: _Kind[_T, _R], turn: int) -> list[_Call[_T, _R]]:
+        """What waits, after the request of that turn has ended."""
         with self._lock:
-            if kind.stalls != stalls:  # others have taken over
+            if kind.turn != turn:  # another has taken over
                 return []
-            if kind.waiting:
-                return _taken(kind)
-            kind.under_way -= 1
-            if not kind.under_way:
+            if not kind.waiting:
                 del self._kinds[name]
-            return []
-
-
-def _taken(kind: _Kind[_T, _R]) -> list[_Call[_T, _R]]:
-    """The first of those that wait, which wait no more."""
-    some = kind.waiting[:MOST]
-    del kind.waiting[:MOST]
-    return some
+            return kind.taken()

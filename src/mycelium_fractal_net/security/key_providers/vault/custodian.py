@@ -69,6 +69,7 @@ class VaultCustodian(Custodian):
     """The transit key ``name`` of the engine at ``mount``, as ``session`` may use it."""
 
     scheme: ClassVar[str] = "vault"
+    takes_many: ClassVar[bool] = True
 
     def __init__(self, session: Session, *, name: str, mount: str = "transit") -> None:
         self._session = session
