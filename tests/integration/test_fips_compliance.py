@@ -306,6 +306,12 @@ def test_a_python_whose_openssl_takes_no_module_is_refused(fips: FipsHome, told:
     assert told in fips.python(_patched(where + _WITHOUT[told])).out
 
 
+def test_tls_that_offers_more_than_it_should_is_found_out(fips: FipsHome) -> None:
+    """As by an OpenSSL that passes over what its configuration says of TLS."""
+    ran = fips.python(_patched("python_openssl._GROUPS = b'none of these'"))
+    assert "has a FIPS module, and goes on without it" in ran.out
+
+
 def test_one_that_used_cryptography_before_is_refused(fips: FipsHome) -> None:
     """What was made before would go on outside of the module."""
     ran = fips.python(
