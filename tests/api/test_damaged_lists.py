@@ -16,16 +16,16 @@ from tests.test_crypto_api import ok
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 TABLES = {"keys": "key_id", "credentials": "credential_id", "signers": "name"}
 
 
-@pytest.fixture
-def own(tmp_path: Path) -> Iterator[Running]:
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A service with a store of its own, and some of each kind in it."""
-    initialise(home=tmp_path / "home").close()
-    running = start(tmp_path / "home")
+    home = tmp_path_factory.mktemp("damaged") / "home"
+    initialise(home=home).close()
+    running = start(home)
     try:
         with running.client() as client:
             for name in ("a", "b", "c"):
@@ -39,22 +39,31 @@ def own(tmp_path: Path) -> Iterator[Running]:
         running.stop()
 
 
-def damage(service: Running, statement: str) -> None:
-    with contextlib.closing(sqlite3.connect(service.home / "keys.db")) as database:
-        database.executescript(statement)
+@contextlib.contextmanager
+def damaged(service: Running, table: str, victim: str, how: tuple[str, object]) -> Iterator[None]:
+    """A value of that record is another one, for so long."""
+    column, value = how
+    with contextlib.closing(
+        sqlite3.connect(service.home / "keys.db", isolation_level=None)
+    ) as database:
+        names = f"mfn_{table} WHERE {TABLES[table]} = ?"
+        row, kept = database.execute(f"SELECT rowid, {column} FROM {names}", [victim]).fetchone()
+        change = f"UPDATE mfn_{table} SET {column} = ? WHERE rowid = ?"
+        database.execute(change, [value, row])
+        yield
+        database.execute(change, [kept, row])
 
 
 @pytest.mark.parametrize("table", TABLES)
-@pytest.mark.parametrize("how", ["mac = zeroblob(32)", "created_at = 'never'"])
+@pytest.mark.parametrize("how", [("mac", bytes(32)), ("created_at", "never")])
 def test_a_damaged_record_is_named_and_the_others_are_listed(
-    own: Running, table: str, how: str
+    own: Running, table: str, how: tuple[str, object]
 ) -> None:
     """Of each kind, whichever way, however long the page is."""
-    column = TABLES[table]
     with own.client() as client:
         before = [each[_id(table)] for each in ok(client.get(f"/{table}"))[table]]
-        victim = before[1]
-        damage(own, f"UPDATE mfn_{table} SET {how} WHERE {column} = '{victim}'")
+    victim = before[1]
+    with own.client() as client, damaged(own, table, victim, how):
         answer = ok(client.get(f"/{table}"))
         assert [each[_id(table)] for each in answer[table]] == [before[0], *before[2:]]
         (warning,) = answer["warnings"]
@@ -74,12 +83,8 @@ def test_a_name_that_none_can_have_does_not_end_the_list(own: Running) -> None:
     """The next page begins after one that can be asked for."""
     with own.client() as client:
         names = [each["key_id"] for each in ok(client.get("/keys"))["keys"]]
-        victim = names[1]
-        damage(
-            own,
-            "PRAGMA foreign_keys = off;"
-            f"UPDATE mfn_keys SET key_id = '{victim}!' WHERE key_id = '{victim}'",
-        )
+    victim = names[1]
+    with own.client() as client, damaged(own, "keys", victim, ("key_id", f"{victim}!")):
         found, after = [], ""
         while after is not None:
             page = ok(client.get("/keys", params={"after": after, "limit": 1}))

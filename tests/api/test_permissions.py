@@ -150,50 +150,53 @@ def own(tmp_path: Path) -> Iterator[Running]:
     running.stop()
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        "UPDATE mfn_signers SET mac = zeroblob(32)",
-        "DELETE FROM mfn_signers",
-        "UPDATE mfn_signers SET credentials = '', any_credential = 1",
-        "UPDATE mfn_credentials SET bound = NOT bound; DELETE FROM mfn_signers",
-    ],
-)
-def test_a_signers_row_that_is_damaged_or_gone_closes_its_credential(
-    own: Running, damage: str
-) -> None:
+# What is done to a signer or the credential that it signs for.
+DAMAGES = {
+    "mac": "UPDATE mfn_signers SET mac = zeroblob(32) WHERE name = 'mac'",
+    "gone": "DELETE FROM mfn_signers WHERE name = 'gone'",
+    "freed": "UPDATE mfn_signers SET credentials = '', any_credential = 1 WHERE name = 'freed'",
+    "unbound": "UPDATE mfn_credentials SET bound = NOT bound WHERE name = 'unbound';"
+    "DELETE FROM mfn_signers WHERE name = 'unbound'",
+}
+
+
+def test_a_signers_row_that_is_damaged_or_gone_closes_its_credential(own: Running) -> None:
     """The credential is bound by its own record, and that is authenticated."""
     authority = own.url.removeprefix("http://")
+    peers, keys = [Peer(each, authority=authority) for each in DAMAGES], []
     with own.client() as client:
-        api_key = credential(client, "encrypt:*")
-        peer = Peer("billing", authority=authority)
-        signer = {"name": peer.name, "public_key": peer.key.public.pem().decode()}
-        bound = api_key.split("_")[1]
-        new(client.post("/signers", json={**signer, "credentials": [bound]}))
-    request = httpx.Request("GET", f"{own.url}/credentials/self", headers={"X-API-Key": api_key})
+        for peer in peers:
+            made = client.post("/credentials", json={"name": peer.name, "scopes": ["encrypt:*"]})
+            keys.append(new(made)["api_key"])
+            signer = {"name": peer.name, "public_key": peer.key.public.pem().decode()}
+            new(client.post("/signers", json={**signer, "credentials": [keys[-1].split("_")[1]]}))
+
+    def asked(key: str) -> httpx.Request:
+        return httpx.Request("GET", f"{own.url}/credentials/self", headers={"X-API-Key": key})
+
     with httpx.Client(timeout=30.0) as bare:
-        ok(bare.send(peer.sign(request)))
+        for peer, key in zip(peers, keys, strict=True):
+            ok(bare.send(peer.sign(asked(key))))
         with contextlib.closing(sqlite3.connect(own.home / "keys.db")) as database:
             database.executescript(
-                f"{damage}; UPDATE mfn_store_meta SET generation = generation + 1;"
+                f"{';'.join(DAMAGES.values())};"
+                "UPDATE mfn_store_meta SET generation = generation + 1;"
                 "UPDATE mfn_signers SET generation = (SELECT generation FROM mfn_store_meta);"
                 "UPDATE mfn_credentials SET generation = (SELECT generation FROM mfn_store_meta);"
             )
 
         end = time.monotonic() + KNOWN_SECONDS
         while time.monotonic() < end:
-            plain = httpx.Request("GET", request.url, headers={"X-API-Key": api_key})
-            problem(bare.send(plain), 401, "unauthenticated")
+            for key in keys:
+                problem(bare.send(asked(key)), 401, "unauthenticated")
             time.sleep(0.2)
     own.stop()
     again = start(own.home, port=own.address()[1])
     try:
         with httpx.Client(timeout=30.0) as bare:
-            for sign in (lambda request: request, peer.sign):
-                request = httpx.Request(
-                    "GET", f"{own.url}/credentials/self", headers={"X-API-Key": api_key}
-                )
-                problem(bare.send(sign(request)), 401, "unauthenticated")
+            for peer, key in zip(peers, keys, strict=True):
+                problem(bare.send(asked(key)), 401, "unauthenticated")
+                problem(bare.send(peer.sign(asked(key))), 401, "unauthenticated")
     finally:
         again.stop()
 
@@ -275,12 +278,12 @@ def test_a_key_that_is_not_accepted_is_counted_on_a_public_route_too(own: Runnin
             time.sleep(0.2)
 
 
-def test_an_end_is_kept_to_the_second(own: Running) -> None:
+def test_an_end_is_kept_to_the_second(service: Running) -> None:
     """A credential that ends while the service runs is refused from then on."""
-    with open_keyring(home=own.home) as keyring:
+    with open_keyring(home=service.home) as keyring:
         ends = datetime.now(UTC) + timedelta(seconds=4)
         _, api_key = keyring.provider.credentials.create("short", ("*",), expires_at=ends)
-    with own.client(api_key.text) as client:
+    with service.client(api_key.text) as client:
         end = time.monotonic() + KNOWN_SECONDS
         while client.get("/credentials/self").status_code != 200:
             assert time.monotonic() < end

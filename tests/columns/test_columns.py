@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.keyring.keyring import Keyring
     from tests.support.audit import Books
 
+MANY = 1_100  # rows: more than are read, or written in one transaction, at once
+
 
 def rewrap(keyring: Keyring, application: Application, **options: Any) -> Any:
     """Rewrap customers.iban in this process, unless the options say otherwise."""
@@ -57,14 +59,14 @@ def test_every_message_is_moved_to_the_newest_version(
     application: Application, keyring: Keyring, workers: int | None
 ) -> None:
     """In one process and in several; nothing is left for a second run."""
-    plain = customers(application, keyring, 2500)
+    plain = customers(application, keyring, MANY)
     rotate(keyring)
     seen: list[int] = []
     report = rewrap(keyring, application, workers=workers, progress=seen.append)
-    assert (report.done, report.skipped, report.failed, sum(seen)) == (2500, 0, 0, 2500)
+    assert (report.done, report.skipped, report.failed, sum(seen)) == (MANY, 0, 0, MANY)
     assert opened(application, keyring) == plain
     again = rewrap(keyring, application, workers=workers)
-    assert (again.done, again.skipped, again.failed) == (0, 2500, 0)
+    assert (again.done, again.skipped, again.failed) == (0, MANY, 0)
 
 
 def test_an_empty_table_is_done(application: Application, keyring: Keyring) -> None:
@@ -615,7 +617,7 @@ def test_a_row_that_another_transaction_holds_is_waited_for(
 
 def test_two_runs_at_once_do_the_work_once(application: Application, keyring: Keyring) -> None:
     """Whoever comes second finds it done."""
-    plain = customers(application, keyring, 3000)
+    plain = customers(application, keyring, MANY)
     rotate(keyring)
     found = []
     threads = [
@@ -626,7 +628,7 @@ def test_two_runs_at_once_do_the_work_once(application: Application, keyring: Ke
         thread.start()
     for thread in threads:
         thread.join()
-    assert sum(report.done for report in found) == 3000
+    assert sum(report.done for report in found) == MANY
     assert [report.failed for report in found] == [0, 0]
     assert opened(application, keyring) == plain
 
@@ -719,7 +721,7 @@ def test_keys_of_sqlite_may_be_of_mixed_types(tmp_path: Path, keyring: Keyring) 
 
 def test_a_process_that_is_killed_is_told_of(application: Application, keyring: Keyring) -> None:
     """The run ends with an error, and the next one takes up the rest."""
-    plain = customers(application, keyring, 2000)
+    plain = customers(application, keyring, MANY)
     rotate(keyring)
     here = os.getpid()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -50,7 +51,10 @@ class Mfn:
     def __call__(self, *arguments: str | Path) -> Ran:
         """Run it; standard input is empty."""
         self._capture.readouterr()
+        handlers = logging.root.handlers[:]
         code = main(["--home", str(self.home), *map(str, arguments)])
+        # Of a command that writes logs: the next test has another standard error.
+        logging.root.handlers[:] = handlers
         out, err = self._capture.readouterr()
         return Ran(int(code), out.decode(errors="replace"), err.decode(), out)
 

@@ -168,6 +168,7 @@ def test_who_never_wins_gives_up_and_says_so(
     def lost(*arguments: object) -> None:
         raise ConflictError("somebody else was first")
 
+    monkeypatch.setattr(authenticated_table, "PATIENCE_SECONDS", 0.2)
     monkeypatch.setattr(local_provider.store.credentials, "insert", lost)
     monkeypatch.setattr(local_provider.store.credentials, "replace", lost)
     with pytest.raises(ConflictError, match="by many at once"):

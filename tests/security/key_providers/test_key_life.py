@@ -19,7 +19,7 @@ from hypothesis.stateful import (
 
 from mycelium_fractal_net.security.errors import KeyStateError, MfnError
 from mycelium_fractal_net.security.records.keys import KeyState, Verb
-from tests.support.stores import Clock, keyring_over, open_provider
+from tests.support.stores import MEMORY, Clock, keyring_over, open_provider
 
 S = KeyState
 NEXT = {
@@ -56,7 +56,7 @@ class KeyLife(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.cleanup = ExitStack()
-        folder = Path(self.cleanup.enter_context(tempfile.TemporaryDirectory()))
+        folder = Path(self.cleanup.enter_context(tempfile.TemporaryDirectory(dir=MEMORY)))
         home = folder / "home"
         home.mkdir(mode=0o700)
         self.clock = Clock()

@@ -22,7 +22,7 @@ from mycelium_fractal_net.security.key_providers import LocalKeyProvider
 from mycelium_fractal_net.security.key_store.scheduler_table import RotationFailure, SchedulerTable
 from mycelium_fractal_net.security.records.keys import Key, Verb
 from mycelium_fractal_net.security.rotation import KeyRotationScheduler, RunReport
-from tests.support.stores import Clock, open_provider
+from tests.support.stores import MEMORY, Clock, open_provider
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -82,13 +82,31 @@ def look_and_check(place: Place, scheduler: KeyRotationScheduler) -> RunReport:
     return report
 
 
-@settings(max_examples=12, deadline=None)
-@given(st.lists(st.tuples(steps, st.integers(0, 2)), min_size=1, max_size=12))
+histories = st.lists(st.tuples(steps, st.integers(0, 2)), min_size=1, max_size=12)
+
+
+@settings(max_examples=5)
+@given(histories)
 def test_one_rotation_for_each_due_time_whatever_clocks_do(
     jumps: list[tuple[timedelta, int]],
 ) -> None:
     """Over clocks that jump by minutes and by years, both ways, with three schedulers in turn."""
-    with tempfile.TemporaryDirectory() as folder:
+    look_after_each(jumps)
+
+
+@pytest.mark.long
+@settings(max_examples=60)
+@given(histories)
+def test_one_rotation_for_each_due_time_however_often_it_is_tried(
+    jumps: list[tuple[timedelta, int]],
+) -> None:
+    """The same with many more clocks."""
+    look_after_each(jumps)
+
+
+def look_after_each(jumps: list[tuple[timedelta, int]]) -> None:
+    """Three schedulers over one clock, one of which looks after each jump of it."""
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         home = Path(folder) / "home"
         home.mkdir(mode=0o700)
         clock = Clock()

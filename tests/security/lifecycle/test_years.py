@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import tempfile
 from contextlib import closing
@@ -14,7 +13,7 @@ import pytest
 
 from mycelium_fractal_net.security.records.keys import KeyState, RotationPolicy
 from mycelium_fractal_net.security.rotation import KeyRotationScheduler
-from tests.support.stores import Clock, keyring_over, open_provider
+from tests.support.stores import MEMORY, Clock, keyring_over, open_provider
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,8 +56,7 @@ class Written:
 @pytest.fixture
 def local_provider(clock: Clock) -> Iterator[LocalKeyProvider]:
     """A store in memory: three years have ten thousand syncs."""
-    place = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-    with tempfile.TemporaryDirectory(dir=place) as folder:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         home = Path(folder) / "home"
         home.mkdir(mode=0o700)
         provider = open_provider(f"sqlite:///{home / 'keys.db'}", home, clock)

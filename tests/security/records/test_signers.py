@@ -18,6 +18,7 @@ from mycelium_fractal_net.security.errors import (
     KeyNotFoundError,
     StoreIntegrityError,
 )
+from mycelium_fractal_net.security.key_providers import authenticated_table
 from mycelium_fractal_net.security.key_store.freshness import Freshness
 from mycelium_fractal_net.security.records.signers import SignerState
 from mycelium_fractal_net.security.signatures.signing_key import SigningKey
@@ -125,6 +126,7 @@ def test_who_never_wins_gives_up_and_says_so(
     def lost(*arguments: object) -> None:
         raise ConflictError("somebody else was first")
 
+    monkeypatch.setattr(authenticated_table, "PATIENCE_SECONDS", 0.2)
     monkeypatch.setattr(local_provider.store.signers, "insert", lost)
     monkeypatch.setattr(local_provider.store.signers, "replace", lost)
     with pytest.raises(ConflictError, match="by many at once"):

@@ -88,7 +88,7 @@ def test_two_processes_take_each_nonce_once(provider: LocalKeyProvider) -> None:
     """Whichever is first."""
     context = multiprocessing.get_context("fork")
     results: multiprocessing.Queue[list[bool]] = context.Queue()
-    nonces = [nonce() for _ in range(60)]
+    nonces = [nonce() for _ in range(20)]
     url = provider.store.database.url
     processes = [context.Process(target=_race, args=(url, nonces, results)) for _ in range(2)]
     for process in processes:

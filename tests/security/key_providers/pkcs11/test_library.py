@@ -252,8 +252,9 @@ def test_a_child_initialises_it_anew_and_leaves_the_parent_as_it_is(
     assert custodian._token.library.generation == generation
 
 
+@pytest.mark.parametrize("forks", [2, pytest.param(20, marks=pytest.mark.long)])
 def test_a_process_forks_while_threads_are_in_the_library(
-    token: PKCS11Harness, custodian: PKCS11Custodian
+    token: PKCS11Harness, custodian: PKCS11Custodian, forks: int
 ) -> None:
     """None of them is in it at that moment: a lock that is copied held is held for ever."""
     newest = custodian.newest_id()
@@ -268,7 +269,7 @@ def test_a_process_forks_while_threads_are_in_the_library(
     for thread in threads:
         thread.start()
     try:
-        for _ in range(10):
+        for _ in range(forks):
             child = os.fork()
             if child == 0:  # pragma: no cover - another process
                 code = 1

@@ -111,9 +111,8 @@ def test_a_login_by_approle_outlives_its_tokens(bao: Bao, approle: AppRole) -> N
     """They are renewed while they can be, and had anew at the end of their longest life."""
     session = session_of(bao, approle)
     seen = {who(session)}
-    deadline = time.monotonic() + 8
-    while time.monotonic() < deadline:
-        assert session.ask("GET", "auth/token/lookup-self").status == 200
+    end = time.monotonic() + 5.5
+    while time.monotonic() < end:
         seen.add(who(session))
         time.sleep(0.2)
     assert 2 <= len(seen) <= 4
@@ -290,13 +289,13 @@ def test_a_machine_logs_in_with_its_certificate(bao: Bao, name: str, tmp_path: P
 def test_a_token_that_was_given_is_renewed(bao: Bao, name: str) -> None:
     """A periodic one, for as long as the process lives; a token without an end is left alone."""
     bao.write_policy(name, "")
-    session = session_of(bao, GivenToken(bao.token(name, period="6s")))
+    session = session_of(bao, GivenToken(bao.token(name, period="4s")))
     who(session)
     session.stop_keeping()
     assert 1 <= session.keep_token() <= 4  # it was looked at, and is due after two thirds
-    time.sleep(4.1)
+    time.sleep(2.8)
     assert 1 <= session.keep_token() <= 4
-    time.sleep(2.5)
+    time.sleep(1.4)
     assert who(session)
     session.close()
     endless = session_of(bao, GivenToken(bao.root_token))
@@ -377,13 +376,13 @@ def test_what_keeps_a_token_waits_while_the_server_is_away(
         session.stop_keeping()
         time.sleep(0.8)
         assert session.keep_token() == 5
-    told = answer(200, {"data": {"ttl": 4, "renewable": True}})
+    told = answer(200, {"data": {"ttl": 2, "renewable": True}})
     with scripted(answer(200, {}), told, answer(503)) as server:
         given = Session(Transport(Address.parse(server.address)), GivenToken("t"))
         given.ask("GET", "x")
         given.stop_keeping()
         given.keep_token()
-        time.sleep(2.8)
+        time.sleep(1.5)
         assert given.keep_token() == 5
     assert caplog.text.count("the token of Vault is not renewed") == 2
     assert session.keep_token() == 5  # nobody listens
@@ -391,13 +390,13 @@ def test_what_keeps_a_token_waits_while_the_server_is_away(
 
 def test_a_token_that_was_given_serves_where_it_is_not_renewed(tmp_path: Path) -> None:
     """Until it ends."""
-    told = answer(200, {"data": {"ttl": 4, "renewable": True}})
+    told = answer(200, {"data": {"ttl": 2, "renewable": True}})
     with scripted(answer(200, {}), told, answer(500, {}), answer(200, {})) as server:
         session = Session(Transport(Address.parse(server.address)), GivenToken("t"))
         session.ask("GET", "x")
         session.stop_keeping()
         session.keep_token()
-        time.sleep(2.8)
+        time.sleep(1.5)
         assert session.keep_token() == 1
         assert session.ask("GET", "x").status == 200
         session.close()
