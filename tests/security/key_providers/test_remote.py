@@ -400,6 +400,23 @@ def test_keys_that_are_wanted_at_once_are_one_request(tmp_path: Path) -> None:
         unwrapped(custodian, sealed[0])
 
 
+def test_of_keys_that_went_together_only_the_edited_one_is_refused(tmp_path: Path) -> None:
+    """It is found by asking for each alone."""
+    Elsewhere.create(tmp_path / "elsewhere")
+    other = ElsewhereOfMany(tmp_path / "elsewhere")
+    custodian = RemoteCustodian(lambda: other, QUICK)
+    sealed = custodian.wrap_many(KEK_ID, [(MATERIAL, bound(each)) for each in (1, 2, 3)])
+    other.calls.clear()
+    rows = [(sealed[0], bound(1)), (sealed[0], bound(2)), (sealed[2], bound(3))]
+    end = time.monotonic() + 5
+    first, second, third = custodian._unwrapped_each(KEK_ID, rows, end)
+    assert (first, third) == (MATERIAL, MATERIAL)
+    assert isinstance(second, StoreIntegrityError)
+    assert "version 2 of key 'orders' does not unwrap" in str(second)
+    asked = [each for each in other.calls if each.startswith("unwrap ")]
+    assert asked == ["unwrap 3", "unwrap 3", "unwrap 1", "unwrap 1", "unwrap 1", "unwrap 1"]
+
+
 # Over a store ---------------------------------------------------------------------------------
 
 
