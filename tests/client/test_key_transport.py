@@ -16,6 +16,7 @@ from mycelium_fractal_net.security.errors import (
 from mycelium_fractal_net.security.policy import Policy
 from mycelium_fractal_net.security.records.imports import ImportState
 from mycelium_fractal_net.security.records.keys import KeyOrigin, KeyType
+from tests.support.algorithms import WRAPPING
 from tests.support.key_transport import key_to_wrap_for
 
 if TYPE_CHECKING:
@@ -29,28 +30,28 @@ def test_a_key_is_brought_along_and_taken_along(remote: Client) -> None:
     name = f"release-{secrets.token_hex(6)}"
     own = POLICY.generate_signing_key("ECDSA-P256")
     pending = remote.begin_import(
-        name, type=KeyType.SIGNING, algorithm="ECDSA-P256", exportable=True, method="hpke"
+        name, type=KeyType.SIGNING, algorithm="ECDSA-P256", exportable=True, method=WRAPPING
     )
-    assert (pending.key_id, pending.algorithm, pending.method) == (name, "ECDSA-P256", "hpke")
+    assert (pending.key_id, pending.algorithm, pending.method) == (name, "ECDSA-P256", WRAPPING)
     assert timedelta(0) < pending.expires_at - datetime.now(UTC) <= timedelta(hours=1)
     wrapped = POLICY.wrapping_key(pending.public_key.encode()).wrap(own.private_der())
     made = remote.finish_import(pending.import_id, bytearray(wrapped))
     assert (made.exportable, made.latest.origin) == (True, KeyOrigin.IMPORTED)
     assert remote.public_key(name).pem == own.public.pem().decode()
     for pem in (
-        key_to_wrap_for("hpke").public.pem(),
-        key_to_wrap_for("hpke").public.pem().decode(),
+        key_to_wrap_for(WRAPPING).public.pem(),
+        key_to_wrap_for(WRAPPING).public.pem().decode(),
     ):
         exported = remote.export_key(f"{name}:v1", pem)
         assert (exported.key_id, exported.key_type) == (f"{name}:v1", KeyType.SIGNING)
-        assert key_to_wrap_for("hpke").unwrap(exported.wrapped) == own.private_der()
+        assert key_to_wrap_for(WRAPPING).unwrap(exported.wrapped) == own.private_der()
 
 
 def test_the_next_version_of_a_key_is_brought_along(remote: Client) -> None:
     """Of one that is there."""
     made = remote.create_key(f"k-{secrets.token_hex(6)}")
     assert (made.exportable, made.latest.origin) == (False, KeyOrigin.GENERATED)
-    pending = remote.begin_import(made.key_id, existing=True, method="hpke")
+    pending = remote.begin_import(made.key_id, existing=True, method=WRAPPING)
     wrapped = POLICY.wrapping_key(pending.public_key.encode()).wrap(bytes(32))
     assert remote.finish_import(pending.import_id, wrapped).primary.version == 2
     with pytest.raises(KeyNotFoundError):
@@ -74,7 +75,7 @@ def test_what_may_not_leave_raises_that_error(remote: Client) -> None:
     """And an id that would be another path never leaves this machine."""
     made = remote.create_key(f"k-{secrets.token_hex(6)}")
     with pytest.raises(KeyNotExportableError):
-        remote.export_key(made.key_id, key_to_wrap_for("hpke").public.pem())
+        remote.export_key(made.key_id, key_to_wrap_for(WRAPPING).public.pem())
     for import_id in ("", "../keys", "x" * 32):
         with pytest.raises(InvalidInputError):
             remote.finish_import(import_id, b"")

@@ -105,7 +105,7 @@ def test_a_client_that_signs_is_served(signed: Running, profile: Any) -> None:
         assert unsigned.health().ready
         with pytest.raises(NotPermittedError, match="signature"):
             unsigned.encrypt(b"hello")
-    stranger = RequestSigner(SigningKey.generate("Ed25519"), "peer", profile=profile)
+    stranger = RequestSigner(SigningKey.generate(SIGNING), "peer", profile=profile)
     with Client(signed.url, signed.api_key, auth=stranger) as other:
         with pytest.raises(NotPermittedError, match="signature"):
             other.encrypt(b"hello")
@@ -259,11 +259,11 @@ def test_a_body_without_its_type_is_not_signed(body: Any) -> None:
 
 def test_a_policy_decides_with_which_algorithms_requests_are_signed() -> None:
     """When the signer is made: FIPS signs with ECDSA, and an Ed25519 key does not slip through."""
-    policy = Policy(disallowed=("Ed25519",))
+    policy = Policy(disallowed=(SIGNING,))
     for key in (KEY, KEY.private_pem()):
         with pytest.raises(AlgorithmNotAllowedError):
             RequestSigner(key, "me", policy=policy)
-    allowed = SigningKey.generate("ECDSA-P256")
+    allowed = SigningKey.generate("ECDSA-P384")
     seen = view(caught(RequestSigner(allowed, "me", policy=policy)))
     verify(choose_by_tag(parse_signatures(seen)), seen, allowed.public)
 

@@ -89,8 +89,11 @@ def test_the_plans_production_configuration_is_the_shipped_one() -> None:
     assert settings.security.tls.required
 
 
-def test_the_plans_fips_configuration_parses_and_does_not_start(write) -> None:  # type: ignore[no-untyped-def]
-    """Section 4.3 is understood; a mode that this release has not is never pretended."""
+def test_the_plans_fips_configuration_parses_and_does_not_start(  # type: ignore[no-untyped-def]
+    write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Section 4.3 is understood; a mode that this process has not is never pretended."""
+    monkeypatch.setattr("mycelium_fractal_net.security.fips.process._proofs", [])
     settings = load_settings(write(PLAN_4_3), environ={})
     assert settings.security.allowed_algorithms is not None
     assert "ECDSA-P384" in settings.security.allowed_algorithms

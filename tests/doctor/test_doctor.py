@@ -28,6 +28,7 @@ from mycelium_fractal_net.security.key_store.usage import RAW_MESSAGES_ROTATE, R
 from mycelium_fractal_net.security.records.keys import DEFAULT_ROTATION, KeyType, Verb
 from mycelium_fractal_net.security.records.signers import Signer, SignerState
 from mycelium_fractal_net.security.signatures.signing_key import SigningKey
+from tests.support.algorithms import SIGNING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -128,7 +129,7 @@ def credential(provider: LocalKeyProvider, name: str = "billing") -> str:
 
 
 def public() -> bytes:
-    return SigningKey.generate("Ed25519").public.der()
+    return SigningKey.generate(SIGNING).public.der()
 
 
 def test_a_credential_whose_signers_are_all_revoked_is_noticed(
@@ -178,9 +179,7 @@ def test_a_credential_that_only_its_signer_binds_is_named(
 ) -> None:
     """As 4.1.0 left it; what is advised mends it."""
     made = credential(provider)
-    signer = Signer(
-        "old", public(), "Ed25519", (made,), False, SignerState.ACTIVE, provider.clock()
-    )
+    signer = Signer("old", public(), SIGNING, (made,), False, SignerState.ACTIVE, provider.clock())
     provider.signers.insert(lambda master: replace(signer, master_id=master), "signer.add")
     (finding,) = found(settings, "credential-unbound")
     assert (finding.severity, finding.subject) == (Severity.CRITICAL, f"credential {made}")

@@ -11,6 +11,7 @@ from sqlalchemy import text
 from mycelium_fractal_net import initialise, open_keyring
 from mycelium_fractal_net.config import Settings, load_settings
 from mycelium_fractal_net.doctor import Severity, diagnose
+from tests.support.algorithms import WRAPPING
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,10 +44,10 @@ def test_an_import_is_named_with_its_end(settings: Settings) -> None:
     """While it is under way, and once it has expired and is still there."""
     with open_keyring(settings=settings) as keyring:
         imports = keyring.provider.imports
-        under_way = imports.begin("orders", method="hpke")
+        under_way = imports.begin("orders", method=WRAPPING)
         hour_ago = datetime.now(UTC) - timedelta(hours=1)
         imports.clock = lambda: hour_ago
-        expired = imports.begin("late", method="hpke")
+        expired = imports.begin("late", method=WRAPPING)
     said = {each.subject: each.advice for each in found(settings, "import")}
     assert said == {
         f"import {under_way.import_id}": (
@@ -62,7 +63,7 @@ def test_an_import_is_named_with_its_end(settings: Settings) -> None:
 def test_an_import_that_was_edited_is_critical(settings: Settings) -> None:
     """As every record that fails its authentication."""
     with open_keyring(settings=settings) as keyring:
-        pending = keyring.provider.imports.begin("orders", method="hpke")
+        pending = keyring.provider.imports.begin("orders", method=WRAPPING)
         with keyring.provider.store.database.write() as connection:
             connection.execute(text("UPDATE mfn_pending_imports SET exportable = true"))
     (finding,) = found(settings, "authentication")
@@ -74,7 +75,7 @@ def test_an_import_that_has_ended_is_nothing_that_was_put_back(settings: Setting
     """Its record is gone, as it should be."""
     with open_keyring(settings=settings) as keyring:
         provider = keyring.provider
-        pending = provider.imports.begin("orders", method="hpke")
+        pending = provider.imports.begin("orders", method=WRAPPING)
         wrapped = provider.policy.wrapping_key(pending.public_key).wrap(bytes(32))
         provider.imports.finish(pending.import_id, wrapped)
     assert found(settings, "put-back") == []

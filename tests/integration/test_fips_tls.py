@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
+from mycelium_fractal_net.security.fips.process import proven
 from tests.support.tls import Authority, configured
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
     from tests.support.cli import Ran
     from tests.support.fips import FipsHome
+
+pytestmark = pytest.mark.skipif(proven() is not None, reason="the peers are not in FIPS mode")
 
 CLIENTS = ("vault", "aws-kms", "service")
 _ASK = """

@@ -122,7 +122,7 @@ def test_the_other_ends_of_an_import_are_recorded(recorded: Books) -> None:
     """Cancelled by somebody, or expired, which is nobody's doing."""
     provider = recorded.provider
     imports = provider.imports
-    one, two = (imports.begin(name, method="hpke") for name in ("one", "two"))
+    one, two = (imports.begin(name, method=WRAPPING) for name in ("one", "two"))
     imports.cancel(one.import_id)
     now = imports.clock()
     imports.clock = lambda: now + timedelta(hours=1)

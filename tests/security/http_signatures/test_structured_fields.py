@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from http_sfv.dictionary import Dictionary
 from http_sfv.item import InnerList
@@ -280,3 +282,25 @@ def test_what_most_clients_send_is_read_as_everything_is() -> None:
     for wrong in (f"sig1=({many}){usual}", f'sig1=({items}){usual};tag="e"'):
         with pytest.raises(InvalidSignatureError):
             fields.parse_inner_lists(wrong.encode())
+
+
+@pytest.mark.parametrize(
+    "field", ["a=();", "a=();n=", "a=();1", 'a=("x" )', 'a=("x";)', 'a=("x" "y)']
+)
+def test_what_only_begins_as_something_is_refused(field: str) -> None:
+    """Python 3.11.2 took these, with what it had begun to match and then gave up: gh-106052."""
+    assert refused(field.encode())
+
+
+def test_no_pattern_repeats_a_group_possessively() -> None:
+    """Which Python before 3.11.5 gets wrong; of one character it gets it right."""
+    patterns = [each for each in vars(fields).values() if isinstance(each, re.Pattern)]
+    assert len(patterns) > 5
+    for pattern in patterns:
+        assert not re.search(r"(?<!\\)\)(?:[*+?]|\{[0-9,]+\})\+", as_text(pattern.pattern)), pattern
+
+
+def as_text(pattern: str | bytes) -> str:
+    """A pattern without its sets of characters, in which a bracket is one."""
+    text = pattern.decode() if isinstance(pattern, bytes) else pattern
+    return re.sub(r"\[(?:\\.|[^\]\\])+\]", "[]", text)

@@ -39,25 +39,28 @@ _REMEMBERED_LISTS: Final = 256  # each at most one field long
 
 _MAX_INTEGER: Final = 999_999_999_999_999  # RFC 9651 section 3.3.1: 15 digits
 
-# Every repetition is possessive or followed by what it cannot match: time is linear in the text.
+# Every repetition is of one character and possessive, or followed by what it cannot begin with, and
+# of parameters and items one more than may be: time is linear in the text. None of a group is
+# possessive: Python before 3.11.5, as in Debian 12, then takes what the group only began to match,
+# such as the "=" of ";n=" (CPython's gh-106052).
 _KEY: Final = r"[a-z*][a-z0-9_\-.*]*+"  # section 3.1.2
 _INTEGER: Final = r"0|-?[1-9][0-9]{0,14}+"
-_CHARACTERS: Final = r'[ !#-\[\]-~]*+(?:\\["\\][ !#-\[\]-~]*+)*+'
+_CHARACTERS: Final = r'[ !#-\[\]-~]*+(?:\\["\\][ !#-\[\]-~]*+)*'
 _STRING: Final = f'"{_CHARACTERS}"'
 _WORD: Final = r"[A-Za-z*][!#$%&'*+\-.^_`|~0-9A-Za-z:/]*+"
 _BASE64: Final = r"[A-Za-z0-9+/]*+={0,2}+"
 _BYTES: Final = f":{_BASE64}:"
 _BARE: Final = rf"{_STRING}|{_INTEGER}|{_WORD}|{_BYTES}|\?0"
-_PARAMETERS: Final = rf"(?:;{_KEY}(?:=(?:{_BARE}))?+)*+"
+_PARAMETERS: Final = rf"(?:;{_KEY}(?:=(?:{_BARE}))?){{0,{MAX_PARAMETERS + 1}}}"
 _ITEM: Final = rf"{_STRING}{_PARAMETERS}"
 _NEXT: Final = r"[ \t]*+(?:(,)[ \t]*+|\Z)"  # section 4.2.2; nothing may follow the last member
 
 _key: Final = re.compile(_KEY)
 _list_member: Final = re.compile(
-    rf"({_KEY})=(\(((?:{_ITEM}(?: {_ITEM})*+)?+)\)({_PARAMETERS})){_NEXT}"
+    rf"({_KEY})=(\(((?:{_ITEM}(?: {_ITEM}){{0,{MAX_ITEMS}}})?)\)({_PARAMETERS})){_NEXT}"
 )
 # What nearly every client sends: names alone, then these parameters; all else is read as above.
-_plain_list: Final = re.compile(rf"({_KEY})=\(({_STRING}(?: {_STRING})*+)\)")
+_plain_list: Final = re.compile(rf"({_KEY})=\(({_STRING}(?: {_STRING})*)\)")
 _TEXT: Final = r'"([ !#-\[\]-~]++)"'
 _usual_parameters: Final = re.compile(
     rf";created=({_INTEGER});expires=({_INTEGER});keyid={_TEXT};nonce={_TEXT};tag={_TEXT}"
@@ -65,7 +68,7 @@ _usual_parameters: Final = re.compile(
 _bytes_member: Final = re.compile(rf"({_KEY})=:({_BASE64}):{_NEXT}".encode())
 _item: Final = re.compile(rf'"({_CHARACTERS})"({_PARAMETERS})')
 _parameter: Final = re.compile(  # its key, and a string that is not empty, an integer or the rest
-    rf';({_KEY})(?:=(?:"(?!")({_CHARACTERS})"|({_INTEGER})|({_WORD}|{_BYTES}|\?0|"")))?+'
+    rf';({_KEY})(?:=(?:"(?!")({_CHARACTERS})"|({_INTEGER})|({_WORD}|{_BYTES}|\?0|"")))?'
 )
 _string: Final = re.compile(_STRING)
 _token: Final = re.compile(_WORD)
