@@ -91,6 +91,10 @@ class AuditRecord(Model):
         str | None, Field(description="Of an intent: names the store's record before.")
     ] = None
     count: int | None = None
+    until: Annotated[
+        str | None,
+        Field(description="Of a finding that is acknowledged: when it is one again, RFC 3339."),
+    ] = None
 
 
 class AuditRecords(Model):
