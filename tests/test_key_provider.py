@@ -43,7 +43,7 @@ from mycelium_fractal_net.security.records.credentials import (
 from mycelium_fractal_net.security.records.keys import Key, KeyState, RotationPolicy, Verb
 from tests.support.custodians import CustodianHarness
 from tests.support.custodians.place import Place
-from tests.support.stores import Clock, open_provider
+from tests.support.stores import ON_SQLITE, Clock, open_provider
 
 
 def execute(provider: LocalKeyProvider, statement: str, **values: object) -> None:
@@ -76,6 +76,7 @@ def test_a_generated_key_is_32_bytes_under_its_id(
     assert provider.keys.get(key_id).key_type == key_type
 
 
+@ON_SQLITE
 def test_two_generated_keys_differ_in_name_and_bytes(provider: LocalKeyProvider) -> None:
     """Nothing about a generated key repeats."""
     first, second = (provider.generate_key("encryption") for _ in range(2))
@@ -100,6 +101,7 @@ def test_rotation_returns_the_new_version_and_keeps_the_old(provider: LocalKeyPr
     assert provider.get_key("orders") == provider.get_key("orders:v2") != old
 
 
+@ON_SQLITE
 @pytest.mark.parametrize("key_type", ["", "secret", "ENCRYPTION"])
 def test_an_unknown_key_type_is_refused(provider: LocalKeyProvider, key_type: str) -> None:
     """A type that does not exist makes no key."""
@@ -108,12 +110,14 @@ def test_an_unknown_key_type_is_refused(provider: LocalKeyProvider, key_type: st
     assert provider.store.keys.count() == 0
 
 
+@ON_SQLITE
 def test_a_credential_is_not_generated_as_a_named_key(provider: LocalKeyProvider) -> None:
     """The type api is known, and its secret cannot be returned by generate_key."""
     with pytest.raises(KeyUsageError, match="credential"):
         provider.generate_key("api")
 
 
+@ON_SQLITE
 @pytest.mark.parametrize("key_id", ["nothing", "nothing:v1", "orders:v2"])
 def test_an_unknown_key_or_version_is_not_found(provider: LocalKeyProvider, key_id: str) -> None:
     """There is no fall-back to another key or version."""
@@ -239,6 +243,7 @@ def test_a_rotation_by_version_adds_one_version_however_often_it_is_called(
     assert len(provider.keys.get("orders").versions) == 2
 
 
+@ON_SQLITE
 def test_a_version_id_is_not_rotated(provider: LocalKeyProvider) -> None:
     """rotate_key takes a name."""
     provider.keys.create("orders")
@@ -283,6 +288,7 @@ def test_a_record_that_changed_meanwhile_is_not_overwritten(provider: LocalKeyPr
 # States -------------------------------------------------------------------------------------
 
 
+@ON_SQLITE
 @pytest.mark.parametrize(
     ("verbs", "state"),
     [
@@ -315,6 +321,7 @@ def test_a_verb_on_a_version_id_changes_that_version_alone(provider: LocalKeyPro
     assert (new.state, new.compromised) == (KeyState.ACTIVE, False)
 
 
+@ON_SQLITE
 @pytest.mark.parametrize("verb", [Verb.SUSPEND, Verb.COMPROMISE])
 def test_a_version_out_of_use_gives_no_key(provider: LocalKeyProvider, verb: Verb) -> None:
     """get_key goes by the state, for the name and for the version."""
@@ -784,6 +791,7 @@ def test_a_scope_that_does_not_exist_is_refused(scopes: tuple[str, ...]) -> None
         check_scopes(scopes)
 
 
+@ON_SQLITE
 def test_a_policy_that_is_the_same_writes_nothing(provider: LocalKeyProvider) -> None:
     """Nor does the record say that somebody changed it."""
     made = provider.keys.create("orders")

@@ -32,6 +32,7 @@ from mycelium_fractal_net.security.key_store.usage import RAW_MESSAGES_ROTATE
 from mycelium_fractal_net.security.policy import Policy
 from mycelium_fractal_net.security.records.keys import KeyState, Verb
 from mycelium_fractal_net.security.rotation import KeyRotationScheduler, RunReport, ScheduledKey
+from tests.support.algorithms import SIGNING
 from tests.support.records import records
 from tests.support.stores import Clock, keyring_over
 
@@ -288,7 +289,7 @@ def test_a_key_that_fails_does_not_stop_the_others(
         scheduler.schedule_rotation(name, 1)
     clock.forward(days=1)
     allowed = provider.policy
-    _forbid(provider, "Ed25519")
+    _forbid(provider, SIGNING)
     report = scheduler.run_once()
     assert report.rotated == ("a:v2", "c:v2")
     assert [name for name, _ in report.failed] == ["b"]
@@ -304,7 +305,7 @@ def test_a_key_that_fails_does_not_stop_the_others(
     (failing,) = (each for each in found if isinstance(each, ScheduledKey) and each.failure)
     assert failing.failure is not None
     assert failing.failure.failures == 9
-    assert "Ed25519" in failing.failure.reason
+    assert SIGNING in failing.failure.reason
     provider.record_macs.policy = allowed
     clock.forward(hours=1)
     assert "b:v2" in scheduler.run_once().rotated
@@ -321,7 +322,7 @@ def test_all_schedulers_share_the_pause_of_a_key(
     first, second = (KeyRotationScheduler(local_provider, clock=clock) for _ in range(2))
     local_provider.keys.create("b", "signing")
     clock.forward(days=365)
-    _forbid(local_provider, "Ed25519")
+    _forbid(local_provider, SIGNING)
     assert first.run_once().failed
     assert second.run_once().waiting == ("b",)
 
@@ -483,7 +484,7 @@ def test_a_failure_and_a_rotation_are_in_the_audit_log(home: Path) -> None:
         provider.clock = lambda: datetime.now(UTC) - timedelta(days=400)
         provider.keys.create("good")
         provider.keys.create("bad", "signing")
-        _forbid(provider, "Ed25519")
+        _forbid(provider, SIGNING)
         report = KeyRotationScheduler(provider).run_once()
         assert {name for name, _ in report.failed} == {"bad"}
     told = [

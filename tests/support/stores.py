@@ -96,6 +96,10 @@ def tables_url(request: pytest.FixtureRequest, sqlite_url: str) -> str:
     return postgres.create_database(server, f"t{secrets.token_hex(6)}", template)
 
 
+# For a test of what is the same on every database: what would run on both runs on SQLite alone.
+ON_SQLITE: Final = pytest.mark.parametrize("tables_url", ["sqlite"], indirect=True)
+
+
 @pytest.fixture
 def clock() -> Clock:
     """A clock that the test moves."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import multiprocessing.util
 import os
+import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -23,14 +24,21 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.keyring.keyring import Keyring
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    """A store with keys of three types."""
-    with initialise(home=tmp_path / "home") as keyring:
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with keys of three types, to be copied."""
+    folder = tmp_path_factory.mktemp("made") / "home"
+    with initialise(home=folder) as keyring:
         keyring.provider.keys.create("orders")
         keyring.provider.keys.create("release", "signing")
         keyring.provider.keys.create("rows", "mac")
-    return tmp_path / "home"
+    return folder
+
+
+@pytest.fixture
+def home(made: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    return shutil.copytree(made, tmp_path / "home")
 
 
 def counted(home: Path) -> int:

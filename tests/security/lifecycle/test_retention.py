@@ -24,7 +24,7 @@ from mycelium_fractal_net.security.records.retention import (
     Proposal,
     past_retained,
 )
-from tests.support.stores import Clock, keyring_over
+from tests.support.stores import ON_SQLITE, Clock, keyring_over
 
 if TYPE_CHECKING:
     from mycelium_fractal_net.security.key_providers import LocalKeyProvider
@@ -79,12 +79,14 @@ def test_versions_past_the_retained_count_are_proposed_oldest_first(store: Store
     assert [each.version_id for each in store.propose()] == ["orders:v1", "orders:v2"]
 
 
+@ON_SQLITE
 @pytest.mark.parametrize("retain", [5, 6, 10_000])
 def test_nothing_is_proposed_while_all_versions_are_retained(store: Store, retain: int) -> None:
     """As many as there are, or more."""
     assert store.propose(retain) == []
 
 
+@ON_SQLITE
 @pytest.mark.parametrize("retain", [0, -1])
 def test_to_retain_none_is_refused(store: Store, retain: int) -> None:
     """The newest version always stays."""
@@ -95,6 +97,7 @@ def test_to_retain_none_is_refused(store: Store, retain: int) -> None:
     assert [store.state(each) for each in range(1, 6)] == [KeyState.ACTIVE] * 5
 
 
+@ON_SQLITE
 def test_the_newest_is_never_old(store: Store) -> None:
     """The least that may be retained is one, and that is the newest."""
     report = store.cleanup(1, reason="everything older")
@@ -102,6 +105,7 @@ def test_the_newest_is_never_old(store: Store) -> None:
     assert store.state(5) is KeyState.ACTIVE
 
 
+@ON_SQLITE
 def test_a_version_that_waits_is_neither_old_nor_among_those_that_stay(store: Store) -> None:
     """With one to retain it is the one that protects, not the one that is to come."""
     store.provider.rotate_key("orders", activate_at=store.clock() + timedelta(days=9))
@@ -112,6 +116,7 @@ def test_a_version_that_waits_is_neither_old_nor_among_those_that_stay(store: St
         store.cleanup(1, reason="no", versions=["orders:v6"])
 
 
+@ON_SQLITE
 def test_the_version_that_protects_is_not_destroyed_beside_one_that_waits(store: Store) -> None:
     """It is not the latest any more, and still the only one that protects."""
     store.provider.rotate_key("orders", activate_at=store.clock() + timedelta(days=9))
@@ -119,12 +124,14 @@ def test_the_version_that_protects_is_not_destroyed_beside_one_that_waits(store:
         store.provider.states.apply(Verb.DESTROY, "orders:v5")
 
 
+@ON_SQLITE
 def test_what_is_gone_or_going_is_not_among_those_that_stay(store: Store) -> None:
     """Three that can be used stay, whatever was destroyed between them."""
     store.provider.states.apply(Verb.DESTROY, "orders:v4")
     assert [each.version for each in store.propose()] == [1]
 
 
+@ON_SQLITE
 def test_old_versions_are_told_by_the_name_of_their_key(store: Store) -> None:
     """A version id is no key whose versions could be counted."""
     with pytest.raises(InvalidInputError, match="without a version"):
@@ -170,6 +177,7 @@ def test_a_keyring_of_this_process_is_asked_before_its_uses_are_judged(
 # (a) An operator's word -------------------------------------------------------------------------
 
 
+@ON_SQLITE
 def test_without_a_reason_and_a_rule_nothing_moves(store: Store) -> None:
     """However old it is, and though nobody has ever used it."""
     store.clock.forward(days=4000)
@@ -197,6 +205,7 @@ def test_a_reason_moves_only_the_versions_that_it_names(store: Store) -> None:
     assert store.state(1) is KeyState.ACTIVE
 
 
+@ON_SQLITE
 @pytest.mark.parametrize("version", ["orders:v3", "orders:v5", "orders:v9", "letters:v1"])
 def test_a_version_that_is_not_proposed_is_refused_and_nothing_moves(
     store: Store, version: str
@@ -207,6 +216,7 @@ def test_a_version_that_is_not_proposed_is_refused_and_nothing_moves(
     assert store.state(1) is KeyState.ACTIVE
 
 
+@ON_SQLITE
 @pytest.mark.parametrize("reason", ["", "  \t"])
 def test_a_reason_without_a_word_is_refused(store: Store, reason: str) -> None:
     """It is for whoever reads the audit log."""
@@ -214,6 +224,7 @@ def test_a_reason_without_a_word_is_refused(store: Store, reason: str) -> None:
         store.cleanup(reason=reason)
 
 
+@ON_SQLITE
 @pytest.mark.parametrize(("days", "accepted"), [(6, False), (7, True), (365, True), (366, False)])
 def test_the_window_is_seven_days_at_least(store: Store, days: int, accepted: bool) -> None:
     """As AWS KMS has it; a year at most."""
@@ -230,6 +241,7 @@ def test_the_window_is_seven_days_at_least(store: Store, days: int, accepted: bo
             clean()
 
 
+@ON_SQLITE
 def test_a_suspended_version_goes_by_a_word_alone(store: Store) -> None:
     """Nobody could use it, so that it is unused says nothing."""
     store.provider.states.apply(Verb.SUSPEND, "orders:v1")
@@ -262,6 +274,7 @@ def test_a_use_after_the_rewrap_keeps_the_version(store: Store, kind: str, days:
     assert "used after the rewrap" in report.proposals[0].why
 
 
+@ON_SQLITE
 def test_a_day_that_begins_after_the_rewrap_keeps_the_version(store: Store) -> None:
     """Before its first use is counted: the fact is enough."""
     store.provider.retirement.record_rewrap("orders", reason="all of the archive")
@@ -286,12 +299,14 @@ def test_a_compromised_version_goes_when_its_data_was_moved(store: Store) -> Non
     assert store.provider.keys.get("orders").version(1).compromised
 
 
+@ON_SQLITE
 def test_the_newest_version_is_not_marked_by_a_rewrap(store: Store) -> None:
     """That is where the data went."""
     key = store.provider.retirement.record_rewrap("orders", reason="moved")
     assert [each.rewrapped_at is None for each in key.versions] == [False] * 4 + [True]
 
 
+@ON_SQLITE
 @pytest.mark.parametrize("verb", [Verb.SUSPEND, Verb.DESTROY])
 def test_a_rewrap_says_nothing_of_versions_that_it_could_not_open(store: Store, verb: Verb) -> None:
     """Their data was not moved."""
@@ -330,6 +345,7 @@ def test_a_rewrap_is_recorded_for_a_key_with_a_reason(store: Store) -> None:
         store.provider.retirement.record_rewrap("tags", reason="moved")
 
 
+@ON_SQLITE
 def test_a_key_without_older_versions_is_not_changed_by_a_rewrap(store: Store) -> None:
     """There is nothing that could have been moved."""
     before = store.provider.keys.create("letters")
@@ -372,6 +388,7 @@ def test_an_unused_version_goes_where_the_policy_destroys(store: Store) -> None:
     assert store.cleanup().moved == ("orders:v1", "orders:v2")
 
 
+@ON_SQLITE
 def test_an_unused_version_stays_where_the_policy_does_not_destroy(store: Store) -> None:
     """Which is so unless somebody has asked for it."""
     store.clock.forward(days=4000)
@@ -387,6 +404,7 @@ def test_every_kind_of_use_keeps_a_version(store: Store, kind: str) -> None:
     assert store.cleanup().moved == ("orders:v2",)
 
 
+@ON_SQLITE
 def test_a_longer_time_may_be_asked_for(store: Store) -> None:
     """400 days are the least."""
     policy = replace(DESTROYING, unused_for_days=800)
@@ -397,6 +415,7 @@ def test_a_longer_time_may_be_asked_for(store: Store) -> None:
     assert store.cleanup().moved == ("orders:v1", "orders:v2")
 
 
+@ON_SQLITE
 def test_an_unused_compromised_version_stays(store: Store) -> None:
     """Its uses are refused where nobody allows them, so that it is unused says nothing."""
     store.provider.keys.set_rotation("orders", DESTROYING)
@@ -432,6 +451,7 @@ def test_a_machine_that_is_ahead_of_the_store_moves_nothing_early(store: Store) 
     assert report.moved == ()
 
 
+@ON_SQLITE
 def test_a_version_that_is_retained_by_now_does_not_go(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
