@@ -6,6 +6,7 @@ import json
 import os
 import re
 import stat
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -339,6 +340,8 @@ def test_the_json_of_every_command_is_as_the_document_shows(mfn: Mfn, big: Path)
     mfn.ok("signer", "add", "peer", "--public-key", "peer.pem", "--credential", credential_id)
     (records,) = (mfn.home / "audit").glob("*/*.jsonl")
     records.write_bytes(records.read_bytes().replace(b"key.create", b"key.rotate", 1))
+    until = f"{datetime.now(UTC) + timedelta(days=9):%Y-%m-%d}"
+    mfn.ok("doctor", "acknowledge", "swap", "--until", until, "--reason", "encrypted beneath")
     page = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
     shown = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", page, re.DOTALL)]
     printed = [
@@ -357,6 +360,8 @@ def test_the_json_of_every_command_is_as_the_document_shows(mfn: Mfn, big: Path)
         mfn("backup", "store.mfb", "--json").json,
         mfn("audit", "show", "--event", "encrypt", "--json").json,
         mfn("doctor", "--json").json,
+        mfn("doctor", "acknowledged", "--json").json,
+        mfn("inventory", "--quantum", "--json").json,
     ]
     assert len(shown) == len(printed)
     for example, output in zip(shown, printed, strict=True):

@@ -390,9 +390,7 @@ class MasterKeyInUseError(ConflictError):
     """A former master key is needed still; nothing was forgotten."""
 
     kind: ClassVar[Kind] = ConflictError.kind._replace(
-        title="The master key is needed",
-        retry_after=None,
-        advice="nothing was changed; 'mfn master status' counts what is under each",
+        advice="nothing was changed; 'mfn master status' counts what is under each"
     )
 
 
