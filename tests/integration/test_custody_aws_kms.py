@@ -23,6 +23,8 @@ from tests.support.custodians.aws_kms import ALIAS, REGION, AWSKMSHarness
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "custody" / "aws-kms.md").read_text()
 COMMANDS = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)

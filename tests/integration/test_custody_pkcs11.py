@@ -29,6 +29,8 @@ from tests.support.custodians.pkcs11 import KEY_LABEL, PIN, PKCS11Harness
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.long
+
 PAGE = (Path(__file__).parents[2] / "docs" / "custody" / "pkcs11.md").read_text()
 COMMANDS = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
 

@@ -21,6 +21,8 @@ from tests.support.custodians.vault import KEY_NAME, Bao
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.long
+
 PAGE = (Path(__file__).parents[2] / "docs" / "custody" / "vault.md").read_text()
 CUSTODY = (Path(__file__).parents[2] / "docs" / "custody.md").read_text()
 MAKEFILE = (Path(__file__).parents[2] / "Makefile").read_text()
@@ -79,7 +81,6 @@ def test_the_commands_of_the_page_run_in_their_order(bao: Bao, tmp_path: Path) -
     assert ran.stdout.rstrip().endswith(f"all of it is under vault:{KEY_NAME}:v2")
 
 
-@pytest.mark.long
 def test_make_run_serves_on_a_vault_of_ones_own_machine(tmp_path: Path) -> None:
     """The commands of docs/custody.md, and those of the target ``run``."""
     (block,) = re.findall(r"^```sh\n(bao server.*?)^```", CUSTODY, re.DOTALL | re.MULTILINE)

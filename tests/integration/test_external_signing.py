@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from tests.support.service import Running
 
+pytestmark = pytest.mark.long
+
 DATA = b64(b"data")
 
 

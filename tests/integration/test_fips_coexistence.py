@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from tests.support.fips import FipsHome
 
-pytestmark = [pytest.mark.xdist_group("custody"), pytest.mark.long]
+pytestmark = pytest.mark.long
 
 STORY = """
 import hashlib, json, os, sys

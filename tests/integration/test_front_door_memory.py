@@ -17,6 +17,8 @@ from tests.support.service import Running, b64
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.long
+
 MIB = 1 << 20
 BUDGET = 16 * MIB
 PEAK = 64 * MIB  # four times the budget; 30 bodies of 7 MiB are 210

@@ -17,6 +17,8 @@ from tests.support.service import Running, b64, credential, start
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.long
+
 BODY = {"data": b64(b"hello")}
 
 

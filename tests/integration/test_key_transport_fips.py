@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.support.key_transport import key_to_wrap_for
 
 if TYPE_CHECKING:
     from tests.support.fips import FipsHome
 
 # One process that takes a key out and in by each method, and says what is refused.
+pytestmark = pytest.mark.long
+
 STORY = """
 from mycelium_fractal_net import open_keyring
 

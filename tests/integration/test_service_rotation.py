@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     import httpx
 
 
+pytestmark = pytest.mark.long
+
+
 @pytest.fixture
 def rotating(home: Path) -> Iterator[Running]:
     """A service of two workers that looks every second, and finds 20 keys that are due."""

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+pytestmark = pytest.mark.long
+
 API_KEY = re.compile(r"mfn_[a-z0-9]{16}_[A-Za-z0-9_-]{43}")
 
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.long
+
 DATA = b"a message for two workers"
 WITHIN_SECONDS = 20.0
 

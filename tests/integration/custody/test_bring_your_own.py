@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.key_providers import LocalKeyProvider
     from tests.support.custodians import CustodianHarness
 
-pytestmark = pytest.mark.xdist_group("custody")
+pytestmark = pytest.mark.long
 POLICY = Policy()
 SIGNING = {"ECDSA-P256": "ecdsa-p256", "ECDSA-P384": "ecdsa-p384", "Ed25519": "ed25519"}
 

@@ -11,6 +11,8 @@ import pytest
 from tests.support.custodians import NAMES, harness
 from tests.support.custodians.place import Place
 
+pytestmark = pytest.mark.long
+
 PAGE = Path(__file__).parents[3] / "docs" / "deployment.md"
 
 

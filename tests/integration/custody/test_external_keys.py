@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from mycelium_fractal_net import Keyring
 
 # moto, which stands for AWS KMS here, has no Ed25519.
+pytestmark = pytest.mark.long
+
 ALGORITHMS: Final = {
     "vault": ("Ed25519", "ECDSA-P256", "ECDSA-P384"),
     "aws-kms": ("ECDSA-P256", "ECDSA-P384"),

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.config import Settings
     from tests.support.custodians import CustodianHarness
 
-pytestmark = [pytest.mark.long, pytest.mark.xdist_group("custody")]
+pytestmark = pytest.mark.long
 KINDS = [name for name in NAMES if name != "local"]
 
 Custody = dict[str, Any]

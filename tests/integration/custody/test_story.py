@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
     from tests.support.custodians import CustodianHarness
 
-pytestmark = pytest.mark.xdist_group("custody")
-
 # What the other side says no with: its own files' modes are the local one's.
 REFUSALS = (CustodianDeniedError, StorePermissionsError)
 ABSENCES = (CustodianUnavailableError, MasterKeyError)
