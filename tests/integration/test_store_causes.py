@@ -40,8 +40,6 @@ from tests.support.presence import need
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.long
-
 PASSWORD = "right"  # pragma: allowlist secret
 HBA = (
     "host all barred all reject\nhost all guarded all scram-sha-256\n"
@@ -505,6 +503,7 @@ def test_a_file_that_goes_from_under_a_process_is_noticed(
 # Over HTTP, and in the log --------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_a_service_tells_why_its_store_is_away(made: Path, tmp_path: Path) -> None:
     """A real one over a real server that is stopped: in its answers, and in its log."""
     home, log = tmp_path / "home", tmp_path / "log"
@@ -531,6 +530,7 @@ def test_a_service_tells_why_its_store_is_away(made: Path, tmp_path: Path) -> No
     assert "nobody listens at the address" in log.read_text()
 
 
+@pytest.mark.long
 def test_a_service_whose_store_is_replaced_stops_and_says_so(
     made_home: Path, tmp_path: Path
 ) -> None:
@@ -555,6 +555,7 @@ def test_a_service_whose_store_is_replaced_stops_and_says_so(
         running.stop()
 
 
+@pytest.mark.long
 def test_a_scheduler_logs_why_its_store_is_away(
     made: Path, caplog: pytest.LogCaptureFixture, server: postgres.Server
 ) -> None:

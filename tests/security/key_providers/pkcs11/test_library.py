@@ -252,7 +252,7 @@ def test_a_child_initialises_it_anew_and_leaves_the_parent_as_it_is(
     assert custodian._token.library.generation == generation
 
 
-@pytest.mark.parametrize("forks", [2, pytest.param(20, marks=pytest.mark.long)])
+@pytest.mark.parametrize("forks", [2, pytest.param(10, marks=pytest.mark.long)])
 def test_a_process_forks_while_threads_are_in_the_library(
     token: PKCS11Harness, custodian: PKCS11Custodian, forks: int
 ) -> None:
