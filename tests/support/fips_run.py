@@ -36,6 +36,7 @@ WORDS: Final = (
     "X25519 is not approved by SP 800-56A",
     "security.fips_mode",
     "is never opened in FIPS mode",
+    "the FIPS module refuses",
     "UnsupportedAlgorithm",
     "digital envelope routines",
     "InternalError: Unknown OpenSSL error",
