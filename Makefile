@@ -44,12 +44,14 @@ FIPS ?= tests/security tests/vectors tests/config tests/client tests/doctor test
 test-fips: $(VENV)/test ## the tests in FIPS mode, on the module of `make fips-module`; FIPS=FOLDER for others
 	$(BIN)/python -m pytest -p tests.support.fips_run -n $(WORKERS) --dist worksteal -m "not long" $(FIPS) $(PYTEST)
 
-# LONG=short leaves the sizes at what CI has time for.
+# LONG=short leaves the sizes at what CI has time for. Some of them hold the service to its seconds,
+# for which each worker needs a core.
 LONG ?= whole
+LONG_WORKERS ?= $(shell getconf _NPROCESSORS_ONLN)
 test-long: $(VENV)/test ## services started, killed and cut off, replays, stalled clients; LONG=short for less
 	$(if $(filter whole,$(LONG)),MFN_TEST_HSM_SECONDS=60 MFN_TEST_REPLAYS=100000 MFN_TEST_ROTATIONS=1000 \
 	  MFN_TEST_BACKUPS=40 MFN_TEST_STALLED=1000 MFN_TEST_FAULTS=1000) \
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m long --timeout $(if $(filter whole,$(LONG)),14400,900) $(COV) $(PYTEST)
+	$(BIN)/python -m pytest -n $(LONG_WORKERS) --dist worksteal -m long --timeout $(if $(filter whole,$(LONG)),14400,900) $(COV) $(PYTEST)
 
 coverage: $(VENV)/test ## what the last tests with COVERAGE=yes covered; fails below the thresholds
 	$(BIN)/python -m coverage report --include='src/mycelium_fractal_net/security/*' --fail-under=100

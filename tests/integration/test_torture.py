@@ -1,4 +1,4 @@
-"""Three hundred of the kills of ``make torture``, and some of its faults."""
+"""A hundred and fifty of the kills of ``make torture``, and some of its faults."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.long
 
-_KILLS = 50
+_KILLS = 25
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -30,7 +30,7 @@ def test_kills_on_sqlite_lose_nothing(tmp_path: Path, seed: int) -> None:
     """Everything acknowledged opens, one version is newest, the audit chain verifies."""
     figures = torture(_KILLS, seed=seed, parent=tmp_path, commands=0.02)
     assert figures.kills.total() == _KILLS
-    assert figures.whole >= 2
+    assert figures.whole >= 1
 
 
 @pytest.mark.parametrize("seed", range(3))
