@@ -56,19 +56,27 @@ def _hidden(option: click.Option) -> click.Option:
 _ELSEWHERE: Final[list[click.Parameter]] = [_hidden(each) for each in OF_MFN if each is not _JSON]
 
 
+def _with_those_of_mfn(params: list[click.Parameter]) -> list[click.Parameter]:
+    """A command's own, then those of ``mfn``, then ``--help``."""
+    *own, help_option = params
+    return [*own, _JSON, *_ELSEWHERE, help_option]
+
+
+def _note_options(ctx: click.Context, params: list[click.Parameter]) -> None:
+    """Have the options of the command that runs be those that advice may name."""
+    ctx.ensure_object(Invocation).options = frozenset(name for each in params for name in each.opts)
+
+
 class Command(click.Command):
     """A command after which the options of ``mfn`` may stand too; its help shows ``--json``."""
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Its own, then those of ``mfn``, then ``--help``."""
-        *own, help_option = super().get_params(ctx)
-        return [*own, _JSON, *_ELSEWHERE, help_option]
+        return _with_those_of_mfn(super().get_params(ctx))
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run it; what fails in it is told with advice that its options can follow."""
-        ctx.ensure_object(Invocation).options = frozenset(
-            name for each in self.params for name in each.opts
-        )
+        _note_options(ctx, self.params)
         return super().invoke(ctx)
 
 
@@ -119,14 +127,11 @@ class ActingGroup(CommandGroup):
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """As those of a :class:`Command`."""
-        *own, help_option = click.Group.get_params(self, ctx)
-        return [*own, _JSON, *_ELSEWHERE, help_option]
+        return _with_those_of_mfn(click.Group.get_params(self, ctx))
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run it; its options are those that advice may name."""
-        ctx.ensure_object(Invocation).options = frozenset(
-            name for each in self.params for name in each.opts
-        )
+        _note_options(ctx, self.params)
         return super().invoke(ctx)
 
 
