@@ -92,6 +92,19 @@ def signature_files() -> dict[str, Any]:
     }
 
 
+def _sealed_to(key: RecipientKey, blob: bytes, faults: dict[str, bytes]) -> dict[str, Any]:
+    """What both kinds of curves say of a blob, and of others that do not open."""
+    return {
+        "private_key": key.private_bytes().hex(),
+        "public_key": key.public.public_bytes().hex(),
+        "info": b"letters".hex(),
+        "associated_data": b"row 17".hex(),
+        "plaintext": DATA.hex(),
+        "blob": blob.hex(),
+        "invalid": {fault: wrong.hex() for fault, wrong in faults.items()},
+    }
+
+
 def recipients() -> dict[str, Any]:
     """HPKE in base mode with X25519."""
     material = hashlib.sha256(b"a recipient's test key").digest()
@@ -109,15 +122,7 @@ def recipients() -> dict[str, Any]:
         "enc with its top bit set": _with_enc(blob, enc + 2**255),
         **{f"enc that is no usable point, {y:064x}": _with_enc(blob, y) for y in sorted({*odd})},
     }
-    return {
-        "private_key": key.private_bytes().hex(),
-        "public_key": key.public.public_bytes().hex(),
-        "info": b"letters".hex(),
-        "associated_data": b"row 17".hex(),
-        "plaintext": DATA.hex(),
-        "blob": blob.hex(),
-        "invalid": {fault: wrong.hex() for fault, wrong in faults.items()},
-    }
+    return _sealed_to(key, blob, faults)
 
 
 _FIELDS = {  # SP 800-186 sections 3.2.1.3 and 3.2.1.4
@@ -150,16 +155,7 @@ def recipients_on(algorithm: str) -> dict[str, Any]:
         "enc that is no usable point, zeros": blob[:10] + bytes(1 + 2 * size) + rest,
         "enc that is no usable point, past the field": blob[:10] + b"\x04" + past + past + rest,
     }
-    return {
-        "algorithm": algorithm,
-        "private_key": key.private_bytes().hex(),
-        "public_key": key.public.public_bytes().hex(),
-        "info": b"letters".hex(),
-        "associated_data": b"row 17".hex(),
-        "plaintext": DATA.hex(),
-        "blob": blob.hex(),
-        "invalid": {fault: wrong.hex() for fault, wrong in faults.items()},
-    }
+    return {"algorithm": algorithm, **_sealed_to(key, blob, faults)}
 
 
 def _with_enc(blob: bytes, y: int) -> bytes:
