@@ -76,7 +76,7 @@ def _measured(work: Work, store: str, run: Run) -> Figures:
     return {
         "faults": len(every),
         "done": state["done"],
-        "counts": counts,
+        "counts": {name: dict(found) for name, found in counts.items()},
         "failures": state["failures"],
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections import Counter
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import fields
 from functools import partial
 from statistics import median
 from typing import Final
@@ -49,7 +49,7 @@ def _killed(store: str, run: Run) -> Figures:
                 )
             except TortureFailedError as error:
                 state["failures"].append(str(error)[:2000])
-            state |= {"stores": state["stores"] + 1, "kills": asdict(seen)}
+            state |= {"stores": state["stores"] + 1, "kills": _as_json(seen)}
             run.keep(state)
             run.progress(seen.kills.total(), _KILLS, f"{len(state['failures'])} failures")
             run.pause_if_due()
@@ -69,6 +69,13 @@ def _killed(store: str, run: Run) -> Figures:
 
 def _short(name: str) -> str:
     return name.rpartition(", ")[0]
+
+
+def _as_json(seen: Kills) -> dict[str, object]:
+    found = {each.name: getattr(seen, each.name) for each in fields(seen)}
+    return {
+        name: dict(value) if isinstance(value, dict) else value for name, value in found.items()
+    }
 
 
 def _from_json(kept: dict[str, object]) -> Kills:

@@ -243,6 +243,8 @@ def _become(place: Place, arguments: Sequence[str]) -> None:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         for name, number in (("stdout", 1), ("stderr", 2)):
             os.dup2(os.open(out / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), number)
+        # Whoever forked it may have other ideas of where to print to, as pytest has.
+        sys.stdout, sys.stderr = (open(number, "w", closefd=False) for number in (1, 2))  # noqa: SIM115
         for name in [name for name in os.environ if name.startswith("MFN_")]:
             del os.environ[name]
         os.chdir(place.folder)
