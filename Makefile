@@ -6,6 +6,9 @@ BIN := $(VENV)/bin
 WORKERS ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
 FUZZ_SECONDS ?= 60
 BENCH ?=
+CAMPAIGN ?=
+QUICK ?=
+MINUTES ?=
 SERVE ?=
 TORTURE ?=
 # COVERAGE=yes has the tests count the lines that run, for `make coverage`: half as long again.
@@ -16,7 +19,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # the targets share one environment
-.PHONY: help run fips-module tour tour-custody test test-fips test-long lint types format docs bench bench-http bench-signed bench-columns bench-custody bench-backup bench-audit fuzz torture coverage lock build sbom audit bare-check clean
+.PHONY: help run fips-module tour tour-custody test test-fips test-long lint types format docs bench bench-http bench-signed bench-columns bench-custody bench-backup bench-audit campaign fuzz torture coverage lock build sbom audit bare-check clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -62,7 +65,7 @@ lint: $(VENV)/lint ## style, security rules, import rules
 	$(BIN)/lint-imports
 
 types: $(VENV)/lint ## mypy, strict
-	$(BIN)/python -m mypy $(wildcard src tests scripts fuzz benchmarks hatch_build.py)
+	$(BIN)/python -m mypy $(wildcard src tests scripts fuzz benchmarks campaigns hatch_build.py)
 
 format: $(VENV)/lint ## let ruff write the layout
 	$(BIN)/python -m ruff check --fix-only .
@@ -94,6 +97,10 @@ torture: $(VENV)/test ## kill ten thousand processes at work, or TORTURE="--faul
 
 bench-columns: $(VENV)/bench ## rewrap a column of PostgreSQL beside its own rewriting; needs PostgreSQL
 	$(BIN)/python -m benchmarks.columns $(BENCH)
+
+# What is finished is kept in build/campaigns/, and the same command goes on; plots need the bench lock.
+campaign: $(VENV)/test $(VENV)/fuzz $(if $(QUICK),,$(VENV)/bench) ## security tests at length, hours; CAMPAIGN=NAME,NAME QUICK=yes MINUTES=30
+	$(BIN)/python -m campaigns $(CAMPAIGN) $(if $(QUICK),--quick) $(if $(MINUTES),--minutes $(MINUTES))
 
 fuzz: $(VENV)/fuzz ## fuzz everything that parses bytes, FUZZ_SECONDS for each target
 	@for target in fuzz/fuzz_*.py; do \

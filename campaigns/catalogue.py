@@ -1,0 +1,18 @@
+"""Every campaign there is, by its name; each is imported when it is asked for."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Final
+
+from campaigns.frame.campaign import Campaign
+
+NAMES: Final[tuple[str, ...]] = ()
+
+
+def campaign(name: str) -> Campaign:
+    """The campaign of that name: ``CAMPAIGN`` in ``campaigns/NAME/campaign.py``."""
+    if name not in NAMES:
+        raise KeyError(name)
+    found: Campaign = import_module(f"campaigns.{name}.campaign").CAMPAIGN
+    return found

@@ -1,0 +1,1 @@
+"""What runs a campaign: parts and state that are kept, pages that are written."""

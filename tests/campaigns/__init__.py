@@ -1,0 +1,1 @@
+"""The campaigns' own logic: what finds, counts and decides."""
