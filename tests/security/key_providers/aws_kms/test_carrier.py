@@ -18,6 +18,7 @@ from mycelium_fractal_net.security.errors import CustodianUnavailableError, Fips
 from mycelium_fractal_net.security.key_providers.aws_kms import KmsClient, KmsPlace, client
 from mycelium_fractal_net.security.key_providers.aws_kms import carrier as carriers
 from mycelium_fractal_net.security.key_providers.aws_kms.carrier import Carrier
+from mycelium_fractal_net.security.tls import client_context
 from tests.support.tls import Authority
 
 if TYPE_CHECKING:
@@ -64,10 +65,9 @@ def aws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 def contexts(monkeypatch: pytest.MonkeyPatch) -> list[ssl.SSLContext]:
     """Those that this package made for it."""
     made: list[ssl.SSLContext] = []
-    plain = carriers.client_context
 
     def noted() -> ssl.SSLContext:
-        made.append(plain())
+        made.append(client_context())
         return made[-1]
 
     monkeypatch.setattr(carriers, "client_context", noted)
