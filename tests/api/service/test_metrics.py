@@ -110,21 +110,14 @@ def test_states_of_another_worker_are_shown_where_proc_hides_it() -> None:
         "os.kill(child, signal.SIGKILL)\n"
     )
     hidden = "mount -t proc -o hidepid=invisible proc /proc"
-    if os.geteuid() != 0 or subprocess.run(["unshare", "-m", "sh", "-c", hidden]).returncode:
+    if os.geteuid() != 0 or subprocess.call(["unshare", "-m", "sh", "-c", hidden]):
         need("root, and the right to mount /proc anew")
     user = "setpriv --reuid=12345 --regid=12345 --clear-groups"
     with tempfile.TemporaryDirectory() as folder:  # pytest's own is closed to other users
         os.chown(folder, 12345, 12345)
+        inside = f'{hidden} && exec {user} "$@"'
         ran = subprocess.run(
-            [
-                *["unshare", "-m", "sh", "-c"],
-                f'{hidden} && exec {user} "$@"',
-                "sh",
-                sys.executable,
-                "-c",
-                program,
-                folder,
-            ],
+            ["unshare", "-m", "sh", "-c", inside, "sh", sys.executable, "-c", program, folder],
             env=environment({"COVERAGE_PROCESS_CONFIG": ""}, in_fips_mode=False),
             capture_output=True,
             text=True,
