@@ -6,6 +6,8 @@ of the interpreter's library takes half a minute to begin with, and every run is
 
 from __future__ import annotations
 
+import contextlib
+import io
 import sys
 from importlib import import_module
 
@@ -17,7 +19,8 @@ INSTRUMENTED = ["mycelium_fractal_net", "fuzz"]
 def main() -> None:
     """Import the target with counters in its code, and give it to libFuzzer."""
     name = sys.argv.pop(1)
-    with atheris.instrument_imports(include=INSTRUMENTED):
+    said = io.StringIO()  # a line for each module
+    with contextlib.redirect_stderr(said), atheris.instrument_imports(include=INSTRUMENTED):
         target = import_module(f"fuzz.fuzz_{name}")
     sys.argv[0] = f"{sys.executable} -m fuzz {name}"  # so libFuzzer starts it again for -merge
     atheris.Setup(sys.argv, target.one_input)

@@ -65,6 +65,7 @@ def public_jwk(data: bytes) -> None:
     again = key.jwk()
     for member in {"kty", "crv", "x", "y", "pub"} & set(again):  # others say nothing of this key
         _same(again[member], jwk.get(member))  # type: ignore[attr-defined]
+    _same(VerifyingKey.from_jwk_text(data).der(), key.der())
 
 
 def bare_signature(data: bytes) -> None:
