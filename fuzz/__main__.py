@@ -21,7 +21,7 @@ def main() -> None:
     name = sys.argv.pop(1)
     said = io.StringIO()  # a line for each module
     with contextlib.redirect_stderr(said), atheris.instrument_imports(include=INSTRUMENTED):
-        target = import_module(f"fuzz.fuzz_{name}")
+        target = import_module("fuzz.planted" if name == "planted" else f"fuzz.fuzz_{name}")
     sys.argv[0] = f"{sys.executable} -m fuzz {name}"  # so libFuzzer starts it again for -merge
     atheris.Setup(sys.argv, target.one_input)
     atheris.Fuzz()

@@ -1,1 +1,1 @@
-"""Coverage-guided fuzzing of every parser for hours: what it reached, and since when nothing new."""
+"""Fuzzing of every parser for hours: what coverage led to, and since when to nothing new."""

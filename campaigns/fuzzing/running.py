@@ -28,13 +28,15 @@ def run_slice(name: str, progress: Progress, folder: Path, seconds: int) -> str 
         *(sys.executable, "-m", "fuzz", name, *_OPTIONS),
         f"-max_total_time={seconds}",
         f"-artifact_prefix={findings}/",
-        *(str(corpus), str(CORPORA / name)),
+        *(str(each) for each in (corpus, CORPORA / name) if each.is_dir()),
     ]
     said: list[str] = []
-    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
         watched = Slice(progress)
-        assert process.stderr is not None
-        for line in process.stderr:
+        assert process.stdout is not None
+        for line in process.stdout:
             watched.line(line, _cpu_seconds(process.pid))
             said = [*said[1 - _SAID :], line]
         _, status, usage = os.wait4(process.pid, 0)
