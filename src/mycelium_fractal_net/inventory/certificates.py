@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from mycelium_fractal_net.inventory.records import CertificateFacts, Material
@@ -14,6 +13,8 @@ from mycelium_fractal_net.security.tls import DAMAGED_CERTIFICATE, certificates_
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from cryptography import x509
 
     from mycelium_fractal_net.config.settings import Tls
 

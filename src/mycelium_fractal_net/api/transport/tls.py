@@ -6,14 +6,14 @@ import ssl
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from cryptography import x509
-
 from mycelium_fractal_net.security.errors import ConfigurationError
 from mycelium_fractal_net.security.fips.process import proven
 from mycelium_fractal_net.security.tls import certificates_in, server_context
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from cryptography import x509
 
     from mycelium_fractal_net.config.settings import Tls
 
