@@ -11,7 +11,8 @@ import base64
 from datetime import UTC, datetime
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from fuzz.running import Reader, Scratch, chosen, seeds_of
@@ -50,13 +51,13 @@ one_input = chosen(READERS, MfnError)
 
 def seeds() -> dict[str, bytes]:
     """A certificate for each reader, valid for a century."""
-    key = ed25519.Ed25519PrivateKey.from_private_bytes(bytes([7]) * 32)
+    key = ec.derive_private_key(7, ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
     made = (
         x509.CertificateBuilder(name, name, key.public_key(), 7)
         .not_valid_before(datetime(2026, 1, 1, tzinfo=UTC))
         .not_valid_after(datetime(2126, 1, 1, tzinfo=UTC))
-        .sign(key, None)
+        .sign(key, hashes.SHA256())
         .public_bytes(Encoding.DER)
     )
     return seeds_of(READERS, {text: _pem(made), der: made, until: made})

@@ -184,6 +184,7 @@ NOT_FUZZED: Final[dict[str, str]] = {
     "security.backup.layout:binding_of": "a header whose id has a pattern",
     "security.fips.probes:_ecdsa": "a constant",
     "security.fips.probes:_hkdf": "a constant",
+    "security.key_providers.aws_kms.carrier:Carrier._to": "the address that botocore made",
     "security.key_providers.imports:Imports._binding": "an id that has a pattern",
     "security.key_providers.local:_add_key": "a document that was read before",
     "security.sealed.rsa_recipients:RsaRecipientKey.from_private_bytes": "what this store wrapped",
