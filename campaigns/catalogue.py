@@ -7,7 +7,7 @@ from typing import Final
 
 from campaigns.frame.campaign import Campaign
 
-NAMES: Final[tuple[str, ...]] = ("faults", "model")
+NAMES: Final[tuple[str, ...]] = ("faults", "fuzzing", "model")
 
 
 def campaign(name: str) -> Campaign:

@@ -40,11 +40,11 @@ than stand here."""
 
 def section(results: Results) -> str:
     """Method, controls, figures, and what was not searched."""
-    parts = {name: part for name, part in results.parts.items() if "states" in part}
     text = [_METHOD, _PROPERTIES]
-    if parts:
-        text.append(_summary(results, parts))
-        text.append(table(_HEAD, (_row(name, part) for name, part in parts.items())))
+    part = results.parts.get("schedules")
+    if part is not None:
+        text.append(_summary(results, part))
+        text.append(table(_HEAD, (_row(name, found) for name, found in part["scenarios"].items())))
     controls = results.parts.get("controls", {}).get("controls", {})
     if controls:
         text.append(
@@ -60,26 +60,27 @@ _HEAD: Final = (
 )  # fmt: skip
 
 
-def _summary(results: Results, parts: dict[str, Figures]) -> str:
+def _summary(results: Results, part: Figures) -> str:
+    spent = sum(part["cpu_seconds"].values()) / 60
     failed = len(results.failures())
     said = "No property failed." if not failed else f"{failed} failed, see the JSON."
-    about = "; ".join(f"*{name}*, {part['about']}" for name, part in parts.items())
+    about = "; ".join(f"*{name}*, {found['about']}" for name, found in part["scenarios"].items())
+    length = "of the hour that is the full length" if "unfinished" in part else "the full length"
     return (
-        f"{results.seconds / 60:.0f} minutes on {results.machine}, ended on {results.ended}; an"
-        f" hour is the full length. {said} The scenarios: {about}."
+        f"{spent:.0f} minutes of CPU, {length}, on {results.machine}, ended on {results.ended}."
+        f" {said} The scenarios: {about}."
     )
 
 
-def _row(name: str, part: Figures) -> list[object]:
-    if part["exhausted"]:
+def _row(name: str, found: dict[str, Any]) -> list[object]:
+    if found["exhausted"]:
         complete = "every schedule"
-    elif part["complete_preemptions"] < 0:
+    elif found["complete_preemptions"] < 0:
         complete = "-"
     else:
-        complete = f"{part['complete_preemptions']} preemptions"
+        complete = f"{found['complete_preemptions']} preemptions"
     numbers = ("states", "transitions", "steps", "executions", "longest")
-    figures = [f"{part[each]:,}" for each in numbers]
-    return [name, *figures, complete, len(part["failures"])]
+    return [name, *(f"{found[each]:,}" for each in numbers), complete, len(found["failures"])]
 
 
 def _control(name: str, control: dict[str, Any]) -> str:
