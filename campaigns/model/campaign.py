@@ -135,7 +135,7 @@ def _goes_on(scenario: Scenario, budget: float, run: Run, state: dict[str, Any])
                 doing = f"s of CPU for {scenario.name}, {found.states:,} states"
                 run.progress(before + now - began, budget, doing)
                 run.pause_if_due()
-            return before + now - began < budget
+            return bool(before + now - began < budget)
 
         violation: dict[str, Any] | None = None
         try:

@@ -86,7 +86,7 @@ CONTROLS: Final[tuple[Control, ...]] = (
             "a cache of keys is not told which of them changed",
             rotated_daily,
             (operator(compromise(1)), reader(0, 0)),
-            (3.0, 3.0),
+            (6.0,),
         ),
         _is_not_told_what_changed,
     ),

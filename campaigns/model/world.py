@@ -21,6 +21,7 @@ from mycelium_fractal_net.security.errors import StoreUnavailableError
 from mycelium_fractal_net.security.key_providers import LocalCustodian, LocalKeyProvider
 from mycelium_fractal_net.security.key_providers.stored import StoredKeyProvider
 from mycelium_fractal_net.security.key_store import Database, KeyStore, UsageStore
+from mycelium_fractal_net.security.keyring.at_exit import forget
 from mycelium_fractal_net.security.keyring.keyring import Keyring
 from mycelium_fractal_net.security.policy import Policy
 from tests.support.stores import MEMORY
@@ -99,6 +100,7 @@ class World:
         self._offset = 0.0
         self._databases: list[WaitingDatabase] = []
         self._used = 0
+        self._keyrings: list[Keyring] = []
         self._ready = False
         self._seen: tuple[tuple[int, int], Content] | None = None
         self._home = self._folder / "home"
@@ -196,11 +198,20 @@ class World:
     def keyring(self) -> Keyring:
         """The keyring of one more process."""
         provider = self.provider()
-        return Keyring(provider, UsageStore(provider.store.database))
+        found = Keyring(provider, UsageStore(provider.store.database))
+        self._keyrings.append(found)
+        return found
+
+    def _forget_keyrings(self) -> None:
+        """What they counted is not written at the end of this process, which is not theirs."""
+        for each in self._keyrings:
+            forget(each._cache)
+        self._keyrings = []
 
     def reset(self) -> None:
         """Have store and clock as they were in the beginning."""
         self.ticked, self.down, self._offset, self._used = 0, False, 0.0, 0
+        self._forget_keyrings()
         self.messages[:] = self._first_messages
         self._look.execute("BEGIN IMMEDIATE")
         for name in reversed(self._tables):
@@ -249,6 +260,7 @@ class World:
         return self._look.execute(f"SELECT * FROM {name}").fetchall()
 
     def _close(self) -> None:
+        self._forget_keyrings()
         for database in self._databases:
             database.close()
         if self._ready:
