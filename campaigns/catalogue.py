@@ -7,7 +7,7 @@ from typing import Final
 
 from campaigns.frame.campaign import Campaign
 
-NAMES: Final[tuple[str, ...]] = ("mutation",)
+NAMES: Final[tuple[str, ...]] = ("fuzzing", "mutation")
 
 
 def campaign(name: str) -> Campaign:
