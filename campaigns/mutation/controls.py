@@ -69,7 +69,7 @@ def _controls(warm: Zygote, cold: Zygote) -> list[tuple[str, Mutant, Zygote, str
     )
     return [
         ("a refusal that is left out", unchecked, warm, "killed"),
-        ("a constant of the module", constant, warm, "not warm"),
+        ("a constant of the module", constant, warm, "killed"),
         ("a constant of the module, imported anew", constant, cold, "killed"),
         ("two sides of a comparison changed about", same, warm, "survived"),
         ("two sides of a comparison changed about, imported anew", same, cold, "survived"),
