@@ -7,7 +7,7 @@ from typing import Final
 
 from campaigns.frame.campaign import Campaign
 
-NAMES: Final[tuple[str, ...]] = ()
+NAMES: Final[tuple[str, ...]] = ("misuse",)
 
 
 def campaign(name: str) -> Campaign:

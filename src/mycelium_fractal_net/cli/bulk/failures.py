@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -12,6 +11,7 @@ import click
 
 from mycelium_fractal_net.cli.terminal import complain, counted
 from mycelium_fractal_net.security.errors import ExitCode
+from mycelium_fractal_net.security.printable import json_line
 
 if TYPE_CHECKING:
     from mycelium_fractal_net.cli.invocation import Invocation
@@ -50,7 +50,7 @@ def reporting(report: Path | None) -> Iterator[Callable[[str, str], None]]:
     """
     with taking(report) as take:
         yield lambda path, reason: take(
-            json.dumps({"path": path, "reason": reason}), f"{path}: {reason}"
+            json_line({"path": path, "reason": reason}), f"{path}: {reason}"
         )
 
 
