@@ -87,7 +87,8 @@ def texts(
 def body_schema(operation: dict[str, Any]) -> dict[str, Any] | None:
     """The schema of an operation's JSON body."""
     content = operation.get("requestBody", {}).get("content", {})
-    return content.get("application/json", {}).get("schema")
+    schema: dict[str, Any] | None = content.get("application/json", {}).get("schema")
+    return schema
 
 
 def fields() -> list[Field]:
@@ -214,8 +215,8 @@ def work(run: Run) -> Figures:
                             for each in faults
                         ]
                 run.progress(number + 1, len(wanted), "fields")
-            more = _names(folder) - names
-            failures += [f"a file outside: {each}" for each in more if "/home/" not in each]
+            more, home = _names(folder) - names, str(there.running.home)
+            failures += [f"a file outside: {each}" for each in more if home not in each]
             failures += _written(there)
     finally:
         shutil.rmtree(folder)

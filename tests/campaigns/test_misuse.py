@@ -8,7 +8,7 @@ import pytest
 
 from campaigns.misuse.commands import options
 from campaigns.misuse.file_names import names
-from campaigns.misuse.h2_techniques import h2_techniques
+from campaigns.misuse.h2_techniques import H2Technique, h2_techniques
 from campaigns.misuse.heads import techniques
 from campaigns.misuse.lines import faults_of_json_lines, faults_of_lines
 from campaigns.misuse.payloads import KINDS, PAYLOADS, chosen
@@ -16,6 +16,7 @@ from campaigns.misuse.places import Entry, documented, local
 from campaigns.misuse.routes import DOCUMENT, fields, request
 from campaigns.misuse.settings import settings
 from campaigns.misuse.smuggling import DIFFERS, ONE, PIPELINED, REFUSED, compared
+from campaigns.misuse.techniques import Technique
 from campaigns.misuse.wire import CLIENT, Answer, Spoken, _answer
 
 OK = b'{"status":"ok"}'
@@ -79,7 +80,7 @@ def test_answers_are_taken_apart() -> None:
 
 def test_every_technique_has_a_name_of_its_own() -> None:
     """So that a row of the table is one of them; and each of HTTP/1.1 ends or is cut off."""
-    found = [*techniques(), *h2_techniques()]
+    found: list[Technique | H2Technique] = [*techniques(), *h2_techniques()]
     assert len({(each.family, each.name) for each in found}) == len(found) > 400
     assert {each.family for each in found} >= {
         "CL.TE",

@@ -120,7 +120,8 @@ def _wait(connection: socket.socket, *, writing: bool) -> None:
 def _unchunked(raw: bytes) -> bytes:
     head, _, rest = raw.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200 "), head
-    parts, place = [], 0
+    parts: list[bytes] = []
+    place = 0
     while True:
         ends = rest.index(b"\r\n", place)
         size = int(rest[place:ends], 16)

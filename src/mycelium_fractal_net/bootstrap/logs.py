@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from mycelium_fractal_net.security.audit import current_request
+from mycelium_fractal_net.security.byte_io.printable import ascii_json, json_line, printable
 from mycelium_fractal_net.security.forking import in_child
-from mycelium_fractal_net.security.printable import ascii_json, json_line, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable

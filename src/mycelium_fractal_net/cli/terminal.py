@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager
 from types import FrameType
 from typing import Any, Final
 
-from mycelium_fractal_net.security.printable import ascii_json, printable
+from mycelium_fractal_net.security.byte_io.printable import ascii_json, printable
 
 ProgressBar = AbstractContextManager[Callable[[int], None] | None]
 

@@ -8,7 +8,7 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
-from mycelium_fractal_net.security import printable
+from mycelium_fractal_net.security.byte_io import printable
 
 
 @dataclass(frozen=True, slots=True)

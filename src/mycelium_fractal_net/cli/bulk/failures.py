@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from mycelium_fractal_net.cli.terminal import complain, counted
+from mycelium_fractal_net.security.byte_io.printable import json_line
 from mycelium_fractal_net.security.errors import ExitCode
-from mycelium_fractal_net.security.printable import json_line
 
 if TYPE_CHECKING:
     from mycelium_fractal_net.cli.invocation import Invocation

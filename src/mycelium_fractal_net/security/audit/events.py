@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from mycelium_fractal_net.security.printable import ascii_json
+from mycelium_fractal_net.security.byte_io.printable import ascii_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

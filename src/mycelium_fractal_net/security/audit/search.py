@@ -19,8 +19,8 @@ from mycelium_fractal_net.security.audit.chain import parse
 from mycelium_fractal_net.security.audit.folders import chain_folders
 from mycelium_fractal_net.security.audit.segments import raw_backwards, segments, with_next
 from mycelium_fractal_net.security.byte_io.encodings import b64url_decode, b64url_encode
+from mycelium_fractal_net.security.byte_io.printable import ascii_json
 from mycelium_fractal_net.security.errors import InvalidInputError, InvalidKeyError
-from mycelium_fractal_net.security.printable import ascii_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

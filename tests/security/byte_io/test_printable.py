@@ -9,7 +9,7 @@ import unicodedata
 import pytest
 
 from mycelium_fractal_net.security.audit.events import Event, encode
-from mycelium_fractal_net.security.printable import ascii_json, json_line, printable
+from mycelium_fractal_net.security.byte_io.printable import ascii_json, json_line, printable
 
 ACTING = {
     "\x1b[31m": "\\x1b[31m",
