@@ -7,7 +7,7 @@ from typing import Final
 
 from campaigns.frame.campaign import Campaign
 
-NAMES: Final[tuple[str, ...]] = ("misuse",)
+NAMES: Final[tuple[str, ...]] = ("fuzzing", "misuse")
 
 
 def campaign(name: str) -> Campaign:
