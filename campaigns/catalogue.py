@@ -7,7 +7,13 @@ from typing import Final
 
 from campaigns.frame.campaign import Campaign
 
-NAMES: Final[tuple[str, ...]] = ("faults", "fuzzing", "model")
+NAMES: Final[tuple[str, ...]] = (
+    "faults",
+    "fuzzing",
+    "misuse",
+    "model",
+    "mutation",
+)
 
 
 def campaign(name: str) -> Campaign:
