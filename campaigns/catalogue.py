@@ -7,7 +7,14 @@ from typing import Final
 
 from campaigns.frame.campaign import Campaign
 
-NAMES: Final[tuple[str, ...]] = ("timing",)
+NAMES: Final[tuple[str, ...]] = (
+    "faults",
+    "fuzzing",
+    "misuse",
+    "model",
+    "mutation",
+    "timing",
+)
 
 
 def campaign(name: str) -> Campaign:
