@@ -11,7 +11,7 @@ import logging
 import math
 import threading
 import time
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from limits import parse
 from limits.errors import StorageError
@@ -148,7 +148,7 @@ def _redis(url: str) -> Storage:
         raise ConfigurationError("server.rate_limit_storage: is not a URL of Redis") from None
 
 
-def _tls(url: str) -> dict[str, str]:
+def _tls(url: str) -> dict[str, Any]:
     suites = suites_of_others()
     return {"ssl_ciphers": suites} if suites and url.startswith("rediss://") else {}
 
