@@ -30,7 +30,7 @@ def promises(text: str) -> dict[str, list[str]]:
         elif _HEAD.match(line):
             within = True
         elif within and not line.startswith("| ---"):
-            words, held_by = line.strip("| ").rsplit("|", 1)
+            words, held_by = line.removeprefix("|").removesuffix("|").rsplit("|", 1)
             found[words.strip()] = _POINTER.findall(held_by)
     return found
 
