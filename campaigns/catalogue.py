@@ -7,7 +7,7 @@ from typing import Final
 
 from campaigns.frame.campaign import Campaign
 
-NAMES: Final[tuple[str, ...]] = ("fuzzing",)
+NAMES: Final[tuple[str, ...]] = ("fuzzing", "tampering")
 
 
 def campaign(name: str) -> Campaign:
