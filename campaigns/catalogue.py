@@ -7,7 +7,12 @@ from typing import Final
 
 from campaigns.frame.campaign import Campaign
 
-NAMES: Final[tuple[str, ...]] = ("fuzzing", "tampering")
+NAMES: Final[tuple[str, ...]] = (
+    "fuzzing",
+    "misuse",
+    "mutation",
+    "tampering",
+)
 
 
 def campaign(name: str) -> Campaign:
