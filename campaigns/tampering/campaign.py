@@ -28,7 +28,7 @@ def section(results: Results) -> str:
     text.append(
         "**Differential.** `tests/interop/decoder.mjs` reads all that `docs/format.md` specifies"
         " but ML-DSA; it is in JavaScript, on Node's own cryptography, and was written from that"
-        " page alone. The product and it get the same inputs, and both read the same or both refuse."
+        " page alone. The product and it get the same inputs: both read the same or both refuse."
         " Crafted messages are sealed right by somebody who has the key and are wrong in shape: a"
         " full last chunk, one more chunk, a short one in the middle, another label or form."
         " Requests that we or `http-message-signatures` signed are changed and given to both, and"
