@@ -92,7 +92,7 @@ bench-audit: $(VENV)/bench ## verify 200,000 audit records, first and again
 bench-custody: $(VENV)/test $(VENV)/bench ## what a master key in AWS KMS or OpenBao costs; needs wrk (Debian: wrk)
 	$(BIN)/python -m benchmarks.custody $(BENCH)
 
-torture: $(VENV)/test ## kill ten thousand processes at work, or TORTURE="--faults": a disk that refuses
+torture: $(VENV)/test ## kill ten thousand processes at work
 	$(BIN)/python -m tests.torture $(TORTURE)
 
 bench-columns: $(VENV)/bench ## rewrap a column of PostgreSQL beside its own rewriting; needs PostgreSQL
