@@ -8,15 +8,16 @@ import pytest
 from sqlalchemy import text
 
 from mycelium_fractal_net.security.errors import MasterKeyError, StoreIntegrityError
-from mycelium_fractal_net.security.key_providers import LocalCustodian
+from mycelium_fractal_net.security.key_providers import Binding, LocalCustodian
 from mycelium_fractal_net.security.key_providers.record_macs import RecordMacs
 from mycelium_fractal_net.security.key_providers.wrapping import Wrapping
+from mycelium_fractal_net.security.key_store.record_mac import STORE_ID_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from mycelium_fractal_net.security.key_providers import Binding, LocalKeyProvider
+    from mycelium_fractal_net.security.key_providers import LocalKeyProvider
 
 
 class Counting(LocalCustodian):
@@ -141,6 +142,40 @@ def test_a_key_is_adopted_before_the_store_has_it(process: Callable[[], RecordMa
     again.adopt(newer, wrapped)
     assert again.of(newer).tag(b"row") == adopted.tag(b"row")
     assert process().make(newer) != wrapped
+
+
+def test_a_key_under_a_former_master_key_is_read_where_the_custodian_has_that(
+    process: Callable[[], RecordMacs],
+) -> None:
+    """Records that have not moved yet are authentic under it."""
+    macs = process()
+    assert isinstance(macs.wrapping.custodian, LocalCustodian)
+    other = macs.wrapping.custodian.add()
+    wrapped = macs.make(other)
+    with macs.store.database.write() as connection:
+        connection.execute(
+            text("INSERT INTO mfn_authority_keys (master_id, wrapped) VALUES (:id, :wrapped)"),
+            {"id": other, "wrapped": wrapped},
+        )
+    adopting = process()
+    adopting.adopt(other, wrapped)
+    assert macs.of(other).tag(b"row") == adopting.of(other).tag(b"row")
+
+
+def test_what_a_key_for_records_is_bound_to_stays_for_ever(
+    process: Callable[[], RecordMacs], local_provider: LocalKeyProvider
+) -> None:
+    """A store that was made by any release is read by the next; no named key has that type."""
+    assert process().binding == Binding(
+        store_id=local_provider.store_id,
+        key_id="",
+        key_type="authority",
+        use="",
+        algorithm="HMAC-SHA-256",
+        version=0,
+        handle=b"",
+    )
+    assert len(local_provider.store_id) == STORE_ID_BYTES == 16
 
 
 def test_a_master_key_that_is_nobodys_is_told_from_the_stores_own(
