@@ -13,6 +13,7 @@ NAMES: Final[tuple[str, ...]] = (
     "misuse",
     "model",
     "mutation",
+    "tampering",
 )
 
 
