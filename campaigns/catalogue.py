@@ -8,7 +8,9 @@ from typing import Final
 from campaigns.frame.campaign import Campaign
 
 NAMES: Final[tuple[str, ...]] = (
+    "api_fuzzing",
     "fuzzing",
+    "load",
     "misuse",
     "mutation",
 )
