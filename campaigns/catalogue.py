@@ -9,10 +9,13 @@ from campaigns.frame.campaign import Campaign
 
 NAMES: Final[tuple[str, ...]] = (
     "api_fuzzing",
+    "faults",
     "fuzzing",
     "load",
     "misuse",
+    "model",
     "mutation",
+    "tampering",
 )
 
 
