@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from campaigns.misuse.places import Place
 
 _PATIENCE_SECONDS: Final = 5.0
-_QUICK: Final = {"alone": 16, "nginx": 8, "haproxy": 8}  # techniques at each door
+_QUICK: Final = {"alone": 12, "nginx": 6, "haproxy": 6}  # techniques at each door
 
 
 def installed() -> tuple[str, ...]:
