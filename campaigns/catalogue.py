@@ -16,6 +16,7 @@ NAMES: Final[tuple[str, ...]] = (
     "model",
     "mutation",
     "tampering",
+    "timing",
 )
 
 
