@@ -27,7 +27,7 @@ from tests.torture.ledger import Fact
 from tests.torture.place import Place, new_place
 
 STORES: Final = ("SQLite", "PostgreSQL")
-_ONE_LINE: Final = re.compile(r"mfn: (?!unexpected)[^\n]+\n\Z")
+_ONE_LINE: Final = re.compile(r"^mfn: (?!unexpected)[^\n]+\n\Z", re.MULTILINE)
 _KEEP_EACH: Final = 20
 _MOST_FAILURES: Final = 25  # then something is wrong everywhere
 _QUICK_SEED: Final = 3
@@ -133,7 +133,7 @@ def injected(place: Place, work: Work, fault: Fault, draw: random.Random) -> lis
         _take(place, after)
     else:
         seen.append("failed in one line")
-        if _ONE_LINE.search(done.said) is None or done.said.count("Traceback"):
+        if not failed_in_one_line(done.said):
             raise AssertionError(f"it ended with {done.code} and said {done.said!r}")
     before = place.ledger.keys["orders"].latest
     if not work.changes_schema:  # a store of the former schema is opened by nobody but init
@@ -150,6 +150,11 @@ def injected(place: Place, work: Work, fault: Fault, draw: random.Random) -> lis
         check(place, keyring, draw)
     work.see(place)
     return seen
+
+
+def failed_in_one_line(said: str) -> bool:
+    """Whether a command that failed said so in a last line of its own, and no traceback."""
+    return _ONE_LINE.search(said) is not None and "Traceback" not in said
 
 
 def _asked(
