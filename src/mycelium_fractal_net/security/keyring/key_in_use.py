@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.security.blocking import about_to_block
 from mycelium_fractal_net.security.errors import DecryptionError, KeyUsageError
@@ -14,12 +14,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mycelium_fractal_net.security.aes_encryption import RawCipher
+    from mycelium_fractal_net.security.algorithms.blind_index import (
+        FieldKey,
+        IndexField,
+        IndexKey,
+    )
     from mycelium_fractal_net.security.algorithms.mac import MacKey
     from mycelium_fractal_net.security.key_providers import StoredKeyProvider
+    from mycelium_fractal_net.security.sealed.deterministic import DeterministicCipher
     from mycelium_fractal_net.security.sealed.sealer import Sealer
     from mycelium_fractal_net.security.signatures.external_key import ExternalSigningKey
     from mycelium_fractal_net.security.signatures.signing_key import SigningKey
     from mycelium_fractal_net.security.signatures.verifying_key import VerifyingKey
+
+
+_MOST_FIELDS: Final = 256  # of an index key, each with a hash state of 200 bytes
 
 
 class Uses:
@@ -70,6 +79,9 @@ class KeyInUse:
         self._raw: RawCipher | None = None
         self._signing: SigningKey | ExternalSigningKey | None = None
         self._mac_key: MacKey | None = None
+        self._index_key: IndexKey | None = None
+        self._fields: dict[IndexField, FieldKey] = {}
+        self._deterministic: DeterministicCipher | None = None
         self._verifying: VerifyingKey | None = None
 
     def __repr__(self) -> str:
@@ -136,3 +148,27 @@ class KeyInUse:
         if self._mac_key is None:
             self._mac_key = self._provider.policy.mac(self.key.algorithm, self.material)
         return self._mac_key
+
+    @property
+    def index_key(self) -> IndexKey:
+        """Makes the keys of fields under this version."""
+        if self._index_key is None:
+            self._index_key = self._provider.policy.index_key(self.key.algorithm, self.material)
+        return self._index_key
+
+    def field_key(self, field: IndexField) -> FieldKey:
+        """Makes the tags of one field under this version."""
+        found = self._fields.get(field)
+        if found is None:
+            if len(self._fields) >= _MOST_FIELDS:
+                self._fields.clear()
+            found = self._fields[field] = self.index_key.field(field)
+        return found
+
+    @property
+    def deterministic(self) -> DeterministicCipher:
+        """Seals and opens deterministic messages of this version."""
+        if self._deterministic is None:
+            policy = self._provider.policy
+            self._deterministic = policy.deterministic_cipher(self.material, self.version.handle)
+        return self._deterministic

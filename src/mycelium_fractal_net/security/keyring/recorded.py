@@ -89,4 +89,7 @@ class RecordedKeyring(Keyring):
     verify_stream = _recorded("verify", Keyring.verify_stream, lambda result: result)
     verify_file = _recorded("verify", Keyring.verify_file, lambda result: result)
     mac = _recorded("mac", Keyring.mac, lambda result: result.key_id)
+    index_tag = _recorded("index", Keyring.index_tag, lambda result: result.key_id)
+    index_tags = _recorded("index", Keyring.index_tags)
+    deterministic_messages = _recorded("encrypt", Keyring.deterministic_messages)
     verify_mac = _recorded("mac.verify", Keyring.verify_mac, lambda result: result)
