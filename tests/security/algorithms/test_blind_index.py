@@ -25,7 +25,7 @@ def _from_the_document(value: bytes, context: bytes, name: bytes, bits: int) -> 
     def prefixed(part: bytes) -> bytes:
         return len(part).to_bytes(8, "big") + part
 
-    label = b"mycelium-fractal-net blind index v1"
+    label = b"mycelium-fractal-net/index/v1"
     named = prefixed(label) + prefixed(name) + prefixed(context) + bits.to_bytes(2, "big")
     field_key = hmac.digest(KEY, named, "sha256")
     whole = hmac.digest(field_key, value, "sha256")

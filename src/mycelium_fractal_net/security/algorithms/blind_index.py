@@ -23,7 +23,7 @@ KEY_BYTES: Final = 32
 TAG_BYTES: Final = 32  # of a tag that is not cut short
 LEAST_BITS: Final = 4
 MOST_BITS: Final = 8 * TAG_BYTES
-_LABEL: Final = b"mycelium-fractal-net blind index v1"
+_LABEL: Final = b"mycelium-fractal-net/index/v1"
 
 Normalisation = Literal["exact", "nfc", "caseless"]
 """What is done to text before its tag is made: nothing; Unicode's composed form NFC (UAX 15); or
