@@ -8,6 +8,7 @@ import pytest
 
 from mycelium_fractal_net.security.audit import query
 from mycelium_fractal_net.security.policy import Policy
+from tests.support.algorithms import WRAPPING
 from tests.support.key_transport import key_to_wrap_for
 from tests.support.service import b64, credential, unb64
 from tests.test_crypto_api import name, ok, problem
@@ -27,7 +28,7 @@ FIELDS = [
 
 def begun(client: httpx.Client, **asked: Any) -> Any:
     """An import by HPKE under a name of its own."""
-    body = {"key_id": name("brought"), "method": "hpke", **asked}
+    body = {"key_id": name("brought"), "method": WRAPPING, **asked}
     answer = client.post("/imports", json=body)
     assert answer.status_code == 201, answer.text
     return answer.json()
@@ -136,7 +137,7 @@ def test_a_body_that_does_not_fit_is_refused_without_repeating_it(
 )
 def test_an_import_that_does_not_fit_is_not_begun(client: httpx.Client, asked: Any) -> None:
     """Said before a key is made for it."""
-    answer = client.post("/imports", json={"key_id": name(), "method": "hpke", **asked})
+    answer = client.post("/imports", json={"key_id": name(), "method": WRAPPING, **asked})
     problem(answer, 422, "invalid")
 
 
@@ -151,7 +152,7 @@ def test_a_name_that_is_taken_or_absent_is_said(client: httpx.Client) -> None:
 def test_a_key_that_may_not_leave_does_not(client: httpx.Client) -> None:
     """It was not made exportable; a public key that is none to wrap for is refused."""
     key_id = ok_made(client, {"key_id": name()})["key_id"]
-    body = {"public_key": key_to_wrap_for("hpke").public.pem().decode()}
+    body = {"public_key": key_to_wrap_for(WRAPPING).public.pem().decode()}
     problem(client.post(f"/keys/{key_id}/export", json=body), 400, "not-exportable")
     problem(client.post("/keys/unknown/export", json=body), 404, "not-found")
     problem(client.post("/keys/A/export", json=body), 404, "not-found")
@@ -166,7 +167,7 @@ def test_a_key_that_may_not_leave_does_not(client: httpx.Client) -> None:
 def test_an_export_takes_the_scope_that_makes_keys(client: httpx.Client, service: Running) -> None:
     """Decrypting with a key is not enough to take it along."""
     key_id = ok_made(client, {"key_id": name(), "exportable": True})["key_id"]
-    body = {"public_key": key_to_wrap_for("hpke").public.pem().decode()}
+    body = {"public_key": key_to_wrap_for(WRAPPING).public.pem().decode()}
     with service.client(credential(client, f"decrypt:{key_id}", "keys:read")) as reader:
         problem(reader.post(f"/keys/{key_id}/export", json=body), 403, "forbidden")
         problem(reader.post("/imports", json={"key_id": name()}), 403, "forbidden")
@@ -178,7 +179,7 @@ def test_what_was_done_is_recorded_with_who_did_it(client: httpx.Client, service
     """Before and after, of each of the three."""
     pending = begun(client, exportable=True)
     finish(client, pending)
-    body = {"public_key": key_to_wrap_for("hpke").public.pem().decode()}
+    body = {"public_key": key_to_wrap_for(WRAPPING).public.pem().decode()}
     ok(client.post(f"/keys/{pending['key_id']}/export", json=body))
     found = query(service.home / "audit", key=pending["key_id"], limit=100)[::-1]
     assert [(each["event"], each["outcome"]) for each in found] == [

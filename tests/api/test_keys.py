@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mycelium_fractal_net.security.signatures.verifying_key import VerifyingKey
+from tests.support.algorithms import SIGNING
 from tests.support.service import credential, unb64
 from tests.test_crypto_api import HELLO, key, name, ok, problem
 
@@ -56,7 +57,7 @@ def test_a_key_is_made_shown_and_listed(client: httpx.Client) -> None:
 @pytest.mark.parametrize(
     ("asked", "algorithm"),
     [
-        ({"type": "signing"}, "Ed25519"),
+        ({"type": "signing"}, SIGNING),
         ({"type": "signing", "algorithm": "ECDSA-P384", "use": "request"}, "ECDSA-P384"),
         ({"type": "mac"}, "HMAC-SHA-256"),
         ({"rotation": {"interval_days": 7, "auto_destroy": True}}, "AES-256-GCM"),

@@ -11,6 +11,7 @@ import pytest
 
 from mycelium_fractal_net.security.audit import query
 from mycelium_fractal_net.security.signatures.signing_key import SigningKey
+from tests.support.algorithms import SIGNING
 from tests.support.service import credential
 from tests.support.signing import Peer
 from tests.test_crypto_api import name, ok, problem
@@ -24,7 +25,7 @@ FIELDS = [
 ]  # fmt: skip
 
 
-def pem(algorithm: str = "Ed25519") -> str:
+def pem(algorithm: str = SIGNING) -> str:
     """A fresh public key."""
     return SigningKey.generate(algorithm).public.pem().decode()
 
@@ -92,11 +93,11 @@ def test_signers_are_listed_a_page_at_a_time(client: httpx.Client) -> None:
         ({"public_key": ""}, 422, "invalid"),
         ({"public_key": "no key"}, 422, "invalid"),
         ({"public_key": "x" * 4097}, 422, "invalid"),
-        ({"public_key": SigningKey.generate("Ed25519").private_pem().decode()}, 422, "invalid"),
+        ({"public_key": SigningKey.generate(SIGNING).private_pem().decode()}, 422, "invalid"),
         (
             {
                 "public_key": json.dumps(
-                    {**SigningKey.generate("Ed25519").public.jwk(), "d": "A" * 43}
+                    {**SigningKey.generate(SIGNING).public.jwk(), "d": "A" * 43}
                 )
             },
             422,

@@ -30,7 +30,6 @@ import pytest
 import sqlalchemy
 from alembic import command as alembic_command
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 import mycelium_fractal_net
 from mycelium_fractal_net import open_keyring
@@ -56,6 +55,8 @@ from mycelium_fractal_net.security.policy import Policy
 from mycelium_fractal_net.security.records.keys import DEFAULT_ROTATION, KeyType, Verb
 from mycelium_fractal_net.security.records.signers import Signer, SignerState
 from mycelium_fractal_net.security.rotation import KeyRotationScheduler
+from mycelium_fractal_net.security.signatures.signing_key import SigningKey
+from tests.support.algorithms import SIGNING, WRAPPING
 from tests.support.cli import Ran
 from tests.support.custodian import NAME, Elsewhere, registered
 from tests.support.custodians import harness, new_harness
@@ -533,7 +534,7 @@ def a_version_that_waits_for_a_backup(world: World) -> None:
 def a_key_that_is_imported(world: World) -> None:
     """It is finished with the command that is named, and protects once a backup holds it."""
     world.configure(rotation={"require_backup": True})
-    said = world.mfn.ok("key", "import", "begin", "card", "--method", "hpke", "-o", "for.pem").out
+    said = world.mfn.ok("key", "import", "begin", "card", "--method", WRAPPING, "-o", "for.pem").out
     wrap_for("for.pem")
     command = re.findall(r"mfn key import finish [0-9a-f]{32} FILE", said)[0]
     said = world.follow(said, command, FILE="wrapped").out
@@ -545,7 +546,7 @@ def a_key_that_is_imported(world: World) -> None:
 @advises("security/key_store/kinds.py", "key import")
 def an_import_that_was_used_up(world: World) -> None:
     """By what is no key; another one is begun."""
-    world.mfn.ok("key", "import", "begin", "card", "--method", "hpke", "-o", "for.pem")
+    world.mfn.ok("key", "import", "begin", "card", "--method", WRAPPING, "-o", "for.pem")
     (pending,) = world.doctor("import")
     assert "'card' is under way" in pending
     with world.provider() as provider:
@@ -565,7 +566,7 @@ def keys_that_may_leave_and_imports_that_expired(world: World) -> None:
     with world.provider() as provider:
         hour_ago = datetime.now(UTC) - timedelta(hours=1)
         provider.imports.clock = lambda: hour_ago
-        pending = provider.imports.begin("late", method="hpke")
+        pending = provider.imports.begin("late", method=WRAPPING)
     Path("for.pem").write_text(pending.pem())
     world.mfn.ok("key", "export", "card", "--to", "for.pem", "-o", "wrapped")
     shown = world.follow(said, "mfn audit show --event key.export").out
@@ -835,7 +836,7 @@ def a_credential_that_only_its_signer_binds(world: World) -> None:
     )
     with world.provider() as provider:
         signer = Signer(
-            "old", public, "Ed25519", (made,), False, SignerState.ACTIVE, provider.clock()
+            "old", public, SIGNING, (made,), False, SignerState.ACTIVE, provider.clock()
         )
         provider.signers.insert(lambda master: replace(signer, master_id=master), "signer.add")
     world.follow(world.advised("credential-unbound"), "mfn init")
@@ -1174,11 +1175,7 @@ def a_vault_without_the_key(world: World) -> None:
 def public_key(name: str) -> Path:
     """A new public key in a file."""
     path = Path(f"{name}.pem")
-    path.write_bytes(
-        Ed25519PrivateKey.generate()
-        .public_key()
-        .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-    )
+    path.write_bytes(SigningKey.generate(SIGNING).public.pem())
     return path
 
 

@@ -142,11 +142,13 @@ def test_a_command_that_does_not_exist_names_the_one_that_was_meant(
 def test_help_loads_no_command_and_nothing_heavy() -> None:
     """Whoever asks for help, or mistypes, does not wait for what a command needs."""
     code = (
-        "import sys; from mycelium_fractal_net.cli import main; main(['--help']);"
+        "import sys; before = set(sys.modules);"
+        "from mycelium_fractal_net.cli import main; main(['--help']);"
         "heavy = ('cryptography', 'msgspec', 'pydantic', 'sqlalchemy',"
         " 'mycelium_fractal_net.config', 'mycelium_fractal_net.bootstrap',"
         " 'mycelium_fractal_net.cli.commands');"
-        "print([name for name in sys.modules if name.startswith(heavy)], file=sys.stderr)"
+        "new = sys.modules.keys() - before;"
+        "print([name for name in new if name.startswith(heavy)], file=sys.stderr)"
     )
     done = subprocess.run([PROGRAM[0], "-c", code], capture_output=True, text=True, check=True)
     assert "  migrate-xor  " in done.stdout

@@ -13,6 +13,7 @@ from mycelium_fractal_net import open_keyring
 from mycelium_fractal_net.security.errors import ExitCode, MasterKeyError
 from mycelium_fractal_net.security.records.keys import Verb
 from mycelium_fractal_net.security.signatures.signing_key import SigningKey
+from tests.support.algorithms import SIGNING
 from tests.support.cli import Mfn, one_line
 from tests.support.custodian import NAME, registered
 
@@ -54,7 +55,7 @@ def test_a_file_is_signed_and_verified_with_an_external_key(
     """As with every other key, across a rotation; what is shown says external."""
     named = ["--algorithm", algorithm] if algorithm else []
     made = far.ok("key", "create", "release", "--type", "signing", "--external", *named)
-    assert made.out == f"made external signing key release ({algorithm or 'Ed25519'})\n"
+    assert made.out == f"made external signing key release ({algorithm or SIGNING})\n"
     file = far.folder / "file"
     file.write_bytes(bytes(100_000))
     far.ok("sign", file, "-k", "release")
@@ -62,7 +63,7 @@ def test_a_file_is_signed_and_verified_with_an_external_key(
     assert "release:v1" in far.ok("verify", file, f"{file}.sig", "-k", "release").out
     far.ok("key", "public", "release:v1")
     shown = far.ok("key", "show", "release")
-    assert f"signing for data, {algorithm or 'Ed25519'}, external" in shown.out
+    assert f"signing for data, {algorithm or SIGNING}, external" in shown.out
     assert "kept as elsewhere:mfn-signing-" in shown.out
     assert ", external" in far.ok("key", "list").out
     told = far.ok("key", "show", "release", "--json").json

@@ -13,6 +13,7 @@ import pytest
 
 from mycelium_fractal_net import open_keyring
 from mycelium_fractal_net.security.errors import ExitCode
+from tests.support.algorithms import WRAPPING
 from tests.support.cli import Mfn, one_line, snapshot
 from tests.support.key_transport import key_to_wrap_for
 
@@ -265,7 +266,7 @@ def test_a_public_key_verifies_without_a_store(
     one_line(ran, ExitCode.NOT_AUTHENTIC)
 
 
-@pytest.mark.parametrize("algorithm", ["Ed25519", "ML-DSA-65"])
+@pytest.mark.parametrize("algorithm", ["Ed25519", "ECDSA-P256", "ML-DSA-65"])
 def test_a_jwk_verifies_too(mfn: Mfn, big: Path, algorithm: str) -> None:
     """As ``mfn key public --format jwk`` prints it and the service publishes it; a set does not."""
     mfn.ok("key", "create", "web", "--type", "signing", "--algorithm", algorithm)
@@ -335,7 +336,7 @@ def test_the_json_of_every_command_is_as_the_document_shows(mfn: Mfn, big: Path)
     credential_id = made["id"]
     mfn.ok("key", "create", "requests", "--type", "signing", "--use", "request")
     mfn.ok("key", "create", "travels", "--exportable")
-    (mfn.folder / "peer-x25519.pem").write_bytes(key_to_wrap_for("hpke").public.pem())
+    (mfn.folder / "wrapping.pem").write_bytes(key_to_wrap_for(WRAPPING).public.pem())
     (mfn.folder / "peer.pem").write_text(mfn.ok("key", "public", "requests").out)
     mfn.ok("signer", "add", "peer", "--public-key", "peer.pem", "--credential", credential_id)
     (records,) = (mfn.home / "audit").glob("*/*.jsonl")
@@ -346,8 +347,8 @@ def test_the_json_of_every_command_is_as_the_document_shows(mfn: Mfn, big: Path)
     shown = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", page, re.DOTALL)]
     printed = [
         mfn("key", "show", "orders", "--json").json,
-        mfn("key", "import", "begin", "card", "--method", "hpke", "--json").json,
-        mfn("key", "export", "travels", "--to", "peer-x25519.pem", "--json").json,
+        mfn("key", "import", "begin", "card", "--method", WRAPPING, "--json").json,
+        mfn("key", "export", "travels", "--to", "wrapping.pem", "--json").json,
         mfn("key", "policy", "orders", "--json").json,
         mfn("rotation", "list", "--json").json[0],
         mfn("rotation", "run", "--once", "--json").json,

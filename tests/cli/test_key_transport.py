@@ -15,6 +15,7 @@ import pytest
 from mycelium_fractal_net import open_keyring
 from mycelium_fractal_net.security.errors import ExitCode
 from mycelium_fractal_net.security.policy import Policy
+from tests.support.algorithms import WRAPPING
 from tests.support.cli import PROGRAM, Mfn, environment, one_line
 from tests.support.key_transport import key_to_wrap_for, openssl_unwrap, openssl_wrap
 
@@ -25,7 +26,7 @@ KEY = bytes(range(32))
 
 def begun(mfn: Mfn, *more: str) -> Any:
     """An import by HPKE, as JSON shows it."""
-    return mfn.ok("key", "import", "begin", "--method", "hpke", "--json", *more).json
+    return mfn.ok("key", "import", "begin", "--method", WRAPPING, "--json", *more).json
 
 
 def wrapped(public_key: str, material: bytes = KEY) -> Path:
@@ -54,7 +55,7 @@ def test_the_page_on_custody_is_followed_as_it_stands(mfn: Mfn) -> None:
     begin, wrap, finish, export = re.findall(
         r"^```sh\n(.*?)^```", section, re.DOTALL | re.MULTILINE
     )
-    Path("peer.pem").write_bytes(key_to_wrap_for("hpke").public.pem())
+    Path("peer.pem").write_bytes(key_to_wrap_for(WRAPPING).public.pem())
 
     def shell(commands: str) -> str:
         done = subprocess.run(
@@ -74,7 +75,7 @@ def test_the_page_on_custody_is_followed_as_it_stands(mfn: Mfn) -> None:
     with open_keyring(home=mfn.home) as keyring:
         assert keyring.provider.get_key("card") == Path("kept").read_bytes()
         material = keyring.provider.get_key("travels")
-    assert key_to_wrap_for("hpke").unwrap(Path("travels.wrapped").read_bytes()) == material
+    assert key_to_wrap_for(WRAPPING).unwrap(Path("travels.wrapped").read_bytes()) == material
 
 
 def test_an_import_is_shown_in_json(mfn: Mfn) -> None:
@@ -93,9 +94,9 @@ def test_an_import_is_shown_in_json(mfn: Mfn) -> None:
 
 def test_a_version_is_imported_into_a_key_that_is_there(mfn: Mfn) -> None:
     """The public key goes to a file, which is kept unless it may be replaced."""
-    begin = ("key", "import", "begin", "--into", "orders", "--method", "hpke", "-o", "for.pem")
+    begin = ("key", "import", "begin", "--into", "orders", "--method", WRAPPING, "-o", "for.pem")
     said = mfn.ok(*begin).out
-    assert "wrap the key for for.pem (hpke)" in said
+    assert f"wrap the key for for.pem ({WRAPPING})" in said
     name = said.split()[1].rstrip(":")
     wrapped(Path("for.pem").read_text())
     assert "imported orders:v2" in mfn.ok("key", "import", "finish", name, "wrapped").out
@@ -116,7 +117,7 @@ def test_imports_are_listed_shown_and_cancelled(mfn: Mfn) -> None:
         late = imports.begin("late", method="hpke-p256")
     lines = mfn.ok("key", "import", "list").out.splitlines()
     rows = {line.split()[0]: line.split()[1:5] for line in lines}
-    assert rows[shown["import_id"]] == ["card", "HMAC-SHA-256", "hpke", "waiting"]
+    assert rows[shown["import_id"]] == ["card", "HMAC-SHA-256", WRAPPING, "waiting"]
     assert rows[late.import_id] == ["late", "AES-256-GCM", "hpke-p256", "expired"]
     listed = mfn.ok("key", "import", "list", "--json").json
     assert shown in listed
@@ -186,19 +187,19 @@ def test_what_one_store_exports_another_imports(mfn: Mfn) -> None:
 def test_an_export_is_shown_in_json(mfn: Mfn) -> None:
     """With the wrapped key in base64, also where it goes to a file."""
     mfn.ok("key", "create", "card", "--exportable")
-    own = key_to_wrap_for("hpke")
+    own = key_to_wrap_for(WRAPPING)
     Path("for.pem").write_bytes(own.public.pem())
     export = ("key", "export", "card", "--to", "for.pem", "--json")
     shown = mfn.ok(*export).json
     assert list(shown) == ["key_id", "type", "algorithm", "method", "wrapped"]
-    both = mfn.ok(*export, "-o", "out", "--method", "hpke").json
+    both = mfn.ok(*export, "-o", "out", "--method", WRAPPING).json
     assert base64.b64decode(both["wrapped"]) == Path("out").read_bytes()
     assert own.unwrap(base64.b64decode(shown["wrapped"])) == own.unwrap(Path("out").read_bytes())
 
 
 def test_a_key_that_may_not_leave_is_refused(mfn: Mfn) -> None:
     """And no file is made."""
-    Path("for.pem").write_bytes(key_to_wrap_for("hpke").public.pem())
+    Path("for.pem").write_bytes(key_to_wrap_for(WRAPPING).public.pem())
     ran = mfn("key", "export", "orders", "--to", "for.pem", "-o", "out")
     assert "not made exportable" in one_line(ran, ExitCode.FORBIDDEN)
     assert not Path("out").exists()
@@ -207,7 +208,7 @@ def test_a_key_that_may_not_leave_is_refused(mfn: Mfn) -> None:
 def test_a_key_is_not_exported_where_its_file_cannot_be_written(mfn: Mfn) -> None:
     """Nothing leaves, and nothing is recorded."""
     mfn.ok("key", "create", "card", "--exportable")
-    Path("for.pem").write_bytes(key_to_wrap_for("hpke").public.pem())
+    Path("for.pem").write_bytes(key_to_wrap_for(WRAPPING).public.pem())
     Path("out").write_bytes(b"kept")
     assert mfn("key", "export", "card", "--to", "for.pem", "-o", "out").code == ExitCode.EXISTS
     assert Path("out").read_bytes() == b"kept"

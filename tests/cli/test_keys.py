@@ -11,6 +11,7 @@ import pytest
 
 from mycelium_fractal_net import open_keyring
 from mycelium_fractal_net.security.errors import ExitCode
+from tests.support.algorithms import SIGNING
 from tests.support.cli import Mfn, one_line, snapshot
 
 if TYPE_CHECKING:
@@ -251,7 +252,8 @@ def test_a_public_key_prints_as_pem_and_as_jwk(mfn: Mfn) -> None:
     """The JWK carries the version id as its kid."""
     assert mfn.ok("key", "public", "release").out.startswith("-----BEGIN PUBLIC KEY-----\n")
     jwk = mfn.ok("key", "public", "release", "--format", "jwk").json
-    assert (jwk["kid"], jwk["kty"], jwk["crv"]) == ("release:v1", "OKP", "Ed25519")
+    curve = {"Ed25519": ("OKP", "Ed25519"), "ECDSA-P256": ("EC", "P-256")}[SIGNING]
+    assert (jwk["kid"], jwk["kty"], jwk["crv"]) == ("release:v1", *curve)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from sqlalchemy import create_engine, text
 
 from mycelium_fractal_net import open_keyring
 from mycelium_fractal_net.security.errors import ExitCode
+from tests.support.algorithms import SIGNING
 from tests.support.cli import PROGRAM, Mfn, environment, one_line
 from tests.support.records import records
 
@@ -123,11 +124,11 @@ def test_a_failure_is_listed_with_its_pause(mfn: Mfn) -> None:
         keyring.provider.clock = lambda: datetime.now(UTC) - timedelta(days=400)
         keyring.provider.keys.create("seal", "signing")
     configuration = mfn.folder / "strict.json"
-    configuration.write_text(json.dumps({"security": {"disallowed_algorithms": ["Ed25519"]}}))
+    configuration.write_text(json.dumps({"security": {"disallowed_algorithms": [SIGNING]}}))
     assert mfn("--config", configuration, "rotation", "run", "--once").code == ExitCode.PARTIAL
     failure = shown(mfn)["seal"]["failure"]
     assert failure["failures"] == 1
-    assert "Ed25519" in failure["reason"]
+    assert SIGNING in failure["reason"]
     assert "failed 1 time, again at" in mfn.ok("rotation", "list").out
 
 

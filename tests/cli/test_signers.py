@@ -13,6 +13,7 @@ from mycelium_fractal_net import open_keyring
 from mycelium_fractal_net.security.directories.signers import SignerDirectory
 from mycelium_fractal_net.security.errors import ExitCode
 from mycelium_fractal_net.security.signatures.signing_key import SigningKey
+from tests.support.algorithms import SIGNING
 from tests.support.cli import Mfn, one_line
 
 if TYPE_CHECKING:
@@ -72,13 +73,13 @@ def test_a_public_key_becomes_a_signer(
 
 def test_a_public_key_comes_from_standard_input(mfn: Mfn) -> None:
     """``mfn key public`` of one store, piped into another; what it means for others is said."""
-    key = SigningKey.generate("Ed25519")
+    key = SigningKey.generate(SIGNING)
     ran = mfn.process(
         "signer", "add", "peer", "--public-key", "-", "--any-credential", input=key.public.pem()
     )
     assert (ran.code, ran.err) == (0, "")
     assert ran.out == (
-        "registered signer peer (Ed25519) for any credential; thumbprint"
+        f"registered signer peer ({SIGNING}) for any credential; thumbprint"
         f" {key.public.thumbprint().hex()}\n"
     )
     flood = mfn.process(
@@ -99,7 +100,7 @@ def test_a_key_of_a_keyring_signs_requests_elsewhere(mfn: Mfn, credential: str) 
 
 def test_a_signer_names_credentials_or_any(mfn: Mfn, credential: str) -> None:
     """Exactly one kind; nothing is registered otherwise."""
-    path = write(mfn, SigningKey.generate("Ed25519").public.pem())
+    path = write(mfn, SigningKey.generate(SIGNING).public.pem())
     both = ("--credential", credential, "--any-credential")
     for more in ((), both):
         line = one_line(mfn("signer", "add", "peer", "--public-key", path, *more), ExitCode.USAGE)
@@ -115,7 +116,7 @@ def test_a_signer_names_credentials_or_any(mfn: Mfn, credential: str) -> None:
         ("peer", b"key", ("--credential", NOBODY), ExitCode.KEY_UNKNOWN, "mfn credential list"),
         ("peer", b"no key", ("--any-credential",), ExitCode.USAGE, "PUBLIC KEY"),
         ("peer", b"private", ("--any-credential",), ExitCode.USAGE, "PUBLIC KEY"),
-        ("peer", b"ml-dsa", ("--any-credential",), ExitCode.FORBIDDEN, "Ed25519, ECDSA-P256"),
+        ("peer", b"ml-dsa", ("--any-credential",), ExitCode.FORBIDDEN, "ECDSA-P256"),
         ("peer", b"", ("--any-credential",), ExitCode.USAGE, "PUBLIC KEY"),
         ("peer", b"x" * 70_000, ("--any-credential",), ExitCode.USAGE, "too large"),
     ],
@@ -125,8 +126,8 @@ def test_what_cannot_be_a_signer_is_refused(
 ) -> None:
     """By the table of exit codes, and nothing is registered."""
     made = {
-        b"key": SigningKey.generate("Ed25519").public.pem(),
-        b"private": SigningKey.generate("Ed25519").private_pem(),
+        b"key": SigningKey.generate(SIGNING).public.pem(),
+        b"private": SigningKey.generate(SIGNING).private_pem(),
         b"ml-dsa": SigningKey.generate("ML-DSA-65").public.pem(),
     }
     path = write(mfn, made.get(content, content))
@@ -142,8 +143,8 @@ def test_a_file_that_is_not_there_is_an_input_that_is_missing(mfn: Mfn) -> None:
 
 def test_a_name_and_a_key_are_registered_once(mfn: Mfn) -> None:
     """Exit code 5, also once the signer is revoked; the advice is about signers."""
-    first = write(mfn, SigningKey.generate("Ed25519").public.pem(), "first")
-    second = write(mfn, SigningKey.generate("Ed25519").public.pem(), "second")
+    first = write(mfn, SigningKey.generate(SIGNING).public.pem(), "first")
+    second = write(mfn, SigningKey.generate(SIGNING).public.pem(), "second")
     mfn.ok("signer", "add", "peer", "--public-key", first, "--any-credential")
     for _ in range(2):
         ran = mfn("signer", "add", "peer", "--public-key", second, "--any-credential")
@@ -155,7 +156,7 @@ def test_a_name_and_a_key_are_registered_once(mfn: Mfn) -> None:
 
 def test_list_and_show_print_the_same_shape(mfn: Mfn, credential: str) -> None:
     """In order of name, for people and for programs."""
-    keys = {name: SigningKey.generate("Ed25519") for name in ("b", "a")}
+    keys = {name: SigningKey.generate(SIGNING) for name in ("b", "a")}
     for name, key in keys.items():
         more = ["--credential", credential] if name == "a" else ["--any-credential"]
         mfn.ok("signer", "add", name, "--public-key", write(mfn, key.public.pem()), *more)
@@ -164,8 +165,8 @@ def test_list_and_show_print_the_same_shape(mfn: Mfn, credential: str) -> None:
     assert all(list(each) == FIELDS for each in listed)
     assert mfn.ok("signer", "show", "b", "--json").json == listed[1]
     rows = mfn.ok("signer", "list").out
-    assert re.search(rf"^a +Ed25519 +active +{credential}$", rows, re.MULTILINE)
-    assert re.search(r"^b +Ed25519 +active +any credential$", rows, re.MULTILINE)
+    assert re.search(rf"^a +{SIGNING} +active +{credential}$", rows, re.MULTILINE)
+    assert re.search(rf"^b +{SIGNING} +active +any credential$", rows, re.MULTILINE)
     shown = mfn.ok("signer", "show", "a").out
     assert shown.endswith(keys["a"].public.pem().decode())
     assert re.search(rf"^credentials +{credential}$", shown, re.MULTILINE)
@@ -175,7 +176,7 @@ def test_list_and_show_print_the_same_shape(mfn: Mfn, credential: str) -> None:
 
 def test_a_revoked_signer_stays_in_the_list(mfn: Mfn, credential: str) -> None:
     """It signs no more, and what it named stays bound: who took a key frees no credential."""
-    path = write(mfn, SigningKey.generate("Ed25519").public.pem())
+    path = write(mfn, SigningKey.generate(SIGNING).public.pem())
     mfn.ok("signer", "add", "peer", "--public-key", path, "--credential", credential)
     assert mfn.ok("signer", "revoke", "peer").out == f"revoked: signer peer ({credential})\n"
     assert mfn.ok("signer", "revoke", "peer", "--json").json["state"] == "revoked"
@@ -192,7 +193,7 @@ def test_an_unknown_signer_is_exit_code_7_and_says_where_to_look(mfn: Mfn, verb:
 
 def test_a_change_is_recorded_with_its_user(mfn: Mfn) -> None:
     """Intent and outcome, by the name of the signer."""
-    path = write(mfn, SigningKey.generate("Ed25519").public.pem())
+    path = write(mfn, SigningKey.generate(SIGNING).public.pem())
     mfn.ok("signer", "add", "peer", "--public-key", path, "--any-credential")
     mfn.ok("signer", "revoke", "peer")
     records = mfn.ok("audit", "show", "--json").json
@@ -208,7 +209,7 @@ def test_a_change_is_recorded_with_its_user(mfn: Mfn) -> None:
 def test_completion_knows_names(mfn: Mfn) -> None:
     """Those that begin with what was typed; nothing where there is no store."""
     for name in ("peer", "other"):
-        path = write(mfn, SigningKey.generate("Ed25519").public.pem())
+        path = write(mfn, SigningKey.generate(SIGNING).public.pem())
         mfn.ok("signer", "add", name, "--public-key", path, "--any-credential")
     env = {
         "_MFN_COMPLETE": "complete_bash",

@@ -25,7 +25,6 @@ from tests.support.fips import fips_module, sha256_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.support.cli import Mfn
     from tests.support.fips import FipsHome
 
 CONFIGURATION = 3  # the exit code
@@ -463,21 +462,27 @@ def test_an_interpreter_that_is_started_anew_proves_itself(fips: FipsHome) -> No
     assert ran.out == f"None\n{file}\nNone {file}\n", ran.err
 
 
-def test_doctor_lists_what_the_mode_refuses(fips_home: FipsHome, mfn: Mfn) -> None:
+def test_doctor_lists_what_the_mode_refuses(fips_home: FipsHome, tmp_path: Path) -> None:
     """Keys that were there before it, which stay, and signers."""
-    mfn.ok("key", "create", "web", "--type", "signing", "--use", "request")
-    key = mfn.folder / "public.pem"
-    key.write_text(mfn.ok("key", "public", "web").out)
-    mfn.ok("signer", "add", "web", "--public-key", str(key), "--any-credential")
-    assert "algorithm" not in mfn("doctor", "--json").out
-    there = {"MFN_HOME": str(mfn.home)}
+
+    def before(*arguments: str) -> str:
+        ran = fips_home.mfn(*arguments, MFN_FIPS_MODE="false")
+        assert ran.code == 0, ran.err
+        return ran.out
+
+    before("init")
+    before("key", "create", "web", "--type", "signing", "--use", "request")
+    key = tmp_path / "public.pem"
+    key.write_text(before("key", "public", "web"))
+    before("signer", "add", "web", "--public-key", str(key), "--any-credential")
+    assert '"algorithm"' not in fips_home.mfn("doctor", "--json", MFN_FIPS_MODE="false").out
     found = {
         each["subject"]: each["advice"]
-        for each in fips_home.mfn("doctor", "--json", **there).json
+        for each in fips_home.mfn("doctor", "--json").json
         if each["check"] == "algorithm"
     }
-    assert set(found) == {"key default-signing", "key release", "key web", "signer web"}
+    assert set(found) == {"key default-signing", "key web", "signer web"}
     assert all("take ECDSA-P256 or ECDSA-P384" in advice for advice in found.values())
-    refused = fips_home.mfn("sign", str(key), "-k", "default-signing", **there)
+    refused = fips_home.mfn("sign", str(key), "-k", "default-signing")
     assert refused.code != 0
     assert "take ECDSA-P256" in refused.err

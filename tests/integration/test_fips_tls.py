@@ -105,6 +105,11 @@ def chacha(context: ssl.SSLContext) -> None:
     context.set_ciphers("ECDHE+CHACHA20")
 
 
+def cbc(context: ssl.SSLContext) -> None:
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers("ECDHE-ECDSA-AES256-SHA384")
+
+
 def approved(context: ssl.SSLContext) -> None:
     context.set_ecdh_curve("prime256v1")
 
@@ -114,14 +119,14 @@ def approved_of_1_2(context: ssl.SSLContext) -> None:
     context.set_ciphers("ECDHE+AESGCM")
 
 
-PEERS: list[Callable[[ssl.SSLContext], None]] = [x25519, chacha, approved, approved_of_1_2]
-AGREED = [None, None, "TLS_AES_256_GCM_SHA384", "ECDHE-ECDSA-AES256-GCM-SHA384"]
+PEERS: list[Callable[[ssl.SSLContext], None]] = [x25519, chacha, cbc, approved, approved_of_1_2]
+AGREED = [None, None, None, "TLS_AES_256_GCM_SHA384", "ECDHE-ECDSA-AES256-GCM-SHA384"]
 
 
 def test_clients_of_custodians_and_of_the_service_take_no_other_suite_or_curve(
     fips_home: FipsHome, place: tuple[Path, Authority]
 ) -> None:
-    """Servers that have X25519 or ChaCha20 alone are refused by each, others are spoken with."""
+    """Servers that have X25519, ChaCha20 or AES-CBC alone are refused by each, others are not."""
     folder, _ = place
     agreed: list[list[str | None]] = [[] for _ in PEERS]
     with contextlib.ExitStack() as stack:

@@ -43,6 +43,7 @@ from mycelium_fractal_net.security.forking import OfOneProcess
 from mycelium_fractal_net.security.key_providers.pkcs11.codes import TokenError
 from mycelium_fractal_net.security.sealed.sealer import DataKey
 from mycelium_fractal_net.security.signatures.signing_key import SigningKey
+from tests.support.algorithms import SIGNING
 
 ROOT: Final = mycelium_fractal_net.__name__
 WAIT_SECONDS: Final = 60.0  # a pool waits for ever for what does not unpickle
@@ -287,7 +288,7 @@ def test_what_is_of_one_process_says_to_open_one_in_each(keyring: Keyring) -> No
     provider = keyring.provider
     remote = Client("http://127.0.0.1:1", "k")
     awaited = AsyncClient("http://127.0.0.1:1", "k")
-    signer = client.RequestSigner(SigningKey.generate("Ed25519"), "ci")
+    signer = client.RequestSigner(SigningKey.generate(SIGNING), "ci")
     custodian = provider.wrapping.custodian
     for each in (keyring, provider, custodian, provider.store.database, remote, awaited, signer):
         named = rf"^{type(each).__name__} .* open one in each process$"

@@ -17,6 +17,7 @@ from typing import Any, Final
 import httpx
 
 from mycelium_fractal_net import initialise, open_keyring
+from tests.support.algorithms import WRAPPING
 from tests.support.service import Running, b64, start
 from tests.support.signing import Peer
 
@@ -175,7 +176,7 @@ class Callers:
         return {
             "POST /keys": {"key_id": "walked"},
             "PATCH /keys/{key_id}": {"publish": False},
-            "POST /imports": {"key_id": "walked-in", "method": "hpke"},
+            "POST /imports": {"key_id": "walked-in", "method": WRAPPING},
             "POST /imports/{import_id}/finish": {"wrapped": HELLO},
             "POST /keys/{key_id}/export": {"public_key": "x"},
             "POST /credentials": {"name": "walked", "scopes": ["encrypt:*"]},

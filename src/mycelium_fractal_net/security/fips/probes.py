@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Final, cast
 
 from cryptography.exceptions import InternalError, InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, hmac, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
+from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 from cryptography.hazmat.primitives.keywrap import aes_key_wrap_with_padding
@@ -84,6 +85,29 @@ def _ecdsa(key: bytes, algorithm: hashes.HashAlgorithm, signature: bytes) -> lis
     return found
 
 
+def _oaep() -> bytes:
+    """What a key of 2,048 bits opens, in 2 ms. Validating it would cost 40: it is no other's."""
+    p, q = (int.from_bytes(each) for each in _RSA_PRIMES)
+    d = pow(_RSA_EXPONENT, -1, (p - 1) * (q - 1))
+    key = rsa.RSAPrivateNumbers(
+        p,
+        q,
+        d,
+        rsa.rsa_crt_dmp1(d, p),
+        rsa.rsa_crt_dmq1(d, q),
+        rsa.rsa_crt_iqmp(p, q),
+        rsa.RSAPublicNumbers(_RSA_EXPONENT, p * q),
+    ).private_key(unsafe_skip_rsa_key_validation=True)
+    algorithm = hashes.SHA256()
+    return key.decrypt(_RSA_WRAPPED, padding.OAEP(padding.MGF1(algorithm), algorithm, None))
+
+
+def _hpke() -> bytes:
+    key = ec.derive_private_key(_HPKE_PRIVATE, ec.SECP256R1())
+    suite = Suite(KEM.P256, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
+    return suite.decrypt(_HPKE_MESSAGE, key, info=_HPKE_INFO)
+
+
 _SPKI_P256: Final = bytes.fromhex(
     "3059301306072a8648ce3d020106082a8648ce3d030107034200"
     "0460fed4ba255a9d31c961eb74c6356d68c049b8923b61fa6ce669622e60f29fb6"
@@ -103,6 +127,34 @@ _SIGNATURE_P384: Final = bytes.fromhex(
     "306602310094edbb92a5ecb8aad4736e56c691916b3f88140666ce9fa73d64c4ea95ad133c81a648152e44acf96e36dd"
     "1e80fabe4602310099ef4aeb15f178cea1fe40db2603138f130e740a19624526203b6351d0a3a94fa329c145786e679e"
     "7b82c71a38628ac8"
+)
+_RSA_PRIMES: Final = (
+    bytes.fromhex(
+        "e7e2f373592c2b9919851f238f1b1b67e9c761bbf252b334d5a12a6ea66974a1cb5f57dfa0595298f143ef958f745057"
+        "1c31c682b91ea26a0349383088cbedd87e7edc6cb5287a56d7f73c31d02df6e3c58b01c27efdac951e279a3318951520"
+        "c44c3903e5dc793c3cdacc40ad06551bd219bd6ecfd1c3f4f8ea513674ab286d"
+    ),
+    bytes.fromhex(
+        "cc2279fb888ba03c22c6613bb1466c9e2cd161d99bbec2f75af82cf7f0e43eb1a8a8bc23c24fc2838bffb94e79181107"
+        "3da55c53e07e1fec63cefd066dc631e25e74dae715ab3cc18b5e56ff2a786ddee92d32dc5bd4df849cb8246e3f42c127"
+        "9985c5cb6909b0630424dc8a82d5604387e95fbb248720636b8e7208ca1f0639"
+    ),
+)
+_RSA_EXPONENT: Final = 65_537
+_RSA_WRAPPED: Final = bytes.fromhex(
+    "6afdbc76de74458198a9c890cc5abb52580af01c2096036dca104d67f96a05de682da5c26970a808343527440aa80b9d"
+    "043045d7983f442a3d376e5b039bcfb96c1b5fd0e46b5fff85646273293ced5e7272993850017f24f6133591d5c97887"
+    "81a9952873ebfc45ad4d34fff2b4e9ababf49d9f9a3d7726bdce3eb2feb545db5cfef0b183bd55735a2d356b4278c558"
+    "0ce0e4cfd21a0a3ad3b225de388fcfd688394710f97d5a3933e01d434fcff732542390f8915d5d291780ed63d425c0be"
+    "a5bb0ad25aae3a70355e3f45a443ea111b80515b743d5bd226d339dc7516ce6c41414a0aa978198bc6762f443e957c7b"
+    "e5edbd25fcdd226c5d967fa05d7c9079"
+)
+_HPKE_PRIVATE: Final = 0x317F915DB7BC629C48FE765587897E01E282D3E8445F79F27F65D031A88082B2
+_HPKE_INFO: Final = b"Ode on a Grecian Urn"
+_HPKE_MESSAGE: Final = bytes.fromhex(
+    "04c06b4f6bebc7bb495cb797ab753f911aff80aefb86fd8b6fcc35525f3ab5f03e"
+    "0b21bd31a86c6048af3cb2d98e0d3bf01da5cc4c39ff5370d331a4f1f7d5a4e0"
+    "58c61a45059d0c5704560e9d88b564a8b63f1364b8d1fcb3c4c6ddc1d2239dd0eec64ef5940df79f1cbab9c7b7"
 )
 
 _KNOWN: Final[dict[str, tuple[Callable[[], object], object]]] = {
@@ -163,6 +215,14 @@ _KNOWN: Final[dict[str, tuple[Callable[[], object], object]]] = {
             b"\xd2",
         ),
         bytes.fromhex("85011dc927b167f411b0b8e21b11d819"),
+    ),
+    "RSA-OAEP-256": (  # SP 800-56B; the first of cryptography's oaep-sha256-sha256.txt
+        _oaep,
+        bytes.fromhex("6628194e12073db03ba94cda9ef9532397d50dba79b987004afefe34"),
+    ),
+    "HPKE-P256": (  # RFC 9180's vector of this suite, with its key and without associated data
+        _hpke,
+        b"Beauty is truth, truth beauty",
     ),
     "ECDSA-P256": (  # FIPS 186-5; RFC 6979 section A.2.5
         lambda: _ecdsa(_SPKI_P256, hashes.SHA256(), _SIGNATURE_P256), [True, False],

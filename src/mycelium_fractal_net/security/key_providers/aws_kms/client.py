@@ -1,6 +1,6 @@
 """KMS through botocore: one attempt, within seconds, and with errors of this package alone.
 
-The only file that imports botocore, once a client is made.
+This file and :mod:`.carrier` alone import botocore, once a client is made.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from mycelium_fractal_net.security.errors import (
     MfnError,
     unusable_extra,
 )
+from mycelium_fractal_net.security.fips.process import proven
 from mycelium_fractal_net.security.key_providers.aws_kms.answers import (
     OF_CREDENTIALS,
     OF_WHO_MAY,
@@ -24,6 +25,9 @@ from mycelium_fractal_net.security.key_providers.aws_kms.answers import (
 from mycelium_fractal_net.security.key_providers.aws_kms.place import check_address
 
 if TYPE_CHECKING:
+    from botocore.session import Session
+
+    from mycelium_fractal_net.security.key_providers.aws_kms.carrier import Carrier
     from mycelium_fractal_net.security.key_providers.aws_kms.place import KmsPlace
 
 CONNECT_SECONDS: Final = 3.0  # both together end before a call's deadline of 10 s does
@@ -52,7 +56,7 @@ class KmsClient:
     def __init__(self, place: KmsPlace) -> None:
         self._place = place
         self._lock = threading.Lock()
-        self._client = _client_of(place)
+        self._client, self._carrier = _client_of(place)
         self._opened = monotonic()
 
     @property
@@ -93,15 +97,16 @@ class KmsClient:
 
     def close(self) -> None:
         """Close the connections."""
-        self._client.close()
+        _close(self._client, self._carrier)
 
     def _look_for_credentials(self) -> None:
         with self._lock:
             if monotonic() - self._opened < _NEW_CREDENTIALS_SECONDS:
                 return
-            former, self._client = self._client, _client_of(self._place)
+            former = self._client, self._carrier
+            self._client, self._carrier = _client_of(self._place)
             self._opened = monotonic()
-        former.close()
+        _close(*former)
 
 
 class _RefusedError(Exception):
@@ -140,7 +145,14 @@ def _outage(error: Exception) -> MfnError:
     return CustodianUnavailableError(f"AWS KMS cannot be asked ({type(error).__name__})")
 
 
-def _client_of(place: KmsPlace) -> Any:
+def _close(client: Any, carrier: Carrier | None) -> None:
+    client.close()
+    if carrier is not None:
+        carrier.close()
+
+
+def _client_of(place: KmsPlace) -> tuple[Any, Carrier | None]:
+    """A client, and in FIPS mode what carries its requests."""
     try:
         from botocore import exceptions
         from botocore.config import Config
@@ -154,7 +166,9 @@ def _client_of(place: KmsPlace) -> Any:
         max_pool_connections=_CONNECTIONS,
     )
     try:
-        client = Session(profile=place.profile).create_client(
+        session = Session(profile=place.profile)
+        carrier = _carrier_of(session)
+        client = session.create_client(
             "kms",
             region_name=place.asked_region,
             endpoint_url=place.endpoint_url,
@@ -176,7 +190,17 @@ def _client_of(place: KmsPlace) -> Any:
             f"the AWS settings cannot be used ({type(error).__name__})"
         ) from None
     check_address(client.meta.endpoint_url, "the endpoint URL of AWS's own settings")
-    return client
+    return client, carrier
+
+
+def _carrier_of(session: Session) -> Carrier | None:
+    if proven() is None:
+        return None
+    from mycelium_fractal_net.security.key_providers.aws_kms.carrier import Carrier
+
+    return Carrier(
+        session, timeout=(CONNECT_SECONDS, READ_SECONDS), max_pool_connections=_CONNECTIONS
+    )
 
 
 class _QuietInThread(threading.local):
