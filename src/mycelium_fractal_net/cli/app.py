@@ -37,7 +37,7 @@ _COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "verify": (".sign:verify", "Check a file against its signature, under the key that is named."),
     "index": (
         ".index:index",
-        "Print the tags of a value in a blind index; the value is read from standard input.",
+        "Print the tags of a value in a blind index, which is read from a file or standard input.",
     ),
     "inspect": (".inspect:inspect", "Say which key version made a file."),
     "usage": (

@@ -24,6 +24,9 @@ _VALUE_BYTES: Final = 1 << 20
 
 @command("index")
 @click.argument("name", metavar="KEY", help="A key of type index.", shell_complete=key_names)
+@click.argument(
+    "file", metavar="[FILE]", default=STANDARD, help="Holds the value; standard input without one."
+)
 @click.option(
     "--context", metavar="TEXT", required=True, help="Which field it is, such as users.email."
 )
@@ -40,9 +43,14 @@ _VALUE_BYTES: Final = 1 << 20
     help="Which texts are the same.",
 )
 def index(
-    invocation: Invocation, name: str, context: str, bits: int | None, normalisation: str
+    invocation: Invocation,
+    name: str,
+    file: str,
+    context: str,
+    bits: int | None,
+    normalisation: str,
 ) -> None:
-    """Print the tags of a value in a blind index; the value is read from standard input.
+    """Print the tags of a value in a blind index, which is read from a file or standard input.
 
     Newest version first. Search for all of them; the one that is marked is the one to store. A
     newline at the end is no part of the value.
@@ -54,7 +62,7 @@ def index(
             bits=bits,
             normalisation=cast("Normalisation", normalisation),
         )
-        value = read_small(STANDARD, _VALUE_BYTES, "a value")
+        value = read_small(file, _VALUE_BYTES, "a value")
         record_searching(keyring, name)
         tags = field.tags(value.removesuffix(b"\n"))
         key = keyring.provider.keys.get(name)

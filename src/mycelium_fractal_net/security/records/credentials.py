@@ -72,8 +72,8 @@ def check_scopes(scopes: tuple[str, ...]) -> None:
     """Raise :class:`InvalidInputError` for a scope that does not exist, or none at all."""
     if not scopes or not all(SCOPE.fullmatch(scope) for scope in scopes):
         raise InvalidInputError(
-            "a scope is encrypt, decrypt, sign, verify, mac, index, rewrap or datakey with :KEY or :*,"
-            f" or one of {_WHOLE.replace('|', ', ')}, *"
+            "a scope is encrypt, decrypt, sign, verify, mac, index, rewrap or datakey with :KEY or"
+            f" :*, or one of {_WHOLE.replace('|', ', ')}, *"
         )
 
 
