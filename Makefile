@@ -104,11 +104,11 @@ campaign: $(VENV)/test $(VENV)/fuzz $(if $(QUICK),,$(VENV)/bench) ## security te
 
 fuzz: $(VENV)/fuzz ## fuzz everything that parses bytes, FUZZ_SECONDS for each target
 	@for target in fuzz/fuzz_*.py; do \
-	  name=$$(basename $$target .py); \
+	  name=$$(basename $$target .py | cut -d_ -f2-); \
 	  echo "== $$name"; \
 	  mkdir -p build/fuzz/$$name; \
-	  $(BIN)/python $$target -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 \
-	    -artifact_prefix=build/fuzz/ build/fuzz/$$name fuzz/corpus/$${name#fuzz_} || exit 1; \
+	  $(BIN)/python -m fuzz $$name -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 \
+	    -artifact_prefix=build/fuzz/ build/fuzz/$$name fuzz/corpus/$$name || exit 1; \
 	done
 
 bare-check: ## by hand, as root: all of CI in a bare Debian 12 made by debootstrap

@@ -7,7 +7,7 @@ from typing import Final
 
 from campaigns.frame.campaign import Campaign
 
-NAMES: Final[tuple[str, ...]] = ()
+NAMES: Final[tuple[str, ...]] = ("fuzzing",)
 
 
 def campaign(name: str) -> Campaign:

@@ -1,6 +1,6 @@
 """Fuzz what reads backups: the header, the sealed rows, and the frames that the key's holder wrote.
 
-    python fuzz/fuzz_backup.py fuzz/corpus/backup -max_total_time=60
+    python -m fuzz backup -max_total_time=60 fuzz/corpus/backup
 
 The first byte of an input chooses the reader. A finding is an error that is not one of ours, or
 rows from a file other than those that were written here: without the key nobody makes others.
@@ -8,12 +8,11 @@ rows from a file other than those that were written here: without the key nobody
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
-import sys
 from typing import TYPE_CHECKING, Any
 
+from fuzz.running import chosen, seeds_of
 from mycelium_fractal_net.security.backup.layout import (
     BackupHeader,
     binding_of,
@@ -114,12 +113,7 @@ def frames(data: bytes) -> None:
 READERS = (start, whole, frames)
 
 
-def one_input(data: bytes) -> None:
-    """Run one input; raises only for a finding."""
-    if not data:
-        return
-    with contextlib.suppress(MfnError):
-        READERS[data[0] % len(READERS)](data[1:])
+one_input = chosen(READERS, MfnError)
 
 
 def seeds() -> dict[str, bytes]:
@@ -130,19 +124,4 @@ def seeds() -> dict[str, bytes]:
     begun = encode_start(header(CUSTODIAN.wrap(MASTER_ID, data_key, binding)))
     sealed = begun + POLICY.bare_sealer(data_key, context_of(begun)).seal(plain)
     contents = {start: begun, whole: sealed, frames: plain}
-    return {
-        reader.__name__: bytes([READERS.index(reader)]) + content
-        for reader, content in contents.items()
-    }
-
-
-def main() -> None:
-    import atheris
-
-    atheris.instrument_all()
-    atheris.Setup(sys.argv, one_input)
-    atheris.Fuzz()
-
-
-if __name__ == "__main__":
-    main()
+    return seeds_of(READERS, contents)

@@ -1,6 +1,6 @@
 """Fuzz what reads signatures of HTTP messages: structured fields, digests, components, the pair.
 
-    python fuzz/fuzz_http_signatures.py fuzz/corpus/http_signatures -max_total_time=60
+    python -m fuzz http_signatures -max_total_time=60 fuzz/corpus/http_signatures
 
 The first byte of an input chooses the reader. A finding is an error that is not one of ours; a
 field that http_sfv refuses or reads as something else; a component whose line is not one line; or
@@ -11,13 +11,12 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import sys
-from collections.abc import Callable
 
 from http_sfv.dictionary import Dictionary
 from http_sfv.item import Item as TheirItem
 from http_sfv.types import Token as TheirToken
 
+from fuzz.running import Reader, chosen
 from mycelium_fractal_net.security.errors import InvalidSignatureError
 from mycelium_fractal_net.security.http_signatures.components import covered, encoded
 from mycelium_fractal_net.security.http_signatures.content_digest import (
@@ -161,7 +160,7 @@ def plan(data: bytes) -> None:
     verify_plan(signature, request, KEY.public, api_key_id=None, body_sha256="0" * 64)
 
 
-READERS: tuple[Callable[[bytes], None], ...] = (
+READERS: tuple[Reader, ...] = (
     inner_lists,
     byte_sequences,
     digest,
@@ -172,11 +171,7 @@ READERS: tuple[Callable[[bytes], None], ...] = (
 )
 
 
-def one_input(data: bytes) -> None:
-    """Run one input; raises only for a finding."""
-    if data:
-        with contextlib.suppress(InvalidSignatureError):
-            READERS[data[0] % len(READERS)](data[1:])
+one_input = chosen(READERS, InvalidSignatureError)
 
 
 def _signed_message() -> bytes:
@@ -194,7 +189,7 @@ def _signed_plan() -> bytes:
 
 def seeds() -> dict[str, bytes]:
     """Well-formed inputs for each reader: the corpus that mutations begin from."""
-    contents: dict[str, tuple[Callable[[bytes], None], bytes]] = {
+    contents: dict[str, tuple[Reader, bytes]] = {
         "inner_lists": (
             inner_lists,
             b'sig1=("@method" "content-digest";req "@query-param";name="a\\"b");created=1618884473'
@@ -215,15 +210,3 @@ def seeds() -> dict[str, bytes]:
         name: bytes([READERS.index(reader)]) + content
         for name, (reader, content) in contents.items()
     }
-
-
-def main() -> None:
-    import atheris
-
-    atheris.instrument_all()
-    atheris.Setup(sys.argv, one_input)
-    atheris.Fuzz()
-
-
-if __name__ == "__main__":
-    main()

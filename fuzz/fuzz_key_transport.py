@@ -1,6 +1,6 @@
 """Fuzz what reads keys on their way: public keys to wrap for, wrapped keys, PKCS #8 of others.
 
-    python fuzz/fuzz_key_transport.py fuzz/corpus/key_transport -max_total_time=60
+    python -m fuzz key_transport -max_total_time=60 fuzz/corpus/key_transport
 
 The first byte of an input chooses the reader. A finding is an error that is not one of ours, or a
 key that is kept otherwise than it would be written.
@@ -8,11 +8,9 @@ key that is kept otherwise than it would be written.
 
 from __future__ import annotations
 
-import contextlib
-import sys
-from collections.abc import Callable
 from functools import cache
 
+from fuzz.running import Reader, chosen, seeds_of
 from mycelium_fractal_net.security.errors import MfnError
 from mycelium_fractal_net.security.policy import Policy
 from mycelium_fractal_net.security.sealed.key_transport import UnwrappingKey, WrappingKey
@@ -68,7 +66,7 @@ def ml_dsa(data: bytes) -> None:
     _pkcs8("ML-DSA-65", data)
 
 
-READERS: tuple[Callable[[bytes], None], ...] = (
+READERS: tuple[Reader, ...] = (
     public_key,
     hpke,
     ed25519,
@@ -80,11 +78,7 @@ READERS: tuple[Callable[[bytes], None], ...] = (
 )
 
 
-def one_input(data: bytes) -> None:
-    """Run one input; raises only for a finding."""
-    if data:
-        with contextlib.suppress(MfnError):
-            READERS[data[0] % len(READERS)](data[1:])
+one_input = chosen(READERS, MfnError)
 
 
 def seeds() -> dict[str, bytes]:
@@ -99,19 +93,4 @@ def seeds() -> dict[str, bytes]:
         hpke_p256: HPKE_P256.public.wrap(bytes(32)),
         rsa_aes: _rsa().public.wrap(bytes(32)),
     }
-    return {
-        reader.__name__: bytes([READERS.index(reader)]) + content
-        for reader, content in contents.items()
-    }
-
-
-def main() -> None:
-    import atheris
-
-    atheris.instrument_all()
-    atheris.Setup(sys.argv, one_input)
-    atheris.Fuzz()
-
-
-if __name__ == "__main__":
-    main()
+    return seeds_of(READERS, contents)

@@ -1,6 +1,6 @@
 """Fuzz what opens messages of the XOR cipher, as text and as bytes.
 
-    python fuzz/fuzz_legacy_xor.py fuzz/corpus/legacy_xor -max_total_time=60
+    python -m fuzz legacy_xor -max_total_time=60 fuzz/corpus/legacy_xor
 
 The first byte of an input chooses how the message behind it is handed over. A finding is an error
 that is not one of ours, ways to open that disagree, or data from a message that is not the one that
@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import sys
 
+from fuzz.running import seeds_of
 from mycelium_fractal_net.legacy.cipher import XorOpener
 from mycelium_fractal_net.security.errors import DecryptionError
 from mycelium_fractal_net.security.policy import Policy
@@ -67,19 +67,4 @@ def seeds() -> dict[str, bytes]:
     contents = {
         reader: base64.urlsafe_b64decode(text) if reader is encoded else text for reader in READERS
     }
-    return {
-        reader.__name__: bytes([READERS.index(reader)]) + content
-        for reader, content in contents.items()
-    }
-
-
-def main() -> None:
-    import atheris
-
-    atheris.instrument_all()
-    atheris.Setup(sys.argv, one_input)
-    atheris.Fuzz()
-
-
-if __name__ == "__main__":
-    main()
+    return seeds_of(READERS, contents)

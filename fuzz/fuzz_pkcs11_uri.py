@@ -1,6 +1,6 @@
 """Fuzz what reads the URI of an HSM's key (RFC 7512), and where its PIN is.
 
-    python fuzz/fuzz_pkcs11_uri.py fuzz/corpus/pkcs11_uri -max_total_time=60
+    python -m fuzz pkcs11_uri -max_total_time=60 fuzz/corpus/pkcs11_uri
 
 The first byte of an input chooses the reader. A finding is an error that is not one of ours,
 or a URI that is written otherwise than it was read.
@@ -8,11 +8,9 @@ or a URI that is written otherwise than it was read.
 
 from __future__ import annotations
 
-import contextlib
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
+from fuzz.running import Reader, chosen, seeds_of
 from mycelium_fractal_net.security.errors import MfnError
 from mycelium_fractal_net.security.key_providers.pkcs11 import PinSource, parse_uri
 
@@ -37,32 +35,13 @@ def pin_source(data: bytes) -> None:
     assert path.is_absolute(), "a finding: a file in whatever folder this is"
 
 
-READERS: tuple[Callable[[bytes], None], ...] = (uri, pin_source)
+READERS: tuple[Reader, ...] = (uri, pin_source)
 
 
-def one_input(data: bytes) -> None:
-    """Run one input; raises only for a finding."""
-    if data:
-        with contextlib.suppress(MfnError):
-            READERS[data[0] % len(READERS)](data[1:])
+one_input = chosen(READERS, MfnError)
 
 
 def seeds() -> dict[str, bytes]:
     """A well-formed input for each reader, by its name in the corpus."""
     contents = {uri: _URI, pin_source: b"$CREDENTIALS_DIRECTORY/pin"}
-    return {
-        reader.__name__: bytes([READERS.index(reader)]) + content
-        for reader, content in contents.items()
-    }
-
-
-def main() -> None:
-    import atheris
-
-    atheris.instrument_all()
-    atheris.Setup(sys.argv, one_input)
-    atheris.Fuzz()
-
-
-if __name__ == "__main__":
-    main()
+    return seeds_of(READERS, contents)

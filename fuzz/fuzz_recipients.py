@@ -1,6 +1,6 @@
 """Fuzz what reads HPKE blobs and the keys of recipients.
 
-    python fuzz/fuzz_recipients.py fuzz/corpus/recipients -max_total_time=60
+    python -m fuzz recipients -max_total_time=60 fuzz/corpus/recipients
 
 The first byte of an input chooses the reader. A finding is an error that is not one of ours,
 or a key that has a second spelling.
@@ -8,10 +8,7 @@ or a key that has a second spelling.
 
 from __future__ import annotations
 
-import contextlib
-import sys
-from collections.abc import Callable
-
+from fuzz.running import Reader, chosen, seeds_of
 from mycelium_fractal_net.security.errors import MfnError
 from mycelium_fractal_net.security.sealed.recipients import (
     Recipient,
@@ -56,7 +53,7 @@ def recipient_p256(data: bytes) -> None:
     _same(Recipient.from_bytes("HPKE-P256", data).public_bytes(), data)
 
 
-READERS: tuple[Callable[[bytes], None], ...] = (
+READERS: tuple[Reader, ...] = (
     blob,
     recipient,
     recipient_pem,
@@ -66,11 +63,7 @@ READERS: tuple[Callable[[bytes], None], ...] = (
 )
 
 
-def one_input(data: bytes) -> None:
-    """Run one input; raises only for a finding."""
-    if data:
-        with contextlib.suppress(MfnError):
-            READERS[data[0] % len(READERS)](data[1:])
+one_input = chosen(READERS, MfnError)
 
 
 def seeds() -> dict[str, bytes]:
@@ -83,19 +76,4 @@ def seeds() -> dict[str, bytes]:
         blob_p256: seal_to_recipient(ON_P256.public, b"plain"),
         recipient_p256: ON_P256.public.public_bytes(),
     }
-    return {
-        reader.__name__: bytes([READERS.index(reader)]) + content
-        for reader, content in contents.items()
-    }
-
-
-def main() -> None:
-    import atheris
-
-    atheris.instrument_all()
-    atheris.Setup(sys.argv, one_input)
-    atheris.Fuzz()
-
-
-if __name__ == "__main__":
-    main()
+    return seeds_of(READERS, contents)

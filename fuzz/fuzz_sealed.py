@@ -1,6 +1,6 @@
 """Fuzz what reads sealed messages: as bytes, as a stream, in pieces and by position.
 
-    python fuzz/fuzz_sealed.py fuzz/corpus/sealed -max_total_time=60
+    python -m fuzz sealed -max_total_time=60 fuzz/corpus/sealed
 
 The first byte of an input chooses how the message behind it is opened. A finding is an error
 that is not one of ours, ways to open that disagree, or plaintext from a message that was not
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import sys
 
 from mycelium_fractal_net.security.errors import DecryptionError
 from mycelium_fractal_net.security.sealed.layout import parse_header, plain_bytes, read_header
@@ -84,15 +83,3 @@ def seeds() -> dict[str, bytes]:
         f"{reader.__name__}-seed": bytes([number]) + message
         for number, reader in enumerate(READERS)
     }
-
-
-def main() -> None:
-    import atheris
-
-    atheris.instrument_all()
-    atheris.Setup(sys.argv, one_input)
-    atheris.Fuzz()
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,6 @@
 """Fuzz what reads signatures and their keys: `.sig` files, DER, PEM, JWK, bare signatures.
 
-    python fuzz/fuzz_signatures.py fuzz/corpus/signatures -max_total_time=60
+    python -m fuzz signatures -max_total_time=60 fuzz/corpus/signatures
 
 The first byte of an input chooses the reader. A finding is an error that is not one of ours,
 or a key or file that has a second spelling: what parses must encode to the same bytes again.
@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-import sys
-from collections.abc import Callable
 
+from fuzz.running import Reader, chosen
 from mycelium_fractal_net.security.errors import MfnError
 from mycelium_fractal_net.security.signatures.signature_file import (
     encode_signature_file,
@@ -66,6 +65,7 @@ def public_jwk(data: bytes) -> None:
     again = key.jwk()
     for member in {"kty", "crv", "x", "y", "pub"} & set(again):  # others say nothing of this key
         _same(again[member], jwk.get(member))  # type: ignore[attr-defined]
+    _same(VerifyingKey.from_jwk_text(data).der(), key.der())
 
 
 def bare_signature(data: bytes) -> None:
@@ -75,7 +75,7 @@ def bare_signature(data: bytes) -> None:
     KEYS[data[0] % len(KEYS)].public.verify(b"message", data[1:])
 
 
-READERS: tuple[Callable[[bytes], None], ...] = (
+READERS: tuple[Reader, ...] = (
     signature_file,
     public_der,
     private_der,
@@ -86,11 +86,7 @@ READERS: tuple[Callable[[bytes], None], ...] = (
 )
 
 
-def one_input(data: bytes) -> None:
-    """Run one input; raises only for a finding."""
-    if data:
-        with contextlib.suppress(MfnError):
-            READERS[data[0] % len(READERS)](data[1:])
+one_input = chosen(READERS, MfnError)
 
 
 def seeds() -> dict[str, bytes]:
@@ -109,15 +105,3 @@ def seeds() -> dict[str, bytes]:
             name = f"{reader.__name__}-{key.algorithm.lower()}"
             found[name] = bytes([READERS.index(reader)]) + content
     return found
-
-
-def main() -> None:
-    import atheris
-
-    atheris.instrument_all()
-    atheris.Setup(sys.argv, one_input)
-    atheris.Fuzz()
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,6 @@
 """Fuzz what reads requests: bodies, query strings, base64.
 
-    python fuzz/fuzz_strict_json.py fuzz/corpus/strict_json -max_total_time=60
+    python -m fuzz strict_json -max_total_time=60 fuzz/corpus/strict_json
 
 The first byte of an input chooses the reader. A finding is an error that is neither of the two
 that readers raise, something read of a body that has a name twice, or a reader that disagrees
@@ -10,15 +10,13 @@ with slower ones: pydantic's strict mode with the standard library's parsers.
 from __future__ import annotations
 
 import base64
-import contextlib
 import json
-import sys
-from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl
 
 import pydantic
 
+from fuzz.running import Reader, chosen
 from mycelium_fractal_net.api.parsing.base64_text import base64_bytes
 from mycelium_fractal_net.api.parsing.faults import MalformedError, SchemaError
 from mycelium_fractal_net.api.parsing.query_string import query_decoder
@@ -59,7 +57,7 @@ def expected(model: type[pydantic.BaseModel], body: bytes) -> Any:
         return None
 
 
-def _body(model: type[pydantic.BaseModel]) -> Callable[[bytes], None]:
+def _body(model: type[pydantic.BaseModel]) -> Reader:
     read = decoder(model)
 
     def reader(data: bytes) -> None:
@@ -111,11 +109,7 @@ key, credential = _body(CreateKeyRequest), _body(CreateCredentialRequest)
 READERS = (encrypt, batch, key, credential, query, text, pieces)
 
 
-def one_input(data: bytes) -> None:
-    """Run one input; raises only for a finding."""
-    if data:
-        with contextlib.suppress(*REFUSED):
-            READERS[data[0] % len(READERS)](data[1:])
+one_input = chosen(READERS, *REFUSED)
 
 
 def seeds() -> dict[str, bytes]:
@@ -140,15 +134,3 @@ def seeds() -> dict[str, bytes]:
         name: bytes([names.index(name.partition("-")[0])]) + content
         for name, content in contents.items()
     }
-
-
-def main() -> None:
-    import atheris
-
-    atheris.instrument_all()
-    atheris.Setup(sys.argv, one_input)
-    atheris.Fuzz()
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,6 @@
 """Fuzz what reads the answers of Vault: their heads and where their bodies end (RFC 9112).
 
-    python fuzz/fuzz_vault_answers.py fuzz/corpus/vault_answers -max_total_time=60
+    python -m fuzz vault_answers -max_total_time=60 fuzz/corpus/vault_answers
 
 The second byte of an input says in how large parts it comes. A finding is an error that is not one
 of ours, an answer that is read otherwise when it comes in other parts, or one that is too long.
@@ -8,9 +8,7 @@ of ours, an answer that is read otherwise when it comes in other parts, or one t
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
-
+from fuzz.running import Reader
 from mycelium_fractal_net.security.errors import MfnError
 from mycelium_fractal_net.security.key_providers.vault.messages import (
     AnswerRead,
@@ -43,7 +41,7 @@ def answer(data: bytes) -> None:
     assert _read(data[1:], 1) == found, "a finding: another answer, byte by byte"
 
 
-READERS: tuple[Callable[[bytes], None], ...] = (answer,)
+READERS: tuple[Reader, ...] = (answer,)
 
 
 def one_input(data: bytes) -> None:
@@ -55,15 +53,3 @@ def one_input(data: bytes) -> None:
 def seeds() -> dict[str, bytes]:
     """Well-formed answers, by their names in the corpus."""
     return {name: bytes([0, 6]) + content for name, content in _SEEDS.items()}
-
-
-def main() -> None:
-    import atheris
-
-    atheris.instrument_all()
-    atheris.Setup(sys.argv, one_input)
-    atheris.Fuzz()
-
-
-if __name__ == "__main__":
-    main()

@@ -11,7 +11,8 @@ from typing import Any
 from campaigns.frame.run import Run
 
 Figures = dict[str, Any]
-"""What a part measured, as JSON. ``failures`` in it, a list of sentences, is what missed a goal."""
+"""What a part measured, as JSON. ``failures`` in it, a list of sentences, is what missed a goal;
+``unfinished``, a sentence, how much was run so far: that is published, and the next run goes on."""
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,8 @@ def run(
     parts: Sequence[str] = (),
     until: float | None = None,
 ) -> Results:
-    """Run the parts that are not finished yet; the results hold those that are.
+    """Run the parts that are not finished yet; the results hold those that are, and of one that was
+    ended what it says of itself.
 
     Quick runs begin anew each time. ``parts`` names the only ones to run. The folder ``work`` holds
     what survives a restart.
@@ -54,6 +55,8 @@ def run(
         if figures is None:
             break
         finished[part.name] = figures
+        if "unfinished" in figures:
+            break
         write_whole(kept, json.dumps(finished))
     ordered = {part.name: finished[part.name] for part in campaign.parts if part.name in finished}
     return Results(

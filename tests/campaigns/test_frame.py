@@ -44,6 +44,20 @@ def test_a_run_that_pauses_goes_on_where_it_was(tmp_path: Path) -> None:
     }
 
 
+def test_a_part_that_says_how_far_it_is_is_published_and_goes_on(tmp_path: Path) -> None:
+    """Hours of fuzzing have figures before they are over, and later parts wait."""
+
+    def work(given: Run) -> Figures:
+        counted = given.kept().get("counted", 0) + 1
+        given.keep({"counted": counted})
+        return {"counted": counted, **({"unfinished": "1 of 2"} if counted < 2 else {})}
+
+    sample = _campaign(("count", work), ("last", lambda _: {}))
+    assert run(sample, tmp_path, quick=False).parts["count"]["unfinished"] == "1 of 2"
+    assert run(sample, tmp_path, quick=False).parts.keys() == {"count", "last"}
+    assert run(sample, tmp_path, quick=False).parts["count"]["counted"] == 2
+
+
 def test_a_finished_part_is_not_run_again(tmp_path: Path) -> None:
     """Its figures are kept with the seconds that it took; the short form keeps nothing."""
     calls: list[bool] = []

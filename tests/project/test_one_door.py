@@ -21,7 +21,6 @@ USED_BY = {
         "client/connections.py": "the client's handshakes",
         "client/duplex.py": "the client's handshakes",
         "client/replies.py": "tells errors of a handshake",
-        "inventory/certificates.py": "reads PEM",
         "inventory/providers.py": "which OpenSSL is Python's",
         "inventory/transport.py": "which suites a context offers",
         "security/fips/python_openssl.py": "gives Python's OpenSSL its module",

@@ -38,11 +38,9 @@ FORMATS = {
 # No algorithm: a type, what stands in a certificate, and names.
 HARMLESS = {
     "cryptography.utils.Buffer": ("security/byte_io/", "legacy/cipher.py"),
-    "cryptography.x509": (
-        "api/transport/tls.py",
-        "doctor/posture/certificate.py",
-        "inventory/certificates.py",
-    ),
+    "cryptography.x509": ("security/tls.py",),
+    "cryptography.exceptions.UnsupportedAlgorithm": ("security/tls.py",),
+    "cryptography.hazmat.primitives.serialization.Encoding": ("inventory/certificates.py",),
     f"{ROOT}.security.algorithms.names.BUILT_ON": ("inventory/document.py",),
     f"{ROOT}.security.algorithms.names.SEALING": ("inventory/protocols.py",),
     f"{ROOT}.security.sealed.key_transport.METHODS": (

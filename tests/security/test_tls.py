@@ -6,11 +6,17 @@ import ast
 import ssl
 from pathlib import Path
 
+import pytest
+
 import mycelium_fractal_net
-from mycelium_fractal_net.security.tls import client_context, server_context
+from fuzz import fuzz_certificates
+from mycelium_fractal_net.security.tls import certificates_in, client_context, server_context
 
 PACKAGE = Path(mycelium_fractal_net.__file__).parent
 MAKERS = {"SSLContext", "create_default_context", "wrap_socket", "_create_unverified_context"}
+
+
+CORPUS = Path(__file__).parents[2] / "fuzz" / "corpus" / "certificates"
 
 
 def test_contexts_are_made_in_one_place() -> None:
@@ -39,3 +45,10 @@ def test_they_are_of_tls_1_2_and_newer() -> None:
     assert client.verify_mode is ssl.CERT_REQUIRED
     assert client.check_hostname
     assert client.get_ca_certs() == []
+
+
+def test_a_certificate_of_an_unknown_version_is_refused_as_any_other_damage() -> None:
+    """Found by fuzzing: `cryptography` has an error of its own for it, which is no ValueError."""
+    pem = fuzz_certificates._pem((CORPUS / "finding-version").read_bytes()[1:])
+    with pytest.raises(ValueError, match="version"):
+        certificates_in(pem)

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import re
-import ssl
 from typing import TYPE_CHECKING, Any, Final
 
-from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from mycelium_fractal_net.inventory.records import CertificateFacts, Material
 from mycelium_fractal_net.security.algorithms.digests import sha256
 from mycelium_fractal_net.security.errors import ConfigurationError
+from mycelium_fractal_net.security.tls import DAMAGED_CERTIFICATE, certificates_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
+
+    from cryptography import x509
 
     from mycelium_fractal_net.config.settings import Tls
 
-_BLOCK: Final = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 _RSA: Final = "1.2.840.113549.1.1.1"
 _EC: Final = "1.2.840.10045.2.1"
 _ED25519: Final = "1.3.101.112"
@@ -46,21 +45,18 @@ def certificates(tls: Tls) -> tuple[CertificateFacts, ...]:
     return tuple(found.values())
 
 
-def _of_file(setting: str, path: Path) -> Iterator[CertificateFacts]:
+def _of_file(setting: str, path: Path) -> list[CertificateFacts]:
     try:
-        blocks = _BLOCK.findall(path.read_text("ascii", "replace"))
-        ders = [ssl.PEM_cert_to_DER_cert(each) for each in blocks]
-        parsed = [x509.load_der_x509_certificate(each) for each in ders]
-    except (OSError, ValueError):
-        parsed = []
-    if not parsed:
-        raise ConfigurationError(f"{setting}: cannot be read, or holds no certificate in PEM")
-    for der, each in zip(ders, parsed, strict=True):
-        yield _facts(setting, der, each)
+        found = [_facts(setting, each) for each in certificates_in(path.read_bytes())]
+    except (OSError, *DAMAGED_CERTIFICATE):
+        raise ConfigurationError(
+            f"{setting}: cannot be read, or holds no certificate in PEM"
+        ) from None
+    return found
 
 
-def _facts(setting: str, der: bytes, found: x509.Certificate) -> CertificateFacts:
-    digest = sha256(der).hex()
+def _facts(setting: str, found: x509.Certificate) -> CertificateFacts:
+    digest = sha256(found.public_bytes(Encoding.DER)).hex()
     subject = found.subject.rfc4514_string()
     algorithm, bits = _public_key(found)
     signed = found.signature_algorithm_oid.dotted_string

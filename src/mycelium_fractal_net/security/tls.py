@@ -10,10 +10,15 @@ from __future__ import annotations
 import ssl
 from typing import Final
 
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+
 from mycelium_fractal_net.security.fips.process import proven
 
 # AEAD with forward secrecy (RFC 9325 section 4.2); those of TLS 1.3 are all of that kind.
 _SERVED: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
+DAMAGED_CERTIFICATE: Final = (ValueError, TypeError, UnsupportedAlgorithm)
+"""What is raised for a part of a certificate that is read when it is asked for, and is damaged."""
 _APPROVED: Final = "@SECLEVEL=2:ECDHE+AESGCM"  # SP 800-52r2 section 3.3.1; 112 bits at least
 
 
@@ -32,6 +37,18 @@ def client_context() -> ssl.SSLContext:
     No variable of the environment is looked at: one would have all keys written into a file.
     """
     return _context(ssl.PROTOCOL_TLS_CLIENT)
+
+
+def certificates_in(pem: bytes) -> list[x509.Certificate]:
+    """The certificates in PEM, in order, at least one.
+
+    Raises :class:`ValueError` for anything else, also for one of a version that there is not. What
+    is in a certificate may be damaged as well: :data:`DAMAGED_CERTIFICATE`.
+    """
+    try:
+        return x509.load_pem_x509_certificates(pem)
+    except x509.InvalidVersion:
+        raise ValueError("a certificate of an unknown version") from None
 
 
 def _context(protocol: int) -> ssl.SSLContext:

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from mycelium_fractal_net.api.service.counts import Counts, read_counts
 from mycelium_fractal_net.api.service.metrics import STATES, Metrics
 from tests.support.cli import environment
+from tests.support.presence import need
 
 if TYPE_CHECKING:
     import pytest
@@ -88,6 +90,40 @@ def test_what_a_killed_process_counted_is_still_counted(tmp_path: Path) -> None:
     found = samples(mine)
     assert found["mfn_requests_total", "encrypt", "200"] == 2
     assert ("mfn_workers",) not in found
+
+
+def test_states_of_another_worker_are_shown_where_proc_hides_it() -> None:
+    """As under ProtectProc=invisible of systemd: workers are not dumpable, and not seen there."""
+    program = (
+        "import os, pathlib, signal, sys\n"
+        "from mycelium_fractal_net.api.service.metrics import Metrics\n"
+        "from mycelium_fractal_net.security.hardening import harden_process\n"
+        "folder, (done, told) = pathlib.Path(sys.argv[1]), os.pipe()\n"
+        "if not (child := os.fork()):\n"
+        "    metrics = Metrics(folder)\n"
+        "    harden_process()\n"
+        "    metrics._values[metrics._counts.slot('state mfn_workers')] = 1\n"
+        "    os.write(told, b'x')\n"
+        "    signal.pause()\n"
+        "os.read(done, 1)\n"
+        "print(os.path.exists(f'/proc/{child}'), b'mfn_workers 1' in Metrics(folder).render())\n"
+        "os.kill(child, signal.SIGKILL)\n"
+    )
+    hidden = "mount -t proc -o hidepid=invisible proc /proc"
+    if os.geteuid() != 0 or subprocess.call(["unshare", "-m", "sh", "-c", hidden]):
+        need("root, and the right to mount /proc anew")
+    user = "setpriv --reuid=12345 --regid=12345 --clear-groups"
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own is closed to other users
+        os.chown(folder, 12345, 12345)
+        inside = f'{hidden} && exec {user} "$@"'
+        ran = subprocess.run(
+            ["unshare", "-m", "sh", "-c", inside, "sh", sys.executable, "-c", program, folder],
+            env=environment({"COVERAGE_PROCESS_CONFIG": ""}, in_fips_mode=False),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert (ran.stdout, ran.stderr) == ("False True\n", "")
 
 
 def test_a_file_that_is_not_whole_is_passed_over(tmp_path: Path) -> None:

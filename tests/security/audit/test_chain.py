@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mycelium_fractal_net.security.audit import Event
-from mycelium_fractal_net.security.audit.chain import ChainKey, mac_of, parse, sealed
+from mycelium_fractal_net.security.audit.chain import (
+    ChainKey,
+    Checkpoint,
+    mac_of,
+    parse,
+    sealed,
+)
 from mycelium_fractal_net.security.audit.events import encode
 from mycelium_fractal_net.security.policy import Policy
 
@@ -92,6 +98,8 @@ LINE = sealed(BODY, bytes(32), KEY)[0]
         LINE.replace(b'"outcome":"ok"', b'"outcome":"ok","items":7'),
         LINE.replace(b'"outcome":"ok"', b'"outcome":"ok","key":7'),
         LINE.replace(b"encrypt", b"\xff\xfe"),
+        LINE[:-67] + LINE[-67:-3].upper() + LINE[-3:],
+        LINE.replace(b'"outcome":"ok"', b'"outcome":"ok","x":' + b"[" * 5000 + b"]" * 5000),
         b"[" + LINE[1:-2] + b"]\n",
         b"\0" * 200 + b"\n",
     ],
@@ -99,6 +107,21 @@ LINE = sealed(BODY, bytes(32), KEY)[0]
 def test_what_no_release_ever_wrote_is_no_line(raw: bytes) -> None:
     """It is None, and never an error of whoever reads it: a tamperer stops nobody."""
     assert parse(raw) is None
+
+
+@pytest.mark.parametrize("value", [b'"\xff"', b"1e999"])
+def test_a_member_that_no_reader_takes_hides_no_other(value: bytes) -> None:
+    """Found by fuzzing: a search of records ended with an error at such a line of a tamperer's."""
+    line = parse(LINE.replace(b'"outcome":"ok"', b'"outcome":"ok","x":' + value))
+    assert line is not None
+    record = line.record()
+    assert (record["event"], record["outcome"], record["mac"]) == ("encrypt", "ok", line.mac.hex())
+
+
+def test_a_statement_with_a_number_without_end_is_not_authentic() -> None:
+    """Found by fuzzing: of more than 31 digits, which JSON may have, it ended a verification."""
+    stated = Checkpoint(CHAIN, "x", b"", 10**40, b"", 1, 1, b"", bytes(32))
+    assert not ChainKey(STORE, KEY).is_authentic(stated)
 
 
 def test_what_an_event_leaves_out_is_not_written() -> None:

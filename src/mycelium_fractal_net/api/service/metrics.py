@@ -172,6 +172,15 @@ class Metrics:
         return generate_latest(registry)
 
 
+def _lives(process: int) -> bool:
+    """Not asked of /proc: a unit of systemd may hide there what is not dumpable, as we are."""
+    try:
+        os.kill(process, 0)
+    except OSError:  # it is gone, or its number is another user's by now
+        return False
+    return True
+
+
 class _Sums:
     """The sums of several processes, as the library takes them.
 
@@ -182,7 +191,7 @@ class _Sums:
         self._total: dict[tuple[str, ...], float] = {}
         self._states: dict[str, list[float]] = {}
         for process, numbers in processes:
-            lives = Path(f"/proc/{process}").exists()
+            lives = _lives(process)
             for name, value in numbers.items():
                 kind, *labels = name.split(" ")
                 if kind != _STATE:

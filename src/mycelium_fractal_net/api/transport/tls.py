@@ -6,14 +6,14 @@ import ssl
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from cryptography import x509
-
 from mycelium_fractal_net.security.errors import ConfigurationError
 from mycelium_fractal_net.security.fips.process import proven
-from mycelium_fractal_net.security.tls import server_context
+from mycelium_fractal_net.security.tls import certificates_in, server_context
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from cryptography import x509
 
     from mycelium_fractal_net.config.settings import Tls
 
@@ -82,7 +82,7 @@ def load(tls: Tls) -> Served:
 def _valid_until(path: Path) -> datetime:
     """Until when a file's first certificate is valid, which it must be now."""
     try:
-        certificate = x509.load_pem_x509_certificates(path.read_bytes())[0]
+        certificate = certificates_in(path.read_bytes())[0]
     except (OSError, ValueError) as error:
         raise ConfigurationError(
             f"security.tls.certificate: cannot be read: {_reason(error)}"

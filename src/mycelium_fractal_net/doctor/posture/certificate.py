@@ -5,9 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from cryptography import x509
-
 from mycelium_fractal_net.doctor.findings import Finding, critical, warning
+from mycelium_fractal_net.security.tls import DAMAGED_CERTIFICATE, certificates_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,11 +21,11 @@ def certificate_findings(path: Path) -> Iterator[Finding]:
     """What is wrong with the first certificate of a PEM file. One that does not load the service
     tells of when it starts."""
     try:
-        certificate = x509.load_pem_x509_certificate(path.read_bytes())
+        certificate = certificates_in(path.read_bytes())[0]
         key = certificate.public_key()
-    except (OSError, ValueError):
+        until = certificate.not_valid_after_utc
+    except (OSError, *DAMAGED_CERTIFICATE):
         return
-    until = certificate.not_valid_after_utc
     left = until - datetime.now(UTC)
     if left <= _SOON:
         found, ends = (critical, "ended") if left <= timedelta(0) else (warning, "ends")

@@ -176,7 +176,7 @@ def _described(path: Path) -> dict[str, Any]:
     damaged = FipsModeError(f"{path} is damaged")
     try:
         found = json.loads(path.read_bytes())
-    except ValueError:
+    except (ValueError, RecursionError):
         raise damaged from None
     members = {"format": str, "sha256": str, "version": str | None, "installed_at": str}
     if (

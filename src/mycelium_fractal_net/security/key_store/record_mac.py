@@ -42,7 +42,8 @@ def encode_fields(fields: Iterable[Field]) -> bytes:
             parts.append(_WORDS[field])
         elif isinstance(field, int):
             value = b"%d" % field
-            parts += (_INTEGERS[len(value)], value)
+            known = len(value) < len(_INTEGERS)  # JSON of a stranger's may have any number
+            parts += (_INTEGERS[len(value)] if known else _HEAD(b"i", len(value)), value)
         else:
             parts += (_HEAD(b"b", len(field)), field)
     return b"".join(parts)

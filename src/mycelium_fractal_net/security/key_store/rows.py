@@ -299,7 +299,7 @@ def signer_from_row(row: Row[Any]) -> Signer:
     Raises :class:`StoreIntegrityError` where a column holds what no release ever wrote.
     """
     try:
-        credentials = tuple(row.credentials.split(" ")) if row.credentials else ()
+        credentials = tuple(_text(row.credentials).split(" ")) if row.credentials != "" else ()
         check_signer(row.name, credentials, row.any_credential)
         return Signer(
             name=row.name,

@@ -1,0 +1,1 @@
+"""Decoders in another language, written from docs/format.md alone."""

@@ -1,0 +1,137 @@
+"""The vectors, through a decoder in JavaScript that was written from docs/format.md alone."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mycelium_fractal_net.security.records.file_names import FileName
+from mycelium_fractal_net.security.sealed.key_transport import UnwrappingKey
+from mycelium_fractal_net.security.sealed.rsa_recipients import RsaRecipientKey
+from mycelium_fractal_net.security.sealed.sealer import Sealer
+from tests.interop.node import NodeDecoder
+from tests.support.presence import need
+
+FOLDER = Path(__file__).parents[1] / "vectors"
+SEALED, FORMATS, BACKUPS = (
+    json.loads((FOLDER / f"{name}_vectors.json").read_text())
+    for name in ("sealed", "format", "backup")
+)
+CURVES = ("recipients", "recipients_p256", "recipients_p384")
+
+
+@pytest.fixture(scope="module")
+def decoder() -> Iterator[NodeDecoder]:
+    """One process for all tests here."""
+    path = shutil.which("node")
+    if path is None:
+        need("Node (Debian: nodejs)")
+    with NodeDecoder(path) as found:
+        yield found
+
+
+def message(vector: dict[str, Any]) -> dict[str, Any]:
+    names = ("message", "associated_data", "data_key_associated_data")
+    asked = {name: vector[name] for name in names}
+    return {"op": "message", "key": SEALED["key"], "handle": SEALED["handle"], **asked}
+
+
+def test_sealed_messages(decoder: NodeDecoder) -> None:
+    """Each valid vector has the plaintext that is written down, each other one none."""
+    found = decoder.ask(map(message, SEALED["valid"]))
+    assert [None if each is None else hashlib.sha256(each).hexdigest() for each in found] == [
+        vector["plaintext_sha256"] for vector in SEALED["valid"]
+    ]
+    assert set(decoder.ask(map(message, SEALED["invalid"]))) == {None}
+
+
+def test_a_message_that_is_bound_to_a_name(decoder: NodeDecoder) -> None:
+    """It opens under that name alone, in whichever form of Unicode a file system has it."""
+    key, handle = bytes.fromhex(SEALED["key"]), bytes.fromhex(SEALED["handle"])
+    sealed = Sealer.named(key, handle, FileName("caf\u00e9.txt").digest).seal(b"plain", b"row 17")
+    asked = {"message": sealed.hex(), "associated_data": b"row 17".hex()}
+    asked = {**asked, "data_key_associated_data": ""}
+    named = [{**message(asked), "name": name} for name in ("cafe\u0301.txt", "tea.txt", None)]
+    assert decoder.ask(named) == [b"plain", None, None]
+
+
+def test_the_raw_form(decoder: NodeDecoder) -> None:
+    """Plain AES-256-GCM."""
+    section = FORMATS["raw"]
+    asked = {"op": "raw", "key": section["key"], "associated_data": section["associated_data"]}
+    assert decoder.ask([{**asked, "message": section["message"]}]) == [
+        bytes.fromhex(section["plaintext"])
+    ]
+    wrong = [{**asked, "message": each} for each in section["invalid"].values()]
+    assert set(decoder.ask(wrong)) == {None}
+
+
+def test_signature_files(decoder: NodeDecoder) -> None:
+    """Of Ed25519 and ECDSA in both modes; ML-DSA is not in Node 20."""
+    section = FORMATS["signature_files"]
+    valid = [each for each in section["valid"] if each["algorithm"] != "ML-DSA-65"]
+    assert len(valid) == len(section["valid"]) - 2
+
+    def asked(file: str, public_key: str) -> dict[str, Any]:
+        return {
+            "op": "signature_file", "file": file, "public_key": public_key, "data": section["data"]
+        }  # fmt: skip
+
+    found = decoder.ask(asked(each["file"], each["public_key"]) for each in valid)
+    assert set(found) == {bytes.fromhex(section["handle"])}
+    first = section["valid"][0]["public_key"]
+    assert set(decoder.ask(asked(each, first) for each in section["invalid"].values())) == {None}
+
+
+@pytest.mark.parametrize("name", CURVES)
+def test_sealed_to_a_recipient(decoder: NodeDecoder, name: str) -> None:
+    """HPKE in each suite, and what is wrong with a blob."""
+    section = FORMATS[name]
+    asked = {each: section[each] for each in ("private_key", "info", "associated_data")}
+    blobs = [section["blob"], *section["invalid"].values()]
+    found = decoder.ask({"op": "hpke", **asked, "blob": blob} for blob in blobs)
+    assert found[0] == bytes.fromhex(section["plaintext"])
+    assert set(found[1:]) == {None}
+
+
+def test_keys_on_their_way(decoder: NodeDecoder) -> None:
+    """By RSA and AES key wrap with padding, and by HPKE with the info of keys."""
+    rsa = RsaRecipientKey.generate()
+    pkcs8 = rsa.private_bytes().hex()
+    wrapped = rsa.public.wrap(b"a key of 32 bytes, as it may be.")
+    hpke = UnwrappingKey.from_private_bytes("hpke", bytes([7]) * 32)
+    blob = hpke.public.wrap(b"k" * 32)
+    info = b"mycelium-fractal-net/key/v1".hex()
+    assert decoder.ask(
+        [
+            {"op": "rsa_aes", "private_key": pkcs8, "wrapped": wrapped.hex()},
+            {"op": "rsa_aes", "private_key": pkcs8, "wrapped": wrapped[:-8].hex()},
+            {
+                "op": "hpke",
+                "private_key": (bytes([7]) * 32).hex(),
+                "blob": blob.hex(),
+                "info": info,
+            },
+            {"op": "hpke", "private_key": (bytes([7]) * 32).hex(), "blob": blob.hex()},
+        ]
+    ) == [b"a key of 32 bytes, as it may be.", None, b"k" * 32, None]
+
+
+@pytest.mark.parametrize("vector", BACKUPS["backups"], ids=["in the clear", "under a passphrase"])
+def test_backups(decoder: NodeDecoder, vector: dict[str, Any]) -> None:
+    """With the file of the master key, whose passphrase may be needed; and not when cut."""
+    content = base64.b64decode(vector["backup"])
+    asked = {name: vector[name] for name in ("master_key_file", "passphrase")}
+    found = decoder.ask(
+        {"op": "backup", **asked, "file": each.hex()} for each in (content, content[:-1])
+    )
+    assert found[0] is not None
+    assert json.loads(found[0]) == vector["rows"]
+    assert found[1] is None
