@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from mycelium_fractal_net.security.aes_encryption import encrypt_aes_gcm
-from mycelium_fractal_net.security.algorithms.blind_index import IndexField, IndexKey
+from mycelium_fractal_net.security.records.index_fields import IndexField
+from mycelium_fractal_net.security.sealed.blind_index import IndexKey
 from mycelium_fractal_net.security.sealed.deterministic import DeterministicCipher
 from mycelium_fractal_net.security.sealed.recipients import RecipientKey, seal_to_recipient
 from mycelium_fractal_net.security.signatures.signature_file import (

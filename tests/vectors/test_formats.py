@@ -17,8 +17,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 
 from mycelium_fractal_net.security.aes_encryption import decrypt_aes_gcm
-from mycelium_fractal_net.security.algorithms.blind_index import IndexField, IndexKey
 from mycelium_fractal_net.security.errors import DecryptionError, InvalidSignatureError
+from mycelium_fractal_net.security.records.index_fields import IndexField
+from mycelium_fractal_net.security.sealed.blind_index import IndexKey
 from mycelium_fractal_net.security.sealed.deterministic import DeterministicCipher
 from mycelium_fractal_net.security.sealed.recipients import RecipientKey, open_as_recipient
 from mycelium_fractal_net.security.signatures.signature_file import (

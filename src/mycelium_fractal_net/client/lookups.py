@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from mycelium_fractal_net.client.steps import Steps
-    from mycelium_fractal_net.security.algorithms.blind_index import Normalisation
     from mycelium_fractal_net.security.byte_io.buffers import Buffer
+    from mycelium_fractal_net.security.records.index_fields import Normalisation
 
 
 class _Tag(msgspec.Struct, frozen=True):

@@ -36,14 +36,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from mycelium_fractal_net.security.aes_encryption import RawCipher
-    from mycelium_fractal_net.security.algorithms.blind_index import (
-        FieldKey,
-        IndexField,
-        IndexKey,
-    )
     from mycelium_fractal_net.security.algorithms.mac import MacKey
     from mycelium_fractal_net.security.byte_io.binary_io import BinaryReader
     from mycelium_fractal_net.security.byte_io.buffers import Buffer
+    from mycelium_fractal_net.security.records.index_fields import IndexField
+    from mycelium_fractal_net.security.sealed.blind_index import FieldKey, IndexKey
     from mycelium_fractal_net.security.sealed.deterministic import DeterministicCipher
     from mycelium_fractal_net.security.sealed.key_transport import UnwrappingKey, WrappingKey
     from mycelium_fractal_net.security.sealed.recipients import Recipient, RecipientKey
@@ -412,14 +409,14 @@ class Policy:
 
     def index_key(self, algorithm: str, key: Buffer) -> IndexKey:
         """Makes the tags of a blind index under a 32-byte key."""
-        from mycelium_fractal_net.security.algorithms.blind_index import IndexKey
+        from mycelium_fractal_net.security.sealed.blind_index import IndexKey
 
         self.check(algorithm)
         return IndexKey(key)
 
     def field_key(self, key: Buffer, field: IndexField) -> FieldKey:
         """Makes the tags of one field, under the 32 bytes that an index key made for it."""
-        from mycelium_fractal_net.security.algorithms.blind_index import FieldKey
+        from mycelium_fractal_net.security.sealed.blind_index import FieldKey
 
         self.check("HMAC-SHA-256")
         return FieldKey(key, field)

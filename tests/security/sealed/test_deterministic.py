@@ -16,8 +16,8 @@ from mycelium_fractal_net.security.sealed.deterministic import (
     KEY_BYTES,
     OVERHEAD_BYTES,
     DeterministicCipher,
-    handle_of,
 )
+from mycelium_fractal_net.security.sealed.layout import deterministic_handle
 
 KEY = hashlib.sha512(b"mycelium-fractal-net test key").digest()
 HANDLE = bytes.fromhex("0123456789abcdef")
@@ -113,8 +113,8 @@ def test_keys_are_64_bytes(size: int) -> None:
 def test_a_handle_is_read_of_these_messages_alone() -> None:
     """What is too short for one, or of another form, names nothing."""
     message = CIPHER.seal(b"")
-    assert handle_of(message) == HANDLE
+    assert deterministic_handle(message) == HANDLE
     for wrong in (b"", message[:-1], b"MFN\x01" + message[4:], b"x" * 40):
         with pytest.raises(DecryptionError):
-            handle_of(wrong)
+            deterministic_handle(wrong)
     assert KEY.hex() not in repr(CIPHER)

@@ -15,7 +15,7 @@ from mycelium_fractal_net.api.schemas.base import (
     VersionId,
     examples,
 )
-from mycelium_fractal_net.security.algorithms.blind_index import LEAST_BITS, MOST_BITS
+from mycelium_fractal_net.security.records.index_fields import LEAST_BITS, MOST_BITS
 from mycelium_fractal_net.shapes.members import KEY_ID_PATTERN
 
 AES_256_GCM: Final = "AES-256-GCM"

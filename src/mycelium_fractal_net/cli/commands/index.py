@@ -12,7 +12,7 @@ from mycelium_fractal_net.cli.invocation import Invocation
 from mycelium_fractal_net.cli.parsing import command
 from mycelium_fractal_net.cli.recording import record_searching
 from mycelium_fractal_net.cli.terminal import say
-from mycelium_fractal_net.security.algorithms.blind_index import (
+from mycelium_fractal_net.security.records.index_fields import (
     LEAST_BITS,
     MOST_BITS,
     NORMALISATIONS,

@@ -14,13 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mycelium_fractal_net.security.aes_encryption import RawCipher
-    from mycelium_fractal_net.security.algorithms.blind_index import (
-        FieldKey,
-        IndexField,
-        IndexKey,
-    )
     from mycelium_fractal_net.security.algorithms.mac import MacKey
     from mycelium_fractal_net.security.key_providers import StoredKeyProvider
+    from mycelium_fractal_net.security.records.index_fields import IndexField
+    from mycelium_fractal_net.security.sealed.blind_index import FieldKey, IndexKey
     from mycelium_fractal_net.security.sealed.deterministic import DeterministicCipher
     from mycelium_fractal_net.security.sealed.sealer import Sealer
     from mycelium_fractal_net.security.signatures.external_key import ExternalSigningKey

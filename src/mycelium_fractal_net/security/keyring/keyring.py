@@ -34,8 +34,7 @@ from mycelium_fractal_net.security.records.keys import (
     version_id,
 )
 from mycelium_fractal_net.security.records.open_options import PLAIN, OpenOptions
-from mycelium_fractal_net.security.sealed.deterministic import handle_of
-from mycelium_fractal_net.security.sealed.layout import parse_header
+from mycelium_fractal_net.security.sealed.layout import deterministic_handle, parse_header
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -335,7 +334,7 @@ class Keyring(OfOneProcess, Streams, Signing, Lookups, PublicKeys):
             header = parse_header(message)
             form, handle, name = header.form.name.lower(), header.handle, header.name
         except DecryptionError:
-            form, handle, name = "deterministic", handle_of(message), b""
+            form, handle, name = "deterministic", deterministic_handle(message), b""
         found = self._cache.opening(handle)
         return MessageInfo(
             form=form,

@@ -8,22 +8,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from mycelium_fractal_net.security.algorithms.blind_index import IndexField
 from mycelium_fractal_net.security.errors import DecryptionError
 from mycelium_fractal_net.security.keyring.candidates import check_type
 from mycelium_fractal_net.security.keyring.opening import MessageKeys, Result
 from mycelium_fractal_net.security.keyring.signing import Signature
+from mycelium_fractal_net.security.records.index_fields import IndexField
 from mycelium_fractal_net.security.records.keys import Key, KeyState, KeyType, parse_key_id
 from mycelium_fractal_net.security.records.open_options import PLAIN, OpenOptions
-from mycelium_fractal_net.security.sealed.deterministic import handle_of
+from mycelium_fractal_net.security.sealed.layout import deterministic_handle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mycelium_fractal_net.security.algorithms.blind_index import Normalisation
     from mycelium_fractal_net.security.byte_io.buffers import Buffer
     from mycelium_fractal_net.security.keyring.cache import KeyCache
     from mycelium_fractal_net.security.keyring.key_in_use import KeyInUse
+    from mycelium_fractal_net.security.records.index_fields import Normalisation
 
 _DETERMINISTIC: Final = KeyType.DETERMINISTIC
 
@@ -148,7 +148,7 @@ class Lookups:
         """The version that made a message, and the data. Raises :class:`DecryptionError`."""
         if options.name is not None:  # a file's, which such a message never has
             raise DecryptionError
-        found = self._keys.opening(handle_of(message), key_id, options, _DETERMINISTIC)
+        found = self._keys.opening(deterministic_handle(message), key_id, options, _DETERMINISTIC)
         data = found.deterministic.open(message, options.associated_data)
         self._cache.counts.opened(found)
         return found, data

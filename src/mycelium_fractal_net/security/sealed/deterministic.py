@@ -14,24 +14,13 @@ from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 from mycelium_fractal_net.security.byte_io.buffers import as_bytes
 from mycelium_fractal_net.security.errors import DecryptionError, InvalidKeyError
-from mycelium_fractal_net.security.records.keys import HANDLE_BYTES
+from mycelium_fractal_net.security.sealed.layout import DETERMINISTIC, NAMED_BYTES, SIV_BYTES
 
 if TYPE_CHECKING:
     from mycelium_fractal_net.security.byte_io.buffers import Buffer
 
 KEY_BYTES: Final = 64  # two of AES-256: AEAD_AES_SIV_CMAC_512, RFC 5297 section 6.3
-SIV_BYTES: Final = 16
-_BEGINNING: Final = b"MFN\x03"  # docs/format.md, "Deterministic messages"
-HEADER_BYTES: Final = len(_BEGINNING) + HANDLE_BYTES
-OVERHEAD_BYTES: Final = HEADER_BYTES + SIV_BYTES
-
-
-def handle_of(message: Buffer) -> bytes:
-    """The handle of the key version in a message's header. Raises :class:`DecryptionError`."""
-    start = bytes(as_bytes(message)[:HEADER_BYTES])
-    if not start.startswith(_BEGINNING) or len(as_bytes(message)) < OVERHEAD_BYTES:
-        raise DecryptionError
-    return start[len(_BEGINNING) :]
+OVERHEAD_BYTES: Final = NAMED_BYTES + SIV_BYTES
 
 
 class DeterministicCipher:
@@ -47,7 +36,7 @@ class DeterministicCipher:
         if len(key) != KEY_BYTES:  # the library takes 32 and 48 too
             raise InvalidKeyError(f"a key of AES-256-SIV is exactly {KEY_BYTES} bytes")
         self._aead = AESSIV(key)
-        self._header = _BEGINNING + handle
+        self._header = DETERMINISTIC + handle
 
     def __repr__(self) -> str:
         return "DeterministicCipher(AES-256-SIV)"
@@ -60,9 +49,9 @@ class DeterministicCipher:
     def open(self, message: Buffer, associated_data: Buffer = b"") -> bytes:
         """The data in a message of this version. Raises :class:`DecryptionError`."""
         message = as_bytes(message)
-        if message[:HEADER_BYTES] != self._header:
+        if message[:NAMED_BYTES] != self._header:
             raise DecryptionError
         try:
-            return self._aead.decrypt(message[HEADER_BYTES:], [as_bytes(associated_data)])
+            return self._aead.decrypt(message[NAMED_BYTES:], [as_bytes(associated_data)])
         except InvalidTag:
             raise DecryptionError from None

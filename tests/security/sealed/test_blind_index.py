@@ -8,8 +8,9 @@ from itertools import combinations
 
 import pytest
 
-from mycelium_fractal_net.security.algorithms.blind_index import FieldKey, IndexField, IndexKey
 from mycelium_fractal_net.security.errors import InvalidInputError, InvalidKeyError
+from mycelium_fractal_net.security.records.index_fields import IndexField
+from mycelium_fractal_net.security.sealed.blind_index import FieldKey, IndexKey
 
 KEY = hashlib.sha256(b"mycelium-fractal-net test key").digest()
 INDEX = IndexKey(KEY)
