@@ -7,7 +7,11 @@ from typing import Final
 
 from campaigns.frame.campaign import Campaign
 
-NAMES: Final[tuple[str, ...]] = ("fuzzing",)
+NAMES: Final[tuple[str, ...]] = (
+    "fuzzing",
+    "misuse",
+    "mutation",
+)
 
 
 def campaign(name: str) -> Campaign:

@@ -84,11 +84,12 @@ class Authority:
         begins: timedelta = timedelta(hours=-1),
         after: timedelta = timedelta(hours=1),
         key: Any = None,
+        hosts: tuple[str, ...] = (),
     ) -> Pair:
-        """A certificate of that name for 127.0.0.1, valid until ``after`` from now."""
+        """A certificate of that name for 127.0.0.1 and hosts, valid until ``after`` from now."""
         key = key or ec.generate_private_key(ec.SECP256R1())
         now = datetime.now(UTC)
-        address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+        served = [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), *map(x509.DNSName, hosts)]
         made = (
             x509.CertificateBuilder()
             .subject_name(_name(name))
@@ -97,7 +98,7 @@ class Authority:
             .serial_number(x509.random_serial_number())
             .not_valid_before(now + begins)
             .not_valid_after(now + after)
-            .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+            .add_extension(x509.SubjectAlternativeName(served), critical=False)
             .add_extension(
                 x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(self._identifier),
                 critical=False,

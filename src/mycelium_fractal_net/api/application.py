@@ -99,15 +99,16 @@ class Application(FastAPI):
         self.user_middleware = added
         for each in reversed(added):
             app = each.cls(app, *each.args, **each.kwargs)
+        proxies = service.settings.server.trusted_proxies
         if service.rates is not None:
             app = AddressRateLimit(
                 app,
                 service.rates.requests_per_address,
-                service.settings.server.trusted_proxies,
+                proxies,
                 service.count_refusal,
                 service.executors.in_thread,
             )
-        return AccessLog(app) if service.settings.log.access else app
+        return AccessLog(app, proxies) if service.settings.log.access else app
 
 
 async def _no_route(request: Request, error: HTTPException) -> Any:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from mycelium_fractal_net.security.audit import current_request
+from mycelium_fractal_net.security.byte_io.printable import ascii_json, json_line, printable
 from mycelium_fractal_net.security.forking import in_child
 
 if TYPE_CHECKING:
@@ -40,11 +41,12 @@ class _Line(logging.Formatter):
         """The line, followed by those of a traceback."""
         members = self.members(record)
         request = f" {members['request']}" if "request" in members else ""
+        message = printable(str(members["message"]))
         times = f" ({members['repeated']} more times)" if "repeated" in members else ""
         place = f"\n{members['error']}" if "error" in members else ""
         return (
             f"{members['time']} {members['level']} {members['logger']}[{members['process']}]"
-            f"{request}: {members['message']}{times}{place}"
+            f"{request}: {message}{times}{place}"
         )
 
     @staticmethod
@@ -75,7 +77,11 @@ class _Json(_Line):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
-        return _to_json(self.members(record)).decode()
+        members = self.members(record)
+        try:
+            return ascii_json(_to_json(members)).decode()
+        except UnicodeEncodeError:  # half a surrogate pair, as in a path that is not UTF-8
+            return json_line(members)
 
 
 class _Summing(logging.StreamHandler):  # type: ignore[type-arg]

@@ -12,6 +12,7 @@ import click
 from mycelium_fractal_net.cli.completion import key_names, version_names
 from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.inputs import check_input, read_small
+from mycelium_fractal_net.cli.numbers import WHOLE, WholeNumber
 from mycelium_fractal_net.cli.parsing import note, record
 from mycelium_fractal_net.security.errors import ExitCode
 from mycelium_fractal_net.security.records.keys import DESTRUCTION_WINDOW_DAYS
@@ -67,13 +68,13 @@ allow_changing = click.option(
 workers = click.option(
     "--workers",
     metavar="N",
-    type=click.IntRange(1, 256),
+    type=WholeNumber(1, 256),
     help="Files or rows at once; by default one a CPU.",
 )
 window_days = click.option(
     "--window-days",
     metavar="DAYS",
-    type=int,
+    type=WHOLE,
     default=DESTRUCTION_WINDOW_DAYS,
     help="How long it can still be cancelled, 7 to 365.",
 )

@@ -12,6 +12,7 @@ from typing import Any, Final
 import click
 
 from mycelium_fractal_net.cli.invocation import Invocation
+from mycelium_fractal_net.cli.numbers import WHOLE
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -37,7 +38,7 @@ OF_MFN: Final = (
     noted(
         "--passphrase-fd",
         metavar="N",
-        type=int,
+        type=WHOLE,
         help="Read the master key's passphrase from file descriptor N.",
     ),
     noted("--debug", is_flag=True, help="Show where an error comes from."),

@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Iterator
 from types import FrameType
 from typing import Final, NoReturn
@@ -17,7 +16,7 @@ from mycelium_fractal_net.cli.app import mfn
 from mycelium_fractal_net.cli.completion import COMPLETION_VARIABLE, complete
 from mycelium_fractal_net.cli.exits import outcome_of
 from mycelium_fractal_net.cli.invocation import Invocation
-from mycelium_fractal_net.cli.terminal import complain, handling
+from mycelium_fractal_net.cli.terminal import complain, handling, show_traceback
 from mycelium_fractal_net.security.errors import ExitCode
 
 _PROGRAM: Final = "mfn"
@@ -73,7 +72,7 @@ def _unwinding_signals(invocation: Invocation) -> Iterator[None]:
 
 def _interrupted(invocation: Invocation) -> int:
     if invocation.debug:
-        traceback.print_exc()
+        show_traceback()
     if invocation.ends_when_asked:
         return ExitCode.OK
     complain("interrupted; finished files are kept, unfinished ones were removed")
@@ -90,8 +89,7 @@ def _misused(error: click.ClickException) -> int:
 
 def _failed(error: Exception, invocation: Invocation) -> int:
     if invocation.debug:
-        # The standard form: source lines and no values of variables, which may be secrets.
-        traceback.print_exc()
+        show_traceback()
     code, what, advice = outcome_of(error, invocation.options)
     complain(f"{what}; {advice}" if advice else what)
     return code

@@ -10,10 +10,13 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from types import FrameType
 from typing import Any, Final
+
+from mycelium_fractal_net.security.byte_io.printable import ascii_json, printable
 
 ProgressBar = AbstractContextManager[Callable[[int], None] | None]
 
@@ -23,29 +26,32 @@ _REDRAW_SECONDS: Final = 0.1
 _ALIGNED: Final = 1000  # rows of a table that are held in memory
 
 
-def safe(text: str) -> str:
-    """``text`` with everything that could move the cursor or end the line replaced."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else "?" for c in text)
-
-
 def complain(text: str) -> None:
     """Print one line of error: ``mfn: text``."""
     if sys.stderr is not None:  # as it is where the shell closed it
-        sys.stderr.write(f"mfn: {safe(text)}\n")
+        sys.stderr.write(f"mfn: {printable(text)}\n")
+
+
+def show_traceback() -> None:
+    """Print where the error that is handled comes from.
+
+    The standard form: source lines and no values of variables, which may be secrets.
+    """
+    if sys.stderr is not None:
+        lines = "".join(traceback.format_exc()).splitlines()
+        sys.stderr.write("".join(f"{printable(line)}\n" for line in lines))
 
 
 def say(text: str) -> None:
     """Print one line of outcome."""
-    print(safe(text))
+    print(printable(text))
 
 
 def is_confirmed(what: str) -> bool:
     """Ask on a terminal whether to do what cannot be undone; true where nobody can be asked."""
     if sys.stdin is None or sys.stderr is None or not (sys.stdin.isatty() and sys.stderr.isatty()):
         return True
-    sys.stderr.write(f"{safe(what)}; this cannot be undone. Go on? [y/N] ")
+    sys.stderr.write(f"{printable(what)}; this cannot be undone. Go on? [y/N] ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
@@ -54,7 +60,7 @@ def columns(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print rows under their heads, aligned. Very many are aligned part by part, as they come."""
     coming = itertools.chain([heads], rows)
     widths = [0] * len(heads)
-    while part := [[safe(cell) for cell in row] for row in itertools.islice(coming, _ALIGNED)]:
+    while part := [[printable(cell) for cell in row] for row in itertools.islice(coming, _ALIGNED)]:
         widths = [max(width, *(len(row[i]) for row in part)) for i, width in enumerate(widths)]
         for row in part:
             aligned = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
@@ -80,10 +86,8 @@ def json_text(value: Any) -> str:
     from msgspec.json import encode, format
 
     with contextlib.suppress(UnicodeEncodeError):  # a surrogate, in the name of a file
-        made = format(encode(value), indent=2)
-        if made.isascii():
-            return made.decode()
-    return json.dumps(value, indent=2)
+        return ascii_json(format(encode(value), indent=2)).decode()
+    return json.dumps(value, indent=2).replace("\x7f", "\\u007f")
 
 
 @contextlib.contextmanager
@@ -138,7 +142,7 @@ def progress_bar(
     if quiet or small or sys.stderr is None or not sys.stderr.isatty():
         yield None
         return
-    bar = _Bar(safe(label), total() if callable(total) else total, str if items else byte_size)
+    bar = _Bar(printable(label), total() if callable(total) else total, str if items else byte_size)
     try:
         yield bar.advance
     finally:

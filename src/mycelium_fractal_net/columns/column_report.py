@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import datetime
 import decimal
-import json
 import uuid
 from dataclasses import dataclass, field
 from typing import Any
+
+from mycelium_fractal_net.security.byte_io import printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ def json_line(failure: Failure) -> str:
     bytes in hexadecimal.
     """
     named = {name: _plain(value) for name, value in failure.key.items()}
-    return json.dumps({"key": named, "reason": failure.reason})
+    return printable.json_line({"key": named, "reason": failure.reason})
 
 
 def _plain(value: Any) -> Any:

@@ -41,6 +41,9 @@ _BOOLEANS: Final = {
 }  # fmt: skip
 
 
+_WHOLE: Final = re.compile("-?[0-9]{1,18}")
+
+
 def _boolean(text: str) -> bool:
     found = _BOOLEANS.get(text.lower())
     if found is None:
@@ -49,10 +52,9 @@ def _boolean(text: str) -> bool:
 
 
 def _whole(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise ValueError("is not a whole number") from None
+    if _WHOLE.fullmatch(text) is None:  # int() takes digits of every script, and "1_000"
+        raise ValueError("is not a whole number")
+    return int(text)
 
 
 def _names(text: str) -> list[str]:

@@ -73,3 +73,23 @@ def test_an_unexpected_error_shows_its_place_and_not_its_text() -> None:
     assert said["error"].startswith("ValueError")
     assert "a plaintext" not in log.text.getvalue()
     assert (said["request"], said["message"], said["level"]) == ("00ff", "it failed", "ERROR")
+
+
+HOSTILE = (
+    "a\r\n2026-01-01T00:00:00Z CRITICAL forged"
+    "\x1b[2J\x9b\x7f\u202e\u200b\u2028\udcff \u00e9 \U0001f511"
+)
+
+
+@pytest.mark.parametrize("format", [logs._Line(), logs._Json()], ids=["text", "JSON"])
+def test_whatever_a_line_quotes_it_is_one_line(format: logging.Formatter) -> None:
+    """No record is forged, no terminal is written to, no text is turned round."""
+    log = Log(format)
+    log.say(f"cannot read {HOSTILE}")
+    (line,) = log.text.getvalue().split("\n")[:-1]
+    assert line.isprintable()
+    if isinstance(format, logs._Json):
+        assert line.isascii()
+        assert json.loads(line)["message"] == f"cannot read {HOSTILE}"
+    else:
+        assert "\\r\\n2026-01-01T00:00:00Z CRITICAL forged\\x1b[2J\\x9b\\x7f\\u202e" in line

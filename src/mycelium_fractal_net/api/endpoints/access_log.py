@@ -11,9 +11,12 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
 from mycelium_fractal_net.api.http.exchange import exchange_of
+from mycelium_fractal_net.api.transport.addresses import Proxies, client_of
 from mycelium_fractal_net.bootstrap.logs import ACCESS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from mycelium_fractal_net.api.endpoints.context import Context
@@ -32,10 +35,11 @@ class Served:
 
 
 class AccessLog:
-    """Middleware around all else."""
+    """Middleware around all else; ``trusted_proxies`` are believed whom they serve."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, trusted_proxies: Iterable[str]) -> None:
         self._app = app
+        self._proxies = Proxies(trusted_proxies)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve; an ASGI application."""
@@ -45,6 +49,7 @@ class AccessLog:
         began = perf_counter()
         served = scope[SERVED] = Served()
         exchange = exchange_of(scope)
+        peer = scope["client"][0] if scope["client"] else None
 
         async def note(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -56,22 +61,23 @@ class AccessLog:
         finally:
             del scope[SERVED]  # which would be a circle
             status = served.status if exchange is None else exchange.status or served.status
-            _tell(scope, served.context, status, perf_counter() - began)
+            client = client_of(peer, scope["headers"], self._proxies) if peer else None
+            _tell(scope["method"], served.context, status, perf_counter() - began, client)
 
 
-def _tell(scope: Scope, context: Context | None, status: int | None, seconds: float) -> None:
+def _tell(
+    method: str, context: Context | None, status: int | None, seconds: float, client: str | None
+) -> None:
     said: dict[str, Any] = {
-        "method": scope["method"],
+        "method": method,
         "operation": "-" if context is None else context.event,
         "status": status,  # none where the client went away before
         "milliseconds": round(seconds * 1000, 3),
-        "client": scope["client"][0] if scope["client"] else None,
+        "client": client,
     }
     request = None
     if context is not None:
         request = context.request_id
-        if context.address:
-            said["client"] = context.address
         if context.caller_or_none is not None:
             said["credential"] = context.caller_or_none.credential_id
         if context.key is not None and context.caller_or_none is not None:

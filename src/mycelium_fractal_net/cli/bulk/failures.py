@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from mycelium_fractal_net.cli.terminal import complain, counted
+from mycelium_fractal_net.security.byte_io.printable import json_line
 from mycelium_fractal_net.security.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def reporting(report: Path | None) -> Iterator[Callable[[str, str], None]]:
     """
     with taking(report) as take:
         yield lambda path, reason: take(
-            json.dumps({"path": path, "reason": reason}), f"{path}: {reason}"
+            json_line({"path": path, "reason": reason}), f"{path}: {reason}"
         )
 
 

@@ -101,6 +101,8 @@ def _row(row: AcknowledgedFinding) -> tuple[str, ...]:
 
 def _date(text: str) -> datetime:
     try:
+        if not text.isascii():  # strptime takes the digits of every script
+            raise ValueError
         return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
     except ValueError:
         raise CommandError(

@@ -13,6 +13,7 @@ import click
 from mycelium_fractal_net.cli import options
 from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.inputs import read_small
+from mycelium_fractal_net.cli.numbers import WholeNumber
 from mycelium_fractal_net.cli.options import PATH
 from mycelium_fractal_net.cli.parsing import CommandGroup
 from mycelium_fractal_net.cli.terminal import complain, counted, json_array
@@ -113,7 +114,7 @@ def _head(invocation: Invocation) -> None:
 @click.option("--event", metavar="EVENT", help="Such as decrypt; key finds key.rotate too.")
 @click.option("--since", metavar="TIME", help="In UTC, such as 2026-03-01T12:00:00Z.")
 @click.option("--until", metavar="TIME", help="The same.")
-@click.option("--limit", metavar="N", type=click.IntRange(1, 100000), default=100, help="At most.")
+@click.option("--limit", metavar="N", type=WholeNumber(1, 100000), default=100, help="At most.")
 def _show(
     invocation: Invocation,
     key: str | None,

@@ -11,6 +11,7 @@ from mycelium_fractal_net import shapes
 from mycelium_fractal_net.cli import options
 from mycelium_fractal_net.cli.completion import credential_ids
 from mycelium_fractal_net.cli.exits import CommandError
+from mycelium_fractal_net.cli.numbers import WholeNumber
 from mycelium_fractal_net.cli.parsing import CommandGroup
 from mycelium_fractal_net.cli.terminal import complain
 from mycelium_fractal_net.security.errors import ExitCode
@@ -41,7 +42,7 @@ credential = CommandGroup("credential", help="Make, list and change API keys of 
 @click.option(
     "--expires-days",
     metavar="DAYS",
-    type=click.IntRange(1, 36500),
+    type=WholeNumber(1, 36500),
     help="When it ends; by default it does not.",
 )
 @click.option(

@@ -15,6 +15,7 @@ from mycelium_fractal_net.cli.commands.key_states import state_commands
 from mycelium_fractal_net.cli.commands.key_transport import key_export, key_import
 from mycelium_fractal_net.cli.completion import version_names
 from mycelium_fractal_net.cli.invocation import Invocation
+from mycelium_fractal_net.cli.numbers import WHOLE
 from mycelium_fractal_net.cli.options import PATH
 from mycelium_fractal_net.cli.parsing import CommandGroup
 from mycelium_fractal_net.cli.terminal import columns, json_value, say
@@ -212,14 +213,14 @@ def _rotate(invocation: Invocation, name: str, activate_at: str | None) -> None:
 
 @key.add("policy")
 @options.key_name
-@click.option("--interval-days", metavar="DAYS", type=int, help="Rotate after so many days.")
-@click.option("--retain", "retain_count", metavar="N", type=int, help="Keep so many versions.")
+@click.option("--interval-days", metavar="DAYS", type=WHOLE, help="Rotate after so many days.")
+@click.option("--retain", "retain_count", metavar="N", type=WHOLE, help="Keep so many versions.")
 @click.option(
     "--auto-destroy/--no-auto-destroy",
     default=None,
     help="Destroy versions past --retain that nothing has used for --unused-for-days.",
 )
-@click.option("--unused-for-days", metavar="DAYS", type=int, help="At least 400.")
+@click.option("--unused-for-days", metavar="DAYS", type=WHOLE, help="At least 400.")
 @click.option(
     "--publish/--no-publish", default=None, help="List its public keys for everybody, or stop."
 )

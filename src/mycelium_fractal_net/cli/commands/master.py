@@ -10,6 +10,7 @@ import click
 from mycelium_fractal_net.cli import options, passphrase
 from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.invocation import Invocation
+from mycelium_fractal_net.cli.numbers import WHOLE
 from mycelium_fractal_net.cli.parsing import CommandGroup
 from mycelium_fractal_net.security.errors import ExitCode, MfnError
 
@@ -188,7 +189,7 @@ def _forget(invocation: Invocation, named: str) -> None:
 @click.option(
     "--new-passphrase-fd",
     metavar="N",
-    type=int,
+    type=WHOLE,
     help="Read the new passphrase from file descriptor N.",
 )
 @click.option("--remove", is_flag=True, help="Keep the master key without a passphrase.")

@@ -9,6 +9,7 @@ import click
 from mycelium_fractal_net import shapes
 from mycelium_fractal_net.cli import options
 from mycelium_fractal_net.cli.completion import version_names
+from mycelium_fractal_net.cli.numbers import WHOLE
 from mycelium_fractal_net.cli.parsing import command
 from mycelium_fractal_net.cli.terminal import columns
 
@@ -68,7 +69,10 @@ def _notes(use: VersionUse) -> list[str]:
 @command("cleanup")
 @options.key_name
 @click.option(
-    "--retain", metavar="N", type=int, help="How many stay; by default as many as the policy says."
+    "--retain",
+    metavar="N",
+    type=WHOLE,
+    help="How many stay; by default as many as the policy says.",
 )
 @click.option(
     "--version",

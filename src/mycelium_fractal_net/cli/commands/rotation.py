@@ -15,6 +15,7 @@ from mycelium_fractal_net import shapes
 from mycelium_fractal_net.cli import options
 from mycelium_fractal_net.cli.commands.retention import cleanup
 from mycelium_fractal_net.cli.exits import CommandError
+from mycelium_fractal_net.cli.numbers import WHOLE
 from mycelium_fractal_net.cli.parsing import CommandGroup
 from mycelium_fractal_net.cli.terminal import complain, counted, handling
 from mycelium_fractal_net.security.errors import ExitCode, MfnError
@@ -149,7 +150,10 @@ def _notes(seen: ScheduledKey) -> Iterator[str]:
 @rotation.add("schedule")
 @options.key_name
 @click.option(
-    "--every", metavar="DAYS", type=int, help="Rotate so long after its newest version, 1 to 36500."
+    "--every",
+    metavar="DAYS",
+    type=WHOLE,
+    help="Rotate so long after its newest version, 1 to 36500.",
 )
 @click.option("--off", is_flag=True, help="Rotate it by hand alone; by use it still is.")
 def _schedule(invocation: Invocation, name: str, every: int | None, off: bool) -> None:

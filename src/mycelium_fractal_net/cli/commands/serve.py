@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 import click
 
 from mycelium_fractal_net.cli.exits import CommandError
+from mycelium_fractal_net.cli.numbers import WholeNumber
 from mycelium_fractal_net.cli.outputs import PRIVATE
 from mycelium_fractal_net.cli.parsing import command
 from mycelium_fractal_net.cli.terminal import complain, say
@@ -37,13 +38,13 @@ _JSON: Final = "-H 'Content-Type: application/json'"
 @click.option(
     "--port",
     metavar="N",
-    type=click.IntRange(0, 65535),
+    type=WholeNumber(0, 65535),
     help="Its port; 0 takes a free one [server.port].",
 )
 @click.option(
     "--workers",
     metavar="N",
-    type=click.IntRange(1, 256),
+    type=WholeNumber(1, 256),
     help="Processes that serve [server.workers].",
 )
 def serve(invocation: Invocation, host: str | None, port: int | None, workers: int | None) -> None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from mycelium_fractal_net.security.byte_io.printable import ascii_json
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -51,7 +53,13 @@ class Event(msgspec.Struct, omit_defaults=True, frozen=True):
     """Of a finding of doctor's that is acknowledged: when it is one again."""
 
 
-encode: Final = msgspec.json.Encoder().encode
+_encode: Final = msgspec.json.Encoder().encode
+
+
+def encode(event: Event) -> bytes:
+    """The event as JSON in printable ASCII, whatever stands in a text of the caller's own."""
+    return ascii_json(_encode(event))
+
 
 _actor: Final = ContextVar("mfn_actor", default="library")  # a program that uses the keyring
 _request: Final[ContextVar[str | None]] = ContextVar("mfn_request", default=None)

@@ -19,6 +19,7 @@ from mycelium_fractal_net.security.audit.chain import parse
 from mycelium_fractal_net.security.audit.folders import chain_folders
 from mycelium_fractal_net.security.audit.segments import raw_backwards, segments, with_next
 from mycelium_fractal_net.security.byte_io.encodings import b64url_decode, b64url_encode
+from mycelium_fractal_net.security.byte_io.printable import ascii_json
 from mycelium_fractal_net.security.errors import InvalidInputError, InvalidKeyError
 
 if TYPE_CHECKING:
@@ -117,19 +118,18 @@ class _Fits:
     def __init__(self, wanted: Wanted) -> None:
         self._wanted = wanted
         self._until = None if wanted.until is None else _sortable(wanted.until.encode())
-        encode = msgspec.json.encode
         parts = []
         if wanted.key is not None:
-            parts.append(encode(wanted.key)[:-1])
+            parts.append([each[:-1] for each in _spellings(wanted.key)])
         if wanted.event is not None:
-            parts.append(b'"event":' + encode(wanted.event)[:-1])
+            parts.append([b'"event":' + each[:-1] for each in _spellings(wanted.event)])
         if wanted.actor is not None:
-            parts.append(b'"actor":' + encode(wanted.actor))
+            parts.append([b'"actor":' + each for each in _spellings(wanted.actor)])
         self._parts = parts
 
     def maybe(self, line: _Raw) -> bool:
         return (self._until is None or line.time <= self._until) and all(
-            part in line.raw for part in self._parts
+            any(part in line.raw for part in spellings) for spellings in self._parts
         )
 
     def surely(self, record: dict[str, Any]) -> bool:
@@ -143,6 +143,12 @@ class _Fits:
                 or any(each == key or (each or "").startswith(key + ":") for each in named)
             )
         )
+
+
+def _spellings(text: str) -> set[bytes]:
+    """A text as it stands in a line: in ASCII, and in UTF-8 as 4.1.0 wrote it."""
+    written = msgspec.json.encode(text)
+    return {written, ascii_json(written)}
 
 
 def _sortable(text: bytes) -> bytes:

@@ -1,0 +1,1 @@
+"""Texts and requests that are made to be read as something else than they are."""
