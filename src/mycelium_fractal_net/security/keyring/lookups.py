@@ -34,19 +34,19 @@ class BlindIndex:
     It holds no key: each call takes the versions from the keyring, as fresh as all of its keys.
     """
 
-    __slots__ = ("_cache", "_key_id", "field")
+    __slots__ = ("cache", "field", "key_id")
 
     def __init__(self, cache: KeyCache, key_id: str, field: IndexField) -> None:
         self.field = field
-        self._cache = cache
-        self._key_id = parse_key_id(key_id)[0]
+        self.cache = cache
+        self.key_id = parse_key_id(key_id)[0]
 
     def __repr__(self) -> str:
-        return f"BlindIndex({self._key_id!r}, {self.field.context!r})"
+        return f"BlindIndex({self.key_id!r}, {self.field.context!r})"
 
     def tag(self, value: Buffer | str) -> Signature:
         """The tag to store with ``value``, made by the version in use, which ``key_id`` names."""
-        found = self._cache.protecting(self._key_id, KeyType.INDEX)
+        found = self.cache.protecting(self.key_id, KeyType.INDEX)
         return Signature.made(found.field_key(self.field).tag(value), found.version_id)
 
     def tags(self, value: Buffer | str, *, allow_compromised: bool = False) -> list[Signature]:
@@ -56,10 +56,10 @@ class BlindIndex:
         :class:`KeyStateError` where a version is suspended or compromised, since what it tagged
         would be missed in silence.
         """
-        key = self._cache.record(self._key_id)
+        key = self.cache.record(self.key_id)
         check_type(key, KeyType.INDEX)
         found = []
-        for version in _there(self._cache, key, allow_compromised):
+        for version in _there(self.cache, key, allow_compromised):
             tag = version.field_key(self.field).tag(value)
             found.append(Signature.made(tag, version.version_id))
         return found
