@@ -72,7 +72,7 @@ format: $(VENV)/lint ## let ruff write the layout
 	$(BIN)/python -m ruff format .
 
 docs: $(VENV)/test ## links, commands and settings in the documents
-	$(BIN)/python scripts/check_docs.py
+	$(BIN)/python -m scripts.check_docs
 
 bench: $(VENV)/bench ## measure against peers, side by side; writes docs/benchmarks/
 	$(BIN)/python -m benchmarks $(BENCH)
@@ -92,7 +92,7 @@ bench-audit: $(VENV)/bench ## verify 200,000 audit records, first and again
 bench-custody: $(VENV)/test $(VENV)/bench ## what a master key in AWS KMS or OpenBao costs; needs wrk (Debian: wrk)
 	$(BIN)/python -m benchmarks.custody $(BENCH)
 
-torture: $(VENV)/test ## kill ten thousand processes at work, or TORTURE="--faults": a disk that refuses
+torture: $(VENV)/test ## kill ten thousand processes at work
 	$(BIN)/python -m tests.torture $(TORTURE)
 
 bench-columns: $(VENV)/bench ## rewrap a column of PostgreSQL beside its own rewriting; needs PostgreSQL

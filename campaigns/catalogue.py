@@ -8,9 +8,12 @@ from typing import Final
 from campaigns.frame.campaign import Campaign
 
 NAMES: Final[tuple[str, ...]] = (
+    "faults",
     "fuzzing",
     "misuse",
+    "model",
     "mutation",
+    "tampering",
 )
 
 

@@ -79,7 +79,7 @@ between the parts of a request.
 def section(results: Results) -> str:
     """The text between the markers."""
     text = f"{results.seconds:.0f} s, ended {results.ended}: {results.machine}.\n"
-    if {"routes", "commands", "settings", "files"} <= results.parts.keys():
+    if {"routes", "commands", "settings", "files"} & results.parts.keys():
         text += _injection(results)
     if "requests" in results.parts:
         text += _requests(results.parts["requests"])
@@ -94,6 +94,8 @@ def _injection(results: Results) -> str:
         ("settings", "settings", "codes"),
         ("files", "names", "codes"),
     ):
+        if part not in results.parts:
+            continue
         figures = results.parts[part]
         outcomes = sorted(figures[what].items(), key=lambda each: -each[1])
         told = ", ".join(f"{name}: {count:,}" for name, count in outcomes)

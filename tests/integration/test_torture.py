@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import random
 import secrets
 import shutil
+from collections import Counter
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 import pytest
 
+from campaigns.faults.injecting import injected, listed, new_store
+from campaigns.faults.snapshot import Snapshot
+from campaigns.faults.strace import WRITING
+from campaigns.faults.works import WORKS
 from mycelium_fractal_net.security.errors import MfnError
 from tests.support import postgres
 from tests.support.presence import need
 from tests.torture.checks import check_whole
-from tests.torture.faults import WRITING, Fault, faults
 from tests.torture.place import new_place
 from tests.torture.run import torture
 
@@ -44,26 +49,23 @@ def test_kills_on_postgresql_lose_nothing(tmp_path: Path, postgres_server: str, 
     assert figures.kills.total() == _KILLS
 
 
-@pytest.mark.parametrize("error", ["EIO", "ENOSPC"])
-def test_a_disk_that_refuses_a_call_of_a_rotation_loses_nothing(tmp_path: Path, error: str) -> None:
-    """The first and the middle one of each kind of call; ``--faults`` injects at all."""
+def test_a_disk_that_refuses_a_call_of_a_rotation_loses_nothing() -> None:
+    """The first and the middle one of each kind of writing call; ``make campaign`` refuses all."""
     if shutil.which("strace") is None:
         need("strace")
-
-    def some(every: list[Fault]) -> list[Fault]:
-        writing = sorted(
-            (each for each in every if each.call in WRITING and each.error == error),
-            key=lambda each: each.call,
-        )
-        chosen: list[Fault] = []
-        for _, found in groupby(writing, lambda each: each.call):
+    rotation = WORKS[0]
+    met: Counter[str] = Counter()
+    with new_store("SQLite") as place:
+        snapshot = Snapshot(place, "before")
+        every = [each for each in listed(place, rotation, snapshot) if each.call in WRITING]
+        every.sort(key=lambda each: (each.call, each.error))
+        for (call, error), found in groupby(every, lambda each: (each.call, each.error)):
             of_call = list(found)
-            places = {0, len(of_call) // 2}
-            chosen += [of_call[place] for place in sorted(places)]
-        return chosen
-
-    figures = faults(seed=1, parent=tmp_path, chosen=some)
-    assert {"fdatasync", "openat", "pwrite64"} <= set(figures.injected)
+            for number in {0, len(of_call) // 2} if error != "EINTR" else ():
+                snapshot.restore()
+                seen = injected(place, rotation, of_call[number], random.Random(1))
+                met[call] += "injected" in seen
+    assert {"fdatasync", "openat", "pwrite64"} <= set(+met)
 
 
 def test_what_is_lost_is_noticed(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""``python -m tests.torture --kills 10000 --store both --seed 1``, or ``--faults``."""
+"""``python -m tests.torture --kills 10000 --store both --seed 1``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 from tests.support import postgres
-from tests.torture.faults import faults
 from tests.torture.operations import OPERATIONS
 from tests.torture.run import KILLS_PER_PLACE, Figures, TortureFailedError, torture
 
@@ -23,9 +22,6 @@ _MOST_FAILURES: Final = 5  # then something is wrong everywhere
 def main() -> int:
     """Run it, and print what was done; 1 where something was lost, whose folder is kept."""
     arguments = _arguments()
-    if arguments.faults:
-        print(faults(seed=arguments.seed, said=_say).table())
-        return 0
     figures, failures, number = Figures(), 0, 0
     with contextlib.ExitStack() as stack:
         stores: list[Callable[[], str] | None] = []
@@ -63,7 +59,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--store", choices=["sqlite", "postgresql", "both"], default="both")
     parser.add_argument("--seed", type=int, default=1, help="of what is drawn")
     parser.add_argument("--only", choices=[*OPERATIONS], help="one operation alone")
-    parser.add_argument("--faults", action="store_true", help="a disk that refuses, instead")
     return parser.parse_args()
 
 

@@ -167,10 +167,22 @@ class Place:
                 raise TimeoutError(f"sessions of processes that are gone: {sorted(left)}")
             time.sleep(0.002)
 
-    def close(self, *, keep: bool = False) -> None:
-        """Let go of the database, and of the folder unless it is kept."""
+    def end_sessions(self) -> None:
+        """Have PostgreSQL end every session but that of this process."""
+        self.query(
+            f"SELECT pg_terminate_backend(pid) FROM ({_SESSIONS}) AS s"
+            " WHERE pid <> pg_backend_pid()"
+        )
+
+    def disconnect(self) -> None:
+        """Let go of the database; the next question connects anew."""
         if self._monitor is not None:
             self._monitor.close()
+            self._monitor = None
+
+    def close(self, *, keep: bool = False) -> None:
+        """Let go of the database, and of the folder unless it is kept."""
+        self.disconnect()
         if not keep:
             shutil.rmtree(self.folder)
 

@@ -16,7 +16,7 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import create_engine, event, func, select
+from sqlalchemy import event, func, select
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
@@ -27,6 +27,7 @@ from mycelium_fractal_net.security.errors import (
     PicklableError,
     unusable_extra,
 )
+from mycelium_fractal_net.security.key_store.engines import engine_to
 
 _CONNECT_SECONDS: Final = 10
 # Far below PostgreSQL's deadlock_timeout of a second: where two wait for each other it is never
@@ -260,7 +261,7 @@ def _sqlite_engine(url: URL) -> Engine:
         raise InvalidInputError("the database must be a file: sqlite:///PATH")
     if "uri" not in url.query and not Path(path).is_file():  # it would be made, and empty
         raise DatabaseUnavailableError("there is no such database file")
-    engine = create_engine(url, hide_parameters=True, poolclass=NullPool)
+    engine = engine_to(url, poolclass=NullPool)
 
     def on_connect(connection: Any, _record: object) -> None:
         connection.isolation_level = None  # transactions are begun by us
@@ -276,9 +277,8 @@ def _postgresql_engine(url: URL) -> Engine:
         from psycopg.types.array import ListBinaryDumper
 
         query = {"connect_timeout": str(_CONNECT_SECONDS), **url.query}
-        engine = create_engine(
+        engine = engine_to(
             url.set(drivername="postgresql+psycopg", query=query),
-            hide_parameters=True,
             poolclass=NullPool,
             isolation_level="READ COMMITTED",
             connect_args={}

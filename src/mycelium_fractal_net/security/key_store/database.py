@@ -13,7 +13,7 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import create_engine, event, func, select, text
+from sqlalchemy import event, func, select, text
 from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 
@@ -26,6 +26,7 @@ from mycelium_fractal_net.security.errors import (
 from mycelium_fractal_net.security.forking import OfOneProcess, in_child
 from mycelium_fractal_net.security.key_store import postgresql, sqlite, upgrading
 from mycelium_fractal_net.security.key_store.causes import unavailable, unwritable
+from mycelium_fractal_net.security.key_store.engines import engine_to
 from mycelium_fractal_net.security.key_store.fork_gate import ForkGate
 from mycelium_fractal_net.security.key_store.move_lock import advisory_lock, file_lock
 from mycelium_fractal_net.security.key_store.schema import HEAD
@@ -95,7 +96,7 @@ class Database(OfOneProcess):
                 connection.close()
                 raise
 
-        engine = create_engine(url, hide_parameters=True)
+        engine = engine_to(url)
         event.listen(engine, "connect", connected)
         return engine
 

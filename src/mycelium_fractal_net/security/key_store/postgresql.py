@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from sqlalchemy import create_engine, event
+from sqlalchemy import event
 
 from mycelium_fractal_net.security.errors import ConfigurationError, unusable_extra
+from mycelium_fractal_net.security.key_store.engines import engine_to
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Connection, Engine
@@ -64,9 +65,8 @@ def engine_of(url: URL, **options: Any) -> Engine:
         "tcp_user_timeout": _SILENT_MILLISECONDS,
     }
     kept = {name: ours[name] for name in ours if name not in url.query and not given[name]}
-    engine = create_engine(
+    engine = engine_to(
         url.set(drivername="postgresql+psycopg"),
-        hide_parameters=True,
         isolation_level="AUTOCOMMIT",
         # A statement that is prepared belongs to a session.
         connect_args={**kept, "client_encoding": "UTF8", "prepare_threshold": None},

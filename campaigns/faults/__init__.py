@@ -1,0 +1,1 @@
+"""What fails under the software, at full length: kills, disks, networks, clocks, memory."""

@@ -1,0 +1,49 @@
+"""What the checks must notice, and what strace must bring about: else a run without failures tells
+nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import sqlite3
+from typing import Final
+
+from campaigns.faults.injecting import new_store, whole
+from campaigns.faults.strace import Fault, faulty, plain
+from campaigns.faults.works import WORKS
+from campaigns.frame.campaign import Figures, Part
+from campaigns.frame.run import Run
+from tests.torture.place import Place
+
+_ROTATION: Final = WORKS[0]
+
+
+def part() -> Part:
+    """The controls, in seconds."""
+    return Part("controls", _controlled)
+
+
+def _controlled(_: Run) -> Figures:
+    found: dict[str, bool] = {}
+    with new_store("SQLite") as place:
+        arguments = _ROTATION.asked(place)[0]
+        fault = Fault("openat", "home/keys.db", 1, "EIO")
+        refused = faulty(place, arguments, fault)
+        found["a call that is refused fails the command"] = bool(refused.injected and refused.code)
+        found["a version that is gone is noticed"] = _notices(place, "gone")
+    with new_store("SQLite") as place:
+        plain(place, _ROTATION.asked(place)[0])  # and nobody says that there is a new one
+        found["a version that nobody asked for is noticed"] = _notices(place, "more")
+    missed = [name for name, noticed in found.items() if not noticed]
+    return {"controls": found, "failures": [f"not so: {name}" for name in missed]}
+
+
+def _notices(place: Place, what: str) -> bool:
+    if what == "gone":
+        with contextlib.closing(sqlite3.connect(place.home / "keys.db")) as connection, connection:
+            connection.execute("DELETE FROM mfn_key_versions WHERE key_id = 'orders'")
+    try:
+        whole(place, random.Random(1))
+    except Exception:
+        return True
+    return False
