@@ -14,6 +14,7 @@ NAMES: Final[tuple[str, ...]] = (
     "model",
     "mutation",
     "tampering",
+    "timing",
 )
 
 
