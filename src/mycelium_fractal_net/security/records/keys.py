@@ -38,6 +38,10 @@ class KeyType(StrEnum):
     API = "api"
 
 
+SEALS: Final = (KeyType.ENCRYPTION, KeyType.DETERMINISTIC)
+"""Whose messages name their key version: the first is nearly every message's."""
+
+
 class KeyUse(StrEnum):
     """What a signing key signs: data or HTTP requests, never both."""
 
