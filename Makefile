@@ -72,7 +72,7 @@ format: $(VENV)/lint ## let ruff write the layout
 	$(BIN)/python -m ruff format .
 
 docs: $(VENV)/test ## links, commands and settings in the documents
-	$(BIN)/python scripts/check_docs.py
+	$(BIN)/python -m scripts.check_docs
 
 bench: $(VENV)/bench ## measure against peers, side by side; writes docs/benchmarks/
 	$(BIN)/python -m benchmarks $(BENCH)

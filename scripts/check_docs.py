@@ -1,4 +1,4 @@
-"""Check the documents against the code: links, commands, variables, targets of the Makefile.
+"""Check the documents against the code: links, commands, variables, targets, promises.
 
 What each setting does, the command line's help and exit codes, and the format's vectors are
 checked by the tests of their parts; this looks at what no one part owns.
@@ -11,7 +11,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from scripts import promises
+
 ROOT = Path(__file__).resolve().parents[1]
+
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _COMMAND = re.compile(r"^\s*(?:\$ )?mfn ([a-z][a-z-]*)(?: ([a-z][a-z-]*))?", re.MULTILINE)
 _MAKE = re.compile(r"\bmake ((?:[a-z][a-z-]* ?)+)")
@@ -106,6 +109,7 @@ def faults(path: Path) -> list[str]:
         *unknown_commands(code),
         *unknown_variables(text),
         *unknown_targets(code),
+        *promises.faults(text),
     ]
 
 
@@ -113,6 +117,7 @@ def main() -> int:
     """Print what is wrong; 1 if anything is."""
     documents = [path for path in project_files() if path.suffix == ".md"]
     found = [f"{path.relative_to(ROOT)}: {fault}" for path in documents for fault in faults(path)]
+    found += promises.not_collected(promises.PAGE.read_text())
     print("\n".join(found) or f"{len(documents)} documents are in order")
     return 1 if found else 0
 

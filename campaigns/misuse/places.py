@@ -68,8 +68,13 @@ class Place:
 
 
 @contextlib.contextmanager
-def place(folder: Path, proxies: tuple[str, ...] = tuple(BINARIES)) -> Iterator[Place]:
-    """The service in ``folder``, alone at the door "alone" and behind each of ``proxies``."""
+def place(
+    folder: Path, proxies: tuple[str, ...] = tuple(BINARIES), *, plain: bool = False
+) -> Iterator[Place]:
+    """The service in ``folder``, alone at the door "alone" and behind each of ``proxies``.
+
+    ``plain`` leaves out TLS, where nothing is in front.
+    """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     authority = Authority()
@@ -79,7 +84,7 @@ def place(folder: Path, proxies: tuple[str, ...] = tuple(BINARIES)) -> Iterator[
     (folder / "proxy.pem").write_bytes(front.certificate)
     (folder / "proxy.key").write_bytes(front.private_key)
     (folder / "proxy.both").write_bytes(front.certificate + front.private_key)
-    settings = {
+    settings: dict[str, dict[str, object]] = {
         "security": {
             "tls": {"certificate": f"{folder}/server.pem", "private_key": f"{folder}/server.key"}
         },
@@ -90,6 +95,8 @@ def place(folder: Path, proxies: tuple[str, ...] = tuple(BINARIES)) -> Iterator[
         },
         "log": {"access": True, "format": "json"},
     }
+    if plain:
+        settings["security"] = {"tls": {"required": False}}
     (folder / "mfn.json").write_text(json.dumps(settings))
     initialise(home=folder / "home").close()
     log = folder / "service.log"
@@ -102,7 +109,7 @@ def place(folder: Path, proxies: tuple[str, ...] = tuple(BINARIES)) -> Iterator[
             stderr=file,
         )
         open_here.callback(running.stop)
-        doors = {"alone": Door(running.address(), authority.trusted())}
+        doors = {"alone": Door(running.address(), None if plain else authority.trusted())}
         for name in proxies:
             port = _free_port()
             open_here.enter_context(_proxy(name, folder, port, running.address()[1]))
@@ -181,5 +188,6 @@ def _free_port() -> int:
 
 
 def work_folder() -> Path:
-    """A folder that the caller removes."""
-    return Path(tempfile.mkdtemp(prefix="mfn-misuse-"))
+    """A folder that the caller removes, in memory where there is such a place."""
+    memory = Path("/dev/shm")
+    return Path(tempfile.mkdtemp(prefix="mfn-misuse-", dir=memory if memory.is_dir() else None))

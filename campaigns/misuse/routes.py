@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
+from campaigns.misuse.in_turn import begun, count, in_turn
 from campaigns.misuse.lines import faults_of_json_lines, faults_of_lines
 from campaigns.misuse.payloads import FORGED, MARK, Payload, chosen
 from campaigns.misuse.places import place, work_folder
 from campaigns.misuse.wire import Door, Spoken, speak
+from mycelium_fractal_net.security.records.keys import KEY_NAME
 
 if TYPE_CHECKING:
     from campaigns.frame.campaign import Figures
@@ -185,7 +187,9 @@ class _Caller:
         for _ in range(2):
             if self._connection is None:
                 self._connection = self._door.connect()
-            spoken = speak(self._connection, [raw], of_head=raw.startswith(b"HEAD"), most=1)
+            spoken = speak(
+                self._connection, [raw], of_head=raw.startswith(b"HEAD"), most=1, patience=10
+            )
             if spoken.closed or not spoken.answers or b"connection: close" in spoken.heads.lower():
                 self._connection.close()
                 self._connection = None
@@ -196,25 +200,23 @@ class _Caller:
 
 def work(run: Run) -> Figures:
     """Each payload in each field, one request each; then logs, audit records and folders."""
-    failures: list[str] = []
-    counts: dict[str, int] = {}
-    folder = work_folder()
+    state, folder = begun(run), work_folder()
+    failures = state["failures"]
     try:
-        with place(folder / "place", ()) as there:
+        with place(folder / "place", (), plain=True) as there:
             names = _names(folder)
             caller = _Caller(there.doors["alone"])
             wanted = fields()[:: 4 if run.quick else 1]
-            for number, field in enumerate(wanted):
+            for number, field in in_turn(run, state, wanted, "fields"):
                 for payload in chosen(number, quick=run.quick):
                     for raw in (False, True) if field.where in ("path", "query") else (False,):
                         sent = request(field, payload, there.running.api_key, raw=raw)
                         status, faults = _asked(caller, sent, payload)
-                        counts[status] = counts.get(status, 0) + 1
+                        count(state, status)
                         failures += [
                             f"{field}, {payload.kind} {payload.text[:20]!a}: {each}"
                             for each in faults
                         ]
-                run.progress(number + 1, len(wanted), "fields")
             more, home = _names(folder) - names, str(there.running.home)
             failures += [f"a file outside: {each}" for each in more if home not in each]
             failures += _written(there)
@@ -222,8 +224,8 @@ def work(run: Run) -> Figures:
         shutil.rmtree(folder)
     return {
         "fields": len(fields()),
-        "requests": sum(counts.values()),
-        "statuses": counts,
+        "requests": sum(state["counts"].values()),
+        "statuses": state["counts"],
         "failures": failures[:200],
     }
 
@@ -241,8 +243,9 @@ def _asked(caller: _Caller, sent: bytes, payload: Payload) -> tuple[str, list[st
         faults.append("more answers than requests")
     if answer.status >= 400:
         text = payload.text
-        if len(text) > 6 and payload.is_unicode and text.encode() in answer.body:
-            faults.append("a problem repeats what the request held")
+        is_name = KEY_NAME.fullmatch(text) is not None  # of a key that is there by now
+        if len(text) > 6 and payload.is_unicode and not is_name and text.encode() in answer.body:
+            faults.append(f"a problem repeats what the request held: {answer.body[:300]!r}")
         if not answer.body.isascii():
             faults.append("a problem is not in ASCII")
         json.loads(answer.body)
@@ -260,7 +263,7 @@ def _written(there: Place) -> list[str]:
 
     faults = faults_of_json_lines(there.said().encode(), of="the log")
     for path in there.running.home.rglob("*.jsonl"):
-        faults += faults_of_json_lines(path.read_bytes(), of="audit records")
+        faults += faults_of_json_lines(path.read_bytes().rstrip(b"\0"), of="audit records")
     home = ("--home", str(there.running.home))
     shown = ran(*home, "audit", "show", "--limit", "100000")
     faults += faults_of_lines(shown.out.decode(errors="replace"), of="mfn audit show")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 CLIENT: Final = "127.0.0.2"  # so that a proxy and its client have two addresses
 _PAUSE_SECONDS: Final = 0.05  # between parts
 _QUIET_SECONDS: Final = 0.08  # after an answer, until no other one is waited for
-_NO_ANSWER_SECONDS: Final = 0.4
+NO_ANSWER_SECONDS: Final = 0.4
 
 
 class Answer(NamedTuple):
@@ -66,12 +66,17 @@ def received(connection: socket.socket, seconds: float) -> bytes | None:
 
 
 def speak(
-    connection: socket.socket, parts: Sequence[bytes], *, of_head: bool = False, most: int = 1_000
+    connection: socket.socket,
+    parts: Sequence[bytes],
+    *,
+    of_head: bool = False,
+    most: int = 1_000,
+    patience: float = NO_ANSWER_SECONDS,
 ) -> Spoken:
     """Send the parts with pauses between them, and read until it is quiet or closed.
 
     ``of_head`` says that the first answer is one to a HEAD, and has no body; with ``most`` answers
-    nothing more is waited for.
+    nothing more is waited for; without one ``patience`` is how many seconds it may be quiet.
     """
     found = Spoken()
     for number, part in enumerate(parts):
@@ -80,7 +85,7 @@ def speak(
         with contextlib.suppress(OSError):  # refused by now; what was answered is read
             connection.sendall(part)
     while True:
-        quiet = _QUIET_SECONDS if found.answers and not found.rest else _NO_ANSWER_SECONDS
+        quiet = _QUIET_SECONDS if found.answers and not found.rest else patience
         more = received(connection, quiet)
         if not more:
             found.closed = more is not None

@@ -1,7 +1,7 @@
 """FIPS mode beside everything else that does cryptography in the same process, all of it for real.
 
-One process makes and uses a store on each custodian, speaks TLS with Vault, AWS KMS and PostgreSQL,
-and hashes; another is the service, with two workers, over Vault and PostgreSQL.
+One process makes and uses a store on each custodian, speaks TLS with Vault, AWS KMS, PostgreSQL and
+Redis, and hashes; another is the service, with two workers, over Vault and PostgreSQL.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from sqlalchemy import create_engine, text
 from tests.support.custodians import NAMES, harness
 from tests.support.postgres import binaries, running
 from tests.support.presence import need
+from tests.support.redis import redis_server
 from tests.support.service import b64, start
 from tests.support.tls import Authority, configured
 
@@ -65,6 +66,17 @@ with psycopg.connect(asked["postgresql"]) as connection:
     said["postgresql"] = connection.execute(
         "select version from pg_stat_ssl where pid = pg_backend_pid()"
     ).fetchone()[0]
+import logging
+from mycelium_fractal_net.api.rate_limits.rates import RateCounter
+logging.disable()
+for _ in range(5):  # it has a quarter of a second, which is short on a busy machine
+    said["redis"] = []
+    for url in asked["redis"]:
+        counter = RateCounter(url)
+        counter.take("a", "9/minute", 1, "b", 1)
+        said["redis"].append(counter.state)
+    if "ok" in said["redis"]:
+        break
 said["sha256"] = hashlib.sha256(b"abc").hexdigest()[:8]
 try:
     hashlib.md5(b"abc")
@@ -149,18 +161,27 @@ def behind_tls(port: int, folder: Path, authority: Authority) -> Iterator[int]:
 def test_all_that_does_cryptography_works_in_one_process(
     fips_home: FipsHome, tmp_path: Path, postgresql: str, authority: Authority
 ) -> None:
-    """A store on each custodian, external signing keys, TLS of three kinds, and hashes."""
+    """A store on each custodian, external signing keys, TLS of four kinds, and hashes."""
     custodians = {name: harness(name).environment(tmp_path / name) for name in NAMES}
     (tmp_path / "ca.pem").write_bytes(authority.pem)
     kms = custodians["aws-kms"]
     port = int(kms["MFN_AWS_ENDPOINT_URL"].rpartition(":")[2])
     environment = {"AWS_CA_BUNDLE": str(tmp_path / "ca.pem")}
     environment["SOFTHSM2_CONF"] = custodians["pkcs11"].pop("SOFTHSM2_CONF")
-    with behind_tls(port, tmp_path, authority) as secured:
+    of_cbc = ["--tls-protocols", "TLSv1.2", "--tls-ciphers", "ECDHE-ECDSA-AES256-SHA384"]
+    with (
+        behind_tls(port, tmp_path, authority) as secured,
+        redis_server(tmp_path, tls=()) as redis,
+        redis_server(tmp_path, tls=of_cbc) as redis_of_cbc,
+    ):
         kms["MFN_AWS_ENDPOINT_URL"] = f"https://127.0.0.1:{secured}"
         asked = {
             "custodians": custodians,
             "environment": environment,
+            "redis": [
+                f"rediss://127.0.0.1:{each}/0?ssl_ca_certs={tmp_path / 'ca.pem'}"
+                for each in (redis, redis_of_cbc)
+            ],
             "postgresql": postgresql.replace("postgresql+psycopg", "postgresql"),
         }
         ran = fips_home.python_within(STORY.replace("ASKED", repr(json.dumps(asked))))
@@ -174,6 +195,7 @@ def test_all_that_does_cryptography_works_in_one_process(
         "aws-kms": "refused",
         "pkcs11": "refused",
         "postgresql": "TLSv1.3",
+        "redis": ["ok", "in-memory"],
         "sha256": "ba7816bf",
         "md5": "refused",
     }

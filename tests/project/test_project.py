@@ -18,7 +18,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import mycelium_fractal_net
-from scripts import check_docs
+from scripts import check_docs, promises
 
 ROOT = Path(__file__).resolve().parents[2]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -249,6 +249,25 @@ def test_a_fault_in_a_document_is_found(tmp_path: Path) -> None:
         "there is no command mfn key lst",
         "there is no variable MFN_HOUSE",
         "there is no target lnit",
+    ]
+
+
+def test_every_promise_of_the_threat_model_is_held_by_a_test() -> None:
+    """Against each actor there are some, and none points nowhere; one without a test is found."""
+    text = promises.PAGE.read_text()
+    assert promises.faults(text) == []
+    assert len(promises.promises(text)) > 40
+    for actor in ("stranger", "a caller", "former caller", "store reader", "store writer"):
+        assert re.search(f"### .*{actor}", text), actor
+    broken = (
+        "| promise | held by |\n| --- | --- |\n| nobody | |\n"
+        "| one | `tests/project/test_project.py::test_the_version_is_one` |\n"
+        "| gone | `tests/project/test_project.py::test_gone`, `src/a.py::test_b` |\n"
+    )
+    assert promises.faults(broken) == [
+        "no test holds: nobody",
+        "there is no test tests/project/test_project.py::test_gone",
+        "there is no test src/a.py::test_b",
     ]
 
 

@@ -10,23 +10,34 @@ import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 _START_SECONDS = 15.0
 
 
 @contextlib.contextmanager
-def redis_server(folder: Path, port: int = 0) -> Iterator[int]:
-    """The port of a Redis that keeps nothing on the disk."""
+def redis_server(folder: Path, port: int = 0, *, tls: Sequence[str] | None = None) -> Iterator[int]:
+    """The port of a Redis that keeps nothing on the disk.
+
+    With ``tls``, which are more of its options, it speaks TLS with the pair in ``folder``.
+    """
     program = shutil.which("redis-server")
     assert program is not None, "the tests need redis-server"
     if not port:
         with socket.create_server(("127.0.0.1", 0)) as probe:
             port = probe.getsockname()[1]
+    listening = ["--port", str(port)]
+    if tls is not None:
+        listening = [
+            "--port", "0", "--tls-port", str(port), "--tls-auth-clients", "no", *tls,
+            "--tls-cert-file", str(folder / "server.pem"),
+            "--tls-key-file", str(folder / "server.key"),
+            "--tls-ca-cert-file", str(folder / "ca.pem"),
+        ]  # fmt: skip
     process = subprocess.Popen(
         [
-            program, "--port", str(port), "--bind", "127.0.0.1", "--save", "",
+            program, *listening, "--bind", "127.0.0.1", "--save", "",
             "--appendonly", "no", "--dir", str(folder),
         ],
         stdout=subprocess.DEVNULL,

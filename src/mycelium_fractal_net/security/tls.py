@@ -1,4 +1,4 @@
-"""TLS contexts: all that this package serves and asks with are made here. TLS 1.2 and 1.3.
+"""TLS contexts: those that this package serves and asks with. TLS 1.2 and 1.3.
 
 In FIPS mode they have the suites of AES-GCM with ECDHE alone. Its curves and signature algorithms
 are those of the configuration that Python's OpenSSL was given (:mod:`.fips.installed`): that holds
@@ -49,6 +49,11 @@ def certificates_in(pem: bytes) -> list[x509.Certificate]:
         return x509.load_pem_x509_certificates(pem)
     except x509.InvalidVersion:
         raise ValueError("a certificate of an unknown version") from None
+
+
+def suites_of_others() -> str | None:
+    """What a package that makes its contexts by itself has to offer; None where it may choose."""
+    return None if proven() is None else _APPROVED
 
 
 def _context(protocol: int) -> ssl.SSLContext:

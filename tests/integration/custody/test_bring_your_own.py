@@ -10,6 +10,7 @@ import pytest
 
 from mycelium_fractal_net.security.policy import Policy
 from mycelium_fractal_net.security.records.keys import KeyOrigin
+from tests.support.algorithms import WRAPPING
 from tests.support.custodians import MOVES, harness
 from tests.support.custodians.place import Place
 from tests.support.custodians.vault import Bao, VaultHarness
@@ -28,7 +29,7 @@ POLICY = Policy()
 SIGNING = {"ECDSA-P256": "ecdsa-p256", "ECDSA-P384": "ecdsa-p384", "Ed25519": "ed25519"}
 
 
-@pytest.mark.parametrize("method", ["rsa-aes", "hpke"])
+@pytest.mark.parametrize("method", ["rsa-aes", WRAPPING])
 def test_a_key_comes_and_goes_under_each_custodian(
     tmp_path: Path, custodian: CustodianHarness, method: str
 ) -> None:

@@ -11,7 +11,7 @@ import logging
 import math
 import threading
 import time
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from limits import parse
 from limits.errors import StorageError
@@ -21,6 +21,7 @@ from limits.strategies import FixedWindowRateLimiter
 from mycelium_fractal_net.api.http.problems import RequestError
 from mycelium_fractal_net.security.blocking import about_to_block
 from mycelium_fractal_net.security.errors import ConfigurationError, unusable_extra
+from mycelium_fractal_net.security.tls import suites_of_others
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -139,11 +140,17 @@ def _redis(url: str) -> Storage:
             wrap_exceptions=True,
             socket_timeout=_REDIS_SECONDS,
             socket_connect_timeout=_REDIS_SECONDS,
+            **_tls(url),
         )
     except ImportError as error:
         raise unusable_extra("server.rate_limit_storage", "redis", error) from None
     except ValueError:
         raise ConfigurationError("server.rate_limit_storage: is not a URL of Redis") from None
+
+
+def _tls(url: str) -> dict[str, Any]:
+    suites = suites_of_others()
+    return {"ssl_ciphers": suites} if suites and url.startswith("rediss://") else {}
 
 
 class RateLimit:

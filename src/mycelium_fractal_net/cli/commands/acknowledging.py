@@ -40,10 +40,10 @@ def acknowledge(invocation: Invocation, check: str, subject: str, until: str, re
     is a finding again. Without SUBJECT it holds for all findings of that check, where it is one of
     the profile's.
     """
-    from mycelium_fractal_net.doctor.acknowledged import check_acknowledgement
-
     ends = _date(until)
     with invocation.keyring() as keyring:
+        from mycelium_fractal_net.doctor.acknowledged import check_acknowledgement
+
         provider = keyring.provider
         now = provider.clock()
         check_acknowledgement(check, subject, now=now, until=ends)
@@ -70,9 +70,9 @@ def withdraw(invocation: Invocation, check: str, subject: str, reason: str | Non
 @command("acknowledged")
 def acknowledged(invocation: Invocation) -> None:
     """List what is acknowledged, and what has ended."""
-    from mycelium_fractal_net.doctor.acknowledged import acknowledged_rows
-
     with invocation.keyring() as keyring:
+        from mycelium_fractal_net.doctor.acknowledged import acknowledged_rows
+
         found = acknowledged_rows(keyring.provider)
     invocation.answer_table(found, _shape, "CHECK, SUBJECT, UNTIL, ACTOR, REASON", _row)
 

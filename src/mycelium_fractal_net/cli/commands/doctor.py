@@ -70,12 +70,14 @@ def doctor(
             "--json and --sarif - are both standard output",
             "name a file in --sarif",
         )
+    settings = invocation.settings()  # first: it sets FIPS mode up, and doctor has cryptography
+
     from mycelium_fractal_net.config import configuration_file
     from mycelium_fractal_net.doctor import diagnose
 
     configuration = configuration_file(invocation.config)
     findings = diagnose(
-        invocation.settings(),
+        settings,
         invocation.passphrase,
         all_versions=every,
         also=also,
