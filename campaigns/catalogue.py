@@ -8,12 +8,15 @@ from typing import Final
 from campaigns.frame.campaign import Campaign
 
 NAMES: Final[tuple[str, ...]] = (
+    "api_fuzzing",
     "faults",
     "fuzzing",
+    "load",
     "misuse",
     "model",
     "mutation",
     "tampering",
+    "timing",
 )
 
 

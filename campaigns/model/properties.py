@@ -89,7 +89,7 @@ def stored(world: World, provider: LocalKeyProvider) -> MinimumVersions:
 
 
 def _opens(provider: LocalKeyProvider, key: Key, number: int, message: bytes) -> bool:
-    found = KeyInUse(provider, key, key.version(number), 0.0, 0.0)
+    found = KeyInUse(provider, key, key.version(number), 0.0)
     return found.sealer.open(message, b"") == b"message"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection
+from math import sqrt
 from pathlib import PurePosixPath
 from typing import Final
 
@@ -71,7 +72,7 @@ class Chooser:
         def score(test: str) -> float:
             focus = inside[test] / max(self._breadth.get(test, 1), 1)
             near = room != "." and test.startswith(f"tests/security/{room}/")
-            return self._seconds(test) / (0.02 + focus) / (4 if near else 1)
+            return sqrt(self._seconds(test)) / (0.02 + focus) / (4 if near else 1)
 
         scores = {test: score(test) for test in tests}
         # One of each function first, then another of each.

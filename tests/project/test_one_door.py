@@ -57,7 +57,6 @@ URANDOM = {
     "api/http/request_ids.py": "ids of requests",
     "security/aes_encryption.py": "nonces of 96 bits",
     "security/directories/credentials.py": "a digest that no API key has",
-    "security/keyring/cache.py": "a handle that no key has",
 }
 # A hash that protects nothing says so, and Python's OpenSSL then asks no FIPS provider for it.
 FOR_NO_PROTECTION = {

@@ -25,6 +25,7 @@ from mycelium_fractal_net.security.errors import (
     ConfigurationError,
     DecryptionError,
     FipsModeError,
+    InvalidInputError,
     InvalidKeyError,
 )
 from mycelium_fractal_net.security.policy import Policy
@@ -36,6 +37,7 @@ from mycelium_fractal_net.security.sealed.layout import (
     sealed_bytes,
 )
 from mycelium_fractal_net.security.sealed.recipients import RecipientKey
+from mycelium_fractal_net.security.sealed.sealer import Sealer
 from mycelium_fractal_net.security.signatures.signature_file import (
     SignatureMode,
     encode_signature_file,
@@ -112,6 +114,11 @@ USES: dict[str, tuple[set[str], Use]] = {
         lambda p: p.unwrapping_key("hpke", key_to_wrap_for("hpke").private_bytes()),
     ),
     "to keep": ({"AES-256-GCM"}, lambda p: p.material_to_keep("AES-256-GCM", KEY)),
+    "named sealer": (SEALS, lambda p: p.sealer(KEY, HANDLE, bytes(32)).seal(b"")),
+    "symmetric to transport": (
+        {"AES-256-GCM"},
+        lambda p: p.material_to_transport("AES-256-GCM", KEY),
+    ),
     "to transport": (ED25519, lambda p: p.material_to_transport("Ed25519", KEY)),
     "p256": ({"ECDSA-P256", "SHA-256"}, lambda p: p.generate_signing_key("ECDSA-P256").sign(b"")),
     "p384": ({"ECDSA-P384", "SHA-384"}, lambda p: p.generate_signing_key("ECDSA-P384").sign(b"")),
@@ -261,12 +268,42 @@ def test_what_was_passed_reaches_the_algorithm() -> None:
             ALL.open_as_recipient(key, blob, info=info, associated_data=associated_data)
 
 
+def test_a_sealer_is_bound_to_the_name_that_it_is_given() -> None:
+    """With a name its messages are of the form that has one, under the same key and handle."""
+    name = bytes(range(32))
+    message = ALL.sealer(KEY, HANDLE, name).seal(b"data")
+    assert message.startswith(b"MFN\x04" + HANDLE + name)
+    assert Sealer.named(KEY, HANDLE, name).open(message) == b"data"
+    assert ALL.sealer(KEY, HANDLE).seal(b"data").startswith(b"MFN\x01" + HANDLE)
+
+
+def test_a_method_of_wrapping_that_there_is_not_is_refused() -> None:
+    """By its own error, whatever is allowed."""
+    with pytest.raises(InvalidInputError):
+        ALL.generate_unwrapping_key("rot13")
+    with pytest.raises(InvalidInputError):
+        ALL.unwrapping_key("rot13", KEY)
+
+
+def test_material_goes_out_as_it_came_in() -> None:
+    """32 bytes as they are; of a signing key PKCS #8, which is what is taken in."""
+    assert ALL.material_to_transport("AES-256-GCM", KEY) == KEY
+    assert ALL.material_to_keep("AES-256-GCM", bytearray(KEY)) == (KEY, None)
+    kept = SIGNING.private_bytes()
+    sent = ALL.material_to_transport("Ed25519", kept)
+    assert sent == SIGNING.private_der()
+    assert ALL.material_to_keep("Ed25519", sent) == (kept, SIGNING.public.der())
+
+
 @pytest.mark.parametrize("algorithm", ["Ed25519", "ECDSA-P256", "ECDSA-P384", "ML-DSA-65"])
 def test_a_public_key_is_read_in_each_of_its_forms(algorithm: str) -> None:
     """PEM, JWK and DER, told by how they begin; blank space before a text says nothing."""
     public = ALL.generate_signing_key(algorithm).public
     text = json.dumps({"kid": "peer", **public.jwk()})
-    for content in (public.pem(), b"\n" + public.pem(), text.encode(), b" " + text.encode()):
+    mark = b"\xef\xbb\xbf"  # that some editors put before a text
+    texts = (public.pem(), b"\n" + public.pem(), text.encode(), b" " + text.encode(),
+             mark + text.encode())  # fmt: skip
+    for content in (*texts, b"0 is no DER\n" + public.pem()):
         assert ALL.read_verifying_key(content) == public
     assert ALL.read_verifying_key(public.der()) == public
     assert ALL.verifying_key_from_jwk(text) == public

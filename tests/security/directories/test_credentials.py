@@ -192,6 +192,68 @@ def test_a_secret_falls_due_and_is_still_accepted(
     assert directory.due_count() == 0
 
 
+def test_a_secret_falls_due_after_90_days_where_nothing_else_is_asked(
+    local_provider: LocalKeyProvider, directory: CredentialDirectory, clock: Clock
+) -> None:
+    """And from that moment on; a microsecond before it is not due. The provider's clock counts."""
+    _, api_key = create(local_provider)
+    directory.load()
+    clock.forward(days=90, microseconds=-1)
+    directory._freshness.refresh()
+    assert not directory.authenticate(api_key).due
+    assert directory.due_count() == 0
+    clock.forward(microseconds=1)
+    assert directory.authenticate(api_key).due
+    assert directory.due_count() == 1
+
+
+def test_what_has_an_end_serves_until_that_moment_and_not_in_it(
+    local_provider: LocalKeyProvider, directory: CredentialDirectory, clock: Clock
+) -> None:
+    """The credential, the secret before the last rotation, and the count of those due."""
+    made, first = create(local_provider, expires_at=clock() + 200 * DAY)
+    _, key = local_provider.credentials.rotate(made.credential_id, overlap=DAY)
+    newest = key.text.encode()
+    clock.forward(days=1, microseconds=-1)
+    caller = directory.authenticate(first)
+    assert caller.former
+    assert not directory.authenticate(newest).former
+    clock.forward(microseconds=1)
+    refused(directory, first)
+    clock.forward(days=199, microseconds=-1)
+    assert directory.authenticate(newest).due
+    assert directory.due_count() == 1
+    clock.forward(microseconds=1)
+    refused(directory, newest)
+    assert directory.due_count() == 0
+
+
+def test_a_bound_credential_is_refused_without_its_signer_and_what_is_damaged_counts_as_bound(
+    local_provider: LocalKeyProvider, directory: CredentialDirectory
+) -> None:
+    """In the same words; a record that is refused closes and does not open."""
+    bound, bound_key = create(local_provider)
+    free, free_key = create(local_provider)
+    local_provider.credentials.bind(bound.credential_id)
+    directory.load()
+    assert directory.is_bound(bound.credential_id)
+    assert not directory.is_bound(free.credential_id)
+    assert refused(directory, bound_key) == AuthenticationError.TEXT
+    assert directory.authenticate(bound_key, "billing").bound
+    assert not directory.authenticate(free_key, "billing").bound
+    with local_provider.store.database.write() as connection:
+        connection.exec_driver_sql(
+            "UPDATE mfn_credentials SET scopes = '[]' WHERE credential_id = ?",
+            (free.credential_id,),
+        )
+    fresh = CredentialDirectory(local_provider, Freshness(local_provider.store))
+    assert fresh.is_bound(free.credential_id)
+    assert not fresh.binds_nobody
+    for signer in (None, "billing"):
+        with pytest.raises(AuthenticationError):
+            fresh.authenticate(free_key, signer)
+
+
 # Freshness ------------------------------------------------------------------------------------
 
 

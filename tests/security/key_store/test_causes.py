@@ -45,6 +45,10 @@ def driver_error(text: str = "", **attributes: Any) -> DBAPIError:
         (driver_error("FATAL: too many clients already"), "no connection left"),
         (driver_error("Network is unreachable"), "no network leads to the host"),
         (driver_error("the connection is closed"), "broke off"),
+        (
+            DBAPIError("SELECT secret", None, OSError(errno.ENOMEM, "Cannot allocate memory")),
+            "the connection to its database fails: Cannot allocate memory",
+        ),
         (PoolTimeoutError(), "all connections of this process are in use"),
         (NoSuchModuleError("x"), r"fails \(NoSuchModuleError\)"),
     ],

@@ -17,7 +17,7 @@ from mycelium_fractal_net.security.records.open_options import OpenOptions
 from tests.support.stores import keyring_over
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     from mycelium_fractal_net.security.key_providers import LocalKeyProvider
     from mycelium_fractal_net.security.keyring.keyring import Keyring
@@ -37,11 +37,11 @@ class Statements:
     def _counted(self, *_: object) -> None:
         self.count += 1
 
-    def of(self, keyring: Keyring, message: bytes) -> int:
+    def of(self, keyring: Keyring, message: bytes, options: OpenOptions = NOT_ORDERS) -> int:
         """How many it takes to refuse ``message``."""
         before = self.count
         with pytest.raises(DecryptionError):
-            keyring.decrypt_result(message, NOT_ORDERS)
+            keyring.decrypt_result(message, options)
         return self.count - before
 
 
@@ -85,9 +85,43 @@ def test_a_key_out_of_reach_takes_the_work_of_one_that_is_not_there(
     not_there = [statements.of(keyring, message) for _ in range(3)]
     assert min(out_of_reach[0], not_there[0]) > 0
     assert out_of_reach[1:] == not_there[1:] == [0, 0]
-    if hot:
-        assert out_of_reach == not_there
+    assert out_of_reach == not_there
     assert keyring.decrypt(sealed) == b"x"
+
+
+def test_of_a_key_out_of_reach_no_record_is_read(
+    keyring: Keyring, local_provider: LocalKeyProvider
+) -> None:
+    """So that it takes nothing more where it has a thousand versions, or is damaged."""
+    sealed = keyring.encrypt(b"x", key_id="orders")
+    keyring._cache._drop({"orders"})
+    with local_provider.store.database.write() as connection:
+        connection.execute(text("UPDATE mfn_keys SET mac = zeroblob(32) WHERE key_id = 'orders'"))
+    with pytest.raises(DecryptionError):
+        keyring.decrypt_result(sealed, NOT_ORDERS)
+    with pytest.raises(StoreIntegrityError):
+        keyring.decrypt(sealed)
+
+
+def test_a_key_that_opens_no_message_is_like_one_that_is_not_there(
+    keyring: Keyring, local_provider: LocalKeyProvider
+) -> None:
+    """The handle of a MAC key takes the work of one that nobody made, whoever asks."""
+    made = local_provider.keys.create("tags", "mac").versions[0].handle
+    keyring.mac(b"x", key_id="tags")
+    sealed = keyring.encrypt(b"x", key_id="invoices")
+    statements = Statements(local_provider)
+    of_mac = sealed[:4] + made + sealed[12:]
+    for hot in (True, False):
+        if not hot:
+            keyring._cache._drop({"tags"})
+            keyring._cache._named.forget()
+        found = [
+            statements.of(keyring, each, OpenOptions(permit=lambda _: True))
+            for each in (of_mac, of_mac, unknown(sealed))
+        ]
+        assert found[1] == 0
+        assert found[0] == found[2] > 0
 
 
 def test_a_thread_that_may_not_wait_is_told_of_both_alike(keyring: Keyring) -> None:
@@ -135,8 +169,10 @@ def test_what_is_refused_to_one_is_found_for_another(keyring: Keyring) -> None:
     for _ in range(2):
         with pytest.raises(DecryptionError):
             keyring.decrypt_result(sealed, NOT_ORDERS)
-    keyring._cache._by_handle.clear()
-    assert keyring.decrypt(sealed) == b"x"
+    for options in (OpenOptions(permit=lambda name: name == "orders"), OpenOptions()):
+        keyring._cache._by_handle.clear()
+        assert keyring.decrypt_result(sealed, options).data == b"x"
+        keyring._cache._named.forget()
 
 
 def test_what_is_remembered_of_them_is_bounded(
@@ -149,15 +185,16 @@ def test_what_is_remembered_of_them_is_bounded(
         sealed = keyring.encrypt(b"x", key_id="invoices")
         messages = [unknown(sealed) for _ in range(5000)]
         keyring.look_up([each[:12] for each in messages])
-        assert len(cache._absent) == 4096
+        assert len(cache._named._names) == 4096
         now = monotonic()
         later = now + cache._lifetime + 1
         statements = Statements(local_provider)
         # The store's generation may be due to be read just then.
         assert 0 in [statements.of(keyring, messages[-1]) for _ in range(3)]
-        cache._absent = dict.fromkeys(cache._absent, now - 1)
+        names = cache._named._names
+        names.update({handle: (now - 1, name) for handle, (_, name) in names.items()})
         assert statements.of(keyring, messages[-1]) > 0
-        assert max(cache._absent.values()) < later
+        assert max(until for until, _ in names.values()) < later
 
 
 def test_a_thousand_different_unknown_handles_cost_what_one_does(
@@ -222,16 +259,36 @@ def test_what_changes_while_it_is_looked_up_is_not_remembered(
     """Each is then looked up by itself."""
     message = keyring.encrypt(b"x", key_id="invoices")
     messages = [unknown(message) for _ in range(2)]
-    read = local_provider.keys.by_handles
+    read = local_provider.keys.by_names
 
-    def changed_meanwhile(handles: Sequence[bytes]) -> dict[bytes, Key | None]:
-        found = read(handles)
+    def changed_meanwhile(names: Iterable[str]) -> dict[str, Key]:
+        found = read(names)
         local_provider.keys.create("another")
         keyring.refresh()
         return found
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(local_provider.keys, "by_handles", changed_meanwhile)
+        patched.setattr(local_provider.keys, "by_names", changed_meanwhile)
         keyring.look_up([each[:12] for each in messages], NOT_ORDERS)
     statements = Statements(local_provider)
     assert statements.of(keyring, messages[0]) > 0
+
+
+def test_what_is_made_while_it_is_looked_for_is_found_the_next_time(
+    keyring: Keyring, local_provider: LocalKeyProvider
+) -> None:
+    """That it was not there is not remembered: it may be there now."""
+    message = unknown(keyring.encrypt(b"x", key_id="invoices"))
+    read = local_provider.keys.by_handle
+
+    def made_meanwhile(handle: bytes) -> Key:
+        local_provider.keys.create("another")
+        keyring.refresh()
+        return read(handle)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(local_provider.keys, "by_handle", made_meanwhile)
+        with pytest.raises(DecryptionError):
+            keyring.decrypt(message)
+    statements = Statements(local_provider)
+    assert statements.of(keyring, message) > 0

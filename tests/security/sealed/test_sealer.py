@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import mmap
 import os
 import pickle
@@ -308,6 +309,45 @@ def test_the_two_forms_are_not_exchangeable(sealer: Sealer) -> None:
     body = as_sealed.seal(b"hello")[12:]
     with pytest.raises(DecryptionError):
         data_key.sealer.open(b"MFN\x02" + HANDLE + data_key.wrapped + body)
+
+
+def test_a_name_is_bound_to_its_message() -> None:
+    """The public scheme under its own label; neither another name opens it nor the usual form."""
+    name, other = bytes(range(32)), bytes(range(1, 33))
+    message = Sealer.named(KEY, HANDLE, name).seal(b"hello", b"row 17")
+    header = b"MFN\x04" + HANDLE + name
+    assert message[:44] == header
+    decryptor = Cobblestone256Decryptor(KEY, b"mycelium-fractal-net/named/v1" + header + b"row 17")
+    assert decryptor.update(message[44:]) + decryptor.finalize() == b"hello"
+    assert Sealer.named(KEY, HANDLE, name).open(message, b"row 17") == b"hello"
+    for opener, data in (
+        (Sealer.named(KEY, HANDLE, other), message),
+        (Sealer.named(KEY, HANDLE, other), b"MFN\x04" + HANDLE + other + message[44:]),
+        (Sealer.named(KEY, OTHER_HANDLE, name), message),
+        (Sealer.named(OTHER_KEY, HANDLE, name), message),
+        (Sealer.sealed(KEY, HANDLE), b"MFN\x01" + HANDLE + message[44:]),
+    ):
+        with pytest.raises(DecryptionError):
+            opener.open(data, b"row 17")
+
+
+@pytest.mark.parametrize("size", [0, 31, 33])
+def test_the_digest_of_a_name_has_one_size(size: int) -> None:
+    """Otherwise its end could be taken for the salt, or for associated data."""
+    with pytest.raises(InvalidInputError, match="32 bytes"):
+        Sealer.named(KEY, HANDLE, bytes(size))
+
+
+def test_a_named_message_moves_to_another_key_and_wraps_no_data_key() -> None:
+    """Data keys are for the usual form alone."""
+    named = Sealer.named(KEY, HANDLE, bytes(32))
+    newer = Sealer.named(OTHER_KEY, OTHER_HANDLE, bytes(32))
+    written = io.BytesIO()
+    body = io.BytesIO(named.seal(b"hello", b"row")[44:])
+    assert named.rewrap_stream(newer, body, written, b"row") == 5
+    assert newer.open(written.getvalue(), b"row") == b"hello"
+    with pytest.raises(InvalidInputError):
+        named.wrap_data_key()
 
 
 # Data keys --------------------------------------------------------------------------------

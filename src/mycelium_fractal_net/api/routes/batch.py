@@ -118,11 +118,14 @@ def verify_batch(context: Authenticated, body: VerifyBatch) -> dict[str, Any]:
 
 
 def _external_keys(context: Context, items: Sequence[SignRequest]) -> frozenset[str | None]:
-    """Those of the keys that items name whose signatures the custodian makes."""
+    """Those of the keys that items name whose signatures the custodian makes.
+
+    One that the caller may not use is not looked for: it takes what one takes that is not there.
+    """
     found: set[str | None] = set()
     for named in {item.key_id for item in items}:
         with contextlib.suppress(MfnError):  # such an item fails by itself
-            if context.keyring.is_external(named or _SIGNING):
+            if context.keyring.is_external(crypto.permitted_key(context, "sign", named, _SIGNING)):
                 found.add(named)
     return frozenset(found)
 

@@ -91,15 +91,17 @@ class Keys(AuthenticatedTable[Key]):
         key.by_handle(handle)
         return key
 
-    def by_handles(self, handles: Sequence[bytes]) -> dict[bytes, Key | None]:
-        """The same of many, for those that are there, read together; None for what is refused."""
-        names = self._table.of_handles(handles)
-        found = dict(self.some(sorted(set(names.values()))))
-        there: dict[bytes, Key | None] = {}
-        for handle, name in names.items():
-            key = found.get(name)
-            there[handle] = key if isinstance(key, Key) and key.has_handle(handle) else None
-        return there
+    def named(self, handles: Sequence[bytes]) -> dict[bytes, tuple[str, str]]:
+        """The name and the type of the key of each handle, for those that are there.
+
+        Nothing else is read and nothing is authenticated: :meth:`by_handle` does that.
+        """
+        return self._table.of_handles(handles)
+
+    def by_names(self, names: Iterable[str]) -> dict[str, Key]:
+        """The keys of these names, those that are there and not refused, read together."""
+        found = self.some(sorted(names))
+        return {name: key for name, key in found if isinstance(key, Key)}
 
     def published(self) -> list[Key]:
         """Every key that is marked to be published, in order of name."""

@@ -89,6 +89,8 @@ def unavailable(error: SQLAlchemyError, file: Path | None, place: str) -> StoreU
     name = str(getattr(original, "sqlite_errorname", ""))
     if file is not None:
         return _of_sqlite(name, file)
+    if isinstance(original, OSError):
+        return _told(f"the connection to its database fails: {original.strerror}", place)
     state = str(getattr(original, "sqlstate", None) or "")
     if state == "53100":
         return _full(place)

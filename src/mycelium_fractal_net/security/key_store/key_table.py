@@ -43,12 +43,17 @@ class KeyTable(RecordTable[Key]):
             raise KeyNotFoundError("no key version has that handle")
         return or_raise(found[0][1])
 
-    def of_handles(self, handles: Sequence[bytes]) -> dict[bytes, str]:
-        """The names of the keys whose versions have these handles, for those that are there."""
-        found = select(key_versions.c.handle, key_versions.c.key_id)
+    def of_handles(self, handles: Sequence[bytes]) -> dict[bytes, tuple[str, str]]:
+        """The name and the type of the key of each handle, for those that are there.
+
+        As the store has them: neither is authenticated.
+        """
+        owned = key_versions.c.key_id == keys.c.key_id
+        found = select(key_versions.c.handle, keys.c.key_id, keys.c.key_type).where(
+            owned, key_versions.c.handle.in_(handles)
+        )
         with self.meta.database.read() as connection:
-            rows = connection.execute(found.where(key_versions.c.handle.in_(handles)))
-            return {row.handle: row.key_id for row in rows}
+            return {row[0]: (row[1], row[2]) for row in connection.execute(found)}
 
     def published(self) -> list[Stored[Key]]:
         """Every key that is marked to be published, in order of name."""

@@ -8,7 +8,6 @@ thread that refuses to wait every miss raises :class:`WouldBlockError` (:mod:`.b
 from __future__ import annotations
 
 import contextlib
-import os
 from time import monotonic
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -23,13 +22,9 @@ from mycelium_fractal_net.security.key_store.usage import PROTECT
 from mycelium_fractal_net.security.keyring.at_exit import forget, write_at_exit, write_counts
 from mycelium_fractal_net.security.keyring.candidates import check_type
 from mycelium_fractal_net.security.keyring.counting import UseCounts
-from mycelium_fractal_net.security.keyring.key_in_use import KeyInUse
-from mycelium_fractal_net.security.records.keys import (
-    HANDLE_BYTES,
-    Key,
-    KeyType,
-    parse_key_id,
-)
+from mycelium_fractal_net.security.keyring.key_in_use import KeyInUse, nobody
+from mycelium_fractal_net.security.keyring.named_handles import ABSENT, NamedHandles, may_use
+from mycelium_fractal_net.security.records.keys import Key, KeyType, parse_key_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -40,7 +35,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.records.open_options import Permit
 
 _FLUSH_SECONDS: Final = 30.0
-_MOST_HANDLES: Final = 4096  # that are remembered as absent, or refused: more than a batch has
+_ENCRYPTION: Final = KeyType.ENCRYPTION
 
 _T = TypeVar("_T")
 _K = TypeVar("_K")
@@ -64,6 +59,7 @@ class KeyCache:
         self._freshness = freshness
         self._lifetime = lifetime
         self._bound = bound
+        self._nobody = nobody(provider)
         self._start()
         freshness.subscribe(self)
         provider.retirement.counters.add(self)
@@ -77,9 +73,7 @@ class KeyCache:
         self._primaries: dict[str, KeyInUse] = {}
         self._by_handle: dict[bytes, KeyInUse] = {}
         self._records: dict[str, tuple[float, Key]] = {}
-        # Until when a handle is known not to be there, and one that is refused costs no more.
-        self._absent: dict[bytes, float] = {}
-        self._denied: dict[bytes, float] = {}
+        self._named = NamedHandles(self._provider.keys.named, self._lifetime)
         self._retired: list[KeyInUse] = []
         self._last_flush = monotonic()
 
@@ -104,15 +98,20 @@ class KeyCache:
         next(uses.ticks)
         return found
 
-    def opening(self, handle: bytes) -> KeyInUse:
+    def opening(self, handle: bytes, permit: Permit | None = None) -> KeyInUse:
         """The version with that handle; whether it may open is for the caller to check.
 
-        Raises :class:`KeyNotFoundError`.
+        With ``permit``, a version of an encryption key that it lets pass. Raises
+        :class:`KeyNotFoundError` after the same work whether there is none or it is out of reach.
         """
-        found = self._by_handle.get(handle)
         now = monotonic()
-        if found is None or now >= found.deadline or now >= self._freshness.until:
-            found = self._find_by_handle(handle)
+        if now >= self._freshness.until:
+            self._ensure_fresh()
+        found = self._by_handle.get(handle, self._nobody)
+        key = found.key
+        # In this order, or what is not there would be looked at less than what is out of reach.
+        if not may_use(permit, key.key_id, key.key_type is _ENCRYPTION) or now >= found.deadline:
+            found = self._find_by_handle(handle, permit, now)
         return found
 
     def record(self, key_id: str) -> Key:
@@ -156,23 +155,29 @@ class KeyCache:
                     self._primaries[key_id] = found
         return found
 
-    def _find_by_handle(self, handle: bytes) -> KeyInUse:
-        self._ensure_fresh()
-        found = self._by_handle.get(handle)
-        now = monotonic()
-        if found is None or now >= found.deadline:
-            if found is None and now < self._absent.get(handle, 0.0):
-                raise KeyNotFoundError("no key version has that handle")
+    def _find_by_handle(self, handle: bytes, permit: Permit | None, now: float) -> KeyInUse:
+        name = self._named.get(handle, now)
+        if name is None and permit is not None:
+            # Asked for the name alone, whatever there is: a key out of reach is not read for this.
             about_to_block()
-            try:
-                return self._load(
-                    lambda: self._provider.keys.by_handle(handle),
-                    lambda key: self._keep_in_use(key, handle, now),
-                )
-            except KeyNotFoundError:
-                self._remember(self._absent, handle, now)
-                raise
-        return found
+            name = self._load(
+                lambda: self._named.read([handle])[handle],
+                lambda read: self._named.noted(handle, read, permit, now),
+            )
+        if name is not None and not name.is_reached(permit):
+            raise KeyNotFoundError("no key version has that handle")
+        about_to_block()
+        before = self._freshness.generation
+        try:
+            return self._load(
+                lambda: self._provider.keys.by_handle(handle),
+                lambda key: self._keep_in_use(key, handle, now),
+            )
+        except KeyNotFoundError:
+            with self._lock:
+                if self._freshness.generation == before:
+                    self._named.keep(handle, ABSENT, now)
+            raise
 
     def look_up(self, handles: Iterable[bytes], permit: Permit | None) -> None:
         """Find out about many handles that messages name with what one of them costs.
@@ -180,61 +185,43 @@ class KeyCache:
         Where it is a single one that is not known, nothing is read: it takes what it takes alone.
         """
         self._ensure_fresh()
-        new = [each for each in handles if self._takes_a_read(each, permit)]
+        now = monotonic()
+        new = [each for each in handles if self._takes_a_read(each, permit, now)]
         if len(new) < 2:
             return
         about_to_block()
-        before, now = self._freshness.generation, monotonic()
-        there = self._provider.keys.by_handles(new)
+        before = self._freshness.generation
+        names = self._named.read(new)
+        reached = {each: name.key_id for each, name in names.items() if name.is_reached(permit)}
+        there = self._provider.keys.by_names(set(reached.values()))
         with self._lock:
             if self._freshness.generation != before:
                 return  # each is looked up by itself
-            for handle in new:
-                key = there.get(handle)
-                if handle not in there:
-                    self._remember(self._absent, handle, now)
-                elif key is not None:
-                    if handle not in self._by_handle:
-                        self._keep_in_use(key, handle, now)
-                    if permit is not None and not permit(key.key_id):
-                        self._remember(self._denied, handle, now)
+            for handle, name in names.items():
+                if handle not in reached:
+                    self._named.keep(handle, name, now)
+                    continue
+                key = there.get(name.key_id)
+                if key is not None and key.has_handle(handle) and handle not in self._by_handle:
+                    self._keep_in_use(key, handle, now)
 
-    def _takes_a_read(self, handle: bytes, permit: Permit | None) -> bool:
-        """Whether that handle is not known, or is out of reach and was not asked for before."""
-        found, now = self._by_handle.get(handle), monotonic()
-        if found is None or now >= found.deadline:
-            return now >= self._absent.get(handle, 0.0)
-        out_of_reach = permit is not None and not permit(found.key.key_id)
-        return out_of_reach and now >= self._denied.get(handle, 0.0)
-
-    def seem_absent(self, found: KeyInUse, *, was_read: bool) -> None:
-        """Do what is done for a handle that is not there, of one that its caller may not know of.
-
-        So that the time tells nobody which messages are of keys that are out of reach. ``was_read``
-        says that it was read from the store for this.
-        """
-        handle, now = found.version.handle, monotonic()
-        if now >= self._denied.get(handle, 0.0):
-            if not was_read:
-                about_to_block()
-                with contextlib.suppress(KeyNotFoundError):
-                    self._provider.keys.by_handle(os.urandom(HANDLE_BYTES))
-            self._remember(self._denied, handle, now)
-
-    def _remember(self, handles: dict[bytes, float], handle: bytes, now: float) -> None:
-        with self._lock:
-            if len(handles) >= _MOST_HANDLES:
-                handles.pop(next(iter(handles)))
-            handles[handle] = now + self._lifetime
+    def _takes_a_read(self, handle: bytes, permit: Permit | None, now: float) -> bool:
+        """Whether that handle has to be asked for, as it has where its key is out of reach."""
+        found = self._by_handle.get(handle, self._nobody)
+        in_use = (
+            may_use(permit, found.key.key_id, found.key.key_type is _ENCRYPTION)
+            and now < found.deadline
+        )
+        return not in_use and self._named.get(handle, now) is None
 
     def _keep_in_use(self, key: Key, handle: bytes, now: float) -> KeyInUse:
-        found = KeyInUse(self._provider, key, key.by_handle(handle), now, now + self._lifetime)
+        found = KeyInUse(self._provider, key, key.by_handle(handle), now + self._lifetime)
         self._retire(self._by_handle.pop(handle, None))
         self._retire(self._make_room(self._by_handle))
         self._by_handle[handle] = found
         return found
 
-    def _load(self, load: Callable[[], Key], keep: Callable[[Key], _T]) -> _T:
+    def _load(self, load: Callable[[], _V], keep: Callable[[_V], _T]) -> _T:
         """Keep what ``load`` reads; read again if a change was noticed meanwhile."""
         while True:
             before = self._freshness.generation
@@ -284,8 +271,7 @@ class KeyCache:
 
     def changed(self, since: int, *, moved: bool) -> None:
         """Drop the keys that changed after the generation ``since``, or all if the store moved."""
-        self._absent.clear()
-        self._denied.clear()
+        self._named.forget()
         if moved:  # one that was restored may lack some of those that are here
             self._drop({*self._records, *(key.key_id for key in self._held())})
             self._provider.record_macs.forget()

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from math import inf
+from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.security.blocking import about_to_block
 from mycelium_fractal_net.security.errors import DecryptionError, KeyUsageError
 from mycelium_fractal_net.security.key_store.freshness import NEVER
-from mycelium_fractal_net.security.records.keys import Key, KeyVersion, version_id
+from mycelium_fractal_net.security.keyring.named_handles import NOBODY
+from mycelium_fractal_net.security.records.keys import (
+    HANDLE_BYTES,
+    Key,
+    KeyState,
+    KeyType,
+    KeyUse,
+    KeyVersion,
+    RotationPolicy,
+    version_id,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,15 +61,13 @@ class KeyInUse:
         provider: StoredKeyProvider,
         key: Key,
         version: KeyVersion,
-        since: float,
         deadline: float,
     ) -> None:
         self.key = key
         self.version = version
         self.version_id = version_id(key.key_id, version.version)
         self.asks = version.external is not None  # the custodian, for each signature
-        self.since = since  # by the monotonic clock, as the deadline is
-        self.deadline = deadline
+        self.deadline = deadline  # by the monotonic clock
         self.protected = Uses()
         self.opened = Uses()
         self.leased = Uses()
@@ -136,3 +146,21 @@ class KeyInUse:
         if self._mac_key is None:
             self._mac_key = self._provider.policy.mac(self.key.algorithm, self.material)
         return self._mac_key
+
+
+_SINCE_EVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_NO_VERSION: Final = KeyVersion(1, bytes(HANDLE_BYTES), KeyState.DESTROYED, _SINCE_EVER, b"")
+_NO_KEY: Final = Key(
+    key_id=NOBODY,
+    key_type=KeyType.ENCRYPTION,
+    use=KeyUse.DATA,
+    algorithm="",
+    rotation=RotationPolicy(interval_days=1, retain_count=1),
+    created_at=_SINCE_EVER,
+    versions=(_NO_VERSION,),
+)
+
+
+def nobody(provider: StoredKeyProvider) -> KeyInUse:
+    """What stands where no key is: looked at as every key is, never permitted, never fresh."""
+    return KeyInUse(provider, _NO_KEY, _NO_VERSION, -inf)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from time import monotonic
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from mycelium_fractal_net.security.errors import DecryptionError, KeyNotFoundError
@@ -65,16 +64,10 @@ class MessageKeys:
         Raises :class:`DecryptionError` for what the message decides, :class:`KeyStateError`. One
         that is out of reach takes as long as one that is not there.
         """
-        asked = 0.0 if options.permit is None else monotonic()
         try:
-            found = self.cache.opening(handle)
+            found = self.cache.opening(handle, options.permit)
         except KeyNotFoundError:
             raise DecryptionError from None
-        if options.permit is not None and (
-            found.key.key_type is not _ENCRYPTION or not options.permit(found.key.key_id)
-        ):
-            self.cache.seem_absent(found, was_read=found.since >= asked)
-            raise DecryptionError
         if found.key.key_type is not _ENCRYPTION:
             raise DecryptionError
         if key_id is not None:

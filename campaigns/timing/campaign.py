@@ -1,0 +1,92 @@
+"""How long refusals take, in process and over HTTP."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from campaigns.frame.campaign import Campaign, Figures, Part
+from campaigns.timing import in_process, over_http
+from campaigns.timing.cases import comparisons, credentials, messages, proofs, reach, requests
+from campaigns.timing.measuring import Sampler, failures, measure
+from campaigns.timing.place import place
+from campaigns.timing.section import section
+
+if TYPE_CHECKING:
+    from campaigns.frame.run import Run
+    from campaigns.timing.group import Group
+    from campaigns.timing.place import Place
+
+IN_PROCESS: Final = 500_000  # samples of each class: a pair has twice as many
+OVER_HTTP: Final = 50_000
+_QUICK_IN_PROCESS: Final = 300
+_QUICK_OVER_HTTP: Final = 80
+_QUICK_DELAYS: Final = (20_000, 1_000_000)  # nanoseconds, in process and over HTTP
+_DEV: Final = Path(__file__).parents[2] / "configs" / "dev.json"
+
+
+def _in_process(groups: Callable[[Place], list[Group]]) -> Callable[[Run], Figures]:
+    def work(run: Run) -> Figures:
+        with place() as there, in_process.undisturbed():
+            sample = in_process.sample
+            return _measured(run, groups(there), sample, IN_PROCESS, _QUICK_IN_PROCESS, 20_000)
+
+    return work
+
+
+def _over_http(run: Run) -> Figures:
+    return _served(run, cold=False)
+
+
+def _cold(run: Run) -> Figures:
+    return _served(run, cold=True)
+
+
+def _served(run: Run, *, cold: bool) -> Figures:
+    settings = json.loads(_DEV.read_text())
+    settings["server"]["request_signing"] = "optional"
+    if cold:
+        settings |= requests.COLD
+    config = run.folder / "config.json"
+    config.write_text(json.dumps(settings))
+    with place() as there:
+        cold_groups = requests.cold_groups(there, quick=run.quick) if cold else []
+        there.keyring.refresh()
+        with over_http.served(there, config) as (host, sampler), in_process.undisturbed():
+            groups = cold_groups or requests.groups(there, host)
+            return _measured(run, groups, sampler, OVER_HTTP, _QUICK_OVER_HTTP, 2_000)
+
+
+def _measured(
+    run: Run, groups: list[Group], sampler: Sampler, full: int, brief: int, batch: int
+) -> Figures:
+    found: dict[str, Any] = {}
+    missed: list[str] = []
+    for group in groups:
+        each = brief if run.quick else full
+        if run.quick:
+            group = replace(group, delays=(_QUICK_DELAYS[full == OVER_HTTP],))
+            batch = each * len(group.names)
+        figures = found[group.name] = measure(run, group, sampler, each=each, batch=batch)
+        missed += failures(group.name, figures)
+    return {"groups": found, "failures": missed}
+
+
+CAMPAIGN: Final = Campaign(
+    name="timing",
+    about="what the time of a refusal tells of its reason",
+    page="security_testing.md",
+    parts=[
+        Part("of comparisons, in process", _in_process(lambda _: comparisons.groups())),
+        Part("of API keys, in process", _in_process(credentials.groups)),
+        Part("of MACs and signatures, in process", _in_process(proofs.groups)),
+        Part("of messages, in process", _in_process(messages.groups)),
+        Part("of keys out of reach, in process", _in_process(reach.groups)),
+        Part("over HTTP", _over_http),
+        Part("over HTTP, nothing in memory", _cold),
+    ],
+    section=section,
+)
