@@ -185,7 +185,9 @@ def test_what_was_unwrapped_serves_through_an_outage_and_no_longer(
     assert kept.unwrap(master, wrapped, bound()) == MATERIAL
 
 
-def test_nothing_is_remembered_where_no_outage_is_to_be_ridden_out(custodian: Asked) -> None:
+def test_nothing_is_remembered_where_no_outage_is_to_be_ridden_out(
+    custodian: Asked, clock: Monotonic
+) -> None:
     """Which is the default: no key stays in memory for it."""
     kept = Wrapping(custodian, STORE_ID)
     master = custodian.newest_id()
@@ -195,6 +197,11 @@ def test_nothing_is_remembered_where_no_outage_is_to_be_ridden_out(custodian: As
     custodian.failure = CustodianUnavailableError("away")
     with pytest.raises(CustodianUnavailableError):
         kept.unwrap(master, wrapped, bound())
+    short = Wrapping(custodian, STORE_ID, outage_seconds=0.5)
+    custodian.failure = None
+    short.unwrap(master, wrapped, bound())
+    custodian.failure = CustodianUnavailableError("away")
+    assert short.unwrap(master, wrapped, bound()) == MATERIAL
 
 
 def test_a_refusal_ends_what_is_under_that_master_key_and_nothing_else(
