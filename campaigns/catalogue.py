@@ -8,8 +8,10 @@ from typing import Final
 from campaigns.frame.campaign import Campaign
 
 NAMES: Final[tuple[str, ...]] = (
+    "api_fuzzing",
     "faults",
     "fuzzing",
+    "load",
     "misuse",
     "model",
     "mutation",
