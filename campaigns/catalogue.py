@@ -11,6 +11,7 @@ NAMES: Final[tuple[str, ...]] = (
     "api_fuzzing",
     "faults",
     "fuzzing",
+    "instructions",
     "load",
     "misuse",
     "model",
