@@ -10,6 +10,7 @@ from campaigns.frame.campaign import Campaign
 NAMES: Final[tuple[str, ...]] = (
     "faults",
     "fuzzing",
+    "leakage",
     "misuse",
     "model",
     "mutation",
