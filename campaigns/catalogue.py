@@ -8,9 +8,11 @@ from typing import Final
 from campaigns.frame.campaign import Campaign
 
 NAMES: Final[tuple[str, ...]] = (
+    "api_fuzzing",
     "faults",
     "fuzzing",
     "leakage",
+    "load",
     "misuse",
     "model",
     "mutation",

@@ -9,6 +9,7 @@ import sqlite3
 from typing import Final
 
 from campaigns.faults.injecting import new_store, whole
+from campaigns.faults.snapshot import Snapshot
 from campaigns.faults.strace import Fault, faulty, plain
 from campaigns.faults.works import WORKS
 from campaigns.frame.campaign import Figures, Part
@@ -24,24 +25,27 @@ def part() -> Part:
 
 
 def _controlled(_: Run) -> Figures:
-    found: dict[str, bool] = {}
     with new_store("SQLite") as place:
+        before = Snapshot(place, "before")
         arguments = _ROTATION.asked(place)[0]
-        fault = Fault("openat", "home/keys.db", 1, "EIO")
-        refused = faulty(place, arguments, fault)
-        found["a call that is refused fails the command"] = bool(refused.injected and refused.code)
-        found["a version that is gone is noticed"] = _notices(place, "gone")
-    with new_store("SQLite") as place:
-        plain(place, _ROTATION.asked(place)[0])  # and nobody says that there is a new one
-        found["a version that nobody asked for is noticed"] = _notices(place, "more")
+        refused = faulty(place, arguments, Fault("openat", "home/keys.db", 1, "EIO"))
+        before.restore()
+        plain(place, arguments)  # and nobody says that there is a new version
+        more = _is_noticed(place)
+        before.restore()
+        with contextlib.closing(sqlite3.connect(place.home / "keys.db")) as connection, connection:
+            connection.execute("DELETE FROM mfn_key_versions WHERE key_id = 'orders'")
+        gone = _is_noticed(place)
+    found = {
+        "a call that is refused fails the command": bool(refused.injected and refused.code),
+        "a version that nobody asked for is noticed": more,
+        "a version that is gone is noticed": gone,
+    }
     missed = [name for name, noticed in found.items() if not noticed]
     return {"controls": found, "failures": [f"not so: {name}" for name in missed]}
 
 
-def _notices(place: Place, what: str) -> bool:
-    if what == "gone":
-        with contextlib.closing(sqlite3.connect(place.home / "keys.db")) as connection, connection:
-            connection.execute("DELETE FROM mfn_key_versions WHERE key_id = 'orders'")
+def _is_noticed(place: Place) -> bool:
     try:
         whole(place, random.Random(1))
     except Exception:

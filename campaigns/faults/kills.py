@@ -31,7 +31,7 @@ def _killed(store: str, run: Run) -> Figures:
     if run.quick:
         return {"left_out": "CI kills a hundred and fifty in make test-long"}
     state = {"stores": 0, "failures": [], **run.kept()}
-    seen = _from_json(state.get("kills", {}))
+    seen = from_json(state.get("kills", {}))
     with ExitStack() as stack:
         server = stack.enter_context(postgres.server()) if store == "PostgreSQL" else None
 
@@ -49,7 +49,7 @@ def _killed(store: str, run: Run) -> Figures:
                 )
             except TortureFailedError as error:
                 state["failures"].append(str(error)[:2000])
-            state |= {"stores": state["stores"] + 1, "kills": _as_json(seen)}
+            state |= {"stores": state["stores"] + 1, "kills": as_json(seen)}
             run.keep(state)
             run.progress(seen.kills.total(), _KILLS, f"{len(state['failures'])} failures")
             run.pause_if_due()
@@ -71,14 +71,15 @@ def _short(name: str) -> str:
     return name.rpartition(", ")[0]
 
 
-def _as_json(seen: Kills) -> dict[str, object]:
+def as_json(seen: Kills) -> dict[str, object]:
+    """What is kept of a run that goes on later."""
     found = {each.name: getattr(seen, each.name) for each in fields(seen)}
     return {
         name: dict(value) if isinstance(value, dict) else value for name, value in found.items()
     }
 
 
-def _from_json(kept: dict[str, object]) -> Kills:
+def from_json(kept: dict[str, object]) -> Kills:
     """The figures as they were kept: JSON has no counters."""
     found = {
         name: Counter(value) if isinstance(value, dict) and name != "usual" else value

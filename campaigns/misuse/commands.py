@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from campaigns.misuse.in_turn import begun, count, in_turn
 from campaigns.misuse.lines import faults_of_lines
 from campaigns.misuse.payloads import MARK, Payload, chosen
 from campaigns.misuse.places import work_folder
@@ -128,8 +129,9 @@ def _given(parameter: click.Parameter) -> str:
 
 def work(run: Run) -> Figures:
     """Each payload in each option; the store is put back where a run changed it."""
-    failures: list[str] = []
-    codes: dict[str, int] = {}
+    state = begun(run)
+    failures = state["failures"]
+    run.folder = run.folder.absolute()  # this part works in a folder of its own
     folder = work_folder()
     before = Path.cwd()
     try:
@@ -138,7 +140,7 @@ def work(run: Run) -> Figures:
             keyring.provider.keys.create("orders")
             keyring.provider.keys.create("release", "signing")
         wanted = options()[:: 3 if run.quick else 1]
-        for number, option in enumerate(wanted):
+        for number, option in in_turn(run, state, wanted, "options"):
             shutil.rmtree(place, ignore_errors=True)
             place.mkdir()
             os.chdir(place)
@@ -149,21 +151,20 @@ def work(run: Run) -> Figures:
                 text = payload.in_arguments
                 if text is not None:
                     done, faults = _tried(home, option, text)
-                    codes[str(done.code)] = codes.get(str(done.code), 0) + 1
+                    count(state, done.code)
                     failures += [_told(option, payload, each) for each in faults]
             for path in folder.iterdir():
                 if path.name not in ("home", "kept", "place"):
                     if not option.is_path:
                         failures.append(_told(option, None, f"left {path.name}"))
                     path.unlink() if path.is_file() else shutil.rmtree(path)
-            run.progress(number + 1, len(wanted), "options")
     finally:
         os.chdir(before)
         shutil.rmtree(folder)
     return {
         "options": len(options()),
-        "runs": sum(codes.values()),
-        "codes": codes,
+        "runs": sum(state["counts"].values()),
+        "codes": state["counts"],
         "failures": failures[:200],
     }
 

@@ -23,7 +23,6 @@ Header = tuple[bytes, bytes]
 _PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _DATA, _HEADERS, _RST, _SETTINGS, _GOAWAY, _CONTINUATION = 0, 1, 3, 4, 7, 9
 _END_STREAM, _END_HEADERS, _ACK, _PADDED, _PRIORITY = 1, 4, 1, 8, 32
-_SECONDS: Final = 0.6
 _QUIET_SECONDS: Final = 0.08
 
 
@@ -45,7 +44,9 @@ def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
     )
 
 
-def sent_as_h2(connection: socket.socket, technique: H2Technique, api_key: bytes) -> Spoken:
+def sent_as_h2(
+    connection: socket.socket, technique: H2Technique, api_key: bytes, patience: float
+) -> Spoken:
     """Send it on stream 1 of a connection whose protocol is h2, and read what comes back."""
     from hpack import Decoder, Encoder
 
@@ -61,16 +62,16 @@ def sent_as_h2(connection: socket.socket, technique: H2Technique, api_key: bytes
         trailers = Encoder().encode(list(technique.trailers), huffman=False)
         sent += _frame(_HEADERS, _END_HEADERS | _END_STREAM, 1, trailers)
     connection.sendall(sent)
-    return _answers(connection, Decoder())
+    return _answers(connection, Decoder(), patience)
 
 
-def _answers(connection: socket.socket, decoder: Decoder) -> Spoken:
+def _answers(connection: socket.socket, decoder: Decoder, patience: float) -> Spoken:
     found = Spoken()
     raw, bodies, heads = b"", b"", []
     ended = False
     began = time.monotonic()
-    while time.monotonic() - began < _SECONDS:
-        more = received(connection, _QUIET_SECONDS if ended else _SECONDS)
+    while time.monotonic() - began < patience:
+        more = received(connection, _QUIET_SECONDS if ended else patience)
         if not more:
             found.closed = more is not None
             break

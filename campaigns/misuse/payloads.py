@@ -150,5 +150,10 @@ KINDS: Final = tuple(_KINDS)
 
 
 def chosen(place: int, *, quick: bool) -> tuple[Payload, ...]:
-    """All of them, or one for the field with that number, so that fields together see each kind."""
-    return (PAYLOADS[(place * 7) % len(PAYLOADS)],) if quick else PAYLOADS
+    """One of each kind for the field with that number, in turn, so that fields see other ones.
+
+    Quick it is one alone, and fields together see each kind.
+    """
+    if quick:
+        return (PAYLOADS[(place * 7) % len(PAYLOADS)],)
+    return tuple(Payload(kind, texts[place % len(texts)]) for kind, texts in _KINDS.items())

@@ -19,16 +19,17 @@ _SHOWN: Final = {
     NOT_ANSWERED: "silent",
     DIFFERS: "**differs**",
 }
+_PARTS: Final = ("requests", "routes", "commands", "settings", "files")
 _DOORS: Final = ("alone", "nginx", "haproxy")
 
 _INJECTION: Final = """
 ### Texts in every field
 
-{payloads} texts of {kinds} kinds ({names}), each in every field that takes text. Routes: all
-members, parameters and headers of the OpenAPI document, of a running service, with an API key
-that may do everything; numbers and enumerations too, parameters encoded and raw. Command line:
-each option and argument that takes a value. Settings: each, from a file, and each variable.
-Files: every text that Linux takes for a name, as a file in a folder of that name.
+{payloads} texts of {kinds} kinds ({names}): in every field that takes text one of each kind, in
+turn. Routes: all members, parameters and headers of the OpenAPI document, of a running service,
+with an API key that may do everything; numbers and enumerations too, parameters encoded and raw.
+Command line: each option and argument that takes a value. Settings: each, from a file, and each
+variable. Files: every text that Linux takes for a name, as a file in a folder of that name.
 
 A field passes where each text was refused clearly or was data: no answer of 5xx, no problem that
 repeats what the request held, no header and no line of its own, no error that nobody expected, no
@@ -79,6 +80,9 @@ between the parts of a request.
 def section(results: Results) -> str:
     """The text between the markers."""
     text = f"{results.seconds:.0f} s, ended {results.ended}: {results.machine}.\n"
+    missing = [each for each in _PARTS if each not in results.parts]
+    if missing:
+        text += f"Not finished, and not in these figures: {', '.join(missing)}.\n"
     if {"routes", "commands", "settings", "files"} & results.parts.keys():
         text += _injection(results)
     if "requests" in results.parts:

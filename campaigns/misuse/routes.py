@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
+from campaigns.misuse.in_turn import begun, count, in_turn
 from campaigns.misuse.lines import faults_of_json_lines, faults_of_lines
 from campaigns.misuse.payloads import FORGED, MARK, Payload, chosen
 from campaigns.misuse.places import place, work_folder
@@ -199,25 +200,23 @@ class _Caller:
 
 def work(run: Run) -> Figures:
     """Each payload in each field, one request each; then logs, audit records and folders."""
-    failures: list[str] = []
-    counts: dict[str, int] = {}
-    folder = work_folder()
+    state, folder = begun(run), work_folder()
+    failures = state["failures"]
     try:
         with place(folder / "place", (), plain=True) as there:
             names = _names(folder)
             caller = _Caller(there.doors["alone"])
             wanted = fields()[:: 4 if run.quick else 1]
-            for number, field in enumerate(wanted):
+            for number, field in in_turn(run, state, wanted, "fields"):
                 for payload in chosen(number, quick=run.quick):
                     for raw in (False, True) if field.where in ("path", "query") else (False,):
                         sent = request(field, payload, there.running.api_key, raw=raw)
                         status, faults = _asked(caller, sent, payload)
-                        counts[status] = counts.get(status, 0) + 1
+                        count(state, status)
                         failures += [
                             f"{field}, {payload.kind} {payload.text[:20]!a}: {each}"
                             for each in faults
                         ]
-                run.progress(number + 1, len(wanted), "fields")
             more, home = _names(folder) - names, str(there.running.home)
             failures += [f"a file outside: {each}" for each in more if home not in each]
             failures += _written(there)
@@ -225,8 +224,8 @@ def work(run: Run) -> Figures:
         shutil.rmtree(folder)
     return {
         "fields": len(fields()),
-        "requests": sum(counts.values()),
-        "statuses": counts,
+        "requests": sum(state["counts"].values()),
+        "statuses": state["counts"],
         "failures": failures[:200],
     }
 

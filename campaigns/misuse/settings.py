@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin
 import msgspec
 
 from campaigns.misuse.commands import Ran, ran
+from campaigns.misuse.in_turn import begun, count, in_turn
 from campaigns.misuse.lines import faults_of_lines
 from campaigns.misuse.payloads import MARK, Payload, chosen
 from campaigns.misuse.places import work_folder
@@ -66,8 +67,9 @@ def _variable(name: str, value: str) -> Iterator[None]:
 
 def work(run: Run) -> Figures:
     """Each payload in each setting and variable, and a command that uses what was read."""
-    failures: list[str] = []
-    codes: dict[str, int] = {}
+    state = begun(run)
+    failures = state["failures"]
+    run.folder = run.folder.absolute()  # this part works in a folder of its own
     folder, before = work_folder(), Path.cwd()
     try:
         home, place = folder / "home", folder / "place"
@@ -76,24 +78,23 @@ def work(run: Run) -> Figures:
         os.chdir(place)
         wanted = [*settings(), *VARIABLES, "MFN_CONFIG", "a setting's name"]
         wanted = wanted[:: 3 if run.quick else 1]
-        for number, name in enumerate(wanted):
+        for number, name in in_turn(run, state, wanted, "settings"):
             for payload in chosen(number, quick=run.quick):
                 for done in _tried(home, name, payload):
-                    codes[str(done.code)] = codes.get(str(done.code), 0) + 1
+                    count(state, done.code)
                     failures += [
                         f"{name}, {payload.kind} {payload.text[:20]!a}: {each}"
                         for each in _faults(done)
                     ]
             left = {path.name for path in folder.iterdir()} - {"home", "place"}
             failures += [f"{name}: left {each}" for each in left]
-            run.progress(number + 1, len(wanted), "settings")
     finally:
         os.chdir(before)
         shutil.rmtree(folder)
     return {
         "settings": len(wanted),
-        "runs": sum(codes.values()),
-        "codes": codes,
+        "runs": sum(state["counts"].values()),
+        "codes": state["counts"],
         "failures": failures[:200],
     }
 

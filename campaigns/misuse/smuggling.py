@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from campaigns.misuse.h2_techniques import H2Technique, sent_as_h2
 from campaigns.misuse.techniques import GET, Technique
-from campaigns.misuse.wire import CLIENT, Spoken, received, speak
+from campaigns.misuse.wire import CLIENT, NO_ANSWER_SECONDS, Spoken, received, speak
 
 if TYPE_CHECKING:
     from campaigns.misuse.places import Entry
@@ -29,6 +29,7 @@ NOT_ANSWERED: Final = "no answer"
 DIFFERS: Final = "DIFFERS"
 _VICTIM: Final = (GET + b"\r\n",)
 _SETTLED_SECONDS: Final = 1.0
+_VICTIM_SECONDS: Final = 10.0  # who waits for an answer gets one, however busy the machine is
 
 Log = Callable[[], "Mapping[str, Entry]"]
 
@@ -44,19 +45,24 @@ class Verdict:
 
 
 def judged(
-    technique: Technique | H2Technique, door: Door, log: Log, api_key: bytes, victims: int = 1
+    technique: Technique | H2Technique,
+    door: Door,
+    log: Log,
+    api_key: bytes,
+    *,
+    patience: float = NO_ANSWER_SECONDS,
 ) -> Verdict:
     """Send it, then be somebody else, and compare the answers with the log."""
     before = set(log())
     if isinstance(technique, H2Technique):
         with door.connect(("h2",)) as connection:
-            spoken = sent_as_h2(connection, technique, api_key)
-            others = [asked(door) for _ in range(victims)]
+            spoken = sent_as_h2(connection, technique, api_key, patience)
+            others = [asked(door)]
         return compared(spoken, others, log, before)
     parts = [part.replace(b"API_KEY", api_key) for part in technique.parts]
     with door.connect() as connection:
-        spoken = speak(connection, parts, of_head=parts[0].startswith(b"HEAD"))
-        others = [asked(door) for _ in range(victims)]
+        spoken = speak(connection, parts, of_head=parts[0].startswith(b"HEAD"), patience=patience)
+        others = [asked(door)]
         more = received(connection, 0.01) if not spoken.closed else None
         if more:
             spoken.rest += more
@@ -66,10 +72,10 @@ def judged(
 def asked(door: Door) -> Spoken:
     """What somebody else is answered, twice on a connection of his own."""
     with door.connect() as connection:
-        first = speak(connection, _VICTIM, most=1)
+        first = speak(connection, _VICTIM, most=1, patience=_VICTIM_SECONDS)
         if first.closed:
             return first
-        second = speak(connection, _VICTIM, most=1)
+        second = speak(connection, _VICTIM, most=1, patience=_VICTIM_SECONDS)
     return Spoken(first.answers + second.answers, second.closed, second.rest)
 
 

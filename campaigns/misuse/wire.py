@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 CLIENT: Final = "127.0.0.2"  # so that a proxy and its client have two addresses
 _PAUSE_SECONDS: Final = 0.05  # between parts
 _QUIET_SECONDS: Final = 0.08  # after an answer, until no other one is waited for
-_NO_ANSWER_SECONDS: Final = 0.4
+NO_ANSWER_SECONDS: Final = 0.4
 
 
 class Answer(NamedTuple):
@@ -71,7 +71,7 @@ def speak(
     *,
     of_head: bool = False,
     most: int = 1_000,
-    patience: float = _NO_ANSWER_SECONDS,
+    patience: float = NO_ANSWER_SECONDS,
 ) -> Spoken:
     """Send the parts with pauses between them, and read until it is quiet or closed.
 

@@ -19,7 +19,7 @@ from campaigns.model.system import System
 
 _SECONDS: Final = 3600.0  # of CPU, for all scenarios together
 _QUICK_SECONDS: Final = 0.5  # for each
-_ROUNDS: Final = 5
+_ROUNDS: Final = 6
 _KEEP_SECONDS: Final = 5.0  # of CPU
 _LONG, _BRIEF = 400, 15  # schedules that are run to find a shorter one
 _MOST_STATES: Final = 3_000_000

@@ -1,7 +1,7 @@
-"""The search: states by the number of preemptions that it takes to come to them.
+"""The search: states by the number of interruptions that it takes to come to them.
 
 A schedule is a list of choices. As CHESS does (Musuvathi and Qadeer, PLDI 2007), those with no
-preemption come first, then those with one, and so on: most faults need few, and whoever reads a
+interruption come first, then those with one, and so on: most faults need few, and whoever reads a
 schedule that was found can follow it. Each state is expanded once, and of an edge that two ways
 lead to the first is kept.
 """
@@ -39,7 +39,10 @@ class Model(Protocol[S]):
         ...
 
     def preempts(self, state: S, last: int, choice: int) -> bool:
-        """Whether the choice takes the turn from ``last``, who could have gone on."""
+        """Whether the choice comes in the middle of what ``last`` does: an interruption.
+
+        That is another one who takes the turn, or the clock that moves meanwhile.
+        """
         ...
 
     def turn(self, last: int, choice: int) -> int:
@@ -63,11 +66,11 @@ class Searched:
     longest: int = 0
     """Choices in the longest schedule to a state that was new."""
     complete: int = NOBODY
-    """Every schedule with up to so many preemptions was looked at; -1 for none."""
+    """Every schedule with up to so many interruptions was looked at; -1 for none."""
     exhausted: bool = False
     """Every schedule was."""
     by_preemptions: list[int] = field(default_factory=list)
-    """The new states that each further preemption led to."""
+    """The new states that each further interruption led to."""
 
 
 class Search(Generic[S]):

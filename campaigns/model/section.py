@@ -13,14 +13,14 @@ by several actors that stand for processes: each has a provider, a cache and a c
 own. Each stops before whatever others can see or change: before every transaction and, while the
 clock may still move, before every reading of it, of the time of day and of the monotonic clock.
 What happens next is then a choice: one of the actors goes on, the clock moves, or the store falls
-silent. All choices are searched, those schedules first that take the turn from nobody in the
-middle of an operation, then those that do so once, twice and so on. A step of an actor depends on
-what it has seen, on what is stored and on the clock; so each different step is run once for real,
-at the end of a whole schedule, and what it did is compared each time that a schedule goes through
-it again. A write transaction of SQLite is alone and a read sees one state, so that nothing
-between their statements could be told apart. A crash is an actor that is not given its turn any
-more: what holds in every state holds after each crash between two transactions, and one within a
-transaction leaves what was before it."""
+silent. All choices are searched, those schedules first in which nothing comes in the middle of an
+operation, then those in which another actor, the clock or an outage does so once, twice and so on
+(an interruption). A step of an actor depends on what it has seen, on what is stored and on the
+clock; so each different step is run once for real, at the end of a whole schedule, and what it
+did is compared each time that a schedule goes through it again. A write transaction of SQLite is
+alone and a read sees one state, so that nothing between their statements could be told apart. A
+crash is an actor that is not given its turn any more: what holds in every state holds after each
+crash between two transactions, and one within a transaction leaves what was before it."""
 
 _PROPERTIES: Final = """\
 After every step: the record is authentic; its versions are numbered without a gap, one is newest,
@@ -78,7 +78,7 @@ def _row(name: str, found: dict[str, Any]) -> list[object]:
     elif found["complete_preemptions"] < 0:
         complete = "-"
     else:
-        complete = f"{found['complete_preemptions']} preemptions"
+        complete = f"{found['complete_preemptions']} interruptions"
     numbers = ("states", "transitions", "steps", "executions", "longest")
     return [name, *(f"{found[each]:,}" for each in numbers), complete, len(found["failures"])]
 

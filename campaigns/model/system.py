@@ -134,9 +134,7 @@ class System:
             yield self._switch
 
     def preempts(self, state: State, last: int, choice: int) -> bool:
-        if choice == self._switch:
-            return True
-        if choice == self._tick or last in (-1, choice):
+        if last in (-1, choice):
             return False
         return self._known[state.actors[last]].kind not in ("", "begin")
 

@@ -21,6 +21,7 @@ from mycelium_fractal_net.security.errors import StoreUnavailableError
 from mycelium_fractal_net.security.key_providers import LocalCustodian, LocalKeyProvider
 from mycelium_fractal_net.security.key_providers.stored import StoredKeyProvider
 from mycelium_fractal_net.security.key_store import Database, KeyStore, UsageStore
+from mycelium_fractal_net.security.key_store.record_mac import Mac
 from mycelium_fractal_net.security.keyring.at_exit import forget
 from mycelium_fractal_net.security.keyring.keyring import Keyring
 from mycelium_fractal_net.security.policy import Policy
@@ -101,6 +102,7 @@ class World:
         self._databases: list[WaitingDatabase] = []
         self._used = 0
         self._keyrings: list[Keyring] = []
+        self._macs: dict[str, tuple[bytes, Mac]] = {}
         self._ready = False
         self._seen: tuple[tuple[int, int], Content] | None = None
         self._home = self._folder / "home"
@@ -133,6 +135,9 @@ class World:
         self._tables = sorted(name for (name,) in names if name != "mfn_schema_version")
         self._first = {name: self._rows(name) for name in self._tables}
         self._first_messages = list(self.messages)
+        provider = self.provider()
+        provider.keys.get(KEY)
+        self._macs = provider.record_macs._macs
         self._ready = True
         self.reset()
 
@@ -191,8 +196,7 @@ class World:
         store = KeyStore(database)
         found = LocalKeyProvider(store, self._custodian, self._policy, clock=self.wall)
         self._alter(found)
-        if self._ready:
-            found.keys.get(KEY)  # with the key of the records' MACs, which is read once
+        found.record_macs._macs.update(self._macs)  # which each process reads once
         return found
 
     def keyring(self) -> Keyring:

@@ -135,6 +135,8 @@ def test_every_kind_is_tried_in_the_short_form_too() -> None:
     """One payload for a field, in turn."""
     tried = {each.kind for place in range(len(PAYLOADS)) for each in chosen(place, quick=True)}
     assert tried == set(KINDS)
+    assert [each.kind for each in chosen(3, quick=False)] == list(KINDS)
+    assert {each for place in range(60) for each in chosen(place, quick=False)} == set(PAYLOADS)
     assert len(names()) > 60
 
 

@@ -206,6 +206,16 @@ def test_what_is_printed_cannot_move_the_cursor(capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().out == "a\\x1b[2Jb\\nc\n"
 
 
+def test_json_of_the_command_line_is_printable_ascii() -> None:
+    """Tables and trees for machines are shown on terminals too: SARIF and CBOM among them."""
+    text = "a\x1b[2J\x7f\x9b\u202e\u2028\udcff\U0001f511"
+    for value in ({"path": text}, {"path": text.replace("\udcff", "")}):
+        made = terminal.json_text(value)
+        assert made.isascii()
+        assert all(line.isprintable() for line in made.splitlines())
+        assert json.loads(made) == value
+
+
 def test_an_empty_array_is_json_too(capsys: pytest.CaptureFixture[str]) -> None:
     """A store without keys lists as ``[]``."""
     terminal.json_array([])

@@ -37,7 +37,7 @@ def test_both_sides_read_the_same_requests(there: Place, proxy: str) -> None:
     """Of all techniques one in thirty; make campaign CAMPAIGN=misuse has every one."""
     wanted = sent_at(proxy)[::30]
     for each in wanted:
-        verdict = judged(each, there.doors[proxy], there.entries, there.api_key)
+        verdict = judged(each, there.doors[proxy], there.entries, there.api_key, patience=3.0)
         assert verdict.reading != DIFFERS, (each.family, each.name, verdict)
 
 

@@ -41,6 +41,7 @@ ABSENT_GUARDS: Final = (
     "a bound on connections",
     "a bound on headers",
     "a bound on what is held in memory",
+    "a bound on how long requests wait for their turn",
     "TLS",
 )
 """What the application cannot see to by itself, under whatever server it runs."""

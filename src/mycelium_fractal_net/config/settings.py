@@ -192,6 +192,7 @@ class Server(_Section, frozen=True):
     max_batch_items: Annotated[int, Meta(ge=1, le=1000)] = 1000
     shutdown_seconds: Annotated[int, Meta(ge=1, le=3600)] = 30
     max_connections: Annotated[int, Meta(ge=1, le=1_000_000)] = 1000
+    max_queue_milliseconds: Annotated[int, Meta(ge=1, le=60_000)] | None = 50
     max_connections_per_address: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
     handshake_seconds: _Seconds = 5
     header_seconds: _Seconds = 10

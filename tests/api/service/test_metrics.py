@@ -57,6 +57,7 @@ def test_every_metric_is_on_the_page_and_no_other() -> None:
     metrics = Metrics()
     metrics.observe("encrypt", 200, 0.1)
     metrics.count("items", "encrypt.batch", "ok")
+    metrics.count("overloaded")
     metrics.count("xor")
     metrics.count("rotations", "ok")
     metrics.count("pending-uses")

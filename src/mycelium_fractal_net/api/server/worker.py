@@ -42,8 +42,10 @@ class _Server(uvicorn.Server):
         parent: int | None,
         *,
         renews: bool,
+        note_overload: Callable[[], None],
     ) -> None:
         super().__init__(config)
+        self._note_overload = note_overload
         self._frontend = frontend
         self._renews = renews
         self._ready = ready
@@ -84,6 +86,8 @@ class _Server(uvicorn.Server):
             self._frontend.connections,
             slot,
             self._frontend.note_refusal,
+            self._frontend.queue,
+            self._note_overload,
             config=self.config,
             server_state=self.server_state,
             app_state=self.lifespan.state,
@@ -137,7 +141,9 @@ def serve_process(
     app.service.frontend = frontend.states()
     app.service.connections = frontend.connections.__len__
     renews = renews_on_sighup(settings)
-    server = _Server(config, frontend, ready, parent, renews=renews)
+    server = _Server(
+        config, frontend, ready, parent, renews=renews, note_overload=app.service.count_overloaded
+    )
     try:
         server.run(sockets=[listening])
     except SystemExit as end:

@@ -28,6 +28,7 @@ _SECONDS: Final = "seconds"
 _BUCKET: Final = "bucket"
 _STATE: Final = "state"
 
+OVERLOADED: Final = "overloaded"
 CUSTODIAN_CALLS: Final = "custodian-calls"
 CUSTODIAN_RETRIES: Final = "custodian-retries"
 CUSTODIAN_SECONDS: Final = "custodian-seconds"
@@ -36,6 +37,11 @@ CUSTODIAN_BUCKET: Final = "custodian-bucket"
 COUNTS: Final = {
     _REQUESTS: ("mfn_requests", "Requests by operation and status", ("operation", "status")),
     "items": ("mfn_items", "Items of batches by operation and outcome", ("operation", "outcome")),
+    OVERLOADED: (
+        "mfn_overloaded_requests",
+        "Requests that were refused since they had waited too long for their turn",
+        (),
+    ),
     "xor": ("mfn_xor_opened", "Messages of the XOR cipher that were opened", ()),
     "pending-uses": (
         "mfn_pending_destruction_uses",

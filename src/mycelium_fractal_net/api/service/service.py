@@ -18,7 +18,7 @@ from mycelium_fractal_net.api.rate_limits.rates import RateLimits
 from mycelium_fractal_net.api.service.custodian_watch import CustodianWatch
 from mycelium_fractal_net.api.service.durability import Durability
 from mycelium_fractal_net.api.service.executors import Executors
-from mycelium_fractal_net.api.service.metrics import Metrics
+from mycelium_fractal_net.api.service.metrics import OVERLOADED, Metrics
 from mycelium_fractal_net.api.service.rotation_thread import RotationThread
 from mycelium_fractal_net.api.service.store_probe import StoreProbe
 from mycelium_fractal_net.bootstrap import open_keyring
@@ -283,6 +283,11 @@ class Service:
         return age is None or age >= STALE_SECONDS
 
     # Refusals before authentication -------------------------------------------------------
+
+    def count_overloaded(self) -> None:
+        """Count a request that waited too long for its turn, whoever sent it."""
+        self.metrics.count(OVERLOADED)
+        self.count_refusal("overloaded")
 
     def count_refusal(self, reason: str) -> None:
         """Count a stranger's refusal; the audit log sums them up once a second."""

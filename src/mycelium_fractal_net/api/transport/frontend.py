@@ -13,6 +13,7 @@ from mycelium_fractal_net.api.transport.connections import Connections
 from mycelium_fractal_net.api.transport.heads import RefusedError
 from mycelium_fractal_net.api.transport.limits import ClientLimits, room_for
 from mycelium_fractal_net.api.transport.listener import Listener
+from mycelium_fractal_net.api.transport.request_queue import RequestQueue
 from mycelium_fractal_net.api.transport.tls import serves_tls
 
 if TYPE_CHECKING:
@@ -24,13 +25,15 @@ if TYPE_CHECKING:
 
 
 class Frontend:
-    """Listener, connections and certificate. ``note_refusal`` is told the kind of each refusal."""
+    """Listener, connections, queue, certificate. ``note_refusal`` is told each refusal's kind."""
 
     def __init__(self, settings: Settings, note_refusal: Callable[[str], None]) -> None:
         limits = ClientLimits.of(settings.server)
         limits = replace(limits, connections=room_for(limits.connections))
         self.connections = Connections(limits, Proxies(settings.server.trusted_proxies))
         self.note_refusal = note_refusal
+        most = settings.server.max_queue_milliseconds
+        self.queue = None if most is None else RequestQueue(most / 1000)
         tls = settings.security.tls
         self.certificate = Certificate(tls) if serves_tls(tls) else None
         self._listener: Listener | None = None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from httptools import HttpParserError, HttpParserUpgrade
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from mycelium_fractal_net.api.http.exchange import Exchange
-from mycelium_fractal_net.api.http.responses import closing_problem
+from mycelium_fractal_net.api.http.responses import closing_problem, refuse
 from mycelium_fractal_net.api.transport.heads import (
     WATCHED,
     Framing,
@@ -28,11 +28,18 @@ from mycelium_fractal_net.api.transport.timeouts import Wait
 from mycelium_fractal_net.security.signed_requests.asgi import EXCHANGE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
     from mycelium_fractal_net.api.transport.connections import Connections, Slot
+    from mycelium_fractal_net.api.transport.request_queue import Place, RequestQueue
+
+_ALWAYS: Final = frozenset({b"/health/live", b"/health/ready", b"/metrics"})
+"""What is answered however long it waited: who watches the service must not take it for dead."""
+
+
+def _nothing() -> None: ...
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -50,12 +57,17 @@ class HttpProtocol(HttpToolsProtocol):
         connections: Connections,
         slot: Slot,
         note_refusal: Callable[[str], None],
+        queue: RequestQueue | None = None,
+        note_overload: Callable[[], None] = _nothing,
         **uvicorn: Any,
     ) -> None:
         super().__init__(**uvicorn)
         self._connections = connections
         self._slot = slot
         self._note_refusal = note_refusal
+        self._queue = queue
+        self._place: Place = 0
+        self._note_overload = note_overload
         self._framing = Framing()
         self._read = ReadBounds()
         self._next: tuple[RequestResponseCycle, Any] | None = None
@@ -268,7 +280,19 @@ class HttpProtocol(HttpToolsProtocol):
         cycle.scope["extensions"] = {EXCHANGE: Exchange(cycle, self)}  # type: ignore[dict-item]
         self._running = cycle
         self._passes = False
+        if self._queue is not None:
+            self._place = self._queue.enter()
+            app = self._in_turn
         super()._start_asgi_task(cycle, app)
+
+    def _in_turn(self, scope: Any, receive: Any, send: Any) -> Awaitable[None]:
+        """The application, unless the request waited too long for its turn."""
+        queue = self._queue
+        if queue is None or queue.serves(self._place) or scope["raw_path"] in _ALWAYS:
+            running: Awaitable[None] = self.app(scope, receive, send)
+            return running
+        self._note_overload()
+        return refuse(RefusedError("overloaded", "too many requests wait; try again"), scope, send)
 
     def on_response_complete(self) -> None:
         """Go on to the next request, or to wait for one."""

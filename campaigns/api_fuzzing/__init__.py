@@ -1,0 +1,1 @@
+"""Requests that are made from the OpenAPI document, by three kinds of caller."""

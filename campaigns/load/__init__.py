@@ -1,0 +1,1 @@
+"""The service under load: a soak, and more than it can do."""
