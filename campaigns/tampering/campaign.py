@@ -91,6 +91,8 @@ def _of_decoders(found: dict[str, Any]) -> list[str]:
         for name, each in sorted(found["counts"].items())
     ]
     said = f"{found['inputs']:,} inputs to both decoders; {len(found['failures'])} disagreements."
+    if "unfinished" in found:
+        said += f" {found['unfinished']}; the same command goes on."
     return [said, table(("form", "both read", "both refuse"), rows)]
 
 
@@ -115,9 +117,9 @@ CAMPAIGN = Campaign(
     parts=[
         Part("bits", every_bit),
         Part("rows", every_cell),
-        Part("decoders", both),
-        Part("signatures", signatures),
         Part("fields", fields),
+        Part("signatures", signatures),
+        Part("decoders", both),
     ],
     section=section,
 )

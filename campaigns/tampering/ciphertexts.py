@@ -21,6 +21,7 @@ from mycelium_fractal_net.security.errors import (
     DecryptionError,
     MasterKeyError,
     StoreIntegrityError,
+    StoreVersionError,
 )
 from mycelium_fractal_net.security.key_providers.custodian import Binding
 from mycelium_fractal_net.security.key_providers.local import LocalCustodian
@@ -100,7 +101,7 @@ def messages() -> list[Form]:
         Form("raw form", raw, lambda data: decrypt_aes_gcm(data, KEY, DATA), refused),
         Form(
             "value of a column, base64", base64.b64encode(sealed), column, refused,
-            lambda changed, _: "white space" if changed.strip() != changed else None,
+            lambda changed, _: "without its padding" if len(changed) % 4 else None,
         ),
         Form("message of the XOR cipher", _OLD, XorOpener(POLICY, KEY).open, refused),
     ]  # fmt: skip
@@ -175,7 +176,7 @@ def of_the_store(folder: Path) -> list[Form]:
         one["store_id"] = str(one["store_id"]).lower()
         return "white space, or a digit in capitals" if one == other else None
 
-    refused = (DecryptionError, MasterKeyError)
+    refused = (DecryptionError, MasterKeyError, StoreVersionError)
     return [
         Form("backup", content, backup, refused, ciphertext=False),
         Form("wrapped key in the store", wrapped, material, (StoreIntegrityError,)),

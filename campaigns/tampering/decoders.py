@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from campaigns.frame.campaign import Figures
-from campaigns.frame.run import Run
+from campaigns.frame.run import Paused, Run
 from campaigns.tampering.ciphertexts import DATA, HANDLE, KEY, NAME, VECTORS, messages, whole
 from campaigns.tampering.crafted import crafted
 from campaigns.tampering.mutations import any_change
@@ -155,11 +155,23 @@ def both(run: Run) -> Figures:
             _one_batch(there, decoder, state)
             run.keep(state)
             run.progress(state["done"], total, "inputs")
-            if state["done"] < total:
-                run.pause_if_due()
-    failures = state["failures"][:20]
-    failures += _controls(there, state["counts"])
+            if state["done"] < total and (short := unfinished(run, state["done"], total)):
+                return {**_figures(there, state), "unfinished": short}
+    return _figures(there, state)
+
+
+def _figures(there: list[Reader], state: dict[str, Any]) -> Figures:
+    failures = [*state["failures"][:20], *_controls(there, state["counts"])]
     return {"inputs": state["done"], "counts": state["counts"], "failures": failures}
+
+
+def unfinished(run: Run, done: int, total: int) -> str:
+    """How much of it was run, where it is time to pause; nothing where it is not."""
+    try:
+        run.pause_if_due()
+    except Paused:
+        return f"{done:,} of {total:,} inputs were run so far"
+    return ""
 
 
 def _one_batch(there: list[Reader], decoder: NodeDecoder, state: dict[str, Any]) -> None:

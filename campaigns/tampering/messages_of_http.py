@@ -19,6 +19,7 @@ from http_sfv.dictionary import Dictionary
 
 from campaigns.frame.campaign import Figures
 from campaigns.frame.run import Run
+from campaigns.tampering.decoders import unfinished
 from campaigns.tampering.mutations import any_change
 from fuzz.fuzz_http_signatures import byte_sequences, inner_lists
 from mycelium_fractal_net.security.errors import InvalidSignatureError
@@ -33,7 +34,8 @@ from mycelium_fractal_net.security.http_signatures.message_signature import (
 from mycelium_fractal_net.security.http_signatures.messages import RequestView
 from mycelium_fractal_net.security.signatures.signing_key import SigningKey
 
-INPUTS: Final = 500_000
+SIGNED: Final = 100_000
+FIELDS: Final = 500_000
 _QUICK: Final = 600
 _BATCH: Final = 200
 _KEY: Final = SigningKey.from_private_bytes("Ed25519", bytes([7]) * 32)
@@ -135,7 +137,7 @@ def signatures(run: Run) -> Figures:
         ours, other = _ours(message), _theirs(message)
         _note(state, ours, other, f"{message.method} {message.url} {message.headers}")
 
-    return _many(run, one)
+    return _many(run, one, SIGNED)
 
 
 def fields(run: Run) -> Figures:
@@ -156,7 +158,7 @@ def fields(run: Run) -> Figures:
             state["failures"].append(f"{wrong}: {field!r}")
         _note(state, ours, _by_sfv(field), repr(field))
 
-    return _many(run, one)
+    return _many(run, one, FIELDS)
 
 
 def _by_sfv(field: bytes) -> bool:
@@ -176,8 +178,8 @@ def _note(state: dict[str, Any], ours: bool, other: bool, what: str) -> None:
         state["failures"].append(f"taken here alone: {what}")
 
 
-def _many(run: Run, one: Callable[[random.Random, dict[str, Any]], None]) -> Figures:
-    total = _QUICK if run.quick else INPUTS
+def _many(run: Run, one: Callable[[random.Random, dict[str, Any]], None], most: int) -> Figures:
+    total = _QUICK if run.quick else most
     state = run.kept() or {"done": 0, "counts": {}, "failures": []}
     while state["done"] < total:
         for number in range(state["done"], state["done"] + _BATCH):
@@ -185,8 +187,12 @@ def _many(run: Run, one: Callable[[random.Random, dict[str, Any]], None]) -> Fig
         state["done"] += _BATCH
         run.keep(state)
         run.progress(state["done"], total, "inputs")
-        if state["done"] < total:
-            run.pause_if_due()
+        if state["done"] < total and (short := unfinished(run, state["done"], total)):
+            return {**_figures(state), "unfinished": short}
+    return _figures(state)
+
+
+def _figures(state: dict[str, Any]) -> Figures:
     failures = state["failures"][:20]
     failures += [
         f"{each}: no input" for each in ("both take", "both refuse") if each not in state["counts"]

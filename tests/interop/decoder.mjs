@@ -255,7 +255,7 @@ function headerOf(encoded) {
   require(Object.keys(header).join() === MEMBERS.join() && JSON.stringify(header) === text);
   for (const name of ["backup_id", "store_id"]) require(/^[0-9a-f]{32}$/.test(header[name]));
   for (const name of ["made_at", "generation"]) require(Number.isSafeInteger(header[name]));
-  require(/^[0-9]{4}$/.test(header.schema) && typeof header.master_id === "string");
+  require(/^[0-9]{4}$/.test(header.schema) && /^[\x21-\x7e]{1,200}$/.test(header.master_id));
   base64(header.wrapped_key);
   return header;
 }

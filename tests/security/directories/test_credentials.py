@@ -19,6 +19,8 @@ from mycelium_fractal_net.security.errors import AuthenticationError, StoreUnava
 from mycelium_fractal_net.security.key_store import freshness
 from mycelium_fractal_net.security.key_store.freshness import Freshness
 from mycelium_fractal_net.security.records.api_keys import generate
+from mycelium_fractal_net.security.signatures.signing_key import SigningKey
+from tests.support.algorithms import SIGNING
 from tests.support.stores import Clock, open_provider
 
 if TYPE_CHECKING:
@@ -372,8 +374,26 @@ def test_a_record_that_fails_its_authentication_is_refused_alone(
         )
     directory._freshness.refresh()
     refused(directory, edited_key)
+    with pytest.raises(AuthenticationError):  # and nobody who signs has it back
+        directory.authenticate(edited_key, "anybody")
+    assert directory.is_bound(edited.credential_id)
     directory.authenticate(good)
     assert edited.credential_id in caplog.text
+
+
+def test_a_signer_whose_record_was_edited_keeps_no_credential_from_being_read(
+    local_provider: LocalKeyProvider, directory: CredentialDirectory
+) -> None:
+    """Whom it named stays bound by the credential's own record; the others go on."""
+    bound, bound_key = create(local_provider)
+    _, good = create(local_provider)
+    public = SigningKey.generate(SIGNING).public.der()
+    local_provider.signers.add("one", public, credentials=(bound.credential_id,))
+    with local_provider.store.database.write() as connection:
+        connection.exec_driver_sql("UPDATE mfn_signers SET credentials = '[]'")
+    directory.authenticate(good)
+    refused(directory, bound_key)
+    assert directory.authenticate(bound_key, "one").bound
 
 
 def test_the_directory_never_waits_in_a_thread_that_refuses(

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mycelium_fractal_net.security.key_providers import LocalKeyProvider, StoredKeyProvider
+    from tests.support.stores import Clock
 
 
 def public() -> bytes:
@@ -89,7 +90,9 @@ def test_whoever_writes_the_store_neither_frees_nor_binds(
             directory.authenticate(key.text.encode(), signer)
 
 
-def test_a_signer_of_before_binds_by_its_own_record_too(local_provider: LocalKeyProvider) -> None:
+def test_a_signer_of_before_binds_by_its_own_record_too(
+    local_provider: LocalKeyProvider, clock: Clock
+) -> None:
     """Before the credential was brought up; also one that is registered while others hold them."""
     credentials = local_provider.credentials
     (first, key), (second, other) = (credentials.create(name, ("*",)) for name in "ab")
@@ -105,6 +108,11 @@ def test_a_signer_of_before_binds_by_its_own_record_too(local_provider: LocalKey
     with pytest.raises(AuthenticationError):
         directory.authenticate(other.text.encode())
     assert directory.authenticate(other.text.encode(), "older").bound
+    clock.forward(days=90)
+    freshness.refresh()
+    caller = directory.authenticate(other.text.encode(), "older")
+    assert caller.due
+    assert caller.bound
 
 
 def test_a_store_of_before_is_brought_up(local_provider: LocalKeyProvider) -> None:

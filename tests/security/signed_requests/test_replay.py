@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import multiprocessing
 import os
 import time
@@ -184,6 +185,41 @@ def test_a_child_has_a_guard_of_its_own(local_provider: LocalKeyProvider) -> Non
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert not guard.take(other)
     guard.close()
+
+
+class Purging(NonceStore):
+    """A store that remembers what it was asked to forget."""
+
+    def __init__(self, provider: LocalKeyProvider) -> None:
+        super().__init__(provider.store.database)
+        self.asked: list[int] = []
+
+    def purge(self, after_seconds: int) -> int:
+        self.asked.append(after_seconds)
+        return super().purge(after_seconds)
+
+
+def test_a_nonce_is_remembered_for_twice_the_skew_after_its_request_expired(
+    local_provider: LocalKeyProvider,
+) -> None:
+    """The signer's clock may be ahead as far as this one is behind; then a minute goes by."""
+    store = Purging(local_provider)
+    usual, narrow = ReplayGuard(store), ReplayGuard(store, skew_seconds=5)
+    before = time.monotonic()
+    usual._purge()
+    narrow._purge()
+    assert store.asked == [60, 10]
+    assert 60 <= usual._next_purge - before < 120
+    assert usual.take(nonce())  # which looks whether it is time
+    usual.close()
+    assert store.asked == [60, 10]
+
+
+def test_what_is_stored_of_a_nonce_is_the_same_in_every_release() -> None:
+    """Else a request could be sent once more to an instance of the next one."""
+    thumbprint = bytes(range(32))
+    wanted = hashlib.sha256(b"mycelium-fractal-net/nonce/v1" + thumbprint + b"abc").digest()
+    assert nonce_digest(thumbprint, "abc") == wanted
 
 
 def test_nonces_of_two_signers_never_meet() -> None:

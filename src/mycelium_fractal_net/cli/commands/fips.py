@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -12,6 +12,8 @@ from mycelium_fractal_net.cli.parsing import CommandGroup
 
 if TYPE_CHECKING:
     from mycelium_fractal_net.fips import Proof
+
+_OFF: Final = "FIPS mode is off; MFN_FIPS_MODE=true switches it on"
 
 fips = CommandGroup("fips", help="Install an OpenSSL FIPS provider, and see what it is.")
 
@@ -38,7 +40,7 @@ def _install(invocation: Invocation, file: Path, sha256: str) -> None:
     invocation.answer(
         _shape(proof, enabled=settings.security.fips_mode),
         f"installed {proof.module.file}, and proved it",
-        *(() if settings.security.fips_mode else ("FIPS mode is off: MFN_FIPS_MODE=true",)),
+        *(() if settings.security.fips_mode else (_OFF,)),
     )
 
 

@@ -29,10 +29,16 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.algorithms.mac import MacKey
     from mycelium_fractal_net.security.byte_io.secret_bytes import SecretBytes
     from mycelium_fractal_net.security.key_providers import StoredKeyProvider
+    from mycelium_fractal_net.security.records.index_fields import IndexField
+    from mycelium_fractal_net.security.sealed.blind_index import FieldKey, IndexKey
+    from mycelium_fractal_net.security.sealed.deterministic import DeterministicCipher
     from mycelium_fractal_net.security.sealed.sealer import Sealer
     from mycelium_fractal_net.security.signatures.external_key import ExternalSigningKey
     from mycelium_fractal_net.security.signatures.signing_key import SigningKey
     from mycelium_fractal_net.security.signatures.verifying_key import VerifyingKey
+
+
+_MOST_FIELDS: Final = 256  # of an index key, each with a hash state of 200 bytes
 
 
 class Uses:
@@ -81,6 +87,9 @@ class KeyInUse:
         self._raw: RawCipher | None = None
         self._signing: SigningKey | ExternalSigningKey | None = None
         self._mac_key: MacKey | None = None
+        self._index_key: IndexKey | None = None
+        self._fields: dict[IndexField, FieldKey] = {}
+        self._deterministic: DeterministicCipher | None = None
         self._verifying: VerifyingKey | None = None
 
     def __repr__(self) -> str:
@@ -101,6 +110,8 @@ class KeyInUse:
     def forget(self) -> None:
         """Let go of the key: who is at work with it goes on, and it is wiped after the last."""
         self._material = self._sealer = self._raw = self._signing = self._mac_key = None
+        self._index_key = self._deterministic = None
+        self._fields = {}
 
     @property
     def sealer(self) -> Sealer:
@@ -161,6 +172,34 @@ class KeyInUse:
         if found is None:
             found = self._provider.policy.mac(self.key.algorithm, self._unwrapped())
             self._mac_key = found
+        return found
+
+    @property
+    def index_key(self) -> IndexKey:
+        """Makes the keys of fields under this version."""
+        found = self._index_key
+        if found is None:
+            found = self._provider.policy.index_key(self.key.algorithm, self._unwrapped())
+            self._index_key = found
+        return found
+
+    def field_key(self, field: IndexField) -> FieldKey:
+        """Makes the tags of one field under this version."""
+        found = self._fields.get(field)
+        if found is None:
+            if len(self._fields) >= _MOST_FIELDS:
+                self._fields.clear()
+            found = self._fields[field] = self.index_key.field(field)
+        return found
+
+    @property
+    def deterministic(self) -> DeterministicCipher:
+        """Seals and opens deterministic messages of this version."""
+        found = self._deterministic
+        if found is None:
+            policy = self._provider.policy
+            found = policy.deterministic_cipher(self._unwrapped(), self.version.handle)
+            self._deterministic = found
         return found
 
 
