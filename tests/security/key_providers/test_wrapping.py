@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from mycelium_fractal_net.security.byte_io.secret_bytes import SecretBytes
 from mycelium_fractal_net.security.errors import (
     CustodianDeniedError,
     CustodianUnavailableError,
@@ -34,7 +35,7 @@ class Asked(LocalCustodian):
         self.rewraps: list[int] = []
         self.failure: MfnError | None = None
 
-    def unwrap_many(self, kek_id: str, items: Sequence[tuple[bytes, Binding]]) -> list[bytes]:
+    def unwrap_many(self, kek_id: str, items: Sequence[tuple[bytes, Binding]]) -> list[SecretBytes]:
         self.calls.append(len(items))
         if self.failure is not None:
             raise self.failure
