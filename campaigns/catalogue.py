@@ -12,6 +12,7 @@ NAMES: Final[tuple[str, ...]] = (
     "faults",
     "fuzzing",
     "leakage",
+    "instructions",
     "load",
     "misuse",
     "model",
