@@ -1,4 +1,4 @@
-"""Make tests/vectors/format_vectors.json: the raw form, signature files, and HPKE blobs.
+"""Make tests/vectors/format_vectors.json: the raw form, signature files, HPKE blobs, lookups.
 
     python scripts/make_format_vectors.py tests/vectors/format_vectors.json
 
@@ -16,6 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from mycelium_fractal_net.security.aes_encryption import encrypt_aes_gcm
+from mycelium_fractal_net.security.records.index_fields import IndexField
+from mycelium_fractal_net.security.sealed.blind_index import IndexKey
+from mycelium_fractal_net.security.sealed.deterministic import DeterministicCipher
 from mycelium_fractal_net.security.sealed.recipients import RecipientKey, seal_to_recipient
 from mycelium_fractal_net.security.signatures.signature_file import (
     SignatureMode,
@@ -169,6 +172,56 @@ def flipped(message: bytes, position: int) -> bytes:
     return bytes(changed)
 
 
+def deterministic() -> dict[str, Any]:
+    """AES-SIV messages of several sizes, and one with each fault."""
+    key = hashlib.sha512(b"mycelium-fractal-net test key").digest()
+    cipher = DeterministicCipher(key, HANDLE)
+    message = cipher.seal(DATA, b"row 17")
+    faults = {
+        "no magic": flipped(message, 0),
+        "another form": flipped(message, 3),
+        "changed vector": flipped(message, 12),
+        "changed ciphertext": flipped(message, 28),
+        "cut in the vector": message[:27],
+        "other associated data": cipher.seal(DATA, b"row 18"),
+    }
+    return {
+        "key": key.hex(),
+        "handle": HANDLE.hex(),
+        "associated_data": b"row 17".hex(),
+        "valid": [
+            {"plaintext": data.hex(), "message": cipher.seal(data, b"row 17").hex()}
+            for data in (b"", b"x", DATA, bytes(range(16)), bytes(range(200)))
+        ],
+        "invalid": {fault: wrong.hex() for fault, wrong in faults.items()},
+    }
+
+
+def index() -> dict[str, Any]:
+    """Tags of values in fields, whole and cut short."""
+    values = ("", "alice@example.com", "Straße", "cafe\u0301", "ΑΣ", "\u212b")
+    fields = [
+        IndexField(b"users.email", bits, normalisation)
+        for bits in (None, 4, 13, 64)
+        for normalisation in ("exact", "nfc", "caseless")
+    ]
+    made = IndexKey(KEY)
+    return {
+        "key": KEY.hex(),
+        "tags": [
+            {
+                "context": field.context.hex(),
+                "bits": field.bits,
+                "normalisation": field.normalisation,
+                "value": value,
+                "tag": made.field(field).tag(value).hex(),
+            }
+            for field in fields
+            for value in values
+        ],
+    }
+
+
 def main() -> None:
     """Write the file that is named."""
     found = {
@@ -178,6 +231,8 @@ def main() -> None:
         "recipients": recipients(),
         "recipients_p256": recipients_on("HPKE-P256"),
         "recipients_p384": recipients_on("HPKE-P384"),
+        "deterministic": deterministic(),
+        "index": index(),
     }
     Path(sys.argv[1]).write_text(json.dumps(found, indent=1) + "\n")
 

@@ -58,12 +58,10 @@ def _soak(figures: Mapping[str, Any]) -> str:
             f" {encrypt['p50']:.1f} ms and {encrypt['p99']:.1f} ms of `POST /crypto/encrypt`, as",
             "  the clients saw it.",
             "",
-            f"What each process held was read once a second ({figures['samples']:,} times). The"
-            " line"
-            " is fitted by least squares to the",
-            f"means of the minutes after the first {figures['warm_up_seconds'] / 60:.0f}; its"
-            " standard"
-            " error is widened by what neighbouring minutes have",
+            f"What each process held was read {figures['samples']:,} times. The line is fitted by"
+            " least squares to the means of the",
+            f"minutes after the first {figures['warm_up_seconds'] / 60:.0f}; its standard error is"
+            " widened by what neighbouring minutes have",
             "in common. Flat is a line whose interval of 95 % has 0 in it.",
             "",
             _growth_table(figures["growth"]),
@@ -74,9 +72,17 @@ def _soak(figures: Mapping[str, Any]) -> str:
             " versions,"
             f" {made['keys']:,} keys, {made['credentials']:,} credentials and",
             f"{made['signers']:,} signers, all told. Each worker holds the credentials, the signers"
-            " and the keys in use with their versions.",
+            " and the keys in use with their versions. How much of the growth that is was not"
+            " measured apart.",
+            *_missed(figures),
         ]
     )
+
+
+def _missed(figures: Mapping[str, Any]) -> list[str]:
+    """What missed its goal, if anything did."""
+    failures = figures["failures"]
+    return ["", "Missed its goal:", "", *(f"- {each}" for each in failures)] if failures else []
 
 
 def _examples(figures: Mapping[str, Any]) -> str:
@@ -138,6 +144,7 @@ def _overload(figures: Mapping[str, Any]) -> str:
             f"- Memory was {bounded['mib_before']:.0f} MiB before the flood and"
             f" {bounded['mib_most']:.0f} MiB at most. Some were refused {end}.",
             "- Without the bound, which is the control, everybody waits, and clients give up.",
+            *_missed(figures),
         ]
     )
 

@@ -628,6 +628,32 @@ def test_data_under_a_compromised_version_is_opened_and_moved_with_the_option_th
         world.mfn.ok(*command, "--allow-compromised")
 
 
+@advises("cli/commands/key.py", "key activate")
+def a_new_version_of_an_index_key(world: World) -> None:
+    """It is searched, and stored once it is activated."""
+    world.mfn.ok("key", "create", "names", "--type", "index")
+    said = world.mfn.ok("key", "rotate", "names").out
+    assert world.state("names:v2") == "pre-activation"
+    world.follow(said, "mfn key activate names:v2")
+    assert world.state("names:v2") == "active"
+
+
+@advises("security/records/keys.py", "key activate", "key activate")
+def an_index_key_that_waits_or_would_miss_what_is_stored(world: World) -> None:
+    """While a version is suspended nothing is searched or stored; activating one ends either."""
+    world.mfn.ok("key", "create", "names", "--type", "index")
+    world.mfn.ok("key", "rotate", "names")
+    Path("value").write_bytes(b"a@example.com")
+    world.mfn.ok("key", "suspend", "names:v1")
+    said = world.refused(ExitCode.FORBIDDEN, "index", "names", "value", "--context", "f")
+    world.follow(said, "mfn key activate names:v1")
+    world.mfn.ok("index", "names", "value", "--context", "f")
+    world.mfn.ok("key", "suspend", "names:v1")
+    with open_keyring(home=world.home) as keyring, pytest.raises(KeyStateError) as caught:
+        keyring.index_tag(b"x", key_id="names", context=b"f")
+    world.follow(str(caught.value), "mfn key activate names:v2")
+
+
 # The master key and backups --------------------------------------------------------------------
 
 

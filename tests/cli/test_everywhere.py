@@ -38,6 +38,7 @@ COMMANDS = [
     "key import finish IMPORT wrapped", "key export card --to peer.pem",
     "usage orders", "encrypt plain -k orders",
     "decrypt plain.mfn -o opened", "inspect plain.mfn", "rewrap plain.mfn",
+    "key create names --type index", "index names plain --context users.email",
     "rewrap plain.mfn --finished orders --reason none", "encrypt -r folder -o sealed",
     "decrypt -r sealed -o opened-folder", "migrate-xor --dry-run folder",
     "sign plain -k release", "verify plain plain.sig -k release",

@@ -26,7 +26,7 @@ PAGE: Final = DOCS / "permissions.md"
 DOCUMENT: Final[dict[str, Any]] = json.loads((DOCS / "openapi.json").read_text())
 BEGIN, END = "<!-- answers -->\n", "<!-- end of answers -->\n"
 HELLO: Final = b64(b"hello")
-PER_KEY: Final = ("encrypt", "decrypt", "sign", "verify", "mac", "rewrap", "datakey")
+PER_KEY: Final = ("encrypt", "decrypt", "sign", "verify", "mac", "index", "rewrap", "datakey")
 WHOLE: Final = (
     "allow_compromised", "keys:read", "keys:admin", "credentials:admin", "signers:admin",
     "audit:read", "metrics:read",
@@ -41,6 +41,7 @@ NEEDS: Final = {
     "POST /crypto/verify": "verify:*",
     "POST /crypto/mac": "mac:*",
     "POST /crypto/mac/verify": "mac:*",
+    "POST /crypto/index": "index:*",
     "POST /crypto/datakey": "datakey:*",
     "POST /crypto/datakey/report": "datakey:*",
     "POST /crypto/encrypt/batch": "encrypt:*",
@@ -97,6 +98,7 @@ class Callers:
             _, self._all = credentials.create("all", ("*",))
             self._message = b64(keyring.encrypt(b"hello"))
             self._signature = b64(keyring.sign(b"hello"))
+            keyring.provider.keys.create("walked-index", "index")
             self._tag = b64(keyring.mac(b"hello"))
             self._key = "default-encryption"
         self._subject = made.credential_id
@@ -162,6 +164,7 @@ class Callers:
                 "verify": {"data": HELLO, "signature": self._signature},
                 "mac": {"data": HELLO},
                 "datakey": {},
+                "index": {"data": HELLO, "key_id": "walked-index", "context": HELLO},
             }[path.split("/")[2]]
             if path.endswith("/batch"):
                 return {"items": [item]}

@@ -18,6 +18,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 
 from mycelium_fractal_net.security.aes_encryption import decrypt_aes_gcm
 from mycelium_fractal_net.security.errors import DecryptionError, InvalidSignatureError
+from mycelium_fractal_net.security.records.index_fields import IndexField
+from mycelium_fractal_net.security.sealed.blind_index import IndexKey
+from mycelium_fractal_net.security.sealed.deterministic import DeterministicCipher
 from mycelium_fractal_net.security.sealed.recipients import RecipientKey, open_as_recipient
 from mycelium_fractal_net.security.signatures.signature_file import (
     encode_signature_file,
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 
 VECTORS = json.loads(Path(__file__).with_name("format_vectors.json").read_text())
 RAW, FILES, HPKE = VECTORS["raw"], VECTORS["signature_files"], VECTORS["recipients"]
+SIV = VECTORS["deterministic"]
 CURVES = [VECTORS["recipients_p256"], VECTORS["recipients_p384"]]
 EACH_CURVE = pytest.mark.parametrize("section", CURVES, ids=lambda each: each["algorithm"])
 
@@ -252,10 +256,32 @@ def _seal(
     return head + enc + AESGCM(cipher_key).encrypt(nonce, plain, b"")
 
 
+def test_deterministic_messages_are_made_and_opened_as_they_stand() -> None:
+    """Each size, and the empty one; a fault is the one error."""
+    key, handle, associated_data = of(SIV, "key", "handle", "associated_data")
+    cipher = DeterministicCipher(key, handle)
+    for vector in SIV["valid"]:
+        plain, message = of(vector, "plaintext", "message")
+        assert cipher.seal(plain, associated_data) == message
+        assert cipher.open(message, associated_data) == plain
+    for wrong in SIV["invalid"].values():
+        with pytest.raises(DecryptionError):
+            cipher.open(bytes.fromhex(wrong), associated_data)
+
+
+def test_tags_of_blind_indexes_are_as_they_stand() -> None:
+    """In every normalisation, whole and cut short."""
+    index = IndexKey(*of(VECTORS["index"], "key"))
+    for vector in VECTORS["index"]["tags"]:
+        context, tag = of(vector, "context", "tag")
+        field = IndexField(context, vector["bits"], vector["normalisation"])
+        assert index.field(field).tag(vector["value"]) == tag, vector
+
+
 def test_the_document_names_every_fault(ran: Callable[[str, int], None]) -> None:
     """A stranger's decoder is tried on all of them."""
     document = (Path(__file__).parents[2] / "docs" / "format.md").read_text()
-    for section in (RAW, FILES, HPKE, *CURVES):
+    for section in (RAW, FILES, HPKE, *CURVES, SIV):
         for fault in section["invalid"]:
             assert f"`{fault.partition(',')[0]}`" in document, fault
         ran("our formats", len(section["invalid"]))

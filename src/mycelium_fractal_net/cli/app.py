@@ -35,6 +35,10 @@ _COMMANDS: Final[dict[str, tuple[str, str]]] = {
     ),
     "sign": (".sign:sign", "Sign a file of any size; the signature goes to FILE.sig."),
     "verify": (".sign:verify", "Check a file against its signature, under the key that is named."),
+    "index": (
+        ".index:index",
+        "Print the tags of a value in a blind index, which is read from a file or standard input.",
+    ),
     "inspect": (".inspect:inspect", "Say which key version made a file."),
     "usage": (
         ".retention:usage",

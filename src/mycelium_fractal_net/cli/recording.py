@@ -70,6 +70,12 @@ def record_verifying(keyring: Keyring, key: str) -> None:
     _record(keyring, "verify", key=key, count=1)
 
 
+def record_searching(keyring: Keyring, key: str) -> None:
+    """Record that tags of a blind index are about to be made. :class:`KeyNotFoundError`."""
+    keyring.provider.keys.get(key)
+    _record(keyring, "index", key=key, count=1)
+
+
 def record_migrating(keyring: Keyring, step: str, key: str | None, *, count: int) -> None:
     """Record that ``count`` messages of the XOR cipher are about to be migrated.
 

@@ -11,6 +11,7 @@ from mycelium_fractal_net.client import (
     batches,
     credentials,
     keys,
+    lookups,
     operations,
     streams,
 )
@@ -100,6 +101,8 @@ class _Client(OfOneProcess, Generic[TransportT, LeaseT]):
     verify = _method(operations.verify)
     mac = _method(operations.mac)
     verify_mac = _method(operations.verify_mac)
+    index_tag = _method(lookups.index_tag)
+    index_tags = _method(lookups.index_tags)
     wrapped_data_key = _method(operations.wrapped_data_key)
 
     encrypt_batch = _batch(batches.encrypt_batch)

@@ -129,8 +129,9 @@ def encrypt(
     """``data`` encrypted under the newest version of ``key_id``. Scope: ``encrypt:KEY``.
 
     ``sealed`` gives a sealed message (docs/format.md), ``raw`` gives
-    ``nonce(12) || ciphertext || tag(16)``. ``associated_data`` is authenticated and not stored:
-    to decrypt, give it again. ``reference`` is kept in the audit record.
+    ``nonce(12) || ciphertext || tag(16)``, and ``deterministic`` equal messages for equal data,
+    under a key of that type, which must be named. ``associated_data`` is authenticated and not
+    stored: to decrypt, give it again. ``reference`` is kept in the audit record.
     """
     item = EncryptItem(data, key_id, associated_data, format, reference)
     return (yield from request_bytes("/crypto/encrypt", encrypt_body(item), "ciphertext"))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Self
 if TYPE_CHECKING:
     from mycelium_fractal_net.security.byte_io.buffers import Buffer
 
-Format = Literal["sealed", "raw", "xor"]
+Format = Literal["sealed", "raw", "deterministic", "xor"]
 """``xor`` is what the XOR cipher wrote, which a service may open and nobody makes."""
 
 

@@ -145,6 +145,10 @@ CATALOGUE: Final[dict[str, Algorithm]] = {
         "ae", ("encrypt", "decrypt"), "2.16.840.1.101.3.4.1.48", "256", mode="other",
         key_bits=256, bits=256, level=5, by=GROVER,
     ),
+    "AES-256-SIV": Algorithm(  # RFC 5297: two keys of AES-256, one of them for CMAC
+        "ae", ("keygen", "encrypt", "decrypt"), None, "256", mode="other",
+        key_bits=512, bits=256, level=5, by=GROVER,
+    ),
     "SHA-256": _hash(256, "2.16.840.1.101.3.4.2.1", 2),
     "SHA-384": _hash(384, "2.16.840.1.101.3.4.2.2", 4),
     "SHA-512": _hash(512, "2.16.840.1.101.3.4.2.3", 5),

@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.algorithms.mac import MacKey
     from mycelium_fractal_net.security.byte_io.binary_io import BinaryReader
     from mycelium_fractal_net.security.byte_io.buffers import Buffer
+    from mycelium_fractal_net.security.records.index_fields import IndexField
+    from mycelium_fractal_net.security.sealed.blind_index import FieldKey, IndexKey
+    from mycelium_fractal_net.security.sealed.deterministic import DeterministicCipher
     from mycelium_fractal_net.security.sealed.key_transport import UnwrappingKey, WrappingKey
     from mycelium_fractal_net.security.sealed.recipients import Recipient, RecipientKey
     from mycelium_fractal_net.security.sealed.sealer import DataKey, Sealer
@@ -47,7 +50,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.signatures.verifying_key import VerifyingKey
 
 _KEY_BYTES: Final = 32
-_SYMMETRIC: Final = ("AES-256-GCM", "HMAC-SHA-256")
+_SYMMETRIC: Final = {"AES-256-GCM": 32, "HMAC-SHA-256": 32, "AES-256-SIV": 64}  # bytes of a key
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -258,7 +261,7 @@ class Policy:
     def material_to_keep(self, algorithm: str, transported: Buffer) -> tuple[bytes, bytes | None]:
         """What of a key that was made elsewhere is kept, and its public key if it has one.
 
-        32 bytes of a symmetric key are as they are; of a signing key it is what is in its DER
+        Bytes of a symmetric key are as they are; of a signing key it is what is in its DER
         PKCS #8. Raises :class:`InvalidKeyError` for anything but a key of that algorithm.
         """
         from mycelium_fractal_net.security.byte_io.buffers import as_bytes
@@ -266,8 +269,10 @@ class Policy:
         self.check(algorithm)
         if algorithm in _SYMMETRIC:
             material = bytes(as_bytes(transported))
-            if len(material) != _KEY_BYTES:
-                raise InvalidKeyError(f"a key of {algorithm} is exactly {_KEY_BYTES} bytes")
+            if len(material) != _SYMMETRIC[algorithm]:
+                raise InvalidKeyError(
+                    f"a key of {algorithm} is exactly {_SYMMETRIC[algorithm]} bytes"
+                )
             return material, None
         from mycelium_fractal_net.security.signatures.signing_key import SigningKey
 
@@ -275,26 +280,26 @@ class Policy:
         return signing.private_bytes(), signing.public.der()
 
     def material_to_transport(self, algorithm: str, kept: bytes) -> bytes:
-        """The reverse: 32 bytes as they are, or DER PKCS #8."""
+        """The reverse: symmetric bytes as they are, or DER PKCS #8."""
         self.check(algorithm)
         return kept if algorithm in _SYMMETRIC else self.signing_key(algorithm, kept).private_der()
 
     # Keys -----------------------------------------------------------------------------------
 
     def generate_key_material(self, algorithm: str) -> bytes:
-        """32 random bytes for a symmetric algorithm."""
+        """Random bytes for a symmetric algorithm: 32, for AES-256-SIV 64."""
         self.check(algorithm)
         if algorithm not in _SYMMETRIC:
             raise AlgorithmNotAllowedError(f"{algorithm} has no symmetric key")
-        return self.random_key()
+        return self.random_key(_SYMMETRIC[algorithm])
 
-    def random_key(self) -> bytes:
-        """32 random bytes to be a key: of the FIPS module's generator, where there is one."""
+    def random_key(self, size: int = _KEY_BYTES) -> bytes:
+        """``size`` random bytes to be a key: of the FIPS module's generator, where there is one."""
         if self.fips_mode:
             from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-            return AESGCM.generate_key(8 * _KEY_BYTES)
-        return secrets.token_bytes(_KEY_BYTES)
+            return AESGCM.generate_key(8 * size)
+        return secrets.token_bytes(size)
 
     def derive_from_passphrase(self, passphrase: bytes, salt: bytes, *, iterations: int) -> bytes:
         """A 32-byte key from a passphrase by PBKDF2-HMAC-SHA-256 (RFC 8018 section 5.2).
@@ -399,3 +404,26 @@ class Policy:
         if algorithm != "HMAC-SHA-256":
             raise AlgorithmNotAllowedError(f"{algorithm} makes no MACs")
         return MacKey(key)
+
+    # Lookups --------------------------------------------------------------------------------
+
+    def index_key(self, algorithm: str, key: Buffer) -> IndexKey:
+        """Makes the tags of a blind index under a 32-byte key."""
+        from mycelium_fractal_net.security.sealed.blind_index import IndexKey
+
+        self.check(algorithm)
+        return IndexKey(key)
+
+    def field_key(self, key: Buffer, field: IndexField) -> FieldKey:
+        """Makes the tags of one field, under the 32 bytes that an index key made for it."""
+        from mycelium_fractal_net.security.sealed.blind_index import FieldKey
+
+        self.check("HMAC-SHA-256")
+        return FieldKey(key, field)
+
+    def deterministic_cipher(self, key: Buffer, handle: bytes) -> DeterministicCipher:
+        """Seals equal data as equal messages under a version: 64 bytes and its handle."""
+        from mycelium_fractal_net.security.sealed.deterministic import DeterministicCipher
+
+        self.check("AES-256-SIV")
+        return DeterministicCipher(key, handle)

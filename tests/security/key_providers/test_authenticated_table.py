@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import shutil
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -467,3 +468,24 @@ def test_the_other_process_reads_what_this_one_wrote(
     made: Sequence[Any] = [local_provider.keys.create("orders")]
     assert list(other.keys.all()) == made
     other.store.database.close()
+
+
+@pytest.mark.parametrize("page", [1, 2, 4, 5, 6])
+def test_records_are_read_page_after_page_to_the_last(
+    local_provider: LocalKeyProvider, monkeypatch: pytest.MonkeyPatch, page: int
+) -> None:
+    """Each once, in order, also where the last page is full; the changed and the named ones too."""
+    names = [f"key{number}" for number in range(5)]
+    for name in names:
+        local_provider.keys.create(name)
+    status = local_provider.store.require_status()
+    monkeypatch.setattr(authenticated_table, "_PAGE", page)
+    keys = local_provider.keys
+    assert [name for name, _ in keys.each()] == names
+    assert [key.key_id for key in keys.all()] == names
+    assert [name for name, _ in keys.some([*names, "nobody"])] == names
+    assert [name for name, _ in keys.page("key1", 2)] == ["key2", "key3"]
+    assert list(keys.each(status.generation)) == []
+    for name in names[1:]:
+        keys.update(name, lambda key: replace(key, publish=not key.publish), "key.publish")
+    assert [name for name, _ in keys.each(status.generation)] == names[1:]

@@ -165,7 +165,7 @@ def test_a_version_id_protects_only_if_it_is_the_newest(
 @pytest.mark.parametrize("call", ["encrypt", "decrypt"])
 def test_an_unknown_format_is_refused(keyring: Keyring, call: str, format: str) -> None:
     """There are two; a third is opened while the settings say so, which they do not here."""
-    with pytest.raises(InvalidInputError, match="sealed or raw"):
+    with pytest.raises(InvalidInputError, match="sealed, raw or deterministic"):
         getattr(keyring, call)(b"data", key_id="orders", format=format)
 
 

@@ -17,6 +17,7 @@ from mycelium_fractal_net.security.errors import (
     InvalidInputError,
     InvalidSignatureError,
     KeyNotFoundError,
+    KeyUsageError,
     MfnError,
     kind_of,
 )
@@ -215,10 +216,25 @@ def test_nothing_is_handed_out_while_records_cannot_be_written(
     assert out.getvalue() == b""
 
 
+def test_each_tag_of_a_blind_index_is_recorded(books: Books, recorded: RecordedKeyring) -> None:
+    """By whichever way it is asked for: with its version, as a search of its key, or as refused."""
+    recorded.provider.keys.create("names", "index")
+    index, context = recorded.index(key_id="names", context=b"name"), b"name"
+    assert index.tag("a") == recorded.index_tag("a", key_id="names", context=context)
+    assert index.tags("a") == recorded.index_tags("a", key_id="names", context=context)
+    with pytest.raises(KeyUsageError):
+        recorded.index_tag("a", key_id="tags", context=context)
+    assert [each for each in said(books) if each[0] == "index"] == [
+        *[("index", "ok", "names:v1")] * 2,
+        *[("index", "ok", "names")] * 2,
+        ("index", "key-usage", "tags"),
+    ]
+
+
 # What uses no key, or is made of what is recorded.
 NO_USE = {
     "algorithm_of", "check_opening", "check_sealing", "close", "data_key", "decrypt", "describe",
-    "encrypt", "flush", "is_external", "look_up",
+    "encrypt", "flush", "index_tag", "index_tags", "is_external", "look_up",
     "protecting_key", "public_key", "published_keys", "refresh", "request_key",
     "rewrap",
 }  # fmt: skip

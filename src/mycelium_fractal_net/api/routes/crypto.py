@@ -24,6 +24,8 @@ from mycelium_fractal_net.api.schemas.crypto import (
     DecryptResponse,
     EncryptRequest,
     EncryptResponse,
+    IndexRequest,
+    IndexResponse,
     MacRequest,
     MacResponse,
     MacVerifyRequest,
@@ -45,6 +47,7 @@ from mycelium_fractal_net.security.records.open_options import OpenOptions
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from mycelium_fractal_net.security.keyring.keyring import Format
     from mycelium_fractal_net.security.keyring.opening import Result
 
 routes = Routes("crypto")
@@ -57,6 +60,7 @@ _OPENS: Final = ("decryption-failed", "forbidden", *_USES)
 _XOR_TEXT: Final = re.compile(rb"[A-Za-z0-9_-]{86,}={0,2}")  # 64 bytes and more in base64url
 _NAMED_CHARACTERS: Final = 16  # base64 of the 12 bytes that name form and key version
 _SEALED_BEGINNING: Final = "TUZO"  # base64 of "MFN"
+_DETERMINISTIC: Final = re.compile("TUZOA[w-z0-9+/]")  # and of "MFN" 0x03
 
 
 def permitted_key(context: Context, operation: str, key_id: str | None, default: str) -> str:
@@ -96,19 +100,23 @@ def _associated(item: EncryptRequest | DecryptRequest | RewrapRequest | DataKeyR
 def encrypt(context: Authenticated, body: EncryptRequest) -> dict[str, Any]:
     """Encrypt data under the newest version of a key. Scope: `encrypt:KEY`."""
     key_id = permitted_key(context, "encrypt", body.key_id, _ENCRYPTION)
-    return _encrypted(context, body, base64_bytes(body.data, "/data"), key_id)
+    return _encrypted(context, body, base64_bytes(body.data, "/data"), key_id, body.format)
 
 
 def _encrypted(
-    context: Context, body: EncryptRequest | RewrapRequest, data: bytes, key_id: str
+    context: Context,
+    body: EncryptRequest | RewrapRequest,
+    data: bytes,
+    key_id: str,
+    format: Format,
 ) -> dict[str, Any]:
     made = context.keyring.encrypt_result(
-        data, key_id=key_id, associated_data=_associated(body), format=body.format
+        data, key_id=key_id, associated_data=_associated(body), format=format
     )
     context.key = made.key_id
     return {
         "ciphertext": to_base64(made.data),
-        "algorithm": "AES-256-GCM",
+        "algorithm": "AES-256-SIV" if format == "deterministic" else "AES-256-GCM",
         "key_id": made.key_id,
     }
 
@@ -136,7 +144,8 @@ def rewrap(context: Authenticated, body: RewrapRequest) -> dict[str, Any]:
     if is_xor(context, body):  # the key that opens it has no newer version
         raise DecryptionError
     opened = _opened(context, body, "rewrap")
-    return _encrypted(context, body, opened.data, opened.key_id.partition(":")[0])
+    same = "deterministic" if _DETERMINISTIC.match(body.ciphertext) else body.format
+    return _encrypted(context, body, opened.data, opened.key_id.partition(":")[0], same)
 
 
 def is_xor(context: Context, item: DecryptRequest | RewrapRequest) -> bool:
@@ -258,6 +267,35 @@ def _verified(
     except InvalidSignatureError:
         return {"valid": False}
     return {"valid": True}
+
+
+@routes.add("POST", "/crypto/index", "index", IndexResponse, problems=_USES)
+def index(context: Authenticated, body: IndexRequest) -> dict[str, Any]:
+    """Make the tags of a value in a blind index. Scope: `index:KEY`.
+
+    `tag` is to be stored with the value, and `tags` are to be searched for: of every version of
+    the key, newest first, so that a search goes on while a new version is swept in.
+    """
+    key_id = permitted_key(context, "index", body.key_id, body.key_id)
+    if body.allow_compromised:
+        context.caller.check("allow_compromised")
+    field = context.keyring.index(
+        key_id=key_id,
+        context=base64_bytes(body.context, "/context"),
+        bits=body.bits,
+        normalisation=body.normalisation,
+    )
+    value = base64_bytes(body.data, "/data")
+    tags = field.tags(value, allow_compromised=body.allow_compromised)
+    answer: dict[str, Any] = {
+        "tags": [{"tag": to_base64(each), "key_id": each.key_id} for each in tags],
+        "algorithm": "HMAC-SHA-256",
+    }
+    if not body.search_only:
+        stored = field.tag(value)
+        context.key = stored.key_id
+        answer = {"tag": to_base64(stored), "key_id": stored.key_id, **answer}
+    return answer
 
 
 @routes.add("POST", "/crypto/datakey", "datakey", DataKeyResponse, problems=_USES)

@@ -15,10 +15,14 @@ from mycelium_fractal_net.api.schemas.base import (
     VersionId,
     examples,
 )
+from mycelium_fractal_net.security.records.index_fields import LEAST_BITS, MOST_BITS
+from mycelium_fractal_net.shapes.members import KEY_ID_PATTERN
 
 AES_256_GCM: Final = "AES-256-GCM"
 _HELLO: Final = "aGVsbG8="  # "hello"
 _ROW: Final = "cm93IDE3"  # "row 17"
+_EMAIL: Final = "YWxpY2VAZXhhbXBsZS5jb20="  # "alice@example.com"
+_EMAIL_FIELD: Final = "dXNlcnMuZW1haWw="  # "users.email"
 # Made for this page, under keys that are gone.
 _MESSAGE: Final = (
     "TUZOAQwq9HdXdnyS7e1Fq8j8pV/OKhQJn7xgE0gNjnr5oaAOG8fEAFGmRqlQPTFuKnyTo9bwzkH8x0DnlVvEqGC0z7MI"
@@ -35,21 +39,23 @@ _WRAPPED: Final = (
 _DATA_KEY: Final = "GuBPBtPOWEds3ewm+aAHwGN+NMG5mZrcdJ1sgTT3QWE="
 
 Format = Annotated[
-    Literal["sealed", "raw"],
+    Literal["sealed", "raw", "deterministic"],
     Field(
         description="`sealed` is a sealed message, which names its key; `raw` is"
-        " `nonce(12) || ciphertext || tag(16)` of plain AES-256-GCM."
+        " `nonce(12) || ciphertext || tag(16)` of plain AES-256-GCM; `deterministic` gives equal"
+        " messages for equal data, under a key of that type, which must be named."
     ),
 ]
 FormatToOpen = Annotated[
-    Literal["sealed", "raw", "xor"],
+    Literal["sealed", "raw", "deterministic", "xor"],
     Field(
-        description="`sealed` is a sealed message, which names its key; `raw` is"
+        description="`sealed` is a sealed or deterministic message, which names its key; `raw` is"
         " `nonce(12) || ciphertext || tag(16)` of plain AES-256-GCM; `xor` is what the XOR cipher"
         " wrote, which is opened while the setting `legacy.read_xor` is on. Then a message that"
         " does not begin with `MFN` is taken for one under `sealed` too."
     ),
 ]
+Cipher = Literal["AES-256-GCM", "AES-256-SIV"]
 AllowCompromised = Annotated[
     bool,
     Field(
@@ -111,13 +117,13 @@ class EncryptResponse(_Answer):
     )
 
     ciphertext: Base64
-    algorithm: Literal["AES-256-GCM"]
+    algorithm: Cipher
 
 
 class _MessageRequest(_Request):
     ciphertext: Base64 = Field(description="The message in base64.")
     algorithm: Annotated[
-        Literal["AES-256-GCM"] | None,
+        Cipher | None,
         Field(description="As the answer of `/crypto/encrypt` has it; says nothing more."),
     ] = None
     associated_data: AssociatedData = None
@@ -208,6 +214,80 @@ class MacVerifyRequest(_VerifyRequest):
     model_config = examples({"data": _HELLO, "mac": _TAG})
 
     mac: Base64
+
+
+class IndexRequest(Model):
+    """A value, and which field it is one of, under a key of type `index`."""
+
+    model_config = examples(
+        {
+            "data": _EMAIL,
+            "key_id": "customers-index",
+            "context": _EMAIL_FIELD,
+            "normalisation": "caseless",
+        },
+        {"data": _HELLO, "key_id": "customers-index", "context": _EMAIL_FIELD, "bits": 16},
+    )
+
+    data: Base64 = Field(description="The value in base64; text as UTF-8.", examples=[_EMAIL])
+    key_id: str = Field(
+        json_schema_extra={"pattern": KEY_ID_PATTERN}, description="The key. There is no default."
+    )
+    context: Base64 = Field(
+        description="Which field, in base64 of at least one byte, such as `users.email`. It is part"
+        " of every tag, as `bits` and `normalisation` are.",
+        examples=[_EMAIL_FIELD],
+    )
+    bits: Annotated[
+        int | None,
+        Field(
+            ge=LEAST_BITS, le=MOST_BITS, description="Cut tags short, so that values share them."
+        ),
+    ] = None
+    normalisation: Annotated[
+        Literal["exact", "nfc", "caseless"],
+        Field(
+            description="Which texts are the same: none but equal ones, those of one Unicode NFC,"
+            " or those that differ in case alone."
+        ),
+    ] = "exact"
+    search_only: Annotated[
+        bool, Field(description="Answer without `tag`, for a key that protects nothing too.")
+    ] = False
+    allow_compromised: Annotated[
+        bool,
+        Field(
+            description="Search with versions that are compromised too; a scope of its own,"
+            " `allow_compromised`."
+        ),
+    ] = False
+    reference: Reference = None
+
+
+class IndexTag(Model):
+    """A tag, and the version that made it."""
+
+    tag: Base64
+    key_id: VersionId
+
+
+class IndexResponse(Model):
+    """The tag to store, and those to search for: of every version, newest first."""
+
+    model_config = examples(
+        {
+            "tag": _TAG,
+            "key_id": "customers-index:v1",
+            "tags": [{"tag": _TAG, "key_id": "customers-index:v1"}],
+            "algorithm": "HMAC-SHA-256",
+        }
+    )
+
+    tag: Annotated[Base64 | None, Field(description="Absent with `search_only`.")] = None
+    key_id: Annotated[VersionId | None, Field(description="Absent with `search_only`.")] = None
+    tags: list[IndexTag]
+    algorithm: Literal["HMAC-SHA-256"]
+    reference: Reference = None
 
 
 class DataKeyRequest(_Request):

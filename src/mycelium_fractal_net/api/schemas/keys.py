@@ -30,8 +30,15 @@ _Days = Annotated[int, Field(ge=1, le=36_500)]
 _Versions = Annotated[int, Field(ge=1, le=10_000)]
 _Unused = Annotated[int, Field(ge=400, le=36_500)]
 Algorithm = Literal[
-    "AES-256-GCM", "Ed25519", "ECDSA-P256", "ECDSA-P384", "ML-DSA-65", "HMAC-SHA-256"
+    "AES-256-GCM",
+    "Ed25519",
+    "ECDSA-P256",
+    "ECDSA-P384",
+    "ML-DSA-65",
+    "HMAC-SHA-256",
+    "AES-256-SIV",
 ]
+NamedType = Literal["encryption", "signing", "mac", "index", "deterministic"]
 
 # What the members say together: which algorithms a type takes, and that only a signing key has
 # a use, is published or external. The provider refuses the rest; the document says it here.
@@ -136,7 +143,7 @@ class CreateKeyRequest(Model):
     )
 
     key_id: Annotated[str, Field(pattern=KEY_NAME_PATTERN, examples=["orders"])]
-    type: Literal["encryption", "signing", "mac"] = "encryption"
+    type: NamedType = "encryption"
     algorithm: Annotated[
         Algorithm | None,
         Field(description="One that the type takes; its first where none is named."),

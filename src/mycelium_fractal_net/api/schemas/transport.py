@@ -14,7 +14,7 @@ from mycelium_fractal_net.api.schemas.base import (
     examples,
     published,
 )
-from mycelium_fractal_net.api.schemas.keys import Algorithm
+from mycelium_fractal_net.api.schemas.keys import Algorithm, NamedType
 from mycelium_fractal_net.security.key_providers.imports import MAX_WRAPPED_BYTES
 from mycelium_fractal_net.shapes.members import KEY_NAME_PATTERN
 from mycelium_fractal_net.shapes.transport import (
@@ -90,7 +90,7 @@ class BeginImportRequest(Model):
         ),
     ] = False
     type: Annotated[
-        Literal["encryption", "signing", "mac"] | None,
+        NamedType | None,
         Field(description="Without one it is an encryption key."),
     ] = None
     algorithm: Annotated[

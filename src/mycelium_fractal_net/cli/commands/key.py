@@ -21,6 +21,7 @@ from mycelium_fractal_net.cli.parsing import CommandGroup
 from mycelium_fractal_net.cli.terminal import columns, json_value, say
 from mycelium_fractal_net.security.errors import KeyUsageError
 from mycelium_fractal_net.security.records.keys import (
+    NEVER_AUTOMATIC,
     Key,
     KeyOrigin,
     KeyState,
@@ -30,7 +31,7 @@ from mycelium_fractal_net.security.records.keys import (
     version_id,
 )
 
-_MADE_BY_NAME: Final = (KeyType.ENCRYPTION, KeyType.SIGNING, KeyType.MAC)
+_MADE_BY_NAME: Final = tuple(each for each in KeyType if each is not KeyType.API)
 
 key = CommandGroup("key", help="Make, list and change keys.")
 
@@ -110,8 +111,12 @@ def _list_row(key: Key) -> tuple[str, ...]:
         f"{key.algorithm}, external" if key.is_external else key.algorithm,
         f"v{key.latest.version}",
         key.latest.state.value,
-        "-" if key.is_legacy else key.rotation_due.date().isoformat(),
+        "-" if _never_due(key) else key.rotation_due.date().isoformat(),
     )
+
+
+def _never_due(key: Key) -> bool:
+    return key.is_legacy or key.key_type in NEVER_AUTOMATIC
 
 
 @key.add("show")
@@ -148,6 +153,9 @@ def _show(invocation: Invocation, name: str) -> None:
 
 def _say_rotation(key: Key) -> None:
     rotation = key.rotation
+    if key.key_type in NEVER_AUTOMATIC:
+        say("rotation   by hand alone, and every version is kept: what is stored is swept first")
+        return
     destroys = "destroys unused ones" if rotation.auto_destroy else "destroys none unasked"
     by_hand = "by hand, asked for every" if not rotation.automatic else "every"
     say(
@@ -195,6 +203,11 @@ def _rotate(invocation: Invocation, name: str, activate_at: str | None) -> None:
     since = "now on" if begins is None else str(shapes.time_text(begins))
     backed = ", once a backup holds it" if waits and begins is None else ""
     said = f"rotated: {newest} protects from {since}{backed}"
+    if key.waits_for_sweep(key.latest):
+        said = (
+            f"rotated: {newest} is searched from now on; once what is stored was swept:"
+            f" mfn key activate {newest}"
+        )
     invocation.answer(shapes.key_shape(key), said)
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 CIPHERS_HASHES_SIGNATURES: Final = frozenset(
     {
         "AES-256-GCM",
+        "AES-256-SIV",
         "SHA-256",
         "SHA-384",
         "SHA-512",
@@ -102,6 +103,10 @@ NOT_IN_FIPS_MODE: Final = {
     "ML-DSA-65": (
         "ML-DSA-65, which FIPS 204 approves, is not on the list of algorithms of FIPS mode; take"
         " ECDSA-P256 or ECDSA-P384"
+    ),
+    "AES-256-SIV": (
+        "AES-SIV is not approved, and FIPS mode has no deterministic encryption; to find equal"
+        " values take a key of type index"
     ),
     "HPKE-X25519": (
         "X25519 is not approved by SP 800-56A, and FIPS mode has no HPKE with it; take HPKE-P256 or"

@@ -25,6 +25,7 @@ from mycelium_fractal_net.security.records.keys import (
     HANDLE_BYTES,
     LEGACY_XOR,
     LEGACY_XOR_KEY_ID,
+    NEVER_AUTOMATIC,
     Key,
     KeyOrigin,
     KeyState,
@@ -206,12 +207,15 @@ class Keys(AuthenticatedTable[Key]):
             )
         if kind is not KeyType.SIGNING and (key_use is not KeyUse.DATA or publish):
             raise InvalidInputError("only a signing key can be for requests, or published")
+        policy = rotation or self.default_rotation[kind]
+        if policy.automatic:
+            _check_automatic(kind)
         return Key(
             key_id=name,
             key_type=kind,
             use=key_use,
             algorithm=chosen,
-            rotation=rotation or self.default_rotation[kind],
+            rotation=policy,
             created_at=self.clock(),
             versions=(),
             publish=publish,
@@ -254,7 +258,8 @@ class Keys(AuthenticatedTable[Key]):
         Compare-and-swap: of several that rotate at once each adds a version of its own, and
         a crash leaves the old one or the new one newest. The former versions go on opening.
         With ``activate_at`` the version waits: it is there, and protects once a scheduler, or
-        the verb activate, has made it active.
+        the verb activate, has made it active. That of an ``index`` key always waits, for the verb
+        where no day is given: it is searched, and stored once what is there was swept.
         """
         name = _name(key_id, "a key is rotated by its name, without a version")
         if activate_at is not None:
@@ -318,6 +323,8 @@ class Keys(AuthenticatedTable[Key]):
                 return key
             if key.is_legacy and rotation.automatic:
                 raise _no_next_version(key)
+            if rotation.automatic:
+                _check_automatic(key.key_type)
             same = key.rotation.interval_days == rotation.interval_days
             return replace(key, rotation=rotation, rotate_at=key.rotate_at if same else None)
 
@@ -480,7 +487,8 @@ class NewVersion:
             self._keys.external.discard(self._version)
 
     def _made(self, key: Key, number: int, now: datetime) -> KeyVersion:
-        waits = self._keys.require_backup or self._activate_at is not None
+        searched = bool(key.versions) and key.key_type is KeyType.INDEX
+        waits = self._keys.require_backup or self._activate_at is not None or searched
         made = KeyVersion(
             version=number,
             handle=secrets.token_bytes(HANDLE_BYTES),
@@ -503,7 +511,9 @@ def key_type_of(text: str) -> KeyType:
     try:
         kind = KeyType(text)
     except ValueError:
-        raise InvalidInputError("a key type is encryption, signing or mac") from None
+        raise InvalidInputError(
+            "a key type is encryption, signing, mac, index or deterministic"
+        ) from None
     if kind is KeyType.API:
         raise KeyUsageError(
             "a credential is made where its secret can be shown once, not as a named key"
@@ -522,6 +532,13 @@ def _no_next_version(key: Key) -> KeyUsageError:
     return KeyUsageError(
         f"key {key.key_id!r} only opens what the XOR cipher wrote: it has no next version"
     )
+
+
+def _check_automatic(kind: KeyType) -> None:
+    if kind in NEVER_AUTOMATIC:
+        raise InvalidInputError(
+            f"a key of type {kind} is rotated by hand alone: what is stored must be swept first"
+        )
 
 
 def _key_use(text: str) -> KeyUse:

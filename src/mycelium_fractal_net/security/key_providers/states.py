@@ -179,12 +179,7 @@ class KeyStates:
         now = now or self._keys.clock()
 
         def change(key: Key) -> Key:
-            due = [
-                each
-                for each in key.versions
-                if each.state is KeyState.PRE_ACTIVATION
-                and (each.activate_at is None or each.activate_at <= now)
-            ]
+            due = [each for each in key.versions if key.is_to_activate(each, now)]
             free = self._free_to_protect(due)
             if not free:
                 return key

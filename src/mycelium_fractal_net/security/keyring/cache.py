@@ -24,7 +24,7 @@ from mycelium_fractal_net.security.keyring.candidates import check_type
 from mycelium_fractal_net.security.keyring.counting import UseCounts
 from mycelium_fractal_net.security.keyring.key_in_use import KeyInUse, nobody
 from mycelium_fractal_net.security.keyring.named_handles import ABSENT, NamedHandles, may_use
-from mycelium_fractal_net.security.records.keys import Key, KeyType, parse_key_id
+from mycelium_fractal_net.security.records.keys import SEALS, Key, KeyType, parse_key_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.records.open_options import Permit
 
 _FLUSH_SECONDS: Final = 30.0
-_ENCRYPTION: Final = KeyType.ENCRYPTION
 
 _T = TypeVar("_T")
 _K = TypeVar("_K")
@@ -101,7 +100,7 @@ class KeyCache:
     def opening(self, handle: bytes, permit: Permit | None = None) -> KeyInUse:
         """The version with that handle; whether it may open is for the caller to check.
 
-        With ``permit``, a version of an encryption key that it lets pass. Raises
+        With ``permit``, a version of a key that encrypts and that it lets pass. Raises
         :class:`KeyNotFoundError` after the same work whether there is none or it is out of reach.
         """
         now = monotonic()
@@ -110,7 +109,7 @@ class KeyCache:
         found = self._by_handle.get(handle, self._nobody)
         key = found.key
         # In this order, or what is not there would be looked at less than what is out of reach.
-        if not may_use(permit, key.key_id, key.key_type is _ENCRYPTION) or now >= found.deadline:
+        if not may_use(permit, key.key_id, key.key_type in SEALS) or now >= found.deadline:
             found = self._find_by_handle(handle, permit, now)
         return found
 
@@ -209,8 +208,7 @@ class KeyCache:
         """Whether that handle has to be asked for, as it has where its key is out of reach."""
         found = self._by_handle.get(handle, self._nobody)
         in_use = (
-            may_use(permit, found.key.key_id, found.key.key_type is _ENCRYPTION)
-            and now < found.deadline
+            may_use(permit, found.key.key_id, found.key.key_type in SEALS) and now < found.deadline
         )
         return not in_use and self._named.get(handle, now) is None
 

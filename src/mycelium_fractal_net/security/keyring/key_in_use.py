@@ -28,10 +28,16 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.aes_encryption import RawCipher
     from mycelium_fractal_net.security.algorithms.mac import MacKey
     from mycelium_fractal_net.security.key_providers import StoredKeyProvider
+    from mycelium_fractal_net.security.records.index_fields import IndexField
+    from mycelium_fractal_net.security.sealed.blind_index import FieldKey, IndexKey
+    from mycelium_fractal_net.security.sealed.deterministic import DeterministicCipher
     from mycelium_fractal_net.security.sealed.sealer import Sealer
     from mycelium_fractal_net.security.signatures.external_key import ExternalSigningKey
     from mycelium_fractal_net.security.signatures.signing_key import SigningKey
     from mycelium_fractal_net.security.signatures.verifying_key import VerifyingKey
+
+
+_MOST_FIELDS: Final = 256  # of an index key, each with a hash state of 200 bytes
 
 
 class Uses:
@@ -80,6 +86,9 @@ class KeyInUse:
         self._raw: RawCipher | None = None
         self._signing: SigningKey | ExternalSigningKey | None = None
         self._mac_key: MacKey | None = None
+        self._index_key: IndexKey | None = None
+        self._fields: dict[IndexField, FieldKey] = {}
+        self._deterministic: DeterministicCipher | None = None
         self._verifying: VerifyingKey | None = None
 
     def __repr__(self) -> str:
@@ -146,6 +155,30 @@ class KeyInUse:
         if self._mac_key is None:
             self._mac_key = self._provider.policy.mac(self.key.algorithm, self.material)
         return self._mac_key
+
+    @property
+    def index_key(self) -> IndexKey:
+        """Makes the keys of fields under this version."""
+        if self._index_key is None:
+            self._index_key = self._provider.policy.index_key(self.key.algorithm, self.material)
+        return self._index_key
+
+    def field_key(self, field: IndexField) -> FieldKey:
+        """Makes the tags of one field under this version."""
+        found = self._fields.get(field)
+        if found is None:
+            if len(self._fields) >= _MOST_FIELDS:
+                self._fields.clear()
+            found = self._fields[field] = self.index_key.field(field)
+        return found
+
+    @property
+    def deterministic(self) -> DeterministicCipher:
+        """Seals and opens deterministic messages of this version."""
+        if self._deterministic is None:
+            policy = self._provider.policy
+            self._deterministic = policy.deterministic_cipher(self.material, self.version.handle)
+        return self._deterministic
 
 
 _SINCE_EVER: Final = datetime(1970, 1, 1, tzinfo=UTC)

@@ -19,6 +19,7 @@ from mycelium_fractal_net.security.forking import OfOneProcess
 from mycelium_fractal_net.security.key_store.freshness import Freshness
 from mycelium_fractal_net.security.keyring.cache import KeyCache
 from mycelium_fractal_net.security.keyring.candidates import candidates, check_type
+from mycelium_fractal_net.security.keyring.lookups import Lookups
 from mycelium_fractal_net.security.keyring.opening import MessageKeys, OldFormat, Result
 from mycelium_fractal_net.security.keyring.public_keys import PublicKeys
 from mycelium_fractal_net.security.keyring.signing import Signing
@@ -33,7 +34,7 @@ from mycelium_fractal_net.security.records.keys import (
     version_id,
 )
 from mycelium_fractal_net.security.records.open_options import PLAIN, OpenOptions
-from mycelium_fractal_net.security.sealed.layout import parse_header
+from mycelium_fractal_net.security.sealed.layout import deterministic_handle, parse_header
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.sealed.sealer import DataKey
 
 
-Format = Literal["sealed", "raw", "xor"]
+Format = Literal["sealed", "raw", "deterministic", "xor"]
 """``xor`` is what the XOR cipher wrote, which is opened and never made."""
 _ENCRYPTION: Final = KeyType.ENCRYPTION
 
@@ -67,7 +68,7 @@ class MessageInfo(NamedTuple):
         return version_id(self.key_id, self.version)
 
 
-class Keyring(OfOneProcess, Streams, Signing, PublicKeys):
+class Keyring(OfOneProcess, Streams, Signing, Lookups, PublicKeys):
     """Named keys at work. Use it as a context manager, or call :meth:`close` at the end; where
     nobody does, the counts of uses are written as the process ends.
 
@@ -147,8 +148,10 @@ class Keyring(OfOneProcess, Streams, Signing, PublicKeys):
 
         ``sealed`` gives a sealed message (docs/format.md), 84 bytes longer than ``data`` and
         16 more for each 16 KiB; ``raw`` gives ``nonce(12) || ciphertext || tag(16)``, counted
-        against its limit of 2^32 messages (:class:`UsageLimitError`). ``associated_data`` is
-        authenticated and not stored: to decrypt, give it again.
+        against its limit of 2^32 messages (:class:`UsageLimitError`). ``deterministic`` takes a
+        key of that type, which must be named, and gives equal messages for equal data, 28 bytes
+        longer (docs/searching.md says what that gives away). ``associated_data`` is authenticated
+        and not stored: to decrypt, give it again.
         """
         return self.encrypt_result(
             data, key_id=key_id, associated_data=associated_data, format=format
@@ -163,6 +166,10 @@ class Keyring(OfOneProcess, Streams, Signing, PublicKeys):
         format: Format = "sealed",
     ) -> Result:
         """:meth:`encrypt`, and which version it was."""
+        if format == "deterministic":
+            if key_id is None:
+                raise InvalidInputError("there is no default key of type deterministic: name one")
+            return self._seal_deterministic(data, associated_data, key_id)
         found = self._keys.sealing(key_id)
         if format == "sealed":
             return Result(found.sealer.seal(data, associated_data), found.version_id)
@@ -180,9 +187,10 @@ class Keyring(OfOneProcess, Streams, Signing, PublicKeys):
         format: Format = "sealed",
         allow_compromised: bool = False,
     ) -> bytes:
-        """The plaintext of a message, sealed (both forms) or raw.
+        """The plaintext of a message: sealed (both forms), deterministic, or raw.
 
-        A sealed message names its key itself, and a ``key_id`` that is given must agree. Raw
+        The first two name their key themselves, and a ``key_id`` that is given must agree; a
+        deterministic one is opened as ``sealed`` too. Raw
         needs ``key_id``: a version id, or a name whose versions are tried, newest first.
         While ``legacy.read_xor`` is on, ``xor`` opens what the XOR cipher wrote, and so does
         ``sealed`` where the message does not begin with ``MFN``; there is no associated data.
@@ -204,10 +212,22 @@ class Keyring(OfOneProcess, Streams, Signing, PublicKeys):
         if old is not None and old.reads(message, format):
             return old.open(self._keys, message, key_id, options)
         if format == "sealed":
-            found, sealer = self._keys.opener(parse_header(message), key_id, options)
+            try:
+                header = parse_header(message)
+            except DecryptionError:  # of another form, or of none
+                return self._decrypt_deterministic(message, key_id, options)
+            found, sealer = self._keys.opener(header, key_id, options)
             return Result(sealer.open(message, options.associated_data), found.version_id)
+        if format == "deterministic":
+            return self._decrypt_deterministic(message, key_id, options)
         _check_raw(format)
         return self._decrypt_raw(message, key_id, options)
+
+    def _decrypt_deterministic(
+        self, message: Buffer, key_id: str | None, options: OpenOptions
+    ) -> Result:
+        found, data = self._open_deterministic(message, key_id, options)
+        return Result(data, found.version_id)
 
     def open_old(
         self, message: str | Buffer, old: OldFormat, options: OpenOptions = PLAIN
@@ -264,7 +284,8 @@ class Keyring(OfOneProcess, Streams, Signing, PublicKeys):
     ) -> bytes:
         """The same plaintext sealed under the newest version of the same key.
 
-        Opens every form and gives the first; a file's name that is bound stays so. Raises
+        Opens every form and gives the first; a file's name that is bound stays so, and a
+        deterministic message is one again. Raises
         :class:`DecryptionError`, also for what the XOR cipher wrote, whose key has no newest
         version.
         """
@@ -273,7 +294,11 @@ class Keyring(OfOneProcess, Streams, Signing, PublicKeys):
 
     def rewrap_result(self, message: Buffer, options: OpenOptions = PLAIN) -> Result:
         """:meth:`rewrap`, and the version that sealed it anew."""
-        header = parse_header(message)
+        try:
+            header = parse_header(message)
+        except DecryptionError:
+            made_by, data = self._open_deterministic(message, None, options)
+            return self._seal_deterministic(data, options.associated_data, made_by.key.key_id)
         opened, opener = self._keys.opener(header, None, options, moves=True)
         plaintext = opener.open(message, options.associated_data)
         newest = self._keys.sealing(opened.key.key_id)
@@ -305,15 +330,19 @@ class Keyring(OfOneProcess, Streams, Signing, PublicKeys):
         Nothing is authenticated by this. Raises :class:`DecryptionError` for what is no
         message, and :class:`KeyNotFoundError` where this store has no such key version.
         """
-        header = parse_header(message)
-        found = self._cache.opening(header.handle)
+        try:
+            header = parse_header(message)
+            form, handle, name = header.form.name.lower(), header.handle, header.name
+        except DecryptionError:
+            form, handle, name = "deterministic", deterministic_handle(message), b""
+        found = self._cache.opening(handle)
         return MessageInfo(
-            form=header.form.name.lower(),
+            form=form,
             key_id=found.key.key_id,
             version=found.version.version,
             state=found.version.state,
             newest=found.version is _newest(found.key),
-            name=header.name,
+            name=name,
         )
 
     def look_up(self, beginnings: Iterable[bytes], options: OpenOptions = PLAIN) -> None:
@@ -347,10 +376,11 @@ class Keyring(OfOneProcess, Streams, Signing, PublicKeys):
 def _check_raw(format: str) -> None:
     if format == "xor":
         raise InvalidInputError(
-            "a format is sealed or raw; xor is opened while legacy.read_xor is on, and never made"
+            "a format is sealed, raw or deterministic; xor is opened while legacy.read_xor is on,"
+            " and never made"
         )
     if format != "raw":
-        raise InvalidInputError("a format is sealed or raw")
+        raise InvalidInputError("a format is sealed, raw or deterministic")
 
 
 def _newest(key: Key) -> KeyVersion:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from mycelium_fractal_net.security.records.keys import KeyType
+from mycelium_fractal_net.security.records.keys import SEALS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -67,7 +67,7 @@ class NamedHandles:
         """What each of them names, asked of the store together."""
         found = self._read(handles)
         names = {
-            each: HandleName(key_id, key_type == KeyType.ENCRYPTION)
+            each: HandleName(key_id, key_type in SEALS)
             for each, (key_id, key_type) in found.items()
         }
         return {each: names.get(each, ABSENT) for each in handles}

@@ -58,7 +58,13 @@ class MessageKeys:
         """The newest version of that key, or of the default one; counts one use of it."""
         return self.cache.protecting(key_id or DEFAULT_KEY_ID[_ENCRYPTION], _ENCRYPTION)
 
-    def opening(self, handle: bytes, key_id: str | None, options: OpenOptions) -> KeyInUse:
+    def opening(
+        self,
+        handle: bytes,
+        key_id: str | None,
+        options: OpenOptions,
+        key_type: KeyType = _ENCRYPTION,
+    ) -> KeyInUse:
         """The version that a message names, if it may open it.
 
         Raises :class:`DecryptionError` for what the message decides, :class:`KeyStateError`. One
@@ -68,7 +74,7 @@ class MessageKeys:
             found = self.cache.opening(handle, options.permit)
         except KeyNotFoundError:
             raise DecryptionError from None
-        if found.key.key_type is not _ENCRYPTION:
+        if found.key.key_type is not key_type:
             raise DecryptionError
         if key_id is not None:
             name, number = parse_key_id(key_id)

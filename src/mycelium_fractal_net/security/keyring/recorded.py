@@ -13,11 +13,16 @@ from typing import TYPE_CHECKING, Any
 from mycelium_fractal_net.security.audit.events import BEGUN, OK
 from mycelium_fractal_net.security.errors import InvalidInputError, kind_of
 from mycelium_fractal_net.security.keyring.keyring import Keyring
+from mycelium_fractal_net.security.keyring.lookups import BlindIndex
 from mycelium_fractal_net.security.records.keys import parse_key_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import ParamSpec, TypeVar
+
+    from mycelium_fractal_net.security.byte_io.buffers import Buffer
+    from mycelium_fractal_net.security.keyring.signing import Signature
+    from mycelium_fractal_net.security.records.index_fields import Normalisation
 
     _P = ParamSpec("_P")
     _R = TypeVar("_R")
@@ -63,6 +68,37 @@ def _given(named: Mapping[str, object]) -> str | None:
     return None
 
 
+class RecordedIndex(BlindIndex):
+    """A :class:`.BlindIndex` each of whose tags has a durable record before it is returned."""
+
+    __slots__ = ("_record",)
+
+    def __init__(self, index: BlindIndex, record: Callable[..., None]) -> None:
+        super().__init__(index.cache, index.key_id, index.field)
+        self._record = record
+
+    def tag(self, value: Buffer | str) -> Signature:  # noqa: D102 - as the other
+        made = self._tried(lambda: super(RecordedIndex, self).tag(value))
+        self._record(OK, key=made.key_id)
+        return made
+
+    def tags(  # noqa: D102 - as the other
+        self, value: Buffer | str, *, allow_compromised: bool = False
+    ) -> list[Signature]:
+        made = self._tried(
+            lambda: super(RecordedIndex, self).tags(value, allow_compromised=allow_compromised)
+        )
+        self._record(OK, key=self.key_id, count=len(made))
+        return made
+
+    def _tried(self, make: Callable[[], _R]) -> _R:
+        try:
+            return make()
+        except BaseException as error:
+            self._record(kind_of(error).slug, key=self.key_id)
+            raise
+
+
 class RecordedKeyring(Keyring):
     """A :class:`Keyring` whose every use is durable in the audit log before it returns.
 
@@ -89,4 +125,19 @@ class RecordedKeyring(Keyring):
     verify_stream = _recorded("verify", Keyring.verify_stream, lambda result: result)
     verify_file = _recorded("verify", Keyring.verify_file, lambda result: result)
     mac = _recorded("mac", Keyring.mac, lambda result: result.key_id)
+    deterministic_messages = _recorded("encrypt", Keyring.deterministic_messages)
     verify_mac = _recorded("mac.verify", Keyring.verify_mac, lambda result: result)
+
+    def index(  # noqa: D102 - as the other
+        self,
+        *,
+        key_id: str,
+        context: Buffer,
+        bits: int | None = None,
+        normalisation: Normalisation = "exact",
+    ) -> BlindIndex:
+        made = super().index(key_id=key_id, context=context, bits=bits, normalisation=normalisation)
+        keyring: Any = self
+        return RecordedIndex(made, functools.partial(keyring.provider.audit.now, "index"))
+
+    index.__doc__ = Keyring.index.__doc__

@@ -76,7 +76,9 @@ def reason_to_rotate(key: Key, now: datetime, used_up: Collection[bytes]) -> Rea
 
 def waits_for_backup(key: Key) -> bool:
     """Whether its newest version is there, and protects once a backup holds it."""
-    return key.latest.state is KeyState.PRE_ACTIVATION and key.latest.activate_at is None
+    latest = key.latest
+    waits = latest.state is KeyState.PRE_ACTIVATION and latest.activate_at is None
+    return waits and not key.waits_for_sweep(latest)
 
 
 def too_far(key: Key, now: datetime, seen_until: datetime) -> datetime | None:
@@ -98,8 +100,7 @@ def too_far(key: Key, now: datetime, seen_until: datetime) -> datetime | None:
 
 def to_activate(key: Key, now: datetime) -> bool:
     """Whether a version of the key was to be active by now, or as soon as a backup holds it."""
-    waiting = (each for each in key.versions if each.state is KeyState.PRE_ACTIVATION)
-    return any(each.activate_at is None or each.activate_at <= now for each in waiting)
+    return any(key.is_to_activate(each, now) for each in key.versions)
 
 
 def to_erase(key: Key, now: datetime) -> bool:

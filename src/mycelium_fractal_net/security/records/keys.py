@@ -33,7 +33,13 @@ class KeyType(StrEnum):
     ENCRYPTION = "encryption"
     SIGNING = "signing"
     MAC = "mac"
+    INDEX = "index"
+    DETERMINISTIC = "deterministic"
     API = "api"
+
+
+SEALS: Final = (KeyType.ENCRYPTION, KeyType.DETERMINISTIC)
+"""Whose messages name their key version: the first is nearly every message's."""
 
 
 class KeyUse(StrEnum):
@@ -102,6 +108,8 @@ ALGORITHMS: Final[dict[KeyType, tuple[str, ...]]] = {
     KeyType.ENCRYPTION: ("AES-256-GCM",),
     KeyType.SIGNING: ("Ed25519", "ECDSA-P256", "ECDSA-P384", "ML-DSA-65"),
     KeyType.MAC: ("HMAC-SHA-256",),
+    KeyType.INDEX: ("HMAC-SHA-256",),
+    KeyType.DETERMINISTIC: ("AES-256-SIV",),
 }
 
 # The XOR cipher that this package replaces, and the one key of it. Nothing but an import makes
@@ -139,10 +147,16 @@ class RotationPolicy:
             raise InvalidInputError("unused_for_days must be between 400 and 36500")
 
 
+# What is found by equal tags or messages is found no more by those of the next version alone. So
+# these are rotated by hand, by somebody who sweeps over what is stored, and keep every version.
+NEVER_AUTOMATIC: Final = (KeyType.INDEX, KeyType.DETERMINISTIC)
+_NEVER: Final = RotationPolicy(interval_days=36_500, retain_count=10_000, automatic=False)
+
 DEFAULT_ROTATION: Final[dict[KeyType, RotationPolicy]] = {
     KeyType.ENCRYPTION: RotationPolicy(interval_days=90, retain_count=3),
     KeyType.SIGNING: RotationPolicy(interval_days=365, retain_count=2),
     KeyType.MAC: RotationPolicy(interval_days=90, retain_count=3),
+    **dict.fromkeys(NEVER_AUTOMATIC, _NEVER),
     KeyType.API: RotationPolicy(interval_days=90, retain_count=2),
 }
 
@@ -328,18 +342,48 @@ class Key:
                 f" {candidate.version} is {candidate.state}{self._way_out(candidate)}"
             )
         raise KeyStateError(
-            f"key {self.key_id!r} protects nothing: it is not yet active{_wait(self.latest)}"
+            f"key {self.key_id!r} protects nothing: it is not yet active{self._wait()}"
         )
 
     def _way_out(self, newest: KeyVersion) -> str:
         """What lets a key protect again whose ``newest`` version is out of use."""
         if newest is not self.latest:
-            return _wait(self.latest)
+            return self._wait()
         rotate = f"; for another one: mfn key rotate {self.key_id}"
         if newest.state is KeyState.SUSPENDED:
             named = version_id(self.key_id, newest.version)
             return f"{rotate}, or to use it again: mfn key activate {named}"
         return rotate
+
+    def _wait(self) -> str:
+        """What the newest version, not yet active, waits for: its day, a sweep, or a backup."""
+        version = self.latest
+        if version.activate_at is not None:
+            return f"; version {version.version} is activated on {version.activate_at:%Y-%m-%d}"
+        if self.waits_for_sweep(version):
+            named = version_id(self.key_id, version.version)
+            return f"; version {version.version} is searched only, until: mfn key activate {named}"
+        return f"; version {version.version} waits for a backup that holds it: mfn backup FILE"
+
+    def is_to_activate(self, version: KeyVersion, now: datetime) -> bool:
+        """Whether a version is to be active by ``now``, or as soon as a backup holds it.
+
+        One without a day that an index key was rotated to waits for somebody's word.
+        """
+        if version.state is not KeyState.PRE_ACTIVATION:
+            return False
+        if version.activate_at is None:
+            return not self.waits_for_sweep(version)
+        return version.activate_at <= now
+
+    def waits_for_sweep(self, version: KeyVersion) -> bool:
+        """Whether it is searched and not stored yet, until somebody says that all is swept."""
+        return (
+            self.key_type is KeyType.INDEX
+            and version.version > 1
+            and version.state is KeyState.PRE_ACTIVATION
+            and version.activate_at is None
+        )
 
     def check_decrypt(self, version: KeyVersion, *, allow_compromised: bool = False) -> None:
         """Raise :class:`KeyStateError` unless ``version`` may decrypt and be rewrapped from."""
@@ -359,6 +403,25 @@ class Key:
             f"version {version.version} of key {self.key_id!r} may not decrypt: it is {state}{hint}"
         )
 
+    def check_find(self, version: KeyVersion, *, allow_compromised: bool = False) -> None:
+        """Raise :class:`KeyStateError` unless what ``version`` made may be searched for.
+
+        One that is not yet active is: its tags are written, and found, before it is in use.
+        """
+        state = version.state
+        if state is KeyState.SUSPENDED or (version.compromised and not allow_compromised):
+            named = version_id(self.key_id, version.version)
+            hint = (
+                f"; to use it again: mfn key activate {named}"
+                if state is KeyState.SUSPENDED
+                else "; to search with it all the same, as a sweep must: allow_compromised"
+            )
+            raise KeyStateError(
+                f"version {version.version} of key {self.key_id!r} may not search, and what is"
+                f" stored under it would be missed: it is"
+                f" {'compromised' if version.compromised else state}{hint}"
+            )
+
     def check_verify(self, version: KeyVersion, *, allow_compromised: bool = False) -> None:
         """Raise :class:`KeyStateError` unless signatures of ``version`` may be verified."""
         state = version.state
@@ -374,10 +437,3 @@ class Key:
                 f" it is {'compromised' if version.compromised else state}"
                 f"{again if state is KeyState.SUSPENDED else ''}"
             )
-
-
-def _wait(version: KeyVersion) -> str:
-    """What a version that is not yet active waits for: its day, or a backup."""
-    if version.activate_at is not None:
-        return f"; version {version.version} is activated on {version.activate_at:%Y-%m-%d}"
-    return f"; version {version.version} waits for a backup that holds it: mfn backup FILE"

@@ -171,7 +171,8 @@ def _due_times(key: Key) -> Iterator[datetime]:
         yield key.rotation_due
     for version in key.versions:
         if version.state is KeyState.PRE_ACTIVATION:
-            yield version.activate_at or ALWAYS
+            if not key.waits_for_sweep(version):
+                yield version.activate_at or ALWAYS
         elif version.state is KeyState.PENDING_DESTRUCTION and version.destroy_at is not None:
             yield version.destroy_at
         elif version.lingers:

@@ -34,6 +34,8 @@ NAMED_BYTES: Final = 3 + 1 + HANDLE_BYTES  # magic, form, handle
 WRAPPED_KEY_BYTES: Final = HEAD_BYTES + KEY_BYTES + TAG_BYTES  # 104
 _MAGIC: Final = b"MFN"
 _SEALED: Final = _MAGIC + b"\x01"  # the usual beginning, known at a glance
+DETERMINISTIC: Final = _MAGIC + b"\x03"  # no body follows: AES-SIV, :mod:`.deterministic`
+SIV_BYTES: Final = 16
 
 
 class Form(IntEnum):
@@ -79,6 +81,14 @@ def parse_header(message: Buffer) -> Header:
         if start[3] == Form.NAMED and len(rest) >= NAME_DIGEST_BYTES:
             return Header(Form.NAMED, handle, name=rest[:NAME_DIGEST_BYTES])
     raise DecryptionError
+
+
+def deterministic_handle(message: Buffer) -> bytes:
+    """The handle in the header of a deterministic message. Raises :class:`DecryptionError`."""
+    whole = as_bytes(message)
+    if whole[: len(DETERMINISTIC)] != DETERMINISTIC or len(whole) < NAMED_BYTES + SIV_BYTES:
+        raise DecryptionError
+    return bytes(whole[len(DETERMINISTIC) : NAMED_BYTES])
 
 
 def read_header(reader: BinaryReader) -> Header:

@@ -1,0 +1,74 @@
+"""``mfn index`` and the keys that it takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mycelium_fractal_net import open_keyring
+from mycelium_fractal_net.security.errors import ExitCode
+from tests.support.cli import one_line
+
+if TYPE_CHECKING:
+    from tests.support.cli import Mfn
+
+NAME = "customers-index"
+
+
+def test_the_value_comes_by_standard_input_and_its_tags_are_printed(mfn: Mfn) -> None:
+    """Not by the command line, which others of the machine may see; a newline is no part of it."""
+    mfn.ok("key", "create", NAME, "--type", "index")
+    mfn.ok("key", "rotate", NAME)
+    with open_keyring(home=mfn.home) as keyring:
+        newest, stored = keyring.index_tags("a@example.com", key_id=NAME, context=b"users.email")
+    ran = mfn.process("index", NAME, "--context", "users.email", input=b"a@example.com\n")
+    assert ran.out.splitlines() == [
+        f"{newest.hex()}  {NAME}:v2",
+        f"{stored.hex()}  {NAME}:v1  to store",
+    ]
+
+
+def test_fields_are_told_apart_and_json_says_which_to_store(mfn: Mfn) -> None:
+    """By the same options as everywhere."""
+    mfn.ok("key", "create", NAME, "--type", "index")
+    asked = [
+        "index",
+        NAME,
+        "value",
+        "--context",
+        "f",
+        "--bits",
+        "13",
+        "--normalisation",
+        "nfc",
+        "--json",
+    ]
+    Path("value").write_bytes(b"")
+    (tag,) = mfn.ok(*asked).json["tags"]
+    with open_keyring(home=mfn.home) as keyring:
+        made = keyring.index_tag("", key_id=NAME, context=b"f", bits=13, normalisation="nfc")
+    assert tag == {"tag": made.hex(), "version_id": f"{NAME}:v1", "store": True}
+    (event, *_) = [
+        each for each in mfn.ok("audit", "show", "--json").json if each["event"] == "index"
+    ]
+    assert event["key"] == NAME
+
+
+def test_what_is_no_index_key_makes_no_tags(mfn: Mfn) -> None:
+    """And no field without a name."""
+    Path("value").write_bytes(b"")
+    said = one_line(mfn("index", "orders", "value", "--context", "f"), ExitCode.FORBIDDEN)
+    assert "this needs one of type index" in said
+    mfn.ok("key", "create", NAME, "--type", "index")
+    said = one_line(mfn("index", NAME, "value", "--context", ""), ExitCode.USAGE)
+    assert "a context is at least one byte" in said
+
+
+def test_such_keys_say_that_they_never_rotate_by_themselves(mfn: Mfn) -> None:
+    """In the list and where they are shown; a policy that asks for it is refused."""
+    mfn.ok("key", "create", NAME, "--type", "index")
+    mfn.ok("key", "create", "same", "--type", "deterministic")
+    listed = mfn.ok("key", "list").out.splitlines()
+    for name in (NAME, "same"):
+        assert next(line for line in listed if line.startswith(name)).endswith(" -")
+        assert "by hand alone" in mfn.ok("key", "show", name).out
