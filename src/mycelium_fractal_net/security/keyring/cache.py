@@ -137,7 +137,7 @@ class KeyCache:
     def _find_primary(self, key_id: str) -> KeyInUse:
         self._ensure_fresh()
         found = self._primaries.get(key_id)
-        if found is None or monotonic() >= found.deadline:
+        while found is None or monotonic() >= found.deadline:
             about_to_block()
             name, number = parse_key_id(key_id)
             key = self.record(name)
@@ -149,7 +149,11 @@ class KeyCache:
                 )
             found = self.opening(version.handle)
             with self._lock:
-                if self._by_handle.get(version.handle) is found:
+                if found.key.primary_or_none is not found.version:
+                    # It was rotated, or taken out of use, since its record was read.
+                    self._records.pop(name, None)
+                    found = None
+                elif self._by_handle.get(version.handle) is found:
                     self._make_room(self._primaries)
                     self._primaries[key_id] = found
         return found
