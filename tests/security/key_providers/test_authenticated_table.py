@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import shutil
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -39,6 +40,9 @@ from tests.support.stores import Clock, open_provider
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    from mycelium_fractal_net.security.byte_io.buffers import Octets
+    from mycelium_fractal_net.security.byte_io.secret_bytes import SecretBytes
 
 RUBBISH = "rubbish:1"
 KINDS = ("keys", "credentials", "signers")
@@ -321,11 +325,11 @@ class Asked(LocalCustodian):
         self.barrier = threading.Event()
         self.barrier.set()
 
-    def wrap_many(self, kek_id: str, items: Sequence[tuple[bytes, Binding]]) -> list[bytes]:
+    def wrap_many(self, kek_id: str, items: Sequence[tuple[Octets, Binding]]) -> list[bytes]:
         self.wrapped += (binding for _, binding in items)
         return super().wrap_many(kek_id, items)
 
-    def unwrap_many(self, kek_id: str, items: Sequence[tuple[bytes, Binding]]) -> list[bytes]:
+    def unwrap_many(self, kek_id: str, items: Sequence[tuple[bytes, Binding]]) -> list[SecretBytes]:
         self.unwrapped += ((kek_id, binding) for _, binding in items)
         self.barrier.wait(10)
         return super().unwrap_many(kek_id, items)
@@ -366,7 +370,7 @@ def test_threads_that_need_one_key_have_it_unwrapped_once(asked: LocalKeyProvide
     custodian.barrier.clear()
     found: list[bytes] = []
     threads = [
-        threading.Thread(target=lambda: found.append(asked.keys.unwrap(key, key.latest)))
+        threading.Thread(target=lambda: found.append(bytes(asked.keys.unwrap(key, key.latest))))
         for _ in range(8)
     ]
     for thread in threads:
@@ -379,7 +383,7 @@ def test_threads_that_need_one_key_have_it_unwrapped_once(asked: LocalKeyProvide
         thread.join()
     assert len(custodian.unwrapped) == 1
     assert len(found) == 8
-    assert set(found) == {asked.keys.unwrap(key, key.latest)}
+    assert set(found) == {bytes(asked.keys.unwrap(key, key.latest))}
     assert len(custodian.unwrapped) == 2
 
 
@@ -467,3 +471,24 @@ def test_the_other_process_reads_what_this_one_wrote(
     made: Sequence[Any] = [local_provider.keys.create("orders")]
     assert list(other.keys.all()) == made
     other.store.database.close()
+
+
+@pytest.mark.parametrize("page", [1, 2, 4, 5, 6])
+def test_records_are_read_page_after_page_to_the_last(
+    local_provider: LocalKeyProvider, monkeypatch: pytest.MonkeyPatch, page: int
+) -> None:
+    """Each once, in order, also where the last page is full; the changed and the named ones too."""
+    names = [f"key{number}" for number in range(5)]
+    for name in names:
+        local_provider.keys.create(name)
+    status = local_provider.store.require_status()
+    monkeypatch.setattr(authenticated_table, "_PAGE", page)
+    keys = local_provider.keys
+    assert [name for name, _ in keys.each()] == names
+    assert [key.key_id for key in keys.all()] == names
+    assert [name for name, _ in keys.some([*names, "nobody"])] == names
+    assert [name for name, _ in keys.page("key1", 2)] == ["key2", "key3"]
+    assert list(keys.each(status.generation)) == []
+    for name in names[1:]:
+        keys.update(name, lambda key: replace(key, publish=not key.publish), "key.publish")
+    assert [name for name, _ in keys.each(status.generation)] == names[1:]

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
 
+from mycelium_fractal_net.security.byte_io.secret_bytes import SecretBytes
 from mycelium_fractal_net.security.errors import (
     CustodianDeniedError,
     CustodianUnavailableError,
@@ -33,9 +39,12 @@ class Asked(LocalCustodian):
         self.calls: list[int] = []
         self.rewraps: list[int] = []
         self.failure: MfnError | None = None
+        self.barrier = threading.Event()
+        self.barrier.set()
 
-    def unwrap_many(self, kek_id: str, items: Sequence[tuple[bytes, Binding]]) -> list[bytes]:
+    def unwrap_many(self, kek_id: str, items: Sequence[tuple[bytes, Binding]]) -> list[SecretBytes]:
         self.calls.append(len(items))
+        self.barrier.wait(10)
         if self.failure is not None:
             raise self.failure
         return super().unwrap_many(kek_id, items)
@@ -105,6 +114,42 @@ def test_what_was_wrapped_unwraps_under_its_own_binding(custodian: Asked) -> Non
     assert custodian.calls == custodian.rewraps == []
 
 
+def test_threads_that_ask_for_different_keys_at_once_get_each_its_own(custodian: Asked) -> None:
+    """Who needs the same key waits for the one that asks; who needs another never has its bytes."""
+    kept = Wrapping(custodian, STORE_ID)
+    master = custodian.newest_id()
+    other = bytes(range(1, 33))
+    one, two = kept.wrap(master, MATERIAL, bound(1)), kept.wrap(master, other, bound(2))
+    custodian.barrier = threading.Event()
+    with ThreadPoolExecutor(3) as threads:
+        asked = [
+            threads.submit(kept.unwrap, master, wrapped, bound(version))
+            for wrapped, version in ((one, 1), (one, 1), (two, 2))
+        ]
+        end = time.monotonic() + 10
+        while len(custodian.calls) < 2 and time.monotonic() < end:
+            time.sleep(0.001)
+        custodian.barrier.set()
+        assert [each.result(10) for each in asked] == [MATERIAL, MATERIAL, other]
+
+
+def test_a_child_is_not_stopped_by_what_a_thread_of_its_parent_held(custodian: Asked) -> None:
+    """The thread is not in it, and would never let go."""
+    kept = Wrapping(custodian, STORE_ID, outage_seconds=10.0)
+    master = custodian.newest_id()
+    wrapped = kept.wrap(master, MATERIAL, bound())
+    with kept._lock:
+        child = os.fork()
+        if not child:
+            code = 1
+            try:
+                signal.alarm(10)
+                code = 0 if kept.unwrap(master, wrapped, bound()) == MATERIAL else 2
+            finally:
+                os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
 def test_many_keys_are_rewrapped_sixty_four_at_a_time(custodian: Asked) -> None:
     """In their order, each with its own binding."""
     kept = Wrapping(custodian, STORE_ID)
@@ -141,7 +186,9 @@ def test_what_was_unwrapped_serves_through_an_outage_and_no_longer(
     assert kept.unwrap(master, wrapped, bound()) == MATERIAL
 
 
-def test_nothing_is_remembered_where_no_outage_is_to_be_ridden_out(custodian: Asked) -> None:
+def test_nothing_is_remembered_where_no_outage_is_to_be_ridden_out(
+    custodian: Asked, clock: Monotonic
+) -> None:
     """Which is the default: no key stays in memory for it."""
     kept = Wrapping(custodian, STORE_ID)
     master = custodian.newest_id()
@@ -151,6 +198,11 @@ def test_nothing_is_remembered_where_no_outage_is_to_be_ridden_out(custodian: As
     custodian.failure = CustodianUnavailableError("away")
     with pytest.raises(CustodianUnavailableError):
         kept.unwrap(master, wrapped, bound())
+    short = Wrapping(custodian, STORE_ID, outage_seconds=0.5)
+    custodian.failure = None
+    short.unwrap(master, wrapped, bound())
+    custodian.failure = CustodianUnavailableError("away")
+    assert short.unwrap(master, wrapped, bound()) == MATERIAL
 
 
 def test_a_refusal_ends_what_is_under_that_master_key_and_nothing_else(

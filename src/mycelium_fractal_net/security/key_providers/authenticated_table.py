@@ -84,7 +84,7 @@ class AuthenticatedTable(Generic[R]):
         """All of what :meth:`page` gives, read a page at a time."""
         after: str | None = ""
         while after is not None:
-            page = self.page(after, since=since)
+            page = self.page(after, _PAGE, since=since)
             yield from page
             after = page[-1][0] if len(page) == _PAGE else None
 
