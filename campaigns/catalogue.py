@@ -11,6 +11,8 @@ NAMES: Final[tuple[str, ...]] = (
     "api_fuzzing",
     "faults",
     "fuzzing",
+    "leakage",
+    "instructions",
     "load",
     "misuse",
     "model",

@@ -34,6 +34,8 @@ from mycelium_fractal_net.security.policy import Policy
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from mycelium_fractal_net.security.byte_io.buffers import Octets
+
 KEY = hashlib.sha256(b"mycelium-fractal-net test key").digest()
 STORE_ID, MASTER_ID, BACKUP_ID = bytes(16), "local:00000000", "0" * 32
 POLICY = Policy()
@@ -56,7 +58,7 @@ class _Fixed(Custodian):
     def holds(self, kek_id: str) -> bool:
         return kek_id == MASTER_ID
 
-    def wrap_many(self, kek_id: str, items: Sequence[tuple[bytes, Binding]]) -> list[bytes]:
+    def wrap_many(self, kek_id: str, items: Sequence[tuple[Octets, Binding]]) -> list[bytes]:
         assert kek_id == MASTER_ID
         return [POLICY.bare_sealer(KEY, bound.encode()).seal(material) for material, bound in items]
 

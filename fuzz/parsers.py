@@ -99,7 +99,6 @@ PARSERS: Final[dict[str, tuple[str, ...]]] = {
     "key_files": (
         "legacy.key:read_xor_key",
         "security.fips.installed:_described",
-        "security.key_providers.local:_decoded",
         "security.key_providers.master_key_file:MasterKeyFile.read",
     ),
     "key_transport": (
@@ -145,6 +144,7 @@ PARSERS: Final[dict[str, tuple[str, ...]]] = {
     "signatures": (
         "security.signatures.jwk:jwk_decode",
         "security.signatures.jwk:jwk_members",
+        "security.signatures.schemes:_Ecdsa.load_material",
         "security.signatures.signature_file:parse_signature_file",
         "security.signatures.signing_key:SigningKey.from_der",
         "security.signatures.signing_key:SigningKey.from_pem",
@@ -187,6 +187,7 @@ NOT_FUZZED: Final[dict[str, str]] = {
     "security.key_providers.aws_kms.carrier:Carrier._to": "the address that botocore made",
     "security.key_providers.imports:Imports._binding": "an id that has a pattern",
     "security.key_providers.local:_add_key": "a document that was read before",
+    "security.key_providers.local:_decoded": "salt and sealed key, by one call that validates",
     "security.sealed.rsa_recipients:RsaRecipientKey.from_private_bytes": "what this store wrapped",
     "security.key_providers.pkcs11.signing:_template": "a reference that has a pattern",
 }

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 
+from mycelium_fractal_net.security.byte_io.buffers import Octets
 from mycelium_fractal_net.security.errors import (
     AlgorithmNotAllowedError,
     ConflictError,
@@ -681,7 +682,7 @@ def test_a_key_made_while_the_store_moves_is_made_under_the_new_master_key(
         def holds(self, master_id: str) -> bool:
             return True
 
-        def wrap_many(self, _: str, items: Sequence[tuple[bytes, Binding]]) -> list[bytes]:
+        def wrap_many(self, _: str, items: Sequence[tuple[Octets, Binding]]) -> list[bytes]:
             return super().wrap_many(new, items)
 
     path = Path(provider.store.database.file or "").with_name("master.key")

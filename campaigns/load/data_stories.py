@@ -32,6 +32,7 @@ class Keys:
     sealing: str = "orders"
     signing: str = "release"
     tagging: str = "tags"
+    indexing: str = "customers"
     messages: deque[tuple[float, bytes, str]] = field(default_factory=lambda: deque(maxlen=_KEPT))
 
     def one_of(self) -> tuple[bytes, str] | None:
@@ -95,6 +96,15 @@ def tag_and_verify(caller: Caller, keys: Keys) -> None:
     made = caller.ask("POST /crypto/mac", json=asked)
     found = caller.ask("POST /crypto/mac/verify", json=asked | {"mac": made["mac"]})
     caller.expect(found == {"valid": True}, "POST /crypto/mac/verify", "not valid")
+
+
+def blind_index(caller: Caller, keys: Keys) -> None:
+    """The tag of a value, which a search for it finds."""
+    asked = {"data": b64(b"a@example.com"), "key_id": keys.indexing, "context": b64(b"users.email")}
+    made = caller.ask("POST /crypto/index", json=asked)
+    found = caller.ask("POST /crypto/index", json=asked | {"search_only": True})
+    tags = [each["tag"] for each in found["tags"]]
+    caller.expect(made["tag"] in tags, "POST /crypto/index", "another tag")
 
 
 def batches(caller: Caller, keys: Keys) -> None:

@@ -52,7 +52,7 @@ def _soak(figures: Mapping[str, Any]) -> str:
             " get,",
             f"  and what is opened against what was sealed. Unexpected: {unexpected or 'none'}."
             + _examples(figures),
-            f"- Each of the {figures['operations']} operations of `docs/openapi.json` was answered"
+            f"- All {figures['operations']} operations that `docs/openapi.json` had were answered"
             " with success.",
             f"- p50 {everything['p50']:.1f} ms and p99 {everything['p99']:.1f} ms of all,"
             f" {encrypt['p50']:.1f} ms and {encrypt['p99']:.1f} ms of `POST /crypto/encrypt`, as",

@@ -167,7 +167,8 @@ def request(field: Field, payload: Payload, api_key: str, *, raw: bool = False) 
         name = encoded if "not there" in field.name else field.name.encode()
         target += b"?%b=%b" % (name, encoded)
     elif field.where == "header":
-        headers[field.name] = octets
+        # The end of a head in it would be one, and what stands behind a request of its own.
+        headers[field.name] = octets.replace(b"\r\n\r\n", b"\r\n")
     target = b"/".join(b"orders" if part.startswith(b"{") else part for part in target.split(b"/"))
     lines = b"".join(b"%b: %b\r\n" % (name.encode(), value) for name, value in headers.items())
     if body:

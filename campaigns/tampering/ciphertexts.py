@@ -163,7 +163,7 @@ def of_the_store(folder: Path) -> list[Form]:
         return open_backup(wrapping, POLICY, io.BytesIO(data)).read()
 
     def material(data: bytes) -> bytes:
-        return opened.unwrap_many(master_id, [(data, BOUND)])[0]
+        return bytes(opened.unwrap_many(master_id, [(data, BOUND)])[0])
 
     def master_file(data: bytes) -> object:
         found = custodian(data)

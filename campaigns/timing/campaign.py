@@ -13,7 +13,7 @@ from campaigns.timing import in_process, over_http
 from campaigns.timing.cases import comparisons, credentials, messages, proofs, reach, requests
 from campaigns.timing.measuring import Sampler, failures, measure
 from campaigns.timing.place import place
-from campaigns.timing.section import section
+from campaigns.timing.section import PARTS, section
 
 if TYPE_CHECKING:
     from campaigns.frame.run import Run
@@ -75,18 +75,20 @@ def _measured(
     return {"groups": found, "failures": missed}
 
 
+_WORKS: Final = (
+    _in_process(lambda _: comparisons.groups()),
+    _in_process(credentials.groups),
+    _in_process(proofs.groups),
+    _in_process(messages.groups),
+    _in_process(reach.groups),
+    _over_http,
+    _cold,
+)
+
 CAMPAIGN: Final = Campaign(
     name="timing",
     about="what the time of a refusal tells of its reason",
     page="security_testing.md",
-    parts=[
-        Part("of comparisons, in process", _in_process(lambda _: comparisons.groups())),
-        Part("of API keys, in process", _in_process(credentials.groups)),
-        Part("of MACs and signatures, in process", _in_process(proofs.groups)),
-        Part("of messages, in process", _in_process(messages.groups)),
-        Part("of keys out of reach, in process", _in_process(reach.groups)),
-        Part("over HTTP", _over_http),
-        Part("over HTTP, nothing in memory", _cold),
-    ],
+    parts=[Part(name, work) for name, work in zip(PARTS, _WORKS, strict=True)],
     section=section,
 )

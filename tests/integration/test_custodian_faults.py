@@ -97,7 +97,7 @@ class Side:
         self.wrapped = self.custodian.wrap_many(self.kek_id, items)
 
     def unwrap(self, number: int, wrapped: bytes) -> bytes:
-        return self.custodian.unwrap_many(self.kek_id, [(wrapped, bound(number))])[0]
+        return bytes(self.custodian.unwrap_many(self.kek_id, [(wrapped, bound(number))])[0])
 
     def once(self, number: int, seen: Seen) -> str:
         """One operation: a key is unwrapped, and of ten one is wrapped."""

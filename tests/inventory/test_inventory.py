@@ -142,7 +142,7 @@ def test_the_inventory_is_a_cbom_of_cyclonedx_1_6_without_a_secret(
                 assert f"key:{version_id(key.key_id, version.version)}" in found
                 secrets.append(version.wrapped)
                 if version.has_key and not key.is_legacy:
-                    secrets.append(provider.keys.unwrap(key, version))
+                    secrets.append(bytes(provider.keys.unwrap(key, version)))
         secrets += [each.wrapped for each in provider.imports.all()]
         secrets += [each.digest for each in provider.credentials.all()]
     secrets.append(

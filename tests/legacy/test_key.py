@@ -40,6 +40,7 @@ from tests.support.stores import keyring_over
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from mycelium_fractal_net.security.byte_io.buffers import Octets
     from mycelium_fractal_net.security.key_store.meta import StoreStatus
     from tests.support.stores import Clock
 
@@ -288,7 +289,7 @@ def test_a_key_imported_while_the_master_key_moves_is_not_stored(
         def holds(self, master_id: str) -> bool:
             return True
 
-        def wrap_many(self, _: str, items: Sequence[tuple[bytes, Binding]]) -> list[bytes]:
+        def wrap_many(self, _: str, items: Sequence[tuple[Octets, Binding]]) -> list[bytes]:
             return super().wrap_many(new, items)
 
     path = Path(provider.store.database.file or "").with_name("master.key")

@@ -81,6 +81,7 @@ USED_BY = {
     },
     "hmac": {  # compare_digest, in constant time, and nothing else
         "security/algorithms/mac.py": "MACs",
+        "security/byte_io/secret_bytes.py": "keys",
         "security/fips/installed.py": "the MAC in a FIPS module's configuration",
         "security/directories/credentials.py": "digests of API keys",
         "security/http_signatures/content_digest.py": "digests of bodies",

@@ -52,6 +52,8 @@ _EXPECTED = [
     # A moment that was made up may have passed, and a version be one that is kept.
     *_check(["POST /keys/{key_id}/rotate"], "positive_data_acceptance", *_MAY_BE_422),
     *_check(["POST /keys/{key_id}/cleanup"], "positive_data_acceptance", *_MAY_BE_422),
+    # A field of no bytes is none, and a text in which case means nothing may be no text.
+    *_check(["POST /crypto/index"], "positive_data_acceptance", "400", *_MAY_BE_422),
     # A cursor is one that a search gave.
     *_check(["GET /audit"], "positive_data_acceptance", "200", "422"),
     # Two API keys come along, one in each form.

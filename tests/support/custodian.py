@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
     from mycelium_fractal_net.config import Settings
+    from mycelium_fractal_net.security.byte_io.buffers import Octets
 
 NAME = "vault"  # one of the names that settings may have and that no release serves yet
 KEK_ID = "elsewhere:1"
@@ -104,7 +105,7 @@ class Elsewhere(Custodian):
     def holds(self, kek_id: str) -> bool:
         return kek_id in (KEK_ID, NEXT_ID)
 
-    def wrap_many(self, kek_id: str, items: Sequence[tuple[bytes, Binding]]) -> list[bytes]:
+    def wrap_many(self, kek_id: str, items: Sequence[tuple[Octets, Binding]]) -> list[bytes]:
         sealed = [
             self._policy.bare_sealer(self._key(kek_id), bound.encode()).seal(material)
             for material, bound in items

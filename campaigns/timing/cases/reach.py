@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 OUT_OF_REACH, UNKNOWN = "out of reach", "unknown handle"
 _LOOKED_UP: Final = (
-    "Python's dictionary makes a comparison more for a handle that it has than for one that it"
-    " lacks; all else is the same work, and over HTTP nothing of it is seen"
+    "the steps are the same for both, and CPython takes longer for some of them: a dictionary"
+    " compares a handle that it has, and a text is compared to its end with one of equal length."
+    " What a caller can see of that is what the part over HTTP measures"
 )
 _BODY_BYTES: Final = 1108  # salt, commitment, 1 KiB and a tag; nothing of it is looked at
 

@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.aes_encryption import RawCipher
     from mycelium_fractal_net.security.algorithms.mac import MacKey
     from mycelium_fractal_net.security.byte_io.binary_io import BinaryReader
-    from mycelium_fractal_net.security.byte_io.buffers import Buffer
+    from mycelium_fractal_net.security.byte_io.buffers import Buffer, Octets
+    from mycelium_fractal_net.security.byte_io.secret_bytes import SecretBytes
     from mycelium_fractal_net.security.records.index_fields import IndexField
     from mycelium_fractal_net.security.sealed.blind_index import FieldKey, IndexKey
     from mycelium_fractal_net.security.sealed.deterministic import DeterministicCipher
@@ -258,7 +259,7 @@ class Policy:
         self.check(*METHODS.get(method, ()))
         return UnwrappingKey.from_private_bytes(method, material)
 
-    def material_to_keep(self, algorithm: str, transported: Buffer) -> tuple[bytes, bytes | None]:
+    def material_to_keep(self, algorithm: str, transported: Buffer) -> tuple[Octets, bytes | None]:
         """What of a key that was made elsewhere is kept, and its public key if it has one.
 
         Bytes of a symmetric key are as they are; of a signing key it is what is in its DER
@@ -268,7 +269,7 @@ class Policy:
 
         self.check(algorithm)
         if algorithm in _SYMMETRIC:
-            material = bytes(as_bytes(transported))
+            material = as_bytes(transported)
             if len(material) != _SYMMETRIC[algorithm]:
                 raise InvalidKeyError(
                     f"a key of {algorithm} is exactly {_SYMMETRIC[algorithm]} bytes"
@@ -279,27 +280,29 @@ class Policy:
         signing = SigningKey.from_any_pkcs8(algorithm, transported)
         return signing.private_bytes(), signing.public.der()
 
-    def material_to_transport(self, algorithm: str, kept: bytes) -> bytes:
+    def material_to_transport(self, algorithm: str, kept: Octets) -> Octets:
         """The reverse: symmetric bytes as they are, or DER PKCS #8."""
         self.check(algorithm)
         return kept if algorithm in _SYMMETRIC else self.signing_key(algorithm, kept).private_der()
 
     # Keys -----------------------------------------------------------------------------------
 
-    def generate_key_material(self, algorithm: str) -> bytes:
+    def generate_key_material(self, algorithm: str) -> SecretBytes:
         """Random bytes for a symmetric algorithm: 32, for AES-256-SIV 64."""
         self.check(algorithm)
         if algorithm not in _SYMMETRIC:
             raise AlgorithmNotAllowedError(f"{algorithm} has no symmetric key")
         return self.random_key(_SYMMETRIC[algorithm])
 
-    def random_key(self, size: int = _KEY_BYTES) -> bytes:
+    def random_key(self, size: int = _KEY_BYTES) -> SecretBytes:
         """``size`` random bytes to be a key: of the FIPS module's generator, where there is one."""
+        from mycelium_fractal_net.security.byte_io.secret_bytes import SecretBytes
+
         if self.fips_mode:
             from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-            return AESGCM.generate_key(8 * size)
-        return secrets.token_bytes(size)
+            return SecretBytes(AESGCM.generate_key(8 * size))
+        return SecretBytes(secrets.token_bytes(size))
 
     def derive_from_passphrase(self, passphrase: bytes, salt: bytes, *, iterations: int) -> bytes:
         """A 32-byte key from a passphrase by PBKDF2-HMAC-SHA-256 (RFC 8018 section 5.2).

@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from mycelium_fractal_net.security.byte_io.buffers import Octets
+    from mycelium_fractal_net.security.byte_io.secret_bytes import SecretBytes
+
 RUBBISH = "rubbish:1"
 KINDS = ("keys", "credentials", "signers")
 
@@ -322,11 +325,11 @@ class Asked(LocalCustodian):
         self.barrier = threading.Event()
         self.barrier.set()
 
-    def wrap_many(self, kek_id: str, items: Sequence[tuple[bytes, Binding]]) -> list[bytes]:
+    def wrap_many(self, kek_id: str, items: Sequence[tuple[Octets, Binding]]) -> list[bytes]:
         self.wrapped += (binding for _, binding in items)
         return super().wrap_many(kek_id, items)
 
-    def unwrap_many(self, kek_id: str, items: Sequence[tuple[bytes, Binding]]) -> list[bytes]:
+    def unwrap_many(self, kek_id: str, items: Sequence[tuple[bytes, Binding]]) -> list[SecretBytes]:
         self.unwrapped += ((kek_id, binding) for _, binding in items)
         self.barrier.wait(10)
         return super().unwrap_many(kek_id, items)
@@ -367,7 +370,7 @@ def test_threads_that_need_one_key_have_it_unwrapped_once(asked: LocalKeyProvide
     custodian.barrier.clear()
     found: list[bytes] = []
     threads = [
-        threading.Thread(target=lambda: found.append(asked.keys.unwrap(key, key.latest)))
+        threading.Thread(target=lambda: found.append(bytes(asked.keys.unwrap(key, key.latest))))
         for _ in range(8)
     ]
     for thread in threads:
@@ -380,7 +383,7 @@ def test_threads_that_need_one_key_have_it_unwrapped_once(asked: LocalKeyProvide
         thread.join()
     assert len(custodian.unwrapped) == 1
     assert len(found) == 8
-    assert set(found) == {asked.keys.unwrap(key, key.latest)}
+    assert set(found) == {bytes(asked.keys.unwrap(key, key.latest))}
     assert len(custodian.unwrapped) == 2
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import text
 
+from mycelium_fractal_net.security.byte_io.secret_bytes import SecretBytes
 from mycelium_fractal_net.security.errors import (
     AuditUnavailableError,
     CustodianUnavailableError,
@@ -161,7 +162,7 @@ def test_it_is_recorded_before_the_key_is_unwrapped_and_before_it_leaves(
     seen: list[list[tuple[Any, ...]]] = []
     unwrap = provider.keys.unwrap
 
-    def watching(*given: Any) -> bytes:
+    def watching(*given: Any) -> SecretBytes:
         seen.append(said(recorded, "event", "outcome", "key")[2:])
         return unwrap(*given)
 
@@ -207,7 +208,7 @@ def test_an_export_that_cannot_be_recorded_does_not_happen(
 
         monkeypatch.setattr(log, "now", refuse)
 
-    def watching(*given: Any) -> bytes:
+    def watching(*given: Any) -> SecretBytes:
         unwrapped.append(given)
         return unwrap(*given)
 

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from sqlalchemy import text
 
+from mycelium_fractal_net.security.byte_io.buffers import Octets
 from mycelium_fractal_net.security.errors import (
     AlgorithmNotAllowedError,
     ConflictError,
@@ -245,7 +246,7 @@ def test_who_loses_the_race_changes_nothing(
     keep = local_provider.policy.material_to_keep
     taken: list[Key] = []
 
-    def slow(algorithm: str, material: bytes) -> tuple[bytes, bytes | None]:
+    def slow(algorithm: str, material: bytes) -> tuple[Octets, bytes | None]:
         if not taken:
             taken.append(local_provider.keys.get("orders"))
             local_provider.imports.finish(pending.import_id, blob)

@@ -42,7 +42,7 @@ def wrap(custodian: LocalCustodian, kek_id: str, material: bytes, bound: Binding
 
 
 def unwrap(custodian: LocalCustodian, kek_id: str, wrapped: bytes, bound: Binding) -> bytes:
-    return custodian.unwrap_many(kek_id, [(wrapped, bound)])[0]
+    return bytes(custodian.unwrap_many(kek_id, [(wrapped, bound)])[0])
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from mycelium_fractal_net.security.byte_io.secret_bytes import SecretBytes
     from mycelium_fractal_net.security.key_providers import LocalKeyProvider
 
 
@@ -25,7 +26,7 @@ class Counting(LocalCustodian):
 
     unwrapped = 0
 
-    def unwrap_many(self, kek_id: str, items: Sequence[tuple[bytes, Binding]]) -> list[bytes]:
+    def unwrap_many(self, kek_id: str, items: Sequence[tuple[bytes, Binding]]) -> list[SecretBytes]:
         self.unwrapped += len(items)
         return super().unwrap_many(kek_id, items)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from mycelium_fractal_net.security.byte_io.secret_bytes import SecretBytes
 from mycelium_fractal_net.security.errors import (
     CustodianDeniedError,
     CustodianUnavailableError,
@@ -41,7 +42,7 @@ class Asked(LocalCustodian):
         self.barrier = threading.Event()
         self.barrier.set()
 
-    def unwrap_many(self, kek_id: str, items: Sequence[tuple[bytes, Binding]]) -> list[bytes]:
+    def unwrap_many(self, kek_id: str, items: Sequence[tuple[bytes, Binding]]) -> list[SecretBytes]:
         self.calls.append(len(items))
         self.barrier.wait(10)
         if self.failure is not None:

@@ -412,3 +412,68 @@ def test_a_key_is_unwrapped_once_for_many_uses(
     monkeypatch.setattr(keyring.provider.keys, "unwrap", asked)
     for use in uses:
         use()
+
+
+def held(keyring: Keyring) -> list[KeyInUse]:
+    """The versions whose keys are in its cache."""
+    return list(keyring._cache._by_handle.values())
+
+
+@pytest.fixture
+def warm(local_provider: LocalKeyProvider) -> tuple[Keyring, list[KeyInUse]]:
+    """A keyring that has used a key of each kind, and what it holds of them."""
+    keyring = keyring_over(local_provider, cache_seconds=300.0, cache_keys=3)
+    for name, kind in (("orders", "encryption"), ("release", "signing"), ("codes", "mac")):
+        local_provider.keys.create(name, kind)
+    keyring.encrypt(b"x", key_id="orders")
+    keyring.encrypt(b"x", key_id="orders", format="raw")
+    keyring.sign(b"x", key_id="release")
+    keyring.mac(b"x", key_id="codes")
+    return keyring, held(keyring)
+
+
+def has_a_key(found: KeyInUse) -> bool:
+    """Whether anything that it refers to is its key."""
+    one = (found._material, found._sealer, found._raw, found._signing, found._mac_key)
+    return any((*one, found._index_key, found._deterministic, found._fields))
+
+
+def test_a_key_that_makes_room_is_forgotten_at_once(
+    warm: tuple[Keyring, list[KeyInUse]], local_provider: LocalKeyProvider
+) -> None:
+    """Not when its counts are written; whoever was at work with it may go on."""
+    keyring, before = warm
+    assert all(map(has_a_key, before))
+    sealer = before[0].sealer
+    for number in range(3):
+        local_provider.keys.create(f"other-{number}")
+        keyring.encrypt(b"x", key_id=f"other-{number}")
+    assert not any(map(has_a_key, before))
+    assert sealer.open(sealer.seal(b"still")) == b"still"
+
+
+def test_a_key_that_nobody_uses_any_more_is_forgotten_after_its_lifetime(
+    monotonic: Monotonic, warm: tuple[Keyring, list[KeyInUse]]
+) -> None:
+    """With the counts, which are written every 30 seconds: no use of it has to come first."""
+    keyring, before = warm
+    monotonic.now += 299
+    keyring.flush()
+    assert all(map(has_a_key, before))
+    monotonic.now += 1
+    keyring.flush()
+    assert held(keyring) == []
+    assert not any(map(has_a_key, before))
+
+
+def test_a_keyring_that_is_closed_holds_no_key(
+    warm: tuple[Keyring, list[KeyInUse]], local_provider: LocalKeyProvider
+) -> None:
+    """Neither those of the store nor the master key."""
+    keyring, before = warm
+    custodian, macs = local_provider.custodian, local_provider.record_macs
+    assert custodian._keys
+    assert macs._macs
+    keyring.close()
+    assert not any(map(has_a_key, before))
+    assert (custodian._keys, macs._macs) == ({}, {})

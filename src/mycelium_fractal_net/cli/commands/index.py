@@ -9,6 +9,7 @@ import click
 from mycelium_fractal_net.cli.completion import key_names
 from mycelium_fractal_net.cli.inputs import STANDARD, read_small
 from mycelium_fractal_net.cli.invocation import Invocation
+from mycelium_fractal_net.cli.numbers import WholeNumber
 from mycelium_fractal_net.cli.parsing import command
 from mycelium_fractal_net.cli.recording import record_searching
 from mycelium_fractal_net.cli.terminal import say
@@ -33,7 +34,7 @@ _VALUE_BYTES: Final = 1 << 20
 @click.option(
     "--bits",
     metavar="N",
-    type=click.IntRange(LEAST_BITS, MOST_BITS),
+    type=WholeNumber(LEAST_BITS, MOST_BITS),
     help="Cut tags short, so that values share them.",
 )
 @click.option(

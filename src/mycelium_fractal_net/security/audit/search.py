@@ -147,7 +147,10 @@ class _Fits:
 
 def _spellings(text: str) -> set[bytes]:
     """A text as it stands in a line: in ASCII, and in UTF-8 as 4.1.0 wrote it."""
-    written = msgspec.json.encode(text)
+    try:
+        written = msgspec.json.encode(text)
+    except UnicodeEncodeError:  # half a surrogate pair, which no record has
+        return set()
     return {written, ascii_json(written)}
 
 

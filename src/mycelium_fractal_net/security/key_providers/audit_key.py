@@ -11,6 +11,7 @@ from mycelium_fractal_net.security.key_providers.record_macs import RECORD_MAC_A
 from mycelium_fractal_net.security.key_store.audit_table import ChainCount, StoredAuditKey
 
 if TYPE_CHECKING:
+    from mycelium_fractal_net.security.byte_io.secret_bytes import SecretBytes
     from mycelium_fractal_net.security.key_providers.record_macs import RecordMacs
     from mycelium_fractal_net.security.key_store.record_mac import Mac
 
@@ -59,7 +60,7 @@ class AuditKey:
         """The MAC key of the audit log of a row, which may be one of a backup."""
         return self._policy.mac(RECORD_MAC_ALGORITHM, self.unwrapped(stored))
 
-    def unwrapped(self, stored: StoredAuditKey) -> bytes:
+    def unwrapped(self, stored: StoredAuditKey) -> SecretBytes:
         """The bytes of the key. Raises :class:`MasterKeyError`, :class:`StoreIntegrityError`."""
         return self._wrapping.unwrap(stored.master_id, stored.wrapped, self._binding)
 

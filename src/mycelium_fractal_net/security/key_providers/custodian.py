@@ -18,6 +18,7 @@ from mycelium_fractal_net.security.forking import OfOneProcess
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from mycelium_fractal_net.security.byte_io.buffers import Octets
     from mycelium_fractal_net.security.key_providers.call_statistics import CustodianStatistics
 
 _WRAP_LABEL: Final = b"mycelium-fractal-net/wrap/v1"
@@ -123,11 +124,11 @@ class Custodian(OfOneProcess, ABC):
         return (self,)
 
     @abstractmethod
-    def wrap_many(self, kek_id: str, items: Sequence[tuple[bytes, Binding]]) -> list[bytes]:
+    def wrap_many(self, kek_id: str, items: Sequence[tuple[Octets, Binding]]) -> list[bytes]:
         """Each material encrypted under that master key and bound to its binding, in order."""
 
     @abstractmethod
-    def unwrap_many(self, kek_id: str, items: Sequence[tuple[bytes, Binding]]) -> list[bytes]:
+    def unwrap_many(self, kek_id: str, items: Sequence[tuple[bytes, Binding]]) -> Sequence[Octets]:
         """The materials that :meth:`wrap_many` was given.
 
         Raises :class:`StoreIntegrityError` where one is not its wrapping of that binding.

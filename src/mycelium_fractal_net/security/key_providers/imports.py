@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection
 
+    from mycelium_fractal_net.security.byte_io.buffers import Octets
     from mycelium_fractal_net.security.key_providers.custodian import Binding
     from mycelium_fractal_net.security.key_providers.keys import Keys
     from mycelium_fractal_net.security.key_store.import_table import ImportTable
@@ -168,7 +169,7 @@ class Imports(AuthenticatedTable[PendingImport]):
         self._imports.meta.database.scrub()
         return made
 
-    def _stored(self, pending: PendingImport, brought: tuple[bytes, bytes | None]) -> Key:
+    def _stored(self, pending: PendingImport, brought: tuple[Octets, bytes | None]) -> Key:
         added = NewVersion(self._keys, brought=brought)
 
         def also(connection: Connection) -> None:

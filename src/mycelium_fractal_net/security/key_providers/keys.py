@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
+    from mycelium_fractal_net.security.byte_io.buffers import Octets
+    from mycelium_fractal_net.security.byte_io.secret_bytes import SecretBytes
     from mycelium_fractal_net.security.key_providers.custodian import Binding
     from mycelium_fractal_net.security.key_providers.journal import Journal
     from mycelium_fractal_net.security.key_providers.record_macs import RecordMacs
@@ -118,11 +120,11 @@ class Keys(AuthenticatedTable[Key]):
             if not isinstance(found, StoreIntegrityError):
                 yield found
 
-    def unwrap(self, key: Key, version: KeyVersion) -> bytes:
+    def unwrap(self, key: Key, version: KeyVersion) -> SecretBytes:
         """The material of one version. The caller has checked what its state permits."""
         return self._wrapping.unwrap(*self._wrapped(key, version))
 
-    def unwrap_in_use(self, key: Key, version: KeyVersion) -> bytes:
+    def unwrap_in_use(self, key: Key, version: KeyVersion) -> SecretBytes:
         """The same of a key that carries traffic; see :meth:`.Wrapping.unwrap_in_use`."""
         return self._wrapping.unwrap_in_use(*self._wrapped(key, version))
 
@@ -360,12 +362,12 @@ class Keys(AuthenticatedTable[Key]):
 
     # Beneath ------------------------------------------------------------------------------
 
-    def wrapped(self, key: Key, version: KeyVersion, material: bytes) -> KeyVersion:
+    def wrapped(self, key: Key, version: KeyVersion, material: Octets) -> KeyVersion:
         """The version with its material, wrapped by the key's master key."""
         binding = self._wrapping.binding_of_version(key, version)
         return replace(version, wrapped=self._wrapping.wrap(key.master_id, material, binding))
 
-    def generate(self, algorithm: str, key_type: KeyType) -> tuple[bytes, bytes | None]:
+    def generate(self, algorithm: str, key_type: KeyType) -> tuple[Octets, bytes | None]:
         """Fresh material, and the public key that belongs to it where there is one."""
         self.record_macs.policy.check(algorithm)
         if key_type is KeyType.SIGNING:
@@ -433,7 +435,7 @@ class NewVersion:
         keys: Keys,
         activate_at: datetime | None = None,
         *,
-        brought: tuple[bytes, bytes | None] | None = None,
+        brought: tuple[Octets, bytes | None] | None = None,
         external: bool = False,
     ) -> None:
         self._keys = keys
@@ -442,7 +444,7 @@ class NewVersion:
         self._external = external
         self._place: tuple[str, int] | None = None
         self._version: KeyVersion | None = None
-        self._material = b""
+        self._material: Octets = b""
 
     def to(self, key: Key, *, now: datetime | None = None) -> Key:
         """``key`` with this version as its newest, active or waiting. Nothing is stored yet."""

@@ -26,6 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from mycelium_fractal_net.security.byte_io.secret_bytes import SecretBytes
 from mycelium_fractal_net.security.errors import DecryptionError, MasterKeyError
 from mycelium_fractal_net.security.key_providers.custodian import (
     Binding,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
+    from mycelium_fractal_net.security.byte_io.buffers import Octets
     from mycelium_fractal_net.security.key_store import KeyStore
     from mycelium_fractal_net.security.policy import Policy
     from mycelium_fractal_net.security.sealed.sealer import Sealer
@@ -86,7 +88,7 @@ class LocalCustodian(Custodian):
         self._file = MasterKeyFile(path)
         self._policy = policy
         self._passphrase = passphrase
-        self._keys: dict[str, bytes] = {}
+        self._keys: dict[str, SecretBytes] = {}
         self._read()
 
     def _read(self) -> dict[str, Any]:
@@ -142,7 +144,7 @@ class LocalCustodian(Custodian):
                 f" {kek_id}; name the right file: MFN_MASTER_KEY_FILE"
             )
 
-    def wrap_many(self, kek_id: str, items: Sequence[tuple[bytes, Binding]]) -> list[bytes]:
+    def wrap_many(self, kek_id: str, items: Sequence[tuple[Octets, Binding]]) -> list[bytes]:
         """Cobblestone-256 under the master key, with the binding as context."""
         key = self._master_key(kek_id)
         return [
@@ -150,13 +152,14 @@ class LocalCustodian(Custodian):
             for material, binding in items
         ]
 
-    def unwrap_many(self, kek_id: str, items: Sequence[tuple[bytes, Binding]]) -> list[bytes]:
+    def unwrap_many(self, kek_id: str, items: Sequence[tuple[bytes, Binding]]) -> list[SecretBytes]:
         """What :meth:`wrap_many` was given, see :class:`Custodian`."""
         key = self._master_key(kek_id)
-        materials: list[bytes] = []
+        materials: list[SecretBytes] = []
         for wrapped, binding in items:
             try:
-                materials.append(self._policy.bare_sealer(key, binding.encode()).open(wrapped))
+                sealer = self._policy.bare_sealer(key, binding.encode())
+                materials.append(sealer.open_secret(wrapped))
             except DecryptionError:
                 raise binding.refusal() from None
         return materials
@@ -209,9 +212,13 @@ class LocalCustodian(Custodian):
             self._file.replace(document)
         self._passphrase = passphrase
 
+    def close(self) -> None:
+        """Forget the master keys and the passphrase; the file is read again if they are needed."""
+        self._keys.clear()
+
     # Beneath ------------------------------------------------------------------------------
 
-    def _master_key(self, master_id: str) -> bytes:
+    def _master_key(self, master_id: str) -> SecretBytes:
         found = self._keys.get(master_id)
         if found is None:
             self.check(master_id)
@@ -219,9 +226,12 @@ class LocalCustodian(Custodian):
             self._keys[master_id] = found
         return found
 
-    def _open_entry(self, master_id: str, entry: dict[str, Any]) -> bytes:
+    def _open_entry(self, master_id: str, entry: dict[str, Any]) -> SecretBytes:
         if entry["protection"] == "file":
-            return _decoded(entry["key"], _KEY_BYTES)
+            key: SecretBytes = entry["key"]
+            if len(key) != _KEY_BYTES:
+                raise _damaged()
+            return key
         if self._passphrase is None:
             raise MasterKeyError(
                 "the master key is under a passphrase: set MFN_MASTER_PASSPHRASE_FILE,"
@@ -235,7 +245,7 @@ class LocalCustodian(Custodian):
             _decoded(entry["salt"], _SALT_BYTES),
         )
         try:
-            return sealer.open(_decoded(entry["sealed"]))
+            return sealer.open_secret(_decoded(entry["sealed"]))
         except DecryptionError:
             raise MasterKeyError("the passphrase does not open the master key") from None
 
@@ -252,12 +262,12 @@ def _entry(
     policy: Policy,
     store_id: bytes,
     master_id: str,
-    key: bytes,
+    key: Octets,
     passphrase: PassphraseKdf | None,
 ) -> dict[str, Any]:
     if passphrase is None:
-        return {"protection": "file", "key": base64.b64encode(key).decode()}
-    salt = policy.random_key()  # by an approved generator: SP 800-132 section 5.1
+        return {"protection": "file", "key": SecretBytes(key)}
+    salt = bytes(policy.random_key())  # by an approved generator: SP 800-132 section 5.1
     sealed = _passphrase_sealer(policy, store_id, master_id, passphrase, salt).seal(key)
     return {
         "protection": "passphrase",
@@ -285,5 +295,9 @@ def _decoded(text: str, size: int | None = None) -> bytes:
     except (binascii.Error, ValueError):
         value = b""
     if not value or (size is not None and len(value) != size):
-        raise MasterKeyError("the master key file is damaged")
+        raise _damaged()
     return value
+
+
+def _damaged() -> MasterKeyError:
+    return MasterKeyError("the master key file is damaged")

@@ -6,17 +6,24 @@ several processes may want to change, and that a crash must not cut.
 
 from __future__ import annotations
 
+import base64
 import fcntl
 import json
 import os
 import re
 import secrets
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
+from msgspec import Struct, structs
+from msgspec.json import Decoder
+
+from mycelium_fractal_net.security.byte_io.binary_io import read_fully
+from mycelium_fractal_net.security.byte_io.buffers import wipe
 from mycelium_fractal_net.security.byte_io.delivered import delivered
 from mycelium_fractal_net.security.byte_io.durable import sync_folder
 from mycelium_fractal_net.security.byte_io.private import check_private
+from mycelium_fractal_net.security.byte_io.secret_bytes import SecretBytes
 from mycelium_fractal_net.security.errors import MasterKeyError, StoreUnavailableError
 from mycelium_fractal_net.security.key_store.record_mac import STORE_ID_BYTES
 from mycelium_fractal_net.security.key_store.sqlite import let_go
@@ -54,35 +61,39 @@ class MasterKeyFile:
         sync_folder(self.path.absolute().parent)
 
     def read(self) -> tuple[bytes, str, dict[str, Any]]:
-        """The store id, the newest key's id and the document, checked in shape."""
+        """The store id, the newest key's id and the document, checked in shape.
+
+        In it, and in what is written, a key in the clear is its bytes; in the file it is base64.
+        """
         try:
             place = delivered(self.path)
             if place is None:
                 check_private(self.path.absolute().parent)
                 check_private(self.path)
             descriptor = os.open(place or self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-            with os.fdopen(descriptor, "rb") as file:
-                document = json.loads(file.read(_MAX_FILE_BYTES))
+            with os.fdopen(descriptor, "rb", buffering=0) as file:
+                content = SecretBytes(_MAX_FILE_BYTES)
+                used = read_fully(file, memoryview(content))
+            found = _from_json(memoryview(content)[:used])
         except (StoreUnavailableError, OSError) as error:
             reason = getattr(error, "strerror", None) or "it is not there"
             raise MasterKeyError(
                 f"the master key file {self.path} cannot be read: {reason}"
             ) from None
-        except (ValueError, RecursionError):
+        except (ValueError, RecursionError):  # of which those of msgspec are
             raise MasterKeyError(f"the master key file {self.path} is damaged") from None
         try:
-            store_id = bytes.fromhex(document["store_id"])
-            newest = list(document["keys"])[-1]
-            shaped = (
-                document["format"] == FORMAT
-                and len(store_id) == STORE_ID_BYTES
-                and all(map(_is_entry, document["keys"].values()))
-            )
-        except (KeyError, TypeError, ValueError, IndexError, AttributeError):
-            shaped = False
-        if not shaped:
+            store_id = bytes.fromhex(found.store_id)
+        except ValueError:
+            store_id = b""
+        if found.format != FORMAT or len(store_id) != STORE_ID_BYTES or not found.keys:
             raise MasterKeyError(f"the master key file {self.path} is damaged")
-        return store_id, newest, document
+        document = {
+            "format": FORMAT,
+            "store_id": found.store_id,
+            "keys": {name: _entry(each) for name, each in found.keys.items()},
+        }
+        return store_id, list(found.keys)[-1], document
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -106,18 +117,38 @@ class MasterKeyFile:
             ) from None
 
 
-def _is_entry(entry: dict[str, Any]) -> bool:
-    protection = entry["protection"]
-    if protection == "file":
-        return set(entry) == {"protection", "key"} and isinstance(entry["key"], str)
-    return (
-        protection == "passphrase"
-        and set(entry) == {"protection", "kdf", "iterations", "salt", "sealed"}
-        and entry["kdf"] == KDF
-        and type(entry["iterations"]) is int
-        and isinstance(entry["salt"], str)
-        and isinstance(entry["sealed"], str)
-    )
+class _InTheClear(Struct, tag_field="protection", tag="file", forbid_unknown_fields=True):
+    key: bytearray  # which is decoded from base64 into memory that can be wiped
+
+
+class _UnderPassphrase(
+    Struct, tag_field="protection", tag="passphrase", forbid_unknown_fields=True
+):
+    kdf: Literal["PBKDF2-SHA256"]
+    iterations: int
+    salt: str
+    sealed: str
+
+
+class _Document(Struct):
+    format: str
+    store_id: str
+    keys: dict[str, _InTheClear | _UnderPassphrase]
+
+
+_from_json: Final = Decoder(_Document).decode
+
+
+def _entry(found: _InTheClear | _UnderPassphrase) -> dict[str, Any]:
+    if isinstance(found, _UnderPassphrase):
+        return {"protection": "passphrase", **structs.asdict(found)}
+    key = SecretBytes(found.key)
+    wipe(found.key, len(found.key))
+    return {"protection": "file", "key": key}
+
+
+def _base64(secret: SecretBytes) -> str:
+    return base64.b64encode(secret).decode()
 
 
 @contextmanager
@@ -134,7 +165,7 @@ def _written_beside(path: Path, document: dict[str, Any]) -> Iterator[Path]:
     )
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(json.dumps(document, indent=1).encode() + b"\n")
+            file.write(json.dumps(document, indent=1, default=_base64).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
         yield temporary

@@ -129,7 +129,7 @@ class RecordMacs:
         return self.wrapping.wrap(master_id, material, self.binding)
 
     def forget(self) -> None:
-        """Forget the MAC keys; the store has moved to another master key."""
+        """Forget the MAC keys: the store has moved to another master key, or is closed."""
         self._macs.clear()
 
     @property

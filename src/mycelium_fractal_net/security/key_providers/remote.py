@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from mycelium_fractal_net.security.algorithms.digests import sha256
 from mycelium_fractal_net.security.blocking import about_to_ask, about_to_block
+from mycelium_fractal_net.security.byte_io.secret_bytes import SecretBytes
 from mycelium_fractal_net.security.errors import CustodianUnavailableError, StoreIntegrityError
 from mycelium_fractal_net.security.forking import in_child
 from mycelium_fractal_net.security.key_providers.bounded_calls import BoundedCalls
@@ -40,6 +41,7 @@ from mycelium_fractal_net.security.key_providers.together import Together
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Sequence
 
+    from mycelium_fractal_net.security.byte_io.buffers import Octets
     from mycelium_fractal_net.security.key_providers.call_statistics import CustodianStatistics
     from mycelium_fractal_net.security.key_providers.custodian import (
         Binding,
@@ -47,7 +49,8 @@ if TYPE_CHECKING:
         ManagesMasterKeys,
     )
 
-    _Items = Sequence[tuple[bytes, Binding]]
+    _Item = tuple[bytes, Binding]
+    _Items = Sequence[_Item]
 
 _T = TypeVar("_T")
 _DIGEST_BYTES: Final = 32  # SHA-256
@@ -69,7 +72,7 @@ class RemoteCustodian(Custodian):
         self._lock = threading.Lock()  # a thread of the parent may hold the former one
         self._calls = BoundedCalls(self._limits)
         self._signing: Together[bytes, bytes] = Together(self._signatures)
-        self._unwraps: Together[tuple[bytes, Binding], bytes | StoreIntegrityError] = Together(
+        self._unwraps: Together[_Item, SecretBytes | StoreIntegrityError] = Together(
             self._unwrapped_each
         )
 
@@ -105,11 +108,11 @@ class RemoteCustodian(Custodian):
         """See :class:`Custodian`; by configuration, without a call."""
         return self._side().holds(kek_id)
 
-    def wrap_many(self, kek_id: str, items: _Items) -> list[bytes]:
+    def wrap_many(self, kek_id: str, items: Sequence[tuple[Octets, Binding]]) -> list[bytes]:
         """See :class:`Custodian`."""
         if not items:
             return []
-        bound = [(material + _digest(binding), binding) for material, binding in items]
+        bound = [(b"".join((material, _digest(binding))), binding) for material, binding in items]
 
         def wrap(other: Custodian) -> list[bytes]:
             found = _usable(other.wrap_many(kek_id, bound), len(bound))
@@ -122,7 +125,7 @@ class RemoteCustodian(Custodian):
 
         return self.ask("wrap", wrap)
 
-    def unwrap_many(self, kek_id: str, items: _Items) -> list[bytes]:
+    def unwrap_many(self, kek_id: str, items: _Items) -> Sequence[Octets]:
         """See :class:`Custodian`."""
         if len(items) == 1 and self._takes_many:
             about_to_block()
@@ -134,7 +137,7 @@ class RemoteCustodian(Custodian):
 
     def _unwrapped_each(
         self, kek_id: Hashable, items: list[tuple[bytes, Binding]], end: float
-    ) -> list[bytes | StoreIntegrityError]:
+    ) -> list[SecretBytes | StoreIntegrityError]:
         """Keys that several have asked for, in one call; of one that was edited its refusal."""
         unwrap = _unwrap(cast("str", kek_id))
         try:
@@ -161,10 +164,10 @@ class RemoteCustodian(Custodian):
     def _named(
         self,
         name: str,
-        many: Callable[[Custodian, _Items], list[bytes]],
+        many: Callable[[Custodian, _Items], list[_T]],
         items: _Items,
         end: float | None = None,
-    ) -> list[bytes]:
+    ) -> list[_T]:
         """Do that with all at once, or each alone where one was edited, so that it is named."""
         if not items:
             return []
@@ -296,6 +299,13 @@ def _usable(found: Any, count: int) -> list[bytes]:
     return list(found)
 
 
+def _usable_keys(found: Any, count: int) -> list[Octets]:
+    usable = isinstance(found, list) and len(found) == count
+    if not usable or not all(isinstance(each, bytes | SecretBytes) for each in found):
+        raise _unusable()
+    return list(found)
+
+
 def _usable_reference(made: Any) -> SigningKeyReference:
     if not isinstance(made, SigningKeyReference):
         raise _unusable()
@@ -318,19 +328,21 @@ def _unusable() -> CustodianUnavailableError:
     return CustodianUnavailableError("the custodian answers what cannot be used")
 
 
-def _unwrap(kek_id: str) -> Callable[[Custodian, _Items], list[bytes]]:
-    def unwrap(other: Custodian, some: _Items) -> list[bytes]:
-        found = _usable(other.unwrap_many(kek_id, some), len(some))
+def _unwrap(kek_id: str) -> Callable[[Custodian, _Items], list[SecretBytes]]:
+    def unwrap(other: Custodian, some: _Items) -> list[SecretBytes]:
+        found = _usable_keys(other.unwrap_many(kek_id, some), len(some))
         return [_material(each, bound) for each, (_, bound) in zip(found, some, strict=True)]
 
     return unwrap
 
 
-def _unwrapped(other: Custodian, kek_id: str, wrapped: list[bytes], items: _Items) -> list[bytes]:
+def _unwrapped(
+    other: Custodian, kek_id: str, wrapped: list[bytes], items: Sequence[tuple[Octets, Binding]]
+) -> list[Octets]:
     """What those unwrap to, which were wrapped a moment ago."""
     again = [(each, binding) for each, (_, binding) in zip(wrapped, items, strict=True)]
     try:
-        return _usable(other.unwrap_many(kek_id, again), len(again))
+        return _usable_keys(other.unwrap_many(kek_id, again), len(again))
     except StoreIntegrityError:
         raise _mixed_up() from None
 
@@ -343,8 +355,8 @@ def _digest(binding: Binding) -> bytes:
     return sha256(binding.encode())
 
 
-def _material(unwrapped: bytes, binding: Binding) -> bytes:
-    material, digest = unwrapped[:-_DIGEST_BYTES], unwrapped[-_DIGEST_BYTES:]
-    if not material or not compare_digest(digest, _digest(binding)):
+def _material(unwrapped: Octets, binding: Binding) -> SecretBytes:
+    view = memoryview(unwrapped)
+    if len(view) <= _DIGEST_BYTES or not compare_digest(view[-_DIGEST_BYTES:], _digest(binding)):
         raise binding.refusal()
-    return material
+    return SecretBytes(view[:-_DIGEST_BYTES])

@@ -16,6 +16,7 @@ from mycelium_fractal_net.security.key_providers.custodian import Custodian
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from mycelium_fractal_net.security.byte_io.buffers import Octets
     from mycelium_fractal_net.security.key_providers.call_statistics import CustodianStatistics
     from mycelium_fractal_net.security.key_providers.custodian import (
         Binding,
@@ -58,11 +59,11 @@ class SeveralCustodians(Custodian):
         """Whether one of them does."""
         return any(each.holds(kek_id) for each in self._parts)
 
-    def wrap_many(self, kek_id: str, items: Sequence[tuple[bytes, Binding]]) -> list[bytes]:
+    def wrap_many(self, kek_id: str, items: Sequence[tuple[Octets, Binding]]) -> list[bytes]:
         """By the one that holds that master key."""
         return self._holder(kek_id).wrap_many(kek_id, items)
 
-    def unwrap_many(self, kek_id: str, items: Sequence[tuple[bytes, Binding]]) -> list[bytes]:
+    def unwrap_many(self, kek_id: str, items: Sequence[tuple[bytes, Binding]]) -> Sequence[Octets]:
         """By the one that holds that master key."""
         return self._holder(kek_id).unwrap_many(kek_id, items)
 

@@ -133,7 +133,12 @@ class StoredKeyProvider(OfOneProcess, KeyProvider):
         material = self.keys.unwrap(key, version)
         if self.audit is not None:
             self.audit.now(EXPORT, key=version_id(key.key_id, version.version))
-        return material
+        return bytes(material)
+
+    def forget(self) -> None:
+        """Forget the keys that were unwrapped; what needs one later has it unwrapped again."""
+        self.record_macs.forget()
+        self.wrapping.forget()
 
     def _to_export(self, key_id: str) -> tuple[Key, KeyVersion]:
         return self._to_hand_out(key_id, exported=True)

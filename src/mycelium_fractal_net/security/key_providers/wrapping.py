@@ -9,6 +9,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final, Protocol
 
 from mycelium_fractal_net.security.blocking import SingleFlight
+from mycelium_fractal_net.security.byte_io.secret_bytes import SecretBytes
 from mycelium_fractal_net.security.errors import (
     CustodianUnavailableError,
     MfnError,
@@ -21,6 +22,7 @@ from mycelium_fractal_net.security.key_providers.refreshing import Refreshing, U
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from mycelium_fractal_net.security.byte_io.buffers import Octets
     from mycelium_fractal_net.security.key_providers.custodian import Custodian
     from mycelium_fractal_net.security.records.keys import Key, KeyVersion
 
@@ -31,7 +33,7 @@ _AT_ONCE: Final = 64  # keys that a custodian is asked to rewrap; Vault takes 24
 class _Remembered:
     __slots__ = ("is_asked_for", "material", "since")
 
-    def __init__(self, material: bytes, since: float) -> None:
+    def __init__(self, material: SecretBytes, since: float) -> None:
         self.material = material
         self.since = since
         self.is_asked_for = False  # again, beside traffic
@@ -63,7 +65,7 @@ class Wrapping:
         self.store_id = store_id
         self.holders: weakref.WeakSet[Holder] = weakref.WeakSet()
         self._outage_seconds = outage_seconds
-        self._unwraps: SingleFlight[bytes] = SingleFlight()
+        self._unwraps: SingleFlight[SecretBytes] = SingleFlight()
         self._remembered: OrderedDict[Unwrap, _Remembered] = OrderedDict()
         self._refreshing = Refreshing(self._fetch)
         self._start_anew()
@@ -72,18 +74,18 @@ class Wrapping:
     def _start_anew(self) -> None:
         self._lock = threading.Lock()
 
-    def wrap(self, master_id: str, material: bytes, binding: Binding) -> bytes:
+    def wrap(self, master_id: str, material: Octets, binding: Binding) -> bytes:
         """``material`` under that master key. Raises :class:`MasterKeyError`."""
         self.custodian.check(master_id)
         return self.custodian.wrap_many(master_id, [(material, binding)])[0]
 
-    def unwrap(self, master_id: str, wrapped: bytes, binding: Binding) -> bytes:
+    def unwrap(self, master_id: str, wrapped: bytes, binding: Binding) -> SecretBytes:
         """What was wrapped. Raises :class:`MasterKeyError`, :class:`StoreIntegrityError`."""
         self.custodian.check(master_id)
         asked = (master_id, wrapped, binding)
         return self._unwraps.fetch(asked, lambda: self._fetched(asked))
 
-    def unwrap_in_use(self, master_id: str, wrapped: bytes, binding: Binding) -> bytes:
+    def unwrap_in_use(self, master_id: str, wrapped: bytes, binding: Binding) -> SecretBytes:
         """The same of a key that carries traffic, which does not wait for the custodian again.
 
         What was unwrapped before is given at once, and asked for anew beside it: an outage is not
@@ -122,7 +124,7 @@ class Wrapping:
             rewrapped += self.custodian.rewrap_many(from_id, to_id, some)
         return rewrapped
 
-    def _fetched(self, asked: Unwrap) -> bytes:
+    def _fetched(self, asked: Unwrap) -> SecretBytes:
         try:
             (material,) = self._fetch([asked])
         except CustodianUnavailableError:
@@ -133,7 +135,7 @@ class Wrapping:
             return found.material
         return material
 
-    def _fetch(self, some: Sequence[Unwrap]) -> list[bytes]:
+    def _fetch(self, some: Sequence[Unwrap]) -> list[SecretBytes]:
         """Have those unwrapped, which are under one master key, and remember them."""
         master_id = some[0][0]
         try:
@@ -143,11 +145,12 @@ class Wrapping:
         except MfnError as error:
             self._forget(error, some)
             raise
-        for asked, material in zip(some, found, strict=True):
+        materials = [each if type(each) is SecretBytes else SecretBytes(each) for each in found]
+        for asked, material in zip(some, materials, strict=True):
             self._remember(asked, material)
-        return found
+        return materials
 
-    def _remember(self, asked: Unwrap, material: bytes) -> None:
+    def _remember(self, asked: Unwrap, material: SecretBytes) -> None:
         if self._outage_seconds <= 0:
             return
         with self._lock:
@@ -173,6 +176,11 @@ class Wrapping:
                 del self._remembered[asked]
         for holder in list(self.holders):
             holder.refused(master_id)
+
+    def forget(self) -> None:
+        """Forget all that was unwrapped."""
+        with self._lock:
+            self._remembered.clear()
 
     def _age(self, remembered: _Remembered) -> float:
         return monotonic() - remembered.since

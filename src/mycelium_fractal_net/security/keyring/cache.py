@@ -234,6 +234,7 @@ class KeyCache:
     def _retire(self, dropped: KeyInUse | None) -> None:
         # A thread may still be counting on it; its counts are written with the next flush.
         if dropped is not None:
+            dropped.forget()
             self._retired.append(dropped)
             for key_id in [k for k, v in self._primaries.items() if v is dropped]:
                 del self._primaries[key_id]
@@ -241,8 +242,11 @@ class KeyCache:
     # Freshness ----------------------------------------------------------------------------
 
     def flush(self) -> None:
-        """Write the counts of uses that are still in memory only."""
+        """Write the counts of uses that are still in memory only, and drop what has expired."""
+        now = monotonic()
         with self._lock:
+            for handle in [k for k, v in self._by_handle.items() if now >= v.deadline]:
+                self._retire(self._by_handle.pop(handle))
             self.counts.write((*self._by_handle.values(), *self._retired))
             self._retired.clear()
             self._last_flush = monotonic()
@@ -295,4 +299,6 @@ class KeyCache:
         self._freshness.close()
         forget(self)
         write_counts(self)
+        for held in list(self._by_handle.values()):
+            held.forget()
         self._start()

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from mycelium_fractal_net.security.aes_encryption import RawCipher
     from mycelium_fractal_net.security.algorithms.mac import MacKey
+    from mycelium_fractal_net.security.byte_io.secret_bytes import SecretBytes
     from mycelium_fractal_net.security.key_providers import StoredKeyProvider
     from mycelium_fractal_net.security.records.index_fields import IndexField
     from mycelium_fractal_net.security.sealed.blind_index import FieldKey, IndexKey
@@ -81,7 +82,7 @@ class KeyInUse:
         self.raw_block: Iterator[int] = iter(())
         self.raw_block_size = 1
         self._provider = provider
-        self._material: bytes | None = None
+        self._material: SecretBytes | None = None
         self._sealer: Sealer | None = None
         self._raw: RawCipher | None = None
         self._signing: SigningKey | ExternalSigningKey | None = None
@@ -95,12 +96,22 @@ class KeyInUse:
         return f"KeyInUse({self.version_id!r})"
 
     @property
-    def material(self) -> bytes:
+    def material(self) -> SecretBytes:
         """The bytes of this version. Asking for them counts nothing and checks no state."""
-        if self._material is None:
-            about_to_block()
-            self._material = self._provider.keys.unwrap_in_use(self.key, self.version)
-        return self._material
+        found = self._material
+        if found is None:
+            found = self._material = self._unwrapped()
+        return found
+
+    def _unwrapped(self) -> SecretBytes:
+        about_to_block()
+        return self._provider.keys.unwrap_in_use(self.key, self.version)
+
+    def forget(self) -> None:
+        """Let go of the key: who is at work with it goes on, and it is wiped after the last."""
+        self._material = self._sealer = self._raw = self._signing = self._mac_key = None
+        self._index_key = self._deterministic = None
+        self._fields = {}
 
     @property
     def sealer(self) -> Sealer:
@@ -108,11 +119,13 @@ class KeyInUse:
 
         Raises :class:`DecryptionError` there: a message that names it was never sealed here.
         """
-        if self._sealer is None:
+        found = self._sealer
+        if found is None:
             if self.key.is_legacy:
                 raise DecryptionError
-            self._sealer = self._provider.policy.sealer(self.material, self.version.handle)
-        return self._sealer
+            found = self._provider.policy.sealer(self.material, self.version.handle)
+            self._sealer = found
+        return found
 
     def sealer_of(self, name: bytes) -> Sealer:
         """:attr:`sealer`; with the digest of a file's name, of messages bound to that."""
@@ -124,20 +137,23 @@ class KeyInUse:
     @property
     def raw(self) -> RawCipher:
         """Plain AES-256-GCM under this version."""
-        if self._raw is None:
-            self._raw = self._provider.policy.raw_cipher(self.material)
-        return self._raw
+        found = self._raw
+        if found is None:
+            found = self._raw = self._provider.policy.raw_cipher(self.material)
+        return found
 
     @property
     def signing(self) -> SigningKey | ExternalSigningKey:
         """Signs under this version."""
-        if self._signing is None:
+        found = self._signing
+        if found is None:
             provider = self._provider
             if self.asks:
-                self._signing = provider.keys.external.signer(self.key, self.version)
+                found = provider.keys.external.signer(self.key, self.version)
             else:
-                self._signing = provider.policy.signing_key(self.key.algorithm, self.material)
-        return self._signing
+                found = provider.policy.signing_key(self.key.algorithm, self._unwrapped())
+            self._signing = found
+        return found
 
     @property
     def verifying(self) -> VerifyingKey:
@@ -152,16 +168,20 @@ class KeyInUse:
     @property
     def mac_key(self) -> MacKey:
         """Makes and checks MACs under this version."""
-        if self._mac_key is None:
-            self._mac_key = self._provider.policy.mac(self.key.algorithm, self.material)
-        return self._mac_key
+        found = self._mac_key
+        if found is None:
+            found = self._provider.policy.mac(self.key.algorithm, self._unwrapped())
+            self._mac_key = found
+        return found
 
     @property
     def index_key(self) -> IndexKey:
         """Makes the keys of fields under this version."""
-        if self._index_key is None:
-            self._index_key = self._provider.policy.index_key(self.key.algorithm, self.material)
-        return self._index_key
+        found = self._index_key
+        if found is None:
+            found = self._provider.policy.index_key(self.key.algorithm, self._unwrapped())
+            self._index_key = found
+        return found
 
     def field_key(self, field: IndexField) -> FieldKey:
         """Makes the tags of one field under this version."""
@@ -175,10 +195,12 @@ class KeyInUse:
     @property
     def deterministic(self) -> DeterministicCipher:
         """Seals and opens deterministic messages of this version."""
-        if self._deterministic is None:
+        found = self._deterministic
+        if found is None:
             policy = self._provider.policy
-            self._deterministic = policy.deterministic_cipher(self.material, self.version.handle)
-        return self._deterministic
+            found = policy.deterministic_cipher(self._unwrapped(), self.version.handle)
+            self._deterministic = found
+        return found
 
 
 _SINCE_EVER: Final = datetime(1970, 1, 1, tzinfo=UTC)

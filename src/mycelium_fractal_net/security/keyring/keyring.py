@@ -124,6 +124,7 @@ class Keyring(OfOneProcess, Streams, Signing, Lookups, PublicKeys):
             if self.provider.audit is not None:
                 self.provider.audit.close()
             self.provider.store.database.close()
+            self.provider.forget()
             self.provider.custodian.close()
 
     def refresh(self) -> None:

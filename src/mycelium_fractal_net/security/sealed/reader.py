@@ -1,8 +1,8 @@
 """Random access to a sealed file: only the chunks that are touched are read and decrypted.
 
-``cryptography.cobblestone`` cannot seek, so this file composes c2sp.org/chunked-encryption
-from its text, with HKDF-Expand-SHA-512 and AES-256-GCM of ``cryptography``. The tests hold
-it byte for byte against ``cobblestone`` and the Wycheproof vectors.
+``cryptography.cobblestone`` cannot seek, so c2sp.org/chunked-encryption is composed from its text,
+here and in :mod:`.message_key`. The tests hold it byte for byte against ``cobblestone`` and the
+Wycheproof vectors.
 """
 
 from __future__ import annotations
@@ -13,28 +13,23 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives import constant_time, hashes
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from mycelium_fractal_net.security.byte_io.binary_io import SeekableFile, read_fully
 from mycelium_fractal_net.security.errors import DecryptionError
 from mycelium_fractal_net.security.sealed.layout import (
     CHUNK_BYTES,
-    COMMITMENT_BYTES,
     HEAD_BYTES,
-    KEY_BYTES,
     MAX_CHUNKS,
-    NONCE_BYTES,
-    SALT_BYTES,
     SEALED_CHUNK_BYTES,
     plain_bytes,
 )
+from mycelium_fractal_net.security.sealed.message_key import message_key
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-_INFO_LABEL: Final = b"c2sp.org/chunked-encryption@v1+AEAD_AES_256_GCM\x00"
+    from mycelium_fractal_net.security.byte_io.buffers import Octets
+
 _CHUNKS_PER_READ: Final = 16  # 256 KiB: few calls, and a bound on memory
 
 
@@ -51,7 +46,7 @@ class SealedReader(io.RawIOBase):
     Closing forgets the key and leaves ``file`` open. Not for several threads at once.
     """
 
-    def __init__(self, file: SeekableFile, key: bytes, context: bytes) -> None:
+    def __init__(self, file: SeekableFile, key: Octets, context: bytes) -> None:
         super().__init__()
         self._file = file
         self._position = 0
@@ -64,17 +59,7 @@ class SealedReader(io.RawIOBase):
         self._last = self._size // CHUNK_BYTES
         if self._last >= MAX_CHUNKS:
             raise DecryptionError
-        head = bytes(self._fetch(0, HEAD_BYTES))
-        salt, commitment = head[:SALT_BYTES], head[SALT_BYTES:]
-        derived = HKDFExpand(
-            algorithm=hashes.SHA512(),
-            length=KEY_BYTES + NONCE_BYTES + COMMITMENT_BYTES,
-            info=b"".join((_INFO_LABEL, salt, context)),
-        ).derive(key)
-        if not constant_time.bytes_eq(derived[KEY_BYTES + NONCE_BYTES :], commitment):
-            raise DecryptionError
-        self._cipher = AESGCM(derived[:KEY_BYTES])
-        self._base_nonce = int.from_bytes(derived[KEY_BYTES : KEY_BYTES + NONCE_BYTES], "big")
+        self._key = message_key(key, context, self._fetch(0, HEAD_BYTES))
         self._cached = (-1, b"")
         self._run(self._last, 1)
 
@@ -137,7 +122,7 @@ class SealedReader(io.RawIOBase):
 
     def close(self) -> None:
         """Forget the key. The file stays open."""
-        self.__dict__.pop("_cipher", None)
+        self.__dict__.pop("_key", None)
         self.__dict__.pop("_cached", None)
         super().close()
 
@@ -167,12 +152,10 @@ class SealedReader(io.RawIOBase):
         sealed = memoryview(self._fetch(HEAD_BYTES + begin, end - begin))
         run = []
         for number in range(count):
-            nonce = (self._base_nonce ^ (first + number)).to_bytes(NONCE_BYTES, "big")
-            begin = number * SEALED_CHUNK_BYTES
+            nonce = self._key.nonce(first + number)
+            chunk = sealed[number * SEALED_CHUNK_BYTES :][:SEALED_CHUNK_BYTES]
             try:
-                run.append(
-                    self._cipher.decrypt(nonce, sealed[begin : begin + SEALED_CHUNK_BYTES], None)
-                )
+                run.append(self._key.cipher.decrypt(nonce, chunk, None))
             except InvalidTag:
                 raise self._died() from None
         self._cached = (first + count - 1, run[-1])

@@ -22,6 +22,7 @@ from cryptography.exceptions import InvalidTag
 
 from mycelium_fractal_net.security.byte_io.binary_io import BinaryReader, BinaryWriter, SeekableFile
 from mycelium_fractal_net.security.byte_io.buffers import as_bytes
+from mycelium_fractal_net.security.byte_io.secret_bytes import SecretBytes
 from mycelium_fractal_net.security.errors import (
     DecryptionError,
     InvalidInputError,
@@ -37,6 +38,7 @@ from mycelium_fractal_net.security.sealed.layout import (
     Form,
     Header,
 )
+from mycelium_fractal_net.security.sealed.message_key import open_secret
 from mycelium_fractal_net.security.sealed.push import Decryptor, Encryptor
 from mycelium_fractal_net.security.sealed.reader import SealedReader
 from mycelium_fractal_net.security.sealed.stream_engine import (
@@ -69,7 +71,8 @@ class Sealer:
     __slots__ = ("_context", "_handle", "_key", "_prefix")
 
     def __init__(self, key: Buffer, context: bytes, prefix: bytes, handle: bytes | None) -> None:
-        key = bytes(as_bytes(key))
+        if type(key) is not SecretBytes:  # else it is the one copy that there is
+            key = SecretBytes(as_bytes(key))
         if len(key) != KEY_BYTES:
             raise InvalidKeyError(f"a key is {KEY_BYTES} bytes")
         if handle is not None and len(handle) != HANDLE_BYTES:
@@ -135,6 +138,14 @@ class Sealer:
             return open_whole(decryptor, memoryview(message)[offset:])
         except (InvalidTag, ValueError):
             raise DecryptionError from None
+
+    def open_secret(self, message: Buffer, associated_data: Buffer = b"") -> SecretBytes:
+        """:meth:`open` of a key, of at most 16,383 bytes, with no copy of it left behind."""
+        message = as_bytes(message)
+        offset = len(self._prefix)
+        if message[:offset] != self._prefix:
+            raise DecryptionError
+        return open_secret(self._key, self._bound(associated_data), message[offset:])
 
     def seal_stream(
         self,

@@ -16,7 +16,7 @@ RFC 7518 section 3.4 and RFC 9421 section 3.3.4 write. Of the others it is the s
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from cryptography.exceptions import InternalError, InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
@@ -25,12 +25,28 @@ from cryptography.hazmat.primitives.asymmetric.utils import (
     decode_dss_signature,
     encode_dss_signature,
 )
+from cryptography.hazmat.primitives.serialization import load_der_private_key
 
+from mycelium_fractal_net.security.byte_io.secret_bytes import SecretBytes
 from mycelium_fractal_net.security.errors import AlgorithmNotAllowedError, InvalidKeyError
 from mycelium_fractal_net.security.signatures.ed25519_points import REFUSED_ENCODINGS, is_on_curve
 
 if TYPE_CHECKING:
     from cryptography.utils import Buffer
+
+    from mycelium_fractal_net.security.byte_io.buffers import Octets
+
+
+# OBJECT IDENTIFIERs, RFC 5480 sections 2.1.1 and 2.1.1.1.
+_ID_EC_PUBLIC_KEY: Final = bytes.fromhex("06072a8648ce3d0201")
+_P256: Final = bytes.fromhex("06082a8648ce3d030107")
+_P384: Final = bytes.fromhex("06052b81040022")
+
+
+def _tlv(tag: int, *parts: bytes) -> bytes:
+    """One element of DER (X.690), of at most 127 bytes."""
+    content = b"".join(parts)
+    return bytes((tag, len(content))) + content
 
 
 class SignatureScheme(ABC):
@@ -51,7 +67,7 @@ class SignatureScheme(ABC):
         return self.private_type.generate()
 
     @abstractmethod
-    def load_material(self, material: bytes) -> Any:
+    def load_material(self, material: Octets) -> Any:
         """The private key of that material, which has ``material_bytes``."""
 
     def material(self, private: Any) -> bytes:
@@ -100,7 +116,7 @@ class _Ed25519(SignatureScheme):
     private_type = ed25519.Ed25519PrivateKey
     public_type = ed25519.Ed25519PublicKey
 
-    def load_material(self, material: bytes) -> ed25519.Ed25519PrivateKey:
+    def load_material(self, material: Octets) -> ed25519.Ed25519PrivateKey:
         return ed25519.Ed25519PrivateKey.from_private_bytes(material)
 
     def verify(self, public: ed25519.Ed25519PublicKey, data: Buffer, signature: bytes) -> None:
@@ -126,12 +142,21 @@ class _Ecdsa(SignatureScheme):
     private_type = ec.EllipticCurvePrivateKey
     public_type = ec.EllipticCurvePublicKey
 
-    def __init__(self, name: str, curve: ec.EllipticCurve, digest: hashes.HashAlgorithm) -> None:
+    def __init__(
+        self, name: str, curve: ec.EllipticCurve, digest: hashes.HashAlgorithm, oid: bytes
+    ) -> None:
         self.name = name
         self._curve = curve
         self._order = curve.group_order
         self._algorithm = ec.ECDSA(digest)
-        self.material_bytes = curve.key_size // 8
+        self.material_bytes = size = curve.key_size // 8
+        # What stands before d in a PrivateKeyInfo (RFC 5958) of an ECPrivateKey (RFC 5915).
+        self._pkcs8_head = _tlv(
+            0x30,
+            b"\x02\x01\x00",
+            _tlv(0x30, _ID_EC_PUBLIC_KEY, oid),
+            _tlv(0x04, _tlv(0x30, b"\x02\x01\x01", _tlv(0x04, bytes(size)))),
+        )[:-size]
 
     def owns(self, key: object) -> bool:
         return super().owns(key) and key.curve.name == self._curve.name  # type: ignore[attr-defined]
@@ -139,8 +164,13 @@ class _Ecdsa(SignatureScheme):
     def generate(self) -> ec.EllipticCurvePrivateKey:
         return ec.generate_private_key(self._curve)
 
-    def load_material(self, material: bytes) -> ec.EllipticCurvePrivateKey:
-        return ec.derive_private_key(int.from_bytes(material, "big"), self._curve)
+    def load_material(self, material: Octets) -> ec.EllipticCurvePrivateKey:
+        # As a structure, since a number of Python's is a copy that nobody can wipe.
+        head = self._pkcs8_head
+        pkcs8 = SecretBytes(len(head) + len(material))
+        pkcs8[: len(head)] = head
+        pkcs8[len(head) :] = material
+        return cast("ec.EllipticCurvePrivateKey", load_der_private_key(pkcs8, password=None))
 
     def material(self, private: ec.EllipticCurvePrivateKey) -> bytes:
         return private.private_numbers().private_value.to_bytes(self.material_bytes, "big")
@@ -196,7 +226,7 @@ class _MlDsa65(SignatureScheme):
     private_type = mldsa.MLDSA65PrivateKey
     public_type = mldsa.MLDSA65PublicKey
 
-    def load_material(self, material: bytes) -> mldsa.MLDSA65PrivateKey:
+    def load_material(self, material: Octets) -> mldsa.MLDSA65PrivateKey:
         return mldsa.MLDSA65PrivateKey.from_seed_bytes(material)
 
 
@@ -204,8 +234,8 @@ SCHEMES: Final[dict[str, SignatureScheme]] = {
     scheme.name: scheme
     for scheme in (
         _Ed25519(),
-        _Ecdsa("ECDSA-P256", ec.SECP256R1(), hashes.SHA256()),
-        _Ecdsa("ECDSA-P384", ec.SECP384R1(), hashes.SHA384()),
+        _Ecdsa("ECDSA-P256", ec.SECP256R1(), hashes.SHA256(), _P256),
+        _Ecdsa("ECDSA-P384", ec.SECP384R1(), hashes.SHA384(), _P384),
         _MlDsa65(),
     )
 }

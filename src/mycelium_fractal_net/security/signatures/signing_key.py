@@ -85,7 +85,7 @@ class SigningKey:
         """From what :meth:`private_bytes` gave: 32 bytes, 48 for ECDSA-P384."""
         scheme = scheme_named(algorithm)
         try:
-            material = bytes(as_bytes(material))
+            material = as_bytes(material)
             if len(material) == scheme.material_bytes:
                 return cls(scheme.load_material(material))
         except (*LOAD_ERRORS, InvalidInputError):

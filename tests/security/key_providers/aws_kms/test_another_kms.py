@@ -39,7 +39,7 @@ def wrapped(custodian: RemoteCustodian) -> bytes:
 
 
 def opened(custodian: RemoteCustodian, sealed: bytes) -> bytes:
-    return custodian.unwrap_many(custodian.newest_id(), [(sealed, bound())])[0]
+    return bytes(custodian.unwrap_many(custodian.newest_id(), [(sealed, bound())])[0])
 
 
 def test_a_key_is_refused_by_its_state_and_serves_again(

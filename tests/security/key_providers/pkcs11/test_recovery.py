@@ -35,7 +35,7 @@ def wrapped(custodian: PKCS11Custodian) -> bytes:
 
 
 def unwrapped(custodian: PKCS11Custodian, sealed: bytes) -> bytes:
-    return custodian.unwrap_many(custodian.newest_id(), [(sealed, bound())])[0]
+    return bytes(custodian.unwrap_many(custodian.newest_id(), [(sealed, bound())])[0])
 
 
 @pytest.mark.parametrize("code", codes._DENIED)

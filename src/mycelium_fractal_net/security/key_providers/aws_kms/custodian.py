@@ -25,6 +25,7 @@ from mycelium_fractal_net.security.key_providers.stored import StoredKeyProvider
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from mycelium_fractal_net.security.byte_io.buffers import Octets
     from mycelium_fractal_net.security.key_providers.aws_kms.place import KmsPlace
     from mycelium_fractal_net.security.key_providers.custodian import Binding, SigningKeyReference
     from mycelium_fractal_net.security.key_providers.remote import RemoteCustodian
@@ -64,12 +65,12 @@ class AWSKMSCustodian(Custodian):
         """Whether that is the key that was asked for."""
         return kek_id == self._arn.kek_id
 
-    def wrap_many(self, kek_id: str, items: Sequence[tuple[bytes, Binding]]) -> list[bytes]:
+    def wrap_many(self, kek_id: str, items: Sequence[tuple[Octets, Binding]]) -> list[bytes]:
         """Encrypt: a request for each, a few at once."""
         self.check(kek_id)
         return in_parallel(lambda item: self._encrypted(*item), items)
 
-    def unwrap_many(self, kek_id: str, items: Sequence[tuple[bytes, Binding]]) -> list[bytes]:
+    def unwrap_many(self, kek_id: str, items: Sequence[tuple[bytes, Binding]]) -> Sequence[Octets]:
         """Decrypt: a request for each, a few at once."""
         self.check(kek_id)
         return in_parallel(lambda item: self._decrypted(*item), items)
@@ -134,7 +135,7 @@ class AWSKMSCustodian(Custodian):
             raise CustodianUnavailableError("AWS KMS answers without what was asked")
         return described
 
-    def _encrypted(self, material: bytes, binding: Binding) -> bytes:
+    def _encrypted(self, material: Octets, binding: Binding) -> bytes:
         if len(material) > PLAINTEXT_BYTES:
             raise InvalidInputError(f"AWS KMS encrypts {PLAINTEXT_BYTES:,} bytes at most")
         answer = self.kms.ask(

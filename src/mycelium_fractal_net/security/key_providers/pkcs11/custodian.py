@@ -34,6 +34,8 @@ from mycelium_fractal_net.security.key_providers.pkcs11.wrapping import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
+    from mycelium_fractal_net.security.byte_io.buffers import Octets
+    from mycelium_fractal_net.security.byte_io.secret_bytes import SecretBytes
     from mycelium_fractal_net.security.key_providers.pkcs11.pin import PinSource
     from mycelium_fractal_net.security.key_providers.pkcs11.session import Session
     from mycelium_fractal_net.security.key_providers.pkcs11.uri import Pkcs11Uri
@@ -83,7 +85,7 @@ class PKCS11Custodian(Custodian):
         """See :class:`Custodian`: whether it is an id of the URI's label."""
         return self._keys.may_be(kek_id)
 
-    def wrap_many(self, kek_id: str, items: Sequence[tuple[bytes, Binding]]) -> list[bytes]:
+    def wrap_many(self, kek_id: str, items: Sequence[tuple[Octets, Binding]]) -> list[bytes]:
         """See :class:`Custodian`."""
 
         def wrap(session: Session) -> list[bytes]:
@@ -92,10 +94,10 @@ class PKCS11Custodian(Custodian):
 
         return self._careful.ask(wrap)
 
-    def unwrap_many(self, kek_id: str, items: Sequence[tuple[bytes, Binding]]) -> list[bytes]:
+    def unwrap_many(self, kek_id: str, items: Sequence[tuple[bytes, Binding]]) -> Sequence[Octets]:
         """See :class:`Custodian`."""
 
-        def unwrap(session: Session) -> list[bytes]:
+        def unwrap(session: Session) -> list[SecretBytes]:
             key = self._key(session, kek_id)
             return [self._unwrapped(session, key, form, bound.encode()) for form, bound in items]
 
@@ -256,9 +258,11 @@ class PKCS11Custodian(Custodian):
             self._mechanisms = session.mechanisms()
         return self._mechanisms
 
-    def _unwrapped(self, session: Session, key: KeyOnToken, form: bytes, bound: bytes) -> bytes:
+    def _unwrapped(
+        self, session: Session, key: KeyOnToken, form: bytes, bound: bytes
+    ) -> SecretBytes:
         return unwrapped(session, key.handle, self._mechanisms_of(session), form, bound)
 
 
-def _wrapped(session: Session, key: KeyOnToken, material: bytes, bound: bytes) -> bytes:
+def _wrapped(session: Session, key: KeyOnToken, material: Octets, bound: bytes) -> bytes:
     return wrapped(session, key.handle, key.mechanism, material, bound)

@@ -12,6 +12,7 @@ import sys
 from ctypes import byref, c_ubyte
 from typing import TYPE_CHECKING, Any, Final
 
+from mycelium_fractal_net.security.byte_io.secret_bytes import SecretBytes
 from mycelium_fractal_net.security.key_providers.pkcs11 import codes, cryptoki
 from mycelium_fractal_net.security.key_providers.pkcs11.codes import TokenError
 from mycelium_fractal_net.security.key_providers.pkcs11.cryptoki import CK_ULONG
@@ -84,18 +85,18 @@ class Session:
     def attribute(self, key: int, kind: int) -> bytes | None:
         """An attribute's bytes, or None where the object has none, or does not show it."""
         try:
-            return self._attribute(key, kind)
+            return bytes(self._attribute(key, kind))
         except TokenError as error:
             if error.code in (codes.ATTRIBUTE_TYPE_INVALID, codes.ATTRIBUTE_SENSITIVE):
                 return None
             raise
 
-    def _attribute(self, key: int, kind: int) -> bytes:
+    def _attribute(self, key: int, kind: int) -> SecretBytes:
         buffer = (c_ubyte * _LARGEST_ATTRIBUTE)()
         attribute = cryptoki.Attribute(kind, ctypes.addressof(buffer), _LARGEST_ATTRIBUTE)
         try:
             self._call("C_GetAttributeValue", key, byref(attribute), 1)
-            return ctypes.string_at(buffer, attribute.ulValueLen)
+            return SecretBytes(memoryview(buffer)[: attribute.ulValueLen])
         finally:
             ctypes.memset(buffer, 0, _LARGEST_ATTRIBUTE)  # of what was unwrapped it held a key
 
@@ -140,9 +141,9 @@ class Session:
         """AES-GCM: the ciphertext and its tag of 16 bytes."""
         mechanism = _Gcm(nonce, associated_data)
         self._call("C_EncryptInit", byref(mechanism.native), key)
-        return self._out("C_Encrypt", data, len(data) + GCM_TAG_BYTES)
+        return bytes(self._out("C_Encrypt", data, len(data) + GCM_TAG_BYTES))
 
-    def decrypt(self, key: int, nonce: bytes, data: bytes, associated_data: bytes) -> bytes:
+    def decrypt(self, key: int, nonce: bytes, data: bytes, associated_data: bytes) -> SecretBytes:
         """What :meth:`encrypt` was given."""
         mechanism = _Gcm(nonce, associated_data)
         self._call("C_DecryptInit", byref(mechanism.native), key)
@@ -162,7 +163,7 @@ class Session:
         self.destroy(handle.value)
         return ctypes.string_at(buffer, min(written.value, size))
 
-    def unwrap(self, key: int, mechanism: int, data: bytes) -> bytes:
+    def unwrap(self, key: int, mechanism: int, data: bytes) -> SecretBytes:
         """What :meth:`wrap` was given."""
         template, handle = _Template(_MATERIAL), CK_ULONG()
         chosen = cryptoki.Mechanism(mechanism, None, 0)
@@ -184,13 +185,13 @@ class Session:
         """A signature of at most ``size`` bytes."""
         chosen = cryptoki.Mechanism(mechanism, None, 0)
         self._call("C_SignInit", byref(chosen), key)
-        return self._out("C_Sign", data, size)
+        return bytes(self._out("C_Sign", data, size))
 
-    def _out(self, function: str, data: bytes, size: int) -> bytes:
+    def _out(self, function: str, data: bytes, size: int) -> SecretBytes:
         buffer, written = (c_ubyte * size)(), CK_ULONG(size)
         try:
             self._call(function, data, len(data), buffer, byref(written))
-            return ctypes.string_at(buffer, min(written.value, size))
+            return SecretBytes(memoryview(buffer)[: written.value])
         finally:
             ctypes.memset(buffer, 0, size)  # of a decryption it held a key
 

@@ -21,6 +21,7 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Final
 
+from mycelium_fractal_net.security.byte_io.secret_bytes import SecretBytes
 from mycelium_fractal_net.security.errors import (
     CustodianDeniedError,
     CustodianUnavailableError,
@@ -33,6 +34,7 @@ from mycelium_fractal_net.security.key_providers.pkcs11.session import (
 )
 
 if TYPE_CHECKING:
+    from mycelium_fractal_net.security.byte_io.buffers import Octets
     from mycelium_fractal_net.security.key_providers.pkcs11.session import Session
 
 _GCM_OVERHEAD: Final = GCM_NONCE_BYTES + GCM_TAG_BYTES
@@ -83,11 +85,11 @@ def only_wraps(session: Session, key: int) -> bool:
     return [session.number(key, each) for each in asked] == [1, 0]
 
 
-def wrapped(session: Session, key: int, mechanism: int, material: bytes, bound: bytes) -> bytes:
+def wrapped(session: Session, key: int, mechanism: int, material: Octets, bound: bytes) -> bytes:
     """``material`` wrapped under a key of the token. Raises what the session does."""
     if mechanism == cryptoki.CKM_AES_GCM:
         nonce = secrets.token_bytes(GCM_NONCE_BYTES)
-        sealed = session.encrypt(key, nonce, material, bound)
+        sealed = session.encrypt(key, nonce, bytes(material), bound)
         if len(sealed) != len(material) + GCM_TAG_BYTES:
             raise CustodianDeniedError("the token does not encrypt with a tag of 16 bytes")
         return nonce + sealed
@@ -97,7 +99,7 @@ def wrapped(session: Session, key: int, mechanism: int, material: bytes, bound: 
 
 def unwrapped(
     session: Session, key: int, mechanisms: frozenset[int], form: bytes, bound: bytes
-) -> bytes:
+) -> SecretBytes:
     """What :func:`wrapped` was given, by the mechanism that the form names.
 
     Raises :class:`StoreIntegrityError` for a form that is never made here, and
@@ -116,7 +118,7 @@ def unwrapped(
     return _unpadded(session.unwrap(key, mechanism, form[_HEADER_BYTES:]))
 
 
-def _by_gcm(session: Session, key: int, form: bytes, bound: bytes) -> bytes:
+def _by_gcm(session: Session, key: int, form: bytes, bound: bytes) -> SecretBytes:
     size = len(form) - _GCM_OVERHEAD
     if size <= 0:
         raise StoreIntegrityError("what the token was to be given is too short")
@@ -126,12 +128,17 @@ def _by_gcm(session: Session, key: int, form: bytes, bound: bytes) -> bytes:
     return material
 
 
-def _padded(data: bytes) -> bytes:
-    return data + b"\x80" + bytes(-(len(data) + 1) % _BLOCK)
+def _padded(data: Octets) -> bytes:
+    return b"".join((data, b"\x80", bytes(_filling(len(data)))))
 
 
-def _unpadded(data: bytes) -> bytes:
-    found = data.rstrip(b"\0")
-    if found[-1:] != b"\x80" or data != _padded(found[:-1]):
+def _unpadded(data: SecretBytes) -> SecretBytes:
+    end, view = data.rfind(b"\x80"), memoryview(data)
+    if end < 0 or any(view[end + 1 :]) or len(data) != end + 1 + _filling(end):
         raise StoreIntegrityError("what the token unwrapped is nothing that was wrapped")
-    return found[:-1]
+    return SecretBytes(view[:end])
+
+
+def _filling(size: int) -> int:
+    """How many zeros stand behind the 0x80 that follows so many bytes."""
+    return -(size + 1) % _BLOCK

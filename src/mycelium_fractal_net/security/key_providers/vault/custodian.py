@@ -49,6 +49,7 @@ from mycelium_fractal_net.security.key_providers.vault.transport import unusable
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
+    from mycelium_fractal_net.security.byte_io.buffers import Octets
     from mycelium_fractal_net.security.key_providers.custodian import SigningKeyReference
     from mycelium_fractal_net.security.key_providers.vault.session import Session
 
@@ -127,7 +128,7 @@ class VaultCustodian(Custodian):
 
     # Wrapping -----------------------------------------------------------------------------
 
-    def wrap_many(self, kek_id: str, items: Sequence[_Item]) -> list[bytes]:
+    def wrap_many(self, kek_id: str, items: Sequence[tuple[Octets, Binding]]) -> list[bytes]:
         """Each encrypted under that version, whatever the latest is by now."""
         version = self._version(kek_id)
         bodies = [
@@ -136,7 +137,7 @@ class VaultCustodian(Custodian):
         ]
         return self._each("encrypt", version, bodies, items, _ciphertext)
 
-    def unwrap_many(self, kek_id: str, items: Sequence[_Item]) -> list[bytes]:
+    def unwrap_many(self, kek_id: str, items: Sequence[_Item]) -> Sequence[Octets]:
         """Each decrypted; one that is wrapped under another version is refused unasked."""
         version = self._version(kek_id)
         bodies = [_wrapped(version, each, binding) for each, binding in items]
@@ -155,7 +156,7 @@ class VaultCustodian(Custodian):
         verb: str,
         version: int,
         bodies: list[dict[str, Any]],
-        items: Sequence[_Item],
+        items: Sequence[tuple[Octets, Binding]],
         read: Callable[[Any, int], bytes],
         before: int | None = None,
     ) -> list[bytes]:
@@ -270,7 +271,7 @@ class VaultCustodian(Custodian):
         self._session.close()
 
 
-def _base64(content: bytes) -> str:
+def _base64(content: Octets) -> str:
     return base64.b64encode(content).decode()
 
 

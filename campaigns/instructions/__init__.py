@@ -1,0 +1,1 @@
+"""Instruction counts: the same number whatever the secret is."""

@@ -1,0 +1,1 @@
+"""Where secrets are found after use: logs, files, databases, core dumps and memory."""
