@@ -1,4 +1,4 @@
-"""Fuzz what reads certificates of TLS, and the list of groups that a ClientHello has.
+"""Fuzz what reads certificates of TLS: what is served, what is listed, until when it may be.
 
     python -m fuzz certificates -max_total_time=60 fuzz/corpus/certificates
 

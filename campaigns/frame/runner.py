@@ -49,15 +49,16 @@ def run(
     kept = place / "finished.json"
     finished: dict[str, Figures] = json.loads(kept.read_text()) if kept.exists() else {}
     for part in campaign.parts:
-        if part.name in finished or (parts and part.name not in parts):
+        is_over = part.name in finished and "unfinished" not in finished[part.name]
+        if is_over or (parts and part.name not in parts):
             continue
         figures = _worked(campaign, part, place / part.name, quick, until)
         if figures is None:
             break
         finished[part.name] = figures
+        write_whole(kept, json.dumps(finished))
         if "unfinished" in figures:
             break
-        write_whole(kept, json.dumps(finished))
     ordered = {part.name: finished[part.name] for part in campaign.parts if part.name in finished}
     return Results(
         campaign=campaign.name,

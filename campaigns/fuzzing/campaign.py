@@ -48,8 +48,8 @@ def _of_targets(found: dict[str, Any]) -> list[str]:
             f"{each['inputs']:,} ({each['bytes'] / 1024:,.0f} KiB)",
             f"{each['executions']:,}",
             f"{each['edges']:,}",
-            f"{each['cpu_hours']:.2f}",
-            f"{each['hours_since_last_edge']:.2f}",
+            f"{each['cpu_hours']:.3f}",
+            f"{each['hours_since_last_edge']:.3f}",
         )
         for name, each in targets.items()
     ]

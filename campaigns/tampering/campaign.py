@@ -107,7 +107,10 @@ def _of_http(parts: Any) -> list[str]:
         if (found := parts.get(name))
     ]
     head = ("beside", "inputs", "both take", "both refuse", "we alone refuse")
-    return [table(head, rows)] if rows else []
+    text = [table(head, rows)] if rows else []
+    there = [parts[name] for name in ("signatures", "fields") if name in parts]
+    short = [each["unfinished"] for each in there if "unfinished" in each]
+    return [*text, f"{'; '.join(short)}; the same command goes on."] if short else text
 
 
 CAMPAIGN = Campaign(

@@ -54,6 +54,7 @@ def test_a_part_that_says_how_far_it_is_is_published_and_goes_on(tmp_path: Path)
 
     sample = _campaign(("count", work), ("last", lambda _: {}))
     assert run(sample, tmp_path, quick=False).parts["count"]["unfinished"] == "1 of 2"
+    assert run(sample, tmp_path, quick=False, parts=["last"]).parts.keys() == {"count", "last"}
     assert run(sample, tmp_path, quick=False).parts.keys() == {"count", "last"}
     assert run(sample, tmp_path, quick=False).parts["count"]["counted"] == 2
 

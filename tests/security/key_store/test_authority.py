@@ -47,3 +47,14 @@ def test_a_row_with_a_value_of_another_kind_is_refused(local_provider: LocalKeyP
             local_provider.keys.get(name)
     found = [isinstance(each, StoreIntegrityError) for _, each in local_provider.keys.each()]
     assert found == [True, True, False]
+
+
+def test_a_generation_that_somebody_lowered_hides_no_record(
+    local_provider: LocalKeyProvider,
+) -> None:
+    """It is not authenticated; a negative one kept a record out of every list."""
+    local_provider.keys.create("orders")
+    with local_provider.store.database.write() as connection:
+        connection.execute(text("UPDATE mfn_keys SET generation = -generation - 1"))
+    assert [key.key_id for key in local_provider.keys.all()] == ["orders"]
+    assert local_provider.keys.table.ids() == ["orders"]

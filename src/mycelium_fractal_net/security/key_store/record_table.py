@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, insert, select, true, update
 
 from mycelium_fractal_net.security.errors import (
     ConflictError,
@@ -71,8 +71,7 @@ class RecordTable(Generic[R]):
         Only those that changed after the store's generation ``since``.
         """
         with self.meta.database.read() as connection:
-            changed = self.table.c.generation > since
-            return self.where(connection, self.id > after, changed, limit=limit)
+            return self.where(connection, self.id > after, self._changed(since), limit=limit)
 
     def some(self, ids: Sequence[str]) -> list[tuple[str, Stored[R] | StoreIntegrityError]]:
         """Those of these records that are there, in order of id, each with its id."""
@@ -109,7 +108,11 @@ class RecordTable(Generic[R]):
 
     def ids(self, after: str = "", limit: int | None = None, *, since: int = -1) -> list[str]:
         """The ids of a page, or of all that changed after the generation ``since``."""
-        return self._ids(self.id > after, self.table.c.generation > since, limit=limit)
+        return self._ids(self.id > after, self._changed(since), limit=limit)
+
+    def _changed(self, since: int) -> ColumnElement[bool]:
+        # A generation is not authenticated: a negative one must not hide a record from lists.
+        return self.table.c.generation > since if since >= 0 else true()
 
     def under(self, master_ids: Collection[str], limit: int | None = None) -> list[str]:
         """Ids of records that are authenticated, or wrapped, under one of these master keys."""
