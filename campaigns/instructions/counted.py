@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from hmac import compare_digest
+from math import inf
 from typing import Any, Final
 
 from cryptography.hazmat.primitives import constant_time
@@ -125,14 +126,14 @@ def _sealed(key: bytes, data: bytes) -> tuple[Sealer, bytes]:
 def _credentials() -> Works:
     from mycelium_fractal_net import initialise
     from mycelium_fractal_net.security.directories.credentials import CredentialDirectory
-    from mycelium_fractal_net.security.key_store.freshness import NEVER
 
-    keyring = initialise(home=tempfile.mkdtemp(prefix="mfn-instructions-"))
-    _, key = keyring.provider.credentials.create("one", ("encrypt:*",))
-    directory = CredentialDirectory(keyring.provider, keyring.freshness)
-    directory.load()
-    keyring.close()  # its threads would be counted too
-    keyring.freshness.until = NEVER
+    with tempfile.TemporaryDirectory(prefix="mfn-instructions-") as home:
+        keyring = initialise(home=home)
+        _, key = keyring.provider.credentials.create("one", ("encrypt:*",))
+        directory = CredentialDirectory(keyring.provider, keyring.freshness)
+        directory.load()
+        keyring.close()  # its threads would be counted too
+    keyring.freshness.until = inf
     right = key.text.encode()
     wrong = {
         f"secret {number}": (right[:21] + _bytes(f"text {number}", 22).hex()[:43].encode(),)

@@ -35,7 +35,7 @@ _LOOK: Final = 0.25
 _PRELOADED: Final = (
     "alembic.command", "cryptography.hazmat.primitives.asymmetric.rsa", "fastapi", "httpx",
     "hypothesis", "hypothesis.stateful", "numpy", "psycopg", "pydantic", "pytest_cov.plugin",
-    "sqlalchemy.dialects.postgresql", "sqlalchemy.dialects.sqlite", "starlette.testclient",
+    "sqlalchemy.dialects.postgresql", "sqlalchemy.dialects.sqlite",
     "typer", "uvicorn",
 )  # fmt: skip
 _OPTIONS: Final = (

@@ -273,8 +273,9 @@ def test_a_search_finds_what_a_line_by_line_look_finds(filled: Books) -> None:
         log.record(Event("decrypt", "ok", actor="al\u00efce", key="t:v1", reference="orders:v1"))
     assert [each["sequence"] for each in query(filled.folder, actor="alice")] == [4, 2]
     assert [each["key"] for each in query(filled.folder, actor="al\u00efce")] == ["t:v1"]
-    for wanted in ({"actor": "al\udcefce"}, {"key": "\udcff"}, {"event": "\udc00\ud800"}):
-        assert query(filled.folder, **wanted) == []
+    assert query(filled.folder, actor="al\udcefce") == []
+    assert query(filled.folder, key="\udcff") == []
+    assert query(filled.folder, event="\udc00\ud800") == []
     assert 9 not in [each["sequence"] for each in query(filled.folder, key="orders:v1")]
 
 
