@@ -7,8 +7,12 @@ import json
 import logging
 import time
 from collections.abc import Iterator
+from functools import cache
+from hashlib import blake2b
+from pathlib import Path
 from typing import Any, Final
 
+import mycelium_fractal_net
 from campaigns.frame.campaign import Campaign, Figures, Part
 from campaigns.frame.run import Paused, Run, write_whole
 from campaigns.model.controls import CONTROLS
@@ -114,6 +118,8 @@ def _goes_on(scenario: Scenario, budget: float, run: Run, state: dict[str, Any])
         return
     steps = run.folder / f"{scenario.name}.json"
     kept = json.loads(steps.read_text()) if steps.exists() else None
+    if kept is not None and kept["code"] != _code():
+        kept = None  # what other code did says nothing of this
     began = kept_at = time.process_time()
     with _quiet(), scenario.system(kept=kept) as system:
         search = Search(system)
@@ -121,7 +127,7 @@ def _goes_on(scenario: Scenario, budget: float, run: Run, state: dict[str, Any])
         def keep() -> None:
             state["spent"][scenario.name] = before + time.process_time() - began
             if not run.quick:
-                write_whole(steps, json.dumps(system.kept()))
+                write_whole(steps, json.dumps({**system.kept(), "code": _code()}))
                 run.keep(state)
 
         def go_on(found: Searched) -> bool:
@@ -145,6 +151,16 @@ def _goes_on(scenario: Scenario, budget: float, run: Run, state: dict[str, Any])
         state["found"][scenario.name] = _found(scenario, search, system, violation)
         keep()
     run.pause_if_due()
+
+
+@cache
+def _code() -> str:
+    """A digest of the code that is searched, and of what searches it."""
+    digest = blake2b(digest_size=16)
+    for folder in (Path(mycelium_fractal_net.__file__).parent / "security", Path(__file__).parent):
+        for path in sorted(folder.rglob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def _found(

@@ -15,6 +15,7 @@ from mycelium_fractal_net.security.records.keys import Key, KeyState, MinimumVer
 
 _S: Final = KeyState
 OPENS: Final = frozenset([_S.ACTIVE, _S.DEACTIVATED])
+_MOMENT: Final = 1e-9  # seconds: what changed at the very time counts
 _DAY: Final = 86_400_000_000  # microseconds
 
 History = tuple[tuple[float, tuple[str, ...]], ...]
@@ -133,8 +134,9 @@ def happened(
     if event.what == "looked":
         _insist(not event.error, f"a look failed: {event.error}")
         begun = micros(BEGIN) + round(event.begun * 1_000_000)
+        meanwhile = _within(history, event.begun - _MOMENT, seconds)
         _insist(
-            due_at(content) > begun or content.versions[-1].state != _S.ACTIVE,
+            due_at(content) > begun or any(each[-1] != _S.ACTIVE for each in meanwhile),
             "a look ended, and the key is due since before it began",
         )
     elif event.what == "opened":

@@ -106,7 +106,7 @@ def test_keys_on_their_way(decoder: NodeDecoder) -> None:
     rsa = RsaRecipientKey.generate()
     pkcs8 = rsa.private_bytes().hex()
     wrapped = rsa.public.wrap(b"a key of 32 bytes, as it may be.")
-    hpke = UnwrappingKey.from_private_bytes("hpke", bytes([7]) * 32)
+    hpke = UnwrappingKey.from_private_bytes("hpke-p256", bytes([7]) * 32)
     blob = hpke.public.wrap(b"k" * 32)
     info = b"mycelium-fractal-net/key/v1".hex()
     assert decoder.ask(

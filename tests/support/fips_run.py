@@ -34,6 +34,7 @@ SITE: Final = Path(__file__).parent / "fips_site"
 WORDS: Final = (
     "is not on the list of algorithms of FIPS mode",
     "X25519 is not approved by SP 800-56A",
+    "AES-SIV is not approved",
     "security.fips_mode",
     "is never opened in FIPS mode",
     "the FIPS module refuses",

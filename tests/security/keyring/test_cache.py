@@ -414,6 +414,38 @@ def test_a_key_is_unwrapped_once_for_many_uses(
         use()
 
 
+@pytest.mark.parametrize("verb", [None, Verb.COMPROMISE])
+def test_what_changes_while_a_key_is_looked_up_is_not_kept_as_the_newest(
+    monotonic: Monotonic,
+    local_provider: LocalKeyProvider,
+    monkeypatch: pytest.MonkeyPatch,
+    verb: Verb | None,
+) -> None:
+    """Its record was read, it was rotated or compromised, and time went by before the rest was.
+
+    The model of campaigns/model found it: what was looked up then stayed in use for minutes.
+    """
+    local_provider.keys.create("orders")
+    get = local_provider.keys.get
+
+    def slowly(record_id: str) -> Key:
+        found = get(record_id)
+        monkeypatch.undo()
+        for module in (freshness, key_cache, counting):
+            monkeypatch.setattr(module, "monotonic", monotonic)
+        if verb is not None:
+            local_provider.states.apply(verb, "orders:v1")
+        local_provider.keys.rotate("orders")
+        monotonic.now += freshness.REFRESH_SECONDS + 1
+        return found
+
+    with keyring_over(local_provider) as keyring:
+        keyring.refresh()
+        monkeypatch.setattr(local_provider.keys, "get", slowly)
+        for _ in range(2):
+            assert keyring.encrypt_result(b"hello", key_id="orders").key_id == "orders:v2"
+
+
 def held(keyring: Keyring) -> list[KeyInUse]:
     """The versions whose keys are in its cache."""
     return list(keyring._cache._by_handle.values())

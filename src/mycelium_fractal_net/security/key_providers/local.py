@@ -213,7 +213,7 @@ class LocalCustodian(Custodian):
         self._passphrase = passphrase
 
     def close(self) -> None:
-        """Forget the master keys and the passphrase; the file is read again if they are needed."""
+        """Forget the master keys; the file is read again where one is needed."""
         self._keys.clear()
 
     # Beneath ------------------------------------------------------------------------------

@@ -136,10 +136,12 @@ class KeyCache:
 
     def _find_primary(self, key_id: str) -> KeyInUse:
         self._ensure_fresh()
-        found = self._primaries.get(key_id)
-        if found is None or monotonic() >= found.deadline:
+        known = self._primaries.get(key_id)
+        if known is not None and monotonic() < known.deadline:
+            return known
+        name, number = parse_key_id(key_id)
+        while True:
             about_to_block()
-            name, number = parse_key_id(key_id)
             key = self.record(name)
             version = key.primary
             if number is not None and key.version(number) is not version:
@@ -149,10 +151,13 @@ class KeyCache:
                 )
             found = self.opening(version.handle)
             with self._lock:
-                if self._by_handle.get(version.handle) is found:
-                    self._make_room(self._primaries)
-                    self._primaries[key_id] = found
-        return found
+                if found.key.primary_or_none is found.version:
+                    if self._by_handle.get(version.handle) is found:
+                        self._make_room(self._primaries)
+                        self._primaries[key_id] = found
+                    return found
+                # It was rotated, or taken out of use, since its record was read.
+                self._records.pop(name, None)
 
     def _find_by_handle(self, handle: bytes, permit: Permit | None, now: float) -> KeyInUse:
         name = self._named.get(handle, now)
