@@ -29,6 +29,7 @@ from mycelium_fractal_net.security.errors import (
     InvalidKeyError,
 )
 from mycelium_fractal_net.security.policy import Policy
+from mycelium_fractal_net.security.records.index_fields import IndexField
 from mycelium_fractal_net.security.records.keys import ALGORITHMS
 from mycelium_fractal_net.security.sealed.layout import (
     parse_header,
@@ -45,6 +46,7 @@ from mycelium_fractal_net.security.signatures.signature_file import (
 )
 from mycelium_fractal_net.security.signatures.signing_key import SigningKey
 from tests.support.algorithms import HPKE as HPKE_HERE
+from tests.support.algorithms import SIGNING as SIGNING_HERE
 from tests.support.algorithms import RecipientKeys
 from tests.support.cli import environment
 from tests.support.key_transport import key_to_wrap_for
@@ -65,6 +67,7 @@ HPKE_P384 = {"HPKE-P384", "AES-256-GCM", "HKDF-SHA384", "SHA-384"}
 ED25519 = {"Ed25519", "SHA-512"}
 Use = Callable[[Policy], object]
 # Each use, with all the algorithms that it needs and no other.
+FIELD = IndexField(b"users.email")
 USES: dict[str, tuple[set[str], Use]] = {
     "raw_cipher": ({"AES-256-GCM"}, lambda p: p.raw_cipher(KEY).encrypt(b"")),
     "sealer": (SEALS, lambda p: p.sealer(KEY, HANDLE).seal(b"")),
@@ -76,6 +79,19 @@ USES: dict[str, tuple[set[str], Use]] = {
         {"HMAC-SHA-256", "SHA-256"},
         lambda p: p.generate_key_material("HMAC-SHA-256"),
     ),
+    "deterministic": (
+        {"AES-256-SIV"},
+        lambda p: p.deterministic_cipher(KEY + KEY, HANDLE).seal(b""),
+    ),
+    "deterministic material": (
+        {"AES-256-SIV"},
+        lambda p: p.generate_key_material("AES-256-SIV"),
+    ),
+    "index": (
+        {"HMAC-SHA-256", "SHA-256"},
+        lambda p: p.index_key("HMAC-SHA-256", KEY).field_key(FIELD),
+    ),
+    "field": ({"HMAC-SHA-256", "SHA-256"}, lambda p: p.field_key(KEY, FIELD).tag(b"")),
     "passphrase": (
         {"PBKDF2-SHA256", "SHA-256"},
         lambda p: p.derive_from_passphrase(b"p", bytes(32), iterations=200_000),
@@ -289,10 +305,11 @@ def test_material_goes_out_as_it_came_in() -> None:
     """32 bytes as they are; of a signing key PKCS #8, which is what is taken in."""
     assert ALL.material_to_transport("AES-256-GCM", KEY) == KEY
     assert ALL.material_to_keep("AES-256-GCM", bytearray(KEY)) == (KEY, None)
-    kept = SIGNING.private_bytes()
-    sent = ALL.material_to_transport("Ed25519", kept)
-    assert sent == SIGNING.private_der()
-    assert ALL.material_to_keep("Ed25519", sent) == (kept, SIGNING.public.der())
+    signing = ALL.generate_signing_key(SIGNING_HERE)
+    kept = signing.private_bytes()
+    sent = ALL.material_to_transport(SIGNING_HERE, kept)
+    assert sent == signing.private_der()
+    assert ALL.material_to_keep(SIGNING_HERE, sent) == (kept, signing.public.der())
 
 
 @pytest.mark.parametrize("algorithm", ["Ed25519", "ECDSA-P256", "ECDSA-P384", "ML-DSA-65"])
