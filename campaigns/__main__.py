@@ -39,6 +39,7 @@ def main() -> None:
     names = [name for name in options.names.split(",") if name]
     if unknown := set(names) - set(NAMES):
         parser.error(f"no such campaign: {', '.join(sorted(unknown))}")
+    work: Path = options.work.resolve()  # parts go into folders of their own
     until = None if options.minutes is None else time.monotonic() + 60 * options.minutes
     failures: list[str] = []
     for name in names:
@@ -49,9 +50,9 @@ def main() -> None:
             continue
         if options.fresh:
             for form in ("quick", "full"):
-                shutil.rmtree(options.work / form / name, ignore_errors=True)
+                shutil.rmtree(work / form / name, ignore_errors=True)
         began = time.monotonic()
-        results = run(found, options.work, quick=options.quick, parts=options.part, until=until)
+        results = run(found, work, quick=options.quick, parts=options.part, until=until)
         failures += [f"{name}: {failure}" for failure in results.failures()]
         if results.parts and not options.quick:
             publish(found, results, options.docs)
