@@ -66,12 +66,13 @@ def _measured(
     found: dict[str, Any] = {}
     missed: list[str] = []
     for group in groups:
-        each = brief if run.quick else full
+        each, least = full, 0
         if run.quick:
-            group = replace(group, delays=(_QUICK_DELAYS[full == OVER_HTTP],))
+            each, least = brief, _QUICK_DELAYS[full == OVER_HTTP]
+            group = replace(group, delays=(least,))
             batch = each * len(group.names)
         figures = found[group.name] = measure(run, group, sampler, each=each, batch=batch)
-        missed += failures(group.name, figures)
+        missed += failures(group.name, figures, least=least)
     return {"groups": found, "failures": missed}
 
 

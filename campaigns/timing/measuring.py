@@ -128,14 +128,18 @@ def ladder(figures: dict[str, Any]) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: int(row["b"]))
 
 
-def failures(name: str, figures: dict[str, Any]) -> list[str]:
-    """What of a group missed its goal."""
+def failures(name: str, figures: dict[str, Any], *, least: float = 0) -> list[str]:
+    """What of a group missed its goal.
+
+    Of fewer samples than a figure is published from, a difference of under ``least`` nanoseconds
+    is not judged: it is that of the controls, which says what so few can tell.
+    """
     found = []
     for row in figures["pairs"]:
         t, what = greatest(row), f"{name}: {row['a']} / {row['b']}"
         if row.get("control"):
             continue
-        if t >= MOST and not row.get("cause"):
+        if t >= MOST and abs(row["apart_ns"]) >= least and not row.get("cause"):
             found.append(f"{what}: |t| is {t:.1f}, {row['apart_ns']:g} ns apart")
     lost = [row for row in figures["pairs"] if row.get("control") and row not in ladder(figures)]
     found += [

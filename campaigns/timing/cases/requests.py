@@ -28,11 +28,18 @@ if TYPE_CHECKING:
 DELAYS: Final = (500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000)  # nanoseconds
 _DATA: Final = {"data": "aGVsbG8="}
 _COLD_KEYS: Final = 2000  # each is met again only when nothing of it is in memory any more
-_QUICK_COLD_KEYS: Final = 100
+_QUICK_COLD_KEYS: Final = 400  # none is met twice
 COLD: Final = {"keyring": {"cache_seconds": 1}}
 """The settings of a service that forgets what it has read after a second."""
 
 Makers = dict[str, Callable[[], Request]]
+
+
+_REFUSED: Final = tuple(each for each in credentials.KNOWN[:5] if each != credentials.BOUND)
+_TOLD: Final = (
+    "that a request came unsigned is told to the owner in the log. Only who has the whole secret of"
+    " a bound credential sees the difference, and it serves nobody without the key that signs"
+)
 
 
 def text(data: bytes) -> str:
@@ -67,7 +74,8 @@ def _credentials(place: Place) -> Group:
         base=credentials.WRONG,
         classes={name: asked(make) for name, make in classes.items()},
         pairs=[
-            *among([credentials.UNKNOWN, *credentials.KNOWN[:5], credentials.MALFORMED]),
+            *among([credentials.UNKNOWN, *_REFUSED, credentials.MALFORMED]),
+            *across([credentials.BOUND], [credentials.WRONG, credentials.MALFORMED], _TOLD),
             Pair(credentials.REVOKED, credentials.REVOKED_WRONG),
             Pair(credentials.EXPIRED, credentials.EXPIRED_WRONG),
         ],
