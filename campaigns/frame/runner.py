@@ -22,8 +22,9 @@ from campaigns.frame.run import Paused, Run, write_whole
 
 
 def machine() -> str:
+    kernel = platform.release().partition("-")[0]
     return (
-        f"{cpu_count()} cores, {platform.machine()}, {platform.system()} {platform.release()},"
+        f"{cpu_count()} cores, {platform.machine()}, {platform.system()} {kernel},"
         f" CPython {platform.python_version()}, cryptography {cryptography.__version__},"
         f" {backend.openssl_version_text()}"
     )
