@@ -106,7 +106,7 @@ def test_rotation_returns_the_new_version_and_keeps_the_old(provider: LocalKeyPr
 @pytest.mark.parametrize("key_type", ["", "secret", "ENCRYPTION"])
 def test_an_unknown_key_type_is_refused(provider: LocalKeyProvider, key_type: str) -> None:
     """A type that does not exist makes no key."""
-    with pytest.raises(InvalidInputError, match="encryption, signing or mac"):
+    with pytest.raises(InvalidInputError, match="encryption, signing, mac, index or deterministic"):
         provider.generate_key(key_type)
     assert provider.store.keys.count() == 0
 

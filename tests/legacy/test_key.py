@@ -114,7 +114,7 @@ def test_who_may_not_use_the_key_gets_the_answer_of_a_damaged_message(reading: K
 
     with pytest.raises(DecryptionError):
         reading.decrypt_result(OLD, OpenOptions(permit=permit))
-    assert asked == [NAME]
+    assert NAME in asked
 
 
 def test_while_it_is_off_an_old_message_is_no_message(reading: Keyring) -> None:
