@@ -57,7 +57,7 @@ def test_work_that_comes_as_a_thread_ends_is_done(monkeypatch: pytest.MonkeyPatc
         """Nothing comes in time, and then something."""
 
         def get(self, block: bool = True, timeout: float | None = None) -> Callable[[], None]:
-            if timeout is not None and self.empty() and threads._idle:
+            if timeout is not None and not done.is_set() and threads._idle:
                 threads._idle.clear()  # as start does
                 self.put(done.set)
                 raise Empty
@@ -68,3 +68,7 @@ def test_work_that_comes_as_a_thread_ends_is_done(monkeypatch: pytest.MonkeyPatc
     threads = DaemonThreads(NAME, idle_seconds=0.1)
     threads.start(lambda: None)
     assert done.wait(5)
+    end = time.monotonic() + 2
+    while alive() and time.monotonic() < end:
+        time.sleep(0.02)
+    assert alive() == []  # or it would be busy for as long as this process lives
