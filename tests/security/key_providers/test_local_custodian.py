@@ -238,6 +238,19 @@ def test_the_file_of_a_passphrase_holds_no_key_and_no_passphrase(path: Path) -> 
     assert "correct horse" not in repr(KDF)
 
 
+@pytest.mark.parametrize(("member", "text"), [("salt", "AAAA"), ("salt", "%"), ("sealed", "")])
+def test_a_damaged_entry_of_a_passphrase_is_refused(path: Path, member: str, text: str) -> None:
+    """As a file that is damaged, and not as a wrong passphrase."""
+    LocalCustodian.create(path, POLICY, KDF)
+    document = json.loads(path.read_text())
+    (entry,) = document["keys"].values()
+    entry[member] = text
+    path.write_text(json.dumps(document))
+    custodian = LocalCustodian(path, POLICY, KDF)
+    with pytest.raises(MasterKeyError, match="damaged"):
+        wrap(custodian, custodian.newest_id(), b"k", binding(custodian))
+
+
 def test_the_stored_count_decides_and_not_the_configured_one(path: Path) -> None:
     """A store made with 200,000 iterations opens after the setting was raised."""
     custodian = LocalCustodian.create(path, POLICY, KDF)

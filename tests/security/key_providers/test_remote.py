@@ -161,6 +161,18 @@ class _Blind(Elsewhere):
         return [wrapped for wrapped, _ in items]
 
 
+def test_one_unwrapped_key_too_many_is_an_outage(other: Other) -> None:
+    """Nothing is taken from such an answer."""
+
+    class Many(_Blind):
+        def unwrap_many(self, kek_id: str, items: Sequence[tuple[bytes, Binding]]) -> list[bytes]:
+            return [b"another"] * (len(items) + 1)
+
+    custodian = RemoteCustodian(lambda: Many(other.folder), QUICK)
+    with pytest.raises(CustodianUnavailableError, match="cannot be used"):
+        unwrapped(custodian, b"wrapped")
+
+
 def test_what_was_wrapped_is_compared_with_what_it_unwraps_to(other: Other) -> None:
     """The material where it is known, and where it is not what it is bound to."""
     blind = _Blind(other.folder)

@@ -15,6 +15,7 @@ from mycelium_fractal_net.security.errors import (
     KeyUsageError,
 )
 from mycelium_fractal_net.security.policy import Policy
+from mycelium_fractal_net.security.records.file_names import FileName
 from mycelium_fractal_net.security.records.keys import (
     DEFAULT_ROTATION,
     KeyState,
@@ -22,6 +23,7 @@ from mycelium_fractal_net.security.records.keys import (
     RotationPolicy,
     Verb,
 )
+from mycelium_fractal_net.security.records.open_options import OpenOptions
 from tests.support.stores import keyring_over
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
     from mycelium_fractal_net.security.key_providers import LocalKeyProvider
     from mycelium_fractal_net.security.keyring.keyring import Keyring
+    from tests.support.stores import Clock
 
 NAME, FIELD = "customers-index", b"customers.email"
 
@@ -114,6 +117,22 @@ def test_what_a_version_tagged_is_never_missed_in_silence(keyring: Keyring) -> N
     with pytest.raises(KeyStateError, match="allow_compromised"):
         tags(keyring)
     assert tags(keyring, allow_compromised=True) == [f"{NAME}:v2", f"{NAME}:v1"]
+
+
+def test_what_a_destroyed_version_tagged_is_searched_no_more(
+    keyring: Keyring, clock: Clock
+) -> None:
+    """Until then it is, with the alarm of a version that somebody still needs."""
+    provider = keyring.provider
+    provider.keys.rotate(NAME)
+    provider.states.apply(Verb.ACTIVATE, f"{NAME}:v2")
+    provider.states.apply(Verb.DESTROY, f"{NAME}:v1")
+    keyring.refresh()
+    assert tags(keyring) == [f"{NAME}:v2", f"{NAME}:v1"]
+    clock.forward(days=30)
+    provider.states.erase_due(NAME)
+    keyring.refresh()
+    assert tags(keyring) == [f"{NAME}:v2"]
 
 
 def test_these_keys_never_rotate_by_themselves(keyring: Keyring) -> None:
@@ -213,6 +232,13 @@ def test_everything_wrong_with_a_message_is_one_error(keyring: Keyring) -> None:
         keyring.decrypt(message, key_id="orders", associated_data=FIELD)
     with pytest.raises(DecryptionError):
         keyring.rewrap(message)
+
+
+@pytest.mark.usefixtures("same")
+def test_a_message_of_a_file_is_never_deterministic(keyring: Keyring) -> None:
+    """Whoever opens a file by its name gets the one error."""
+    with pytest.raises(DecryptionError):
+        keyring.decrypt_result(sealed(keyring), OpenOptions(FIELD, name=FileName("a.txt")))
 
 
 def test_a_deterministic_key_has_to_be_named(keyring: Keyring) -> None:

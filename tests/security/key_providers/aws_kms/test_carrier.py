@@ -97,6 +97,17 @@ def test_other_clients_of_the_session_are_carried_too(
     assert sum(each.session_stats()["connect_good"] for each in contexts) == 1
 
 
+def test_a_place_that_is_asked_again_keeps_its_connections(aws: str) -> None:
+    """A context is made once for each."""
+    session = Session()
+    with contextlib.closing(Carrier(session, timeout=5)) as carrier:
+        asked: Any = session.create_client("sts", region_name=REGION, endpoint_url=aws)
+        asked.get_caller_identity()
+        before = dict(carrier._by_place)
+        asked.get_caller_identity()
+        assert carrier._by_place == before
+
+
 def test_a_server_that_nobody_vouches_for_is_refused(
     aws: str, contexts: list[ssl.SSLContext], monkeypatch: pytest.MonkeyPatch
 ) -> None:
