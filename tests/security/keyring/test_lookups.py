@@ -141,7 +141,7 @@ def test_these_keys_never_rotate_by_themselves(keyring: Keyring) -> None:
         assert not DEFAULT_ROTATION[kind].automatic
         with pytest.raises(InvalidInputError, match="by hand alone"):
             keyring.provider.keys.create("k", kind, rotation=RotationPolicy(90, 3))
-    with pytest.raises(InvalidInputError, match="by hand alone"):
+    with pytest.raises(KeyUsageError, match="by hand alone"):
         keyring.provider.keys.set_rotation(NAME, RotationPolicy(90, 3))
 
 

@@ -17,7 +17,7 @@ from mycelium_fractal_net.api.schemas.base import (
     published,
 )
 from mycelium_fractal_net.api.schemas.crypto import Signature
-from mycelium_fractal_net.security.records.keys import ALGORITHMS, KeyType
+from mycelium_fractal_net.security.records.keys import ALGORITHMS, NEVER_AUTOMATIC, KeyType
 from mycelium_fractal_net.shapes.keys import (
     KeyAnswer,
     MinimumVersionsAnswer,
@@ -41,12 +41,14 @@ Algorithm = Literal[
 NamedType = Literal["encryption", "signing", "mac", "index", "deterministic"]
 
 # What the members say together: which algorithms a type takes, and that only a signing key has
-# a use, is published or external. The provider refuses the rest; the document says it here.
+# a use, is published or external, and which are rotated by hand alone. The provider refuses the
+# rest; the document says it here.
 _NOT_SIGNING: dict[str, Any] = {
     "use": {"const": "data"},
     "publish": {"enum": [False]},
     "external": {"enum": [False]},
 }
+_BY_HAND: dict[str, Any] = {"rotation": {"properties": {"automatic": {"enum": [False, None]}}}}
 _TOGETHER: list[dict[str, Any]] = [
     {
         "title": kind.value,
@@ -54,6 +56,7 @@ _TOGETHER: list[dict[str, Any]] = [
             "type": {"const": kind.value},
             "algorithm": {"enum": [*algorithms, None]},
             **({} if kind is KeyType.SIGNING else _NOT_SIGNING),
+            **(_BY_HAND if kind in NEVER_AUTOMATIC else {}),
         },
         # Without one it is an encryption key.
         **({} if kind is KeyType.ENCRYPTION else {"required": ["type"]}),

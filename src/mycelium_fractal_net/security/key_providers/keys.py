@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.key_store.record_table import Also
 
 _LONGEST_WAIT: Final = timedelta(days=36_500)
+_BY_HAND: Final = "a key of type {} is rotated by hand alone: what is stored must be swept first"
 
 
 class Keys(AuthenticatedTable[Key]):
@@ -210,8 +211,8 @@ class Keys(AuthenticatedTable[Key]):
         if kind is not KeyType.SIGNING and (key_use is not KeyUse.DATA or publish):
             raise InvalidInputError("only a signing key can be for requests, or published")
         policy = rotation or self.default_rotation[kind]
-        if policy.automatic:
-            _check_automatic(kind)
+        if policy.automatic and kind in NEVER_AUTOMATIC:
+            raise InvalidInputError(_BY_HAND.format(kind))
         return Key(
             key_id=name,
             key_type=kind,
@@ -325,8 +326,8 @@ class Keys(AuthenticatedTable[Key]):
                 return key
             if key.is_legacy and rotation.automatic:
                 raise _no_next_version(key)
-            if rotation.automatic:
-                _check_automatic(key.key_type)
+            if rotation.automatic and key.key_type in NEVER_AUTOMATIC:
+                raise KeyUsageError(_BY_HAND.format(key.key_type))
             same = key.rotation.interval_days == rotation.interval_days
             return replace(key, rotation=rotation, rotate_at=key.rotate_at if same else None)
 
@@ -534,13 +535,6 @@ def _no_next_version(key: Key) -> KeyUsageError:
     return KeyUsageError(
         f"key {key.key_id!r} only opens what the XOR cipher wrote: it has no next version"
     )
-
-
-def _check_automatic(kind: KeyType) -> None:
-    if kind in NEVER_AUTOMATIC:
-        raise InvalidInputError(
-            f"a key of type {kind} is rotated by hand alone: what is stored must be swept first"
-        )
 
 
 def _key_use(text: str) -> KeyUse:
