@@ -24,7 +24,7 @@ IN_PROCESS: Final = 500_000  # samples of each class: a pair has twice as many
 OVER_HTTP: Final = 50_000
 _QUICK_IN_PROCESS: Final = 300
 _QUICK_OVER_HTTP: Final = 80
-_QUICK_DELAYS: Final = (20_000, 1_000_000)  # nanoseconds, in process and over HTTP
+_QUICK_DELAYS: Final = (20_000, 4_000_000)  # nanoseconds, in process and over HTTP
 _DEV: Final = Path(__file__).parents[2] / "configs" / "dev.json"
 
 
