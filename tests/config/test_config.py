@@ -647,7 +647,7 @@ def test_what_kubernetes_sets_for_a_service_is_passed_over(
 ) -> None:
     """For services called mfn, or mfn-api; one line of the log names them."""
     links = {f"{service}{name.removeprefix('MFN')}": text for name, text in SERVICE_LINKS.items()}
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", logger="mycelium_fractal_net.config")
     load_settings(environ={**links, "MFN_HOME": "/srv/mfn"})
     if service != "MFN_TEST_HOST":  # which the tests' own prefix covers
         (record,) = caplog.records
