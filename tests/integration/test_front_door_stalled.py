@@ -63,7 +63,12 @@ def begun(folder: Path, server: dict[str, Any]) -> Running:
     initialise(home=folder / "home").close()
     settings = {
         "security": {"tls": {"required": False}},
-        "server": {"request_signing": "off", "production": False, **server},
+        "server": {
+            "request_signing": "off",
+            "production": False,
+            "max_queue_milliseconds": None,  # who is told to come later reads nothing slowly
+            **server,
+        },
     }
     (folder / "config.json").write_text(json.dumps(settings))
     return start(folder / "home", env={"MFN_CONFIG": str(folder / "config.json")})
