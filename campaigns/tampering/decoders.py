@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import json
 import random
@@ -150,7 +151,7 @@ def both(run: Run) -> Figures:
     there = readers(run.folder / "files")
     total = _QUICK if run.quick else INPUTS
     state = run.kept() or {"done": 0, "counts": {}, "failures": []}
-    with NodeDecoder() as decoder:
+    with contextlib.closing(NodeDecoder()) as decoder:
         while state["done"] < total:
             _one_batch(there, decoder, state)
             run.keep(state)

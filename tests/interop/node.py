@@ -7,7 +7,6 @@ import subprocess
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final
 
 DECODER: Final = Path(__file__).with_name("decoder.mjs")
@@ -16,23 +15,12 @@ _LINE_BYTES: Final = 48_000  # of questions at once
 
 
 class NodeDecoder:
-    """Asks the decoder. ``None`` in an answer's place: it refuses."""
+    """Asks the decoder. ``None`` in an answer's place: it refuses. Close it at the end."""
 
     def __init__(self, path: str = "node") -> None:
         self._process = subprocess.Popen(
             [path, str(DECODER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
-
-    def __enter__(self) -> NodeDecoder:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """End the process."""

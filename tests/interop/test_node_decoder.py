@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
 import shutil
@@ -33,7 +34,7 @@ def decoder() -> Iterator[NodeDecoder]:
     path = shutil.which("node")
     if path is None:
         need("Node (Debian: nodejs)")
-    with NodeDecoder(path) as found:
+    with contextlib.closing(NodeDecoder(path)) as found:
         yield found
 
 
