@@ -29,6 +29,9 @@ from mycelium_fractal_net.security.records.open_options import PLAIN, OpenOption
 if TYPE_CHECKING:
     from mycelium_fractal_net.security.byte_io.buffers import Buffer
 
+Work = Callable[[BinaryIO, BinaryIO], int]
+"""From a reader into a writer; returns the plaintext's bytes."""
+
 
 @contextmanager
 def open_source(
@@ -106,20 +109,18 @@ def seal_file(
     With ``bind_name`` the message opens only under the name that ``target`` has.
     """
     name = file_name(target) if bind_name else None
-    with open_source(source) as (reader, status, acl):
-        _refuse_same(status, target)
-        with (
-            new_file(target, status, acl=acl, force=force) as writer,
-            unchanging(reader, source, allow_changing=allow_changing),
-        ):
-            return keyring.encrypt_stream(
-                reader,
-                writer,
-                key_id=key_id,
-                associated_data=associated_data,
-                name=name,
-                progress=progress,
-            )
+
+    def seal(reader: BinaryIO, writer: BinaryIO) -> int:
+        return keyring.encrypt_stream(
+            reader,
+            writer,
+            key_id=key_id,
+            associated_data=associated_data,
+            name=name,
+            progress=progress,
+        )
+
+    return sealed_into(source, target, seal, force=force, allow_changing=allow_changing)
 
 
 def open_file(
@@ -139,11 +140,33 @@ def open_file(
     ``source``, or what ``options`` have; with ``bind_name`` one must be bound. Raises
     :class:`DecryptionError`, for a name :class:`BoundNameError`.
     """
-    options = named_options(options, source, required=bind_name)
+    named = named_options(options, source, required=bind_name)
+
+    def unseal(reader: BinaryIO, writer: BinaryIO) -> int:
+        return keyring.decrypt_stream(reader, writer, named, progress=progress)
+
+    return opened_into(source, target, unseal, force=force)
+
+
+def sealed_into(
+    source: Path, target: Path, seal: Work, *, force: bool, allow_changing: bool
+) -> int:
+    """What :func:`seal_file` does, by whatever seals from a reader into a writer."""
+    with open_source(source) as (reader, status, acl):
+        _refuse_same(status, target)
+        with (
+            new_file(target, status, acl=acl, force=force) as writer,
+            unchanging(reader, source, allow_changing=allow_changing),
+        ):
+            return seal(reader, writer)
+
+
+def opened_into(source: Path, target: Path, unseal: Work, *, force: bool) -> int:
+    """What :func:`open_file` does, by whatever opens from a reader into a writer."""
     with open_source(source) as (reader, status, acl):
         _refuse_same(status, target)
         with new_file(target, status, acl=acl, without=umask(), force=force) as writer:
-            return keyring.decrypt_stream(reader, writer, options, progress=progress)
+            return unseal(reader, writer)
 
 
 def rewrap_file(
