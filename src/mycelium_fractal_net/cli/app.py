@@ -66,7 +66,7 @@ _COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "key": (".key:key", "Make, list and change keys."),
     "recipient": (
         ".recipient:recipient",
-        "Make keys that files are sealed to with encrypt --to; no key store is needed.",
+        "Make keys that files are sealed to, with encrypt --to; no key store is needed.",
     ),
     "credential": (".credential:credential", "Make, list and change API keys of the service."),
     "signer": (".signer:signer", "Register public keys that may sign requests."),

@@ -21,7 +21,10 @@ from mycelium_fractal_net.security.sealed.addressed_layout import KINDS
 KEY_SUFFIX: Final = ".key"
 PUBLIC_SUFFIX: Final = ".pub"
 
-recipient = CommandGroup("recipient", help="Make keys that files are sealed to.")
+recipient = CommandGroup(
+    "recipient",
+    help="Make keys that files are sealed to, with encrypt --to; no key store is needed.",
+)
 
 
 @recipient.add("new")
