@@ -1,6 +1,6 @@
 """Bytes, streams and files for the holders of public keys; no key store is needed by either side.
 
-    key = Policy().generate_recipient_key()
+    key = RecipientKey.generate("HPKE-P256")
     message = seal_to([key.public], b"...", associated_data=b"row 17")
     open_with([key], message, associated_data=b"row 17")
 
@@ -44,6 +44,19 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.sealed.recipients import Recipient, RecipientKey
 
     Progress = Callable[[int], None]
+
+
+def read_recipients(content: Buffer | str, *, policy: Policy | None = None) -> list[Recipient]:
+    """The public keys in what a file has: lines as ``Recipient.line`` gives, or one PEM block.
+
+    Raises :class:`InvalidKeyError` unless all of it is keys and comments.
+    """
+    return (policy or Policy()).recipients_in(content)
+
+
+def read_identities(content: Buffer | str, *, policy: Policy | None = None) -> list[RecipientKey]:
+    """The private keys in what a file has, as :func:`read_recipients`."""
+    return (policy or Policy()).identities_in(content)
 
 
 def seal_to(

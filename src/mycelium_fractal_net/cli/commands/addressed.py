@@ -58,7 +58,7 @@ def seal(
     allow_changing: bool,
 ) -> None:
     """Seal a file or a stream to the keys in ``recipients``: files of them, or keys as text."""
-    _refuse_folder(to, "tar -c FOLDER | mfn encrypt - --to FILE")
+    _refuse_folder(to, "seal what tar -c makes of it, as a stream")
     _refuse_twice(path, recipients)
     size = input_size(path)
     target = destination(path, to.output, sealed_name(path))

@@ -75,6 +75,9 @@ class Recipient:
     def __hash__(self) -> int:
         return hash(self.public_bytes())
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return Recipient.from_bytes, (self.algorithm, self.public_bytes())
+
     @classmethod
     def from_bytes(cls, algorithm: str, raw: Buffer) -> Recipient:
         """From 32, 65, 97 or 1,216 bytes, as RFC 9180 section 7.1.1 serializes a key of that suite.
