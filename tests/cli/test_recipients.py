@@ -169,6 +169,12 @@ def test_the_two_ways_to_seal_are_not_mistaken_for_each_other(mfn: Mfn) -> None:
     sealed = Path("letter.mfn").read_bytes()
     ran = mfn.process("decrypt", "-", input=sealed)
     assert (ran.code, "with --identity" in ran.err) == (ExitCode.NOT_AUTHENTIC, True)
+    ran = mfn("rewrap", "letter.mfn")
+    assert (ran.code, "to recipients" in ran.err) == (ExitCode.NOT_AUTHENTIC, True)
+    mfn.ok("encrypt", "letter", "-o", "other.mfn", "-k", "orders")
+    mfn.ok("key", "rotate", "orders")
+    mfn.ok("rewrap", ".")
+    assert Path("letter.mfn").read_bytes() == sealed
     for words in (
         ["encrypt", "letter", "-k", "orders", "--to", "alice.pub"],
         ["encrypt", "-r", ".", "-o", "out", "--to", "alice.pub"],
@@ -219,3 +225,9 @@ def test_the_page_is_followed_as_it_stands(empty: Mfn) -> None:
             ["bash", "-eo", "pipefail", "-c", block], capture_output=True, env=env, check=False
         )
         assert done.returncode == 0, (block, done.stderr)
+
+
+def test_the_python_of_the_page_runs() -> None:
+    """As it stands."""
+    (code,) = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+    exec(compile(code, str(PAGE), "exec"), {})

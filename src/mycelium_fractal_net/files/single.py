@@ -25,6 +25,7 @@ from mycelium_fractal_net.security.byte_io.durable import sync_folder
 from mycelium_fractal_net.security.errors import FileBusyError
 from mycelium_fractal_net.security.keyring.keyring import Keyring
 from mycelium_fractal_net.security.records.open_options import PLAIN, OpenOptions
+from mycelium_fractal_net.security.sealed.addressed_layout import is_addressed
 
 if TYPE_CHECKING:
     from mycelium_fractal_net.security.byte_io.buffers import Buffer
@@ -208,9 +209,13 @@ def rewrap_to(
     *,
     progress: Callable[[int], None] | None = None,
 ) -> NewFile | None:
-    """The rewrapped form of ``path``, finished and not yet published; None where it is newest."""
+    """The rewrapped form of ``path``, finished and not yet published; None where it is newest.
+
+    Nor has what is for recipients one: no key of the store has a part in it.
+    """
     with open_source(path, follow=False) as (reader, _, _):
-        if keyring.describe(os.pread(reader.fileno(), HEAD_BYTES, 0)).newest:
+        head = os.pread(reader.fileno(), HEAD_BYTES, 0)
+        if is_addressed(head) or keyring.describe(head).newest:
             return None
         status = settled_status(reader.fileno())
         acl = acl_of(reader.fileno())

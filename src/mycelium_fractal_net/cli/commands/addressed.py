@@ -132,7 +132,7 @@ def unseal(
     tell(invocation, "opened", path, target, count)
 
 
-def refuse_addressed(head: bytes) -> None:
+def refuse_addressed(head: bytes, event: str) -> None:
     """Raise :class:`CommandError` where a message that begins so is for recipients, and not ours.
 
     Anybody sees that it is: who has the key of one needs to be told how to use it.
@@ -143,7 +143,9 @@ def refuse_addressed(head: bytes) -> None:
         raise CommandError(
             ExitCode.NOT_AUTHENTIC,
             "it is sealed to recipients, and not under a key of the key store",
-            "name the file of your private key with --identity",
+            "name the file of your private key with --identity"
+            if event == "decrypt"
+            else "nothing of it grows old with a key of the store",
         )
 
 

@@ -145,7 +145,7 @@ def decrypt(
     natural = opened_name(path) if to.output is None else opened_stem(path)
     target = destination(path, to.output, natural)
     if path != STANDARD:
-        addressed.refuse_addressed(head_of(path))
+        addressed.refuse_addressed(head_of(path), "decrypt")
     with invocation.keyring() as keyring, invocation.progress("opening", size) as update:
         if path == STANDARD or target is None or is_channel(target):
             with both_streams(path, target, force=to.force) as (source, writer):
@@ -176,6 +176,7 @@ def rewrap_one(invocation: Invocation, path: str, opening: OpenOptions, to: Writ
             return
         from mycelium_fractal_net.files import rewrap_file
 
+        addressed.refuse_addressed(head_of(path), "rewrap")
         recording.record_opening(keyring, "rewrap", [head_of(path)])
         with naming(target):
             moved = rewrap_file(keyring, target, opening, progress=update)
@@ -187,6 +188,6 @@ def rewrap_one(invocation: Invocation, path: str, opening: OpenOptions, to: Writ
 def _recorded(keyring: Keyring, event: str, reader: BinaryIO) -> BinaryIO:
     """What ``reader`` gives, once there is an audit record of the key version it begins with."""
     head, whole = begun(reader, HEAD_BYTES)
-    addressed.refuse_addressed(head)
+    addressed.refuse_addressed(head, event)
     recording.record_opening(keyring, event, [head])
     return whole
