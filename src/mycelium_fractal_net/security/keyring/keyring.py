@@ -359,19 +359,18 @@ class Keyring(OfOneProcess, Streams, Signing, Lookups, PublicKeys):
 
         Raises what :meth:`encrypt` would, before there is anything to encrypt.
         """
-        name = parse_key_id(key_id or DEFAULT_KEY_ID[_ENCRYPTION])[0]
-        key = self._cache.record(name)
+        key = self._cache.named(key_id or DEFAULT_KEY_ID[_ENCRYPTION])
         check_type(key, _ENCRYPTION)
         _ = key.primary
-        return name
+        return key.key_id
 
     def is_external(self, key_id: str) -> bool:
         """Whether the key of that id or version id signs with its custodian alone."""
-        return self._cache.record(parse_key_id(key_id)[0]).is_external
+        return self._cache.named(key_id).is_external
 
     def algorithm_of(self, key_id: str) -> str:
         """The algorithm of the key of that id or version id. Raises :class:`KeyNotFoundError`."""
-        return self._cache.record(parse_key_id(key_id)[0]).algorithm
+        return self._cache.named(key_id).algorithm
 
 
 def _check_raw(format: str) -> None:
