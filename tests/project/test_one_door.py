@@ -80,6 +80,7 @@ PACKAGES = {
     "platformdirs": "none",
     "prometheus_client": "none",
     "psycopg": "TLS and passwords to PostgreSQL, by an OpenSSL of its own",
+    "pyarrow": "AES-GCM for Parquet, by an OpenSSL of its own: refused in FIPS mode",
     "pybase64": "none",
     "pydantic": "none",
     "redis": "TLS by ssl",

@@ -183,6 +183,7 @@ EXTRA_MODULES: Final[dict[str, tuple[str, ...]]] = {
     "fsspec": ("fsspec",),
     "pkcs11": (),
     "postgresql": ("psycopg",),
+    "pyarrow": ("pyarrow",),
     "redis": ("redis",),
     "server": (
         "fastapi", "httptools", "limits", "prometheus_client", "pybase64", "pydantic", "uvicorn",
