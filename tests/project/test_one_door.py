@@ -77,6 +77,7 @@ PACKAGES = {
     "httpx": "TLS by ssl",
     "limits": "none",
     "msgspec": "none",
+    "numpy": "none",
     "platformdirs": "none",
     "prometheus_client": "none",
     "psycopg": "TLS and passwords to PostgreSQL, by an OpenSSL of its own",
