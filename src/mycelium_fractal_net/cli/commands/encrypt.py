@@ -10,6 +10,7 @@ import click
 
 from mycelium_fractal_net.cli import options, recording
 from mycelium_fractal_net.cli.bulk import folders
+from mycelium_fractal_net.cli.commands.parts import check_seekable, write_part
 from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.inputs import STANDARD, begun, check_input, input_stream
 from mycelium_fractal_net.cli.outputs import (
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from mycelium_fractal_net.cli.invocation import Invocation
+    from mycelium_fractal_net.cli.numbers import Span
     from mycelium_fractal_net.cli.options import Writing
     from mycelium_fractal_net.security.keyring.keyring import Keyring
     from mycelium_fractal_net.security.records.open_options import OpenOptions
@@ -94,6 +96,7 @@ def encrypt(
 @options.opening
 @options.only_bound
 @options.bound_name
+@options.byte_range
 @options.writing
 @options.workers
 def decrypt(
@@ -102,14 +105,19 @@ def decrypt(
     opening: OpenOptions,
     bind_name: bool,
     bound_name: str | None,
+    span: Span | None,
     to: Writing,
     workers: int | None,
 ) -> None:
     """Open a sealed file (FILE.mfn -> FILE), a folder of them, or a stream.
 
     To standard output only authenticated chunks go, but a cut shows at the end alone: what
-    came out is whole only if the exit code is 0.
+    came out is whole only if the exit code is 0. With --range the output is standard output
+    unless -o names another, and of a file that was cut nothing is written.
     """
+    if span is not None:
+        _decrypt_part(invocation, path, named(opening, path, bound_name, bind_name), span, to)
+        return
     if to.recursive:
         if bound_name is not None:
             raise CommandError(
@@ -118,7 +126,7 @@ def decrypt(
         folders.unseal(invocation, path, opening, to, workers, bind_name=bind_name)
         return
     size = _size(path)
-    opening = _named(opening, path, bound_name, bind_name)
+    opening = named(opening, path, bound_name, bind_name)
     target = destination(path, to.output, opened_name(path) if to.output is None else _stem(path))
     with invocation.keyring() as keyring, invocation.progress("opening", size) as update:
         if path == STANDARD or target is None or is_channel(target):
@@ -134,6 +142,23 @@ def decrypt(
                     keyring, Path(path), target, opening, force=to.force, progress=update
                 )
     _tell(invocation, "opened", path, target, count)
+
+
+def _decrypt_part(
+    invocation: Invocation, path: str, opening: OpenOptions, span: Span, to: Writing
+) -> None:
+    if to.recursive:
+        raise CommandError(ExitCode.USAGE, "--range is for one file", "leave -r away for it")
+    _size(path)
+    check_seekable(path)
+    target = destination(path, to.output, _stem(path)) if to.output is not None else None
+    with (
+        invocation.keyring() as keyring,
+        output_stream(target, force=to.force, like=path) as writer,
+    ):
+        recording.record_opening(keyring, "decrypt", [head_of(path)])
+        count = write_part(keyring, path, opening, span, writer)
+    _tell(invocation, "opened a part of", path, target, count)
 
 
 def rewrap_one(invocation: Invocation, path: str, opening: OpenOptions, to: Writing) -> None:
@@ -158,7 +183,7 @@ def rewrap_one(invocation: Invocation, path: str, opening: OpenOptions, to: Writ
     invocation.answer(shape, f"{path} {said} the newest version of its key")
 
 
-def _named(opening: OpenOptions, path: str, bound_name: str | None, bind_name: bool) -> OpenOptions:
+def named(opening: OpenOptions, path: str, bound_name: str | None, bind_name: bool) -> OpenOptions:
     """How ``path`` is opened: as what it is called, or was; a stream is called nothing."""
     from msgspec.structs import replace
 
