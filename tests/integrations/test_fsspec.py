@@ -61,9 +61,9 @@ def stored(url: str) -> bytes:
 
 def sealed_by(place: str, **options: Any) -> tuple[MfnFileSystem, str]:
     """The file system over that place, and the path of the place in it."""
+    if place.startswith("file"):
+        options["file"] = {"auto_mkdir": True}
     fs, path = fsspec.url_to_fs(f"mfn::{place}", key_id="orders", **options)
-    if isinstance(fs.fs, LocalFileSystem):
-        fs.fs.auto_mkdir = True
     return fs, path
 
 
@@ -259,6 +259,8 @@ def test_exclusive_and_appending(ours: Keyring, place: str) -> None:
         file.write(b"x")
     with pytest.raises(FileExistsError):
         fs.open(f"{folder}/a", "xb")
+    with pytest.raises(FileExistsError):
+        fs.pipe_file(f"{folder}/a", b"y", mode="create")
     with pytest.raises(NotImplementedError):
         fs.open(f"{folder}/a", "ab")
     with pytest.raises(NotImplementedError, match=r"fsspec\.open"):
@@ -376,8 +378,8 @@ def test_a_cache_above_holds_plaintext_and_one_below_does_not(
 
 
 def test_a_key_value_store_over_it(ours: Keyring, place: str) -> None:
-    """What zarr and others take."""
-    fs, folder = sealed_by(place)
+    """What zarr and others take; folders are made as values come."""
+    fs, folder = fsspec.url_to_fs(f"mfn::{place}", key_id="orders")
     mapper = fs.get_mapper(folder)
     mapper["x/0.0"] = CONTENT
     assert mapper["x/0.0"] == CONTENT

@@ -204,6 +204,12 @@ class MfnFileSystem(ChainedFileSystem):  # type: ignore[misc]
             file.close()
             raise
 
+    def pipe_file(self, path: str, value: Any, mode: str = "overwrite", **more: Any) -> None:
+        """Seal ``value`` under that path, in folders that are made where they are not there."""
+        self.makedirs(self._parent(path), exist_ok=True)
+        with self.open(path, "xb" if mode == "create" else "wb", **more) as file:
+            file.write(value)
+
     def ls(self, path: str, detail: bool = True, *, sizes: bool = True, **more: Any) -> Any:
         """What is at ``path``, as fsspec has it, with the sizes of the plaintexts.
 
