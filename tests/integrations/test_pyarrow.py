@@ -19,8 +19,8 @@ from mycelium_fractal_net.security.errors import (
     AlgorithmNotAllowedError,
     DecryptionError,
     InvalidInputError,
+    KeyNotFoundError,
     KeyStateError,
-    MfnError,
 )
 from mycelium_fractal_net.security.records.keys import Verb
 from tests.support.service import credential
@@ -227,7 +227,7 @@ def test_scopes_of_the_service_decide_who_reads_which_column(
     with Client(service.url, credential(client, *scopes)) as reader:
         reading = ParquetEncryption(reader)
         assert read(reading, path, columns=["price"]).equals(TABLE.select(["price"]))
-        with pytest.raises(MfnError):
+        with pytest.raises(KeyNotFoundError):
             read(reading, path)
 
 
