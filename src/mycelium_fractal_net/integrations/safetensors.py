@@ -14,11 +14,16 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import numpy
+from mycelium_fractal_net.integrations.numpy import buffer_of  # first: it names the extra
 
-from mycelium_fractal_net.integrations.numpy import buffer_of
-from mycelium_fractal_net.security.errors import InvalidInputError
+import numpy  # isort: skip
+from mycelium_fractal_net.security.errors import InvalidInputError, unusable_extra
 from mycelium_fractal_net.security.records.open_options import PLAIN
+
+try:
+    import numpy
+except ImportError as error:
+    raise unusable_extra("tensors", "numpy", error) from None
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
