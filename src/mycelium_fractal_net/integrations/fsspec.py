@@ -80,7 +80,7 @@ class MfnFileSystem(ChainedFileSystem):  # type: ignore[misc]
         # Of the class in fsspec; what is a path is the other file system's to say.
         self.sep, self.root_marker = self.fs.sep, self.fs.root_marker
         self._strip_protocol = self._here
-        self._parent = lambda path: self.fs._parent(self._here(path))
+        self._parent = self._above
         self._keyring = keyring
         self._key_id = key_id
         self._bound = (
@@ -109,6 +109,10 @@ class MfnFileSystem(ChainedFileSystem):  # type: ignore[misc]
                 path = path.removeprefix(prefix)
             return self.fs._strip_protocol(path)
         return [self._here(each) for each in path]
+
+    def _above(self, path: str) -> str:
+        """The folder that a path is in."""
+        return str(self.fs._parent(self._here(path)))
 
     def _place(self, path: str) -> str:
         """The folder of that path, or the file as it is called in the store."""

@@ -14,9 +14,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from mycelium_fractal_net.integrations.numpy import buffer_of  # first: it names the extra
-
-import numpy  # isort: skip
+from mycelium_fractal_net.integrations.numpy import buffer_of
 from mycelium_fractal_net.security.errors import InvalidInputError, unusable_extra
 from mycelium_fractal_net.security.records.open_options import PLAIN
 
