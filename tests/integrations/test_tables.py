@@ -78,9 +78,8 @@ def test_partitions_are_written_and_found(fs: MfnFileSystem, table: Any, tmp_pat
     assert {path.read_bytes()[:3] for path in (tmp_path / "d").rglob("*.parquet")} == {b"MFN"}
     found = dataset.dataset(f"{tmp_path}/d", filesystem=fs, partitioning=["group"])
     assert found.count_rows() == ROWS
-    assert found.to_table(filter=dataset.field("group") == 1)["x"].equals(
-        table.filter(dataset.field("group") == 1)["x"]
-    )
+    some = found.to_table(filter=dataset.field("group") == 1)["x"]  # threads write in any order
+    assert sorted(some.to_pylist()) == sorted(table["x"].to_numpy()[1::3].tolist())
 
 
 def test_csv_is_streamed(fs: MfnFileSystem, tmp_path: Path) -> None:
