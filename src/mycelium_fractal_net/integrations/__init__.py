@@ -1,1 +1,4 @@
-"""What other libraries hold keys of this one by: one file for each, and each an extra."""
+"""Encryption inside the libraries that applications use: one module each, each an extra.
+
+Nothing below imports them, and each imports its library alone.
+"""

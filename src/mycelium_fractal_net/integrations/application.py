@@ -1,15 +1,16 @@
-"""The keyring of an application, which libraries reach that cannot be handed one.
+"""The keyring of an application: one for each process, opened late.
 
-It is opened when it is first asked for, by the settings that :func:`open_keyring` finds
-(``MFN_HOME``, ``MFN_STORE``, a configuration file), or is the one that the application gave.
+Libraries reach it that cannot be handed one. A model is imported long before a configuration is
+read, and by tools that need no key at all. So nothing is opened until the first value or file is
+stored, opened or searched for.
 """
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from mycelium_fractal_net.bootstrap import open_keyring
 from mycelium_fractal_net.security.forking import in_child
 
 if TYPE_CHECKING:
@@ -17,33 +18,48 @@ if TYPE_CHECKING:
 
 
 class _Application:
-    """The one keyring of a process; a child of fork(2) goes on with it."""
+    """What this process was told, and what it opened; a child of fork(2) goes on with it."""
 
     def __init__(self) -> None:
-        self.keyring: Keyring | None = None
         self.lock = threading.Lock()
+        self.opened: Keyring | None = None
+        self.opens: Callable[[], Keyring] | None = None
         in_child(self, _Application.renew)
 
     def renew(self) -> None:
         """Another thread may have held the lock as the process was forked."""
         self.lock = threading.Lock()
 
+    def open(self) -> Keyring:
+        with self.lock:
+            if self.opened is None:
+                self.opened = _by_configuration() if self.opens is None else self.opens()
+            return self.opened
 
-_APPLICATION = _Application()
+
+_application = _Application()
 
 
-def configure(keyring: Keyring | None) -> None:
-    """Have the integrations use ``keyring`` in this process; with None what the settings name.
+def configure(keyring: Keyring | Callable[[], Keyring] | None) -> None:
+    """Say which keyring the integrations use: it, or what opens it when it is needed.
 
-    The one before stays open: close what you opened.
+    None forgets it, and closes nothing. Where nothing was said :func:`open_keyring` opens the one
+    that the settings name (``MFN_HOME``, ``MFN_STORE``, a configuration file).
     """
-    with _APPLICATION.lock:
-        _APPLICATION.keyring = keyring
+    with _application.lock:
+        if keyring is None or not callable(keyring):
+            _application.opened, _application.opens = keyring, None
+        else:
+            _application.opened, _application.opens = None, keyring
 
 
-def application_keyring() -> Keyring:
-    """The keyring of this process. Raises what :func:`open_keyring` does."""
-    with _APPLICATION.lock:
-        if _APPLICATION.keyring is None:
-            _APPLICATION.keyring = open_keyring()
-        return _APPLICATION.keyring
+def keyring() -> Keyring:
+    """The keyring of this process, opened where it was not yet: raises what opening it does."""
+    found = _application.opened
+    return _application.open() if found is None else found
+
+
+def _by_configuration() -> Keyring:
+    from mycelium_fractal_net.bootstrap import open_keyring
+
+    return open_keyring()
