@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mycelium_fractal_net import initialise
-from mycelium_fractal_net.integrations import application
-from mycelium_fractal_net.integrations.application import configure
+from mycelium_fractal_net.integrations.application import application_keyring, configure
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +20,7 @@ def test_it_is_the_one_that_was_given(keyring: Keyring) -> None:
     """Until another is."""
     configure(keyring)
     try:
-        assert application.keyring() is keyring
+        assert application_keyring() is keyring
     finally:
         configure(None)
 
@@ -31,12 +30,12 @@ def test_it_is_opened_once_by_the_settings(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("MFN_HOME", str(tmp_path / "home"))
     initialise().close()
     try:
-        opened = application.keyring()
-        assert application.keyring() is opened
+        opened = application_keyring()
+        assert application_keyring() is opened
         child = os.fork()
         if child == 0:
-            same = application.keyring() is opened
-            os._exit(0 if same and application.keyring().decrypt(opened.encrypt(b"x")) else 1)
+            same = application_keyring() is opened
+            os._exit(0 if same and application_keyring().decrypt(opened.encrypt(b"x")) else 1)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         opened.close()
     finally:

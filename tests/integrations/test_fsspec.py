@@ -13,8 +13,7 @@ import fsspec
 import pytest
 from fsspec.implementations.local import LocalFileSystem
 
-from mycelium_fractal_net.integrations import application
-from mycelium_fractal_net.integrations.application import configure
+from mycelium_fractal_net.integrations.application import application_keyring, configure
 from mycelium_fractal_net.integrations.fsspec import MfnFileSystem
 from mycelium_fractal_net.security.errors import (
     BoundNameError,
@@ -330,7 +329,7 @@ def test_two_keyrings_are_two_file_systems(ours: Keyring, tmp_path: Path) -> Non
     with_ours = MfnFileSystem(local, keyring=ours)
     assert MfnFileSystem(local, keyring=ours) == with_ours
     assert MfnFileSystem(local) != with_ours
-    assert with_ours.keyring is application.keyring() is ours
+    assert with_ours.keyring is application_keyring() is ours
     with pytest.raises(TypeError, match="not pickled"):
         pickle.dumps(with_ours)
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from mycelium_fractal_net.integrations import application
+from mycelium_fractal_net.integrations.application import application_keyring
 from mycelium_fractal_net.integrations.publishing import LocalPlace, PublishedFile, RemotePlace
 from mycelium_fractal_net.security.byte_io.binary_io import HEAD_BYTES, read_fully
 from mycelium_fractal_net.security.errors import DecryptionError, InvalidInputError, unusable_extra
@@ -93,7 +93,7 @@ class MfnFileSystem(ChainedFileSystem):  # type: ignore[misc]
     @property
     def keyring(self) -> Keyring:
         """The keyring that seals and opens."""
-        return self._keyring or application.keyring()
+        return self._keyring or application_keyring()
 
     @property
     def _fs_token(self) -> Any:

@@ -17,7 +17,7 @@ import binascii
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from mycelium_fractal_net.integrations import application
+from mycelium_fractal_net.integrations.application import application_keyring
 from mycelium_fractal_net.security.errors import (
     AlgorithmNotAllowedError,
     DecryptionError,
@@ -99,7 +99,7 @@ class ParquetEncryption:
     """
 
     def __init__(self, keys: WrapsKeys | None = None, *, double_wrapping: bool = False) -> None:
-        self.keys: Any = application.keyring() if keys is None else keys
+        self.keys: Any = application_keyring() if keys is None else keys
         if getattr(getattr(self.keys, "policy", None), "fips_mode", False):
             raise AlgorithmNotAllowedError(
                 "Arrow encrypts with an OpenSSL of its own, which is not the FIPS module's"

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from mycelium_fractal_net.cli import options, recording
-from mycelium_fractal_net.cli.commands.encrypt import named
+from mycelium_fractal_net.cli.commands.addressed import refuse_addressed
+from mycelium_fractal_net.cli.commands.one_file import opened_as
 from mycelium_fractal_net.cli.commands.parts import check_seekable, write_part
 from mycelium_fractal_net.cli.inputs import binary_stdout, check_input
 from mycelium_fractal_net.cli.numbers import ALL
@@ -45,12 +46,15 @@ def cat(
     for path in paths:
         check_input(Path(path))
         check_seekable(path)
+        refuse_addressed(head_of(path), "decrypt")
     terminal = sys.stdout is not None and sys.stdout.isatty()
     writer: BinaryWriter = _Terminal() if terminal else binary_stdout(force=False)
     with invocation.keyring() as keyring:
         recording.record_opening(keyring, "decrypt", [head_of(path) for path in paths])
         for path in paths:
-            write_part(keyring, path, named(opening, path, None, bind_name), span or ALL, writer)
+            write_part(
+                keyring, path, opened_as(opening, path, None, bind_name), span or ALL, writer
+            )
 
 
 class _Terminal:

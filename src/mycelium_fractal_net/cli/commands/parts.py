@@ -6,20 +6,57 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from mycelium_fractal_net.cli import recording
+from mycelium_fractal_net.cli.commands.addressed import refuse_addressed
+from mycelium_fractal_net.cli.commands.one_file import input_size, opened_stem, tell
 from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.inputs import STANDARD
-from mycelium_fractal_net.security.byte_io.binary_io import write_fully
+from mycelium_fractal_net.cli.outputs import destination, output_stream
+from mycelium_fractal_net.security.byte_io.binary_io import head_of, write_fully
 from mycelium_fractal_net.security.errors import ExitCode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from mycelium_fractal_net.cli.invocation import Invocation
     from mycelium_fractal_net.cli.numbers import Span
+    from mycelium_fractal_net.cli.options import Writing
     from mycelium_fractal_net.security.byte_io.binary_io import BinaryWriter
     from mycelium_fractal_net.security.keyring.keyring import Keyring
     from mycelium_fractal_net.security.records.open_options import OpenOptions
 
 _BLOCK_BYTES: Final = 1 << 18
+
+
+def open_part(
+    invocation: Invocation,
+    path: str,
+    identities: Sequence[str],
+    opening: OpenOptions,
+    span: Span,
+    to: Writing,
+) -> None:
+    """``mfn decrypt --range``: write a part of a file to standard output, or where ``to`` says."""
+    if to.recursive:
+        raise CommandError(ExitCode.USAGE, "--range is for one file", "leave -r away for it")
+    if identities:
+        raise CommandError(
+            ExitCode.USAGE,
+            "--range is for files under a key of the key store",
+            "open all of what is sealed to a recipient",
+        )
+    input_size(path)
+    check_seekable(path)
+    head = head_of(path)
+    refuse_addressed(head, "decrypt")
+    target = destination(path, to.output, opened_stem(path)) if to.output is not None else None
+    with (
+        invocation.keyring() as keyring,
+        output_stream(target, force=to.force, like=path) as writer,
+    ):
+        recording.record_opening(keyring, "decrypt", [head])
+        count = write_part(keyring, path, opening, span, writer)
+    tell(invocation, "opened a part of", path, target, count)
 
 
 def check_seekable(path: str) -> None:
