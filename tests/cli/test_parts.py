@@ -95,6 +95,24 @@ def test_of_a_file_that_was_cut_nothing_is_printed(sealed: Mfn) -> None:
         assert (ran.code, ran.raw) == (ExitCode.NOT_AUTHENTIC, b"")
 
 
+def test_a_part_of_what_is_sealed_to_a_recipient(sealed: Mfn) -> None:
+    """By its private key; without it everybody is told what it is."""
+    for name in ("me", "other"):
+        sealed.ok("recipient", "new", sealed.folder / name)
+    big, mine = sealed.folder / "for-me.mfn", sealed.folder / "me.key"
+    sealed.ok("encrypt", sealed.folder / "big", "-o", big, "--to", sealed.folder / "me.pub")
+    span = ("--range", "-4KiB:")
+    assert sealed.ok("decrypt", big, *span, "--identity", mine).raw == CONTENT[-4096:]
+    for arguments in (
+        ("decrypt", big, *span),
+        ("cat", big),
+        ("decrypt", big, *span, "--identity", sealed.folder / "other.key"),
+        ("decrypt", sealed.folder / "big.mfn", *span, "--identity", mine),
+    ):
+        ran = sealed(*arguments)
+        assert (ran.code, ran.raw) == (ExitCode.NOT_AUTHENTIC, b"")
+
+
 def test_a_terminal_gets_text_that_moves_no_cursor(sealed: Mfn) -> None:
     """Line ends and tabs stay; what is random shows as escapes."""
     ours, theirs = pty.openpty()

@@ -64,6 +64,8 @@ def test_what_is_written_is_read_by_the_library(keyring: Keyring) -> None:
     found = reference.load(keyring.decrypt(file.getvalue()))
     assert sorted(found) == sorted(TENSORS | big)
     assert all(numpy.array_equal(found[name], (TENSORS | big)[name]) for name in found)
+    with pytest.raises(InvalidInputError, match="no such name"):
+        save_tensors(keyring, io.BytesIO(), {"__metadata__": big["big"]}, key_id="orders")
     with pytest.raises(InvalidInputError, match="no such type"):
         save_tensors(keyring, io.BytesIO(), {"text": numpy.array(["a"])}, key_id="orders")
 
@@ -75,6 +77,9 @@ def test_types_that_numpy_lacks_are_read_into_memory(keyring: Keyring) -> None:
     assert tensors.info("x") == TensorInfo("BF16", (3,), 0, 6)
     with pytest.raises(InvalidInputError, match="read_into"):
         tensors["x"]
+    header = {"x": {"dtype": "U8", "shape": [0, 1 << 70], "data_offsets": [0, 0]}}
+    with pytest.raises(InvalidInputError, match="of that shape"):
+        SealedTensors(keyring, sealed(keyring, file_of(header)))["x"]
     memory = numpy.zeros(6, "u1")
     tensors.read_into("x", memory)
     assert memory.tobytes() == b"abcdef"
@@ -107,6 +112,12 @@ def entry(*offsets: int, dtype: str = "U8", shape: Any = None) -> dict[str, Any]
         file_of({"x": entry(0, 2, shape=[-1, -2])}, b"12"),
         file_of({"x": entry(0, 1, 1)}, b"1"),
         file_of(b'{"x":1,"x":2}'),
+        file_of(b'{"x":' + b"[" * 100_000),
+        file_of({"x": {"dtype": "U8", "shape": {}, "data_offsets": [0, 1]}}, b"1"),
+        file_of({"__metadata__": {"x": 1}}),
+        file_of(b'{"__metadata__":{"x":NaN}}'),
+        file_of(b'{"\\ud800":{"dtype":"U8","shape":[],"data_offsets":[0,1]}}', b"1"),
+        file_of(b" {}"),
         (1 << 62).to_bytes(8, "little") + b"{}",
     ],
 )

@@ -4,17 +4,23 @@
         tensors = SealedTensors(keyring, file)
         weights = tensors["encoder.weight"]  # decrypts that one
 
-The library's own opener takes paths alone, so the header is read here, as its format says: 8 bytes
-of length, little-endian, then JSON that gives for each name a type, a shape and where its bytes
-lie, then these without a gap. Nothing of the library is needed, numpy is.
+The library's own opener takes paths alone, so the header is read here (:mod:`.tensor_header`).
+Nothing of the library is needed, numpy is.
 """
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from mycelium_fractal_net.integrations.numpy import buffer_of
+from mycelium_fractal_net.integrations.tensor_header import (
+    LENGTH_BYTES,
+    MOST_HEADER_BYTES,
+    TensorInfo,
+    no_tensors,
+    parse_tensor_header,
+    tensor_header,
+)
 from mycelium_fractal_net.security.errors import InvalidInputError, unusable_extra
 from mycelium_fractal_net.security.records.open_options import PLAIN
 
@@ -32,28 +38,12 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.keyring.keyring import Keyring
     from mycelium_fractal_net.security.records.open_options import OpenOptions
 
-_LENGTH_BYTES: Final = 8
-_MOST_HEADER_BYTES: Final = 100_000_000  # as the library takes
-_ALIGNED_BYTES: Final = 8  # where the data begins, filled up with blanks
-_METADATA: Final = "__metadata__"
-# Of the types those that numpy has; bits of each that are whole bytes.
+# Of the format's types those that numpy has.
 _NUMPY: Final = {
     "BOOL": "|b1", "U8": "|u1", "I8": "|i1", "U16": "<u2", "I16": "<i2", "U32": "<u4",
     "I32": "<i4", "U64": "<u8", "I64": "<i8", "F16": "<f2", "F32": "<f4", "F64": "<f8",
     "C64": "<c8",
 }  # fmt: skip
-_BYTES: Final = {name: int(word[2:]) for name, word in _NUMPY.items()} | {
-    "BF16": 2, "F8_E4M3": 1, "F8_E5M2": 1, "F8_E8M0": 1, "F8_E4M3FNUZ": 1, "F8_E5M2FNUZ": 1,
-}  # fmt: skip
-
-
-class TensorInfo(NamedTuple):
-    """A tensor's type as the format names it, its shape, and its bytes from the data's start on."""
-
-    dtype: str
-    shape: tuple[int, ...]
-    start: int
-    nbytes: int
 
 
 class SealedTensors:
@@ -66,23 +56,12 @@ class SealedTensors:
     def __init__(self, keyring: Keyring, file: SeekableFile, options: OpenOptions = PLAIN) -> None:
         """Raises :class:`DecryptionError`; :class:`InvalidInputError` where it holds no tensors."""
         self._reader = keyring.open_reader(file, options)
-        length = int.from_bytes(self._reader.read(_LENGTH_BYTES), "little")
-        if not 2 <= length <= min(self._reader.size - _LENGTH_BYTES, _MOST_HEADER_BYTES):
-            raise _no_tensors()
-        self._start = _LENGTH_BYTES + length
-        try:
-            header = json.loads(self._reader.read(length), object_pairs_hook=_once)
-            self.metadata: dict[str, str] = header.pop(_METADATA, {})
-            self._infos = {name: _info(entry) for name, entry in header.items()}
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise _no_tensors() from None
-        end = 0
-        for info in sorted(self._infos.values(), key=lambda each: (each.start, each.nbytes)):
-            if info.start != end:
-                raise _no_tensors()
-            end += info.nbytes
-        if end != self._reader.size - self._start:
-            raise _no_tensors()
+        length = int.from_bytes(self._reader.read(LENGTH_BYTES), "little")
+        self._start = LENGTH_BYTES + length
+        if length > MOST_HEADER_BYTES or self._start > self._reader.size:
+            raise no_tensors()
+        text = self._reader.read(length)
+        self.metadata, self._infos = parse_tensor_header(text, self._reader.size - self._start)
 
     def __repr__(self) -> str:
         return f"<SealedTensors, {len(self)} of them>"
@@ -105,7 +84,10 @@ class SealedTensors:
         info = self._infos[name]
         if info.dtype not in _NUMPY:
             raise InvalidInputError(f"numpy has no type {info.dtype}: use read_into")
-        array = numpy.empty(info.shape, _NUMPY[info.dtype])
+        try:
+            array = numpy.empty(info.shape, _NUMPY[info.dtype])
+        except ValueError:  # of no values, and yet more or longer dimensions than it has
+            raise InvalidInputError("numpy has no array of that shape") from None
         self.read_into(name, buffer_of(array))
         return array
 
@@ -142,50 +124,18 @@ def save_tensors(
     format lacks.
     """
     types = {word: name for name, word in _NUMPY.items()}
-    header: dict[str, Any] = {_METADATA: dict(metadata)} if metadata else {}
-    parts, at = [], 0
+    infos, parts, at = [], [], 0
     for name, given in tensors.items():
         array = numpy.ascontiguousarray(given).reshape(given.shape)
         little = array.astype(array.dtype.newbyteorder("<"), copy=False)
-        if little.dtype.str not in types or name == _METADATA:
-            raise InvalidInputError("the format has no such type or name of a tensor")
-        end = at + little.nbytes
-        header[name] = {
-            "dtype": types[little.dtype.str],
-            "shape": list(little.shape),
-            "data_offsets": [at, end],
-        }
+        if little.dtype.str not in types:
+            raise InvalidInputError("the format has no such type of a tensor")
+        info = TensorInfo(types[little.dtype.str], little.shape, at, little.nbytes)
+        infos.append((name, info))
         parts.append(little)
-        at = end
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % _ALIGNED_BYTES)
+        at += little.nbytes
+    header = tensor_header(infos, metadata or {})
     with keyring.open_writer(file, key_id=key_id, associated_data=associated_data) as writer:
-        writer.write(len(text).to_bytes(_LENGTH_BYTES, "little") + text)
+        writer.write(header)
         for part in parts:
             writer.write(buffer_of(part))
-
-
-def _info(entry: dict[str, Any]) -> TensorInfo:
-    """An entry of the header. Raises KeyError, TypeError or ValueError for what is none."""
-    shape = tuple(entry["shape"])
-    start, end = entry["data_offsets"]
-    nbytes = _BYTES[entry["dtype"]]
-    for number in (start, end, *shape):
-        if type(number) is not int or number < 0:
-            raise ValueError
-    for length in shape:
-        nbytes *= length
-    if nbytes != end - start:
-        raise ValueError
-    return TensorInfo(entry["dtype"], shape, start, nbytes)
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError
-    return found
-
-
-def _no_tensors() -> InvalidInputError:
-    return InvalidInputError("it is sealed, and holds no tensors in the format of safetensors")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.cli import recording
-from mycelium_fractal_net.cli.commands.addressed import refuse_addressed
+from mycelium_fractal_net.cli.commands.addressed import reader_of_part, refuse_addressed
 from mycelium_fractal_net.cli.commands.one_file import input_size, opened_stem, tell
 from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.inputs import STANDARD
@@ -16,7 +16,7 @@ from mycelium_fractal_net.security.byte_io.binary_io import head_of, write_fully
 from mycelium_fractal_net.security.errors import ExitCode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from mycelium_fractal_net.cli.invocation import Invocation
     from mycelium_fractal_net.cli.numbers import Span
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.byte_io.binary_io import BinaryWriter
     from mycelium_fractal_net.security.keyring.keyring import Keyring
     from mycelium_fractal_net.security.records.open_options import OpenOptions
+    from mycelium_fractal_net.security.sealed.reader import SealedReader
 
 _BLOCK_BYTES: Final = 1 << 18
 
@@ -39,23 +40,19 @@ def open_part(
     """``mfn decrypt --range``: write a part of a file to standard output, or where ``to`` says."""
     if to.recursive:
         raise CommandError(ExitCode.USAGE, "--range is for one file", "leave -r away for it")
-    if identities:
-        raise CommandError(
-            ExitCode.USAGE,
-            "--range is for files under a key of the key store",
-            "open all of what is sealed to a recipient",
-        )
     input_size(path)
     check_seekable(path)
-    head = head_of(path)
-    refuse_addressed(head, "decrypt")
     target = destination(path, to.output, opened_stem(path)) if to.output is not None else None
-    with (
-        invocation.keyring() as keyring,
-        output_stream(target, force=to.force, like=path) as writer,
-    ):
-        recording.record_opening(keyring, "decrypt", [head])
-        count = write_part(keyring, path, opening, span, writer)
+    with output_stream(target, force=to.force, like=path) as writer:
+        if identities:
+            with reader_of_part(invocation, path, identities, opening) as reader:
+                count = copy_part(reader, span, writer)
+        else:
+            head = head_of(path)
+            refuse_addressed(head, "decrypt")
+            with invocation.keyring() as keyring:
+                recording.record_opening(keyring, "decrypt", [head])
+                count = write_part(keyring, path, opening, span, writer)
     tell(invocation, "opened a part of", path, target, count)
 
 
@@ -74,19 +71,18 @@ def write_part(
 
     Of a file that was cut nothing is written. Raises :class:`DecryptionError`.
     """
-    count = 0
-    for block in _blocks(keyring, path, opening, span):
-        write_fully(writer, block)
-        count += len(block)
-    return count
-
-
-def _blocks(keyring: Keyring, path: str, opening: OpenOptions, span: Span) -> Iterator[memoryview]:
     with Path(path).open("rb", buffering=0) as file, keyring.open_reader(file, opening) as reader:
-        start, end = span.within(reader.size)
-        reader.seek(start)
-        block = memoryview(bytearray(_BLOCK_BYTES))
-        while start < end:
-            taken = reader.readinto(block[: end - start])
-            yield block[:taken]
-            start += taken
+        return copy_part(reader, span, writer)
+
+
+def copy_part(reader: SealedReader, span: Span, writer: BinaryWriter) -> int:
+    """Write that part of a plaintext; returns its bytes."""
+    start, end = span.within(reader.size)
+    reader.seek(start)
+    block = memoryview(bytearray(_BLOCK_BYTES))
+    at = start
+    while at < end:
+        taken = reader.readinto(block[: end - at])
+        write_fully(writer, block[:taken])
+        at += taken
+    return max(end - start, 0)
