@@ -1,0 +1,57 @@
+"""The keyring that an application's encrypted columns use: one for each process, opened late.
+
+A model is imported long before a configuration is read, and by tools that need no key at all. So
+nothing is opened until the first value is stored, opened or searched for.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mycelium_fractal_net.security.keyring.keyring import Keyring
+
+
+class _Application:
+    """What this process was told, and what it opened."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.opened: Keyring | None = None
+        self.opens: Callable[[], Keyring] | None = None
+
+    def open(self) -> Keyring:
+        with self.lock:
+            if self.opened is None:
+                self.opened = _by_configuration() if self.opens is None else self.opens()
+            return self.opened
+
+
+_application = _Application()
+
+
+def configure(keyring: Keyring | Callable[[], Keyring] | None) -> None:
+    """Say which keyring the encrypted columns use: it, or what opens it when it is needed.
+
+    None forgets it, and closes nothing. Where nothing was said ``open_keyring()`` opens the one of
+    the configuration.
+    """
+    with _application.lock:
+        if keyring is None or not callable(keyring):
+            _application.opened, _application.opens = keyring, None
+        else:
+            _application.opened, _application.opens = None, keyring
+
+
+def keyring() -> Keyring:
+    """The keyring of this process's encrypted columns, opened where it was not yet."""
+    found = _application.opened
+    return _application.open() if found is None else found
+
+
+def _by_configuration() -> Keyring:
+    from mycelium_fractal_net.bootstrap import open_keyring
+
+    return open_keyring()
