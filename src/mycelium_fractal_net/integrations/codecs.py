@@ -44,13 +44,14 @@ class Codec(NamedTuple):
             raise InvalidInputError(f"what is stored is no {self.name}") from None
 
 
-def _refuse(what: str) -> InvalidInputError:
+def refused(what: str) -> InvalidInputError:
+    """The error for a value that is not ``what``, which it does not show."""
     return InvalidInputError(f"the value is not {what}")
 
 
 def _text_to(value: Any) -> bytes:
     if not isinstance(value, str):
-        raise _refuse("text")
+        raise refused("text")
     try:
         return value.encode()
     except UnicodeEncodeError:
@@ -59,13 +60,13 @@ def _text_to(value: Any) -> bytes:
 
 def _bytes_to(value: Any) -> bytes:
     if not isinstance(value, bytes | bytearray | memoryview):
-        raise _refuse("bytes")
+        raise refused("bytes")
     return bytes(value)
 
 
 def _integer_to(value: Any) -> bytes:
     if not isinstance(value, int) or isinstance(value, bool):
-        raise _refuse("a whole number")
+        raise refused("a whole number")
     return b"%d" % value
 
 
@@ -73,7 +74,7 @@ def _decimal_to(value: Any) -> bytes:
     if isinstance(value, int) and not isinstance(value, bool):
         value = decimal.Decimal(value)
     if not isinstance(value, decimal.Decimal) or not value.is_finite():
-        raise _refuse("a finite decimal number")
+        raise refused("a finite decimal number")
     sign, digits, exponent = value.as_tuple()
     written = "".join(map(str, digits)).lstrip("0")
     bare = written.rstrip("0")  # not normalize(), which rounds to the context's precision
@@ -93,13 +94,13 @@ def _decimal_from(data: bytes) -> decimal.Decimal:
 
 def _float_to(value: Any) -> bytes:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise _refuse("a number")
+        raise refused("a number")
     try:
         value = float(value)
     except OverflowError:
-        raise _refuse("a finite number") from None
+        raise refused("a finite number") from None
     if not math.isfinite(value):
-        raise _refuse("a finite number")
+        raise refused("a finite number")
     return _DOUBLE.pack(value + 0.0)  # -0.0 equals 0.0
 
 
@@ -110,7 +111,7 @@ def _float_from(data: bytes) -> float:
 
 def _boolean_to(value: Any) -> bytes:
     if not isinstance(value, bool):
-        raise _refuse("true or false")
+        raise refused("true or false")
     return b"\x01" if value else b"\x00"
 
 
@@ -120,18 +121,18 @@ def _boolean_from(data: bytes) -> bool:
 
 def _date_to(value: Any) -> bytes:
     if not isinstance(value, datetime.date) or isinstance(value, datetime.datetime):
-        raise _refuse("a date")
+        raise refused("a date")
     return value.isoformat().encode()
 
 
 def _datetime_to(value: Any) -> bytes:
     if not isinstance(value, datetime.datetime):
-        raise _refuse("a date and time")
+        raise refused("a date and time")
     if value.utcoffset() is not None:
         try:
             value = value.astimezone(datetime.UTC)
         except OverflowError:
-            raise _refuse("a date and time that UTC has") from None
+            raise refused("a date and time that UTC has") from None
     else:
         value = value.replace(tzinfo=None)
     written: str = value.isoformat()
@@ -140,13 +141,13 @@ def _datetime_to(value: Any) -> bytes:
 
 def _time_to(value: Any) -> bytes:
     if not isinstance(value, datetime.time) or value.tzinfo is not None:
-        raise _refuse("a time of day without a zone")
+        raise refused("a time of day without a zone")
     return value.isoformat().encode()
 
 
 def _uuid_to(value: Any) -> bytes:
     if not isinstance(value, uuid.UUID):
-        raise _refuse("a UUID")
+        raise refused("a UUID")
     return value.bytes
 
 
@@ -157,7 +158,7 @@ def _json_to(value: Any) -> bytes:
         )
         return text.encode()
     except (TypeError, ValueError, RecursionError):  # whose texts show the value
-        raise _refuse("what JSON has a form for") from None
+        raise refused("what JSON has a form for") from None
 
 
 TEXT: Final = Codec("text", _text_to, bytes.decode)
@@ -224,7 +225,7 @@ def enumeration(members: type[Enum]) -> Codec:
 
     def encode(value: Any) -> bytes:
         if not isinstance(value, members):
-            raise _refuse(f"a member of {members.__name__}")
+            raise refused(f"a member of {members.__name__}")
         return str(value.name).encode()
 
     return Codec("enumeration", encode, lambda data: members[data.decode()])

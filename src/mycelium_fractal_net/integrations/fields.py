@@ -42,13 +42,18 @@ def binding(table: str, column: str) -> bytes:
     return b"".join(len(each).to_bytes(8) + each for each in parts)
 
 
+def copied(error: _Error, where: str = "") -> _Error:
+    """The same error, whose text says first where it was."""
+    made = type(error).__new__(type(error))
+    made.__dict__.update(error.__dict__)
+    first, *rest = error.args or ("",)
+    made.args = (f"{where}{first}", *rest)
+    return made
+
+
 def named(error: _Error, table: str, column: str) -> _Error:
     """The same error, whose text names the column first."""
-    copied = type(error).__new__(type(error))
-    copied.__dict__.update(error.__dict__)
-    first, *rest = error.args or ("",)
-    copied.args = (f"{table}.{column}: {first}", *rest)
-    return copied
+    return copied(error, f"{table}.{column}: ")
 
 
 class EncryptedColumn:
