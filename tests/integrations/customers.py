@@ -6,7 +6,7 @@ import enum
 import uuid
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import (
     JSON,
@@ -18,6 +18,7 @@ from sqlalchemy import (
     LargeBinary,
     Numeric,
     String,
+    Table,
     Uuid,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
@@ -71,6 +72,10 @@ class Customer(Base):
     ticket: Mapped[uuid.UUID | None] = mapped_column(Encrypted(Uuid, key_id="customers"))
     tier: Mapped[Tier | None] = mapped_column(Encrypted(Enum(Tier), key_id="customers"))
     orders: Mapped[list[Order]] = relationship(back_populates="customer")
+
+
+TABLE = cast("Table", Customer.__table__)
+EMAIL = cast("Encrypted", TABLE.c.email.type)
 
 
 class Order(Base):

@@ -78,6 +78,8 @@ def _children(element: Any) -> Iterator[Any]:
         yield from HasTraverseInternals.get_children(element, omit_attrs=_APART)
         if isinstance(element, selectable.Select):
             yield from element._iterate_from_elements()
+    elif isinstance(element, functions.FunctionElement):
+        yield from element.clauses  # without the list and the brackets around them
     else:
         yield from element.get_children()
 
@@ -101,6 +103,8 @@ def _encrypted(element: Any) -> Encrypted | None:
 
 def _may_hold(parent: Any, child: Any) -> bool:
     """Whether ``parent`` makes of sealed bytes what it would make of the value."""
+    if isinstance(parent, functions.FunctionElement):  # which is a FROM clause, too
+        return isinstance(parent, functions.count)
     if isinstance(parent, FromClause) and not isinstance(parent, selectable.SelectBase):
         return not isinstance(parent, selectable.Join)
     if isinstance(parent, TypeCoerce | Cast):
@@ -109,10 +113,6 @@ def _may_hold(parent: Any, child: Any) -> bool:
         return parent.operator in (operators.is_, operators.is_not) and isinstance(
             parent.right, Null
         )
-    if isinstance(parent, functions.count):
-        return True
-    if isinstance(parent, functions.FunctionElement):
-        return False
     if isinstance(parent, selectable.ScalarSelect | selectable.SelectBase):
         return isinstance(child, selectable.SelectBase | selectable.ScalarSelect)
     # A list of one, a pair of brackets, a label: what holds it is looked at in its turn.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from sqlalchemy import ColumnElement, LargeBinary, bindparam, func, literal_column, type_coerce
+from sqlalchemy import ColumnElement, LargeBinary, bindparam, func, text, type_coerce
 from sqlalchemy.sql import operators
 from sqlalchemy.types import TypeDecorator
 
@@ -30,7 +30,17 @@ def tag_of(column: ColumnElement[Any], tag_bytes: int) -> ColumnElement[bytes]:
     The numbers are literals: with bound ones SQLite does not see that it is the index's.
     """
     stored = type_coerce(column, _BINARY)
-    return func.substr(stored, literal_column("1"), literal_column(f"{tag_bytes:d}"), type_=_BINARY)
+    return func.substr(stored, text("1"), text(f"{tag_bytes:d}"), type_=_BINARY)
+
+
+def may_equal(column: Any, *values: Any) -> ColumnElement[bool]:
+    """Rows whose value may be one of these: for an index whose tags are cut short.
+
+    The caller opens what is found and leaves out what is not meant.
+    """
+    found = column.__clause_element__() if hasattr(column, "__clause_element__") else column
+    comparator: EncryptedComparator = found.comparator
+    return comparator.among(values, whole=False)
 
 
 class EncryptedComparator(TypeDecorator.Comparator[Any]):
@@ -47,9 +57,9 @@ class EncryptedComparator(TypeDecorator.Comparator[Any]):
                 return super().operate(
                     operators.is_ if _EQUAL[op] else operators.is_not, *other, **options
                 )
-            return self._among([other[0]], whole=True, wanted=_EQUAL[op])
+            return self.among([other[0]], whole=True, wanted=_EQUAL[op])
         if op in _AMONG:
-            return self._among(self._values(other[0]), whole=True, wanted=_AMONG[op])
+            return self.among(self._values(other[0]), whole=True, wanted=_AMONG[op])
         if op in _NULL and (other[0] is None or _is_null(other[0])):
             return super().operate(op, *other, **options)
         raise self._refused(f"{getattr(op, '__name__', 'this')} asks for the plaintext")
@@ -60,14 +70,10 @@ class EncryptedComparator(TypeDecorator.Comparator[Any]):
             return self.operate(op, other, **options)
         raise self._refused(f"{getattr(op, '__name__', 'this')} asks for the plaintext")
 
-    def may_equal(self, *values: Any) -> ColumnElement[bool]:
-        """Rows whose value may be one of these: for an index whose tags are cut short.
-
-        The caller opens what is found and leaves out what is not meant.
-        """
-        return self._among(values, whole=False, wanted=True)
-
-    def _among(self, values: Iterable[Any], *, whole: bool, wanted: bool) -> ColumnElement[bool]:
+    def among(
+        self, values: Iterable[Any], *, whole: bool, wanted: bool = True
+    ) -> ColumnElement[bool]:
+        """Rows with the tag of one of these, or of none. ``whole`` where no other value has it."""
         kind = self._kind
         if kind.index is None:
             raise self._refused("it has no index to search by")

@@ -159,7 +159,8 @@ def _bind(column: Column[Any], table: Any) -> None:
     if kind.index is not None:
         prefix = "uq" if kind.unique else "ix"
         name = f"{prefix}_{table.name}_{column.name}_tag"
-        Index(name, tag_of(column, kind.tag_bytes), unique=kind.unique)
+        # As one that the column asks for, which a copy of the table makes anew.
+        Index(name, tag_of(column, kind.tag_bytes), unique=kind.unique, _column_flag=True)
 
 
 def _check(column: Column[Any], table: Table) -> None:

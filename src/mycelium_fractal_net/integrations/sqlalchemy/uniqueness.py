@@ -9,11 +9,25 @@ until it was committed. Two writers who store the same version are kept apart by
 
 from __future__ import annotations
 
+import itertools
 import weakref
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import Column, Select, Table, literal_column, select
+from sqlalchemy import (
+    BindParameter,
+    Column,
+    ColumnElement,
+    Select,
+    Table,
+    bindparam,
+    false,
+    not_,
+    select,
+    text,
+)
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.sql.visitors import replacement_traverse
 
 from mycelium_fractal_net.integrations.fields import flattened
 from mycelium_fractal_net.integrations.sqlalchemy.comparing import tag_of
@@ -31,34 +45,63 @@ _found: Final[weakref.WeakKeyDictionary[SQLCompiler, _Binds]] = weakref.WeakKeyD
 def refuse_duplicates(connection: Connection, context: Any, *, after: bool) -> None:
     """Raises :class:`IntegrityError` where a value to be unique is there under another version.
 
-    After the statement it ends the transaction too: on SQLite what was stored would stay in it.
-    An UPDATE is looked at afterwards alone: before it, the row that it changes may have the value.
+    After the statement it gives the connection up too, and so the transaction: on SQLite what was
+    stored would stay in it. Only who raced with a sweep comes there.
     """
-    if context.isupdate and not after:
-        return
-    for column, tags in _other_tags(context):
-        kind: Any = column.type
-        there: Select[Any] = (
-            select(literal_column("1")).where(tag_of(column, kind.tag_bytes).in_(tags)).limit(1)
-        )
-        if connection.execute(there).first() is None:
-            continue
-        if after:
-            begun = connection.get_nested_transaction() or connection.get_transaction()
-            if begun is not None:
-                begun.rollback()
-        raise IntegrityError(None, None, ConflictError(f"{kind.place}: the value is there already"))
+    binds = _unique_binds(context.compiled)
+    for name, column, kind in binds:
+        for given, tags in _other_tags(context, name, kind):
+            there: Select[Any] = select(text("1")).where(tag_of(column, kind.tag_bytes).in_(tags))
+            if context.isupdate and not after:
+                there = there.where(*_of_other_rows(context.compiled, given))
+            if connection.execute(there.limit(1)).first() is None:
+                continue
+            if after:
+                connection.invalidate()
+            cause = ConflictError(f"{kind.place}: the value is there already")
+            raise IntegrityError(None, None, cause)
 
 
-def _other_tags(context: Any) -> list[tuple[Column[Any], list[bytes]]]:
+def _other_tags(
+    context: Any, name: str, kind: Encrypted
+) -> Iterator[tuple[dict[str, Any], list[bytes]]]:
+    """What to look for, and the parameters that it is of: of an INSERT all of them at once."""
     found = []
-    for name, column, kind in _unique_binds(context.compiled):
-        values = [each.get(name) for each in context.compiled_parameters]
-        others = [kind.field.other_tags(kind.spelled(each)) for each in values if each is not None]
-        tags = flattened(others)
-        if tags:
-            found.append((column, tags))
-    return found
+    for given in context.compiled_parameters:
+        value = given.get(name)
+        tags = [] if value is None else kind.field.other_tags(kind.spelled(value))
+        if context.isupdate and tags:
+            yield given, tags
+        found.append(tags)
+    if not context.isupdate and (together := flattened(found)):
+        yield {}, together
+
+
+def _of_other_rows(compiled: SQLCompiler, given: dict[str, Any]) -> list[ColumnElement[bool]]:
+    """Leaves out the rows that an UPDATE changes, one of which may have the value now.
+
+    Its condition is that of the statement that was compiled first; the values are those of now.
+    """
+    statement = getattr(compiled.compile_state, "statement", compiled.statement)
+    condition = getattr(statement, "whereclause", None)
+    if condition is None:
+        return [false()]
+
+    def bound(element: Any, **_: Any) -> Any:
+        if not isinstance(element, BindParameter):
+            return None
+        value = _given_to(compiled.bind_names[element], given)
+        return bindparam(None, value, unique=True, type_=element.type, expanding=element.expanding)
+
+    return [not_(replacement_traverse(condition, {}, bound))]
+
+
+def _given_to(name: str, given: dict[str, Any]) -> Any:
+    """The value of a parameter, also of one that stands for a list and was spread into its own."""
+    if name in given:
+        return given[name]
+    spread = (f"{name}_{number}" for number in itertools.count(1))
+    return [given[each] for each in itertools.takewhile(given.__contains__, spread)]
 
 
 def _unique_binds(compiled: SQLCompiler) -> _Binds:
