@@ -234,3 +234,31 @@ def test_no_error_shows_the_plaintext(session: Session, keys: Keyring) -> None:
         while cause is not None:
             assert "secret" not in str(cause)
             cause = cause.__cause__ if cause.__cause__ is not cause else None
+
+
+def test_a_long_name_is_cut_for_its_index() -> None:
+    """PostgreSQL has names of 63 bytes: what is cut off is told by a digest."""
+    kind = Encrypted(String, key_id="k", index="i")
+    names = []
+    for end in "ab":
+        table = Table("t" * 40, MetaData(), Column("c" * 40 + end, kind))
+        names += [str(each.name) for each in table.indexes]
+    assert len(set(names)) == 2
+    assert all(len(each) <= 63 for each in names)
+
+
+def test_a_copy_of_a_table_has_indexes_and_bindings_of_its_own() -> None:
+    """Each index once, and values that are bound to the copy's name."""
+    copied = TABLE.to_metadata(MetaData(), name="copied")
+    assert len(copied.indexes) == 4
+    assert copied.c.email.type.bound_to == ("copied", "email")  # type: ignore[attr-defined]
+    assert TABLE.c.email.type.bound_to == ("customers", "email")  # type: ignore[attr-defined]
+
+
+def test_one_type_serves_several_columns() -> None:
+    """Each column is bound to its own name, and keeps what was said of a former one."""
+    kind = Encrypted(String, key_id="k")
+    former = Encrypted(String, key_id="k", bound_to=("t", "former"))
+    table = Table("t", MetaData(), Column("a", kind), Column("b", kind), Column("c", former))
+    bound = [each.type.bound_to for each in table.c]  # type: ignore[attr-defined]
+    assert bound == [("t", "a"), ("t", "b"), ("t", "former")]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import hashlib
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Column, Index, LargeBinary, Table, event
 from sqlalchemy.types import TypeDecorator, TypeEngine, to_instance
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
 
     from mycelium_fractal_net.security.records.index_fields import Normalisation
+
+_INFO: Final = "mycelium_fractal_net"  # in Index.info: it is on the tags of an encrypted column
+_NAME_BYTES: Final = 63  # of PostgreSQL's identifiers; MySQL has 64 characters
 
 
 class Encrypted(TypeDecorator[Any]):
@@ -157,10 +161,28 @@ def _bind(column: Column[Any], table: Any) -> None:
     column.type = kind = kind.in_column(table.name, column.name)
     column.__dict__.pop("comparator", None)
     if kind.index is not None:
-        prefix = "uq" if kind.unique else "ix"
-        name = f"{prefix}_{table.name}_{column.name}_tag"
-        # As one that the column asks for, which a copy of the table makes anew.
-        Index(name, tag_of(column, kind.tag_bytes), unique=kind.unique, _column_flag=True)
+        Index(
+            _index_name(table.name, column.name, unique=kind.unique),
+            tag_of(column, kind.tag_bytes),
+            unique=kind.unique,
+            info={_INFO: True},
+            _column_flag=True,  # as one that a column asks for: a copy of the table has its own
+        )
+
+
+def tag_indexes(table: Table) -> list[Index]:
+    """The indexes on the tags of a table's encrypted columns, by name."""
+    found = [each for each in table.indexes if _INFO in each.info]
+    return sorted(found, key=lambda each: str(each.name))
+
+
+def _index_name(table: str, column: str, *, unique: bool) -> str:
+    """Such as ``uq_customers_email_tag``, and short enough for PostgreSQL."""
+    name = f"{'uq' if unique else 'ix'}_{table}_{column}_tag"
+    if len(name.encode()) <= _NAME_BYTES:
+        return name
+    short = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{name.encode()[: _NAME_BYTES - 9].decode(errors='ignore')}_{short}"
 
 
 def _check(column: Column[Any], table: Table) -> None:
