@@ -35,6 +35,7 @@ _KEEPS_ALL: Final = (
     selectable._CompoundSelectKeyword.INTERSECT_ALL,
 )
 
+_DATABASES: Final = ("sqlite", "postgresql")  # which have indexes on expressions
 _APART: Final = (
     "_raw_columns", "_from_obj", "_correlate", "_correlate_except", "_returning", "_values",
     "_ordered_values", "_multi_values", "_post_values_clause", "select",
@@ -43,6 +44,11 @@ _APART: Final = (
 
 def check(compiled: SQLCompiler) -> None:
     """Raises :class:`RefusedQueryError` where the database would be asked of sealed bytes."""
+    if compiled.dialect.name not in _DATABASES:
+        for bind in compiled.binds.values():
+            kind = _encrypted(bind)
+            if kind is not None:
+                raise _refused(kind, f"is stored on {' and '.join(_DATABASES)} alone")
     state = compiled.compile_state
     statement = getattr(state, "statement", None)
     if not hasattr(statement, "get_children"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import zlib
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Column, Index, LargeBinary, Table, event
@@ -181,7 +181,7 @@ def _index_name(table: str, column: str, *, unique: bool) -> str:
     name = f"{'uq' if unique else 'ix'}_{table}_{column}_tag"
     if len(name.encode()) <= _NAME_BYTES:
         return name
-    short = hashlib.sha256(name.encode()).hexdigest()[:8]
+    short = f"{zlib.crc32(name.encode()):08x}"
     return f"{name.encode()[: _NAME_BYTES - 9].decode(errors='ignore')}_{short}"
 
 
