@@ -105,6 +105,13 @@ EXECUTED: dict[str, Callable[[], Any]] = {
     "scalar subquery": lambda: select(C.id).where(
         func.lower(select(C.email).scalar_subquery()) == "x"
     ),
+    "lazy order": lambda: select(Order).options(
+        joinedload(Order.customer.and_(func.length(C.name) > 1))
+    ),
+    "member of a query": lambda: select(C.id).where(literal("b").in_(select(C.name))),
+    "written in a cte": lambda: select(
+        insert(C).values(email=func.lower("A")).returning(C.id).cte().c.id
+    ),
     "plain text": lambda: insert(C).values(email=literal("a@example.com", String)),
     "computed": lambda: update(C).values(name=func.lower("ABC")),
     "another column": lambda: update(C).values(name=C.email),

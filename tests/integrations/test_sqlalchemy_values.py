@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import uuid
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -13,7 +14,7 @@ from sqlalchemy.orm import Session, aliased
 
 from mycelium_fractal_net.integrations.sqlalchemy import RefusedQueryError, may_equal
 from mycelium_fractal_net.security.errors import DecryptionError, InvalidInputError
-from tests.integrations.customers import EMAIL, TABLE, Customer, Tier
+from tests.integrations.customers import EMAIL, TABLE, Base, Customer, Tier
 
 VALUES: dict[str, Any] = {
     "email": "Ada@Example.com",
@@ -180,3 +181,19 @@ def test_a_search_uses_its_index(session: Session) -> None:
     searched = text(f"{explain} SELECT id FROM customers WHERE {asked} IN (:tag)")
     plan = session.execute(searched, {"tag": EMAIL.field.tags(b"ada@example.com")[0]}).all()
     assert "uq_customers_email_tag" in str(plan)
+
+
+def test_types_and_rows_are_pickled_without_a_keyring(session: Session) -> None:
+    """Metadata that was in use goes to another process, and works there with its keyring."""
+    customer = ada(session)
+    assert customer.email == VALUES["email"]
+    copied = pickle.loads(pickle.dumps(Base.metadata)).tables["customers"]
+    found = session.scalars(select(copied.c.email).where(copied.c.name == "Ada Lovelace"))
+    assert found.all() == [VALUES["email"]]
+
+
+def test_text_that_says_its_types_is_opened(session: Session) -> None:
+    """Who writes SQL as text says of a result what column it is."""
+    ada(session)
+    written = text("SELECT name FROM customers").columns(Customer.name)
+    assert session.scalars(written).all() == ["Ada Lovelace"]

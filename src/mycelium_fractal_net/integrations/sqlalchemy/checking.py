@@ -111,6 +111,8 @@ def _may_hold(parent: Any, child: Any) -> bool:
     """Whether ``parent`` makes of sealed bytes what it would make of the value."""
     if isinstance(parent, functions.FunctionElement):  # which is a FROM clause, too
         return isinstance(parent, functions.count)
+    if isinstance(parent, selectable.TextualSelect):  # the types of what text selects
+        return True
     if isinstance(parent, FromClause) and not isinstance(parent, selectable.SelectBase):
         return not isinstance(parent, selectable.Join)
     if isinstance(parent, TypeCoerce | Cast):

@@ -111,7 +111,8 @@ class EncryptedComparator(TypeDecorator.Comparator[Any]):
 
     @property
     def _kind(self) -> Encrypted:
-        return cast("Encrypted", self.type)
+        # Not self.type: a comparator that was pickled was made before its column had one.
+        return cast("Encrypted", self.expr.type)
 
     def _refused(self, why: str) -> RefusedQueryError:
         return RefusedQueryError(f"{self._kind.place}: {why}")

@@ -17,6 +17,7 @@ from mycelium_fractal_net.security.errors import ConfigurationError, MfnError
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
 
+    from mycelium_fractal_net.integrations.codecs import Codec
     from mycelium_fractal_net.security.records.index_fields import Normalisation
 
 _INFO: Final = "mycelium_fractal_net"  # in Index.info: it is on the tags of an encrypted column
@@ -67,7 +68,7 @@ class Encrypted(TypeDecorator[Any]):
         self.hashable = self.kind.hashable
         self._named_by_its_column = False
         self._field: EncryptedColumn | None = None
-        self._codec = codec_of(self.kind)
+        self._codec: Codec | None = codec_of(self.kind)
         self.tag_bytes = stored_tag_bytes("-", "-", index, bits, normalisation, unique)
 
     def __repr__(self) -> str:
@@ -115,6 +116,10 @@ class Encrypted(TypeDecorator[Any]):
             found._named_by_its_column = True
         return found
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without a keyring, which no other process can use."""
+        return {**self.__dict__, "_field": None, "_codec": None}
+
     # Values -------------------------------------------------------------------------------
 
     @property
@@ -122,10 +127,17 @@ class Encrypted(TypeDecorator[Any]):
         """The type of the values in Python."""
         return self.kind.python_type
 
+    @property
+    def _spelling(self) -> Codec:
+        found = self._codec
+        if found is None:
+            found = self._codec = codec_of(self.kind)
+        return found
+
     def spelled(self, value: Any) -> bytes:
         """The bytes of a value. Raises :class:`InvalidInputError`, without the value."""
         try:
-            return self._codec.encode(value)
+            return self._spelling.encode(value)
         except MfnError as error:
             raise copied(error, f"{self.place}: ") from None
 
@@ -139,7 +151,7 @@ class Encrypted(TypeDecorator[Any]):
             return None
         opened = self.field.open(bytes(value))
         try:
-            return self._codec.read(opened)
+            return self._spelling.read(opened)
         except MfnError as error:
             raise copied(error, f"{self.place}: ") from None
 
