@@ -11,10 +11,14 @@ from sqlalchemy import (
     Column,
     Engine,
     ForeignKey,
+    ForeignKeyConstraint,
+    Index,
     LargeBinary,
     MetaData,
+    PrimaryKeyConstraint,
     String,
     Table,
+    UniqueConstraint,
     bindparam,
     case,
     cast,
@@ -37,7 +41,7 @@ from sqlalchemy.dialects import sqlite as sqlite_dialect
 from sqlalchemy.exc import IntegrityError, StatementError
 from sqlalchemy.orm import Session, joinedload, selectinload
 
-from mycelium_fractal_net.integrations.sqlalchemy import Encrypted, RefusedQueryError
+from mycelium_fractal_net.integrations.sqlalchemy import Encrypted, RefusedQueryError, tag_of
 from mycelium_fractal_net.security.errors import ConfigurationError, InvalidInputError
 from mycelium_fractal_net.security.keyring.keyring import Keyring
 from tests.integrations.customers import TABLE, Customer, Order
@@ -269,3 +273,29 @@ def test_one_type_serves_several_columns() -> None:
     table = Table("t", MetaData(), Column("a", kind), Column("b", kind), Column("c", former))
     bound = [each.type.bound_to for each in table.c]  # type: ignore[attr-defined]
     assert bound == [("t", "a"), ("t", "b"), ("t", "former")]
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        lambda: UniqueConstraint("c"),
+        lambda: UniqueConstraint("b", "c"),
+        lambda: PrimaryKeyConstraint("c"),
+        lambda: ForeignKeyConstraint(["c"], ["other.id"]),
+        lambda: Index("x", "c"),
+        lambda: Index("x", "c", "b", unique=True),
+    ],
+)
+def test_a_constraint_on_sealed_bytes_is_refused(named: Callable[[], Any]) -> None:
+    """It would hold nothing, since they differ each time, and nothing would show it."""
+    kind = Encrypted(String, key_id="k", index="i")
+    with pytest.raises(ConfigurationError, match=r"^t\.c: .*sealed bytes"):
+        Table("t", MetaData(), Column("b", String), Column("c", kind), named())
+
+
+def test_an_index_on_the_tag_and_another_column_is_taken() -> None:
+    """Such as one for each tenant, which the application declares."""
+    kind = Encrypted(String, key_id="k", index="i")
+    table = Table("t", MetaData(), Column("b", String), Column("c", kind))
+    Index("x", table.c.b, tag_of(table.c.c), unique=True)
+    assert {each.name for each in table.indexes} == {"x", "ix_t_c_tag"}

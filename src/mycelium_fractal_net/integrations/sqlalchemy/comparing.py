@@ -14,6 +14,7 @@ from sqlalchemy.sql import operators
 from sqlalchemy.types import TypeDecorator
 
 from mycelium_fractal_net.integrations.fields import RefusedQueryError, flattened
+from mycelium_fractal_net.security.records.index_fields import TAG_BYTES
 
 if TYPE_CHECKING:
     from mycelium_fractal_net.integrations.sqlalchemy.encrypted import Encrypted
@@ -24,7 +25,7 @@ _AMONG: Final = {operators.in_op: True, operators.not_in_op: False}
 _NULL: Final = (operators.is_, operators.is_not)
 
 
-def tag_of(column: ColumnElement[Any], tag_bytes: int) -> ColumnElement[bytes]:
+def tag_of(column: ColumnElement[Any], tag_bytes: int = TAG_BYTES) -> ColumnElement[bytes]:
     """The tag in front of a stored value, as an expression that its index is on.
 
     The numbers are literals: with bound ones SQLite does not see that it is the index's.
