@@ -189,8 +189,8 @@ def test_what_does_not_need_the_plaintext_is_taken(sqlite: Engine, name: str) ->
 @pytest.mark.parametrize(
     ("column", "why"),
     [
-        (lambda kind: Column("c", kind, index=True), "of the tags"),
-        (lambda kind: Column("c", kind, unique=True), "of the tags"),
+        (lambda kind: Column("c", kind, index=True), "of its sealed bytes"),
+        (lambda kind: Column("c", kind, unique=True), "of its sealed bytes"),
         (lambda kind: Column("c", kind, primary_key=True), "neither key nor reference"),
         (lambda kind: Column("c", kind, ForeignKey("t.id")), "neither key nor reference"),
         (lambda kind: Column("c", kind, server_default="x"), "would not be encrypted"),

@@ -200,10 +200,6 @@ def _index_name(table: str, column: str, *, unique: bool) -> str:
 def _check(column: Column[Any], table: Table) -> None:
     """Refuse what would be of the sealed bytes, which differ each time. Or in plaintext."""
     where = f"{table.name}.{column.name}"
-    if column.index or column.unique:
-        raise ConfigurationError(
-            f"{where}: an index is of the tags: Encrypted(..., index=KEY, unique=True)"
-        )
     if column.primary_key or column.foreign_keys:
         raise ConfigurationError(f"{where}: an encrypted column is neither key nor reference")
     if column.server_default is not None or column.server_onupdate is not None:
