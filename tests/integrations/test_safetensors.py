@@ -10,11 +10,8 @@ import numpy
 import pytest
 from safetensors import numpy as reference
 
-from mycelium_fractal_net.integrations.safetensors import (
-    SealedTensors,
-    TensorInfo,
-    save_tensors,
-)
+from mycelium_fractal_net.integrations.safetensors import SealedTensors, save_tensors
+from mycelium_fractal_net.integrations.tensor_header import TensorInfo
 from mycelium_fractal_net.security.errors import InvalidInputError
 
 if TYPE_CHECKING:
