@@ -123,7 +123,13 @@ USED_BY = {
 }
 
 DATABASES = ("sqlalchemy", "alembic", "psycopg")
-KNOW_DATABASES = ("security/key_store/", "columns/", "legacy/", "security/backup/restoring.py")
+KNOW_DATABASES = (
+    "security/key_store/",
+    "columns/",
+    "integrations/sqlalchemy/",
+    "legacy/",
+    "security/backup/restoring.py",
+)
 
 
 class Imports(ast.NodeVisitor):
