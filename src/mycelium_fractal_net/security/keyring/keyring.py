@@ -19,6 +19,7 @@ from mycelium_fractal_net.security.forking import OfOneProcess
 from mycelium_fractal_net.security.key_store.freshness import Freshness
 from mycelium_fractal_net.security.keyring.cache import KeyCache
 from mycelium_fractal_net.security.keyring.candidates import candidates, check_type
+from mycelium_fractal_net.security.keyring.lending import Lending
 from mycelium_fractal_net.security.keyring.lookups import Lookups
 from mycelium_fractal_net.security.keyring.opening import MessageKeys, OldFormat, Result
 from mycelium_fractal_net.security.keyring.public_keys import PublicKeys
@@ -68,7 +69,7 @@ class MessageInfo(NamedTuple):
         return version_id(self.key_id, self.version)
 
 
-class Keyring(OfOneProcess, Streams, Signing, Lookups, PublicKeys):
+class Keyring(OfOneProcess, Streams, Signing, Lookups, Lending, PublicKeys):
     """Named keys at work. Use it as a context manager, or call :meth:`close` at the end; where
     nobody does, the counts of uses are written as the process ends.
 
