@@ -40,6 +40,8 @@ COMMANDS = [
     "decrypt plain.mfn -o opened", "inspect plain.mfn", "rewrap plain.mfn",
     "key create names --type index", "index names plain --context users.email",
     "rewrap plain.mfn --finished orders --reason none", "encrypt -r folder -o sealed",
+    "recipient new me", "recipient public me.key", "encrypt plain -o for-me.mfn --to me.pub",
+    "decrypt for-me.mfn -o mine --identity me.key", "inspect for-me.mfn",
     "decrypt -r sealed -o opened-folder", "migrate-xor --dry-run folder",
     "sign plain -k release", "verify plain plain.sig -k release",
     "verify plain plain.sig --public-key public.pem", "backup kept.backup",
@@ -54,7 +56,8 @@ COMMANDS = [
     "master passphrase --remove",
 ]  # fmt: skip
 # Where a run of it would not end, or needs another store: shown in tests of its own.
-ELSEWHERE = {"serve", "restore", "fips install", "fips status", "key abandon"}
+# ``cat`` prints what is in files, and nothing beside it.
+ELSEWHERE = {"cat", "serve", "restore", "fips install", "fips status", "key abandon"}
 
 
 def commands(entry: click.Command, *names: str) -> Iterator[tuple[str, click.Command]]:

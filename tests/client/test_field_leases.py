@@ -208,7 +208,7 @@ def test_what_is_no_field_is_refused_before_anything_is_sent() -> None:
     remote, requests = answering(httpx.Response(200, json=keys))
     for wrong in ({"context": b""}, {"context": b"x", "bits": 3}, {"context": "x"}):
         with pytest.raises((InvalidInputError, TypeError)):
-            remote.local_index("a", **wrong)  # type: ignore[arg-type]
+            remote.local_index("a", **wrong)
     with pytest.raises(InvalidInputError):
         remote.local_index("No Key", context=b"x")
     assert requests == []

@@ -44,6 +44,7 @@ USED_BY = {
     "uuid": {
         "columns/column_report.py": "a type of primary keys",
         "columns/located_column.py": "a type of primary keys",
+        "integrations/codecs.py": "a type of values",
         "security/signed_requests/refusals.py": "ids of refusals, by uuid4: chance, no hash",
     },
     "_sha2": {},
@@ -77,9 +78,11 @@ PACKAGES = {
     "httpx": "TLS by ssl",
     "limits": "none",
     "msgspec": "none",
+    "numpy": "none",
     "platformdirs": "none",
     "prometheus_client": "none",
     "psycopg": "TLS and passwords to PostgreSQL, by an OpenSSL of its own",
+    "pyarrow": "AES-GCM for Parquet, by an OpenSSL of its own: refused in FIPS mode",
     "pybase64": "none",
     "pydantic": "none",
     "redis": "TLS by ssl",
@@ -196,4 +199,5 @@ def test_the_policy_hands_out_itself_alone() -> None:
                     "running_sha512",
                     "sha256",
                     "sha384",
+                    "sha512",
                 ), file

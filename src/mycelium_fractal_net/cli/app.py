@@ -24,6 +24,7 @@ _COMMANDS: Final[dict[str, tuple[str, str]]] = {
         ".encrypt:decrypt",
         "Open a sealed file (FILE.mfn -> FILE), a folder of them, or a stream.",
     ),
+    "cat": (".cat:cat", "Print what is in sealed files, one after the other."),
     "rewrap": (
         ".rewrap:rewrap",
         "Move what is sealed to the newest versions of its keys, in place, or one with -o"
@@ -64,6 +65,10 @@ _COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "version": ("..app:version", "Print the version of mfn."),
     "fips": (".fips:fips", "Install an OpenSSL FIPS provider, and see what it is."),
     "key": (".key:key", "Make, list and change keys."),
+    "recipient": (
+        ".recipient:recipient",
+        "Make keys that files are sealed to, with encrypt --to; no key store is needed.",
+    ),
     "credential": (".credential:credential", "Make, list and change API keys of the service."),
     "signer": (".signer:signer", "Register public keys that may sign requests."),
     "master": (".master:master", "Change the master key, which wraps every key at rest."),

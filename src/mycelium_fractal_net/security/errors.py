@@ -181,8 +181,10 @@ EXTRA_MODULES: Final[dict[str, tuple[str, ...]]] = {
     "aws-kms": ("botocore",),
     "client": ("anyio", "h11", "httpx"),
     "fsspec": ("fsspec",),
+    "numpy": ("numpy",),
     "pkcs11": (),
     "postgresql": ("psycopg",),
+    "pyarrow": ("pyarrow",),
     "redis": ("redis",),
     "server": (
         "fastapi", "httptools", "limits", "prometheus_client", "pybase64", "pydantic", "uvicorn",
