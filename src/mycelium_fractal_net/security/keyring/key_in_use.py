@@ -211,7 +211,9 @@ class KeyInUse:
 
     def deterministic(self, associated_data: Buffer) -> DeterministicCipher:
         """Seals and opens deterministic messages of this version and that associated data."""
-        field = bytes(as_bytes(associated_data))
+        field = associated_data
+        if type(field) is not bytes:
+            field = bytes(as_bytes(field))
         found = self._ciphers.get(field)
         if found is None:
             found = self.deterministic_key.cipher(field)

@@ -35,7 +35,11 @@ from mycelium_fractal_net.security.records.keys import (
     version_id,
 )
 from mycelium_fractal_net.security.records.open_options import PLAIN, OpenOptions
-from mycelium_fractal_net.security.sealed.layout import deterministic_handle, parse_header
+from mycelium_fractal_net.security.sealed.layout import (
+    DETERMINISTIC,
+    deterministic_handle,
+    parse_header,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -214,6 +218,8 @@ class Keyring(OfOneProcess, Streams, Signing, Lookups, Lending, PublicKeys):
         if old is not None and old.reads(message, format):
             return old.open(self._keys, message, key_id, options)
         if format == "sealed":
+            if type(message) is bytes and message.startswith(DETERMINISTIC):
+                return self._decrypt_deterministic(message, key_id, options)
             try:
                 header = parse_header(message)
             except DecryptionError:  # of another form, or of none

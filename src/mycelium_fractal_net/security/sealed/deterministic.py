@@ -47,11 +47,14 @@ class DeterministicCipher:
 
     def seal(self, data: Buffer) -> bytes:
         """``header(12) || SIV(16) || ciphertext``, 28 bytes longer than ``data``."""
-        return self._header + self._aead.encrypt(as_bytes(data), self._components)
+        if type(data) is not bytes:
+            data = as_bytes(data)
+        return self._header + self._aead.encrypt(data, self._components)
 
     def open(self, message: Buffer) -> bytes:
         """The data in a message of this version. Raises :class:`DecryptionError`."""
-        message = as_bytes(message)
+        if type(message) is not bytes:
+            message = as_bytes(message)
         if message[:NAMED_BYTES] != self._header:
             raise DecryptionError
         try:
