@@ -21,15 +21,27 @@ class _Application:
         self.lock = threading.Lock()
         self.opened: Keyring | None = None
         self.opens: Callable[[], Keyring] | None = None
+        self.default: Callable[[], Keyring] = _by_configuration
 
     def open(self) -> Keyring:
         with self.lock:
             if self.opened is None:
-                self.opened = _by_configuration() if self.opens is None else self.opens()
+                self.opened = (self.opens or self.default)()
             return self.opened
 
 
+def _by_configuration() -> Keyring:
+    from mycelium_fractal_net.bootstrap import open_keyring
+
+    return open_keyring()
+
+
 _application = _Application()
+
+
+def by_default(opens: Callable[[], Keyring]) -> None:
+    """What opens the keyring where :func:`configure` says nothing: a framework's own settings."""
+    _application.default = opens
 
 
 def configure(keyring: Keyring | Callable[[], Keyring] | None) -> None:
@@ -49,9 +61,3 @@ def keyring() -> Keyring:
     """The keyring of this process's encrypted columns, opened where it was not yet."""
     found = _application.opened
     return _application.open() if found is None else found
-
-
-def _by_configuration() -> Keyring:
-    from mycelium_fractal_net.bootstrap import open_keyring
-
-    return open_keyring()

@@ -1,0 +1,50 @@
+"""A Django of this process, its tables made once, and for each test a keyring and a transaction."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import django
+import pytest
+
+from mycelium_fractal_net.integrations.application import configure
+from tests.support.stores import keyring_over
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mycelium_fractal_net.security.key_providers import LocalKeyProvider
+    from mycelium_fractal_net.security.keyring.keyring import Keyring
+
+os.environ["DJANGO_SETTINGS_MODULE"] = "tests.integrations.django.settings"
+django.setup()
+
+
+@pytest.fixture(scope="session")
+def tables() -> None:
+    """The tables of every model."""
+    from django.core.management import call_command
+
+    call_command("migrate", run_syncdb=True, skip_checks=True, verbosity=0)
+
+
+@pytest.fixture
+def keyring(local_provider: LocalKeyProvider) -> Iterator[Keyring]:
+    """With the keys that the models name."""
+    local_provider.keys.create("customers")
+    local_provider.keys.create("customers-index", "index")
+    with keyring_over(local_provider) as opened:
+        configure(opened)
+        yield opened
+    configure(None)
+
+
+@pytest.fixture
+def db(tables: None, keyring: Keyring) -> Iterator[None]:
+    """The database, which is afterwards as it was."""
+    from django.db import transaction
+
+    with transaction.atomic():
+        yield
+        transaction.set_rollback(True)
