@@ -14,6 +14,7 @@ from django.test.utils import CaptureQueriesContext
 
 from mycelium_fractal_net.integrations.django import RefusedError
 from mycelium_fractal_net.integrations.fields import RefusedQueryError
+from mycelium_fractal_net.security.records.keys import Verb
 from tests.integrations.django.shop.models import Customer, Order
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def test_a_queryset_that_was_kept_finds_rows_after_a_rotation(keyring: Keyring) 
     kept = found.filter(email="carol@example.com")
     assert not kept.all()
     keyring.provider.keys.rotate("customers-index")
-    keyring.provider.keys.activate("customers-index:v2")
+    keyring.provider.states.apply(Verb.ACTIVATE, "customers-index:v2")
     keyring.refresh()
     found.create(name="Carol", email="carol@example.com")
     assert names(kept.all()) == ["Carol"]
