@@ -125,7 +125,7 @@ def test_values_are_opened_wherever_they_are_selected() -> None:
     assert found.annotate(mail=F("email")).get(mail=ALICE).mail == ALICE
     assert found.defer("email").get(name="Bob").email == BOB
     assert found.only("name").get(email=BOB).email == BOB
-    assert Order.objects.select_related("customer").first().customer.email == ALICE  # type: ignore
+    assert Order.objects.select_related("customer").first().customer.email == ALICE
     mail = Subquery(Customer.objects.filter(pk=OuterRef("customer")).values("email"))
     assert {each.mail for each in Order.objects.annotate(mail=mail)} == {ALICE}
     assert len(found.filter(name="Bob").union(found.filter(email=ALICE))) == 2
@@ -202,7 +202,8 @@ def test_other_lookups_are_refused(lookup: str) -> None:
 
 def test_without_an_index_nothing_is_found_by_its_value() -> None:
     """But whether there is one."""
-    for lookup in ({"note": "x"}, {"note__in": ["x"]}, {"note__in": []}):
+    lookups: tuple[dict[str, Any], ...] = ({"note": "x"}, {"note__in": ["x"]}, {"note__in": []})
+    for lookup in lookups:
         with pytest.raises(RefusedError, match=r"^shop\.Customer\.note is encrypted: it has no"):
             found.filter(**lookup)
     assert found.filter(note__isnull=True).count() == 2

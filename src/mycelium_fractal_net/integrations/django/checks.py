@@ -139,5 +139,5 @@ def _is_of_tag(each: Index | UniqueConstraint, field: Any) -> bool:
     return any(
         isinstance(part, Tag) and part.named == field.name
         for expression in getattr(each, "expressions", ())
-        for part in expression.flatten()
+        for part in getattr(expression, "flatten", lambda: ())()
     )

@@ -25,6 +25,8 @@ from mycelium_fractal_net.integrations.fields import EncryptedColumn, named, sto
 from mycelium_fractal_net.security.errors import ConfigurationError, InvalidInputError, MfnError
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     from mycelium_fractal_net.security.records.index_fields import Normalisation
 
 _STORED: Final = models.BinaryField()
@@ -46,8 +48,10 @@ class EncryptedField(models.Field):  # type: ignore[misc]
     is_encrypted: Final = True
 
     def __new__(cls, field: Any = None, **_: Any) -> EncryptedField:  # noqa: D102
-        is_bare = cls is EncryptedField and isinstance(field, models.Field)
-        made: EncryptedField = super().__new__(_encrypted(type(field)) if is_bare else cls)
+        wraps = isinstance(field, models.Field) and not isinstance(field, EncryptedField)
+        is_bare = cls is EncryptedField and wraps
+        kind: Hashable = type(field)
+        made: EncryptedField = super().__new__(_encrypted(kind) if is_bare else cls)
         return made
 
     def __init__(
@@ -270,7 +274,7 @@ class EncryptedField(models.Field):  # type: ignore[misc]
 
 
 @functools.cache
-def _encrypted(kind: type[models.Field]) -> type[EncryptedField]:
+def _encrypted(kind: Any) -> type[EncryptedField]:
     """The class that is an encrypted field and a ``kind``, which forms and the admin go by."""
     return type(f"Encrypted{kind.__name__}", (EncryptedField, kind), {"__module__": __name__})
 

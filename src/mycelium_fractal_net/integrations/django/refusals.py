@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.integrations.django.columns import EncryptedCol
 
 
-class RefusedError(FieldError, RefusedQueryError):
+class RefusedError(FieldError, RefusedQueryError):  # type: ignore[misc]
     """A query asks of an encrypted field what only plaintext could answer."""
 
 

@@ -10,7 +10,7 @@ from django.utils.deconstruct import deconstructible
 from mycelium_fractal_net.integrations.django.refusals import refused
 
 
-@deconstructible(path="mycelium_fractal_net.integrations.django.Tag")  # type: ignore[untyped-decorator]
+@deconstructible(path="mycelium_fractal_net.integrations.django.Tag")
 class Tag(Func):  # type: ignore[misc]
     """The tag of the encrypted field of that name: ``Index(Tag("email"), name="by_email")``.
 

@@ -26,7 +26,7 @@ _OTHER: Final = "mfn_other"
 _LITERALS: Final = {"sqlite": "X'{}'", "postgresql": "'\\x{}'::bytea"}
 
 
-@deconstructible(path="mycelium_fractal_net.integrations.django.UniqueTag")  # type: ignore[untyped-decorator]
+@deconstructible(path="mycelium_fractal_net.integrations.django.UniqueTag")
 class UniqueTag(UniqueConstraint):  # type: ignore[misc]
     """No two rows have the same value in the encrypted field of that name; any number have none.
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.core.validators import MinLengthValidator
 from django.db import models
 
 from mycelium_fractal_net.integrations.django import EncryptedField, Tag, UniqueTag
 
-KEYS = {"key_id": "customers", "index": "customers-index"}
+KEYS: dict[str, Any] = {"key_id": "customers", "index": "customers-index"}
 
 
 class Level(models.TextChoices):
@@ -48,7 +50,7 @@ class Customer(Person):
         ]
 
     def __str__(self) -> str:
-        return self.name
+        return str(self.name)
 
 
 class Order(models.Model):
