@@ -25,8 +25,6 @@ from mycelium_fractal_net.integrations.fields import EncryptedColumn, named, sto
 from mycelium_fractal_net.security.errors import ConfigurationError, InvalidInputError, MfnError
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
-
     from mycelium_fractal_net.security.records.index_fields import Normalisation
 
 _STORED: Final = models.BinaryField()
@@ -50,7 +48,7 @@ class EncryptedField(models.Field):  # type: ignore[misc]
     def __new__(cls, field: Any = None, **_: Any) -> EncryptedField:  # noqa: D102
         wraps = isinstance(field, models.Field) and not isinstance(field, EncryptedField)
         is_bare = cls is EncryptedField and wraps
-        kind: Hashable = type(field)
+        kind: Any = type(field)
         made: EncryptedField = super().__new__(_encrypted(kind) if is_bare else cls)
         return made
 
