@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import django
 import pytest
+from sqlalchemy.engine import make_url
 
 from mycelium_fractal_net.integrations.application import configure
+from tests.support import postgres
 from tests.support.stores import keyring_over
 
 if TYPE_CHECKING:
@@ -48,3 +50,30 @@ def db(tables: None, keyring: Keyring) -> Iterator[None]:
     with transaction.atomic():
         yield
         transaction.set_rollback(True)
+
+
+@pytest.fixture(scope="session")
+def postgresql(postgres_server: str) -> Iterator[None]:
+    """Django's second database, with the tables of the shop."""
+    from django.db import connections
+
+    from tests.integrations.django.shop.models import Customer, Everything
+
+    url = make_url(postgres.create_database(postgres_server, "django"))
+    connections.settings["postgresql"] = {
+        **connections.settings["default"],
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": url.database,
+        "USER": url.username,
+        "PASSWORD": url.password or "",
+        "HOST": url.host or url.query.get("host", ""),
+        "PORT": url.port or "",
+        "OPTIONS": {},
+    }
+    with connections["postgresql"].schema_editor() as editor:
+        editor.create_model(Customer)
+        editor.create_model(Everything)
+    yield
+    connections["postgresql"].close()
+    del connections.settings["postgresql"]
+    del connections["postgresql"]

@@ -8,13 +8,11 @@ import pytest
 from django.core.exceptions import FieldError
 from django.db import IntegrityError, ProgrammingError, connections, transaction
 from django.db.models import F
-from sqlalchemy.engine import make_url
 
 from mycelium_fractal_net.integrations.django import Tag
 from tests.integrations.django.shop.models import Customer, Everything
 from tests.integrations.django.test_uniqueness import ALICE, BOB, STEPS
 from tests.integrations.django.test_values import VALUES
-from tests.support import postgres
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,29 +20,6 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.keyring.keyring import Keyring
 
 customers = Customer.objects.using("postgresql")
-
-
-@pytest.fixture(scope="session")
-def postgresql(postgres_server: str) -> Iterator[None]:
-    """Django's second database, with the tables of the shop."""
-    url = make_url(postgres.create_database(postgres_server, "django"))
-    connections.settings["postgresql"] = {
-        **connections.settings["default"],
-        "ENGINE": "django.db.backends.postgresql",
-        "NAME": url.database,
-        "USER": url.username,
-        "PASSWORD": url.password or "",
-        "HOST": url.host or url.query.get("host", ""),
-        "PORT": url.port or "",
-        "OPTIONS": {},
-    }
-    with connections["postgresql"].schema_editor() as editor:
-        editor.create_model(Customer)
-        editor.create_model(Everything)
-    yield
-    connections["postgresql"].close()
-    del connections.settings["postgresql"]
-    del connections["postgresql"]
 
 
 @pytest.fixture(autouse=True)

@@ -3,8 +3,9 @@
 All writers store tags of one version, so the database's constraint keeps equal values apart. While
 another version waits, or rows have tags of a former one, a value may be there that the constraint
 does not see. What is written is then not the new value alone, but that of the row that has it
-already, where there is one: its tag is there twice, and the constraint refuses it. All that is
-within the one statement, so that neither another writer nor the sweep comes between.
+already, where there is one: its tag is there twice, and the constraint refuses it. That is within
+the one statement. PostgreSQL waits in it for a sweep that is at that very row, and takes what has
+become of the row: else its former tag, soon gone, would hold the constraint back.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 _OTHER: Final = "mfn_other"
 _LITERALS: Final = {"sqlite": "X'{}'", "postgresql": "'\\x{}'::bytea"}
+_WAITING: Final = {"sqlite": "", "postgresql": " FOR SHARE"}
 
 
 @deconstructible(path="mycelium_fractal_net.integrations.django.UniqueTag")
@@ -112,11 +114,13 @@ def placeholder(field: Any, value: Any, compiler: Any, connection: Any) -> str:
 
     meta = field.model._meta
     table, column, key = (quoted(each) for each in (meta.db_table, field.column, meta.pk.column))
-    tags = ", ".join(literal.format(each.hex()) for each in value.others)
+    tags = ", ".join(
+        literal.format(each.hex()) for each in (value[: field.tag_bytes], *value.others)
+    )
     found = (
         f"SELECT {_OTHER}.{column} FROM {table} {_OTHER}"  # noqa: S608
         f" WHERE SUBSTR({_OTHER}.{column}, 1, {field.tag_bytes}) IN ({tags})"
     )
     if not isinstance(compiler, SQLInsertCompiler):
         found += f" AND {_OTHER}.{key} <> {table}.{key}"
-    return f"COALESCE(({found} LIMIT 1), {plain})"
+    return f"COALESCE(({found} LIMIT 1{_WAITING[connection.vendor]}), {plain})"
