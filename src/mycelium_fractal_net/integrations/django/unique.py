@@ -99,9 +99,8 @@ def placeholder(field: Any, value: Any, compiler: Any, connection: Any) -> str:
     In an UPDATE the row itself is none of the others. Tags are written out, since a field has one
     parameter; they are no secret, being stored.
     """
-    plain: str = connection.ops.binary_placeholder_sql(value)
     if not isinstance(value, Stored):
-        return plain
+        return "_binary %s" if connection.vendor == "mysql" and value is not None else "%s"
     literal = _LITERALS.get(connection.vendor)
     if literal is None:
         raise NotSupportedError(
@@ -123,4 +122,4 @@ def placeholder(field: Any, value: Any, compiler: Any, connection: Any) -> str:
     )
     if not isinstance(compiler, SQLInsertCompiler):
         found += f" AND {_OTHER}.{key} <> {table}.{key}"
-    return f"COALESCE(({found} LIMIT 1{_WAITING[connection.vendor]}), {plain})"
+    return f"COALESCE(({found} LIMIT 1{_WAITING[connection.vendor]}), %s)"
