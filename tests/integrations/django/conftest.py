@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 os.environ["DJANGO_SETTINGS_MODULE"] = "tests.integrations.django.settings"
 django.setup()
+del os.environ["DJANGO_SETTINGS_MODULE"]  # which is not for what tests start
 
 
 @pytest.fixture(scope="session")
