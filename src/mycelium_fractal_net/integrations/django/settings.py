@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from django.conf import settings
+from django import conf
 from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
@@ -34,7 +34,7 @@ def install() -> None:
 
 def open_by_settings() -> Keyring:
     """The keyring that ``MFN`` names. Raises :class:`ConfigurationError` for what it misspells."""
-    chosen = dict(getattr(settings, _NAME, None) or {})
+    chosen = dict(getattr(conf.settings, _NAME, None) or {})
     unknown = sorted(map(repr, chosen.keys() - _OPENED_WITH.keys() - {"KEYRING"}))
     if unknown:
         raise ConfigurationError(f"the setting {_NAME} has no {', '.join(unknown)}")

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from typing import Any, Final
 
-from django.conf import settings
+from django import conf
 from django.db import models
 from django.db.backends.utils import format_number
 
@@ -61,13 +61,13 @@ def _datetime(_: Any) -> Codec:
     """Aware ones where ``USE_TZ`` has them so, in UTC; else as they are, and none that is aware."""
 
     def encode(value: Any) -> bytes:
-        if not settings.USE_TZ and getattr(value, "tzinfo", None) is not None:
+        if not conf.settings.USE_TZ and getattr(value, "tzinfo", None) is not None:
             raise InvalidInputError("the value has a time zone, and USE_TZ is off")
         return codecs.DATETIME.encode(value)
 
     def decode(data: bytes) -> datetime.datetime:
         value: datetime.datetime = codecs.DATETIME.decode(data)
-        if settings.USE_TZ and value.tzinfo is None:
+        if conf.settings.USE_TZ and value.tzinfo is None:
             return value.replace(tzinfo=datetime.UTC)
         return value
 
