@@ -1,7 +1,8 @@
-"""A Django of this process, its tables made once, and for each test a keyring and a transaction."""
+"""A Django of this process: tables made once, a keyring for a module, a transaction for a test."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING
 
@@ -11,12 +12,12 @@ from sqlalchemy.engine import make_url
 
 from mycelium_fractal_net.integrations.application import configure
 from tests.support import postgres
-from tests.support.stores import keyring_over
+from tests.support.stores import keyring_over, open_provider
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-    from mycelium_fractal_net.security.key_providers import LocalKeyProvider
     from mycelium_fractal_net.security.keyring.keyring import Keyring
 
 os.environ["DJANGO_SETTINGS_MODULE"] = "tests.integrations.django.settings"
@@ -32,25 +33,57 @@ def tables() -> None:
     call_command("migrate", run_syncdb=True, skip_checks=True, verbosity=0)
 
 
-@pytest.fixture
-def keyring(local_provider: LocalKeyProvider) -> Iterator[Keyring]:
-    """With the keys that the models name."""
-    local_provider.keys.create("customers")
-    local_provider.keys.create("customers-index", "index")
-    with keyring_over(local_provider) as opened:
+@contextlib.contextmanager
+def site_keyring(folder: Path) -> Iterator[Keyring]:
+    """A new keyring in that folder, which the site uses, with the keys that the models name."""
+    provider = open_provider(f"sqlite:///{folder / 'keys.db'}", folder)
+    provider.keys.create("customers")
+    provider.keys.create("customers-index", "index")
+    with keyring_over(provider) as opened:
         configure(opened)
         yield opened
+    provider.store.database.close()
     configure(None)
 
 
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keyring]:
+    """The keyring of a module's tests, none of which changes a key."""
+    with site_keyring(tmp_path_factory.mktemp("keys")) as opened:
+        yield opened
+
+
 @pytest.fixture
-def db(tables: None, keyring: Keyring) -> Iterator[None]:
+def keyring(keys: Keyring, home: Path) -> Iterator[Keyring]:
+    """One of the test's own, whose keys it may rotate and suspend."""
+    with site_keyring(home) as opened:
+        yield opened
+    configure(keys)
+
+
+@pytest.fixture
+def no_keyring(keys: Keyring) -> Iterator[None]:
+    """A site that was told of none but by its settings."""
+    configure(None)
+    yield
+    configure(keys)
+
+
+@pytest.fixture
+def db(tables: None, keys: Keyring) -> Iterator[None]:
     """The database, which is afterwards as it was."""
+    with undone():
+        yield
+
+
+@contextlib.contextmanager
+def undone(using: str = "default") -> Iterator[None]:
+    """Leave the database as it was; within another one what that one did stays."""
     from django.db import transaction
 
-    with transaction.atomic():
+    with transaction.atomic(using):
         yield
-        transaction.set_rollback(True)
+        transaction.set_rollback(True, using)
 
 
 @pytest.fixture(scope="session")

@@ -35,7 +35,7 @@ def ids(model: type[models.Model]) -> list[str]:
     return [each.id for each in model.check() if each.id.startswith("mfn.")]
 
 
-def test_the_models_of_the_tests_pass(keyring: Keyring) -> None:
+def test_the_models_of_the_tests_pass(keys: Keyring) -> None:
     """All checks, those of Django too, on fields with an index or constraint to search by."""
     found = [each for each in run_checks() if each.id != "mfn.W002"]
     assert found == []
@@ -54,28 +54,26 @@ def test_a_key_that_does_not_serve_is_named_with_each_of_its_fields(keyring: Key
     assert found[0].is_serious()
 
 
-def test_keys_that_are_not_there_are_named(local_provider: LocalKeyProvider) -> None:
+def test_keys_that_are_not_there_are_named(
+    no_keyring: None, local_provider: LocalKeyProvider
+) -> None:
     """And one that is of the wrong type."""
     local_provider.keys.create("customers", "mac")
     with keyring_over(local_provider) as opened:
         configure(opened)
-        try:
-            found = of_keys()
-        finally:
-            configure(None)
+        found = of_keys()
     texts = {each.msg.partition(" does not serve: ")[0] for each in found}
     assert texts == {"the key 'customers'", "the key 'customers-index'"}
 
 
-def test_a_keyring_that_does_not_open_is_a_warning() -> None:
+def test_a_keyring_that_does_not_open_is_a_warning(no_keyring: None) -> None:
     """Images are built where there is none; each use of it fails."""
-    configure(None)
     (found,) = of_keys()
     assert (found.id, found.is_serious()) == ("mfn.W001", False)
     assert "/nonexistent" in found.msg
 
 
-def test_other_applications_are_not_asked_about(keyring: Keyring) -> None:
+def test_other_applications_are_not_asked_about(keys: Keyring) -> None:
     """``manage.py check auth`` opens nothing."""
     assert of_keys([apps.get_app_config("auth")]) == []
 
@@ -150,13 +148,12 @@ def open_it() -> Keyring:
     return OPENED[0]
 
 
-def test_the_setting_says_which_keyring(keyring: Keyring) -> None:
+def test_the_setting_says_which_keyring(keys: Keyring, no_keyring: None) -> None:
     """What opens it or its path; it is asked once, and again when the setting has changed."""
-    OPENED[:] = [keyring]
-    configure(None)
+    OPENED[:] = [keys]
     for opens in (open_it, f"{__name__}.open_it"):
         with override_settings(MFN={"KEYRING": opens}):
-            assert of_application() is keyring
+            assert of_application() is keys
 
 
 @pytest.mark.parametrize(
@@ -167,9 +164,10 @@ def test_the_setting_says_which_keyring(keyring: Keyring) -> None:
         ({"KEYRING": open_it, "HOME": "/secret"}, r"^the setting MFN has KEYRING or the rest"),
     ],
 )
-def test_a_setting_that_is_misspelt_is_refused(chosen: dict[str, Any], told: str) -> None:
+def test_a_setting_that_is_misspelt_is_refused(
+    no_keyring: None, chosen: dict[str, Any], told: str
+) -> None:
     """Without its value."""
-    configure(None)
     with override_settings(MFN=chosen), pytest.raises(ConfigurationError, match=told):
         of_application()
 

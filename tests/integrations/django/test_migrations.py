@@ -18,7 +18,7 @@ from tests.integrations.django.shop.models import Customer, Everything
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.usefixtures("keyring", "tables")
+pytestmark = pytest.mark.usefixtures("keys", "tables")
 KEYS: dict[str, Any] = {"key_id": "customers", "index": "customers-index"}
 
 
@@ -108,7 +108,7 @@ class Schema:
 
 
 @pytest.fixture
-def schema(tables: None, keyring: Any) -> Iterator[Schema]:
+def schema(tables: None, keys: Any) -> Iterator[Schema]:
     """One in which ``Thing`` is removed at the end."""
     made = Schema()
     yield made

@@ -10,6 +10,7 @@ from django.db import IntegrityError, ProgrammingError, connections, transaction
 from django.db.models import F
 
 from mycelium_fractal_net.integrations.django import Tag
+from tests.integrations.django.conftest import undone
 from tests.integrations.django.shop.models import Customer, Everything
 from tests.integrations.django.test_uniqueness import ALICE, BOB, STEPS
 from tests.integrations.django.test_values import VALUES
@@ -19,15 +20,15 @@ if TYPE_CHECKING:
 
     from mycelium_fractal_net.security.keyring.keyring import Keyring
 
+pytestmark = pytest.mark.long
 customers = Customer.objects.using("postgresql")
 
 
 @pytest.fixture(autouse=True)
-def around(postgresql: None, keyring: Keyring) -> Iterator[None]:
+def around(postgresql: None, keys: Keyring) -> Iterator[None]:
     """A transaction for each test."""
-    with transaction.atomic("postgresql"):
+    with undone("postgresql"):
         yield
-        transaction.set_rollback(True, "postgresql")
 
 
 def sweep() -> None:

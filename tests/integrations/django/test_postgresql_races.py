@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from mycelium_fractal_net.security.keyring.keyring import Keyring
 
+pytestmark = pytest.mark.long
 _LONGEST_SECONDS = 20
 WRITES: dict[str, Callable[[], Any]] = {
     "create": lambda: customers.create(email=ALICE),

@@ -14,11 +14,11 @@ from django.test.utils import CaptureQueriesContext
 
 from mycelium_fractal_net.integrations.django import RefusedError
 from mycelium_fractal_net.integrations.fields import RefusedQueryError
-from mycelium_fractal_net.security.records.keys import Verb
+from tests.integrations.django.conftest import undone
 from tests.integrations.django.shop.models import Customer, Order
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from mycelium_fractal_net.security.keyring.keyring import Keyring
 
@@ -27,13 +27,15 @@ ALICE, BOB = "alice@example.com", "bob@example.com"
 found = Customer.objects
 
 
-@pytest.fixture(autouse=True)
-def customers(db: None) -> None:
+@pytest.fixture(scope="module", autouse=True)
+def customers(tables: None, keys: Keyring) -> Iterator[None]:
     """Alice, who has a telephone and two orders, and Bob."""
-    alice = found.create(name="Alice", email=ALICE, phone="+43 1 234", city="Graz")
-    found.create(name="Bob", email=BOB, city="Graz")
-    for total in (5, 7):
-        Order.objects.create(customer=alice, total=total)
+    with undone():
+        alice = found.create(name="Alice", email=ALICE, phone="+43 1 234", city="Graz")
+        found.create(name="Bob", email=BOB, city="Graz")
+        for total in (5, 7):
+            Order.objects.create(customer=alice, total=total)
+        yield
 
 
 def names(query: Any) -> list[str]:
@@ -104,18 +106,6 @@ def test_a_search_uses_the_index_of_the_tag() -> None:
         (found.filter(city="Graz"), "customer_by_city"),
     ):
         assert f"USING INDEX {index}" in query.explain()
-
-
-def test_a_queryset_that_was_kept_finds_rows_after_a_rotation(keyring: Keyring) -> None:
-    """Its tags are made when it is run."""
-    kept = found.filter(email="carol@example.com")
-    assert not kept.all()
-    keyring.provider.keys.rotate("customers-index")
-    keyring.provider.states.apply(Verb.ACTIVATE, "customers-index:v2")
-    keyring.refresh()
-    found.create(name="Carol", email="carol@example.com")
-    assert names(kept.all()) == ["Carol"]
-    assert names(found.filter(email__in=[ALICE, "carol@example.com"])) == ["Alice", "Carol"]
 
 
 def test_values_are_opened_wherever_they_are_selected() -> None:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import datetime
 import uuid
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.db import connection
 
 from mycelium_fractal_net.security.errors import DecryptionError, InvalidInputError
+from mycelium_fractal_net.security.records.keys import Verb
 from tests.integrations.django.shop.models import Customer, Everything
+
+if TYPE_CHECKING:
+    from mycelium_fractal_net.security.keyring.keyring import Keyring
 
 pytestmark = pytest.mark.usefixtures("db")
 
@@ -121,3 +125,14 @@ def test_auto_now_and_defaults_are_those_of_the_wrapped_field() -> None:
     assert read.level == "plain"
     assert read.get_level_display() == "No card"
     assert read.city == ""
+
+
+def test_a_queryset_that_was_kept_finds_rows_after_a_rotation(keyring: Keyring) -> None:
+    """Its tags are made when it is run."""
+    kept = Customer.objects.filter(email="carol@example.com")
+    assert not kept.all()
+    keyring.provider.keys.rotate("customers-index")
+    keyring.provider.states.apply(Verb.ACTIVATE, "customers-index:v2")
+    keyring.refresh()
+    Customer.objects.create(name="Carol", email="carol@example.com")
+    assert [each.name for each in kept.all()] == ["Carol"]
