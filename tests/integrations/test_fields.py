@@ -101,8 +101,8 @@ def test_the_keyring_is_opened_when_it_is_needed(keys: Keyring) -> None:
 
     application.configure(opens)
     assert opened == []
-    assert application.keyring() is keys
-    assert application.keyring() is keys
+    assert application.application_keyring() is keys
+    assert application.application_keyring() is keys
     assert opened == [keys]
 
 
@@ -113,6 +113,6 @@ def test_without_a_word_it_is_that_of_the_configuration(
     monkeypatch.setenv("MFN_HOME", str(home))
     initialise().close()
     application.configure(None)
-    with application.keyring() as found:
+    with application.application_keyring() as found:
         assert found.decrypt(found.encrypt(b"ada")) == b"ada"
     application.configure(None)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 from typing import Any
 
+import pytest
 import sqlalchemy
 from alembic.autogenerate import produce_migrations, render_python_code
 from alembic.migration import MigrationContext
@@ -23,9 +25,17 @@ def written(context: MigrationContext) -> str:
     return render_python_code(made.upgrade_ops, render_item=render_item)
 
 
-def test_autogenerate_has_no_second_difference(application_url: str, keys: Keyring) -> None:
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a database without a table, of each kind in turn."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'application.db'}"
+    return str(request.getfixturevalue("postgres_url"))
+
+
+def test_autogenerate_has_no_second_difference(empty_url: str, keys: Keyring) -> None:
     """A migration makes columns of bytes and the indexes on their tags; then nothing is left."""
-    engine: Engine = create_engine(application_url)
+    engine: Engine = create_engine(empty_url)
     with engine.begin() as connection, warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="(?i).*skip.*expression-based index")
         options = {"compare_type": True, "compare_server_default": True}

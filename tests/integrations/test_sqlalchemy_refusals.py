@@ -166,7 +166,7 @@ def test_an_operator_that_needs_the_plaintext_is_refused_as_it_is_built(name: st
 
 @pytest.mark.parametrize("name", EXECUTED)
 def test_a_clause_that_needs_the_plaintext_is_refused_before_execution(
-    sqlite: Engine, name: str
+    sqlite: Engine, keys: Keyring, name: str
 ) -> None:
     """Each time it is executed, not the first time alone, and the error names the column."""
     with Session(sqlite) as session:
@@ -177,7 +177,9 @@ def test_a_clause_that_needs_the_plaintext_is_refused_before_execution(
 
 
 @pytest.mark.parametrize("name", TAKEN)
-def test_what_does_not_need_the_plaintext_is_taken(sqlite: Engine, name: str) -> None:
+def test_what_does_not_need_the_plaintext_is_taken(
+    sqlite: Engine, keys: Keyring, name: str
+) -> None:
     """Nothing is refused that the database answers as it would for plaintext."""
     with Session(sqlite) as session:
         session.execute(insert(Customer).values(id=1, email="ada@example.com"))

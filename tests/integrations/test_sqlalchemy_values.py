@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session, aliased
 
 from mycelium_fractal_net.integrations.sqlalchemy import RefusedQueryError, may_equal
 from mycelium_fractal_net.security.errors import DecryptionError, InvalidInputError
+from mycelium_fractal_net.security.keyring.keyring import Keyring
 from tests.integrations.customers import EMAIL, TABLE, Base, Customer, Tier
 
 VALUES: dict[str, Any] = {
@@ -98,7 +99,7 @@ def test_an_alias_and_a_subquery_are_searched_as_their_table(session: Session) -
     assert found.scalars().all() == ["Ada Lovelace"]
 
 
-def test_core_and_bulk_statements_store_what_the_orm_stores(engine: Engine) -> None:
+def test_core_and_bulk_statements_store_what_the_orm_stores(engine: Engine, keys: Keyring) -> None:
     """One column holds tag and message, so that no way of writing leaves one of them behind."""
     with engine.begin() as connection:
         connection.execute(insert(TABLE), [{"email": f"{n}@example.com"} for n in range(30)])
@@ -126,7 +127,7 @@ def test_sealed_bytes_of_another_column_do_not_open(session: Session) -> None:
 
 
 @pytest.mark.parametrize("stored", [b"", b"\x00" * 20, b"\x00" * 200])
-def test_what_is_no_message_is_refused(sqlite: Engine, stored: bytes) -> None:
+def test_what_is_no_message_is_refused(sqlite: Engine, keys: Keyring, stored: bytes) -> None:
     """Bytes that nobody sealed are an error that names the column."""
     with Session(sqlite) as session:
         ada(session)

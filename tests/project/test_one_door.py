@@ -198,4 +198,5 @@ def test_the_policy_hands_out_itself_alone() -> None:
                     "running_sha512",
                     "sha256",
                     "sha384",
+                    "sha512",
                 ), file

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import Column, Index, LargeBinary, Table, event
 from sqlalchemy.types import TypeDecorator, TypeEngine, to_instance
 
-from mycelium_fractal_net.integrations import application
+from mycelium_fractal_net.integrations.application import application_keyring
 from mycelium_fractal_net.integrations.fields import EncryptedColumn, copied, stored_tag_bytes
 from mycelium_fractal_net.integrations.sqlalchemy.comparing import EncryptedComparator, tag_of
 from mycelium_fractal_net.integrations.sqlalchemy.kinds import codec_of
@@ -91,7 +91,7 @@ class Encrypted(TypeDecorator[Any]):
     @property
     def field(self) -> EncryptedColumn:
         """What stores, opens and searches, with the keyring of the application."""
-        keyring = application.keyring()
+        keyring = application_keyring()
         found = self._field
         if found is None or found.keyring is not keyring:
             if self.bound_to is None:
