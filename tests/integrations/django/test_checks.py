@@ -11,8 +11,7 @@ from django.core.exceptions import FieldError
 from django.db import models
 from django.test.utils import isolate_apps, override_settings
 
-from mycelium_fractal_net.integrations.application import configure
-from mycelium_fractal_net.integrations.application import keyring as of_application
+from mycelium_fractal_net.integrations.application import application_keyring, configure
 from mycelium_fractal_net.integrations.django import EncryptedField, Tag, UniqueTag
 from mycelium_fractal_net.integrations.django.checks import of_keys
 from mycelium_fractal_net.security.errors import ConfigurationError
@@ -153,7 +152,7 @@ def test_the_setting_says_which_keyring(keys: Keyring, no_keyring: None) -> None
     OPENED[:] = [keys]
     for opens in (open_it, f"{__name__}.open_it"):
         with override_settings(MFN={"KEYRING": opens}):
-            assert of_application() is keys
+            assert application_keyring() is keys
 
 
 @pytest.mark.parametrize(
@@ -169,7 +168,7 @@ def test_a_setting_that_is_misspelt_is_refused(
 ) -> None:
     """Without its value."""
     with override_settings(MFN=chosen), pytest.raises(ConfigurationError, match=told):
-        of_application()
+        application_keyring()
 
 
 @pytest.mark.usefixtures("db")

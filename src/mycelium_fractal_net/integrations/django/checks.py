@@ -13,7 +13,7 @@ from django.apps import apps
 from django.core import checks
 from django.db.models import Index, UniqueConstraint
 
-from mycelium_fractal_net.integrations import application
+from mycelium_fractal_net.integrations.application import application_keyring
 from mycelium_fractal_net.integrations.django.tags import Tag
 from mycelium_fractal_net.integrations.django.unique import UniqueTag
 from mycelium_fractal_net.security.errors import MfnError
@@ -39,7 +39,7 @@ def of_keys(app_configs: Any = None, **_: Any) -> list[Any]:
     if not fields:
         return []
     try:
-        keyring = application.keyring()
+        keyring = application_keyring()
     except MfnError as error:
         return [
             checks.Warning(

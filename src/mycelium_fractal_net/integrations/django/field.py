@@ -15,7 +15,7 @@ from django.db import models
 from django.db.models.expressions import Case, Value, When
 from django.db.models.functions import Cast
 
-from mycelium_fractal_net.integrations import application
+from mycelium_fractal_net.integrations.application import application_keyring
 from mycelium_fractal_net.integrations.django.columns import EncryptedCol
 from mycelium_fractal_net.integrations.django.lookups import LOOKUPS
 from mycelium_fractal_net.integrations.django.refusals import refused
@@ -134,7 +134,7 @@ class EncryptedField(models.Field):  # type: ignore[misc]
 
     def at_work(self) -> EncryptedColumn:
         """What seals and opens its values, under the keyring of this process."""
-        keyring = application.keyring()
+        keyring = application_keyring()
         found = self._at_work
         if found is None or found.keyring is not keyring:
             table, column = self.bound_to or (self.model._meta.db_table, self.column)
