@@ -6,7 +6,7 @@ from pathlib import Path
 
 BASE_DIR = Path(__file__).parents[1]
 SECRET_KEY = os.environ.get("SITE_SECRET_KEY") or secrets.token_urlsafe(32)
-DEBUG = False
+DEBUG = os.environ.get("SITE_DEBUG") == "1"  # its error pages show plaintext
 ALLOWED_HOSTS = ["127.0.0.1", "localhost"]
 DATABASES = {
     "default": {

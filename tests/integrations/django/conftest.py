@@ -11,8 +11,9 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from mycelium_fractal_net.integrations.application import configure
+from tests.integrations.conftest import with_keys
 from tests.support import postgres
-from tests.support.stores import keyring_over, open_provider
+from tests.support.stores import open_provider
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,9 +38,7 @@ def tables() -> None:
 def site_keyring(folder: Path) -> Iterator[Keyring]:
     """A new keyring in that folder, which the site uses, with the keys that the models name."""
     provider = open_provider(f"sqlite:///{folder / 'keys.db'}", folder)
-    provider.keys.create("customers")
-    provider.keys.create("customers-index", "index")
-    with keyring_over(provider) as opened:
+    with with_keys(provider) as opened:
         configure(opened)
         yield opened
     provider.store.database.close()
@@ -47,10 +46,11 @@ def site_keyring(folder: Path) -> Iterator[Keyring]:
 
 
 @pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keyring]:
+def keys(shared_keys: Keyring) -> Iterator[Keyring]:
     """The keyring of a module's tests, none of which changes a key."""
-    with site_keyring(tmp_path_factory.mktemp("keys")) as opened:
-        yield opened
+    configure(shared_keys)
+    yield shared_keys
+    configure(None)
 
 
 @pytest.fixture
