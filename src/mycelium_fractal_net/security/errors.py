@@ -182,8 +182,10 @@ EXTRA_MODULES: Final[dict[str, tuple[str, ...]]] = {
     "client": ("anyio", "h11", "httpx"),
     "django": ("django",),
     "fsspec": ("fsspec",),
+    "numpy": ("numpy",),
     "pkcs11": (),
     "postgresql": ("psycopg",),
+    "pyarrow": ("pyarrow",),
     "redis": ("redis",),
     "server": (
         "fastapi", "httptools", "limits", "prometheus_client", "pybase64", "pydantic", "uvicorn",
