@@ -75,7 +75,7 @@ def called(name: str, thing: Any) -> str:
     for each in given:
         if each.name in ("self", "cls") or each.name.startswith("_"):
             continue
-        star = {each.VAR_POSITIONAL: "*", each.VAR_KEYWORD: "**"}.get(each.kind, "")
+        star = "*" * ((each.kind is each.VAR_POSITIONAL) + 2 * (each.kind is each.VAR_KEYWORD))
         optional = "=" if each.default is not each.empty else ""
         shown.append(f"{star}{each.name}{optional}")
     return f"{name}({', '.join(shown)})"
@@ -105,8 +105,8 @@ def rows(module: Any) -> Iterator[tuple[str, str]]:
         if not (inspect.isclass(thing) or inspect.isroutine(thing)):
             yield name, f"`{thing!r}`" if not name.startswith("__") else "the release"
             continue
-        if issubclass_of(thing, enum.Enum):
-            values = ", ".join(f"`{each.name}`" for each in thing)
+        if isinstance(thing, enum.EnumType):
+            values = ", ".join(f"`{each}`" for each in thing.__members__)
             yield name, f"{first_sentence(thing)}: {values}"
             continue
         is_error = issubclass_of(thing, BaseException)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.security.errors import DecryptionError
+from mycelium_fractal_net.security.forking import OfOneProcess
 from mycelium_fractal_net.security.keyring.candidates import check_type
 from mycelium_fractal_net.security.keyring.opening import MessageKeys, Result
 from mycelium_fractal_net.security.keyring.signing import Signature
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 _DETERMINISTIC: Final = KeyType.DETERMINISTIC
 
 
-class BlindIndex:
+class BlindIndex(OfOneProcess):
     """Makes the tags of one field under a key of type ``index``. Made by :meth:`Keyring.index`.
 
     It holds no key: each call takes the versions from the keyring, as fresh as all of its keys.
