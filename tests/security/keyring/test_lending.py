@@ -77,6 +77,8 @@ def test_what_is_lent_of_a_deterministic_key_seals_one_field(keyring: Keyring) -
     made = DeterministicCipher(lent.key, lent.handle, CONTEXT).seal(b"FI")
     (stored,) = keyring.deterministic_messages(b"FI", key_id="same", associated_data=CONTEXT)
     assert (made, lent.opens) == (stored, True)
+    given = bytearray(CONTEXT)  # as any buffer
+    assert keyring.decrypt(made, associated_data=given) == b"FI"
 
 
 def test_ciphers_of_many_fields_are_kept_and_let_go(keyring: Keyring) -> None:
