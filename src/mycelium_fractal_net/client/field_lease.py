@@ -135,7 +135,9 @@ class _FieldLease(AnyLease, Generic[T]):
 
 
 def _size(value: Buffer | str) -> int:
-    return len(value) if isinstance(value, str) else len(as_bytes(value))
+    if isinstance(value, str):
+        return len(value if value.isascii() else value.encode())
+    return len(as_bytes(value))
 
 
 class _IndexLease(_FieldLease["FieldKey"]):
