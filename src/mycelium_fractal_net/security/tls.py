@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _SERVED: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
 DAMAGED_CERTIFICATE: Final = (ValueError, TypeError, UnsupportedAlgorithm)
 """What is raised for a part of a certificate that is read when it is asked for, and is damaged."""
+UNKNOWN_KIND: Final = UnsupportedAlgorithm
+"""Of these, what is raised for a key of a kind, or on a curve, that nobody here knows."""
 _APPROVED: Final = "@SECLEVEL=2:ECDHE+AESGCM"  # SP 800-52r2 section 3.3.1; 112 bits at least
 
 

@@ -6,12 +6,11 @@ import ssl
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from cryptography.exceptions import UnsupportedAlgorithm
-
 from mycelium_fractal_net.security.errors import ConfigurationError
 from mycelium_fractal_net.security.fips.process import proven
 from mycelium_fractal_net.security.tls import (
     DAMAGED_CERTIFICATE,
+    UNKNOWN_KIND,
     certificates_in,
     server_context,
 )
@@ -114,7 +113,7 @@ def _is_approved(certificate: x509.Certificate) -> bool:
         return False  # the module may not even read it
     try:
         key: Any = certificate.public_key()
-    except UnsupportedAlgorithm:
+    except UNKNOWN_KIND:
         return False  # a curve that nobody here knows
     if kind == _RSA:
         return bool(key.key_size >= _APPROVED_RSA_BITS)
