@@ -106,6 +106,8 @@ class RecordedKeyring(Keyring):
     sealed, opened or read piece by piece is one record, when it begins.
     """
 
+    _short = False
+
     encrypt_result = _recorded("encrypt", Keyring.encrypt_result, lambda result: result.key_id)
     decrypt_result = _recorded("decrypt", Keyring.decrypt_result, lambda result: result.key_id)
     rewrap_result = _recorded("rewrap", Keyring.rewrap_result, lambda result: result.key_id)
