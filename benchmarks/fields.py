@@ -48,7 +48,6 @@ from tests.support import postgres
 
 VALUES: Final = 500  # of one statement
 _SEARCHES: Final = 200  # in one transaction
-_KEYS: Final = {"key_id": "customers", "index": "customers-index"}
 
 
 class FernetText(TypeDecorator[str]):
@@ -68,7 +67,9 @@ class FernetText(TypeDecorator[str]):
 TYPES: Final[dict[str, Callable[[], Any]]] = {
     "Fernet": FernetText,
     "encrypted": lambda: Encrypted(String(80), key_id="customers"),
-    "encrypted, with an index": lambda: Encrypted(String(80), **_KEYS),
+    "encrypted, with an index": lambda: Encrypted(
+        String(80), key_id="customers", index="customers-index"
+    ),
 }
 
 
@@ -91,7 +92,9 @@ class Sealed(Base):
     __tablename__ = "sealed"
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    email: Mapped[str] = mapped_column(Encrypted(String(80), **_KEYS, unique=True))
+    email: Mapped[str] = mapped_column(
+        Encrypted(String(80), key_id="customers", index="customers-index", unique=True)
+    )
 
 
 @dataclass(frozen=True)
@@ -228,11 +231,10 @@ def fill(engine: Engine, rows: int) -> None:
     """Both tables, with the same customers."""
     Base.metadata.create_all(engine)
     for model in (Plain, Sealed):
-        table = model.__table__
         with engine.begin() as connection:
             for some in _batches(rows):
                 connection.execute(
-                    insert(table), [{"id": number, "email": email(number)} for number in some]
+                    insert(model), [{"id": number, "email": email(number)} for number in some]
                 )
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.exec_driver_sql("ANALYZE")
