@@ -437,7 +437,7 @@ def test_a_column_of_neither_bytes_nor_text_is_refused(
 
 @pytest.mark.parametrize(
     "url",
-    ["hunter2", "mysql://u:hunter2@h/d", "sqlite://", "sqlite:///:memory:", "x://hunter2:y@:z/"],
+    ["hunter2", "oracle://u:hunter2@h/d", "sqlite://", "sqlite:///:memory:", "x://hunter2:y@:z/"],
 )
 def test_other_databases_are_refused_without_their_url(keyring: Keyring, url: str) -> None:
     """A URL may hold a password."""

@@ -10,6 +10,8 @@ from sqlalchemy import Engine, create_engine, inspect, text
 from sqlalchemy.pool import NullPool
 
 from mycelium_fractal_net.security.keyring.keyring import Keyring
+from mycelium_fractal_net.security.keyring.rewrapping import Rewrapper
+from mycelium_fractal_net.security.records.open_options import PLAIN, OpenOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,6 +61,9 @@ class Beside(Keyring):
     def rewrap(self, *arguments: Any, **named: Any) -> bytes:
         self._act()
         return super().rewrap(*arguments, **named)
+
+    def rewrapper(self, options: OpenOptions = PLAIN) -> Rewrapper:
+        return Rewrapper(self, self._keys, options, holds=False)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -128,7 +128,7 @@ def beginnings(column: MessageColumn) -> Counter[bytes]:
     found: Counter[bytes] = Counter()
     with database.connection() as connection, database.reading(connection):
         for start, count in connection.execute(place.beginnings(_MOST_BEGINNINGS)):
-            found[beginning(start)] += count
+            found[beginning(start, place.message_offset)] += count
         total = connection.execute(place.total()).scalar_one()
     found[b""] += max(0, total - found.total())
     return +found

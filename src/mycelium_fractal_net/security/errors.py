@@ -181,6 +181,7 @@ EXTRA_MODULES: Final[dict[str, tuple[str, ...]]] = {
     "aws-kms": ("botocore",),
     "client": ("anyio", "h11", "httpx"),
     "fsspec": ("fsspec",),
+    "mysql": ("pymysql",),
     "pkcs11": (),
     "postgresql": ("psycopg",),
     "redis": ("redis",),
