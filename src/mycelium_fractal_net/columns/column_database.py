@@ -16,7 +16,7 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import event, func, select
+from sqlalchemy import bindparam, event, func, select
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
@@ -43,6 +43,12 @@ _POSTGRESQL_DURABLE: Final = (
     "SELECT set_config('synchronous_commit', 'on', false)"
     " WHERE current_setting('synchronous_commit') = 'off'"
 )
+# Waiting for the disk after each batch takes as long as the batch: one wait at the end is enough.
+_POSTGRESQL_BEGIN: Final = select(
+    func.set_config("lock_timeout", bindparam("wait"), True),
+    func.set_config("synchronous_commit", "off", True),
+)
+_POSTGRESQL_RECORD: Final = select(func.pg_logical_emit_message(True, "mfn", ""))
 _SQLITE_PATIENT: Final = f"PRAGMA busy_timeout={_SQLITE_WAIT_MILLISECONDS}"
 _SQLITE_SETTINGS: Final = (
     _SQLITE_PATIENT,
@@ -58,7 +64,8 @@ _REFUSED: Final = ("22", "23", "27", "44", "P0")
 
 
 MYSQL: Final = "mysql"
-_MOST_ROWS: Final = 4000  # in one transaction
+_POSTGRESQL: Final = "postgresql"
+_MOST_ROWS: Final = 2000  # in one transaction
 IN_BINARY: Final = "mfn_in_binary"
 """An option of statements whose rows PostgreSQL is to send in binary."""
 
@@ -105,7 +112,7 @@ class ColumnDatabase:
         if backend == "sqlite":
             self._engine = _sqlite_engine(parsed)
             self._turns = _Turns()
-        elif backend == "postgresql":
+        elif backend == _POSTGRESQL:
             self._engine = _postgresql_engine(parsed)
         elif backend in mysql.BACKENDS:
             self._engine = mysql.mysql_engine(parsed)
@@ -150,7 +157,8 @@ class ColumnDatabase:
     def writing(
         self, connection: Connection, *, wait_milliseconds: int = _LOCK_MILLISECONDS
     ) -> Iterator[Connection]:
-        """A transaction that is durable once the block has ended.
+        """A transaction that is there once the block has ended, and durable after
+        :meth:`make_durable`.
 
         On PostgreSQL it waits that long for a row that somebody else holds, on MariaDB whole
         seconds of that.
@@ -164,8 +172,7 @@ class ColumnDatabase:
                 elif self.dialect == MYSQL:
                     mysql.wait_for_rows(connection, wait_milliseconds // 1000)
                 else:
-                    waiting = func.set_config("lock_timeout", str(wait_milliseconds), True)
-                    connection.execute(select(waiting))
+                    connection.execute(_POSTGRESQL_BEGIN, {"wait": str(wait_milliseconds)})
                 yield connection
                 connection.commit()
             except DBAPIError as error:
@@ -177,6 +184,23 @@ class ColumnDatabase:
             except BaseException:
                 _roll_back(connection)
                 raise
+
+    def make_durable(self) -> None:
+        """Return when all that was committed before is on the disk, and wherever else commits
+        wait for it to be.
+
+        On PostgreSQL a transaction of :meth:`writing` does not wait for that: its order in the log
+        is what counts, and this writes one record behind them all. Elsewhere each one waited.
+        """
+        if self.dialect != _POSTGRESQL:
+            return
+        with self.connection() as connection:
+            try:
+                connection.execute(_POSTGRESQL_RECORD)
+                connection.commit()
+            except SQLAlchemyError as error:
+                _roll_back(connection)
+                raise unavailable(error) from None
 
     def _why(self, error: DBAPIError) -> Why | None:
         if error.connection_invalidated:

@@ -189,9 +189,13 @@ class LocatedColumn:
         found = (
             select(*self.keys, inline, self._bound()).where(self._has_value).order_by(*self.keys)
         )
-        if self._in_binary:
-            found = found.execution_options(**{IN_BINARY: True})
-        return [_row(each) for each in connection.execute(*self._within(found, span))]
+        if not self._in_binary:
+            return [_row(each) for each in connection.execute(*self._within(found, span))]
+        found = found.execution_options(**{IN_BINARY: True})
+        rows = connection.execute(*self._within(found, span)).all()  # value by value it takes twice
+        if len(self.keys) == 1:
+            return [Row((key,), value, bound) for key, value, bound in rows]
+        return [_row(each) for each in rows]
 
     def read(self, connection: Connection, key: Key) -> Row | None:
         """One row with its value, however long; None where it is gone or has none."""
@@ -280,11 +284,14 @@ class LocatedColumn:
         for prefix, key in (("a", span.after), ("u", span.upto)):
             if key is None:
                 continue
-            names = [f"{prefix}{number}" for number in range(len(key))]
+            names = self._bounds(prefix)
             given.update(zip(names, key, strict=True))
             bounds = [_given(name) for name in names]
             found = found.where(self._beyond(bounds) if prefix == "a" else self._upto(bounds))
         return found, given
+
+    def _bounds(self, prefix: str) -> list[str]:
+        return [f"{prefix}{number}" for number in range(len(self.keys))]
 
     def _beyond(self, bounds: Sequence[ColumnElement[Any]]) -> ColumnElement[bool]:
         if len(bounds) == 1:
@@ -340,6 +347,9 @@ class LocatedColumn:
         given: dict[str, Any] = {}
         for name, encode, each in zip(names, self._encoders, columns, strict=False):
             given[name] = encode(each) if self._in_binary and encode else BinaryList(each)
+        if self._in_binary:
+            for prefix, change in (("a", changes[0]), ("u", changes[-1])):
+                given.update(zip(self._bounds(prefix), change.row.key, strict=True))
         values: Encode = wire_arrays.of_text if text else wire_arrays.of_bytes
         given["old"], given["new"] = values(old), values(new)
         if (text, known) not in self._bulk:
@@ -370,8 +380,19 @@ class LocatedColumn:
             arrays["bound"] = types[self.associated.name]
         sent = [cast(_given(name), ARRAY(kind)) for name, kind in arrays.items()]
         batch = func.unnest(*sent).table_valued(*arrays, name="batch").render_derived()
+        # Rows are in the order of the key. With their range the database reads that stretch of the
+        # index once, and does not come to think that it had better read the whole table.
+        stretch: list[ColumnElement[bool]] = []
+        if self._in_binary:
+            first, last = ([_given(name) for name in self._bounds(each)] for each in "au")
+            here: ColumnElement[Any] = self.keys[0]
+            least = first[0]
+            if len(first) > 1:
+                here, least = tuple_(*self.keys), tuple_(*first)
+            stretch = [here >= least, self._upto(last)]
         return (
             update(self.table)
+            .where(*stretch)
             .where(*(k == batch.c[n] for k, n in zip(self.keys, self._names, strict=True)))
             .where((func.substr(self.value, 1, known) if known else self.value) == batch.c.old)
             .where(*self._same_associated(batch.c["bound"] if "bound" in arrays else None))

@@ -16,7 +16,7 @@ from mycelium_fractal_net.security.errors import DecryptionError
 from mycelium_fractal_net.security.keyring.keyring import Keyring
 from mycelium_fractal_net.security.records.open_options import PLAIN, OpenOptions
 
-_SPAN_ROWS: Final = 1000
+_SPAN_ROWS: Final = 2000
 _SAMPLE: Final = 1000  # values from which the spelling of a column is learned
 
 

@@ -93,6 +93,7 @@ class Sweep:
                     failed(failure)
                 if progress is not None:
                     progress(part.looked)
+        self.database.make_durable()
         with self.database.connection() as connection, self.database.reading(connection):
             found.empty = connection.execute(self.place.empty()).scalar_one()
         found.skipped = max(0, looked - found.done - found.failed)
