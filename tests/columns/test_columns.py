@@ -136,7 +136,7 @@ def test_names_are_quoted_and_keys_may_have_many_columns(
     name = 'odd "table"; DROP TABLE x'
     quoted = '"' + name.replace('"', '""') + '"'
     application.run(
-        f'CREATE TABLE {quoted} ("select" TEXT, "a b" INTEGER, "va%lue \\:x"'
+        f'CREATE TABLE {quoted} ("select" VARCHAR(9), "a b" INTEGER, "va%lue \\:x"'
         f' {application.bytes_type}, PRIMARY KEY ("select", "a b"))'
     )
     rows = [
@@ -372,8 +372,7 @@ def test_versions_are_counted_behind_white_space(
     application: Application, keyring: Keyring, kind: str
 ) -> None:
     """Text that begins with a line end or an indent is a message, as it is for a rewrap."""
-    on_sqlite = application.url.startswith("sqlite")
-    column = kind if on_sqlite or kind == "TEXT" else "BYTEA"
+    column = kind if kind == "TEXT" else application.bytes_type
     application.run(f"CREATE TABLE notes (id INTEGER PRIMARY KEY, note {column})")
     sealed = keyring.encrypt(b"data", key_id="orders")
     text = base64.b64encode(sealed).decode()

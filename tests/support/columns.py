@@ -36,7 +36,7 @@ class Application:
     @property
     def bytes_type(self) -> str:
         """The type of a column of bytes."""
-        return "BYTEA" if self.engine.dialect.name == "postgresql" else "BLOB"
+        return {"postgresql": "BYTEA", "mariadb": "LONGBLOB"}.get(self.engine.dialect.name, "BLOB")
 
     def run(self, statement: str, *rows: dict[str, Any]) -> None:
         """Run a statement, once for each row that is given, in one transaction."""

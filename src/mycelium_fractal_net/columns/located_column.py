@@ -254,10 +254,10 @@ class LocatedColumn:
         """The value without the white space that may stand before base64."""
         is_bytes = self._dialect != _SQLITE and _holds_bytes(self._types[self.value.name])
         if self._dialect == MYSQL:  # it has nothing that strips several characters
-            text = func.substr(self.value, 1, _STRIPPED_CHARACTERS)
-            for blank in BLANKS.decode() * (not is_bytes):
+            start = text = func.substr(self.value, 1, _STRIPPED_CHARACTERS)
+            for blank in BLANKS.decode():
                 text = func.replace(text, blank, "")
-            return text
+            return case((func.substr(start, 1, len(MAGIC)) == literal(MAGIC), start), else_=text)
         blanks = literal(BLANKS.decode())
         if self._dialect == _SQLITE:
             text = func.ltrim(cast(self.value, String()), blanks)
