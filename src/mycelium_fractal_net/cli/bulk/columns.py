@@ -79,8 +79,8 @@ column_choice = record(
     click.option(
         "--database",
         metavar="URL",
-        help="Take a column of this database instead of files: sqlite:///FILE or"
-        " postgresql://USER@HOST/NAME.",
+        help="Take a column of this database instead of files: sqlite:///FILE,"
+        " postgresql://USER@HOST/NAME or mariadb://USER@HOST/NAME.",
     ),
     click.option(
         "--database-file",
