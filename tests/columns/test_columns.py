@@ -834,3 +834,19 @@ def test_a_commit_is_durable_where_the_database_would_not_wait(
         assert application.one("SHOW synchronous_commit") == "off"
     finally:
         application.run("ALTER ROLE mfn RESET synchronous_commit")
+
+
+def test_a_run_waits_for_the_disk_at_its_end(postgres_url: str, keyring: Keyring) -> None:
+    """No batch does, and one record behind them all does: the log is in order."""
+    application = Application(postgres_url)
+    customers(application, keyring, 5)
+    database = ColumnDatabase(postgres_url)
+    with database.connection() as connection:
+        with database.writing(connection):
+            assert connection.exec_driver_sql("SHOW synchronous_commit").scalar() == "off"
+            connection.exec_driver_sql("UPDATE customers SET iban = 'x'").close()
+        assert connection.exec_driver_sql("SHOW synchronous_commit").scalar() == "on"
+        written = connection.exec_driver_sql("SELECT pg_current_wal_insert_lsn()").scalar_one()
+    database.make_durable()
+    flushed = "SELECT pg_current_wal_flush_lsn() >= CAST(:lsn AS pg_lsn)"
+    assert application.one(flushed, lsn=written)

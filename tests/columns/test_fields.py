@@ -132,10 +132,10 @@ def test_a_unique_column_refuses_duplicates_at_every_step(
     on_mariadb = application.engine.dialect.name == "mariadb"  # has no index of an expression
     tag_of = "email(32)" if on_mariadb else "substr(email, 1, 32)"
     application.run(f"CREATE UNIQUE INDEX one_each ON customers ({tag_of})")
-    bound = {"key_id": "customers-index", "context": EMAIL.binding}
 
     def is_there(value: bytes) -> bool:
-        tags = [bytes(each) for each in keyring.index_tags(value, **bound)]
+        found = keyring.index_tags(value, key_id="customers-index", context=EMAIL.binding)
+        tags = [bytes(each) for each in found]
         return any(
             application.one("SELECT count(*) FROM customers WHERE substr(email, 1, 32) = :t", t=t)
             for t in tags
