@@ -140,4 +140,5 @@ def _named(start: Value, offset: int) -> bytes:
     except ValueError:
         raise DecryptionError from None
     skipped = offset - first // 4 * 3
-    return aligned[skipped : skipped + NAMED_BYTES]
+    there = len(written) * 3 // 4  # of a value that is too short the rest would be made up
+    return aligned[skipped : min(skipped + NAMED_BYTES, there)]

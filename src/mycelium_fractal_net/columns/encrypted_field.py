@@ -8,7 +8,7 @@ such a value needs the same names, and for the tag the plaintext.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from mycelium_fractal_net.columns.coding import (
     Coding,
@@ -18,6 +18,7 @@ from mycelium_fractal_net.columns.coding import (
     encode,
 )
 from mycelium_fractal_net.security.errors import DecryptionError, InvalidInputError
+from mycelium_fractal_net.security.records.field_binding import field_binding
 from mycelium_fractal_net.security.records.index_fields import IndexField
 
 if TYPE_CHECKING:
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.keyring.keyring import Keyring
     from mycelium_fractal_net.security.records.index_fields import Normalisation
     from mycelium_fractal_net.security.records.open_options import OpenOptions
-
-_LENGTH_BYTES: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +53,8 @@ class EncryptedField:
 
     @property
     def binding(self) -> bytes:
-        """What messages and tags are bound to: both names in UTF-8, each behind its length.
-
-        Lengths are of 8 bytes, big-endian. The associated data, and the context of the index.
-        """
-        parts = (self.table.encode(), self.column.encode())
-        return b"".join(len(each).to_bytes(_LENGTH_BYTES) + each for each in parts)
+        """What messages and tags are bound to: see :func:`.field_binding`."""
+        return field_binding(self.table, self.column)
 
     @property
     def tag_bytes(self) -> int:
