@@ -19,6 +19,16 @@ DECODERS: Final = frozenset(
 """What a function calls that decodes; ``decode`` of msgspec beside them."""
 
 PARSERS: Final[dict[str, tuple[str, ...]]] = {
+    "addressed": (
+        "files.recipients:open_reader_with",
+        "files.recipients:open_stream_with",
+        "files.recipients:open_with",
+        "security.sealed.addressed:opener_by",
+        "security.sealed.addressed_layout:parse_addressed_header",
+        "security.sealed.addressed_layout:read_addressed_header",
+        "security.sealed.recipient_text:parse_key_lines",
+        "security.sealed.recipient_text:text_of",
+    ),
     "addresses": (
         "api.transport.addresses:Proxies.__init__",
         "api.transport.addresses:_parsed",

@@ -16,7 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from mycelium_fractal_net.security.aes_encryption import encrypt_aes_gcm
+from mycelium_fractal_net.security.records.file_names import FileName
 from mycelium_fractal_net.security.records.index_fields import IndexField
+from mycelium_fractal_net.security.sealed.addressed import opener_by, sealer_for
+from mycelium_fractal_net.security.sealed.addressed_layout import (
+    AddressedHeader,
+    parse_addressed_header,
+)
 from mycelium_fractal_net.security.sealed.blind_index import IndexKey
 from mycelium_fractal_net.security.sealed.deterministic import DeterministicCipher
 from mycelium_fractal_net.security.sealed.recipients import RecipientKey, seal_to_recipient
@@ -29,6 +35,7 @@ from mycelium_fractal_net.security.signatures.signing_key import SigningKey
 KEY = hashlib.sha256(b"mycelium-fractal-net test key").digest()
 HANDLE = bytes.fromhex("0123456789abcdef")
 DATA = b"one two three"
+ADDRESSED_KEY = b"mycelium-fractal-net/addressed-key/v1"
 ALGORITHMS = ("Ed25519", "ECDSA-P256", "ECDSA-P384", "ML-DSA-65")
 P = 2**255 - 19
 # u of order 1, 2, 4 and 8 in X25519 (RFC 7748 section 5, and its section 7 on what they do).
@@ -161,6 +168,106 @@ def recipients_on(algorithm: str) -> dict[str, Any]:
     return {"algorithm": algorithm, **_sealed_to(key, blob, faults)}
 
 
+def hybrid_recipients() -> dict[str, Any]:
+    """HPKE in base mode with ML-KEM-768 and X25519."""
+    algorithm = "HPKE-MLKEM768-X25519"
+    material = hashlib.sha256(b"a recipient's test key").digest()
+    key = RecipientKey.from_private_bytes(algorithm, material)
+    blob = seal_to_recipient(key.public, DATA, info=b"letters", associated_data=b"row 17")
+    faults = {
+        "no magic": b"MFI" + blob[3:],
+        "another suite": flipped(blob, 5),
+        "changed ciphertext of ML-KEM": flipped(blob, 10),
+        "changed key of X25519": flipped(blob, 1098),
+        "key of X25519 with its top bit set": blob[:1129]
+        + bytes([blob[1129] | 0x80])
+        + blob[1130:],
+        "key of X25519 that is no usable point": blob[:1098] + bytes(32) + blob[1130:],
+        "changed ciphertext": flipped(blob, 1130),
+        "changed tag": flipped(blob, len(blob) - 1),
+        "cut in the tag": blob[:-1],
+    }
+    return {"algorithm": algorithm, **_sealed_to(key, blob, faults)}
+
+
+def addressed() -> dict[str, Any]:
+    """Messages for recipients: of each suite, for several, bound to a name; and their keys."""
+    seeds = {
+        "HPKE-X25519": hashlib.sha256(b"a recipient's test key").digest(),
+        "HPKE-P256": hashlib.sha256(b"a recipient's other test key").digest(),
+        "HPKE-P384": hashlib.sha384(b"a recipient's test key").digest(),
+        "HPKE-MLKEM768-X25519": hashlib.sha256(b"a recipient's test key").digest(),
+    }
+    keys = {name: RecipientKey.from_private_bytes(name, seed) for name, seed in seeds.items()}
+    classic = [key for name, key in keys.items() if name != "HPKE-MLKEM768-X25519"]
+    name = FileName("caf\u00e9.txt")
+    valid = [
+        *(_addressed([key], DATA) for key in keys.values()),
+        _addressed(classic, b""),
+        _addressed(classic, bytes(range(256)) * 130),
+        _addressed(classic, DATA, name),
+        _addressed(classic, DATA, unknown=True),
+    ]
+    message = bytes.fromhex(_addressed(classic[:2], DATA)["message"])
+    header = parse_addressed_header(message)
+    body = message[len(header.raw) :]
+    one, two = header.blobs
+    other = hashlib.sha256(b"another data key").digest()
+    forged = AddressedHeader((one, seal_to_recipient(classic[1].public, other, info=ADDRESSED_KEY)))
+    faults = {
+        "no magic": b"MFS" + message[3:],
+        "unknown form": message[:3] + b"\x03" + message[4:],
+        "no recipient": b"MFR\x01\0" + body,
+        "cut in the header": message[:20],
+        "an empty blob": b"MFR\x01\x01\0\0" + body,
+        "a blob that is too long for its suite": b"MFR\x01\x01\0\x5b" + one + b"\0" + body,
+        "a recipient taken away": AddressedHeader((one,)).raw + body,
+        "a recipient added": AddressedHeader((one, two, two)).raw + body,
+        "recipients in another order": AddressedHeader((two, one)).raw + body,
+        "a name added": AddressedHeader((one, two), name.digest).raw + body,
+        "a blob sealed as another kind of key": AddressedHeader(
+            (seal_to_recipient(classic[0].public, KEY, info=b"mycelium-fractal-net/key/v1"),)
+        ).raw
+        + body,
+        "changed ciphertext": flipped(message, len(message) - 20),
+        "cut at the end": message[:-1],
+        "bytes behind the end": message + b"\0",
+    }
+    return {
+        "associated_data": b"row 17".hex(),
+        "name": name.name,
+        "keys": [
+            {
+                "algorithm": algorithm,
+                "private_key": key.private_bytes().hex(),
+                "identity": key.line(),
+                "recipient": key.public.line(),
+            }
+            for algorithm, key in keys.items()
+        ],
+        "valid": valid,
+        "invalid": {fault: wrong.hex() for fault, wrong in faults.items()},
+        "refused_by_the_second_alone": opener_by([classic[0]], forged).seal(DATA, b"row 17").hex(),
+    }
+
+
+def _addressed(
+    keys: list[RecipientKey], data: bytes, name: FileName | None = None, *, unknown: bool = False
+) -> dict[str, Any]:
+    digest = b"" if name is None else name.digest
+    sealer = sealer_for([key.public for key in keys], hashlib.sha256(data).digest(), digest)
+    if unknown:  # of a suite that no release has
+        header = parse_addressed_header(sealer.seal(b""))
+        header = AddressedHeader((b"MFH\x01" + bytes(60), *header.blobs))
+        sealer = opener_by(keys, header)
+    return {
+        "for": [key.public.algorithm for key in keys],
+        "bound": name is not None,
+        "plaintext_sha256": hashlib.sha256(data).hexdigest(),
+        "message": sealer.seal(data, b"row 17").hex(),
+    }
+
+
 def _with_enc(blob: bytes, y: int) -> bytes:
     return blob[:10] + y.to_bytes(32, "little") + blob[42:]
 
@@ -231,6 +338,8 @@ def main() -> None:
         "recipients": recipients(),
         "recipients_p256": recipients_on("HPKE-P256"),
         "recipients_p384": recipients_on("HPKE-P384"),
+        "recipients_mlkem768_x25519": hybrid_recipients(),
+        "addressed": addressed(),
         "deterministic": deterministic(),
         "index": index(),
     }

@@ -7,12 +7,13 @@ import hashlib
 import io
 import json
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Final
 
 from campaigns.tampering.forms import Form
 from mycelium_fractal_net.columns.coding import decode
+from mycelium_fractal_net.files.recipients import open_with, seal_to
 from mycelium_fractal_net.legacy.cipher import XorOpener
 from mycelium_fractal_net.security.aes_encryption import decrypt_aes_gcm, encrypt_aes_gcm
 from mycelium_fractal_net.security.backup.opened import open_backup
@@ -118,12 +119,23 @@ def _envelope(plain: bytes) -> bytes:
 
 
 def keys_on_their_way() -> list[Form]:
-    """HPKE blobs in each suite, and wrapped keys by each method."""
+    """HPKE blobs in each suite, messages for recipients, and wrapped keys by each method."""
     forms = []
-    for algorithm, size in (("HPKE-X25519", 32), ("HPKE-P256", 32), ("HPKE-P384", 48)):
+    for algorithm, size in (
+        ("HPKE-X25519", 32),
+        ("HPKE-P256", 32),
+        ("HPKE-P384", 48),
+        ("HPKE-MLKEM768-X25519", 32),
+    ):
         key = RecipientKey.from_private_bytes(algorithm, bytes([7]) * size)
         blob = seal_to_recipient(key.public, b"plain", info=b"i", associated_data=DATA)
         forms.append(Form(f"blob, {algorithm}", blob, _opening(key), (DecryptionError,)))
+    keys = [RecipientKey.from_private_bytes("HPKE-P256", bytes([n]) * 32) for n in (7, 8)]
+    message = seal_to([key.public for key in keys], b"one two three", associated_data=DATA)
+    for number, key in enumerate(keys, 1):
+        opening = partial(open_with, [key], associated_data=DATA)
+        name = f"message for recipients, by number {number}"
+        forms.append(Form(name, message, opening, (DecryptionError,)))
     for method in METHODS:
         unwrapping = _made(method)
         wrapped = unwrapping.public.wrap(KEY)

@@ -18,12 +18,15 @@ from campaigns.frame.run import Paused, Run
 from campaigns.tampering.ciphertexts import DATA, HANDLE, KEY, NAME, VECTORS, messages, whole
 from campaigns.tampering.crafted import crafted
 from campaigns.tampering.mutations import any_change
+from mycelium_fractal_net.files.recipients import open_stream_with
 from mycelium_fractal_net.security.aes_encryption import decrypt_aes_gcm
 from mycelium_fractal_net.security.backup.opened import open_backup
 from mycelium_fractal_net.security.errors import MfnError
 from mycelium_fractal_net.security.key_providers.local import LocalCustodian
 from mycelium_fractal_net.security.key_providers.wrapping import Wrapping
 from mycelium_fractal_net.security.policy import Policy
+from mycelium_fractal_net.security.records.file_names import FileName
+from mycelium_fractal_net.security.records.open_options import OpenOptions
 from mycelium_fractal_net.security.sealed.recipients import RecipientKey, open_as_recipient
 from mycelium_fractal_net.security.signatures.signature_file import parse_signature_file
 from mycelium_fractal_net.security.signatures.verifying_key import VerifyingKey
@@ -69,6 +72,7 @@ def readers(folder: Path) -> list[Reader]:
         Reader("raw form", 80, _changed([raw]), lambda m: decrypt_aes_gcm(m, KEY, DATA), ask_raw),
         _signature_files(),
         *(_blobs(name) for name in ("recipients", "recipients_p256", "recipients_p384")),
+        _addressed(),
         _backups(folder),
     ]
 
@@ -121,6 +125,33 @@ def _blobs(name: str) -> Reader:
         lambda blob: open_as_recipient(key, blob, info=info, associated_data=data),
         lambda blob: {"op": "hpke", **asked, "blob": blob.hex()},
     )
+
+
+def _addressed() -> Reader:
+    section = _FORMATS["addressed"]
+    named = {name: section[name] for name in ("associated_data", "name")}
+    keys = [each for each in section["keys"] if each["algorithm"] != "HPKE-MLKEM768-X25519"]
+    options = OpenOptions(bytes.fromhex(section["associated_data"]), name=FileName(section["name"]))
+    valid = [each["message"] for each in section["valid"] if len(each["message"]) < 4000]
+    examples = [bytes.fromhex(each) for each in (*valid * 6, *section["invalid"].values())]
+
+    # The first byte of an input says whose key is to open what is behind it.
+    def make(chance: random.Random) -> bytes:
+        return bytes([chance.randrange(len(keys))]) + _changed(examples)(chance)
+
+    def read(given: bytes) -> bytes:
+        plain = io.BytesIO()
+        key = RecipientKey.from_private_bytes(
+            keys[given[0]]["algorithm"], bytes.fromhex(keys[given[0]]["private_key"])
+        )
+        open_stream_with([key], io.BytesIO(given[1:]), plain, options)
+        return plain.getvalue()
+
+    def ask(given: bytes) -> dict[str, Any]:
+        key = {name: keys[given[0]][name] for name in ("algorithm", "private_key")}
+        return {"op": "addressed", **named, **key, "message": given[1:].hex()}
+
+    return Reader("message for recipients", 10, make, read, ask)
 
 
 def _backups(folder: Path) -> Reader:

@@ -16,6 +16,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mycelium_fractal_net.bootstrap import initialise, open_keyring
+    from mycelium_fractal_net.files.recipients import (
+        open_file_with,
+        open_reader_with,
+        open_stream_with,
+        open_with,
+        read_identities,
+        read_recipients,
+        seal_file_to,
+        seal_stream_to,
+        seal_to,
+    )
     from mycelium_fractal_net.security.aes_encryption import decrypt_aes_gcm, encrypt_aes_gcm
     from mycelium_fractal_net.security.errors import (
         DecryptionError,
@@ -35,11 +46,23 @@ if TYPE_CHECKING:
         RotationPolicy,
         Verb,
     )
+    from mycelium_fractal_net.security.sealed.recipients import Recipient, RecipientKey
 
 __version__ = "4.1.0"
 
 _HOMES = {
     "bootstrap": ("initialise", "open_keyring"),
+    "files.recipients": (
+        "open_file_with",
+        "open_reader_with",
+        "open_stream_with",
+        "open_with",
+        "read_identities",
+        "read_recipients",
+        "seal_file_to",
+        "seal_stream_to",
+        "seal_to",
+    ),
     "security.aes_encryption": ("decrypt_aes_gcm", "encrypt_aes_gcm"),
     "security.errors": (
         "DecryptionError",
@@ -53,6 +76,7 @@ _HOMES = {
     "security.keyring.keyring": ("Keyring", "MessageInfo"),
     "security.keyring.signing": ("Signature",),
     "security.records.keys": ("Key", "KeyState", "KeyType", "RotationPolicy", "Verb"),
+    "security.sealed.recipients": ("Recipient", "RecipientKey"),
 }
 _WITHOUT_CRYPTOGRAPHY = ("security.errors", "security.hardening", "security.records.keys")
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -68,6 +92,8 @@ __all__ = [
     "Keyring",
     "MessageInfo",
     "MfnError",
+    "Recipient",
+    "RecipientKey",
     "RotationPolicy",
     "Signature",
     "StoreError",
@@ -77,7 +103,16 @@ __all__ = [
     "encrypt_aes_gcm",
     "harden_process",
     "initialise",
+    "open_file_with",
     "open_keyring",
+    "open_reader_with",
+    "open_stream_with",
+    "open_with",
+    "read_identities",
+    "read_recipients",
+    "seal_file_to",
+    "seal_stream_to",
+    "seal_to",
 ]
 
 

@@ -40,6 +40,8 @@ COMMANDS = [
     "decrypt plain.mfn -o opened", "inspect plain.mfn", "rewrap plain.mfn",
     "key create names --type index", "index names plain --context users.email",
     "rewrap plain.mfn --finished orders --reason none", "encrypt -r folder -o sealed",
+    "recipient new me", "recipient public me.key", "encrypt plain -o for-me.mfn --to me.pub",
+    "decrypt for-me.mfn -o mine --identity me.key", "inspect for-me.mfn",
     "decrypt -r sealed -o opened-folder", "migrate-xor --dry-run folder",
     "sign plain -k release", "verify plain plain.sig -k release",
     "verify plain plain.sig --public-key public.pem", "backup kept.backup",

@@ -332,6 +332,8 @@ def assert_fits(shown: object, printed: object) -> None:
 def test_the_json_of_every_command_is_as_the_document_shows(mfn: Mfn, big: Path) -> None:
     """Each example of docs/cli.md has the fields, in the order, that the command prints."""
     mfn.ok("encrypt", "big.bin", "-k", "orders")
+    mfn.ok("recipient", "new", "alice")
+    mfn.ok("encrypt", "big.bin", "-o", "report.mfn", "--to", "alice.pub")
     made = mfn.ok("credential", "create", "billing", "--scope", "encrypt:orders", "--json").json
     credential_id = made["id"]
     mfn.ok("key", "create", "requests", "--type", "signing", "--use", "request")
@@ -355,6 +357,8 @@ def test_the_json_of_every_command_is_as_the_document_shows(mfn: Mfn, big: Path)
         mfn("usage", "orders", "--json").json,
         mfn("rotation", "cleanup", "orders", "--json").json,
         mfn("inspect", "big.bin.mfn", "--json").json,
+        mfn("inspect", "report.mfn", "--json").json,
+        mfn("recipient", "new", "me", "--json").json,
         mfn("credential", "show", credential_id, "--json").json,
         mfn("signer", "show", "peer", "--json").json,
         mfn("audit", "verify", "--json").json,

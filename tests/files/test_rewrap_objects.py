@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import fsspec
 import pytest
 
+from mycelium_fractal_net import RecipientKey, seal_to
 from mycelium_fractal_net.files import rewrap_objects
 from mycelium_fractal_net.files.objects import _marks
 from mycelium_fractal_net.security.errors import ConfigurationError, InvalidInputError
@@ -62,6 +63,15 @@ def test_objects_are_moved_in_place(keyring: Keyring, memory: Any, bucket: str) 
         assert keyring.decrypt(message) == name.encode() * 9000
     again = rewrap_objects(keyring, f"memory:/{bucket}")
     assert (again.done, again.skipped, again.failures) == (0, 3, 0)
+
+
+def test_what_is_for_recipients_stays_as_it_is(keyring: Keyring, memory: Any, bucket: str) -> None:
+    """It is under no key of the store, and so it is no failure either."""
+    message = seal_to([RecipientKey.generate("HPKE-P256").public], b"plain")
+    memory.pipe(f"{bucket}/letter.mfn", message)
+    report = rewrap_objects(keyring, f"memory:/{bucket}")
+    assert (report.done, report.failures, report.others) == (3, 0, 2)
+    assert memory.cat(f"{bucket}/letter.mfn") == message
 
 
 def test_one_object_is_named_by_itself(keyring: Keyring, memory: Any, bucket: str) -> None:

@@ -222,6 +222,76 @@ function hpke({ private_key, blob, info, associated_data }) {
   return gcm(key, nonce, sealed.subarray(10 + suite.enc), nothing);
 }
 
+// For recipients -----------------------------------------------------------------------------
+
+// Of all suites, those that are not in Node too: how long the blob of a data key is
+const BLOBS = {
+  "002000010002": 90, "001000010002": 123, "001100020002": 155, "647a00010002": 1178,
+};
+const OF_KINDS = { "HPKE-X25519": "002000010002", "HPKE-P256": "001000010002", "HPKE-P384": "001100020002" };
+const DATA_KEY_INFO = label("mycelium-fractal-net/addressed-key/v1").toString("hex");
+
+function suiteOf(blob) {
+  return blob.subarray(0, 4).equals(Buffer.from("MFH\x01", "latin1")) ? blob.subarray(4, 10).toString("hex") : "";
+}
+
+function dataKeyOf(blobs, algorithm, private_key) {
+  for (const blob of blobs) {
+    if (suiteOf(blob) !== OF_KINDS[algorithm]) continue;
+    let opened;
+    try {
+      opened = hpke({ private_key, blob: blob.toString("hex"), info: DATA_KEY_INFO });
+    } catch {
+      continue; // it is for somebody else
+    }
+    if (opened.length === 32) return opened;
+  }
+  throw new Refused();
+}
+
+function addressed({ algorithm, private_key, message, associated_data, name }) {
+  const sealed = hex(message);
+  let at = 4;
+  const take = (size) => {
+    require(at + size <= sealed.length);
+    at += size;
+    return sealed.subarray(at - size, at);
+  };
+  require(sealed.length >= 5 && sealed.subarray(0, 3).equals(label("MFR")));
+  require(sealed[3] === 1 || sealed[3] === 2);
+  if (sealed[3] === 2) {
+    require(name !== undefined && name !== null);
+    require(take(32).equals(nameDigest(label(name.normalize("NFC")))));
+  }
+  const blobs = Array.from({ length: take(1)[0] }, () => {
+    const size = take(2).readUInt16BE(0);
+    require(size >= 1 && size <= 4096);
+    const blob = take(size);
+    require(size === (BLOBS[suiteOf(blob)] ?? size));
+    return blob;
+  });
+  require(blobs.length >= 1);
+  const dataKey = dataKeyOf(blobs, algorithm, private_key);
+  const context = Buffer.concat([
+    label("mycelium-fractal-net/addressed/v1"), sha("sha512", sealed.subarray(0, at)), hex(associated_data),
+  ]);
+  return body(dataKey, context, sealed.subarray(at));
+}
+
+const LINE_LABELS = ["mfn-recipient:", "mfn-identity:"];
+
+function key_line({ line }) {
+  const kind = LINE_LABELS.find((each) => line.startsWith(each));
+  require(kind !== undefined);
+  const end = line.indexOf(":", kind.length) + 1;
+  require(["x25519:", "p256:", "p384:", "mlkem768-x25519:"].includes(line.slice(kind.length, end)));
+  const value = Buffer.from(line.slice(end), "base64url");
+  require(value.toString("base64url") === line.slice(end) && value.length > 4);
+  const raw = value.subarray(0, -4);
+  require(sha("sha256", Buffer.concat([label(line.slice(0, end)), raw])).subarray(0, 4).equals(value.subarray(-4)));
+  return raw;
+}
+
 // A key on its way ---------------------------------------------------------------------------
 
 function rsa_aes({ private_key, wrapped }) {
@@ -380,7 +450,7 @@ function backup({ file, master_key_file, passphrase }) {
 // The lines ----------------------------------------------------------------------------------
 
 const READERS = {
-  message, raw, signature_file, hpke, rsa_aes, backup,
+  message, raw, signature_file, hpke, rsa_aes, backup, addressed, key_line,
   body: ({ key, context, data }) => body(hex(key), hex(context), hex(data)),
 };
 

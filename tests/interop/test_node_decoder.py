@@ -102,6 +102,39 @@ def test_sealed_to_a_recipient(decoder: NodeDecoder, name: str) -> None:
     assert set(found[1:]) == {None}
 
 
+def _asked(key: dict[str, Any], message: str) -> dict[str, Any]:
+    section = FORMATS["addressed"]
+    known = {name: section[name] for name in ("associated_data", "name")}
+    return {"op": "addressed", **known, "message": message} | {
+        name: key[name] for name in ("algorithm", "private_key")
+    }
+
+
+def test_messages_for_recipients(decoder: NodeDecoder) -> None:
+    """Each of them opens what is for him and nothing else; ML-KEM is not in Node 20."""
+    section = FORMATS["addressed"]
+    keys = [key for key in section["keys"] if key["algorithm"] != "HPKE-MLKEM768-X25519"]
+    assert len(keys) == len(section["keys"]) - 1
+    for vector in section["valid"]:
+        found = decoder.ask(_asked(key, vector["message"]) for key in keys)
+        wanted = vector["plaintext_sha256"]
+        digests = [None if each is None else hashlib.sha256(each).hexdigest() for each in found]
+        assert digests == [wanted if key["algorithm"] in vector["for"] else None for key in keys]
+    wrong = [_asked(key, each) for key in keys for each in section["invalid"].values()]
+    assert set(decoder.ask(wrong)) == {None}
+    forged = [_asked(key, section["refused_by_the_second_alone"]) for key in keys[:2]]
+    assert [each is None for each in decoder.ask(forged)] == [False, True]
+
+
+def test_keys_of_recipients_as_text(decoder: NodeDecoder) -> None:
+    """A line gives its bytes, and none with a slip in it."""
+    for key in FORMATS["addressed"]["keys"]:
+        line = key["identity"]
+        slipped = [line[:-1], line + "=", line.replace("-identity", "-recipient"), line[:-1] + "!"]
+        found = decoder.ask({"op": "key_line", "line": each} for each in (line, *slipped))
+        assert found == [bytes.fromhex(key["private_key"]), None, None, None, None]
+
+
 def test_keys_on_their_way(decoder: NodeDecoder) -> None:
     """By RSA and AES key wrap with padding, and by HPKE with the info of keys."""
     rsa = RsaRecipientKey.generate()

@@ -45,6 +45,7 @@ USED_BY = {
         "columns/column_report.py": "a type of primary keys",
         "columns/located_column.py": "a type of primary keys",
         "columns/wire_arrays.py": "a type of primary keys",
+        "integrations/codecs.py": "a type of values",
         "security/signed_requests/refusals.py": "ids of refusals, by uuid4: chance, no hash",
     },
     "_sha2": {},
@@ -197,4 +198,5 @@ def test_the_policy_hands_out_itself_alone() -> None:
                     "running_sha512",
                     "sha256",
                     "sha384",
+                    "sha512",
                 ), file

@@ -23,7 +23,15 @@ import msgspec
 import pytest
 
 import mycelium_fractal_net
-from mycelium_fractal_net import Keyring, Signature, client, initialise, open_keyring
+from mycelium_fractal_net import (
+    Keyring,
+    Recipient,
+    RecipientKey,
+    Signature,
+    client,
+    initialise,
+    open_keyring,
+)
 from mycelium_fractal_net.api.http.problems import RequestError
 from mycelium_fractal_net.api.parsing.faults import SchemaError
 from mycelium_fractal_net.api.rate_limits.rates import RateExceededError
@@ -247,7 +255,12 @@ def test_what_is_public_crosses_processes_or_says_why_not() -> None:
     public = [
         getattr(door, name) for door in (mycelium_fractal_net, client) for name in door.__all__
     ]
-    for cls in filter(inspect.isclass, public):
+    classes_of = [each for each in public if inspect.isclass(each)]
+    key = RecipientKey.generate("HPKE-P256")
+    assert pickle.loads(pickle.dumps(key.public)) == key.public
+    with pytest.raises(TypeError, match="on purpose"):
+        pickle.dumps(key)
+    for cls in {*classes_of} - {Recipient, RecipientKey}:
         assert is_record(cls) or issubclass(
             cls, (PicklableError, enum.Enum, bytes, OfOneProcess)
         ), cls

@@ -31,6 +31,7 @@ from mycelium_fractal_net.security.errors import (
 from mycelium_fractal_net.security.policy import Policy
 from mycelium_fractal_net.security.records.index_fields import IndexField
 from mycelium_fractal_net.security.records.keys import ALGORITHMS
+from mycelium_fractal_net.security.sealed.addressed_layout import parse_addressed_header
 from mycelium_fractal_net.security.sealed.layout import (
     parse_header,
     plaintext_bytes,
@@ -59,10 +60,13 @@ SIGNING = SigningKey.generate("Ed25519")  # which some FIPS modules have
 KEYS = RecipientKeys()
 ON_P256, ON_P384 = (RecipientKey.generate(name) for name in ("HPKE-P256", "HPKE-P384"))
 
+ADDRESSED = parse_addressed_header(ALL.sealer_for([ON_P256.public]).seal(b""))
+
 SEALS = {"AES-256-GCM", "SHA-512", "HKDF-SHA512"}
 RSA_AES = {"RSA-OAEP-256", "AES-256-KWP", "SHA-256"}
 HPKE = {"HPKE-X25519", "AES-256-GCM", "HKDF-SHA256", "SHA-256"}
 HPKE_P256 = {"HPKE-P256", "AES-256-GCM", "HKDF-SHA256", "SHA-256"}
+HYBRID = {"HPKE-MLKEM768-X25519", "AES-256-GCM", "HKDF-SHA256", "SHA-256"}
 HPKE_P384 = {"HPKE-P384", "AES-256-GCM", "HKDF-SHA384", "SHA-384"}
 ED25519 = {"Ed25519", "SHA-512"}
 Use = Callable[[Policy], object]
@@ -106,6 +110,21 @@ USES: dict[str, tuple[set[str], Use]] = {
     ),
     "hpke p256 seal": (HPKE_P256, lambda p: p.seal_to_recipient(ON_P256.public, b"data")),
     "hpke p384 seal": (HPKE_P384, lambda p: p.seal_to_recipient(ON_P384.public, b"data")),
+    "hpke hybrid seal": (
+        HYBRID,
+        lambda p: p.seal_to_recipient(KEYS["HPKE-MLKEM768-X25519"].public, b"data"),
+    ),
+    "sealing for recipients": (
+        SEALS | HPKE_P256,
+        lambda p: p.sealer_for([ON_P256.public]).seal(b""),
+    ),
+    "opening by an identity": (
+        SEALS | HPKE_P256,
+        lambda p: p.opener_by([ON_P256], ADDRESSED),
+    ),
+    "recipients in a file": (HPKE_P256, lambda p: p.recipients_in(ON_P256.public.line())),
+    "identities in a file": (HPKE_P256, lambda p: p.identities_in(ON_P256.line())),
+    "making a recipient": (HPKE_P256, lambda p: p.generate_recipient_key("HPKE-P256")),
     "making for P-256": (HPKE_P256, lambda p: p.generate_unwrapping_key("hpke-p256")),
     "making for P-384": (HPKE_P384, lambda p: p.generate_unwrapping_key("hpke-p384")),
     "wrapping for P-256": (

@@ -70,6 +70,7 @@ def asked() -> dict[str, Callable[[], object]]:
         "Ed25519": lambda: ed25519.Ed25519PrivateKey.generate().sign(b""),
         "ML-DSA-65": lambda: mldsa.MLDSA65PrivateKey.generate().sign(b""),
         "HPKE-X25519": lambda: hpke("HPKE-X25519"),
+        "HPKE-MLKEM768-X25519": lambda: hpke("HPKE-MLKEM768-X25519"),
         "MD5": lambda: hashes.Hash(hashes.MD5()),
         "SHA-1": lambda: hashes.Hash(hashes.SHA1()).finalize(),
         "RC4": lambda: encrypted(Cipher(ARC4(key), None)),

@@ -10,15 +10,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from cryptography.cobblestone import Cobblestone256Decryptor
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 
+from mycelium_fractal_net.files.recipients import open_stream_with, open_with
 from mycelium_fractal_net.security.aes_encryption import decrypt_aes_gcm
 from mycelium_fractal_net.security.errors import DecryptionError, InvalidSignatureError
+from mycelium_fractal_net.security.policy import Policy
+from mycelium_fractal_net.security.records.file_names import FileName
 from mycelium_fractal_net.security.records.index_fields import IndexField
+from mycelium_fractal_net.security.records.open_options import OpenOptions
 from mycelium_fractal_net.security.sealed.blind_index import IndexKey
 from mycelium_fractal_net.security.sealed.deterministic import DeterministicCipher
 from mycelium_fractal_net.security.sealed.recipients import RecipientKey, open_as_recipient
@@ -202,6 +207,89 @@ def test_an_hpke_blob_with_a_fault_is_refused(fault: str) -> None:
     (wrong,) = of(HPKE["invalid"], fault)
     with pytest.raises(DecryptionError):
         open_as_recipient(key, wrong, info=info, associated_data=data)
+
+
+HYBRID, ADDRESSED = VECTORS["recipients_mlkem768_x25519"], VECTORS["addressed"]
+KEYS = {key["algorithm"]: key for key in ADDRESSED["keys"]}
+
+
+@pytest.mark.parametrize("fault", ["none", *HYBRID["invalid"]])
+def test_a_hybrid_blob_opens_unless_it_has_a_fault(fault: str) -> None:
+    """In either of its halves; tests/security/sealed has a stranger's decoder of it."""
+    private, info, data = of(HYBRID, "private_key", "info", "associated_data")
+    key = RecipientKey.from_private_bytes(HYBRID["algorithm"], private)
+    assert key.public.public_bytes() == bytes.fromhex(HYBRID["public_key"])
+    if fault == "none":
+        blob, plain = of(HYBRID, "blob", "plaintext")
+        assert open_as_recipient(key, blob, info=info, associated_data=data) == plain
+        return
+    (wrong,) = of(HYBRID["invalid"], fault)
+    with pytest.raises(DecryptionError):
+        open_as_recipient(key, wrong, info=info, associated_data=data)
+
+
+def addressed_open(algorithm: str, message: bytes) -> bytes:
+    """A message for recipients, from the document; of the hybrid the blob is the product's."""
+    at, end = (5, 5) if message[3] == 1 else (37, 37)
+    blobs = []
+    for _ in range(message[at - 1]):
+        size = int.from_bytes(message[end : end + 2], "big")
+        blobs.append(message[end + 2 : end + 2 + size])
+        end += 2 + size
+    private = bytes.fromhex(KEYS[algorithm]["private_key"])
+    key = RecipientKey.from_private_bytes(algorithm, private)
+    suite = {"HPKE-X25519": "0020", "HPKE-P256": "0010", "HPKE-P384": "0011"}.get(algorithm, "647a")
+    (blob,) = [each for each in blobs if each[:6] == b"MFH\x01" + bytes.fromhex(suite)]
+    info = b"mycelium-fractal-net/addressed-key/v1"
+    if algorithm == "HPKE-X25519":
+        data_key = hpke_open(private, blob, info, b"")
+    elif algorithm in ("HPKE-P256", "HPKE-P384"):
+        data_key = hpke_open_on(private, blob, info, b"")
+    else:
+        data_key = open_as_recipient(key, blob, info=info)
+    context = b"mycelium-fractal-net/addressed/v1" + hashlib.sha512(message[:end]).digest()
+    context += bytes.fromhex(ADDRESSED["associated_data"])
+    opener = Cobblestone256Decryptor(data_key, context)
+    return opener.update(message[end:]) + opener.finalize()
+
+
+@pytest.mark.parametrize("vector", ADDRESSED["valid"], ids=lambda each: "+".join(each["for"]))
+def test_messages_for_recipients_open_for_each_of_them(vector: dict[str, Any]) -> None:
+    """For a stranger and the product; nobody else opens one."""
+    message, data = bytes.fromhex(vector["message"]), of(ADDRESSED, "associated_data")[0]
+    options = OpenOptions(data, name=FileName(ADDRESSED["name"]) if vector["bound"] else None)
+    for algorithm, key in KEYS.items():
+        identity = Policy().identities_in(key["identity"])
+        assert [each.public for each in identity] == Policy().recipients_in(key["recipient"])
+        plain = BytesIO()
+        if algorithm in vector["for"]:
+            assert (
+                hashlib.sha256(addressed_open(algorithm, message)).hexdigest()
+                == (vector["plaintext_sha256"])
+            )
+            open_stream_with(identity, BytesIO(message), plain, options)
+            assert hashlib.sha256(plain.getvalue()).hexdigest() == vector["plaintext_sha256"]
+            continue
+        with pytest.raises(DecryptionError):
+            open_stream_with(identity, BytesIO(message), plain, options)
+
+
+@pytest.mark.parametrize("fault", ADDRESSED["invalid"])
+def test_a_message_for_recipients_with_a_fault_is_refused(fault: str) -> None:
+    """By each of them."""
+    (wrong,), (data,) = of(ADDRESSED["invalid"], fault), of(ADDRESSED, "associated_data")
+    for key in KEYS.values():
+        with pytest.raises(DecryptionError):
+            open_with(Policy().identities_in(key["identity"]), wrong, associated_data=data)
+
+
+def test_who_was_given_another_data_key_is_shown_no_other_plaintext() -> None:
+    """The body commits to one key: the second recipient opens nothing."""
+    forged, data = of(ADDRESSED, "refused_by_the_second_alone", "associated_data")
+    first, second = (Policy().identities_in(key["identity"]) for key in ADDRESSED["keys"][:2])
+    assert open_with(first, forged, associated_data=data) == b"one two three"
+    with pytest.raises(DecryptionError):
+        open_with(second, forged, associated_data=data)
 
 
 def test_no_blob_opens_whose_enc_is_another_encoding() -> None:

@@ -64,6 +64,10 @@ _COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "version": ("..app:version", "Print the version of mfn."),
     "fips": (".fips:fips", "Install an OpenSSL FIPS provider, and see what it is."),
     "key": (".key:key", "Make, list and change keys."),
+    "recipient": (
+        ".recipient:recipient",
+        "Make keys that files are sealed to, with encrypt --to; no key store is needed.",
+    ),
     "credential": (".credential:credential", "Make, list and change API keys of the service."),
     "signer": (".signer:signer", "Register public keys that may sign requests."),
     "master": (".master:master", "Change the master key, which wraps every key at rest."),

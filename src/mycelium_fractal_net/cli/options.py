@@ -47,6 +47,21 @@ sealing_key = click.option(
     help="The key to seal with [default-encryption].",
     shell_complete=key_names,
 )
+recipients = click.option(
+    "--to",
+    "recipients",
+    metavar="FILE",
+    multiple=True,
+    help="Seal to the public keys in that file, or to one given as text; again for more.",
+)
+identities = click.option(
+    "--identity",
+    "-i",
+    "identities",
+    metavar="FILE",
+    multiple=True,
+    help="Open what was sealed to a key whose private half is in that file; again for more.",
+)
 bind_name = click.option(
     "--bind-name",
     is_flag=True,

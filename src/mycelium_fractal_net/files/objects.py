@@ -31,6 +31,7 @@ from mycelium_fractal_net.security.errors import (
 )
 from mycelium_fractal_net.security.keyring.keyring import Keyring, MessageInfo
 from mycelium_fractal_net.security.records.open_options import PLAIN, OpenOptions
+from mycelium_fractal_net.security.sealed.addressed_layout import is_addressed
 
 Before = Callable[[Iterable[bytes]], None]
 Info = dict[str, Any]
@@ -110,6 +111,9 @@ class _Seen:
 
 
 def _is_taken(seen: _Seen, report: FileReport, any_name: bool, finishing: str | None) -> bool:
+    if is_addressed(seen.head):  # for recipients: no key of the store has a part in it
+        report.others += 1
+        return False
     if PurePosixPath(seen.path).suffix == SEALED_SUFFIX:
         return True
     if any_name and (seen.info is not None or isinstance(seen.error, KeyNotFoundError)):

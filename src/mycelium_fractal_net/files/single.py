@@ -25,9 +25,13 @@ from mycelium_fractal_net.security.byte_io.durable import sync_folder
 from mycelium_fractal_net.security.errors import FileBusyError
 from mycelium_fractal_net.security.keyring.keyring import Keyring
 from mycelium_fractal_net.security.records.open_options import PLAIN, OpenOptions
+from mycelium_fractal_net.security.sealed.addressed_layout import is_addressed
 
 if TYPE_CHECKING:
     from mycelium_fractal_net.security.byte_io.buffers import Buffer
+
+Work = Callable[[BinaryIO, BinaryIO], int]
+"""From a reader into a writer; returns the plaintext's bytes."""
 
 
 @contextmanager
@@ -106,20 +110,18 @@ def seal_file(
     With ``bind_name`` the message opens only under the name that ``target`` has.
     """
     name = file_name(target) if bind_name else None
-    with open_source(source) as (reader, status, acl):
-        _refuse_same(status, target)
-        with (
-            new_file(target, status, acl=acl, force=force) as writer,
-            unchanging(reader, source, allow_changing=allow_changing),
-        ):
-            return keyring.encrypt_stream(
-                reader,
-                writer,
-                key_id=key_id,
-                associated_data=associated_data,
-                name=name,
-                progress=progress,
-            )
+
+    def seal(reader: BinaryIO, writer: BinaryIO) -> int:
+        return keyring.encrypt_stream(
+            reader,
+            writer,
+            key_id=key_id,
+            associated_data=associated_data,
+            name=name,
+            progress=progress,
+        )
+
+    return sealed_into(source, target, seal, force=force, allow_changing=allow_changing)
 
 
 def open_file(
@@ -139,11 +141,33 @@ def open_file(
     ``source``, or what ``options`` have; with ``bind_name`` one must be bound. Raises
     :class:`DecryptionError`, for a name :class:`BoundNameError`.
     """
-    options = named_options(options, source, required=bind_name)
+    named = named_options(options, source, required=bind_name)
+
+    def unseal(reader: BinaryIO, writer: BinaryIO) -> int:
+        return keyring.decrypt_stream(reader, writer, named, progress=progress)
+
+    return opened_into(source, target, unseal, force=force)
+
+
+def sealed_into(
+    source: Path, target: Path, seal: Work, *, force: bool, allow_changing: bool
+) -> int:
+    """What :func:`seal_file` does, by whatever seals from a reader into a writer."""
+    with open_source(source) as (reader, status, acl):
+        _refuse_same(status, target)
+        with (
+            new_file(target, status, acl=acl, force=force) as writer,
+            unchanging(reader, source, allow_changing=allow_changing),
+        ):
+            return seal(reader, writer)
+
+
+def opened_into(source: Path, target: Path, unseal: Work, *, force: bool) -> int:
+    """What :func:`open_file` does, by whatever opens from a reader into a writer."""
     with open_source(source) as (reader, status, acl):
         _refuse_same(status, target)
         with new_file(target, status, acl=acl, without=umask(), force=force) as writer:
-            return keyring.decrypt_stream(reader, writer, options, progress=progress)
+            return unseal(reader, writer)
 
 
 def rewrap_file(
@@ -185,9 +209,13 @@ def rewrap_to(
     *,
     progress: Callable[[int], None] | None = None,
 ) -> NewFile | None:
-    """The rewrapped form of ``path``, finished and not yet published; None where it is newest."""
+    """The rewrapped form of ``path``, finished and not yet published; None where it is newest.
+
+    Nor has what is for recipients one: no key of the store has a part in it.
+    """
     with open_source(path, follow=False) as (reader, _, _):
-        if keyring.describe(os.pread(reader.fileno(), HEAD_BYTES, 0)).newest:
+        head = os.pread(reader.fileno(), HEAD_BYTES, 0)
+        if is_addressed(head) or keyring.describe(head).newest:
             return None
         status = settled_status(reader.fileno())
         acl = acl_of(reader.fileno())

@@ -177,6 +177,7 @@ CATALOGUE: Final[dict[str, Algorithm]] = {
     "HPKE-X25519": _agreement(128, "X25519", _TRANSPORT),
     "HPKE-P256": _agreement(128, "P-256", _TRANSPORT),
     "HPKE-P384": _agreement(192, "P-384", _TRANSPORT),
+    "HPKE-MLKEM768-X25519": _hybrid("768", 3),
     "RSA-OAEP-256": Algorithm(
         "pke", ("keygen", "encrypt", "decrypt"), "1.2.840.113549.1.1.7", padding="oaep",
         bits=128, level=0, quantum=Quantum.FALLS, by=SHOR, consequence=READ_LATER,

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.byte_io.buffers import Buffer, Octets
     from mycelium_fractal_net.security.byte_io.secret_bytes import SecretBytes
     from mycelium_fractal_net.security.records.index_fields import IndexField
+    from mycelium_fractal_net.security.sealed.addressed_layout import AddressedHeader
     from mycelium_fractal_net.security.sealed.blind_index import FieldKey, IndexKey
     from mycelium_fractal_net.security.sealed.deterministic import DeterministicCipher
     from mycelium_fractal_net.security.sealed.key_transport import UnwrappingKey, WrappingKey
@@ -190,7 +191,7 @@ class Policy:
         info: Buffer = b"",
         associated_data: Buffer = b"",
     ) -> bytes:
-        """Seal to a public key by HPKE (RFC 9180): one of X25519, P-256 or P-384."""
+        """Seal to a public key by HPKE (RFC 9180): X25519, P-256, P-384 or the hybrid."""
         from mycelium_fractal_net.security.sealed.recipients import seal_to_recipient
 
         self.check(recipient.algorithm)
@@ -209,6 +210,80 @@ class Policy:
 
         self.check(key.public.algorithm)
         return open_as_recipient(key, blob, info=info, associated_data=associated_data)
+
+    def sealer_for(self, recipients: Iterable[Recipient], name: bytes = b"") -> Sealer:
+        """Seals a message that all of these open, under a fresh data key.
+
+        With ``name``, one that is bound to a file's name of that digest. Take one for each message.
+        Raises :class:`InvalidInputError` for none, for more than 255, and where only some are
+        hybrid.
+        """
+        from mycelium_fractal_net.security.sealed.addressed import sealer_for
+
+        self._check_sealing()
+        listed = list(recipients)
+        self.check(*(each.algorithm for each in listed))
+        return sealer_for(listed, self.random_key(), name)
+
+    def opener_by(self, keys: Iterable[RecipientKey], header: AddressedHeader) -> Sealer:
+        """Opens the message with that header by whichever of the keys is one of its recipients'.
+
+        Raises :class:`DecryptionError` where none is.
+        """
+        from mycelium_fractal_net.security.sealed.addressed import opener_by
+
+        self._check_sealing()
+        listed = list(keys)
+        self.check(*(each.public.algorithm for each in listed))
+        return opener_by(listed, header)
+
+    # Keys of recipients ---------------------------------------------------------------------
+
+    def generate_recipient_key(self, algorithm: str | None = None) -> RecipientKey:
+        """A fresh key to be sealed to: HPKE-X25519 where nobody says, in FIPS mode HPKE-P256."""
+        from mycelium_fractal_net.security.sealed.hpke_suites import SUITES
+        from mycelium_fractal_net.security.sealed.recipients import RecipientKey
+
+        found = algorithm or next(filter(self.allows, SUITES), "HPKE-X25519")
+        self.check(found)
+        return RecipientKey.generate(found)
+
+    def recipients_in(self, content: Buffer | str) -> list[Recipient]:
+        """The public keys in a file of lines, or the one in PEM. Raises InvalidKeyError."""
+        from mycelium_fractal_net.security.byte_io.pem import BEGIN
+        from mycelium_fractal_net.security.sealed.addressed_layout import RECIPIENT
+        from mycelium_fractal_net.security.sealed.recipient_text import text_of
+        from mycelium_fractal_net.security.sealed.recipients import Recipient
+
+        text = text_of(content)
+        if BEGIN not in text:
+            return [Recipient.from_bytes(*each) for each in self._allowed_lines(text, RECIPIENT)]
+        found = Recipient.from_pem(text)
+        self.check(found.algorithm)
+        return [found]
+
+    def identities_in(self, content: Buffer | str) -> list[RecipientKey]:
+        """The private keys in a file of lines, or the one in PEM. Raises InvalidKeyError."""
+        from mycelium_fractal_net.security.byte_io.pem import BEGIN
+        from mycelium_fractal_net.security.sealed.addressed_layout import IDENTITY
+        from mycelium_fractal_net.security.sealed.recipient_text import text_of
+        from mycelium_fractal_net.security.sealed.recipients import RecipientKey
+
+        text = text_of(content)
+        if BEGIN not in text:
+            lines = self._allowed_lines(text, IDENTITY)
+            return [RecipientKey.from_private_bytes(*each) for each in lines]
+        found = RecipientKey.from_pem(text)
+        self.check(found.public.algorithm)
+        return [found]
+
+    def _allowed_lines(self, text: str, label: str) -> list[tuple[str, bytes]]:
+        from mycelium_fractal_net.security.sealed.recipient_text import parse_key_lines
+
+        found = parse_key_lines(text, label)
+        # Before one is loaded, which FIPS modules may refuse without saying why.
+        self.check(*(algorithm for algorithm, _ in found))
+        return found
 
     # Keys on their way ----------------------------------------------------------------------
 

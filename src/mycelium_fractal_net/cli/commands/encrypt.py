@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,24 +9,29 @@ import click
 
 from mycelium_fractal_net.cli import options, recording
 from mycelium_fractal_net.cli.bulk import folders
+from mycelium_fractal_net.cli.commands import addressed
+from mycelium_fractal_net.cli.commands.one_file import (
+    both_streams,
+    input_size,
+    opened_as,
+    opened_stem,
+    tell,
+    unchanging,
+)
 from mycelium_fractal_net.cli.exits import CommandError
-from mycelium_fractal_net.cli.inputs import STANDARD, begun, check_input, input_stream
+from mycelium_fractal_net.cli.inputs import STANDARD, begun
 from mycelium_fractal_net.cli.outputs import (
-    SEALED_SUFFIX,
     destination,
     is_channel,
     naming,
     opened_name,
-    output_stream,
     sealed_name,
 )
 from mycelium_fractal_net.cli.parsing import command
-from mycelium_fractal_net.cli.terminal import byte_size
 from mycelium_fractal_net.security.byte_io.binary_io import HEAD_BYTES, head_of
 from mycelium_fractal_net.security.errors import ExitCode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from typing import BinaryIO
 
     from mycelium_fractal_net.cli.invocation import Invocation
@@ -39,6 +43,7 @@ if TYPE_CHECKING:
 @command("encrypt")
 @click.argument("path", metavar="PATH", help="A file, a folder with -r, or -.")
 @options.sealing_key
+@options.recipients
 @options.associated_data
 @options.bind_name
 @options.allow_changing
@@ -48,18 +53,29 @@ def encrypt(
     invocation: Invocation,
     path: str,
     key: str | None,
+    recipients: tuple[str, ...],
     associated_data: bytes,
     bind_name: bool,
     allow_changing: bool,
     to: Writing,
     workers: int | None,
 ) -> None:
-    """Seal a file (FILE -> FILE.mfn), a folder into another, or a stream."""
+    """Seal a file (FILE -> FILE.mfn), a folder into another, or a stream.
+
+    With --to no key store is needed: whoever has the private key opens it, by decrypt --identity.
+    """
+    more: dict[str, Any] = {"bind_name": bind_name, "allow_changing": allow_changing}
+    if recipients:
+        if key is not None:
+            raise CommandError(
+                ExitCode.USAGE, "-k and --to are two ways to seal", "give one of them"
+            )
+        addressed.seal(invocation, path, recipients, associated_data, to, **more)
+        return
     if to.recursive:
-        more: dict[str, Any] = {"bind_name": bind_name, "allow_changing": allow_changing}
         folders.seal(invocation, path, key, associated_data, to, workers=workers, **more)
         return
-    size = _size(path)
+    size = input_size(path)
     target = destination(path, to.output, sealed_name(path))
     if bind_name and (target is None or is_channel(target)):
         raise CommandError(ExitCode.USAGE, "a stream has no name to bind", "name a file with -o")
@@ -72,8 +88,8 @@ def encrypt(
 
                 how["name"] = file_name(target)
             with (
-                _streams(path, target, force=to.force) as (reader, writer),
-                _unchanging(path, reader, allow_changing),
+                both_streams(path, target, force=to.force) as (reader, writer),
+                unchanging(path, reader, allow_changing),
             ):
                 count = keyring.encrypt_stream(reader, writer, key_id=key, **how)
         else:
@@ -86,12 +102,13 @@ def encrypt(
                     "allow_changing": allow_changing,
                 }
                 count = seal_file(keyring, Path(path), target, key_id=key, **how)
-    _tell(invocation, "sealed", path, target, count)
+    tell(invocation, "sealed", path, target, count)
 
 
 @command("decrypt")
 @click.argument("path", metavar="PATH", help="A sealed file, a folder with -r, or -.")
 @options.opening
+@options.identities
 @options.only_bound
 @options.bound_name
 @options.writing
@@ -100,6 +117,7 @@ def decrypt(
     invocation: Invocation,
     path: str,
     opening: OpenOptions,
+    identities: tuple[str, ...],
     bind_name: bool,
     bound_name: str | None,
     to: Writing,
@@ -110,6 +128,11 @@ def decrypt(
     To standard output only authenticated chunks go, but a cut shows at the end alone: what
     came out is whole only if the exit code is 0.
     """
+    if identities:
+        addressed.unseal(
+            invocation, path, identities, opening, to, bind_name=bind_name, bound_name=bound_name
+        )
+        return
     if to.recursive:
         if bound_name is not None:
             raise CommandError(
@@ -117,12 +140,15 @@ def decrypt(
             )
         folders.unseal(invocation, path, opening, to, workers, bind_name=bind_name)
         return
-    size = _size(path)
-    opening = _named(opening, path, bound_name, bind_name)
-    target = destination(path, to.output, opened_name(path) if to.output is None else _stem(path))
+    size = input_size(path)
+    opening = opened_as(opening, path, bound_name, bind_name)
+    natural = opened_name(path) if to.output is None else opened_stem(path)
+    target = destination(path, to.output, natural)
+    if path != STANDARD:
+        addressed.refuse_addressed(head_of(path), "decrypt")
     with invocation.keyring() as keyring, invocation.progress("opening", size) as update:
         if path == STANDARD or target is None or is_channel(target):
-            with _streams(path, target, force=to.force) as (source, writer):
+            with both_streams(path, target, force=to.force) as (source, writer):
                 reader = _recorded(keyring, "decrypt", source)
                 count = keyring.decrypt_stream(reader, writer, opening, progress=update)
         else:
@@ -133,23 +159,24 @@ def decrypt(
                 count = open_file(
                     keyring, Path(path), target, opening, force=to.force, progress=update
                 )
-    _tell(invocation, "opened", path, target, count)
+    tell(invocation, "opened", path, target, count)
 
 
 def rewrap_one(invocation: Invocation, path: str, opening: OpenOptions, to: Writing) -> None:
     """Move one file or stream to the newest version of its key, in place or elsewhere."""
-    size = _size(path)
+    size = input_size(path)
     elsewhere = path == STANDARD or to.output is not None
     target = destination(path, to.output, path) if elsewhere else Path(path)
     with invocation.keyring() as keyring, invocation.progress("rewrapping", size) as update:
         if elsewhere or target is None:
-            with _streams(path, target, force=to.force) as (source, writer):
+            with both_streams(path, target, force=to.force) as (source, writer):
                 reader = _recorded(keyring, "rewrap", source)
                 count = keyring.rewrap_stream(reader, writer, opening, progress=update)
-            _tell(invocation, "rewrapped", path, target, count)
+            tell(invocation, "rewrapped", path, target, count)
             return
         from mycelium_fractal_net.files import rewrap_file
 
+        addressed.refuse_addressed(head_of(path), "rewrap")
         recording.record_opening(keyring, "rewrap", [head_of(path)])
         with naming(target):
             moved = rewrap_file(keyring, target, opening, progress=update)
@@ -158,56 +185,9 @@ def rewrap_one(invocation: Invocation, path: str, opening: OpenOptions, to: Writ
     invocation.answer(shape, f"{path} {said} the newest version of its key")
 
 
-def _named(opening: OpenOptions, path: str, bound_name: str | None, bind_name: bool) -> OpenOptions:
-    """How ``path`` is opened: as what it is called, or was; a stream is called nothing."""
-    from msgspec.structs import replace
-
-    from mycelium_fractal_net.files.naming import named_options
-    from mycelium_fractal_net.security.records.file_names import FileName
-
-    if bound_name is not None or path == STANDARD:
-        return replace(opening, name=FileName(bound_name or "", required=bind_name))
-    return named_options(opening, Path(path), required=bind_name)
-
-
-def _size(path: str) -> int:
-    """The size of an input that must be a readable file; 0 where nobody knows it."""
-    return 0 if path == STANDARD else check_input(Path(path))
-
-
-def _stem(path: str) -> str:
-    """What a sealed file is called in a folder that -o names."""
-    return opened_name(path) if path.endswith(SEALED_SUFFIX) else path
-
-
-@contextlib.contextmanager
-def _streams(path: str, target: Path | None, *, force: bool) -> Iterator[tuple[BinaryIO, BinaryIO]]:
-    # The output stands outside: standard output that is a terminal is refused before all else.
-    with (
-        output_stream(target, force=force, like=path) as writer,
-        input_stream(path, "", quiet=True) as reader,
-    ):
-        yield reader, writer
-
-
-def _unchanging(
-    path: str, reader: BinaryIO, allow_changing: bool
-) -> contextlib.AbstractContextManager[object]:
-    if path == STANDARD:
-        return contextlib.nullcontext()
-    from mycelium_fractal_net.files.single import unchanging
-
-    return unchanging(reader, Path(path), allow_changing=allow_changing)
-
-
 def _recorded(keyring: Keyring, event: str, reader: BinaryIO) -> BinaryIO:
     """What ``reader`` gives, once there is an audit record of the key version it begins with."""
     head, whole = begun(reader, HEAD_BYTES)
+    addressed.refuse_addressed(head, event)
     recording.record_opening(keyring, event, [head])
     return whole
-
-
-def _tell(invocation: Invocation, done: str, path: str, target: Path | None, count: int) -> None:
-    if target is not None:  # otherwise standard output is the message itself
-        shape = {"input": path, "output": str(target), "bytes": count}
-        invocation.answer(shape, f"{done} {path} -> {target} ({byte_size(count)})")

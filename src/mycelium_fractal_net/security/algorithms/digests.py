@@ -36,6 +36,11 @@ def sha384(data: Buffer) -> bytes:
     return hashlib.sha384(data).digest()
 
 
+def sha512(data: Buffer) -> bytes:
+    """The 64 bytes of SHA-512 of ``data``."""
+    return hashlib.sha512(data).digest()
+
+
 def running_sha256() -> Running:
     """A running SHA-256."""
     return hashlib.sha256()

@@ -29,6 +29,7 @@ CIPHERS_HASHES_SIGNATURES: Final = frozenset(
         "HPKE-X25519",
         "HPKE-P256",
         "HPKE-P384",
+        "HPKE-MLKEM768-X25519",
     }
 )
 MACS_AND_KDFS: Final = frozenset(
@@ -58,6 +59,7 @@ BUILT_ON: Final[dict[str, tuple[str, ...]]] = {
     "HPKE-X25519": ("SHA-256", "HKDF-SHA256", "AES-256-GCM"),  # RFC 9180 section 7
     "HPKE-P256": ("SHA-256", "HKDF-SHA256", "AES-256-GCM"),
     "HPKE-P384": ("SHA-384", "HKDF-SHA384", "AES-256-GCM"),
+    "HPKE-MLKEM768-X25519": ("SHA-256", "HKDF-SHA256", "AES-256-GCM"),
     "RSA-OAEP-256": ("SHA-256",),  # RFC 8017 section 7.1, its MGF1 with the same hash
     "HMAC-SHA-256": ("SHA-256",),  # RFC 2104
     "PBKDF2-SHA256": ("SHA-256",),  # RFC 8018 section 5.2, with HMAC as its function
@@ -107,6 +109,10 @@ NOT_IN_FIPS_MODE: Final = {
     "AES-256-SIV": (
         "AES-SIV is not approved, and FIPS mode has no deterministic encryption; to find equal"
         " values take a key of type index"
+    ),
+    "HPKE-MLKEM768-X25519": (
+        "the hybrid of ML-KEM-768, which FIPS 203 approves, and X25519 is not on the list of"
+        " algorithms of FIPS mode; take HPKE-P256 or HPKE-P384"
     ),
     "HPKE-X25519": (
         "X25519 is not approved by SP 800-56A, and FIPS mode has no HPKE with it; take HPKE-P256 or"

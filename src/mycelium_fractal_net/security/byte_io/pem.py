@@ -15,6 +15,7 @@ from typing import Final
 
 from mycelium_fractal_net.security.errors import InvalidKeyError
 
+BEGIN: Final = "-----BEGIN "
 PUBLIC_KEY: Final = "PUBLIC KEY"  # the label of a SubjectPublicKeyInfo, RFC 7468 section 13
 PRIVATE_KEY: Final = "PRIVATE KEY"  # of a PKCS #8 PrivateKeyInfo, section 10
 _LINE_CHARACTERS: Final = 64  # section 2

@@ -5,7 +5,7 @@ who sealed it: sign it too where that matters. A sealed blob is
 
     0   4   "MFH" 0x01
     4   6   suite: KEM, KDF and AEAD, two bytes each, big-endian; see :mod:`.hpke_suites`
-    10  n   enc: the ephemeral public key (RFC 9180 section 4.1): 32, 65 or 97
+    10  n   enc: the ephemeral public key (RFC 9180 section 4.1): 32, 65, 97 or 1,120
     …       ciphertext, 16 bytes longer than the plaintext
 
 and its HPKE ``info`` is ``"mycelium-fractal-net/hpke/v1" || bytes 0 to 9 || len(info) ||
@@ -19,10 +19,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
     load_der_private_key,
     load_der_public_key,
 )
@@ -39,7 +35,9 @@ from mycelium_fractal_net.security.errors import (
     InvalidInputError,
     InvalidKeyError,
 )
+from mycelium_fractal_net.security.sealed.addressed_layout import IDENTITY, RECIPIENT
 from mycelium_fractal_net.security.sealed.hpke_suites import HpkeSuite, suite_named, suite_of
+from mycelium_fractal_net.security.sealed.recipient_text import key_line
 from mycelium_fractal_net.security.signatures.schemes import LOAD_ERRORS
 
 if TYPE_CHECKING:
@@ -53,7 +51,7 @@ _MAX_BYTES: Final = 2**31 - 1 - _TAG_BYTES  # what AES-GCM takes at a time in ``
 
 
 class Recipient:
-    """The public key of somebody who may open: X25519, P-256 or P-384.
+    """The public key of somebody who may open: X25519, P-256, P-384 or the hybrid.
 
     Equal and hashable by its bytes. Made by :meth:`from_bytes` or :meth:`from_pem`, or found as
     :attr:`RecipientKey.public`. ``algorithm`` names its suite, as ``HPKE-P256``.
@@ -77,9 +75,12 @@ class Recipient:
     def __hash__(self) -> int:
         return hash(self.public_bytes())
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return Recipient.from_bytes, (self.algorithm, self.public_bytes())
+
     @classmethod
     def from_bytes(cls, algorithm: str, raw: Buffer) -> Recipient:
-        """From 32, 65 or 97 bytes, as RFC 9180 section 7.1.1 serializes a key of that suite.
+        """From 32, 65, 97 or 1,216 bytes, as RFC 9180 section 7.1.1 serializes a key of that suite.
 
         :raises InvalidKeyError: another size, no usable point, or not its one encoding.
         """
@@ -100,17 +101,28 @@ class Recipient:
 
     @property
     def overhead_bytes(self) -> int:
-        """A blob is this much longer than its plaintext: 58, 91 or 123."""
-        return _HEADER_BYTES + self._suite.public_bytes + _TAG_BYTES
+        """A blob is this much longer than its plaintext: 58, 91, 123 or 1,146."""
+        return _HEADER_BYTES + self._suite.enc_bytes + _TAG_BYTES
+
+    @property
+    def quantum_safe(self) -> bool:
+        """Whether what is sealed to it holds against a quantum computer, by what is known."""
+        return self._suite.quantum_safe
 
     def public_bytes(self) -> bytes:
         """The bytes of the key, as :meth:`from_bytes` takes them."""
         return self._suite.public(self._key)
 
     def der(self) -> bytes:
-        """Its SubjectPublicKeyInfo (RFC 8410, RFC 5480), DER."""
-        der: bytes = self._key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-        return der
+        """Its SubjectPublicKeyInfo (RFC 8410, RFC 5480), DER.
+
+        Raises :class:`InvalidKeyError` for the hybrid, which has none yet.
+        """
+        return self._suite.public_der(self._key)
+
+    def line(self) -> str:
+        """The key as a line of text, which ``mfn encrypt --to`` takes in a file or as it is."""
+        return key_line(RECIPIENT, self.algorithm, self.public_bytes())
 
     def pem(self) -> bytes:
         """The PEM block ``PUBLIC KEY``."""
@@ -166,13 +178,16 @@ class RecipientKey:
         """The private key as RFC 9180 section 7.1.2 serializes it: 32 bytes, of P-384 48."""
         return self._suite.private(self._key)
 
+    def line(self) -> str:
+        """The private key as a line of text, which ``mfn decrypt --identity`` takes in a file."""
+        return key_line(IDENTITY, self.public.algorithm, self.private_bytes())
+
     def private_pem(self) -> bytes:
         """The private key as a PEM block ``PRIVATE KEY``, not encrypted."""
         return pem_encode(PRIVATE_KEY, self._der())
 
     def _der(self) -> bytes:
-        der: bytes = self._key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
-        return der
+        return self._suite.private_der(self._key)
 
 
 def seal_to_recipient(

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 from cryptography.cobblestone import Cobblestone256Decryptor, Cobblestone256Encryptor
 from cryptography.exceptions import InvalidTag
 
+from mycelium_fractal_net.security.algorithms.digests import sha512
 from mycelium_fractal_net.security.byte_io.binary_io import BinaryReader, BinaryWriter, SeekableFile
 from mycelium_fractal_net.security.byte_io.buffers import as_bytes
 from mycelium_fractal_net.security.byte_io.secret_bytes import SecretBytes
@@ -55,14 +56,16 @@ if TYPE_CHECKING:
 _SEALED_LABEL: Final = b"mycelium-fractal-net/sealed/v1"
 _ENVELOPE_LABEL: Final = b"mycelium-fractal-net/envelope/v1"
 _NAMED_LABEL: Final = b"mycelium-fractal-net/named/v1"
+_ADDRESSED_LABEL: Final = b"mycelium-fractal-net/addressed/v1"
 _DATA_KEY_LABEL: Final = b"mycelium-fractal-net/datakey/v1"
 
 
 class Sealer:
     """Seals and opens messages of one form under one key. Threads may share it.
 
-    Made by :meth:`sealed`, :meth:`named`, :meth:`envelope` or :meth:`bare`. Sealing never uses a
-    salt twice, and the number of messages under one key is not limited in practice.
+    Made by :meth:`sealed`, :meth:`named`, :meth:`envelope`, :meth:`addressed` or :meth:`bare`.
+    Sealing never uses a salt twice, and the number of messages under one key is not limited in
+    practice.
 
     ``associated_data`` is authenticated and not part of the message; opening needs the same.
     It, plaintext and message are any contiguous buffer; :class:`InvalidInputError` for others.
@@ -103,6 +106,12 @@ class Sealer:
             raise InvalidInputError(f"a wrapped data key is {WRAPPED_KEY_BYTES} bytes")
         prefix = Header(Form.ENVELOPE, handle, wrapped).raw
         return cls(data_key, _ENVELOPE_LABEL + prefix, prefix, handle)
+
+    @classmethod
+    def addressed(cls, data_key: Buffer, header: bytes) -> Sealer:
+        """Messages behind that header, which lists recipients: :mod:`.addressed`."""
+        # A hash of it: a header may have 300 KB, and each use would go through all of them.
+        return cls(data_key, _ADDRESSED_LABEL + sha512(header), header, None)
 
     @classmethod
     def bare(cls, key: Buffer, context: Buffer) -> Sealer:

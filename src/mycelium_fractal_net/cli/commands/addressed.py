@@ -1,0 +1,232 @@
+"""``mfn encrypt --to`` and ``mfn decrypt --identity``: without a key store on either side."""
+
+from __future__ import annotations
+
+import contextlib
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from mycelium_fractal_net.cli.commands.one_file import (
+    both_streams,
+    input_size,
+    opened_as,
+    opened_stem,
+    tell,
+    unchanging,
+)
+from mycelium_fractal_net.cli.exits import CommandError
+from mycelium_fractal_net.cli.inputs import STANDARD, begun, check_input, read_small
+from mycelium_fractal_net.cli.outputs import (
+    destination,
+    is_channel,
+    naming,
+    opened_name,
+    sealed_name,
+)
+from mycelium_fractal_net.security.byte_io.binary_io import HEAD_BYTES, head_of
+from mycelium_fractal_net.security.errors import (
+    BoundNameError,
+    DecryptionError,
+    ExitCode,
+    InvalidKeyError,
+    MfnError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from mycelium_fractal_net.cli.invocation import Invocation
+    from mycelium_fractal_net.cli.options import Writing
+    from mycelium_fractal_net.security.policy import Policy
+    from mycelium_fractal_net.security.records.open_options import OpenOptions
+    from mycelium_fractal_net.security.sealed.recipients import Recipient, RecipientKey
+
+_Found = TypeVar("_Found")
+
+KEYS_BYTES: Final = 1 << 20  # 255 hybrid keys have 430 KB
+
+
+def seal(
+    invocation: Invocation,
+    path: str,
+    recipients: Sequence[str],
+    associated_data: bytes,
+    to: Writing,
+    *,
+    bind_name: bool,
+    allow_changing: bool,
+) -> None:
+    """Seal a file or a stream to the keys in ``recipients``: files of them, or keys as text."""
+    _refuse_folder(to, "seal what tar -c makes of it, as a stream")
+    _refuse_twice(path, recipients)
+    size = input_size(path)
+    target = destination(path, to.output, sealed_name(path))
+    if bind_name and (target is None or is_channel(target)):
+        raise CommandError(ExitCode.USAGE, "a stream has no name to bind", "name a file with -o")
+    policy = _policy(invocation)
+    keys = [key for each in recipients for key in read_recipients(policy, each)]
+    with invocation.progress("sealing", size) as update:
+        how: dict[str, Any] = {
+            "associated_data": associated_data, "policy": policy, "progress": update,
+        }  # fmt: skip
+        if path == STANDARD or target is None or is_channel(target):
+            from mycelium_fractal_net.files.recipients import seal_stream_to
+
+            if bind_name and target is not None:
+                from mycelium_fractal_net.files.naming import file_name
+
+                how["name"] = file_name(target)
+            with (
+                both_streams(path, target, force=to.force) as (reader, writer),
+                unchanging(path, reader, allow_changing),
+            ):
+                count = seal_stream_to(keys, reader, writer, **how)
+        else:
+            from mycelium_fractal_net.files.recipients import seal_file_to
+
+            how |= {"bind_name": bind_name, "force": to.force, "allow_changing": allow_changing}
+            with naming(target):
+                count = seal_file_to(keys, Path(path), target, **how)
+    tell(invocation, "sealed", path, target, count)
+
+
+def unseal(
+    invocation: Invocation,
+    path: str,
+    identities: Sequence[str],
+    opening: OpenOptions,
+    to: Writing,
+    *,
+    bind_name: bool,
+    bound_name: str | None,
+) -> None:
+    """Open what was sealed to a key whose private half is in one of the files ``identities``."""
+    _refuse_folder(to, "open each file by itself")
+    _refuse_twice(path, identities)
+    size = input_size(path)
+    opening = opened_as(opening, path, bound_name, bind_name)
+    natural = opened_name(path) if to.output is None else opened_stem(path)
+    target = destination(path, to.output, natural)
+    policy = _policy(invocation)
+    keys = [key for each in identities for key in read_identities(policy, each)]
+    with _advising(), invocation.progress("opening", size) as update:
+        if path == STANDARD or target is None or is_channel(target):
+            from mycelium_fractal_net.files.recipients import open_stream_with
+
+            with both_streams(path, target, force=to.force) as (source, writer):
+                head, reader = begun(source, HEAD_BYTES)
+                _refuse_other(head)
+                count = open_stream_with(
+                    keys, reader, writer, opening, policy=policy, progress=update
+                )
+        else:
+            from mycelium_fractal_net.files.recipients import open_file_with
+
+            _refuse_other(head_of(path))
+            with naming(target):
+                count = open_file_with(
+                    keys, Path(path), target, opening,
+                    force=to.force, policy=policy, progress=update,
+                )  # fmt: skip
+    tell(invocation, "opened", path, target, count)
+
+
+def refuse_addressed(head: bytes, event: str) -> None:
+    """Raise :class:`CommandError` where a message that begins so is for recipients, and not ours.
+
+    Anybody sees that it is: who has the key of one needs to be told how to use it.
+    """
+    from mycelium_fractal_net.security.sealed.addressed_layout import is_addressed
+
+    if is_addressed(head):
+        raise CommandError(
+            ExitCode.NOT_AUTHENTIC,
+            "it is sealed to recipients, and not under a key of the key store",
+            "name the file of your private key with --identity"
+            if event == "decrypt"
+            else "nothing of it grows old with a key of the store",
+        )
+
+
+def read_recipients(policy: Policy, name: str) -> list[Recipient]:
+    """The public keys that an argument names. Raises :class:`CommandError`."""
+    from mycelium_fractal_net.security.sealed.addressed_layout import RECIPIENT
+
+    if name.startswith(RECIPIENT):
+        return _named("the recipient that was given", policy.recipients_in, name)
+    content = read_small(name, KEYS_BYTES, "keys of recipients")
+    return _named(name, policy.recipients_in, content)
+
+
+def read_identities(policy: Policy, name: str) -> list[RecipientKey]:
+    """The private keys in a file that nobody else may read. Raises :class:`CommandError`."""
+    if name != STANDARD:
+        check_input(Path(name))
+        _check_private(Path(name))
+    content = read_small(name, KEYS_BYTES, "private keys")
+    return _named(name, policy.identities_in, content)
+
+
+def _check_private(path: Path) -> None:
+    from mycelium_fractal_net.security.byte_io.delivered import delivered
+    from mycelium_fractal_net.security.byte_io.private import check_private
+
+    # <(a password manager): a pipe of this user's own shell.
+    if stat.S_ISFIFO(path.stat().st_mode) or delivered(path) is not None:
+        return
+    try:
+        check_private(path)
+    except MfnError as error:
+        raise CommandError(ExitCode.INPUT, str(error)) from None
+
+
+def _named(name: str, read: Callable[[bytes | str], _Found], content: bytes | str) -> _Found:
+    try:
+        return read(content)
+    except InvalidKeyError as error:
+        shown = "standard input" if name == STANDARD else name
+        raise InvalidKeyError(f"{shown}: {error}") from None
+
+
+@contextlib.contextmanager
+def _advising() -> Iterator[None]:
+    """Say of a message that does not open what to give, where there is no key store to look in."""
+    try:
+        yield
+    except BoundNameError:
+        raise
+    except DecryptionError as error:
+        advice = "give the -a that it was sealed with, and the key of one of its recipients"
+        raise CommandError(error.kind.exit_code, str(error), advice) from None
+
+
+def _policy(invocation: Invocation) -> Policy:
+    from mycelium_fractal_net.bootstrap import build_policy
+
+    return build_policy(invocation.settings())
+
+
+def _refuse_other(head: bytes) -> None:
+    from mycelium_fractal_net.security.sealed.addressed_layout import is_addressed
+
+    if head[:3] == b"MFN" and not is_addressed(head):
+        raise CommandError(
+            ExitCode.NOT_AUTHENTIC,
+            "it is sealed under a key of a key store, and to no recipient",
+            "leave --identity away",
+        )
+
+
+def _refuse_folder(to: Writing, instead: str) -> None:
+    if to.recursive:
+        raise CommandError(
+            ExitCode.USAGE, "-r goes with the keys of a key store, and not with recipients", instead
+        )
+
+
+def _refuse_twice(path: str, names: Sequence[str]) -> None:
+    if [path, *names].count(STANDARD) > 1:
+        raise CommandError(
+            ExitCode.USAGE, "standard input is named twice", "name a file for one of them"
+        )

@@ -1,0 +1,103 @@
+"""``mfn recipient``: keys that files are sealed to. No key store has any part in it."""
+
+from __future__ import annotations
+
+import errno
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import click
+
+from mycelium_fractal_net.cli.commands.addressed import read_identities
+from mycelium_fractal_net.cli.exits import CommandError
+from mycelium_fractal_net.cli.invocation import Invocation
+from mycelium_fractal_net.cli.parsing import CommandGroup
+from mycelium_fractal_net.cli.terminal import json_value, say
+from mycelium_fractal_net.security.errors import ExitCode
+from mycelium_fractal_net.security.sealed.addressed_layout import KINDS
+
+KEY_SUFFIX: Final = ".key"
+PUBLIC_SUFFIX: Final = ".pub"
+
+recipient = CommandGroup(
+    "recipient",
+    help="Make keys that files are sealed to, with encrypt --to; no key store is needed.",
+)
+
+
+@recipient.add("new")
+@click.argument("name", metavar="NAME", help="NAME.key and NAME.pub are made; it may be a path.")
+@click.option(
+    "--kind",
+    type=click.Choice([*KINDS]),
+    help="The curve; mlkem768-x25519 holds against quantum computers too [x25519, in FIPS mode"
+    " p256].",
+)
+@click.option("--comment", metavar="TEXT", help="A line for both files, such as whose key it is.")
+def _new(invocation: Invocation, name: str, kind: str | None, comment: str | None) -> None:
+    """Make a key: NAME.key opens and stays here, NAME.pub is given to whoever is to seal.
+
+    There is no copy of NAME.key, and nothing opens what was sealed to it but that file.
+    """
+    from mycelium_fractal_net.bootstrap import build_policy
+
+    if comment is not None and not comment.isprintable():
+        raise CommandError(ExitCode.USAGE, "a comment is one line of text", "give another")
+    private, public = Path(name + KEY_SUFFIX), Path(name + PUBLIC_SUFFIX)
+    key = build_policy(invocation.settings()).generate_recipient_key(KINDS[kind] if kind else None)
+    line = key.public.line()
+    made = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    notes = [f"# made {made}", *([] if comment is None else [f"# {comment}"])]
+    secret = [*notes, "# keep this file: nothing else opens what is sealed to", f"# {line}"]
+    _write(private, public, [*secret, key.line()], [*notes, line])
+    shape = {
+        "identity": str(private),
+        "public": str(public),
+        "algorithm": key.public.algorithm,
+        "recipient": line,
+    }
+    invocation.answer(
+        shape, f"made {private}, which opens, and {public}, which is to be given away"
+    )
+
+
+@recipient.add("public")
+@click.argument("file", metavar="FILE", help="A file of private keys, or -.")
+def _public(invocation: Invocation, file: str) -> None:
+    """Print the public keys of private ones, a line for each."""
+    from mycelium_fractal_net.bootstrap import build_policy
+
+    keys = read_identities(build_policy(invocation.settings()), file)
+    lines = [key.public.line() for key in keys]
+    if invocation.json:
+        json_value(lines)
+        return
+    for line in lines:
+        say(line)
+
+
+def _write(private: Path, public: Path, secret: list[str], shown: list[str]) -> None:
+    """Both files or none; neither replaces another (:class:`FileExistsError`)."""
+    from mycelium_fractal_net.security.byte_io.durable import create_private, sync_folder
+
+    if not private.parent.is_dir():
+        raise CommandError(ExitCode.WRITE, f"there is no folder {private.parent}", "make it")
+    if public.exists():
+        raise FileExistsError(errno.EEXIST, "file exists", str(public))
+    descriptor = create_private(private)
+    try:
+        _put(descriptor, secret)
+        _put(os.open(public, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o644), shown)
+    except BaseException:
+        private.unlink(missing_ok=True)
+        raise
+    sync_folder(private.parent)
+
+
+def _put(descriptor: int, lines: list[str]) -> None:
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.writelines(f"{line}\n" for line in lines)
+        file.flush()
+        os.fsync(descriptor)

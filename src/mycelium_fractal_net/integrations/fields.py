@@ -1,0 +1,185 @@
+"""One encrypted column of an application's table: what is stored, and what is searched for.
+
+Stored is ``tag || sealed message`` in one column of bytes: the tag of a blind index, of
+:attr:`EncryptedColumn.tag_bytes` bytes and of none where there is no index, and the sealed message
+of the value. Both are bound to table and column (:func:`binding`): neither serves in another.
+Nothing binds a value to its row: whoever writes to the database can swap those of two rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+from mycelium_fractal_net.security.errors import (
+    ConfigurationError,
+    DecryptionError,
+    InvalidInputError,
+    MfnError,
+)
+from mycelium_fractal_net.security.records.index_fields import IndexField
+from mycelium_fractal_net.security.records.open_options import OpenOptions
+
+if TYPE_CHECKING:
+    from mycelium_fractal_net.security.keyring.keyring import Keyring
+    from mycelium_fractal_net.security.keyring.lookups import BlindIndex
+    from mycelium_fractal_net.security.records.index_fields import Normalisation
+
+_Error = TypeVar("_Error", bound=MfnError)
+
+
+class RefusedQueryError(InvalidInputError):
+    """A query asks of an encrypted column what only plaintext could answer."""
+
+
+def binding(table: str, column: str) -> bytes:
+    """What a column's messages and tags are bound to: both names, each behind its length.
+
+    Lengths are in 8 bytes, big-endian, names in UTF-8. It is the associated data of the messages,
+    and the context of the index.
+    """
+    parts = (table.encode(), column.encode())
+    return b"".join(len(each).to_bytes(8) + each for each in parts)
+
+
+def copied(error: _Error, where: str = "") -> _Error:
+    """The same error, whose text says first where it was."""
+    made = type(error).__new__(type(error))
+    made.__dict__.update(error.__dict__)
+    first, *rest = error.args or ("",)
+    made.args = (f"{where}{first}", *rest)
+    return made
+
+
+def named(error: _Error, table: str, column: str) -> _Error:
+    """The same error, whose text names the column first."""
+    return copied(error, f"{table}.{column}: ")
+
+
+class EncryptedColumn:
+    """Stores, opens and searches the values of one column, as bytes. Thread-safe; holds no key.
+
+    ``key_id`` names a key of type ``encryption``, ``index`` one of type ``index``. ``bits`` and
+    ``normalisation`` are those of :meth:`.Keyring.index`. Every error names table and column, and
+    never the value. Raises :class:`ConfigurationError` for what does not go together: ``unique``,
+    which asks for an index with whole tags.
+    """
+
+    __slots__ = (
+        "_index", "_options", "bits", "column", "index", "key_id", "keyring", "normalisation",
+        "table", "tag_bytes", "unique",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        keyring: Keyring,
+        table: str,
+        column: str,
+        *,
+        key_id: str,
+        index: str | None = None,
+        bits: int | None = None,
+        normalisation: Normalisation = "exact",
+        unique: bool = False,
+    ) -> None:
+        self.tag_bytes = stored_tag_bytes(table, column, index, bits, normalisation, unique)
+        bound = binding(table, column)
+        self.keyring = keyring
+        self.table = table
+        self.column = column
+        self.key_id = key_id
+        self.index = index
+        self.bits = bits
+        self.normalisation = normalisation
+        self.unique = unique
+        self._options = OpenOptions(bound)
+        self._index: BlindIndex | None = None
+        if index is not None:
+            self._index = keyring.index(
+                key_id=index, context=bound, bits=bits, normalisation=normalisation
+            )
+
+    def __repr__(self) -> str:
+        return f"EncryptedColumn({self.table!r}, {self.column!r})"
+
+    def store(self, value: bytes) -> bytes:
+        """What to store for ``value``: the tag of the version in use, and the sealed message."""
+        try:
+            sealed = self.keyring.encrypt(
+                value, key_id=self.key_id, associated_data=self._options.associated_data
+            )
+            return sealed if self._index is None else self._index.tag(value) + sealed
+        except MfnError as error:
+            raise named(error, self.table, self.column) from None
+
+    def open(self, stored: bytes) -> bytes:
+        """The value in what was stored. Raises :class:`DecryptionError`.
+
+        The tag is not looked at: a database writer who changes it hides a row from searches, or has
+        it found in place of another, but changes no value.
+        """
+        try:
+            if len(stored) < self.tag_bytes:
+                raise DecryptionError
+            message = stored[self.tag_bytes :] if self.tag_bytes else stored
+            return self.keyring.decrypt_result(message, self._options, key_id=self.key_id).data
+        except MfnError as error:
+            raise named(error, self.table, self.column) from None
+
+    def tag(self, value: bytes) -> bytes:
+        """The tag that :meth:`store` puts in front of ``value``."""
+        return self._made(lambda index: [bytes(index.tag(value))])[0]
+
+    def tags(self, value: bytes) -> list[bytes]:
+        """The tags by which to search for ``value``: of every version, newest first."""
+        return self._made(lambda index: [bytes(each) for each in index.tags(value)])
+
+    def other_tags(self, value: bytes) -> list[bytes]:
+        """Those of the versions that do not store now: a unique column has none of them either.
+
+        Empty unless the index key has several versions. While it is rotated the same value may be
+        there with the tag of another version, which the database's constraint does not see.
+        """
+        found = self.tags(value)
+        if len(found) == 1:
+            return []
+        stored = self.tag(value)
+        return [each for each in found if each != stored]
+
+    def _made(self, make: Callable[[BlindIndex], list[bytes]]) -> list[bytes]:
+        if self._index is None:
+            raise RefusedQueryError(f"{self.table}.{self.column}: has no index to search by")
+        try:
+            return make(self._index)
+        except MfnError as error:
+            raise named(error, self.table, self.column) from None
+
+
+def stored_tag_bytes(
+    table: str,
+    column: str,
+    index: str | None,
+    bits: int | None,
+    normalisation: str,
+    unique: bool,
+) -> int:
+    """How many bytes of tag stand in front of a value; needs no keyring.
+
+    Raises :class:`ConfigurationError` for what does not go together.
+    """
+    where = f"{table}.{column}"
+    if index is None:
+        if bits is not None or normalisation != "exact" or unique:
+            raise ConfigurationError(f"{where}: bits, normalisation and unique are of an index")
+        return 0
+    if unique and bits is not None:
+        raise ConfigurationError(f"{where}: a tag that is cut short cannot be unique")
+    try:
+        return IndexField.checked(b"-", bits, normalisation).tag_bytes
+    except InvalidInputError as error:
+        raise ConfigurationError(f"{where}: {error}") from None
+
+
+def flattened(tags: Sequence[list[bytes]]) -> list[bytes]:
+    """Every tag once, in order: what a search for several values asks with."""
+    return list(dict.fromkeys(each for some in tags for each in some))

@@ -1,0 +1,208 @@
+"""The column type ``Encrypted``: values sealed as they are stored, and found by their tags."""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import Column, Index, LargeBinary, Table, event
+from sqlalchemy.types import TypeDecorator, TypeEngine, to_instance
+
+from mycelium_fractal_net.integrations.application import application_keyring
+from mycelium_fractal_net.integrations.fields import EncryptedColumn, copied, stored_tag_bytes
+from mycelium_fractal_net.integrations.sqlalchemy.comparing import EncryptedComparator, tag_of
+from mycelium_fractal_net.integrations.sqlalchemy.kinds import codec_of
+from mycelium_fractal_net.security.errors import ConfigurationError, MfnError
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Dialect
+
+    from mycelium_fractal_net.integrations.codecs import Codec
+    from mycelium_fractal_net.security.records.index_fields import Normalisation
+
+_INFO: Final = "mycelium_fractal_net"  # in Index.info: it is on the tags of an encrypted column
+_NAME_BYTES: Final = 63  # of PostgreSQL's identifiers; MySQL has 64 characters
+
+
+class Encrypted(TypeDecorator[Any]):
+    """A column whose values are sealed under ``key_id``, and of that type in Python.
+
+        email: Mapped[str] = mapped_column(
+            Encrypted(String(80), key_id="customers", index="customers-index", unique=True)
+        )
+
+    In the database it is one column of bytes: a tag, where ``index`` names an index key, and the
+    sealed message, 84 bytes longer than the value. With ``index`` the table gets an index on
+    the tag, unique where ``unique`` is said, by which ``==``, ``!=``, ``in_`` and ``not_in`` find
+    rows; ``is_(None)`` always works. All else is refused: as it is built with
+    :class:`.RefusedQueryError` where an operator asks for it, and before it is executed where a
+    clause does (``ORDER BY``, ``DISTINCT``, functions).
+
+    Values and tags are bound to the names of table and column, without the schema's. Where one was
+    renamed, ``bound_to=("table", "column")`` names what they were sealed for.
+    """
+
+    impl = LargeBinary
+    cache_ok = True
+    comparator_factory = EncryptedComparator
+
+    def __init__(
+        self,
+        kind: TypeEngine[Any] | type[TypeEngine[Any]],
+        *,
+        key_id: str,
+        index: str | None = None,
+        bits: int | None = None,
+        normalisation: Normalisation = "exact",
+        unique: bool = False,
+        bound_to: tuple[str, str] | None = None,
+    ) -> None:
+        super().__init__()
+        self.kind: TypeEngine[Any] = to_instance(kind)
+        self.key_id = key_id
+        self.index = index
+        self.bits = bits
+        self.normalisation = normalisation
+        self.unique = unique
+        self.bound_to = bound_to  # and so a part of the key under which statements are cached
+        self.hashable = self.kind.hashable
+        self._named_by_its_column = False
+        self._field: EncryptedColumn | None = None
+        self._codec: Codec | None = codec_of(self.kind)
+        self.tag_bytes = stored_tag_bytes("-", "-", index, bits, normalisation, unique)
+
+    def __repr__(self) -> str:
+        shown = [repr(self.kind), f"key_id={self.key_id!r}"]
+        given = (("index", None), ("bits", None), ("normalisation", "exact"), ("unique", False))
+        for name, usual in given:
+            if getattr(self, name) != usual:
+                shown.append(f"{name}={getattr(self, name)!r}")
+        if self.bound_to is not None:
+            shown.append(f"bound_to={self.bound_to!r}")
+        return f"Encrypted({', '.join(shown)})"
+
+    # What it is bound to ------------------------------------------------------------------
+
+    @property
+    def place(self) -> str:
+        """Such as ``customers.email``, for messages."""
+        return "an encrypted value" if self.bound_to is None else ".".join(self.bound_to)
+
+    @property
+    def field(self) -> EncryptedColumn:
+        """What stores, opens and searches, with the keyring of the application."""
+        keyring = application_keyring()
+        found = self._field
+        if found is None or found.keyring is not keyring:
+            if self.bound_to is None:
+                raise ConfigurationError("an encrypted type works in a column of a table alone")
+            found = self._field = EncryptedColumn(
+                keyring,
+                *self.bound_to,
+                key_id=self.key_id,
+                index=self.index,
+                bits=self.bits,
+                normalisation=self.normalisation,
+                unique=self.unique,
+            )
+        return found
+
+    def in_column(self, table: str, column: str) -> Encrypted:
+        """This type as the one of that column: what it is bound to, unless that was said."""
+        found = self.copy()
+        found._field = None
+        if self.bound_to is None or self._named_by_its_column:
+            found.bound_to = (table, column)
+            found._named_by_its_column = True
+        return found
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without a keyring, which no other process can use."""
+        return {**self.__dict__, "_field": None, "_codec": None}
+
+    # Values -------------------------------------------------------------------------------
+
+    @property
+    def python_type(self) -> type[Any]:
+        """The type of the values in Python."""
+        return self.kind.python_type
+
+    @property
+    def _spelling(self) -> Codec:
+        found = self._codec
+        if found is None:
+            found = self._codec = codec_of(self.kind)
+        return found
+
+    def spelled(self, value: Any) -> bytes:
+        """The bytes of a value. Raises :class:`InvalidInputError`, without the value."""
+        try:
+            return self._spelling.encode(value)
+        except MfnError as error:
+            raise copied(error, f"{self.place}: ") from None
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> bytes | None:  # noqa: ARG002
+        """What is stored for ``value``."""
+        return None if value is None else self.field.store(self.spelled(value))
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:  # noqa: ARG002
+        """The value in what is stored."""
+        if value is None:
+            return None
+        opened = self.field.open(bytes(value))
+        try:
+            return self._spelling.read(opened)
+        except MfnError as error:
+            raise copied(error, f"{self.place}: ") from None
+
+    def compare_values(self, x: Any, y: Any) -> bool:
+        """Whether two values are the same, as the type inside has it."""
+        return self.kind.compare_values(x, y)
+
+    def coerce_compared_value(self, op: Any, value: Any) -> TypeEngine[Any]:  # noqa: ARG002
+        """This type: nothing that it is beside is stored as it is."""
+        return self
+
+
+@event.listens_for(Column, "after_parent_attach")
+def _bind(column: Column[Any], table: Any) -> None:
+    kind = column.type
+    if not isinstance(kind, Encrypted) or not isinstance(table, Table):
+        return
+    _check(column, table)
+    column.type = kind = kind.in_column(table.name, column.name)
+    column.__dict__.pop("comparator", None)
+    if kind.index is not None:
+        Index(
+            _index_name(table.name, column.name, unique=kind.unique),
+            tag_of(column, kind.tag_bytes),
+            unique=kind.unique,
+            info={_INFO: True},
+            _column_flag=True,  # as one that a column asks for: a copy of the table has its own
+        )
+
+
+def tag_indexes(table: Table) -> list[Index]:
+    """The indexes on the tags of a table's encrypted columns, by name."""
+    found = [each for each in table.indexes if _INFO in each.info]
+    return sorted(found, key=lambda each: str(each.name))
+
+
+def _index_name(table: str, column: str, *, unique: bool) -> str:
+    """Such as ``uq_customers_email_tag``, and short enough for PostgreSQL."""
+    name = f"{'uq' if unique else 'ix'}_{table}_{column}_tag"
+    if len(name.encode()) <= _NAME_BYTES:
+        return name
+    short = f"{zlib.crc32(name.encode()):08x}"
+    return f"{name.encode()[: _NAME_BYTES - 9].decode(errors='ignore')}_{short}"
+
+
+def _check(column: Column[Any], table: Table) -> None:
+    """Refuse what would be of the sealed bytes, which differ each time. Or in plaintext."""
+    where = f"{table.name}.{column.name}"
+    if column.primary_key or column.foreign_keys:
+        raise ConfigurationError(f"{where}: an encrypted column is neither key nor reference")
+    if column.server_default is not None or column.server_onupdate is not None:
+        raise ConfigurationError(f"{where}: a default of the database would not be encrypted")
+    if column.computed is not None or column.identity is not None:
+        raise ConfigurationError(f"{where}: the database computes nothing that is encrypted")

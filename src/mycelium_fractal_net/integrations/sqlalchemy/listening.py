@@ -1,0 +1,62 @@
+"""What this process's engines do around a statement that has to do with an encrypted column."""
+
+from __future__ import annotations
+
+import weakref
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+from sqlalchemy.sql.compiler import SQLCompiler
+
+from mycelium_fractal_net.integrations.fields import copied
+from mycelium_fractal_net.integrations.sqlalchemy.checking import check
+from mycelium_fractal_net.integrations.sqlalchemy.uniqueness import refuse_duplicates
+from mycelium_fractal_net.security.errors import MfnError
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection, ExceptionContext
+
+_checked: Final[weakref.WeakSet[SQLCompiler]] = weakref.WeakSet()
+
+
+@event.listens_for(Engine, "before_cursor_execute")
+def _before(
+    connection: Connection, _cursor: Any, _text: str, _given: Any, context: Any, _many: bool
+) -> None:
+    compiled = getattr(context, "compiled", None)
+    if not isinstance(compiled, SQLCompiler):
+        return
+    if compiled not in _checked:
+        check(compiled)
+        _checked.add(compiled)
+    if context.isinsert or context.isupdate:
+        refuse_duplicates(connection, context, after=False)
+
+
+@event.listens_for(Engine, "after_cursor_execute")
+def _after(
+    connection: Connection, _cursor: Any, _text: str, _given: Any, context: Any, _many: bool
+) -> None:
+    if isinstance(getattr(context, "compiled", None), SQLCompiler) and (
+        context.isinsert or context.isupdate
+    ):
+        refuse_duplicates(connection, context, after=True)
+
+
+@event.listens_for(Engine, "handle_error")
+def _handle(failed: ExceptionContext) -> BaseException | None:
+    """Keep plaintext out of errors: what a statement was given is shown sealed or not at all.
+
+    Without an execution context its values are those of the caller, whichever of them it was
+    that the driver was not to have.
+    """
+    shown = failed.sqlalchemy_exception
+    if failed.execution_context is not None or shown is None:
+        return None
+    shown.hide_parameters = True
+    shown.params = None
+    original = failed.original_exception
+    if isinstance(original, MfnError):
+        return copied(original)
+    return None

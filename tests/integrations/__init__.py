@@ -1,0 +1,1 @@
+"""Encryption inside the libraries that applications use."""

@@ -1,0 +1,36 @@
+"""The example in the documentation of encrypted columns works as it stands there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from sqlalchemy import insert
+from sqlalchemy.dialects import mysql
+
+from mycelium_fractal_net import initialise
+from mycelium_fractal_net.integrations.application import configure
+from mycelium_fractal_net.integrations.sqlalchemy import RefusedQueryError
+from mycelium_fractal_net.integrations.sqlalchemy.checking import check
+from tests.integrations.customers import TABLE
+
+PAGE = Path(__file__).parents[2] / "docs" / "sqlalchemy.md"
+
+
+def test_the_example_runs(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it is read, in a folder of its own."""
+    monkeypatch.setenv("MFN_HOME", str(home))
+    monkeypatch.chdir(home)
+    initialise().close()
+    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    assert len(blocks) == 1
+    exec(compile(blocks[0], str(PAGE), "exec", dont_inherit=True), {"__name__": "example"})
+    configure(None)
+
+
+def test_no_value_is_stored_where_tags_have_no_index() -> None:
+    """On MariaDB nothing would be unique, and each search would read the table."""
+    compiled = insert(TABLE).values(email="ada@example.com").compile(dialect=mysql.dialect())
+    with pytest.raises(RefusedQueryError, match=r"stored on sqlite and postgresql alone"):
+        check(compiled)
