@@ -230,11 +230,3 @@ def test_a_field_is_named_in_full(named: tuple[Any, ...]) -> None:
     """What is of an index needs one, and is what an index knows."""
     with pytest.raises(InvalidInputError):
         EncryptedField(*named)
-
-
-def test_the_names_are_bound_with_their_lengths() -> None:
-    """As the field types bind them: docs/format.md has the bytes."""
-    assert EncryptedField("ab", "cdé").binding == (
-        b"\0\0\0\0\0\0\0\x02ab\0\0\0\0\0\0\0\x04cd\xc3\xa9"
-    )
-    assert EncryptedField("a", "bc").binding != EncryptedField("ab", "c").binding
