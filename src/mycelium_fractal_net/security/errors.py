@@ -182,8 +182,10 @@ EXTRA_MODULES: Final[dict[str, tuple[str, ...]]] = {
     "client": ("anyio", "h11", "httpx"),
     "fsspec": ("fsspec",),
     "mysql": ("pymysql",),
+    "numpy": ("numpy",),
     "pkcs11": (),
     "postgresql": ("psycopg",),
+    "pyarrow": ("pyarrow",),
     "redis": ("redis",),
     "server": (
         "fastapi", "httptools", "limits", "prometheus_client", "pybase64", "pydantic", "uvicorn",

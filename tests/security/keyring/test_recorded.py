@@ -83,6 +83,8 @@ def _pieces(keyring: RecordedKeyring) -> None:
     sealed = encryptor.update(b"data") + encryptor.finalize()
     decryptor, _, used = keyring.decryptor(sealed)
     assert decryptor.update(sealed[used:]) + decryptor.finalize() == b"data"
+    with keyring.open_writer(io.BytesIO(), key_id="orders") as writer:
+        assert writer.version_id == "orders:v1"
     keyring.data_key(key_id="orders")
 
 
@@ -122,6 +124,7 @@ def _signatures(keyring: RecordedKeyring) -> None:
             [
                 ("encrypt.stream", "ok", "orders:v1"),
                 ("decrypt.stream", "ok", "orders:v1"),
+                ("encrypt.stream", "ok", "orders:v1"),
                 ("datakey", "ok", "orders:v1"),
             ],
         ),

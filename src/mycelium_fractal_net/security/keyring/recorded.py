@@ -117,6 +117,7 @@ class RecordedKeyring(Keyring):
     decrypt_stream = _recorded("decrypt.stream", Keyring.decrypt_stream)
     rewrap_stream = _recorded("rewrap.stream", Keyring.rewrap_stream)
     open_reader = _recorded("decrypt.range", Keyring.open_reader)
+    open_writer = _recorded("encrypt.stream", Keyring.open_writer, lambda made: made.version_id)
     encryptor = _recorded("encrypt.stream", Keyring.encryptor, lambda result: result[1])
     decryptor = _recorded("decrypt.stream", Keyring.decryptor, lambda result: result[1])
     sign = _recorded("sign", Keyring.sign, lambda result: result.key_id)
