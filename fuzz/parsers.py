@@ -189,6 +189,7 @@ NOT_FUZZED: Final[dict[str, str]] = {
     "cli.commands.acknowledging:_date": "an option, by one call that refuses with ValueError",
     "doctor.posture.kept_secrets:_has_password": "a setting, by one call that refuses",
     "doctor.posture.transport:_rate_storage": "a setting, which the service opened before",
+    "integrations.django.values:_json": "a value that an authenticated message had in it",
     "integrations.pyarrow:KeyringKmsClient.unwrap_key": "by one call that validates",
     "inventory.transport:_groups_of": "a ClientHello that this process wrote",
     "legacy.kept:kept_places": "a note of this user's own commands",

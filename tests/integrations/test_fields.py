@@ -121,7 +121,8 @@ def test_the_keyring_is_opened_when_it_is_needed(keys: Keyring) -> None:
 def test_without_a_word_it_is_that_of_the_configuration(
     home: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As ``open_keyring()`` opens it."""
+    """As ``open_keyring()`` opens it, unless a framework has said something else by then."""
+    monkeypatch.setattr(application._application, "default", application._by_configuration)
     monkeypatch.setenv("MFN_HOME", str(home))
     initialise().close()
     application.configure(None)

@@ -72,6 +72,7 @@ PACKAGES = {
     "botocore": "signs requests to AWS with HMAC-SHA-256 of Python's OpenSSL; TLS by ssl",
     "click": "none",
     "cryptography": "all of it",
+    "django": "signs and hashes by hashlib and hmac for its own; encrypted fields use none of it",
     "fastapi": "none",
     "fsspec": "none",
     "h11": "none",

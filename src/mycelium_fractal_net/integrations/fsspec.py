@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.keyring.keyring import Keyring
     from mycelium_fractal_net.security.sealed.reader import SealedReader
 
+__all__ = ["MfnFileSystem"]
+
 Info = dict[str, Any]
 
 _BEGINNING_BYTES: Final = 1 << 16  # of an object, fetched in one request as it is opened

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
+__all__ = ["SealedArray", "load_array", "open_array", "save_array", "seal_array"]
+
 _READERS: Final[dict[tuple[int, int], Callable[[Any], Any]]] = {
     (1, 0): npy.read_array_header_1_0,
     (2, 0): npy.read_array_header_2_0,

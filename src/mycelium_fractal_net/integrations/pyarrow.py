@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+__all__ = ["KeyringKmsClient", "ParquetEncryption"]
+
 DATA_KEY_BITS: Final = 256  # Arrow's own default is 128
 WRAPPED_FOR: Final = b"mycelium-fractal-net/parquet-key/v1"
 """The associated data of each wrapped key: no other message opens as one, and it as no other."""

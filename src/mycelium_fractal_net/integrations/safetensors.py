@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.keyring.keyring import Keyring
     from mycelium_fractal_net.security.records.open_options import OpenOptions
 
+__all__ = ["SealedTensors", "save_tensors"]
+
 # Of the format's types those that numpy has.
 _NUMPY: Final = {
     "BOOL": "|b1", "U8": "|u1", "I8": "|i1", "U16": "<u2", "I16": "<i2", "U32": "<u4",

@@ -180,6 +180,7 @@ class MissingExtraError(ConfigurationError):
 EXTRA_MODULES: Final[dict[str, tuple[str, ...]]] = {
     "aws-kms": ("botocore",),
     "client": ("anyio", "h11", "httpx"),
+    "django": ("django",),
     "fsspec": ("fsspec",),
     "mysql": ("pymysql",),
     "numpy": ("numpy",),

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from typing import ParamSpec, TypeVar
 
     from mycelium_fractal_net.security.byte_io.buffers import Buffer
+    from mycelium_fractal_net.security.keyring.lending import LentKeys
     from mycelium_fractal_net.security.keyring.signing import Signature
     from mycelium_fractal_net.security.records.index_fields import Normalisation
 
@@ -68,6 +69,10 @@ def _given(named: Mapping[str, object]) -> str | None:
             parse_key_id(key_id)
             return key_id
     return None
+
+
+def _lent_of(keys: LentKeys) -> str:
+    return keys.stored or keys.key_id
 
 
 class RecordedIndex(BlindIndex):
@@ -129,6 +134,10 @@ class RecordedKeyring(Keyring):
     verify_file = _recorded("verify", Keyring.verify_file, lambda result: result)
     mac = _recorded("mac", Keyring.mac, lambda result: result.key_id)
     deterministic_messages = _recorded("encrypt", Keyring.deterministic_messages)
+    index_field_keys = _recorded("index.fieldkeys", Keyring.index_field_keys, _lent_of)
+    deterministic_field_keys = _recorded(
+        "deterministic.fieldkeys", Keyring.deterministic_field_keys, _lent_of
+    )
     verify_mac = _recorded("mac.verify", Keyring.verify_mac, lambda result: result)
 
     def rewrapper(self, options: OpenOptions = PLAIN) -> Rewrapper:  # noqa: D102 - as the other
