@@ -24,6 +24,7 @@ from mycelium_fractal_net.security.keyring.lending import Lending
 from mycelium_fractal_net.security.keyring.lookups import Lookups
 from mycelium_fractal_net.security.keyring.opening import MessageKeys, OldFormat, Result
 from mycelium_fractal_net.security.keyring.public_keys import PublicKeys
+from mycelium_fractal_net.security.keyring.rewrapping import Rewrapper
 from mycelium_fractal_net.security.keyring.signing import Signing
 from mycelium_fractal_net.security.keyring.streams import Streams
 from mycelium_fractal_net.security.records.keys import (
@@ -322,6 +323,13 @@ class Keyring(OfOneProcess, Streams, Signing, Lookups, Lending, PublicKeys):
         As :meth:`encrypt` and :meth:`decrypt` do with these, in two thirds of the time.
         """
         return BoundCipher(self, self._keys, key_id, associated_data, short=self._short)
+
+    def rewrapper(self, options: OpenOptions = PLAIN) -> Rewrapper:
+        """What moves many messages, as :meth:`rewrap` moves one, at half the cost.
+
+        ``options`` are of all of them but the associated data, which each brings.
+        """
+        return Rewrapper(self, self._keys, options, holds=True)
 
     # Data keys and what a message says ------------------------------------------------------
 
