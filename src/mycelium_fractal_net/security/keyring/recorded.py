@@ -145,6 +145,8 @@ class RecordedKeyring(Keyring):
     def rewrapper(self, options: OpenOptions = PLAIN) -> Rewrapper:  # noqa: D102 - as the other
         return Rewrapper(self, self._keys, options, holds=False)  # each message has its record
 
+    rewrapper.__doc__ = Keyring.rewrapper.__doc__
+
     def index(  # noqa: D102 - as the other
         self,
         *,
