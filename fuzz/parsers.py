@@ -68,8 +68,10 @@ PARSERS: Final[dict[str, tuple[str, ...]]] = {
         "client.steps:decoded",
     ),
     "columns": (
+        "columns.coding:_named",
         "columns.coding:beginning",
         "columns.coding:decode",
+        "columns.coding:decode_as_typed",
         "columns.coding:from_base64",
         "legacy.columns:decode_old",
     ),

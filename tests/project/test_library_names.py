@@ -14,6 +14,8 @@ from scripts import library_docs
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from mycelium_fractal_net import Keyring
+
 PAGE = library_docs.PAGE.read_text()
 PROSE = PAGE.partition(library_docs.BEGIN)[0]
 
@@ -33,10 +35,19 @@ def test_what_the_text_names_is_there() -> None:
     found = {
         name
         for span in re.findall(r"`([^`\n]+)`", text)
+        if not span.startswith("provider.")  # which have a test of their own
         for name in re.findall(r"\b[a-z]+(?:_[a-z]+)+\b|\b[A-Z][a-z]+[A-Z]\w*\b", span)
     }
     assert {"open_keyring", "DecryptionError", "open_reader"} <= found
     assert found - listed - {"mycelium_fractal_net"} == set()
+
+
+def test_what_a_provider_does_is_there(keyring: Keyring) -> None:
+    """The calls of the table, each with a docstring."""
+    calls = re.findall(r"`provider\.(\w+)\.(\w+)`", PROSE)
+    assert len(calls) > 10
+    for service, name in calls:
+        assert getattr(getattr(keyring.provider, service), name).__doc__, (service, name)
 
 
 def test_stability_promises_what_the_page_lists() -> None:

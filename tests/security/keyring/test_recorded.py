@@ -99,6 +99,19 @@ def _signatures(keyring: RecordedKeyring) -> None:
     assert keyring.verify_mac(b"data", tag, key_id="tags") == "tags:v1"
 
 
+def test_what_is_lent_of_a_field_is_recorded(books: Books, recorded: RecordedKeyring) -> None:
+    """With the version in use; and a key that there is not."""
+    recorded.provider.keys.create("people-index", "index")
+    before = len(said(books))
+    recorded.index_field_keys(key_id="people-index", context=b"people.name")
+    with pytest.raises(KeyNotFoundError):
+        recorded.deterministic_field_keys(key_id="absent")
+    assert said(books)[before:] == [
+        ("index.fieldkeys", "ok", "people-index:v1"),
+        ("deterministic.fieldkeys", "not-found", "absent"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("use", "records"),
     [

@@ -23,6 +23,7 @@ from mycelium_fractal_net.security.keyring.lending import Lending
 from mycelium_fractal_net.security.keyring.lookups import Lookups
 from mycelium_fractal_net.security.keyring.opening import MessageKeys, OldFormat, Result
 from mycelium_fractal_net.security.keyring.public_keys import PublicKeys
+from mycelium_fractal_net.security.keyring.rewrapping import Rewrapper
 from mycelium_fractal_net.security.keyring.signing import Signing
 from mycelium_fractal_net.security.keyring.streams import Streams
 from mycelium_fractal_net.security.records.keys import (
@@ -312,6 +313,13 @@ class Keyring(OfOneProcess, Streams, Signing, Lookups, Lending, PublicKeys):
         newest = self._keys.sealing(opened.key.key_id)
         sealed = newest.sealer_of(header.name).seal(plaintext, options.associated_data)
         return Result(sealed, newest.version_id)
+
+    def rewrapper(self, options: OpenOptions = PLAIN) -> Rewrapper:
+        """What moves many messages, as :meth:`rewrap` moves one, at half the cost.
+
+        ``options`` are of all of them but the associated data, which each brings.
+        """
+        return Rewrapper(self, self._keys, options, holds=True)
 
     # Data keys and what a message says ------------------------------------------------------
 

@@ -14,7 +14,9 @@ from mycelium_fractal_net.security.audit.events import BEGUN, OK
 from mycelium_fractal_net.security.errors import InvalidInputError, kind_of
 from mycelium_fractal_net.security.keyring.keyring import Keyring
 from mycelium_fractal_net.security.keyring.lookups import BlindIndex
+from mycelium_fractal_net.security.keyring.rewrapping import Rewrapper
 from mycelium_fractal_net.security.records.keys import parse_key_id
+from mycelium_fractal_net.security.records.open_options import PLAIN, OpenOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -137,6 +139,9 @@ class RecordedKeyring(Keyring):
         "deterministic.fieldkeys", Keyring.deterministic_field_keys, _lent_of
     )
     verify_mac = _recorded("mac.verify", Keyring.verify_mac, lambda result: result)
+
+    def rewrapper(self, options: OpenOptions = PLAIN) -> Rewrapper:  # noqa: D102 - as the other
+        return Rewrapper(self, self._keys, options, holds=False)  # each message has its record
 
     def index(  # noqa: D102 - as the other
         self,
