@@ -19,7 +19,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # the targets share one environment
-.PHONY: help run fips-module tour tour-custody test test-fips test-long lint types format docs bench bench-http bench-signed bench-columns bench-custody bench-backup bench-audit campaign fuzz torture coverage lock build sbom audit bare-check clean
+.PHONY: help run fips-module tour tour-custody test test-fips test-long lint types format docs bench bench-http bench-signed bench-columns bench-custody bench-backup bench-audit bench-lookups campaign fuzz torture coverage lock build sbom audit bare-check clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -88,6 +88,9 @@ bench-backup: $(VENV)/bench ## back up and restore 100,000 keys beside SQLite's 
 
 bench-audit: $(VENV)/bench ## verify 200,000 audit records, first and again
 	$(BIN)/python -m benchmarks.audit $(BENCH)
+
+bench-lookups: $(VENV)/bench ## tags and deterministic messages beside what they are made of
+	$(BIN)/python -m benchmarks.lookups $(BENCH)
 
 bench-custody: $(VENV)/test $(VENV)/bench ## what a master key in AWS KMS or OpenBao costs; needs wrk (Debian: wrk)
 	$(BIN)/python -m benchmarks.custody $(BENCH)

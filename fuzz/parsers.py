@@ -68,8 +68,10 @@ PARSERS: Final[dict[str, tuple[str, ...]]] = {
         "client.steps:decoded",
     ),
     "columns": (
+        "columns.coding:_named",
         "columns.coding:beginning",
         "columns.coding:decode",
+        "columns.coding:decode_as_typed",
         "columns.coding:from_base64",
         "legacy.columns:decode_old",
     ),
@@ -174,6 +176,7 @@ PARSERS: Final[dict[str, tuple[str, ...]]] = {
         "api.parsing.query_string:query_decoder.<locals>.read",
         "api.parsing.strict_json:decoder.<locals>.read",
     ),
+    "tensors": ("integrations.tensor_header:parse_tensor_header",),
     "vault_answers": ("security.key_providers.vault.messages:read_answer",),
 }
 """The functions of each target, below ``mycelium_fractal_net``."""
@@ -186,6 +189,8 @@ NOT_FUZZED: Final[dict[str, str]] = {
     "cli.commands.acknowledging:_date": "an option, by one call that refuses with ValueError",
     "doctor.posture.kept_secrets:_has_password": "a setting, by one call that refuses",
     "doctor.posture.transport:_rate_storage": "a setting, which the service opened before",
+    "integrations.django.values:_json": "a value that an authenticated message had in it",
+    "integrations.pyarrow:KeyringKmsClient.unwrap_key": "by one call that validates",
     "inventory.transport:_groups_of": "a ClientHello that this process wrote",
     "legacy.kept:kept_places": "a note of this user's own commands",
     "security.audit.chain:mac_of": "a line that this process wrote",

@@ -24,7 +24,7 @@ from mycelium_fractal_net.security.sealed.addressed_layout import (
     parse_addressed_header,
 )
 from mycelium_fractal_net.security.sealed.blind_index import IndexKey
-from mycelium_fractal_net.security.sealed.deterministic import DeterministicCipher
+from mycelium_fractal_net.security.sealed.deterministic import DeterministicKey
 from mycelium_fractal_net.security.sealed.recipients import RecipientKey, seal_to_recipient
 from mycelium_fractal_net.security.signatures.signature_file import (
     SignatureMode,
@@ -282,22 +282,23 @@ def flipped(message: bytes, position: int) -> bytes:
 def deterministic() -> dict[str, Any]:
     """AES-SIV messages of several sizes, and one with each fault."""
     key = hashlib.sha512(b"mycelium-fractal-net test key").digest()
-    cipher = DeterministicCipher(key, HANDLE)
-    message = cipher.seal(DATA, b"row 17")
+    made = DeterministicKey(key, HANDLE)
+    cipher = made.cipher(b"row 17")
+    message = cipher.seal(DATA)
     faults = {
         "no magic": flipped(message, 0),
         "another form": flipped(message, 3),
         "changed vector": flipped(message, 12),
         "changed ciphertext": flipped(message, 28),
         "cut in the vector": message[:27],
-        "other associated data": cipher.seal(DATA, b"row 18"),
+        "other associated data": made.cipher(b"row 18").seal(DATA),
     }
     return {
         "key": key.hex(),
         "handle": HANDLE.hex(),
         "associated_data": b"row 17".hex(),
         "valid": [
-            {"plaintext": data.hex(), "message": cipher.seal(data, b"row 17").hex()}
+            {"plaintext": data.hex(), "message": cipher.seal(data).hex()}
             for data in (b"", b"x", DATA, bytes(range(16)), bytes(range(200)))
         ],
         "invalid": {fault: wrong.hex() for fault, wrong in faults.items()},

@@ -6,6 +6,7 @@ rotations; whoever opens one that is too old must be told so.
 
 from __future__ import annotations
 
+import hmac
 import os
 import random
 import time
@@ -33,6 +34,7 @@ class Keys:
     signing: str = "release"
     tagging: str = "tags"
     indexing: str = "customers"
+    same: str = "countries"
     messages: deque[tuple[float, bytes, str]] = field(default_factory=lambda: deque(maxlen=_KEPT))
 
     def one_of(self) -> tuple[bytes, str] | None:
@@ -105,6 +107,26 @@ def blind_index(caller: Caller, keys: Keys) -> None:
     found = caller.ask("POST /crypto/index", json=asked | {"search_only": True})
     tags = [each["tag"] for each in found["tags"]]
     caller.expect(made["tag"] in tags, "POST /crypto/index", "another tag")
+    (item,) = caller.ask("POST /crypto/index/batch", json={"items": [asked]})["items"]
+    caller.expect(item["tag"] in tags, "POST /crypto/index/batch", "another tag")
+
+
+def lent_fields(caller: Caller, keys: Keys) -> None:
+    """The keys of a field make what the service makes."""
+    asked = {"key_id": keys.indexing, "context": b64(b"users.email")}
+    lent = caller.ask("POST /crypto/index/fieldkeys", json=asked)
+    own = hmac.digest(unb64(lent["keys"][0]["key"]), b"a@example.com", "sha256")
+    made = caller.ask("POST /crypto/index", json=asked | {"data": b64(b"a@example.com")})
+    caller.expect(b64(own) == made["tag"], "POST /crypto/index/fieldkeys", "another key")
+    field = {"key_id": keys.same, "associated_data": b64(b"users.country")}
+    lent = caller.ask("POST /crypto/deterministic/fieldkeys", json=field)
+    sealed = field | {"data": b64(b"FI"), "format": "deterministic"}
+    message = unb64(caller.ask("POST /crypto/encrypt", json=sealed)["ciphertext"])
+    caller.expect(
+        message.startswith(unb64(lent["keys"][0]["header"])),
+        "POST /crypto/deterministic/fieldkeys",
+        "another header",
+    )
 
 
 def batches(caller: Caller, keys: Keys) -> None:

@@ -25,6 +25,7 @@ STORIES: Final[dict[Callable[[Caller, Keys], None], int]] = {
     data_stories.sign_and_verify: 60,
     data_stories.tag_and_verify: 60,
     data_stories.blind_index: 30,
+    data_stories.lent_fields: 10,
     data_stories.batches: 20,
     data_stories.streams: 20,
     data_stories.data_keys: 30,
@@ -64,6 +65,7 @@ class Traffic:
             self.keys.signing: {"type": "signing", "publish": True},
             self.keys.tagging: {"type": "mac"},
             self.keys.indexing: {"type": "index"},
+            self.keys.same: {"type": "deterministic"},
         }
         with calling(self._url, self._api_key, self.ledger) as caller:
             for name, more in made.items():

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     )
     from mycelium_fractal_net.security.hardening import harden_process
     from mycelium_fractal_net.security.keyring.keyring import Keyring, MessageInfo
+    from mycelium_fractal_net.security.keyring.lookups import BlindIndex
     from mycelium_fractal_net.security.keyring.signing import Signature
     from mycelium_fractal_net.security.records.keys import (
         Key,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
         RotationPolicy,
         Verb,
     )
+    from mycelium_fractal_net.security.records.open_options import OpenOptions
     from mycelium_fractal_net.security.sealed.recipients import Recipient, RecipientKey
 
 __version__ = "4.1.0"
@@ -74,14 +76,17 @@ _HOMES = {
     ),
     "security.hardening": ("harden_process",),
     "security.keyring.keyring": ("Keyring", "MessageInfo"),
+    "security.keyring.lookups": ("BlindIndex",),
     "security.keyring.signing": ("Signature",),
     "security.records.keys": ("Key", "KeyState", "KeyType", "RotationPolicy", "Verb"),
+    "security.records.open_options": ("OpenOptions",),
     "security.sealed.recipients": ("Recipient", "RecipientKey"),
 }
 _WITHOUT_CRYPTOGRAPHY = ("security.errors", "security.hardening", "security.records.keys")
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "BlindIndex",
     "DecryptionError",
     "InvalidSignatureError",
     "Key",
@@ -92,6 +97,7 @@ __all__ = [
     "Keyring",
     "MessageInfo",
     "MfnError",
+    "OpenOptions",
     "Recipient",
     "RecipientKey",
     "RotationPolicy",

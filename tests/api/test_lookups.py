@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from mycelium_fractal_net.client import AsyncClient, Client
+from mycelium_fractal_net.client import AsyncClient, BatchLimits, Client
 from mycelium_fractal_net.security.errors import (
     InvalidInputError,
     KeyUsageError,
@@ -139,3 +139,57 @@ def test_an_answer_without_the_tag_is_no_answer() -> None:
     remote, _ = answering(httpx.Response(200, json={"tags": []}))
     with remote, pytest.raises(ServiceError):
         remote.index_tag(b"x", key_id="k", context=b"f")
+
+
+def test_many_values_are_one_request(client: httpx.Client) -> None:
+    """Of one field or of several; one that fails fails no other, and there is one record."""
+    key_id, reference = key(client, "index"), "batch 1"
+    item = {"data": HELLO, "key_id": key_id, "context": FIELD}
+    one = ok(client.post("/crypto/index", json=item))
+    items = [
+        item,
+        {**item, "data": "%"},
+        {**item, "search_only": True, "reference": reference},
+        {**item, "key_id": "absent"},
+        {**item, "context": b64(b"customers.name"), "bits": 8},
+    ]
+    found = ok(client.post("/crypto/index/batch", json={"items": items}))["items"]
+    assert found[0] == one
+    assert found[2] == {**{k: one[k] for k in ("tags", "algorithm")}, "reference": reference}
+    assert [each["error"]["status"] for each in (found[1], found[3])] == [422, 404]
+    assert len(unb64(found[4]["tag"])) == 1
+    (record, *_) = ok(client.get("/audit", params={"event": "index.batch"}))["records"]
+    assert record["items"] == {
+        f"{key_id}:v1": {"ok": 2},
+        key_id: {"ok": 1, "invalid": 1},
+        "absent": {"not-found": 1},
+    }
+
+
+def test_a_batch_has_its_bounds(client: httpx.Client) -> None:
+    """As every other has."""
+    item = {"data": HELLO, "key_id": key(client, "index"), "context": FIELD}
+    for items in ([], [item] * 1001):
+        problem(client.post("/crypto/index/batch", json={"items": items}), 422, "invalid")
+
+
+def test_the_client_makes_tags_of_many_values(service: Running, client: httpx.Client) -> None:
+    """Those that it makes of one, in their order, in as many requests as it takes."""
+    key_id = key(client, "index")
+    field = {"key_id": key_id, "context": b"customers.email"}
+    values: list[bytes | str] = ["alice", b"bob", "a" * 100, "alice"]
+    limits = BatchLimits(items=3)
+    with Client(service.url, service.api_key, batch_limits=limits) as remote:
+        made = remote.index_tag_batch(values, **field)  # type: ignore[arg-type]
+        assert made == [remote.index_tag(each, **field) for each in values]  # type: ignore[arg-type]
+        searched = remote.index_tags_batch(values, **field)  # type: ignore[arg-type]
+        assert searched == [[each] for each in made]
+        wrong = remote.index_tag_batch(
+            ["alice", b"\xff"], key_id=key_id, context=b"f", normalisation="nfc"
+        )
+        assert isinstance(wrong[1], InvalidInputError)
+        assert isinstance(wrong[0], bytes)
+    remote, _ = answering(httpx.Response(200, json={"items": [{"key_id": "a:v1"}]}))
+    for ask in (remote.index_tag_batch, remote.index_tags_batch):
+        with pytest.raises(ServiceError):
+            ask(["x"], key_id="a", context=b"f")

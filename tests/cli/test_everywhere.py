@@ -56,7 +56,8 @@ COMMANDS = [
     "master passphrase --remove",
 ]  # fmt: skip
 # Where a run of it would not end, or needs another store: shown in tests of its own.
-ELSEWHERE = {"serve", "restore", "fips install", "fips status", "key abandon"}
+# ``cat`` prints what is in files, and nothing beside it.
+ELSEWHERE = {"cat", "serve", "restore", "fips install", "fips status", "key abandon"}
 
 
 def commands(entry: click.Command, *names: str) -> Iterator[tuple[str, click.Command]]:

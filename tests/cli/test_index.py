@@ -54,6 +54,30 @@ def test_fields_are_told_apart_and_json_says_which_to_store(mfn: Mfn) -> None:
     assert event["key"] == NAME
 
 
+def test_each_line_is_a_value(mfn: Mfn) -> None:
+    """So that a column is one command; a line that is no value is named, and nothing printed."""
+    mfn.ok("key", "create", NAME, "--type", "index")
+    values = ["alice", "", "Zo\u00eb", "alice"]
+    with open_keyring(home=mfn.home) as keyring:
+        tags = [keyring.index_tag(each, key_id=NAME, context=b"f").hex() for each in values]
+        keyring.provider.keys.rotate(NAME)
+    Path("lines").write_text("\n".join(values) + "\n", encoding="utf-8")
+    asked = ["index", NAME, "lines", "--context", "f", "--lines"]
+    lines = mfn.ok(*asked).out.splitlines()
+    assert [line.split("; ")[1] for line in lines] == [
+        f"{tag}  {NAME}:v1  to store" for tag in tags
+    ]
+    shown = mfn.ok(*asked, "--json").json["values"]
+    assert [each["tags"][1]["tag"] for each in shown] == tags
+    record = next(e for e in mfn.ok("audit", "show", "--json").json if e["event"] == "index")
+    assert (record["key"], record["count"]) == (NAME, 4)
+    Path("lines").write_bytes(b"alice\n\xff\n")
+    said = one_line(mfn(*asked, "--normalisation", "nfc"), ExitCode.USAGE)
+    assert "line 2: a value that is normalised is text in UTF-8" in said
+    Path("lines").write_bytes(b"")
+    assert mfn.ok(*asked).out == ""
+
+
 def test_what_is_no_index_key_makes_no_tags(mfn: Mfn) -> None:
     """And no field without a name."""
     Path("value").write_bytes(b"")

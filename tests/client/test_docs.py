@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mycelium_fractal_net import client as package
-from mycelium_fractal_net.client import AsyncClient, AsyncLease, Client, Lease
+from mycelium_fractal_net.client import (
+    AsyncClient,
+    AsyncDeterministicLease,
+    AsyncIndexLease,
+    AsyncLease,
+    Client,
+    DeterministicLease,
+    IndexLease,
+    Lease,
+)
 from tests.support.service import credential
 
 if TYPE_CHECKING:
@@ -31,13 +40,18 @@ def test_the_python_of_the_page_runs(
     client.post("/keys", json={"key_id": "orders"})
     client.post("/keys", json={"key_id": "release", "type": "signing"})
     client.post("/keys", json={"key_id": "customers-index", "type": "index"})
+    made = client.post("/keys", json={"key_id": "countries", "type": "deterministic"})
+    assert made.status_code == 201, made.text
     assert len(BLOCKS) >= 7
     for block in BLOCKS:
         exec(compile(block, "docs/client.md", "exec"), names)
     assert Path("back.bin").read_bytes() == bytes(100_000)
 
 
-@pytest.mark.parametrize("kind", [Client, AsyncClient, Lease, AsyncLease])
+LEASES = [Lease, AsyncLease, IndexLease, AsyncIndexLease, DeterministicLease]
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient, *LEASES, AsyncDeterministicLease])
 def test_every_method_says_what_it_does(kind: type) -> None:
     """In its docstring."""
     for name in dir(kind):
@@ -48,7 +62,8 @@ def test_every_method_says_what_it_does(kind: type) -> None:
 def test_every_public_name_is_on_the_page_or_told_of_by_one() -> None:
     """Nobody has to read the code to find what there is."""
     told = {
-        "AsyncLease", "DecryptItem", "ExportedKey", "Health", "Lease", "OwnCredential",
+        "AsyncDeterministicLease", "AsyncIndexLease", "AsyncLease", "DecryptItem",
+        "DeterministicLease", "ExportedKey", "Health", "IndexLease", "Lease", "OwnCredential",
         "PendingImport", "PublicKey", "SignItem", "StreamResult", "VerifyItem", "Versioned",
     }  # fmt: skip
     assert set(package.__all__) - told == {

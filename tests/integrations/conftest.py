@@ -20,33 +20,35 @@ from tests.support import postgres
 from tests.support.stores import keyring_over, open_provider
 
 
-def _with_keys(provider: LocalKeyProvider) -> Keyring:
+def with_keys(provider: LocalKeyProvider) -> Keyring:
+    """A keyring over a new provider, with the keys customers and customers-index."""
     provider.keys.create("customers")
     provider.keys.create("customers-index", "index")
     return keyring_over(provider)
 
 
 @pytest.fixture(scope="session")
-def _shared_keys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keyring]:
+def shared_keys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keyring]:
+    """The keyring of a process's tests, none of which changes a key."""
     home = tmp_path_factory.mktemp("application")
     provider = open_provider(f"sqlite:///{home / 'keys.db'}", home)
-    with _with_keys(provider) as opened:
+    with with_keys(provider) as opened:
         yield opened
     provider.store.database.close()
 
 
 @pytest.fixture
-def keys(_shared_keys: Keyring) -> Iterator[Keyring]:
+def keys(shared_keys: Keyring) -> Iterator[Keyring]:
     """The keyring of the application, with the keys customers and customers-index."""
-    configure(_shared_keys)
-    yield _shared_keys
+    configure(shared_keys)
+    yield shared_keys
     configure(None)
 
 
 @pytest.fixture
 def own_keys(local_provider: LocalKeyProvider) -> Iterator[Keyring]:
     """The same for a test that changes them."""
-    with _with_keys(local_provider) as opened:
+    with with_keys(local_provider) as opened:
         configure(opened)
         yield opened
         configure(None)

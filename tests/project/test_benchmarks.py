@@ -9,7 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import backup, columns, files, fips, growth, harness, kept, messages, report
+from benchmarks import (
+    backup,
+    columns,
+    files,
+    fips,
+    growth,
+    harness,
+    kept,
+    lookups,
+    messages,
+    report,
+)
 from benchmarks.custody import report as custody
 from benchmarks.custody.cold_start import ColdStart
 from benchmarks.custody.outage import of_spans
@@ -85,6 +96,16 @@ def test_all_contenders_work(keyring: Keyring) -> None:
         assert len(group) >= 2
         for work in group.values():
             assert work()
+
+
+def test_all_contenders_of_lookups_work(keyring: Keyring) -> None:
+    """And the page says whether what was to be reached was."""
+    lookups.prepare(keyring)
+    groups = lookups.tags(keyring) | lookups.messages(keyring, 32)
+    found = {name: harness.compare(group, rounds=1, budget=0) for name, group in groups.items()}
+    page = lookups.markdown(found)
+    assert "| a tag beside hmac.digest | <= 1.5 x |" in page
+    assert json.loads(lookups.as_json(found))["lookups"].keys() == groups.keys()
 
 
 def test_what_is_kept_is_counted_in_page_faults(

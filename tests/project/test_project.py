@@ -89,12 +89,25 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 
 
 def test_no_module_needs_an_extra() -> None:
-    """All but the service's own modules, and the client's, import where no extra is installed."""
+    """All but the service's own modules, the client's and those that are named for a library
+    import where no extra is installed; the latter name the extra.
+    """
     extras = PYPROJECT["project"]["optional-dependencies"]
     blocked = [re.split(r"[\[>=]", each)[0] for group in extras.values() for each in group]
     assert {"psycopg", "fastapi", "pydantic"} <= set(blocked)
+    libraries = {"fsspec": "fsspec", "pyarrow": "pyarrow", "numpy": "numpy", "safetensors": "numpy"}
+    libraries["django"] = "django"
+    rooms = "mycelium_fractal_net.integrations"
     names = [name for name in modules() if ".api." not in name and ".client." not in name]
-    assert {"mycelium_fractal_net.api", "mycelium_fractal_net.client"} <= set(names)
+    names = [n for n in names if n.removeprefix(f"{rooms}.").split(".")[0] not in libraries]
+    assert {"mycelium_fractal_net.api", "mycelium_fractal_net.client", rooms} <= set(names)
+    told = python(
+        f"import importlib, sys; sys.modules.update(dict.fromkeys({blocked!r}))\n"
+        f"for name in {list(libraries)!r}:\n"
+        f"    try: importlib.import_module({rooms!r} + '.' + name)\n"
+        "    except Exception as error: print(type(error).__name__, error.extra)"
+    )
+    assert told.splitlines() == [f"MissingExtraError {extra}" for extra in libraries.values()]
     python(
         f"import importlib, sys; sys.modules.update(dict.fromkeys({blocked!r}))\n"
         f"for name in {names!r}: importlib.import_module(name)"

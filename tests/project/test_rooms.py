@@ -92,7 +92,7 @@ USED_BY = {
     },
     "secrets": {
         "bootstrap/custodians/remote.py": "the store's id",
-        "client/lease_state.py": "what the audit log calls a lease",
+        "client/lease_counts.py": "what the audit log calls a lease",
         "client/signing.py": "nonces of requests",
         "files/new_file.py": "the name of an unfinished file",
         "legacy/key.py": "the handle of the old key",

@@ -85,7 +85,11 @@ USES: dict[str, tuple[set[str], Use]] = {
     ),
     "deterministic": (
         {"AES-256-SIV"},
-        lambda p: p.deterministic_cipher(KEY + KEY, HANDLE).seal(b""),
+        lambda p: p.deterministic_cipher(KEY + KEY, HANDLE, b"").seal(b""),
+    ),
+    "deterministic key": (
+        {"AES-256-SIV", "HKDF-SHA512", "SHA-512"},
+        lambda p: p.deterministic_key(KEY + KEY, HANDLE).field_key(b""),
     ),
     "deterministic material": (
         {"AES-256-SIV"},

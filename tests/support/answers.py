@@ -26,7 +26,17 @@ PAGE: Final = DOCS / "permissions.md"
 DOCUMENT: Final[dict[str, Any]] = json.loads((DOCS / "openapi.json").read_text())
 BEGIN, END = "<!-- answers -->\n", "<!-- end of answers -->\n"
 HELLO: Final = b64(b"hello")
-PER_KEY: Final = ("encrypt", "decrypt", "sign", "verify", "mac", "index", "rewrap", "datakey")
+PER_KEY: Final = (
+    "encrypt",
+    "decrypt",
+    "sign",
+    "verify",
+    "mac",
+    "index",
+    "rewrap",
+    "datakey",
+    "fieldkey",
+)
 WHOLE: Final = (
     "allow_compromised", "keys:read", "keys:admin", "credentials:admin", "signers:admin",
     "audit:read", "metrics:read",
@@ -42,6 +52,9 @@ NEEDS: Final = {
     "POST /crypto/mac": "mac:*",
     "POST /crypto/mac/verify": "mac:*",
     "POST /crypto/index": "index:*",
+    "POST /crypto/index/fieldkeys": "fieldkey:*",
+    "POST /crypto/index/batch": "index:*",
+    "POST /crypto/deterministic/fieldkeys": "fieldkey:*",
     "POST /crypto/datakey": "datakey:*",
     "POST /crypto/datakey/report": "datakey:*",
     "POST /crypto/encrypt/batch": "encrypt:*",
@@ -165,7 +178,10 @@ class Callers:
                 "mac": {"data": HELLO},
                 "datakey": {},
                 "index": {"data": HELLO, "key_id": "walked-index", "context": HELLO},
+                "deterministic": {"key_id": "walked-index"},  # of another type, for all alike
             }[path.split("/")[2]]
+            if path == "/crypto/index/fieldkeys":
+                return {"key_id": "walked-index", "context": HELLO}
             if path.endswith("/batch"):
                 return {"items": [item]}
             if path == "/crypto/mac/verify":

@@ -1,9 +1,10 @@
 """Published test vectors, and where they are read from.
 
-NIST, RFC and CAVP files come with the package ``cryptography-vectors``. Wycheproof and CCTV
-are read where they lie: in the folder that ``MFN_TEST_VECTORS`` names, else in
-``../shared/vectors`` beside the repository; tests that need them skip, with that reason,
-where the folder is absent. Every test says how many vectors it ran (see ``conftest.py``).
+NIST, RFC and CAVP files come with the package ``cryptography-vectors``, some of Wycheproof with
+the tests, in ``public/``. The rest of Wycheproof and CCTV are read where they lie: in the folder
+that ``MFN_TEST_VECTORS`` names, else in ``../shared/vectors`` beside the repository; tests that
+need them skip, with that reason, where the folder is absent. Every test says how many vectors it
+ran (see ``conftest.py``).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import cryptography_vectors
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+OWN = Path(__file__).with_name("public")
 
 
 def public_folder() -> Path:
@@ -27,8 +29,11 @@ def public_folder() -> Path:
 
 
 def load_public(name: str) -> Any:
-    """The parsed JSON file ``name`` below :func:`public_folder`; skips where it is absent."""
-    path = public_folder() / name
+    """The parsed JSON file ``name`` of ``public/``, or below :func:`public_folder`.
+
+    Skips where it is absent.
+    """
+    path = OWN / name if (OWN / name).is_file() else public_folder() / name
     if not path.is_file():
         pytest.skip(f"no vectors at {path}: set MFN_TEST_VECTORS to the folder that has them")
     return json.loads(path.read_text())

@@ -25,7 +25,7 @@ from mycelium_fractal_net.security.records.file_names import FileName
 from mycelium_fractal_net.security.records.index_fields import IndexField
 from mycelium_fractal_net.security.records.open_options import OpenOptions
 from mycelium_fractal_net.security.sealed.blind_index import IndexKey
-from mycelium_fractal_net.security.sealed.deterministic import DeterministicCipher
+from mycelium_fractal_net.security.sealed.deterministic import DeterministicKey
 from mycelium_fractal_net.security.sealed.recipients import RecipientKey, open_as_recipient
 from mycelium_fractal_net.security.signatures.signature_file import (
     encode_signature_file,
@@ -347,14 +347,14 @@ def _seal(
 def test_deterministic_messages_are_made_and_opened_as_they_stand() -> None:
     """Each size, and the empty one; a fault is the one error."""
     key, handle, associated_data = of(SIV, "key", "handle", "associated_data")
-    cipher = DeterministicCipher(key, handle)
+    cipher = DeterministicKey(key, handle).cipher(associated_data)
     for vector in SIV["valid"]:
         plain, message = of(vector, "plaintext", "message")
-        assert cipher.seal(plain, associated_data) == message
-        assert cipher.open(message, associated_data) == plain
+        assert cipher.seal(plain) == message
+        assert cipher.open(message) == plain
     for wrong in SIV["invalid"].values():
         with pytest.raises(DecryptionError):
-            cipher.open(bytes.fromhex(wrong), associated_data)
+            cipher.open(bytes.fromhex(wrong))
 
 
 def test_tags_of_blind_indexes_are_as_they_stand() -> None:

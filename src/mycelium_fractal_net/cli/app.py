@@ -24,6 +24,7 @@ _COMMANDS: Final[dict[str, tuple[str, str]]] = {
         ".encrypt:decrypt",
         "Open a sealed file (FILE.mfn -> FILE), a folder of them, or a stream.",
     ),
+    "cat": (".cat:cat", "Print what is in sealed files, one after the other."),
     "rewrap": (
         ".rewrap:rewrap",
         "Move what is sealed to the newest versions of its keys, in place, or one with -o"

@@ -12,7 +12,7 @@ import click
 from mycelium_fractal_net.cli.completion import key_names, version_names
 from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.inputs import check_input, read_small
-from mycelium_fractal_net.cli.numbers import WHOLE, WholeNumber
+from mycelium_fractal_net.cli.numbers import WHOLE, ByteRange, WholeNumber
 from mycelium_fractal_net.cli.parsing import note, record
 from mycelium_fractal_net.security.errors import ExitCode
 from mycelium_fractal_net.security.records.keys import DESTRUCTION_WINDOW_DAYS
@@ -79,6 +79,13 @@ allow_changing = click.option(
     "--allow-changing",
     is_flag=True,
     help="Seal what was read of a file, such as a log, that is written to meanwhile.",
+)
+byte_range = click.option(
+    "--range",
+    "span",
+    metavar="START:END",
+    type=ByteRange(),
+    help="These bytes of the plaintext alone, such as 0:1MiB, 1GiB: or -4KiB:.",
 )
 workers = click.option(
     "--workers",

@@ -70,10 +70,10 @@ def record_verifying(keyring: Keyring, key: str) -> None:
     _record(keyring, "verify", key=key, count=1)
 
 
-def record_searching(keyring: Keyring, key: str) -> None:
-    """Record that tags of a blind index are about to be made. :class:`KeyNotFoundError`."""
+def record_searching(keyring: Keyring, key: str, count: int) -> None:
+    """Record that the tags of so many values are about to be made. :class:`KeyNotFoundError`."""
     keyring.provider.keys.get(key)
-    _record(keyring, "index", key=key, count=1)
+    _record(keyring, "index", key=key, count=count)
 
 
 def record_migrating(keyring: Keyring, step: str, key: str | None, *, count: int) -> None:

@@ -23,6 +23,12 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.client.batches import BatchLimits
     from mycelium_fractal_net.client.clients import DATA_KEY_ASSOCIATED_DATA, AsyncClient, Client
     from mycelium_fractal_net.client.credentials import Health, OwnCredential
+    from mycelium_fractal_net.client.field_lease import (
+        AsyncDeterministicLease,
+        AsyncIndexLease,
+        DeterministicLease,
+        IndexLease,
+    )
     from mycelium_fractal_net.client.keys import ExportedKey, PendingImport, PublicKey
     from mycelium_fractal_net.client.lease import AsyncLease, Lease
     from mycelium_fractal_net.client.retries import Retries
@@ -47,13 +53,17 @@ _HOMES = (
 __all__ = [
     "DATA_KEY_ASSOCIATED_DATA",
     "AsyncClient",
+    "AsyncDeterministicLease",
+    "AsyncIndexLease",
     "AsyncLease",
     "BatchLimits",
     "Client",
     "DecryptItem",
+    "DeterministicLease",
     "EncryptItem",
     "ExportedKey",
     "Health",
+    "IndexLease",
     "Lease",
     "OwnCredential",
     "PendingImport",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
+from mycelium_fractal_net.client.lookups import Tag, index_tag_body, search_only
 from mycelium_fractal_net.client.operations import (
     BytesReply,
     bytes_named,
@@ -18,7 +19,7 @@ from mycelium_fractal_net.client.operations import (
     verify_body,
 )
 from mycelium_fractal_net.client.problems import ProblemDetails, error_of_problem, error_of_reply
-from mycelium_fractal_net.client.steps import JSON, Request, decoded, json_of
+from mycelium_fractal_net.client.steps import JSON, UNREADABLE, Request, decoded, json_of
 from mycelium_fractal_net.client.values import (
     DecryptItem,
     EncryptItem,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.client.steps import Steps
     from mycelium_fractal_net.client.values import Format
     from mycelium_fractal_net.security.byte_io.buffers import Buffer
+    from mycelium_fractal_net.security.records.index_fields import Normalisation
 
 T = TypeVar("T")
 
@@ -136,6 +138,36 @@ def verify_batch(limits: BatchLimits, items: Iterable[VerifyItem]) -> Steps[list
     return (yield from _batched(limits, "/crypto/verify/batch", bodies, _validity))
 
 
+def index_tag_batch(
+    limits: BatchLimits,
+    values: Iterable[Buffer | str],
+    *,
+    key_id: str,
+    context: Buffer,
+    bits: int | None = None,
+    normalisation: Normalisation = "exact",
+) -> Steps[list[Versioned | MfnError]]:
+    """:meth:`index_tag` for each value of one field. As encrypt_batch."""
+    bodies = (index_tag_body(each, key_id, context, bits, normalisation) for each in values)
+    return (yield from _batched(limits, "/crypto/index/batch", bodies, _tag))
+
+
+def index_tags_batch(
+    limits: BatchLimits,
+    values: Iterable[Buffer | str],
+    *,
+    key_id: str,
+    context: Buffer,
+    bits: int | None = None,
+    normalisation: Normalisation = "exact",
+    allow_compromised: bool = False,
+) -> Steps[list[list[Versioned] | MfnError]]:
+    """:meth:`index_tags` for each value of one field. As encrypt_batch."""
+    more = search_only(allow_compromised=allow_compromised)
+    bodies = (index_tag_body(each, key_id, context, bits, normalisation) | more for each in values)
+    return (yield from _batched(limits, "/crypto/index/batch", bodies, _tags))
+
+
 def _bodies(
     items: Iterable[Any], shared: T, asked: Callable[[T], dict[str, Any]], name: str
 ) -> Iterator[dict[str, Any]]:
@@ -153,10 +185,12 @@ class _Refusal(ProblemDetails, frozen=True):
 
 
 class _Item(BytesReply, frozen=True):
-    """What any kind of item has: bytes, or whether it is valid, or an error."""
+    """What any kind of item has: bytes, tags, or whether it is valid; or an error."""
 
     key_id: str = ""
     valid: bool | None = None
+    tag: bytes | None = None
+    tags: list[Tag] | None = None
     error: _Refusal | None = None
 
 
@@ -167,6 +201,13 @@ class _BatchReply(msgspec.Struct, frozen=True):
 _ciphertext: Final = partial(bytes_named, "ciphertext")
 _plaintext: Final = partial(bytes_named, "data")
 _signature: Final = partial(bytes_named, "signature")
+_tag: Final = partial(bytes_named, "tag")
+
+
+def _tags(item: _Item) -> list[Versioned]:
+    if item.tags is None:
+        raise ServiceError(UNREADABLE)
+    return [Versioned.of(each.tag, each.key_id) for each in item.tags]
 
 
 def _validity(item: _Item) -> MfnError | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, ParamSpec, TypeAlias, TypeVar
 
 import anyio
 import httpx
@@ -18,13 +18,23 @@ from mycelium_fractal_net.client import (
 from mycelium_fractal_net.client.batches import BatchLimits
 from mycelium_fractal_net.client.connections import ServiceConnections, checked_url
 from mycelium_fractal_net.client.drivers import AsyncDriver, Driver
+from mycelium_fractal_net.client.field_lease import (
+    AsyncDeterministicLease,
+    AsyncIndexLease,
+    DeterministicLease,
+    IndexLease,
+    deterministic_state,
+    index_state,
+)
 from mycelium_fractal_net.client.lease import AsyncLease, Lease
 from mycelium_fractal_net.client.lease_state import LeaseLimits, LeaseState, lease_clock
 from mycelium_fractal_net.client.methods import Awaited, Blocking, Method
 from mycelium_fractal_net.client.retries import Retries
 from mycelium_fractal_net.client.sender import Sender
+from mycelium_fractal_net.security.byte_io.buffers import as_bytes
 from mycelium_fractal_net.security.forking import OfOneProcess
 from mycelium_fractal_net.security.policy import Policy
+from mycelium_fractal_net.security.records.index_fields import IndexField
 
 if TYPE_CHECKING:
     import ssl
@@ -33,12 +43,15 @@ if TYPE_CHECKING:
 
     from mycelium_fractal_net.client.steps import Effects, Steps
     from mycelium_fractal_net.security.byte_io.buffers import Buffer
+    from mycelium_fractal_net.security.records.index_fields import Normalisation
     from mycelium_fractal_net.security.sealed.sealer import DataKey
 
 P = ParamSpec("P")
 T = TypeVar("T")
 TransportT = TypeVar("TransportT")
 LeaseT = TypeVar("LeaseT")
+IndexLeaseT = TypeVar("IndexLeaseT")
+DeterministicLeaseT = TypeVar("DeterministicLeaseT")
 
 _SECONDS = 300.0  # of a lease: DESIGN's five minutes
 _MESSAGES = 1_000_000
@@ -49,25 +62,30 @@ DATA_KEY_ASSOCIATED_DATA = b""
 their messages: by the service, by ``mfn decrypt``, by a keyring."""
 
 
+_AnyClient: TypeAlias = "_Client[Any, Any, Any, Any]"
+
+
 def _method(operation: Callable[P, Steps[T]]) -> Method[P, T]:
-    def effects(self: _Client[Any, Any], /, *args: P.args, **kwargs: P.kwargs) -> Effects[T]:
+    def effects(self: _AnyClient, /, *args: P.args, **kwargs: P.kwargs) -> Effects[T]:
         return self._sender.perform(operation(*args, **kwargs))
 
     return Method(effects, operation, 0)
 
 
 def _batch(operation: Callable[Concatenate[BatchLimits, P], Steps[T]]) -> Method[P, T]:
-    def effects(self: _Client[Any, Any], /, *args: P.args, **kwargs: P.kwargs) -> Effects[T]:
+    def effects(self: _AnyClient, /, *args: P.args, **kwargs: P.kwargs) -> Effects[T]:
         return self._sender.perform(operation(self._limits, *args, **kwargs))
 
     return Method(effects, operation)
 
 
-class _Client(OfOneProcess, Generic[TransportT, LeaseT]):
+class _Client(OfOneProcess, Generic[TransportT, LeaseT, IndexLeaseT, DeterministicLeaseT]):
     """What both clients are: all but how they wait."""
 
     _driven_by: ClassVar[Any]
     _leases: ClassVar[Any]
+    _index_leases: ClassVar[Any]
+    _deterministic_leases: ClassVar[Any]
 
     def __init__(
         self,
@@ -110,6 +128,8 @@ class _Client(OfOneProcess, Generic[TransportT, LeaseT]):
     rewrap_batch = _batch(batches.rewrap_batch)
     sign_batch = _batch(batches.sign_batch)
     verify_batch = _batch(batches.verify_batch)
+    index_tag_batch = _batch(batches.index_tag_batch)
+    index_tags_batch = _batch(batches.index_tags_batch)
 
     encrypt_stream = _method(streams.encrypt_stream)
     decrypt_stream = _method(streams.decrypt_stream)
@@ -184,8 +204,44 @@ class _Client(OfOneProcess, Generic[TransportT, LeaseT]):
         lease: LeaseT = self._leases(state, self._limits, self._sender, self._driver)
         return lease
 
+    def local_index(
+        self,
+        key_id: str,
+        *,
+        context: Buffer,
+        bits: int | None = None,
+        normalisation: Normalisation = "exact",
+    ) -> IndexLeaseT:
+        """The tags of one field, made on this machine, under keys that make no other field's.
 
-class Client(_Client[httpx.BaseTransport, Lease], Blocking):
+        They are asked for again after five seconds at the latest. Scope: ``fieldkey:KEY``. What
+        says which field it is, is as in :meth:`index_tag`.
+        """
+        field = IndexField.checked(context, bits, normalisation)
+        state = index_state(key_id, field, self._policy, lease_clock)
+        lease: IndexLeaseT = self._index_leases(state, self._sender, self._driver)
+        return lease
+
+    def local_deterministic(
+        self, key_id: str, *, associated_data: Buffer = b""
+    ) -> DeterministicLeaseT:
+        """The deterministic messages of one ``associated_data``, made and opened on this machine.
+
+        Its keys seal and open nothing else, and are asked for again after five seconds at the
+        latest. Scope: ``fieldkey:KEY``, and ``decrypt:KEY`` for other messages of the key.
+        """
+        field = bytes(as_bytes(associated_data))
+        state = deterministic_state(key_id, field, self._policy, lease_clock)
+        lease: DeterministicLeaseT = self._deterministic_leases(
+            state, field, self._sender, self._driver
+        )
+        return lease
+
+
+class Client(
+    _Client[httpx.BaseTransport, Lease, IndexLease, DeterministicLease],
+    Blocking,
+):
     """The service, as functions that block. Threads may share it; use it as a context manager.
 
     ``base_url`` begins with ``https://``; ``http://`` reaches a loopback address alone, unless
@@ -199,7 +255,7 @@ class Client(_Client[httpx.BaseTransport, Lease], Blocking):
 
     ``auth`` signs requests, such as :class:`~.signing.RequestSigner`. ``ssl_context`` trusts
     other authorities than the machine does, or has a client certificate. ``policy`` says which
-    algorithms :meth:`local` may use. ``transport`` replaces httpx's own for all but the streams.
+    algorithms leases may use. ``transport`` replaces httpx's own for all but the streams.
 
     Every method may raise :class:`AuthenticationError`, :class:`NotPermittedError`,
     :class:`KeyNotFoundError` (also for a key that this credential may not use),
@@ -211,6 +267,8 @@ class Client(_Client[httpx.BaseTransport, Lease], Blocking):
 
     _driven_by = Driver
     _leases = Lease
+    _index_leases = IndexLease
+    _deterministic_leases = DeterministicLease
 
     def __enter__(self) -> Self:
         return self
@@ -226,16 +284,22 @@ class Client(_Client[httpx.BaseTransport, Lease], Blocking):
             self._driver.close()
 
 
-class AsyncClient(_Client[httpx.AsyncBaseTransport, AsyncLease], Awaited):
+class AsyncClient(
+    _Client[httpx.AsyncBaseTransport, AsyncLease, AsyncIndexLease, AsyncDeterministicLease],
+    Awaited,
+):
     """:class:`Client` for asyncio and trio: the same, and each method is awaited.
 
-    :meth:`local` is none of them: ``async with client.local("orders") as lease``. Streams are
+    Those whose names begin with ``local`` are not: ``async with client.local("orders") as lease``.
+    Streams are
     read and written in a thread, and so is ``store_api_key`` called; a task that is cancelled
     waits for the end of its stream.
     """
 
     _driven_by = AsyncDriver
     _leases = AsyncLease
+    _index_leases = AsyncIndexLease
+    _deterministic_leases = AsyncDeterministicLease
 
     async def __aenter__(self) -> Self:
         return self

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import logging
-from typing import TYPE_CHECKING, Any, Final
-
-import anyio
+from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.client import batches, operations
-from mycelium_fractal_net.client.methods import Awaited, Blocking, Method
-from mycelium_fractal_net.client.steps import Acquire, Effects, PerProcess
+from mycelium_fractal_net.client.lease_base import AnyLease, AwaitedLease, BlockingLease
+from mycelium_fractal_net.client.methods import Method
+from mycelium_fractal_net.client.steps import Acquire, Effects
 from mycelium_fractal_net.client.values import DecryptItem
 from mycelium_fractal_net.security.byte_io.buffers import as_bytes
 from mycelium_fractal_net.security.errors import MfnError, ServiceUnavailableError
-from mycelium_fractal_net.security.forking import OfOneProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Self
 
     from mycelium_fractal_net.client.batches import BatchLimits
     from mycelium_fractal_net.client.drivers import AsyncDriver, Driver
@@ -27,12 +23,11 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.byte_io.buffers import Buffer
     from mycelium_fractal_net.security.sealed.sealer import Sealer
 
-_LOG: Final = logging.getLogger(__name__)
 _ATTEMPTS: Final = 3
 _TOO_SLOW: Final = "the lease ran out before it could be used: it is for less than asking takes"
 
 
-class _Lease(OfOneProcess):
+class _Lease(AnyLease):
     """What both kinds of lease have."""
 
     def __init__(
@@ -42,19 +37,9 @@ class _Lease(OfOneProcess):
         sender: Sender,
         driver: Driver | AsyncDriver,
     ) -> None:
+        super().__init__(state, sender, driver)
         self._state = state
         self._limits = limits
-        self._sender = sender
-        self._driver: Any = driver
-        self._renewing: PerProcess[Any] = PerProcess(driver.new_lock)
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._state.reference.removeprefix('lease ')}>"
-
-    @property
-    def reference(self) -> str:
-        """What the audit records of the data keys and of the report are marked with."""
-        return self._state.reference
 
     @Method.at_once
     def encrypt(self, data: Buffer, *, associated_data: Buffer = b"") -> bytes | Effects[bytes]:
@@ -149,22 +134,8 @@ class _Lease(OfOneProcess):
             raise ServiceUnavailableError(_TOO_SLOW)
         return sealer
 
-    def _start(self) -> Effects[None]:
-        return self._sender.perform(self._state.renew())
 
-    def _finish(self, error: BaseException | None = None) -> Effects[None]:
-        """The end; it does not hide the error that ended the work."""
-        self._state.end()
-        try:
-            yield from self._sender.perform(self._state.report())
-        except MfnError as unreported:
-            if error is None:
-                raise
-            reference = self._state.reference
-            _LOG.warning("what was done under %s was not reported: %s", reference, unreported)
-
-
-class Lease(_Lease, Blocking):
+class Lease(_Lease, BlockingLease):
     """Seals and opens on this machine, within bounds; made by :meth:`.Client.local`.
 
     Use it as a context manager, or call :meth:`close` at the end. Threads may share it; a
@@ -172,33 +143,6 @@ class Lease(_Lease, Blocking):
     reaches it when its data key is renewed, so after its time at the latest.
     """
 
-    def __enter__(self) -> Self:
-        self._driver.run(self._start())
-        return self
 
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        self._driver.run(self._finish(error))
-
-    def close(self) -> None:
-        """Forget the data keys, and have it recorded what was done with them.
-
-        Where that fails, with the error of the service, the counts are kept: call it again. A
-        report whose answer was lost may so be recorded twice, under one reference.
-        """
-        self._driver.run(self._finish())
-
-
-class AsyncLease(_Lease, Awaited):
+class AsyncLease(_Lease, AwaitedLease):
     """A :class:`Lease` whose service is awaited; made by :meth:`.AsyncClient.local`."""
-
-    async def __aenter__(self) -> Self:
-        await self._driver.run(self._start())
-        return self
-
-    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        with anyio.CancelScope(shield=True):  # a task that is cancelled reports too
-            await self._driver.run(self._finish(error))
-
-    async def aclose(self) -> None:
-        """As :meth:`Lease.close`."""
-        await self._driver.run(self._finish())

@@ -9,9 +9,6 @@ the data key was asked for.
 from __future__ import annotations
 
 import contextlib
-import os
-import secrets
-import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -19,7 +16,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from mycelium_fractal_net.client.operations import data_key, report
+from mycelium_fractal_net.client.lease_counts import LeaseCounts
+from mycelium_fractal_net.client.operations import data_key
 from mycelium_fractal_net.client.steps import Steps
 from mycelium_fractal_net.security.byte_io.binary_io import HEAD_BYTES
 from mycelium_fractal_net.security.byte_io.buffers import as_bytes
@@ -34,7 +32,6 @@ if TYPE_CHECKING:
 
 _SECOND_FORM: Final = b"MFN\x02"
 _MAX_ACTIVE: Final = 64  # data keys that still open what they sealed; each is dropped at its time
-_NOTHING: Final = {"encrypted": 0, "decrypted": 0, "failed": 0, "bytes": 0}  # was done so far
 LONGEST_SECONDS: Final = 86_400.0  # a revocation does not end a lease before its time
 
 
@@ -82,7 +79,7 @@ class _ActiveDataKey:
         return True
 
 
-class LeaseState:
+class LeaseState(LeaseCounts):
     """The state of a lease. Threads may share it; a process that forks leaves it behind."""
 
     def __init__(
@@ -97,32 +94,14 @@ class LeaseState:
             parse_key_id(key_id)
         self.key_id = key_id
         self.associated_data = bytes(as_bytes(data_key_associated_data))
-        self.reference = f"lease {secrets.token_hex(8)}"
         self._limits = limits
         self._policy = policy
         self._clock = clock
-        self._begin()
+        super().__init__()
 
-    def _begin(self) -> None:
-        self._lock = threading.Lock()
+    def _forget(self) -> None:
         self._sealing: _ActiveDataKey | None = None
         self._active: OrderedDict[bytes, _ActiveDataKey] = OrderedDict()
-        self._counts: dict[str, dict[str, int]] = {}
-        self.ended = False
-        self._process = os.getpid()  # the last thing, which other threads look at
-
-    def check(self) -> None:
-        """Raises :class:`InvalidInputError` once the lease has ended."""
-        self._leave_parent()
-        if self.ended:
-            raise InvalidInputError("the lease has ended")
-
-    def _leave_parent(self) -> None:
-        """In a process that was forked: what the parent counts and reports is its own."""
-        if os.getpid() != self._process:
-            ended = self.ended
-            self._begin()
-            self.ended = ended
 
     # Sealing and opening ----------------------------------------------------------------------
 
@@ -139,7 +118,7 @@ class LeaseState:
             active = self._sealing
             if active is None or not active.take(size, self._clock()):
                 return None
-            counts = self._counted(active)
+            counts = self._counted(active.key_id)
             counts["encrypted"] += 1
             counts["bytes"] += size
             return active.sealer
@@ -169,10 +148,10 @@ class LeaseState:
             plaintext = active.sealer.open(message, associated_data)
         except DecryptionError:
             with self._lock:
-                self._counted(active)["failed"] += 1
+                self._counted(active.key_id)["failed"] += 1
             raise
         with self._lock:
-            counts = self._counted(active)
+            counts = self._counted(active.key_id)
             counts["decrypted"] += 1
             counts["bytes"] += len(plaintext)
         return plaintext
@@ -182,12 +161,6 @@ class LeaseState:
             return plaintext_bytes(message, len(message))
         except DecryptionError:
             return 0  # no size of a message: it will not open
-
-    def _counted(self, active: _ActiveDataKey) -> dict[str, int]:
-        counts = self._counts.get(active.key_id)
-        if counts is None:
-            counts = self._counts[active.key_id] = dict(_NOTHING)
-        return counts
 
     # Asking and reporting ---------------------------------------------------------------------
 
@@ -211,28 +184,3 @@ class LeaseState:
             self._sealing = active
         with contextlib.suppress(MfnError):  # the counts are kept, for the next time or the end
             yield from self.report()
-
-    def report(self) -> Steps[None]:
-        """Have what was done recorded; what could not be reported is kept for the next time."""
-        self._leave_parent()
-        with self._lock:
-            counts, self._counts = self._counts, {}
-        if not counts:
-            return
-        try:
-            yield from report(counts, self.reference)
-        except BaseException:
-            with self._lock:
-                for key_id, each in counts.items():
-                    kept = self._counts.setdefault(key_id, dict(_NOTHING))
-                    for name, count in each.items():
-                        kept[name] += count
-            raise
-
-    def end(self) -> None:
-        """Forget the data keys. What was done can still be reported."""
-        self._leave_parent()
-        with self._lock:
-            self.ended = True
-            self._sealing = None
-            self._active.clear()

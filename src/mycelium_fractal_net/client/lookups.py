@@ -19,13 +19,15 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.records.index_fields import Normalisation
 
 
-class _Tag(msgspec.Struct, frozen=True):
+class Tag(msgspec.Struct, frozen=True):
+    """A tag, and the version that made it."""
+
     tag: bytes
     key_id: str
 
 
 class _Reply(msgspec.Struct, frozen=True):
-    tags: list[_Tag]
+    tags: list[Tag]
     tag: bytes | None = None
     key_id: str | None = None
 
@@ -44,7 +46,7 @@ def index_tag(
     32 bytes, or as many as hold ``bits``; text is UTF-8. All that says which field it is, is part
     of the tag (docs/searching.md). Raises :class:`KeyStateError` where the key protects nothing.
     """
-    asked = _asked(value, key_id, context, bits, normalisation, reference)
+    asked = index_tag_body(value, key_id, context, bits, normalisation, reference)
     reply = decoded((yield json_request("POST", "/crypto/index", asked)), _Reply)
     if reply.tag is None or reply.key_id is None:
         raise ServiceError(UNREADABLE)
@@ -65,20 +67,26 @@ def index_tags(
 
     ``WHERE tag IN (...)`` goes on finding what is there while a rotation is under way.
     """
-    asked = _asked(value, key_id, context, bits, normalisation, reference)
-    asked |= {"search_only": True, "allow_compromised": allow_compromised or None}
+    asked = index_tag_body(value, key_id, context, bits, normalisation, reference)
+    asked |= search_only(allow_compromised=allow_compromised)
     reply = decoded((yield json_request("POST", "/crypto/index", asked)), _Reply)
     return [Versioned.of(each.tag, each.key_id) for each in reply.tags]
 
 
-def _asked(
+def search_only(*, allow_compromised: bool) -> dict[str, Any]:
+    """What is asked beside that, where nothing is to be stored."""
+    return {"search_only": True, "allow_compromised": allow_compromised or None}
+
+
+def index_tag_body(
     value: Buffer | str,
     key_id: str,
     context: Buffer,
     bits: int | None,
     normalisation: Normalisation,
-    reference: str | None,
+    reference: str | None = None,
 ) -> dict[str, Any]:
+    """What is asked for the tags of a value. Raises :class:`InvalidInputError`."""
     try:
         data = value.encode() if isinstance(value, str) else as_bytes(value)
     except UnicodeEncodeError:

@@ -3,11 +3,13 @@
 from mycelium_fractal_net.columns.column import MessageColumn
 from mycelium_fractal_net.columns.column_database import shown_url
 from mycelium_fractal_net.columns.column_report import ColumnReport, Failure, json_line
+from mycelium_fractal_net.columns.encrypted_field import EncryptedField
 from mycelium_fractal_net.columns.messages import rewrap_column
 from mycelium_fractal_net.columns.sweep import beginnings, count_values
 
 __all__ = [
     "ColumnReport",
+    "EncryptedField",
     "Failure",
     "MessageColumn",
     "beginnings",

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.keyring.keyring import Keyring
 
 
+__all__ = ["configure"]
+
+
 def _by_configuration() -> Keyring:
     from mycelium_fractal_net.bootstrap import open_keyring
 

@@ -2,8 +2,9 @@
 
 Stored is ``tag || sealed message`` in one column of bytes: the tag of a blind index, of
 :attr:`EncryptedColumn.tag_bytes` bytes and of none where there is no index, and the sealed message
-of the value. Both are bound to table and column (:func:`binding`): neither serves in another.
-Nothing binds a value to its row: whoever writes to the database can swap those of two rows.
+of the value. Both are bound to table and column (:func:`.field_binding`): neither is of use in
+another. Nothing binds a value to its row: whoever writes to the database can swap those of two
+rows.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from mycelium_fractal_net.security.errors import (
     InvalidInputError,
     MfnError,
 )
+from mycelium_fractal_net.security.records.field_binding import field_binding
 from mycelium_fractal_net.security.records.index_fields import IndexField
 from mycelium_fractal_net.security.records.open_options import OpenOptions
 
@@ -30,16 +32,6 @@ _Error = TypeVar("_Error", bound=MfnError)
 
 class RefusedQueryError(InvalidInputError):
     """A query asks of an encrypted column what only plaintext could answer."""
-
-
-def binding(table: str, column: str) -> bytes:
-    """What a column's messages and tags are bound to: both names, each behind its length.
-
-    Lengths are in 8 bytes, big-endian, names in UTF-8. It is the associated data of the messages,
-    and the context of the index.
-    """
-    parts = (table.encode(), column.encode())
-    return b"".join(len(each).to_bytes(8) + each for each in parts)
 
 
 def copied(error: _Error, where: str = "") -> _Error:
@@ -83,7 +75,7 @@ class EncryptedColumn:
         unique: bool = False,
     ) -> None:
         self.tag_bytes = stored_tag_bytes(table, column, index, bits, normalisation, unique)
-        bound = binding(table, column)
+        bound = field_binding(table, column)
         self.keyring = keyring
         self.table = table
         self.column = column

@@ -180,9 +180,13 @@ class MissingExtraError(ConfigurationError):
 EXTRA_MODULES: Final[dict[str, tuple[str, ...]]] = {
     "aws-kms": ("botocore",),
     "client": ("anyio", "h11", "httpx"),
+    "django": ("django",),
     "fsspec": ("fsspec",),
+    "mysql": ("pymysql",),
+    "numpy": ("numpy",),
     "pkcs11": (),
     "postgresql": ("psycopg",),
+    "pyarrow": ("pyarrow",),
     "redis": ("redis",),
     "server": (
         "fastapi", "httptools", "limits", "prometheus_client", "pybase64", "pydantic", "uvicorn",

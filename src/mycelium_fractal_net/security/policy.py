@@ -43,7 +43,10 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.records.index_fields import IndexField
     from mycelium_fractal_net.security.sealed.addressed_layout import AddressedHeader
     from mycelium_fractal_net.security.sealed.blind_index import FieldKey, IndexKey
-    from mycelium_fractal_net.security.sealed.deterministic import DeterministicCipher
+    from mycelium_fractal_net.security.sealed.deterministic import (
+        DeterministicCipher,
+        DeterministicKey,
+    )
     from mycelium_fractal_net.security.sealed.key_transport import UnwrappingKey, WrappingKey
     from mycelium_fractal_net.security.sealed.recipients import Recipient, RecipientKey
     from mycelium_fractal_net.security.sealed.sealer import DataKey, Sealer
@@ -499,9 +502,18 @@ class Policy:
         self.check("HMAC-SHA-256")
         return FieldKey(key, field)
 
-    def deterministic_cipher(self, key: Buffer, handle: bytes) -> DeterministicCipher:
-        """Seals equal data as equal messages under a version: 64 bytes and its handle."""
+    def deterministic_key(self, key: Buffer, handle: bytes) -> DeterministicKey:
+        """Makes the keys of deterministic messages of a version: of 64 bytes and its handle."""
+        from mycelium_fractal_net.security.sealed.deterministic import DeterministicKey
+
+        self.check("AES-256-SIV", "HKDF-SHA512")
+        return DeterministicKey(key, handle)
+
+    def deterministic_cipher(
+        self, key: Buffer, handle: bytes, associated_data: Buffer
+    ) -> DeterministicCipher:
+        """Seals equal data as equal messages, under the 64 bytes of one associated data."""
         from mycelium_fractal_net.security.sealed.deterministic import DeterministicCipher
 
         self.check("AES-256-SIV")
-        return DeterministicCipher(key, handle)
+        return DeterministicCipher(key, handle, associated_data)

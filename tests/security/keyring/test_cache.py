@@ -467,7 +467,8 @@ def warm(local_provider: LocalKeyProvider) -> tuple[Keyring, list[KeyInUse]]:
 def has_a_key(found: KeyInUse) -> bool:
     """Whether anything that it refers to is its key."""
     one = (found._material, found._sealer, found._raw, found._signing, found._mac_key)
-    return any((*one, found._index_key, found._deterministic, found._fields))
+    lookups = (found._index_key, found._fields, found._deterministic_key, found._ciphers)
+    return any((*one, *lookups))
 
 
 def test_a_key_that_makes_room_is_forgotten_at_once(

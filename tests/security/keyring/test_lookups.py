@@ -253,7 +253,7 @@ def test_a_policy_without_siv_opens_and_makes_none(local_provider: LocalKeyProvi
     """Whoever narrows the list of algorithms is asked."""
     policy = Policy(disallowed=["AES-256-SIV"])
     for ask in (
-        lambda: policy.deterministic_cipher(bytes(64), bytes(8)),
+        lambda: policy.deterministic_cipher(bytes(64), bytes(8), b""),
         lambda: policy.generate_key_material("AES-256-SIV"),
         lambda: Policy(disallowed=["HMAC-SHA-256"]).index_key("HMAC-SHA-256", bytes(32)),
     ):

@@ -83,6 +83,8 @@ def _pieces(keyring: RecordedKeyring) -> None:
     sealed = encryptor.update(b"data") + encryptor.finalize()
     decryptor, _, used = keyring.decryptor(sealed)
     assert decryptor.update(sealed[used:]) + decryptor.finalize() == b"data"
+    with keyring.open_writer(io.BytesIO(), key_id="orders") as writer:
+        assert writer.version_id == "orders:v1"
     keyring.data_key(key_id="orders")
 
 
@@ -95,6 +97,19 @@ def _signatures(keyring: RecordedKeyring) -> None:
     keyring.verify_file(io.BytesIO(b"data"), file, key_id="release")
     tag = keyring.mac(b"data", key_id="tags")
     assert keyring.verify_mac(b"data", tag, key_id="tags") == "tags:v1"
+
+
+def test_what_is_lent_of_a_field_is_recorded(books: Books, recorded: RecordedKeyring) -> None:
+    """With the version in use; and a key that there is not."""
+    recorded.provider.keys.create("people-index", "index")
+    before = len(said(books))
+    recorded.index_field_keys(key_id="people-index", context=b"people.name")
+    with pytest.raises(KeyNotFoundError):
+        recorded.deterministic_field_keys(key_id="absent")
+    assert said(books)[before:] == [
+        ("index.fieldkeys", "ok", "people-index:v1"),
+        ("deterministic.fieldkeys", "not-found", "absent"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -122,6 +137,7 @@ def _signatures(keyring: RecordedKeyring) -> None:
             [
                 ("encrypt.stream", "ok", "orders:v1"),
                 ("decrypt.stream", "ok", "orders:v1"),
+                ("encrypt.stream", "ok", "orders:v1"),
                 ("datakey", "ok", "orders:v1"),
             ],
         ),

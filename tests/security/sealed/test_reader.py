@@ -8,7 +8,7 @@ import os
 import pickle
 from array import array
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from cryptography.cobblestone import Cobblestone256Encryptor
@@ -215,14 +215,42 @@ def test_reading_on_decrypts_no_chunk_twice(sealer: Sealer) -> None:
     assert sum(count for _, count in file.touched) <= 20 * SEALED_CHUNK + 66
 
 
-def test_long_ranges_are_read_in_bounded_runs(sealer: Sealer) -> None:
-    """Sixteen chunks at a time: few calls for a far file, and no more than 256 KiB at once."""
-    file = Counting(sealer.seal(content(40 * CHUNK)))
+def test_long_ranges_are_read_in_bounded_runs(sealer: Sealer, tmp_path: Path) -> None:
+    """256 KiB of a file of this machine, which stay in the cache; 4 MiB of what may be far."""
+
+    class CountingFile(io.FileIO):
+        runs: ClassVar[list[int]] = []
+
+        def readinto(self, buffer: Any, /) -> int:
+            self.runs.append(len(buffer) // SEALED_CHUNK)
+            return super().readinto(buffer)
+
+    data = content(300 * CHUNK)
+    file = Counting(sealer.seal(data))
+    (tmp_path / "near").write_bytes(file.getvalue())
     file.seek(PREFIX)
     reader = sealer.open_range(file)
     file.touched.clear()
-    assert len(reader.read()) == 40 * CHUNK
-    assert [count // SEALED_CHUNK for _, count in file.touched] == [16, 16, 8]
+    assert reader.read() == data
+    assert [count // SEALED_CHUNK for _, count in file.touched] == [256, 44]
+    with CountingFile(tmp_path / "near") as near:
+        near.seek(PREFIX)
+        reader = sealer.open_range(near)
+        near.runs.clear()
+        assert reader.read() == data
+        assert near.runs == [16] * 18 + [12]
+
+
+def test_what_was_filled_before_a_changed_chunk_is_wiped(sealer: Sealer) -> None:
+    """Nobody is to use a part of what a call was asked for."""
+    message = bytearray(sealer.seal(content(40 * CHUNK)))
+    message[30 * SEALED_CHUNK] ^= 1
+    file = io.BytesIO(message)
+    file.seek(PREFIX)
+    buffer = bytearray(b"x" * (40 * CHUNK))
+    with pytest.raises(DecryptionError):
+        sealer.open_range(file).readinto(buffer)
+    assert not any(buffer)
 
 
 # What it refuses --------------------------------------------------------------------------

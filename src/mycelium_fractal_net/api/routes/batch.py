@@ -17,6 +17,8 @@ from mycelium_fractal_net.api.schemas.batch import (
     DecryptBatchAnswer,
     EncryptBatch,
     EncryptBatchAnswer,
+    IndexBatch,
+    IndexBatchAnswer,
     RewrapBatch,
     SignBatch,
     SignBatchAnswer,
@@ -115,6 +117,12 @@ def verify_batch(context: Authenticated, body: VerifyBatch) -> dict[str, Any]:
     """Verify up to 1,000 signatures."""
     cost = _signatures_cost(context, "verify", body.items)
     return _each(context, body.items, crypto.verify, cost)
+
+
+@routes.add("POST", "/crypto/index/batch", "index.batch", IndexBatchAnswer)
+def index_batch(context: Authenticated, body: IndexBatch) -> dict[str, Any]:
+    """Make the tags of up to 1,000 values; one that fails does not fail the others."""
+    return _each(context, body.items, crypto.index)
 
 
 def _external_keys(context: Context, items: Sequence[SignRequest]) -> frozenset[str | None]:

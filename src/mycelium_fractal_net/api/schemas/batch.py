@@ -12,6 +12,8 @@ from mycelium_fractal_net.api.schemas.crypto import (
     DecryptResponse,
     EncryptRequest,
     EncryptResponse,
+    IndexRequest,
+    IndexResponse,
     RewrapRequest,
     SignRequest,
     SignResponse,
@@ -53,6 +55,12 @@ class VerifyBatch(Model):
     items: Annotated[list[VerifyRequest], _Bounds]
 
 
+class IndexBatch(Model):
+    """Up to 1,000 values, of one field of a blind index or of several."""
+
+    items: Annotated[list[IndexRequest], _Bounds]
+
+
 class EncryptBatchAnswer(Model):
     """A message or an error for each item, in the order of the items."""
 
@@ -75,3 +83,9 @@ class VerifyBatchAnswer(Model):
     """Valid or not, or an error, for each item, in the order of the items."""
 
     items: list[VerifyResponse | BatchError]
+
+
+class IndexBatchAnswer(Model):
+    """The tags of each value, or an error, in the order of the items."""
+
+    items: list[IndexResponse | BatchError]

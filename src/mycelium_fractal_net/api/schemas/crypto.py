@@ -216,20 +216,14 @@ class MacVerifyRequest(_VerifyRequest):
     mac: Base64
 
 
-class IndexRequest(Model):
-    """A value, and which field it is one of, under a key of type `index`."""
+class FieldRequest(Model):
+    """Which field of a blind index, under a key of type `index`."""
 
     model_config = examples(
-        {
-            "data": _EMAIL,
-            "key_id": "customers-index",
-            "context": _EMAIL_FIELD,
-            "normalisation": "caseless",
-        },
-        {"data": _HELLO, "key_id": "customers-index", "context": _EMAIL_FIELD, "bits": 16},
+        {"key_id": "customers-index", "context": _EMAIL_FIELD, "normalisation": "caseless"},
+        {"key_id": "customers-index", "context": _EMAIL_FIELD, "bits": 16},
     )
 
-    data: Base64 = Field(description="The value in base64; text as UTF-8.", examples=[_EMAIL])
     key_id: str = Field(
         json_schema_extra={"pattern": KEY_ID_PATTERN}, description="The key. There is no default."
     )
@@ -251,6 +245,23 @@ class IndexRequest(Model):
             " or those that differ in case alone."
         ),
     ] = "exact"
+    reference: Reference = None
+
+
+class IndexRequest(FieldRequest):
+    """A value, and which field it is one of, under a key of type `index`."""
+
+    model_config = examples(
+        {
+            "data": _EMAIL,
+            "key_id": "customers-index",
+            "context": _EMAIL_FIELD,
+            "normalisation": "caseless",
+        },
+        {"data": _HELLO, "key_id": "customers-index", "context": _EMAIL_FIELD, "bits": 16},
+    )
+
+    data: Base64 = Field(description="The value in base64; text as UTF-8.", examples=[_EMAIL])
     search_only: Annotated[
         bool, Field(description="Answer without `tag`, for a key that protects nothing too.")
     ] = False
@@ -261,7 +272,6 @@ class IndexRequest(Model):
             " `allow_compromised`."
         ),
     ] = False
-    reference: Reference = None
 
 
 class IndexTag(Model):

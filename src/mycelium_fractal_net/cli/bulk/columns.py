@@ -79,8 +79,8 @@ column_choice = record(
     click.option(
         "--database",
         metavar="URL",
-        help="Take a column of this database instead of files: sqlite:///FILE or"
-        " postgresql://USER@HOST/NAME.",
+        help="Take a column of this database instead of files: sqlite:///FILE,"
+        " postgresql://USER@HOST/NAME or mariadb://USER@HOST/NAME.",
     ),
     click.option(
         "--database-file",
@@ -123,11 +123,12 @@ def rewrap(
     """Move the messages of a column to the newest version of their keys."""
     from mycelium_fractal_net.columns import beginnings, rewrap_column
 
-    if opening.associated_data and choice.associated_data_column:
+    bound = (opening.associated_data, choice.associated_data_column, choice.field)
+    if sum(map(bool, bound)) > 1:
         raise CommandError(
             ExitCode.USAGE,
             "associated data is given twice",
-            "give -a TEXT for all rows, or --associated-data-column COLUMN",
+            "give -a TEXT for all rows, or --associated-data-column COLUMN, or --field",
         )
     with invocation.keyring() as keyring:
         if attestation is not None:

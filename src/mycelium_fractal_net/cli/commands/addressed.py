@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.cli.options import Writing
     from mycelium_fractal_net.security.policy import Policy
     from mycelium_fractal_net.security.records.open_options import OpenOptions
+    from mycelium_fractal_net.security.sealed.reader import SealedReader
     from mycelium_fractal_net.security.sealed.recipients import Recipient, RecipientKey
 
 _Found = TypeVar("_Found")
@@ -130,6 +131,24 @@ def unseal(
                     force=to.force, policy=policy, progress=update,
                 )  # fmt: skip
     tell(invocation, "opened", path, target, count)
+
+
+@contextlib.contextmanager
+def reader_of_part(
+    invocation: Invocation, path: str, identities: Sequence[str], opening: OpenOptions
+) -> Iterator[SealedReader]:
+    """A file that was sealed to a key in one of the files ``identities``, by position."""
+    from mycelium_fractal_net.files.recipients import open_reader_with
+
+    _refuse_other(head_of(path))
+    policy = _policy(invocation)
+    keys = [key for each in identities for key in read_identities(policy, each)]
+    with (
+        _advising(),
+        Path(path).open("rb", buffering=0) as file,
+        open_reader_with(keys, file, opening, policy=policy) as reader,
+    ):
+        yield reader
 
 
 def refuse_addressed(head: bytes, event: str) -> None:

@@ -18,6 +18,7 @@ from mycelium_fractal_net.cli.commands.one_file import (
     tell,
     unchanging,
 )
+from mycelium_fractal_net.cli.commands.parts import open_part
 from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.inputs import STANDARD, begun
 from mycelium_fractal_net.cli.outputs import (
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from mycelium_fractal_net.cli.invocation import Invocation
+    from mycelium_fractal_net.cli.numbers import Span
     from mycelium_fractal_net.cli.options import Writing
     from mycelium_fractal_net.security.keyring.keyring import Keyring
     from mycelium_fractal_net.security.records.open_options import OpenOptions
@@ -111,6 +113,7 @@ def encrypt(
 @options.identities
 @options.only_bound
 @options.bound_name
+@options.byte_range
 @options.writing
 @options.workers
 def decrypt(
@@ -120,14 +123,20 @@ def decrypt(
     identities: tuple[str, ...],
     bind_name: bool,
     bound_name: str | None,
+    span: Span | None,
     to: Writing,
     workers: int | None,
 ) -> None:
     """Open a sealed file (FILE.mfn -> FILE), a folder of them, or a stream.
 
     To standard output only authenticated chunks go, but a cut shows at the end alone: what
-    came out is whole only if the exit code is 0.
+    came out is whole only if the exit code is 0. With --range the output is standard output
+    unless -o names another, and of a file that was cut nothing is written.
     """
+    if span is not None:
+        opening = opened_as(opening, path, bound_name, bind_name)
+        open_part(invocation, path, identities, opening, span, to)
+        return
     if identities:
         addressed.unseal(
             invocation, path, identities, opening, to, bind_name=bind_name, bound_name=bound_name

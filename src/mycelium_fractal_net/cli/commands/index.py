@@ -1,8 +1,8 @@
-"""``mfn index``: the tags of a value in a blind index."""
+"""``mfn index``: the tags of a value in a blind index, or of the values in a file of lines."""
 
 from __future__ import annotations
 
-from typing import Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import click
 
@@ -13,6 +13,7 @@ from mycelium_fractal_net.cli.numbers import WholeNumber
 from mycelium_fractal_net.cli.parsing import command
 from mycelium_fractal_net.cli.recording import record_searching
 from mycelium_fractal_net.cli.terminal import say
+from mycelium_fractal_net.security.errors import InvalidInputError
 from mycelium_fractal_net.security.records.index_fields import (
     LEAST_BITS,
     MOST_BITS,
@@ -20,7 +21,12 @@ from mycelium_fractal_net.security.records.index_fields import (
     Normalisation,
 )
 
+if TYPE_CHECKING:
+    from mycelium_fractal_net.security.keyring.lookups import BlindIndex
+    from mycelium_fractal_net.security.keyring.signing import Signature
+
 _VALUE_BYTES: Final = 1 << 20
+_LINES_BYTES: Final = 64 << 20
 
 
 @command("index")
@@ -43,6 +49,7 @@ _VALUE_BYTES: Final = 1 << 20
     default="exact",
     help="Which texts are the same.",
 )
+@click.option("--lines", is_flag=True, help="Take each line as a value; print a line for each.")
 def index(
     invocation: Invocation,
     name: str,
@@ -50,11 +57,13 @@ def index(
     context: str,
     bits: int | None,
     normalisation: str,
+    lines: bool,
 ) -> None:
     """Print the tags of a value in a blind index, which is read from a file or standard input.
 
     Newest version first. Search for all of them; the one that is marked is the one to store. A
-    newline at the end is no part of the value.
+    newline at the end is no part of the value. With --lines the tags of a value stand in one line,
+    separated by semicolons.
     """
     with invocation.keyring() as keyring:
         field = keyring.index(
@@ -63,17 +72,43 @@ def index(
             bits=bits,
             normalisation=cast("Normalisation", normalisation),
         )
-        value = read_small(file, _VALUE_BYTES, "a value")
-        record_searching(keyring, name)
-        tags = field.tags(value.removesuffix(b"\n"))
+        values = _lines(file) if lines else [read_small(file, _VALUE_BYTES, "a value")]
+        record_searching(keyring, name, len(values))
+        found = _tags_of_lines(field, values) if lines else [field.tags(_without_end(values[0]))]
         key = keyring.provider.keys.get(name)
     primary = key.primary_or_none
     stored = "" if primary is None else f"{key.key_id}:v{primary.version}"
-    shape = [
-        {"tag": tag.hex(), "version_id": tag.key_id, "store": tag.key_id == stored} for tag in tags
-    ]
     if invocation.json:
-        invocation.answer({"tags": shape})
+        shapes = [{"tags": [_shape(tag, stored) for tag in tags]} for tags in found]
+        invocation.answer({"values": shapes} if lines else shapes[0])
         return
-    for tag in tags:
-        say(f"{tag.hex()}  {tag.key_id}{'  to store' * (tag.key_id == stored)}")
+    for tags in found:
+        shown = [
+            f"{tag.hex()}  {tag.key_id}{'  to store' * (tag.key_id == stored)}" for tag in tags
+        ]
+        for each in ["; ".join(shown)] if lines else shown:
+            say(each)
+
+
+def _lines(file: str) -> list[bytes]:
+    """The lines of a file without their ends; the last may have none."""
+    content = read_small(file, _LINES_BYTES, "values")
+    return _without_end(content).split(b"\n") if content else []
+
+
+def _without_end(value: bytes) -> bytes:
+    return value.removesuffix(b"\n")
+
+
+def _tags_of_lines(field: BlindIndex, values: list[bytes]) -> list[list[Signature]]:
+    found = []
+    for number, value in enumerate(values, start=1):
+        try:
+            found.append(field.tags(value))
+        except InvalidInputError as error:
+            raise InvalidInputError(f"line {number}: {error}") from None
+    return found
+
+
+def _shape(tag: Signature, stored: str) -> dict[str, Any]:
+    return {"tag": tag.hex(), "version_id": tag.key_id, "store": tag.key_id == stored}

@@ -12,6 +12,7 @@ from mycelium_fractal_net.cli import options, recording
 from mycelium_fractal_net.cli.bulk import columns
 from mycelium_fractal_net.cli.bulk.attestation import attestation
 from mycelium_fractal_net.cli.bulk.failures import end, reporting, tell_passed_over
+from mycelium_fractal_net.cli.bulk.fields import field_choice, with_field
 from mycelium_fractal_net.cli.commands.encrypt import rewrap_one
 from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.inputs import STANDARD, check_input
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.cli.bulk.attestation import Attestation
     from mycelium_fractal_net.cli.invocation import Invocation
     from mycelium_fractal_net.cli.options import Batch, Writing
-    from mycelium_fractal_net.columns import MessageColumn
+    from mycelium_fractal_net.columns import EncryptedField, MessageColumn
     from mycelium_fractal_net.files import FileReport
     from mycelium_fractal_net.security.records.open_options import OpenOptions
 
@@ -43,6 +44,7 @@ _ACCESS: Final = re.compile("//[^/@]*@")  # user and password in a URL
 @click.option("--any-name", is_flag=True, help="In folders take all sealed files, not .mfn alone.")
 @options.opening
 @columns.column_choice
+@field_choice
 @options.batch
 @attestation
 @options.yes
@@ -53,6 +55,7 @@ def rewrap(
     any_name: bool,
     opening: OpenOptions,
     choice: MessageColumn | None,
+    field: EncryptedField | None,
     batch: Batch,
     attestation: Attestation | None,
 ) -> None:
@@ -63,6 +66,7 @@ def rewrap(
     """
     if attestation is not None:
         invocation.confirm(f"older versions of {attestation.key} may go once this has run")
+    choice = with_field(choice, field)
     if choice is not None:
         columns.refuse_path(paths[0] if paths else None, to.output)
         columns.rewrap(invocation, choice, opening, batch, attestation)

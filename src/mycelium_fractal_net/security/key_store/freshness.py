@@ -76,6 +76,10 @@ class Freshness:
         """Seconds since the store was last read; None where it never was."""
         return None if self._last_read == NEVER else monotonic() - self._last_read
 
+    def left(self) -> float:
+        """Seconds for which what is cached may be used yet, if the store is not read again."""
+        return max(0.0, self._last_read + STALE_SECONDS - monotonic())
+
     def close(self) -> None:
         """From now on nothing that is cached may be used, and nothing is read again."""
         with self.lock:

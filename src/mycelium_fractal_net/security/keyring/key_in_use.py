@@ -8,6 +8,7 @@ from math import inf
 from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.security.blocking import about_to_block
+from mycelium_fractal_net.security.byte_io.buffers import as_bytes
 from mycelium_fractal_net.security.errors import DecryptionError, KeyUsageError
 from mycelium_fractal_net.security.key_store.freshness import NEVER
 from mycelium_fractal_net.security.keyring.named_handles import NOBODY
@@ -27,18 +28,23 @@ if TYPE_CHECKING:
 
     from mycelium_fractal_net.security.aes_encryption import RawCipher
     from mycelium_fractal_net.security.algorithms.mac import MacKey
+    from mycelium_fractal_net.security.byte_io.buffers import Buffer
     from mycelium_fractal_net.security.byte_io.secret_bytes import SecretBytes
     from mycelium_fractal_net.security.key_providers import StoredKeyProvider
     from mycelium_fractal_net.security.records.index_fields import IndexField
     from mycelium_fractal_net.security.sealed.blind_index import FieldKey, IndexKey
-    from mycelium_fractal_net.security.sealed.deterministic import DeterministicCipher
+    from mycelium_fractal_net.security.sealed.deterministic import (
+        DeterministicCipher,
+        DeterministicKey,
+    )
     from mycelium_fractal_net.security.sealed.sealer import Sealer
     from mycelium_fractal_net.security.signatures.external_key import ExternalSigningKey
     from mycelium_fractal_net.security.signatures.signing_key import SigningKey
     from mycelium_fractal_net.security.signatures.verifying_key import VerifyingKey
 
 
-_MOST_FIELDS: Final = 256  # of an index key, each with a hash state of 200 bytes
+_MOST_FIELDS: Final = 256  # of a key, each with a hash state of 200 bytes, or a cipher
+_MOST_FIELD_BYTES: Final = 1024  # of associated data that is remembered, with its cipher
 
 
 class Uses:
@@ -89,7 +95,8 @@ class KeyInUse:
         self._mac_key: MacKey | None = None
         self._index_key: IndexKey | None = None
         self._fields: dict[IndexField, FieldKey] = {}
-        self._deterministic: DeterministicCipher | None = None
+        self._deterministic_key: DeterministicKey | None = None
+        self._ciphers: dict[bytes, DeterministicCipher] = {}
         self._verifying: VerifyingKey | None = None
 
     def __repr__(self) -> str:
@@ -110,8 +117,8 @@ class KeyInUse:
     def forget(self) -> None:
         """Let go of the key: who is at work with it goes on, and it is wiped after the last."""
         self._material = self._sealer = self._raw = self._signing = self._mac_key = None
-        self._index_key = self._deterministic = None
-        self._fields = {}
+        self._index_key = self._deterministic_key = None
+        self._fields, self._ciphers = {}, {}
 
     @property
     def sealer(self) -> Sealer:
@@ -193,13 +200,27 @@ class KeyInUse:
         return found
 
     @property
-    def deterministic(self) -> DeterministicCipher:
-        """Seals and opens deterministic messages of this version."""
-        found = self._deterministic
+    def deterministic_key(self) -> DeterministicKey:
+        """Makes the keys of deterministic messages under this version."""
+        found = self._deterministic_key
         if found is None:
             policy = self._provider.policy
-            found = policy.deterministic_cipher(self._unwrapped(), self.version.handle)
-            self._deterministic = found
+            found = policy.deterministic_key(self._unwrapped(), self.version.handle)
+            self._deterministic_key = found
+        return found
+
+    def deterministic(self, associated_data: Buffer) -> DeterministicCipher:
+        """Seals and opens deterministic messages of this version and that associated data."""
+        field = associated_data
+        if type(field) is not bytes:
+            field = bytes(as_bytes(field))
+        found = self._ciphers.get(field)
+        if found is None:
+            found = self.deterministic_key.cipher(field)
+            if len(field) <= _MOST_FIELD_BYTES:
+                if len(self._ciphers) >= _MOST_FIELDS:
+                    self._ciphers.clear()
+                self._ciphers[field] = found
         return found
 
 

@@ -19,9 +19,11 @@ from mycelium_fractal_net.security.forking import OfOneProcess
 from mycelium_fractal_net.security.key_store.freshness import Freshness
 from mycelium_fractal_net.security.keyring.cache import KeyCache
 from mycelium_fractal_net.security.keyring.candidates import candidates, check_type
+from mycelium_fractal_net.security.keyring.lending import Lending
 from mycelium_fractal_net.security.keyring.lookups import Lookups
 from mycelium_fractal_net.security.keyring.opening import MessageKeys, OldFormat, Result
 from mycelium_fractal_net.security.keyring.public_keys import PublicKeys
+from mycelium_fractal_net.security.keyring.rewrapping import Rewrapper
 from mycelium_fractal_net.security.keyring.signing import Signing
 from mycelium_fractal_net.security.keyring.streams import Streams
 from mycelium_fractal_net.security.records.keys import (
@@ -34,7 +36,11 @@ from mycelium_fractal_net.security.records.keys import (
     version_id,
 )
 from mycelium_fractal_net.security.records.open_options import PLAIN, OpenOptions
-from mycelium_fractal_net.security.sealed.layout import deterministic_handle, parse_header
+from mycelium_fractal_net.security.sealed.layout import (
+    DETERMINISTIC,
+    deterministic_handle,
+    parse_header,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -68,7 +74,7 @@ class MessageInfo(NamedTuple):
         return version_id(self.key_id, self.version)
 
 
-class Keyring(OfOneProcess, Streams, Signing, Lookups, PublicKeys):
+class Keyring(OfOneProcess, Streams, Signing, Lookups, Lending, PublicKeys):
     """Named keys at work. Use it as a context manager, or call :meth:`close` at the end; where
     nobody does, the counts of uses are written as the process ends.
 
@@ -213,6 +219,8 @@ class Keyring(OfOneProcess, Streams, Signing, Lookups, PublicKeys):
         if old is not None and old.reads(message, format):
             return old.open(self._keys, message, key_id, options)
         if format == "sealed":
+            if type(message) is bytes and message.startswith(DETERMINISTIC):
+                return self._decrypt_deterministic(message, key_id, options)
             try:
                 header = parse_header(message)
             except DecryptionError:  # of another form, or of none
@@ -305,6 +313,13 @@ class Keyring(OfOneProcess, Streams, Signing, Lookups, PublicKeys):
         newest = self._keys.sealing(opened.key.key_id)
         sealed = newest.sealer_of(header.name).seal(plaintext, options.associated_data)
         return Result(sealed, newest.version_id)
+
+    def rewrapper(self, options: OpenOptions = PLAIN) -> Rewrapper:
+        """What moves many messages, as :meth:`rewrap` moves one, at half the cost.
+
+        ``options`` are of all of them but the associated data, which each brings.
+        """
+        return Rewrapper(self, self._keys, options, holds=True)
 
     # Data keys and what a message says ------------------------------------------------------
 

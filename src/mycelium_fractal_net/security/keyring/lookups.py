@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.security.errors import DecryptionError
+from mycelium_fractal_net.security.forking import OfOneProcess
 from mycelium_fractal_net.security.keyring.candidates import check_type
 from mycelium_fractal_net.security.keyring.opening import MessageKeys, Result
 from mycelium_fractal_net.security.keyring.signing import Signature
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 _DETERMINISTIC: Final = KeyType.DETERMINISTIC
 
 
-class BlindIndex:
+class BlindIndex(OfOneProcess):
     """Makes the tags of one field under a key of type ``index``. Made by :meth:`Keyring.index`.
 
     It holds no key: each call takes the versions from the keyring, as fresh as all of its keys.
@@ -59,7 +60,7 @@ class BlindIndex:
         key = self.cache.record(self.key_id)
         check_type(key, KeyType.INDEX)
         found = []
-        for version in _there(self.cache, key, allow_compromised):
+        for version in there(self.cache, key, allow_compromised):
             tag = version.field_key(self.field).tag(value)
             found.append(Signature.made(tag, version.version_id))
         return found
@@ -134,13 +135,13 @@ class Lookups:
         key = self._cache.record(parse_key_id(key_id)[0])
         check_type(key, _DETERMINISTIC)
         return [
-            Signature.made(found.deterministic.seal(data, associated_data), found.version_id)
-            for found in _there(self._cache, key, allow_compromised=False)
+            Signature.made(found.deterministic(associated_data).seal(data), found.version_id)
+            for found in there(self._cache, key, allow_compromised=False)
         ]
 
     def _seal_deterministic(self, data: Buffer, associated_data: Buffer, key_id: str) -> Result:
         found = self._cache.protecting(key_id, _DETERMINISTIC)
-        return Result(found.deterministic.seal(data, associated_data), found.version_id)
+        return Result(found.deterministic(associated_data).seal(data), found.version_id)
 
     def _open_deterministic(
         self, message: Buffer, key_id: str | None, options: OpenOptions = PLAIN
@@ -149,12 +150,12 @@ class Lookups:
         if options.name is not None:  # a file's, which such a message never has
             raise DecryptionError
         found = self._keys.opening(deterministic_handle(message), key_id, options, _DETERMINISTIC)
-        data = found.deterministic.open(message, options.associated_data)
+        data = found.deterministic(options.associated_data).open(message)
         self._cache.counts.opened(found)
         return found, data
 
 
-def _there(cache: KeyCache, key: Key, allow_compromised: bool) -> Iterator[KeyInUse]:
+def there(cache: KeyCache, key: Key, allow_compromised: bool) -> Iterator[KeyInUse]:
     """Every version whose tags or messages may be stored somewhere, newest first."""
     for version in reversed(key.versions):
         if version.state is KeyState.DESTROYED:

@@ -14,13 +14,16 @@ from mycelium_fractal_net.security.audit.events import BEGUN, OK
 from mycelium_fractal_net.security.errors import InvalidInputError, kind_of
 from mycelium_fractal_net.security.keyring.keyring import Keyring
 from mycelium_fractal_net.security.keyring.lookups import BlindIndex
+from mycelium_fractal_net.security.keyring.rewrapping import Rewrapper
 from mycelium_fractal_net.security.records.keys import parse_key_id
+from mycelium_fractal_net.security.records.open_options import PLAIN, OpenOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import ParamSpec, TypeVar
 
     from mycelium_fractal_net.security.byte_io.buffers import Buffer
+    from mycelium_fractal_net.security.keyring.lending import LentKeys
     from mycelium_fractal_net.security.keyring.signing import Signature
     from mycelium_fractal_net.security.records.index_fields import Normalisation
 
@@ -66,6 +69,10 @@ def _given(named: Mapping[str, object]) -> str | None:
             parse_key_id(key_id)
             return key_id
     return None
+
+
+def _lent_of(keys: LentKeys) -> str:
+    return keys.stored or keys.key_id
 
 
 class RecordedIndex(BlindIndex):
@@ -115,6 +122,7 @@ class RecordedKeyring(Keyring):
     decrypt_stream = _recorded("decrypt.stream", Keyring.decrypt_stream)
     rewrap_stream = _recorded("rewrap.stream", Keyring.rewrap_stream)
     open_reader = _recorded("decrypt.range", Keyring.open_reader)
+    open_writer = _recorded("encrypt.stream", Keyring.open_writer, lambda made: made.version_id)
     encryptor = _recorded("encrypt.stream", Keyring.encryptor, lambda result: result[1])
     decryptor = _recorded("decrypt.stream", Keyring.decryptor, lambda result: result[1])
     sign = _recorded("sign", Keyring.sign, lambda result: result.key_id)
@@ -126,7 +134,14 @@ class RecordedKeyring(Keyring):
     verify_file = _recorded("verify", Keyring.verify_file, lambda result: result)
     mac = _recorded("mac", Keyring.mac, lambda result: result.key_id)
     deterministic_messages = _recorded("encrypt", Keyring.deterministic_messages)
+    index_field_keys = _recorded("index.fieldkeys", Keyring.index_field_keys, _lent_of)
+    deterministic_field_keys = _recorded(
+        "deterministic.fieldkeys", Keyring.deterministic_field_keys, _lent_of
+    )
     verify_mac = _recorded("mac.verify", Keyring.verify_mac, lambda result: result)
+
+    def rewrapper(self, options: OpenOptions = PLAIN) -> Rewrapper:  # noqa: D102 - as the other
+        return Rewrapper(self, self._keys, options, holds=False)  # each message has its record
 
     def index(  # noqa: D102 - as the other
         self,

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.records.open_options import OpenOptions
     from mycelium_fractal_net.security.sealed.push import Decryptor, Encryptor
     from mycelium_fractal_net.security.sealed.reader import SealedReader
+    from mycelium_fractal_net.security.sealed.writer import SealedWriter
 
     Progress = Callable[[int], None]
 
@@ -124,10 +125,32 @@ class Streams:
         newest = self._keys.sealing(found.key.key_id).sealer_of(header.name)
         return opener.rewrap_stream(newest, reader, writer, options.associated_data, progress)
 
-    def open_reader(self, file: SeekableFile, options: OpenOptions = PLAIN) -> SealedReader:
-        """A seekable view of a sealed file's plaintext; decrypts only the chunks it touches.
+    def open_writer(
+        self,
+        file: BinaryWriter,
+        *,
+        key_id: str | None = None,
+        associated_data: Buffer = b"",
+        name: FileName | None = None,
+    ) -> SealedWriter:
+        """A binary file that seals what is written to it, into ``file``, in constant memory.
 
-        The commitment and the final chunk are checked first, so a cut file yields nothing.
+        ``file`` has the whole message once it was closed. An exception in its ``with`` block
+        leaves ``file`` with a part that opens for nobody. ``name`` as in :meth:`encrypt_stream`.
+        """
+        found = self._keys.sealing(key_id)
+        sealer = found.sealer_of(b"" if name is None else name.digest)
+        writer = sealer.writer(file, associated_data)
+        writer.version_id = found.version_id
+        return writer
+
+    def open_reader(self, file: SeekableFile, options: OpenOptions = PLAIN) -> SealedReader:
+        """A seekable binary file of a sealed file's plaintext, which decrypts what it touches.
+
+        Reading n bytes reads and authenticates the chunks of 16 KiB that they lie in. The
+        commitment and the final chunk are checked first, so a cut file yields nothing. ``file``
+        stands at the message, which ends where the file ends, and is not closed with the reader.
+        Raises :class:`DecryptionError`.
         """
         _, sealer = self._keys.opener(read_header(file), None, options)
         return sealer.open_range(file, options.associated_data)

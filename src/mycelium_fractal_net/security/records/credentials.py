@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 _NAME: Final = re.compile(r"[\x20-\x7e]{1,200}")
-_PER_KEY: Final = "encrypt|decrypt|sign|verify|mac|index|rewrap|datakey"
+_PER_KEY: Final = "encrypt|decrypt|sign|verify|mac|index|rewrap|datakey|fieldkey"
 _WHOLE: Final = (
     "allow_compromised|keys:read|keys:admin|credentials:admin|signers:admin|audit:read|metrics:read"
 )
@@ -72,8 +72,8 @@ def check_scopes(scopes: tuple[str, ...]) -> None:
     """Raise :class:`InvalidInputError` for a scope that does not exist, or none at all."""
     if not scopes or not all(SCOPE.fullmatch(scope) for scope in scopes):
         raise InvalidInputError(
-            "a scope is encrypt, decrypt, sign, verify, mac, index, rewrap or datakey with :KEY or"
-            f" :*, or one of {_WHOLE.replace('|', ', ')}, *"
+            "a scope is encrypt, decrypt, sign, verify, mac, index, rewrap, datakey or fieldkey"
+            f" with :KEY or :*, or one of {_WHOLE.replace('|', ', ')}, *"
         )
 
 

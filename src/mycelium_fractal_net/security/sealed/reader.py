@@ -9,18 +9,22 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from cryptography.exceptions import InvalidTag
 
-from mycelium_fractal_net.security.byte_io.binary_io import SeekableFile, read_fully
+from mycelium_fractal_net.security.byte_io.binary_io import (
+    SeekableFile,
+    is_regular_file,
+    read_fully,
+)
 from mycelium_fractal_net.security.errors import DecryptionError
 from mycelium_fractal_net.security.sealed.layout import (
     CHUNK_BYTES,
     HEAD_BYTES,
     MAX_CHUNKS,
     SEALED_CHUNK_BYTES,
+    TAG_BYTES,
     plain_bytes,
 )
 from mycelium_fractal_net.security.sealed.message_key import message_key
@@ -30,7 +34,8 @@ if TYPE_CHECKING:
 
     from mycelium_fractal_net.security.byte_io.buffers import Octets
 
-_CHUNKS_PER_READ: Final = 16  # 256 KiB: few calls, and a bound on memory
+_CHUNKS_PER_READ: Final = 16  # 256 KiB, which stay in the processor's cache
+_CHUNKS_PER_REQUEST: Final = 256  # 4 MiB, of what may lie behind a network: few requests
 
 
 class SealedReader(io.RawIOBase):
@@ -61,7 +66,8 @@ class SealedReader(io.RawIOBase):
             raise DecryptionError
         self._key = message_key(key, context, self._fetch(0, HEAD_BYTES))
         self._cached = (-1, b"")
-        self._run(self._last, 1)
+        self._most = _CHUNKS_PER_READ if is_regular_file(file) else _CHUNKS_PER_REQUEST
+        self._run(self._last, 1, 1, memoryview(bytearray()))  # which keeps it
 
     def __repr__(self) -> str:
         return f"<SealedReader of {self._size} bytes>"
@@ -100,25 +106,29 @@ class SealedReader(io.RawIOBase):
         self._check()
         left = max(self._size - self._position, 0)
         wanted = left if size is None or size < 0 else min(size, left)
-        data = b"".join(self._pieces(wanted))
-        self._position += wanted
-        return data
+        index, offset = divmod(self._position, CHUNK_BYTES)
+        if index == self._cached[0] and offset + wanted <= len(self._cached[1]):
+            self._position += wanted
+            return self._cached[1][offset : offset + wanted]
+        data = io.BytesIO(bytes(wanted))  # as in :mod:`.whole`: touched once
+        with data.getbuffer() as block:
+            self._fill(block)
+        return data.getvalue()
 
     def readall(self) -> bytes:
         """The rest."""
         return self.read()
 
     def readinto(self, buffer: Buffer, /) -> int:
-        """Fill ``buffer`` and return the count, which is smaller only at the end."""
+        """Fill ``buffer`` and return the count, which is smaller only at the end.
+
+        Whole chunks are decrypted where they are to be. When it raises, what was filled is zeros.
+        """
         self._check()
         view = memoryview(buffer).cast("B")
         wanted = min(len(view), max(self._size - self._position, 0))
-        filled = 0
-        for piece in self._pieces(wanted):
-            view[filled : filled + len(piece)] = piece
-            filled += len(piece)
-        self._position += filled
-        return filled
+        self._fill(view[:wanted])
+        return wanted
 
     def close(self) -> None:
         """Forget the key. The file stays open."""
@@ -132,34 +142,56 @@ class SealedReader(io.RawIOBase):
         if self._dead:
             raise DecryptionError
 
-    def _pieces(self, wanted: int) -> Iterator[bytes]:
-        index, offset = divmod(self._position, CHUNK_BYTES)
-        while wanted:
-            count = min(-(-(offset + wanted) // CHUNK_BYTES), _CHUNKS_PER_READ)
-            for plaintext in self._run(index, count):
-                piece = plaintext[offset : offset + wanted]
-                yield piece
-                wanted -= len(piece)
-                offset = 0
-                index += 1
+    def _fill(self, view: memoryview) -> None:
+        position = self._position
+        rest = view
+        try:
+            while rest:
+                index, offset = divmod(position, CHUNK_BYTES)
+                if index == self._cached[0]:
+                    taken = self._give(self._cached[1], offset, rest)
+                else:
+                    count = min(-(-(offset + len(rest)) // CHUNK_BYTES), self._most)
+                    taken = self._run(index, count, offset, rest)
+                rest = rest[taken:]
+                position += taken
+        except BaseException:
+            view[:] = bytes(len(view))  # some of it may not have been authenticated
+            raise
+        self._position = position
 
-    def _run(self, first: int, count: int) -> list[bytes]:
-        """The plaintext of ``count`` chunks from ``first`` on, or of one that is at hand."""
-        if first == self._cached[0]:
-            return [self._cached[1]]
+    @staticmethod
+    def _give(plaintext: bytes, offset: int, view: memoryview) -> int:
+        piece = memoryview(plaintext)[offset : offset + len(view)]
+        view[: len(piece)] = piece
+        return len(piece)
+
+    def _run(self, first: int, count: int, offset: int, view: memoryview) -> int:
+        """Open ``count`` chunks from ``first`` on into ``view``, from ``offset`` in the first on.
+
+        Of chunks that do not fit as a whole the last is kept. Returns the bytes given.
+        """
         begin = first * SEALED_CHUNK_BYTES
         end = min(begin + count * SEALED_CHUNK_BYTES, self._sealed_bytes)
         sealed = memoryview(self._fetch(HEAD_BYTES + begin, end - begin))
-        run = []
-        for number in range(count):
-            nonce = self._key.nonce(first + number)
-            chunk = sealed[number * SEALED_CHUNK_BYTES :][:SEALED_CHUNK_BYTES]
+        given = 0
+        for number in range(first, first + count):
+            chunk, sealed = sealed[:SEALED_CHUNK_BYTES], sealed[SEALED_CHUNK_BYTES:]
+            plain, room = len(chunk) - TAG_BYTES, view[given:]
             try:
-                run.append(self._key.cipher.decrypt(nonce, chunk, None))
+                if offset == 0 and plain <= len(room):
+                    self._key.cipher.decrypt_into(
+                        self._key.nonce(number), chunk, None, room[:plain]
+                    )
+                    given += plain
+                else:
+                    whole = self._key.cipher.decrypt(self._key.nonce(number), chunk, None)
+                    self._cached = (number, whole)
+                    given += self._give(whole, offset, room)
             except InvalidTag:
                 raise self._died() from None
-        self._cached = (first + count - 1, run[-1])
-        return run
+            offset = 0
+        return given
 
     def _fetch(self, offset: int, count: int) -> bytearray:
         self._file.seek(self._start + offset)

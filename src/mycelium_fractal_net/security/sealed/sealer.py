@@ -49,6 +49,7 @@ from mycelium_fractal_net.security.sealed.stream_engine import (
     seal_into,
 )
 from mycelium_fractal_net.security.sealed.whole import open_whole, seal_whole
+from mycelium_fractal_net.security.sealed.writer import SealedWriter
 
 if TYPE_CHECKING:
     from mycelium_fractal_net.security.byte_io.buffers import Buffer
@@ -212,6 +213,11 @@ class Sealer:
     def decryptor(self, associated_data: Buffer = b"") -> Decryptor:
         """Opens one message that is pushed in pieces, from behind its prefix on."""
         return Decryptor(Cobblestone256Decryptor(self._key, self._bound(associated_data)))
+
+    def writer(self, file: BinaryWriter, associated_data: Buffer = b"") -> SealedWriter:
+        """Seals one message, written like a file, into ``file``; the prefix is written at once."""
+        bound = self._bound(associated_data)
+        return SealedWriter(Cobblestone256Encryptor(self._key, bound), self._prefix, file)
 
     def open_range(self, file: SeekableFile, associated_data: Buffer = b"") -> SealedReader:
         """The plaintext of a file, read by position; ``file`` stands behind the prefix.

@@ -1,0 +1,116 @@
+"""What a query asks of an encrypted column that only plaintext could answer, and its refusal.
+
+Django has no place at which a field learns what a query does with it. So the column of an encrypted
+field looks over the query that it is compiled for, and refuses with an error what it knows; and
+what it stands in, unless that is the list of what is selected, is given a function around it that
+no database has (:mod:`.columns`): what was not thought of here fails at the database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from django.core.exceptions import FieldDoesNotExist, FieldError
+from django.db.models import F
+from django.db.models.sql.compiler import SQLUpdateCompiler
+from django.db.models.sql.query import Query
+
+from mycelium_fractal_net.integrations.fields import RefusedQueryError
+
+if TYPE_CHECKING:
+    from mycelium_fractal_net.integrations.django.columns import EncryptedCol
+
+
+class RefusedError(FieldError, RefusedQueryError):  # type: ignore[misc]
+    """A query asks of an encrypted field what only plaintext could answer."""
+
+
+def refused(field: Any, what: str) -> RefusedError:
+    """The error that names the field, such as ``shop.Customer.email``."""
+    return RefusedError(f"{field} is encrypted: {what}")
+
+
+def refuse_what_needs_plaintext(column: EncryptedCol, compiler: Any) -> None:
+    """Raise :class:`RefusedError` where the query of ``compiler`` sorts by, or computes with, one.
+
+    ``column`` is one that is being compiled for it.
+    """
+    query = compiler.query
+    if isinstance(compiler, SQLUpdateCompiler):
+        raise refused(column.target, "copied, its bytes would open nowhere: save each row")
+    for found in _ordered_by(query):
+        raise refused(found, "it cannot be ordered by")
+    for expression in (*query.annotations.values(), query.where):
+        if not getattr(expression, "is_encrypted", False):
+            for bare in _bare(expression):
+                raise refused(bare.target, "nothing is computed of it, and nothing compared to it")
+
+
+def refuse_what_takes_equal_for_one(column: EncryptedCol, compiler: Any) -> None:
+    """Raise :class:`RefusedError` where rows are told apart by an encrypted column.
+
+    Each value looks different from each other, equal ones too. Beside the row's primary key that
+    changes nothing.
+    """
+    query = compiler.query
+    if isinstance(query.group_by, tuple) and not _has_key(column, query.group_by):
+        raise refused(column.target, "rows cannot be grouped by it")
+    if (query.distinct or (query.combinator and not query.combinator_all)) and not (
+        query.default_cols or _has_key(column, query.select)
+    ):
+        raise refused(column.target, "equal values are not found among those selected")
+
+
+def _has_key(column: EncryptedCol, expressions: Any) -> bool:
+    return any(
+        getattr(each, "alias", None) == column.alias and getattr(each.target, "primary_key", False)
+        for each in expressions
+        if hasattr(each, "target")
+    )
+
+
+def _bare(expression: Any) -> Iterator[Any]:
+    """The encrypted columns in an expression, but those whose tags alone are looked at."""
+    if getattr(expression, "is_encrypted", False):
+        yield expression
+    elif not isinstance(expression, Query) and not getattr(expression, "uses_tags", False):
+        sources = getattr(expression, "get_source_expressions", tuple)
+        for each in sources():
+            yield from _bare(each)
+
+
+def _ordered_by(query: Any) -> Iterator[Any]:
+    """The encrypted fields among those that a query is sorted by."""
+    meta = query.get_meta()
+    default = meta.ordering if query.default_ordering and meta is not None else ()
+    for each in query.order_by or default:
+        for name in _names(each):
+            field = _named(query, name.lstrip("-+")) if isinstance(name, str) else name.target
+            if getattr(field, "is_encrypted", False):
+                yield field
+
+
+def _names(ordering: Any) -> Iterator[Any]:
+    """The names in what a query is sorted by, and the columns, where it was resolved already."""
+    if isinstance(ordering, str):
+        yield ordering
+    elif isinstance(ordering, F):
+        yield ordering.name
+    elif getattr(ordering, "is_encrypted", False):
+        yield ordering
+    elif not isinstance(ordering, Query) and not getattr(ordering, "uses_tags", False):
+        sources = getattr(ordering, "get_source_expressions", tuple)
+        for each in sources():
+            yield from _names(each)
+
+
+def _named(query: Any, name: str) -> Any:
+    """The field, or the column of an annotation, of that name."""
+    annotation = query.annotations.get(name)
+    if annotation is not None:
+        return getattr(annotation, "target", None)
+    try:
+        return query.names_to_path(name.split("__"), query.get_meta())[1]
+    except (FieldError, FieldDoesNotExist):
+        return None

@@ -1,0 +1,182 @@
+"""What ``manage.py check`` says of encrypted fields, and what is refused as a model is made."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.apps import apps
+from django.core.checks import run_checks
+from django.core.exceptions import FieldError
+from django.db import models
+from django.test.utils import isolate_apps, override_settings
+
+from mycelium_fractal_net.integrations.application import application_keyring, configure
+from mycelium_fractal_net.integrations.django import EncryptedField, Tag, UniqueTag
+from mycelium_fractal_net.integrations.django.checks import of_keys
+from mycelium_fractal_net.security.errors import ConfigurationError
+from mycelium_fractal_net.security.records.keys import Verb
+from tests.support.stores import keyring_over
+
+if TYPE_CHECKING:
+    from mycelium_fractal_net.security.key_providers import LocalKeyProvider
+    from mycelium_fractal_net.security.keyring.keyring import Keyring
+
+KEYS: dict[str, Any] = {"key_id": "customers", "index": "customers-index"}
+OPENED: list[Keyring] = []
+
+
+def text() -> EncryptedField:
+    return EncryptedField(models.CharField(max_length=9), **KEYS)
+
+
+def ids(model: type[models.Model]) -> list[str]:
+    return [each.id for each in model.check() if each.id.startswith("mfn.")]
+
+
+def test_the_models_of_the_tests_pass(keys: Keyring) -> None:
+    """All checks, those of Django too, on fields with an index or constraint to search by."""
+    found = [each for each in run_checks() if each.id != "mfn.W002"]
+    assert found == []
+    assert {each.obj.model.__name__ for each in run_checks()} == {"Everything"}
+
+
+def test_a_key_that_does_not_serve_is_named_with_each_of_its_fields(keyring: Keyring) -> None:
+    """One that is missing, of another type, or suspended."""
+    keyring.provider.states.apply(Verb.SUSPEND, "customers-index:v1")
+    keyring.refresh()
+    found = of_keys(apps.get_app_configs())
+    assert {each.id for each in found} == {"mfn.E001"}
+    assert {each.obj.name for each in found} >= {"email", "phone"}
+    assert "note" not in {each.obj.name for each in found}
+    assert all(each.msg.startswith("the key 'customers-index' does not serve: ") for each in found)
+    assert found[0].is_serious()
+
+
+def test_keys_that_are_not_there_are_named(
+    no_keyring: None, local_provider: LocalKeyProvider
+) -> None:
+    """And one that is of the wrong type."""
+    local_provider.keys.create("customers", "mac")
+    with keyring_over(local_provider) as opened:
+        configure(opened)
+        found = of_keys()
+    texts = {each.msg.partition(" does not serve: ")[0] for each in found}
+    assert texts == {"the key 'customers'", "the key 'customers-index'"}
+
+
+def test_a_keyring_that_does_not_open_is_a_warning(no_keyring: None) -> None:
+    """Images are built where there is none; each use of it fails."""
+    (found,) = of_keys()
+    assert (found.id, found.is_serious()) == ("mfn.W001", False)
+    assert "/nonexistent" in found.msg
+
+
+def test_other_applications_are_not_asked_about(keys: Keyring) -> None:
+    """``manage.py check auth`` opens nothing."""
+    assert of_keys([apps.get_app_config("auth")]) == []
+
+
+@isolate_apps("tests.integrations.django.shop")
+def test_options_that_go_by_sealed_bytes_are_errors() -> None:
+    """Uniqueness, indexes and orders of the column, and constraints that a rotation breaks."""
+
+    class Together(models.Model):
+        name = text()
+        other = models.IntegerField()
+
+        class Meta:
+            app_label = "shop"
+            unique_together = [("name", "other")]  # noqa: RUF012
+            indexes = [  # noqa: RUF012
+                models.Index(fields=["other", "-name"], name="together_a"),
+                models.Index(Tag("name"), name="together_b"),
+            ]
+            ordering = ["-name"]  # noqa: RUF012
+            constraints = [  # noqa: RUF012
+                models.UniqueConstraint(fields=["name"], name="together_c"),
+                models.UniqueConstraint("other", Tag("name"), name="together_d"),
+            ]
+
+    assert sorted(ids(Together)) == ["mfn.E002"] * 3 + ["mfn.E003", "mfn.E004"]
+
+    class Bare(models.Model):
+        name = EncryptedField(models.CharField(max_length=9), key_id="customers")
+        found = text()
+        fine = text()
+
+        class Meta:
+            app_label = "shop"
+            constraints = [  # noqa: RUF012
+                UniqueTag("name", name="bare_a"), UniqueTag("fine", name="bare_b")
+            ]  # fmt: skip
+
+    assert ids(Bare) == ["mfn.E005", "mfn.W002"]
+
+
+@pytest.mark.parametrize(
+    ("field", "told"),
+    [
+        (lambda: models.CharField(max_length=9, unique=True), "UniqueTag"),
+        (lambda: models.AutoField(primary_key=True), "primary keys"),
+        (lambda: models.ForeignKey("shop.Customer", models.CASCADE), "relations"),
+        (models.FileField, "files"),
+        (lambda: models.CharField(max_length=9, db_default="x"), "use default"),
+        (lambda: models.Field(), "type Field cannot be encrypted"),
+        (text, "such as models.CharField"),
+        (lambda: models.CharField, "such as models.CharField"),
+    ],
+)
+def test_what_cannot_be_encrypted_is_refused(field: Any, told: str) -> None:
+    """As soon as the model is imported, with what to do instead."""
+    with pytest.raises(ConfigurationError, match=told):
+        EncryptedField(field(), key_id="customers")
+
+
+def test_what_does_not_go_together_is_refused() -> None:
+    """A normalisation without an index; one that there is not."""
+    wrong: list[dict[str, Any]] = [
+        {"normalisation": "nfc"}, {"index": "i", "normalisation": "soundex"}
+    ]  # fmt: skip
+    for options in wrong:
+        with pytest.raises(ConfigurationError):
+            EncryptedField(models.TextField(), key_id="customers", **options)
+
+
+def open_it() -> Keyring:
+    return OPENED[0]
+
+
+def test_the_setting_says_which_keyring(keys: Keyring, no_keyring: None) -> None:
+    """What opens it or its path; it is asked once, and again when the setting has changed."""
+    OPENED[:] = [keys]
+    for opens in (open_it, f"{__name__}.open_it"):
+        with override_settings(MFN={"KEYRING": opens}):
+            assert application_keyring() is keys
+
+
+@pytest.mark.parametrize(
+    ("chosen", "told"),
+    [
+        ({"HOEM": "/secret"}, r"^the setting MFN has no 'HOEM'$"),
+        ({"KEYRING": "nowhere.at_all"}, r"^what MFN\['KEYRING'\] names cannot be imported$"),
+        ({"KEYRING": open_it, "HOME": "/secret"}, r"^the setting MFN has KEYRING or the rest"),
+    ],
+)
+def test_a_setting_that_is_misspelt_is_refused(
+    no_keyring: None, chosen: dict[str, Any], told: str
+) -> None:
+    """Without its value."""
+    with override_settings(MFN=chosen), pytest.raises(ConfigurationError, match=told):
+        application_keyring()
+
+
+@pytest.mark.usefixtures("db")
+def test_a_tag_is_of_an_encrypted_field_with_an_index() -> None:
+    """Of others there is none."""
+    from tests.integrations.django.shop.models import Customer
+
+    for name in ("name", "note"):
+        with pytest.raises(FieldError, match=r"a tag is that of|has no index"):
+            list(Customer.objects.annotate(tag=Tag(name)))
+    assert Customer.objects.annotate(tag=Tag("email")).count() == 0

@@ -1,0 +1,87 @@
+"""docs/library.md names every public name, and none that is not there."""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mycelium_fractal_net.security.errors import MfnError
+from scripts import library_docs
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mycelium_fractal_net import Keyring
+
+PAGE = library_docs.PAGE.read_text()
+PROSE = PAGE.partition(library_docs.BEGIN)[0]
+
+
+def test_every_public_name_is_on_the_page_and_no_other() -> None:
+    """The list is made from the code: python scripts/library_docs.py --write."""
+    assert library_docs.page(PAGE) == PAGE, "run: python scripts/library_docs.py --write"
+    shown = set(re.findall(r"^\| `([\w.]+)", PAGE.partition(library_docs.BEGIN)[2], re.MULTILINE))
+    for name in library_docs.MODULES:
+        assert set(library_docs.module_named(name).__all__) <= shown, name
+
+
+def test_what_the_text_names_is_there() -> None:
+    """In running text: names with a capital in the middle or an underscore are of the list."""
+    listed = set(re.findall(r"\w+", PAGE.partition(library_docs.BEGIN)[2]))
+    text = re.sub(r"```.*?```", "", PROSE, flags=re.DOTALL)
+    found = {
+        name
+        for span in re.findall(r"`([^`\n]+)`", text)
+        if not span.startswith("provider.")  # which have a test of their own
+        for name in re.findall(r"\b[a-z]+(?:_[a-z]+)+\b|\b[A-Z][a-z]+[A-Z]\w*\b", span)
+    }
+    assert {"open_keyring", "DecryptionError", "open_reader"} <= found
+    assert found - listed - {"mycelium_fractal_net"} == set()
+
+
+def test_what_a_provider_does_is_there(keyring: Keyring) -> None:
+    """The calls of the table, each with a docstring."""
+    calls = re.findall(r"`provider\.(\w+)\.(\w+)`", PROSE)
+    assert len(calls) > 10
+    for service, name in calls:
+        assert getattr(getattr(keyring.provider, service), name).__doc__, (service, name)
+
+
+def test_stability_promises_what_the_page_lists() -> None:
+    """Both are read by whoever wonders whether a name stays."""
+    promised = (library_docs.PAGE.parent / "stability.md").read_text()
+    row = next(line for line in promised.splitlines() if line.startswith("| Python |"))
+    for name in library_docs.MODULES:
+        assert f"`{name or library_docs.PACKAGE}`" in row.replace(f"{library_docs.PACKAGE}.", ""), (
+            name
+        )
+
+
+@pytest.mark.parametrize("name", [each for each in library_docs.MODULES if each])
+def test_every_module_of_the_page_names_its_own(name: str) -> None:
+    """So that ``from module import *`` and the page have the same."""
+    module = library_docs.module_named(name)
+    assert len(module.__all__) == len(set(module.__all__))
+    for each in module.__all__:
+        assert not each.startswith("_"), each
+        thing = getattr(module, each)
+        if isinstance(thing, type) and not issubclass(thing, MfnError):
+            assert library_docs.first_sentence(thing), each
+
+
+def test_a_page_that_is_out_of_date_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And is written anew when that is asked for."""
+    page = tmp_path / "library.md"
+    page.write_text(PAGE.replace("| `Keyring.encrypt(", "| `Keyring.encipher("))
+    monkeypatch.setattr(library_docs, "PAGE", page)
+    monkeypatch.setattr(sys, "argv", ["library_docs"])
+    assert library_docs.main() == 1
+    assert "--write" in capsys.readouterr().out
+    monkeypatch.setattr(sys, "argv", ["library_docs", "--write"])
+    assert library_docs.main() == 0
+    assert page.read_text() == PAGE
