@@ -15,6 +15,7 @@ from benchmarks import (
     backup,
     columns,
     fields,
+    data,
     files,
     fips,
     growth,
@@ -275,3 +276,14 @@ def test_encrypted_columns_are_compared(keyring: Keyring) -> None:
     assert len(fields.goals(results)) == 5
     assert "| plaintext |" in fields.markdown(results)
     assert json.loads(fields.as_json(results))["rows"] == 250
+
+
+def test_tables_and_arrays_are_read_by_all_contenders() -> None:
+    """What is measured is what was written; a few rows here."""
+    results = data.measure(5_000, 1, 0)
+    assert set(results.scans) == set(data.REACH)
+    assert all(results.share(kind) > 0 and results.speed(kind) > 0 for kind in results.scans)
+    page = data.markdown(results)
+    assert "| uncompressed |" in page
+    assert f"| {data.FILLED} |" in page
+    assert json.loads(data.as_json(results))["array_bytes"] == 40_000
