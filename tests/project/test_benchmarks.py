@@ -14,8 +14,8 @@ from sqlalchemy.pool import StaticPool
 from benchmarks import (
     backup,
     columns,
-    fields,
     data,
+    fields,
     files,
     fips,
     growth,
