@@ -92,6 +92,9 @@ bench-audit: $(VENV)/bench ## verify 200,000 audit records, first and again
 bench-lookups: $(VENV)/bench ## tags and deterministic messages beside what they are made of
 	$(BIN)/python -m benchmarks.lookups $(BENCH)
 
+bench-data: $(VENV)/test $(VENV)/bench ## read sealed Parquet files and arrays beside plain ones
+	$(BIN)/python -m benchmarks.data $(BENCH)
+
 bench-custody: $(VENV)/test $(VENV)/bench ## what a master key in AWS KMS or OpenBao costs; needs wrk (Debian: wrk)
 	$(BIN)/python -m benchmarks.custody $(BENCH)
 

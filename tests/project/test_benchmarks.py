@@ -12,6 +12,7 @@ import pytest
 from benchmarks import (
     backup,
     columns,
+    data,
     files,
     fips,
     growth,
@@ -248,3 +249,14 @@ def test_the_work_of_both_modes_is_the_same_and_its_table_has_a_row_for_each(
     table = fips.markdown({**rows, fips.START: harness.figures({"a": [0.1], "b": [0.2]})})
     assert "| sign, ECDSA-P256 | 2.0 us | 3.0 us | 1.50 (1.50 to 1.50) |" in table
     assert "| start: mfn key list | 100 ms | 200 ms | 2.00 (2.00 to 2.00) |" in table
+
+
+def test_tables_and_arrays_are_read_by_all_contenders() -> None:
+    """What is measured is what was written; a few rows here."""
+    results = data.measure(5_000, 1, 0)
+    assert set(results.scans) == set(data.REACH)
+    assert all(results.share(kind) > 0 and results.speed(kind) > 0 for kind in results.scans)
+    page = data.markdown(results)
+    assert "| uncompressed |" in page
+    assert f"| {data.FILLED} |" in page
+    assert json.loads(data.as_json(results))["array_bytes"] == 40_000
