@@ -5,15 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from django import conf
 from django.apps import apps
 from django.core.checks import run_checks
 from django.core.exceptions import FieldError
 from django.db import models
 from django.test.utils import isolate_apps, override_settings
 
+from mycelium_fractal_net import initialise
 from mycelium_fractal_net.integrations.application import application_keyring, configure
 from mycelium_fractal_net.integrations.django import EncryptedField, Tag, UniqueTag
 from mycelium_fractal_net.integrations.django.checks import of_keys
+from mycelium_fractal_net.integrations.django.settings import open_by_settings
 from mycelium_fractal_net.security.errors import ConfigurationError
 from mycelium_fractal_net.security.records.keys import Verb
 from tests.support.cli import Mfn
@@ -189,3 +192,14 @@ def test_a_tag_is_of_an_encrypted_field_with_an_index() -> None:
         with pytest.raises(FieldError, match=r"a tag is that of|has no index"):
             list(Customer.objects.annotate(tag=Tag(name)))
     assert Customer.objects.annotate(tag=Tag("email")).count() == 0
+
+
+def test_a_program_that_is_no_site_has_the_keyring_of_the_configuration(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever has this imported and no settings of Django, such as a service on SQLAlchemy."""
+    monkeypatch.setattr(conf, "settings", conf.LazySettings())
+    monkeypatch.setenv("MFN_HOME", str(home))
+    initialise().close()
+    with open_by_settings() as found:
+        assert found.decrypt(found.encrypt(b"ada")) == b"ada"
