@@ -9,6 +9,7 @@ the first value is stored, opened or searched for.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, Final
 
 from django import conf
@@ -33,7 +34,12 @@ def install() -> None:
 
 
 def open_by_settings() -> Keyring:
-    """The keyring that ``MFN`` names. Raises :class:`ConfigurationError` for what it misspells."""
+    """The keyring that ``MFN`` names. Raises :class:`ConfigurationError` for what it misspells.
+
+    In a program that is no site, and has this imported, it is that of the configuration.
+    """
+    if not conf.settings.configured and conf.ENVIRONMENT_VARIABLE not in os.environ:
+        return open_keyring()
     chosen = dict(getattr(conf.settings, _NAME, None) or {})
     unknown = sorted(map(repr, chosen.keys() - _OPENED_WITH.keys() - {"KEYRING"}))
     if unknown:
