@@ -19,6 +19,7 @@ from mycelium_fractal_net.integrations.django.checks import of_keys
 from mycelium_fractal_net.integrations.django.settings import open_by_settings
 from mycelium_fractal_net.security.errors import ConfigurationError
 from mycelium_fractal_net.security.records.keys import Verb
+from tests.support.cli import Mfn
 from tests.support.stores import keyring_over
 
 if TYPE_CHECKING:
@@ -46,8 +47,10 @@ def test_the_models_of_the_tests_pass(keys: Keyring) -> None:
     assert {each.obj.model.__name__ for each in run_checks()} == {"Everything"}
 
 
-def test_a_key_that_does_not_serve_is_named_with_each_of_its_fields(keyring: Keyring) -> None:
-    """One that is missing, of another type, or suspended."""
+def test_a_key_that_does_not_serve_is_named_with_each_of_its_fields(
+    keyring: Keyring, home: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """One that is missing, of another type, or suspended; the command in the hint shows it."""
     keyring.provider.states.apply(Verb.SUSPEND, "customers-index:v1")
     keyring.refresh()
     found = of_keys(apps.get_app_configs())
@@ -56,6 +59,9 @@ def test_a_key_that_does_not_serve_is_named_with_each_of_its_fields(keyring: Key
     assert "note" not in {each.obj.name for each in found}
     assert all(each.msg.startswith("the key 'customers-index' does not serve: ") for each in found)
     assert found[0].is_serious()
+    (said,) = {each.hint for each in found}
+    assert "'mfn key show customers-index'" in said
+    assert "suspended" in Mfn(home, home, capfdbinary).ok("key", "show", "customers-index").out
 
 
 def test_keys_that_are_not_there_are_named(
@@ -75,6 +81,7 @@ def test_a_keyring_that_does_not_open_is_a_warning(no_keyring: None) -> None:
     (found,) = of_keys()
     assert (found.id, found.is_serious()) == ("mfn.W001", False)
     assert "/nonexistent" in found.msg
+    assert "'mfn doctor'" in found.hint
 
 
 def test_other_applications_are_not_asked_about(keys: Keyring) -> None:
