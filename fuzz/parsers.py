@@ -73,6 +73,7 @@ PARSERS: Final[dict[str, tuple[str, ...]]] = {
         "columns.coding:decode",
         "columns.coding:decode_as_typed",
         "columns.coding:from_base64",
+        "columns.plaintext:sealed_in",
         "legacy.columns:decode_old",
     ),
     "custody_answers": (
@@ -182,6 +183,7 @@ PARSERS: Final[dict[str, tuple[str, ...]]] = {
 """The functions of each target, below ``mycelium_fractal_net``."""
 
 NOT_FUZZED: Final[dict[str, str]] = {
+    "columns.plaintext:Plaintext.__post_init__": "a day that stands in the application's code",
     "api.service.counts:read_counts": "counts that workers of this service wrote",
     "bootstrap.custodians.local:LocalScheme.create": "a setting that has a pattern",
     "bootstrap.custodians.remote:RemoteScheme.open": "a setting that has a pattern",
