@@ -183,12 +183,12 @@ PARSERS: Final[dict[str, tuple[str, ...]]] = {
 """The functions of each target, below ``mycelium_fractal_net``."""
 
 NOT_FUZZED: Final[dict[str, str]] = {
-    "columns.plaintext:Plaintext.__post_init__": "a day that stands in the application's code",
     "api.service.counts:read_counts": "counts that workers of this service wrote",
     "bootstrap.custodians.local:LocalScheme.create": "a setting that has a pattern",
     "bootstrap.custodians.remote:RemoteScheme.open": "a setting that has a pattern",
     "bootstrap.custodians.remote:known_store_id": "a setting that has a pattern",
     "cli.commands.acknowledging:_date": "an option, by one call that refuses with ValueError",
+    "columns.plaintext:Plaintext.__post_init__": "a day that stands in the application's code",
     "doctor.posture.kept_secrets:_has_password": "a setting, by one call that refuses",
     "doctor.posture.transport:_rate_storage": "a setting, which the service opened before",
     "integrations.django.values:_json": "a value that an authenticated message had in it",
