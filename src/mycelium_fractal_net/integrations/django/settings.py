@@ -9,7 +9,6 @@ the first value is stored, opened or searched for.
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any, Final
 
 from django import conf
@@ -17,6 +16,7 @@ from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
 from mycelium_fractal_net.bootstrap import open_keyring
+from mycelium_fractal_net.config import user_variable
 from mycelium_fractal_net.integrations import application
 from mycelium_fractal_net.security.errors import ConfigurationError
 
@@ -38,7 +38,7 @@ def open_by_settings() -> Keyring:
 
     In a program that is no site, and has this imported, it is that of the configuration.
     """
-    if not conf.settings.configured and conf.ENVIRONMENT_VARIABLE not in os.environ:
+    if not conf.settings.configured and user_variable(conf.ENVIRONMENT_VARIABLE) is None:
         return open_keyring()
     chosen = dict(getattr(conf.settings, _NAME, None) or {})
     unknown = sorted(map(repr, chosen.keys() - _OPENED_WITH.keys() - {"KEYRING"}))
