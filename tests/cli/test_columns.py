@@ -169,6 +169,8 @@ def test_an_encrypted_field_is_moved_with_its_tag(mfn: Mfn, folder: Path) -> Non
     [
         ("--index", "names"),
         ("--field", "people.secret", "--bits", "8"),
+        ("--field", "people.secret", "--new-tags"),
+        ("--new-tags",),
         ("--field", "people"),
         ("--field", "people.secret", "-a", "text"),
     ],

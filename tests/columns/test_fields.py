@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -192,6 +193,25 @@ def test_versions_are_counted_behind_the_tag(
     handle = keyring.provider.keys.get("orders").latest.handle
     column = MessageColumn(application.url, "customers", "email", field=field)
     assert beginnings(column) == {b"MFN\x01" + handle: len(PLAIN)}
+
+
+def test_a_tag_of_another_index_stays_unless_that_is_asked_for(
+    application: Application, keyring: Keyring
+) -> None:
+    """Who mistypes the index of a field would else have no row found any more."""
+    fill(application, keyring, EMAIL)
+    rotate(keyring)
+    keyring.provider.keys.create("others-index", "index")
+    before = parts(application, EMAIL)
+    other = dataclasses.replace(EMAIL, index="others-index")
+    for wrong in (other, dataclasses.replace(EMAIL, normalisation="caseless")):
+        found = sweep(keyring, application, wrong)
+        assert (found.done, found.failed) == (0, len(PLAIN))
+        assert "its tag is of no version of this index" in found.failures[0].reason
+    assert parts(application, EMAIL) == before
+    found = sweep(keyring, application, dataclasses.replace(other, new_tags=True))
+    assert (found.done, found.failed) == (len(PLAIN), 0)
+    assert sweep(keyring, application, other).skipped == len(PLAIN)
 
 
 def test_what_forbids_every_tag_ends_the_run_at_once(

@@ -8,7 +8,7 @@ such a value needs the same names, and for the tag the plaintext.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.columns.coding import (
     Coding,
@@ -28,6 +28,11 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.records.index_fields import Normalisation
     from mycelium_fractal_net.security.records.open_options import OpenOptions
 
+_FOREIGN: Final = (
+    "its tag is of no version of this index: the key, bits or normalisation are others, or a"
+    " version was destroyed; new tags have to be asked for"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class EncryptedField:
@@ -35,7 +40,10 @@ class EncryptedField:
 
     ``table`` and ``column`` are the names that its model has, whatever the database calls them
     now; ``index`` is the key of the blind index, if there is one, ``bits`` and
-    ``normalisation`` are those of :meth:`.Keyring.index`. Raises :class:`InvalidInputError`.
+    ``normalisation`` are those of :meth:`.Keyring.index`. A value whose tag none of the index's
+    versions makes stays as it is, for then the index may be another than was said here; with
+    ``new_tags`` it gets the tag all the same, as it must where the field got another index.
+    Raises :class:`InvalidInputError`.
     """
 
     table: str
@@ -43,6 +51,7 @@ class EncryptedField:
     index: str | None = None
     bits: int | None = None
     normalisation: Normalisation = "exact"
+    new_tags: bool = False
 
     def __post_init__(self) -> None:
         if not self.table or not self.column:
@@ -70,7 +79,8 @@ def moving(
     """What moves values of an encrypted field: message and tag to the newest versions of both keys.
 
     The tag is made of the plaintext by the index key's newest version, also by one that waits:
-    that is the step that its activation waits for. None where a value has both already.
+    that is the step that its activation waits for. None where a value has both already; a tag
+    that is of no version of the index is a fault of the value.
     Raises :class:`KeyStateError` and :class:`KeyNotFoundError` where no tags can be made at all.
     """
     bound, size = field.binding, field.tag_bytes
@@ -95,17 +105,20 @@ def moving(
         key_id=field.index, context=bound, bits=field.bits, normalisation=field.normalisation
     )
 
-    def newest_tag(plaintext: bytes) -> bytes:
-        return bytes(index.tags(plaintext, allow_compromised=options.allow_compromised)[0])
+    def tags_of(plaintext: bytes) -> list[bytes]:
+        found = index.tags(plaintext, allow_compromised=options.allow_compromised)
+        return list(map(bytes, found))
 
-    newest_tag(b"")  # what forbids every tag is no fault of a value
+    tags_of(b"")  # what forbids every tag is no fault of a value
 
     def move_both(value: Value, _associated: bytes) -> Value | None:
         tag, message, coding = parts(value)
         plaintext, moved = rewrapped.with_plaintext(message, bound)
-        now = newest_tag(plaintext)
-        if now == tag and moved is message:
+        tags = tags_of(plaintext)
+        if tag == tags[0] and moved is message:
             return None
-        return encode(now + moved, coding, habit)
+        if tag not in tags and not field.new_tags:
+            raise InvalidInputError(_FOREIGN)
+        return encode(tags[0] + moved, coding, habit)
 
     return move_both

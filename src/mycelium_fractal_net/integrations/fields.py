@@ -20,7 +20,6 @@ from mycelium_fractal_net.security.errors import (
 )
 from mycelium_fractal_net.security.records.field_binding import field_binding
 from mycelium_fractal_net.security.records.index_fields import IndexField
-from mycelium_fractal_net.security.records.open_options import OpenOptions
 
 if TYPE_CHECKING:
     from mycelium_fractal_net.security.keyring.keyring import Keyring
@@ -58,7 +57,7 @@ class EncryptedColumn:
     """
 
     __slots__ = (
-        "_index", "_options", "bits", "column", "index", "key_id", "keyring", "normalisation",
+        "_cipher", "_index", "bits", "column", "index", "key_id", "keyring", "normalisation",
         "table", "tag_bytes", "unique",
     )  # fmt: skip
 
@@ -84,12 +83,15 @@ class EncryptedColumn:
         self.bits = bits
         self.normalisation = normalisation
         self.unique = unique
-        self._options = OpenOptions(bound)
-        self._index: BlindIndex | None = None
-        if index is not None:
-            self._index = keyring.index(
-                key_id=index, context=bound, bits=bits, normalisation=normalisation
-            )
+        try:
+            self._cipher = keyring.bound(key_id=key_id, associated_data=bound)
+            self._index: BlindIndex | None = None
+            if index is not None:
+                self._index = keyring.index(
+                    key_id=index, context=bound, bits=bits, normalisation=normalisation
+                )
+        except MfnError as error:
+            raise named(error, table, column) from None
 
     def __repr__(self) -> str:
         return f"EncryptedColumn({self.table!r}, {self.column!r})"
@@ -97,9 +99,7 @@ class EncryptedColumn:
     def store(self, value: bytes) -> bytes:
         """What to store for ``value``: the tag of the version in use, and the sealed message."""
         try:
-            sealed = self.keyring.encrypt(
-                value, key_id=self.key_id, associated_data=self._options.associated_data
-            )
+            sealed = self._cipher.seal(value)
             return sealed if self._index is None else self._index.tag(value) + sealed
         except MfnError as error:
             raise named(error, self.table, self.column) from None
@@ -113,8 +113,7 @@ class EncryptedColumn:
         try:
             if len(stored) < self.tag_bytes:
                 raise DecryptionError
-            message = stored[self.tag_bytes :] if self.tag_bytes else stored
-            return self.keyring.decrypt_result(message, self._options, key_id=self.key_id).data
+            return self._cipher.open(stored[self.tag_bytes :] if self.tag_bytes else stored)
         except MfnError as error:
             raise named(error, self.table, self.column) from None
 

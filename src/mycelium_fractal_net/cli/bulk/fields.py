@@ -20,17 +20,21 @@ if TYPE_CHECKING:
 
 
 def _field(
-    field: str | None, index: str | None, bits: int | None, normalisation: str | None
+    field: str | None,
+    index: str | None,
+    bits: int | None,
+    normalisation: str | None,
+    new_tags: bool,
 ) -> EncryptedField | None:
     if field is None:
-        if index or bits is not None or normalisation:
+        if index or bits is not None or normalisation or new_tags:
             raise CommandError(
                 ExitCode.USAGE, "an index is named and no field", "add --field TABLE.COLUMN"
             )
         return None
-    if index is None and (bits is not None or normalisation):
+    if index is None and (bits is not None or normalisation or new_tags):
         raise CommandError(
-            ExitCode.USAGE, "bits and normalisation are of an index", "add --index KEY"
+            ExitCode.USAGE, "bits, normalisation and new tags are of an index", "add --index KEY"
         )
     table, _, column = field.rpartition(".")
     if not table or not column:
@@ -40,7 +44,7 @@ def _field(
     from mycelium_fractal_net.columns import EncryptedField
 
     named = cast("Normalisation", normalisation or "exact")
-    return EncryptedField(table, column, index, bits, named)
+    return EncryptedField(table, column, index, bits, named, new_tags)
 
 
 # Parameter ``field``, an EncryptedField, or None where messages stand by themselves.
@@ -68,6 +72,11 @@ field_choice = record(
         "--normalisation",
         type=click.Choice(NORMALISATIONS),
         help="Which texts are the same in the field's index: exact, unless said.",
+    ),
+    click.option(
+        "--new-tags",
+        is_flag=True,
+        help="Replace tags of no version of this index, too: where the field got another index.",
     ),
 )
 

@@ -113,6 +113,8 @@ class RecordedKeyring(Keyring):
     sealed, opened or read piece by piece is one record, when it begins.
     """
 
+    _short = False
+
     encrypt_result = _recorded("encrypt", Keyring.encrypt_result, lambda result: result.key_id)
     decrypt_result = _recorded("decrypt", Keyring.decrypt_result, lambda result: result.key_id)
     rewrap_result = _recorded("rewrap", Keyring.rewrap_result, lambda result: result.key_id)
@@ -143,6 +145,8 @@ class RecordedKeyring(Keyring):
     def rewrapper(self, options: OpenOptions = PLAIN) -> Rewrapper:  # noqa: D102 - as the other
         return Rewrapper(self, self._keys, options, holds=False)  # each message has its record
 
+    rewrapper.__doc__ = Keyring.rewrapper.__doc__
+
     def index(  # noqa: D102 - as the other
         self,
         *,
@@ -156,3 +160,4 @@ class RecordedKeyring(Keyring):
         return RecordedIndex(made, functools.partial(keyring.provider.audit.now, "index"))
 
     index.__doc__ = Keyring.index.__doc__
+    rewrapper.__doc__ = Keyring.rewrapper.__doc__
