@@ -17,6 +17,8 @@ from sqlalchemy import Table, text
 
 from mycelium_fractal_net.integrations.sqlalchemy.encrypted import Encrypted, tag_indexes
 
+__all__ = ["render_item"]
+
 _INDEXES = "SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name = :name"
 
 
