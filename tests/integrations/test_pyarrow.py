@@ -238,8 +238,9 @@ def test_in_fips_mode_it_is_refused(keyring: Keyring) -> None:
         class policy:
             fips_mode = True
 
-    with pytest.raises(AlgorithmNotAllowedError, match="OpenSSL of its own"):
-        ParquetEncryption(Fips(keyring))
+    for refused in (ParquetEncryption, KeyringKmsClient):
+        with pytest.raises(AlgorithmNotAllowedError, match="OpenSSL of its own"):
+            refused(Fips(keyring))
 
 
 def test_the_configuration_is_what_it_is_said_to_be(keys: ParquetEncryption) -> None:

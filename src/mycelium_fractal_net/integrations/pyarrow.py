@@ -24,6 +24,7 @@ from mycelium_fractal_net.security.errors import (
     InvalidInputError,
     unusable_extra,
 )
+from mycelium_fractal_net.security.fips.process import proven
 from mycelium_fractal_net.security.records.keys import parse_key_id
 
 try:
@@ -55,6 +56,15 @@ class WrapsKeys(Protocol):
         """Open what that key sealed."""
 
 
+def _refuse_in_fips_mode(keys: object) -> None:
+    """A client of the service has no policy here, and the mode is one of the process."""
+    of_keyring = getattr(getattr(keys, "policy", None), "fips_mode", False)
+    if of_keyring or proven() is not None:
+        raise AlgorithmNotAllowedError(
+            "security.fips_mode: Arrow encrypts with an OpenSSL of its own, not with the module's"
+        )
+
+
 class KeyringKmsClient(parquet.KmsClient):  # type: ignore[misc]
     """Wraps the keys of Parquet files by named keys: sealed messages in base64.
 
@@ -63,6 +73,7 @@ class KeyringKmsClient(parquet.KmsClient):  # type: ignore[misc]
 
     def __init__(self, keys: WrapsKeys) -> None:
         super().__init__()
+        _refuse_in_fips_mode(keys)
         self._keys = keys
 
     @classmethod
@@ -102,10 +113,7 @@ class ParquetEncryption:
 
     def __init__(self, keys: WrapsKeys | None = None, *, double_wrapping: bool = False) -> None:
         self.keys: Any = application_keyring() if keys is None else keys
-        if getattr(getattr(self.keys, "policy", None), "fips_mode", False):
-            raise AlgorithmNotAllowedError(
-                "Arrow encrypts with an OpenSSL of its own, which is not the FIPS module's"
-            )
+        _refuse_in_fips_mode(self.keys)
         self.double_wrapping = double_wrapping
         self.factory = parquet.CryptoFactory(KeyringKmsClient.factory(self.keys))
         self.connection = parquet.KmsConnectionConfig()
