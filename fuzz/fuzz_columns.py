@@ -21,6 +21,7 @@ from mycelium_fractal_net.columns.coding import (
     encode,
     named_characters,
 )
+from mycelium_fractal_net.columns.plaintext import sealed_in
 from mycelium_fractal_net.legacy.columns import decode_old
 from mycelium_fractal_net.security.errors import DecryptionError, MfnError
 
@@ -63,6 +64,8 @@ def behind_tag(data: bytes) -> None:
     first, count = named_characters(offset)
     found = beginning(value[first : first + count], offset)
     assert not found or (len(found) == 12 and found.startswith(b"MFN\x01"))
+    sealed = sealed_in(value, offset)
+    assert sealed is None or sealed[offset:].startswith(b"MFN\x01"), "a finding: no message"
     try:
         stored, _ = decode_as_typed(value)
     except DecryptionError:

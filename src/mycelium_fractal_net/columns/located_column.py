@@ -121,7 +121,8 @@ class LocatedColumn:
         )
         self._encoders = [encoder(types[name]) if self._sends_arrays else None for name in sent]
         self._in_binary = all(self._encoders)  # rows are read and written so
-        self._has_value = self._bytes() > 0  # not of NULL either
+        self._takes_empty = False
+        self._has_value: ColumnElement[bool] = self._bytes() > 0  # not of NULL either
         self._bulk: dict[tuple[bool, int], Update] = {}
         self._one_row = (
             update(found)
@@ -129,6 +130,11 @@ class LocatedColumn:
             .where(*self._same_associated(None))
             .values({self.value: _given("new")})
         )
+
+    def take_empty(self) -> None:
+        """From now on read values of no length too, which no message has."""
+        self._takes_empty = True
+        self._has_value = self.value.is_not(None)
 
     # Finding ------------------------------------------------------------------------------
 
@@ -201,7 +207,9 @@ class LocatedColumn:
         """One row with its value, however long; None where it is gone or has none."""
         asked = select(*self.keys, self.value, self._bound()).where(self._is_row)
         found = connection.execute(asked, self.named(key)).first()
-        return None if found is None or not found[-2] else _row(found)
+        if found is None or found[-2] is None or not (found[-2] or self._takes_empty):
+            return None
+        return _row(found)
 
     def sample(self, count: int) -> Select[Any]:
         """Some values that are not long."""

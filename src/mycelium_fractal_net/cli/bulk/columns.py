@@ -142,6 +142,25 @@ def rewrap(
     _tell(invocation, "rewrapped", found, choice.name)
 
 
+def take_over(
+    invocation: Invocation,
+    choice: MessageColumn,
+    key: str | None,
+    batch: Batch,
+    *,
+    dry_run: bool,
+) -> None:
+    """Seal under ``key`` what a column holds in plaintext; see :func:`take_over_column`."""
+    from mycelium_fractal_net.columns import count_values, take_over_column
+
+    with invocation.keyring() as keyring:
+        count = count_values(choice)
+        recording.record_taking_over(keyring, key, count=count, dry_run=dry_run)
+        run = functools.partial(take_over_column, keyring, choice, key, dry_run=dry_run)
+        found = _run(invocation, "reading" if dry_run else "sealing", count, batch, run)
+    _tell(invocation, "would seal" if dry_run else "sealed", found, choice.name)
+
+
 def migrate(
     invocation: Invocation,
     choice: MessageColumn,
