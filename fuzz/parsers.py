@@ -114,6 +114,10 @@ PARSERS: Final[dict[str, tuple[str, ...]]] = {
         "security.fips.installed:_described",
         "security.key_providers.master_key_file:MasterKeyFile.read",
     ),
+    "key_material": (
+        "integrations.key_material:_object",
+        "integrations.key_material:rewrapped",
+    ),
     "key_transport": (
         "security.sealed.key_transport:UnwrappingKey.unwrap",
         "security.sealed.key_transport:WrappingKey.from_file",

@@ -18,6 +18,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from mycelium_fractal_net.integrations.application import application_keyring
+from mycelium_fractal_net.integrations.key_material import material_path, rewrap_material
 from mycelium_fractal_net.security.errors import (
     AlgorithmNotAllowedError,
     DecryptionError,
@@ -54,6 +55,9 @@ class WrapsKeys(Protocol):
 
     def decrypt(self, message: bytes, /, *, key_id: str, associated_data: bytes) -> bytes:
         """Open what that key sealed."""
+
+    def rewrap(self, message: bytes, /, *, associated_data: bytes) -> bytes:
+        """The same under the newest version of its key."""
 
 
 def _refuse_in_fips_mode(keys: object) -> None:
@@ -181,15 +185,15 @@ class ParquetEncryption:
             self.connection, self.decryption_configuration, path, filesystem
         )
 
-    def rotate(self, path: str | Path, filesystem: Any = None) -> None:
-        """Wrap the keys that lie beside a file by the newest versions of their named keys.
+    def rotate(self, path: str | Path) -> None:
+        """Move the keys that lie beside a file of this machine to their newest versions.
 
-        The data keys and the file stay as they are. Not while another does so.
+        The data keys and the file stay as they are, and no key is opened here by a client of the
+        service: the scope ``rewrap:KEY`` is enough. The keys are replaced at once, or not at all.
+        Not while another does so. Raises :class:`InvalidInputError` for what is no key material,
+        and what ``rewrap`` does.
         """
-        self.factory.rotate_master_keys(
-            self.connection,
-            path,
-            filesystem,
-            double_wrapping=self.double_wrapping,
-            cache_lifetime_seconds=0,
+        rewrap_material(
+            material_path(path),
+            lambda message: bytes(self.keys.rewrap(message, associated_data=WRAPPED_FOR)),
         )
