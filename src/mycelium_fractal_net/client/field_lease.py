@@ -278,7 +278,7 @@ def index_state(
 ) -> FieldState[FieldKey]:
     """The state of a lease of that field. Raises :class:`InvalidInputError` for no key id."""
     name = parse_key_id(key_id)[0]
-    return FieldState(name, lambda reference: index_grant(policy, name, field, reference), clock)
+    return FieldState(name, lambda reference: index_grant(policy, key_id, field, reference), clock)
 
 
 def deterministic_state(
@@ -288,6 +288,6 @@ def deterministic_state(
     name = parse_key_id(key_id)[0]
     return FieldState(
         name,
-        lambda reference: deterministic_grant(policy, name, associated_data, reference),
+        lambda reference: deterministic_grant(policy, key_id, associated_data, reference),
         clock,
     )

@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mycelium_fractal_net.security.errors import InvalidInputError, KeyStateError, KeyUsageError
+from mycelium_fractal_net.security.errors import (
+    InvalidInputError,
+    KeyNotFoundError,
+    KeyStateError,
+    KeyUsageError,
+)
 from mycelium_fractal_net.security.key_store.freshness import STALE_SECONDS, Freshness
 from mycelium_fractal_net.security.key_store.usage import LEASE
 from mycelium_fractal_net.security.records.index_fields import IndexField
@@ -61,6 +66,9 @@ def test_it_is_refused_where_a_search_is(keyring: Keyring) -> None:
         keyring.index_field_keys(key_id=NAME, context=b"")
     with pytest.raises(KeyUsageError):
         keyring.deterministic_field_keys(key_id=NAME)
+    keyring.index_field_keys(key_id=f"{NAME}:v2", context=CONTEXT)
+    with pytest.raises(KeyNotFoundError):
+        keyring.index_field_keys(key_id=f"{NAME}:v3", context=CONTEXT)
     keyring.provider.states.apply(Verb.DEACTIVATE, f"{NAME}:v1")
     keyring.refresh()
     assert keyring.index_field_keys(key_id=NAME, context=CONTEXT).stored is None

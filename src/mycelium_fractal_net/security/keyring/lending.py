@@ -90,11 +90,13 @@ class Lending:
     def _lent(
         self, key_id: str, key_type: KeyType, make: Callable[[KeyInUse], bytes | bytearray]
     ) -> LentKeys:
-        name = parse_key_id(key_id)[0]
+        name, number = parse_key_id(key_id)
         self.freshness.ensure()
         seconds = self.freshness.left()  # before the key is looked at: what is newer is no harm
         key = self._cache.record(name)
         check_type(key, key_type)
+        if number is not None:  # one that is named must be there
+            key.version(number)
         stored = None
         with suppress(KeyStateError):
             stored = self._cache.protecting(name, key_type).version_id
