@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from mycelium_fractal_net import open_keyring
 from mycelium_fractal_net.cli import ExitCode
 from mycelium_fractal_net.integrations.application import configure
-from mycelium_fractal_net.integrations.sqlalchemy.comparing import tag_of
+from mycelium_fractal_net.integrations.sqlalchemy.matching import tag_of
 from mycelium_fractal_net.security.keyring.keyring import Keyring
 from tests.integrations.customers import EMAIL, TABLE, Customer
 from tests.support.cli import Mfn, Ran

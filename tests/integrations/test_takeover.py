@@ -11,11 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Column, Engine, Integer, MetaData, String, Table, Text, insert, select
+from sqlalchemy import Column, Engine, Integer, MetaData, String, Table, Text, insert, select, text
+from sqlalchemy.exc import IntegrityError
 
 from mycelium_fractal_net import initialise, open_keyring
 from mycelium_fractal_net.cli import ExitCode
-from mycelium_fractal_net.columns import Plaintext
+from mycelium_fractal_net.columns import (
+    EncryptedField,
+    MessageColumn,
+    Plaintext,
+    take_over_column,
+)
 from mycelium_fractal_net.integrations import application as application_module
 from mycelium_fractal_net.integrations import fields
 from mycelium_fractal_net.integrations.application import configure
@@ -113,6 +119,41 @@ def test_a_table_that_lives_is_taken_over(
     )  # from now on as any field, and says what is none
     assert moved.code == ExitCode.PARTIAL
     assert "id=4" in moved.err
+
+
+def test_a_column_with_an_index_is_found_once_all_is_sealed(sqlite: Engine, keys: Keyring) -> None:
+    """SQLite stores bytes in a column of text, where its plaintext is read."""
+
+    def table(**options: Any) -> Table:
+        kind = Encrypted(String, key_id="customers", index="customers-index", **options)
+        return Table(
+            "owners", MetaData(), Column("id", Integer, primary_key=True), Column("email", kind)
+        )
+
+    both, after = table(takes_over=FUTURE), table(unique=True)
+    with sqlite.begin() as connection:
+        connection.execute(text("CREATE TABLE owners (id INTEGER PRIMARY KEY, email VARCHAR(80))"))
+        connection.execute(text("INSERT INTO owners VALUES (1, 'ada@example.com')"))
+        connection.execute(insert(both), {"id": 2, "email": "bob@example.com"})
+        rows = connection.scalars(select(both.c.email).order_by(both.c.id)).all()
+        assert rows == ["ada@example.com", "bob@example.com"]
+        with pytest.raises(RefusedQueryError, match="being taken over"):
+            connection.execute(select(both.c.id).where(both.c.email == "ada@example.com"))
+    try:
+        field = EncryptedField("owners", "email", "customers-index")
+        url = sqlite.url.render_as_string(hide_password=False)
+        place = MessageColumn(url, "owners", "email", field=field)
+        assert take_over_column(keys, place, "customers", workers=1).done == 1
+        with sqlite.begin() as connection:
+            next(iter(after.indexes)).create(connection)
+            for number, email in enumerate(rows, 1):
+                found = select(after.c.id, after.c.email).where(after.c.email == email)
+                assert connection.execute(found).all() == [(number, email)]
+            with pytest.raises(IntegrityError):
+                connection.execute(insert(after), {"id": 3, "email": "ada@example.com"})
+    finally:
+        with sqlite.begin() as connection:
+            connection.execute(text("DROP TABLE owners"))
 
 
 def test_nothing_is_searched_or_unique_before_all_is_sealed(keys: Keyring) -> None:

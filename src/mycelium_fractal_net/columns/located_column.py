@@ -131,6 +131,11 @@ class LocatedColumn:
             .values({self.value: _given("new")})
         )
 
+    @property
+    def holds_text(self) -> bool:
+        """Whether its values are text and nothing else; on SQLite each has a type of its own."""
+        return self._dialect != _SQLITE and not _holds_bytes(self._types[self.value.name])
+
     def take_empty(self) -> None:
         """From now on read values of no length too, which no message has."""
         self._takes_empty = True

@@ -33,9 +33,11 @@ def take_over_column(
     """Seal under ``key_id`` what a column still holds in plaintext, as its field stores it.
 
     ``column`` has a ``field``. Values are bytes, or text, which is replaced by base64 text; one
-    of no length is a value, and NULL stays. What is sealed already stays, so that a run that was
-    cut off is run again. Each new value is opened before it takes the place of the old one, of
-    which nothing is kept. ``dry_run`` writes nothing: ``done`` is what would be sealed.
+    of no length is a value, and NULL stays. A field with an index is of bytes, as which SQLite
+    stores it in any column; other databases have no index on base64 text. What is sealed already
+    stays, so that a run that was cut off is run again. Each new value is opened before it takes
+    the place of the old one, of which nothing is kept. ``dry_run`` writes nothing: ``done`` is what
+    would be sealed.
 
     Raises as :func:`.rewrap_column`.
     """
@@ -52,6 +54,9 @@ def take_over_column(
         index.tag(b"")  # what forbids every tag is no fault of a value
     column.constant(PLAIN)
     database, place = column.located()
+    if index is not None and place.holds_text:
+        raise InvalidInputError("a column of text is taken over without an index")
+    text_as = _TEXT if index is None else _BYTES
     place.take_empty()
     habit = Habit()
 
@@ -63,7 +68,7 @@ def take_over_column(
         message = keyring.encrypt(plaintext, key_id=name, associated_data=bound)
         if keyring.decrypt(message, associated_data=bound) != plaintext:
             raise DecryptionError
-        return encode(tag + message, _TEXT if isinstance(value, str) else _BYTES, habit)
+        return encode(tag + message, text_as if isinstance(value, str) else _BYTES, habit)
 
     def write_nothing(_: Connection, _place: LocatedColumn, _change: ValueChange) -> bool:
         return True

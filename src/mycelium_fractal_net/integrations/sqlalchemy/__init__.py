@@ -11,8 +11,9 @@ from mycelium_fractal_net.integrations.application import configure
 from mycelium_fractal_net.integrations.fields import RefusedQueryError, plaintext_read
 from mycelium_fractal_net.integrations.sqlalchemy import constraints as _constraints  # noqa: F401
 from mycelium_fractal_net.integrations.sqlalchemy import listening as _listening  # noqa: F401
-from mycelium_fractal_net.integrations.sqlalchemy.comparing import may_equal, tag_of
+from mycelium_fractal_net.integrations.sqlalchemy.comparing import may_equal
 from mycelium_fractal_net.integrations.sqlalchemy.encrypted import Encrypted
+from mycelium_fractal_net.integrations.sqlalchemy.matching import tag_of
 
 __all__ = [
     "Encrypted",

@@ -11,8 +11,9 @@ from sqlalchemy.types import TypeDecorator, TypeEngine, _Binary, to_instance
 
 from mycelium_fractal_net.integrations.application import application_keyring
 from mycelium_fractal_net.integrations.fields import EncryptedColumn, copied, stored_tag_bytes
-from mycelium_fractal_net.integrations.sqlalchemy.comparing import EncryptedComparator, tag_of
+from mycelium_fractal_net.integrations.sqlalchemy.comparing import EncryptedComparator
 from mycelium_fractal_net.integrations.sqlalchemy.kinds import codec_of
+from mycelium_fractal_net.integrations.sqlalchemy.matching import tag_of
 from mycelium_fractal_net.security.errors import ConfigurationError, MfnError
 
 if TYPE_CHECKING:
