@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow
 import pyarrow.dataset
 import pytest
-from pyarrow import parquet
+from pyarrow import fs, parquet
 from pyarrow.parquet import encryption as arrow_encryption
 
 from mycelium_fractal_net.client import Client
@@ -190,6 +190,26 @@ def test_a_rotation_opens_no_key_and_loses_none(keys: ParquetEncryption, tmp_pat
         assert beside.read_bytes() == text
     with pytest.raises(FileNotFoundError):
         watched.rotate(tmp_path / "b.parquet")
+
+
+def test_keys_beside_a_file_in_another_file_system_are_moved(
+    keys: ParquetEncryption, tmp_path: Path
+) -> None:
+    """One of pyarrow, as S3 is one."""
+    far = fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem())
+    made = keys.encryption("footers", COLUMNS, path="a.parquet", filesystem=far)
+    parquet.write_table(TABLE, "a.parquet", filesystem=far, encryption_properties=made)
+    for name in ("footers", *COLUMNS):
+        keys.keys.provider.rotate_key(name)
+    keys.keys.refresh()
+    keys.rotate("a.parquet", far)
+    for name in ("footers", *COLUMNS):
+        keys.keys.provider.states.apply(Verb.SUSPEND, f"{name}:v1")
+    keys.keys.refresh()
+    found = parquet.read_table(
+        "a.parquet", filesystem=far, decryption_properties=keys.decryption("a.parquet", far)
+    )
+    assert found.equals(TABLE)
 
 
 def test_a_wrapped_key_is_no_other_message(keys: ParquetEncryption) -> None:

@@ -18,7 +18,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from mycelium_fractal_net.integrations.application import application_keyring
-from mycelium_fractal_net.integrations.key_material import material_path, rewrap_material
+from mycelium_fractal_net.integrations.key_material import (
+    material_path,
+    rewrap_material,
+    rewrapped,
+)
 from mycelium_fractal_net.security.errors import (
     AlgorithmNotAllowedError,
     DecryptionError,
@@ -185,15 +189,23 @@ class ParquetEncryption:
             self.connection, self.decryption_configuration, path, filesystem
         )
 
-    def rotate(self, path: str | Path) -> None:
-        """Move the keys that lie beside a file of this machine to their newest versions.
+    def rotate(self, path: str | Path, filesystem: Any = None) -> None:
+        """Move the keys that lie beside a file to their newest versions.
 
         The data keys and the file stay as they are, and no key is opened here by a client of the
-        service: the scope ``rewrap:KEY`` is enough. The keys are replaced at once, or not at all.
+        service: the scope ``rewrap:KEY`` is enough. On this machine the keys are replaced at once,
+        or not at all; in a ``filesystem`` of pyarrow as it does that: S3 and others at once too.
         Not while another does so. Raises :class:`InvalidInputError` for what is no key material,
-        and what ``rewrap`` does.
+        and what ``rewrap`` does; then nothing was changed.
         """
-        rewrap_material(
-            material_path(path),
-            lambda message: bytes(self.keys.rewrap(message, associated_data=WRAPPED_FOR)),
-        )
+        place = material_path(path)
+        if filesystem is None:
+            rewrap_material(place, self._moved)
+            return
+        with filesystem.open_input_stream(place.as_posix()) as file:
+            moved = rewrapped(file.read(), self._moved)
+        with filesystem.open_output_stream(place.as_posix()) as file:
+            file.write(moved)
+
+    def _moved(self, message: bytes) -> bytes:
+        return bytes(self.keys.rewrap(message, associated_data=WRAPPED_FOR))

@@ -80,7 +80,10 @@ class TagMatch(ColumnElement[bool]):
     def tags(self) -> list[bytes]:
         """The tags to search for, as they are now."""
         field = self.kind.field
-        return flattened([field.tags(each) for each in self.spelled.value or ()])
+        spelled: list[bytes] = self.spelled.value or []
+        if len(spelled) == 1:
+            return field.tags(spelled[0])
+        return flattened([field.tags(each) for each in spelled])
 
     def among(self, tags: list[bytes] | BindParameter[Any] | None = None) -> ColumnElement[bool]:
         """The same as a list: of these tags, or of those at the time when it is executed."""
@@ -115,8 +118,7 @@ class TagMatch(ColumnElement[bool]):
         if self.listed:
             tags = [tags]
         for place, given in zip(self._placed(len(tags)), tags, strict=False):
-            named: Any = place
-            bindparams.append(named._with_value(given, maintain_key=True))
+            bindparams.append(_given(place, given))
         return (*found, len(tags))
 
     def _placed(self, number: int) -> tuple[BindParameter[Any], ...]:
@@ -130,6 +132,13 @@ class TagMatch(ColumnElement[bool]):
                     )  # fmt: skip
                     self._places = (*self._places, made)
         return self._places
+
+
+def _given(place: BindParameter[Any], value: Any) -> BindParameter[Any]:
+    """The parameter with a value, under its name. What SQLAlchemy has for it takes 7 us."""
+    made = place.__class__.__new__(place.__class__)
+    made.__dict__ = {**place.__dict__, "value": value}
+    return made
 
 
 @compiles(TagMatch)
