@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 FILES = [
     "plain", "plain.mfn", "plain.sig", "public.pem", "client.pem", "peer.pem", "wrapped", "old-key",
-    "kept.backup",
+    "kept.backup", "for-me.mfn", "me.key",
 ]  # fmt: skip
 MORE = ["serve", "restore kept.backup", "fips status", "key abandon release:v1 --reason a --yes"]
 IN_ORDER, WITHOUT = 10, 11  # the mode was asked for first; neither it nor cryptography was needed

@@ -46,6 +46,23 @@ def test_each_is_what_rewrap_makes_of_it(keyring: Keyring, messages: list[bytes]
         assert rewrapped.with_plaintext(moved, b"row") == (b"%d" % number, moved)
 
 
+def test_only_so_many_versions_are_held(
+    keyring: Keyring, messages: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of a table of many keys do not stay for good; each message is moved all the same."""
+    monkeypatch.setattr("mycelium_fractal_net.security.keyring.rewrapping._MOST_HELD", 1)
+    keyring.provider.keys.create("bills")
+    other = keyring.encrypt(b"bill", key_id="bills", associated_data=b"row")
+    keyring.provider.rotate_key("bills")
+    keyring.refresh()
+    rewrapped = keyring.rewrapper()
+    for message in (messages[0], other, messages[1], other):
+        moved = rewrapped(message, b"row")
+        assert moved is not None
+        assert keyring.describe(moved).newest
+    assert len(rewrapped._ways) == 1
+
+
 def test_all_forms_are_taken(keyring: Keyring) -> None:
     """Those that need more than two keys are found one by one."""
     keyring.provider.keys.create("same", "deterministic")
