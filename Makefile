@@ -19,7 +19,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # the targets share one environment
-.PHONY: help run fips-module tour tour-custody test test-fips test-long lint types format docs bench bench-http bench-signed bench-columns bench-custody bench-backup bench-audit bench-lookups campaign fuzz torture coverage lock build sbom audit bare-check clean
+.PHONY: help run fips-module tour tour-custody test test-fips test-long lint types format docs bench bench-http bench-signed bench-columns bench-fields bench-custody bench-backup bench-audit bench-lookups campaign fuzz torture coverage lock build sbom audit bare-check clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -92,6 +92,9 @@ bench-audit: $(VENV)/bench ## verify 200,000 audit records, first and again
 bench-lookups: $(VENV)/bench ## tags and deterministic messages beside what they are made of
 	$(BIN)/python -m benchmarks.lookups $(BENCH)
 
+bench-data: $(VENV)/test $(VENV)/bench ## read sealed Parquet files and arrays beside plain ones
+	$(BIN)/python -m benchmarks.data $(BENCH)
+
 bench-custody: $(VENV)/test $(VENV)/bench ## what a master key in AWS KMS or OpenBao costs; needs wrk (Debian: wrk)
 	$(BIN)/python -m benchmarks.custody $(BENCH)
 
@@ -100,6 +103,9 @@ torture: $(VENV)/test ## kill ten thousand processes at work
 
 bench-columns: $(VENV)/bench ## rewrap a column of PostgreSQL beside its own rewriting; needs PostgreSQL
 	$(BIN)/python -m benchmarks.columns $(BENCH)
+
+bench-fields: $(VENV)/bench ## encrypted columns of SQLAlchemy beside a Fernet type and plaintext
+	$(BIN)/python -m benchmarks.fields $(BENCH)
 
 # What is finished is kept in build/campaigns/, and the same command goes on; plots need the bench lock.
 campaign: $(VENV)/test $(VENV)/fuzz $(if $(QUICK),,$(VENV)/bench) ## security tests at length, hours; CAMPAIGN=NAME,NAME QUICK=yes MINUTES=30

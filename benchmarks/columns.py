@@ -150,7 +150,7 @@ def markdown(results: Results) -> str:
             "1.00 x",
         ),
         (
-            "`mfn rewrap`: read, open, seal, write if unchanged, at most 1,000 rows a transaction",
+            "`mfn rewrap`: read, open, seal, write if unchanged, at most 2,000 rows a transaction",
             rewrap,
             f"{median:.2f} x ({least:.2f} to {most:.2f})",
         ),

@@ -8,10 +8,22 @@ value that is not written again as it was read, but for white space.
 
 from __future__ import annotations
 
+import binascii
+
 from fuzz.running import Reader, chosen, seeds_of
-from mycelium_fractal_net.columns.coding import BLANKS, Habit, Value, beginning, decode, encode
+from mycelium_fractal_net.columns.coding import (
+    BLANKS,
+    Habit,
+    Value,
+    beginning,
+    decode,
+    decode_as_typed,
+    encode,
+    named_characters,
+)
+from mycelium_fractal_net.columns.plaintext import sealed_in
 from mycelium_fractal_net.legacy.columns import decode_old
-from mycelium_fractal_net.security.errors import MfnError
+from mycelium_fractal_net.security.errors import DecryptionError, MfnError
 
 MESSAGE = b"MFN\x01\x01\x23\x45\x67\x89\xab\xcd\xef" + bytes(range(72))
 
@@ -46,7 +58,23 @@ def start(data: bytes) -> None:
         assert not found or (len(found) == 12 and found.startswith(b"MFN\x01"))
 
 
-READERS: tuple[Reader, ...] = (octets, text, old, start)
+def behind_tag(data: bytes) -> None:
+    """The key version of a message behind a tag, from those characters of a text that hold it."""
+    offset, value = data[0] % 33 if data else 0, data[1:].decode("latin-1")
+    first, count = named_characters(offset)
+    found = beginning(value[first : first + count], offset)
+    assert not found or (len(found) == 12 and found.startswith(b"MFN\x01"))
+    sealed = sealed_in(value, offset)
+    assert sealed is None or sealed[offset:].startswith(b"MFN\x01"), "a finding: no message"
+    try:
+        stored, _ = decode_as_typed(value)
+    except DecryptionError:
+        return
+    if offset and not set(value) & set(BLANKS.decode()):
+        assert found == beginning(stored[offset : offset + 12], offset), "a finding: another start"
+
+
+READERS: tuple[Reader, ...] = (octets, text, old, start, behind_tag)
 
 one_input = chosen(READERS, MfnError)
 
@@ -60,5 +88,6 @@ def seeds() -> dict[str, bytes]:
         text: urlsafe.encode() + b"\r\n",
         old: urlsafe.encode(),
         start: urlsafe[:16].encode(),
+        behind_tag: b"\x20" + binascii.b2a_base64(bytes(32) + MESSAGE, newline=False),
     }
     return seeds_of(READERS, contents)

@@ -68,9 +68,12 @@ PARSERS: Final[dict[str, tuple[str, ...]]] = {
         "client.steps:decoded",
     ),
     "columns": (
+        "columns.coding:_named",
         "columns.coding:beginning",
         "columns.coding:decode",
+        "columns.coding:decode_as_typed",
         "columns.coding:from_base64",
+        "columns.plaintext:sealed_in",
         "legacy.columns:decode_old",
     ),
     "custody_answers": (
@@ -110,6 +113,10 @@ PARSERS: Final[dict[str, tuple[str, ...]]] = {
         "legacy.key:read_xor_key",
         "security.fips.installed:_described",
         "security.key_providers.master_key_file:MasterKeyFile.read",
+    ),
+    "key_material": (
+        "integrations.key_material:_object",
+        "integrations.key_material:rewrapped",
     ),
     "key_transport": (
         "security.sealed.key_transport:UnwrappingKey.unwrap",
@@ -185,6 +192,7 @@ NOT_FUZZED: Final[dict[str, str]] = {
     "bootstrap.custodians.remote:RemoteScheme.open": "a setting that has a pattern",
     "bootstrap.custodians.remote:known_store_id": "a setting that has a pattern",
     "cli.commands.acknowledging:_date": "an option, by one call that refuses with ValueError",
+    "columns.plaintext:Plaintext.__post_init__": "a day that stands in the application's code",
     "doctor.posture.kept_secrets:_has_password": "a setting, by one call that refuses",
     "doctor.posture.transport:_rate_storage": "a setting, which the service opened before",
     "integrations.django.values:_json": "a value that an authenticated message had in it",

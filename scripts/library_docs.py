@@ -25,6 +25,8 @@ MODULES: Final[dict[str, str]] = {
     "": "what most programs need",
     "client": "the service over HTTP; the extra `client`",
     "fips": "FIPS mode of the process",
+    "files": "files and folders, each whole under its name or not at all",
+    "columns": "messages in columns of a database that is yours",
     "security.aes_encryption": "plain AES-256-GCM",
     "security.errors": "every error",
     "security.key_providers": "where keys come from, and who holds the master key",
@@ -33,11 +35,20 @@ MODULES: Final[dict[str, str]] = {
     "integrations.application": "the keyring that all integrations use",
     "integrations.django": "the extra `django`",
     "integrations.sqlalchemy": "encrypted columns",
+    "integrations.sqlalchemy.migrations": "for Alembic's `env.py`",
     "integrations.fsspec": "the extra `fsspec`",
     "integrations.pyarrow": "the extra `pyarrow`",
     "integrations.numpy": "the extra `numpy`",
     "integrations.safetensors": "the extra `numpy`",
 }
+CHOSEN: Final[dict[str, tuple[str, ...]]] = {
+    "files": (
+        "open_file", "open_tree", "rewrap_file", "rewrap_objects", "rewrap_paths", "seal_file",
+        "seal_tree",
+    ),
+    "columns": ("EncryptedField", "MessageColumn", "rewrap_column"),
+}  # fmt: skip
+"""Of these modules the other names are for the command line."""
 _ROLE: Final = re.compile(r":\w+:`[.~]*(?:!)?([\w.]+)`")
 _LITERAL: Final = re.compile(r"``([^`]+)``")
 _MADE: Final = re.compile(r"[Mm]ade by :|as a context manager, or|whose service is awaited")
@@ -47,6 +58,11 @@ _OF_VALUES: Final = ("bytes", "str", "int", "tuple", "object", "ABC", "Generic",
 def module_named(name: str) -> Any:
     """One of the modules; the first is the package itself."""
     return importlib.import_module(f"{PACKAGE}.{name}" if name else PACKAGE)
+
+
+def public_names(name: str) -> list[str]:
+    """The public names of one of the modules."""
+    return sorted(CHOSEN.get(name, module_named(name).__all__), key=str.lower)
 
 
 def first_sentence(thing: object) -> str:
@@ -98,9 +114,10 @@ def members(kind: type) -> Iterator[tuple[str, Any]]:
             yield name, thing
 
 
-def rows(module: Any) -> Iterator[tuple[str, str]]:
+def rows(module_name: str) -> Iterator[tuple[str, str]]:
     """Every public name of a module, and what it is."""
-    for name in sorted(module.__all__, key=str.lower):
+    module = module_named(module_name)
+    for name in public_names(module_name):
         thing = getattr(module, name)
         if not (inspect.isclass(thing) or inspect.isroutine(thing)):
             yield name, f"`{thing!r}`" if not name.startswith("__") else "the release"
@@ -132,7 +149,7 @@ def names() -> str:
         title = f"`{PACKAGE}.{name}`" if name else f"`{PACKAGE}`"
         found += [f"### {title}", "", f"{about[0].upper()}{about[1:]}.", ""]
         found += ["| name | is |", "| --- | --- |"]
-        found += [f"| `{shown}` | {what} |" for shown, what in rows(module_named(name))]
+        found += [f"| `{shown}` | {what} |" for shown, what in rows(name)]
         found.append("")
     return "\n".join(found)
 

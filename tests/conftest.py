@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from pathlib import Path
@@ -27,6 +28,9 @@ pytest_plugins = [
 _MEMORY = "/dev/shm"
 _ROOM_BYTES = 2 << 30  # in a container it is 64 MiB, unless somebody gave it more
 
+# A look at all that eight thousand tests are made of takes 0.1 s; as tests are imported and run it
+# would be taken hundreds of times, in every worker.
+gc.disable()
 # Timings on a shared machine say nothing, so no deadline; CI repeats the same examples.
 settings.register_profile(
     "default", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
@@ -56,3 +60,10 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     if config.option.markexpr != "not long" or collection_path.suffix != ".py":
         return None
     return "\npytestmark = pytest.mark.long\n" in collection_path.read_text() or None
+
+
+def pytest_collection_finish() -> None:
+    """What was collected stays to the end: only what tests make from here on is looked at."""
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 50)
+    gc.enable()

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from mycelium_fractal_net import open_keyring
 
-KEYS = ("orders", "release", "curve", "codes")
-"""Of the types encryption, signing (Ed25519 and ECDSA-P256) and mac."""
+KEYS = ("orders", "release", "curve", "codes", "people", "countries")
+"""Of the types encryption, signing (Ed25519 and ECDSA-P256), mac, index and deterministic."""
 OTHERS = tuple(f"other-{number}" for number in range(8))
 """What takes their places in the cache, which is as small."""
 
@@ -40,6 +40,10 @@ def use(home: Path) -> None:
         for key_id in ("release", "curve"):
             keyring.sign(b"x" * 100, key_id=key_id)
         keyring.mac(b"x" * 100, key_id="codes")
+        if hasattr(keyring, "index_tag"):  # the source before has none
+            keyring.index_tag("x" * 100, key_id="people", context=b"name")
+            same = keyring.encrypt(b"x" * 100, key_id="countries", format="deterministic")
+            keyring.decrypt(same)
     stage("after use")
     for key_id in OTHERS:
         keyring.encrypt(b"x", key_id=key_id)

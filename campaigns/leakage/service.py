@@ -36,6 +36,9 @@ since nothing else may have it."""
 _RECORDED: Final = (LOG, AUDIT)
 
 
+_FIELDS: Final = (("index", "context", "people"), ("deterministic", "associated_data", "countries"))
+
+
 class _Found:
     """What was found of each kind, by place."""
 
@@ -158,6 +161,10 @@ def _issued(client: httpx.Client, plaintext: Marker, bound: Marker) -> list[Mark
     for _ in range(3):
         made = _ok(client.post("/crypto/datakey", json={"key_id": "orders"}))
         found.append(Marker("data key", unb64(made["plaintext"])))
+        for kind, member, key_id in _FIELDS:
+            asked = {"key_id": key_id, member: b64(plaintext.value)}
+            made = _ok(client.post(f"/crypto/{kind}/fieldkeys", json=asked))
+            found.append(Marker("key of a field", unb64(made["keys"][0]["key"])))
         made = _ok(client.post("/credentials", json={"name": "leak", "scopes": ["encrypt:*"]}))
         found.append(Marker("credential", made["api_key"].split("_", 2)[2].encode()))
     return found

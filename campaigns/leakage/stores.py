@@ -15,6 +15,8 @@ _MADE = {
     "release": ("signing", "Ed25519"),
     "curve": ("signing", "ECDSA-P256"),
     "codes": ("mac", None),
+    "people": ("index", None),
+    "countries": ("deterministic", None),
 }
 
 
@@ -37,7 +39,13 @@ def secrets_in(
     store: str | None = None,
 ) -> list[Marker]:
     """The keys of those names, the store's own, and a master key that is in a file in the clear."""
-    kinds = {"codes": "key, MAC", "release": "key, Ed25519", "curve": "key, ECDSA-P256"}
+    kinds = {
+        "codes": "key, MAC",
+        "release": "key, Ed25519",
+        "curve": "key, ECDSA-P256",
+        "people": "key, index",
+        "countries": "key, AES-SIV",
+    }
     with open_keyring(home=home, passphrase=passphrase, store=store) as keyring:
         provider = keyring.provider
         found = []

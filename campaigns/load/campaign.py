@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from campaigns.frame.campaign import Campaign, Part
 from campaigns.load.overload import overload
+from campaigns.load.plots import plots
 from campaigns.load.report import section
 from campaigns.load.soak import soak
 
@@ -13,4 +14,5 @@ CAMPAIGN = Campaign(
     page="reliability.md",
     parts=(Part("soak", soak), Part("overload", overload)),
     section=section,
+    plots=plots,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from campaigns.frame.pages import table
+from campaigns.load.plots import PLOT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,6 +66,8 @@ def _soak(figures: Mapping[str, Any]) -> str:
             "in common. Flat is a line whose interval of 95 % has 0 in it.",
             "",
             _growth_table(figures["growth"]),
+            "",
+            f"![Memory over the hour](campaigns/{PLOT})",
             "",
             f"The control is a process that leaks {control['mib_per_hour']:.1f} MiB and"
             f" {control['descriptors_per_hour']:.0f} descriptors an hour on purpose, watched",

@@ -20,7 +20,7 @@ def functions_by_file() -> dict[str, Functions]:
     """Every living function, by the path of its code and by its qualified name."""
     found: dict[str, Functions] = defaultdict(lambda: defaultdict(list))
     for each in gc.get_objects():
-        if isinstance(each, FunctionType):
+        if type(each) is FunctionType:  # isinstance() would wake what is lazy, settings of Django
             found[each.__code__.co_filename][each.__code__.co_qualname].append(each)
     return found
 

@@ -13,6 +13,7 @@ from campaigns.timing import in_process, over_http
 from campaigns.timing.cases import comparisons, credentials, messages, proofs, reach, requests
 from campaigns.timing.measuring import Sampler, failures, measure
 from campaigns.timing.place import place
+from campaigns.timing.plots import plots
 from campaigns.timing.section import PARTS, section
 
 if TYPE_CHECKING:
@@ -92,4 +93,5 @@ CAMPAIGN: Final = Campaign(
     page="security_testing.md",
     parts=[Part(name, work) for name, work in zip(PARTS, _WORKS, strict=True)],
     section=section,
+    plots=plots,
 )

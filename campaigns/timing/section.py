@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from campaigns.frame.pages import table
 from campaigns.timing.measuring import MOST, greatest, ladder, resolution
+from campaigns.timing.plots import PLOT
 
 if TYPE_CHECKING:
     from campaigns.frame.campaign import Results
@@ -51,6 +52,8 @@ def section(results: Results) -> str:
                 "apart", ""]  # fmt: skip
         paragraphs += [f"### Timing {name}", table(head, rows)]
         paragraphs += [f"{number}. {cause}." for number, cause in enumerate(causes, 1)]
+    if results.parts:
+        paragraphs.append(f"![|t| as samples come in](campaigns/{PLOT})")
     if absent := [part for part in PARTS if part not in results.parts]:
         paragraphs.append(f"Not measured at full length yet: timing {'; '.join(absent)}.")
     return "\n\n".join([*paragraphs, _UNTESTED.strip()])

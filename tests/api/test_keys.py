@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mycelium_fractal_net.security.signatures.verifying_key import VerifyingKey
-from tests.support.algorithms import SIGNING
+from tests.api.test_openapi import OPERATIONS
+from tests.support.algorithms import SIGNING, WRAPPING
+from tests.support.key_transport import key_to_wrap_for
 from tests.support.service import credential, unb64
 from tests.test_crypto_api import HELLO, key, name, ok, problem
 
@@ -259,6 +261,25 @@ def test_compromise_is_remembered_through_destruction(client: httpx.Client) -> N
 def test_what_is_not_there_has_no_state(client: httpx.Client, each: str, absent: str) -> None:
     """Names that no key can have are not there either."""
     problem(client.post(f"/keys/{absent}/{each}"), 404, "not-found")
+
+
+def test_a_version_that_is_not_there_is_no_key(client: httpx.Client) -> None:
+    """Of one that is: on every route whose path has a key id, whatever it does with it."""
+    key_id = name()
+    made = {"key_id": key_id, "type": "signing", "exportable": True}
+    assert client.post("/keys", json=made).status_code == 201
+    before = ok(client.get(f"/keys/{key_id}"))
+    asked = [each.split(" ") for each in OPERATIONS if "/keys/{key_id}" in each]
+    assert len(asked) > 10
+    bodies: dict[str, Any] = {
+        "PATCH": {"rotation": {"interval_days": 7}},
+        "export": {"public_key": key_to_wrap_for(WRAPPING).public.pem().decode()},
+    }
+    for method, path in asked:
+        body = bodies.get(path.rpartition("/")[2], bodies.get(method))
+        place = path.replace("{key_id}", f"{key_id}:v9")
+        problem(client.request(method, place, json=body), 404, "not-found")
+    assert ok(client.get(f"/keys/{key_id}")) == before
 
 
 def test_a_verb_takes_no_body_but_that_of_destroy(client: httpx.Client) -> None:

@@ -717,6 +717,9 @@ COVERED["security/key_providers/former_masters.py", "backup"] += 1
 COVERED["security/key_providers/former_masters.py", "master status"] += 1
 COVERED["security/errors.py", "master status"] += 1
 COVERED["doctor/custody.py", "master forget"] += 2
+# In tests/integrations/django/test_checks.py.
+COVERED["integrations/django/checks.py", "key show"] += 1
+COVERED["integrations/django/checks.py", "doctor"] += 1
 # In test_external_keys.py.
 COVERED["doctor/external_keys.py", "key abandon"] += 1
 # In test_backup.py: test_a_backup_that_cannot_be_recorded_says_that_it_is_whole.

@@ -11,6 +11,7 @@ import pytest
 
 from mycelium_fractal_net import open_keyring
 from mycelium_fractal_net.cli import ExitCode
+from mycelium_fractal_net.columns import EncryptedField
 from mycelium_fractal_net.security.audit import query
 from tests.support.cli import Mfn, one_line
 
@@ -140,3 +141,43 @@ def test_a_database_that_is_not_there_is_an_input_error(mfn: Mfn) -> None:
     line = one_line(mfn("rewrap", "--database", "sqlite:///no.db", *WHERE), ExitCode.INPUT)
     assert "no such database file" in line
     assert "run the same again" in line
+
+
+def test_an_encrypted_field_is_moved_with_its_tag(mfn: Mfn, folder: Path) -> None:
+    """To the index key's newest version, which waits for that; the record says what was moved."""
+    field = EncryptedField("Person", "secret", "names", normalisation="caseless")
+    how = {"key_id": "names", "context": field.binding, "normalisation": "caseless"}
+    path = folder / "field.db"
+    with open_keyring(home=mfn.home) as keyring, database(path) as connection:
+        keyring.provider.keys.create("names", "index")
+        connection.execute("CREATE TABLE people (id INTEGER PRIMARY KEY, secret BLOB)")
+        sealed = keyring.encrypt(b"Ann", key_id="orders", associated_data=field.binding)
+        stored = bytes(keyring.index_tag(b"Ann", **how)) + sealed  # type: ignore[arg-type]
+        connection.execute("INSERT INTO people VALUES (1, ?)", (stored,))
+        keyring.provider.rotate_key("names")
+    named = ("--field", "Person.secret", "--index", "names", "--normalisation", "caseless")
+    ran = mfn.ok("rewrap", "--database", f"sqlite:///{path}", *WHERE, *named, "--workers", "1")
+    assert ran.out == "rewrapped 1 value of people.secret\n"
+    with open_keyring(home=mfn.home) as keyring:
+        (value,) = secrets(path).values()
+        assert value[32:] == sealed
+        assert value[:32] == bytes(keyring.index_tags(b"aNN", **how)[0])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ("--index", "names"),
+        ("--field", "people.secret", "--bits", "8"),
+        ("--field", "people.secret", "--new-tags"),
+        ("--new-tags",),
+        ("--field", "people"),
+        ("--field", "people.secret", "-a", "text"),
+    ],
+)
+def test_what_is_said_of_a_field_goes_together(
+    mfn: Mfn, people: Path, given: tuple[str, ...]
+) -> None:
+    """Before anything is opened."""
+    ran = mfn("rewrap", "--database", f"sqlite:///{people}", *WHERE, *given)
+    assert one_line(ran, ExitCode.USAGE)

@@ -262,6 +262,8 @@ def test_a_public_key_prints_as_pem_and_as_jwk(mfn: Mfn) -> None:
         (("key", "show", "nothing"), ExitCode.KEY_UNKNOWN),
         (("key", "rotate", "nothing"), ExitCode.KEY_UNKNOWN),
         (("key", "suspend", "orders:v9"), ExitCode.KEY_UNKNOWN),
+        (("key", "show", "orders:v9"), ExitCode.KEY_UNKNOWN),
+        (("key", "policy", "orders:v9", "--retain", "9"), ExitCode.KEY_UNKNOWN),
         (("key", "create", "orders"), ExitCode.EXISTS),
         (("key", "create", "Not A Name"), ExitCode.USAGE),
         (("key", "create", "x", "--algorithm", "Ed25519"), ExitCode.USAGE),

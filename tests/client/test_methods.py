@@ -10,24 +10,42 @@ from typing import Any
 import httpx
 import pytest
 
-from mycelium_fractal_net.client import AsyncClient, AsyncLease, Client, Lease
+from mycelium_fractal_net.client import (
+    AsyncClient,
+    AsyncDeterministicLease,
+    AsyncIndexLease,
+    AsyncLease,
+    Client,
+    DeterministicLease,
+    IndexLease,
+    Lease,
+)
 from mycelium_fractal_net.security.errors import NotPermittedError, ServiceUnavailableError
 from tests.client.test_lease import granting
 from tests.support.client import API_KEY, QUICK, answering, problem
 
 
-@pytest.mark.parametrize(("blocks", "waits"), [(Client, AsyncClient), (Lease, AsyncLease)])
+@pytest.mark.parametrize(
+    ("blocks", "waits"),
+    [
+        (Client, AsyncClient),
+        (Lease, AsyncLease),
+        (IndexLease, AsyncIndexLease),
+        (DeterministicLease, AsyncDeterministicLease),
+    ],
+)
 def test_both_classes_have_the_same_methods(blocks: type, waits: type) -> None:
     """Under one name, one signature and one text, as functions of their own; one is awaited."""
     for name, method in inspect.getmembers(blocks, inspect.isfunction):
         if not name.startswith("_") and name != "close":
             other = getattr(waits, name)
-            assert inspect.iscoroutinefunction(other) == (name != "local")
+            makes_a_lease = name.startswith("local")
+            assert inspect.iscoroutinefunction(other) != makes_a_lease
             assert not inspect.iscoroutinefunction(method)
             assert inspect.signature(other) == inspect.signature(method)
             assert method.__doc__
             assert other.__doc__ == method.__doc__
-            if name != "local":
+            if not makes_a_lease:
                 assert method.__qualname__ == f"{blocks.__name__}.{name}"
                 assert other.__qualname__ == f"{waits.__name__}.{name}"
 

@@ -14,6 +14,7 @@ from mycelium_fractal_net.columns.coding import (
     beginning,
     decode,
     encode,
+    named_characters,
 )
 from mycelium_fractal_net.security.errors import DecryptionError
 
@@ -101,3 +102,17 @@ def test_the_beginning_tells_the_version_of_both_forms() -> None:
 def test_what_is_no_message_has_no_beginning(value: str | bytes) -> None:
     """It is counted under no version."""
     assert beginning(value) == b""
+
+
+@given(st.integers(1, 32), st.binary(max_size=44), st.booleans())
+def test_the_beginning_of_a_short_message_behind_a_tag_is_not_made_up(
+    offset: int, rest: bytes, urlsafe: bool
+) -> None:
+    """Of its base64 text as of its bytes: what ends within the handle has no version."""
+    stored = bytes(offset) + (b"MFN\x01" + rest)
+    spell = base64.urlsafe_b64encode if urlsafe else base64.b64encode
+    text = spell(stored).decode().rstrip("=")
+    first, count = named_characters(offset)
+    assert beginning(text[first : first + count], offset) == (
+        beginning(stored[offset : offset + 12], offset)
+    )

@@ -136,7 +136,7 @@ def test_names_are_quoted_and_keys_may_have_many_columns(
     name = 'odd "table"; DROP TABLE x'
     quoted = '"' + name.replace('"', '""') + '"'
     application.run(
-        f'CREATE TABLE {quoted} ("select" TEXT, "a b" INTEGER, "va%lue \\:x"'
+        f'CREATE TABLE {quoted} ("select" VARCHAR(9), "a b" INTEGER, "va%lue \\:x"'
         f' {application.bytes_type}, PRIMARY KEY ("select", "a b"))'
     )
     rows = [
@@ -372,8 +372,7 @@ def test_versions_are_counted_behind_white_space(
     application: Application, keyring: Keyring, kind: str
 ) -> None:
     """Text that begins with a line end or an indent is a message, as it is for a rewrap."""
-    on_sqlite = application.url.startswith("sqlite")
-    column = kind if on_sqlite or kind == "TEXT" else "BYTEA"
+    column = kind if kind == "TEXT" else application.bytes_type
     application.run(f"CREATE TABLE notes (id INTEGER PRIMARY KEY, note {column})")
     sealed = keyring.encrypt(b"data", key_id="orders")
     text = base64.b64encode(sealed).decode()
@@ -437,7 +436,7 @@ def test_a_column_of_neither_bytes_nor_text_is_refused(
 
 @pytest.mark.parametrize(
     "url",
-    ["hunter2", "mysql://u:hunter2@h/d", "sqlite://", "sqlite:///:memory:", "x://hunter2:y@:z/"],
+    ["hunter2", "oracle://u:hunter2@h/d", "sqlite://", "sqlite:///:memory:", "x://hunter2:y@:z/"],
 )
 def test_other_databases_are_refused_without_their_url(keyring: Keyring, url: str) -> None:
     """A URL may hold a password."""
@@ -835,3 +834,19 @@ def test_a_commit_is_durable_where_the_database_would_not_wait(
         assert application.one("SHOW synchronous_commit") == "off"
     finally:
         application.run("ALTER ROLE mfn RESET synchronous_commit")
+
+
+def test_a_run_waits_for_the_disk_at_its_end(postgres_url: str, keyring: Keyring) -> None:
+    """No batch does, and one record behind them all does: the log is in order."""
+    application = Application(postgres_url)
+    customers(application, keyring, 5)
+    database = ColumnDatabase(postgres_url)
+    with database.connection() as connection:
+        with database.writing(connection):
+            assert connection.exec_driver_sql("SHOW synchronous_commit").scalar() == "off"
+            connection.exec_driver_sql("UPDATE customers SET iban = 'x'").close()
+        assert connection.exec_driver_sql("SHOW synchronous_commit").scalar() == "on"
+        written = connection.exec_driver_sql("SELECT pg_current_wal_insert_lsn()").scalar_one()
+    database.make_durable()
+    flushed = "SELECT pg_current_wal_flush_lsn() >= CAST(:lsn AS pg_lsn)"
+    assert application.one(flushed, lsn=written)

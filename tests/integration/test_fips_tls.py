@@ -11,23 +11,25 @@ import socket
 import ssl
 import subprocess
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
+from fuzz import fuzz_certificates
 from mycelium_fractal_net.security.fips.process import proven
 from tests.support.tls import Authority, configured
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from tests.support.cli import Ran
     from tests.support.fips import FipsHome
 
 pytestmark = pytest.mark.skipif(proven() is not None, reason="the peers are not in FIPS mode")
 
+CORPUS = Path(__file__).parents[2] / "fuzz" / "corpus" / "certificates"
 CLIENTS = ("vault", "aws-kms", "service")
 _ASK = """
 import json, sys, threading, time
@@ -222,9 +224,17 @@ def test_a_certificate_with_another_key_is_refused(fips_home: FipsHome, tmp_path
         folder.mkdir()
         authority.issue(key=key).write(folder)
         paths.append(str(configured(folder)))
+    for name in ("curve", "point"):  # of no curve that anybody knows, and on none
+        folder = tmp_path / name
+        folder.mkdir()
+        authority.issue().write(folder)
+        changed = (CORPUS / f"finding-{name}").read_bytes()[1:]
+        (folder / "server.pem").write_bytes(fuzz_certificates._pem(changed))
+        paths.append(str(configured(folder)))
     ran = fips_home.python_within(_LOAD.replace("PLACE", repr(paths)))
     refused = (
         "security.tls.certificate: FIPS mode does not serve with a key of its kind; take ECDSA"
         " with P-256 or P-384, or RSA of 2,048 bits or more"
     )
-    assert ran.out.splitlines() == [refused, refused, "served", "served"]
+    unreadable = "security.tls.certificate: cannot be read: damaged, or not PEM"
+    assert ran.out.splitlines() == [refused, refused, "served", "served", refused, unreadable]

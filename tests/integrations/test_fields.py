@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from mycelium_fractal_net import initialise
+from mycelium_fractal_net.columns import EncryptedField
 from mycelium_fractal_net.integrations import application
-from mycelium_fractal_net.integrations.fields import EncryptedColumn, RefusedQueryError, binding
+from mycelium_fractal_net.integrations.fields import EncryptedColumn, RefusedQueryError
 from mycelium_fractal_net.security.errors import (
     ConfigurationError,
     DecryptionError,
@@ -16,6 +17,7 @@ from mycelium_fractal_net.security.errors import (
     KeyUsageError,
 )
 from mycelium_fractal_net.security.keyring.keyring import Keyring
+from mycelium_fractal_net.security.records.field_binding import field_binding
 
 
 def column(keyring: Keyring, name: str = "email", **options: Any) -> EncryptedColumn:
@@ -38,8 +40,18 @@ def test_the_tag_stands_in_front_of_the_message(keys: Keyring) -> None:
 
 def test_names_are_bound_with_their_lengths() -> None:
     """No two columns have one binding, whatever they are called."""
-    assert binding("ab", "c") == b"\0\0\0\0\0\0\0\x02ab\0\0\0\0\0\0\0\x01c"
-    assert binding("a", "bc") != binding("ab", "c")
+    assert field_binding("ab", "cdé") == (b"\0\0\0\0\0\0\0\x02ab\0\0\0\0\0\0\0\x04cd\xc3\xa9")
+    assert field_binding("a", "bc") != field_binding("ab", "c")
+
+
+def test_who_moves_a_column_needs_its_names_alone(keys: Keyring) -> None:
+    """What ``mfn rewrap --field`` takes a value for is what the column stored."""
+    stored = column(keys).store(b"ada")
+    field = EncryptedField("customers", "email", index="customers-index")
+    assert field.tag_bytes == column(keys).tag_bytes
+    assert keys.decrypt(stored[field.tag_bytes :], associated_data=field.binding) == b"ada"
+    tag = keys.index_tag(b"ada", key_id="customers-index", context=field.binding)
+    assert stored.startswith(bytes(tag))
 
 
 def test_another_column_neither_opens_nor_finds(keys: Keyring) -> None:

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import pickle
+import re
 import secrets
 import shutil
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import fsspec
 import pytest
 from fsspec.implementations.local import LocalFileSystem
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from mycelium_fractal_net.integrations.application import application_keyring, configure
 from mycelium_fractal_net.integrations.fsspec import MfnFileSystem
@@ -24,7 +30,6 @@ from mycelium_fractal_net.security.errors import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from mycelium_fractal_net.security.keyring.keyring import Keyring
 
@@ -67,6 +72,14 @@ def sealed_by(place: str, **options: Any) -> tuple[MfnFileSystem, str]:
     return fs, path
 
 
+@pytest.fixture
+def once(ours: Keyring, place: str) -> tuple[MfnFileSystem, str]:
+    """A file system with the content in one file, and its path."""
+    fs, folder = sealed_by(place)
+    fs.pipe_file(f"{folder}/a", CONTENT)
+    return fs, f"{folder}/a"
+
+
 def test_what_is_written_is_sealed_and_read_back(ours: Keyring, place: str) -> None:
     """By URL alone; the store has a message that the keyring opens."""
     with fsspec.open(f"mfn::{place}/a.bin", "wb", key_id="orders") as file:
@@ -95,6 +108,85 @@ def test_a_part_is_read_by_its_position(ours: Keyring, place: str) -> None:
     assert fs.cat_file(f"{folder}/a", -7) == CONTENT[-7:]
     assert fs.cat_ranges([f"{folder}/a"] * 2, [1, 2], [3, 4]) == [CONTENT[1:3], CONTENT[2:4]]
     assert fs.head(f"{folder}/a", 4) == CONTENT[:4]
+
+
+_PLACES = st.one_of(
+    st.integers(-110_000, 110_000),
+    st.sampled_from([n * 16_384 + d for n in range(7) for d in (-1, 0, 1)]),
+)
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(_PLACES, _PLACES), max_size=8))
+def test_any_ranges_in_any_order_are_those_of_the_plaintext(
+    once: tuple[MfnFileSystem, str], ranges: list[tuple[int, int]]
+) -> None:
+    """By ``cat_file``, as a slice of Python's; and in one open file by reading on from anywhere."""
+    fs, path = once
+    with fs.open(path, "rb") as file:
+        for start, end in ranges:
+            assert fs.cat_file(path, start, end) == CONTENT[start:end]
+            begin = file.seek(max(start, 0))
+            size = max(end, 0)
+            assert file.read(size) == CONTENT[begin : begin + size]
+            assert file.tell() == begin + len(CONTENT[begin : begin + size])
+            into = bytearray(abs(start) % 40_000)
+            at = file.tell()
+            count = file.readinto(into)
+            assert into[:count] == CONTENT[at : at + len(into)]
+
+
+def test_a_far_store_is_asked_few_times_and_for_no_more_than_is_read(
+    ours: Keyring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading on fetches as much again as was read; a jump fetches its chunks."""
+    fs, folder = sealed_by(f"memory://{secrets.token_hex(4)}")
+    whole = secrets.token_bytes(1 << 23)
+    fs.pipe_file(f"{folder}/a", whole)
+    fetched: list[int] = []
+
+    class Counting(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            data = super().read(size)
+            fetched.append(len(data))
+            return data
+
+    message = fs.fs.cat_file(f"{folder}/a")
+    monkeypatch.setattr(type(fs.fs), "open", lambda *_, **__: Counting(message))
+    with fs.open(f"{folder}/a", "rb") as file:
+        assert b"".join(iter(lambda: file.read(100_000), b"")) == whole
+    assert len(fetched) <= 12
+    assert sum(fetched) <= len(message) + (1 << 17)
+    fetched.clear()
+    with fs.open(f"{folder}/a", "rb", block_size=1) as file:
+        for at in (1 << 22, 1 << 20, 3 << 21):
+            file.seek(at)
+            assert file.read(100) == whole[at : at + 100]
+    assert sum(fetched) <= (1 << 16) + 5 * 16_400
+
+
+def test_no_plaintext_waits_in_any_file(
+    ours: Keyring, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither with a name nor without: what is under way is sealed already."""
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    fs, folder = sealed_by(place)
+    with fs.open(f"{folder}/a", "wb") as file:
+        file.write(b"plaintext!" * 100_000)
+        assert list((tmp_path / "temporary").iterdir()) == []
+        open_files = [f"/proc/self/fd/{number}" for number in os.listdir("/proc/self/fd")]
+        nameless = [
+            each
+            for each in open_files
+            if os.path.exists(each)
+            and (re.fullmatch(rf"{tmp_path}/.* \(deleted\)", os.readlink(each)))
+        ]
+        contents = [Path(each).read_bytes() for each in nameless]
+        assert [content[:3] for content in contents] == [b"MFN"]
+        assert len(contents[0]) > 900_000
+        assert b"plaintext!" not in contents[0]
+    assert fs.cat_file(f"{folder}/a") == b"plaintext!" * 100_000
 
 
 def test_an_exception_publishes_nothing(ours: Keyring, place: str) -> None:

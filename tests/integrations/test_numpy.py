@@ -114,3 +114,47 @@ def test_what_holds_no_array_is_refused(keyring: Keyring) -> None:
         message = io.BytesIO(keyring.encrypt(plain, key_id="orders"))
         with pytest.raises(InvalidInputError, match="no array"):
             load_array(keyring, message)
+
+
+def npy_of(header: bytes, data: bytes = b"") -> bytes:
+    """A file of that header, as text, and the data behind it."""
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + data
+
+
+def npy_header(shape: str, dtype: str = "'<f8'") -> bytes:
+    """The header that numpy writes."""
+    text = f"{{'descr': {dtype}, 'fortran_order': False, 'shape': {shape}}}\n"
+    return text.encode()
+
+
+@pytest.mark.parametrize(
+    "plain",
+    [
+        b"",
+        b"\x93NUMPY\x09\x00",
+        npy_of(b"(" * 9000),
+        npy_of(npy_header("()", "('<f8',)")),
+        npy_of(npy_header("(1,), []: 1")),
+        npy_of(npy_header("(-1, -8)"), bytes(64)),
+        npy_of(npy_header("(2,)"), bytes(15)),
+        npy_of(npy_header("(2,)"), bytes(17)),
+        npy_of(npy_header("(1,)", "[('a', 'O')]"), bytes(8)),
+    ],
+)
+def test_what_is_no_array_is_refused(keyring: Keyring, plain: bytes) -> None:
+    """In the same words whatever numpy's parser raises for it; it raises six kinds of errors."""
+    with pytest.raises(InvalidInputError, match="holds no array"):
+        open_array(keyring, keyring.encrypt(plain, key_id="orders"))
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype"),
+    [("(0, 1180591620717411303424)", "'<f8'"), (f"({'1,' * 70}0)", "'<f8'"), ("(9999,)", "'<U0'")],
+)
+def test_no_memory_is_taken_for_values_that_are_not_there(
+    keyring: Keyring, shape: str, dtype: str
+) -> None:
+    """Such as texts without a letter, of which numpy keeps four bytes each."""
+    message = keyring.encrypt(npy_of(npy_header(shape, dtype)), key_id="orders")
+    with pytest.raises(InvalidInputError, match="of that shape"):
+        open_array(keyring, message)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow
 import pyarrow.dataset
 import pytest
-from pyarrow import parquet
+from pyarrow import fs, parquet
 from pyarrow.parquet import encryption as arrow_encryption
 
 from mycelium_fractal_net.client import Client
@@ -21,6 +21,7 @@ from mycelium_fractal_net.security.errors import (
     InvalidInputError,
     KeyNotFoundError,
     KeyStateError,
+    MfnError,
 )
 from mycelium_fractal_net.security.records.keys import Verb
 from tests.support.service import credential
@@ -61,6 +62,10 @@ class Watching:
         found = self.keyring.decrypt(message, key_id=key_id, associated_data=associated_data)
         self.asked.append(("unwrap", key_id, len(found)))
         return found
+
+    def rewrap(self, message: bytes, /, *, associated_data: bytes) -> bytes:
+        self.asked.append(("rewrap", self.keyring.describe(message).key_id, len(message)))
+        return self.keyring.rewrap(message, associated_data=associated_data)
 
 
 def write(keys: ParquetEncryption, file: Path, **more: Any) -> None:
@@ -149,6 +154,62 @@ def test_a_rotation_writes_the_wrapped_keys_alone(
         keys.keys.provider.states.apply(Verb.SUSPEND, f"{name}:v1")
     keys.keys.refresh()
     assert read(keys, path, path).equals(TABLE)
+    assert not list(tmp_path.glob("_TMP*"))
+
+
+def test_a_rotation_opens_no_key_and_loses_none(keys: ParquetEncryption, tmp_path: Path) -> None:
+    """Each is moved once; where one is not moved, or it is no key material, nothing is changed."""
+    path, beside = tmp_path / "a.parquet", tmp_path / "_KEY_MATERIAL_FOR_a.parquet.json"
+    watching = Watching(keys.keys)
+    watched = ParquetEncryption(watching)
+    write(watched, path, path=path)
+    beside.chmod(0o640)
+    watching.asked.clear()
+    watched.rotate(path)
+    assert sorted(asked[:2] for asked in watching.asked) == [
+        ("rewrap", name) for name in ("footers", "people", "prices")
+    ]
+    assert beside.stat().st_mode & 0o777 == 0o640
+    before = beside.read_bytes()
+    keys.keys.provider.states.apply(Verb.SUSPEND, "people:v1")
+    keys.keys.refresh()
+    with pytest.raises(KeyStateError):
+        watched.rotate(path)
+    assert beside.read_bytes() == before
+    for text in (
+        b"[]",
+        b"{",
+        b"[" * 9999,
+        b'{"a":1}',
+        b'{"a":"1"}',
+        before.replace(b"PKMT1", b"P"),
+    ):
+        beside.write_bytes(text)
+        with pytest.raises(InvalidInputError, match="no key material"):
+            watched.rotate(path)
+        assert beside.read_bytes() == text
+    with pytest.raises(FileNotFoundError):
+        watched.rotate(tmp_path / "b.parquet")
+
+
+def test_keys_beside_a_file_in_another_file_system_are_moved(
+    keys: ParquetEncryption, tmp_path: Path
+) -> None:
+    """One of pyarrow, as S3 is one."""
+    far = fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem())
+    made = keys.encryption("footers", COLUMNS, path="a.parquet", filesystem=far)
+    parquet.write_table(TABLE, "a.parquet", filesystem=far, encryption_properties=made)
+    for name in ("footers", *COLUMNS):
+        keys.keys.provider.rotate_key(name)
+    keys.keys.refresh()
+    keys.rotate("a.parquet", far)
+    for name in ("footers", *COLUMNS):
+        keys.keys.provider.states.apply(Verb.SUSPEND, f"{name}:v1")
+    keys.keys.refresh()
+    found = parquet.read_table(
+        "a.parquet", filesystem=far, decryption_properties=keys.decryption("a.parquet", far)
+    )
+    assert found.equals(TABLE)
 
 
 def test_a_wrapped_key_is_no_other_message(keys: ParquetEncryption) -> None:
@@ -211,6 +272,12 @@ def test_a_dataset_is_written_and_read_in_partitions(
     assert sorted(found.to_table()["name"].to_pylist()) == ["a", "b", "c"]
 
 
+def wrapped_by(beside: Path) -> set[bytes]:
+    """The handles of the versions that wrapped the keys that lie there, doubly."""
+    entries = map(json.loads, json.loads(beside.read_text()).values())
+    return {base64.b64decode(entry["wrappedKEK"])[4:12] for entry in entries}
+
+
 def test_scopes_of_the_service_decide_who_reads_which_column(
     service: Running, client: httpx.Client, keys: ParquetEncryption, tmp_path: Path
 ) -> None:
@@ -221,14 +288,26 @@ def test_scopes_of_the_service_decide_who_reads_which_column(
     columns = {names[key]: group for key, group in COLUMNS.items()}
     path = tmp_path / "a.parquet"
     with Client(service.url, service.api_key) as writer:
-        made = ParquetEncryption(writer, double_wrapping=True).encryption(names["footers"], columns)
+        made = ParquetEncryption(writer, double_wrapping=True).encryption(
+            names["footers"], columns, path=path
+        )
         parquet.write_table(TABLE, path, encryption_properties=made)
+        for name in names.values():
+            writer.rotate_key(name)
+    versions = wrapped_by(tmp_path / "_KEY_MATERIAL_FOR_a.parquet.json")
+    assert len(versions) == len(names)
+    mover_key = credential(client, *[f"rewrap:{name}" for name in names.values()], name="mover")
+    with Client(service.url, mover_key) as mover:
+        ParquetEncryption(mover).rotate(path)
+        with pytest.raises(MfnError):
+            read(ParquetEncryption(mover), path, path)
+    assert not versions & wrapped_by(tmp_path / "_KEY_MATERIAL_FOR_a.parquet.json")
     scopes = [f"decrypt:{names[key]}" for key in ("footers", "prices")]
     with Client(service.url, credential(client, *scopes)) as reader:
         reading = ParquetEncryption(reader)
-        assert read(reading, path, columns=["price"]).equals(TABLE.select(["price"]))
+        assert read(reading, path, path, columns=["price"]).equals(TABLE.select(["price"]))
         with pytest.raises(KeyNotFoundError):
-            read(reading, path)
+            read(reading, path, path)
 
 
 def test_in_fips_mode_it_is_refused(keyring: Keyring) -> None:
@@ -238,8 +317,9 @@ def test_in_fips_mode_it_is_refused(keyring: Keyring) -> None:
         class policy:
             fips_mode = True
 
-    with pytest.raises(AlgorithmNotAllowedError, match="OpenSSL of its own"):
-        ParquetEncryption(Fips(keyring))
+    for refused in (ParquetEncryption, KeyringKmsClient):
+        with pytest.raises(AlgorithmNotAllowedError, match="OpenSSL of its own"):
+            refused(Fips(keyring))
 
 
 def test_the_configuration_is_what_it_is_said_to_be(keys: ParquetEncryption) -> None:

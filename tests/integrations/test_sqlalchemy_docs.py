@@ -10,6 +10,7 @@ from sqlalchemy import insert
 from sqlalchemy.dialects import mysql
 
 from mycelium_fractal_net import initialise
+from mycelium_fractal_net.integrations import application
 from mycelium_fractal_net.integrations.application import configure
 from mycelium_fractal_net.integrations.sqlalchemy import RefusedQueryError
 from mycelium_fractal_net.integrations.sqlalchemy.checking import check
@@ -20,6 +21,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "sqlalchemy.md"
 
 def test_the_example_runs(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As it is read, in a folder of its own."""
+    monkeypatch.setattr(application._application, "default", application._by_configuration)
     monkeypatch.setenv("MFN_HOME", str(home))
     monkeypatch.chdir(home)
     initialise().close()

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
 from mycelium_fractal_net import Verb
-from mycelium_fractal_net.integrations.sqlalchemy.comparing import tag_of
+from mycelium_fractal_net.integrations.sqlalchemy.matching import tag_of
 from mycelium_fractal_net.security.keyring.keyring import Keyring
 from tests.integrations.customers import EMAIL, TABLE, Customer
 

@@ -183,7 +183,9 @@ def test_bytes_stay_bytes_and_text_in_bytes_stays_text(
     """Some decoded what the old cipher wrote before they stored it."""
     import_xor_key(keyring.provider, OLD_KEY)
     kind = application.bytes_type
-    application.run(f"CREATE TABLE notes (a TEXT, b INTEGER, body {kind}, PRIMARY KEY (a, b))")
+    application.run(
+        f"CREATE TABLE notes (a VARCHAR(9), b INTEGER, body {kind}, PRIMARY KEY (a, b))"
+    )
     text = write_xor("text").encode()
     raw = base64.urlsafe_b64decode(write_xor("raw"))
     values = [{"b": 1, "v": text}, {"b": 2, "v": raw}]

@@ -8,10 +8,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine
+from sqlalchemy.pool import StaticPool
 
 from benchmarks import (
     backup,
     columns,
+    data,
+    fields,
     files,
     fips,
     growth,
@@ -28,6 +32,7 @@ from benchmarks.custody.signatures import Signatures
 from benchmarks.custody.steady import Steady
 from benchmarks.custody.wrk import Span
 from mycelium_fractal_net import initialise, open_keyring
+from mycelium_fractal_net.integrations.application import configure
 from mycelium_fractal_net.security.keyring.keyring import Keyring
 from tests.support import postgres
 from tests.support.presence import need
@@ -248,3 +253,37 @@ def test_the_work_of_both_modes_is_the_same_and_its_table_has_a_row_for_each(
     table = fips.markdown({**rows, fips.START: harness.figures({"a": [0.1], "b": [0.2]})})
     assert "| sign, ECDSA-P256 | 2.0 us | 3.0 us | 1.50 (1.50 to 1.50) |" in table
     assert "| start: mfn key list | 100 ms | 200 ms | 2.00 (2.00 to 2.00) |" in table
+
+
+def test_encrypted_columns_are_compared(keyring: Keyring) -> None:
+    """Each way of writing and reading runs, searches find who is looked for, and goals are told."""
+    keyring.provider.keys.create("customers")
+    keyring.provider.keys.create("customers-index", "index")
+    configure(keyring)
+    engine = create_engine("sqlite://", poolclass=StaticPool)
+    try:
+        written, read, both = fields.values(1, 0)
+        tags = harness.compare(fields.tagging(keyring), rounds=1, budget=0)
+        fields.fill(engine, 250)
+        searched = harness.compare(fields.searches(engine, 250), rounds=1, budget=0)
+        asked = harness.compare(fields.questions(engine, 250), rounds=1, budget=0)
+    finally:
+        configure(None)
+        engine.dispose()
+    results = fields.Results(
+        250, written, read, both, tags, {"SQLite": searched}, {"SQLite": asked}
+    )
+    assert len(fields.goals(results)) == 5
+    assert "| plaintext |" in fields.markdown(results)
+    assert json.loads(fields.as_json(results))["rows"] == 250
+
+
+def test_tables_and_arrays_are_read_by_all_contenders() -> None:
+    """What is measured is what was written; a few rows here."""
+    results = data.measure(5_000, 1, 0)
+    assert set(results.scans) == set(data.REACH)
+    assert all(results.share(kind) > 0 and results.speed(kind) > 0 for kind in results.scans)
+    page = data.markdown(results)
+    assert "| uncompressed |" in page
+    assert f"| {data.FILLED} |" in page
+    assert json.loads(data.as_json(results))["array_bytes"] == 40_000

@@ -25,6 +25,10 @@ DOORS = {
         "KmsClient(KmsPlace('alias/orders'))"
     ),
     "client": "from mycelium_fractal_net.client import Client",
+    "mysql": (
+        "from mycelium_fractal_net.columns.column_database import ColumnDatabase\n"
+        "ColumnDatabase('mariadb://app@127.0.0.1/app')"
+    ),
     "postgresql": (
         "from mycelium_fractal_net.security.key_store import Database\n"
         "Database('postgresql://keys@127.0.0.1/keys')"

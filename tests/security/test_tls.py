@@ -7,10 +7,16 @@ import ssl
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 
 import mycelium_fractal_net
 from fuzz import fuzz_certificates
-from mycelium_fractal_net.security.tls import certificates_in, client_context, server_context
+from mycelium_fractal_net.security.tls import (
+    certificates_in,
+    client_context,
+    server_context,
+    unusual_certificates,
+)
 
 PACKAGE = Path(mycelium_fractal_net.__file__).parent
 MAKERS = {"SSLContext", "create_default_context", "wrap_socket", "_create_unverified_context"}
@@ -52,3 +58,18 @@ def test_a_certificate_of_an_unknown_version_is_refused_as_any_other_damage() ->
     pem = fuzz_certificates._pem((CORPUS / "finding-version").read_bytes()[1:])
     with pytest.raises(ValueError, match="version"):
         certificates_in(pem)
+
+
+def test_what_authorities_write_against_the_standard_is_read_without_a_warning() -> None:
+    """A serial number below one, and a country of nine letters: nobody would read the warning.
+
+    Found by a seed of the fuzzer with a byte changed. Warnings are errors here.
+    """
+    serial, country = (
+        fuzz_certificates._pem((CORPUS / f"finding-{name}").read_bytes()[1:])
+        for name in ("serial", "country")
+    )
+    assert len(certificates_in(serial)) == 1
+    with unusual_certificates():
+        (named,) = certificates_in(country)[0].issuer
+    assert (named.oid, named.value) == (x509.NameOID.COUNTRY_NAME, "localhost")

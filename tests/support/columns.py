@@ -1,19 +1,27 @@
-"""Tables of an application beside the product, on SQLite and on PostgreSQL."""
+"""Tables of an application beside the product, on SQLite, on PostgreSQL and on MariaDB."""
 
 from __future__ import annotations
 
 import os
+import secrets
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import Engine, create_engine, inspect, text
+from sqlalchemy import Engine, create_engine, event, inspect, text
 from sqlalchemy.pool import NullPool
 
 from mycelium_fractal_net.security.keyring.keyring import Keyring
+from mycelium_fractal_net.security.keyring.rewrapping import Rewrapper
+from mycelium_fractal_net.security.records.open_options import PLAIN, OpenOptions
+from tests.support import mariadb
+from tests.support.presence import need
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+
+_URLS = {"postgresql": "postgres_url", "mariadb": "mariadb_url"}
 
 
 class Application:
@@ -22,11 +30,13 @@ class Application:
     def __init__(self, url: str) -> None:
         self.url = url
         self.engine: Engine = create_engine(url, poolclass=NullPool)
+        if self.engine.dialect.name == "mariadb":  # "x" is a name, as in the others
+            event.listen(self.engine, "connect", _ansi_quotes)
 
     @property
     def bytes_type(self) -> str:
         """The type of a column of bytes."""
-        return "BLOB" if self.engine.dialect.name == "sqlite" else "BYTEA"
+        return {"postgresql": "BYTEA", "mariadb": "LONGBLOB"}.get(self.engine.dialect.name, "BLOB")
 
     def run(self, statement: str, *rows: dict[str, Any]) -> None:
         """Run a statement, once for each row that is given, in one transaction."""
@@ -49,6 +59,11 @@ class Application:
         return value
 
 
+def _ansi_quotes(connection: Any, _record: object) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET SESSION sql_mode = CONCAT(@@sql_mode, ',ANSI_QUOTES')")
+
+
 class Beside(Keyring):
     """A keyring beside which somebody does something just before each rewrapping."""
 
@@ -60,13 +75,31 @@ class Beside(Keyring):
         self._act()
         return super().rewrap(*arguments, **named)
 
+    def rewrapper(self, options: OpenOptions = PLAIN) -> Rewrapper:
+        return Rewrapper(self, self._keys, options, holds=False)
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+
+@pytest.fixture(scope="session")
+def mariadb_server() -> Iterator[str]:
+    """The URL of a MariaDB server of this test process."""
+    if mariadb.binaries() is None:
+        need("MariaDB's server (Debian: mariadb-server-core)")
+    with mariadb.running() as url:
+        yield url
+
+
+@pytest.fixture
+def mariadb_url(mariadb_server: str) -> str:
+    """The URL of a fresh MariaDB database."""
+    return mariadb.create_database(mariadb_server, f"t{secrets.token_hex(6)}")
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
 def application(request: pytest.FixtureRequest, tmp_path: Path) -> Application:
     """An empty database of an application, of each kind in turn."""
     if request.param == "sqlite":
         return on_sqlite(tmp_path)
-    return Application(str(request.getfixturevalue("postgres_url")))
+    return Application(str(request.getfixturevalue(_URLS[request.param])))
 
 
 def on_sqlite(folder: Path) -> Application:

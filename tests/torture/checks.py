@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mycelium_fractal_net import open_keyring
 from mycelium_fractal_net.bootstrap import audit_log, audit_report, restore, verify_backup_file
+from mycelium_fractal_net.columns.plaintext import sealed_in
 from mycelium_fractal_net.config import load_settings
 from mycelium_fractal_net.security.audit import query
 from mycelium_fractal_net.security.audit.folders import chain_folders
 from mycelium_fractal_net.security.records.keys import KeyState
 from tests.torture.killing import forked
-from tests.torture.place import ROWS, SIDE_TABLE, file_contents, old_values
+from tests.torture.place import FIELD, INDEX, ROWS, SIDE_TABLE, file_contents, old_values
 
 if TYPE_CHECKING:
     import random
@@ -132,7 +133,25 @@ def check_whole(place: Place, keyring: Keyring) -> Counter[str]:
     _insist(len(rows) == ROWS, f"{len(rows)} rows are left")
     for number, value in rows.items():
         _insist(keyring.decrypt(value) == b"row %d" % number, f"row {number} is lost")
+    _check_accounts(place, keyring)
     return check_store(place, keyring)
+
+
+def _check_accounts(place: Place, keyring: Keyring) -> None:
+    """Each value is plaintext, or sealed behind a tag by which it is found."""
+    rows = place.rows("accounts")
+    _insist(len(rows) == ROWS, f"{len(rows)} accounts are left")
+    index = keyring.index(key_id=INDEX, context=FIELD.binding)
+    for number, value in rows.items():
+        plain = b"account %d" % number
+        stored = sealed_in(value, FIELD.tag_bytes)
+        if stored is None:
+            _insist(value == plain, f"account {number} is lost")
+            continue
+        tag, message = stored[: FIELD.tag_bytes], stored[FIELD.tag_bytes :]
+        opened = keyring.decrypt(message, associated_data=FIELD.binding)
+        _insist(opened == plain, f"account {number} opens as something else")
+        _insist(tag in map(bytes, index.tags(plain)), f"account {number} is not found")
 
 
 def check_store(place: Place, keyring: Keyring) -> Counter[str]:

@@ -9,11 +9,21 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from mycelium_fractal_net.columns import MessageColumn, rewrap_column
+from mycelium_fractal_net import KeyState, Verb
+from mycelium_fractal_net.columns import MessageColumn, rewrap_column, take_over_column
+from mycelium_fractal_net.columns.plaintext import sealed_in
 from mycelium_fractal_net.files import rewrap_paths
 from mycelium_fractal_net.legacy.columns import commit_column, migrate_column, roll_back_column
 from mycelium_fractal_net.legacy.files import commit_xor, migrate_xor, roll_back_xor
-from tests.torture.place import SIDE_TABLE, Place, put_old_files, put_old_letters
+from tests.torture.place import (
+    FIELD,
+    INDEX,
+    SIDE_TABLE,
+    Place,
+    put_old_files,
+    put_old_letters,
+    put_plain_accounts,
+)
 from tests.torture.retiring import (
     backup,
     destroy,
@@ -101,6 +111,43 @@ def rewrap_rows(place: Place, tell: Tell, draw: random.Random) -> None:
             raise AssertionError(f"rows are at v{min(at)} after all went to v{newest}")
 
 
+def take_over(place: Place, tell: Tell, draw: random.Random) -> None:
+    """A column of plaintext is sealed, beside its tags, or goes on where a kill stopped it."""
+    with place.open() as keyring:
+        if "take over" not in place.ledger.unfinished:
+            put_plain_accounts(place)
+        tell("unfinished", "take over")
+        column = MessageColumn(place.rows_url, "accounts", "value", field=FIELD)
+        tell.begun()
+        report = take_over_column(keyring, column, "accounts", workers=draw.choice([1, 2]))
+        if report.failed:
+            raise AssertionError(f"not sealed: {report.failures}")
+        tell("finished", "take over")
+
+
+def rewrap_field(place: Place, tell: Tell, draw: random.Random) -> None:
+    """Both keys of a field get a version that is new, and the index's is stored in the end."""
+    with place.open() as keyring:
+        keys = keyring.provider.keys
+        if "rewrap field" not in place.ledger.unfinished:
+            rotated(keyring.provider, "accounts", tell)
+        tell("unfinished", "rewrap field")
+        waits = keys.get(INDEX).latest.state is KeyState.PRE_ACTIVATION
+        column = MessageColumn(place.rows_url, "accounts", "value", field=FIELD)
+        tell.begun()
+        if not waits:
+            keyring.provider.rotate_key(INDEX)
+            keyring.refresh()
+        report = rewrap_column(keyring, column, workers=draw.choice([1, 2]))
+        plain = [each for each in place.rows("accounts").values() if sealed_in(each, 32) is None]
+        if report.failed != len(plain):
+            raise AssertionError(f"not moved: {report.failures}")
+        if not plain:
+            latest = keys.get(INDEX).latest
+            keyring.provider.states.apply(Verb.ACTIVATE, f"{INDEX}:v{latest.version}")
+        tell("finished", "rewrap field")
+
+
 def migrate_files(place: Place, tell: Tell, draw: random.Random) -> None:
     """Files leave the XOR cipher; then what was kept goes, or all goes back."""
     with place.open() as keyring:
@@ -171,6 +218,8 @@ OPERATIONS: Final[dict[str, tuple[Operation, int]]] = {
     "cleanup: erase": (erase, 2),
     "rewrap files": (rewrap_files, 3),
     "rewrap rows": (rewrap_rows, 3),
+    "take over": (take_over, 2),
+    "rewrap field": (rewrap_field, 2),
     "migrate files": (migrate_files, 3),
     "migrate rows": (migrate_rows, 3),
     "backup": (backup, 2),

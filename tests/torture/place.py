@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from mycelium_fractal_net import initialise, open_keyring
+from mycelium_fractal_net.columns import EncryptedField
 from mycelium_fractal_net.config import load_settings
 from mycelium_fractal_net.legacy.key import import_xor_key
 from mycelium_fractal_net.security.rotation import KeyRotationScheduler
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.keyring.keyring import Keyring
 
 __all__ = [
+    "FIELD",
+    "INDEX",
     "KEYS",
     "ROWS",
     "SIDE_TABLE",
@@ -40,11 +43,13 @@ __all__ = [
 
 KEYS: Final = {
     "orders": "encryption", "release": "signing", "tags": "mac", "files": "encryption",
-    "rows": "encryption", "logs": "encryption", "due": "encryption",
+    "rows": "encryption", "accounts": "encryption", "logs": "encryption", "due": "encryption",
 }  # fmt: skip
 """What is under ``logs`` nobody keeps: its old versions are destroyed and erased."""
 SIDE_TABLE: Final = "letters_value_xor"
 _FILES: Final = 24
+INDEX: Final = "accounts-index"
+FIELD: Final = EncryptedField("accounts", "value", INDEX)
 ROWS: Final = 1200  # more than a process takes at once
 _OLD_VALUES: Final = 4  # of the XOR cipher, each 23 ms of PBKDF2
 _QUIET_SECONDS: Final = 15.0
@@ -219,6 +224,10 @@ def new_place(url: str | None, parent: Path | None = None) -> Place:
             path.write_bytes(keyring.encrypt(plain, key_id="files"))
         kind = "BLOB" if place.on_sqlite else "BYTEA"
         place.query(f"CREATE TABLE people (id INTEGER PRIMARY KEY, value {kind})")
+        place.query(f"CREATE TABLE accounts (id INTEGER PRIMARY KEY, value {kind})")
+        provider.keys.create(INDEX, "index")
+        accounts = [(n, _account(keyring, b"account %d" % n)) for n in range(ROWS)]
+        place.write_rows("accounts", accounts)
         place.query("CREATE TABLE letters (id INTEGER PRIMARY KEY, value TEXT)")
         rows = [(n, keyring.encrypt(b"row %d" % n, key_id="rows")) for n in range(ROWS)]
         place.write_rows("people", rows)
@@ -226,6 +235,17 @@ def new_place(url: str | None, parent: Path | None = None) -> Place:
         place.old_files.mkdir()
         put_old_files(place)
     return place
+
+
+def _account(keyring: Keyring, plain: bytes) -> bytes:
+    tag = keyring.index_tag(plain, key_id=INDEX, context=FIELD.binding)
+    sealed = keyring.encrypt(plain, key_id="accounts", associated_data=FIELD.binding)
+    return bytes(tag) + sealed
+
+
+def put_plain_accounts(place: Place) -> None:
+    """Have the column hold what an application wrote before it was encrypted."""
+    place.write_rows("accounts", [(n, b"account %d" % n) for n in range(ROWS)])
 
 
 def put_old_letters(place: Place) -> None:

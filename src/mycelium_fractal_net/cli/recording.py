@@ -91,6 +91,15 @@ def record_migrating(keyring: Keyring, step: str, key: str | None, *, count: int
     _record(keyring, f"xor.{step}", key=version, count=count)
 
 
+def record_taking_over(keyring: Keyring, key: str | None, *, count: int, dry_run: bool) -> None:
+    """Record that what is plaintext among ``count`` values is about to be sealed under ``key``."""
+    if dry_run:
+        return
+    name = keyring.protecting_key(key)
+    version = version_id(name, keyring.provider.keys.get(name).primary.version)
+    _record(keyring, "encrypt", key=version, count=count)
+
+
 def _version_of(keyring: Keyring, head: bytes) -> str:
     try:
         return keyring.describe(head).version_id

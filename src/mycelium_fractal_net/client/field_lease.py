@@ -135,7 +135,9 @@ class _FieldLease(AnyLease, Generic[T]):
 
 
 def _size(value: Buffer | str) -> int:
-    return len(value) if isinstance(value, str) else len(as_bytes(value))
+    if isinstance(value, str):
+        return len(value if value.isascii() else value.encode())
+    return len(as_bytes(value))
 
 
 class _IndexLease(_FieldLease["FieldKey"]):
@@ -276,7 +278,7 @@ def index_state(
 ) -> FieldState[FieldKey]:
     """The state of a lease of that field. Raises :class:`InvalidInputError` for no key id."""
     name = parse_key_id(key_id)[0]
-    return FieldState(name, lambda reference: index_grant(policy, name, field, reference), clock)
+    return FieldState(name, lambda reference: index_grant(policy, key_id, field, reference), clock)
 
 
 def deterministic_state(
@@ -286,6 +288,6 @@ def deterministic_state(
     name = parse_key_id(key_id)[0]
     return FieldState(
         name,
-        lambda reference: deterministic_grant(policy, name, associated_data, reference),
+        lambda reference: deterministic_grant(policy, key_id, associated_data, reference),
         clock,
     )

@@ -3,16 +3,22 @@
 from mycelium_fractal_net.columns.column import MessageColumn
 from mycelium_fractal_net.columns.column_database import shown_url
 from mycelium_fractal_net.columns.column_report import ColumnReport, Failure, json_line
+from mycelium_fractal_net.columns.encrypted_field import EncryptedField
 from mycelium_fractal_net.columns.messages import rewrap_column
+from mycelium_fractal_net.columns.plaintext import Plaintext
 from mycelium_fractal_net.columns.sweep import beginnings, count_values
+from mycelium_fractal_net.columns.taking_over import take_over_column
 
 __all__ = [
     "ColumnReport",
+    "EncryptedField",
     "Failure",
     "MessageColumn",
+    "Plaintext",
     "beginnings",
     "count_values",
     "json_line",
     "rewrap_column",
     "shown_url",
+    "take_over_column",
 ]

@@ -13,9 +13,9 @@ from typing import Final
 from mycelium_fractal_net.security.errors import DecryptionError
 
 Value = bytes | str
-_MAGIC: Final = b"MFN"  # docs/format.md: the first bytes of every message
-_MAGIC_TEXT: Final = binascii.b2a_base64(_MAGIC, newline=False)  # three bytes are four characters
-_NAMED_BYTES: Final = 12  # docs/format.md: magic, form and handle
+MAGIC: Final = b"MFN"  # docs/format.md: the first bytes of every message
+_MAGIC_TEXT: Final = binascii.b2a_base64(MAGIC, newline=False)  # three bytes are four characters
+NAMED_BYTES: Final = 12  # docs/format.md: magic, form and handle
 BLANKS: Final = b" \t\r\n"  # of RFC 2045 section 6.8, which wraps lines
 _TO_STANDARD: Final = bytes.maketrans(b"-_", b"+/")
 _TO_URLSAFE: Final = bytes.maketrans(b"+/", b"-_")
@@ -57,14 +57,19 @@ def decode(value: Value) -> tuple[bytes, Coding]:
     characters are refused. White space, which databases and tools put behind it and into it as
     line ends, says nothing and is not written again.
     """
-    if isinstance(value, str):
-        try:
-            return from_base64(value.encode("ascii"), text=True)
-        except UnicodeEncodeError:
-            raise DecryptionError from None
-    if value.lstrip(BLANKS).startswith(_MAGIC_TEXT):
+    if isinstance(value, bytes) and value.lstrip(BLANKS).startswith(_MAGIC_TEXT):
         return from_base64(value, text=False)
-    return value, _RAW
+    return decode_as_typed(value)
+
+
+def decode_as_typed(value: Value) -> tuple[bytes, Coding]:
+    """:func:`decode` where bytes are never text: what is in them may begin with anything."""
+    if isinstance(value, bytes):
+        return value, _RAW
+    try:
+        return from_base64(value.encode("ascii"), text=True)
+    except UnicodeEncodeError:
+        raise DecryptionError from None
 
 
 def from_base64(written: bytes, *, text: bool) -> tuple[bytes, Coding]:
@@ -100,18 +105,40 @@ def encode(message: bytes, coding: Coding, habit: Habit) -> Value:
     return written.decode("ascii") if coding.text else written
 
 
-def beginning(start: Value) -> bytes:
-    """The first 12 bytes of a message, from the first 16 bytes or characters of its value.
+def named_characters(offset: int) -> tuple[int, int]:
+    """Where in base64 the 12 bytes from ``offset`` on stand: first character, and how many."""
+    first = offset * 4 // 3
+    return first, -(-(offset + NAMED_BYTES) * 4 // 3) - first
 
-    The form in it is always 1, so that 12 bytes tell the key version of both forms. What is no
+
+def beginning(start: Value, offset: int = 0) -> bytes:
+    """The first 12 bytes of a message, from those of its value that hold them.
+
+    Of text they are its :func:`named_characters`; ``offset`` is of the message behind a tag. The
+    form in it is always 1, so that 12 bytes tell the key version of both forms. What is no
     message gives nothing.
     """
     try:
-        head = decode(start)[0][:_NAMED_BYTES]
+        head = _named(start, offset)
     except DecryptionError:
         return b""
     return (
-        _MAGIC + b"\x01" + head[4:]
-        if len(head) == _NAMED_BYTES and head.startswith(_MAGIC)
-        else b""
+        MAGIC + b"\x01" + head[4:] if len(head) == NAMED_BYTES and head.startswith(MAGIC) else b""
     )
+
+
+def _named(start: Value, offset: int) -> bytes:
+    if not offset:
+        return decode(start)[0][:NAMED_BYTES]
+    if isinstance(start, bytes):
+        return start
+    first = named_characters(offset)[0]
+    before = first % 4
+    try:
+        written = ("A" * before + start).encode("ascii").translate(_TO_STANDARD)
+        aligned = binascii.a2b_base64(written + b"A" * (-len(written) % 4), strict_mode=True)
+    except ValueError:
+        raise DecryptionError from None
+    skipped = offset - first // 4 * 3
+    there = len(written) * 3 // 4  # of a value that is too short the rest would be made up
+    return aligned[skipped : min(skipped + NAMED_BYTES, there)]

@@ -16,11 +16,13 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import event, func, select
+from sqlalchemy import bindparam, event, func, select
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
+from mycelium_fractal_net.columns import mysql
+from mycelium_fractal_net.columns.wire_arrays import WireArray
 from mycelium_fractal_net.security.errors import (
     DatabaseUnavailableError,
     InvalidInputError,
@@ -41,6 +43,12 @@ _POSTGRESQL_DURABLE: Final = (
     "SELECT set_config('synchronous_commit', 'on', false)"
     " WHERE current_setting('synchronous_commit') = 'off'"
 )
+# Waiting for the disk after each batch takes as long as the batch: one wait at the end is enough.
+_POSTGRESQL_BEGIN: Final = select(
+    func.set_config("lock_timeout", bindparam("wait"), True),
+    func.set_config("synchronous_commit", "off", True),
+)
+_POSTGRESQL_RECORD: Final = select(func.pg_logical_emit_message(True, "mfn", ""))
 _SQLITE_PATIENT: Final = f"PRAGMA busy_timeout={_SQLITE_WAIT_MILLISECONDS}"
 _SQLITE_SETTINGS: Final = (
     _SQLITE_PATIENT,
@@ -53,6 +61,13 @@ _SQLITE_BUSY: Final = ("SQLITE_BUSY", "SQLITE_LOCKED")
 _CONTENDED: Final = ("55P03", "57014", "40001", "40P01")
 # and classes of what the database has against one value: data, constraints, triggers.
 _REFUSED: Final = ("22", "23", "27", "44", "P0")
+
+
+MYSQL: Final = "mysql"
+_POSTGRESQL: Final = "postgresql"
+_MOST_ROWS: Final = 2000  # in one transaction
+IN_BINARY: Final = "mfn_in_binary"
+"""An option of statements whose rows PostgreSQL is to send in binary."""
 
 
 class BinaryList(list[Any]):
@@ -80,7 +95,8 @@ class NotWrittenError(PicklableError):
 
 
 class ColumnDatabase:
-    """A SQLite file or a PostgreSQL database that is the user's. Making one connects to nothing.
+    """A SQLite file, a PostgreSQL or a MariaDB database that is the user's. Making one connects to
+    nothing.
 
     ``url`` is a SQLAlchemy URL. No connection outlives its block, so that processes may be
     forked between them. Everything raises :class:`DatabaseUnavailableError`.
@@ -96,18 +112,25 @@ class ColumnDatabase:
         if backend == "sqlite":
             self._engine = _sqlite_engine(parsed)
             self._turns = _Turns()
-        elif backend == "postgresql":
+        elif backend == _POSTGRESQL:
             self._engine = _postgresql_engine(parsed)
+        elif backend in mysql.BACKENDS:
+            self._engine = mysql.mysql_engine(parsed)
         else:
-            raise InvalidInputError("the database must be on sqlite or postgresql")
+            raise InvalidInputError("the database must be on sqlite, postgresql, mariadb or mysql")
 
     def __repr__(self) -> str:
         return f"ColumnDatabase({self.dialect!r})"
 
     @property
     def dialect(self) -> str:
-        """``sqlite`` or ``postgresql``."""
-        return self._engine.dialect.name
+        """``sqlite``, ``postgresql`` or ``mysql``, which MariaDB is one of."""
+        return dialect_of(self._engine)
+
+    def rows_at_once(self, connection: Connection) -> int:
+        """How many rows a transaction may hold at most. See :mod:`.mysql`."""
+        alone = self.dialect == MYSQL and not mysql.is_mariadb(connection)
+        return 1 if alone else _MOST_ROWS
 
     @contextlib.contextmanager
     def connection(self) -> Iterator[Connection]:
@@ -134,9 +157,11 @@ class ColumnDatabase:
     def writing(
         self, connection: Connection, *, wait_milliseconds: int = _LOCK_MILLISECONDS
     ) -> Iterator[Connection]:
-        """A transaction that is durable once the block has ended.
+        """A transaction that is there once the block has ended, and durable after
+        :meth:`make_durable`.
 
-        On PostgreSQL it waits that long for a row that somebody else holds.
+        On PostgreSQL it waits that long for a row that somebody else holds, on MariaDB whole
+        seconds of that.
         Raises :class:`NotWrittenError` where nothing was changed and something else may work.
         """
         turn = contextlib.nullcontext() if self._turns is None else self._turns.turn()
@@ -144,9 +169,10 @@ class ColumnDatabase:
             try:
                 if self._turns is not None:
                     _begin(connection, "BEGIN IMMEDIATE")
+                elif self.dialect == MYSQL:
+                    mysql.wait_for_rows(connection, wait_milliseconds // 1000)
                 else:
-                    waiting = func.set_config("lock_timeout", str(wait_milliseconds), True)
-                    connection.execute(select(waiting))
+                    connection.execute(_POSTGRESQL_BEGIN, {"wait": str(wait_milliseconds)})
                 yield connection
                 connection.commit()
             except DBAPIError as error:
@@ -159,6 +185,23 @@ class ColumnDatabase:
                 _roll_back(connection)
                 raise
 
+    def make_durable(self) -> None:
+        """Return when all that was committed before is on the disk, and wherever else commits
+        wait for it to be.
+
+        On PostgreSQL a transaction of :meth:`writing` does not wait for that: its order in the log
+        is what counts, and this writes one record behind them all. Elsewhere each one waited.
+        """
+        if self.dialect != _POSTGRESQL:
+            return
+        with self.connection() as connection:
+            try:
+                connection.execute(_POSTGRESQL_RECORD)
+                connection.commit()
+            except SQLAlchemyError as error:
+                _roll_back(connection)
+                raise unavailable(error) from None
+
     def _why(self, error: DBAPIError) -> Why | None:
         if error.connection_invalidated:
             return None
@@ -167,12 +210,22 @@ class ColumnDatabase:
                 return Why.CONTENDED
             name: str = getattr(error.orig, "sqlite_errorname", "")
             return Why.REFUSED if name.startswith("SQLITE_CONSTRAINT") else None
+        if self.dialect == MYSQL:
+            if mysql.is_contended(error):
+                return Why.CONTENDED
+            return Why.REFUSED if mysql.is_refused(error) else None
         state: str | None = getattr(error.orig, "sqlstate", None)
         if state in _CONTENDED:
             return Why.CONTENDED
         if state is None or (state.startswith("42") and state != "42501"):  # not a permission
             return Why.UNSUITED
         return Why.REFUSED if state.startswith(_REFUSED) else None
+
+
+def dialect_of(engine: Engine | Connection) -> str:
+    """Of SQLAlchemy's names for dialects the one for all that speak alike."""
+    name = engine.dialect.name
+    return MYSQL if name in mysql.BACKENDS else name
 
 
 def unavailable(error: SQLAlchemyError) -> DatabaseUnavailableError:
@@ -274,6 +327,8 @@ def _sqlite_engine(url: URL) -> Engine:
 
 def _postgresql_engine(url: URL) -> Engine:
     try:
+        from psycopg.adapt import Dumper
+        from psycopg.pq import Format
         from psycopg.types.array import ListBinaryDumper
 
         query = {"connect_timeout": str(_CONNECT_SECONDS), **url.query}
@@ -288,10 +343,24 @@ def _postgresql_engine(url: URL) -> Engine:
     except ImportError as error:
         raise unusable_extra("a column in PostgreSQL", "postgresql", error) from None
 
+    class AsItIs(Dumper):  # oid 0: of the type that the statement expects there
+        format = Format.BINARY
+
+        def dump(self, obj: bytes) -> bytes:
+            return obj
+
     def on_connect(connection: Any, _record: object) -> None:
         connection.adapters.register_dumper(BinaryList, ListBinaryDumper)
+        connection.adapters.register_dumper(WireArray, AsItIs)
         connection.execute(_POSTGRESQL_DURABLE)
         connection.commit()
 
+    def before_execute(
+        _connection: object, cursor: Any, _text: str, _given: object, context: Any, _many: bool
+    ) -> None:
+        if context is not None and context.execution_options.get(IN_BINARY):
+            cursor.format = Format.BINARY
+
     event.listen(engine, "connect", on_connect)
+    event.listen(engine, "before_cursor_execute", before_execute)
     return engine

@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sqlalchemy import (
     ARRAY,
+    BINARY,
     ColumnElement,
+    Double,
+    Float,
     LargeBinary,
     Select,
     String,
@@ -27,6 +30,7 @@ from sqlalchemy import (
     func,
     inspect,
     literal,
+    not_,
     null,
     or_,
     select,
@@ -34,12 +38,16 @@ from sqlalchemy import (
     tuple_,
     update,
 )
+from sqlalchemy.dialects.mysql import CHAR
 from sqlalchemy.dialects.postgresql import BYTEA, DOMAIN, TEXT
 from sqlalchemy.exc import SAWarning
 from sqlalchemy.types import NullType, TypeEngine
 
-from mycelium_fractal_net.columns.coding import BLANKS, Value
-from mycelium_fractal_net.columns.column_database import BinaryList
+from mycelium_fractal_net.columns import wire_arrays
+from mycelium_fractal_net.columns.coding import BLANKS, MAGIC, NAMED_BYTES, Value, named_characters
+from mycelium_fractal_net.columns.column_database import IN_BINARY, MYSQL, BinaryList, dialect_of
+from mycelium_fractal_net.columns.mysql import BYTES_TYPES
+from mycelium_fractal_net.columns.wire_arrays import Encode, array_type, encoder
 from mycelium_fractal_net.security.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -49,6 +57,11 @@ Key = tuple[Any, ...]
 """A primary key, in the order of its columns."""
 INLINE_BYTES: Final = 16_384  # longer values are read one by one, so that a page fits in memory
 _ANY: Final[TypeEngine[Any]] = NullType()
+_SQLITE: Final = "sqlite"
+_POSTGRESQL: Final = "postgresql"
+_STRIPPED_CHARACTERS: Final = 128  # at the beginning of a value, tag and line ends included
+_SEALED: Final = b"MFN\x01"  # docs/format.md: the first form,
+_SALTED_BYTES: Final = 36  # and what stands up to the end of the salt
 
 
 class Span(NamedTuple):
@@ -87,30 +100,46 @@ class LocatedColumn:
         key: Sequence[str],
         value: str,
         associated: str | None,
-        types: dict[str, TypeEngine[Any]] | None,
+        types: dict[str, TypeEngine[Any]],
+        dialect: str,
     ) -> None:
         self.table = found
         self.key_names = tuple(key)
         self.value = found.c[value]
         self.associated = None if associated is None else found.c[associated]
         self.keys = [found.c[name] for name in key]
-        self._types = types  # on PostgreSQL alone
+        self.message_offset = 0  # of a tag in front of a message
+        self._types = types  # none on SQLite, whose values have each their own
+        self._dialect = dialect
         self._names = [f"k{number}" for number in range(len(key))]
         self._is_row = and_(
             *(each == _given(name) for each, name in zip(self.keys, self._names, strict=True))
         )
         sent = [*key, associated] if associated else key
-        self._sends_arrays = types is not None and not any(
+        self._sends_arrays = dialect == _POSTGRESQL and not any(
             isinstance(types[name], NullType) for name in sent
         )
-        self._has_value = self._bytes() > 0  # not of NULL either
-        self._bulk: dict[bool, Update] = {}
+        self._encoders = [encoder(types[name]) if self._sends_arrays else None for name in sent]
+        self._in_binary = all(self._encoders)  # rows are read and written so
+        self._takes_empty = False
+        self._has_value: ColumnElement[bool] = self._bytes() > 0  # not of NULL either
+        self._bulk: dict[tuple[bool, int], Update] = {}
         self._one_row = (
             update(found)
-            .where(self._is_row, self.value == _given("old"))
-            .where(*self._same_associated(_given("bound")))
+            .where(self._is_row, self._exact(self.value) == self._exact_given("old", self.value))
+            .where(*self._same_associated(None))
             .values({self.value: _given("new")})
         )
+
+    @property
+    def holds_text(self) -> bool:
+        """Whether its values are text and nothing else; on SQLite each has a type of its own."""
+        return self._dialect != _SQLITE and not _holds_bytes(self._types[self.value.name])
+
+    def take_empty(self) -> None:
+        """From now on read values of no length too, which no message has."""
+        self._takes_empty = True
+        self._has_value = self.value.is_not(None)
 
     # Finding ------------------------------------------------------------------------------
 
@@ -138,19 +167,25 @@ class LocatedColumn:
             )
         if value in key:
             raise InvalidInputError(f"the column {value} is part of the primary key")
-        postgresql = connection.dialect.name == "postgresql"
-        if postgresql and not _holds_values(columns[value]["type"]):
-            raise InvalidInputError(f"the column {value} holds neither bytes nor text")
+        dialect = dialect_of(connection)
+        types = {}
+        if dialect != _SQLITE:
+            types = {each: columns[each]["type"] for each in columns}
+            if not _holds_bytes(types[value]) and not _holds_text(types[value]):
+                raise InvalidInputError(f"the column {value} holds neither bytes nor text")
+        if dialect == MYSQL:
+            for each in key:
+                if isinstance(types[each], Float) and not isinstance(types[each], Double):
+                    raise InvalidInputError(f"no row is found again by {each}, which is a FLOAT")
         found = table(bare, *(column(each, _ANY) for each in columns), schema=schema)
-        types = {each: columns[each]["type"] for each in columns} if postgresql else None
-        return cls(found, key, value, associated, types)
+        return cls(found, key, value, associated, types, dialect)
 
     def beside(self, other: TableClause, value: str) -> LocatedColumn:
         """The column ``value`` of a table that has the same primary key."""
         types = self._types
-        if types is not None:
+        if types:
             types = {**{name: types[name] for name in self.key_names}, value: _ANY}
-        return LocatedColumn(other, self.key_names, value, None, types)
+        return LocatedColumn(other, self.key_names, value, None, types, self._dialect)
 
     # Reading ------------------------------------------------------------------------------
 
@@ -165,13 +200,21 @@ class LocatedColumn:
         found = (
             select(*self.keys, inline, self._bound()).where(self._has_value).order_by(*self.keys)
         )
-        return [_row(each) for each in connection.execute(*self._within(found, span))]
+        if not self._in_binary:
+            return [_row(each) for each in connection.execute(*self._within(found, span))]
+        found = found.execution_options(**{IN_BINARY: True})
+        rows = connection.execute(*self._within(found, span)).all()  # value by value it takes twice
+        if len(self.keys) == 1:
+            return [Row((key,), value, bound) for key, value, bound in rows]
+        return [_row(each) for each in rows]
 
     def read(self, connection: Connection, key: Key) -> Row | None:
         """One row with its value, however long; None where it is gone or has none."""
         asked = select(*self.keys, self.value, self._bound()).where(self._is_row)
         found = connection.execute(asked, self.named(key)).first()
-        return None if found is None or not found[-2] else _row(found)
+        if found is None or found[-2] is None or not (found[-2] or self._takes_empty):
+            return None
+        return _row(found)
 
     def sample(self, count: int) -> Select[Any]:
         """Some values that are not long."""
@@ -188,9 +231,8 @@ class LocatedColumn:
         return select(func.count(self.value)).where(self._bytes() == 0)
 
     def beginnings(self, most: int) -> Select[Any]:
-        """The first 16 bytes or characters that values have behind white space, and how many
-        have them."""
-        start = func.substr(self._behind_blanks(), 1, 16)
+        """What :func:`.beginning` takes of the values, and how many have it."""
+        start = self._beginning()
         return (
             select(start, func.count())
             .where(self._has_value)
@@ -199,32 +241,53 @@ class LocatedColumn:
             .limit(most)
         )
 
+    def _beginning(self) -> ColumnElement[Any]:
+        """No more than the name of the key version, or each value would have one of its own."""
+        stripped = self._behind_blanks()
+        first, count = named_characters(self.message_offset)
+        text = func.substr(stripped, first + 1, count)
+        named: ColumnElement[Any]
+        if self.message_offset:  # bytes are never text then, and a tag begins with anything
+            named = func.substr(self.value, self.message_offset + 1, NAMED_BYTES)
+        else:
+            is_message = func.substr(stripped, 1, len(MAGIC)) == literal(MAGIC)
+            named = case((is_message, func.substr(stripped, 1, NAMED_BYTES)), else_=text)
+        if self._dialect == _SQLITE:
+            return case((func.typeof(self.value) == "text", text), else_=named)
+        return named if _holds_bytes(self._types[self.value.name]) else text
+
     def without_key(self, most: int) -> Select[Any] | None:
         """Rows that no key finds: SQLite takes NULL for a part of a primary key."""
-        if self._types is not None:
+        if self._dialect != _SQLITE:
             return None
         unfound = or_(*(each.is_(None) for each in self.keys))
         return select(*self.keys).where(unfound, self._has_value).limit(most)
 
     def _behind_blanks(self) -> ColumnElement[Any]:
         """The value without the white space that may stand before base64."""
+        is_bytes = self._dialect != _SQLITE and _holds_bytes(self._types[self.value.name])
+        if self._dialect == MYSQL:  # it has nothing that strips several characters
+            start = text = func.substr(self.value, 1, _STRIPPED_CHARACTERS)
+            for blank in BLANKS.decode():
+                text = func.replace(text, blank, "")
+            return case((func.substr(start, 1, len(MAGIC)) == literal(MAGIC), start), else_=text)
         blanks = literal(BLANKS.decode())
-        if self._types is None:
+        if self._dialect == _SQLITE:
             text = func.ltrim(cast(self.value, String()), blanks)
             return case((func.typeof(self.value) == "text", text), else_=cast(text, LargeBinary()))
-        kind = self._types[self.value.name]
-        if isinstance(kind.data_type if isinstance(kind, DOMAIN) else kind, LargeBinary):
+        if is_bytes:
             return func.btrim(self.value, cast(literal(BLANKS), BYTEA()))
         return func.ltrim(self.value, cast(blanks, TEXT()))
 
     def _bytes(self) -> ColumnElement[int]:
         """The length of a value, also of a text that begins with NUL in SQLite."""
-        if self._types is not None:
+        if self._dialect != _SQLITE:
             return func.octet_length(self.value)
         return func.length(cast(self.value, LargeBinary()))
 
     def _length(self) -> ColumnElement[int]:
-        return func.length(self.value) if self._types is None else func.octet_length(self.value)
+        name = func.length if self._dialect == _SQLITE else func.octet_length
+        return name(self.value)
 
     def _bound(self) -> ColumnElement[Any]:
         return null() if self.associated is None else self.associated
@@ -234,15 +297,29 @@ class LocatedColumn:
         for prefix, key in (("a", span.after), ("u", span.upto)):
             if key is None:
                 continue
-            names = [f"{prefix}{number}" for number in range(len(key))]
+            names = self._bounds(prefix)
             given.update(zip(names, key, strict=True))
             bounds = [_given(name) for name in names]
-            here: ColumnElement[Any] = self.keys[0]
-            there = bounds[0]
-            if len(key) > 1:
-                here, there = tuple_(*self.keys), tuple_(*bounds)
-            found = found.where(here > there if prefix == "a" else here <= there)
+            found = found.where(self._beyond(bounds) if prefix == "a" else self._upto(bounds))
         return found, given
+
+    def _bounds(self, prefix: str) -> list[str]:
+        return [f"{prefix}{number}" for number in range(len(self.keys))]
+
+    def _beyond(self, bounds: Sequence[ColumnElement[Any]]) -> ColumnElement[bool]:
+        if len(bounds) == 1:
+            return self.keys[0] > bounds[0]
+        if self._dialect != MYSQL:
+            return tuple_(*self.keys) > tuple_(*bounds)
+        # It looks rows up in an index by a comparison of rows only where that is spelled out.
+        return and_(self.keys[0] >= bounds[0], _spelled_out(self.keys, bounds))
+
+    def _upto(self, bounds: Sequence[ColumnElement[Any]]) -> ColumnElement[bool]:
+        if len(bounds) == 1:
+            return self.keys[0] <= bounds[0]
+        if self._dialect != MYSQL:
+            return tuple_(*self.keys) <= tuple_(*bounds)
+        return and_(self.keys[0] <= bounds[0], not_(_spelled_out(self.keys, bounds)))
 
     def named(self, key: Key) -> dict[str, Any]:
         """A key as the parameters of the statements about one row."""
@@ -267,27 +344,46 @@ class LocatedColumn:
 
     def write_rows(self, changes: Sequence[ValueChange]) -> tuple[Update, dict[str, Any]] | None:
         """Gives many rows their new values at once; None where these cannot be sent so."""
-        kinds = {type(change.new) for change in changes} | {type(c.row.value) for c in changes}
+        old = [change.row.value for change in changes]
+        new = [change.new for change in changes]
+        kinds = set(map(type, old)) | set(map(type, new))
         if not self._sends_arrays or len(kinds) != 1:
             return None
         text = kinds == {str}
-        if text not in self._bulk:
-            self._bulk[text] = self._bulk_statement(TEXT() if text else BYTEA())
-        rows = [change.row for change in changes]
-        keys = zip(*(row.key for row in rows), strict=True)
-        given = {name: BinaryList(each) for name, each in zip(self._names, keys, strict=True)}
-        given["old"] = BinaryList([row.value for row in rows])
-        given["new"] = BinaryList([change.new for change in changes])
+        known = 0 if text else self._known_by(old)
+        if known:
+            old = [each[:known] for each in old if each]
+        columns = [*zip(*(change.row.key for change in changes), strict=True)]
         if self.associated is not None:
-            given["bound"] = BinaryList([row.associated for row in rows])
-        return self._bulk[text], given
+            columns.append(tuple(change.row.associated for change in changes))
+        names = [*self._names, "bound"]
+        given: dict[str, Any] = {}
+        for name, encode, each in zip(names, self._encoders, columns, strict=False):
+            given[name] = encode(each) if self._in_binary and encode else BinaryList(each)
+        if self._in_binary:
+            for prefix, change in (("a", changes[0]), ("u", changes[-1])):
+                given.update(zip(self._bounds(prefix), change.row.key, strict=True))
+        values: Encode = wire_arrays.of_text if text else wire_arrays.of_bytes
+        given["old"], given["new"] = values(old), values(new)
+        if (text, known) not in self._bulk:
+            self._bulk[text, known] = self._bulk_statement(TEXT() if text else BYTEA(), known)
+        return self._bulk[text, known], given
+
+    def _known_by(self, values: Sequence[Any]) -> int:
+        """How many first bytes tell each of these from whatever may come into its place; 0: all.
+
+        Handle and salt do, of messages of the first form: no two are sealed with one salt.
+        """
+        start = self.message_offset
+        named = slice(start, start + len(_SEALED))
+        return start + _SALTED_BYTES if all(each[named] == _SEALED for each in values) else 0
 
     def send_no_arrays(self) -> None:
         """From now on have :meth:`write_rows` give None: the database takes no such arrays."""
         self._sends_arrays = False
 
-    def _bulk_statement(self, value_type: TypeEngine[Any]) -> Update:
-        types = self._types or {}
+    def _bulk_statement(self, value_type: TypeEngine[Any], known: int) -> Update:
+        types = {name: array_type(kind) for name, kind in self._types.items()}
         arrays = {
             **{n: types[each.name] for n, each in zip(self._names, self.keys, strict=True)},
             "old": value_type,
@@ -297,18 +393,53 @@ class LocatedColumn:
             arrays["bound"] = types[self.associated.name]
         sent = [cast(_given(name), ARRAY(kind)) for name, kind in arrays.items()]
         batch = func.unnest(*sent).table_valued(*arrays, name="batch").render_derived()
+        # Rows are in the order of the key. With their range the database reads that stretch of the
+        # index once, and does not come to think that it had better read the whole table.
+        stretch: list[ColumnElement[bool]] = []
+        if self._in_binary:
+            first, last = ([_given(name) for name in self._bounds(each)] for each in "au")
+            here: ColumnElement[Any] = self.keys[0]
+            least = first[0]
+            if len(first) > 1:
+                here, least = tuple_(*self.keys), tuple_(*first)
+            stretch = [here >= least, self._upto(last)]
         return (
             update(self.table)
+            .where(*stretch)
             .where(*(k == batch.c[n] for k, n in zip(self.keys, self._names, strict=True)))
-            .where(self.value == batch.c.old)
+            .where((func.substr(self.value, 1, known) if known else self.value) == batch.c.old)
             .where(*self._same_associated(batch.c["bound"] if "bound" in arrays else None))
             .values({self.value: batch.c.new})
         )
 
-    def _same_associated(self, bound: Any) -> list[ColumnElement[bool]]:
+    def _same_associated(self, sent: Any) -> list[ColumnElement[bool]]:
+        """That the associated data is what was read; ``sent`` is a column of a batch."""
         if self.associated is None:
             return []
-        return [self.associated.is_not_distinct_from(bound)]
+        bound = self._exact_given("bound", self.associated) if sent is None else sent
+        return [self._exact(self.associated).is_not_distinct_from(bound)]
+
+    def _exact(self, value: ColumnElement[Any]) -> ColumnElement[Any]:
+        """A column to be compared by its bytes: in MariaDB "a" and "A " may be equal as text."""
+        return self._as_bytes(value, value)
+
+    def _exact_given(self, name: str, like: ColumnElement[Any]) -> ColumnElement[Any]:
+        return self._as_bytes(_given(name), like)
+
+    def _as_bytes(self, value: ColumnElement[Any], like: Any) -> ColumnElement[Any]:
+        if self._dialect != MYSQL or _holds_bytes(self._types[like.name]):
+            return value
+        return cast(cast(value, CHAR(charset="utf8mb4")), BINARY())
+
+
+def _spelled_out(
+    keys: Sequence[ColumnElement[Any]], bounds: Sequence[ColumnElement[Any]]
+) -> ColumnElement[bool]:
+    """``keys > bounds`` as rows."""
+    further = keys[-1] > bounds[-1]
+    for key, bound in zip(keys[-2::-1], bounds[-2::-1], strict=True):
+        further = or_(key > bound, and_(key == bound, further))
+    return further
 
 
 def _table_name(looking: Inspector, name: str) -> tuple[str | None, str]:
@@ -321,8 +452,12 @@ def _table_name(looking: Inspector, name: str) -> tuple[str | None, str]:
     raise InvalidInputError(f"there is no table {name}")
 
 
-def _holds_values(kind: TypeEngine[Any]) -> bool:
-    return isinstance(kind.data_type if isinstance(kind, DOMAIN) else kind, LargeBinary | String)
+def _holds_bytes(kind: TypeEngine[Any]) -> bool:
+    return isinstance(kind.data_type if isinstance(kind, DOMAIN) else kind, BYTES_TYPES)
+
+
+def _holds_text(kind: TypeEngine[Any]) -> bool:
+    return isinstance(kind.data_type if isinstance(kind, DOMAIN) else kind, String)
 
 
 def _row(found: Sequence[Any]) -> Row:

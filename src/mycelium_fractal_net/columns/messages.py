@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-from time import monotonic
 from typing import Final, Unpack
 
 from mycelium_fractal_net.columns.coding import Habit, Value, decode, encode
 from mycelium_fractal_net.columns.column import MessageColumn
 from mycelium_fractal_net.columns.column_database import ColumnDatabase
 from mycelium_fractal_net.columns.column_report import ColumnReport
+from mycelium_fractal_net.columns.encrypted_field import moving
 from mycelium_fractal_net.columns.located_column import LocatedColumn
 from mycelium_fractal_net.columns.sweep import RunOptions, Sweep
 from mycelium_fractal_net.security.errors import DecryptionError
 from mycelium_fractal_net.security.keyring.keyring import Keyring
 from mycelium_fractal_net.security.records.open_options import PLAIN, OpenOptions
 
-_SPAN_ROWS: Final = 1000
+_SPAN_ROWS: Final = 2000
 _SAMPLE: Final = 1000  # values from which the spelling of a column is learned
-_KNOWN_SECONDS: Final = 0.5  # within which a version counts as the newest, or not, once asked
-_NAMED_BYTES: Final = 12  # docs/format.md: magic, form and handle
 
 
 def rewrap_column(
@@ -40,33 +38,19 @@ def rewrap_column(
     constant = column.constant(options)
     database, place = column.located()
     habit = learned(database, place)
-    known: dict[bytes, bool] = {}
-    until = 0.0
-
-    def is_newest(message: bytes) -> bool:
-        nonlocal until
-        now = monotonic()
-        if now >= until:
-            known.clear()
-            until = now + _KNOWN_SECONDS
-        name = message[:_NAMED_BYTES]
-        found = known.get(name)
-        if found is None:
-            found = known[name] = keyring.describe(message).newest
-        return found
+    if column.field is not None:
+        convert_field = moving(keyring, column.field, options, habit)
+        return Sweep(keyring, database, place, how).run(convert_field, rows=_SPAN_ROWS)
+    rewrapped = keyring.rewrapper(options)
 
     def convert(value: Value, bound: bytes) -> Value | None:
         message, coding = decode(value)
         if coding.base64:
             habit.learn(coding)
-        if not message or is_newest(message):  # white space alone is nothing either
+        if not message:  # white space alone is nothing either
             return None
-        rewrapped = keyring.rewrap(
-            message,
-            associated_data=bound or constant,
-            allow_compromised=options.allow_compromised,
-        )
-        return encode(rewrapped, coding, habit)
+        moved = rewrapped(message, bound or constant)
+        return None if moved is None else encode(moved, coding, habit)
 
     sweep = Sweep(keyring, database, place, how)
     return sweep.run(convert, rows=_SPAN_ROWS)

@@ -40,7 +40,7 @@ Convert = Callable[[Value, bytes], Value | None]
 WriteRow = Callable[[Connection, LocatedColumn, ValueChange], bool]
 """Writes one row within a transaction; False where the row is not any more what was read."""
 
-_MOST_ROWS: Final = 1000  # in one transaction
+_FIRST_ROWS: Final = 1000  # in the first transaction: how long that takes says what follows
 _LONG_SECONDS: Final = 0.1  # a transaction that takes longer is followed by smaller ones,
 _SHORT_SECONDS: Final = 0.025  # and one that is shorter by larger ones
 _SETTLE_SECONDS: Final = 0.02  # for an application that writes value and associated data apart
@@ -88,10 +88,11 @@ class Mover:
         self._convert = convert
         self._single = write_row is not None
         self._write_row = write_row or _write_row
-        self._most = _MOST_ROWS
         self._stack = contextlib.ExitStack()
         self._stack.callback(finish)
         self._connection = self._stack.enter_context(database.connection())
+        self._bound = database.rows_at_once(self._connection)
+        self._most = min(_FIRST_ROWS, self._bound)
 
     def close(self) -> None:
         """Close the connection."""
@@ -219,7 +220,7 @@ class Mover:
             if seconds > _LONG_SECONDS:
                 self._most = max(1, self._most // 2)
             elif seconds < _SHORT_SECONDS:
-                self._most = min(_MOST_ROWS, self._most * 2)
+                self._most = min(self._bound, self._most * 2)
         return done
 
     def _write_some(self, changes: Sequence[ValueChange]) -> int:

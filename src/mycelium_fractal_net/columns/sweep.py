@@ -93,6 +93,7 @@ class Sweep:
                     failed(failure)
                 if progress is not None:
                     progress(part.looked)
+        self.database.make_durable()
         with self.database.connection() as connection, self.database.reading(connection):
             found.empty = connection.execute(self.place.empty()).scalar_one()
         found.skipped = max(0, looked - found.done - found.failed)
@@ -128,7 +129,7 @@ def beginnings(column: MessageColumn) -> Counter[bytes]:
     found: Counter[bytes] = Counter()
     with database.connection() as connection, database.reading(connection):
         for start, count in connection.execute(place.beginnings(_MOST_BEGINNINGS)):
-            found[beginning(start)] += count
+            found[beginning(start, place.message_offset)] += count
         total = connection.execute(place.total()).scalar_one()
     found[b""] += max(0, total - found.total())
     return +found

@@ -184,9 +184,10 @@ def bounded(codec: Codec, most: int | None) -> Codec:
         return codec
 
     def encode(value: Any) -> bytes:
-        if hasattr(value, "__len__") and len(value) > most:
+        written = codec.encode(value)  # of anything else it says that it is none
+        if len(value) > most:
             raise InvalidInputError(f"the value is longer than {most}")
-        return codec.encode(value)
+        return written
 
     return codec._replace(encode=encode)
 

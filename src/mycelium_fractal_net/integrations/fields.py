@@ -2,44 +2,49 @@
 
 Stored is ``tag || sealed message`` in one column of bytes: the tag of a blind index, of
 :attr:`EncryptedColumn.tag_bytes` bytes and of none where there is no index, and the sealed message
-of the value. Both are bound to table and column (:func:`binding`): neither serves in another.
-Nothing binds a value to its row: whoever writes to the database can swap those of two rows.
+of the value. Both are bound to table and column (:func:`.field_binding`): neither is of use in
+another. Nothing binds a value to its row: whoever writes to the database can swap those of two
+rows.
 """
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
+from mycelium_fractal_net.columns.plaintext import sealed_in
 from mycelium_fractal_net.security.errors import (
     ConfigurationError,
     DecryptionError,
     InvalidInputError,
     MfnError,
 )
+from mycelium_fractal_net.security.records.field_binding import field_binding
 from mycelium_fractal_net.security.records.index_fields import IndexField
-from mycelium_fractal_net.security.records.open_options import OpenOptions
 
 if TYPE_CHECKING:
+    from mycelium_fractal_net.columns.plaintext import Plaintext
     from mycelium_fractal_net.security.keyring.keyring import Keyring
     from mycelium_fractal_net.security.keyring.lookups import BlindIndex
     from mycelium_fractal_net.security.records.index_fields import Normalisation
 
+_LOG: Final = logging.getLogger(__name__)
 _Error = TypeVar("_Error", bound=MfnError)
+_PLAINTEXT_READ: Final[Counter[str]] = Counter()
+
+
+def plaintext_read() -> dict[str, int]:
+    """How many values that are not sealed this process has read, by column: see docs/takeover.md.
+
+    A column that is not named has read none: the end of its takeover may be near.
+    """
+    return dict(_PLAINTEXT_READ)
 
 
 class RefusedQueryError(InvalidInputError):
     """A query asks of an encrypted column what only plaintext could answer."""
-
-
-def binding(table: str, column: str) -> bytes:
-    """What a column's messages and tags are bound to: both names, each behind its length.
-
-    Lengths are in 8 bytes, big-endian, names in UTF-8. It is the associated data of the messages,
-    and the context of the index.
-    """
-    parts = (table.encode(), column.encode())
-    return b"".join(len(each).to_bytes(8) + each for each in parts)
 
 
 def copied(error: _Error, where: str = "") -> _Error:
@@ -62,12 +67,13 @@ class EncryptedColumn:
     ``key_id`` names a key of type ``encryption``, ``index`` one of type ``index``. ``bits`` and
     ``normalisation`` are those of :meth:`.Keyring.index`. Every error names table and column, and
     never the value. Raises :class:`ConfigurationError` for what does not go together: ``unique``,
-    which asks for an index with whole tags.
+    which asks for an index with whole tags. With ``takes_over`` values that are plaintext are read
+    beside those that are sealed, and nothing is searched or unique until it is left out again.
     """
 
     __slots__ = (
-        "_index", "_options", "bits", "column", "index", "key_id", "keyring", "normalisation",
-        "table", "tag_bytes", "unique",
+        "_cipher", "_index", "bits", "column", "index", "key_id", "keyring", "normalisation",
+        "table", "tag_bytes", "takes_over", "unique",
     )  # fmt: skip
 
     def __init__(
@@ -81,9 +87,16 @@ class EncryptedColumn:
         bits: int | None = None,
         normalisation: Normalisation = "exact",
         unique: bool = False,
+        takes_over: Plaintext | None = None,
     ) -> None:
         self.tag_bytes = stored_tag_bytes(table, column, index, bits, normalisation, unique)
-        bound = binding(table, column)
+        if unique and takes_over is not None:
+            raise ConfigurationError(
+                f"{table}.{column}: it is unique once it is taken over: the tags of rows that are"
+                " not sealed yet are nowhere"
+            )
+        bound = field_binding(table, column)
+        self.takes_over = takes_over
         self.keyring = keyring
         self.table = table
         self.column = column
@@ -92,12 +105,15 @@ class EncryptedColumn:
         self.bits = bits
         self.normalisation = normalisation
         self.unique = unique
-        self._options = OpenOptions(bound)
-        self._index: BlindIndex | None = None
-        if index is not None:
-            self._index = keyring.index(
-                key_id=index, context=bound, bits=bits, normalisation=normalisation
-            )
+        try:
+            self._cipher = keyring.bound(key_id=key_id, associated_data=bound)
+            self._index: BlindIndex | None = None
+            if index is not None:
+                self._index = keyring.index(
+                    key_id=index, context=bound, bits=bits, normalisation=normalisation
+                )
+        except MfnError as error:
+            raise named(error, table, column) from None
 
     def __repr__(self) -> str:
         return f"EncryptedColumn({self.table!r}, {self.column!r})"
@@ -105,12 +121,27 @@ class EncryptedColumn:
     def store(self, value: bytes) -> bytes:
         """What to store for ``value``: the tag of the version in use, and the sealed message."""
         try:
-            sealed = self.keyring.encrypt(
-                value, key_id=self.key_id, associated_data=self._options.associated_data
-            )
+            sealed = self._cipher.seal(value)
             return sealed if self._index is None else self._index.tag(value) + sealed
         except MfnError as error:
             raise named(error, self.table, self.column) from None
+
+    def open_either(self, value: bytes | str) -> bytes:
+        """:meth:`open`, and until its last day what was stored before the column was encrypted.
+
+        Text is base64 where it is sealed. Raises :class:`DecryptionError` for what is not sealed
+        where no plaintext is taken, or none any more.
+        """
+        stored = sealed_in(value, self.tag_bytes)
+        if stored is not None:
+            return self.open(stored)
+        if self.takes_over is None or not self.takes_over.is_taken():
+            raise named(DecryptionError(), self.table, self.column)
+        where = f"{self.table}.{self.column}"
+        if where not in _PLAINTEXT_READ:
+            _LOG.warning("%s: a value that is not sealed was read", where)
+        _PLAINTEXT_READ[where] += 1
+        return value.encode() if isinstance(value, str) else value
 
     def open(self, stored: bytes) -> bytes:
         """The value in what was stored. Raises :class:`DecryptionError`.
@@ -121,8 +152,7 @@ class EncryptedColumn:
         try:
             if len(stored) < self.tag_bytes:
                 raise DecryptionError
-            message = stored[self.tag_bytes :] if self.tag_bytes else stored
-            return self.keyring.decrypt_result(message, self._options, key_id=self.key_id).data
+            return self._cipher.open(stored[self.tag_bytes :] if self.tag_bytes else stored)
         except MfnError as error:
             raise named(error, self.table, self.column) from None
 
@@ -149,6 +179,11 @@ class EncryptedColumn:
     def _made(self, make: Callable[[BlindIndex], list[bytes]]) -> list[bytes]:
         if self._index is None:
             raise RefusedQueryError(f"{self.table}.{self.column}: has no index to search by")
+        if self.takes_over is not None:
+            raise RefusedQueryError(
+                f"{self.table}.{self.column}: is being taken over, and a search would miss what is"
+                " not sealed yet"
+            )
         try:
             return make(self._index)
         except MfnError as error:

@@ -40,6 +40,7 @@ __all__ = ["MfnFileSystem"]
 Info = dict[str, Any]
 
 _BEGINNING_BYTES: Final = 1 << 16  # of an object, fetched in one request as it is opened
+_AHEAD_BYTES: Final = 1 << 22  # at most, for who reads from beginning to end
 _BUFFER_BYTES: Final = 1 << 16  # for whoever reads line by line
 
 
@@ -210,6 +211,15 @@ class MfnFileSystem(ChainedFileSystem):  # type: ignore[misc]
             file.close()
             raise
 
+    def cat_file(
+        self, path: str, start: int | None = None, end: int | None = None, **more: Any
+    ) -> bytes:
+        """The plaintext between two positions, as a slice has them: nothing where they cross."""
+        with self.open(path, "rb", **more) as file:
+            begin, stop, _ = slice(start, end).indices(file.size)
+            file.seek(begin)
+            return bytes(file.read(max(stop - begin, 0)))
+
     def pipe_file(self, path: str, value: Any, mode: str = "overwrite", **more: Any) -> None:
         """Seal ``value`` under that path, in folders that are made where they are not there."""
         self.makedirs(self._parent(path), exist_ok=True)
@@ -376,23 +386,41 @@ def _again(fs: MfnFileSystem, path: str, position: int) -> Any:
 
 
 class _Fetched:
-    """A file of a store, whose beginning is fetched once: header and head lie in it."""
+    """A file of a store, in few requests.
+
+    Its beginning is fetched once: header and head lie in it. Who reads on from where it stopped
+    gets more than was asked for, as much as it has read so far; who jumps gets no more.
+    """
 
     def __init__(self, file: Any) -> None:
         self._file = file
         begin = bytearray(_BEGINNING_BYTES)
         self._begin = bytes(begin[: read_fully(file, memoryview(begin))])
+        self._ahead, self._ahead_at = b"", 0
+        self._read_on = 0  # bytes that were fetched one after the other
         self._position = 0
 
     def read(self, size: int, /) -> bytes:
-        end = self._position + size
-        if end <= len(self._begin):
-            data = self._begin[self._position : end]
-        else:
-            self._file.seek(self._position)
-            data = self._file.read(size)
+        data = self._held(size)
+        if len(data) < size:
+            at = self._position + len(data)
+            wanted = size - len(data)
+            if at != self._ahead_at + len(self._ahead):
+                self._read_on = 0
+            more = max(wanted, min(self._read_on, _AHEAD_BYTES))
+            self._file.seek(at)
+            self._ahead, self._ahead_at = bytes(self._file.read(more)), at
+            self._read_on += len(self._ahead)
+            data += self._ahead[:wanted]
         self._position += len(data)
-        return bytes(data)
+        return data
+
+    def _held(self, size: int) -> bytes:
+        """What of the next ``size`` bytes is here, from the first on."""
+        for at, part in ((0, self._begin), (self._ahead_at, self._ahead)):
+            if at <= self._position < at + len(part):
+                return part[self._position - at :][:size]
+        return b""
 
     def seek(self, offset: int, whence: int = 0, /) -> int:
         self._position = self._file.seek(offset, whence) if whence == 2 else offset

@@ -12,7 +12,8 @@ a new one. ``mfn decrypt`` gives the ``.npy`` file that ``numpy.load`` reads.
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Any, Final
+import tokenize
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from mycelium_fractal_net.security.errors import InvalidInputError, unusable_extra
 from mycelium_fractal_net.security.records.open_options import PLAIN
@@ -42,6 +43,11 @@ _READERS: Final[dict[tuple[int, int], Callable[[Any], Any]]] = {
     (1, 0): npy.read_array_header_1_0,
     (2, 0): npy.read_array_header_2_0,
 }
+
+# What numpy's parser of headers raises for some text or other.
+_NO_HEADER: Final = (
+    *(LookupError, ValueError, TypeError, SyntaxError, RecursionError, tokenize.TokenError),
+)
 
 
 def buffer_of(array: Array) -> memoryview:
@@ -117,14 +123,18 @@ class SealedArray:
         try:
             read = _READERS[npy.read_magic(self._reader)]
             self.shape, self.fortran_order, self.dtype = read(self._reader)
-        except (KeyError, ValueError):
+        except _NO_HEADER:
             raise InvalidInputError("it is sealed, and holds no array") from None
         self._start = self._reader.tell()
         count = 1
         for length in self.shape:
             count *= length
         self.nbytes: int = count * self.dtype.itemsize
-        if self.dtype.hasobject or self.nbytes != self._reader.size - self._start:
+        if (
+            self.dtype.hasobject
+            or min(self.shape, default=0) < 0
+            or self.nbytes != self._reader.size - self._start
+        ):
             raise InvalidInputError("it is sealed, and holds no array of plain data")
 
     def __repr__(self) -> str:
@@ -137,7 +147,7 @@ class SealedArray:
 
     def load(self) -> Array:
         """All of it."""
-        whole = numpy.empty(self.shape, self.dtype, order="F" if self.fortran_order else "C")
+        whole = _empty(self.shape, self.dtype, order="F" if self.fortran_order else "C")
         self._fill(whole.T if self.fortran_order else whole, 0)
         return whole
 
@@ -162,7 +172,7 @@ class SealedArray:
         return self.load() if dtype is None else self.load().astype(dtype)
 
     def _rows(self, start: int, count: int) -> Array:
-        found = numpy.empty((count, *self.shape[1:]), self.dtype)
+        found = _empty((count, *self.shape[1:]), self.dtype)
         self._fill(found, start * found.strides[0] if count else 0)
         return found
 
@@ -174,6 +184,16 @@ class SealedArray:
     def close(self) -> None:
         """Forget the key; the file stays open."""
         self._reader.close()
+
+
+def _empty(shape: tuple[int, ...], dtype: Any, order: Literal["C", "F"] = "C") -> Array:
+    """Memory for an array of that header. Raises :class:`InvalidInputError`."""
+    try:
+        if dtype.itemsize or 0 in shape:  # of values without bytes there may be any number
+            return numpy.empty(shape, dtype, order)
+    except ValueError:  # of no values, and yet more or longer dimensions than it has
+        pass
+    raise InvalidInputError("numpy has no array of that shape")
 
 
 def _octets(array: Array) -> Any:

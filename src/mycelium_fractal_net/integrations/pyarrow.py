@@ -18,12 +18,18 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from mycelium_fractal_net.integrations.application import application_keyring
+from mycelium_fractal_net.integrations.key_material import (
+    material_path,
+    rewrap_material,
+    rewrapped,
+)
 from mycelium_fractal_net.security.errors import (
     AlgorithmNotAllowedError,
     DecryptionError,
     InvalidInputError,
     unusable_extra,
 )
+from mycelium_fractal_net.security.fips.process import proven
 from mycelium_fractal_net.security.records.keys import parse_key_id
 
 try:
@@ -54,6 +60,18 @@ class WrapsKeys(Protocol):
     def decrypt(self, message: bytes, /, *, key_id: str, associated_data: bytes) -> bytes:
         """Open what that key sealed."""
 
+    def rewrap(self, message: bytes, /, *, associated_data: bytes) -> bytes:
+        """The same under the newest version of its key."""
+
+
+def _refuse_in_fips_mode(keys: object) -> None:
+    """A client of the service has no policy here, and the mode is one of the process."""
+    of_keyring = getattr(getattr(keys, "policy", None), "fips_mode", False)
+    if of_keyring or proven() is not None:
+        raise AlgorithmNotAllowedError(
+            "security.fips_mode: Arrow encrypts with an OpenSSL of its own, not with the module's"
+        )
+
 
 class KeyringKmsClient(parquet.KmsClient):  # type: ignore[misc]
     """Wraps the keys of Parquet files by named keys: sealed messages in base64.
@@ -63,6 +81,7 @@ class KeyringKmsClient(parquet.KmsClient):  # type: ignore[misc]
 
     def __init__(self, keys: WrapsKeys) -> None:
         super().__init__()
+        _refuse_in_fips_mode(keys)
         self._keys = keys
 
     @classmethod
@@ -102,10 +121,7 @@ class ParquetEncryption:
 
     def __init__(self, keys: WrapsKeys | None = None, *, double_wrapping: bool = False) -> None:
         self.keys: Any = application_keyring() if keys is None else keys
-        if getattr(getattr(self.keys, "policy", None), "fips_mode", False):
-            raise AlgorithmNotAllowedError(
-                "Arrow encrypts with an OpenSSL of its own, which is not the FIPS module's"
-            )
+        _refuse_in_fips_mode(self.keys)
         self.double_wrapping = double_wrapping
         self.factory = parquet.CryptoFactory(KeyringKmsClient.factory(self.keys))
         self.connection = parquet.KmsConnectionConfig()
@@ -174,14 +190,22 @@ class ParquetEncryption:
         )
 
     def rotate(self, path: str | Path, filesystem: Any = None) -> None:
-        """Wrap the keys that lie beside a file by the newest versions of their named keys.
+        """Move the keys that lie beside a file to their newest versions.
 
-        The data keys and the file stay as they are. Not while another does so.
+        The data keys and the file stay as they are, and no key is opened here by a client of the
+        service: the scope ``rewrap:KEY`` is enough. On this machine the keys are replaced at once,
+        or not at all; in a ``filesystem`` of pyarrow as it does that: S3 and others at once too.
+        Not while another does so. Raises :class:`InvalidInputError` for what is no key material,
+        and what ``rewrap`` does; then nothing was changed.
         """
-        self.factory.rotate_master_keys(
-            self.connection,
-            path,
-            filesystem,
-            double_wrapping=self.double_wrapping,
-            cache_lifetime_seconds=0,
-        )
+        place = material_path(path)
+        if filesystem is None:
+            rewrap_material(place, self._moved)
+            return
+        with filesystem.open_input_stream(place.as_posix()) as file:
+            moved = rewrapped(file.read(), self._moved)
+        with filesystem.open_output_stream(place.as_posix()) as file:
+            file.write(moved)
+
+    def _moved(self, message: bytes) -> bytes:
+        return bytes(self.keys.rewrap(message, associated_data=WRAPPED_FOR))

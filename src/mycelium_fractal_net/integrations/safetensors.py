@@ -94,7 +94,9 @@ class SealedTensors:
         return array
 
     def read_into(self, name: str, buffer: Buffer) -> None:
-        """Decrypt one into memory of its size, such as ``t.view(torch.uint8).numpy()`` of torch.
+        """Decrypt one into memory of its size.
+
+        Of a tensor of torch that is ``t.reshape(-1).view(torch.uint8).numpy()``.
 
         Raises KeyError, and :class:`InvalidInputError` where the size is another.
         """

@@ -9,7 +9,11 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from mycelium_fractal_net.inventory.records import CertificateFacts, Material
 from mycelium_fractal_net.security.algorithms.digests import sha256
 from mycelium_fractal_net.security.errors import ConfigurationError
-from mycelium_fractal_net.security.tls import DAMAGED_CERTIFICATE, certificates_in
+from mycelium_fractal_net.security.tls import (
+    DAMAGED_CERTIFICATE,
+    certificates_in,
+    unusual_certificates,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,7 +51,8 @@ def certificates(tls: Tls) -> tuple[CertificateFacts, ...]:
 
 def _of_file(setting: str, path: Path) -> list[CertificateFacts]:
     try:
-        found = [_facts(setting, each) for each in certificates_in(path.read_bytes())]
+        with unusual_certificates():
+            found = [_facts(setting, each) for each in certificates_in(path.read_bytes())]
     except (OSError, *DAMAGED_CERTIFICATE):
         raise ConfigurationError(
             f"{setting}: cannot be read, or holds no certificate in PEM"

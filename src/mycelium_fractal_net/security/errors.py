@@ -182,6 +182,7 @@ EXTRA_MODULES: Final[dict[str, tuple[str, ...]]] = {
     "client": ("anyio", "h11", "httpx"),
     "django": ("django",),
     "fsspec": ("fsspec",),
+    "mysql": ("pymysql",),
     "numpy": ("numpy",),
     "pkcs11": (),
     "postgresql": ("psycopg",),

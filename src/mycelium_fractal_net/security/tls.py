@@ -7,18 +7,25 @@ for every context of the process, botocore's too, and Python before 3.15 has no 
 
 from __future__ import annotations
 
+import contextlib
 import ssl
-from typing import Final
+import warnings
+from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 
 from mycelium_fractal_net.security.fips.process import proven
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 # AEAD with forward secrecy (RFC 9325 section 4.2); those of TLS 1.3 are all of that kind.
 _SERVED: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
 DAMAGED_CERTIFICATE: Final = (ValueError, TypeError, UnsupportedAlgorithm)
 """What is raised for a part of a certificate that is read when it is asked for, and is damaged."""
+UNKNOWN_KIND: Final = UnsupportedAlgorithm
+"""Of these, what is raised for a key of a kind, or on a curve, that nobody here knows."""
 _APPROVED: Final = "@SECLEVEL=2:ECDHE+AESGCM"  # SP 800-52r2 section 3.3.1; 112 bits at least
 
 
@@ -46,9 +53,23 @@ def certificates_in(pem: bytes) -> list[x509.Certificate]:
     is in a certificate may be damaged as well: :data:`DAMAGED_CERTIFICATE`.
     """
     try:
-        return x509.load_pem_x509_certificates(pem)
+        with unusual_certificates():
+            return x509.load_pem_x509_certificates(pem)
     except x509.InvalidVersion:
         raise ValueError("a certificate of an unknown version") from None
+
+
+@contextlib.contextmanager
+def unusual_certificates() -> Iterator[None]:
+    """Within it, what some authorities write and RFC 5280 forbids is read without a warning.
+
+    Such are serial numbers that are negative or zero, which its section 4.1.2.2 asks readers to
+    take, and countries of three letters. :func:`certificates_in` needs it of no caller; it is for
+    what is read of a certificate afterwards.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # as those of ``cryptography`` are
+        yield
 
 
 def suites_of_others() -> str | None:

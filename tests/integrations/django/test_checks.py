@@ -5,20 +5,26 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from django import conf
 from django.apps import apps
 from django.core.checks import run_checks
 from django.core.exceptions import FieldError
 from django.db import models
 from django.test.utils import isolate_apps, override_settings
 
+from mycelium_fractal_net import initialise
 from mycelium_fractal_net.integrations.application import application_keyring, configure
 from mycelium_fractal_net.integrations.django import EncryptedField, Tag, UniqueTag
 from mycelium_fractal_net.integrations.django.checks import of_keys
+from mycelium_fractal_net.integrations.django.settings import open_by_settings
 from mycelium_fractal_net.security.errors import ConfigurationError
 from mycelium_fractal_net.security.records.keys import Verb
+from tests.support.cli import Mfn
 from tests.support.stores import keyring_over
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mycelium_fractal_net.security.key_providers import LocalKeyProvider
     from mycelium_fractal_net.security.keyring.keyring import Keyring
 
@@ -41,8 +47,10 @@ def test_the_models_of_the_tests_pass(keys: Keyring) -> None:
     assert {each.obj.model.__name__ for each in run_checks()} == {"Everything"}
 
 
-def test_a_key_that_does_not_serve_is_named_with_each_of_its_fields(keyring: Keyring) -> None:
-    """One that is missing, of another type, or suspended."""
+def test_a_key_that_does_not_serve_is_named_with_each_of_its_fields(
+    keyring: Keyring, home: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """One that is missing, of another type, or suspended; the command in the hint shows it."""
     keyring.provider.states.apply(Verb.SUSPEND, "customers-index:v1")
     keyring.refresh()
     found = of_keys(apps.get_app_configs())
@@ -51,6 +59,9 @@ def test_a_key_that_does_not_serve_is_named_with_each_of_its_fields(keyring: Key
     assert "note" not in {each.obj.name for each in found}
     assert all(each.msg.startswith("the key 'customers-index' does not serve: ") for each in found)
     assert found[0].is_serious()
+    (said,) = {each.hint for each in found}
+    assert "'mfn key show customers-index'" in said
+    assert "suspended" in Mfn(home, home, capfdbinary).ok("key", "show", "customers-index").out
 
 
 def test_keys_that_are_not_there_are_named(
@@ -70,6 +81,7 @@ def test_a_keyring_that_does_not_open_is_a_warning(no_keyring: None) -> None:
     (found,) = of_keys()
     assert (found.id, found.is_serious()) == ("mfn.W001", False)
     assert "/nonexistent" in found.msg
+    assert "'mfn doctor'" in found.hint
 
 
 def test_other_applications_are_not_asked_about(keys: Keyring) -> None:
@@ -186,3 +198,14 @@ def test_a_tag_is_of_an_encrypted_field_with_an_index() -> None:
         with pytest.raises(FieldError, match=r"a tag is that of|has no index"):
             list(Customer.objects.annotate(tag=Tag(name)))
     assert Customer.objects.annotate(tag=Tag("email")).count() == 0
+
+
+def test_a_program_that_is_no_site_has_the_keyring_of_the_configuration(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever has this imported and no settings of Django, such as a service on SQLAlchemy."""
+    monkeypatch.setattr(conf, "settings", conf.LazySettings())
+    monkeypatch.setenv("MFN_HOME", str(home))
+    initialise().close()
+    with open_by_settings() as found:
+        assert found.decrypt(found.encrypt(b"ada")) == b"ada"

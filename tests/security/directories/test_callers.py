@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.key_providers import LocalKeyProvider
 
 DAY = timedelta(days=1)
-DATA = ("encrypt", "decrypt", "sign", "verify", "mac", "rewrap", "datakey")
+DATA = ("encrypt", "decrypt", "sign", "verify", "mac", "index", "rewrap", "datakey", "fieldkey")
 WHOLE = (
     "keys:read", "keys:admin", "credentials:admin", "signers:admin", "audit:read", "metrics:read",
     "*",

@@ -18,12 +18,13 @@ from mycelium_fractal_net.security.errors import (
 )
 from mycelium_fractal_net.security.keyring.keyring import Keyring
 from mycelium_fractal_net.security.keyring.signing import Signature
-from mycelium_fractal_net.security.records.keys import KeyState, Verb
+from mycelium_fractal_net.security.records.keys import KeyState, RotationPolicy, Verb
 from mycelium_fractal_net.security.records.open_options import OpenOptions
 from mycelium_fractal_net.security.sealed.layout import parse_header
 from tests.support.stores import Clock, keyring_over, open_provider
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from mycelium_fractal_net.security.key_providers import LocalKeyProvider
@@ -159,6 +160,41 @@ def test_a_version_id_protects_only_if_it_is_the_newest(
         keyring.encrypt(b"data", key_id="orders:v1")
     with pytest.raises(KeyNotFoundError):
         keyring.encrypt(b"data", key_id="orders:v9")
+
+
+def test_a_version_that_a_key_has_not_names_no_key(keyring: Keyring) -> None:
+    """Also where the version makes no difference; nothing is changed by a slip of the pen."""
+    keys, states = keyring.provider.keys, keyring.provider.states
+    rotation = RotationPolicy(interval_days=7, retain_count=2)
+    calls: dict[str, list[Callable[[str], object]]] = {
+        "encryption": [
+            keys.get,
+            keyring.protecting_key,
+            keyring.algorithm_of,
+            keyring.is_external,
+            states.erase_due,
+            states.activate_due,
+            lambda name: keys.set_rotation(name, rotation),
+            lambda name: keys.reschedule(name, lambda key: key.latest.created_at),
+        ],
+        "signing": [
+            keyring.public_key,
+            keyring.request_key,
+            lambda name: keys.set_publish(name, True),
+        ],
+        "index": [lambda name: keyring.index(key_id=name, context=b"users.email")],
+        "deterministic": [lambda name: keyring.deterministic_messages(b"", key_id=name)],
+    }
+    if not keyring.policy.allows("AES-256-SIV"):
+        del calls["deterministic"]
+    for kind, each_of in calls.items():
+        made = keys.create(kind, kind, use="request" if kind == "signing" else "data")
+        for call in each_of:
+            with pytest.raises(KeyNotFoundError):
+                call(f"{kind}:v9")
+        assert keys.get(kind) == made
+        for call in each_of:
+            call(f"{kind}:v1")
 
 
 @pytest.mark.parametrize("format", ["xor", "zip", ""])

@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mycelium_fractal_net.security.errors import InvalidInputError, KeyStateError, KeyUsageError
+from mycelium_fractal_net.security.errors import (
+    InvalidInputError,
+    KeyNotFoundError,
+    KeyStateError,
+    KeyUsageError,
+)
 from mycelium_fractal_net.security.key_store.freshness import STALE_SECONDS, Freshness
 from mycelium_fractal_net.security.key_store.usage import LEASE
 from mycelium_fractal_net.security.records.index_fields import IndexField
@@ -61,6 +66,9 @@ def test_it_is_refused_where_a_search_is(keyring: Keyring) -> None:
         keyring.index_field_keys(key_id=NAME, context=b"")
     with pytest.raises(KeyUsageError):
         keyring.deterministic_field_keys(key_id=NAME)
+    keyring.index_field_keys(key_id=f"{NAME}:v2", context=CONTEXT)
+    with pytest.raises(KeyNotFoundError):
+        keyring.index_field_keys(key_id=f"{NAME}:v3", context=CONTEXT)
     keyring.provider.states.apply(Verb.DEACTIVATE, f"{NAME}:v1")
     keyring.refresh()
     assert keyring.index_field_keys(key_id=NAME, context=CONTEXT).stored is None
@@ -77,6 +85,8 @@ def test_what_is_lent_of_a_deterministic_key_seals_one_field(keyring: Keyring) -
     made = DeterministicCipher(lent.key, lent.handle, CONTEXT).seal(b"FI")
     (stored,) = keyring.deterministic_messages(b"FI", key_id="same", associated_data=CONTEXT)
     assert (made, lent.opens) == (stored, True)
+    given = bytearray(CONTEXT)  # as any buffer
+    assert keyring.decrypt(made, associated_data=given) == b"FI"
 
 
 def test_ciphers_of_many_fields_are_kept_and_let_go(keyring: Keyring) -> None:

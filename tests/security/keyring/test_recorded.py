@@ -99,6 +99,19 @@ def _signatures(keyring: RecordedKeyring) -> None:
     assert keyring.verify_mac(b"data", tag, key_id="tags") == "tags:v1"
 
 
+def test_what_is_lent_of_a_field_is_recorded(books: Books, recorded: RecordedKeyring) -> None:
+    """With the version in use; and a key that there is not."""
+    recorded.provider.keys.create("people-index", "index")
+    before = len(said(books))
+    recorded.index_field_keys(key_id="people-index", context=b"people.name")
+    with pytest.raises(KeyNotFoundError):
+        recorded.deterministic_field_keys(key_id="absent")
+    assert said(books)[before:] == [
+        ("index.fieldkeys", "ok", "people-index:v1"),
+        ("deterministic.fieldkeys", "not-found", "absent"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("use", "records"),
     [
@@ -234,10 +247,26 @@ def test_each_tag_of_a_blind_index_is_recorded(books: Books, recorded: RecordedK
     ]
 
 
+def test_each_message_of_a_bound_cipher_is_recorded(
+    books: Books, recorded: RecordedKeyring
+) -> None:
+    """As those are that the keyring seals and opens itself."""
+    orders = recorded.bound(key_id="orders", associated_data=b"customers.email")
+    message = orders.seal(b"data")
+    assert orders.open(message) == b"data"
+    with pytest.raises(DecryptionError):
+        orders.open(message[:-1])
+    assert said(books) == [
+        ("encrypt", "ok", "orders:v1"),
+        ("decrypt", "ok", "orders:v1"),
+        ("decrypt", "decryption-failed", "orders"),
+    ]
+
+
 # What uses no key, or is made of what is recorded.
 NO_USE = {
-    "algorithm_of", "check_opening", "check_sealing", "close", "data_key", "decrypt", "describe",
-    "encrypt", "flush", "index_tag", "index_tags", "is_external", "look_up",
+    "algorithm_of", "bound", "check_opening", "check_sealing", "close", "data_key", "decrypt",
+    "describe", "encrypt", "flush", "index_tag", "index_tags", "is_external", "look_up",
     "protecting_key", "public_key", "published_keys", "refresh", "request_key",
     "rewrap",
 }  # fmt: skip

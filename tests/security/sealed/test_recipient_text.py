@@ -57,6 +57,20 @@ def test_a_key_in_pem_is_taken_too() -> None:
         (LINE.upper(), "should begin"),
         (b"\xff\xfe", "not UTF-8"),
     ],
+    ids=[
+        "nothing",
+        "a comment",
+        "another line",
+        "a private key",
+        "another kind",
+        "no key",
+        "an empty key",
+        "cut",
+        "padded",
+        "a name behind it",
+        "capitals",
+        "no text",
+    ],  # the keys are made anew, and xdist's workers have to name the tests alike
 )
 def test_what_is_no_file_of_recipients_is_refused(content: str | bytes, words: str) -> None:
     """All of it, with the line: half of a file is never sealed to."""

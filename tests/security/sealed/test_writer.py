@@ -6,7 +6,6 @@ import array
 import copy
 import io
 import secrets
-from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -14,9 +13,7 @@ from hypothesis import strategies as st
 
 from mycelium_fractal_net.security.errors import DecryptionError, InvalidInputError
 from mycelium_fractal_net.security.sealed.sealer import Sealer
-
-if TYPE_CHECKING:
-    from mycelium_fractal_net.security.sealed.writer import SealedWriter
+from mycelium_fractal_net.security.sealed.writer import SealedWriter
 
 SEALER = Sealer.sealed(bytes(32), b"handle12")
 
@@ -67,6 +64,8 @@ def test_what_was_abandoned_or_forgotten_opens_for_nobody() -> None:
         assert len(file.getvalue()) > 90_000
         with pytest.raises(DecryptionError):
             SEALER.open(file.getvalue())
+    del writer
+    SealedWriter.__new__(SealedWriter).__del__()  # of which the constructor raised
 
 
 def test_after_a_failed_write_it_is_never_finished() -> None:

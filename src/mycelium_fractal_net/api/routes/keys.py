@@ -71,7 +71,8 @@ def list_keys(context: Authenticated, query: Annotated[KeyQuery, Query()]) -> di
 )  # fmt: skip
 def show_key(context: Authenticated, key_id: str) -> KeyAnswer:
     """Show a key with all its versions, and never a secret. Scope: `keys:read`."""
-    return key_shape(context.provider.keys.get(key_in_path(context, key_id)))
+    key_in_path(context, key_id)
+    return key_shape(context.provider.keys.get(key_id))
 
 
 @routes.change(
@@ -80,8 +81,9 @@ def show_key(context: Authenticated, key_id: str) -> KeyAnswer:
 )  # fmt: skip
 def change_key(context: Authenticated, key_id: str, body: ChangeKeyRequest) -> KeyAnswer:
     """Change a key's rotation policy, or whether it is published. Scope: `keys:admin`."""
-    name, keys = key_in_path(context, key_id), context.provider.keys
-    key = keys.get(name)
+    key_in_path(context, key_id)
+    keys = context.provider.keys
+    key = keys.get(key_id)
     if body.publish is not None:
         key = keys.set_publish(key_id, body.publish)
     if body.rotation is not None:

@@ -30,7 +30,8 @@ routes = Routes("keys")
 )  # fmt: skip
 def key_usage(context: Authenticated, key_id: str) -> UsageAnswer:
     """Show which versions still open data, and when they last did. Scope: `keys:read`."""
-    key = context.provider.keys.get(key_in_path(context, key_id))
+    key_in_path(context, key_id)
+    key = context.provider.keys.get(key_id)
     return usage_shape(key.key_id, usage_of(context.provider, context.keyring.usage, key))
 
 

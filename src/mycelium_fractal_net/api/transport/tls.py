@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from mycelium_fractal_net.security.errors import ConfigurationError
 from mycelium_fractal_net.security.fips.process import proven
-from mycelium_fractal_net.security.tls import certificates_in, server_context
+from mycelium_fractal_net.security.tls import (
+    DAMAGED_CERTIFICATE,
+    UNKNOWN_KIND,
+    certificates_in,
+    server_context,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,28 +88,33 @@ def _valid_until(path: Path) -> datetime:
     """Until when a file's first certificate is valid, which it must be now."""
     try:
         certificate = certificates_in(path.read_bytes())[0]
-    except (OSError, ValueError) as error:
+        begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+        serves = proven() is None or _is_approved(certificate)
+    except (OSError, *DAMAGED_CERTIFICATE) as error:
         raise ConfigurationError(
             f"security.tls.certificate: cannot be read: {_reason(error)}"
         ) from None
     now = datetime.now(UTC)
-    if now >= certificate.not_valid_after_utc:
+    if now >= ends:
         raise ConfigurationError("security.tls.certificate: has expired")
-    if now < certificate.not_valid_before_utc:
+    if now < begins:
         raise ConfigurationError("security.tls.certificate: is not valid yet")
-    if proven() is not None and not _is_approved(certificate):
+    if not serves:
         raise ConfigurationError(
             "security.tls.certificate: FIPS mode does not serve with a key of its kind; take ECDSA"
             " with P-256 or P-384, or RSA of 2,048 bits or more"
         )
-    return certificate.not_valid_after_utc
+    return ends
 
 
 def _is_approved(certificate: x509.Certificate) -> bool:
     kind = certificate.public_key_algorithm_oid.dotted_string
     if kind not in (_RSA, _EC):
         return False  # the module may not even read it
-    key: Any = certificate.public_key()
+    try:
+        key: Any = certificate.public_key()
+    except UNKNOWN_KIND:
+        return False  # a curve that nobody here knows
     if kind == _RSA:
         return bool(key.key_size >= _APPROVED_RSA_BITS)
     return bool(key.curve.name in _APPROVED_CURVES)
@@ -121,4 +131,4 @@ def _reason(error: Exception) -> str:
         return (error.reason or "not PEM").lower().replace("_", " ")
     if isinstance(error, OSError):
         return error.strerror or "it cannot be opened"
-    return str(error) if str(error) == "it is encrypted" else "not PEM"
+    return str(error) if str(error) == "it is encrypted" else "damaged, or not PEM"

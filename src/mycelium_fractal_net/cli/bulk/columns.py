@@ -79,8 +79,8 @@ column_choice = record(
     click.option(
         "--database",
         metavar="URL",
-        help="Take a column of this database instead of files: sqlite:///FILE or"
-        " postgresql://USER@HOST/NAME.",
+        help="Take a column of this database instead of files: sqlite:///FILE,"
+        " postgresql://USER@HOST/NAME or mariadb://USER@HOST/NAME.",
     ),
     click.option(
         "--database-file",
@@ -123,11 +123,12 @@ def rewrap(
     """Move the messages of a column to the newest version of their keys."""
     from mycelium_fractal_net.columns import beginnings, rewrap_column
 
-    if opening.associated_data and choice.associated_data_column:
+    bound = (opening.associated_data, choice.associated_data_column, choice.field)
+    if sum(map(bool, bound)) > 1:
         raise CommandError(
             ExitCode.USAGE,
             "associated data is given twice",
-            "give -a TEXT for all rows, or --associated-data-column COLUMN",
+            "give -a TEXT for all rows, or --associated-data-column COLUMN, or --field",
         )
     with invocation.keyring() as keyring:
         if attestation is not None:
@@ -139,6 +140,25 @@ def rewrap(
         if attestation is not None:
             attestation.end(invocation, keyring, found.failed)
     _tell(invocation, "rewrapped", found, choice.name)
+
+
+def take_over(
+    invocation: Invocation,
+    choice: MessageColumn,
+    key: str | None,
+    batch: Batch,
+    *,
+    dry_run: bool,
+) -> None:
+    """Seal under ``key`` what a column holds in plaintext; see :func:`take_over_column`."""
+    from mycelium_fractal_net.columns import count_values, take_over_column
+
+    with invocation.keyring() as keyring:
+        count = count_values(choice)
+        recording.record_taking_over(keyring, key, count=count, dry_run=dry_run)
+        run = functools.partial(take_over_column, keyring, choice, key, dry_run=dry_run)
+        found = _run(invocation, "reading" if dry_run else "sealing", count, batch, run)
+    _tell(invocation, "would seal" if dry_run else "sealed", found, choice.name)
 
 
 def migrate(

@@ -12,20 +12,23 @@ from mycelium_fractal_net.cli import options, recording
 from mycelium_fractal_net.cli.bulk import columns
 from mycelium_fractal_net.cli.bulk.attestation import attestation
 from mycelium_fractal_net.cli.bulk.failures import end, reporting, tell_passed_over
+from mycelium_fractal_net.cli.bulk.fields import field_choice, takeover, with_field
 from mycelium_fractal_net.cli.commands.encrypt import rewrap_one
 from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.inputs import STANDARD, check_input
 from mycelium_fractal_net.cli.parsing import command
 from mycelium_fractal_net.cli.terminal import byte_size, counted
 from mycelium_fractal_net.security.errors import ExitCode
+from mycelium_fractal_net.security.records.open_options import PLAIN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from mycelium_fractal_net.cli.bulk.attestation import Attestation
+    from mycelium_fractal_net.cli.bulk.fields import Takeover
     from mycelium_fractal_net.cli.invocation import Invocation
     from mycelium_fractal_net.cli.options import Batch, Writing
-    from mycelium_fractal_net.columns import MessageColumn
+    from mycelium_fractal_net.columns import EncryptedField, MessageColumn
     from mycelium_fractal_net.files import FileReport
     from mycelium_fractal_net.security.records.open_options import OpenOptions
 
@@ -43,6 +46,8 @@ _ACCESS: Final = re.compile("//[^/@]*@")  # user and password in a URL
 @click.option("--any-name", is_flag=True, help="In folders take all sealed files, not .mfn alone.")
 @options.opening
 @columns.column_choice
+@field_choice
+@takeover
 @options.batch
 @attestation
 @options.yes
@@ -53,6 +58,8 @@ def rewrap(
     any_name: bool,
     opening: OpenOptions,
     choice: MessageColumn | None,
+    field: EncryptedField | None,
+    takeover: Takeover | None,
     batch: Batch,
     attestation: Attestation | None,
 ) -> None:
@@ -61,8 +68,20 @@ def rewrap(
     Files, folders of any size, object stores, or with --database the messages of a column. The
     plaintext never reaches the disk. A run that was cut off is simply run again.
     """
+    if takeover is not None:
+        if choice is None or field is None or attestation is not None or opening != PLAIN:
+            raise CommandError(
+                ExitCode.USAGE,
+                "--from is of an encrypted field, which is named, and of nothing else",
+                "add --database and --field, and leave the rest away",
+            )
+        choice = with_field(choice, field) or choice
+        columns.refuse_path(paths[0] if paths else None, to.output)
+        columns.take_over(invocation, choice, takeover.key, batch, dry_run=takeover.dry_run)
+        return
     if attestation is not None:
         invocation.confirm(f"older versions of {attestation.key} may go once this has run")
+    choice = with_field(choice, field)
     if choice is not None:
         columns.refuse_path(paths[0] if paths else None, to.output)
         columns.rewrap(invocation, choice, opening, batch, attestation)

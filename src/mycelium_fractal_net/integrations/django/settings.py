@@ -16,6 +16,7 @@ from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
 from mycelium_fractal_net.bootstrap import open_keyring
+from mycelium_fractal_net.config import user_variable
 from mycelium_fractal_net.integrations import application
 from mycelium_fractal_net.security.errors import ConfigurationError
 
@@ -33,7 +34,12 @@ def install() -> None:
 
 
 def open_by_settings() -> Keyring:
-    """The keyring that ``MFN`` names. Raises :class:`ConfigurationError` for what it misspells."""
+    """The keyring that ``MFN`` names. Raises :class:`ConfigurationError` for what it misspells.
+
+    In a program that is no site, and has this imported, it is that of the configuration.
+    """
+    if not conf.settings.configured and user_variable(conf.ENVIRONMENT_VARIABLE) is None:
+        return open_keyring()
     chosen = dict(getattr(conf.settings, _NAME, None) or {})
     unknown = sorted(map(repr, chosen.keys() - _OPENED_WITH.keys() - {"KEYRING"}))
     if unknown:

@@ -6,11 +6,21 @@ docs/searching.md says what a search gives away. Importing this checks every sta
 SQLAlchemy executes in this process for what an encrypted column cannot do.
 """
 
+from mycelium_fractal_net.columns.plaintext import Plaintext
 from mycelium_fractal_net.integrations.application import configure
-from mycelium_fractal_net.integrations.fields import RefusedQueryError
+from mycelium_fractal_net.integrations.fields import RefusedQueryError, plaintext_read
 from mycelium_fractal_net.integrations.sqlalchemy import constraints as _constraints  # noqa: F401
 from mycelium_fractal_net.integrations.sqlalchemy import listening as _listening  # noqa: F401
-from mycelium_fractal_net.integrations.sqlalchemy.comparing import may_equal, tag_of
+from mycelium_fractal_net.integrations.sqlalchemy.comparing import may_equal
 from mycelium_fractal_net.integrations.sqlalchemy.encrypted import Encrypted
+from mycelium_fractal_net.integrations.sqlalchemy.matching import tag_of
 
-__all__ = ["Encrypted", "RefusedQueryError", "configure", "may_equal", "tag_of"]
+__all__ = [
+    "Encrypted",
+    "Plaintext",
+    "RefusedQueryError",
+    "configure",
+    "may_equal",
+    "plaintext_read",
+    "tag_of",
+]

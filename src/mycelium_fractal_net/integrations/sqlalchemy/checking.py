@@ -25,6 +25,7 @@ from sqlalchemy.sql.visitors import HasTraverseInternals
 
 from mycelium_fractal_net.integrations.fields import RefusedQueryError
 from mycelium_fractal_net.integrations.sqlalchemy.encrypted import Encrypted
+from mycelium_fractal_net.integrations.sqlalchemy.matching import TagMatch
 
 if TYPE_CHECKING:
     from sqlalchemy.sql.compiler import SQLCompiler
@@ -109,6 +110,8 @@ def _encrypted(element: Any) -> Encrypted | None:
 
 def _may_hold(parent: Any, child: Any) -> bool:
     """Whether ``parent`` makes of sealed bytes what it would make of the value."""
+    if isinstance(parent, TagMatch):
+        return True
     if isinstance(parent, functions.FunctionElement):  # which is a FROM clause, too
         return isinstance(parent, functions.count)
     if isinstance(parent, selectable.TextualSelect):  # the types of what text selects

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from sqlalchemy import ColumnElement, LargeBinary, bindparam, func, text, type_coerce
+from sqlalchemy import ColumnElement, LargeBinary
 from sqlalchemy.sql import operators
 from sqlalchemy.types import TypeDecorator
 
-from mycelium_fractal_net.integrations.fields import RefusedQueryError, flattened
-from mycelium_fractal_net.security.records.index_fields import TAG_BYTES
+from mycelium_fractal_net.integrations.fields import RefusedQueryError
+from mycelium_fractal_net.integrations.sqlalchemy.matching import TagMatch
 
 if TYPE_CHECKING:
     from mycelium_fractal_net.integrations.sqlalchemy.encrypted import Encrypted
@@ -23,15 +23,6 @@ _BINARY: Final = LargeBinary()
 _EQUAL: Final = {operators.eq: True, operators.ne: False}
 _AMONG: Final = {operators.in_op: True, operators.not_in_op: False}
 _NULL: Final = (operators.is_, operators.is_not)
-
-
-def tag_of(column: ColumnElement[Any], tag_bytes: int = TAG_BYTES) -> ColumnElement[bytes]:
-    """The tag in front of a stored value, as an expression that its index is on.
-
-    The numbers are literals: with bound ones SQLite does not see that it is the index's.
-    """
-    stored = type_coerce(column, _BINARY)
-    return func.substr(stored, text("1"), text(f"{tag_bytes:d}"), type_=_BINARY)
 
 
 def may_equal(column: Any, *values: Any) -> ColumnElement[bool]:
@@ -46,8 +37,6 @@ def may_equal(column: Any, *values: Any) -> ColumnElement[bool]:
 
 class EncryptedComparator(TypeDecorator.Comparator[Any]):
     """The operators of an encrypted column. Whatever is not below is refused as it is built."""
-
-    _tag: ColumnElement[bytes] | None = None
 
     def operate(self, op: Any, *other: Any, **options: Any) -> ColumnElement[Any]:
         """``==``, ``!=``, ``in_`` and ``not_in`` with values, and ``is_(None)``."""
@@ -83,18 +72,7 @@ class EncryptedComparator(TypeDecorator.Comparator[Any]):
         if whole and kind.bits is not None:
             raise self._refused("its tags are cut short: ask may_equal() and compare what you open")
         spelled = [self._spelled(each) for each in values]
-        # The column, and not the keyring: nothing is opened before the statement is executed.
-        tags = bindparam(
-            None,
-            unique=True,
-            expanding=True,
-            type_=_BINARY,
-            callable_=lambda: flattened([kind.field.tags(each) for each in spelled]),
-        )
-        tag = self._tag
-        if tag is None:  # made once for a column: it is a third of what a search costs in Python
-            tag = self._tag = tag_of(self.expr, kind.tag_bytes)
-        return tag.in_(tags) if wanted else tag.not_in(tags)
+        return TagMatch(kind, self.expr, spelled, wanted=wanted)
 
     def _values(self, given: Any) -> list[Any]:
         if _is_sql(given):

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import zlib
+from binascii import b2a_base64
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import Column, Index, LargeBinary, Table, event
-from sqlalchemy.types import TypeDecorator, TypeEngine, to_instance
+from sqlalchemy import Column, Index, LargeBinary, String, Table, Text, event
+from sqlalchemy.types import TypeDecorator, TypeEngine, _Binary, to_instance
 
 from mycelium_fractal_net.integrations.application import application_keyring
 from mycelium_fractal_net.integrations.fields import EncryptedColumn, copied, stored_tag_bytes
-from mycelium_fractal_net.integrations.sqlalchemy.comparing import EncryptedComparator, tag_of
+from mycelium_fractal_net.integrations.sqlalchemy.comparing import EncryptedComparator
 from mycelium_fractal_net.integrations.sqlalchemy.kinds import codec_of
+from mycelium_fractal_net.integrations.sqlalchemy.matching import tag_of
 from mycelium_fractal_net.security.errors import ConfigurationError, MfnError
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
 
+    from mycelium_fractal_net.columns.plaintext import Plaintext
     from mycelium_fractal_net.integrations.codecs import Codec
     from mycelium_fractal_net.security.records.index_fields import Normalisation
 
@@ -40,6 +43,10 @@ class Encrypted(TypeDecorator[Any]):
 
     Values and tags are bound to the names of table and column, without the schema's. Where one was
     renamed, ``bound_to=("table", "column")`` names what they were sealed for.
+
+    ``as_text`` stores base64 text, in a column of text without a longest length; it has no index.
+    ``takes_over=Plaintext(until="2027-03-01")`` reads also what the column held before it was
+    encrypted: docs/takeover.md.
     """
 
     impl = LargeBinary
@@ -56,14 +63,24 @@ class Encrypted(TypeDecorator[Any]):
         normalisation: Normalisation = "exact",
         unique: bool = False,
         bound_to: tuple[str, str] | None = None,
+        as_text: bool = False,
+        takes_over: Plaintext | None = None,
     ) -> None:
         super().__init__()
+        if as_text and index is not None:
+            raise ConfigurationError("an encrypted column of text has no index: take one of bytes")
+        if takes_over is not None and not isinstance(to_instance(kind), (String, _Binary)):
+            raise ConfigurationError("text and bytes are taken over in place, and nothing else")
+        if takes_over is not None and unique:
+            raise ConfigurationError("a column is unique once it is taken over")
         self.kind: TypeEngine[Any] = to_instance(kind)
         self.key_id = key_id
         self.index = index
         self.bits = bits
         self.normalisation = normalisation
         self.unique = unique
+        self.as_text = as_text
+        self.takes_over = takes_over
         self.bound_to = bound_to  # and so a part of the key under which statements are cached
         self.hashable = self.kind.hashable
         self._named_by_its_column = False
@@ -77,6 +94,10 @@ class Encrypted(TypeDecorator[Any]):
         for name, usual in given:
             if getattr(self, name) != usual:
                 shown.append(f"{name}={getattr(self, name)!r}")
+        if self.as_text:
+            shown.append("as_text=True")
+        if self.takes_over is not None:
+            shown.append(f"takes_over=Plaintext(until={str(self.takes_over.until)!r})")
         if self.bound_to is not None:
             shown.append(f"bound_to={self.bound_to!r}")
         return f"Encrypted({', '.join(shown)})"
@@ -104,8 +125,13 @@ class Encrypted(TypeDecorator[Any]):
                 bits=self.bits,
                 normalisation=self.normalisation,
                 unique=self.unique,
+                takes_over=self.takes_over,
             )
         return found
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Bytes, or text where it is asked for."""
+        return dialect.type_descriptor(Text() if self.as_text else LargeBinary())
 
     def in_column(self, table: str, column: str) -> Encrypted:
         """This type as the one of that column: what it is bound to, unless that was said."""
@@ -141,15 +167,21 @@ class Encrypted(TypeDecorator[Any]):
         except MfnError as error:
             raise copied(error, f"{self.place}: ") from None
 
-    def process_bind_param(self, value: Any, dialect: Dialect) -> bytes | None:  # noqa: ARG002
+    def process_bind_param(self, value: Any, dialect: Dialect) -> bytes | str | None:  # noqa: ARG002
         """What is stored for ``value``."""
-        return None if value is None else self.field.store(self.spelled(value))
+        if value is None:
+            return None
+        stored = self.field.store(self.spelled(value))
+        return b2a_base64(stored, newline=False).decode() if self.as_text else stored
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:  # noqa: ARG002
         """The value in what is stored."""
         if value is None:
             return None
-        opened = self.field.open(bytes(value))
+        if self.as_text or self.takes_over is not None:
+            opened = self.field.open_either(value if isinstance(value, str) else bytes(value))
+        else:
+            opened = self.field.open(bytes(value))
         try:
             return self._spelling.read(opened)
         except MfnError as error:

@@ -20,6 +20,14 @@ if TYPE_CHECKING:
 _checked: Final[weakref.WeakSet[SQLCompiler]] = weakref.WeakSet()
 
 
+@event.listens_for(Engine, "before_execute")
+def _key_anew(
+    _connection: Connection, statement: Any, _many: Any, _given: Any, _options: Any
+) -> None:
+    """Have a statement that is kept cached by the versions that there are now, with their tags."""
+    getattr(statement, "__dict__", {}).pop("_generate_cache_key", None)
+
+
 @event.listens_for(Engine, "before_cursor_execute")
 def _before(
     connection: Connection, _cursor: Any, _text: str, _given: Any, context: Any, _many: bool

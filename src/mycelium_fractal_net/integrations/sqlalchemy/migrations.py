@@ -17,17 +17,19 @@ from sqlalchemy import Table, text
 
 from mycelium_fractal_net.integrations.sqlalchemy.encrypted import Encrypted, tag_indexes
 
+__all__ = ["render_item"]
+
 _INDEXES = "SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name = :name"
 
 
 def render_item(kind: str, item: Any, context: Any) -> str | Literal[False]:
-    """What a migration says of an encrypted column: that it is one of bytes.
+    """What a migration says of an encrypted column: that it is one of bytes, or of text.
 
     So it runs without keys, and goes on running when the application's type has other options.
     """
     if kind == "type" and isinstance(item, Encrypted):
         prefix = context.opts["sqlalchemy_module_prefix"]
-        return f"{prefix}LargeBinary()"
+        return f"{prefix}{'Text' if item.as_text else 'LargeBinary'}()"
     return False
 
 

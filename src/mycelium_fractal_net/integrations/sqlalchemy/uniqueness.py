@@ -30,8 +30,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql.visitors import replacement_traverse
 
 from mycelium_fractal_net.integrations.fields import flattened
-from mycelium_fractal_net.integrations.sqlalchemy.comparing import tag_of
 from mycelium_fractal_net.integrations.sqlalchemy.encrypted import Encrypted
+from mycelium_fractal_net.integrations.sqlalchemy.matching import TagMatch, tag_of
 from mycelium_fractal_net.security.errors import ConflictError
 
 if TYPE_CHECKING:
@@ -88,6 +88,9 @@ def _of_other_rows(compiled: SQLCompiler, given: dict[str, Any]) -> list[ColumnE
         return [false()]
 
     def bound(element: Any, **_: Any) -> Any:
+        if isinstance(element, TagMatch):
+            sent = [_given_to(each, given) for each in element.names_in(compiled)]
+            return element.among((sent[0] if element.listed else sent) if sent else None)
         if not isinstance(element, BindParameter):
             return None
         value = _given_to(compiled.bind_names[element], given)

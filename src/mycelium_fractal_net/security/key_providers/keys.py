@@ -78,8 +78,12 @@ class Keys(AuthenticatedTable[Key]):
     # Reading ------------------------------------------------------------------------------
 
     def get(self, record_id: str) -> Key:
-        """The key of that name; a version id names its key. Raises :class:`KeyNotFoundError`."""
-        return super().get(parse_key_id(record_id)[0])
+        """The key of that name; a version id names its key, which must have that version.
+
+        Raises :class:`KeyNotFoundError`.
+        """
+        name, number = parse_key_id(record_id)
+        return super().get(name).check_has(number)
 
     def warnings_of(self, scopes: Iterable[str]) -> list[str]:
         """Of scopes that permit nothing, since no key has the name in them: one sentence each."""
@@ -331,7 +335,7 @@ class Keys(AuthenticatedTable[Key]):
             same = key.rotation.interval_days == rotation.interval_days
             return replace(key, rotation=rotation, rotate_at=key.rotate_at if same else None)
 
-        return self.update(parse_key_id(key_id)[0], change, "key.policy")
+        return self.update_named(key_id, change, "key.policy")
 
     def reschedule(
         self,
@@ -349,7 +353,7 @@ class Keys(AuthenticatedTable[Key]):
             due = moment(key)
             return key if due is None else replace(key, rotate_at=due)
 
-        return self.update(parse_key_id(key_id)[0], change, "key.policy", reason=reason)
+        return self.update_named(key_id, change, "key.policy", reason=reason)
 
     def set_publish(self, key_id: str, publish: bool) -> Key:
         """List a signing key's public keys in the JWKS, or stop."""
@@ -359,7 +363,14 @@ class Keys(AuthenticatedTable[Key]):
                 raise KeyUsageError("only a signing key has a public key to publish")
             return replace(key, publish=publish)
 
-        return self.update(parse_key_id(key_id)[0], change, "key.publish")
+        return self.update_named(key_id, change, "key.publish")
+
+    def update_named(
+        self, key_id: str, change: Callable[[Key], Key], event: str, *, reason: str | None = None
+    ) -> Key:
+        """:meth:`update` of the key that an id or a version id names, as :meth:`get` finds it."""
+        name, number = parse_key_id(key_id)
+        return self.update(name, lambda key: change(key.check_has(number)), event, reason=reason)
 
     # Beneath ------------------------------------------------------------------------------
 

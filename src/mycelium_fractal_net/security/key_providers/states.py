@@ -122,7 +122,7 @@ class KeyStates:
             versions = tuple(erased(each) for each in key.versions)
             return key if versions == key.versions else replace(key, versions=versions)
 
-        key = self._keys.update(parse_key_id(key_id)[0], change, "key.erase")
+        key = self._keys.update_named(key_id, change, "key.erase")
         for version in key.versions:
             if version.lingers:
                 key = self._destroy_external(key, version)
@@ -189,7 +189,7 @@ class KeyStates:
             )
             return replace(key, versions=tuple(versions))
 
-        return self._keys.update(parse_key_id(key_id)[0], change, "key.activate", reason=reason)
+        return self._keys.update_named(key_id, change, "key.activate", reason=reason)
 
     def _free_to_protect(self, versions: list[KeyVersion]) -> list[KeyVersion]:
         """Those of these versions that need not wait for a backup, or no longer."""

@@ -127,6 +127,11 @@ class KeyCache:
                 )
         return found[1]
 
+    def named(self, key_id: str) -> Key:
+        """The record of the key that an id or a version id names; the version must be there."""
+        name, number = parse_key_id(key_id)
+        return self.record(name).check_has(number)
+
     def _keep_record(self, key: Key, now: float) -> Key:
         self._make_room(self._records)
         self._records[key.key_id] = (now + self._lifetime, key)

@@ -52,6 +52,13 @@ class UseCounts:
             self.begin_day(found, uses, OPEN)
         next(uses.ticks)
 
+    def protected(self, found: KeyInUse) -> None:
+        """Count one sealing by a version of which its caller knows that it is the newest."""
+        uses = found.protected
+        if monotonic() >= uses.day_ends:
+            self.begin_day(found, uses, PROTECT)
+        next(uses.ticks)
+
     def leased(self, found: KeyInUse) -> None:
         """Count one data key that may be used where nobody counts, until the end of tomorrow."""
         uses = found.leased

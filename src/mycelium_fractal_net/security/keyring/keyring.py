@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Final, Literal, NamedTuple
 
 from mycelium_fractal_net.security.errors import (
     DecryptionError,
@@ -17,12 +17,14 @@ from mycelium_fractal_net.security.errors import (
 )
 from mycelium_fractal_net.security.forking import OfOneProcess
 from mycelium_fractal_net.security.key_store.freshness import Freshness
+from mycelium_fractal_net.security.keyring.bound_cipher import BoundCipher
 from mycelium_fractal_net.security.keyring.cache import KeyCache
 from mycelium_fractal_net.security.keyring.candidates import candidates, check_type
 from mycelium_fractal_net.security.keyring.lending import Lending
 from mycelium_fractal_net.security.keyring.lookups import Lookups
 from mycelium_fractal_net.security.keyring.opening import MessageKeys, OldFormat, Result
 from mycelium_fractal_net.security.keyring.public_keys import PublicKeys
+from mycelium_fractal_net.security.keyring.rewrapping import Rewrapper
 from mycelium_fractal_net.security.keyring.signing import Signing
 from mycelium_fractal_net.security.keyring.streams import Streams
 from mycelium_fractal_net.security.records.keys import (
@@ -81,6 +83,8 @@ class Keyring(OfOneProcess, Streams, Signing, Lookups, Lending, PublicKeys):
     raise :class:`KeyNotFoundError`, :class:`KeyStateError`, :class:`KeyUsageError` and
     :class:`StoreError`: an outage or a state is never reported as a message that does not open.
     """
+
+    _short: ClassVar[bool] = True  # False where each use goes through the methods of a subclass
 
     def __init__(
         self,
@@ -313,6 +317,20 @@ class Keyring(OfOneProcess, Streams, Signing, Lookups, Lending, PublicKeys):
         sealed = newest.sealer_of(header.name).seal(plaintext, options.associated_data)
         return Result(sealed, newest.version_id)
 
+    def bound(self, *, key_id: str, associated_data: Buffer) -> BoundCipher:
+        """What seals and opens many short messages of one key, such as those of a column.
+
+        As :meth:`encrypt` and :meth:`decrypt` do with these, in two thirds of the time.
+        """
+        return BoundCipher(self, self._keys, key_id, associated_data, short=self._short)
+
+    def rewrapper(self, options: OpenOptions = PLAIN) -> Rewrapper:
+        """What moves many messages, as :meth:`rewrap` moves one, at half the cost.
+
+        ``options`` are of all of them but the associated data, which each brings.
+        """
+        return Rewrapper(self, self._keys, options, holds=True)
+
     # Data keys and what a message says ------------------------------------------------------
 
     def data_key(self, *, key_id: str | None = None, associated_data: Buffer = b"") -> DataKey:
@@ -366,19 +384,18 @@ class Keyring(OfOneProcess, Streams, Signing, Lookups, Lending, PublicKeys):
 
         Raises what :meth:`encrypt` would, before there is anything to encrypt.
         """
-        name = parse_key_id(key_id or DEFAULT_KEY_ID[_ENCRYPTION])[0]
-        key = self._cache.record(name)
+        key = self._cache.named(key_id or DEFAULT_KEY_ID[_ENCRYPTION])
         check_type(key, _ENCRYPTION)
         _ = key.primary
-        return name
+        return key.key_id
 
     def is_external(self, key_id: str) -> bool:
         """Whether the key of that id or version id signs with its custodian alone."""
-        return self._cache.record(parse_key_id(key_id)[0]).is_external
+        return self._cache.named(key_id).is_external
 
     def algorithm_of(self, key_id: str) -> str:
         """The algorithm of the key of that id or version id. Raises :class:`KeyNotFoundError`."""
-        return self._cache.record(parse_key_id(key_id)[0]).algorithm
+        return self._cache.named(key_id).algorithm
 
 
 def _check_raw(format: str) -> None:

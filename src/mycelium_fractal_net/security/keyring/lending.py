@@ -15,7 +15,7 @@ from mycelium_fractal_net.security.errors import KeyStateError
 from mycelium_fractal_net.security.keyring.candidates import check_type
 from mycelium_fractal_net.security.keyring.lookups import there
 from mycelium_fractal_net.security.records.index_fields import IndexField
-from mycelium_fractal_net.security.records.keys import KeyType, parse_key_id
+from mycelium_fractal_net.security.records.keys import KeyType
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,14 +90,13 @@ class Lending:
     def _lent(
         self, key_id: str, key_type: KeyType, make: Callable[[KeyInUse], bytes | bytearray]
     ) -> LentKeys:
-        name = parse_key_id(key_id)[0]
         self.freshness.ensure()
         seconds = self.freshness.left()  # before the key is looked at: what is newer is no harm
-        key = self._cache.record(name)
+        key = self._cache.named(key_id)
         check_type(key, key_type)
         stored = None
         with suppress(KeyStateError):
-            stored = self._cache.protecting(name, key_type).version_id
+            stored = self._cache.protecting(key.key_id, key_type).version_id
         lent = []
         for found in there(self._cache, key, allow_compromised=False):
             self._cache.counts.leased(found)
@@ -106,4 +105,4 @@ class Lending:
                 key.check_decrypt(found.version)
                 opens = True
             lent.append(LentKey(make(found), found.version_id, found.version.handle, opens))
-        return LentKeys(name, stored, tuple(lent), seconds)
+        return LentKeys(key.key_id, stored, tuple(lent), seconds)

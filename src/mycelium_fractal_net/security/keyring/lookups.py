@@ -40,7 +40,10 @@ class BlindIndex(OfOneProcess):
     def __init__(self, cache: KeyCache, key_id: str, field: IndexField) -> None:
         self.field = field
         self.cache = cache
-        self.key_id = parse_key_id(key_id)[0]
+        name, number = parse_key_id(key_id)
+        if number is not None:
+            cache.record(name).version(number)
+        self.key_id = name
 
     def __repr__(self) -> str:
         return f"BlindIndex({self.key_id!r}, {self.field.context!r})"
@@ -132,7 +135,7 @@ class Lookups:
 
         The one to store is what :meth:`.Keyring.encrypt` makes with the format ``deterministic``.
         """
-        key = self._cache.record(parse_key_id(key_id)[0])
+        key = self._cache.named(key_id)
         check_type(key, _DETERMINISTIC)
         return [
             Signature.made(found.deterministic(associated_data).seal(data), found.version_id)

@@ -14,7 +14,9 @@ from mycelium_fractal_net.security.audit.events import BEGUN, OK
 from mycelium_fractal_net.security.errors import InvalidInputError, kind_of
 from mycelium_fractal_net.security.keyring.keyring import Keyring
 from mycelium_fractal_net.security.keyring.lookups import BlindIndex
+from mycelium_fractal_net.security.keyring.rewrapping import Rewrapper
 from mycelium_fractal_net.security.records.keys import parse_key_id
+from mycelium_fractal_net.security.records.open_options import PLAIN, OpenOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -111,6 +113,8 @@ class RecordedKeyring(Keyring):
     sealed, opened or read piece by piece is one record, when it begins.
     """
 
+    _short = False
+
     encrypt_result = _recorded("encrypt", Keyring.encrypt_result, lambda result: result.key_id)
     decrypt_result = _recorded("decrypt", Keyring.decrypt_result, lambda result: result.key_id)
     rewrap_result = _recorded("rewrap", Keyring.rewrap_result, lambda result: result.key_id)
@@ -138,6 +142,11 @@ class RecordedKeyring(Keyring):
     )
     verify_mac = _recorded("mac.verify", Keyring.verify_mac, lambda result: result)
 
+    def rewrapper(self, options: OpenOptions = PLAIN) -> Rewrapper:  # noqa: D102 - as the other
+        return Rewrapper(self, self._keys, options, holds=False)  # each message has its record
+
+    rewrapper.__doc__ = Keyring.rewrapper.__doc__
+
     def index(  # noqa: D102 - as the other
         self,
         *,
@@ -151,3 +160,4 @@ class RecordedKeyring(Keyring):
         return RecordedIndex(made, functools.partial(keyring.provider.audit.now, "index"))
 
     index.__doc__ = Keyring.index.__doc__
+    rewrapper.__doc__ = Keyring.rewrapper.__doc__

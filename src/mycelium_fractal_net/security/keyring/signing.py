@@ -137,10 +137,9 @@ class Signing:
 
         Raises :class:`KeyUsageError` for a key that is not of use ``request``.
         """
-        name = parse_key_id(key_id)[0]
-        key = self._cache.record(name)
+        key = self._cache.named(key_id)
         _check_signs_requests(key)
-        return version_id(name, key.primary.version)
+        return version_id(key.key_id, key.primary.version)
 
     def sign_request(self, base: Buffer, *, key_id: str) -> Signature:
         """The signature of a signature base (RFC 9421 section 2.5) by a key for requests.

@@ -304,6 +304,15 @@ class Key:
                 return candidate
         raise KeyNotFoundError(f"key {self.key_id!r} has no version {number}")
 
+    def check_has(self, number: int | None) -> Key:
+        """The key itself, which has the version that was named, where one was.
+
+        Raises :class:`KeyNotFoundError`.
+        """
+        if number is not None:
+            self.version(number)
+        return self
+
     def has_handle(self, handle: bytes) -> bool:
         """Whether one of the versions has that handle."""
         return any(each.handle == handle for each in self.versions)

@@ -33,7 +33,7 @@ SEALED_BLOCK_BYTES: Final = 16 * SEALED_CHUNK_BYTES
 NAMED_BYTES: Final = 3 + 1 + HANDLE_BYTES  # magic, form, handle
 WRAPPED_KEY_BYTES: Final = HEAD_BYTES + KEY_BYTES + TAG_BYTES  # 104
 _MAGIC: Final = b"MFN"
-_SEALED: Final = _MAGIC + b"\x01"  # the usual beginning, known at a glance
+SEALED: Final = _MAGIC + b"\x01"  # the usual beginning, known at a glance
 DETERMINISTIC: Final = _MAGIC + b"\x03"  # no body follows: AES-SIV, :mod:`.deterministic`
 SIV_BYTES: Final = 16
 
@@ -68,7 +68,7 @@ class Header(NamedTuple):
 
 def parse_header(message: Buffer) -> Header:
     """The header at the beginning of ``message``. Raises :class:`DecryptionError`."""
-    if type(message) is bytes and message[:4] == _SEALED and len(message) >= NAMED_BYTES:
+    if type(message) is bytes and message[:4] == SEALED and len(message) >= NAMED_BYTES:
         return Header(Form.SEALED, message[4:NAMED_BYTES])
     start = bytes(as_bytes(message)[: NAMED_BYTES + WRAPPED_KEY_BYTES])
     if len(start) >= NAMED_BYTES and start[:3] == _MAGIC:

@@ -1,0 +1,79 @@
+"""Seals a column that holds plaintext, in place, beside the application that uses it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Unpack
+
+from mycelium_fractal_net.columns.coding import Coding, Habit, Value, encode
+from mycelium_fractal_net.columns.column import MessageColumn
+from mycelium_fractal_net.columns.column_report import ColumnReport
+from mycelium_fractal_net.columns.located_column import LocatedColumn, ValueChange
+from mycelium_fractal_net.columns.plaintext import sealed_in
+from mycelium_fractal_net.columns.sweep import RunOptions, Sweep
+from mycelium_fractal_net.security.errors import DecryptionError, InvalidInputError
+from mycelium_fractal_net.security.keyring.keyring import Keyring
+from mycelium_fractal_net.security.records.open_options import PLAIN
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+_SPAN_ROWS: Final = 2000
+_TEXT: Final = Coding(text=True, base64=True)
+_BYTES: Final = Coding(text=False, base64=False)
+
+
+def take_over_column(
+    keyring: Keyring,
+    column: MessageColumn,
+    key_id: str | None,
+    *,
+    dry_run: bool = False,
+    **how: Unpack[RunOptions],
+) -> ColumnReport:
+    """Seal under ``key_id`` what a column still holds in plaintext, as its field stores it.
+
+    ``column`` has a ``field``. Values are bytes, or text, which is replaced by base64 text; one
+    of no length is a value, and NULL stays. A field with an index is of bytes, as which SQLite
+    stores it in any column; other databases have no index on base64 text. What is sealed already
+    stays, so that a run that was cut off is run again. Each new value is opened before it takes
+    the place of the old one, of which nothing is kept. ``dry_run`` writes nothing: ``done`` is what
+    would be sealed.
+
+    Raises as :func:`.rewrap_column`.
+    """
+    field = column.field
+    if field is None:
+        raise InvalidInputError("a column is taken over as an encrypted field, and none is named")
+    bound = field.binding
+    name = keyring.protecting_key(key_id)
+    index = None
+    if field.index is not None:
+        index = keyring.index(
+            key_id=field.index, context=bound, bits=field.bits, normalisation=field.normalisation
+        )
+        index.tag(b"")  # what forbids every tag is no fault of a value
+    column.constant(PLAIN)
+    database, place = column.located()
+    if index is not None and place.holds_text:
+        raise InvalidInputError("a column of text is taken over without an index")
+    text_as = _TEXT if index is None else _BYTES
+    place.take_empty()
+    habit = Habit()
+
+    def convert(value: Value, _associated: bytes) -> Value | None:
+        if sealed_in(value, field.tag_bytes) is not None:
+            return None
+        plaintext = value.encode() if isinstance(value, str) else value
+        tag = b"" if index is None else bytes(index.tag(plaintext))
+        message = keyring.encrypt(plaintext, key_id=name, associated_data=bound)
+        if keyring.decrypt(message, associated_data=bound) != plaintext:
+            raise DecryptionError
+        return encode(tag + message, text_as if isinstance(value, str) else _BYTES, habit)
+
+    def write_nothing(_: Connection, _place: LocatedColumn, _change: ValueChange) -> bool:
+        return True
+
+    sweep = Sweep(keyring, database, place, how)
+    found = sweep.run(convert, write_nothing if dry_run else None, rows=_SPAN_ROWS)
+    found.empty = 0  # they are among the others
+    return found
