@@ -116,14 +116,17 @@ def test_options_that_go_by_sealed_bytes_are_errors() -> None:
         name = EncryptedField(models.CharField(max_length=9), key_id="customers")
         found = text()
         fine = text()
+        short = EncryptedField(models.TextField(), bits=8, **KEYS)
 
         class Meta:
             app_label = "shop"
             constraints = [  # noqa: RUF012
-                UniqueTag("name", name="bare_a"), UniqueTag("fine", name="bare_b")
-            ]  # fmt: skip
+                UniqueTag("name", name="bare_a"),
+                UniqueTag("fine", name="bare_b"),
+                UniqueTag("short", name="bare_c"),
+            ]
 
-    assert ids(Bare) == ["mfn.E005", "mfn.W002"]
+    assert sorted(ids(Bare)) == ["mfn.E005", "mfn.E006", "mfn.W002"]
 
 
 @pytest.mark.parametrize(
@@ -146,10 +149,13 @@ def test_what_cannot_be_encrypted_is_refused(field: Any, told: str) -> None:
 
 
 def test_what_does_not_go_together_is_refused() -> None:
-    """A normalisation without an index; one that there is not."""
+    """A normalisation, or bits, without an index; some that there are not."""
     wrong: list[dict[str, Any]] = [
-        {"normalisation": "nfc"}, {"index": "i", "normalisation": "soundex"}
-    ]  # fmt: skip
+        {"normalisation": "nfc"},
+        {"index": "i", "normalisation": "soundex"},
+        {"bits": 8},
+        {"index": "i", "bits": 3},
+    ]
     for options in wrong:
         with pytest.raises(ConfigurationError):
             EncryptedField(models.TextField(), key_id="customers", **options)

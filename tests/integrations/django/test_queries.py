@@ -86,6 +86,48 @@ def test_a_caseless_index_finds_other_spellings() -> None:
     assert names(found.filter(phone="EXT. ä")) == ["Bob"]
 
 
+def test_iexact_is_exact_where_the_index_is_caseless() -> None:
+    """As Django's own forms ask for an e-mail address; where it is not, it is refused."""
+    found.filter(name="Bob").update(phone="EXT. Ä", town="Graz")
+    assert names(found.filter(phone__iexact="ext. ä")) == ["Bob"]
+    assert names(found.filter(phone__iexact=None)) == []
+    with pytest.raises(RefusedError, match="whose normalisation"):
+        found.filter(email__iexact=ALICE)
+    with pytest.raises(RefusedError, match="cut short, so not by iexact"):
+        found.filter(town__iexact="Graz")
+
+
+def test_tags_that_are_cut_short_find_what_may_be_meant() -> None:
+    """Every row that has the value, some that have others, and not all."""
+    towns = [f"town {i}" for i in range(17)]  # of 16 tags
+    made = found.bulk_create([Customer(email=each, town=each) for each in towns])
+    for each in towns:
+        maybe = found.filter(town__may_equal=each.upper())
+        assert each in {row.town for row in maybe}
+        assert "USING INDEX customer_by_town" in maybe.explain()
+    sizes = {found.filter(town__may_equal=each).count() for each in towns}
+    assert 1 < max(sizes) < len(made)
+    assert names(found.filter(town=None)) == ["Alice", "Bob"]
+
+
+@pytest.mark.parametrize("lookup", ["exact", "in", "iexact"])
+def test_tags_that_are_cut_short_answer_no_equality(lookup: str) -> None:
+    """Which would be true of too many rows, and of too few where it is negated."""
+    with pytest.raises(RefusedError, match=r"Customer\.town is encrypted: .*ask may_equal"):
+        found.filter(**{f"town__{lookup}": ["x"]})
+    negated: tuple[Any, ...] = (
+        found.exclude(town__may_equal="x"),
+        found.filter(~Q(name="x", town__may_equal="x")),
+        found.filter(Q(name="x") ^ Q(town__may_equal="x")),
+        found.annotate(x=Case(When(~Q(town__may_equal="x"), then=1))),
+        Order.objects.exclude(customer__town__may_equal="x"),
+    )
+    for query in negated:
+        with pytest.raises(RefusedError, match="negated, a search by cut tags"):
+            list(query)
+    assert list(found.exclude(~Q(town__may_equal="x"))) == []
+
+
 def test_tags_and_sealed_messages_are_all_that_goes_to_the_database() -> None:
     """Neither a search nor a write shows it plaintext, its log included."""
     with CaptureQueriesContext(connection) as asked:
@@ -136,6 +178,14 @@ LOOKUPS = [
     "iexact", "contains", "icontains", "startswith", "gt", "gte", "lt", "lte", "range", "regex",
     "year", "lower", "nothing",
 ]  # fmt: skip
+
+
+def with_mail() -> Any:
+    """Orders with the e-mail address of their customer."""
+    mail = Subquery(Customer.objects.filter(pk=OuterRef("customer")).values("email"))
+    return Order.objects.annotate(mail=mail)
+
+
 REFUSED: dict[str, Callable[[], Any]] = {
     "order_by": lambda: found.order_by("email"),
     "order_by descending": lambda: found.order_by("name", "-email"),
@@ -156,6 +206,9 @@ REFUSED: dict[str, Callable[[], Any]] = {
     "coalesce": lambda: found.annotate(any=Coalesce("phone", "email")),
     "a comparison to another field": lambda: found.filter(name=F("email")),
     "a lookup that is made by hand": lambda: found.filter(Exact(F("email"), "x")),
+    "order_by a subquery": lambda: with_mail().order_by("mail"),
+    "group by a subquery": lambda: with_mail().values("mail").annotate(n=Count("id")),
+    "distinct subqueries": lambda: with_mail().values("mail", "total").distinct(),
     "ordering by a condition": lambda: found.order_by(
         Case(When(name="x", then=F("email")), default=None)
     ),
@@ -209,6 +262,28 @@ def test_it_is_compared_to_values_alone() -> None:
     ):
         with pytest.raises(RefusedError, match="compared to values"):
             found.filter(**lookup)
+
+
+ELSEWHERE: dict[str, Callable[[], Any]] = {
+    "in": lambda: found.filter(name__in=Customer.objects.values("email")),
+    "exact": lambda: found.filter(name=Subquery(Customer.objects.values("email")[:1])),
+    "of an annotation": lambda: with_mail().annotate(low=Lower("mail")),
+    "greatest": lambda: with_mail().aggregate(x=Max("mail")),
+    "of another type": lambda: Order.objects.annotate(
+        mail=Subquery(Customer.objects.values("email")[:1], output_field=models.CharField())
+    ),
+    "nested": lambda: Order.objects.annotate(
+        mail=Subquery(with_mail().filter(pk=OuterRef("pk")).values("mail"))
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_what_a_subquery_selects_is_not_compared_and_nothing_is_computed_of_it(name: str) -> None:
+    """It would equal nothing, in silence. The database refuses it: only its name is selected."""
+    with transaction.atomic(), pytest.raises(OperationalError, match="mfn_encrypted_fields_of_a"):
+        list(ELSEWHERE[name]())
+    assert {each.mail for each in with_mail()} == {ALICE}
 
 
 def test_what_is_not_known_is_refused_by_the_database() -> None:

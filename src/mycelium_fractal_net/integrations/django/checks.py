@@ -121,6 +121,15 @@ def of_field(field: Any) -> list[Any]:
                 id="mfn.E004",
             )
         )
+    if unique and field.bits is not None:
+        found.append(
+            checks.Error(
+                "its tags are cut short, so different values would be refused as one",
+                hint="Leave bits out, or the constraint.",
+                obj=field,
+                id="mfn.E006",
+            )
+        )
     if (tagged or unique) and field.index is None:
         found.append(checks.Error("it has no index, and so no tag", obj=field, id="mfn.E005"))
     elif field.index is not None and not tagged and not unique and not meta.abstract:

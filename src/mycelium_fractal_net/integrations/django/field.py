@@ -16,8 +16,8 @@ from django.db.models.expressions import Case, Value, When
 from django.db.models.functions import Cast
 
 from mycelium_fractal_net.integrations.application import application_keyring
-from mycelium_fractal_net.integrations.django.columns import EncryptedCol
-from mycelium_fractal_net.integrations.django.lookups import LOOKUPS
+from mycelium_fractal_net.integrations.django.columns import EncryptedCol, of_selected_subquery
+from mycelium_fractal_net.integrations.django.lookups import lookup_of
 from mycelium_fractal_net.integrations.django.refusals import refused
 from mycelium_fractal_net.integrations.django.unique import Stored, is_unique, placeholder
 from mycelium_fractal_net.integrations.django.values import codec_of
@@ -36,9 +36,10 @@ class EncryptedField(models.Field):  # type: ignore[misc]
 
     ``field`` has all of Django's options, ``null`` and ``blank`` and ``default`` among them.
     ``key_id`` names a key of type ``encryption``. ``index`` names one of type ``index``, for
-    searches by ``exact`` and ``in``; ``normalisation`` says which texts are found as the same
-    (docs/searching.md). What is stored is bound to the names of table and column; where one of
-    them is changed, ``bound_to`` keeps the former ones, as ``("shop_customer", "email")``.
+    searches by ``exact`` and ``in``; ``normalisation`` says which texts are found as the same, and
+    ``bits``, 4 to 256, cuts its tags short, for ``may_equal`` alone (docs/searching.md). What is
+    stored is bound to the names of table and column; where one of them is changed, ``bound_to``
+    keeps the former ones, as ``("shop_customer", "email")``.
 
     Making one opens no keyring. Raises :class:`.ConfigurationError` for what cannot be encrypted.
     """
@@ -58,6 +59,7 @@ class EncryptedField(models.Field):  # type: ignore[misc]
         *,
         key_id: str,
         index: str | None = None,
+        bits: int | None = None,
         normalisation: Normalisation = "exact",
         bound_to: tuple[str, str] | None = None,
     ) -> None:
@@ -70,9 +72,10 @@ class EncryptedField(models.Field):  # type: ignore[misc]
         self.codec = codec_of(field)
         self.key_id = key_id
         self.index = index
+        self.bits = bits
         self.normalisation = normalisation
         self.bound_to = None if bound_to is None else tuple(bound_to)
-        self.tag_bytes = stored_tag_bytes("", key_id, index, None, normalisation, False)
+        self.tag_bytes = stored_tag_bytes("", key_id, index, bits, normalisation, False)
         self._at_work: EncryptedColumn | None = None
 
     def deconstruct(self) -> tuple[str, str, list[Any], dict[str, Any]]:
@@ -80,6 +83,8 @@ class EncryptedField(models.Field):  # type: ignore[misc]
         keywords: dict[str, Any] = {"key_id": self.key_id}
         if self.index is not None:
             keywords["index"] = self.index
+        if self.bits is not None:
+            keywords["bits"] = self.bits
         if self.normalisation != "exact":
             keywords["normalisation"] = self.normalisation
         if self.bound_to is not None:
@@ -144,6 +149,7 @@ class EncryptedField(models.Field):  # type: ignore[misc]
                 column,
                 key_id=self.key_id,
                 index=self.index,
+                bits=self.bits,
                 normalisation=self.normalisation,
             )
         return found
@@ -257,14 +263,16 @@ class EncryptedField(models.Field):  # type: ignore[misc]
         """The column of the model's own table."""
         return EncryptedCol(self.model._meta.db_table, self)
 
+    def select_format(self, compiler: Any, sql: str, params: Any) -> tuple[str, Any]:
+        """How an expression of this field is selected: a subquery for its column may be."""
+        return of_selected_subquery(self, compiler, sql), params
+
     def get_lookup(self, lookup_name: str) -> Any:
-        """``exact``, ``in`` or ``isnull``. Raises :class:`.RefusedError` for any other."""
-        found = LOOKUPS.get(lookup_name)
-        if found is None:
-            raise refused(
-                self, f"it is searched by exact, in and isnull alone, not by {lookup_name}"
-            )
-        return found
+        """``exact``, ``in`` or ``isnull``, ``iexact`` where the index is caseless, ``may_equal``.
+
+        Raises :class:`.RefusedError` for any other.
+        """
+        return lookup_of(self, lookup_name)
 
     def get_transform(self, lookup_name: str) -> None:
         """Raises :class:`.RefusedError`: there is none."""

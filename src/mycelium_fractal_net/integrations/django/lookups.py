@@ -1,4 +1,7 @@
-"""How an encrypted field is searched: ``exact``, ``in`` and ``isnull``.
+"""How an encrypted field is searched: ``exact``, ``in`` and ``isnull``, and what its index adds.
+
+``iexact`` is ``exact`` where the index is caseless. Tags that are cut short answer no equality:
+``may_equal`` finds rows whose value may be that one, and the application compares what it opens.
 
 Tags are made when a query is compiled to be run, so a queryset that was kept finds rows after the
 index key was rotated too.
@@ -12,7 +15,7 @@ from django.core.exceptions import EmptyResultSet
 from django.db.models import Lookup
 from django.db.models.lookups import IsNull
 
-from mycelium_fractal_net.integrations.django.refusals import refused
+from mycelium_fractal_net.integrations.django.refusals import refuse_negated, refused
 from mycelium_fractal_net.integrations.fields import flattened
 
 
@@ -30,6 +33,8 @@ class _OfEncrypted(Lookup):  # type: ignore[misc]
 class _ByTags(_OfEncrypted):
     """The right side is plaintext, of which only tags go to the database."""
 
+    finds_too_many = False
+
     def get_prep_lookup(self) -> Any:
         """The values to search for."""
         field = self.lhs.target
@@ -37,6 +42,9 @@ class _ByTags(_OfEncrypted):
             return None
         if not field.tag_bytes:
             raise refused(field, "it has no index, so it cannot be searched")
+        if field.bits is not None and not self.finds_too_many:
+            told = f"so not by {self.lookup_name}: ask may_equal, and compare what you open"
+            raise refused(field, f"its tags are cut short, {told}")
         return [self._prepared(field, each) for each in self._values()]
 
     def _values(self) -> Any:
@@ -70,6 +78,24 @@ class EncryptedExact(_ByTags):
     lookup_name = "exact"
 
 
+class EncryptedIExact(EncryptedExact):
+    """``email__iexact="Alice@example.com"``: the index itself takes both spellings for one."""
+
+    lookup_name = "iexact"
+
+
+class EncryptedMayEqual(_ByTags):
+    """``town__may_equal="Graz"``: each row that has the value, and some that have others."""
+
+    lookup_name = "may_equal"
+    finds_too_many = True
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, Any]:
+        """As its base; raises :class:`.RefusedError` in ``exclude()`` and ``~Q()``."""
+        refuse_negated(self.lhs, compiler)
+        return super().as_sql(compiler, connection)
+
+
 class EncryptedIn(_ByTags):
     """``email__in=[…]``; an empty list finds nothing, and None in one is left out."""
 
@@ -90,4 +116,16 @@ class EncryptedIsNull(_OfEncrypted, IsNull):  # type: ignore[misc]
         return found
 
 
-LOOKUPS: Final = {each.lookup_name: each for each in (EncryptedExact, EncryptedIn, EncryptedIsNull)}
+_LOOKUPS: Final = {
+    each.lookup_name: each
+    for each in (EncryptedExact, EncryptedIn, EncryptedIsNull, EncryptedIExact, EncryptedMayEqual)
+}
+
+
+def lookup_of(field: Any, name: str) -> Any:
+    """The lookup of that name. Raises :class:`.RefusedError` where ``field`` cannot answer it."""
+    if name not in _LOOKUPS:
+        raise refused(field, f"it is searched by exact, in and isnull alone, not by {name}")
+    if name == "iexact" and field.normalisation != "caseless":
+        raise refused(field, 'iexact is answered by an index whose normalisation is "caseless"')
+    return _LOOKUPS[name]

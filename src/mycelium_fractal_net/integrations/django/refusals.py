@@ -15,6 +15,7 @@ from django.core.exceptions import FieldDoesNotExist, FieldError
 from django.db.models import F
 from django.db.models.sql.compiler import SQLUpdateCompiler
 from django.db.models.sql.query import Query
+from django.db.models.sql.where import XOR
 
 from mycelium_fractal_net.integrations.fields import RefusedQueryError
 
@@ -39,32 +40,58 @@ def refuse_what_needs_plaintext(column: EncryptedCol, compiler: Any) -> None:
     query = compiler.query
     if isinstance(compiler, SQLUpdateCompiler):
         raise refused(column.target, "copied, its bytes would open nowhere: save each row")
-    for found in _ordered_by(query):
-        raise refused(found, "it cannot be ordered by")
+    refuse_order(compiler)
     for expression in (*query.annotations.values(), query.where):
         if not getattr(expression, "is_encrypted", False):
             for bare in _bare(expression):
                 raise refused(bare.target, "nothing is computed of it, and nothing compared to it")
 
 
-def refuse_what_takes_equal_for_one(column: EncryptedCol, compiler: Any) -> None:
-    """Raise :class:`RefusedError` where rows are told apart by an encrypted column.
+def refuse_order(compiler: Any) -> None:
+    """Raise :class:`RefusedError` where the query of ``compiler`` sorts by an encrypted field."""
+    for found in _ordered_by(compiler.query):
+        raise refused(found, "it cannot be ordered by")
 
-    Each value looks different from each other, equal ones too. Beside the row's primary key that
-    changes nothing.
+
+def refuse_what_takes_equal_for_one(field: Any, compiler: Any, alias: str | None = None) -> None:
+    """Raise :class:`RefusedError` where rows are told apart by an encrypted field.
+
+    Each value looks different from each other, equal ones too. Beside the primary key of the row,
+    which is that of the table ``alias``, that changes nothing.
     """
     query = compiler.query
-    if isinstance(query.group_by, tuple) and not _has_key(column, query.group_by):
-        raise refused(column.target, "rows cannot be grouped by it")
+    if isinstance(query.group_by, tuple) and not _has_key(alias, query.group_by):
+        raise refused(field, "rows cannot be grouped by it")
     if (query.distinct or (query.combinator and not query.combinator_all)) and not (
-        query.default_cols or _has_key(column, query.select)
+        query.default_cols or _has_key(alias, query.select)
     ):
-        raise refused(column.target, "equal values are not found among those selected")
+        raise refused(field, "equal values are not found among those selected")
 
 
-def _has_key(column: EncryptedCol, expressions: Any) -> bool:
+def refuse_negated(column: EncryptedCol, compiler: Any) -> None:
+    """Raise :class:`RefusedError` where a lookup that is true of too many rows is negated."""
+    query = compiler.query
+    if any(map(_negates_too_many, (query.where, *query.annotations.values()))):
+        raise refused(
+            column.target, "negated, a search by cut tags would leave out rows that differ"
+        )
+
+
+def _negates_too_many(expression: Any, negated: bool = False) -> bool:
+    if isinstance(expression, Query):
+        return False  # which its own compiler looks over
+    negated ^= getattr(expression, "negated", False)
+    if getattr(expression, "finds_too_many", False):
+        return negated
+    if getattr(expression, "connector", None) == XOR:
+        negated = True  # of each part, where another one is true
+    sources = getattr(expression, "get_source_expressions", tuple)
+    return any(_negates_too_many(each, negated) for each in sources())
+
+
+def _has_key(alias: str | None, expressions: Any) -> bool:
     return any(
-        getattr(each, "alias", None) == column.alias and getattr(each.target, "primary_key", False)
+        alias in (None, getattr(each, "alias", None)) and getattr(each.target, "primary_key", False)
         for each in expressions
         if hasattr(each, "target")
     )
@@ -108,8 +135,8 @@ def _names(ordering: Any) -> Iterator[Any]:
 def _named(query: Any, name: str) -> Any:
     """The field, or the column of an annotation, of that name."""
     annotation = query.annotations.get(name)
-    if annotation is not None:
-        return getattr(annotation, "target", None)
+    if annotation is not None:  # a column, or a subquery for one, or what its database refuses
+        return getattr(annotation, "_output_field_or_none", None)
     try:
         return query.names_to_path(name.split("__"), query.get_meta())[1]
     except (FieldError, FieldDoesNotExist):

@@ -36,6 +36,12 @@ class Customer(Person):
         normalisation="caseless",
         **KEYS,
     )
+    town = EncryptedField(
+        models.CharField(max_length=40, null=True, blank=True),
+        bits=4,
+        normalisation="caseless",
+        **KEYS,
+    )
     note = EncryptedField(models.TextField(null=True, blank=True), key_id="customers")
     level = EncryptedField(
         models.CharField(max_length=10, choices=Level, default=Level.PLAIN), key_id="customers"
@@ -47,6 +53,7 @@ class Customer(Person):
         indexes = [  # noqa: RUF012
             models.Index(Tag("phone"), name="customer_by_phone"),
             models.Index(Tag("city"), name="customer_by_city"),
+            models.Index(Tag("town"), name="customer_by_town"),
         ]
 
     def __str__(self) -> str:
