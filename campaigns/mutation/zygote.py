@@ -67,6 +67,7 @@ class _Warm:
             for some in getattr(item, "_fixtureinfo").name2fixturedefs.values()  # noqa: B009
             if some[-1].scope == "session" and some[-1].func.__module__.startswith("tests.")
         }
+        gc.unfreeze()  # what the tests' conftest froze is in no list of living objects
         self._functions = patching.functions_by_file()
         gc.collect()
         gc.freeze()  # a collection in a child would have each page copied that the parent has
