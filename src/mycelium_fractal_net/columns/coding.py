@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from mycelium_fractal_net.security.errors import DecryptionError
+from mycelium_fractal_net.security.sealed.layout import MAGIC, NAMED_BYTES, SEALED
 
 Value = bytes | str
-MAGIC: Final = b"MFN"  # docs/format.md: the first bytes of every message
 _MAGIC_TEXT: Final = binascii.b2a_base64(MAGIC, newline=False)  # three bytes are four characters
-NAMED_BYTES: Final = 12  # docs/format.md: magic, form and handle
 BLANKS: Final = b" \t\r\n"  # of RFC 2045 section 6.8, which wraps lines
 _TO_STANDARD: Final = bytes.maketrans(b"-_", b"+/")
 _TO_URLSAFE: Final = bytes.maketrans(b"+/", b"-_")
@@ -123,7 +122,7 @@ def beginning(start: Value, offset: int = 0) -> bytes:
     except DecryptionError:
         return b""
     return (
-        MAGIC + b"\x01" + head[4:] if len(head) == NAMED_BYTES and head.startswith(MAGIC) else b""
+        SEALED + head[len(SEALED) :] if len(head) == NAMED_BYTES and head.startswith(MAGIC) else b""
     )
 
 

@@ -44,11 +44,12 @@ from sqlalchemy.exc import SAWarning
 from sqlalchemy.types import NullType, TypeEngine
 
 from mycelium_fractal_net.columns import wire_arrays
-from mycelium_fractal_net.columns.coding import BLANKS, MAGIC, NAMED_BYTES, Value, named_characters
+from mycelium_fractal_net.columns.coding import BLANKS, Value, named_characters
 from mycelium_fractal_net.columns.column_database import IN_BINARY, MYSQL, BinaryList, dialect_of
 from mycelium_fractal_net.columns.mysql import BYTES_TYPES
 from mycelium_fractal_net.columns.wire_arrays import Encode, array_type, encoder
 from mycelium_fractal_net.security.errors import InvalidInputError
+from mycelium_fractal_net.security.sealed.layout import MAGIC, NAMED_BYTES, SALTED_BYTES, SEALED
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Inspector
@@ -60,8 +61,6 @@ _ANY: Final[TypeEngine[Any]] = NullType()
 _SQLITE: Final = "sqlite"
 _POSTGRESQL: Final = "postgresql"
 _STRIPPED_CHARACTERS: Final = 128  # at the beginning of a value, tag and line ends included
-_SEALED: Final = b"MFN\x01"  # docs/format.md: the first form,
-_SALTED_BYTES: Final = 36  # and what stands up to the end of the salt
 
 
 class Span(NamedTuple):
@@ -375,8 +374,8 @@ class LocatedColumn:
         Handle and salt do, of messages of the first form: no two are sealed with one salt.
         """
         start = self.message_offset
-        named = slice(start, start + len(_SEALED))
-        return start + _SALTED_BYTES if all(each[named] == _SEALED for each in values) else 0
+        named = slice(start, start + len(SEALED))
+        return start + SALTED_BYTES if all(each[named] == SEALED for each in values) else 0
 
     def send_no_arrays(self) -> None:
         """From now on have :meth:`write_rows` give None: the database takes no such arrays."""

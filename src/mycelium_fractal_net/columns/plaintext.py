@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import datetime
 from dataclasses import dataclass
-from typing import Final
 
 from mycelium_fractal_net.columns.coding import Value, from_base64
 from mycelium_fractal_net.security.errors import DecryptionError, InvalidInputError
-
-_SEALED: Final = b"MFN\x01"  # docs/format.md: how a message begins,
-_LEAST_BYTES: Final = 84  # and how long that of an empty value is
+from mycelium_fractal_net.security.sealed.layout import LEAST_BYTES, SEALED
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,5 +46,5 @@ def sealed_in(value: Value, tag_bytes: int) -> bytes | None:
         stored = value if isinstance(value, bytes) else from_base64(value.encode(), text=True)[0]
     except (DecryptionError, UnicodeEncodeError):
         return None
-    long_enough = len(stored) >= tag_bytes + _LEAST_BYTES
-    return stored if long_enough and stored.startswith(_SEALED, tag_bytes) else None
+    long_enough = len(stored) >= tag_bytes + LEAST_BYTES
+    return stored if long_enough and stored.startswith(SEALED, tag_bytes) else None

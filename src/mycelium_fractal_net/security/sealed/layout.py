@@ -31,10 +31,12 @@ SEALED_BLOCK_BYTES: Final = 16 * SEALED_CHUNK_BYTES
 
 # docs/format.md
 NAMED_BYTES: Final = 3 + 1 + HANDLE_BYTES  # magic, form, handle
+SALTED_BYTES: Final = NAMED_BYTES + SALT_BYTES  # of the usual form: up to the end of the salt
+LEAST_BYTES: Final = NAMED_BYTES + HEAD_BYTES + TAG_BYTES  # 84: the usual form of nothing
 WRAPPED_KEY_BYTES: Final = HEAD_BYTES + KEY_BYTES + TAG_BYTES  # 104
-_MAGIC: Final = b"MFN"
-SEALED: Final = _MAGIC + b"\x01"  # the usual beginning, known at a glance
-DETERMINISTIC: Final = _MAGIC + b"\x03"  # no body follows: AES-SIV, :mod:`.deterministic`
+MAGIC: Final = b"MFN"
+SEALED: Final = MAGIC + b"\x01"  # the usual beginning, known at a glance
+DETERMINISTIC: Final = MAGIC + b"\x03"  # no body follows: AES-SIV, :mod:`.deterministic`
 SIV_BYTES: Final = 16
 
 
@@ -47,8 +49,8 @@ class Form(IntEnum):
 
 
 _MORE_BYTES: Final = {
-    b"%b%c" % (_MAGIC, Form.ENVELOPE): WRAPPED_KEY_BYTES,
-    b"%b%c" % (_MAGIC, Form.NAMED): NAME_DIGEST_BYTES,
+    b"%b%c" % (MAGIC, Form.ENVELOPE): WRAPPED_KEY_BYTES,
+    b"%b%c" % (MAGIC, Form.NAMED): NAME_DIGEST_BYTES,
 }  # of a header, behind the handle
 
 
@@ -63,7 +65,7 @@ class Header(NamedTuple):
     @property
     def raw(self) -> bytes:
         """The header as it is written: 12 bytes, 116 with a data key, 44 with a name."""
-        return b"%b%c%b%b%b" % (_MAGIC, self.form, self.handle, self.wrapped, self.name)
+        return b"%b%c%b%b%b" % (MAGIC, self.form, self.handle, self.wrapped, self.name)
 
 
 def parse_header(message: Buffer) -> Header:
@@ -71,7 +73,7 @@ def parse_header(message: Buffer) -> Header:
     if type(message) is bytes and message[:4] == SEALED and len(message) >= NAMED_BYTES:
         return Header(Form.SEALED, message[4:NAMED_BYTES])
     start = bytes(as_bytes(message)[: NAMED_BYTES + WRAPPED_KEY_BYTES])
-    if len(start) >= NAMED_BYTES and start[:3] == _MAGIC:
+    if len(start) >= NAMED_BYTES and start[:3] == MAGIC:
         handle = start[4:NAMED_BYTES]
         if start[3] == Form.SEALED:
             return Header(Form.SEALED, handle)
