@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mycelium_fractal_net.security.keyring.keyring import Keyring
+    from mycelium_fractal_net.security.keyring.lookups import BlindIndex
     from mycelium_fractal_net.security.records.index_fields import Normalisation
     from mycelium_fractal_net.security.records.open_options import OpenOptions
 
@@ -72,6 +73,17 @@ class EncryptedField:
             return 0
         return IndexField(self.binding, self.bits, self.normalisation).tag_bytes
 
+    def tags_by(self, keyring: Keyring) -> BlindIndex | None:
+        """What makes its tags; None where it has no index."""
+        if self.index is None:
+            return None
+        return keyring.index(
+            key_id=self.index,
+            context=self.binding,
+            bits=self.bits,
+            normalisation=self.normalisation,
+        )
+
 
 def moving(
     keyring: Keyring, field: EncryptedField, options: OpenOptions, habit: Habit
@@ -99,11 +111,9 @@ def moving(
         moved = rewrapped(message, bound) if message else None
         return None if moved is None else encode(moved, coding, habit)
 
-    if field.index is None:
+    index = field.tags_by(keyring)
+    if index is None:
         return move_message
-    index = keyring.index(
-        key_id=field.index, context=bound, bits=field.bits, normalisation=field.normalisation
-    )
 
     def tags_of(plaintext: bytes) -> list[bytes]:
         found = index.tags(plaintext, allow_compromised=options.allow_compromised)

@@ -44,13 +44,9 @@ def take_over_column(
     field = column.field
     if field is None:
         raise InvalidInputError("a column is taken over as an encrypted field, and none is named")
-    bound = field.binding
-    name = keyring.protecting_key(key_id)
-    index = None
-    if field.index is not None:
-        index = keyring.index(
-            key_id=field.index, context=bound, bits=field.bits, normalisation=field.normalisation
-        )
+    cipher = keyring.bound(key_id=keyring.protecting_key(key_id), associated_data=field.binding)
+    index = field.tags_by(keyring)
+    if index is not None:
         index.tag(b"")  # what forbids every tag is no fault of a value
     column.constant(PLAIN)
     database, place = column.located()
@@ -65,8 +61,8 @@ def take_over_column(
             return None
         plaintext = value.encode() if isinstance(value, str) else value
         tag = b"" if index is None else bytes(index.tag(plaintext))
-        message = keyring.encrypt(plaintext, key_id=name, associated_data=bound)
-        if keyring.decrypt(message, associated_data=bound) != plaintext:
+        message = cipher.seal(plaintext)
+        if cipher.open(message) != plaintext:
             raise DecryptionError
         return encode(tag + message, text_as if isinstance(value, str) else _BYTES, habit)
 
