@@ -195,7 +195,7 @@ NOT_FUZZED: Final[dict[str, str]] = {
     "columns.plaintext:Plaintext.__post_init__": "a day that stands in the application's code",
     "doctor.posture.kept_secrets:_has_password": "a setting, by one call that refuses",
     "doctor.posture.transport:_rate_storage": "a setting, which the service opened before",
-    "integrations.django.values:_json": "a value that an authenticated message had in it",
+    "integrations.codecs:json_by": "a value that an authenticated message had in it",
     "integrations.pyarrow:KeyringKmsClient.unwrap_key": "by one call that validates",
     "inventory.transport:_groups_of": "a ClientHello that this process wrote",
     "legacy.kept:kept_places": "a note of this user's own commands",

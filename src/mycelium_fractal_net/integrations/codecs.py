@@ -151,14 +151,29 @@ def _uuid_to(value: Any) -> bytes:
     return value.bytes
 
 
-def _json_to(value: Any) -> bytes:
-    try:
-        text = json.dumps(
-            value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-        )
-        return text.encode()
-    except (TypeError, ValueError, RecursionError):  # whose texts show the value
-        raise refused("what JSON has a form for") from None
+def json_by(
+    encoder: type[json.JSONEncoder] | None = None, decoder: type[json.JSONDecoder] | None = None
+) -> Codec:
+    """Objects as JSON, by an application's own encoder and decoder where it has them.
+
+    Members stand in the order of their names, so that equal objects are equal bytes.
+    """
+
+    def encode(value: Any) -> bytes:
+        try:
+            text = json.dumps(
+                value,
+                cls=encoder,
+                sort_keys=True,
+                separators=(",", ":"),
+                ensure_ascii=False,
+                allow_nan=False,
+            )
+            return text.encode()
+        except (TypeError, ValueError, RecursionError):  # whose texts show the value
+            raise refused("what JSON has a form for") from None
+
+    return Codec("json", encode, lambda data: json.loads(data, cls=decoder))
 
 
 TEXT: Final = Codec("text", _text_to, bytes.decode)
@@ -174,8 +189,7 @@ DATETIME: Final = Codec(
 """With a zone: that instant, in UTC. Without: as it is."""
 TIME: Final = Codec("time", _time_to, lambda data: datetime.time.fromisoformat(data.decode()))
 UUID: Final = Codec("uuid", _uuid_to, lambda data: uuid.UUID(bytes=data))
-JSON: Final = Codec("json", _json_to, json.loads)
-"""Members in the order of their names, so that equal objects are equal bytes."""
+JSON: Final = json_by()
 
 
 def bounded(codec: Codec, most: int | None) -> Codec:

@@ -66,7 +66,7 @@ def seal(
     if bind_name and (target is None or is_channel(target)):
         raise CommandError(ExitCode.USAGE, "a stream has no name to bind", "name a file with -o")
     policy = _policy(invocation)
-    keys = [key for each in recipients for key in read_recipients(policy, each)]
+    keys = _all_in(recipients, read_recipients, policy)
     with invocation.progress("sealing", size) as update:
         how: dict[str, Any] = {
             "associated_data": associated_data, "policy": policy, "progress": update,
@@ -110,7 +110,7 @@ def unseal(
     natural = opened_name(path) if to.output is None else opened_stem(path)
     target = destination(path, to.output, natural)
     policy = _policy(invocation)
-    keys = [key for each in identities for key in read_identities(policy, each)]
+    keys = _all_in(identities, read_identities, policy)
     with _advising(), invocation.progress("opening", size) as update:
         if path == STANDARD or target is None or is_channel(target):
             from mycelium_fractal_net.files.recipients import open_stream_with
@@ -142,7 +142,7 @@ def reader_of_part(
 
     _refuse_other(head_of(path))
     policy = _policy(invocation)
-    keys = [key for each in identities for key in read_identities(policy, each)]
+    keys = _all_in(identities, read_identities, policy)
     with (
         _advising(),
         Path(path).open("rb", buffering=0) as file,
@@ -185,6 +185,12 @@ def read_identities(policy: Policy, name: str) -> list[RecipientKey]:
         _check_private(Path(name))
     content = read_small(name, KEYS_BYTES, "private keys")
     return _named(name, policy.identities_in, content)
+
+
+def _all_in(
+    names: Sequence[str], read: Callable[[Policy, str], list[_Found]], policy: Policy
+) -> list[_Found]:
+    return [key for name in names for key in read(policy, name)]
 
 
 def _check_private(path: Path) -> None:

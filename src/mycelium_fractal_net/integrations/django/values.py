@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import json
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -24,23 +23,6 @@ def codec_of(field: Any) -> Codec:
         if isinstance(field, kind):
             return codec(field)
     raise ConfigurationError(f"a field of type {type(field).__name__} cannot be encrypted")
-
-
-def _json(field: Any) -> Codec:
-    def encode(value: Any) -> bytes:
-        try:
-            return json.dumps(
-                value,
-                cls=field.encoder,
-                sort_keys=True,
-                separators=(",", ":"),
-                ensure_ascii=False,
-                allow_nan=False,
-            ).encode()
-        except (TypeError, ValueError, RecursionError):  # whose texts show the value
-            raise InvalidInputError("the value is not what JSON has a form for") from None
-
-    return Codec("json", encode, lambda data: json.loads(data, cls=field.decoder))
 
 
 def _decimal(field: Any) -> Codec:
@@ -76,7 +58,7 @@ def _datetime(_: Any) -> Codec:
 
 def _duration_to(value: Any) -> bytes:
     if not isinstance(value, datetime.timedelta):
-        raise InvalidInputError("the value is not a duration")
+        raise codecs.refused("a duration")
     return codecs.INTEGER.encode(value // _MICROSECOND)
 
 
@@ -91,7 +73,7 @@ def _always(codec: Codec) -> Callable[[Any], Codec]:
 
 # The first that fits, so what is special stands before what it is derived from.
 _CODECS: Final[tuple[tuple[Any, Callable[[Any], Codec]], ...]] = (
-    (models.JSONField, _json),
+    (models.JSONField, lambda field: codecs.json_by(field.encoder, field.decoder)),
     (models.BinaryField, _always(codecs.BYTES)),
     (models.BooleanField, _always(codecs.BOOLEAN)),
     (models.IntegerField, _always(codecs.INTEGER)),

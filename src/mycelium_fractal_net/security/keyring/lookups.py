@@ -40,10 +40,9 @@ class BlindIndex(OfOneProcess):
     def __init__(self, cache: KeyCache, key_id: str, field: IndexField) -> None:
         self.field = field
         self.cache = cache
-        name, number = parse_key_id(key_id)
+        self.key_id, number = parse_key_id(key_id)
         if number is not None:
-            cache.record(name).version(number)
-        self.key_id = name
+            cache.named(key_id)
 
     def __repr__(self) -> str:
         return f"BlindIndex({self.key_id!r}, {self.field.context!r})"

@@ -160,4 +160,3 @@ class RecordedKeyring(Keyring):
         return RecordedIndex(made, functools.partial(keyring.provider.audit.now, "index"))
 
     index.__doc__ = Keyring.index.__doc__
-    rewrapper.__doc__ = Keyring.rewrapper.__doc__
