@@ -31,49 +31,16 @@ from mycelium_fractal_net.security.errors import (
 )
 from mycelium_fractal_net.security.policy import Policy
 from tests.client.test_client import key
-from tests.support.client import API_KEY, QUICK, Counting, answering, problem
+from tests.support.client import API_KEY, QUICK, Clock, Counting, answering, problem
 from tests.support.killed import killed
 from tests.support.service import b64, credential
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from mycelium_fractal_net.client import Lease
     from tests.support.service import Running
 
 CALLS = 20  # of which 100,000 operations need fewer
 DATAKEY, REPORT = "/crypto/datakey", "/crypto/datakey/report"
-
-
-class Clock:
-    """Time that passes when a test says so."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """The clock of the leases of this test."""
-    made = Clock()
-    monkeypatch.setattr("mycelium_fractal_net.client.clients.lease_clock", made)
-    return made
-
-
-@pytest.fixture
-def counting() -> Counting:
-    """A transport that counts what goes through it."""
-    return Counting()
-
-
-@pytest.fixture
-def counted(service: Running, counting: Counting) -> Iterator[Client]:
-    """A client whose requests are counted."""
-    with Client(service.url, service.api_key, transport=counting) as client:
-        yield client
 
 
 def records(service: Running, lease: Any, event: str) -> list[Any]:

@@ -41,6 +41,16 @@ class Counting(httpx.HTTPTransport):
         return super().handle_request(request)
 
 
+class Clock:
+    """Time that passes when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
 @pytest.fixture
 def remote(service: Running) -> Iterator[Client]:
     """Our client of the real service, with the first API key."""
