@@ -40,7 +40,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.types import TypeDecorator
 
 from benchmarks.harness import Figure, Work, compare
-from benchmarks.report import Goal, machine
+from benchmarks.report import Goal, goals_table, machine
 from mycelium_fractal_net import initialise
 from mycelium_fractal_net.integrations.sqlalchemy import Encrypted, configure
 from mycelium_fractal_net.security.keyring.keyring import Keyring
@@ -332,12 +332,7 @@ def markdown(results: Results) -> str:
         "",
         f"`make bench-fields`: {machine()}.",
         "",
-        "| what | to reach | seen | |",
-        "| --- | --- | --- | --- |",
-        *(
-            f"| {goal.what} | {goal.reach} | {goal.seen} | {'met' if goal.met else '**missed**'} |"
-            for goal in goals(results)
-        ),
+        *goals_table(goals(results)),
     ]
     many = {
         f"Written, {VALUES} values a statement": (results.written, VALUES),

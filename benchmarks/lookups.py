@@ -23,7 +23,7 @@ import httpx
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 from benchmarks.harness import Figure, Work, compare
-from benchmarks.report import machine
+from benchmarks.report import Goal, goals_table, machine
 from mycelium_fractal_net import initialise
 from mycelium_fractal_net.client import Client
 from mycelium_fractal_net.security.keyring.keyring import Keyring
@@ -118,11 +118,11 @@ def measure(rounds: int, budget: float) -> dict[str, list[Figure]]:
         }
 
 
-def goals(found: dict[str, list[Figure]]) -> list[tuple[str, str, str, bool]]:
+def goals(found: dict[str, list[Figure]]) -> list[Goal]:
     """What was to be reached, and what was seen."""
     ratio = next(each.ratio for each in found["an address"] if each.name == OURS)
     reach = f"<= {_MOST_BESIDE:g} x"
-    return [("a tag beside hmac.digest", reach, f"{ratio:.2f} x", ratio <= _MOST_BESIDE)]
+    return [Goal("a tag beside hmac.digest", reach, f"{ratio:.2f} x", ratio <= _MOST_BESIDE)]
 
 
 def markdown(found: dict[str, list[Figure]]) -> str:
@@ -132,12 +132,7 @@ def markdown(found: dict[str, list[Figure]]) -> str:
         "",
         f"`make bench-lookups`: {machine()}.",
         "",
-        "| what | to reach | seen | |",
-        "| --- | --- | --- | --- |",
-    ]
-    lines += [
-        f"| {what} | {reach} | {seen} | {'met' if met else '**missed**'} |"
-        for what, reach, seen, met in goals(found)
+        *goals_table(goals(found)),
     ]
     lines += [
         "",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -44,6 +44,18 @@ class Goal:
     reach: str
     seen: str
     met: bool
+
+
+def goals_table(found: Iterable[Goal]) -> list[str]:
+    """The lines of a page that say what was to be reached."""
+    return [
+        "| what | to reach | seen | |",
+        "| --- | --- | --- | --- |",
+        *(
+            f"| {goal.what} | {goal.reach} | {goal.seen} | {'met' if goal.met else '**missed**'} |"
+            for goal in found
+        ),
+    ]
 
 
 def machine() -> str:
@@ -136,12 +148,7 @@ def markdown(results: Results) -> str:
         "Contenders take turns in one run. A figure is the median of ratios, each of a round to the"
         " reference's round beside it, with the least and the greatest in brackets.",
         "",
-        "| what | to reach | seen | |",
-        "| --- | --- | --- | --- |",
-    ]
-    lines += [
-        f"| {goal.what} | {goal.reach} | {goal.seen} | {'met' if goal.met else '**missed**'} |"
-        for goal in goals(results)
+        *goals_table(goals(results)),
     ]
     for group, title in (
         ("encrypt", "Encrypting messages"),

@@ -23,7 +23,7 @@ from pathlib import Path
 from queue import Queue
 
 from benchmarks.harness import Figure, Work, compare
-from benchmarks.report import machine
+from benchmarks.report import Goal, goals_table, machine
 from mycelium_fractal_net import initialise
 from mycelium_fractal_net.security.directories.signers import SignerDirectory
 from mycelium_fractal_net.security.http_signatures.content_digest import content_digest
@@ -255,13 +255,13 @@ def _beside(found: list[Figure]) -> float:
     return (seconds[OURS] - seconds[CURVE]) * 1e6
 
 
-def goals(results: Results) -> list[tuple[str, str, str, bool]]:
+def goals(results: Results) -> list[Goal]:
     """What was to be reached, and what was seen."""
     found = []
     for algorithm, figures in results.verifying.items():
         beside = _beside(figures)
         found.append(
-            (
+            Goal(
                 f"verifying a request, {algorithm}, beside the curve operation",
                 f"<= {_MOST_BESIDE:g} us",
                 f"{beside:.1f} us",
@@ -270,7 +270,7 @@ def goals(results: Results) -> list[tuple[str, str, str, bool]]:
         )
     best = max(results.nonces, key=lambda each: each.per_second)
     found.append(
-        (
+        Goal(
             f"nonces of {PROCESSES} processes, durable, {best.group} at a time",
             f">= {_LEAST_NONCES:,} a second",
             f"{best.per_second:,.0f} a second",
@@ -287,12 +287,7 @@ def markdown(results: Results) -> str:
         "",
         f"`make bench-signed`: {machine()}.",
         "",
-        "| what | to reach | seen | |",
-        "| --- | --- | --- | --- |",
-    ]
-    lines += [
-        f"| {what} | {reach} | {seen} | {'met' if met else '**missed**'} |"
-        for what, reach, seen, met in goals(results)
+        *goals_table(goals(results)),
     ]
     lines += [
         "",

@@ -23,7 +23,7 @@ from benchmarks.http.measure import (
 )
 from benchmarks.http.profile import Profile
 from benchmarks.http.requests import MIB
-from benchmarks.report import Goal, machine
+from benchmarks.report import Goal, goals_table, machine
 
 # What is to be reached beside OpenBao: group, ours, theirs, how many times its rate.
 _BESIDE_OPENBAO = (
@@ -110,11 +110,7 @@ def markdown(results: Results) -> str:
         f"fdatasync on this disk takes {results.sync_seconds * 1e6:,.0f} us (median).",
     ]
     if found := goals(results):
-        lines += ["", "| what | to reach | seen | |", "| --- | --- | --- | --- |"]
-        lines += [
-            f"| {goal.what} | {goal.reach} | {goal.seen} | {'met' if goal.met else '**missed**'} |"
-            for goal in found
-        ]
+        lines += ["", *goals_table(found)]
     for name, group in results.groups.items():
         lines += ["", f"## {_TITLES.get(name, name.capitalize())}", "", *_table(name, group)]
     if results.memory:
