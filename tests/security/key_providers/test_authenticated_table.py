@@ -463,6 +463,25 @@ def test_a_writer_goes_on_for_seconds_and_then_says_so(
     assert sum(paused) == pytest.approx(0.1)
 
 
+def test_pauses_grow_from_an_eightieth_to_a_fifth_of_a_second(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """For ten seconds in all, where each is as long as it may be; none has a least."""
+    asked: list[tuple[float, float]] = []
+    paused: list[float] = []
+
+    def longest(low: float, high: float) -> float:
+        asked.append((low, high))
+        return high
+
+    monkeypatch.setattr("random.uniform", longest)
+    monkeypatch.setattr("time.sleep", paused.append)
+    monkeypatch.setattr(authenticated_table, "monotonic", lambda: sum(paused))
+    assert len(list(authenticated_table.attempts())) == len(paused) + 1
+    assert asked[:6] == [(0, 0.0125), (0, 0.025), (0, 0.05), (0, 0.1), (0, 0.2), (0, 0.2)]
+    assert sum(paused) == pytest.approx(10)
+
+
 def test_the_other_process_reads_what_this_one_wrote(
     local_provider: LocalKeyProvider, home: Path, clock: Clock
 ) -> None:
@@ -478,7 +497,7 @@ def test_records_are_read_page_after_page_to_the_last(
     local_provider: LocalKeyProvider, monkeypatch: pytest.MonkeyPatch, page: int
 ) -> None:
     """Each once, in order, also where the last page is full; the changed and the named ones too."""
-    names = [f"key{number}" for number in range(5)]
+    names = ["1st", *(f"key{number}" for number in range(1, 5))]
     for name in names:
         local_provider.keys.create(name)
     status = local_provider.store.require_status()
@@ -487,6 +506,7 @@ def test_records_are_read_page_after_page_to_the_last(
     assert [name for name, _ in keys.each()] == names
     assert [key.key_id for key in keys.all()] == names
     assert [name for name, _ in keys.some([*names, "nobody"])] == names
+    assert [name for name, _ in keys.page()] == names
     assert [name for name, _ in keys.page("key1", 2)] == ["key2", "key3"]
     assert list(keys.each(status.generation)) == []
     for name in names[1:]:
