@@ -193,6 +193,10 @@ def _is_bookkeeping(node: cst.CSTNode) -> bool:
         return False
     if isinstance(node.value, cst.Call) and name_of(node.value) in TO_THE_TYPE_CHECKER:
         return True
+    if isinstance(node, cst.AnnAssign) and cst.Module([]).code_for_node(
+        node.annotation.annotation
+    ).endswith("TypeAlias"):
+        return True
     return isinstance(target, cst.Name) and target.value in {"__slots__", "__all__", "_LOG"}
 
 

@@ -25,6 +25,7 @@ import logging
 __all__ = ["held"]
 _LOG: Final = logging.getLogger("it")
 _Any = TypeVar("_Any", bound=bytes)
+_One: TypeAlias = int | str
 _MOST: Final = 4
 
 
@@ -61,7 +62,7 @@ def test_each_operator_changes_what_it_says() -> None:
     strings = _changes("string")
     assert strings
     assert not any("too long" in before or "page" in before for before, _ in strings)
-    for kept in ("_LOG: Final", "__all__", "_Any = TypeVar"):
+    for kept in ("_LOG: Final", "__all__", "_Any = TypeVar", "_One: TypeAlias"):
         assert kept in SOURCE
         assert not any(kept in each.before for each in mutants_of("f.py", SOURCE))
 

@@ -450,6 +450,18 @@ def test_a_record_that_was_not_there_is_not_found_however_it_is_spelt(
             provider.signers.get(name)
 
 
+@pytest.mark.parametrize("event", [None, "key.publish"])
+def test_a_change_that_changes_nothing_writes_nothing(
+    local_provider: LocalKeyProvider, event: str | None
+) -> None:
+    """Neither a revision nor a record that says that something was done."""
+    before = local_provider.keys.create("orders")
+    generation = local_provider.store.require_status().generation
+    assert local_provider.keys.update("orders", lambda key: key, event) == before
+    assert local_provider.keys.get("orders") == before
+    assert local_provider.store.require_status().generation == generation
+
+
 def test_a_writer_goes_on_for_seconds_and_then_says_so(
     local_provider: LocalKeyProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
