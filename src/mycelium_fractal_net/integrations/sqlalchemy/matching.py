@@ -10,46 +10,27 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import (
-    BindParameter,
-    Boolean,
-    ColumnElement,
-    LargeBinary,
-    bindparam,
-    func,
-    text,
-    type_coerce,
-)
+from sqlalchemy import BindParameter, ColumnElement, bindparam
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql import operators
-from sqlalchemy.sql.elements import Grouping
 from sqlalchemy.sql.visitors import InternalTraversal
 
 from mycelium_fractal_net.integrations.fields import flattened
-from mycelium_fractal_net.security.records.index_fields import TAG_BYTES
+from mycelium_fractal_net.integrations.sqlalchemy.stored_tag import (
+    BINARY,
+    Condition,
+    TagAmong,
+    inside,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy.sql.compiler import SQLCompiler
 
     from mycelium_fractal_net.integrations.sqlalchemy.encrypted import Encrypted
 
-_BINARY: Final = LargeBinary()
-_BARE: Final = (None, operators.and_, operators.or_, operators.inv, operators._asbool)
-_OF_RESULTS: Final = ("add_to_result_map", "within_columns_clause", "within_label_clause")
 _growing: Final = threading.Lock()
 
 
-def tag_of(column: ColumnElement[Any], tag_bytes: int = TAG_BYTES) -> ColumnElement[bytes]:
-    """The tag in front of a stored value, as an expression that its index is on.
-
-    The numbers are literals: with bound ones SQLite does not see that it is the index's. It is
-    made anew for each statement: SQLAlchemy keeps in it what it was of in the first.
-    """
-    stored = type_coerce(column, _BINARY)
-    return func.substr(stored, text("1"), text(f"{tag_bytes:d}"), type_=_BINARY)
-
-
-class TagMatch(ColumnElement[bool]):
+class TagMatch(Condition):
     """Whether a row's tag is of one of these values, under any version; or of none of them.
 
     What they are spelled as stands in a parameter that is never sent: SQLAlchemy replaces the
@@ -68,13 +49,10 @@ class TagMatch(ColumnElement[bool]):
     def __init__(
         self, kind: Encrypted, column: ColumnElement[Any], spelled: list[bytes], *, wanted: bool
     ) -> None:
+        super().__init__(column, wanted=wanted)
         self.kind = kind
-        self.column = column
-        self.spelled: BindParameter[Any] = BindParameter(None, spelled, type_=_BINARY, unique=True)
-        self.wanted = wanted
+        self.spelled: BindParameter[Any] = BindParameter(None, spelled, type_=BINARY, unique=True)
         self.listed = len(spelled) != 1
-        self.type = Boolean()
-        self._propagate_attrs = column._propagate_attrs
         self._places: tuple[BindParameter[Any], ...] = ()
 
     def tags(self) -> list[bytes]:
@@ -87,28 +65,23 @@ class TagMatch(ColumnElement[bool]):
 
     def among(self, tags: list[bytes] | BindParameter[Any] | None = None) -> ColumnElement[bool]:
         """The same as a list: of these tags, or of those at the time when it is executed."""
-        given: Any = tags
-        if tags is None:
-            given = bindparam(None, unique=True, expanding=True, type_=_BINARY, callable_=self.tags)
-        tag = tag_of(self.column, self.kind.tag_bytes)
-        return tag.in_(given) if self.wanted else tag.not_in(given)
+        given = tags
+        if not isinstance(given, BindParameter):
+            asked = self.tags if tags is None else None
+            given = bindparam(
+                None, tags, unique=True, expanding=True, type_=BINARY, callable_=asked
+            )
+        return TagAmong(self.column, self.kind.tag_bytes, given, wanted=self.wanted)
 
     def names_in(self, compiled: SQLCompiler) -> list[str]:
         """What its parameters are called there; empty where they are of that time."""
         names = {each.key: name for each, name in compiled.bind_names.items()}
         return [names[each.key] for each in self._places if each.key in names]
 
-    @property
-    def _from_objects(self) -> Any:
-        return self.column._from_objects
-
-    def self_group(self, against: Any = None) -> Any:  # noqa: D102 - as SQLAlchemy's
-        return self if against in _BARE else Grouping(self)
-
-    def _negate(self) -> ColumnElement[Any]:
-        made = self._clone()
-        made.wanted = not self.wanted
-        return made
+    def places_in(self, compiler: SQLCompiler) -> list[BindParameter[Any]]:
+        """Its parameters in a statement that is compiled for the cache; empty where it is not."""
+        known = compiler._cache_key_bind_match
+        return [] if known is None else [each for each in self._places if each.key in known[1]]
 
     def _gen_cache_key(self, anon_map: Any, bindparams: list[Any]) -> Any:
         found = super()._gen_cache_key(anon_map, bindparams)
@@ -127,7 +100,7 @@ class TagMatch(ColumnElement[bool]):
             with _growing:
                 while len(self._places) < number:
                     made: BindParameter[Any] = BindParameter(
-                        None, None, type_=_BINARY, unique=True, required=False,
+                        None, None, type_=BINARY, unique=True, required=False,
                         expanding=self.listed,
                     )  # fmt: skip
                     self._places = (*self._places, made)
@@ -143,9 +116,8 @@ def _given(place: BindParameter[Any], value: Any) -> BindParameter[Any]:
 
 @compiles(TagMatch)
 def _sql(element: TagMatch, compiler: SQLCompiler, **options: Any) -> str:
-    options = {name: given for name, given in options.items() if name not in _OF_RESULTS}
-    known = compiler._cache_key_bind_match
-    places = [] if known is None else [each for each in element._places if each.key in known[1]]
+    options = inside(options)
+    places = element.places_in(compiler)
     if not places or element.listed:  # without: it is cached by other names, or not at all
         return compiler.process(element.among(*places), **options)
     tag = f"substr({compiler.process(element.column, **options)}, 1, {element.kind.tag_bytes:d})"
