@@ -19,7 +19,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # the targets share one environment
-.PHONY: help run fips-module tour tour-custody test test-fips test-long lint types format docs bench bench-http bench-signed bench-columns bench-fields bench-custody bench-backup bench-audit bench-lookups campaign fuzz torture coverage lock build sbom audit bare-check clean
+.PHONY: help run fips-module tour tour-custody test test-fips test-long lint types format docs bench bench-http bench-signed bench-columns bench-fields bench-django bench-data bench-custody bench-backup bench-audit bench-lookups campaign fuzz torture coverage lock build sbom audit bare-check clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -101,11 +101,14 @@ bench-custody: $(VENV)/test $(VENV)/bench ## what a master key in AWS KMS or Ope
 torture: $(VENV)/test ## kill ten thousand processes at work
 	$(BIN)/python -m tests.torture $(TORTURE)
 
-bench-columns: $(VENV)/bench ## rewrap a column of PostgreSQL beside its own rewriting; needs PostgreSQL
+bench-columns: $(VENV)/test $(VENV)/bench ## rewrap a column of PostgreSQL beside its own rewriting; needs PostgreSQL
 	$(BIN)/python -m benchmarks.columns $(BENCH)
 
-bench-fields: $(VENV)/bench ## encrypted columns of SQLAlchemy beside a Fernet type and plaintext
+bench-fields: $(VENV)/test $(VENV)/bench ## encrypted columns of SQLAlchemy beside a Fernet type and plaintext
 	$(BIN)/python -m benchmarks.fields $(BENCH)
+
+bench-django: $(VENV)/test $(VENV)/bench ## encrypted fields of Django beside django-fernet-encrypted-fields and plaintext
+	$(BIN)/python -m benchmarks.django_fields $(BENCH)
 
 # What is finished is kept in build/campaigns/, and the same command goes on; plots need the bench lock.
 campaign: $(VENV)/test $(VENV)/fuzz $(if $(QUICK),,$(VENV)/bench) ## security tests at length, hours; CAMPAIGN=NAME,NAME QUICK=yes MINUTES=30
