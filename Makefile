@@ -47,9 +47,9 @@ test-fips: $(VENV)/test ## the tests in FIPS mode, on the module of `make fips-m
 	$(BIN)/python -m pytest -p tests.support.fips_run -n $(WORKERS) --dist worksteal -m "not long" $(FIPS) $(PYTEST)
 
 # LONG=short leaves the sizes at what CI has time for. Some of them hold the service to its seconds,
-# for which each worker needs a core.
+# for which each worker needs a core; half of what they do is waiting, so there is room for one more.
 LONG ?= whole
-LONG_WORKERS ?= $(shell getconf _NPROCESSORS_ONLN)
+LONG_WORKERS ?= $(shell echo $$((1 + $$(getconf _NPROCESSORS_ONLN))))
 test-long: $(VENV)/test ## services started, killed and cut off, replays, stalled clients; LONG=short for less
 	$(if $(filter whole,$(LONG)),MFN_TEST_HSM_SECONDS=60 MFN_TEST_REPLAYS=100000 MFN_TEST_ROTATIONS=1000 \
 	  MFN_TEST_BACKUPS=40 MFN_TEST_STALLED=1000 MFN_TEST_FAULTS=1000) \
