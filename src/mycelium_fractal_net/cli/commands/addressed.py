@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -16,7 +15,7 @@ from mycelium_fractal_net.cli.commands.one_file import (
     unchanging,
 )
 from mycelium_fractal_net.cli.exits import CommandError
-from mycelium_fractal_net.cli.inputs import STANDARD, begun, check_input, read_small
+from mycelium_fractal_net.cli.inputs import STANDARD, begun, read_private, read_small
 from mycelium_fractal_net.cli.outputs import (
     destination,
     is_channel,
@@ -30,7 +29,6 @@ from mycelium_fractal_net.security.errors import (
     DecryptionError,
     ExitCode,
     InvalidKeyError,
-    MfnError,
 )
 
 if TYPE_CHECKING:
@@ -180,30 +178,13 @@ def read_recipients(policy: Policy, name: str) -> list[Recipient]:
 
 def read_identities(policy: Policy, name: str) -> list[RecipientKey]:
     """The private keys in a file that nobody else may read. Raises :class:`CommandError`."""
-    if name != STANDARD:
-        check_input(Path(name))
-        _check_private(Path(name))
-    content = read_small(name, KEYS_BYTES, "private keys")
-    return _named(name, policy.identities_in, content)
+    return _named(name, policy.identities_in, read_private(name, KEYS_BYTES, "private keys"))
 
 
 def _all_in(
     names: Sequence[str], read: Callable[[Policy, str], list[_Found]], policy: Policy
 ) -> list[_Found]:
     return [key for name in names for key in read(policy, name)]
-
-
-def _check_private(path: Path) -> None:
-    from mycelium_fractal_net.security.byte_io.delivered import delivered
-    from mycelium_fractal_net.security.byte_io.private import check_private
-
-    # <(a password manager): a pipe of this user's own shell.
-    if stat.S_ISFIFO(path.stat().st_mode) or delivered(path) is not None:
-        return
-    try:
-        check_private(path)
-    except MfnError as error:
-        raise CommandError(ExitCode.INPUT, str(error)) from None
 
 
 def _named(name: str, read: Callable[[bytes | str], _Found], content: bytes | str) -> _Found:
