@@ -85,7 +85,9 @@ def as_commands(home: Path, source: Path, rounds: int) -> tuple[list[Figure], li
     folder, env = source.parent, environment(home)
     back = folder / "back again"
     to = {KEY: ["-k", "bench"]} | {name: ["--to", f"{home}/{name}.pub"] for name in KINDS}
-    by: dict[str, list[str]] = {KEY: []} | {name: ["--identity", f"{home}/{name}.key"] for name in KINDS}
+    by: dict[str, list[str]] = {KEY: []} | {
+        name: ["--identity", f"{home}/{name}.key"] for name in KINDS
+    }
     sealing: dict[str, list[float]] = {name: [] for name in to}
     opening: dict[str, list[float]] = {name: [] for name in to}
     for names in turns(list(to), rounds):
