@@ -46,11 +46,14 @@ def refuse_terminal(stream: IO[Any], *, force: bool) -> None:
         )
 
 
-def check_input(path: Path, *, folder: bool = False) -> int:
+def check_input(
+    path: Path, *, folder: bool = False, instead: str = "name a file that is in it"
+) -> int:
     """Check that ``path`` is a file, or with ``folder`` a folder, that can be read.
 
-    Returns its size in bytes. Raises :class:`CommandError`. Done first, so that whatever the
-    system reports later is about the output.
+    Returns its size in bytes; ``instead`` is what to do with a folder that should be a file.
+    Raises :class:`CommandError`. Done first, so that whatever the system reports later is about
+    the output.
     """
     try:
         status = path.stat()
@@ -58,7 +61,7 @@ def check_input(path: Path, *, folder: bool = False) -> int:
             what, advice = (
                 (f"{path} is no folder", "leave -r away")
                 if folder
-                else (f"{path} is a folder", "add -r to take all files in it")
+                else (f"{path} is a folder", instead)
             )
             raise CommandError(ExitCode.USAGE, what, advice)
         if stat.S_ISSOCK(status.st_mode):
@@ -148,15 +151,12 @@ def read_public_key(name: str) -> bytes:
     return read_small(name, _PUBLIC_KEY_BYTES, "a public key")
 
 
-def read_private(name: str, most: int, what: str) -> bytes:
-    """:func:`read_small` of a file that nobody else may read, or of standard input for ``-``."""
-    if name != STANDARD:
-        check_input(Path(name))
-        _check_private(Path(name))
-    return read_small(name, most, what)
-
-
-def _check_private(path: Path) -> None:
+def require_private(name: str) -> None:
+    """Raise :class:`CommandError` for a file of secrets that others may read; ``-`` is none."""
+    if name == STANDARD:
+        return
+    path = Path(name)
+    check_input(path)
     from mycelium_fractal_net.security.byte_io.delivered import delivered
     from mycelium_fractal_net.security.byte_io.private import check_private
 

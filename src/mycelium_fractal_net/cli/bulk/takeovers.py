@@ -10,7 +10,7 @@ import click
 
 from mycelium_fractal_net.cli.completion import key_names
 from mycelium_fractal_net.cli.exits import CommandError
-from mycelium_fractal_net.cli.inputs import read_private
+from mycelium_fractal_net.cli.inputs import read_small, require_private
 from mycelium_fractal_net.cli.parsing import record
 from mycelium_fractal_net.security.errors import ExitCode
 
@@ -76,7 +76,8 @@ def _keys(file: str | None) -> list[bytes]:
             "Fernet tokens are opened by their keys",
             "name a file of them with --fernet-key-file",
         )
-    return read_private(file, _KEYS_BYTES, "Fernet keys").split()
+    require_private(file)
+    return read_small(file, _KEYS_BYTES, "Fernet keys").split()
 
 
 # Parameter ``takeover``, a Takeover, or None where what is there is sealed.
