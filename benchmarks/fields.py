@@ -328,13 +328,9 @@ def goals(results: Results) -> list[Goal]:
             (f"the same by the bare driver {among}", 1.1, results.asked[name][1]),
         ]
     return [
-        Goal(what, f"<= {limit:g} x", _ratio(figure), figure.ratio <= limit)
+        Goal(what, f"<= {limit:g} x", str(figure), figure.ratio <= limit)
         for what, limit, figure in wanted
     ]
-
-
-def _ratio(figure: Figure) -> str:
-    return f"{figure.ratio:.2f} x ({figure.least:.2f} to {figure.greatest:.2f})"
 
 
 def markdown(results: Results) -> str:
@@ -359,8 +355,7 @@ def markdown(results: Results) -> str:
     for title, (figures, number) in many.items():
         lines += ["", f"| {title} | each | beside |", "| --- | --- | --- |"]
         lines += [
-            f"| {each.name} | {each.seconds / number * 1e6:.1f} us | {_ratio(each)} |"
-            for each in figures
+            f"| {each.name} | {each.seconds / number * 1e6:.1f} us | {each} |" for each in figures
         ]
     return "\n".join(lines) + "\n"
 
