@@ -151,4 +151,4 @@ def test_comparisons_from_another_process_do_not_take_the_names_of_those_of_this
     there.__setstate__({**vars(there), "_number": here._number, "column": TABLE.c.email})
     asked = select(TABLE.c.id).where(or_(here, there)).order_by(TABLE.c.id)
     assert two.scalars(asked).all() == [1, 2]
-    assert there._number != here._number  # type: ignore[attr-defined]
+    assert there._number != here._number
