@@ -19,7 +19,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # the targets share one environment
-.PHONY: help run fips-module tour tour-custody test test-fips test-long lint types format docs bench bench-http bench-signed bench-columns bench-fields bench-django bench-data bench-custody bench-backup bench-audit bench-lookups campaign fuzz torture coverage lock build sbom audit bare-check clean
+.PHONY: help run fips-module tour tour-custody test test-fips test-long lint types format docs bench bench-http bench-signed bench-columns bench-fields bench-django bench-data bench-custody bench-backup bench-audit bench-lookups bench-recipients campaign fuzz torture coverage lock build sbom audit bare-check clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -91,6 +91,9 @@ bench-audit: $(VENV)/bench ## verify 200,000 audit records, first and again
 
 bench-lookups: $(VENV)/bench ## tags and deterministic messages beside what they are made of
 	$(BIN)/python -m benchmarks.lookups $(BENCH)
+
+bench-recipients: $(VENV)/bench ## files to a recipient beside files under a key
+	$(BIN)/python -m benchmarks.recipients $(BENCH)
 
 bench-data: $(VENV)/test $(VENV)/bench ## read sealed Parquet files and arrays beside plain ones
 	$(BIN)/python -m benchmarks.data $(BENCH)

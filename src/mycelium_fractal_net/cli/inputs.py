@@ -46,11 +46,14 @@ def refuse_terminal(stream: IO[Any], *, force: bool) -> None:
         )
 
 
-def check_input(path: Path, *, folder: bool = False) -> int:
+def check_input(
+    path: Path, *, folder: bool = False, instead: str = "name a file that is in it"
+) -> int:
     """Check that ``path`` is a file, or with ``folder`` a folder, that can be read.
 
-    Returns its size in bytes. Raises :class:`CommandError`. Done first, so that whatever the
-    system reports later is about the output.
+    Returns its size in bytes; ``instead`` is what to do with a folder that should be a file.
+    Raises :class:`CommandError`. Done first, so that whatever the system reports later is about
+    the output.
     """
     try:
         status = path.stat()
@@ -58,7 +61,7 @@ def check_input(path: Path, *, folder: bool = False) -> int:
             what, advice = (
                 (f"{path} is no folder", "leave -r away")
                 if folder
-                else (f"{path} is a folder", "add -r to take all files in it")
+                else (f"{path} is a folder", instead)
             )
             raise CommandError(ExitCode.USAGE, what, advice)
         if stat.S_ISSOCK(status.st_mode):
