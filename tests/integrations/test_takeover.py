@@ -208,7 +208,7 @@ def test_the_examples_run(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As they are read, in a folder of its own."""
     monkeypatch.setattr(fields, "_PLAINTEXT_READ", Counter())
     monkeypatch.setattr(
-        application_module._application, "default", application_module._by_configuration
+        application_module.APPLICATION, "default", application_module._by_configuration
     )
     monkeypatch.setenv("MFN_HOME", str(home))
     monkeypatch.chdir(home)

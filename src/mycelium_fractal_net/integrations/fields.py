@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from mycelium_fractal_net.columns.plaintext import sealed_in
@@ -123,7 +123,7 @@ class EncryptedColumn:
         """What to store for ``value``: the tag of the version in use, and the sealed message."""
         try:
             sealed = self._cipher.seal(value)
-            return sealed if self._index is None else self._index.tag(value) + sealed
+            return sealed if self._index is None else self._index.bare_tag(value) + sealed
         except MfnError as error:
             raise named(error, self.table, self.column) from None
 
@@ -177,11 +177,19 @@ class EncryptedColumn:
 
     def tag(self, value: bytes) -> bytes:
         """The tag that :meth:`store` puts in front of ``value``."""
-        return self._made(lambda index: [bytes(index.tag(value))])[0]
+        index = self._searched()
+        try:
+            return index.bare_tag(value)
+        except MfnError as error:
+            raise named(error, self.table, self.column) from None
 
     def tags(self, value: bytes) -> list[bytes]:
         """The tags by which to search for ``value``: of every version, newest first."""
-        return self._made(lambda index: [bytes(each) for each in index.tags(value)])
+        index = self._searched()
+        try:
+            return index.bare_tags(value)
+        except MfnError as error:
+            raise named(error, self.table, self.column) from None
 
     def other_tags(self, value: bytes) -> list[bytes]:
         """Those of the versions that do not store now: a unique column has none of them either.
@@ -195,7 +203,7 @@ class EncryptedColumn:
         stored = self.tag(value)
         return [each for each in found if each != stored]
 
-    def _made(self, make: Callable[[BlindIndex], list[bytes]]) -> list[bytes]:
+    def _searched(self) -> BlindIndex:
         if self._index is None:
             raise RefusedQueryError(f"{self.table}.{self.column}: has no index to search by")
         if self.takes_over is not None:
@@ -203,10 +211,7 @@ class EncryptedColumn:
                 f"{self.table}.{self.column}: is being taken over, and a search would miss what is"
                 " not sealed yet"
             )
-        try:
-            return make(self._index)
-        except MfnError as error:
-            raise named(error, self.table, self.column) from None
+        return self._index
 
 
 def stored_tag_bytes(

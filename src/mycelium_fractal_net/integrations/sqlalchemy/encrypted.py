@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import Column, Index, LargeBinary, Table, Text, event
 from sqlalchemy.types import TypeDecorator, TypeEngine, to_instance
 
-from mycelium_fractal_net.integrations.application import application_keyring
+from mycelium_fractal_net.integrations.application import APPLICATION, application_keyring
 from mycelium_fractal_net.integrations.fields import EncryptedColumn, copied, stored_tag_bytes
 from mycelium_fractal_net.integrations.sqlalchemy.comparing import EncryptedComparator
 from mycelium_fractal_net.integrations.sqlalchemy.kinds import check_kind, codec_of
@@ -17,6 +17,8 @@ from mycelium_fractal_net.integrations.sqlalchemy.matching import tag_of
 from mycelium_fractal_net.security.errors import ConfigurationError, MfnError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sqlalchemy.engine import Dialect
 
     from mycelium_fractal_net.columns.source import Source
@@ -112,9 +114,9 @@ class Encrypted(TypeDecorator[Any]):
     @property
     def field(self) -> EncryptedColumn:
         """What stores, opens and searches, with the keyring of the application."""
-        keyring = application_keyring()
         found = self._field
-        if found is None or found.keyring is not keyring:
+        if found is None or found.keyring is not APPLICATION.opened:
+            keyring = application_keyring()
             if self.bound_to is None:
                 raise ConfigurationError("an encrypted type works in a column of a table alone")
             found = self._field = EncryptedColumn(
@@ -174,18 +176,57 @@ class Encrypted(TypeDecorator[Any]):
         stored = self.field.store(self.spelled(value))
         return b2a_base64(stored, newline=False).decode() if self.as_text else stored
 
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any] | None:
+        """:meth:`process_bind_param`, in one function for each value of a column of bytes."""
+        if self.as_text:
+            return super().bind_processor(dialect)
+        encode = self._spelling.encode
+        given = self.impl_instance.bind_processor(dialect)
+
+        def process(value: Any) -> Any:
+            if value is None:
+                return None
+            try:
+                spelled = encode(value)
+            except MfnError:
+                spelled = self.spelled(value)  # which says where that was
+            stored = self.field.store(spelled)
+            return stored if given is None else given(stored)
+
+        return process
+
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:  # noqa: ARG002
         """The value in what is stored."""
         if value is None:
             return None
         if self.as_text or self.takes_over is not None:
-            opened = self.field.open_either(value if isinstance(value, str) else bytes(value))
-        else:
-            opened = self.field.open(bytes(value))
+            return self._read(
+                self.field.open_either(value if isinstance(value, str) else bytes(value))
+            )
+        return self._read(self.field.open(bytes(value)))
+
+    def _read(self, opened: bytes) -> Any:
         try:
             return self._spelling.read(opened)
         except MfnError as error:
             raise copied(error, f"{self.place}: ") from None
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any] | None:
+        """:meth:`process_result_value`, in one function for each value of a column of bytes."""
+        if self.as_text or self.takes_over is not None:
+            return super().result_processor(dialect, coltype)
+        decode = self._spelling.decode
+
+        def process(value: Any) -> Any:
+            if value is None:
+                return None
+            opened = self.field.open(value if type(value) is bytes else bytes(value))
+            try:
+                return decode(opened)
+            except Exception:
+                return self._read(opened)  # which says what is wrong with it
+
+        return process
 
     def compare_values(self, x: Any, y: Any) -> bool:
         """Whether two values are the same, as the type inside has it."""
