@@ -19,7 +19,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # the targets share one environment
-.PHONY: help run fips-module tour tour-custody test test-fips test-long lint types format docs bench bench-http bench-signed bench-columns bench-fields bench-custody bench-backup bench-audit bench-lookups campaign fuzz torture coverage lock build sbom audit bare-check clean
+.PHONY: help run fips-module tour tour-custody test test-fips test-long lint types format docs bench bench-http bench-signed bench-columns bench-fields bench-django bench-data bench-custody bench-backup bench-audit bench-lookups bench-recipients campaign fuzz torture coverage lock build sbom audit bare-check clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -47,9 +47,9 @@ test-fips: $(VENV)/test ## the tests in FIPS mode, on the module of `make fips-m
 	$(BIN)/python -m pytest -p tests.support.fips_run -n $(WORKERS) --dist worksteal -m "not long" $(FIPS) $(PYTEST)
 
 # LONG=short leaves the sizes at what CI has time for. Some of them hold the service to its seconds,
-# for which each worker needs a core.
+# for which each worker needs a core; half of what they do is waiting, so there is room for one more.
 LONG ?= whole
-LONG_WORKERS ?= $(shell getconf _NPROCESSORS_ONLN)
+LONG_WORKERS ?= $(shell echo $$((1 + $$(getconf _NPROCESSORS_ONLN))))
 test-long: $(VENV)/test ## services started, killed and cut off, replays, stalled clients; LONG=short for less
 	$(if $(filter whole,$(LONG)),MFN_TEST_HSM_SECONDS=60 MFN_TEST_REPLAYS=100000 MFN_TEST_ROTATIONS=1000 \
 	  MFN_TEST_BACKUPS=40 MFN_TEST_STALLED=1000 MFN_TEST_FAULTS=1000) \
@@ -92,6 +92,9 @@ bench-audit: $(VENV)/bench ## verify 200,000 audit records, first and again
 bench-lookups: $(VENV)/bench ## tags and deterministic messages beside what they are made of
 	$(BIN)/python -m benchmarks.lookups $(BENCH)
 
+bench-recipients: $(VENV)/bench ## files to a recipient beside files under a key
+	$(BIN)/python -m benchmarks.recipients $(BENCH)
+
 bench-data: $(VENV)/test $(VENV)/bench ## read sealed Parquet files and arrays beside plain ones
 	$(BIN)/python -m benchmarks.data $(BENCH)
 
@@ -101,11 +104,14 @@ bench-custody: $(VENV)/test $(VENV)/bench ## what a master key in AWS KMS or Ope
 torture: $(VENV)/test ## kill ten thousand processes at work
 	$(BIN)/python -m tests.torture $(TORTURE)
 
-bench-columns: $(VENV)/bench ## rewrap a column of PostgreSQL beside its own rewriting; needs PostgreSQL
+bench-columns: $(VENV)/test $(VENV)/bench ## rewrap a column of PostgreSQL beside its own rewriting; needs PostgreSQL
 	$(BIN)/python -m benchmarks.columns $(BENCH)
 
-bench-fields: $(VENV)/bench ## encrypted columns of SQLAlchemy beside a Fernet type and plaintext
+bench-fields: $(VENV)/test $(VENV)/bench ## encrypted columns of SQLAlchemy beside a Fernet type and plaintext
 	$(BIN)/python -m benchmarks.fields $(BENCH)
+
+bench-django: $(VENV)/test $(VENV)/bench ## encrypted fields of Django beside django-fernet-encrypted-fields and plaintext
+	$(BIN)/python -m benchmarks.django_fields $(BENCH)
 
 # What is finished is kept in build/campaigns/, and the same command goes on; plots need the bench lock.
 campaign: $(VENV)/test $(VENV)/fuzz $(if $(QUICK),,$(VENV)/bench) ## security tests at length, hours; CAMPAIGN=NAME,NAME QUICK=yes MINUTES=30

@@ -188,10 +188,68 @@ def test_a_public_file_does_not_stand_for_a_private_one(people: Mfn) -> None:
     people.ok("encrypt", "letter", "--to", "alice.pub")
     ran = people("encrypt", "letter", "-o", "x", "--to", "alice.key")
     assert "alice.key: line 4 should begin with mfn-recipient: and is a private key" in ran.err
-    Path("alice.pub").chmod(0o600)
-    ran = people("decrypt", "letter.mfn", "-o", "x", "-i", "alice.pub")
+    ran = people("decrypt", "letter.mfn", "-o", "x", "-i", "alice.pub")  # with mode 0644
     assert "alice.pub: line 2 should begin with mfn-identity: and is a public key" in ran.err
     assert not Path("x").exists()
+
+
+def test_a_private_key_on_the_command_line_is_shown_to_nobody(people: Mfn) -> None:
+    """It was told as a path that cannot be read, and so stood in logs."""
+    secret = Path("alice.key").read_text()
+    line = secret.splitlines()[-1]
+    for words in (
+        ["encrypt", "letter", "--to", line],
+        ["encrypt", "letter", "--to", secret],
+        ["decrypt", "letter", "-o", "x", "-i", line],
+        ["decrypt", "letter", "-o", "x", "-i", "-----BEGIN PRIVATE KEY-----\nMC4C"],
+        ["recipient", "public", line],
+    ):
+        said = one_line(people(*words), ExitCode.USAGE)
+        assert said.startswith("a private key stands on the command line")
+        assert line not in said
+
+
+def test_a_whole_public_file_is_taken_as_text(people: Mfn) -> None:
+    """As the shell's ``--to "$(cat alice.pub)"`` gives it, with its comments."""
+    people.ok("encrypt", "letter", "--to", Path("alice.pub").read_text())
+    people.ok("decrypt", "letter.mfn", "-o", "x", "-i", "alice.key")
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "folder/", "folder/.."])
+def test_a_key_has_a_name(empty: Mfn, name: str) -> None:
+    """Else its files would be hidden ones, such as ``.key``."""
+    Path("folder").mkdir()
+    assert "has no name" in one_line(empty("recipient", "new", name), ExitCode.USAGE)
+    assert [path.name for path in Path().rglob("*")] == ["folder"]
+    said = one_line(empty("recipient", "new", "l" * 252), ExitCode.WRITE)
+    assert said.endswith("would have more than 255 bytes; name a shorter one")
+
+
+def test_nothing_is_written_over_a_key_that_is_used(people: Mfn) -> None:
+    """Not with ``--force`` either: of a private key there is no copy."""
+    people.ok("encrypt", "letter", "--to", "alice.pub")
+    os.link("alice.key", "the-same")
+    before = Path("alice.key").read_bytes()
+    for words in (
+        ["decrypt", "letter.mfn", "-o", "alice.key", "-i", "alice.key"],
+        ["decrypt", "letter.mfn", "-o", "the-same", "-i", "bob.key", "-i", "alice.key"],
+        ["decrypt", "letter.mfn", "-o", "alice.key", "-i", "alice.key", "--range", "0:1"],
+        ["encrypt", "letter", "-o", "alice.pub", "--to", "alice.pub"],
+    ):
+        assert "is the output and a key" in one_line(people(*words, "--force"), ExitCode.USAGE)
+    assert Path("alice.key").read_bytes() == before
+
+
+def test_what_a_folder_is_to_be_instead_is_said(people: Mfn) -> None:
+    """``-r`` goes with neither keys nor recipients."""
+    Path("folder").mkdir()
+    for words, advice in (
+        (["encrypt", "folder", "--to", "alice.pub"], "seal what tar -c makes of it, as a stream"),
+        (["encrypt", "letter", "--to", "folder"], "name a file that is in it"),
+        (["decrypt", "letter", "-o", "x", "-i", "folder"], "name a file that is in it"),
+    ):
+        said = one_line(people(*words), ExitCode.USAGE)
+        assert said == f"folder is a folder; {advice}"
 
 
 def test_inspect_says_for_how_many_a_file_is(people: Mfn) -> None:
@@ -206,6 +264,7 @@ def test_inspect_says_for_how_many_a_file_is(people: Mfn) -> None:
     assert shown["plaintext_bytes"] == 76_800
 
 
+@pytest.mark.long  # a dozen processes
 @pytest.mark.skipif(Policy().fips_mode, reason="the page is about keys of X25519")
 def test_the_page_is_followed_as_it_stands(empty: Mfn) -> None:
     """Every command of it, in a shell, in order."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from mycelium_fractal_net.config import Settings, load_settings
 from mycelium_fractal_net.doctor import Finding, Severity, audit_records, diagnose
 from mycelium_fractal_net.security.audit import Event
 from mycelium_fractal_net.security.key_providers import LocalCustodian, LocalKeyProvider
-from mycelium_fractal_net.security.key_store import Database, KeyStore, UsageStore
+from mycelium_fractal_net.security.key_store import Database, KeyStore, UsageStore, sqlite
 from mycelium_fractal_net.security.key_store.rows import day_of
 from mycelium_fractal_net.security.key_store.scheduler_table import (
     RotationFailure,
@@ -565,11 +566,10 @@ def test_the_newest_version_and_a_few_others_are_unwrapped_or_all_of_them(
 
 
 def test_a_store_that_can_be_read_alone_is_critical(
-    settings: Settings, provider: LocalKeyProvider
+    settings: Settings, provider: LocalKeyProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody holds it locked; a full disk and a replica refuse in the same place."""
-    import sqlite3
-
+    monkeypatch.setattr(sqlite, "_PRAGMAS", (*sqlite._PRAGMAS[:-1], "PRAGMA busy_timeout=50"))
     other = sqlite3.connect(str(settings.store), isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     (finding,) = found(settings, "store-write")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mycelium_fractal_net.security.key_providers import KeyProvider
-from tests.support.custodians import NAMES, harness
+from tests.support.custodians import IN_FULL, harness
 from tests.support.custodians.place import Place
 from tests.support.service import b64, unb64
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.mark.parametrize("provider", [name for name in NAMES if name != "local"])
+@pytest.mark.parametrize("provider", [each for each in IN_FULL if each.values != ("local",)])
 def test_a_service_encrypts_under_a_master_key_that_it_never_has(
     tmp_path: Path, provider: str
 ) -> None:

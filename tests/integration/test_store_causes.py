@@ -180,6 +180,7 @@ def test_each_name_of_the_scheme_is_taken(server: postgres.Server, made: Path, s
         assert keyring.encrypt(b"x")
 
 
+@pytest.mark.long
 def test_a_replica_is_read_and_says_that_it_cannot_be_written(
     server: postgres.Server, made: Path, run: Mfn
 ) -> None:
@@ -209,6 +210,7 @@ def test_somebody_who_holds_a_lock_is_told_of(
         assert any("somebody holds a lock" in each.advice for each in found)
 
 
+@pytest.mark.long
 def test_a_server_that_starts_again_is_told_of_and_then_serves(made: Path) -> None:
     """A process that had connections of before goes on by itself."""
     with postgres.running() as own:
@@ -302,6 +304,7 @@ def test_a_statement_behind_a_pooler_has_its_bound(
             assert connection.exec_driver_sql("SHOW statement_timeout").scalar() == "0"
 
 
+@pytest.mark.long
 def test_a_pooler_without_its_server_is_told_of(run: Mfn) -> None:
     """It lets us in and reaches nobody."""
     if postgres.pgbouncer_program() is None:

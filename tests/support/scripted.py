@@ -55,7 +55,7 @@ class Scripted:
             if self._context is not None:
                 connection = self._context.wrap_socket(connection, server_side=True)
             self._open.append(connection)
-            while request := _request(connection):
+            while request := read_request(connection):
                 self.requests.append(request)
                 said = self._script.pop(0) if len(self._script) > 1 else self._script[0]
                 if said is None:  # silent
@@ -86,7 +86,11 @@ class Scripted:
         self.hang_up()
 
 
-def _request(connection: Any) -> bytes:
+def read_request(connection: socket.socket) -> bytes:
+    """One request whole, head and body; none where the other side has hung up.
+
+    To close a connection before all was read resets it, and the answer may be lost on its way.
+    """
     text = b""
     while b"\r\n\r\n" not in text:
         more = connection.recv(65536)
@@ -99,7 +103,9 @@ def _request(connection: Any) -> bytes:
         if line.lower().startswith(b"content-length:"):
             size = int(line.split(b":")[1])
     while len(body) < size:
-        body += connection.recv(65536)
+        if not (more := connection.recv(65536)):
+            return b""
+        body += more
     return head + b"\r\n\r\n" + body
 
 

@@ -24,7 +24,7 @@ from mycelium_fractal_net.security.errors import (
     StorePermissionsError,
 )
 from mycelium_fractal_net.security.key_providers import StoredKeyProvider
-from tests.support.custodians import MOVES, harness, new_harness
+from tests.support.custodians import IN_FULL, MOVES, harness, new_harness
 from tests.support.custodians.place import Place
 
 if TYPE_CHECKING:
@@ -37,6 +37,12 @@ if TYPE_CHECKING:
 # What the other side says no with: its own files' modes are the local one's.
 REFUSALS = (CustodianDeniedError, StorePermissionsError)
 ABSENCES = (CustodianUnavailableError, MasterKeyError)
+
+
+@pytest.fixture(params=IN_FULL)
+def custodian(request: pytest.FixtureRequest) -> CustodianHarness:
+    """Each of them in turn, with its master key there."""
+    return harness(request.param)
 
 
 @pytest.fixture

@@ -74,6 +74,12 @@ NAMES: Final = tuple(
 MOVES: Final = dict(zip(NAMES, (*NAMES[1:], NAMES[0]), strict=True))
 """To which one a store of each is moved: round in a circle, so that each is left and come to."""
 
+IN_FULL: Final = [
+    pytest.param(name, marks=[pytest.mark.long] if name in ("vault", "aws-kms") else [])
+    for name in NAMES
+]
+"""Parameters for what takes seconds on each: on servers of their own it is a long test."""
+
 MFN: Final = [sys.executable, "-m", "mycelium_fractal_net"]
 
 _started: dict[str, CustodianHarness] = {}

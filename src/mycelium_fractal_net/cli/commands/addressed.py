@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -16,7 +15,7 @@ from mycelium_fractal_net.cli.commands.one_file import (
     unchanging,
 )
 from mycelium_fractal_net.cli.exits import CommandError
-from mycelium_fractal_net.cli.inputs import STANDARD, begun, check_input, read_small
+from mycelium_fractal_net.cli.inputs import STANDARD, begun, read_small, require_private
 from mycelium_fractal_net.cli.outputs import (
     destination,
     is_channel,
@@ -30,7 +29,6 @@ from mycelium_fractal_net.security.errors import (
     DecryptionError,
     ExitCode,
     InvalidKeyError,
-    MfnError,
 )
 
 if TYPE_CHECKING:
@@ -61,8 +59,9 @@ def seal(
     """Seal a file or a stream to the keys in ``recipients``: files of them, or keys as text."""
     _refuse_folder(to, "seal what tar -c makes of it, as a stream")
     _refuse_twice(path, recipients)
-    size = input_size(path)
+    size = input_size(path, "seal what tar -c makes of it, as a stream")
     target = destination(path, to.output, sealed_name(path))
+    refuse_onto(target, recipients)
     if bind_name and (target is None or is_channel(target)):
         raise CommandError(ExitCode.USAGE, "a stream has no name to bind", "name a file with -o")
     policy = _policy(invocation)
@@ -105,10 +104,11 @@ def unseal(
     """Open what was sealed to a key whose private half is in one of the files ``identities``."""
     _refuse_folder(to, "open each file by itself")
     _refuse_twice(path, identities)
-    size = input_size(path)
+    size = input_size(path, "open each file by itself")
     opening = opened_as(opening, path, bound_name, bind_name)
     natural = opened_name(path) if to.output is None else opened_stem(path)
     target = destination(path, to.output, natural)
+    refuse_onto(target, identities)
     policy = _policy(invocation)
     keys = _all_in(identities, read_identities, policy)
     with _advising(), invocation.progress("opening", size) as update:
@@ -172,7 +172,8 @@ def read_recipients(policy: Policy, name: str) -> list[Recipient]:
     """The public keys that an argument names. Raises :class:`CommandError`."""
     from mycelium_fractal_net.security.sealed.addressed_layout import RECIPIENT
 
-    if name.startswith(RECIPIENT):
+    _refuse_secret(name)
+    if any(line.strip().startswith(RECIPIENT) for line in name.splitlines()):  # "$(cat alice.pub)"
         return _named("the recipient that was given", policy.recipients_in, name)
     content = read_small(name, KEYS_BYTES, "keys of recipients")
     return _named(name, policy.recipients_in, content)
@@ -180,30 +181,17 @@ def read_recipients(policy: Policy, name: str) -> list[Recipient]:
 
 def read_identities(policy: Policy, name: str) -> list[RecipientKey]:
     """The private keys in a file that nobody else may read. Raises :class:`CommandError`."""
-    if name != STANDARD:
-        check_input(Path(name))
-        _check_private(Path(name))
+    _refuse_secret(name)
     content = read_small(name, KEYS_BYTES, "private keys")
-    return _named(name, policy.identities_in, content)
+    found = _named(name, policy.identities_in, content)  # first: who names alice.pub should know
+    require_private(name)
+    return found
 
 
 def _all_in(
     names: Sequence[str], read: Callable[[Policy, str], list[_Found]], policy: Policy
 ) -> list[_Found]:
     return [key for name in names for key in read(policy, name)]
-
-
-def _check_private(path: Path) -> None:
-    from mycelium_fractal_net.security.byte_io.delivered import delivered
-    from mycelium_fractal_net.security.byte_io.private import check_private
-
-    # <(a password manager): a pipe of this user's own shell.
-    if stat.S_ISFIFO(path.stat().st_mode) or delivered(path) is not None:
-        return
-    try:
-        check_private(path)
-    except MfnError as error:
-        raise CommandError(ExitCode.INPUT, str(error)) from None
 
 
 def _named(name: str, read: Callable[[bytes | str], _Found], content: bytes | str) -> _Found:
@@ -248,6 +236,28 @@ def _refuse_folder(to: Writing, instead: str) -> None:
         raise CommandError(
             ExitCode.USAGE, "-r goes with the keys of a key store, and not with recipients", instead
         )
+
+
+def _refuse_secret(name: str) -> None:
+    """Of a private key that was given in place of a file nothing is shown, as of a path it is."""
+    from mycelium_fractal_net.security.sealed.addressed_layout import IDENTITY
+
+    if IDENTITY in name or "PRIVATE KEY-----" in name:
+        raise CommandError(
+            ExitCode.USAGE,
+            "a private key stands on the command line, where others see it",
+            "name its file, or give it on standard input as -",
+        )
+
+
+def refuse_onto(target: Path | None, names: Sequence[str]) -> None:
+    """Nothing is written over a key that is used: with --force, it would be gone."""
+    for name in names:
+        with contextlib.suppress(OSError):
+            if target is not None and target.samefile(name):
+                raise CommandError(
+                    ExitCode.USAGE, f"{name} is the output and a key", "choose another with -o"
+                )
 
 
 def _refuse_twice(path: str, names: Sequence[str]) -> None:

@@ -13,6 +13,7 @@ import click
 from mycelium_fractal_net.cli.commands.addressed import read_identities
 from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.invocation import Invocation
+from mycelium_fractal_net.cli.outputs import check_length, naming
 from mycelium_fractal_net.cli.parsing import CommandGroup
 from mycelium_fractal_net.cli.terminal import json_value, say
 from mycelium_fractal_net.security.errors import ExitCode
@@ -45,7 +46,7 @@ def _new(invocation: Invocation, name: str, kind: str | None, comment: str | Non
 
     if comment is not None and not comment.isprintable():
         raise CommandError(ExitCode.USAGE, "a comment is one line of text", "give another")
-    private, public = Path(name + KEY_SUFFIX), Path(name + PUBLIC_SUFFIX)
+    private, public = _files_of(name)
     key = build_policy(invocation.settings()).generate_recipient_key(KINDS[kind] if kind else None)
     line = key.public.line()
     made = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -78,6 +79,15 @@ def _public(invocation: Invocation, file: str) -> None:
         say(line)
 
 
+def _files_of(name: str) -> tuple[Path, Path]:
+    """Where the private and the public key go. Raises :class:`CommandError`."""
+    last = name.rpartition("/")[2]
+    if not last.strip("."):
+        raise CommandError(ExitCode.USAGE, "the key has no name", "name it, such as alice")
+    check_length(last + KEY_SUFFIX, "")
+    return Path(name + KEY_SUFFIX), Path(name + PUBLIC_SUFFIX)
+
+
 def _write(private: Path, public: Path, secret: list[str], shown: list[str]) -> None:
     """Both files or none; neither replaces another (:class:`FileExistsError`)."""
     from mycelium_fractal_net.security.byte_io.durable import create_private, sync_folder
@@ -88,8 +98,15 @@ def _write(private: Path, public: Path, secret: list[str], shown: list[str]) -> 
         raise FileExistsError(errno.EEXIST, "file exists", str(public))
     descriptor = create_private(private)
     try:
-        _put(descriptor, secret)
-        _put(os.open(public, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o644), shown)
+        with naming(private):
+            _put(descriptor, secret)
+        given = os.open(public, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o644)
+        try:
+            with naming(public):
+                _put(given, shown)
+        except BaseException:
+            public.unlink(missing_ok=True)
+            raise
     except BaseException:
         private.unlink(missing_ok=True)
         raise

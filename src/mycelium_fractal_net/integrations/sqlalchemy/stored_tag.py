@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sqlalchemy.sql.compiler import SQLCompiler
 
 BINARY: Final = LargeBinary()
+_BOOLEAN: Final = Boolean()
 _BARE: Final = (None, operators.and_, operators.or_, operators.inv, operators._asbool)
 _OF_RESULTS: Final = ("add_to_result_map", "within_columns_clause", "within_label_clause")
 
@@ -63,7 +64,7 @@ class Condition(ColumnElement[bool]):
     def __init__(self, column: ColumnElement[Any], *, wanted: bool) -> None:
         self.column = column
         self.wanted = wanted
-        self.type = Boolean()
+        self.type = _BOOLEAN
         self._propagate_attrs = column._propagate_attrs
 
     @property

@@ -32,6 +32,7 @@ from mycelium_fractal_net.security.key_providers.aws_kms import (
 )
 from mycelium_fractal_net.security.key_providers.aws_kms.answers import error_of
 from tests.support.custodians.aws_kms import CREDENTIALS, REGION
+from tests.support.scripted import read_request
 from tests.support.tls import Authority
 
 if TYPE_CHECKING:
@@ -258,26 +259,26 @@ def listening(serve: Callable[[socket.socket], None]) -> Iterator[str]:
 
 def cut(connection: socket.socket) -> None:
     """Read the request and break off in the answer."""
-    connection.recv(65536)
+    read_request(connection)
     connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{")
     connection.close()
 
 
 def closed(connection: socket.socket) -> None:
     """Hang up without an answer."""
-    connection.recv(65536)
+    read_request(connection)
     connection.shutdown(socket.SHUT_RDWR)
 
 
 def nonsense(connection: socket.socket) -> None:
     """Answer with what is no JSON."""
-    connection.recv(65536)
+    read_request(connection)
     connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>")
 
 
 def redirect(connection: socket.socket) -> None:
     """Send them somewhere else, where nobody is."""
-    connection.recv(65536)
+    read_request(connection)
     connection.sendall(
         b"HTTP/1.1 307 T\r\nLocation: http://127.0.0.1:9/\r\nContent-Length: 0\r\n\r\n"
     )
