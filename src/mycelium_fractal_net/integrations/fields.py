@@ -26,7 +26,7 @@ from mycelium_fractal_net.security.records.field_binding import field_binding
 from mycelium_fractal_net.security.records.index_fields import IndexField
 
 if TYPE_CHECKING:
-    from mycelium_fractal_net.columns.plaintext import Plaintext
+    from mycelium_fractal_net.columns.source import Opens, Source
     from mycelium_fractal_net.security.keyring.keyring import Keyring
     from mycelium_fractal_net.security.keyring.lookups import BlindIndex
     from mycelium_fractal_net.security.records.index_fields import Normalisation
@@ -68,13 +68,13 @@ class EncryptedColumn:
     ``key_id`` names a key of type ``encryption``, ``index`` one of type ``index``. ``bits`` and
     ``normalisation`` are those of :meth:`.Keyring.index`. Every error names table and column, and
     never the value. Raises :class:`ConfigurationError` for what does not go together: ``unique``,
-    which asks for an index with whole tags. With ``takes_over`` values that are plaintext are read
+    which asks for an index with whole tags. With ``takes_over`` values of that source are read
     beside those that are sealed, and nothing is searched or unique until it is left out again.
     """
 
     __slots__ = (
-        "_cipher", "_index", "bits", "column", "index", "key_id", "keyring", "normalisation",
-        "table", "tag_bytes", "takes_over", "unique",
+        "_cipher", "_index", "_opens", "bits", "column", "index", "key_id", "keyring",
+        "normalisation", "table", "tag_bytes", "takes_over", "unique",
     )  # fmt: skip
 
     def __init__(
@@ -88,7 +88,7 @@ class EncryptedColumn:
         bits: int | None = None,
         normalisation: Normalisation = "exact",
         unique: bool = False,
-        takes_over: Plaintext | None = None,
+        takes_over: Source | None = None,
     ) -> None:
         self.tag_bytes = stored_tag_bytes(table, column, index, bits, normalisation, unique)
         if unique and takes_over is not None:
@@ -98,6 +98,7 @@ class EncryptedColumn:
             )
         bound = field_binding(table, column)
         self.takes_over = takes_over
+        self._opens: Opens | None = None
         self.keyring = keyring
         self.table = table
         self.column = column
@@ -131,18 +132,36 @@ class EncryptedColumn:
         """:meth:`open`, and until its last day what was stored before the column was encrypted.
 
         Text is base64 where it is sealed. Raises :class:`DecryptionError` for what is not sealed
-        where no plaintext is taken, or none any more.
+        where no source is taken, or not any more, and for what is not of that source.
         """
         stored = sealed_in(value, self.tag_bytes)
+        source = self.takes_over
         if stored is not None:
-            return self.open(stored)
-        if self.takes_over is None or not self.takes_over.is_taken():
+            if source is None or not source.claims(stored):
+                return self.open(stored)
+            try:
+                return self._open_old(source, value)
+            except DecryptionError:
+                return self.open(stored)
+        if source is None:
             raise named(DecryptionError(), self.table, self.column)
+        return self._open_old(source, value)
+
+    def _open_old(self, source: Source, value: bytes | str) -> bytes:
         where = f"{self.table}.{self.column}"
+        try:
+            if not source.is_taken():
+                raise DecryptionError
+            opens = self._opens
+            if opens is None:
+                opens = self._opens = source.opener(self.keyring)
+            plaintext = opens(value)
+        except MfnError as error:
+            raise named(error, self.table, self.column) from None
         if where not in _PLAINTEXT_READ:
             _LOG.warning("%s: a value that is not sealed was read", where)
         _PLAINTEXT_READ[where] += 1
-        return value.encode() if isinstance(value, str) else value
+        return plaintext
 
     def open(self, stored: bytes) -> bytes:
         """The value in what was stored. Raises :class:`DecryptionError`.

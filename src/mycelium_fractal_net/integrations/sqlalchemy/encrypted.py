@@ -6,13 +6,13 @@ import zlib
 from binascii import b2a_base64
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import Column, Index, LargeBinary, String, Table, Text, event
-from sqlalchemy.types import TypeDecorator, TypeEngine, _Binary, to_instance
+from sqlalchemy import Column, Index, LargeBinary, Table, Text, event
+from sqlalchemy.types import TypeDecorator, TypeEngine, to_instance
 
 from mycelium_fractal_net.integrations.application import APPLICATION, application_keyring
 from mycelium_fractal_net.integrations.fields import EncryptedColumn, copied, stored_tag_bytes
 from mycelium_fractal_net.integrations.sqlalchemy.comparing import EncryptedComparator
-from mycelium_fractal_net.integrations.sqlalchemy.kinds import codec_of
+from mycelium_fractal_net.integrations.sqlalchemy.kinds import check_kind, codec_of
 from mycelium_fractal_net.integrations.sqlalchemy.matching import tag_of
 from mycelium_fractal_net.security.errors import ConfigurationError, MfnError
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Dialect
 
-    from mycelium_fractal_net.columns.plaintext import Plaintext
+    from mycelium_fractal_net.columns.source import Source
     from mycelium_fractal_net.integrations.codecs import Codec
     from mycelium_fractal_net.security.records.index_fields import Normalisation
 
@@ -48,7 +48,7 @@ class Encrypted(TypeDecorator[Any]):
 
     ``as_text`` stores base64 text, in a column of text without a longest length; it has no index.
     ``takes_over=Plaintext(until="2027-03-01")`` reads also what the column held before it was
-    encrypted: docs/takeover.md.
+    encrypted, and so do :class:`.Fernet` and :class:`.XorCipher`: docs/takeover.md.
     """
 
     impl = LargeBinary
@@ -66,13 +66,13 @@ class Encrypted(TypeDecorator[Any]):
         unique: bool = False,
         bound_to: tuple[str, str] | None = None,
         as_text: bool = False,
-        takes_over: Plaintext | None = None,
+        takes_over: Source | None = None,
     ) -> None:
         super().__init__()
         if as_text and index is not None:
             raise ConfigurationError("an encrypted column of text has no index: take one of bytes")
-        if takes_over is not None and not isinstance(to_instance(kind), (String, _Binary)):
-            raise ConfigurationError("text and bytes are taken over in place, and nothing else")
+        if takes_over is not None:
+            check_kind(to_instance(kind), takes_over)
         if takes_over is not None and unique:
             raise ConfigurationError("a column is unique once it is taken over")
         self.kind: TypeEngine[Any] = to_instance(kind)
@@ -99,7 +99,7 @@ class Encrypted(TypeDecorator[Any]):
         if self.as_text:
             shown.append("as_text=True")
         if self.takes_over is not None:
-            shown.append(f"takes_over=Plaintext(until={str(self.takes_over.until)!r})")
+            shown.append(f"takes_over={self.takes_over!r}")
         if self.bound_to is not None:
             shown.append(f"bound_to={self.bound_to!r}")
         return f"Encrypted({', '.join(shown)})"
