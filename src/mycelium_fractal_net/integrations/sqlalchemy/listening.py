@@ -11,6 +11,8 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 from mycelium_fractal_net.integrations.fields import copied
 from mycelium_fractal_net.integrations.sqlalchemy.checking import check
+from mycelium_fractal_net.integrations.sqlalchemy.encrypted import Encrypted
+from mycelium_fractal_net.integrations.sqlalchemy.locating import reading_from
 from mycelium_fractal_net.integrations.sqlalchemy.matching import has_tags
 from mycelium_fractal_net.integrations.sqlalchemy.uniqueness import refuse_duplicates
 from mycelium_fractal_net.security.errors import MfnError
@@ -18,7 +20,7 @@ from mycelium_fractal_net.security.errors import MfnError
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, ExceptionContext
 
-_checked: Final[weakref.WeakSet[SQLCompiler]] = weakref.WeakSet()
+_reads: Final[weakref.WeakKeyDictionary[SQLCompiler, bool]] = weakref.WeakKeyDictionary()
 
 
 @event.listens_for(Engine, "before_execute", retval=True)
@@ -38,9 +40,14 @@ def _before(
 ) -> tuple[str, Any]:
     compiled = getattr(context, "compiled", None)
     if isinstance(compiled, SQLCompiler):
-        if compiled not in _checked:
+        reads = _reads.get(compiled)
+        if reads is None:
             check(compiled)
-            _checked.add(compiled)
+            columns = compiled._result_columns
+            reads = any(isinstance(each.type, Encrypted) for each in columns)
+            _reads[compiled] = reads
+        if reads:
+            reading_from(connection)
         if context.isinsert or context.isupdate:
             refuse_duplicates(connection, context, after=False)
     return text, given
