@@ -15,7 +15,7 @@ from sqlalchemy import LargeBinary, Text, bindparam, select, type_coerce
 from sqlalchemy.exc import SQLAlchemyError
 
 from mycelium_fractal_net.integrations.fields import copied
-from mycelium_fractal_net.integrations.sqlalchemy.matching import tag_of
+from mycelium_fractal_net.integrations.sqlalchemy.stored_tag import tag_of
 from mycelium_fractal_net.security.errors import MfnError
 
 if TYPE_CHECKING:
