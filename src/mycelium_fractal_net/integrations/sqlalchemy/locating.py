@@ -83,7 +83,7 @@ def _identities(column: Column[Any], stored: bytes | str, tag_bytes: int) -> lis
     asked = select(*key).where(
         type_coerce(column, LargeBinary()) == bindparam(None, stored, type_=kind, unique=True)
     )
-    if tag_bytes:
+    if 0 < tag_bytes <= len(stored):
         asked = asked.where(tag_of(column, tag_bytes).in_([stored[:tag_bytes]]))
     names = [each.name for each in key]
     return [identity(names, row) for row in connection.execute(asked.limit(_MOST_ROWS))]
