@@ -21,7 +21,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "sqlalchemy.md"
 
 def test_the_example_runs(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As it is read, in a folder of its own."""
-    monkeypatch.setattr(application._application, "default", application._by_configuration)
+    monkeypatch.setattr(application.APPLICATION, "default", application._by_configuration)
     monkeypatch.setenv("MFN_HOME", str(home))
     monkeypatch.chdir(home)
     initialise().close()

@@ -12,7 +12,7 @@ from typing import IO, Any, BinaryIO, Final, cast
 
 from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.terminal import progress_bar
-from mycelium_fractal_net.security.errors import ExitCode
+from mycelium_fractal_net.security.errors import ExitCode, MfnError
 
 STANDARD: Final = "-"
 _PUBLIC_KEY_BYTES: Final = 65_536  # an ML-DSA-65 key as PEM has under 3 KiB
@@ -149,3 +149,21 @@ def read_public_key(name: str) -> bytes:
     Raises :class:`CommandError`. Whether it is a public key is the policy's to say.
     """
     return read_small(name, _PUBLIC_KEY_BYTES, "a public key")
+
+
+def require_private(name: str) -> None:
+    """Raise :class:`CommandError` for a file of secrets that others may read; ``-`` is none."""
+    if name == STANDARD:
+        return
+    path = Path(name)
+    check_input(path)
+    from mycelium_fractal_net.security.byte_io.delivered import delivered
+    from mycelium_fractal_net.security.byte_io.private import check_private
+
+    # <(a password manager): a pipe of this user's own shell.
+    if stat.S_ISFIFO(path.stat().st_mode) or delivered(path) is not None:
+        return
+    try:
+        check_private(path)
+    except MfnError as error:
+        raise CommandError(ExitCode.INPUT, str(error)) from None

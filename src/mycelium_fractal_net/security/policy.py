@@ -47,6 +47,7 @@ if TYPE_CHECKING:
         DeterministicCipher,
         DeterministicKey,
     )
+    from mycelium_fractal_net.security.sealed.fernet import FernetOpener
     from mycelium_fractal_net.security.sealed.key_transport import UnwrappingKey, WrappingKey
     from mycelium_fractal_net.security.sealed.recipient_text import IdentityLine
     from mycelium_fractal_net.security.sealed.recipients import Recipient, RecipientKey
@@ -242,6 +243,22 @@ class Policy:
         listed = list(keys)
         self.check(*(each.public.algorithm for each in listed))
         return opener_by(listed, header)
+
+    def fernet_opener(self, keys: Iterable[str | bytes]) -> FernetOpener:
+        """Opens the Fernet tokens of other packages; nothing makes one.
+
+        Raises :class:`ConfigurationError` in FIPS mode, before any of it is loaded, and
+        :class:`InvalidKeyError`.
+        """
+        if self.fips_mode:
+            raise ConfigurationError(
+                "Fernet tokens are never opened in FIPS mode (security.fips_mode): take the"
+                " column over where that is off"
+            )
+        from mycelium_fractal_net.security.sealed.fernet import FernetOpener
+
+        self.check("HMAC-SHA-256", "SHA-256")
+        return FernetOpener(keys)
 
     # Keys of recipients ---------------------------------------------------------------------
 

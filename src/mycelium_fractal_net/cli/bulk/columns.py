@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from typing import Literal
 
     from mycelium_fractal_net.cli.bulk.attestation import Attestation
+    from mycelium_fractal_net.cli.bulk.takeovers import Takeover
     from mycelium_fractal_net.cli.invocation import Invocation
     from mycelium_fractal_net.cli.options import Batch
     from mycelium_fractal_net.columns import ColumnReport, Failure, MessageColumn
@@ -143,20 +144,18 @@ def rewrap(
 
 
 def take_over(
-    invocation: Invocation,
-    choice: MessageColumn,
-    key: str | None,
-    batch: Batch,
-    *,
-    dry_run: bool,
+    invocation: Invocation, choice: MessageColumn, takeover: Takeover, batch: Batch
 ) -> None:
-    """Seal under ``key`` what a column holds in plaintext; see :func:`take_over_column`."""
+    """Seal what a column holds in another form; see :func:`take_over_column`."""
     from mycelium_fractal_net.columns import count_values, take_over_column
 
+    key, dry_run = takeover.key, takeover.dry_run
     with invocation.keyring() as keyring:
         count = count_values(choice)
         recording.record_taking_over(keyring, key, count=count, dry_run=dry_run)
-        run = functools.partial(take_over_column, keyring, choice, key, dry_run=dry_run)
+        run = functools.partial(
+            take_over_column, keyring, choice, key, takeover.source, dry_run=dry_run
+        )
         found = _run(invocation, "reading" if dry_run else "sealing", count, batch, run)
     _tell(invocation, "would seal" if dry_run else "sealed", found, choice.name)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import stat
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -18,7 +17,7 @@ from mycelium_fractal_net.cli.commands.one_file import (
     unchanging,
 )
 from mycelium_fractal_net.cli.exits import CommandError
-from mycelium_fractal_net.cli.inputs import STANDARD, begun, read_small
+from mycelium_fractal_net.cli.inputs import STANDARD, begun, read_small, require_private
 from mycelium_fractal_net.cli.outputs import (
     destination,
     is_channel,
@@ -32,7 +31,6 @@ from mycelium_fractal_net.security.errors import (
     DecryptionError,
     ExitCode,
     InvalidKeyError,
-    MfnError,
 )
 
 if TYPE_CHECKING:
@@ -209,8 +207,7 @@ def _private(name: str, read: Callable[[bytes | str], _Found]) -> _Found:
     _refuse_secret(name)
     content = read_small(name, KEYS_BYTES, "private keys")
     found = _named(name, read, content)  # first: who names alice.pub should know
-    if name != STANDARD:
-        _check_private(Path(name))
+    require_private(name)
     return found
 
 
@@ -218,19 +215,6 @@ def _all_in(
     names: Sequence[str], read: Callable[[Policy, str], list[_Found]], policy: Policy
 ) -> list[_Found]:
     return [key for name in names for key in read(policy, name)]
-
-
-def _check_private(path: Path) -> None:
-    from mycelium_fractal_net.security.byte_io.delivered import delivered
-    from mycelium_fractal_net.security.byte_io.private import check_private
-
-    # <(a password manager): a pipe of this user's own shell.
-    if stat.S_ISFIFO(path.stat().st_mode) or delivered(path) is not None:
-        return
-    try:
-        check_private(path)
-    except MfnError as error:
-        raise CommandError(ExitCode.INPUT, str(error)) from None
 
 
 def _named(name: str, read: Callable[[bytes | str], _Found], content: bytes | str) -> _Found:

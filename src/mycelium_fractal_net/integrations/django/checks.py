@@ -14,6 +14,7 @@ from django.core import checks
 from django.db.models import Index, UniqueConstraint
 
 from mycelium_fractal_net.integrations.application import application_keyring
+from mycelium_fractal_net.integrations.django.admin_checks import of_admin
 from mycelium_fractal_net.integrations.django.tags import Tag
 from mycelium_fractal_net.integrations.django.unique import UniqueTag
 from mycelium_fractal_net.security.errors import MfnError
@@ -23,8 +24,9 @@ _TRIAL: Final = b"mfn"
 
 
 def install() -> None:
-    """Have ``manage.py check`` try the keys."""
+    """Have ``manage.py check`` try the keys, and look over the admin."""
     checks.register(of_keys, _TAG)
+    checks.register(of_admin, _TAG)
 
 
 def of_keys(app_configs: Any = None, **_: Any) -> list[Any]:

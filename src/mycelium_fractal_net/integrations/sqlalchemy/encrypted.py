@@ -6,20 +6,22 @@ import zlib
 from binascii import b2a_base64
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import Column, Index, LargeBinary, String, Table, Text, event
-from sqlalchemy.types import TypeDecorator, TypeEngine, _Binary, to_instance
+from sqlalchemy import Column, Index, LargeBinary, Table, Text, event
+from sqlalchemy.types import TypeDecorator, TypeEngine, to_instance
 
-from mycelium_fractal_net.integrations.application import application_keyring
+from mycelium_fractal_net.integrations.application import APPLICATION, application_keyring
 from mycelium_fractal_net.integrations.fields import EncryptedColumn, copied, stored_tag_bytes
 from mycelium_fractal_net.integrations.sqlalchemy.comparing import EncryptedComparator
-from mycelium_fractal_net.integrations.sqlalchemy.kinds import codec_of
+from mycelium_fractal_net.integrations.sqlalchemy.kinds import check_kind, codec_of
 from mycelium_fractal_net.integrations.sqlalchemy.matching import tag_of
 from mycelium_fractal_net.security.errors import ConfigurationError, MfnError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sqlalchemy.engine import Dialect
 
-    from mycelium_fractal_net.columns.plaintext import Plaintext
+    from mycelium_fractal_net.columns.source import Source
     from mycelium_fractal_net.integrations.codecs import Codec
     from mycelium_fractal_net.security.records.index_fields import Normalisation
 
@@ -46,7 +48,7 @@ class Encrypted(TypeDecorator[Any]):
 
     ``as_text`` stores base64 text, in a column of text without a longest length; it has no index.
     ``takes_over=Plaintext(until="2027-03-01")`` reads also what the column held before it was
-    encrypted: docs/takeover.md.
+    encrypted, and so do :class:`.Fernet` and :class:`.XorCipher`: docs/takeover.md.
     """
 
     impl = LargeBinary
@@ -64,13 +66,13 @@ class Encrypted(TypeDecorator[Any]):
         unique: bool = False,
         bound_to: tuple[str, str] | None = None,
         as_text: bool = False,
-        takes_over: Plaintext | None = None,
+        takes_over: Source | None = None,
     ) -> None:
         super().__init__()
         if as_text and index is not None:
             raise ConfigurationError("an encrypted column of text has no index: take one of bytes")
-        if takes_over is not None and not isinstance(to_instance(kind), (String, _Binary)):
-            raise ConfigurationError("text and bytes are taken over in place, and nothing else")
+        if takes_over is not None:
+            check_kind(to_instance(kind), takes_over)
         if takes_over is not None and unique:
             raise ConfigurationError("a column is unique once it is taken over")
         self.kind: TypeEngine[Any] = to_instance(kind)
@@ -97,7 +99,7 @@ class Encrypted(TypeDecorator[Any]):
         if self.as_text:
             shown.append("as_text=True")
         if self.takes_over is not None:
-            shown.append(f"takes_over=Plaintext(until={str(self.takes_over.until)!r})")
+            shown.append(f"takes_over={self.takes_over!r}")
         if self.bound_to is not None:
             shown.append(f"bound_to={self.bound_to!r}")
         return f"Encrypted({', '.join(shown)})"
@@ -112,9 +114,9 @@ class Encrypted(TypeDecorator[Any]):
     @property
     def field(self) -> EncryptedColumn:
         """What stores, opens and searches, with the keyring of the application."""
-        keyring = application_keyring()
         found = self._field
-        if found is None or found.keyring is not keyring:
+        if found is None or found.keyring is not APPLICATION.opened:
+            keyring = application_keyring()
             if self.bound_to is None:
                 raise ConfigurationError("an encrypted type works in a column of a table alone")
             found = self._field = EncryptedColumn(
@@ -174,18 +176,57 @@ class Encrypted(TypeDecorator[Any]):
         stored = self.field.store(self.spelled(value))
         return b2a_base64(stored, newline=False).decode() if self.as_text else stored
 
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any] | None:
+        """:meth:`process_bind_param`, in one function for each value of a column of bytes."""
+        if self.as_text:
+            return super().bind_processor(dialect)
+        encode = self._spelling.encode
+        given = self.impl_instance.bind_processor(dialect)
+
+        def process(value: Any) -> Any:
+            if value is None:
+                return None
+            try:
+                spelled = encode(value)
+            except MfnError:
+                spelled = self.spelled(value)  # which says where that was
+            stored = self.field.store(spelled)
+            return stored if given is None else given(stored)
+
+        return process
+
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:  # noqa: ARG002
         """The value in what is stored."""
         if value is None:
             return None
         if self.as_text or self.takes_over is not None:
-            opened = self.field.open_either(value if isinstance(value, str) else bytes(value))
-        else:
-            opened = self.field.open(bytes(value))
+            return self._read(
+                self.field.open_either(value if isinstance(value, str) else bytes(value))
+            )
+        return self._read(self.field.open(bytes(value)))
+
+    def _read(self, opened: bytes) -> Any:
         try:
             return self._spelling.read(opened)
         except MfnError as error:
             raise copied(error, f"{self.place}: ") from None
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any] | None:
+        """:meth:`process_result_value`, in one function for each value of a column of bytes."""
+        if self.as_text or self.takes_over is not None:
+            return super().result_processor(dialect, coltype)
+        decode = self._spelling.decode
+
+        def process(value: Any) -> Any:
+            if value is None:
+                return None
+            opened = self.field.open(value if type(value) is bytes else bytes(value))
+            try:
+                return decode(opened)
+            except Exception:
+                return self._read(opened)  # which says what is wrong with it
+
+        return process
 
     def compare_values(self, x: Any, y: Any) -> bool:
         """Whether two values are the same, as the type inside has it."""

@@ -11,6 +11,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 from mycelium_fractal_net.integrations.fields import copied
 from mycelium_fractal_net.integrations.sqlalchemy.checking import check
+from mycelium_fractal_net.integrations.sqlalchemy.matching import has_tags
 from mycelium_fractal_net.integrations.sqlalchemy.uniqueness import refuse_duplicates
 from mycelium_fractal_net.security.errors import MfnError
 
@@ -20,26 +21,29 @@ if TYPE_CHECKING:
 _checked: Final[weakref.WeakSet[SQLCompiler]] = weakref.WeakSet()
 
 
-@event.listens_for(Engine, "before_execute")
+@event.listens_for(Engine, "before_execute", retval=True)
 def _key_anew(
-    _connection: Connection, statement: Any, _many: Any, _given: Any, _options: Any
-) -> None:
+    _connection: Connection, statement: Any, many: Any, given: Any, _options: Any
+) -> tuple[Any, Any, Any]:
     """Have a statement that is kept cached by the versions that there are now, with their tags."""
-    getattr(statement, "__dict__", {}).pop("_generate_cache_key", None)
+    kept = getattr(statement, "__dict__", {}).get("_generate_cache_key")
+    if kept is not None and has_tags(kept()):
+        del statement.__dict__["_generate_cache_key"]
+    return statement, many, given
 
 
-@event.listens_for(Engine, "before_cursor_execute")
+@event.listens_for(Engine, "before_cursor_execute", retval=True)
 def _before(
-    connection: Connection, _cursor: Any, _text: str, _given: Any, context: Any, _many: bool
-) -> None:
+    connection: Connection, _cursor: Any, text: str, given: Any, context: Any, _many: bool
+) -> tuple[str, Any]:
     compiled = getattr(context, "compiled", None)
-    if not isinstance(compiled, SQLCompiler):
-        return
-    if compiled not in _checked:
-        check(compiled)
-        _checked.add(compiled)
-    if context.isinsert or context.isupdate:
-        refuse_duplicates(connection, context, after=False)
+    if isinstance(compiled, SQLCompiler):
+        if compiled not in _checked:
+            check(compiled)
+            _checked.add(compiled)
+        if context.isinsert or context.isupdate:
+            refuse_duplicates(connection, context, after=False)
+    return text, given
 
 
 @event.listens_for(Engine, "after_cursor_execute")

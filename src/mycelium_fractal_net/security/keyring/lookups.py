@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.records.index_fields import Normalisation
 
 _DETERMINISTIC: Final = KeyType.DETERMINISTIC
+_INDEX: Final = KeyType.INDEX
 
 
 class BlindIndex(OfOneProcess):
@@ -51,6 +52,20 @@ class BlindIndex(OfOneProcess):
         """The tag to store with ``value``, made by the version in use, which ``key_id`` names."""
         found = self.cache.protecting(self.key_id, KeyType.INDEX)
         return Signature.made(found.field_key(self.field).tag(value), found.version_id)
+
+    def bare_tag(self, value: bytes) -> bytes:
+        """:meth:`tag`, without the version that made it: for the many values of a column."""
+        found = self.cache.protecting(self.key_id, _INDEX)
+        return found.field_key(self.field).tag(value)
+
+    def bare_tags(self, value: bytes) -> list[bytes]:
+        """:meth:`tags`, without the versions that made them: for the searches of a column."""
+        versions = self.cache.record(self.key_id).versions
+        if len(versions) == 1:  # as nearly always
+            found = self.cache.opens(versions[0].handle, self.key_id, _INDEX)
+            if found is not None:
+                return [found.field_key(self.field).tag(value)]
+        return [bytes(each) for each in self.tags(value)]
 
     def tags(self, value: Buffer | str, *, allow_compromised: bool = False) -> list[Signature]:
         """The tags to search for: of every version that is not destroyed, newest first.
