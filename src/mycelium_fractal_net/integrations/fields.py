@@ -21,6 +21,7 @@ from mycelium_fractal_net.security.errors import (
     InvalidInputError,
     MfnError,
 )
+from mycelium_fractal_net.security.keyring.lookups import bare_tag, bare_tags
 from mycelium_fractal_net.security.records.field_binding import field_binding
 from mycelium_fractal_net.security.records.index_fields import IndexField
 
@@ -123,7 +124,7 @@ class EncryptedColumn:
         """What to store for ``value``: the tag of the version in use, and the sealed message."""
         try:
             sealed = self._cipher.seal(value)
-            return sealed if self._index is None else self._index.bare_tag(value) + sealed
+            return sealed if self._index is None else bare_tag(self._index, value) + sealed
         except MfnError as error:
             raise named(error, self.table, self.column) from None
 
@@ -179,7 +180,7 @@ class EncryptedColumn:
         """The tag that :meth:`store` puts in front of ``value``."""
         index = self._searched()
         try:
-            return index.bare_tag(value)
+            return bare_tag(index, value)
         except MfnError as error:
             raise named(error, self.table, self.column) from None
 
@@ -187,7 +188,7 @@ class EncryptedColumn:
         """The tags by which to search for ``value``: of every version, newest first."""
         index = self._searched()
         try:
-            return index.bare_tags(value)
+            return bare_tags(index, value)
         except MfnError as error:
             raise named(error, self.table, self.column) from None
 

@@ -132,6 +132,15 @@ def of_field(field: Any) -> list[Any]:
                 id="mfn.E006",
             )
         )
+    if unique and field.takes_over is not None:
+        found.append(
+            checks.Error(
+                "it is being taken over, and what is not sealed yet has no tag to be unique by",
+                hint="Add the constraint once takes_over is left out.",
+                obj=field,
+                id="mfn.E008",
+            )
+        )
     if (tagged or unique) and field.index is None:
         found.append(checks.Error("it has no index, and so no tag", obj=field, id="mfn.E005"))
     elif field.index is not None and not tagged and not unique and not meta.abstract:

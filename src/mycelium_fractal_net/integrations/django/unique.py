@@ -100,7 +100,8 @@ def placeholder(field: Any, value: Any, compiler: Any, connection: Any) -> str:
     parameter; they are no secret, being stored.
     """
     if not isinstance(value, Stored):
-        return "_binary %s" if connection.vendor == "mysql" and value is not None else "%s"
+        is_bytes = isinstance(value, bytes) and connection.vendor == "mysql"
+        return "_binary %s" if is_bytes else "%s"
     literal = _LITERALS.get(connection.vendor)
     if literal is None:
         raise NotSupportedError(

@@ -11,9 +11,10 @@ from sqlalchemy.types import TypeDecorator, TypeEngine, to_instance
 
 from mycelium_fractal_net.integrations.application import APPLICATION, application_keyring
 from mycelium_fractal_net.integrations.fields import EncryptedColumn, copied, stored_tag_bytes
+from mycelium_fractal_net.integrations.sqlalchemy import mariadb
 from mycelium_fractal_net.integrations.sqlalchemy.comparing import EncryptedComparator
 from mycelium_fractal_net.integrations.sqlalchemy.kinds import check_kind, codec_of
-from mycelium_fractal_net.integrations.sqlalchemy.matching import tag_of
+from mycelium_fractal_net.integrations.sqlalchemy.stored_tag import tag_of
 from mycelium_fractal_net.security.errors import ConfigurationError, MfnError
 
 if TYPE_CHECKING:
@@ -133,6 +134,8 @@ class Encrypted(TypeDecorator[Any]):
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         """Bytes, or text where it is asked for."""
+        if dialect.name in mariadb.DIALECTS:
+            return dialect.type_descriptor(mariadb.column_type(as_text=self.as_text))
         return dialect.type_descriptor(Text() if self.as_text else LargeBinary())
 
     def in_column(self, table: str, column: str) -> Encrypted:

@@ -10,6 +10,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from mycelium_fractal_net.integrations.fields import copied
+from mycelium_fractal_net.integrations.sqlalchemy import mariadb
 from mycelium_fractal_net.integrations.sqlalchemy.checking import check
 from mycelium_fractal_net.integrations.sqlalchemy.matching import has_tags
 from mycelium_fractal_net.integrations.sqlalchemy.uniqueness import refuse_duplicates
@@ -18,7 +19,7 @@ from mycelium_fractal_net.security.errors import MfnError
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, ExceptionContext
 
-_checked: Final[weakref.WeakSet[SQLCompiler]] = weakref.WeakSet()
+_stores: Final[weakref.WeakKeyDictionary[SQLCompiler, bool]] = weakref.WeakKeyDictionary()
 
 
 @event.listens_for(Engine, "before_execute", retval=True)
@@ -38,10 +39,12 @@ def _before(
 ) -> tuple[str, Any]:
     compiled = getattr(context, "compiled", None)
     if isinstance(compiled, SQLCompiler):
-        if compiled not in _checked:
-            check(compiled)
-            _checked.add(compiled)
+        stores = _stores.get(compiled)
+        if stores is None:
+            stores = _stores[compiled] = check(compiled)
         if context.isinsert or context.isupdate:
+            if stores and connection.dialect.name in mariadb.DIALECTS:
+                mariadb.refuse_lax(connection)
             refuse_duplicates(connection, context, after=False)
     return text, given
 

@@ -53,20 +53,6 @@ class BlindIndex(OfOneProcess):
         found = self.cache.protecting(self.key_id, KeyType.INDEX)
         return Signature.made(found.field_key(self.field).tag(value), found.version_id)
 
-    def bare_tag(self, value: bytes) -> bytes:
-        """:meth:`tag`, without the version that made it: for the many values of a column."""
-        found = self.cache.protecting(self.key_id, _INDEX)
-        return found.field_key(self.field).tag(value)
-
-    def bare_tags(self, value: bytes) -> list[bytes]:
-        """:meth:`tags`, without the versions that made them: for the searches of a column."""
-        versions = self.cache.record(self.key_id).versions
-        if len(versions) == 1:  # as nearly always
-            found = self.cache.opens(versions[0].handle, self.key_id, _INDEX)
-            if found is not None:
-                return [found.field_key(self.field).tag(value)]
-        return [bytes(each) for each in self.tags(value)]
-
     def tags(self, value: Buffer | str, *, allow_compromised: bool = False) -> list[Signature]:
         """The tags to search for: of every version that is not destroyed, newest first.
 
@@ -81,6 +67,23 @@ class BlindIndex(OfOneProcess):
             tag = version.field_key(self.field).tag(value)
             found.append(Signature.made(tag, version.version_id))
         return found
+
+
+def bare_tag(index: BlindIndex, value: bytes) -> bytes:
+    """:meth:`BlindIndex.tag`, without what made it: for the many values of a column."""
+    found = index.cache.protecting(index.key_id, _INDEX)
+    return found.field_key(index.field).tag(value)
+
+
+def bare_tags(index: BlindIndex, value: bytes) -> list[bytes]:
+    """:meth:`BlindIndex.tags`, without what made them: for the many searches of a column."""
+    cache, key_id = index.cache, index.key_id
+    versions = cache.record(key_id).versions
+    if len(versions) == 1:  # as nearly always
+        found = cache.opens(versions[0].handle, key_id, _INDEX)
+        if found is not None:
+            return [found.field_key(index.field).tag(value)]
+    return [bytes(each) for each in index.tags(value)]
 
 
 class Lookups:
