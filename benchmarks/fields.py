@@ -307,7 +307,8 @@ def questions(engine: Engine, rows: int, columns: str = "id, email, name") -> di
 
         return ask
 
-    asked, given = f"substr(email, 1, 32) = {mark}", [(each,) for each in tags]
+    asked = f"substr(email, 1, 32) = {mark}"
+    given: list[tuple[Any, ...]] = [(each,) for each in tags]
     if engine.dialect.name == "mariadb":
         asked = "email BETWEEN %s AND CONCAT(%s, 0xFF)"
         given = [(each, each) for each in tags]
