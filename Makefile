@@ -19,7 +19,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # the targets share one environment
-.PHONY: help run fips-module tour tour-custody test test-fips test-sqlalchemy20 test-long lint types format docs bench bench-http bench-signed bench-columns bench-fields bench-django bench-data bench-custody bench-backup bench-audit bench-lookups bench-recipients campaign fuzz torture coverage lock build sbom audit bare-check clean
+.PHONY: help run fips-module tour tour-custody test test-fips test-old-sqlalchemy test-long lint types format docs bench bench-http bench-signed bench-columns bench-fields bench-django bench-data bench-custody bench-backup bench-audit bench-lookups bench-recipients campaign fuzz torture coverage lock build sbom audit bare-check clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -47,7 +47,7 @@ test-fips: $(VENV)/test ## the tests in FIPS mode, on the module of `make fips-m
 	$(BIN)/python -m pytest -p tests.support.fips_run -n $(WORKERS) --dist worksteal -m "not long" $(FIPS) $(PYTEST)
 
 # Its folder is in front of what .venv has, in which the other packages are.
-test-sqlalchemy20: $(VENV)/test $(VENV)/sqlalchemy20/.made ## the tests of encrypted columns on SQLAlchemy 2.0
+test-old-sqlalchemy: $(VENV)/test $(VENV)/sqlalchemy20/.made ## the tests of encrypted columns on SQLAlchemy 2.0
 	PYTHONPATH=$(CURDIR)/$(VENV)/sqlalchemy20 $(BIN)/python -c 'import sqlalchemy as s; assert s.__version__[:4] == "2.0.", s'
 	PYTHONPATH=$(CURDIR)/$(VENV)/sqlalchemy20 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not long" \
 	  tests/integrations/test_sqlalchemy*.py tests/integrations/test_takeover.py $(PYTEST)
