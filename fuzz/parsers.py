@@ -26,8 +26,10 @@ PARSERS: Final[dict[str, tuple[str, ...]]] = {
         "security.sealed.addressed:opener_by",
         "security.sealed.addressed_layout:parse_addressed_header",
         "security.sealed.addressed_layout:read_addressed_header",
+        "security.sealed.recipient_text:parse_identity_lines",
         "security.sealed.recipient_text:parse_key_lines",
         "security.sealed.recipient_text:text_of",
+        "security.sealed.sealed_identity:SealedIdentity.of",
     ),
     "addresses": (
         "api.transport.addresses:Proxies.__init__",

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         read_identities,
         read_recipients,
         seal_file_to,
+        seal_identity,
         seal_stream_to,
         seal_to,
     )
@@ -62,6 +63,7 @@ _HOMES = {
         "read_identities",
         "read_recipients",
         "seal_file_to",
+        "seal_identity",
         "seal_stream_to",
         "seal_to",
     ),
@@ -117,6 +119,7 @@ __all__ = [
     "read_identities",
     "read_recipients",
     "seal_file_to",
+    "seal_identity",
     "seal_stream_to",
     "seal_to",
 ]

@@ -13,7 +13,7 @@ from mycelium_fractal_net.security.errors import ExitCode
 from mycelium_fractal_net.security.policy import Policy
 from mycelium_fractal_net.security.sealed.addressed_layout import KINDS
 from tests.support.algorithms import HPKE
-from tests.support.cli import PROGRAM, Mfn, environment, one_line
+from tests.support.cli import PROGRAM, Mfn, descriptor, environment, one_line
 
 PAGE = Path(__file__).parents[2] / "docs" / "recipients.md"
 ALLOWED = [word for word, algorithm in KINDS.items() if Policy().allows(algorithm)]
@@ -250,6 +250,57 @@ def test_what_a_folder_is_to_be_instead_is_said(people: Mfn) -> None:
     ):
         said = one_line(people(*words), ExitCode.USAGE)
         assert said == f"folder is a folder; {advice}"
+
+
+def test_a_private_key_is_under_a_passphrase(people: Mfn) -> None:
+    """The file alone opens nothing; its public key is shown without one."""
+    people.ok("recipient", "new", "carol", "--passphrase-fd", str(descriptor("a passphrase")))
+    people.ok("encrypt", "letter", "--to", "carol.pub")
+    assert Path("carol.key").read_text().splitlines()[-1].startswith("mfn-identity-sealed:")
+    assert people.ok("recipient", "public", "carol.key").out in Path("carol.pub").read_text()
+    opening = ("decrypt", "letter.mfn", "-i", "carol.key")
+    given = str(descriptor("a passphrase\n"))  # once, for both
+    people.ok(*opening, "-i", "carol.key", "-o", "x", "--passphrase-fd", given)
+    assert Path("x").read_bytes() == Path("letter").read_bytes()
+    ran = people(*opening, "-o", "y", "--passphrase-fd", str(descriptor("another")))
+    assert one_line(ran, ExitCode.USAGE) == (
+        "carol.key: line 4 does not open with that passphrase; give the one it has"
+    )
+    ran = people.process(*opening, "-o", "y", start_new_session=True)
+    assert one_line(ran, ExitCode.STORE) == (
+        "carol.key needs its passphrase and there is no terminal to ask on; give --passphrase-fd N"
+    )
+    assert not Path("y").exists()
+
+
+@pytest.mark.long  # two processes, each on a terminal
+def test_a_passphrase_is_asked_for(people: Mfn) -> None:
+    """Twice where it is set, once where it opens, each time for that file."""
+    new = b"Passphrase of carol.key"
+    typed(people, ["recipient", "new", "carol", "--passphrase"], [new, new + b", again"])
+    people.ok("encrypt", "letter", "--to", "carol.pub")
+    typed(people, ["decrypt", "letter.mfn", "-o", "x", "-i", "bob.key", "-i", "carol.key"], [new])
+    assert Path("x").read_bytes() == Path("letter").read_bytes()
+
+
+def typed(mfn: Mfn, words: list[str], prompts: list[bytes]) -> None:
+    """Run it on a terminal, where ``a passphrase`` is typed at each of the prompts."""
+    terminal, its = os.openpty()
+    command = [*PROGRAM, "--home", str(mfn.home), *words]
+    with subprocess.Popen(
+        command, stdin=its, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0,
+        env=environment(), start_new_session=True,
+    ) as running:  # fmt: skip
+        assert running.stderr is not None
+        for prompt in prompts:
+            shown = b""
+            while not shown.endswith(b": "):
+                shown += running.stderr.read(1)
+            assert shown.strip() == prompt + b":"
+            os.write(terminal, b"a passphrase\n")
+        assert running.wait() == 0
+    os.close(its)
+    os.close(terminal)
 
 
 def test_inspect_says_for_how_many_a_file_is(people: Mfn) -> None:

@@ -133,6 +133,11 @@ USES: dict[str, tuple[set[str], Use]] = {
         lambda p: p.fernet_opener([FERNET_KEY]).open(Fernet(FERNET_KEY).encrypt(b"data")),
     ),
     "recipients in a file": (HPKE_P256, lambda p: p.recipients_in(ON_P256.public.line())),
+    "public keys of identities": (HPKE_P256, lambda p: p.public_identities_in(ON_P256.line())),
+    "an identity under a passphrase": (
+        SEALS | HPKE_P256 | {"PBKDF2-SHA256", "SHA-256"},
+        lambda p: p.seal_identity(ON_P256, b"a passphrase", 200_000),
+    ),
     "identities in a file": (HPKE_P256, lambda p: p.identities_in(ON_P256.line())),
     "making a recipient": (HPKE_P256, lambda p: p.generate_recipient_key("HPKE-P256")),
     "making for P-256": (HPKE_P256, lambda p: p.generate_unwrapping_key("hpke-p256")),

@@ -54,9 +54,34 @@ def read_recipients(content: Buffer | str, *, policy: Policy | None = None) -> l
     return (policy or Policy()).recipients_in(content)
 
 
-def read_identities(content: Buffer | str, *, policy: Policy | None = None) -> list[RecipientKey]:
-    """The private keys in what a file has, as :func:`read_recipients`."""
-    return (policy or Policy()).identities_in(content)
+def read_identities(
+    content: Buffer | str,
+    *,
+    passphrase: bytes | Callable[[], bytes] | None = None,
+    policy: Policy | None = None,
+) -> list[RecipientKey]:
+    """The private keys in what a file has, as :func:`read_recipients`.
+
+    ``passphrase``, or what it returns, opens those under one; it is asked for once, where it is
+    needed. Without one such keys raise :class:`InvalidKeyError` too.
+    """
+    ask = (lambda: passphrase) if isinstance(passphrase, bytes) else passphrase
+    return (policy or Policy()).identities_in(content, ask)
+
+
+def seal_identity(
+    key: RecipientKey,
+    passphrase: bytes,
+    *,
+    iterations: int = 600_000,
+    policy: Policy | None = None,
+) -> str:
+    """The line of a private key under a passphrase, which :func:`read_identities` takes with it.
+
+    ``iterations`` of PBKDF2-HMAC-SHA-256 are 200,000 to 10,000,000, and each reader pays them.
+    Others, or an empty passphrase, raise :class:`InvalidInputError`.
+    """
+    return (policy or Policy()).seal_identity(key, passphrase, iterations)
 
 
 def seal_to(

@@ -90,7 +90,12 @@ def of_field(field: Any) -> list[Any]:
     meta = field.model._meta
     found = []
     together = [name for names in meta.unique_together for name in names]
-    constrained = [name for each in meta.constraints for name in getattr(each, "fields", ())]
+    constrained = [
+        name
+        for each in meta.constraints
+        if not isinstance(each, UniqueTag)
+        for name in getattr(each, "fields", ())
+    ]
     indexed = [name.lstrip("-") for each in meta.indexes for name, _ in each.fields_orders]
     for where, names in (
         ("unique_together", together), ("constraints", constrained), ("indexes", indexed)

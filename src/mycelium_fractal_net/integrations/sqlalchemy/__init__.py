@@ -14,7 +14,7 @@ from mycelium_fractal_net.integrations.sqlalchemy import constraints as _constra
 from mycelium_fractal_net.integrations.sqlalchemy import listening as _listening  # noqa: F401
 from mycelium_fractal_net.integrations.sqlalchemy.comparing import may_equal
 from mycelium_fractal_net.integrations.sqlalchemy.encrypted import Encrypted
-from mycelium_fractal_net.integrations.sqlalchemy.matching import tag_of
+from mycelium_fractal_net.integrations.sqlalchemy.stored_tag import tag_of
 from mycelium_fractal_net.legacy.source import XorCipher
 
 __all__ = [

@@ -10,7 +10,10 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from mycelium_fractal_net.integrations.fields import copied
+from mycelium_fractal_net.integrations.sqlalchemy import mariadb
 from mycelium_fractal_net.integrations.sqlalchemy.checking import check
+from mycelium_fractal_net.integrations.sqlalchemy.encrypted import Encrypted
+from mycelium_fractal_net.integrations.sqlalchemy.locating import reading_from
 from mycelium_fractal_net.integrations.sqlalchemy.matching import has_tags
 from mycelium_fractal_net.integrations.sqlalchemy.uniqueness import refuse_duplicates
 from mycelium_fractal_net.security.errors import MfnError
@@ -18,7 +21,9 @@ from mycelium_fractal_net.security.errors import MfnError
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, ExceptionContext
 
-_checked: Final[weakref.WeakSet[SQLCompiler]] = weakref.WeakSet()
+_known: Final[weakref.WeakKeyDictionary[SQLCompiler, tuple[bool, bool]]] = (
+    weakref.WeakKeyDictionary()  # whether it stores encrypted values, and whether it reads some
+)
 
 
 @event.listens_for(Engine, "before_execute", retval=True)
@@ -38,10 +43,17 @@ def _before(
 ) -> tuple[str, Any]:
     compiled = getattr(context, "compiled", None)
     if isinstance(compiled, SQLCompiler):
-        if compiled not in _checked:
-            check(compiled)
-            _checked.add(compiled)
+        known = _known.get(compiled)
+        if known is None:
+            stores = check(compiled)
+            reads = any(isinstance(each.type, Encrypted) for each in compiled._result_columns)
+            known = _known[compiled] = (stores, reads)
+        stores, reads = known
+        if reads:
+            reading_from(connection)
         if context.isinsert or context.isupdate:
+            if stores and connection.dialect.name in mariadb.DIALECTS:
+                mariadb.refuse_lax(connection)
             refuse_duplicates(connection, context, after=False)
     return text, given
 

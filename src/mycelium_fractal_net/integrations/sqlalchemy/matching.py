@@ -13,23 +13,17 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from sqlalchemy import (
-    BindParameter,
-    Boolean,
-    ColumnElement,
-    LargeBinary,
-    bindparam,
-    func,
-    text,
-    type_coerce,
-)
+from sqlalchemy import BindParameter, ColumnElement, LargeBinary, bindparam
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql import operators
-from sqlalchemy.sql.elements import Grouping
 from sqlalchemy.sql.visitors import InternalTraversal
 
 from mycelium_fractal_net.integrations.fields import flattened
-from mycelium_fractal_net.security.records.index_fields import TAG_BYTES
+from mycelium_fractal_net.integrations.sqlalchemy.stored_tag import (
+    BINARY,
+    Condition,
+    TagAmong,
+    inside,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,27 +35,13 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 _P = TypeVar("_P", bound=BindParameter[Any])
-_BINARY: Final = LargeBinary()
 _TAG: Final = LargeBinary()  # known by being this one
-_BARE: Final = (None, operators.and_, operators.or_, operators.inv, operators._asbool)
-_OF_RESULTS: Final = ("add_to_result_map", "within_columns_clause", "within_label_clause")
-_BOOLEAN: Final = Boolean()
 _numbers: Final = itertools.count()
 _SENT: Final = {  # by whether SQLAlchemy expands it into a list
     listed: BindParameter("tag", None, type_=_TAG, required=False, expanding=listed).__dict__
     for listed in (False, True)
 }
-_NOT_SENT: Final = BindParameter("spelled", None, type_=_BINARY, required=False).__dict__
-
-
-def tag_of(column: ColumnElement[Any], tag_bytes: int = TAG_BYTES) -> ColumnElement[bytes]:
-    """The tag in front of a stored value, as an expression that its index is on.
-
-    The numbers are literals: with bound ones SQLite does not see that it is the index's. It is
-    made anew for each statement: SQLAlchemy keeps in it what it was of in the first.
-    """
-    stored = type_coerce(column, _BINARY)
-    return func.substr(stored, text("1"), text(f"{tag_bytes:d}"), type_=_BINARY)
+_NOT_SENT: Final = BindParameter("spelled", None, type_=BINARY, required=False).__dict__
 
 
 class _Spelled(BindParameter[Any]):
@@ -83,7 +63,7 @@ def _parameter(kind: type[_P], like: dict[str, Any], key: str, value: Any) -> _P
     return made
 
 
-class TagMatch(ColumnElement[bool]):
+class TagMatch(Condition):
     """Whether a row's tag is of one of these values, under any version; or of none of them.
 
     What they are spelled as stands in a parameter that is never sent: SQLAlchemy replaces the
@@ -102,14 +82,11 @@ class TagMatch(ColumnElement[bool]):
     def __init__(
         self, kind: Encrypted, column: ColumnElement[Any], spelled: list[bytes], *, wanted: bool
     ) -> None:
+        super().__init__(column, wanted=wanted)
         number = next(_numbers)
         self.kind = kind
-        self.column = column
         self.spelled = _parameter(_Spelled, _NOT_SENT, f"spelled_{number}", spelled)
-        self.wanted = wanted
         self.listed = len(spelled) != 1
-        self.type = _BOOLEAN
-        self._propagate_attrs = column._propagate_attrs
         self._number = number
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -126,11 +103,13 @@ class TagMatch(ColumnElement[bool]):
 
     def among(self, tags: list[bytes] | BindParameter[Any] | None = None) -> ColumnElement[bool]:
         """The same as a list: of these tags, or of those at the time when it is executed."""
-        given: Any = tags
-        if tags is None:
-            given = bindparam(None, unique=True, expanding=True, type_=_BINARY, callable_=self.tags)
-        tag = tag_of(self.column, self.kind.tag_bytes)
-        return tag.in_(given) if self.wanted else tag.not_in(given)
+        given = tags
+        if not isinstance(given, BindParameter):
+            asked = self.tags if tags is None else None
+            given = bindparam(
+                None, tags, unique=True, expanding=True, type_=BINARY, callable_=asked
+            )
+        return TagAmong(self.column, self.kind.tag_bytes, given, wanted=self.wanted)
 
     def names_in(self, compiled: SQLCompiler) -> list[str]:
         """What its parameters are called there; empty where they are of that time."""
@@ -148,18 +127,6 @@ class TagMatch(ColumnElement[bool]):
     def _key(self, place: int) -> str:
         """What one of its parameters is called, in copies of the element as well."""
         return f"tag_{self._number}_{place}"
-
-    @property
-    def _from_objects(self) -> Any:
-        return self.column._from_objects
-
-    def self_group(self, against: Any = None) -> Any:  # noqa: D102 - as SQLAlchemy's
-        return self if against in _BARE else Grouping(self)
-
-    def _negate(self) -> ColumnElement[Any]:
-        made = self._clone()
-        made.wanted = not self.wanted
-        return made
 
     def _gen_cache_key(self, anon_map: Any, bindparams: list[Any]) -> Any:
         found = ColumnElement._gen_cache_key(self, anon_map, bindparams)  # super() takes 8 us
@@ -185,7 +152,7 @@ def has_tags(key: CacheKey | None) -> bool:
 
 @compiles(TagMatch)
 def _sql(element: TagMatch, compiler: SQLCompiler, **options: Any) -> str:
-    options = {name: given for name, given in options.items() if name not in _OF_RESULTS}
+    options = inside(options)
     places = element.places_in(compiler)
     if not places or element.listed:  # without: it is cached by other names, or not at all
         return compiler.process(element.among(*places), **options)

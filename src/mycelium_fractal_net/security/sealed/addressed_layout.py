@@ -54,6 +54,7 @@ KINDS: Final = {
 """What a key of each algorithm is called in a line of text, :mod:`.recipient_text`."""
 RECIPIENT: Final = "mfn-recipient:"
 IDENTITY: Final = "mfn-identity:"
+SEALED_IDENTITY: Final = "mfn-identity-sealed:"
 
 
 class AddressedHeader(NamedTuple):
