@@ -11,6 +11,7 @@ what lies in a store are what they are; contents and sizes are those of the plai
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -38,7 +39,6 @@ from mycelium_fractal_net.security.sealed.addressed_layout import (
     parse_addressed_header,
 )
 from mycelium_fractal_net.security.sealed.layout import plain_bytes, plaintext_bytes
-from mycelium_fractal_net.security.sealed.recipients import Recipient, RecipientKey
 
 try:
     import fsspec
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 
     from mycelium_fractal_net.security.keyring.keyring import Keyring
     from mycelium_fractal_net.security.sealed.reader import SealedReader
+    from mycelium_fractal_net.security.sealed.recipients import Recipient, RecipientKey
 
 __all__ = ["MfnFileSystem"]
 
@@ -140,7 +141,7 @@ class MfnFileSystem(ChainedFileSystem):  # type: ignore[misc]
     @property
     def _fs_token(self) -> Any:
         # Keys show nothing of themselves: two would be one for who keeps what was read.
-        keys = [each.public.line() for each in self._identity if isinstance(each, RecipientKey)]
+        keys = [each.public.line() for each in self._identity if not _is_path(each)]
         return tokenize(self._fs_token_, self.fs._fs_token, id(self._keyring), keys)
 
     # Names --------------------------------------------------------------------------------
@@ -434,18 +435,22 @@ def _several(given: Any) -> tuple[Any, ...]:
     return tuple(given) if isinstance(given, Sequence) and not isinstance(given, str) else (given,)
 
 
+def _is_path(given: Any) -> bool:
+    return isinstance(given, str | os.PathLike)
+
+
 def _recipients_of(given: Any) -> list[Recipient]:
-    if isinstance(given, Recipient):
+    if not _is_path(given):
         return [given]
-    if isinstance(given, str) and given.startswith(RECIPIENT):
+    if str(given).startswith(RECIPIENT):
         return read_recipients(given)
     return read_recipients(Path(given).read_bytes())
 
 
 def _identities_of(given: Any) -> list[RecipientKey]:
-    if isinstance(given, RecipientKey):
+    if not _is_path(given):
         return [given]
-    if isinstance(given, str) and IDENTITY in given:
+    if IDENTITY in str(given):
         raise InvalidInputError("name the file of a private key: options are shown and kept")
     path = Path(given)
     if delivered(path) is None:
