@@ -88,7 +88,10 @@ def table(engine: Engine, application: Keyring) -> Iterator[Engine]:
     with engine.begin() as connection:
         op = Operations(MigrationContext.configure(connection))
         op.add_column(TABLE, Plain("email_sealed", LargeBinary()))
-        op.create_index("ix_sealed_tag", TABLE, [text("substr(email_sealed, 1, 32)")])
+        if engine.dialect.name == "mariadb":
+            op.create_index("ix_sealed_tag", TABLE, ["email_sealed"], mysql_length=32)
+        else:
+            op.create_index("ix_sealed_tag", TABLE, [text("substr(email_sealed, 1, 32)")])
     yield engine
     OLD.metadata.drop_all(engine)
     with engine.begin() as connection:
@@ -159,9 +162,10 @@ def test_a_writer_of_the_old_column_alone_is_found_out(table: Engine, mfn: Mfn) 
 def test_the_triggers_of_the_page_have_such_rows_filled_again(table: Engine, mfn: Mfn) -> None:
     """And leave those alone that a writer of both has changed."""
     shown = re.findall(r"```sql\n-- (\w+)\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    wanted = {"postgresql": "PostgreSQL", "sqlite": "SQLite"}[table.dialect.name]
+    names = {"postgresql": "PostgreSQL", "sqlite": "SQLite", "mariadb": "MariaDB"}
+    wanted = names[table.dialect.name]
     statement = dict(shown)[wanted].replace("ON customers", f"ON {TABLE}")
-    statement = statement.replace("UPDATE customers", f"UPDATE {TABLE}")
+    statement = statement.replace("UPDATE customers ", f"UPDATE {TABLE} ")
     fill(table, mfn)
     with table.begin() as connection:
         connection.exec_driver_sql(statement)
