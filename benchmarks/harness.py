@@ -32,6 +32,10 @@ class Figure:
     least: float
     greatest: float
 
+    def __str__(self) -> str:
+        """The ratio with its spread, as tables show it."""
+        return f"{self.ratio:.2f} x ({self.least:.2f} to {self.greatest:.2f})"
+
     def to_dict(self) -> dict[str, object]:
         return asdict(self)
 

@@ -70,7 +70,7 @@ def goals(results: Results) -> list[Goal]:
     found: list[Goal] = []
 
     def at_most(what: str, limit: float, value: float | Figure, unit: str = "x") -> None:
-        seen = _ratio(value) if isinstance(value, Figure) else f"{value:.2f} {unit}"
+        seen = str(value) if isinstance(value, Figure) else f"{value:.2f} {unit}"
         value = value.ratio if isinstance(value, Figure) else value
         found.append(Goal(what, f"<= {limit:g} {unit}", seen, value <= limit))
 
@@ -174,7 +174,7 @@ def markdown(results: Results) -> str:
     if results.startup:
         lines += ["", "## Start-up", "", "| | CPU seconds | beside |", "| --- | --- | --- |"]
         lines += [
-            f"| {each.name} | {each.seconds:.3f} | {_ratio(each)} |"
+            f"| {each.name} | {each.seconds:.3f} | {each} |"
             for pair in results.startup.values()
             for each in pair
         ]
@@ -191,7 +191,7 @@ def _message_table(sizes: dict[int, list[Figure]]) -> list[str]:
             figure = next(each for each in found if each.name == name)
             rate = f"{size / figure.seconds / 1e9:.2f} GB/s"
             took = f"{figure.seconds * 1e6:.2f} us"
-            cells.append(f"{took if size < 65_536 else rate}; {_ratio(figure)}")
+            cells.append(f"{took if size < 65_536 else rate}; {figure}")
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return lines
 
@@ -207,17 +207,13 @@ def _kept_section(way: str, sizes: dict[int, list[Kept]]) -> list[str]:
     ]
     for name in [each.figure.name for each in next(iter(sizes.values()))]:
         cells = [
-            f"{kept.figure.seconds * 1e6:,.0f} us; {_ratio(kept.figure)}; {kept.faults:,} faults"
+            f"{kept.figure.seconds * 1e6:,.0f} us; {kept.figure}; {kept.faults:,} faults"
             for found in sizes.values()
             for kept in found
             if kept.figure.name == name
         ]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return lines
-
-
-def _ratio(figure: Figure) -> str:
-    return f"{figure.ratio:.2f} x ({figure.least:.2f} to {figure.greatest:.2f})"
 
 
 def _file_section(found: FileFigures) -> list[str]:
@@ -240,7 +236,7 @@ def _file_section(found: FileFigures) -> list[str]:
             f"| {title} | seconds | beside `cp` | start-up, sealing | memory above |",
             "| --- | --- | --- | --- | --- |",
             *(
-                f"| {f.name} | {f.seconds:.2f} | {_ratio(f)} | {found.start_up[f.name]:.3f} s"
+                f"| {f.name} | {f.seconds:.2f} | {f} | {found.start_up[f.name]:.3f} s"
                 f" | {mib(memory[f.name])} |"
                 for f in work
             ),
@@ -257,7 +253,7 @@ def _folder_section(found: FolderFigures) -> list[str]:
         "",
         "| | files/s | time beside `cp` |",
         "| --- | --- | --- |",
-        *(f"| {f.name} | {found.rate(f.name):,.0f} | {_ratio(f)} |" for f in found.work),
+        *(f"| {f.name} | {found.rate(f.name):,.0f} | {f} |" for f in found.work),
     ]
 
 
@@ -272,8 +268,8 @@ def _growth_section(found: list[Growth]) -> list[str]:
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     lines += [
-        f"| {g.keys:,} | {_ratio(g.start)} | {_ratio(g.show)} | {_ratio(g.encrypt)}"
-        f" | {_ratio(g.record)} | {g.memory:.2f} x | {g.look * 1e3:.1f} ms"
+        f"| {g.keys:,} | {g.start} | {g.show} | {g.encrypt}"
+        f" | {g.record} | {g.memory:.2f} x | {g.look * 1e3:.1f} ms"
         f" | {g.due * 1e3:.1f} ms | {g.listed * 1e6:.1f} us |"
         for g in found
     ]

@@ -46,7 +46,17 @@ CHOSEN: Final[dict[str, tuple[str, ...]]] = {
         "open_file", "open_tree", "rewrap_file", "rewrap_objects", "rewrap_paths", "seal_file",
         "seal_tree",
     ),
-    "columns": ("EncryptedField", "MessageColumn", "rewrap_column"),
+    "columns": (
+        "EncryptedField",
+        "Fernet",
+        "MessageColumn",
+        "Plaintext",
+        "django_fernet_keys",
+        "fill_column",
+        "rewrap_column",
+        "sqlalchemy_utils_key",
+        "take_over_column",
+    ),
 }  # fmt: skip
 """Of these modules the other names are for the command line."""
 _ROLE: Final = re.compile(r":\w+:`[.~]*(?:!)?([\w.]+)`")

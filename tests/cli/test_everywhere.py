@@ -12,9 +12,11 @@ import click
 import pytest
 
 from mycelium_fractal_net.cli.app import mfn as program
-from mycelium_fractal_net.cli.parsing import OF_MFN
+from mycelium_fractal_net.cli.parsing import OF_MFN, SomePath
+from mycelium_fractal_net.security.errors import ExitCode
 from mycelium_fractal_net.security.policy import Policy
 from tests.support.algorithms import WRAPPING
+from tests.support.cli import one_line
 from tests.support.key_transport import key_to_wrap_for
 
 if TYPE_CHECKING:
@@ -70,6 +72,29 @@ def commands(entry: click.Command, *names: str) -> Iterator[tuple[str, click.Com
             yield from commands(found, *names, name)
     else:
         yield " ".join(names), entry
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["encrypt", "-r", "", "-o", "../out"], ["encrypt", "plain", "-o", ""], ["rewrap", ""],
+        ["migrate-xor", "--dry-run", ""], ["decrypt", "x.mfn", "-i", ""], ["restore", ""],
+        ["encrypt", "plain", "--to", "a", "--to", ""], ["cat", "a", ""], ["verify", "plain", ""],
+        ["doctor", "--sarif", ""],
+    ],
+)  # fmt: skip
+def test_an_empty_path_is_no_path(empty: Mfn, words: list[str]) -> None:
+    """It was the working folder: ``mfn rewrap "$UNSET"`` went through all that was in it."""
+    Path("plain").touch()
+    assert "it is empty" in one_line(empty(*words), ExitCode.USAGE)
+
+
+def test_what_names_a_path_is_known_as_such() -> None:
+    """By its metavar or its type, so that an empty one is refused of each."""
+    for words, entry in commands(program):
+        for each in entry.params:
+            if isinstance(each.type, click.Path):
+                assert type(each.type) is SomePath, words
 
 
 def test_every_command_prints_one_json_value(mfn: Mfn) -> None:

@@ -78,6 +78,22 @@ def test_each_line_is_a_value(mfn: Mfn) -> None:
     assert mfn.ok(*asked).out == ""
 
 
+def test_what_editors_add_to_a_text_is_no_part_of_a_value(mfn: Mfn) -> None:
+    """Else the tags of a list from Windows were those of nobody, in silence."""
+    mfn.ok("key", "create", NAME, "--type", "index")
+    with open_keyring(home=mfn.home) as keyring:
+        tag = keyring.index_tag("alice", key_id=NAME, context=b"f").hex()
+        other = keyring.index_tag("alice\r", key_id=NAME, context=b"f").hex()
+    for content in (b"alice", b"alice\n", b"alice\r\n", b"\xef\xbb\xbfalice\r\n"):
+        Path("value").write_bytes(content)
+        assert mfn.ok("index", NAME, "value", "--context", "f").out.split()[0] == tag
+    Path("value").write_bytes(b"alice\r")
+    assert mfn.ok("index", NAME, "value", "--context", "f").out.split()[0] == other
+    Path("lines").write_bytes(b"\xef\xbb\xbfalice\r\nalice\r\nalice")
+    lines = mfn.ok("index", NAME, "lines", "--context", "f", "--lines").out.splitlines()
+    assert [line.split()[0] for line in lines] == [tag] * 3
+
+
 def test_what_is_no_index_key_makes_no_tags(mfn: Mfn) -> None:
     """And no field without a name."""
     Path("value").write_bytes(b"")

@@ -76,6 +76,21 @@ def test_a_device_is_written_into(mfn: Mfn, sealed: Path, force: tuple[str, ...]
     assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
 
 
+def test_a_full_stream_has_a_part_in_it_and_is_said_to(mfn: Mfn, sealed: Path) -> None:
+    """That nothing was left there is true of files, which have no name until they are whole."""
+    part = "no space left on device; make room; what was written there is a part"
+    said = one_line(mfn("decrypt", sealed.name, "-o", "/dev/full"), ExitCode.WRITE)
+    assert said == f"/dev/full: {part}"
+    with Path("/dev/full").open("wb") as full:
+        ran = subprocess.run(
+            [*PROGRAM, "--home", str(mfn.home), "cat", *[sealed.name] * 40],
+            stdout=full, stderr=subprocess.PIPE, cwd=mfn.folder, env=environment(), check=False,
+        )  # fmt: skip
+    assert (ran.returncode, ran.stderr.decode()) == (
+        ExitCode.WRITE, f"mfn: standard output: {part}\n",
+    )  # fmt: skip
+
+
 def test_a_pipe_is_written_into(mfn: Mfn, sealed: Path) -> None:
     """A named one, or that of a shell's ``>(…)``."""
     pipe = mfn.folder / "pipe"

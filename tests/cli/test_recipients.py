@@ -13,7 +13,7 @@ from mycelium_fractal_net.security.errors import ExitCode
 from mycelium_fractal_net.security.policy import Policy
 from mycelium_fractal_net.security.sealed.addressed_layout import KINDS
 from tests.support.algorithms import HPKE
-from tests.support.cli import PROGRAM, Mfn, environment, one_line
+from tests.support.cli import PROGRAM, Mfn, descriptor, environment, one_line
 
 PAGE = Path(__file__).parents[2] / "docs" / "recipients.md"
 ALLOWED = [word for word, algorithm in KINDS.items() if Policy().allows(algorithm)]
@@ -188,10 +188,119 @@ def test_a_public_file_does_not_stand_for_a_private_one(people: Mfn) -> None:
     people.ok("encrypt", "letter", "--to", "alice.pub")
     ran = people("encrypt", "letter", "-o", "x", "--to", "alice.key")
     assert "alice.key: line 4 should begin with mfn-recipient: and is a private key" in ran.err
-    Path("alice.pub").chmod(0o600)
-    ran = people("decrypt", "letter.mfn", "-o", "x", "-i", "alice.pub")
+    ran = people("decrypt", "letter.mfn", "-o", "x", "-i", "alice.pub")  # with mode 0644
     assert "alice.pub: line 2 should begin with mfn-identity: and is a public key" in ran.err
     assert not Path("x").exists()
+
+
+def test_a_private_key_on_the_command_line_is_shown_to_nobody(people: Mfn) -> None:
+    """It was told as a path that cannot be read, and so stood in logs."""
+    secret = Path("alice.key").read_text()
+    line = secret.splitlines()[-1]
+    for words in (
+        ["encrypt", "letter", "--to", line],
+        ["encrypt", "letter", "--to", secret],
+        ["decrypt", "letter", "-o", "x", "-i", line],
+        ["decrypt", "letter", "-o", "x", "-i", "-----BEGIN PRIVATE KEY-----\nMC4C"],
+        ["recipient", "public", line],
+    ):
+        said = one_line(people(*words), ExitCode.USAGE)
+        assert said.startswith("a private key stands on the command line")
+        assert line not in said
+
+
+def test_a_whole_public_file_is_taken_as_text(people: Mfn) -> None:
+    """As the shell's ``--to "$(cat alice.pub)"`` gives it, with its comments."""
+    people.ok("encrypt", "letter", "--to", Path("alice.pub").read_text())
+    people.ok("decrypt", "letter.mfn", "-o", "x", "-i", "alice.key")
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "folder/", "folder/.."])
+def test_a_key_has_a_name(empty: Mfn, name: str) -> None:
+    """Else its files would be hidden ones, such as ``.key``."""
+    Path("folder").mkdir()
+    assert "has no name" in one_line(empty("recipient", "new", name), ExitCode.USAGE)
+    assert [path.name for path in Path().rglob("*")] == ["folder"]
+    said = one_line(empty("recipient", "new", "l" * 252), ExitCode.WRITE)
+    assert said.endswith("would have more than 255 bytes; name a shorter one")
+
+
+def test_nothing_is_written_over_a_key_that_is_used(people: Mfn) -> None:
+    """Not with ``--force`` either: of a private key there is no copy."""
+    people.ok("encrypt", "letter", "--to", "alice.pub")
+    os.link("alice.key", "the-same")
+    before = Path("alice.key").read_bytes()
+    for words in (
+        ["decrypt", "letter.mfn", "-o", "alice.key", "-i", "alice.key"],
+        ["decrypt", "letter.mfn", "-o", "the-same", "-i", "bob.key", "-i", "alice.key"],
+        ["decrypt", "letter.mfn", "-o", "alice.key", "-i", "alice.key", "--range", "0:1"],
+        ["encrypt", "letter", "-o", "alice.pub", "--to", "alice.pub"],
+    ):
+        assert "is the output and a key" in one_line(people(*words, "--force"), ExitCode.USAGE)
+    assert Path("alice.key").read_bytes() == before
+
+
+def test_what_a_folder_is_to_be_instead_is_said(people: Mfn) -> None:
+    """``-r`` goes with neither keys nor recipients."""
+    Path("folder").mkdir()
+    for words, advice in (
+        (["encrypt", "folder", "--to", "alice.pub"], "seal what tar -c makes of it, as a stream"),
+        (["encrypt", "letter", "--to", "folder"], "name a file that is in it"),
+        (["decrypt", "letter", "-o", "x", "-i", "folder"], "name a file that is in it"),
+    ):
+        said = one_line(people(*words), ExitCode.USAGE)
+        assert said == f"folder is a folder; {advice}"
+
+
+def test_a_private_key_is_under_a_passphrase(people: Mfn) -> None:
+    """The file alone opens nothing; its public key is shown without one."""
+    people.ok("recipient", "new", "carol", "--passphrase-fd", str(descriptor("a passphrase")))
+    people.ok("encrypt", "letter", "--to", "carol.pub")
+    assert Path("carol.key").read_text().splitlines()[-1].startswith("mfn-identity-sealed:")
+    assert people.ok("recipient", "public", "carol.key").out in Path("carol.pub").read_text()
+    opening = ("decrypt", "letter.mfn", "-i", "carol.key")
+    given = str(descriptor("a passphrase\n"))  # once, for both
+    people.ok(*opening, "-i", "carol.key", "-o", "x", "--passphrase-fd", given)
+    assert Path("x").read_bytes() == Path("letter").read_bytes()
+    ran = people(*opening, "-o", "y", "--passphrase-fd", str(descriptor("another")))
+    assert one_line(ran, ExitCode.USAGE) == (
+        "carol.key: line 4 does not open with that passphrase; give the one it has"
+    )
+    ran = people.process(*opening, "-o", "y", start_new_session=True)
+    assert one_line(ran, ExitCode.STORE) == (
+        "carol.key needs its passphrase and there is no terminal to ask on; give --passphrase-fd N"
+    )
+    assert not Path("y").exists()
+
+
+@pytest.mark.long  # two processes, each on a terminal
+def test_a_passphrase_is_asked_for(people: Mfn) -> None:
+    """Twice where it is set, once where it opens, each time for that file."""
+    new = b"Passphrase of carol.key"
+    typed(people, ["recipient", "new", "carol", "--passphrase"], [new, new + b", again"])
+    people.ok("encrypt", "letter", "--to", "carol.pub")
+    typed(people, ["decrypt", "letter.mfn", "-o", "x", "-i", "bob.key", "-i", "carol.key"], [new])
+    assert Path("x").read_bytes() == Path("letter").read_bytes()
+
+
+def typed(mfn: Mfn, words: list[str], prompts: list[bytes]) -> None:
+    """Run it on a terminal, where ``a passphrase`` is typed at each of the prompts."""
+    terminal, its = os.openpty()
+    command = [*PROGRAM, "--home", str(mfn.home), *words]
+    with subprocess.Popen(
+        command, stdin=its, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0,
+        env=environment(), start_new_session=True,
+    ) as running:  # fmt: skip
+        assert running.stderr is not None
+        for prompt in prompts:
+            shown = b""
+            while not shown.endswith(b": "):
+                shown += running.stderr.read(1)
+            assert shown.strip() == prompt + b":"
+            os.write(terminal, b"a passphrase\n")
+        assert running.wait() == 0
+    os.close(its)
+    os.close(terminal)
 
 
 def test_inspect_says_for_how_many_a_file_is(people: Mfn) -> None:
@@ -206,6 +315,7 @@ def test_inspect_says_for_how_many_a_file_is(people: Mfn) -> None:
     assert shown["plaintext_bytes"] == 76_800
 
 
+@pytest.mark.long  # a dozen processes
 @pytest.mark.skipif(Policy().fips_mode, reason="the page is about keys of X25519")
 def test_the_page_is_followed_as_it_stands(empty: Mfn) -> None:
     """Every command of it, in a shell, in order."""

@@ -16,7 +16,7 @@ from mycelium_fractal_net.integrations.application import configure
 from mycelium_fractal_net.security.key_providers import LocalKeyProvider
 from mycelium_fractal_net.security.keyring.keyring import Keyring
 from tests.integrations.customers import Base
-from tests.support import postgres
+from tests.support import mariadb, postgres
 from tests.support.stores import keyring_over, open_provider
 
 
@@ -76,17 +76,30 @@ def _sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     made.dispose()
 
 
+@pytest.fixture(scope="session")
+def application_mariadb(mariadb_server: str) -> str:
+    """The URL of an application's database on MariaDB."""
+    return mariadb.create_database(mariadb_server, "application")
+
+
+@pytest.fixture(scope="session")
+def _mariadb(application_mariadb: str) -> Iterator[Engine]:
+    made = create_engine(application_mariadb)
+    Base.metadata.create_all(made)
+    yield made
+    made.dispose()
+
+
 def _emptied(engine: Engine) -> None:
     with engine.begin() as connection:
         for table in reversed(Base.metadata.sorted_tables):
             connection.execute(table.delete())
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", "postgres", "mariadb"])
 def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     """An engine over empty tables of an application, on each kind of database in turn."""
-    kind = "_sqlite" if request.param == "sqlite" else "_postgres"
-    found = request.getfixturevalue(kind)
+    found = request.getfixturevalue(f"_{request.param}")
     yield found
     _emptied(found)
 
@@ -103,6 +116,13 @@ def postgresql(_postgres: Engine) -> Iterator[Engine]:
     """The same on PostgreSQL alone."""
     yield _postgres
     _emptied(_postgres)
+
+
+@pytest.fixture
+def on_mariadb(_mariadb: Engine) -> Iterator[Engine]:
+    """The same on MariaDB alone."""
+    yield _mariadb
+    _emptied(_mariadb)
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ def test_it_is_the_one_that_was_given(keyring: Keyring) -> None:
 
 def test_it_is_opened_once_by_the_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """When it is first asked for; a child of fork goes on with it. Here no site of Django runs."""
-    monkeypatch.setattr(application._application, "default", application._by_configuration)
+    monkeypatch.setattr(application.APPLICATION, "default", application._by_configuration)
     monkeypatch.setenv("MFN_HOME", str(tmp_path / "home"))
     initialise().close()
     try:

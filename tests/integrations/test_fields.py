@@ -122,7 +122,7 @@ def test_without_a_word_it_is_that_of_the_configuration(
     home: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As ``open_keyring()`` opens it, unless a framework has said something else by then."""
-    monkeypatch.setattr(application._application, "default", application._by_configuration)
+    monkeypatch.setattr(application.APPLICATION, "default", application._by_configuration)
     monkeypatch.setenv("MFN_HOME", str(home))
     initialise().close()
     application.configure(None)

@@ -115,3 +115,40 @@ def test_a_statement_that_is_shown_needs_no_keyring() -> None:
     assert "substr(customers.email, 1, 32) IN (" in str(
         select(TABLE.c.id).where(TABLE.c.email == ADA)
     )
+
+
+def test_statements_without_tags_keep_what_they_are_cached_by(two: Session) -> None:
+    """Only one with tags has its key made anew; that of any other is made once."""
+    connection = two.connection()
+    plain, tagged = select(TABLE.c.id), select(TABLE.c.id).where(TABLE.c.email == ADA)
+    keys = []
+    for _ in range(2):
+        for each in (plain, tagged):
+            connection.execute(each)
+            keys.append(vars(each)["_generate_cache_key"])
+    assert keys[0] is keys[2]
+    assert keys[1] is not keys[3]
+
+
+def test_one_comparison_twice_in_a_statement_is_not_two_of_other_values(two: Session) -> None:
+    """What is cached for the first would give the second the wrong one's tags."""
+    same = Customer.email == ADA
+    for one, other, found in (
+        (same, same, [1]),
+        (Customer.email == ADA, Customer.email == BOB, [1, 2]),
+        (Customer.email == BOB, Customer.email == BOB, [2]),
+    ):
+        asked = select(Customer.id).where(or_(one, other)).order_by(Customer.id)
+        assert two.scalars(asked).all() == found
+
+
+def test_comparisons_from_another_process_do_not_take_the_names_of_those_of_this_one(
+    two: Session,
+) -> None:
+    """Each is numbered where it is; a copy that arrives gets a number of its own."""
+    here = TABLE.c.email == ADA
+    there = pickle.loads(pickle.dumps(TABLE.c.email == BOB))
+    there.__setstate__({**vars(there), "_number": here._number, "column": TABLE.c.email})
+    asked = select(TABLE.c.id).where(or_(here, there)).order_by(TABLE.c.id)
+    assert two.scalars(asked).all() == [1, 2]
+    assert there._number != here._number

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from mycelium_fractal_net import open_keyring
 from mycelium_fractal_net.cli import ExitCode
 from mycelium_fractal_net.integrations.application import configure
-from mycelium_fractal_net.integrations.sqlalchemy.matching import tag_of
+from mycelium_fractal_net.integrations.sqlalchemy.stored_tag import tag_of
 from mycelium_fractal_net.security.keyring.keyring import Keyring
 from tests.integrations.customers import EMAIL, TABLE, Customer
 from tests.support.cli import Mfn, Ran
@@ -41,7 +41,9 @@ def registering(engine: Engine, first: int) -> Iterator[Callable[[], int]]:
     def register() -> None:
         try:
             while not ended.wait(0.002):
-                number = first + len(there)
+                number = (
+                    first + len(there) + 1
+                )  # which is no 0, MariaDB's word for a number of its own
                 with Session(engine) as session:
                     session.add(Customer(id=number, email=f"new{number}@example.com"))
                     session.commit()
@@ -92,7 +94,7 @@ def test_a_field_gets_a_new_index_key_beside_its_writers(
         return mfn("rewrap", *where, *field, "--normalisation", "caseless", "--workers", "1", *more)
 
     with Session(engine) as session:
-        session.add_all(Customer(id=n, email=f"a{n}@example.com") for n in range(ROWS))
+        session.add_all(Customer(id=n, email=f"a{n}@example.com") for n in range(1, ROWS + 1))
         session.commit()
     look(engine, ROWS)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, insert, select, update
@@ -13,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
 from mycelium_fractal_net import Verb
-from mycelium_fractal_net.integrations.sqlalchemy.matching import tag_of
+from mycelium_fractal_net.integrations.sqlalchemy.stored_tag import tag_of
 from mycelium_fractal_net.security.keyring.keyring import Keyring
 from tests.integrations.customers import EMAIL, TABLE, Customer
 
@@ -157,6 +158,28 @@ def test_a_writer_that_waited_for_a_sweep_stores_no_duplicate(
     assert len(failed) == 1
     with engine.begin() as connection:
         assert connection.scalars(select(TABLE.c.id)).all() == [1]
+
+
+@pytest.mark.parametrize("level", ["REPEATABLE READ", "SERIALIZABLE"])
+def test_who_sees_the_database_as_it_was_before_a_sweep_stores_no_duplicate(
+    postgresql: Engine, own_keys: Keyring, level: str
+) -> None:
+    """The constraint does not know the former tag any more, and the newer is not seen yet."""
+    with postgresql.begin() as connection:
+        connection.execute(insert(TABLE).values(id=1, email="ada@example.com"))
+        connection.execute(insert(TABLE).values(id=2, email="bob@example.com"))
+    own_keys.provider.keys.rotate("customers-index")
+    own_keys.refresh()
+    write: Any
+    for write in (
+        insert(TABLE).values(id=3, email="ada@example.com"),
+        update(TABLE).where(TABLE.c.id == 2).values(email="ada@example.com"),
+    ):
+        with postgresql.connect().execution_options(isolation_level=level) as connection:
+            assert len(connection.scalars(select(TABLE.c.id)).all()) == 2
+            sweep(postgresql, own_keys)
+            with pytest.raises(IntegrityError, match="is there already"):
+                connection.execute(write)
 
 
 def test_tags_of_rows_are_those_of_the_version_that_stores(

@@ -99,7 +99,8 @@ def test_a_table_that_lives_is_taken_over(
     after = people()
     with engine.connect() as connection, pytest.raises(DecryptionError):
         connection.scalars(select(after.c.iban)).all()
-    with engine.connect() as connection, pytest.raises(DecryptionError, match=r"^people\.iban: "):
+    named = pytest.raises(DecryptionError, match=r"^people\.iban, id=1: ")
+    with engine.connect() as connection, named:
         connection.scalars(select(people(takes_over=PAST).c.iban)).all()
 
     assert sweep("--dry-run") == "would seal 2 values of people.iban, 1 done before\n"
@@ -204,15 +205,16 @@ def test_a_takeover_names_a_field(mfn: Mfn, given: tuple[str, ...]) -> None:
     assert one_line(mfn("rewrap", *given), ExitCode.USAGE)
 
 
-def test_the_example_runs(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As it is read, in a folder of its own."""
+def test_the_examples_run(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As they are read, in a folder of its own."""
     monkeypatch.setattr(fields, "_PLAINTEXT_READ", Counter())
     monkeypatch.setattr(
-        application_module._application, "default", application_module._by_configuration
+        application_module.APPLICATION, "default", application_module._by_configuration
     )
     monkeypatch.setenv("MFN_HOME", str(home))
     monkeypatch.chdir(home)
     initialise().close()
-    (block,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    exec(compile(textwrap.dedent(block), str(PAGE), "exec", dont_inherit=True), {})
+    known: dict[str, Any] = {}
+    for block in re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL):
+        exec(compile(textwrap.dedent(block), str(PAGE), "exec", dont_inherit=True), known)
     configure(None)

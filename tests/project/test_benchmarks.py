@@ -23,6 +23,7 @@ from benchmarks import (
     kept,
     lookups,
     messages,
+    recipients,
     report,
 )
 from benchmarks.custody import report as custody
@@ -111,6 +112,22 @@ def test_all_contenders_of_lookups_work(keyring: Keyring) -> None:
     page = lookups.markdown(found)
     assert "| a tag beside hmac.digest | <= 1.5 x |" in page
     assert json.loads(lookups.as_json(found))["lookups"].keys() == groups.keys()
+
+
+def test_files_to_a_recipient_stand_beside_one_under_a_key(tmp_path: Path) -> None:
+    """Each contender seals what it opens again, and each ratio of a large file is a goal."""
+    keys = recipients.prepare(tmp_path / "home")
+    (tmp_path / "in").write_bytes(b"data" * 1000)
+    with open_keyring(home=tmp_path / "home") as keyring:
+        works = recipients.in_one_process(keyring, keys, tmp_path / "in")
+        sealed, opened = (harness.compare(each, rounds=1, budget=0) for each in works)
+    found: recipients.Found = {"sealing": {"64 MiB": sealed, "1 KiB": opened}}
+    assert [each.name for each in sealed] == [recipients.KEY, *recipients.KINDS]
+    assert [each.what for each in recipients.goals(found)] == [
+        f"sealing, 64 MiB, {name} beside a key" for name in recipients.KINDS
+    ]
+    assert "| sealing | 64 MiB | 1 KiB |" in recipients.markdown(found)
+    assert json.loads(recipients.as_json(found))["recipients"].keys() == {"sealing"}
 
 
 def test_what_is_kept_is_counted_in_page_faults(
@@ -266,15 +283,23 @@ def test_encrypted_columns_are_compared(keyring: Keyring) -> None:
         tags = harness.compare(fields.tagging(keyring), rounds=1, budget=0)
         fields.fill(engine, 250)
         searched = harness.compare(fields.searches(engine, 250), rounds=1, budget=0)
-        asked = harness.compare(fields.questions(engine, 250), rounds=1, budget=0)
+        asked, covered = (
+            harness.compare(fields.questions(engine, 250, columns), rounds=1, budget=0)
+            for columns in ("id, email, name", "id, email")
+        )
     finally:
         configure(None)
         engine.dispose()
     results = fields.Results(
-        250, written, read, both, tags, {"SQLite": searched}, {"SQLite": asked}
+        250,
+        written,
+        read,
+        both,
+        tags,
+        *({"SQLite": each} for each in (searched, asked, covered)),
     )
     assert len(fields.goals(results)) == 5
-    assert "| plaintext |" in fields.markdown(results)
+    assert "| The same for id and address alone, SQLite |" in fields.markdown(results)
     assert json.loads(fields.as_json(results))["rows"] == 250
 
 

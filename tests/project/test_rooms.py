@@ -61,6 +61,7 @@ USED_BY = {
     },
     DIGESTS: {
         "client/signing.py": "the body in the plan's profile of a signed request",
+        "columns/fernet.py": "the Fernet key that sqlalchemy-utils makes of a secret",
         "inventory/certificates.py": "the fingerprint of a certificate",
         "inventory/document.py": "the serial number of a CBOM",
         "legacy/cipher.py": "the key stream of the XOR cipher",

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 
 import pytest
+from cryptography.fernet import Fernet
 
 from mycelium_fractal_net.client.signing import RequestSigner
 from mycelium_fractal_net.security.algorithms.names import (
@@ -57,6 +58,7 @@ DATA_KEY_HEADER = b"MFN\x02" + HANDLE + bytes(104)
 ALL = Policy()
 SIGNING = SigningKey.generate("Ed25519")  # which some FIPS modules have
 
+FERNET_KEY = Fernet.generate_key()
 KEYS = RecipientKeys()
 ON_P256, ON_P384 = (RecipientKey.generate(name) for name in ("HPKE-P256", "HPKE-P384"))
 
@@ -126,7 +128,16 @@ USES: dict[str, tuple[set[str], Use]] = {
         SEALS | HPKE_P256,
         lambda p: p.opener_by([ON_P256], ADDRESSED),
     ),
+    "fernet": (
+        {"HMAC-SHA-256", "SHA-256"},
+        lambda p: p.fernet_opener([FERNET_KEY]).open(Fernet(FERNET_KEY).encrypt(b"data")),
+    ),
     "recipients in a file": (HPKE_P256, lambda p: p.recipients_in(ON_P256.public.line())),
+    "public keys of identities": (HPKE_P256, lambda p: p.public_identities_in(ON_P256.line())),
+    "an identity under a passphrase": (
+        SEALS | HPKE_P256 | {"PBKDF2-SHA256", "SHA-256"},
+        lambda p: p.seal_identity(ON_P256, b"a passphrase", 200_000),
+    ),
     "identities in a file": (HPKE_P256, lambda p: p.identities_in(ON_P256.line())),
     "making a recipient": (HPKE_P256, lambda p: p.generate_recipient_key("HPKE-P256")),
     "making for P-256": (HPKE_P256, lambda p: p.generate_unwrapping_key("hpke-p256")),

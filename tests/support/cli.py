@@ -104,6 +104,14 @@ def environment(more: dict[str, str] | None = None, *, in_fips_mode: bool = True
     return {**clean, "PYTHONPATH": path, **(more or {})}
 
 
+def descriptor(text: str) -> int:
+    """A file descriptor that holds ``text``."""
+    reading, writing = os.pipe()
+    os.write(writing, text.encode())
+    os.close(writing)
+    return reading
+
+
 def one_line(ran: Ran, code: int) -> str:
     """The one line that a failed run printed: ``mfn: what; advice``. Checks the code."""
     assert ran.code == code, ran.err

@@ -50,7 +50,8 @@ class Outcome(NamedTuple):
     advice: str
 
 
-_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What a write fails with where there is no room, be it by a quota or a limit."""
 
 
 def _of_the_system(error: OSError, options: Collection[str]) -> tuple[ExitCode, str]:
@@ -61,7 +62,7 @@ def _of_the_system(error: OSError, options: Collection[str]) -> tuple[ExitCode, 
         return ExitCode.EXISTS, " or ".join(filter(None, (replace, elsewhere)))
     if isinstance(error, FileNotFoundError):
         return ExitCode.INPUT, "check the path"
-    mend = "make room" if error.errno in _NO_ROOM else "see to its mode and file system"
+    mend = "make room" if error.errno in NO_ROOM else "see to its mode and file system"
     return ExitCode.WRITE, " or ".join(
         filter(None, (mend, elsewhere))
     ) + " (nothing was left there)"

@@ -12,7 +12,7 @@ from typing import IO, Any, BinaryIO, Final, cast
 
 from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.terminal import progress_bar
-from mycelium_fractal_net.security.errors import ExitCode
+from mycelium_fractal_net.security.errors import ExitCode, MfnError
 
 STANDARD: Final = "-"
 _PUBLIC_KEY_BYTES: Final = 65_536  # an ML-DSA-65 key as PEM has under 3 KiB
@@ -46,11 +46,14 @@ def refuse_terminal(stream: IO[Any], *, force: bool) -> None:
         )
 
 
-def check_input(path: Path, *, folder: bool = False) -> int:
+def check_input(
+    path: Path, *, folder: bool = False, instead: str = "name a file that is in it"
+) -> int:
     """Check that ``path`` is a file, or with ``folder`` a folder, that can be read.
 
-    Returns its size in bytes. Raises :class:`CommandError`. Done first, so that whatever the
-    system reports later is about the output.
+    Returns its size in bytes; ``instead`` is what to do with a folder that should be a file.
+    Raises :class:`CommandError`. Done first, so that whatever the system reports later is about
+    the output.
     """
     try:
         status = path.stat()
@@ -58,7 +61,7 @@ def check_input(path: Path, *, folder: bool = False) -> int:
             what, advice = (
                 (f"{path} is no folder", "leave -r away")
                 if folder
-                else (f"{path} is a folder", "add -r to take all files in it")
+                else (f"{path} is a folder", instead)
             )
             raise CommandError(ExitCode.USAGE, what, advice)
         if stat.S_ISSOCK(status.st_mode):
@@ -146,3 +149,21 @@ def read_public_key(name: str) -> bytes:
     Raises :class:`CommandError`. Whether it is a public key is the policy's to say.
     """
     return read_small(name, _PUBLIC_KEY_BYTES, "a public key")
+
+
+def require_private(name: str) -> None:
+    """Raise :class:`CommandError` for a file of secrets that others may read; ``-`` is none."""
+    if name == STANDARD:
+        return
+    path = Path(name)
+    check_input(path)
+    from mycelium_fractal_net.security.byte_io.delivered import delivered
+    from mycelium_fractal_net.security.byte_io.private import check_private
+
+    # <(a password manager): a pipe of this user's own shell.
+    if stat.S_ISFIFO(path.stat().st_mode) or delivered(path) is not None:
+        return
+    try:
+        check_private(path)
+    except MfnError as error:
+        raise CommandError(ExitCode.INPUT, str(error)) from None

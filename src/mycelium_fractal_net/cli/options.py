@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -13,7 +13,7 @@ from mycelium_fractal_net.cli.completion import key_names, version_names
 from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.inputs import check_input, read_small
 from mycelium_fractal_net.cli.numbers import WHOLE, ByteRange, WholeNumber
-from mycelium_fractal_net.cli.parsing import note, record
+from mycelium_fractal_net.cli.parsing import SomePath, note, record
 from mycelium_fractal_net.security.errors import ExitCode
 from mycelium_fractal_net.security.records.keys import DESTRUCTION_WINDOW_DAYS
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.records.open_options import OpenOptions
 
 MAX_ASSOCIATED_BYTES: Final = 1 << 20  # it is held in memory; far above any row id or header
-PATH: Final[Any] = click.Path(path_type=Path)
+PATH: Final = SomePath()
 
 key_name = click.argument(
     "name", metavar="KEY", help="A key, such as orders.", shell_complete=key_names

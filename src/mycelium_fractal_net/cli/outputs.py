@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
-from mycelium_fractal_net.cli.exits import CommandError
+from mycelium_fractal_net.cli.exits import NO_ROOM, CommandError
 from mycelium_fractal_net.cli.inputs import STANDARD, binary_stdout, refuse_terminal
 from mycelium_fractal_net.security.errors import ExitCode
 
@@ -80,13 +80,13 @@ def fits(name: str) -> bool:
     return len(os.fsencode(name)) <= NAME_BYTES
 
 
-def check_length(name: str) -> None:
+def check_length(name: str, elsewhere: str = " with -o") -> None:
     """Raise :class:`CommandError` for a name that no file of Linux can have."""
     if not fits(name):
         raise CommandError(
             ExitCode.WRITE,
             f"the name {name[:40]}… would have more than {NAME_BYTES} bytes",
-            "name a shorter one with -o",
+            f"name a shorter one{elsewhere}",
         )
 
 
@@ -119,6 +119,20 @@ def naming(target: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def as_it_comes(name: str) -> Iterator[None]:
+    """Let it be said of a stream that found no room that what is in it is a part."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        reason = (error.strerror or "").lower()
+        raise CommandError(
+            ExitCode.WRITE, f"{name}: {reason}", "make room; what was written there is a part"
+        ) from None
+
+
+@contextlib.contextmanager
 def output_stream(target: Path | None, *, force: bool, like: str = STANDARD) -> Iterator[BinaryIO]:
     """A stream to ``target``, into it where it is a pipe or device; to standard output for None.
 
@@ -126,10 +140,11 @@ def output_stream(target: Path | None, *, force: bool, like: str = STANDARD) -> 
     file ``like``. One that exists is kept unless ``force`` (:class:`FileExistsError`).
     """
     if target is None:
-        yield binary_stdout(force=force)
+        with as_it_comes("standard output"):
+            yield binary_stdout(force=force)
         return
     if is_channel(target):
-        with naming(target), target.open("wb", buffering=0) as channel:
+        with as_it_comes(str(target)), naming(target), target.open("wb", buffering=0) as channel:
             refuse_terminal(channel, force=force)
             yield cast("BinaryIO", channel)
         return

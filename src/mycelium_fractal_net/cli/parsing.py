@@ -7,6 +7,7 @@ import functools
 import importlib
 import inspect
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -39,13 +40,38 @@ OF_MFN: Final = (
         "--passphrase-fd",
         metavar="N",
         type=WHOLE,
-        help="Read the master key's passphrase from file descriptor N.",
+        help="Read a passphrase, the master key's or an --identity's, from file descriptor N.",
     ),
     noted("--debug", is_flag=True, help="Show where an error comes from."),
     noted("--quiet", "-q", is_flag=True, help="Print results and errors only."),
     _JSON,
 )
 """The options of ``mfn`` itself, which every command takes as well."""
+
+
+class SomePath(click.Path):
+    """A path as a :class:`pathlib.Path`. One that is empty is refused."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """As click does, which would make the working folder of an empty one."""
+        if value == "":
+            self.fail("it is empty", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+def _without_empty_paths(
+    ctx: click.Context, params: list[click.Parameter], rest: list[str]
+) -> list[str]:
+    # An empty one would be the working folder: of "$UNSET" a command would take all that is there.
+    for each in params:
+        given = ctx.params.get(str(each.name))
+        named = (each.metavar or "").strip("[].") in {"FILE", "FOLDER", "PATH"}
+        if named and "" in (given if isinstance(given, tuple) else (given,)):
+            raise click.BadParameter("it is empty", ctx, each)
+    return rest
 
 
 def _hidden(option: click.Option) -> click.Option:
@@ -74,6 +100,10 @@ class Command(click.Command):
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Its own, then those of ``mfn``, then ``--help``."""
         return _with_those_of_mfn(super().get_params(ctx))
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does; a path that is empty is refused (:class:`click.BadParameter`)."""
+        return _without_empty_paths(ctx, self.params, super().parse_args(ctx, args))
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run it; what fails in it is told with advice that its options can follow."""
@@ -129,6 +159,10 @@ class ActingGroup(CommandGroup):
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """As those of a :class:`Command`."""
         return _with_those_of_mfn(click.Group.get_params(self, ctx))
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As a :class:`Command` does."""
+        return _without_empty_paths(ctx, self.params, super().parse_args(ctx, args))
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run it; its options are those that advice may name."""

@@ -8,36 +8,47 @@ from __future__ import annotations
 
 import datetime
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from mycelium_fractal_net.columns.coding import Value, from_base64
-from mycelium_fractal_net.security.errors import DecryptionError, InvalidInputError
+from mycelium_fractal_net.columns.source import Opens, Source, last_day
+from mycelium_fractal_net.security.errors import DecryptionError
 from mycelium_fractal_net.security.sealed.layout import LEAST_BYTES, SEALED
 
+if TYPE_CHECKING:
+    from mycelium_fractal_net.security.keyring.keyring import Keyring
 
-@dataclass(frozen=True, slots=True)
-class Plaintext:
+
+@dataclass(frozen=True)
+class Plaintext(Source):
     """Says that a column's values may still be plaintext, up to and with the day ``until``.
 
-    The day is a date of UTC, as ``YYYY-MM-DD`` or a date. Raises :class:`InvalidInputError`.
+    The day is a date of UTC, as ``YYYY-MM-DD`` or a date. Raises :class:`.InvalidInputError`.
     """
 
-    until: datetime.date | str
+    until: datetime.date | str  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
-        try:
-            last = datetime.date.fromisoformat(str(self.until))
-        except ValueError:
-            raise InvalidInputError("the last day of plaintext is YYYY-MM-DD") from None
-        object.__setattr__(self, "until", last)
+        object.__setattr__(self, "until", last_day(self.until))
 
-    def is_taken(self, now: datetime.datetime | None = None) -> bool:
-        """Whether plaintext counts at that time, or now."""
-        today = (now or datetime.datetime.now(datetime.UTC)).astimezone(datetime.UTC).date()
-        return today <= self.until  # type: ignore[operator]
+    def __repr__(self) -> str:
+        return f"Plaintext(until={str(self.until)!r})"
+
+    def opener(self, keyring: Keyring) -> Opens:  # noqa: ARG002
+        """Takes each value as it is."""
+        return as_it_is
+
+
+def as_it_is(value: Value) -> bytes:
+    """The bytes of a value that is plaintext: of text its UTF-8."""
+    try:
+        return value.encode() if isinstance(value, str) else value
+    except UnicodeEncodeError:  # a lone surrogate, which some drivers hand out
+        raise DecryptionError from None
 
 
 def sealed_in(value: Value, tag_bytes: int) -> bytes | None:
-    """What is stored in a value that is sealed, ``tag || message``; None where it is plaintext.
+    """What is stored in a value that is sealed, ``tag || message``; None where it is not.
 
     Text is base64 where it is sealed, bytes are not. What has the beginning of a message behind
     its tag is sealed, and nothing else once it does not open.

@@ -1,14 +1,15 @@
-"""Seals a column that holds plaintext, in place, beside the application that uses it."""
+"""Seals what a column held before, in place, beside the application that uses it."""
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Final, Unpack
 
 from mycelium_fractal_net.columns.coding import Coding, Habit, Value, encode
 from mycelium_fractal_net.columns.column import MessageColumn
 from mycelium_fractal_net.columns.column_report import ColumnReport
 from mycelium_fractal_net.columns.located_column import LocatedColumn, ValueChange
-from mycelium_fractal_net.columns.plaintext import sealed_in
+from mycelium_fractal_net.columns.plaintext import as_it_is, sealed_in
 from mycelium_fractal_net.columns.sweep import RunOptions, Sweep
 from mycelium_fractal_net.security.errors import DecryptionError, InvalidInputError
 from mycelium_fractal_net.security.keyring.keyring import Keyring
@@ -16,6 +17,8 @@ from mycelium_fractal_net.security.records.open_options import PLAIN
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
+
+    from mycelium_fractal_net.columns.source import Source
 
 _SPAN_ROWS: Final = 2000
 _TEXT: Final = Coding(text=True, base64=True)
@@ -26,20 +29,22 @@ def take_over_column(
     keyring: Keyring,
     column: MessageColumn,
     key_id: str | None,
+    source: Source | None = None,
     *,
     dry_run: bool = False,
     **how: Unpack[RunOptions],
 ) -> ColumnReport:
-    """Seal under ``key_id`` what a column still holds in plaintext, as its field stores it.
+    """Seal under ``key_id`` what a column still holds of ``source``, as its field stores it.
 
-    ``column`` has a ``field``. Values are bytes, or text, which is replaced by base64 text; one
+    Without a source that is plaintext; whether its last day has come is not asked. ``column`` has a
+    ``field``. Values are bytes, or text, which is replaced by base64 text; one
     of no length is a value, and NULL stays. A field with an index is of bytes, as which SQLite
     stores it in any column; other databases have no index on base64 text. What is sealed already
-    stays, so that a run that was cut off is run again. Each new value is opened before it takes
-    the place of the old one, of which nothing is kept. ``dry_run`` writes nothing: ``done`` is what
-    would be sealed.
+    stays, so that a run that was cut off is run again. What is neither sealed nor of the source
+    stays and is reported. Each new value is opened before it takes the place of the old one, of
+    which nothing is kept. ``dry_run`` writes nothing: ``done`` is what would be sealed.
 
-    Raises as :func:`.rewrap_column`.
+    Raises as :func:`.rewrap_column`, and what the source says of its keys.
     """
     field = column.field
     if field is None:
@@ -55,11 +60,22 @@ def take_over_column(
     text_as = _TEXT if index is None else _BYTES
     place.take_empty()
     habit = Habit()
+    opens = as_it_is if source is None else source.opener(keyring)
+
+    def old_plaintext(value: Value) -> bytes | None:
+        """Of a value that is not sealed."""
+        stored = sealed_in(value, field.tag_bytes)
+        if stored is None:
+            return opens(value)
+        if source is not None and source.claims(stored):
+            with contextlib.suppress(DecryptionError):
+                return opens(value)
+        return None
 
     def convert(value: Value, _associated: bytes) -> Value | None:
-        if sealed_in(value, field.tag_bytes) is not None:
+        plaintext = old_plaintext(value)
+        if plaintext is None:
             return None
-        plaintext = value.encode() if isinstance(value, str) else value
         tag = b"" if index is None else bytes(index.tag(plaintext))
         message = cipher.seal(plaintext)
         if cipher.open(message) != plaintext:

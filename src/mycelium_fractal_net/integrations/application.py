@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.security.forking import in_child
 
@@ -47,12 +47,12 @@ class _Application:
             return self.opened
 
 
-_application = _Application()
+APPLICATION: Final = _Application()
 
 
 def by_default(opens: Callable[[], Keyring]) -> None:
     """What opens the keyring where :func:`configure` says nothing: a framework's own settings."""
-    _application.default = opens
+    APPLICATION.default = opens
 
 
 def configure(keyring: Keyring | Callable[[], Keyring] | None) -> None:
@@ -61,14 +61,14 @@ def configure(keyring: Keyring | Callable[[], Keyring] | None) -> None:
     None forgets it, and closes nothing: close what you opened. Where nothing was said
     ``open_keyring()`` opens the one of the configuration.
     """
-    with _application.lock:
+    with APPLICATION.lock:
         if keyring is None or not callable(keyring):
-            _application.opened, _application.opens = keyring, None
+            APPLICATION.opened, APPLICATION.opens = keyring, None
         else:
-            _application.opened, _application.opens = None, keyring
+            APPLICATION.opened, APPLICATION.opens = None, keyring
 
 
 def application_keyring() -> Keyring:
     """The keyring of this process, opened where it was not yet. Raises what its opening does."""
-    found = _application.opened
-    return _application.open() if found is None else found
+    found = APPLICATION.opened
+    return APPLICATION.open() if found is None else found

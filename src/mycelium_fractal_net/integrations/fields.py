@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from mycelium_fractal_net.columns.plaintext import sealed_in
@@ -21,11 +21,12 @@ from mycelium_fractal_net.security.errors import (
     InvalidInputError,
     MfnError,
 )
+from mycelium_fractal_net.security.keyring.lookups import bare_tag, bare_tags
 from mycelium_fractal_net.security.records.field_binding import field_binding
 from mycelium_fractal_net.security.records.index_fields import IndexField
 
 if TYPE_CHECKING:
-    from mycelium_fractal_net.columns.plaintext import Plaintext
+    from mycelium_fractal_net.columns.source import Opens, Source
     from mycelium_fractal_net.security.keyring.keyring import Keyring
     from mycelium_fractal_net.security.keyring.lookups import BlindIndex
     from mycelium_fractal_net.security.records.index_fields import Normalisation
@@ -67,13 +68,13 @@ class EncryptedColumn:
     ``key_id`` names a key of type ``encryption``, ``index`` one of type ``index``. ``bits`` and
     ``normalisation`` are those of :meth:`.Keyring.index`. Every error names table and column, and
     never the value. Raises :class:`ConfigurationError` for what does not go together: ``unique``,
-    which asks for an index with whole tags. With ``takes_over`` values that are plaintext are read
+    which asks for an index with whole tags. With ``takes_over`` values of that source are read
     beside those that are sealed, and nothing is searched or unique until it is left out again.
     """
 
     __slots__ = (
-        "_cipher", "_index", "bits", "column", "index", "key_id", "keyring", "normalisation",
-        "table", "tag_bytes", "takes_over", "unique",
+        "_cipher", "_index", "_opens", "bits", "column", "index", "key_id", "keyring",
+        "normalisation", "table", "tag_bytes", "takes_over", "unique",
     )  # fmt: skip
 
     def __init__(
@@ -87,7 +88,7 @@ class EncryptedColumn:
         bits: int | None = None,
         normalisation: Normalisation = "exact",
         unique: bool = False,
-        takes_over: Plaintext | None = None,
+        takes_over: Source | None = None,
     ) -> None:
         self.tag_bytes = stored_tag_bytes(table, column, index, bits, normalisation, unique)
         if unique and takes_over is not None:
@@ -97,6 +98,7 @@ class EncryptedColumn:
             )
         bound = field_binding(table, column)
         self.takes_over = takes_over
+        self._opens: Opens | None = None
         self.keyring = keyring
         self.table = table
         self.column = column
@@ -122,7 +124,7 @@ class EncryptedColumn:
         """What to store for ``value``: the tag of the version in use, and the sealed message."""
         try:
             sealed = self._cipher.seal(value)
-            return sealed if self._index is None else self._index.tag(value) + sealed
+            return sealed if self._index is None else bare_tag(self._index, value) + sealed
         except MfnError as error:
             raise named(error, self.table, self.column) from None
 
@@ -130,18 +132,36 @@ class EncryptedColumn:
         """:meth:`open`, and until its last day what was stored before the column was encrypted.
 
         Text is base64 where it is sealed. Raises :class:`DecryptionError` for what is not sealed
-        where no plaintext is taken, or none any more.
+        where no source is taken, or not any more, and for what is not of that source.
         """
         stored = sealed_in(value, self.tag_bytes)
+        source = self.takes_over
         if stored is not None:
-            return self.open(stored)
-        if self.takes_over is None or not self.takes_over.is_taken():
+            if source is None or not source.claims(stored):
+                return self.open(stored)
+            try:
+                return self._open_old(source, value)
+            except DecryptionError:
+                return self.open(stored)
+        if source is None:
             raise named(DecryptionError(), self.table, self.column)
+        return self._open_old(source, value)
+
+    def _open_old(self, source: Source, value: bytes | str) -> bytes:
         where = f"{self.table}.{self.column}"
+        try:
+            if not source.is_taken():
+                raise DecryptionError
+            opens = self._opens
+            if opens is None:
+                opens = self._opens = source.opener(self.keyring)
+            plaintext = opens(value)
+        except MfnError as error:
+            raise named(error, self.table, self.column) from None
         if where not in _PLAINTEXT_READ:
             _LOG.warning("%s: a value that is not sealed was read", where)
         _PLAINTEXT_READ[where] += 1
-        return value.encode() if isinstance(value, str) else value
+        return plaintext
 
     def open(self, stored: bytes) -> bytes:
         """The value in what was stored. Raises :class:`DecryptionError`.
@@ -158,11 +178,19 @@ class EncryptedColumn:
 
     def tag(self, value: bytes) -> bytes:
         """The tag that :meth:`store` puts in front of ``value``."""
-        return self._made(lambda index: [bytes(index.tag(value))])[0]
+        index = self._searched()
+        try:
+            return bare_tag(index, value)
+        except MfnError as error:
+            raise named(error, self.table, self.column) from None
 
     def tags(self, value: bytes) -> list[bytes]:
         """The tags by which to search for ``value``: of every version, newest first."""
-        return self._made(lambda index: [bytes(each) for each in index.tags(value)])
+        index = self._searched()
+        try:
+            return bare_tags(index, value)
+        except MfnError as error:
+            raise named(error, self.table, self.column) from None
 
     def other_tags(self, value: bytes) -> list[bytes]:
         """Those of the versions that do not store now: a unique column has none of them either.
@@ -176,7 +204,7 @@ class EncryptedColumn:
         stored = self.tag(value)
         return [each for each in found if each != stored]
 
-    def _made(self, make: Callable[[BlindIndex], list[bytes]]) -> list[bytes]:
+    def _searched(self) -> BlindIndex:
         if self._index is None:
             raise RefusedQueryError(f"{self.table}.{self.column}: has no index to search by")
         if self.takes_over is not None:
@@ -184,10 +212,7 @@ class EncryptedColumn:
                 f"{self.table}.{self.column}: is being taken over, and a search would miss what is"
                 " not sealed yet"
             )
-        try:
-            return make(self._index)
-        except MfnError as error:
-            raise named(error, self.table, self.column) from None
+        return self._index
 
 
 def stored_tag_bytes(

@@ -172,19 +172,26 @@ def test_a_store_that_others_may_read_is_refused(
 def test_sqlite_commits_are_durable_and_destroyed_bytes_are_overwritten(
     sqlite_url: str, opening: Opening
 ) -> None:
-    """WAL, full sync, secure delete, foreign keys."""
+    """WAL, full sync, secure delete, foreign keys; and what a connection keeps has its bound."""
     opened = opening(sqlite_url)
     opened.create()
     with opened.read() as connection:
         values = {
             name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
-            for name in ("journal_mode", "synchronous", "secure_delete", "foreign_keys")
+            for name in (
+                "journal_mode",
+                "synchronous",
+                "secure_delete",
+                "foreign_keys",
+                "cache_size",
+            )
         }
     assert values == {
         "journal_mode": "wal",
         "synchronous": 2,
         "secure_delete": 1,
         "foreign_keys": 1,
+        "cache_size": -512,
     }
 
 

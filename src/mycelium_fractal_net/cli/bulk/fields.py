@@ -81,45 +81,6 @@ field_choice = record(
 )
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Takeover:
-    """That a column holds plaintext, which is to be sealed under ``key``."""
-
-    key: str | None
-    dry_run: bool
-
-
-def _takeover(source: str | None, key: str | None, dry_run: bool) -> Takeover | None:
-    if source is not None:
-        return Takeover(key, dry_run)
-    if key is not None or dry_run:
-        raise CommandError(
-            ExitCode.USAGE, "--key and --dry-run are of --from", "add --from plaintext"
-        )
-    return None
-
-
-# Parameter ``takeover``, a Takeover, or None where what is there is sealed.
-takeover = record(
-    "takeover",
-    _takeover,
-    click.option(
-        "--from",
-        "source",
-        type=click.Choice(["plaintext"]),
-        help="Seal what the field's column still holds in this form, in place.",
-    ),
-    click.option(
-        "--key",
-        "-k",
-        metavar="KEY",
-        help="With --from: the key to seal with [default-encryption].",
-        shell_complete=key_names,
-    ),
-    click.option("--dry-run", is_flag=True, help="With --from: count, and change nothing."),
-)
-
-
 def with_field(choice: MessageColumn | None, field: EncryptedField | None) -> MessageColumn | None:
     """The column, as that field. Raises :class:`CommandError` where there is no column."""
     if field is None:

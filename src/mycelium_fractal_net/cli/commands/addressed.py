@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import stat
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from mycelium_fractal_net.cli import passphrase
 from mycelium_fractal_net.cli.commands.one_file import (
     both_streams,
     input_size,
@@ -16,7 +17,7 @@ from mycelium_fractal_net.cli.commands.one_file import (
     unchanging,
 )
 from mycelium_fractal_net.cli.exits import CommandError
-from mycelium_fractal_net.cli.inputs import STANDARD, begun, check_input, read_small
+from mycelium_fractal_net.cli.inputs import STANDARD, begun, read_small, require_private
 from mycelium_fractal_net.cli.outputs import (
     destination,
     is_channel,
@@ -30,7 +31,6 @@ from mycelium_fractal_net.security.errors import (
     DecryptionError,
     ExitCode,
     InvalidKeyError,
-    MfnError,
 )
 
 if TYPE_CHECKING:
@@ -61,8 +61,9 @@ def seal(
     """Seal a file or a stream to the keys in ``recipients``: files of them, or keys as text."""
     _refuse_folder(to, "seal what tar -c makes of it, as a stream")
     _refuse_twice(path, recipients)
-    size = input_size(path)
+    size = input_size(path, "seal what tar -c makes of it, as a stream")
     target = destination(path, to.output, sealed_name(path))
+    refuse_onto(target, recipients)
     if bind_name and (target is None or is_channel(target)):
         raise CommandError(ExitCode.USAGE, "a stream has no name to bind", "name a file with -o")
     policy = _policy(invocation)
@@ -105,12 +106,13 @@ def unseal(
     """Open what was sealed to a key whose private half is in one of the files ``identities``."""
     _refuse_folder(to, "open each file by itself")
     _refuse_twice(path, identities)
-    size = input_size(path)
+    size = input_size(path, "open each file by itself")
     opening = opened_as(opening, path, bound_name, bind_name)
     natural = opened_name(path) if to.output is None else opened_stem(path)
     target = destination(path, to.output, natural)
+    refuse_onto(target, identities)
     policy = _policy(invocation)
-    keys = _all_in(identities, read_identities, policy)
+    keys = _all_in(identities, _identities(invocation), policy)
     with _advising(), invocation.progress("opening", size) as update:
         if path == STANDARD or target is None or is_channel(target):
             from mycelium_fractal_net.files.recipients import open_stream_with
@@ -142,7 +144,7 @@ def reader_of_part(
 
     _refuse_other(head_of(path))
     policy = _policy(invocation)
-    keys = _all_in(identities, read_identities, policy)
+    keys = _all_in(identities, _identities(invocation), policy)
     with (
         _advising(),
         Path(path).open("rb", buffering=0) as file,
@@ -172,19 +174,41 @@ def read_recipients(policy: Policy, name: str) -> list[Recipient]:
     """The public keys that an argument names. Raises :class:`CommandError`."""
     from mycelium_fractal_net.security.sealed.addressed_layout import RECIPIENT
 
-    if name.startswith(RECIPIENT):
+    _refuse_secret(name)
+    if any(line.strip().startswith(RECIPIENT) for line in name.splitlines()):  # "$(cat alice.pub)"
         return _named("the recipient that was given", policy.recipients_in, name)
     content = read_small(name, KEYS_BYTES, "keys of recipients")
     return _named(name, policy.recipients_in, content)
 
 
-def read_identities(policy: Policy, name: str) -> list[RecipientKey]:
-    """The private keys in a file that nobody else may read. Raises :class:`CommandError`."""
-    if name != STANDARD:
-        check_input(Path(name))
-        _check_private(Path(name))
+def _identities(invocation: Invocation) -> Callable[[Policy, str], list[RecipientKey]]:
+    """What reads the private keys of a file, and its passphrase where there is one.
+
+    A descriptor is read once, for all files; on the terminal each is asked for.
+    """
+    descriptor = invocation.passphrase_fd
+    given = cache(partial(passphrase.read_descriptor, descriptor or 0))
+
+    def read(policy: Policy, name: str) -> list[RecipientKey]:
+        shown = _shown(name)
+        asked = partial(passphrase.ask, f"Passphrase of {shown}", shown)
+        secret = asked if descriptor is None else given
+        return _private(name, partial(policy.identities_in, passphrase=secret))
+
+    return read
+
+
+def public_keys(policy: Policy, name: str) -> list[Recipient]:
+    """Those of the private keys in a file that nobody else may read. Raises CommandError."""
+    return _private(name, policy.public_identities_in)
+
+
+def _private(name: str, read: Callable[[bytes | str], _Found]) -> _Found:
+    _refuse_secret(name)
     content = read_small(name, KEYS_BYTES, "private keys")
-    return _named(name, policy.identities_in, content)
+    found = _named(name, read, content)  # first: who names alice.pub should know
+    require_private(name)
+    return found
 
 
 def _all_in(
@@ -193,25 +217,15 @@ def _all_in(
     return [key for name in names for key in read(policy, name)]
 
 
-def _check_private(path: Path) -> None:
-    from mycelium_fractal_net.security.byte_io.delivered import delivered
-    from mycelium_fractal_net.security.byte_io.private import check_private
-
-    # <(a password manager): a pipe of this user's own shell.
-    if stat.S_ISFIFO(path.stat().st_mode) or delivered(path) is not None:
-        return
-    try:
-        check_private(path)
-    except MfnError as error:
-        raise CommandError(ExitCode.INPUT, str(error)) from None
-
-
 def _named(name: str, read: Callable[[bytes | str], _Found], content: bytes | str) -> _Found:
     try:
         return read(content)
     except InvalidKeyError as error:
-        shown = "standard input" if name == STANDARD else name
-        raise InvalidKeyError(f"{shown}: {error}") from None
+        raise InvalidKeyError(f"{_shown(name)}: {error}") from None
+
+
+def _shown(name: str) -> str:
+    return "standard input" if name == STANDARD else name
 
 
 @contextlib.contextmanager
@@ -248,6 +262,28 @@ def _refuse_folder(to: Writing, instead: str) -> None:
         raise CommandError(
             ExitCode.USAGE, "-r goes with the keys of a key store, and not with recipients", instead
         )
+
+
+def _refuse_secret(name: str) -> None:
+    """Of a private key that was given in place of a file nothing is shown, as of a path it is."""
+    from mycelium_fractal_net.security.sealed.addressed_layout import IDENTITY
+
+    if IDENTITY in name or "PRIVATE KEY-----" in name:
+        raise CommandError(
+            ExitCode.USAGE,
+            "a private key stands on the command line, where others see it",
+            "name its file, or give it on standard input as -",
+        )
+
+
+def refuse_onto(target: Path | None, names: Sequence[str]) -> None:
+    """Nothing is written over a key that is used: with --force, it would be gone."""
+    for name in names:
+        with contextlib.suppress(OSError):
+            if target is not None and target.samefile(name):
+                raise CommandError(
+                    ExitCode.USAGE, f"{name} is the output and a key", "choose another with -o"
+                )
 
 
 def _refuse_twice(path: str, names: Sequence[str]) -> None:

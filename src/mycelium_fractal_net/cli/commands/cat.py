@@ -15,6 +15,7 @@ from mycelium_fractal_net.cli.commands.one_file import opened_as
 from mycelium_fractal_net.cli.commands.parts import check_seekable, write_part
 from mycelium_fractal_net.cli.inputs import binary_stdout, check_input
 from mycelium_fractal_net.cli.numbers import ALL
+from mycelium_fractal_net.cli.outputs import as_it_comes
 from mycelium_fractal_net.cli.parsing import command
 from mycelium_fractal_net.security.byte_io.binary_io import head_of
 from mycelium_fractal_net.security.byte_io.printable import printable
@@ -51,10 +52,11 @@ def cat(
     writer: BinaryWriter = _Terminal() if terminal else binary_stdout(force=False)
     with invocation.keyring() as keyring:
         recording.record_opening(keyring, "decrypt", [head_of(path) for path in paths])
-        for path in paths:
-            write_part(
-                keyring, path, opened_as(opening, path, None, bind_name), span or ALL, writer
-            )
+        with as_it_comes("standard output"):
+            for path in paths:
+                write_part(
+                    keyring, path, opened_as(opening, path, None, bind_name), span or ALL, writer
+                )
 
 
 class _Terminal:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from mycelium_fractal_net.cli.invocation import Invocation
+from mycelium_fractal_net.cli.options import PATH
 from mycelium_fractal_net.cli.parsing import CommandGroup
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ fips = CommandGroup("fips", help="Install an OpenSSL FIPS provider, and see what
 
 
 @fips.add("install")
-@click.argument("file", metavar="FIPS_SO", type=click.Path(path_type=Path))
+@click.argument("file", metavar="FIPS_SO", type=PATH)
 @click.option(
     "--sha256",
     metavar="HEX",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import click
@@ -62,8 +63,8 @@ def index(
     """Print the tags of a value in a blind index, which is read from a file or standard input.
 
     Newest version first. Search for all of them; the one that is marked is the one to store. A
-    newline at the end is no part of the value. With --lines the tags of a value stand in one line,
-    separated by semicolons.
+    newline at the end, LF or CRLF, and a byte order mark are no part of the value. With --lines the
+    tags of a value stand in one line, separated by semicolons.
     """
     with invocation.keyring() as keyring:
         field = keyring.index(
@@ -74,7 +75,7 @@ def index(
         )
         values = _lines(file) if lines else [read_small(file, _VALUE_BYTES, "a value")]
         record_searching(keyring, name, len(values))
-        found = _tags_of_lines(field, values) if lines else [field.tags(_without_end(values[0]))]
+        found = _tags_of_lines(field, values) if lines else [field.tags(_bare(values[0]))]
         key = keyring.provider.keys.get(name)
     primary = key.primary_or_none
     stored = "" if primary is None else f"{key.key_id}:v{primary.version}"
@@ -93,11 +94,13 @@ def index(
 def _lines(file: str) -> list[bytes]:
     """The lines of a file without their ends; the last may have none."""
     content = read_small(file, _LINES_BYTES, "values")
-    return _without_end(content).split(b"\n") if content else []
+    return _bare(content.replace(b"\r\n", b"\n")).split(b"\n") if content else []
 
 
-def _without_end(value: bytes) -> bytes:
-    return value.removesuffix(b"\n")
+def _bare(value: bytes) -> bytes:
+    """Without what editors add to a text, and no application puts into a value."""
+    value = value.removeprefix(codecs.BOM_UTF8)
+    return value.removesuffix(b"\r\n") if value.endswith(b"\r\n") else value.removesuffix(b"\n")
 
 
 def _tags_of_lines(field: BlindIndex, values: list[bytes]) -> list[list[Signature]]:

@@ -32,9 +32,12 @@ def opened_as(
     return named_options(opening, Path(path), required=bind_name)
 
 
-def input_size(path: str) -> int:
-    """The size of an input that must be a readable file; 0 where nobody knows it."""
-    return 0 if path == STANDARD else check_input(Path(path))
+def input_size(path: str, instead: str = "add -r to take all files in it") -> int:
+    """The size of an input that must be a readable file; 0 where nobody knows it.
+
+    ``instead`` is what to do with a folder.
+    """
+    return 0 if path == STANDARD else check_input(Path(path), instead=instead)
 
 
 def opened_stem(path: str) -> str:

@@ -7,7 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.cli import recording
-from mycelium_fractal_net.cli.commands.addressed import reader_of_part, refuse_addressed
+from mycelium_fractal_net.cli.commands.addressed import (
+    reader_of_part,
+    refuse_addressed,
+    refuse_onto,
+)
 from mycelium_fractal_net.cli.commands.one_file import input_size, opened_stem, tell
 from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.inputs import STANDARD
@@ -43,6 +47,7 @@ def open_part(
     input_size(path)
     check_seekable(path)
     target = destination(path, to.output, opened_stem(path)) if to.output is not None else None
+    refuse_onto(target, identities)
     with output_stream(target, force=to.force, like=path) as writer:
         if identities:
             with reader_of_part(invocation, path, identities, opening) as reader:

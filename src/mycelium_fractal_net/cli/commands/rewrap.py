@@ -12,7 +12,8 @@ from mycelium_fractal_net.cli import options, recording
 from mycelium_fractal_net.cli.bulk import columns
 from mycelium_fractal_net.cli.bulk.attestation import attestation
 from mycelium_fractal_net.cli.bulk.failures import end, reporting, tell_passed_over
-from mycelium_fractal_net.cli.bulk.fields import field_choice, takeover, with_field
+from mycelium_fractal_net.cli.bulk.fields import field_choice, with_field
+from mycelium_fractal_net.cli.bulk.takeovers import takeover
 from mycelium_fractal_net.cli.commands.encrypt import rewrap_one
 from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.inputs import STANDARD, check_input
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from mycelium_fractal_net.cli.bulk.attestation import Attestation
-    from mycelium_fractal_net.cli.bulk.fields import Takeover
+    from mycelium_fractal_net.cli.bulk.takeovers import Takeover
     from mycelium_fractal_net.cli.invocation import Invocation
     from mycelium_fractal_net.cli.options import Batch, Writing
     from mycelium_fractal_net.columns import EncryptedField, MessageColumn
@@ -77,7 +78,7 @@ def rewrap(
             )
         choice = with_field(choice, field) or choice
         columns.refuse_path(paths[0] if paths else None, to.output)
-        columns.take_over(invocation, choice, takeover.key, batch, dry_run=takeover.dry_run)
+        columns.take_over(invocation, choice, takeover, batch)
         return
     if attestation is not None:
         invocation.confirm(f"older versions of {attestation.key} may go once this has run")

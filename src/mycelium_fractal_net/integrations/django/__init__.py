@@ -25,14 +25,29 @@ try:
 except ImportError as error:
     raise unusable_extra("mycelium_fractal_net.integrations.django", "django", error) from None
 
+from mycelium_fractal_net.columns.fernet import Fernet, django_fernet_keys
+from mycelium_fractal_net.columns.plaintext import Plaintext
 from mycelium_fractal_net.integrations.application import configure
 from mycelium_fractal_net.integrations.django import checks, settings
 from mycelium_fractal_net.integrations.django.field import EncryptedField
 from mycelium_fractal_net.integrations.django.refusals import RefusedError
 from mycelium_fractal_net.integrations.django.tags import Tag
 from mycelium_fractal_net.integrations.django.unique import UniqueTag
+from mycelium_fractal_net.integrations.fields import plaintext_read
+from mycelium_fractal_net.legacy.source import XorCipher
 
-__all__ = ["EncryptedField", "RefusedError", "Tag", "UniqueTag", "configure"]
+__all__ = [
+    "EncryptedField",
+    "Fernet",
+    "Plaintext",
+    "RefusedError",
+    "Tag",
+    "UniqueTag",
+    "XorCipher",
+    "configure",
+    "django_fernet_keys",
+    "plaintext_read",
+]
 
 settings.install()
 checks.install()

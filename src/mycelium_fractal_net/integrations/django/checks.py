@@ -14,6 +14,7 @@ from django.core import checks
 from django.db.models import Index, UniqueConstraint
 
 from mycelium_fractal_net.integrations.application import application_keyring
+from mycelium_fractal_net.integrations.django.admin_checks import of_admin
 from mycelium_fractal_net.integrations.django.tags import Tag
 from mycelium_fractal_net.integrations.django.unique import UniqueTag
 from mycelium_fractal_net.security.errors import MfnError
@@ -23,8 +24,9 @@ _TRIAL: Final = b"mfn"
 
 
 def install() -> None:
-    """Have ``manage.py check`` try the keys."""
+    """Have ``manage.py check`` try the keys, and look over the admin."""
     checks.register(of_keys, _TAG)
+    checks.register(of_admin, _TAG)
 
 
 def of_keys(app_configs: Any = None, **_: Any) -> list[Any]:
@@ -88,7 +90,12 @@ def of_field(field: Any) -> list[Any]:
     meta = field.model._meta
     found = []
     together = [name for names in meta.unique_together for name in names]
-    constrained = [name for each in meta.constraints for name in getattr(each, "fields", ())]
+    constrained = [
+        name
+        for each in meta.constraints
+        if not isinstance(each, UniqueTag)
+        for name in getattr(each, "fields", ())
+    ]
     indexed = [name.lstrip("-") for each in meta.indexes for name, _ in each.fields_orders]
     for where, names in (
         ("unique_together", together), ("constraints", constrained), ("indexes", indexed)
@@ -128,6 +135,15 @@ def of_field(field: Any) -> list[Any]:
                 hint="Leave bits out, or the constraint.",
                 obj=field,
                 id="mfn.E006",
+            )
+        )
+    if unique and field.takes_over is not None:
+        found.append(
+            checks.Error(
+                "it is being taken over, and what is not sealed yet has no tag to be unique by",
+                hint="Add the constraint once takes_over is left out.",
+                obj=field,
+                id="mfn.E008",
             )
         )
     if (tagged or unique) and field.index is None:

@@ -16,6 +16,7 @@ from django.db.models.expressions import Case, Value, When
 from django.db.models.functions import Cast
 
 from mycelium_fractal_net.integrations.application import application_keyring
+from mycelium_fractal_net.integrations.django import storage
 from mycelium_fractal_net.integrations.django.columns import EncryptedCol, of_selected_subquery
 from mycelium_fractal_net.integrations.django.lookups import lookup_of
 from mycelium_fractal_net.integrations.django.refusals import refused
@@ -25,9 +26,9 @@ from mycelium_fractal_net.integrations.fields import EncryptedColumn, named, sto
 from mycelium_fractal_net.security.errors import ConfigurationError, InvalidInputError, MfnError
 
 if TYPE_CHECKING:
+    from mycelium_fractal_net.columns.source import Source
     from mycelium_fractal_net.security.records.index_fields import Normalisation
 
-_STORED: Final = models.BinaryField()
 _PATH: Final = "mycelium_fractal_net.integrations.django.EncryptedField"
 
 
@@ -40,6 +41,10 @@ class EncryptedField(models.Field):  # type: ignore[misc]
     ``bits``, 4 to 256, cuts its tags short, for ``may_equal`` alone (docs/searching.md). What is
     stored is bound to the names of table and column; where one of them is changed, ``bound_to``
     keeps the former ones, as ``("shop_customer", "email")``.
+
+    ``as_text`` stores base64 text, in a column of text; it has no index. ``takes_over``, such as
+    ``Plaintext(until="2027-03-01")``, reads also what the column held before it was encrypted, and
+    is in no migration: docs/takeover.md.
 
     Making one opens no keyring. Raises :class:`.ConfigurationError` for what cannot be encrypted.
     """
@@ -62,6 +67,8 @@ class EncryptedField(models.Field):  # type: ignore[misc]
         bits: int | None = None,
         normalisation: Normalisation = "exact",
         bound_to: tuple[str, str] | None = None,
+        as_text: bool = False,
+        takes_over: Source | None = None,
     ) -> None:
         _check(field)
         _, _, args, keywords = field.deconstruct()
@@ -75,11 +82,14 @@ class EncryptedField(models.Field):  # type: ignore[misc]
         self.bits = bits
         self.normalisation = normalisation
         self.bound_to = None if bound_to is None else tuple(bound_to)
+        self.as_text = as_text
+        self.takes_over = takes_over
+        storage.check_storage(self.codec, as_text=as_text, index=index, takes_over=takes_over)
         self.tag_bytes = stored_tag_bytes("", key_id, index, bits, normalisation, False)
         self._at_work: EncryptedColumn | None = None
 
     def deconstruct(self) -> tuple[str, str, list[Any], dict[str, Any]]:
-        """For migrations: the field that is wrapped, and the names of keys."""
+        """For migrations: the field that is wrapped, and the names of keys; no takeover."""
         keywords: dict[str, Any] = {"key_id": self.key_id}
         if self.index is not None:
             keywords["index"] = self.index
@@ -89,6 +99,8 @@ class EncryptedField(models.Field):  # type: ignore[misc]
             keywords["normalisation"] = self.normalisation
         if self.bound_to is not None:
             keywords["bound_to"] = self.bound_to
+        if self.as_text:
+            keywords["as_text"] = True
         return self.name, _PATH, [self.wrapped.clone()], keywords
 
     def __reduce__(self) -> Any:
@@ -119,16 +131,16 @@ class EncryptedField(models.Field):  # type: ignore[misc]
     # The column ---------------------------------------------------------------------------
 
     def get_internal_type(self) -> str:
-        """Bytes, whatever the value is."""
-        return "BinaryField"
+        """Bytes, whatever the value is, or their text."""
+        return str(storage.stored_kind(self).get_internal_type())
 
     def db_type(self, connection: Any) -> Any:
-        """That of bytes."""
-        return _STORED.db_type(connection)
+        """That of bytes, or of text."""
+        return storage.stored_kind(self).db_type(connection)
 
     def cast_db_type(self, connection: Any) -> Any:
-        """That of bytes."""
-        return _STORED.cast_db_type(connection)
+        """That of bytes, or of text."""
+        return storage.stored_kind(self).cast_db_type(connection)
 
     def db_check(self, _connection: Any) -> None:
         """None: the database cannot look inside."""
@@ -151,6 +163,7 @@ class EncryptedField(models.Field):  # type: ignore[misc]
                 index=self.index,
                 bits=self.bits,
                 normalisation=self.normalisation,
+                takes_over=self.takes_over,
             )
         return found
 
@@ -177,6 +190,8 @@ class EncryptedField(models.Field):  # type: ignore[misc]
         if most is not None and hasattr(value, "__len__") and len(value) > most:
             raise self._named(InvalidInputError(f"the value is longer than {most}"))
         stored = column.store(data)
+        if self.as_text:
+            return storage.as_text(stored)
         others = column.other_tags(data) if self.index and is_unique(self) else ()
         return Stored(stored, list(others)) if others else stored
 
@@ -211,7 +226,7 @@ class EncryptedField(models.Field):  # type: ignore[misc]
         """The value in what was stored. Raises :class:`.DecryptionError`, naming the column."""
         if value is None:
             return None
-        data = self.at_work().open(bytes(value))
+        data = storage.opened(self, self.at_work(), value)
         try:
             found = self.codec.read(data)
         except InvalidInputError as error:
@@ -222,7 +237,14 @@ class EncryptedField(models.Field):  # type: ignore[misc]
         return inner(found, expression, connection)
 
     def search_tags(self, value: Any) -> list[bytes]:
-        """The tags by which to search for what ``get_prep_value`` gave."""
+        """The tags by which to search for what ``get_prep_value`` gave.
+
+        Raises :class:`.RefusedError` while it is taken over: what is not sealed yet has none.
+        """
+        if self.takes_over is not None:
+            raise refused(
+                self, "it is being taken over, and a search would miss what is not sealed"
+            )
         return self.at_work().tags(self._encoded(value))
 
     def _encoded(self, value: Any) -> bytes:

@@ -40,11 +40,7 @@ class _ByTags(_OfEncrypted):
         field = self.lhs.target
         if self.rhs is None:  # which Django then makes isnull of
             return None
-        if not field.tag_bytes:
-            raise refused(field, "it has no index, so it cannot be searched")
-        if field.bits is not None and not self.finds_too_many:
-            told = f"so not by {self.lookup_name}: ask may_equal, and compare what you open"
-            raise refused(field, f"its tags are cut short, {told}")
+        check_search(field, self.lookup_name)
         return [self._prepared(field, each) for each in self._values()]
 
     def _values(self) -> Any:
@@ -129,3 +125,15 @@ def lookup_of(field: Any, name: str) -> Any:
     if name == "iexact" and field.normalisation != "caseless":
         raise refused(field, 'iexact is answered by an index whose normalisation is "caseless"')
     return _LOOKUPS[name]
+
+
+def check_search(field: Any, name: str) -> None:
+    """Raise :class:`.RefusedError` where ``field`` is not searched by the lookup of that name."""
+    lookup = lookup_of(field, name)
+    if not issubclass(lookup, _ByTags):
+        return
+    if not field.tag_bytes:
+        raise refused(field, "it has no index, so it cannot be searched")
+    if field.bits is not None and not lookup.finds_too_many:
+        told = f"so not by {name}: ask may_equal, and compare what you open"
+        raise refused(field, f"its tags are cut short, {told}")

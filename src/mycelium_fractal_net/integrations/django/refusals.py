@@ -49,7 +49,7 @@ def refuse_what_needs_plaintext(column: EncryptedCol, compiler: Any) -> None:
 
 def refuse_order(compiler: Any) -> None:
     """Raise :class:`RefusedError` where the query of ``compiler`` sorts by an encrypted field."""
-    for found in _ordered_by(compiler.query):
+    for found in ordered_by(compiler.query):
         raise refused(found, "it cannot be ordered by")
 
 
@@ -107,7 +107,7 @@ def _bare(expression: Any) -> Iterator[Any]:
             yield from _bare(each)
 
 
-def _ordered_by(query: Any) -> Iterator[Any]:
+def ordered_by(query: Any) -> Iterator[Any]:
     """The encrypted fields among those that a query is sorted by."""
     meta = query.get_meta()
     default = meta.ordering if query.default_ordering and meta is not None else ()

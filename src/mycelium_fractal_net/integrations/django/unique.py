@@ -34,16 +34,34 @@ class UniqueTag(UniqueConstraint):  # type: ignore[misc]
 
     In ``Meta.constraints``. Validation finds what any version of the index key has tagged. For
     searches it is the index too.
+
+    ``fields`` names its field to those who look there for what to validate, as serializers of the
+    Django REST framework do. The schema is told of the tag alone.
     """
 
     def __init__(self, field: str, *, name: str, **options: Any) -> None:
         super().__init__(Tag(field), name=name, **options)
         self.field = field
+        self.fields = (field,)
 
     def deconstruct(self) -> tuple[str, Sequence[Any], dict[str, Any]]:
         """What makes it anew."""
         path, _, keywords = super().deconstruct()
+        del keywords["fields"]
         return path, (self.field,), keywords
+
+    def constraint_sql(self, model: Any, schema_editor: Any) -> Any:
+        """As part of a table's definition: nothing, an index is made beside it."""
+        return self._of_the_tag().constraint_sql(model, schema_editor)
+
+    def create_sql(self, model: Any, schema_editor: Any) -> Any:
+        """What makes the index."""
+        return self._of_the_tag().create_sql(model, schema_editor)
+
+    def _of_the_tag(self) -> UniqueConstraint:
+        """The same without ``fields``, of which the schema would index the columns."""
+        _, _, keywords = self.deconstruct()
+        return UniqueConstraint(Tag(self.field), **keywords)
 
     def validate(
         self,
@@ -100,7 +118,8 @@ def placeholder(field: Any, value: Any, compiler: Any, connection: Any) -> str:
     parameter; they are no secret, being stored.
     """
     if not isinstance(value, Stored):
-        return "_binary %s" if connection.vendor == "mysql" and value is not None else "%s"
+        is_bytes = isinstance(value, bytes) and connection.vendor == "mysql"
+        return "_binary %s" if is_bytes else "%s"
     literal = _LITERALS.get(connection.vendor)
     if literal is None:
         raise NotSupportedError(

@@ -24,8 +24,9 @@ from sqlalchemy.sql.elements import (
 from sqlalchemy.sql.visitors import HasTraverseInternals
 
 from mycelium_fractal_net.integrations.fields import RefusedQueryError
+from mycelium_fractal_net.integrations.sqlalchemy import mariadb
 from mycelium_fractal_net.integrations.sqlalchemy.encrypted import Encrypted
-from mycelium_fractal_net.integrations.sqlalchemy.matching import TagMatch
+from mycelium_fractal_net.integrations.sqlalchemy.stored_tag import Condition, StoredTag
 
 if TYPE_CHECKING:
     from sqlalchemy.sql.compiler import SQLCompiler
@@ -36,26 +37,32 @@ _KEEPS_ALL: Final = (
     selectable._CompoundSelectKeyword.INTERSECT_ALL,
 )
 
-_DATABASES: Final = ("sqlite", "postgresql")  # which have indexes on expressions
+_DATABASES: Final = ("sqlite", "postgresql", *mariadb.DIALECTS)  # whose indexes are on tags
 _APART: Final = (
     "_raw_columns", "_from_obj", "_correlate", "_correlate_except", "_returning", "_values",
     "_ordered_values", "_multi_values", "_post_values_clause", "select",
 )  # fmt: skip
 
 
-def check(compiled: SQLCompiler) -> None:
-    """Raises :class:`RefusedQueryError` where the database would be asked of sealed bytes."""
-    if compiled.dialect.name not in _DATABASES:
-        for bind in compiled.binds.values():
-            kind = _encrypted(bind)
-            if kind is not None:
-                raise _refused(kind, f"is stored on {' and '.join(_DATABASES)} alone")
+def check(compiled: SQLCompiler) -> bool:
+    """Whether the statement stores what is encrypted.
+
+    Raises :class:`RefusedQueryError` where the database would be asked of sealed bytes, or cannot
+    hold them.
+    """
+    stored = [kind for bind in compiled.binds.values() if (kind := _encrypted(bind)) is not None]
+    if stored and compiled.dialect.name not in _DATABASES:
+        *others, last = _DATABASES
+        raise _refused(stored[0], f"is stored on {', '.join(others)} and {last} alone")
+    if stored and mariadb.ignores(compiled.statement):
+        raise _refused(stored[0], "IGNORE has a value that does not fit cut, and NULL made bytes")
     state = compiled.compile_state
     statement = getattr(state, "statement", None)
     if not hasattr(statement, "get_children"):
         statement = compiled.statement
     for each in {id(each): each for each in (statement, compiled.statement)}.values():
         _walk(each)
+    return bool(stored)
 
 
 def _walk(statement: Any) -> None:
@@ -110,7 +117,7 @@ def _encrypted(element: Any) -> Encrypted | None:
 
 def _may_hold(parent: Any, child: Any) -> bool:
     """Whether ``parent`` makes of sealed bytes what it would make of the value."""
-    if isinstance(parent, TagMatch):
+    if isinstance(parent, Condition | StoredTag):
         return True
     if isinstance(parent, functions.FunctionElement):  # which is a FROM clause, too
         return isinstance(parent, functions.count)
@@ -184,6 +191,10 @@ def _written(element: UpdateBase) -> Iterator[tuple[Any, Any]]:
 def _check_written(element: Insert | Update) -> None:
     """Refuse what would be stored in plaintext, or bound to another column."""
     table = element.table
+    for each in element._values or ():
+        kind = _encrypted(each)
+        if kind is not None and getattr(each, "table", None) != table:  # MySQL updates several
+            raise _refused(kind, "is written by a statement of its own table alone")
     for named, value in _written(element):
         name = getattr(named, "key", named)
         column = table.c.get(name) if isinstance(name, str) else None

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import weakref
 import zlib
 from binascii import b2a_base64
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import Column, Index, LargeBinary, String, Table, Text, event
-from sqlalchemy.types import TypeDecorator, TypeEngine, _Binary, to_instance
+from sqlalchemy import Column, Index, LargeBinary, Table, Text, event
+from sqlalchemy.types import TypeDecorator, TypeEngine, to_instance
 
-from mycelium_fractal_net.integrations.application import application_keyring
+from mycelium_fractal_net.integrations.application import APPLICATION, application_keyring
 from mycelium_fractal_net.integrations.fields import EncryptedColumn, copied, stored_tag_bytes
+from mycelium_fractal_net.integrations.sqlalchemy import mariadb
 from mycelium_fractal_net.integrations.sqlalchemy.comparing import EncryptedComparator
-from mycelium_fractal_net.integrations.sqlalchemy.kinds import codec_of
-from mycelium_fractal_net.integrations.sqlalchemy.matching import tag_of
-from mycelium_fractal_net.security.errors import ConfigurationError, MfnError
+from mycelium_fractal_net.integrations.sqlalchemy.kinds import check_kind, codec_of
+from mycelium_fractal_net.integrations.sqlalchemy.locating import located
+from mycelium_fractal_net.integrations.sqlalchemy.stored_tag import tag_of
+from mycelium_fractal_net.security.errors import (
+    ConfigurationError,
+    DecryptionError,
+    InvalidInputError,
+    MfnError,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sqlalchemy.engine import Dialect
 
-    from mycelium_fractal_net.columns.plaintext import Plaintext
+    from mycelium_fractal_net.columns.source import Source
     from mycelium_fractal_net.integrations.codecs import Codec
     from mycelium_fractal_net.security.records.index_fields import Normalisation
 
@@ -46,7 +56,7 @@ class Encrypted(TypeDecorator[Any]):
 
     ``as_text`` stores base64 text, in a column of text without a longest length; it has no index.
     ``takes_over=Plaintext(until="2027-03-01")`` reads also what the column held before it was
-    encrypted: docs/takeover.md.
+    encrypted, and so do :class:`.Fernet` and :class:`.XorCipher`: docs/takeover.md.
     """
 
     impl = LargeBinary
@@ -64,13 +74,13 @@ class Encrypted(TypeDecorator[Any]):
         unique: bool = False,
         bound_to: tuple[str, str] | None = None,
         as_text: bool = False,
-        takes_over: Plaintext | None = None,
+        takes_over: Source | None = None,
     ) -> None:
         super().__init__()
         if as_text and index is not None:
             raise ConfigurationError("an encrypted column of text has no index: take one of bytes")
-        if takes_over is not None and not isinstance(to_instance(kind), (String, _Binary)):
-            raise ConfigurationError("text and bytes are taken over in place, and nothing else")
+        if takes_over is not None:
+            check_kind(to_instance(kind), takes_over)
         if takes_over is not None and unique:
             raise ConfigurationError("a column is unique once it is taken over")
         self.kind: TypeEngine[Any] = to_instance(kind)
@@ -85,6 +95,7 @@ class Encrypted(TypeDecorator[Any]):
         self.hashable = self.kind.hashable
         self._named_by_its_column = False
         self._field: EncryptedColumn | None = None
+        self._column: weakref.ref[Column[Any]] | None = None
         self._codec: Codec | None = codec_of(self.kind)
         self.tag_bytes = stored_tag_bytes("-", "-", index, bits, normalisation, unique)
 
@@ -97,7 +108,7 @@ class Encrypted(TypeDecorator[Any]):
         if self.as_text:
             shown.append("as_text=True")
         if self.takes_over is not None:
-            shown.append(f"takes_over=Plaintext(until={str(self.takes_over.until)!r})")
+            shown.append(f"takes_over={self.takes_over!r}")
         if self.bound_to is not None:
             shown.append(f"bound_to={self.bound_to!r}")
         return f"Encrypted({', '.join(shown)})"
@@ -112,9 +123,9 @@ class Encrypted(TypeDecorator[Any]):
     @property
     def field(self) -> EncryptedColumn:
         """What stores, opens and searches, with the keyring of the application."""
-        keyring = application_keyring()
         found = self._field
-        if found is None or found.keyring is not keyring:
+        if found is None or found.keyring is not APPLICATION.opened:
+            keyring = application_keyring()
             if self.bound_to is None:
                 raise ConfigurationError("an encrypted type works in a column of a table alone")
             found = self._field = EncryptedColumn(
@@ -131,6 +142,8 @@ class Encrypted(TypeDecorator[Any]):
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         """Bytes, or text where it is asked for."""
+        if dialect.name in mariadb.DIALECTS:
+            return dialect.type_descriptor(mariadb.column_type(as_text=self.as_text))
         return dialect.type_descriptor(Text() if self.as_text else LargeBinary())
 
     def in_column(self, table: str, column: str) -> Encrypted:
@@ -144,7 +157,7 @@ class Encrypted(TypeDecorator[Any]):
 
     def __getstate__(self) -> dict[str, Any]:
         """Without a keyring, which no other process can use."""
-        return {**self.__dict__, "_field": None, "_codec": None}
+        return {**self.__dict__, "_field": None, "_codec": None, "_column": None}
 
     # Values -------------------------------------------------------------------------------
 
@@ -174,18 +187,66 @@ class Encrypted(TypeDecorator[Any]):
         stored = self.field.store(self.spelled(value))
         return b2a_base64(stored, newline=False).decode() if self.as_text else stored
 
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any] | None:
+        """:meth:`process_bind_param`, in one function for each value of a column of bytes."""
+        if self.as_text:
+            return super().bind_processor(dialect)
+        encode = self._spelling.encode
+        given = self.impl_instance.bind_processor(dialect)
+
+        def process(value: Any) -> Any:
+            if value is None:
+                return None
+            try:
+                spelled = encode(value)
+            except MfnError:
+                spelled = self.spelled(value)  # which says where that was
+            stored = self.field.store(spelled)
+            return stored if given is None else given(stored)
+
+        return process
+
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:  # noqa: ARG002
         """The value in what is stored."""
         if value is None:
             return None
-        if self.as_text or self.takes_over is not None:
-            opened = self.field.open_either(value if isinstance(value, str) else bytes(value))
-        else:
-            opened = self.field.open(bytes(value))
         try:
-            return self._spelling.read(opened)
-        except MfnError as error:
-            raise copied(error, f"{self.place}: ") from None
+            if self.as_text or self.takes_over is not None:
+                stored = value if isinstance(value, str) else bytes(value)
+                return self._spelling.read(self.field.open_either(stored))
+            return self._spelling.read(self.field.open(bytes(value)))
+        except (DecryptionError, InvalidInputError) as error:
+            raise self._named(error, value) from None
+
+    def _named(self, error: MfnError, value: Any) -> MfnError:
+        """The error of a stored value, with the names of its column and its row."""
+        where = f"{self.place}: "
+        error = error if str(error).startswith(where) else copied(error, where)
+        column = None if self._column is None else self._column()
+        if column is None:
+            return error
+        stored = value if isinstance(value, str) else bytes(value)
+        return located(error, column, stored, self.tag_bytes)
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any] | None:
+        """:meth:`process_result_value`, in one function for each value of a column of bytes."""
+        if self.as_text or self.takes_over is not None:
+            return super().result_processor(dialect, coltype)
+        decode = self._spelling.decode
+
+        def process(value: Any) -> Any:
+            if value is None:
+                return None
+            try:
+                opened = self.field.open(value if type(value) is bytes else bytes(value))
+            except DecryptionError as error:
+                raise self._named(error, value) from None
+            try:
+                return decode(opened)
+            except Exception:
+                return self.process_result_value(value, dialect)  # which says what is wrong
+
+        return process
 
     def compare_values(self, x: Any, y: Any) -> bool:
         """Whether two values are the same, as the type inside has it."""
@@ -203,6 +264,7 @@ def _bind(column: Column[Any], table: Any) -> None:
         return
     _check(column, table)
     column.type = kind = kind.in_column(table.name, column.name)
+    kind._column = weakref.ref(column)
     column.__dict__.pop("comparator", None)
     if kind.index is not None:
         Index(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import types
 
 from mycelium_fractal_net.integrations import codecs
 from mycelium_fractal_net.integrations.codecs import Codec
 from mycelium_fractal_net.security.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from mycelium_fractal_net.columns.source import Source
 
 # The first that fits: what is a kind of another stands in front of it.
 _PLAIN: Final[tuple[tuple[type[types.TypeEngine[Any]], Codec], ...]] = (
@@ -55,3 +58,15 @@ def _of_enum(kind: types.Enum) -> Codec:
         return written
 
     return codecs.TEXT._replace(encode=encode)
+
+
+def check_kind(kind: types.TypeEngine[Any], source: Source) -> None:
+    """Refuse values that ``source`` spells in another way than a field does.
+
+    Raises :class:`ConfigurationError`: such a column is taken over by a new one.
+    """
+    if codec_of(kind).name not in source.kinds:
+        raise ConfigurationError(
+            f"{type(source).__name__} is taken over in place in columns of"
+            f" {', '.join(sorted(source.kinds))}, and else by a new column"
+        )

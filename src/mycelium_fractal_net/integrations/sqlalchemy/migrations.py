@@ -15,6 +15,7 @@ from alembic.autogenerate import comparators
 from alembic.operations.ops import CreateIndexOp
 from sqlalchemy import Table, text
 
+from mycelium_fractal_net.integrations.sqlalchemy import mariadb
 from mycelium_fractal_net.integrations.sqlalchemy.encrypted import Encrypted, tag_indexes
 
 __all__ = ["render_item"]
@@ -29,7 +30,8 @@ def render_item(kind: str, item: Any, context: Any) -> str | Literal[False]:
     """
     if kind == "type" and isinstance(item, Encrypted):
         prefix = context.opts["sqlalchemy_module_prefix"]
-        return f"{prefix}{'Text' if item.as_text else 'LargeBinary'}()"
+        most = f"length={mariadb.MOST_BYTES}" if context.dialect.name in mariadb.DIALECTS else ""
+        return f"{prefix}{'Text' if item.as_text else 'LargeBinary'}({most})"
     return False
 
 

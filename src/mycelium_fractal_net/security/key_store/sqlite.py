@@ -24,6 +24,7 @@ _PRAGMAS: Final = (
     "PRAGMA foreign_keys=ON",
     "PRAGMA secure_delete=ON",  # destroyed key material leaves no bytes in free pages
     "PRAGMA trusted_schema=OFF",
+    "PRAGMA cache_size=-512",  # KiB, of each connection; the kernel has the file in memory, too
     _BUSY_TIMEOUT,
 )
 

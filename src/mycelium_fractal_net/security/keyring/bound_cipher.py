@@ -10,19 +10,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from mycelium_fractal_net.security.byte_io.buffers import as_bytes
-from mycelium_fractal_net.security.errors import InvalidInputError, KeyNotFoundError
+from mycelium_fractal_net.security.errors import InvalidInputError
 from mycelium_fractal_net.security.forking import OfOneProcess
-from mycelium_fractal_net.security.records.keys import KeyState, KeyType, parse_key_id
+from mycelium_fractal_net.security.records.keys import KeyType, parse_key_id
 from mycelium_fractal_net.security.records.open_options import OpenOptions
 from mycelium_fractal_net.security.sealed.layout import NAMED_BYTES, SEALED
 
 if TYPE_CHECKING:
     from mycelium_fractal_net.security.byte_io.buffers import Buffer
-    from mycelium_fractal_net.security.keyring.key_in_use import KeyInUse
     from mycelium_fractal_net.security.keyring.keyring import Keyring
     from mycelium_fractal_net.security.keyring.opening import MessageKeys
 
 _MAGIC_BYTES: Final = len(SEALED)
+_ENCRYPTION: Final = KeyType.ENCRYPTION
 
 
 class BoundCipher(OfOneProcess):
@@ -53,7 +53,7 @@ class BoundCipher(OfOneProcess):
     def seal(self, data: bytes) -> bytes:
         """What :meth:`.Keyring.encrypt` gives, and raises, for ``data``: 84 bytes more."""
         if self._short:
-            found = self._cache.protecting(self._key_id, KeyType.ENCRYPTION)
+            found = self._cache.protecting(self._key_id, _ENCRYPTION)
             return found.sealer.seal(data, self._associated_data)
         return self._keyring.encrypt(
             data, key_id=self._key_id, associated_data=self._associated_data
@@ -62,23 +62,8 @@ class BoundCipher(OfOneProcess):
     def open(self, message: bytes) -> bytes:
         """What :meth:`.Keyring.decrypt` gives, and raises, for a message of this key."""
         if self._short and message[:_MAGIC_BYTES] == SEALED:
-            cache = self._cache
-            try:
-                found = cache.opening(message[_MAGIC_BYTES:NAMED_BYTES])
-            except KeyNotFoundError:
-                pass
-            else:
-                if self._usual(found):
-                    sealer = found.sealer
-                    cache.counts.opened(found)
-                    return sealer.open(message, self._associated_data)
+            handle = message[_MAGIC_BYTES:NAMED_BYTES]
+            found = self._cache.opens(handle, self._key_id, _ENCRYPTION)
+            if found is not None:
+                return found.sealer.open(message, self._associated_data)
         return self._keyring.decrypt_result(message, self._options, key_id=self._key_id).data
-
-    def _usual(self, found: KeyInUse) -> bool:
-        """Whether it opens messages of this key, and no more is to be looked at."""
-        key = found.key
-        return (
-            key.key_id == self._key_id
-            and key.key_type is KeyType.ENCRYPTION
-            and found.version.state is KeyState.ACTIVE
-        )

@@ -113,6 +113,24 @@ class KeyCache:
             found = self._find_by_handle(handle, permit, now)
         return found
 
+    def opens(self, handle: bytes, key_id: str, key_type: KeyType) -> KeyInUse | None:
+        """The active version of that key with that handle; counts one opening by it.
+
+        None for any other, and where it was not at work yet, lately or today: :meth:`opening`
+        finds it then, or says what is wrong.
+        """
+        found = self._by_handle.get(handle)
+        if found is None or found.active_type is not key_type or found.key.key_id != key_id:
+            return None
+        now = monotonic()
+        uses = found.opened
+        if now >= found.deadline or now >= self._freshness.until or now >= uses.day_ends:
+            return None
+        if not found.unwrapped:
+            return None
+        next(uses.ticks)
+        return found
+
     def record(self, key_id: str) -> Key:
         """A key's record, as fresh as what is cached of it. Raises :class:`KeyNotFoundError`."""
         found = self._records.get(key_id)

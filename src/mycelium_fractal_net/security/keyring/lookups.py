@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.records.index_fields import Normalisation
 
 _DETERMINISTIC: Final = KeyType.DETERMINISTIC
+_INDEX: Final = KeyType.INDEX
 
 
 class BlindIndex(OfOneProcess):
@@ -66,6 +67,23 @@ class BlindIndex(OfOneProcess):
             tag = version.field_key(self.field).tag(value)
             found.append(Signature.made(tag, version.version_id))
         return found
+
+
+def bare_tag(index: BlindIndex, value: bytes) -> bytes:
+    """:meth:`BlindIndex.tag`, without what made it: for the many values of a column."""
+    found = index.cache.protecting(index.key_id, _INDEX)
+    return found.field_key(index.field).tag(value)
+
+
+def bare_tags(index: BlindIndex, value: bytes) -> list[bytes]:
+    """:meth:`BlindIndex.tags`, without what made them: for the many searches of a column."""
+    cache, key_id = index.cache, index.key_id
+    versions = cache.record(key_id).versions
+    if len(versions) == 1:  # as nearly always
+        found = cache.opens(versions[0].handle, key_id, _INDEX)
+        if found is not None:
+            return [found.field_key(index.field).tag(value)]
+    return [bytes(each) for each in index.tags(value)]
 
 
 class Lookups:

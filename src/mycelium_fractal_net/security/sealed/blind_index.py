@@ -29,11 +29,13 @@ class FieldKey:
     Raises :class:`InvalidKeyError` where the key is not 32 bytes.
     """
 
-    __slots__ = ("_keyed", "_shift", "_size", "field")
+    __slots__ = ("_exact", "_keyed", "_shift", "_size", "_whole", "field")
 
     def __init__(self, key: Buffer, field: IndexField) -> None:
         self.field = field
         self._keyed = _keyed(key)
+        self._exact = field.normalisation == "exact"
+        self._whole = field.bits is None
         self._size = field.tag_bytes
         self._shift = 8 * self._size - (MOST_BITS if field.bits is None else field.bits)
 
@@ -46,9 +48,10 @@ class FieldKey:
         Raises :class:`InvalidInputError` for a value that the field's normalisation refuses.
         """
         state = self._keyed.copy()
-        state.update(self.field.octets(value))
+        exact = type(value) is bytes and self._exact
+        state.update(value if exact else self.field.octets(value))  # type: ignore[arg-type]
         whole = state.finalize()
-        if self.field.bits is None:
+        if self._whole:
             return whole
         cut = int.from_bytes(whole[: self._size]) >> self._shift << self._shift
         return cut.to_bytes(self._size)

@@ -139,8 +139,9 @@ class Sealer:
         if type(message) is not bytes:
             message = as_bytes(message)
         decryptor = Cobblestone256Decryptor(self._key, self._bound(associated_data))
-        offset = len(self._prefix)
-        if message[:offset] != self._prefix:
+        prefix = self._prefix
+        offset = len(prefix)
+        if message[:offset] != prefix:
             raise DecryptionError
         try:
             if len(message) < CHUNK_BYTES:
