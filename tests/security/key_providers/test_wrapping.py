@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -152,8 +152,8 @@ def test_what_is_unwrapped_is_in_one_copy_that_can_be_wiped(
     given: list[SecretBytes] = []
     unwrap_many = custodian.unwrap_many
 
-    def remembering(*arguments: Any) -> list[SecretBytes]:
-        given.extend(unwrap_many(*arguments))
+    def remembering(kek_id: str, items: Sequence[tuple[bytes, Binding]]) -> list[SecretBytes]:
+        given.extend(unwrap_many(kek_id, items))
         return given
 
     custodian.unwrap_many = remembering  # type: ignore[method-assign]

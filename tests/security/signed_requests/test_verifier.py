@@ -186,7 +186,7 @@ def test_a_header_of_either_profile_alone_is_a_signature(
     verifier: Callable[..., RequestVerifier], peer: Peer, name: str
 ) -> None:
     """One that is broken: such a request never passes for one that was not signed."""
-    sent = request(**{name.replace("-", "_"): "AA=="})
+    sent = request(b"{}", **{name.replace("-", "_"): "AA=="})
     assert bears_signature(peer.view(sent))
     assert refusal(verifier(), peer, sent)
     assert not bears_signature(peer.view(request()))
