@@ -1,0 +1,138 @@
+"""A value that does not open is named by table, column and row; never shown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sqlalchemy import (
+    Column,
+    Engine,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    insert,
+    select,
+    text,
+    type_coerce,
+    update,
+)
+from sqlalchemy.orm import Session
+
+from mycelium_fractal_net.integrations.sqlalchemy import Encrypted
+from mycelium_fractal_net.security.errors import DecryptionError, InvalidInputError
+from mycelium_fractal_net.security.keyring.keyring import Keyring
+from tests.integrations.customers import TABLE, Customer
+
+ADA, BOB = "ada@example.com", "bob@example.com"
+
+
+@pytest.fixture
+def two(session: Session) -> Session:
+    """With two customers, of whom the second is to be damaged."""
+    session.add_all(
+        Customer(id=number, email=email, name=email, points=number)
+        for number, email in ((16, ADA), (17, BOB))
+    )
+    session.commit()
+    return session
+
+
+def damage(session: Session, column: str, sql: str) -> None:
+    """Have the second customer's column hold what an expression makes of it."""
+    session.execute(text(f"UPDATE customers SET {column} = {sql} WHERE id = 17"))
+    session.commit()
+
+
+def cut(session: Session, column: str) -> None:
+    """Take the last bytes from the second customer's value."""
+    damage(session, column, f"substr({column}, 1, 80)")
+
+
+@pytest.mark.parametrize("column", ["email", "points"])
+def test_a_value_that_was_cut_is_named_by_its_row(two: Session, column: str) -> None:
+    """By the index on its tags, or by reading the table; the value itself is not shown."""
+    cut(two, column)
+    for asked in (select(Customer), select(getattr(Customer, column))):
+        with pytest.raises(DecryptionError) as caught:
+            two.scalars(asked).all()
+        assert str(caught.value).startswith(f"customers.{column}, id=17: the message does not")
+        assert "bob" not in str(caught.value)
+    with pytest.raises(DecryptionError, match=r"^customers\.(email|points), id=17: "):
+        two.get(Customer, 17)
+    assert two.get(Customer, 16) is not None  # and the transaction goes on
+
+
+def test_a_value_of_another_column_is_named_by_its_row(two: Session) -> None:
+    """A database writer has put it there."""
+    damage(two, "name", "email")
+    with pytest.raises(DecryptionError, match=r"^customers\.name, id=17: the message does not"):
+        two.scalars(select(Customer)).all()
+
+
+def test_a_row_and_its_copy_are_both_named(two: Session) -> None:
+    """They have the same bytes, and nobody knows which of them was read."""
+    two.execute(
+        text("UPDATE customers SET points = (SELECT substr(c.points, 1, 80) FROM customers c"
+             " WHERE c.id = 17)")
+    )  # fmt: skip
+    two.commit()
+    with pytest.raises(DecryptionError, match=r"^customers\.points, id=16 or id=17: "):
+        two.scalars(select(Customer.points)).all()
+
+
+def test_a_value_of_another_kind_is_named_by_its_row(two: Session, keys: Keyring) -> None:
+    """It opens, and is no number."""
+    kind = TABLE.c.points.type
+    assert isinstance(kind, Encrypted)
+    raw = Table("customers", MetaData(), Column("id", Integer), Column("points", LargeBinary))
+    two.execute(update(raw).where(raw.c.id == 17).values(points=kind.field.store(b"many")))
+    two.commit()
+    with pytest.raises(InvalidInputError) as caught:
+        two.scalars(select(Customer.points)).all()
+    assert str(caught.value) == "customers.points, id=17: what is stored is no integer"
+
+
+def test_a_row_that_cannot_be_looked_for_is_not_named(two: Session) -> None:
+    """Its connection was given up before the value was read; column and table are named still."""
+    cut(two, "email")
+    stored = two.scalars(
+        select(type_coerce(Customer.email, LargeBinary)).where(Customer.id == 17)
+    ).one()
+    two.scalars(select(Customer.email).where(Customer.id == 16)).all()
+    read: Any = TABLE.c.email.type.dialect_impl(two.connection().dialect)
+    opening = read.result_processor(two.connection().dialect, None)
+    two.close()
+    with pytest.raises(DecryptionError, match=r"^customers\.email: the message does not open"):
+        opening(stored)
+
+
+def test_a_column_of_text_and_one_without_a_primary_key(sqlite: Engine, keys: Keyring) -> None:
+    """The one is named by its row, of two columns; in the other there is nothing to name."""
+    metadata = MetaData()
+    note = Encrypted(String, key_id="customers", as_text=True)
+    keyed = Table(
+        "keyed",
+        metadata,
+        Column("year", Integer, primary_key=True),
+        Column("number", Integer, primary_key=True),
+        Column("note", note),
+    )
+    bare = Table("bare", metadata, Column("number", Integer), Column("note", note))
+    with sqlite.connect() as connection:
+        metadata.create_all(connection)
+        for table, given in ((keyed, {"year": 1, "number": 2}), (bare, {"number": 2})):
+            connection.execute(insert(table).values(**given, note="a note"))
+            raw = Table(table.name, MetaData(), Column("note", Text))
+            stored = connection.scalars(select(raw.c.note)).one()
+            connection.execute(update(raw).values(note=stored[:-8] + "AAAAAAAA"))
+        for table, named in ((keyed, "keyed.note, year=1, number=2: "), (bare, "bare.note: ")):
+            with pytest.raises(DecryptionError) as caught:
+                connection.execute(select(table)).all()
+            assert str(caught.value).startswith(named)
+        connection.rollback()
+        metadata.drop_all(connection)
+        connection.commit()
