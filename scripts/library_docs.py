@@ -52,6 +52,7 @@ CHOSEN: Final[dict[str, tuple[str, ...]]] = {
         "MessageColumn",
         "Plaintext",
         "django_fernet_keys",
+        "fill_column",
         "rewrap_column",
         "sqlalchemy_utils_key",
         "take_over_column",

@@ -147,6 +147,9 @@ def take_over(
     invocation: Invocation, choice: MessageColumn, takeover: Takeover, batch: Batch
 ) -> None:
     """Seal what a column holds in another form; see :func:`take_over_column`."""
+    if takeover.old_column is not None:
+        _fill(invocation, choice, takeover, takeover.old_column, batch)
+        return
     from mycelium_fractal_net.columns import count_values, take_over_column
 
     key, dry_run = takeover.key, takeover.dry_run
@@ -158,6 +161,29 @@ def take_over(
         )
         found = _run(invocation, "reading" if dry_run else "sealing", count, batch, run)
     _tell(invocation, "would seal" if dry_run else "sealed", found, choice.name)
+
+
+def _fill(
+    invocation: Invocation,
+    choice: MessageColumn,
+    takeover: Takeover,
+    old_column: str,
+    batch: Batch,
+) -> None:
+    """Seal what another column of its rows holds; see :func:`fill_column`."""
+    from mycelium_fractal_net.columns import count_pairs, fill_column
+    from mycelium_fractal_net.integrations.spelling import SPELLINGS
+
+    key, dry_run = takeover.key, takeover.dry_run
+    with invocation.keyring() as keyring:
+        count = count_pairs(choice, old_column)
+        recording.record_taking_over(keyring, key, count=count, dry_run=dry_run)
+        run = functools.partial(
+            fill_column, keyring, choice, key, old_column, takeover.source,
+            spell=SPELLINGS[takeover.kind], dry_run=dry_run,
+        )  # fmt: skip
+        found = _run(invocation, "reading" if dry_run else "filling", count, batch, run)
+    _tell(invocation, "would fill" if dry_run else "filled", found, choice.name)
 
 
 def migrate(
