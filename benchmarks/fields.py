@@ -5,8 +5,8 @@ python -m benchmarks.fields [--rows 1000000] [--rounds 9] [--quick] [--out FOLDE
 Values of 32 B are written and read through SQLAlchemy Core into SQLite in memory, so that little
 but the types is measured, and tags made beside ``hmac.digest``. The same is done with objects
 of the ORM, whose values are bound to their column, or to their row too. Then a customer is looked
-for by e-mail through the ORM, and with the bare driver, in SQLite (a file) and PostgreSQL, among
-many.
+for by e-mail through the ORM, and with the bare driver, in SQLite (a file), PostgreSQL and MariaDB,
+among many.
 Both give the customer's name as well. Where plaintext is asked for its address alone, which is in
 its index, SQLite does not read the row: that is measured too, and has no goal.
 """
@@ -51,10 +51,11 @@ from mycelium_fractal_net import initialise
 from mycelium_fractal_net.integrations.sqlalchemy import Encrypted, configure
 from mycelium_fractal_net.integrations.sqlalchemy.rows import RowBound
 from mycelium_fractal_net.security.keyring.keyring import Keyring
-from tests.support import postgres
+from tests.support import mariadb, postgres
 
 VALUES: Final = 500  # of one statement
 _SEARCHES: Final = 200  # in one transaction
+_BUFFER_POOL: Final = "1G"  # so that a million customers are in memory, as in the others' caches
 
 
 class FernetText(TypeDecorator[str]):
@@ -178,6 +179,9 @@ def measure(rows: int, *, rounds: int, budget: float) -> Results:
         if postgres.binaries() is not None:
             server = stack.enter_context(postgres.server())
             engines["PostgreSQL"] = create_engine(postgres.create_database(server, "customers"))
+        if mariadb.binaries() is not None:
+            server = stack.enter_context(mariadb.running(buffer_pool=_BUFFER_POOL))
+            engines["MariaDB"] = create_engine(mariadb.create_database(server, "customers"))
         searched, asked, covered = {}, {}, {}
         for name, engine in engines.items():
             fill(engine, rows)
@@ -305,12 +309,13 @@ def fill(engine: Engine, rows: int) -> None:
                 connection.execute(
                     insert(model),
                     [
-                        {"id": number, "email": email(number), "name": f"Customer {number}"}
+                        {"id": number + 1, "email": email(number), "name": f"Customer {number}"}
                         for number in some
                     ],
                 )
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.exec_driver_sql("ANALYZE")
+        of = " TABLE plain, sealed" if engine.dialect.name == "mariadb" else ""
+        connection.exec_driver_sql(f"ANALYZE{of}").close()
 
 
 def _batches(rows: int) -> Iterator[tuple[int, ...]]:
@@ -346,15 +351,15 @@ def questions(engine: Engine, rows: int, columns: str = "id, email, name") -> di
     chosen = [email(number) for number in random.Random(1).sample(range(rows), _SEARCHES)]
     tags = [field.tag(each.encode()) for each in chosen]
 
-    def work(table: str, column: str, given: list[Any]) -> Work:
-        statement = f"SELECT {columns} FROM {table} WHERE {column} = {mark}"
+    def work(table: str, condition: str, given: list[tuple[Any, ...]]) -> Work:
+        statement = f"SELECT {columns} FROM {table} WHERE {condition}"
 
         def ask() -> None:
             connection = engine.raw_connection()
             try:
                 cursor = connection.cursor()
                 for each in given:
-                    cursor.execute(statement, (each,))
+                    cursor.execute(statement, each)
                     if len(cursor.fetchall()) != 1:
                         raise RuntimeError("not who was looked for")
             finally:
@@ -362,9 +367,14 @@ def questions(engine: Engine, rows: int, columns: str = "id, email, name") -> di
 
         return ask
 
+    asked = f"substr(email, 1, 32) = {mark}"
+    given: list[tuple[Any, ...]] = [(each,) for each in tags]
+    if engine.dialect.name == "mariadb":
+        asked = "email BETWEEN %s AND CONCAT(%s, 0xFF)"
+        given = [(each, each) for each in tags]
     return {
-        "plaintext": work("plain", "email", chosen),
-        "encrypted": work("sealed", "substr(email, 1, 32)", tags),
+        "plaintext": work("plain", f"email = {mark}", [(each,) for each in chosen]),
+        "encrypted": work("sealed", asked, given),
     }
 
 

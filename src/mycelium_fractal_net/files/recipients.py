@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.records.open_options import OpenOptions
     from mycelium_fractal_net.security.sealed.reader import SealedReader
     from mycelium_fractal_net.security.sealed.recipients import Recipient, RecipientKey
+    from mycelium_fractal_net.security.sealed.writer import SealedWriter
 
     Progress = Callable[[int], None]
 
@@ -162,6 +163,23 @@ def open_reader_with(
     header = read_addressed_header(file)
     check_name(header.name, options.name)
     return (policy or Policy()).opener_by(keys, header).open_range(file, options.associated_data)
+
+
+def open_writer_to(
+    recipients: Iterable[Recipient],
+    file: BinaryWriter,
+    *,
+    associated_data: Buffer = b"",
+    name: FileName | None = None,
+    policy: Policy | None = None,
+) -> SealedWriter:
+    """A binary file that seals what is written to it, into ``file``, in constant memory.
+
+    ``file`` has the whole message once it was closed; an exception in the ``with`` block leaves a
+    part there that opens for nobody.
+    """
+    digest = b"" if name is None else name.digest
+    return (policy or Policy()).sealer_for(recipients, digest).writer(file, associated_data)
 
 
 def seal_file_to(
