@@ -3,9 +3,10 @@
 python -m benchmarks.fields [--rows 1000000] [--rounds 9] [--quick] [--out FOLDER]
 
 Values of 32 B are written and read through SQLAlchemy Core into SQLite in memory, so that little
-but the types is measured, and tags made beside ``hmac.digest``. Then a customer is looked for by
-e-mail through the ORM, and with the bare driver, in SQLite (a file), PostgreSQL and MariaDB, among
-many.
+but the types is measured, and tags made beside ``hmac.digest``. The same is done with objects
+of the ORM, whose values are bound to their column, or to their row too. Then a customer is looked
+for by e-mail through the ORM, and with the bare driver, in SQLite (a file), PostgreSQL and MariaDB,
+among many.
 Both give the customer's name as well. Where plaintext is asked for its address alone, which is in
 its index, SQLite does not read the row: that is measured too, and has no goal.
 """
@@ -20,6 +21,7 @@ import os
 import random
 import secrets
 import tempfile
+import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -40,12 +42,14 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+from sqlalchemy.pool import StaticPool
 from sqlalchemy.types import TypeDecorator
 
 from benchmarks.harness import Figure, Work, compare
 from benchmarks.report import Goal, goals_table, machine
 from mycelium_fractal_net import initialise
 from mycelium_fractal_net.integrations.sqlalchemy import Encrypted, configure
+from mycelium_fractal_net.integrations.sqlalchemy.rows import RowBound
 from mycelium_fractal_net.security.keyring.keyring import Keyring
 from tests.support import mariadb, postgres
 
@@ -103,6 +107,24 @@ class Sealed(Base):
     name: Mapped[str] = mapped_column(String(80))
 
 
+class Noted(Base):
+    """With a value that is bound to its column."""
+
+    __tablename__ = "noted"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
+    note: Mapped[str] = mapped_column(Encrypted(String(80), key_id="customers"))
+
+
+class Bound(Base):
+    """With a value that is bound to its row."""
+
+    __tablename__ = "bound"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
+    note = RowBound(String(80), key_id="customers")
+
+
 @dataclass(frozen=True)
 class Results:
     """All that one run measured: each list begins with its reference."""
@@ -112,6 +134,7 @@ class Results:
     read: list[Figure]
     both: list[Figure]
     tags: list[Figure]
+    objects: dict[str, list[Figure]]
     searched: dict[str, list[Figure]]
     asked: dict[str, list[Figure]]
     covered: dict[str, list[Figure]]
@@ -151,6 +174,7 @@ def measure(rows: int, *, rounds: int, budget: float) -> Results:
         stack.callback(configure, None)
         written, read, both = values(rounds, budget)
         tags = compare(tagging(keyring), rounds=rounds, budget=budget)
+        of_objects = objects(rounds, budget)
         engines = {"SQLite": create_engine(f"sqlite:///{folder / 'customers.db'}")}
         if postgres.binaries() is not None:
             server = stack.enter_context(postgres.server())
@@ -167,7 +191,7 @@ def measure(rows: int, *, rounds: int, budget: float) -> Results:
                 questions(engine, rows, "id, email"), rounds=rounds, budget=budget
             )
             engine.dispose()
-    return Results(rows, written, read, both, tags, searched, asked, covered)
+    return Results(rows, written, read, both, tags, of_objects, searched, asked, covered)
 
 
 # Values -----------------------------------------------------------------------------------------
@@ -230,6 +254,42 @@ def tagging(keyring: Keyring) -> dict[str, Work]:
         "the tag to store": lambda: index.tag(value),
         "the tags to search for": lambda: index.tags(value),
     }
+
+
+def objects(rounds: int, budget: float) -> dict[str, list[Figure]]:
+    """Objects of the ORM inserted, and loaded and read."""
+    engine = create_engine("sqlite://", poolclass=StaticPool)
+    Base.metadata.create_all(engine)
+    notes = [secrets.token_hex(16) for _ in range(VALUES)]
+
+    def write(model: Any) -> Work:
+        def work() -> None:
+            with Session(engine) as session:
+                session.add_all([model(note=each) for each in notes])
+                session.flush()
+
+        return work
+
+    def read(model: Any) -> Work:
+        with Session(engine) as session:
+            session.add_all([model(note=each) for each in notes])
+            session.commit()
+
+        def work() -> None:
+            with Session(engine) as session:
+                _all_there(each.note for each in session.scalars(select(model)))
+
+        return work
+
+    models = {"bound to its column": Noted, "bound to its row": Bound}
+    found = {
+        title: compare(
+            {name: way(model) for name, model in models.items()}, rounds=rounds, budget=budget
+        )
+        for title, way in (("Objects inserted", write), ("Objects loaded", read))
+    }
+    engine.dispose()
+    return found
 
 
 # Searches ---------------------------------------------------------------------------------------
@@ -358,6 +418,7 @@ def markdown(results: Results) -> str:
         "Read": (results.read, VALUES),
         "Written and read": (results.both, VALUES),
         "Tags": (results.tags, 1),
+        **{title: (figures, VALUES) for title, figures in results.objects.items()},
     }
     for name in results.searched:
         many[f"A search through the ORM, {name}"] = (results.searched[name], _SEARCHES)
