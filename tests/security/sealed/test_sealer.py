@@ -20,6 +20,7 @@ from cryptography.utils import Buffer
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mycelium_fractal_net.security.byte_io.secret_bytes import SecretBytes
 from mycelium_fractal_net.security.errors import (
     DecryptionError,
     InvalidInputError,
@@ -504,6 +505,26 @@ def test_a_size_that_no_message_has_is_refused() -> None:
     assert plain_bytes(56 + SEALED_CHUNK + 16) == CHUNK
 
 
+def test_no_associated_data_is_the_empty_one(sealer: Sealer) -> None:
+    """In every call that takes some."""
+    message = sealer.seal(KEY)
+    assert sealer.open(message, b"") == KEY
+    assert sealer.open_secret(message) == KEY
+    assert sealer.open_range(io.BytesIO(message[12:])).read() == KEY
+    moved = io.BytesIO()
+    sealer.rewrap_stream(sealer, io.BytesIO(message[12:]), moved)
+    assert sealer.open(moved.getvalue(), b"") == KEY
+    data_key = sealer.wrap_data_key()
+    assert sealer.unwrap_data_key(data_key.wrapped, b"") == data_key.plaintext
+
+
+def test_a_key_that_can_be_wiped_is_not_copied() -> None:
+    """The sealer holds the one that there is; of plain bytes it makes one that can be."""
+    secret = SecretBytes(KEY)
+    assert Sealer.sealed(secret, HANDLE)._key is secret
+    assert type(Sealer.sealed(KEY, HANDLE)._key) is SecretBytes
+
+
 # What the API refuses ---------------------------------------------------------------------
 
 
@@ -527,6 +548,8 @@ def test_a_handle_is_8_bytes_and_a_wrapped_key_104() -> None:
             Sealer.sealed(KEY, handle)
         with pytest.raises(InvalidInputError):
             Sealer.envelope(KEY, handle, bytes(104))
+        with pytest.raises(InvalidInputError):
+            Sealer.named(KEY, handle, bytes(32))
     for wrapped in (b"", bytes(103), bytes(105)):
         with pytest.raises(InvalidInputError):
             Sealer.envelope(KEY, HANDLE, wrapped)
