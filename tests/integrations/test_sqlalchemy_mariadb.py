@@ -341,6 +341,24 @@ def test_an_upsert_finds_its_row_by_the_tag(on_mariadb: Engine, own_keys: Keyrin
     assert rows() == [(ADA, "King", "again")]
 
 
+def test_an_upsert_stores_a_value_that_is_sealed_and_unique(
+    on_mariadb: Engine, own_keys: Keyring
+) -> None:
+    """What ON DUPLICATE KEY UPDATE sets is a value as any other, also while versions are two."""
+    store(on_mariadb, id=1, email=ADA)
+    rotated(own_keys)
+    for email, stored in ((BOB, BOB), (BOB.upper(), BOB.upper())):
+        made = mysql_insert(TABLE).values(id=1, email="eve@example.com")
+        with on_mariadb.begin() as connection:
+            connection.execute(made.on_duplicate_key_update(email=email))
+            assert connection.scalars(select(TABLE.c.email)).all() == [stored]
+    swept(on_mariadb)
+    made = mysql_insert(TABLE).values(id=2, email="eve@example.com")
+    store(on_mariadb, id=2, email=ADA)
+    with pytest.raises(IntegrityError, match="is there already"), on_mariadb.begin() as connection:
+        connection.execute(made.on_duplicate_key_update(email=BOB))
+
+
 def test_two_who_store_one_value_under_two_versions_are_kept_apart(
     on_mariadb: Engine, own_keys: Keyring
 ) -> None:
