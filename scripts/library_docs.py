@@ -35,6 +35,7 @@ MODULES: Final[dict[str, str]] = {
     "integrations.application": "the keyring that all integrations use",
     "integrations.django": "the extra `django`",
     "integrations.sqlalchemy": "encrypted columns",
+    "integrations.sqlalchemy.rows": "values that are bound to their row",
     "integrations.sqlalchemy.migrations": "for Alembic's `env.py`",
     "integrations.fsspec": "the extra `fsspec`",
     "integrations.pyarrow": "the extra `pyarrow`",

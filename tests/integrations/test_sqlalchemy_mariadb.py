@@ -199,6 +199,28 @@ def test_lists_are_ranges_of_the_index(on_mariadb: Engine, keys: Keyring) -> Non
     assert plans[3].Extra == "Impossible WHERE"
 
 
+def test_a_long_list_finds_each_of_its_rows(on_mariadb: Engine, keys: Keyring) -> None:
+    """Also of more values than MariaDB takes in a list before it makes a subquery of it."""
+    emails = [f"{number}@example.com" for number in range(1, 1101)]
+    with on_mariadb.begin() as connection:
+        rows = [{"id": n, "email": each} for n, each in enumerate(emails[::100], 1)]
+        connection.execute(insert(TABLE), rows)
+        asked = select(func.count()).select_from(TABLE)
+        assert connection.scalar(asked.where(TABLE.c.email.in_(emails))) == len(rows)
+        assert connection.scalar(asked.where(TABLE.c.email.not_in(emails))) == 0
+        assert connection.scalar(asked.where(TABLE.c.email.not_in(emails[1:]))) == 1
+
+
+def test_the_other_name_of_the_dialect_is_the_same(on_mariadb: Engine, keys: Keyring) -> None:
+    """Applications say mysql:// to MariaDB too."""
+    engine = create_engine(on_mariadb.url.set(drivername="mysql+pymysql"))
+    store(engine, id=1, email=ADA)
+    with engine.connect() as connection:
+        for asked in (TABLE.c.email == ADA, TABLE.c.email.in_([ADA, BOB])):
+            assert connection.scalars(select(TABLE.c.id).where(asked)).all() == [1]
+    engine.dispose()
+
+
 def test_each_version_is_a_range_of_the_index(on_mariadb: Engine, own_keys: Keyring) -> None:
     """While the index key is rotated, whichever column with whatever length of tag."""
     store(on_mariadb, id=1, email=ADA, name="Ada", town="London")
@@ -317,6 +339,24 @@ def test_an_upsert_finds_its_row_by_the_tag(on_mariadb: Engine, own_keys: Keyrin
     swept(on_mariadb)
     upsert("King")
     assert rows() == [(ADA, "King", "again")]
+
+
+def test_an_upsert_stores_a_value_that_is_sealed_and_unique(
+    on_mariadb: Engine, own_keys: Keyring
+) -> None:
+    """What ON DUPLICATE KEY UPDATE sets is a value as any other, also while versions are two."""
+    store(on_mariadb, id=1, email=ADA)
+    rotated(own_keys)
+    for email, stored in ((BOB, BOB), (BOB.upper(), BOB.upper())):
+        made = mysql_insert(TABLE).values(id=1, email="eve@example.com")
+        with on_mariadb.begin() as connection:
+            connection.execute(made.on_duplicate_key_update(email=email))
+            assert connection.scalars(select(TABLE.c.email)).all() == [stored]
+    swept(on_mariadb)
+    made = mysql_insert(TABLE).values(id=2, email="eve@example.com")
+    store(on_mariadb, id=2, email=ADA)
+    with pytest.raises(IntegrityError, match="is there already"), on_mariadb.begin() as connection:
+        connection.execute(made.on_duplicate_key_update(email=BOB))
 
 
 def test_two_who_store_one_value_under_two_versions_are_kept_apart(

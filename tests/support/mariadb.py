@@ -20,7 +20,6 @@ _PATH = "/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"
 _FLEETING = (
     "--innodb-flush-log-at-trx-commit=0",
     "--innodb-flush-method=nosync",
-    "--innodb-buffer-pool-size=32M",
     "--innodb-log-file-size=16M",
     "--skip-name-resolve",
     "--skip-log-bin",
@@ -35,7 +34,7 @@ def binaries() -> tuple[str, str] | None:
 
 
 @contextlib.contextmanager
-def running() -> Iterator[str]:
+def running(buffer_pool: str = "32M") -> Iterator[str]:
     """The URL of a fresh server on loopback, up to the database's name: ``…/``."""
     found = binaries()
     assert found is not None
@@ -59,7 +58,7 @@ def running() -> Iterator[str]:
             [
                 server, "--no-defaults", f"--datadir={data}", "--user=root", f"--port={port}",
                 "--bind-address=127.0.0.1", f"--socket={base}/socket", f"--pid-file={base}/pid",
-                f"--init-file={account}", *_FLEETING,
+                f"--init-file={account}", f"--innodb-buffer-pool-size={buffer_pool}", *_FLEETING,
             ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

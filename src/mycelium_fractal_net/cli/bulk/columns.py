@@ -140,6 +140,10 @@ def rewrap(
         found = _run(invocation, "rewrapping", heads.total(), batch, run)
         if attestation is not None:
             attestation.end(invocation, keyring, found.failed)
+    if choice.field is not None and not found.failed:
+        from mycelium_fractal_net.doctor.takeovers import forget_takeover
+
+        forget_takeover(invocation.settings(), _place(choice))
     _tell(invocation, "rewrapped", found, choice.name)
 
 
@@ -151,6 +155,7 @@ def take_over(
         _fill(invocation, choice, takeover, takeover.old_column, batch)
         return
     from mycelium_fractal_net.columns import count_values, take_over_column
+    from mycelium_fractal_net.doctor.takeovers import note_takeover
 
     key, dry_run = takeover.key, takeover.dry_run
     with invocation.keyring() as keyring:
@@ -160,7 +165,20 @@ def take_over(
             take_over_column, keyring, choice, key, takeover.source, dry_run=dry_run
         )
         found = _run(invocation, "reading" if dry_run else "sealing", count, batch, run)
+        if not dry_run:
+            now = keyring.provider.clock()
+            place = _place(choice)
+            note_takeover(
+                invocation.settings(), place, at=now, sealed=found.done, failed=found.failed
+            )
     _tell(invocation, "would seal" if dry_run else "sealed", found, choice.name)
+
+
+def _place(choice: MessageColumn) -> str:
+    """A column and its database, for a note that holds no secret."""
+    from mycelium_fractal_net.columns import shown_url
+
+    return f"column {choice.name} of {shown_url(choice.url)}"
 
 
 def _fill(

@@ -47,6 +47,15 @@ def as_text(stored: bytes) -> str:
 
 def opened(field: Any, column: EncryptedColumn, value: Any) -> bytes:
     """The bytes of the value in what a column holds. Raises :class:`.DecryptionError`."""
+    found = value if isinstance(value, str) else _octets(value)
     if field.as_text or field.takes_over is not None:
-        return column.open_either(value if isinstance(value, str) else bytes(value))
-    return column.open(bytes(value))
+        return column.open_either(found)
+    return column.open(found if isinstance(found, bytes) else b"")
+
+
+def _octets(value: Any) -> bytes:
+    """The bytes of a value of any kind, which SQLite stores in any column: a number has none.
+
+    ``bytes(number)`` would be as many zero bytes as whoever writes to the database likes.
+    """
+    return bytes(value) if isinstance(value, bytes | bytearray | memoryview) else b""
