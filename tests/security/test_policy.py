@@ -280,6 +280,13 @@ def test_a_process_of_fips_mode_has_no_other_policy(monkeypatch: pytest.MonkeyPa
         Policy(("Ed25519",))  # although it falls with SHA-512, which is not there
 
 
+def test_fernet_tokens_are_never_opened_in_fips_mode(monkeypatch: pytest.MonkeyPatch) -> None:
+    """AES-128-CBC is not among what a process proves."""
+    monkeypatch.setattr("mycelium_fractal_net.security.fips.process._proofs", [object()])
+    with pytest.raises(ConfigurationError, match="never opened in FIPS mode"):
+        Policy(fips_mode=True).fernet_opener([FERNET_KEY])
+
+
 def test_the_list_of_fips_mode_is_exact(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is outside of it is refused with what to take instead; keys come from the module."""
     monkeypatch.setattr("mycelium_fractal_net.security.fips.process.require", lambda: None)

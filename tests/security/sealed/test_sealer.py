@@ -11,6 +11,7 @@ import tracemalloc
 from array import array
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha512
 from typing import Any, cast
 
 import pytest
@@ -97,6 +98,32 @@ def test_what_the_public_implementation_sealed_opens(size: int, associated_data:
     encryptor = Cobblestone256Encryptor(KEY, context)
     message = b"MFN\x01" + HANDLE + encryptor.update(content(size)) + encryptor.finalize()
     assert Sealer.sealed(KEY, HANDLE).open(message, associated_data) == content(size)
+
+
+@pytest.mark.parametrize(
+    ("sealer", "header", "context"),
+    [
+        (Sealer.sealed(KEY, HANDLE), b"MFN\x01" + HANDLE, b"sealed/v1" + b"MFN\x01" + HANDLE),
+        (
+            Sealer.named(KEY, HANDLE, bytes(32)),
+            b"MFN\x04" + HANDLE + bytes(32),
+            b"named/v1" + b"MFN\x04" + HANDLE + bytes(32),
+        ),
+        (
+            Sealer.envelope(KEY, HANDLE, bytes(104)),
+            b"MFN\x02" + HANDLE + bytes(104),
+            b"envelope/v1" + b"MFN\x02" + HANDLE + bytes(104),
+        ),
+        (Sealer.addressed(KEY, b"a list"), b"a list", b"addressed/v1" + sha512(b"a list").digest()),
+    ],
+    ids=["sealed", "named", "envelope", "addressed"],
+)
+def test_each_form_has_a_context_of_its_own(sealer: Sealer, header: bytes, context: bytes) -> None:
+    """The one that the format names: another release opens what this one sealed."""
+    message = sealer.seal(b"data", b"row 7")
+    assert message.startswith(header)
+    decryptor = Cobblestone256Decryptor(KEY, b"mycelium-fractal-net/" + context + b"row 7")
+    assert decryptor.update(message[len(header) :]) + decryptor.finalize() == b"data"
 
 
 def test_an_envelope_binds_its_header_and_wrapped_key(sealer: Sealer) -> None:
