@@ -412,6 +412,10 @@ def markdown(results: Results) -> str:
         f"`make bench-fields`: {machine()}.",
         "",
         *goals_table(goals(results)),
+        "",
+        "A search gives the customer's id, address and name. Asked for id and address alone, SQLite"
+        " answers for plaintext from its index, without the row, which a tag cannot have: that"
+        " stands below and has no goal.",
     ]
     many = {
         f"Written, {VALUES} values a statement": (results.written, VALUES),
