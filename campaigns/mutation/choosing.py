@@ -34,9 +34,9 @@ class Chooser:
         self._kills: Counter[tuple[str, str]] = Counter()
         self.unsound: set[str] = set()
 
-    def killed(self, mutant: Mutant, by: str) -> None:
-        """That test noticed that mutant."""
-        self._kills[mutant.file, by] += 1
+    def killed(self, file: str, by: str) -> None:
+        """That test noticed a mutant of that file."""
+        self._kills[file, by] += 1
 
     def tests_for(self, mutant: Mutant, budget: float = BUDGET) -> tuple[list[str], int]:
         """Those to run, best first, within so many seconds; and how many there are in all."""

@@ -76,6 +76,9 @@ class Trial:
             for each in warm:
                 closing.callback(each.close)
             chooser = Chooser(contexts, warm[0].tests, warm[0].costly)
+            for outcome in self._outcomes.values():
+                if outcome["outcome"] == "killed":
+                    chooser.killed(outcome["file"], outcome.get("by", ""))
             survived, others = self._each(left, chooser, warm, "at once")
             survived, _ = self._each(survived, chooser, warm, "at length", LONG)
         with ExitStack() as closing:
@@ -183,5 +186,5 @@ def attempted(
             break
         chooser.unsound.add(by)
     if answer["outcome"] == "killed" and "::" in by:
-        chooser.killed(mutant, by)
+        chooser.killed(mutant.file, by)
     return answer

@@ -146,7 +146,7 @@ def test_tests_of_the_line_are_tried_and_what_killed_a_neighbour_first() -> None
     chooser = Chooser(contexts, [here, slow, far], costly=[slow])
     assert chooser.tests_for(_mutant()) == ([here, far, slow], 3)
     assert chooser.tests_for(_mutant(line=3)) == ([], 0)
-    chooser.killed(_mutant(), far)
+    chooser.killed(_mutant().file, far)
     assert chooser.tests_for(_mutant())[0][0] == far
 
 
