@@ -200,6 +200,7 @@ def test_a_private_key_on_the_command_line_is_shown_to_nobody(people: Mfn) -> No
     for words in (
         ["encrypt", "letter", "--to", line],
         ["encrypt", "letter", "--to", secret],
+        ["encrypt", "letter", "--to", secret.replace("mfn-identity:", "mfn-identity-sealed:")],
         ["decrypt", "letter", "-o", "x", "-i", line],
         ["decrypt", "letter", "-o", "x", "-i", "-----BEGIN PRIVATE KEY-----\nMC4C"],
         ["recipient", "public", line],

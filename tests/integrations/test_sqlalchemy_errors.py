@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 from typing import Any
 
@@ -22,6 +23,7 @@ from sqlalchemy import (
     type_coerce,
     update,
 )
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
 from mycelium_fractal_net.columns.plaintext import Plaintext
@@ -165,3 +167,39 @@ def test_a_column_of_text_and_one_without_a_primary_key(sqlite: Engine, keys: Ke
         connection.rollback()
         metadata.drop_all(connection)
         connection.commit()
+
+
+def test_in_asyncio_the_column_is_named_and_nothing_is_asked(
+    postgresql: Engine, keys: Keyring
+) -> None:
+    """A connection there is asked by its own loop alone; the session goes on."""
+    with Session(postgresql) as session:
+        session.add(Customer(id=17, email=BOB))
+        session.commit()
+        cut(session, "email")
+
+    async def work() -> None:
+        engine = create_async_engine(postgresql.url)
+        async with AsyncSession(engine) as session:
+            with pytest.raises(DecryptionError, match=r"^customers\.email: the message does not"):
+                (await session.scalars(select(Customer))).all()
+            assert (await session.scalars(select(Customer.id))).all() == [17]
+        await engine.dispose()
+
+    asyncio.run(work())
+
+
+def test_a_connection_that_refuses_the_look_leaves_the_error_as_it_was(
+    sqlite: Engine, keys: Keyring
+) -> None:
+    """Such as one whose table is gone meanwhile."""
+    with Session(sqlite) as session:
+        session.add(Customer(id=17, email=BOB))
+        session.commit()
+        cut(session, "email")
+        rows = session.execute(select(Customer.email).execution_options(yield_per=1))
+        session.execute(text("ALTER TABLE customers RENAME TO former"))
+        with pytest.raises(DecryptionError, match=r"^customers\.email: the message does not"):
+            rows.all()
+        session.execute(text("ALTER TABLE former RENAME TO customers"))
+        session.commit()

@@ -29,7 +29,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import mysql
 from sqlalchemy.dialects.mysql import insert as mysql_insert
-from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy.exc import DataError, IntegrityError, OperationalError, PendingRollbackError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
@@ -278,6 +278,28 @@ def test_who_began_before_a_sweep_stores_no_duplicate_after_it(
         assert connection.scalars(select(TABLE.c.id)).all() == [1]
 
 
+@pytest.mark.parametrize("email", [ADA, BOB])
+def test_newer_servers_end_the_transaction_that_sees_an_older_state(
+    on_mariadb: Engine, own_keys: Keyring, email: str
+) -> None:
+    """Error 1020 with ``innodb_snapshot_isolation``, on from MariaDB 11.6.2; not for others."""
+    store(on_mariadb, id=1, email=ADA)
+    rotated(own_keys)
+    with on_mariadb.connect() as connection:
+        connection.exec_driver_sql("SET SESSION innodb_snapshot_isolation = ON")
+        connection.commit()
+        connection.execute(select(TABLE.c.id))
+        swept(on_mariadb)
+        made = insert(TABLE).values(id=2, email=email)
+        if email == BOB:
+            connection.execute(made)
+        else:
+            with pytest.raises(OperationalError, match="Record has changed since last read"):
+                connection.execute(made)
+            with pytest.raises(PendingRollbackError):
+                connection.commit()
+
+
 def test_who_began_before_a_sweep_changes_no_row_into_a_duplicate(
     on_mariadb: Engine, own_keys: Keyring
 ) -> None:
@@ -382,6 +404,24 @@ def test_two_who_store_one_value_under_two_versions_are_kept_apart(
         assert writer.is_alive()
     writer.join(10)
     assert len(failed) == 1
+    with on_mariadb.connect() as connection:
+        assert connection.scalars(select(TABLE.c.id)).all() == [1]
+
+
+def test_who_waits_in_vain_in_the_look_has_stored_nothing(
+    on_mariadb: Engine, own_keys: Keyring
+) -> None:
+    """InnoDB takes back the look alone: an application that goes on would commit a duplicate."""
+    rotated(own_keys)
+    value = EMAIL.spelled(ADA)
+    newer = EMAIL.field.tags(value)[0] + EMAIL.field.store(value)[32:]
+    with on_mariadb.begin() as other, on_mariadb.connect() as connection:
+        other.exec_driver_sql("INSERT INTO customers (id, email) VALUES (1, %s)", (newer,))
+        connection.exec_driver_sql("SET SESSION innodb_lock_wait_timeout = 0")
+        with pytest.raises(OperationalError, match="Lock wait timeout"):
+            connection.execute(insert(TABLE).values(id=2, email=ADA))
+        with pytest.raises(PendingRollbackError):
+            connection.commit()
     with on_mariadb.connect() as connection:
         assert connection.scalars(select(TABLE.c.id)).all() == [1]
 

@@ -34,6 +34,7 @@ from mycelium_fractal_net.security.records.open_options import OpenOptions
 from mycelium_fractal_net.security.sealed.addressed_layout import (
     IDENTITY,
     RECIPIENT,
+    SEALED_IDENTITY,
     header_bytes_at_most,
     is_addressed,
     parse_addressed_header,
@@ -450,7 +451,7 @@ def _recipients_of(given: Any) -> list[Recipient]:
 def _identities_of(given: Any) -> list[RecipientKey]:
     if not _is_path(given):
         return [given]
-    if IDENTITY in str(given):
+    if any(each in str(given) for each in (IDENTITY, SEALED_IDENTITY)):
         raise InvalidInputError("name the file of a private key: options are shown and kept")
     path = Path(given)
     if delivered(path) is None:

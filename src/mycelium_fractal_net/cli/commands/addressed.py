@@ -266,9 +266,9 @@ def _refuse_folder(to: Writing, instead: str) -> None:
 
 def _refuse_secret(name: str) -> None:
     """Of a private key that was given in place of a file nothing is shown, as of a path it is."""
-    from mycelium_fractal_net.security.sealed.addressed_layout import IDENTITY
+    from mycelium_fractal_net.security.sealed.addressed_layout import IDENTITY, SEALED_IDENTITY
 
-    if IDENTITY in name or "PRIVATE KEY-----" in name:
+    if any(each in name for each in (IDENTITY, SEALED_IDENTITY, "PRIVATE KEY-----")):
         raise CommandError(
             ExitCode.USAGE,
             "a private key stands on the command line, where others see it",

@@ -102,22 +102,27 @@ def _passphrase(invocation: Invocation, ask: bool, name: str) -> bytes | None:
 
 
 def _files_of(name: str) -> tuple[Path, Path]:
-    """Where the private and the public key go. Raises :class:`CommandError`."""
+    """Where the private and the public key go, which are not there yet.
+
+    Raises :class:`CommandError` and :class:`FileExistsError`.
+    """
     last = name.rpartition("/")[2]
     if not last.strip("."):
         raise CommandError(ExitCode.USAGE, "the key has no name", "name it, such as alice")
     check_length(last + KEY_SUFFIX, "")
-    return Path(name + KEY_SUFFIX), Path(name + PUBLIC_SUFFIX)
+    private, public = Path(name + KEY_SUFFIX), Path(name + PUBLIC_SUFFIX)
+    if not private.parent.is_dir():
+        raise CommandError(ExitCode.WRITE, f"there is no folder {private.parent}", "make it")
+    for each in (public, private):  # before a passphrase is asked for
+        if os.path.lexists(each):
+            raise FileExistsError(errno.EEXIST, "file exists", str(each))
+    return private, public
 
 
 def _write(private: Path, public: Path, secret: list[str], shown: list[str]) -> None:
     """Both files or none; neither replaces another (:class:`FileExistsError`)."""
     from mycelium_fractal_net.security.byte_io.durable import create_private, sync_folder
 
-    if not private.parent.is_dir():
-        raise CommandError(ExitCode.WRITE, f"there is no folder {private.parent}", "make it")
-    if public.exists():
-        raise FileExistsError(errno.EEXIST, "file exists", str(public))
     descriptor = create_private(private)
     try:
         with naming(private):
