@@ -98,7 +98,7 @@ def test_a_stream_is_sealed_and_opened_in_a_pipe(people: Mfn) -> None:
 def test_a_key_comes_on_standard_input(people: Mfn) -> None:
     """So that it is in no file at all; of one stream there is one use."""
     people.ok("encrypt", "letter", "--to", "alice.pub")
-    ran = people.process(
+    ran = people.fed(
         "decrypt", "letter.mfn", "-o", "-", "-i", "-", input=Path("alice.key").read_bytes()
     )
     assert ran.raw == Path("letter").read_bytes()
@@ -167,7 +167,7 @@ def test_the_two_ways_to_seal_are_not_mistaken_for_each_other(mfn: Mfn) -> None:
     ran = mfn("decrypt", "letter.mfn", "-o", "opened")
     assert (ran.code, "with --identity" in ran.err) == (ExitCode.NOT_AUTHENTIC, True)
     sealed = Path("letter.mfn").read_bytes()
-    ran = mfn.process("decrypt", "-", input=sealed)
+    ran = mfn.fed("decrypt", "-", input=sealed)
     assert (ran.code, "with --identity" in ran.err) == (ExitCode.NOT_AUTHENTIC, True)
     ran = mfn("rewrap", "letter.mfn")
     assert (ran.code, "to recipients" in ran.err) == (ExitCode.NOT_AUTHENTIC, True)

@@ -8,7 +8,18 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, Integer, Interval, String, bindparam, insert, select, text, update
+from sqlalchemy import (
+    Engine,
+    ForeignKey,
+    Integer,
+    Interval,
+    String,
+    bindparam,
+    insert,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
@@ -232,3 +243,43 @@ def test_parts_of_other_kinds_bind_otherwise() -> None:
     parts: list[Any] = [1, "1", b"1", uuid.UUID(int=1)]
     assert len({row_binding("t", "c", [each]) for each in parts}) == 4
     assert row_binding("t", "c", ["a", "b"]) != row_binding("t", "c", ["ab"])
+
+
+class Remarked:
+    """What several tables have."""
+
+    remark = RowBound(String, key_id="customers", nullable=True)
+
+
+class Nurse(Remarked, Base):
+    """With a column of a mixin."""
+
+    __tablename__ = "nurses"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
+    kind: Mapped[str] = mapped_column(String(10), default="nurse")
+    __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "nurse"}  # noqa: RUF012
+
+
+class Midwife(Nurse):
+    """With a table of its own beside the one of nurses."""
+
+    __tablename__ = "midwives"
+
+    id: Mapped[uuid.UUID] = mapped_column(ForeignKey("nurses.id"), primary_key=True)
+    licence = RowBound(String, key_id="customers")
+    __mapper_args__ = {"polymorphic_identity": "midwife"}  # noqa: RUF012
+
+
+def test_a_mixin_and_a_subclass_have_such_values_too(rows: Session) -> None:
+    """Each is bound to the table that its column is in."""
+    rows.add_all([Nurse(remark="kind"), Midwife(remark="quick", licence="17")])
+    rows.commit()
+    found = rows.scalars(select(Nurse).order_by(Nurse.kind)).all()
+    assert [each.remark for each in found] == ["quick", "kind"]
+    (midwife,) = rows.scalars(select(Midwife))
+    assert midwife.licence == "17"
+    midwife.licence = "18"
+    midwife.remark = None
+    rows.commit()
+    assert (midwife.licence, midwife.remark) == ("18", None)

@@ -145,6 +145,10 @@ def test_a_key_under_a_passphrase_opens_by_that_alone() -> None:
     assert found[0].private_bytes() == KEY.private_bytes()
     POLICY.identities_in(OTHER.line(), passphrase)
     assert asked == [1]
+    fresh = POLICY.seal_identity(OTHER, b"another", FEWEST)
+    assert [each.public for each in POLICY.identities_in(fresh, lambda: b"another")] == [
+        OTHER.public
+    ]
     with pytest.raises(InvalidKeyError, match="line 1 does not open with that passphrase"):
         POLICY.identities_in(SEALED, lambda: b"another")
     with pytest.raises(InvalidKeyError, match="line 2 is under a passphrase"):

@@ -53,9 +53,9 @@ def _new(
 
     if comment is not None and not comment.isprintable():
         raise CommandError(ExitCode.USAGE, "a comment is one line of text", "give another")
-    private, public = _files_of(name)
     settings = invocation.settings()
     policy = build_policy(settings)
+    private, public = _files_of(name)
     secret_of = _passphrase(invocation, ask, str(private))
     key = policy.generate_recipient_key(KINDS[kind] if kind else None)
     line = key.public.line()

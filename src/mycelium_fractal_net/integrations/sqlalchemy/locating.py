@@ -86,4 +86,5 @@ def _identities(column: Column[Any], stored: bytes | str, tag_bytes: int) -> lis
     if 0 < tag_bytes <= len(stored):
         asked = asked.where(tag_of(column, tag_bytes).in_([stored[:tag_bytes]]))
     names = [each.name for each in key]
-    return [identity(names, row) for row in connection.execute(asked.limit(_MOST_ROWS))]
+    found = connection.execute(asked.limit(_MOST_ROWS))
+    return sorted(identity(names, row) for row in found)
