@@ -19,7 +19,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # the targets share one environment
-.PHONY: help run fips-module tour tour-custody test test-fips test-long lint types format docs pages bench bench-http bench-signed bench-columns bench-fields bench-django bench-data bench-custody bench-backup bench-audit bench-lookups bench-recipients campaign fuzz torture coverage lock build sbom audit bare-check clean
+.PHONY: help run fips-module tour tour-custody test test-fips test-old-sqlalchemy test-long lint types format docs pages bench bench-http bench-signed bench-columns bench-fields bench-django bench-data bench-custody bench-backup bench-audit bench-lookups bench-recipients campaign fuzz torture coverage lock build sbom audit bare-check clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -45,6 +45,12 @@ test: $(VENV)/test ## run the tests
 FIPS ?= tests --ignore tests/legacy
 test-fips: $(VENV)/test ## the tests in FIPS mode, on the module of `make fips-module`; FIPS=FOLDER for a part
 	$(BIN)/python -m pytest -p tests.support.fips_run -n $(WORKERS) --dist worksteal -m "not long" $(FIPS) $(PYTEST)
+
+# Its folder is in front of what .venv has, in which the other packages are.
+test-old-sqlalchemy: $(VENV)/test $(VENV)/sqlalchemy20/.made ## the tests of encrypted columns on SQLAlchemy 2.0
+	PYTHONPATH=$(CURDIR)/$(VENV)/sqlalchemy20 $(BIN)/python -c 'import sqlalchemy as s; assert s.__version__[:4] == "2.0.", s'
+	PYTHONPATH=$(CURDIR)/$(VENV)/sqlalchemy20 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not long" \
+	  tests/integrations/test_sqlalchemy*.py tests/integrations/test_takeover.py $(PYTEST)
 
 # LONG=short leaves the sizes at what CI has time for. Some of them hold the service to its seconds,
 # for which each worker needs a core; half of what they do is waiting, so there is room for one more.
@@ -137,7 +143,7 @@ bare-check: ## by hand, as root: all of CI in a bare Debian 12 made by debootstr
 # fits: make lock UPGRADE=
 UPGRADE ?= --upgrade
 lock: $(VENV)/lock ## make the locks anew from requirements/*.in
-	cd requirements && for name in run server test lint audit fuzz bench lock; do \
+	cd requirements && for name in run server test lint audit fuzz bench lock sqlalchemy20; do \
 	  ../$(BIN)/uv pip compile --quiet $(UPGRADE) --universal --python-version 3.11 \
 	    --fork-strategy fewest --generate-hashes --annotation-style line --no-header --no-emit-index-url \
 	    --no-emit-find-links --output-file $$name.txt $$name.in || exit 1; \
@@ -184,5 +190,11 @@ $(VENV)/fuzz: requirements/fuzz.txt pyproject.toml
 	$(call install,fuzz)
 $(VENV)/bench: requirements/bench.txt pyproject.toml
 	$(call install,bench)
+$(VENV)/sqlalchemy20/.made: requirements/sqlalchemy20.txt $(VENV)/test
+	@rm -rf $(@D)
+	@echo "Installing requirements/sqlalchemy20.txt into $(@D) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+	  --target $(@D) -r requirements/sqlalchemy20.txt
+	@touch $@
 $(VENV)/lock: requirements/lock.txt pyproject.toml
 	$(call install,lock)

@@ -1,11 +1,13 @@
 """Run security campaigns and publish what they measured.
 
-python -m campaigns [NAME,NAME] [--quick] [--minutes M] [--part NAME] [--fresh] [--republish]
+python -m campaigns [NAME,NAME] [--quick] [--minutes M] [--part NAME] [--again] [--fresh]
+                    [--republish]
 
 Without names, all of them. A full run writes docs/campaigns/NAME.json and the campaign's section
 of its page; it is kept part by part under build/campaigns/, and the same command goes on where it
-was ended. --quick is the short form of CI: it begins anew, publishes nothing, and is run once more
-where it missed something.
+was ended. --again runs what is finished once more with what it kept: of the mutants those that
+survived tests that were others than now. --quick is the short form of CI: it begins anew, publishes
+nothing, and is run once more where it missed something.
 """
 
 from __future__ import annotations
@@ -32,6 +34,9 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="seconds for each; publishes nothing")
     parser.add_argument("--minutes", type=float, help="pause after so long; run it again to go on")
     parser.add_argument("--part", action="append", default=[], help="this one alone; repeatable")
+    parser.add_argument(
+        "--again", action="store_true", help="run finished parts too, with what they kept"
+    )
     parser.add_argument("--fresh", action="store_true", help="forget what was kept of them")
     parser.add_argument("--republish", action="store_true", help="write the pages anew, run none")
     parser.add_argument("--work", type=Path, default=Path("build/campaigns"))
@@ -53,7 +58,14 @@ def main() -> None:
             for form in ("quick", "full"):
                 shutil.rmtree(work / form / name, ignore_errors=True)
         began = time.monotonic()
-        results = run(found, work, quick=options.quick, parts=options.part, until=until)
+        results = run(
+            found,
+            work,
+            quick=options.quick,
+            parts=options.part,
+            until=until,
+            again=options.again,
+        )
         if options.quick and results.failures():
             # So few samples tell little on a machine that was busy just then: twice is no chance.
             print(f"{name}: once more, since {'; '.join(results.failures())}", flush=True)

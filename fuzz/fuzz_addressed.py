@@ -28,8 +28,14 @@ from mycelium_fractal_net.security.sealed.addressed_layout import (
     parse_addressed_header,
     read_addressed_header,
 )
-from mycelium_fractal_net.security.sealed.recipient_text import key_line, parse_key_lines, text_of
+from mycelium_fractal_net.security.sealed.recipient_text import (
+    key_line,
+    parse_identity_lines,
+    parse_key_lines,
+    text_of,
+)
 from mycelium_fractal_net.security.sealed.recipients import RecipientKey
+from mycelium_fractal_net.security.sealed.sealed_identity import SealedIdentity
 
 SUITES = ("HPKE-X25519", "HPKE-P256", "HPKE-MLKEM768-X25519")
 KEYS = [RecipientKey.from_private_bytes(name, bytes([7]) * 32) for name in SUITES]
@@ -82,6 +88,16 @@ def identities(data: bytes) -> None:
         assert again.public == each.public, "a finding: a key that does not come back"
 
 
+def sealed_identities(data: bytes) -> None:
+    # Taken apart alone: a passphrase would take 20 ms of each input.
+    for line in parse_identity_lines(text_of(data)):
+        if line.sealed:
+            found = SealedIdentity.of(line.algorithm, line.raw)
+            (again,) = parse_identity_lines(found.line())
+            assert again.raw == line.raw, "a finding: a line with two spellings"
+            assert found.recipient.public_bytes() == found.public, "a finding: another public key"
+
+
 def lines(data: bytes) -> None:
     text = text_of(data)
     for label in (RECIPIENT, IDENTITY):
@@ -92,9 +108,22 @@ def lines(data: bytes) -> None:
             assert shown == written, "a finding: a line with two spellings"
 
 
-READERS: tuple[Reader, ...] = (header, message, recipients, identities, lines)
+READERS: tuple[Reader, ...] = (
+    header,
+    message,
+    recipients,
+    identities,
+    lines,
+    sealed_identities,
+)
 
 one_input = chosen(READERS, MfnError)
+
+
+def _sealed_line() -> str:
+    public = KEYS[0].public
+    at = SealedIdentity(public.algorithm, 200_000, bytes(32), public.public_bytes(), bytes(104))
+    return at.line()
 
 
 def seeds() -> dict[str, bytes]:
@@ -108,5 +137,6 @@ def seeds() -> dict[str, bytes]:
         recipients: text.encode(),
         identities: "\n".join(key.line() for key in KEYS).encode(),
         lines: KEYS[0].public.line().encode(),
+        sealed_identities: _sealed_line().encode(),
     }
     return seeds_of(READERS, contents)

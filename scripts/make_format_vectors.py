@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mycelium_fractal_net.security.aes_encryption import encrypt_aes_gcm
+from mycelium_fractal_net.security.policy import Policy
 from mycelium_fractal_net.security.records.file_names import FileName
 from mycelium_fractal_net.security.records.index_fields import IndexField
 from mycelium_fractal_net.security.sealed.addressed import opener_by, sealer_for
@@ -25,7 +26,9 @@ from mycelium_fractal_net.security.sealed.addressed_layout import (
 )
 from mycelium_fractal_net.security.sealed.blind_index import IndexKey
 from mycelium_fractal_net.security.sealed.deterministic import DeterministicKey
+from mycelium_fractal_net.security.sealed.recipient_text import parse_identity_lines
 from mycelium_fractal_net.security.sealed.recipients import RecipientKey, seal_to_recipient
+from mycelium_fractal_net.security.sealed.sealed_identity import SealedIdentity
 from mycelium_fractal_net.security.signatures.signature_file import (
     SignatureMode,
     encode_signature_file,
@@ -36,6 +39,7 @@ KEY = hashlib.sha256(b"mycelium-fractal-net test key").digest()
 HANDLE = bytes.fromhex("0123456789abcdef")
 DATA = b"one two three"
 ADDRESSED_KEY = b"mycelium-fractal-net/addressed-key/v1"
+PASSPHRASE = "Maßkrug, zwölf".encode()
 ALGORITHMS = ("Ed25519", "ECDSA-P256", "ECDSA-P384", "ML-DSA-65")
 P = 2**255 - 19
 # u of order 1, 2, 4 and 8 in X25519 (RFC 7748 section 5, and its section 7 on what they do).
@@ -251,6 +255,55 @@ def addressed() -> dict[str, Any]:
     }
 
 
+def identities() -> dict[str, Any]:
+    """Private keys of recipients under a passphrase, as lines."""
+    policy, fewest = Policy(), 200_000
+    keys = [
+        RecipientKey.from_private_bytes(name, hash_of(b"a recipient's test key").digest())
+        for name, hash_of in (
+            ("HPKE-X25519", hashlib.sha256),
+            ("HPKE-P256", hashlib.sha256),
+            ("HPKE-P384", hashlib.sha384),
+            ("HPKE-MLKEM768-X25519", hashlib.sha256),
+        )
+    ]
+    line = policy.seal_identity(keys[0], PASSPHRASE, fewest)
+    (read,) = parse_identity_lines(line)
+    found = SealedIdentity.of(read.algorithm, read.raw)
+    other = RecipientKey.from_private_bytes("HPKE-X25519", KEY).public.public_bytes()
+    beside = found._replace(public=other)
+    sealer = policy.bare_sealer(
+        policy.derive_from_passphrase(PASSPHRASE, found.salt, iterations=fewest), beside.context
+    )
+    faults = {
+        "another passphrase": policy.seal_identity(keys[0], b"another", fewest),
+        "another check": line[:-1] + ("A" if line[-1] != "A" else "Q"),
+        "another kind": line.replace(":x25519:", ":p256:"),
+        "another salt": found._replace(salt=KEY).line(),
+        "one iteration more": found._replace(iterations=fewest + 1).line(),
+        "too few iterations": found._replace(iterations=fewest - 1).line(),
+        "another public key": beside.line(),
+        "another public key, sealed so": beside._replace(
+            sealed=sealer.seal(keys[0].private_bytes())
+        ).line(),
+        "changed ciphertext": found._replace(sealed=flipped(found.sealed, 60)).line(),
+        "cut at the end": found._replace(sealed=found.sealed[:-1]).line(),
+    }
+    return {
+        "passphrase": PASSPHRASE.hex(),
+        "valid": [
+            {
+                "algorithm": key.public.algorithm,
+                "private_key": key.private_bytes().hex(),
+                "public_key": key.public.public_bytes().hex(),
+                "line": policy.seal_identity(key, PASSPHRASE, fewest),
+            }
+            for key in keys
+        ],
+        "invalid": faults,
+    }
+
+
 def _addressed(
     keys: list[RecipientKey], data: bytes, name: FileName | None = None, *, unknown: bool = False
 ) -> dict[str, Any]:
@@ -341,6 +394,7 @@ def main() -> None:
         "recipients_p384": recipients_on("HPKE-P384"),
         "recipients_mlkem768_x25519": hybrid_recipients(),
         "addressed": addressed(),
+        "identities": identities(),
         "deterministic": deterministic(),
         "index": index(),
     }

@@ -37,12 +37,13 @@ def run(
     quick: bool,
     parts: Sequence[str] = (),
     until: float | None = None,
+    again: bool = False,
 ) -> Results:
     """Run the parts that are not finished yet; the results hold those that are, and of one that was
     ended what it says of itself.
 
-    Quick runs begin anew each time. ``parts`` names the only ones to run. The folder ``work`` holds
-    what survives a restart.
+    Quick runs begin anew each time. ``parts`` names the only ones to run; ``again`` runs those that
+    are finished too, with what they kept. The folder ``work`` holds what survives a restart.
     """
     place = work / ("quick" if quick else "full") / campaign.name
     if quick:
@@ -50,7 +51,7 @@ def run(
     kept = place / "finished.json"
     finished: dict[str, Figures] = json.loads(kept.read_text()) if kept.exists() else {}
     for part in campaign.parts:
-        is_over = part.name in finished and "unfinished" not in finished[part.name]
+        is_over = not again and part.name in finished and "unfinished" not in finished[part.name]
         if is_over or (parts and part.name not in parts):
             continue
         figures = _worked(campaign, part, place / part.name, quick, until)

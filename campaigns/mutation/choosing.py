@@ -14,6 +14,7 @@ from campaigns.mutation.files import SECURITY
 from campaigns.mutation.mutants import Mutant
 
 BUDGET: Final = 3.0  # seconds of tests for one mutant, by what they took when all ran
+LONG: Final = 30.0  # seconds, for one that survived those
 _FEWEST: Final = 20
 _MOST: Final = 300
 _SERVER: Final = 5.0  # seconds: what starting one costs, for which each child has to
@@ -37,25 +38,26 @@ class Chooser:
         """That test noticed that mutant."""
         self._kills[mutant.file, by] += 1
 
-    def tests_for(self, mutant: Mutant) -> tuple[list[str], int]:
-        """Those to run, best first, within the budget; and how many there are in all."""
+    def tests_for(self, mutant: Mutant, budget: float = BUDGET) -> tuple[list[str], int]:
+        """Those to run, best first, within so many seconds; and how many there are in all."""
         found = self._covering(mutant) & self._tests - self.unsound
         ordered = self._ordered(mutant.file, found)
         chosen: list[str] = []
         spent = 0.0
-        for test in ordered[:_MOST]:
-            spent += self._seconds(test)
-            if spent > BUDGET and len(chosen) >= _FEWEST:
-                break
+        for test in ordered[: _MOST if budget <= BUDGET else None]:
+            seconds = self._seconds(test)
+            if spent + seconds > budget and len(chosen) >= _FEWEST:
+                continue  # one that takes less may still find its time
+            spent += seconds
             chosen.append(test)
         return chosen, len(found)
 
     def _covering(self, mutant: Mutant) -> set[str]:
-        if found := self._contexts.covering(mutant.file, mutant.first_line, mutant.last_line):
-            return found
+        found = self._contexts.covering(mutant.file, mutant.first_line, mutant.last_line)
         if mutant.is_in_function:
-            return set()
-        # What a module or class runs once is told by the lines that have its names.
+            return found
+        # What a module or class runs once, when whichever test imports it first, is told by the
+        # lines that have its names.
         names = set(_NAME.findall(mutant.before)) - {"None", "Final", "str", "int", "bytes"}
         lines = self._contexts.sources.get(mutant.file, "").splitlines()
         for number, line in enumerate(lines, 1):

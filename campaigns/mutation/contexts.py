@@ -110,11 +110,7 @@ def brought_up_to_date(folder: Path, root: Path = ROOT) -> Contexts:
     """What is kept in that folder; files of tests that are new or changed are run for it."""
     path = folder / "contexts.json"
     known = Contexts.from_file(path)
-    hashes = {
-        file.relative_to(root).as_posix(): sha256(file.read_bytes()).hexdigest()
-        for pattern in ("tests/security/**/test_*.py", "tests/test_*.py")
-        for file in root.glob(pattern)
-    }
+    hashes = hashes_of_tests(root)
     stale = sorted(file for file, each in hashes.items() if known.hashes.get(file) != each)
     for file in known.sources:
         if (root / file).exists():
@@ -125,6 +121,15 @@ def brought_up_to_date(folder: Path, root: Path = ROOT) -> Contexts:
         known.hashes = hashes
         write_whole(path, known.to_json())
     return known
+
+
+def hashes_of_tests(root: Path = ROOT) -> dict[str, str]:
+    """The SHA-256 of each file of tests, by its name from the root."""
+    return {
+        file.relative_to(root).as_posix(): sha256(file.read_bytes()).hexdigest()
+        for pattern in ("tests/security/**/test_*.py", "tests/test_*.py")
+        for file in sorted(root.glob(pattern))
+    }
 
 
 def _forget(known: Contexts, files: Iterable[str]) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 import libcst as cst
 from libcst.metadata import MetadataWrapper, PositionProvider
 
-from campaigns.mutation.operators import changes, is_text
+from campaigns.mutation.operators import TO_THE_TYPE_CHECKER, changes, is_text, name_of
 
 
 @dataclass(frozen=True)
@@ -184,14 +184,20 @@ def _is_for_types(node: cst.CSTNode) -> bool:
 
 
 def _is_bookkeeping(node: cst.CSTNode) -> bool:
-    """What saves memory or names a logger."""
+    """What saves memory, names a logger, what a star imports, or a type."""
     if isinstance(node, cst.Assign):
         target = node.targets[0].target
     elif isinstance(node, cst.AnnAssign):
         target = node.target
     else:
         return False
-    return isinstance(target, cst.Name) and target.value in {"__slots__", "_LOG"}
+    if isinstance(node.value, cst.Call) and name_of(node.value) in TO_THE_TYPE_CHECKER:
+        return True
+    if isinstance(node, cst.AnnAssign) and cst.Module([]).code_for_node(
+        node.annotation.annotation
+    ).endswith("TypeAlias"):
+        return True
+    return isinstance(target, cst.Name) and target.value in {"__slots__", "__all__", "_LOG"}
 
 
 def _is_docstring(node: cst.CSTNode) -> bool:

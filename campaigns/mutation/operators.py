@@ -13,7 +13,7 @@ Change = tuple[cst.CSTNode, cst.CSTNode]
 
 # Calls whose arguments are for a reader, or for the type checker, and decide nothing.
 _TO_A_READER: Final = frozenset({"debug", "info", "warning", "error", "exception", "critical"})
-_TO_THE_TYPE_CHECKER: Final = frozenset({"cast", "TypeVar", "ParamSpec", "NewType"})
+TO_THE_TYPE_CHECKER: Final = frozenset({"cast", "TypeVar", "ParamSpec", "NewType"})
 _UNCHANGED_CALLS: Final = frozenset({"len", "isinstance"})  # as in mutmut: any change is a crash
 
 
@@ -70,7 +70,7 @@ def changes(node: cst.CSTNode, *, in_text: bool) -> Iterator[tuple[str, Change]]
         if not isinstance(node, kind) or (name == "string" and in_text):
             continue
         if name == "arg_removal":
-            if not (in_text or is_text(node) or _name_of(node) in _UNCHANGED_CALLS):
+            if not (in_text or is_text(node) or name_of(node) in _UNCHANGED_CALLS):
                 for change in _changed_argument(node):
                     yield name, change
             continue
@@ -90,11 +90,11 @@ def is_text(node: cst.CSTNode) -> bool:
     """Whether what stands in this node is read by people alone: an error's message, a log's."""
     return isinstance(node, cst.Raise) or (
         isinstance(node, cst.Call)
-        and (_name_of(node) in _TO_THE_TYPE_CHECKER or _name_of(node) in _TO_A_READER)
+        and (name_of(node) in TO_THE_TYPE_CHECKER or name_of(node) in _TO_A_READER)
     )
 
 
-def _name_of(call: cst.CSTNode) -> str:
+def name_of(call: cst.CSTNode) -> str:
     if not isinstance(call, cst.Call):
         return ""
     if isinstance(call.func, cst.Attribute):

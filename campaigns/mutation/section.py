@@ -17,17 +17,17 @@ A mutant is the code with one small change; a test has to fail on it. The change
 mutmut 3 (operators, numbers, strings, None in the place of a value or an argument, named arguments
 left out, branches of conditional expressions and of `match`), and four more: a condition turned
 round, a statement left out (`raise` and `del` too), None returned, an `except` that catches
-nothing. Left as they are: annotations, decorators, imports, `__slots__`, names of loggers, and the
-words of errors and log lines. What compiles to the same instructions is no mutant.
+nothing. Left as they are: annotations, types, decorators, imports, `__slots__`, `__all__`, names of
+loggers, and the words of errors and log lines. What compiles to the same instructions is no mutant.
 
 Each mutant is tried against the tests that run its line (coverage's contexts), those first that
-killed its neighbours, then the quick ones of its own room, until one fails or about eight seconds
-of tests are through: of the two columns of survivors none has been held against more. A process
+killed its neighbours, then the quick ones of its own room, until one fails or three seconds of
+tests are through; one that survives them and is not explained is held against thirty. A process
 that has imported everything forks for each mutant and puts the changed function into the child;
-what that cannot do (constants, fields, defaults), and whatever survives, is tried once more in a
+what that cannot do (constants, fields, defaults), and what survives unexplained, is tried in a
 child that imports the changed file from the disk. A test that kills is first seen to pass on the
-code as it is, in the same kind of child. A child has 60 s of processor time, and may sleep as long:
-what exceeds that is counted as a timeout, not as killed.
+code as it is, in the same kind of child. A child has 60 s of processor time more than its tests
+need, and may sleep as long: what exceeds that is counted as a timeout, not as killed.
 """
 
 

@@ -1,25 +1,53 @@
-"""Try mutants: warm first, then in a fresh import what could not be put in or survived."""
+"""Try mutants: warm first, then at length, and in a fresh import what could not be put in.
+
+A survivor that nothing explains is tried again where any test is another one than it survived.
+"""
 
 from __future__ import annotations
 
+import json
 import operator
+import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from hashlib import sha256
 from threading import Lock, Thread
 from typing import Any, Final
 
 from campaigns.frame.run import Run
-from campaigns.mutation.choosing import Chooser
-from campaigns.mutation.contexts import brought_up_to_date
+from campaigns.mutation.choosing import BUDGET, LONG, Chooser
+from campaigns.mutation.contexts import brought_up_to_date, hashes_of_tests
+from campaigns.mutation.explained import Explanation, explained, explanations
 from campaigns.mutation.mutants import Mutant
 from campaigns.mutation.worker import Zygote, copied
 
 _KEEP_SECONDS: Final = 10.0
-_WORKERS: Final = 2
+_WORKERS: Final = min(2, len(os.sched_getaffinity(0)))
 _CPU: Final = 60.0  # seconds for the tests of one mutant; they take a few
 Outcome = dict[str, Any]
 """``outcome`` is killed, survived, timeout or uncovered; ``by`` names the test, ``ran`` counts."""
+
+
+def due(
+    mutants: Sequence[Mutant],
+    outcomes: Mapping[str, Outcome],
+    table: list[Explanation],
+    tests: str,
+) -> list[Mutant]:
+    """Those to be tried: the new ones, and who survived other tests without an explanation.
+
+    ``tests`` names the tests as they are now.
+    """
+
+    def is_due(mutant: Mutant) -> bool:
+        known = outcomes.get(mutant.key)
+        if known is None:
+            return True
+        survived = known["outcome"] in ("survived", "uncovered")
+        return survived and known.get("tests") != tests and explained(known, table) is None
+
+    return [each for each in mutants if is_due(each)]
 
 
 class Trial:
@@ -28,16 +56,16 @@ class Trial:
     def __init__(self, run: Run, mutants: Sequence[Mutant]) -> None:
         self._run = run
         self._mutants = mutants
-        self._outcomes: dict[str, Outcome] = run.kept().get("outcomes", {})
+        self._table = explanations()
+        self._tests = sha256(json.dumps(hashes_of_tests()).encode()).hexdigest()[:16]
         self._said = time.monotonic()
-        known = {each.key for each in mutants}
-        for key in list(self._outcomes):
-            if key not in known or self._outcomes[key]["outcome"] == "survived":
-                del self._outcomes[key]  # its line was changed, or a new test may notice it
+        known = {each.key for each in mutants}  # another was changed with its line
+        kept: dict[str, Outcome] = run.kept().get("outcomes", {})
+        self._outcomes = {key: each for key, each in kept.items() if key in known}
 
     def outcomes(self) -> dict[str, Outcome]:
-        """Try what has no outcome yet; by the key of each mutant, what became of it."""
-        left = [each for each in self._mutants if each.key not in self._outcomes]
+        """Try what is due; by the key of each mutant, what became of it."""
+        left = due(self._mutants, self._outcomes, self._table, self._tests)
         if not left:
             return self._outcomes
         contexts = brought_up_to_date(self._run.folder.parent / "contexts")
@@ -48,19 +76,33 @@ class Trial:
             for each in warm:
                 closing.callback(each.close)
             chooser = Chooser(contexts, warm[0].tests, warm[0].costly)
-            again = self._each(left, chooser, warm, "at once")
+            survived, others = self._each(left, chooser, warm, "at once")
+            survived, _ = self._each(survived, chooser, warm, "at length", LONG)
         with ExitStack() as closing:
             cold = [Zygote(tree, "cold") for tree in trees]
             for each in cold:
                 closing.callback(each.close)
-            self._each(again, chooser, cold, "imported anew")
+            self._each(survived, chooser, cold, "imported anew", is_last=True)
+            survived, _ = self._each(others, chooser, cold, "imported anew")
+            self._each(survived, chooser, cold, "imported anew, at length", LONG, is_last=True)
         return self._outcomes
 
     def _each(
-        self, mutants: Sequence[Mutant], chooser: Chooser, zygotes: Sequence[Zygote], how: str
-    ) -> list[Mutant]:
-        """Those that are to be tried another way. Each process has a thread that asks it."""
-        again: list[Mutant] = []
+        self,
+        mutants: Sequence[Mutant],
+        chooser: Chooser,
+        zygotes: Sequence[Zygote],
+        how: str,
+        budget: float = BUDGET,
+        *,
+        is_last: bool = False,
+    ) -> tuple[list[Mutant], list[Mutant]]:
+        """Those that survive and are not explained, and those that cannot be put in.
+
+        Each process has a thread that asks it.
+        """
+        survived: list[Mutant] = []
+        others: list[Mutant] = []
         sound: set[str] = set()
         waiting = iter(mutants)
         lock = Lock()
@@ -73,14 +115,16 @@ class Trial:
                 if mutant is None:
                     return
                 try:
-                    answer = attempted(mutant, chooser, zygote.attempt, sound)
+                    answer = attempted(mutant, chooser, zygote.attempt, sound, budget)
                     with lock:
-                        if answer["outcome"] == "not warm" or (
-                            answer["outcome"] == "survived" and how == "at once"
-                        ):
-                            again.append(mutant)
-                        if answer["outcome"] != "not warm":
-                            self._outcomes[mutant.key] = _told(mutant, answer)
+                        if answer["outcome"] == "not warm":
+                            others.append(mutant)
+                        else:
+                            told = self._outcomes[mutant.key] = _told(mutant, answer)
+                            if is_last or answer["outcome"] == "uncovered":
+                                told["tests"] = self._tests
+                            if answer["outcome"] == "survived" and not explained(told, self._table):
+                                survived.append(mutant)
                         done = len(mutants) - operator.length_hint(waiting)
                         self._keep(done, len(mutants), f"{how}: {mutant.file}")
                 except BaseException as error:
@@ -94,7 +138,7 @@ class Trial:
         self._run.keep({"outcomes": self._outcomes})
         if stopped:
             raise stopped[0]
-        return again
+        return survived, others
 
     def _keep(self, done: int, total: int, what: str) -> None:
         self._run.progress(done, total, what)
@@ -118,13 +162,19 @@ def _told(mutant: Mutant, answer: Outcome) -> Outcome:
 Attempt = Callable[[str, str | None, Sequence[str], float], Outcome]
 
 
-def attempted(mutant: Mutant, chooser: Chooser, attempt: Attempt, sound: set[str]) -> Outcome:
+def attempted(
+    mutant: Mutant,
+    chooser: Chooser,
+    attempt: Attempt,
+    sound: set[str],
+    budget: float = BUDGET,
+) -> Outcome:
     """What became of one mutant. A test that kills is first seen to pass without it, once."""
     while True:
-        tests, of = chooser.tests_for(mutant)
+        tests, of = chooser.tests_for(mutant, budget)
         if not tests:
             return {"outcome": "uncovered", "of": of}
-        answer = {**attempt(mutant.file, mutant.source, tests, _CPU), "of": of}
+        answer = {**attempt(mutant.file, mutant.source, tests, _CPU + budget), "of": of}
         by = answer.get("by", "")
         if answer["outcome"] != "killed" or "::" not in by or by in sound:
             break

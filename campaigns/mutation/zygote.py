@@ -18,7 +18,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -61,12 +61,7 @@ class _Warm:
 
         settings.load_profile("ci")  # the same examples each time
         items = {item.nodeid: item for item in session.items}
-        costly = {
-            name
-            for name, item in items.items()
-            for some in getattr(item, "_fixtureinfo").name2fixturedefs.values()  # noqa: B009
-            if some[-1].scope == "session" and some[-1].func.__module__.startswith("tests.")
-        }
+        costly = _costly(items)
         gc.unfreeze()  # what the tests' conftest froze is in no list of living objects
         self._functions = patching.functions_by_file()
         gc.collect()
@@ -102,6 +97,26 @@ class _Warm:
             if any(report.failed for report in reports):
                 return {"outcome": "killed", "by": item.nodeid, "ran": len(seconds)}
         return {"outcome": "survived", "ran": len(seconds), "seconds": seconds}
+
+
+def _costly(items: Mapping[str, pytest.Item]) -> set[str]:
+    """The tests that have something started for the session, which no fork inherits.
+
+    A fixture that every test has starts nothing by itself.
+    """
+    used: dict[str, dict[str, Any]] = {
+        name: getattr(item, "_fixtureinfo").name2fixturedefs  # noqa: B009
+        for name, item in items.items()
+    }
+    by_all = set.intersection(*map(set, used.values())) if used else set()
+    return {
+        name
+        for name, fixtures in used.items()
+        for fixture, (*_, found) in fixtures.items()
+        if fixture not in by_all
+        and found.scope == "session"
+        and found.func.__module__.startswith("tests.")
+    }
 
 
 class _FirstFailure:

@@ -59,6 +59,20 @@ def test_a_part_that_says_how_far_it_is_is_published_and_goes_on(tmp_path: Path)
     assert run(sample, tmp_path, quick=False).parts["count"]["counted"] == 2
 
 
+def test_a_finished_part_is_run_again_where_that_is_asked_for(tmp_path: Path) -> None:
+    """With what it kept; its figures are the new ones."""
+
+    sample = _campaign(("count", lambda given: {"calls": _kept_calls(given)}))
+    for again, calls in ((False, 1), (False, 1), (True, 2)):
+        assert run(sample, tmp_path, quick=False, again=again).parts["count"]["calls"] == calls
+
+
+def _kept_calls(given: Run) -> int:
+    calls: int = given.kept().get("calls", 0) + 1
+    given.keep({"calls": calls})
+    return calls
+
+
 def test_a_finished_part_is_not_run_again(tmp_path: Path) -> None:
     """Its figures are kept with the seconds that it took; the short form keeps nothing."""
     calls: list[bool] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -15,13 +16,16 @@ from campaigns.mutation.figures import Row, misses, rows
 from campaigns.mutation.files import SECURITY, WHOLE, others
 from campaigns.mutation.mutants import Mutant, mutants_of
 from campaigns.mutation.patching import Living, functions_by_file
-from campaigns.mutation.trying import attempted
+from campaigns.mutation.trying import attempted, due
 
 SOURCE = '''"""A page."""
 from __future__ import annotations
 import logging
 
+__all__ = ["held"]
 _LOG: Final = logging.getLogger("it")
+_Any = TypeVar("_Any", bound=bytes)
+_One: TypeAlias = int | str
 _MOST: Final = 4
 
 
@@ -58,7 +62,9 @@ def test_each_operator_changes_what_it_says() -> None:
     strings = _changes("string")
     assert strings
     assert not any("too long" in before or "page" in before for before, _ in strings)
-    assert not any("_LOG: Final" in each.before for each in mutants_of("f.py", SOURCE))
+    for kept in ("_LOG: Final", "__all__", "_Any = TypeVar", "_One: TypeAlias"):
+        assert kept in SOURCE
+        assert not any(kept in each.before for each in mutants_of("f.py", SOURCE))
 
 
 def test_a_mutant_is_another_program_with_a_name_that_lines_above_do_not_change() -> None:
@@ -142,6 +148,46 @@ def test_tests_of_the_line_are_tried_and_what_killed_a_neighbour_first() -> None
     assert chooser.tests_for(_mutant(line=3)) == ([], 0)
     chooser.killed(_mutant(), far)
     assert chooser.tests_for(_mutant())[0][0] == far
+
+
+def test_what_is_too_long_for_the_time_that_is_left_gives_way_to_what_is_not() -> None:
+    """After the first twenty; a survivor has ten times as long, in which all are run."""
+    tests = [f"tests/t.py::{number:02}" for number in range(30)]
+    seconds = {name: 0.1 if number % 2 else 0.2 for number, name in enumerate(tests)}
+    contexts = Contexts(seconds, {_mutant().file: {1: set(tests)}}, {_mutant().file: ""})
+    chooser = Chooser(contexts, tests, costly=tests[20:21])
+    chosen, of = chooser.tests_for(_mutant())
+    assert of == 30
+    assert 20 < len(chosen) < 30
+    assert tests[20] not in chosen
+    assert sorted(chooser.tests_for(_mutant(), 30.0)[0]) == tests
+
+
+def test_a_constant_is_tried_against_the_tests_of_its_users() -> None:
+    """Whichever test imported the module first ran its line, and knows nothing of it."""
+    file = _mutant().file
+    first, user = "tests/t.py::first", "tests/t.py::user"
+    contexts = Contexts(
+        {first: 0.1, user: 0.1}, {file: {1: {first}, 3: {user}}}, {file: "_MOST = 3\n\nx = _MOST\n"}
+    )
+    constant = replace(_mutant(), before="_MOST = 3", is_in_function=False)
+    assert set(Chooser(contexts, [first, user]).tests_for(constant)[0]) == {first, user}
+
+
+def test_a_survivor_is_tried_again_where_the_tests_are_others_and_nothing_explains_it() -> None:
+    """So that a retry goes on where it was ended, and what was killed is left."""
+    names = ("new", "killed", "survived", "survived these", "uncovered", "timeout", "explained")
+    mutants = {name: replace(_mutant(), after=name) for name in names}
+    base = {"file": _mutant().file, "scope": "f", "before": "a"}
+    outcomes = {
+        mutants[name].key: {**base, "after": name, "outcome": name.partition(" ")[0]}
+        for name in names[1:]
+    }
+    outcomes[mutants["survived these"].key]["tests"] = "now"
+    outcomes[mutants["explained"].key]["outcome"] = "survived"
+    table = [Explanation(_mutant().file, "f", "a", ("explained",), "speed", "it is slower")]
+    found = due(list(mutants.values()), outcomes, table, "now")
+    assert [each.after for each in found] == ["new", "survived", "uncovered"]
 
 
 def test_a_test_that_fails_without_the_mutant_kills_nothing() -> None:

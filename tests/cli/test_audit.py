@@ -135,14 +135,14 @@ def test_a_command_is_recorded_before_it_fails(files: Mfn) -> None:
 def test_a_stream_is_recorded_with_the_key_that_it_begins_with(files: Mfn, verb: str) -> None:
     """What is read for that is worked on all the same; a message of any length."""
     message = (files.folder / "sealed.mfn").read_bytes()
-    ran = files.process(verb, "-", input=message)
+    ran = files.fed(verb, "-", input=message)
     assert ran.code == ExitCode.OK
     if verb == "decrypt":
         assert ran.raw == b"hello\n"
     assert uses(files)[0]["key"] == "orders:v1"
     with (files.folder / "large").open("wb") as file, open_keyring(home=files.home) as keyring:
         file.write(keyring.encrypt(bytes(300_000)))
-    done = files.process("decrypt", "-", input=(files.folder / "large").read_bytes())
+    done = files.fed("decrypt", "-", input=(files.folder / "large").read_bytes())
     assert done.raw == bytes(300_000)
 
 

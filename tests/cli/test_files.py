@@ -161,7 +161,7 @@ def test_a_file_goes_to_standard_output_and_standard_input_to_a_file(mfn: Mfn, b
     sealed = mfn.ok("encrypt", "big.bin", "-o", "-").raw
     (mfn.folder / "s.mfn").write_bytes(sealed)
     assert mfn.ok("decrypt", "s.mfn", "-o", "-").raw == CONTENT
-    assert mfn.process("decrypt", "-", "-o", "back.bin", input=sealed).code == 0
+    assert mfn.fed("decrypt", "-", "-o", "back.bin", input=sealed).code == 0
     back = mfn.folder / "back.bin"
     assert back.read_bytes() == CONTENT
     assert stat.S_IMODE(back.stat().st_mode) == 0o600
@@ -182,7 +182,7 @@ def test_a_cut_message_to_standard_output_gives_whole_chunks_and_exit_code_8(
 ) -> None:
     """What came out is authentic and incomplete; the code says so."""
     sealed = mfn.ok("encrypt", "big.bin", "-o", "-").raw
-    ran = mfn.process("decrypt", "-", input=sealed[:-20])
+    ran = mfn.fed("decrypt", "-", input=sealed[:-20])
     one_line(ran, ExitCode.NOT_AUTHENTIC)
     assert CONTENT.startswith(ran.raw)
     assert len(ran.raw) % 16384 == 0
@@ -276,16 +276,16 @@ def test_a_jwk_verifies_too(mfn: Mfn, big: Path, algorithm: str) -> None:
     mfn.ok("verify", "big.bin", "big.bin.sig", "--public-key", "web.jwk")
     (mfn.folder / "web.jwk").write_text(f'{{"keys": [{jwk}]}}')
     one_line(mfn("verify", "big.bin", "big.bin.sig", "--public-key", "web.jwk"), ExitCode.USAGE)
-    ran = mfn.process("verify", "big.bin", "big.bin.sig", "--public-key", "-", input=jwk.encode())
+    ran = mfn.fed("verify", "big.bin", "big.bin.sig", "--public-key", "-", input=jwk.encode())
     assert ran.out == "big.bin was signed by the key of -\n"
     one_line(mfn("verify", "-", "big.bin.sig", "--public-key", "-"), ExitCode.USAGE)
 
 
 def test_standard_input_is_signed_and_verified(mfn: Mfn) -> None:
     """The signature goes to standard output, the same as for a file."""
-    ran = mfn.process("sign", "-", "-k", "release", input=CONTENT)
+    ran = mfn.fed("sign", "-", "-k", "release", input=CONTENT)
     (mfn.folder / "s.sig").write_bytes(ran.raw)
-    said = mfn.process("verify", "-", "s.sig", "-k", "release", input=CONTENT)
+    said = mfn.fed("verify", "-", "s.sig", "-k", "release", input=CONTENT)
     assert said.out == "- was signed by release:v1\n"
 
 
@@ -421,7 +421,7 @@ def test_inspect_of_anything_else_is_exit_code_8(mfn: Mfn, big: Path) -> None:
 def test_inspect_reads_standard_input_too(mfn: Mfn, big: Path) -> None:
     """The size of what it holds is not known then."""
     sealed = mfn.ok("encrypt", "big.bin", "-k", "orders", "-o", "-").raw
-    shown = mfn.process("inspect", "-", "--json", input=sealed).json
+    shown = mfn.fed("inspect", "-", "--json", input=sealed).json
     assert (shown["version_id"], shown["plaintext_bytes"]) == ("orders:v1", None)
 
 
@@ -527,12 +527,12 @@ def test_a_stream_has_no_name(mfn: Mfn, big: Path) -> None:
     for more in (["-o", "-"], ["-o", "/dev/null"]):
         said = one_line(mfn("encrypt", "big.bin", "--bind-name", *more), ExitCode.USAGE)
         assert said == "a stream has no name to bind; name a file with -o"
-    sealed = mfn.process("encrypt", "-", "-o", "in.mfn", "--bind-name", input=b"data")
+    sealed = mfn.fed("encrypt", "-", "-o", "in.mfn", "--bind-name", input=b"data")
     assert sealed.code == 0
     message = (mfn.folder / "in.mfn").read_bytes()
-    assert b"--bound-name" in mfn.process("decrypt", "-", input=message).err.encode()
-    assert mfn.process("decrypt", "-", "--bound-name", "in", input=message).out == "data"
-    assert mfn.process("inspect", "-", input=message).out.count("name     bound\n") == 1
+    assert b"--bound-name" in mfn.fed("decrypt", "-", input=message).err.encode()
+    assert mfn.fed("decrypt", "-", "--bound-name", "in", input=message).out == "data"
+    assert mfn.fed("inspect", "-", input=message).out.count("name     bound\n") == 1
 
 
 def test_a_folder_is_bound_by_its_paths(mfn: Mfn, tree: dict[str, bytes]) -> None:

@@ -49,6 +49,7 @@ def test_a_key_is_brought_along_with_openssl(mfn: Mfn, folder: Path) -> None:
         assert keyring.provider.get_key("card") == KEY
 
 
+@pytest.mark.long  # a dozen processes
 def test_the_page_on_custody_is_followed_as_it_stands(mfn: Mfn) -> None:
     """Every command of its section, in a shell, in order; what came in is what was wrapped."""
     section = PAGE.read_text().partition("## Bring your own key")[2].partition("\n## ")[0]

@@ -12,7 +12,7 @@ import pytest
 from mycelium_fractal_net import open_keyring
 from mycelium_fractal_net.security.errors import ExitCode
 from tests.support.algorithms import SIGNING
-from tests.support.cli import Mfn, one_line, snapshot
+from tests.support.cli import Mfn, descriptor, one_line, snapshot
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,14 +25,6 @@ VERSION_FIELDS = [
     "version_id", "version", "state", "origin", "compromised", "handle", "created_at",
     "activate_at", "destroy_at", "external", "external_gone_at",
 ]  # fmt: skip
-
-
-def descriptor(text: str) -> int:
-    """A file descriptor that holds ``text``."""
-    reading, writing = os.pipe()
-    os.write(writing, text.encode())
-    os.close(writing)
-    return reading
 
 
 # init -------------------------------------------------------------------------------------

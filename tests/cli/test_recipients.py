@@ -13,7 +13,7 @@ from mycelium_fractal_net.security.errors import ExitCode
 from mycelium_fractal_net.security.policy import Policy
 from mycelium_fractal_net.security.sealed.addressed_layout import KINDS
 from tests.support.algorithms import HPKE
-from tests.support.cli import PROGRAM, Mfn, environment, one_line
+from tests.support.cli import PROGRAM, Mfn, descriptor, environment, one_line
 
 PAGE = Path(__file__).parents[2] / "docs" / "recipients.md"
 ALLOWED = [word for word, algorithm in KINDS.items() if Policy().allows(algorithm)]
@@ -98,7 +98,7 @@ def test_a_stream_is_sealed_and_opened_in_a_pipe(people: Mfn) -> None:
 def test_a_key_comes_on_standard_input(people: Mfn) -> None:
     """So that it is in no file at all; of one stream there is one use."""
     people.ok("encrypt", "letter", "--to", "alice.pub")
-    ran = people.process(
+    ran = people.fed(
         "decrypt", "letter.mfn", "-o", "-", "-i", "-", input=Path("alice.key").read_bytes()
     )
     assert ran.raw == Path("letter").read_bytes()
@@ -167,7 +167,7 @@ def test_the_two_ways_to_seal_are_not_mistaken_for_each_other(mfn: Mfn) -> None:
     ran = mfn("decrypt", "letter.mfn", "-o", "opened")
     assert (ran.code, "with --identity" in ran.err) == (ExitCode.NOT_AUTHENTIC, True)
     sealed = Path("letter.mfn").read_bytes()
-    ran = mfn.process("decrypt", "-", input=sealed)
+    ran = mfn.fed("decrypt", "-", input=sealed)
     assert (ran.code, "with --identity" in ran.err) == (ExitCode.NOT_AUTHENTIC, True)
     ran = mfn("rewrap", "letter.mfn")
     assert (ran.code, "to recipients" in ran.err) == (ExitCode.NOT_AUTHENTIC, True)
@@ -200,6 +200,7 @@ def test_a_private_key_on_the_command_line_is_shown_to_nobody(people: Mfn) -> No
     for words in (
         ["encrypt", "letter", "--to", line],
         ["encrypt", "letter", "--to", secret],
+        ["encrypt", "letter", "--to", secret.replace("mfn-identity:", "mfn-identity-sealed:")],
         ["decrypt", "letter", "-o", "x", "-i", line],
         ["decrypt", "letter", "-o", "x", "-i", "-----BEGIN PRIVATE KEY-----\nMC4C"],
         ["recipient", "public", line],
@@ -250,6 +251,57 @@ def test_what_a_folder_is_to_be_instead_is_said(people: Mfn) -> None:
     ):
         said = one_line(people(*words), ExitCode.USAGE)
         assert said == f"folder is a folder; {advice}"
+
+
+def test_a_private_key_is_under_a_passphrase(people: Mfn) -> None:
+    """The file alone opens nothing; its public key is shown without one."""
+    people.ok("recipient", "new", "carol", "--passphrase-fd", str(descriptor("a passphrase")))
+    people.ok("encrypt", "letter", "--to", "carol.pub")
+    assert Path("carol.key").read_text().splitlines()[-1].startswith("mfn-identity-sealed:")
+    assert people.ok("recipient", "public", "carol.key").out in Path("carol.pub").read_text()
+    opening = ("decrypt", "letter.mfn", "-i", "carol.key")
+    given = str(descriptor("a passphrase\n"))  # once, for both
+    people.ok(*opening, "-i", "carol.key", "-o", "x", "--passphrase-fd", given)
+    assert Path("x").read_bytes() == Path("letter").read_bytes()
+    ran = people(*opening, "-o", "y", "--passphrase-fd", str(descriptor("another")))
+    assert one_line(ran, ExitCode.USAGE) == (
+        "carol.key: line 4 does not open with that passphrase; give the one it has"
+    )
+    ran = people.process(*opening, "-o", "y", start_new_session=True)
+    assert one_line(ran, ExitCode.STORE) == (
+        "carol.key needs its passphrase and there is no terminal to ask on; give --passphrase-fd N"
+    )
+    assert not Path("y").exists()
+
+
+@pytest.mark.long  # two processes, each on a terminal
+def test_a_passphrase_is_asked_for(people: Mfn) -> None:
+    """Twice where it is set, once where it opens, each time for that file."""
+    new = b"Passphrase of carol.key"
+    typed(people, ["recipient", "new", "carol", "--passphrase"], [new, new + b", again"])
+    people.ok("encrypt", "letter", "--to", "carol.pub")
+    typed(people, ["decrypt", "letter.mfn", "-o", "x", "-i", "bob.key", "-i", "carol.key"], [new])
+    assert Path("x").read_bytes() == Path("letter").read_bytes()
+
+
+def typed(mfn: Mfn, words: list[str], prompts: list[bytes]) -> None:
+    """Run it on a terminal, where ``a passphrase`` is typed at each of the prompts."""
+    terminal, its = os.openpty()
+    command = [*PROGRAM, "--home", str(mfn.home), *words]
+    with subprocess.Popen(
+        command, stdin=its, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0,
+        env=environment(), start_new_session=True,
+    ) as running:  # fmt: skip
+        assert running.stderr is not None
+        for prompt in prompts:
+            shown = b""
+            while not shown.endswith(b": "):
+                shown += running.stderr.read(1)
+            assert shown.strip() == prompt + b":"
+            os.write(terminal, b"a passphrase\n")
+        assert running.wait() == 0
+    os.close(its)
+    os.close(terminal)
 
 
 def test_inspect_says_for_how_many_a_file_is(people: Mfn) -> None:

@@ -150,7 +150,7 @@ def test_a_log_that_is_written_to_all_the_time(mfn: Mfn, folder: Path) -> None:
     try:
         for more in ((), ("-o", "-", "-q")):
             for _ in range(50):  # on a busy machine the writer may rest for a moment
-                ran = mfn.process("encrypt", "log", *more)
+                ran = mfn("encrypt", "log", *more)
                 if ran.code:
                     break
                 (folder / "log.mfn").unlink(missing_ok=True)

@@ -349,7 +349,7 @@ def test_a_writer_beside_a_rewrap_loses_no_update(tmp_path: Path, how: str) -> N
             assert writer.stdout is not None
             assert writer.stdout.readline() == b"ready\n"
             moved = 0
-            end = time.monotonic() + 3
+            end = time.monotonic() + 1.5
             while time.monotonic() < end or (moved == 0 and time.monotonic() < end + 20):
                 keyring.provider.rotate_key("orders")
                 keyring.refresh()

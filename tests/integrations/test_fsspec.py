@@ -19,6 +19,7 @@ from fsspec.implementations.local import LocalFileSystem
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mycelium_fractal_net.files.recipients import open_with, seal_to
 from mycelium_fractal_net.integrations.application import application_keyring, configure
 from mycelium_fractal_net.integrations.fsspec import MfnFileSystem
 from mycelium_fractal_net.security.errors import (
@@ -26,7 +27,11 @@ from mycelium_fractal_net.security.errors import (
     DecryptionError,
     InvalidInputError,
     KeyNotFoundError,
+    StorePermissionsError,
 )
+from mycelium_fractal_net.security.sealed.addressed_layout import parse_addressed_header
+from mycelium_fractal_net.security.sealed.recipients import RecipientKey
+from tests.support.algorithms import HPKE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,6 +98,86 @@ def test_what_is_written_is_sealed_and_read_back(ours: Keyring, place: str) -> N
         file.write("zwölf\n" * 3)
     with fsspec.open(f"mfn::{place}/a.txt", "r") as file:
         assert list(file) == ["zwölf\n"] * 3
+
+
+# For recipients -----------------------------------------------------------------------------
+
+ALICE, BOB = (RecipientKey.generate(HPKE) for _ in range(2))
+
+
+def addressed_by(place: str, **options: Any) -> tuple[MfnFileSystem, str]:
+    """The file system over that place; no keyring is at hand."""
+    more: dict[str, Any] = {"file": {"auto_mkdir": True}} if place.startswith("file") else {}
+    fs, path = fsspec.url_to_fs(f"mfn::{place}", **options, **more)
+    return fs, path
+
+
+def test_files_go_to_recipients_and_are_read_by_position(place: str, tmp_path: Path) -> None:
+    """By the files of their keys, as ``mfn recipient new`` makes them, and without a key store."""
+    public, private = tmp_path / "alice.pub", tmp_path / "alice.key"
+    public.write_text(f"# Alice\n{ALICE.public.line()}\n")
+    private.touch(mode=0o600)
+    private.write_text(ALICE.line())
+    fs, folder = addressed_by(place, to=[str(public), BOB.public.line()])
+    fs.pipe_file(f"{folder}/a", CONTENT)
+    message = stored(f"{place}/a")
+    assert parse_addressed_header(message).suites == [HPKE, HPKE]
+    assert open_with([BOB], message) == CONTENT
+    for identity in (str(private), private, BOB, [BOB, ALICE]):
+        fs, folder = addressed_by(place, identity=identity)
+        assert fs.cat_file(f"{folder}/a", 20_000, 20_100) == CONTENT[20_000:20_100]
+    with fsspec.open(f"mfn::{place}/a", "rb", identity=str(private)) as file:
+        assert file.read() == CONTENT
+    fs, folder = addressed_by(place, identity=str(private))
+    assert pickle.loads(pickle.dumps(fs)).cat_file(f"{folder}/a") == CONTENT
+
+
+def test_whoever_has_no_key_of_a_recipient_reads_nothing(place: str) -> None:
+    """With another key, with none, which is said, and where a name was changed."""
+    fs, folder = addressed_by(place, to=ALICE.public, bind_below=place)
+    fs.pipe_file(f"{folder}/a", CONTENT)
+    for identity in ((), BOB):
+        fs, folder = addressed_by(place, identity=identity, bind_below=place)
+        with pytest.raises(DecryptionError) as caught:
+            fs.open(f"{folder}/a", "rb")
+        told = "\n".join(getattr(caught.value, "__notes__", ()))
+        assert ("give identity=" in told) == (identity == ())
+    fs, folder = addressed_by(place, identity=ALICE, bind_below=place)
+    assert fs.cat_file(f"{folder}/a") == CONTENT
+    fs.fs.mv(f"{folder}/a", f"{folder}/b")
+    with pytest.raises(BoundNameError):
+        fs.cat_file(f"{folder}/b")
+
+
+@pytest.mark.parametrize("count", [1, 2, 30])
+def test_the_size_of_a_file_for_many_is_that_of_its_plaintext(place: str, count: int) -> None:
+    """The list of recipients stands in front, and may be longer than what is read of each file."""
+    some = [RecipientKey.from_private_bytes(HPKE, bytes([number + 1]) * 32).public
+            for number in range(count)]  # fmt: skip
+    fs, folder = addressed_by(place, to=some)
+    fs.pipe_file(f"{folder}/a", CONTENT)
+    assert fs.info(f"{folder}/a")["size"] == len(CONTENT)
+    fs.fs.pipe_file(f"{folder}/cut", b"MFR\x01")
+    fs.fs.pipe_file(f"{folder}/other", stored(f"{place}/a")[:60])
+    assert {entry["size"] for entry in fs.ls(folder)} == {len(CONTENT), None}
+
+
+def test_what_is_sealed_to_is_one_thing_and_no_secret_is_an_option(tmp_path: Path) -> None:
+    """Options are shown, and sent to other processes; a file that others may read is refused."""
+    with pytest.raises(InvalidInputError, match="not both"):
+        MfnFileSystem(to=ALICE.public, key_id="orders")
+    sealed = tmp_path / "a"
+    sealed.write_bytes(seal_to([ALICE.public], b"plain"))
+    private = tmp_path / "alice.key"
+    private.write_text(ALICE.line())
+    private.chmod(0o640)
+    with pytest.raises(StorePermissionsError):
+        MfnFileSystem(identity=str(private)).cat_file(str(sealed))
+    with pytest.raises(InvalidInputError) as caught:
+        MfnFileSystem(identity=ALICE.line()).cat_file(str(sealed))
+    assert ALICE.line() not in str(caught.value)
+    one, other = MfnFileSystem(identity=ALICE), MfnFileSystem(identity=BOB)
+    assert one._fs_token != other._fs_token  # for whoever keeps what was read
 
 
 def test_a_part_is_read_by_its_position(ours: Keyring, place: str) -> None:

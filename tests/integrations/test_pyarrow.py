@@ -212,6 +212,48 @@ def test_keys_beside_a_file_in_another_file_system_are_moved(
     assert found.equals(TABLE)
 
 
+@pytest.mark.parametrize("far", [False, True])
+def test_a_folder_is_rotated_and_what_does_not_move_is_named(
+    keys: ParquetEncryption, tmp_path: Path, far: bool
+) -> None:
+    """Of files with their keys beside them all move; those with keys in the footer need old ones.
+
+    One that fails stops no other, and plain files, Parquet or not, are none of it.
+    """
+    store = fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem()) if far else None
+    place = "" if far else f"{tmp_path}/"
+    (tmp_path / "d" / "e").mkdir(parents=True)
+    for name in ("d/a.parquet", "d/e/b.parquet", "d/bad.parquet"):
+        write(keys, tmp_path / name, path=tmp_path / name)
+    write(keys, tmp_path / "d" / "e" / "inside.parquet")
+    parquet.write_table(TABLE, tmp_path / "d" / "plain.parquet")
+    (tmp_path / "d" / "notes").write_bytes(b"PAR")
+    (tmp_path / "d" / "_KEY_MATERIAL_FOR_bad.parquet.json").write_bytes(b"{")
+    for name in ("footers", *COLUMNS):
+        keys.keys.provider.rotate_key(name)
+    keys.keys.refresh()
+    found = keys.rotate_folder(f"{place}d", store)
+    assert found.moved == [f"{place}d/a.parquet", f"{place}d/e/b.parquet"]
+    assert found.inside == [f"{place}d/e/inside.parquet"]
+    assert isinstance(found.failed.pop(f"{place}d/bad.parquet"), InvalidInputError)
+    assert not found.failed
+    assert not found.complete
+    assert keys.rotate_folder(f"{place}d/e", store).inside
+    with pytest.raises(InvalidInputError, match="stand in its footer"):
+        keys.rotate(f"{place}d/e/inside.parquet", store)
+    with pytest.raises(FileNotFoundError):
+        keys.rotate(f"{place}d/plain.parquet", store)
+    for name in ("footers", *COLUMNS):
+        keys.keys.provider.states.apply(Verb.SUSPEND, f"{name}:v1")
+    keys.keys.refresh()
+    for path in (tmp_path / "d" / "a.parquet", tmp_path / "d" / "e" / "b.parquet"):
+        assert read(keys, path, path).equals(TABLE)
+    with pytest.raises(KeyStateError):
+        read(keys, tmp_path / "d" / "e" / "inside.parquet")
+    (tmp_path / "d" / "e" / "inside.parquet").unlink()
+    assert keys.rotate_folder(f"{place}d/e", store).complete
+
+
 def test_a_wrapped_key_is_no_other_message(keys: ParquetEncryption) -> None:
     """Whoever may decrypt messages and not these learns no data key by it, nor the other way."""
     client = KeyringKmsClient(keys.keys)

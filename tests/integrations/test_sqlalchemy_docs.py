@@ -1,4 +1,4 @@
-"""The example in the documentation of encrypted columns works as it stands there."""
+"""The examples in the documentation of encrypted columns work as they stand there."""
 
 from __future__ import annotations
 
@@ -19,15 +19,17 @@ from tests.integrations.customers import TABLE
 PAGE = Path(__file__).parents[2] / "docs" / "sqlalchemy.md"
 
 
-def test_the_example_runs(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_examples_run(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As it is read, in a folder of its own."""
     monkeypatch.setattr(application.APPLICATION, "default", application._by_configuration)
     monkeypatch.setenv("MFN_HOME", str(home))
     monkeypatch.chdir(home)
     initialise().close()
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    assert len(blocks) == 1
-    exec(compile(blocks[0], str(PAGE), "exec", dont_inherit=True), {"__name__": "example"})
+    assert len(blocks) == 2
+    names = {"__name__": "example"}
+    for block in blocks:
+        exec(compile(block, str(PAGE), "exec", dont_inherit=True), names)
     configure(None)
 
 

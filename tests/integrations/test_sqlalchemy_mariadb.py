@@ -29,7 +29,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import mysql
 from sqlalchemy.dialects.mysql import insert as mysql_insert
-from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy.exc import DataError, IntegrityError, OperationalError, PendingRollbackError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
@@ -199,6 +199,28 @@ def test_lists_are_ranges_of_the_index(on_mariadb: Engine, keys: Keyring) -> Non
     assert plans[3].Extra == "Impossible WHERE"
 
 
+def test_a_long_list_finds_each_of_its_rows(on_mariadb: Engine, keys: Keyring) -> None:
+    """Also of more values than MariaDB takes in a list before it makes a subquery of it."""
+    emails = [f"{number}@example.com" for number in range(1, 1101)]
+    with on_mariadb.begin() as connection:
+        rows = [{"id": n, "email": each} for n, each in enumerate(emails[::100], 1)]
+        connection.execute(insert(TABLE), rows)
+        asked = select(func.count()).select_from(TABLE)
+        assert connection.scalar(asked.where(TABLE.c.email.in_(emails))) == len(rows)
+        assert connection.scalar(asked.where(TABLE.c.email.not_in(emails))) == 0
+        assert connection.scalar(asked.where(TABLE.c.email.not_in(emails[1:]))) == 1
+
+
+def test_the_other_name_of_the_dialect_is_the_same(on_mariadb: Engine, keys: Keyring) -> None:
+    """Applications say mysql:// to MariaDB too."""
+    engine = create_engine(on_mariadb.url.set(drivername="mysql+pymysql"))
+    store(engine, id=1, email=ADA)
+    with engine.connect() as connection:
+        for asked in (TABLE.c.email == ADA, TABLE.c.email.in_([ADA, BOB])):
+            assert connection.scalars(select(TABLE.c.id).where(asked)).all() == [1]
+    engine.dispose()
+
+
 def test_each_version_is_a_range_of_the_index(on_mariadb: Engine, own_keys: Keyring) -> None:
     """While the index key is rotated, whichever column with whatever length of tag."""
     store(on_mariadb, id=1, email=ADA, name="Ada", town="London")
@@ -254,6 +276,28 @@ def test_who_began_before_a_sweep_stores_no_duplicate_after_it(
             connection.execute(insert(TABLE).values(id=2, email=ADA))
     with on_mariadb.connect() as connection:
         assert connection.scalars(select(TABLE.c.id)).all() == [1]
+
+
+@pytest.mark.parametrize("email", [ADA, BOB])
+def test_newer_servers_end_the_transaction_that_sees_an_older_state(
+    on_mariadb: Engine, own_keys: Keyring, email: str
+) -> None:
+    """Error 1020 with ``innodb_snapshot_isolation``, on from MariaDB 11.6.2; not for others."""
+    store(on_mariadb, id=1, email=ADA)
+    rotated(own_keys)
+    with on_mariadb.connect() as connection:
+        connection.exec_driver_sql("SET SESSION innodb_snapshot_isolation = ON")
+        connection.commit()
+        connection.execute(select(TABLE.c.id))
+        swept(on_mariadb)
+        made = insert(TABLE).values(id=2, email=email)
+        if email == BOB:
+            connection.execute(made)
+        else:
+            with pytest.raises(OperationalError, match="Record has changed since last read"):
+                connection.execute(made)
+            with pytest.raises(PendingRollbackError):
+                connection.commit()
 
 
 def test_who_began_before_a_sweep_changes_no_row_into_a_duplicate(
@@ -319,6 +363,24 @@ def test_an_upsert_finds_its_row_by_the_tag(on_mariadb: Engine, own_keys: Keyrin
     assert rows() == [(ADA, "King", "again")]
 
 
+def test_an_upsert_stores_a_value_that_is_sealed_and_unique(
+    on_mariadb: Engine, own_keys: Keyring
+) -> None:
+    """What ON DUPLICATE KEY UPDATE sets is a value as any other, also while versions are two."""
+    store(on_mariadb, id=1, email=ADA)
+    rotated(own_keys)
+    for email, stored in ((BOB, BOB), (BOB.upper(), BOB.upper())):
+        made = mysql_insert(TABLE).values(id=1, email="eve@example.com")
+        with on_mariadb.begin() as connection:
+            connection.execute(made.on_duplicate_key_update(email=email))
+            assert connection.scalars(select(TABLE.c.email)).all() == [stored]
+    swept(on_mariadb)
+    made = mysql_insert(TABLE).values(id=2, email="eve@example.com")
+    store(on_mariadb, id=2, email=ADA)
+    with pytest.raises(IntegrityError, match="is there already"), on_mariadb.begin() as connection:
+        connection.execute(made.on_duplicate_key_update(email=BOB))
+
+
 def test_two_who_store_one_value_under_two_versions_are_kept_apart(
     on_mariadb: Engine, own_keys: Keyring
 ) -> None:
@@ -342,6 +404,24 @@ def test_two_who_store_one_value_under_two_versions_are_kept_apart(
         assert writer.is_alive()
     writer.join(10)
     assert len(failed) == 1
+    with on_mariadb.connect() as connection:
+        assert connection.scalars(select(TABLE.c.id)).all() == [1]
+
+
+def test_who_waits_in_vain_in_the_look_has_stored_nothing(
+    on_mariadb: Engine, own_keys: Keyring
+) -> None:
+    """InnoDB takes back the look alone: an application that goes on would commit a duplicate."""
+    rotated(own_keys)
+    value = EMAIL.spelled(ADA)
+    newer = EMAIL.field.tags(value)[0] + EMAIL.field.store(value)[32:]
+    with on_mariadb.begin() as other, on_mariadb.connect() as connection:
+        other.exec_driver_sql("INSERT INTO customers (id, email) VALUES (1, %s)", (newer,))
+        connection.exec_driver_sql("SET SESSION innodb_lock_wait_timeout = 0")
+        with pytest.raises(OperationalError, match="Lock wait timeout"):
+            connection.execute(insert(TABLE).values(id=2, email=ADA))
+        with pytest.raises(PendingRollbackError):
+            connection.commit()
     with on_mariadb.connect() as connection:
         assert connection.scalars(select(TABLE.c.id)).all() == [1]
 

@@ -280,8 +280,8 @@ function addressed({ algorithm, private_key, message, associated_data, name }) {
 
 const LINE_LABELS = ["mfn-recipient:", "mfn-identity:"];
 
-function key_line({ line }) {
-  const kind = LINE_LABELS.find((each) => line.startsWith(each));
+function key_line({ line }, labels = LINE_LABELS) {
+  const kind = labels.find((each) => line.startsWith(each));
   require(kind !== undefined);
   const end = line.indexOf(":", kind.length) + 1;
   require(["x25519:", "p256:", "p384:", "mlkem768-x25519:"].includes(line.slice(kind.length, end)));
@@ -290,6 +290,37 @@ function key_line({ line }) {
   const raw = value.subarray(0, -4);
   require(sha("sha256", Buffer.concat([label(line.slice(0, end)), raw])).subarray(0, 4).equals(value.subarray(-4)));
   return raw;
+}
+
+// Of each kind: how many bytes a public and a private key have, and the curve where it has one here
+const IDENTITIES = {
+  x25519: [32, 32], p256: [65, 32, "prime256v1"], p384: [97, 48, "secp384r1"], "mlkem768-x25519": [1216, 32],
+};
+
+function publicOf(curve, secret) {
+  if (curve !== undefined) {
+    const pair = crypto.createECDH(curve);
+    pair.setPrivateKey(secret);
+    return pair.getPublicKey();
+  }
+  const der = Buffer.concat([Buffer.from("302e020100300506032b656e04220420", "hex"), secret]); // RFC 8410
+  const key = crypto.createPrivateKey({ key: der, format: "der", type: "pkcs8" });
+  return crypto.createPublicKey(key).export({ format: "der", type: "spki" }).subarray(-32);
+}
+
+function identity({ line, passphrase }) {
+  const raw = key_line({ line }, ["mfn-identity-sealed:"]);
+  const kind = line.split(":")[1];
+  const [shown, own, curve] = IDENTITIES[kind];
+  require(raw.length === 4 + 32 + shown + own + 72);
+  const iterations = raw.readUInt32BE(0);
+  require(iterations >= 200000 && iterations <= 10000000);
+  const open = raw.subarray(36, 36 + shown);
+  const key = crypto.pbkdf2Sync(hex(passphrase), raw.subarray(4, 36), iterations, 32, "sha256");
+  const context = Buffer.concat([label("mycelium-fractal-net/identity/v1"), lp(label(kind)), lp(open)]);
+  const secret = body(key, context, raw.subarray(36 + shown));
+  if (kind !== "mlkem768-x25519") require(publicOf(curve, secret).equals(open)); // Node 20 has no ML-KEM
+  return secret;
 }
 
 // A key on its way ---------------------------------------------------------------------------
@@ -450,7 +481,7 @@ function backup({ file, master_key_file, passphrase }) {
 // The lines ----------------------------------------------------------------------------------
 
 const READERS = {
-  message, raw, signature_file, hpke, rsa_aes, backup, addressed, key_line,
+  message, raw, signature_file, hpke, rsa_aes, backup, addressed, key_line, identity,
   body: ({ key, context, data }) => body(hex(key), hex(context), hex(data)),
 };
 

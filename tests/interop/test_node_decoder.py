@@ -135,6 +135,17 @@ def test_keys_of_recipients_as_text(decoder: NodeDecoder) -> None:
         assert found == [bytes.fromhex(key["private_key"]), None, None, None, None]
 
 
+def test_private_keys_under_a_passphrase(decoder: NodeDecoder) -> None:
+    """Each opens by its passphrase, and none that has a fault."""
+    section = FORMATS["identities"]
+    lines = [key["line"] for key in section["valid"]] + [*section["invalid"].values()]
+    found = decoder.ask(
+        {"op": "identity", "passphrase": section["passphrase"], "line": line} for line in lines
+    )
+    wanted = [bytes.fromhex(key["private_key"]) for key in section["valid"]]
+    assert found == wanted + [None] * len(section["invalid"])
+
+
 def test_keys_on_their_way(decoder: NodeDecoder) -> None:
     """By RSA and AES key wrap with padding, and by HPKE with the info of keys."""
     rsa = RsaRecipientKey.generate()

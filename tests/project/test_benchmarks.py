@@ -281,6 +281,7 @@ def test_encrypted_columns_are_compared(keyring: Keyring) -> None:
     try:
         written, read, both = fields.values(1, 0)
         tags = harness.compare(fields.tagging(keyring), rounds=1, budget=0)
+        objects = fields.objects(1, 0)
         fields.fill(engine, 250)
         searched = harness.compare(fields.searches(engine, 250), rounds=1, budget=0)
         asked, covered = (
@@ -296,6 +297,7 @@ def test_encrypted_columns_are_compared(keyring: Keyring) -> None:
         read,
         both,
         tags,
+        objects,
         *({"SQLite": each} for each in (searched, asked, covered)),
     )
     assert len(fields.goals(results)) == 5

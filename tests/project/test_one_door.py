@@ -46,6 +46,8 @@ USED_BY = {
         "columns/located_column.py": "a type of primary keys",
         "columns/wire_arrays.py": "a type of primary keys",
         "integrations/codecs.py": "a type of values",
+        "integrations/spelling.py": "a type of values",
+        "integrations/sqlalchemy/row_values.py": "a type of primary keys",
         "security/signed_requests/refusals.py": "ids of refusals, by uuid4: chance, no hash",
     },
     "_sha2": {},

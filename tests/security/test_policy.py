@@ -33,6 +33,7 @@ from mycelium_fractal_net.security.policy import Policy
 from mycelium_fractal_net.security.records.index_fields import IndexField
 from mycelium_fractal_net.security.records.keys import ALGORITHMS
 from mycelium_fractal_net.security.sealed.addressed_layout import parse_addressed_header
+from mycelium_fractal_net.security.sealed.hpke_suites import SUITES
 from mycelium_fractal_net.security.sealed.layout import (
     parse_header,
     plaintext_bytes,
@@ -133,6 +134,11 @@ USES: dict[str, tuple[set[str], Use]] = {
         lambda p: p.fernet_opener([FERNET_KEY]).open(Fernet(FERNET_KEY).encrypt(b"data")),
     ),
     "recipients in a file": (HPKE_P256, lambda p: p.recipients_in(ON_P256.public.line())),
+    "public keys of identities": (HPKE_P256, lambda p: p.public_identities_in(ON_P256.line())),
+    "an identity under a passphrase": (
+        SEALS | HPKE_P256 | {"PBKDF2-SHA256", "SHA-256"},
+        lambda p: p.seal_identity(ON_P256, b"a passphrase", 200_000),
+    ),
     "identities in a file": (HPKE_P256, lambda p: p.identities_in(ON_P256.line())),
     "making a recipient": (HPKE_P256, lambda p: p.generate_recipient_key("HPKE-P256")),
     "making for P-256": (HPKE_P256, lambda p: p.generate_unwrapping_key("hpke-p256")),
@@ -274,6 +280,13 @@ def test_a_process_of_fips_mode_has_no_other_policy(monkeypatch: pytest.MonkeyPa
         Policy(("Ed25519",))  # although it falls with SHA-512, which is not there
 
 
+def test_fernet_tokens_are_never_opened_in_fips_mode(monkeypatch: pytest.MonkeyPatch) -> None:
+    """AES-128-CBC is not among what a process proves."""
+    monkeypatch.setattr("mycelium_fractal_net.security.fips.process._proofs", [object()])
+    with pytest.raises(ConfigurationError, match="never opened in FIPS mode"):
+        Policy(fips_mode=True).fernet_opener([FERNET_KEY])
+
+
 def test_the_list_of_fips_mode_is_exact(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is outside of it is refused with what to take instead; keys come from the module."""
     monkeypatch.setattr("mycelium_fractal_net.security.fips.process.require", lambda: None)
@@ -287,6 +300,8 @@ def test_the_list_of_fips_mode_is_exact(monkeypatch: pytest.MonkeyPatch) -> None
         assert str(refused.value) == why
         with pytest.raises(ConfigurationError, match=r"security\.fips_mode: "):
             Policy((*CIPHERS_HASHES_SIGNATURES - NOT_IN_FIPS_MODE.keys(), name), fips_mode=True)
+    with pytest.raises(ConfigurationError, match="Fernet tokens are never opened in FIPS mode"):
+        policy.fernet_opener([Fernet.generate_key()])
     assert len({bytes(policy.random_key()) for _ in range(3)}) == 3
     assert {
         len(policy.generate_key_material(each)) for each in ("AES-256-GCM", "HMAC-SHA-256")
@@ -311,6 +326,40 @@ def test_what_was_passed_reaches_the_algorithm() -> None:
     for info, associated_data in ((b"", b"a"), (b"i", b"")):
         with pytest.raises(DecryptionError):
             ALL.open_as_recipient(key, blob, info=info, associated_data=associated_data)
+
+
+def test_what_is_not_passed_is_empty() -> None:
+    """Whoever opens elsewhere need not know of it."""
+    key = KEYS[HPKE_HERE]
+    blob = ALL.seal_to_recipient(key.public, b"data")
+    assert ALL.open_as_recipient(key, blob, info=b"", associated_data=b"") == b"data"
+    blob = ALL.seal_to_recipient(key.public, b"data", info=b"", associated_data=b"")
+    assert ALL.open_as_recipient(key, blob) == b"data"
+
+
+def test_a_recipient_key_is_of_the_first_suite_that_is_allowed() -> None:
+    """Where nobody names one; where none is allowed the error names the usual one."""
+    assert ALL.generate_recipient_key().public.algorithm == HPKE_HERE
+    later = Policy(disallowed=["HPKE-X25519", "HPKE-P256"])
+    assert later.generate_recipient_key().public.algorithm == "HPKE-P384"
+    with pytest.raises(AlgorithmNotAllowedError, match=r"^the algorithm HPKE-X25519 is not"):
+        Policy(disallowed=SUITES).generate_recipient_key()
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "size"), [("AES-256-GCM", 32), ("HMAC-SHA-256", 32), ("AES-256-SIV", 64)]
+)
+def test_a_symmetric_key_has_the_size_of_its_algorithm(algorithm: str, size: int) -> None:
+    """In bytes, whether it is made here or was brought."""
+    made = ALL.generate_key_material(algorithm)
+    assert len(made) == size
+    assert len(set(bytes(made))) > size // 2  # of a generator, and not one byte again and again
+
+
+def test_a_deterministic_message_names_its_key_version() -> None:
+    """By its handle, as every message does."""
+    key = ALL.deterministic_key(ALL.generate_key_material("AES-256-SIV"), HANDLE)
+    assert key.cipher(b"").seal(b"data").startswith(b"MFN\x03" + HANDLE)
 
 
 def test_a_sealer_is_bound_to_the_name_that_it_is_given() -> None:

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,6 +65,21 @@ class Mfn:
         assert (ran.code, ran.err) == (0, "")
         return ran
 
+    def fed(self, *arguments: str | Path, input: bytes) -> Ran:
+        """Run it in this process, with ``input`` on standard input, which is a file."""
+        before, mine = sys.stdin, os.dup(0)
+        with tempfile.TemporaryFile() as file:
+            file.write(input)
+            file.seek(0)
+            os.dup2(file.fileno(), 0)
+            try:
+                with open(0, encoding="utf-8", closefd=False) as sys.stdin:
+                    return self(*arguments)
+            finally:
+                sys.stdin = before
+                os.dup2(mine, 0)
+                os.close(mine)
+
     def process(
         self,
         *arguments: str | Path,
@@ -102,6 +118,14 @@ def environment(more: dict[str, str] | None = None, *, in_fips_mode: bool = True
         path = os.pathsep.join((path, str(_FIPS_SITE)))
         clean["MFN_TEST_FIPS_FOLDER"] = folder
     return {**clean, "PYTHONPATH": path, **(more or {})}
+
+
+def descriptor(text: str) -> int:
+    """A file descriptor that holds ``text``."""
+    reading, writing = os.pipe()
+    os.write(writing, text.encode())
+    os.close(writing)
+    return reading
 
 
 def one_line(ran: Ran, code: int) -> str:

@@ -34,7 +34,7 @@ __all__ = ["check", "check_backups", "check_store", "check_whole"]
 
 _SAMPLE: Final = 6
 _HOME: Final = re.compile(
-    r"keys\.db(-wal|-shm|\.lock|\.move)?|master\.key(\.lock)?|audit|first-api-key|xor-kept\.(json|new)"
+    r"keys\.db(-wal|-shm|\.lock|\.move)?|master\.key(\.lock)?|audit|first-api-key|(xor-kept|takeovers)\.(json|new)"
 )
 _MASTER_KEY_IN_WORK: Final = re.compile(r"\.master\.key\.[0-9a-f]{8}")
 _RESOLVED: Final = ("done", "not-done", "superseded", "interrupted", "unknown")

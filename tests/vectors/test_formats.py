@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import struct
+from base64 import urlsafe_b64decode
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +21,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 
 from mycelium_fractal_net.files.recipients import open_stream_with, open_with
 from mycelium_fractal_net.security.aes_encryption import decrypt_aes_gcm
-from mycelium_fractal_net.security.errors import DecryptionError, InvalidSignatureError
+from mycelium_fractal_net.security.errors import (
+    DecryptionError,
+    InvalidKeyError,
+    InvalidSignatureError,
+)
 from mycelium_fractal_net.security.policy import Policy
 from mycelium_fractal_net.security.records.file_names import FileName
 from mycelium_fractal_net.security.records.index_fields import IndexField
@@ -281,6 +287,40 @@ def test_a_message_for_recipients_with_a_fault_is_refused(fault: str) -> None:
     for key in KEYS.values():
         with pytest.raises(DecryptionError):
             open_with(Policy().identities_in(key["identity"]), wrong, associated_data=data)
+
+
+def identity_open(line: str, passphrase: bytes) -> bytes:
+    """A private key under a passphrase, from the document."""
+    kind, _, text = line.removeprefix("mfn-identity-sealed:").partition(":")
+    raw = urlsafe_b64decode(text + "=" * (-len(text) % 4))[:-4]
+    public = raw[36 : 36 + {"x25519": 32, "p256": 65, "p384": 97}.get(kind, 1216)]
+    key = hashlib.pbkdf2_hmac("sha256", passphrase, raw[4:36], int.from_bytes(raw[:4], "big"))
+    context = b"mycelium-fractal-net/identity/v1"
+    context += b"".join(struct.pack(">I", len(part)) + part for part in (kind.encode(), public))
+    opener = Cobblestone256Decryptor(key, context)
+    return opener.update(raw[36 + len(public) :]) + opener.finalize()
+
+
+IDENTITIES = VECTORS["identities"]
+
+
+@pytest.mark.parametrize("vector", IDENTITIES["valid"], ids=lambda each: each["algorithm"])
+def test_a_private_key_under_a_passphrase_opens(vector: dict[str, str]) -> None:
+    """For a stranger and the product, which shows the public one without it."""
+    (passphrase,) = of(IDENTITIES, "passphrase")
+    private, public = of(vector, "private_key", "public_key")
+    assert identity_open(vector["line"], passphrase) == private
+    (key,) = Policy().identities_in(vector["line"], lambda: passphrase)
+    assert (key.private_bytes(), key.public.public_bytes()) == (private, public)
+    assert Policy().public_identities_in(vector["line"]) == [key.public]
+
+
+@pytest.mark.parametrize("fault", IDENTITIES["invalid"])
+def test_a_private_key_under_a_passphrase_with_a_fault_is_refused(fault: str) -> None:
+    """With one error of keys."""
+    (passphrase,) = of(IDENTITIES, "passphrase")
+    with pytest.raises(InvalidKeyError):
+        Policy().identities_in(IDENTITIES["invalid"][fault], lambda: passphrase)
 
 
 def test_who_was_given_another_data_key_is_shown_no_other_plaintext() -> None:

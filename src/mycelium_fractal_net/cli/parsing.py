@@ -40,7 +40,7 @@ OF_MFN: Final = (
         "--passphrase-fd",
         metavar="N",
         type=WHOLE,
-        help="Read the master key's passphrase from file descriptor N.",
+        help="Read a passphrase, the master key's or an --identity's, from file descriptor N.",
     ),
     noted("--debug", is_flag=True, help="Show where an error comes from."),
     noted("--quiet", "-q", is_flag=True, help="Print results and errors only."),

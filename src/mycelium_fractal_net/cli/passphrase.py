@@ -35,16 +35,17 @@ def read_descriptor(descriptor: int) -> bytes:
     return _checked(read.removeprefix(codecs.BOM_UTF8).removesuffix(b"\n").removesuffix(b"\r"))
 
 
-def ask(prompt: str = "Passphrase of the master key") -> bytes:
-    """Ask on the controlling terminal, without echo.
+def ask(prompt: str = "Passphrase of the master key", what: str = "the master key") -> bytes:
+    """Ask on the controlling terminal, without echo, for the passphrase of ``what``.
 
     Raises :class:`CommandError` where there is no terminal.
     """
     if not _has_terminal():
         raise CommandError(
             ExitCode.STORE,
-            "the master key needs its passphrase and there is no terminal to ask on",
-            "give --passphrase-fd N or set MFN_MASTER_PASSPHRASE_FILE",
+            f"{what} needs its passphrase and there is no terminal to ask on",
+            "give --passphrase-fd N"
+            + (" or set MFN_MASTER_PASSPHRASE_FILE" if what == "the master key" else ""),
         )
     try:
         return _checked(getpass.getpass(f"{prompt}: ").encode())
@@ -52,10 +53,10 @@ def ask(prompt: str = "Passphrase of the master key") -> bytes:
         raise CommandError(ExitCode.INPUT, "no passphrase was given", "try again") from None
 
 
-def ask_new(prompt: str = "New passphrase") -> bytes:
+def ask_new(prompt: str = "New passphrase", what: str = "the master key") -> bytes:
     """Ask twice for a passphrase that is to be set. Raises :class:`CommandError`."""
-    first = ask(prompt)
-    if ask(f"{prompt}, again") != first:
+    first = ask(prompt, what)
+    if ask(f"{prompt}, again", what) != first:
         raise CommandError(ExitCode.USAGE, "the two passphrases differ", "try again")
     return first
 

@@ -5,6 +5,7 @@ from mycelium_fractal_net.columns.column_database import shown_url
 from mycelium_fractal_net.columns.column_report import ColumnReport, Failure, json_line
 from mycelium_fractal_net.columns.encrypted_field import EncryptedField
 from mycelium_fractal_net.columns.fernet import Fernet, django_fernet_keys, sqlalchemy_utils_key
+from mycelium_fractal_net.columns.filling import count_pairs, fill_column
 from mycelium_fractal_net.columns.messages import rewrap_column
 from mycelium_fractal_net.columns.plaintext import Plaintext
 from mycelium_fractal_net.columns.sweep import beginnings, count_values
@@ -18,8 +19,10 @@ __all__ = [
     "MessageColumn",
     "Plaintext",
     "beginnings",
+    "count_pairs",
     "count_values",
     "django_fernet_keys",
+    "fill_column",
     "json_line",
     "rewrap_column",
     "shown_url",

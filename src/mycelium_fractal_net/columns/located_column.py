@@ -111,7 +111,7 @@ class LocatedColumn:
         self._types = types  # none on SQLite, whose values have each their own
         self._dialect = dialect
         self._names = [f"k{number}" for number in range(len(key))]
-        self._is_row = and_(
+        self.is_row = and_(
             *(each == _given(name) for each, name in zip(self.keys, self._names, strict=True))
         )
         sent = [*key, associated] if associated else key
@@ -125,7 +125,7 @@ class LocatedColumn:
         self._bulk: dict[tuple[bool, int], Update] = {}
         self._one_row = (
             update(found)
-            .where(self._is_row, self._exact(self.value) == self._exact_given("old", self.value))
+            .where(self.is_row, self._exact(self.value) == self._exact_given("old", self.value))
             .where(*self._same_associated(None))
             .values({self.value: _given("new")})
         )
@@ -134,6 +134,10 @@ class LocatedColumn:
     def holds_text(self) -> bool:
         """Whether its values are text and nothing else; on SQLite each has a type of its own."""
         return self._dialect != _SQLITE and not _holds_bytes(self._types[self.value.name])
+
+    def type_of(self, name: str) -> TypeEngine[Any]:
+        """The type of a column; none is known on SQLite."""
+        return self._types.get(name, _ANY)
 
     def take_empty(self) -> None:
         """From now on read values of no length too, which no message has."""
@@ -191,7 +195,7 @@ class LocatedColumn:
     def border(self, after: Key | None, count: int) -> tuple[Select[Any], dict[str, Any]]:
         """The key of the row that is ``count`` rows further than ``after``."""
         found = select(*self.keys).order_by(*self.keys).offset(count - 1).limit(1)
-        return self._within(found, Span(after, None))
+        return self.within(found, Span(after, None))
 
     def rows(self, connection: Connection, span: Span) -> list[Row]:
         """Every row of ``span`` that has a value which is not empty."""
@@ -200,16 +204,16 @@ class LocatedColumn:
             select(*self.keys, inline, self._bound()).where(self._has_value).order_by(*self.keys)
         )
         if not self._in_binary:
-            return [_row(each) for each in connection.execute(*self._within(found, span))]
+            return [_row(each) for each in connection.execute(*self.within(found, span))]
         found = found.execution_options(**{IN_BINARY: True})
-        rows = connection.execute(*self._within(found, span)).all()  # value by value it takes twice
+        rows = connection.execute(*self.within(found, span)).all()  # value by value it takes twice
         if len(self.keys) == 1:
             return [Row((key,), value, bound) for key, value, bound in rows]
         return [_row(each) for each in rows]
 
     def read(self, connection: Connection, key: Key) -> Row | None:
         """One row with its value, however long; None where it is gone or has none."""
-        asked = select(*self.keys, self.value, self._bound()).where(self._is_row)
+        asked = select(*self.keys, self.value, self._bound()).where(self.is_row)
         found = connection.execute(asked, self.named(key)).first()
         if found is None or found[-2] is None or not (found[-2] or self._takes_empty):
             return None
@@ -291,7 +295,8 @@ class LocatedColumn:
     def _bound(self) -> ColumnElement[Any]:
         return null() if self.associated is None else self.associated
 
-    def _within(self, found: Select[Any], span: Span) -> tuple[Select[Any], dict[str, Any]]:
+    def within(self, found: Select[Any], span: Span) -> tuple[Select[Any], dict[str, Any]]:
+        """``found`` of the rows of a span alone, and its parameters."""
         given: dict[str, Any] = {}
         for prefix, key in (("a", span.after), ("u", span.upto)):
             if key is None:

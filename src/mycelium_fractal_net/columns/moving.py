@@ -47,7 +47,7 @@ _SETTLE_SECONDS: Final = 0.02  # for an application that writes value and associ
 _PAUSES: Final = (0.0, 0.01, 0.05, 0.2, 0.5)  # seconds before each try to move one row
 _ROW_WAIT_MILLISECONDS: Final = 2_000  # a transaction of one row makes nobody wait meanwhile
 # What is wrong with one value, and no reason to stop.
-_OF_ONE_VALUE: Final = (
+OF_ONE_VALUE: Final = (
     DecryptionError,
     InvalidInputError,
     KeyNotFoundError,
@@ -111,7 +111,7 @@ class Mover:
             for change in self._changes(rows, bad):
                 try:
                     won = self._write_some([change])
-                except _OF_ONE_VALUE as error:
+                except OF_ONE_VALUE as error:
                     bad[change.row.key] = change.row, str(error)
                     continue
                 if won:
@@ -150,7 +150,7 @@ class Mover:
     def _is_left(self, row: Row) -> bool:
         try:
             return self._converted(row) is not None
-        except _OF_ONE_VALUE:
+        except OF_ONE_VALUE:
             return True
 
     def _alone(self, key: Key, part: Part) -> None:
@@ -170,7 +170,7 @@ class Mover:
                     part.done += 1
                     return
                 reason = _CHANGED
-            except _OF_ONE_VALUE as error:
+            except OF_ONE_VALUE as error:
                 reason = str(error)
             except NotWrittenError as error:
                 reason = _HELD
@@ -193,7 +193,7 @@ class Mover:
                 continue
             try:
                 new = self._converted(row)
-            except _OF_ONE_VALUE as error:
+            except OF_ONE_VALUE as error:
                 bad[row.key] = row, str(error)
                 continue
             if new is not None:

@@ -15,7 +15,7 @@ from mycelium_fractal_net.columns.column_database import ColumnDatabase
 from mycelium_fractal_net.columns.column_report import ColumnReport, Failure
 from mycelium_fractal_net.columns.located_column import LocatedColumn, Span
 from mycelium_fractal_net.columns.moving import Convert, Mover, WriteRow
-from mycelium_fractal_net.columns.processes import run
+from mycelium_fractal_net.columns.processes import Worker, run
 from mycelium_fractal_net.security.errors import StoreError
 from mycelium_fractal_net.security.keyring.keyring import Keyring
 
@@ -67,6 +67,14 @@ class Sweep:
         self, convert: Convert, write_row: WriteRow | None = None, *, rows: int
     ) -> ColumnReport:
         """Move every value of the column, ``rows`` rows in a span."""
+
+        def mover(finish: Callable[[], None]) -> Mover:
+            return Mover(self.database, self.place, convert, write_row, finish=finish)
+
+        return self.through(mover, rows=rows)
+
+    def through(self, make: Callable[[Callable[[], None]], Worker], *, rows: int) -> ColumnReport:
+        """Put every row through workers; ``make`` takes what each has to call at its end."""
         found = ColumnReport()
         tell = self.options.get("report") or found.failures.append
         progress = self.options.get("progress")
@@ -78,13 +86,11 @@ class Sweep:
 
         here = os.getpid()
 
-        def mover() -> Mover:
-            return Mover(
-                self.database, self.place, convert, write_row, finish=lambda: self._finish(here)
-            )
+        def worker() -> Worker:
+            return make(lambda: self._finish(here))
 
         looked = 0
-        parts = run(spans(self.database, self.place, rows), mover, workers)
+        parts = run(spans(self.database, self.place, rows), worker, workers)
         with contextlib.closing(parts):
             for part in parts:
                 looked += part.looked

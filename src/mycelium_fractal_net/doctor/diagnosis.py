@@ -42,6 +42,7 @@ from mycelium_fractal_net.doctor.rotation import (
     rotation_findings,
 )
 from mycelium_fractal_net.doctor.rules import RAISED, Severity
+from mycelium_fractal_net.doctor.takeovers import takeover_findings
 from mycelium_fractal_net.doctor.transport import exportable_findings, import_findings
 from mycelium_fractal_net.security.errors import (
     CustodianDeniedError,
@@ -264,6 +265,7 @@ _STORE_CHECKS: Final[tuple[Callable[[Examined], Iterator[Finding]], ...]] = (
     credential_findings,
     refused_signers,
     old_cipher_findings,
+    takeover_findings,
     audit_findings,
     put_back_findings,
     backup_findings,

@@ -69,6 +69,8 @@ HEALTH: Final[dict[str, Rule]] = {
     "rotation-failing": Rule("A key cannot be rotated", _W, ("13.3.4",)),
     "store-id": Rule("The id of the store stands in one file", _N),
     "store-write": Rule("The key store cannot be written", _C),
+    "takeover-open": Rule("A column may have values that are not sealed", _W, ("11.3.3",)),
+    "takeover-over": Rule("A takeover of a column can end", _W, ("11.3.3",)),
     "tls-key": Rule("The private key of TLS is everybody's", _C, ("13.3.2",)),
     "unconfirmed": Rule("API keys of a restored store wait", _W, ("8.2.1",)),
     "unknown-master-key": Rule("Rows under a master key that is not here", _C, ("11.1.1",)),
@@ -117,5 +119,7 @@ POSTURE: Final[dict[str, Rule]] = {
 
 RULES: Final = HEALTH | POSTURE
 
-RAISED: Final = dict.fromkeys(("iterations", "master-key", "xor-met", "xor-over"), _W)
+RAISED: Final = dict.fromkeys(
+    ("iterations", "master-key", "takeover-open", "takeover-over", "xor-met", "xor-over"), _W
+)
 """What is a notice elsewhere, and more in production."""

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.security.records.open_options import OpenOptions
     from mycelium_fractal_net.security.sealed.reader import SealedReader
     from mycelium_fractal_net.security.sealed.recipients import Recipient, RecipientKey
+    from mycelium_fractal_net.security.sealed.writer import SealedWriter
 
     Progress = Callable[[int], None]
 
@@ -54,9 +55,34 @@ def read_recipients(content: Buffer | str, *, policy: Policy | None = None) -> l
     return (policy or Policy()).recipients_in(content)
 
 
-def read_identities(content: Buffer | str, *, policy: Policy | None = None) -> list[RecipientKey]:
-    """The private keys in what a file has, as :func:`read_recipients`."""
-    return (policy or Policy()).identities_in(content)
+def read_identities(
+    content: Buffer | str,
+    *,
+    passphrase: bytes | Callable[[], bytes] | None = None,
+    policy: Policy | None = None,
+) -> list[RecipientKey]:
+    """The private keys in what a file has, as :func:`read_recipients`.
+
+    ``passphrase``, or what it returns, opens those under one; it is asked for once, where it is
+    needed. Without one such keys raise :class:`InvalidKeyError` too.
+    """
+    ask = (lambda: passphrase) if isinstance(passphrase, bytes) else passphrase
+    return (policy or Policy()).identities_in(content, ask)
+
+
+def seal_identity(
+    key: RecipientKey,
+    passphrase: bytes,
+    *,
+    iterations: int = 600_000,
+    policy: Policy | None = None,
+) -> str:
+    """The line of a private key under a passphrase, which :func:`read_identities` takes with it.
+
+    ``iterations`` of PBKDF2-HMAC-SHA-256 are 200,000 to 10,000,000, and each reader pays them.
+    Others, or an empty passphrase, raise :class:`InvalidInputError`.
+    """
+    return (policy or Policy()).seal_identity(key, passphrase, iterations)
 
 
 def seal_to(
@@ -137,6 +163,23 @@ def open_reader_with(
     header = read_addressed_header(file)
     check_name(header.name, options.name)
     return (policy or Policy()).opener_by(keys, header).open_range(file, options.associated_data)
+
+
+def open_writer_to(
+    recipients: Iterable[Recipient],
+    file: BinaryWriter,
+    *,
+    associated_data: Buffer = b"",
+    name: FileName | None = None,
+    policy: Policy | None = None,
+) -> SealedWriter:
+    """A binary file that seals what is written to it, into ``file``, in constant memory.
+
+    ``file`` has the whole message once it was closed; an exception in the ``with`` block leaves a
+    part there that opens for nobody.
+    """
+    digest = b"" if name is None else name.digest
+    return (policy or Policy()).sealer_for(recipients, digest).writer(file, associated_data)
 
 
 def seal_file_to(

@@ -11,15 +11,35 @@ what lies in a store are what they are; contents and sizes are those of the plai
 from __future__ import annotations
 
 import io
+import os
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from mycelium_fractal_net.files.recipients import (
+    open_reader_with,
+    open_writer_to,
+    read_identities,
+    read_recipients,
+)
 from mycelium_fractal_net.integrations.application import application_keyring
 from mycelium_fractal_net.integrations.publishing import LocalPlace, PublishedFile, RemotePlace
 from mycelium_fractal_net.security.byte_io.binary_io import HEAD_BYTES, read_fully
+from mycelium_fractal_net.security.byte_io.delivered import delivered
+from mycelium_fractal_net.security.byte_io.private import check_private
 from mycelium_fractal_net.security.errors import DecryptionError, InvalidInputError, unusable_extra
 from mycelium_fractal_net.security.records.file_names import FileName
 from mycelium_fractal_net.security.records.open_options import OpenOptions
-from mycelium_fractal_net.security.sealed.layout import plaintext_bytes
+from mycelium_fractal_net.security.sealed.addressed_layout import (
+    IDENTITY,
+    RECIPIENT,
+    SEALED_IDENTITY,
+    header_bytes_at_most,
+    is_addressed,
+    parse_addressed_header,
+)
+from mycelium_fractal_net.security.sealed.layout import plain_bytes, plaintext_bytes
 
 try:
     import fsspec
@@ -34,12 +54,14 @@ if TYPE_CHECKING:
 
     from mycelium_fractal_net.security.keyring.keyring import Keyring
     from mycelium_fractal_net.security.sealed.reader import SealedReader
+    from mycelium_fractal_net.security.sealed.recipients import Recipient, RecipientKey
 
 __all__ = ["MfnFileSystem"]
 
 Info = dict[str, Any]
 
 _BEGINNING_BYTES: Final = 1 << 16  # of an object, fetched in one request as it is opened
+_MAGIC_BYTES: Final = 3
 _AHEAD_BYTES: Final = 1 << 22  # at most, for who reads from beginning to end
 _BUFFER_BYTES: Final = 1 << 16  # for whoever reads line by line
 
@@ -53,6 +75,12 @@ class MfnFileSystem(ChainedFileSystem):  # type: ignore[misc]
     ``suffix``, such as ``.mfn``, files have it in the store, and not here, where others are not
     seen. ``keyring`` is that of the application (:mod:`.application`) where none is given; one that
     is given does not go to other processes.
+
+    With ``to`` files are sealed to recipients in place of a key: the path of a file of public keys,
+    a line of one as text, a :class:`Recipient`, or several of them. With ``identity`` what was
+    sealed to one of those private keys is opened: the path of a file that nobody else may read, a
+    :class:`RecipientKey`, which does not go to other processes, or several. No key store is needed
+    for either.
 
     Beside what the other file system raises, opening raises what :meth:`Keyring.open_reader` and
     :meth:`Keyring.open_writer` do.
@@ -70,6 +98,8 @@ class MfnFileSystem(ChainedFileSystem):  # type: ignore[misc]
         target_options: dict[str, Any] | None = None,
         keyring: Keyring | None = None,
         key_id: str | None = None,
+        to: Any = (),
+        identity: Any = (),
         associated_data: str | bytes = b"",
         bind_below: str | None = None,
         suffix: str = "",
@@ -86,6 +116,9 @@ class MfnFileSystem(ChainedFileSystem):  # type: ignore[misc]
         self._parent = self._above
         self._keyring = keyring
         self._key_id = key_id
+        self._to, self._identity = _several(to), _several(identity)
+        if self._to and key_id is not None:
+            raise InvalidInputError("files are sealed to recipients or under a key, not both")
         self._bound = (
             associated_data.encode() if isinstance(associated_data, str) else associated_data
         )
@@ -98,9 +131,19 @@ class MfnFileSystem(ChainedFileSystem):  # type: ignore[misc]
         """The keyring that seals and opens."""
         return self._keyring or application_keyring()
 
+    @cached_property
+    def _recipients(self) -> list[Recipient]:
+        return [one for each in self._to for one in _recipients_of(each)]
+
+    @cached_property
+    def _identities(self) -> list[RecipientKey]:
+        return [one for each in self._identity for one in _identities_of(each)]
+
     @property
     def _fs_token(self) -> Any:
-        return tokenize(self._fs_token_, self.fs._fs_token, id(self._keyring))
+        # Keys show nothing of themselves: two would be one for who keeps what was read.
+        keys = [each.public.line() for each in self._identity if not _is_path(each)]
+        return tokenize(self._fs_token_, self.fs._fs_token, id(self._keyring), keys)
 
     # Names --------------------------------------------------------------------------------
 
@@ -183,11 +226,12 @@ class MfnFileSystem(ChainedFileSystem):  # type: ignore[misc]
             place = RemotePlace(self.fs, stored, force=force)
 
         def seal(file: Any) -> Any:
+            name = None if self._below is None else self._name(stored)
+            bound = self._bound
+            if self._to:
+                return open_writer_to(self._recipients, file, associated_data=bound, name=name)
             return self.keyring.open_writer(
-                file,
-                key_id=self._key_id,
-                associated_data=self._bound,
-                name=None if self._below is None else self._name(stored),
+                file, key_id=self._key_id, associated_data=bound, name=name
             )
 
         return PublishedFile(place, seal, path, mode, autocommit=autocommit)
@@ -204,11 +248,21 @@ class MfnFileSystem(ChainedFileSystem):  # type: ignore[misc]
                 more.setdefault("cache_type", "none")  # what is read ahead is seldom what is next
             file = _Fetched(self.fs.open(stored, "rb", **more))
         try:
-            return OpenedFile(
-                self, path, file, self.keyring.open_reader(file, options), buffer_bytes
-            )
+            return OpenedFile(self, path, file, self._reader(file, options), buffer_bytes)
         except BaseException:
             file.close()
+            raise
+
+    def _reader(self, file: Any, options: OpenOptions) -> SealedReader:
+        addressed = is_addressed(file.read(_MAGIC_BYTES))
+        file.seek(0)
+        if not addressed:
+            return self.keyring.open_reader(file, options)
+        try:
+            return open_reader_with(self._identities, file, options)
+        except DecryptionError as error:
+            if not self._identity:
+                error.add_note("it is sealed to recipients: give identity=")
             raise
 
     def cat_file(
@@ -277,6 +331,7 @@ class MfnFileSystem(ChainedFileSystem):  # type: ignore[misc]
             paths = [entry["name"] for entry in files]
             read = self.fs.cat_ranges(paths, 0, HEAD_BYTES, on_error="return")
             heads = dict(zip(paths, read, strict=True))
+            heads |= self._addressed_heads(heads)
         plain = []
         for entry in entries:
             made = dict(entry)
@@ -286,6 +341,18 @@ class MfnFileSystem(ChainedFileSystem):  # type: ignore[misc]
                 made["size"] = _plain_size(heads.get(entry["name"]), entry["size"])
             plain.append(made)
         return plain
+
+    def _addressed_heads(self, heads: dict[str, Any]) -> dict[str, Any]:
+        """Those of files for so many recipients that the list of them is longer, whole."""
+        ends = {
+            path: end
+            for path, head in heads.items()
+            if isinstance(head, bytes) and (end := _end_of_list(head)) > HEAD_BYTES
+        }
+        if not ends:
+            return {}
+        read = self.fs.cat_ranges([*ends], [0] * len(ends), [*ends.values()], on_error="return")
+        return dict(zip(ends, read, strict=True))
 
     def exists(self, path: str, **more: Any) -> bool:
         """Whether there is a file or folder."""
@@ -350,10 +417,46 @@ class MfnFileSystem(ChainedFileSystem):  # type: ignore[misc]
 def _plain_size(head: Any, size: int | None) -> int | None:
     if isinstance(head, bytes) and size is not None:
         try:
+            if is_addressed(head):
+                return plain_bytes(size - len(parse_addressed_header(head).raw))
             return plaintext_bytes(head, size)
         except DecryptionError:
             pass
     return None
+
+
+def _end_of_list(head: bytes) -> int:
+    try:
+        return header_bytes_at_most(head) if is_addressed(head) else 0
+    except DecryptionError:
+        return 0
+
+
+def _several(given: Any) -> tuple[Any, ...]:
+    return tuple(given) if isinstance(given, Sequence) and not isinstance(given, str) else (given,)
+
+
+def _is_path(given: Any) -> bool:
+    return isinstance(given, str | os.PathLike)
+
+
+def _recipients_of(given: Any) -> list[Recipient]:
+    if not _is_path(given):
+        return [given]
+    if str(given).startswith(RECIPIENT):
+        return read_recipients(given)
+    return read_recipients(Path(given).read_bytes())
+
+
+def _identities_of(given: Any) -> list[RecipientKey]:
+    if not _is_path(given):
+        return [given]
+    if any(each in str(given) for each in (IDENTITY, SEALED_IDENTITY)):
+        raise InvalidInputError("name the file of a private key: options are shown and kept")
+    path = Path(given)
+    if delivered(path) is None:
+        check_private(path)
+    return read_identities(path.read_bytes())
 
 
 class OpenedFile(io.BufferedReader):

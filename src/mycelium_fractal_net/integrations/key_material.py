@@ -20,12 +20,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _TYPE: Final = "PKMT1"
+_BEFORE, _BEHIND = "_KEY_MATERIAL_FOR_", ".json"
 
 
 def material_path(path: str | Path) -> Path:
     """Where the keys of the Parquet file ``path`` lie."""
     file = Path(path)
-    return file.with_name(f"_KEY_MATERIAL_FOR_{file.name}.json")
+    return file.with_name(f"{_BEFORE}{file.name}{_BEHIND}")
+
+
+def described_by(path: str) -> str | None:
+    """Of which Parquet file ``path`` has the keys; None where by its name it has none."""
+    folder, slash, name = path.rpartition("/")
+    file = name.removeprefix(_BEFORE).removesuffix(_BEHIND)
+    return None if not file or name != f"{_BEFORE}{file}{_BEHIND}" else folder + slash + file
 
 
 def rewrap_material(path: Path, rewrap: Callable[[bytes], bytes]) -> None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import base64
 import binascii
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from mycelium_fractal_net.integrations.application import application_keyring
@@ -22,6 +23,12 @@ from mycelium_fractal_net.integrations.key_material import (
     material_path,
     rewrap_material,
     rewrapped,
+)
+from mycelium_fractal_net.integrations.parquet_folders import (
+    FolderRotation,
+    keys_inside,
+    refusal,
+    rotate_each,
 )
 from mycelium_fractal_net.security.errors import (
     AlgorithmNotAllowedError,
@@ -33,15 +40,15 @@ from mycelium_fractal_net.security.fips.process import proven
 from mycelium_fractal_net.security.records.keys import parse_key_id
 
 try:
+    from pyarrow.fs import FileSelector, LocalFileSystem
     from pyarrow.parquet import encryption as parquet
 except ImportError as error:
     raise unusable_extra("Parquet encryption", "pyarrow", error) from None
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
-__all__ = ["KeyringKmsClient", "ParquetEncryption"]
+__all__ = ["FolderRotation", "KeyringKmsClient", "ParquetEncryption"]
 
 DATA_KEY_BITS: Final = 256  # Arrow's own default is 128
 WRAPPED_FOR: Final = b"mycelium-fractal-net/parquet-key/v1"
@@ -196,9 +203,30 @@ class ParquetEncryption:
         service: the scope ``rewrap:KEY`` is enough. On this machine the keys are replaced at once,
         or not at all; in a ``filesystem`` of pyarrow as it does that: S3 and others at once too.
         Not while another does so. Raises :class:`InvalidInputError` for what is no key material,
-        and what ``rewrap`` does; then nothing was changed.
+        and for a file whose keys stand in its footer, which do not move; and what ``rewrap`` does.
+        Then nothing was changed.
         """
-        place = material_path(path)
+        try:
+            self._rotate(material_path(path), filesystem)
+        except FileNotFoundError:
+            store = LocalFileSystem() if filesystem is None else filesystem
+            if keys_inside(store, Path(path).as_posix()):
+                raise refusal() from None
+            raise
+
+    def rotate_folder(self, folder: str | Path, filesystem: Any = None) -> FolderRotation:
+        """:meth:`rotate` for each file below a folder, and which there are whose keys do not move.
+
+        Old versions may go only where the answer is ``complete``: of a dataset, whose keys stand in
+        its footers, it never is. One file that fails stops no other. Of each file that has no keys
+        beside it the last four bytes are read.
+        """
+        store = LocalFileSystem() if filesystem is None else filesystem
+        found = store.get_file_info(FileSelector(Path(folder).as_posix(), recursive=True))
+        paths = (each.path for each in found if each.is_file)
+        return rotate_each(paths, lambda path: self.rotate(path, filesystem), store)
+
+    def _rotate(self, place: Path, filesystem: Any) -> None:
         if filesystem is None:
             rewrap_material(place, self._moved)
             return

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from mycelium_fractal_net.security.algorithms.names import (
     BUILT_ON,
@@ -49,13 +49,16 @@ if TYPE_CHECKING:
     )
     from mycelium_fractal_net.security.sealed.fernet import FernetOpener
     from mycelium_fractal_net.security.sealed.key_transport import UnwrappingKey, WrappingKey
+    from mycelium_fractal_net.security.sealed.recipient_text import IdentityLine
     from mycelium_fractal_net.security.sealed.recipients import Recipient, RecipientKey
+    from mycelium_fractal_net.security.sealed.sealed_identity import SealedIdentity
     from mycelium_fractal_net.security.sealed.sealer import DataKey, Sealer
     from mycelium_fractal_net.security.signatures.external_key import ExternalSigningKey
     from mycelium_fractal_net.security.signatures.signing_key import SigningKey
     from mycelium_fractal_net.security.signatures.verifying_key import VerifyingKey
 
 _KEY_BYTES: Final = 32
+_Key = TypeVar("_Key")
 _SYMMETRIC: Final = {"AES-256-GCM": 32, "HMAC-SHA-256": 32, "AES-256-SIV": 64}  # bytes of a key
 
 
@@ -282,20 +285,88 @@ class Policy:
         self.check(found.algorithm)
         return [found]
 
-    def identities_in(self, content: Buffer | str) -> list[RecipientKey]:
-        """The private keys in a file of lines, or the one in PEM. Raises InvalidKeyError."""
+    def identities_in(
+        self, content: Buffer | str, passphrase: Callable[[], bytes] | None = None
+    ) -> list[RecipientKey]:
+        """The private keys in a file of lines, or the one in PEM. Raises InvalidKeyError.
+
+        ``passphrase`` is asked once, where a line is under one; all in a file are under the same.
+        """
+        secret: bytes | None = None
+
+        def opened(line: IdentityLine) -> RecipientKey:
+            nonlocal secret
+            if passphrase is None:
+                raise InvalidKeyError(f"line {line.number} is under a passphrase; give that")
+            secret = passphrase() if secret is None else secret
+            return self._opened_identity(line, secret)
+
+        return self._identities(content, lambda key: key, opened)
+
+    def public_identities_in(self, content: Buffer | str) -> list[Recipient]:
+        """The public keys of the private ones in such a file; for those no passphrase is needed.
+
+        Of a line under a passphrase it is the one beside it, which nothing vouches for.
+        """
+        from mycelium_fractal_net.security.sealed.sealed_identity import SealedIdentity
+
+        def shown(line: IdentityLine) -> Recipient:
+            return SealedIdentity.of(line.algorithm, line.raw).recipient
+
+        return self._identities(content, lambda key: key.public, shown)
+
+    def seal_identity(self, key: RecipientKey, passphrase: bytes, iterations: int) -> str:
+        """The line of a private key under a passphrase (PBKDF2, iterations of 200,000 or more)."""
+        from mycelium_fractal_net.security.sealed.sealed_identity import SealedIdentity
+
+        algorithm, public = key.public.algorithm, key.public.public_bytes()
+        self.check(algorithm)
+        salt = bytes(self.random_key())  # by an approved generator: SP 800-132 section 5.1
+        empty = SealedIdentity(algorithm, iterations, salt, public, b"")
+        sealer = self._identity_sealer(empty, passphrase)
+        return empty._replace(sealed=sealer.seal(key.private_bytes())).line()
+
+    def _identities(
+        self,
+        content: Buffer | str,
+        of_plain: Callable[[RecipientKey], _Key],
+        of_sealed: Callable[[IdentityLine], _Key],
+    ) -> list[_Key]:
         from mycelium_fractal_net.security.byte_io.pem import BEGIN
-        from mycelium_fractal_net.security.sealed.addressed_layout import IDENTITY
-        from mycelium_fractal_net.security.sealed.recipient_text import text_of
+        from mycelium_fractal_net.security.sealed.recipient_text import (
+            parse_identity_lines,
+            text_of,
+        )
         from mycelium_fractal_net.security.sealed.recipients import RecipientKey
 
         text = text_of(content)
-        if BEGIN not in text:
-            lines = self._allowed_lines(text, IDENTITY)
-            return [RecipientKey.from_private_bytes(*each) for each in lines]
-        found = RecipientKey.from_pem(text)
-        self.check(found.public.algorithm)
-        return [found]
+        if BEGIN in text:
+            found = RecipientKey.from_pem(text)
+            self.check(found.public.algorithm)
+            return [of_plain(found)]
+        lines = parse_identity_lines(text)
+        self.check(*(each.algorithm for each in lines))
+        return [
+            of_sealed(each)
+            if each.sealed
+            else of_plain(RecipientKey.from_private_bytes(each.algorithm, each.raw))
+            for each in lines
+        ]
+
+    def _opened_identity(self, line: IdentityLine, passphrase: bytes) -> RecipientKey:
+        from mycelium_fractal_net.security.sealed.sealed_identity import SealedIdentity
+
+        found = SealedIdentity.of(line.algorithm, line.raw)
+        try:
+            return found.opened(self._identity_sealer(found, passphrase))
+        except DecryptionError:
+            raise InvalidKeyError(
+                f"line {line.number} does not open with that passphrase; give the one it has"
+            ) from None
+
+    def _identity_sealer(self, found: SealedIdentity, passphrase: bytes) -> Sealer:
+        derived = self.derive_from_passphrase(passphrase, found.salt, iterations=found.iterations)
+        return self.bare_sealer(derived, found.context)
 
     def _allowed_lines(self, text: str, label: str) -> list[tuple[str, bytes]]:
         from mycelium_fractal_net.security.sealed.recipient_text import parse_key_lines

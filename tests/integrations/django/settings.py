@@ -33,6 +33,6 @@ TEMPLATES = [
     }
 ]
 ROOT_URLCONF = "tests.integrations.django.urls"
-PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+PASSWORD_HASHERS = ["tests.integrations.django.hashers.Quick"]
 MFN = {"HOME": "/nonexistent/keys"}  # each test has a keyring of its own
 ALLOWED_HOSTS = ["testserver"]

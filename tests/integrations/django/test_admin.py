@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import django
 import pytest
 from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.sites import all_sites
 from django.contrib.auth.models import User
 from django.core.exceptions import FieldError
 from django.db.models import F
@@ -36,12 +38,14 @@ def told(model: Any, **options: Any) -> list[tuple[str, str]]:
     site = admin.AdminSite("other")
     made = type("Made", (admin.ModelAdmin,), options)
     site.register(model, made)
-    return [(each.id, each.msg) for each in of_admin() if each.obj is made]
+    found = [(each.id, each.msg) for each in of_admin() if each.obj is made]
+    all_sites.discard(site)  # else other tests' checks meet it until it is collected
+    return found
 
 
 def page(model: Any, asked: str = "", **options: Any) -> list[Any]:
     """The rows of its list, with ``?asked``."""
-    made = type("Made", (admin.ModelAdmin,), options)(model, admin.AdminSite("other"))
+    made = type("Made", (admin.ModelAdmin,), options)(model, admin.site)
     request = RequestFactory().get(f"/?{asked}")
     request.user = User(is_staff=True, is_superuser=True)
     shown = made.get_changelist_instance(request)
@@ -62,13 +66,6 @@ ANSWERED = [
 ]
 
 
-@pytest.mark.parametrize(("model", "asked", "options"), ANSWERED, ids=str)
-def test_what_can_be_answered_is_not_spoken_of(model: Any, asked: str, options: Any) -> None:
-    """And is answered."""
-    assert told(model, sortable_by=(), **options) == []
-    page(model, asked, **options)
-
-
 REFUSED = [
     (Customer, "q=a", {"search_fields": ["email"]}),
     (Customer, "q=a", {"search_fields": ["=email"]}),
@@ -76,7 +73,6 @@ REFUSED = [
     (Customer, "q=a", {"search_fields": ["note__exact"]}),
     (Customer, "q=a", {"search_fields": ["town__exact"]}),
     (Order, "q=a", {"search_fields": ["customer__email"]}),
-    (Everything, "q=1", {"search_fields": ["number__exact"]}),
     (Customer, "", {"list_filter": ["email"]}),
     (Everything, "day__gte=2026-01-01&day__lt=2026-02-01", {"list_filter": ["day"]}),
     (Customer, "level__exact=gold", {"list_filter": ["level"]}),
@@ -84,6 +80,15 @@ REFUSED = [
     (Customer, "", {"ordering": ["email"]}),
     (Order, "", {"ordering": [F("customer__email").desc()]}),
 ]
+BY_NUMBER = (Everything, "q=1", {"search_fields": ["number__exact"]})
+(REFUSED if django.VERSION < (6, 1) else ANSWERED).append(BY_NUMBER)
+
+
+@pytest.mark.parametrize(("model", "asked", "options"), ANSWERED, ids=str)
+def test_what_can_be_answered_is_not_spoken_of(model: Any, asked: str, options: Any) -> None:
+    """And is answered."""
+    assert told(model, sortable_by=(), **options) == []
+    page(model, asked, **options)
 
 
 @pytest.mark.parametrize(("model", "asked", "options"), REFUSED, ids=str)

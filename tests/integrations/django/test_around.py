@@ -117,6 +117,18 @@ def test_fixtures_are_dumped_and_loaded(tmp_path: Path) -> None:
     assert Customer.objects.get(email=ALICE).note == "a note"
 
 
+@pytest.mark.parametrize("kind", ["json", "xml", "jsonl"])
+def test_a_field_of_each_kind_is_dumped_and_loaded(kind: str, tmp_path: Path) -> None:
+    """XML too, which asks JSON fields for another spelling."""
+    made = Everything.objects.create(**VALUES)
+    before = Everything.objects.filter(pk=made.pk).values().get()
+    file = tmp_path / f"everything.{kind}"
+    call_command("dumpdata", "shop.Everything", format=kind, output=str(file), verbosity=0)
+    made.delete()
+    call_command("loaddata", str(file), verbosity=0)
+    assert Everything.objects.values().get() == before
+
+
 def test_fields_models_and_queries_are_copied_and_pickled() -> None:
     """A field of a model stays that one; a free one is made anew."""
     made = Customer.objects.create(name="Alice", email=ALICE)

@@ -27,7 +27,7 @@ def afterwards_none(tables: None, keys: None) -> Iterator[None]:
 @pytest.mark.usefixtures("afterwards_none")
 def test_encrypted_fields_are_compared() -> None:
     """Each field gives back what it was given, searches find who is looked for, goals are told."""
-    with override_settings(SALT_KEY="for the tests"):  # the peer's, where it is installed
+    with override_settings(SALT_KEY="a salt of sixteen bytes"):  # the peer's, where it is installed
         written, read, both = django_fields.values(1, 0)
     django_fields.fill("default", 20)
     searched = harness.compare(django_fields.searches("default", 20), rounds=1, budget=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -9,7 +10,8 @@ from django import conf
 from django.apps import apps
 from django.core.checks import run_checks
 from django.core.exceptions import FieldError
-from django.db import models
+from django.db import connection, models
+from django.db.models.functions import Lower
 from django.test.utils import isolate_apps, override_settings
 
 from mycelium_fractal_net import initialise
@@ -129,9 +131,103 @@ def test_options_that_go_by_sealed_bytes_are_errors() -> None:
     assert sorted(ids(Bare)) == ["mfn.E005", "mfn.E006", "mfn.W002"]
 
 
+def only(*values: Any) -> Any:
+    return {"constraints": list(values)}
+
+
+def index(*values: Any, **options: Any) -> Any:
+    return {"indexes": [models.Index(*values, name="an_index", **options)]}
+
+
+def generated(expression: Any, output_field: models.Field) -> Any:
+    return models.GeneratedField(expression=expression, output_field=output_field, db_persist=True)
+
+
+TODAY = models.Q(email="a@example.com")
+THERE = models.Q(email__isnull=False) | models.Q(number=1)
+
+
+@pytest.mark.parametrize(
+    ("meta", "fields", "told"),
+    [
+        (index(models.F("email")), {}, "mfn.E002"),
+        (index(Lower("email")), {}, "mfn.E002"),
+        (index(models.F("email").desc()), {}, "mfn.E002"),
+        (only(models.UniqueConstraint(models.F("email"), name="a")), {}, "mfn.E002"),
+        (only(models.UniqueConstraint(Lower("email"), "number", name="a")), {}, "mfn.E002"),
+        ({}, {"low": generated(Lower("email"), models.TextField())}, "mfn.E002"),
+        ({}, {"pk": models.CompositePrimaryKey("number", "email")}, "mfn.E002"),
+        ({"get_latest_by": "-email"}, {}, "mfn.E003"),
+        ({"get_latest_by": ["number", "email"]}, {}, "mfn.E003"),
+        (only(models.CheckConstraint(condition=TODAY, name="a")), {}, "mfn.E009"),
+        (only(models.CheckConstraint(condition=~(TODAY | THERE), name="a")), {}, "mfn.E009"),
+        (index(fields=["number"], condition=TODAY), {}, "mfn.E009"),
+        (
+            only(models.CheckConstraint(condition=models.Q(number=models.F("email")), name="a")),
+            {},
+            "mfn.E009",
+        ),
+        ({}, {"other": models.TextField(unique_for_month="day")}, "mfn.E010"),
+        (
+            {},
+            {
+                "on": models.DateField(),
+                "other": EncryptedField(models.TextField(unique_for_date="on"), key_id="k"),
+            },
+            "mfn.E010",
+        ),
+        (only(models.CheckConstraint(condition=THERE, name="a")), {}, None),
+        (index(fields=["number"], condition=THERE), {}, None),
+        (index("number", Tag("email")), {}, None),
+        ({}, {"tag": generated(Tag("email"), models.BinaryField())}, None),
+        ({"get_latest_by": "number"}, {"on": models.DateField()}, None),
+    ],
+    ids=str,
+)
+@isolate_apps()
+def test_a_schema_that_goes_by_plaintext_is_an_error(meta: Any, fields: Any, told: Any) -> None:
+    """Indexes, constraints, conditions, generated columns, composite keys, and days."""
+    made = {
+        "email": EncryptedField(models.EmailField(null=True), **KEYS),
+        "day": EncryptedField(models.DateField(), key_id="customers"),
+        "number": models.IntegerField(),
+        **{name: copy.copy(each) for name, each in fields.items()},
+    }
+    options = type("Meta", (), {"app_label": "shop", **meta})
+    model = type("Made", (models.Model,), {"__module__": __name__, "Meta": options, **made})
+    assert [each for each in ids(model) if each != "mfn.W002"] == ([told] if told else [])
+
+
+@isolate_apps()
+def test_a_schema_holds_no_search() -> None:
+    """Where nobody has asked the checks: tags in a constraint are those of today."""
+
+    class Made(models.Model):
+        email = EncryptedField(models.EmailField(), **KEYS)
+
+        class Meta:
+            app_label = "shop"
+            constraints = [models.CheckConstraint(condition=TODAY, name="a")]  # noqa: RUF012
+
+    with (
+        pytest.raises(FieldError, match="a schema holds no search"),
+        connection.schema_editor(collect_sql=True) as editor,
+    ):
+        editor.create_model(Made)
+
+
+def test_a_constraint_of_some_rows_is_none_of_tags() -> None:
+    """What is written is held against all rows while the index key is rotated."""
+    with pytest.raises(ConfigurationError, match="it takes no condition"):
+        UniqueTag("email", name="a", condition=models.Q(number=1))
+    said = UniqueTag("email", name="a", violation_error_message="taken", violation_error_code="t")
+    assert said.clone() == said
+
+
 @pytest.mark.parametrize(
     ("field", "told"),
     [
+        (lambda: models.CharField(max_length=9, db_collation="nocase"), "normalisation"),
         (lambda: models.CharField(max_length=9, unique=True), "UniqueTag"),
         (lambda: models.AutoField(primary_key=True), "primary keys"),
         (lambda: models.ForeignKey("shop.Customer", models.CASCADE), "relations"),

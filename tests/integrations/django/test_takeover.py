@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from django.db.migrations.writer import MigrationWriter
 from sqlalchemy.engine import make_url
 
 from mycelium_fractal_net.columns import EncryptedField as StoredField
-from mycelium_fractal_net.columns import MessageColumn, take_over_column
+from mycelium_fractal_net.columns import MessageColumn, fill_column, take_over_column
 from mycelium_fractal_net.integrations.django import (
     EncryptedField,
     Fernet,
@@ -26,6 +27,7 @@ from mycelium_fractal_net.integrations.django import (
     XorCipher,
     django_fernet_keys,
 )
+from mycelium_fractal_net.integrations.spelling import SPELLINGS
 from mycelium_fractal_net.security.errors import ConfigurationError, DecryptionError
 from mycelium_fractal_net.security.keyring.keyring import Keyring
 from tests.support import postgres
@@ -170,6 +172,64 @@ def test_a_column_of_text_is_taken_over_in_place(site: Site, keys: Keyring, form
     old.create(email="forged")  # whoever writes to the database
     with pytest.raises(DecryptionError):
         list(after)
+
+
+def searched(field: Any, **options: Any) -> EncryptedField:
+    """A field that is found by its value."""
+    return EncryptedField(field, key_id="customers", index="customers-index", **options)
+
+
+def test_a_new_column_takes_the_place_of_the_old_one(site: Site, keys: Keyring) -> None:
+    """Searched at each step; in the end it has the old name, without a change of its values."""
+    bound = (TABLE, "email")
+    new = searched(models.CharField(max_length=80, null=True), bound_to=bound)
+    site.people(email=models.CharField(max_length=80)).create(email="ada@x")
+    site.migrate(
+        migrations.AddField("Person", "email_sealed", new),
+        migrations.AddIndex("Person", models.Index(Tag("email_sealed"), name="by_email")),
+    )
+    both = site.people(
+        email=models.CharField(max_length=80),
+        email_sealed=searched(models.CharField(max_length=80, null=True), bound_to=bound),
+    )
+    both.create(email="bob@x", email_sealed="bob@x")
+    field = StoredField(TABLE, "email", "customers-index")
+    column = MessageColumn(site.url, TABLE, "email_sealed", field=field)
+    found = fill_column(keys, column, "customers", "email", workers=1)
+    assert (found.done, found.skipped, found.failures) == (1, 1, [])
+    for email in ("ada@x", "bob@x"):
+        assert both.get(email=email) == both.get(email_sealed=email)
+    site.migrate(
+        migrations.RemoveField("Person", "email"),
+        migrations.RemoveIndex("Person", "by_email"),  # whose expression Django does not rename
+        migrations.RenameField("Person", "email_sealed", "email"),
+        migrations.AlterField(
+            "Person", "email", searched(models.CharField(max_length=80, default=""))
+        ),
+        migrations.AddConstraint("Person", UniqueTag("email", name="one_for_each_email")),
+    )
+    after = site.people(email=searched(models.CharField(max_length=80)))
+    assert [after.get(email=each).email for each in ("ada@x", "bob@x")] == ["ada@x", "bob@x"]
+
+
+def test_a_time_is_filled_as_its_field_seals_it(site: Site, keys: Keyring) -> None:
+    """Which Django stores in UTC, and SQLite without saying so: a search finds it."""
+    now = datetime.datetime(2026, 2, 28, 13, 37, 1, 500, tzinfo=datetime.UTC)
+    site.migrate(
+        migrations.AddField("Person", "seen", models.DateTimeField(null=True)),
+        migrations.AddField("Person", "sealed", searched(models.DateTimeField(null=True))),
+    )
+    people = site.people(
+        seen=models.DateTimeField(null=True), sealed=searched(models.DateTimeField(null=True)),
+        email=models.CharField(max_length=80),
+    )  # fmt: skip
+    people.create(seen=now, email="x")
+    field = StoredField(TABLE, "sealed", "customers-index")
+    column = MessageColumn(site.url, TABLE, "sealed", field=field)
+    spell = SPELLINGS["datetime-utc"]
+    found = fill_column(keys, column, "customers", "seen", spell=spell, workers=1)
+    assert (found.done, found.failures) == (1, [])
+    assert people.get(sealed=now).sealed == now
 
 
 def test_a_takeover_is_in_no_migration(keys: Keyring) -> None:

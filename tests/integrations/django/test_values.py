@@ -109,6 +109,13 @@ def test_a_value_moved_to_another_column_does_not_open() -> None:
     assert "alice" not in str(caught.value)
 
 
+@pytest.mark.parametrize("stored", ["2000000000000", "'x'", "1.5"])
+def test_what_is_no_bytes_does_not_open(stored: str) -> None:
+    """SQLite stores it in any column; a number was as many zero bytes, and the end of memory."""
+    with pytest.raises(DecryptionError, match=r"shop_everything\.text"):
+        list(Everything.objects.raw(f"SELECT 1 AS id, {stored} AS text"))
+
+
 def test_what_is_longer_than_the_field_is_not_stored() -> None:
     """The database cannot tell, so the field does; the value is not shown. It may be searched."""
     assert not Customer.objects.filter(city="Grz" * 14).exists()

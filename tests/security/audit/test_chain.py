@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import json
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -18,6 +18,8 @@ from mycelium_fractal_net.security.audit.chain import (
     sealed,
 )
 from mycelium_fractal_net.security.audit.events import encode
+from mycelium_fractal_net.security.key_store.audit_table import Acknowledged, Anchor, ChainCount
+from mycelium_fractal_net.security.key_store.finding_table import AcknowledgedFinding
 from mycelium_fractal_net.security.policy import Policy
 
 if TYPE_CHECKING:
@@ -66,7 +68,7 @@ def test_a_line_that_is_read_hangs_on_the_one_before_alone() -> None:
     assert read is not None
     assert (read.sequence, read.mac, read.raw) == (1, mac, line)
     assert read.hangs_on(former, KEY)
-    assert not read.hangs_on(mac, KEY)
+    assert read.hangs_on(mac, KEY) is False
     edited = parse(line.replace(b"encrypt", b"decrypt"))
     assert edited is not None
     assert not edited.hangs_on(former, KEY)
@@ -118,10 +120,80 @@ def test_a_member_that_no_reader_takes_hides_no_other(value: bytes) -> None:
     assert (record["event"], record["outcome"], record["mac"]) == ("encrypt", "ok", line.mac.hex())
 
 
-def test_a_statement_with_a_number_without_end_is_not_authentic() -> None:
+@pytest.mark.parametrize("size", [10**31, 10**40])
+def test_a_statement_with_a_number_without_end_is_not_authentic(size: int) -> None:
     """Found by fuzzing: of more than 31 digits, which JSON may have, it ended a verification."""
-    stated = Checkpoint(CHAIN, "x", b"", 10**40, b"", 1, 1, b"", bytes(32))
-    assert not ChainKey(STORE, KEY).is_authentic(stated)
+    stated = Checkpoint(CHAIN, "x", b"", size, b"", 1, 1, b"", bytes(32))
+    assert ChainKey(STORE, KEY).is_authentic(stated) is False
+
+
+STATEMENTS = (
+    Anchor(CHAIN, "machine", 7, b"m" * 32, True, 5),
+    Anchor(CHAIN, "machine", 7, b"m" * 32, False, None, restored_from="backup"),
+    ChainCount(3),
+    Acknowledged(CHAIN, 7, "deleted", "a disk", "cli:0", 1),
+    AcknowledgedFinding("audit", "x", "known", "cli:0", 1, 2),
+    Checkpoint(CHAIN, "x", b"b" * 32, 9, b"s" * 32, 1, 2, b"m" * 32),
+)
+
+
+def other(value: object) -> object:
+    """Another value of its kind."""
+    if isinstance(value, bool) or value is None:
+        return 1 if value is None else not value
+    return value + (1 if isinstance(value, int) else type(value)(value[:1]))  # type: ignore
+
+
+@pytest.mark.parametrize("statement", STATEMENTS, ids=lambda each: type(each).__name__)
+def test_no_member_of_a_statement_can_be_changed(statement: Any) -> None:
+    """Which backup a store came from among them; nor can one be taken to another store."""
+    key = ChainKey(STORE, KEY)
+    made = key.authenticated(statement)
+    assert key.is_authentic(made) is True
+    for name, value in made._asdict().items():
+        assert key.is_authentic(made._replace(**{name: other(value)})) is False, name
+    for value in (None, 7, "text"):  # SQLite keeps any type in any column
+        assert key.is_authentic(made._replace(tag=value)) is False
+    assert ChainKey(b"t" * 16, KEY).is_authentic(made) is False
+
+
+@pytest.mark.parametrize(
+    ("statement", "label", "written"),
+    [
+        (STATEMENTS[0], b"audit/anchor", b"i\0\0\0\x011" + b"i\0\0\0\x015"),
+        (
+            STATEMENTS[1],
+            b"audit/anchor",
+            b"i\0\0\0\x010" + b"-\0\0\0\0" + b"s\0\0\0\x0drestored_from" + b"s\0\0\0\x06backup",
+        ),
+    ],
+)
+def test_an_anchor_is_authenticated_as_in_every_release(
+    statement: Anchor, label: bytes, written: bytes
+) -> None:
+    """What the store was told before an upgrade is believed after it."""
+    name = b"mycelium-fractal-net/" + label + b"/v1"
+    head = b"b\0\0\0" + bytes([len(name)]) + name + b"b\0\0\0\x10" + STORE
+    place = b"s\0\0\0 " + CHAIN.encode() + b"s\0\0\0\x07machine"
+    line = b"i\0\0\0\x017" + b"b\0\0\0 " + b"m" * 32
+    assert ChainKey(STORE, KEY).authenticated(statement).tag == tag(head + place + line + written)
+
+
+def test_a_chain_that_is_begun_is_counted() -> None:
+    """Where the count is authentic; one that is not stays as it is, so that it is found."""
+    key = ChainKey(STORE, KEY)
+    counted = key.one_more(key.authenticated(ChainCount(3)))
+    assert counted.chains == 4
+    assert key.is_authentic(counted)
+    forged = ChainCount(3, bytes(32))
+    assert key.one_more(forged) == forged
+
+
+def test_a_record_has_the_members_that_another_release_wrote() -> None:
+    """Whoever reads it sees what was said, known here or not."""
+    line = parse(LINE.replace(b'"outcome":"ok"', b'"outcome":"ok","later":[1]'))
+    assert line is not None
+    assert line.record()["later"] == [1]
 
 
 def test_what_an_event_leaves_out_is_not_written() -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from mycelium_fractal_net.security.audit import chain_checker
 from mycelium_fractal_net.security.audit.chain import parse, sealed
 from mycelium_fractal_net.security.audit.chain_checker import ChainChecker
 from mycelium_fractal_net.security.policy import Policy
@@ -81,6 +82,11 @@ NO_RECORD = "edited: it is no record any more"
             [(2, "deleted"), (3, "reordered: it stands behind 5"), (4, "deleted")],
             6,
         ),
+        (
+            [L[0], L[2], L[4], L[1], L[5]],
+            [(2, "reordered: it stands behind 5"), (4, "deleted")],
+            6,
+        ),
         ([*L[:2], None, *L[3:]], [(3, NO_RECORD)], 6),
         ([L[0], None, None, *L[3:]], [(2, NO_RECORD), (3, NO_RECORD)], 6),
         ([None, *L[1:]], [(1, NO_RECORD)], 6),
@@ -118,6 +124,7 @@ def test_a_line_is_in_order_behind_the_one_it_hangs_on_alone() -> None:
     checker.add_damaged()
     assert checker.hangs_on is None
     assert checker.add(L[5]) is False
+    assert checked([*L[:5], None]).hangs_on is None
     assert ChainChecker(KEY, None).hangs_on is None
     behind_a_gap = ChainChecker(KEY, BEGINS)
     assert [behind_a_gap.add(line) for line in (L[1], L[2], L[0])] == [False, True, False]
@@ -156,11 +163,17 @@ def test_what_is_skipped_is_missing_unless_it_comes_later() -> None:
     assert checker.faults == [(2, "deleted, and all up to 3")]
 
 
-def test_gaps_and_faults_without_an_end_take_no_memory() -> None:
-    """A thousand of either are told: the first ones."""
-    lines = chain(4010)
-    checker = checked(lines[1::2])
-    assert checker.faults == [(each, "deleted") for each in range(1, 2000, 2)]
-    assert checker.sequence == 4010
-    edited = checked([other_body(line) for line in lines[:1005]])
-    assert edited.faults == [(each, EDITED) for each in range(1, 1001)]
+def test_gaps_and_faults_without_an_end_take_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand of either are told: the first ones. Here ten are."""
+    assert chain_checker._MOST == 1000
+    monkeypatch.setattr(chain_checker, "_MOST", 10)
+    lines = chain(50)
+    checker = ChainChecker(KEY, BEGINS)
+    for line in lines[1::2]:
+        checker.add(line)
+        assert len(checker._missing) <= 10
+    checker.finish()
+    assert checker.faults == [(each, "deleted") for each in range(1, 20, 2)]
+    assert checker.sequence == 50
+    edited = checked([other_body(line) for line in lines[:15]])
+    assert edited.faults == [(each, EDITED) for each in range(1, 11)]

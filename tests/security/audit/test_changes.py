@@ -97,6 +97,17 @@ def test_every_change_of_a_key_is_an_intent_and_an_outcome(recorded: Books, cloc
     assert all(one[1] == two[0] for one, two in itertools.pairwise(marks))
 
 
+def test_a_rotation_that_moves_its_key_as_well_is_told_by_its_version(recorded: Books) -> None:
+    """The store has another master key by then, so that every version is wrapped anew."""
+    provider = recorded.provider
+    provider.keys.create("orders")
+    current, newer = provider.custodian.newest_id(), provider.custodian.add()
+    provider.store.move_to(current, newer, provider.record_macs.make(newer))
+    provider.rotate_key("orders")
+    assert provider.keys.get("orders").master_id == newer
+    assert said(recorded, "event", "key")[-1] == ("key.rotate", "orders:v2")
+
+
 def test_every_step_of_an_import_names_it_and_its_key(recorded: Books) -> None:
     """Begun, finished or given up; what was wrapped is in no record."""
     provider = recorded.provider

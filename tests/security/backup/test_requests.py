@@ -13,14 +13,16 @@ from sqlalchemy import update
 
 from mycelium_fractal_net.security.backup import restore_backup, write_backup
 from mycelium_fractal_net.security.directories.signers import SignerDirectory
-from mycelium_fractal_net.security.errors import InvalidSignatureError
 from mycelium_fractal_net.security.key_providers import LocalCustodian, LocalKeyProvider
 from mycelium_fractal_net.security.key_store import Database, KeyStore, NonceStore
 from mycelium_fractal_net.security.key_store.freshness import Freshness
 from mycelium_fractal_net.security.key_store.schema import store_meta
 from mycelium_fractal_net.security.policy import Policy
 from mycelium_fractal_net.security.signed_requests.replay import ReplayGuard
-from mycelium_fractal_net.security.signed_requests.verifier import RequestVerifier
+from mycelium_fractal_net.security.signed_requests.verifier import (
+    RequestRefusedError,
+    RequestVerifier,
+)
 from tests.support.signing import AUTHORITY, Peer
 
 if TYPE_CHECKING:
@@ -56,8 +58,10 @@ def restored(
     provider.store.database.close()
 
 
-def accepted(provider: LocalKeyProvider, peer: Peer, *, plan: bool, created: int, now: int) -> bool:
-    """Whether a request that was signed at ``created`` is accepted at ``now``."""
+def refusal(
+    provider: LocalKeyProvider, peer: Peer, *, plan: bool, created: int, now: int
+) -> str | None:
+    """Why a request that was signed at ``created`` is refused at ``now``, to whoever serves."""
     request = httpx.Request("GET", f"http://{AUTHORITY}/keys")
     if plan:
         peer.sign_plan(request, timestamp=created)
@@ -75,11 +79,18 @@ def accepted(provider: LocalKeyProvider, peer: Peer, *, plan: bool, created: int
 
     try:
         asyncio.run(verify())
-    except InvalidSignatureError:
-        return False
+    except RequestRefusedError as error:
+        return error.reason
     finally:
         guard.close()
-    return True
+    return None
+
+
+def accepted(provider: LocalKeyProvider, peer: Peer, *, plan: bool, created: int, now: int) -> bool:
+    """Whether it is; where it is not, nothing but the restore may be the reason."""
+    reason = refusal(provider, peer, plan=plan, created=created, now=now)
+    assert reason in (None, "it may be of before the store was restored")
+    return reason is None
 
 
 @pytest.mark.parametrize(("plan", "apart"), [(False, SKEW), (True, TIMESTAMP)])
@@ -91,6 +102,19 @@ def test_a_signature_that_may_be_of_before_the_restore_is_refused(
     for created in (at - 1, at, at + 1, at + apart):
         assert not accepted(provider, peer, plan=plan, created=created, now=created)
     assert accepted(provider, peer, plan=plan, created=at + apart + 1, now=at + apart + 1)
+
+
+@pytest.mark.parametrize(("plan", "apart"), [(False, SKEW), (True, TIMESTAMP)])
+def test_the_very_moment_of_the_restore_is_before_it(
+    restored: tuple[LocalKeyProvider, Peer, int], plan: bool, apart: int
+) -> None:
+    """Where a restore falls on a whole second."""
+    provider, peer, at = restored
+    with provider.store.database.write() as connection:
+        connection.execute(update(store_meta).values(restored_at=at * 1_000_000))
+    for later, good in ((0, False), (1, True)):
+        created = at + apart + later
+        assert accepted(provider, peer, plan=plan, created=created, now=created) is good
 
 
 @pytest.mark.parametrize("plan", [False, True])

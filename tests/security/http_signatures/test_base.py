@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mycelium_fractal_net.security.errors import InvalidInputError, InvalidSignatureError
-from mycelium_fractal_net.security.http_signatures.components import covered, named
+from mycelium_fractal_net.security.http_signatures import structured_fields as fields
+from mycelium_fractal_net.security.http_signatures.components import _checked, covered, named
 from mycelium_fractal_net.security.http_signatures.message_signature import signature_base
 from mycelium_fractal_net.security.http_signatures.messages import RequestView, ResponseView
 
@@ -155,6 +156,9 @@ class TestQueryParameters:
             query=b"var=this%20is%20a%20big%0Amultiline%20value"
             b"&bar=with+plus+whitespace&fa%C3%A7ade%22%3A%20=something"
         )
+        assert lines(request(query=b"a=b=c"), '"@query-param";name="a"') == [
+            '"@query-param";name="a": b%3Dc'
+        ]
         names = [f'"@query-param";name="{name}"' for name in ("var", "bar", "fa%C3%A7ade%22%3A%20")]
         assert lines(message, *names) == [
             '"@query-param";name="var": this%20is%20a%20big%0Amultiline%20value',
@@ -187,6 +191,12 @@ class TestQueryParameters:
         assert set(encoded) <= set("%*-._") | set(map(chr, range(0x30, 0x7B)))
 
 
+def test_what_strangers_send_is_remembered_within_bounds() -> None:
+    """256 lists of components, 256 lists of items: whoever sends others costs no memory."""
+    for remembered in (covered, _checked, fields.parse_items, fields._plain):
+        assert remembered.cache_info().maxsize == 256
+
+
 class TestFields:
     """RFC 9421 section 2.1."""
 
@@ -199,8 +209,10 @@ class TestFields:
             (b"cache-control", b"   must-revalidate"),
             (b"example-dict", b" a=1,    b=2;x=1;y=2,   c=(a   b   c)"),
             (b"x-empty-header", b""),
+            (b"x-roman", b" XIX"),
         ]
         names = ["host", "x-ows-header", "cache-control", "example-dict", "x-empty-header"]
+        assert lines(request(headers=headers), "x-roman") == ['"x-roman": XIX']
         assert lines(request(headers=headers), *names) == [
             '"host": www.example.com',
             '"x-ows-header": Leading and trailing whitespace.',
@@ -224,6 +236,9 @@ class TestFields:
             b"a\x7fb",
             b"\xe9",
             b"a\x0bb",
+            b"a\n",
+            b"\r\na",
+            b"a\x0c",
         ],
     )
     def test_a_folded_line_or_a_control_character_is_refused(self, value: bytes) -> None:
@@ -320,8 +335,10 @@ class TestIdentifiers:
 
     @pytest.mark.parametrize("status", [0, 99, 600, -200, 2000])
     def test_a_status_has_three_digits(self, status: int) -> None:
-        """RFC 9110 section 15."""
+        """RFC 9110 section 15: from 100 to 599."""
         assert refused(ResponseView(status, [], request()), "@status")
+        for known in (100, 599):
+            assert lines(ResponseView(known, [], request()), "@status") == [f'"@status": {known}']
 
     @given(st.lists(st.from_regex(r"[a-z-]{1,8}", fullmatch=True), unique=True, max_size=6))
     def test_the_lines_name_what_http_sfv_reads_of_the_list(self, names: list[str]) -> None:

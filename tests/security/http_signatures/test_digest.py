@@ -14,6 +14,7 @@ from mycelium_fractal_net.security.http_signatures.content_digest import (
     BodyDigest,
     check_content_digest,
     content_digest,
+    content_digest_of,
 )
 
 BODY = b'{"hello": "world"}'
@@ -22,6 +23,12 @@ GOOD_256 = content_digest(BODY).encode()
 GOOD_512 = content_digest(BODY, "sha-512").encode()
 BAD_256 = content_digest(BODY + b"\n").encode()
 BAD_512 = content_digest(BODY + b"\n", "sha-512").encode()
+
+
+def test_a_digest_of_pieces_is_that_of_the_whole() -> None:
+    """By SHA-256 where nothing else is asked for."""
+    assert content_digest_of([BODY[:5], BODY[5:]]).encode() == GOOD_256
+    assert content_digest_of([BODY[:5], BODY[5:]], "sha-512").encode() == GOOD_512
 
 
 def fits(field: bytes, body: bytes) -> bool:

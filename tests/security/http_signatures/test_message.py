@@ -10,12 +10,14 @@ import pytest
 from mycelium_fractal_net.security.errors import InvalidInputError, InvalidSignatureError
 from mycelium_fractal_net.security.http_signatures.content_digest import content_digest
 from mycelium_fractal_net.security.http_signatures.coverage import (
+    announces_body,
     check_coverage,
     check_response_coverage,
     check_times,
 )
 from mycelium_fractal_net.security.http_signatures.message_signature import (
     TAG,
+    Candidate,
     MessageSignature,
     SignatureParameters,
     choose_by_tag,
@@ -24,6 +26,12 @@ from mycelium_fractal_net.security.http_signatures.message_signature import (
     verify,
 )
 from mycelium_fractal_net.security.http_signatures.messages import RequestView, ResponseView
+from mycelium_fractal_net.security.http_signatures.plan_profile import PlanSignature
+from mycelium_fractal_net.security.http_signatures.structured_fields import (
+    Item,
+    Token,
+    parse_inner_lists,
+)
 from mycelium_fractal_net.security.policy import Policy
 from tests.support.algorithms import SIGNING, SigningKeys
 
@@ -297,6 +305,21 @@ class TestChoosing:
             with pytest.raises(InvalidSignatureError):
                 parse_signatures(with_header(request, name, request.fields[name] + more))
 
+    @pytest.mark.parametrize("name", [b"signature", b"signature-input"])
+    def test_blanks_around_a_field_are_none_of_it(self, name: bytes) -> None:
+        """And nothing else is taken for a blank."""
+        request = signed()
+        value = request.fields[name]
+        assert accepted(with_header(request, name, b" \t" + value + b"\t "))
+        for wrong in (value + b"\n", b"\x0b" + value, b"X" + value, value + b"X"):
+            assert not accepted(with_header(request, name, wrong))
+
+    def test_a_parameter_that_is_not_said_is_none(self) -> None:
+        """Not empty: an empty one was said."""
+        member = parse_inner_lists(b"a=()")["a"]
+        found = MessageSignature.of(Candidate("a", member, b"")).parameters
+        assert set(msgspec.structs.astuple(found)) == {None}
+
     @pytest.mark.parametrize(
         "old_and_new",
         [
@@ -340,6 +363,7 @@ class TestCoverage:
         """Nor an API key that is not sent; but with a body both fields are needed."""
         bare = changed(REQUEST, method="GET", headers=[])
         assert accepted(signed(*PARTS, request=bare), has_body=False)
+        assert accepted(signed("@method", "@target-uri", request=bare), has_body=False)
         assert not accepted(signed(*PARTS, request=bare), has_body=True)
 
     def test_a_component_of_answers_covers_nothing_of_a_request(self) -> None:
@@ -370,7 +394,7 @@ class TestCoverage:
         assert accepted(signed(parameters=parameters)) is fits
 
     @pytest.mark.parametrize(
-        ("nonce", "fits"), [("", False), ("x" * 256, True), ("x" * 257, False)]
+        ("nonce", "fits"), [("", False), ("x", True), ("x" * 256, True), ("x" * 257, False)]
     )
     def test_a_nonce_has_bounds(self, nonce: str, fits: bool) -> None:
         """The empty one is none."""
@@ -392,6 +416,48 @@ class TestCoverage:
                 continue
             with pytest.raises(InvalidSignatureError):
                 check_coverage(signature, bears, has_body=False, when_sent=asked)
+
+    @pytest.mark.parametrize("name", ["x-api-key", "x-associated-data"])
+    def test_what_changes_a_route_of_ours_is_covered_where_it_is_sent(self, name: str) -> None:
+        """In a request and in an answer; where it is not sent nobody asks for it."""
+        request = changed(REQUEST, headers=[(name.encode(), b"x")])
+        assert accepted(signed(*PARTS, name, request=request), has_body=False)
+        assert not accepted(signed(*PARTS, request=request), has_body=False)
+        answer = ResponseView(200, [(name.encode(), b"x")], signed())
+        for components, fits in (((name,), True), ((), False)):
+            made, _ = sign(
+                answer,
+                label="a",
+                components=["@status", '"signature";req', *components],
+                parameters=PARAMETERS,
+                signer=KEY.sign_fixed_size,
+            )
+            fields = [(b"signature-input", made.encode()), (b"signature", b"a=:AA==:")]
+            signature = chosen(ResponseView(200, fields, answer.request))
+            if fits:
+                check_response_coverage(signature, answer, has_body=False)
+                continue
+            with pytest.raises(InvalidSignatureError):
+                check_response_coverage(signature, answer, has_body=False)
+
+    @pytest.mark.parametrize(
+        ("headers", "announced"),
+        [
+            ([], False),
+            ([(b"content-length", b"0")], False),
+            ([(b"content-length", b" 0\t")], False),
+            ([(b"content-length", b"0\x0b")], True),
+            ([(b"content-length", b"X0")], True),
+            ([(b"content-length", b"5")], True),
+            ([(b"transfer-encoding", b"chunked")], True),
+            ([(b"content-length", b"0"), (b"transfer-encoding", b"chunked")], True),
+        ],
+    )
+    def test_a_body_is_announced_by_a_length_or_a_coding(
+        self, headers: list[tuple[bytes, bytes]], announced: bool
+    ) -> None:
+        """Whatever is no plain zero announces one."""
+        assert announces_body(changed(REQUEST, headers=headers)) is announced
 
     def test_another_tag_is_not_ours(self) -> None:
         """Whatever it covers, and also where it was chosen."""
@@ -507,8 +573,14 @@ class TestViews:
         """What was verified is what is read later."""
         with pytest.raises(AttributeError):
             REQUEST.method = "PUT"  # type: ignore[misc]
-        with pytest.raises(AttributeError):
-            chosen(signed()).signature = b""  # type: ignore[misc]
+        request = signed()
+        signature = chosen(request)
+        (candidate,) = parse_signatures(request)
+        kept = (signature, signature.parameters, signature.covered, candidate, candidate.input)
+        for each in (*kept, Item("a", {}), Token("a"), PlanSignature(b"", b"", NOW, "n")):
+            for name in each.__struct_fields__:
+                with pytest.raises(AttributeError):
+                    setattr(each, name, None)
 
 
 class TestSigning:

@@ -176,7 +176,7 @@ def test_every_signed_line_that_is_changed_is_refused(change: str) -> None:
 def test_another_credential_or_body_is_refused() -> None:
     """Also none, and one that is a dash."""
     message = request(headers=[*CONTENT_TYPE, *signed()])
-    for key_id in (None, "fedcba9876543210", "-", "", "a\nb"):
+    for key_id in (None, "fedcba9876543210", "-", "", "a\nb", "\N{EURO SIGN}"):
         assert not accepted(message, api_key_id=key_id)
     for digest in (hashlib.sha256().hexdigest(), BODY_SHA256.upper(), "", BODY_SHA256 + "\n"):
         assert not accepted(message, body_sha256=digest)
@@ -214,6 +214,15 @@ def test_a_header_that_is_not_as_it_must_be_is_refused(name: bytes, value: bytes
     assert not accepted(request(headers=with_header(headers, name, value)))
 
 
+def test_blanks_around_a_header_are_none_of_it() -> None:
+    """And nothing else is taken for a blank: no line break, no letter."""
+    headers = [*CONTENT_TYPE, *signed()]
+    for name, value in headers:
+        assert accepted(request(headers=with_header(headers, name, b" \t" + value + b"\t ")))
+        assert not accepted(request(headers=with_header(headers, name, value + b"\n")))
+        assert not accepted(request(headers=with_header(headers, name, value + b"X")))
+
+
 @pytest.mark.parametrize("name", [name for name, _ in signed()])
 def test_a_header_that_is_missing_or_doubled_is_refused(name: bytes) -> None:
     """Three of them are no signature, and still not an unsigned request."""
@@ -229,6 +238,7 @@ def test_a_header_that_is_missing_or_doubled_is_refused(name: bytes) -> None:
 @pytest.mark.parametrize("distance", [0, 1, -1])
 def test_a_timestamp_holds_for_300_seconds_either_way(distance: int) -> None:
     """And not a second longer."""
+    assert TIMESTAMP_SECONDS == 300
     signature = PlanSignature(b"", b"", NOW, NONCE)
     for side in (TIMESTAMP_SECONDS, -TIMESTAMP_SECONDS):
         if abs(side + distance) <= TIMESTAMP_SECONDS:
@@ -248,6 +258,7 @@ def test_a_timestamp_holds_for_300_seconds_either_way(distance: int) -> None:
         (request(headers=[(b"content-type", b"a\nb")]), NONCE),
         (request(headers=[(b"content-type", b"-")]), NONCE),
         (request(headers=[(b"content-type", b"")]), NONCE),
+        (request(headers=[(b"content-type", b"a/b\n")]), NONCE),
         (request(headers=[(b"content-type", b"\xe9")]), NONCE),
         (request(), "short"),
         (request(), "\N{LATIN SMALL LETTER E WITH ACUTE}" * 22),

@@ -189,6 +189,8 @@ class TestInnerLists:
 
     def test_sizes_are_bounded(self) -> None:
         """Of the field, its members, their items and their parameters."""
+        bounds = (fields.MAX_MEMBERS, fields.MAX_ITEMS, fields.MAX_PARAMETERS)
+        assert (fields.MAX_FIELD_BYTES, *bounds) == (8192, 8, 64, 16)
         whole = b'a=("' + b"x" * (fields.MAX_FIELD_BYTES - 6) + b'")'
         assert len(whole) == fields.MAX_FIELD_BYTES
         assert parse_inner_lists(whole)
@@ -248,6 +250,12 @@ class TestByteSequences:
         assert len(parse_byte_sequences(",".join(members[:-1]).encode())) == fields.MAX_MEMBERS
         assert refused(",".join(members).encode())
 
+    def test_the_field_is_bounded(self) -> None:
+        """As every field is."""
+        longest = b"k" * (fields.MAX_FIELD_BYTES - 3) + b"=::"
+        assert parse_byte_sequences(longest)
+        assert refused(b"k" + longest)
+
 
 class TestWriting:
     """What cannot be written is the caller's mistake, and said as such."""
@@ -278,6 +286,8 @@ def test_what_most_clients_send_is_read_as_everything_is() -> None:
     assert found["sig1"].text == f"({items}){usual}"
     assert (found["sig1"].items, other["sig1"].items) == (items, items)
     assert found["sig1"].parameters == other["sig1"].parameters
+    bound = '"a";req'
+    assert fields.parse_inner_lists(f"s=({bound}){usual}".encode())["s"].items == bound
     many = " ".join(f'"x{number}"' for number in range(65))
     for wrong in (f"sig1=({many}){usual}", f'sig1=({items}){usual};tag="e"'):
         with pytest.raises(InvalidSignatureError):

@@ -450,6 +450,18 @@ def test_a_record_that_was_not_there_is_not_found_however_it_is_spelt(
             provider.signers.get(name)
 
 
+@pytest.mark.parametrize("event", [None, "key.publish"])
+def test_a_change_that_changes_nothing_writes_nothing(
+    local_provider: LocalKeyProvider, event: str | None
+) -> None:
+    """Neither a revision nor a record that says that something was done."""
+    before = local_provider.keys.create("orders")
+    generation = local_provider.store.require_status().generation
+    assert local_provider.keys.update("orders", lambda key: key, event) == before
+    assert local_provider.keys.get("orders") == before
+    assert local_provider.store.require_status().generation == generation
+
+
 def test_a_writer_goes_on_for_seconds_and_then_says_so(
     local_provider: LocalKeyProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -461,6 +473,25 @@ def test_a_writer_goes_on_for_seconds_and_then_says_so(
     count = sum(1 for _ in authenticated_table.attempts())
     assert count == len(paused) + 1 >= 2
     assert sum(paused) == pytest.approx(0.1)
+
+
+def test_pauses_grow_from_an_eightieth_to_a_fifth_of_a_second(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """For ten seconds in all, where each is as long as it may be; none has a least."""
+    asked: list[tuple[float, float]] = []
+    paused: list[float] = []
+
+    def longest(low: float, high: float) -> float:
+        asked.append((low, high))
+        return high
+
+    monkeypatch.setattr("random.uniform", longest)
+    monkeypatch.setattr("time.sleep", paused.append)
+    monkeypatch.setattr(authenticated_table, "monotonic", lambda: sum(paused))
+    assert len(list(authenticated_table.attempts())) == len(paused) + 1
+    assert asked[:6] == [(0, 0.0125), (0, 0.025), (0, 0.05), (0, 0.1), (0, 0.2), (0, 0.2)]
+    assert sum(paused) == pytest.approx(10)
 
 
 def test_the_other_process_reads_what_this_one_wrote(
@@ -478,7 +509,7 @@ def test_records_are_read_page_after_page_to_the_last(
     local_provider: LocalKeyProvider, monkeypatch: pytest.MonkeyPatch, page: int
 ) -> None:
     """Each once, in order, also where the last page is full; the changed and the named ones too."""
-    names = [f"key{number}" for number in range(5)]
+    names = ["1st", *(f"key{number}" for number in range(1, 5))]
     for name in names:
         local_provider.keys.create(name)
     status = local_provider.store.require_status()
@@ -487,6 +518,7 @@ def test_records_are_read_page_after_page_to_the_last(
     assert [name for name, _ in keys.each()] == names
     assert [key.key_id for key in keys.all()] == names
     assert [name for name, _ in keys.some([*names, "nobody"])] == names
+    assert [name for name, _ in keys.page()] == names
     assert [name for name, _ in keys.page("key1", 2)] == ["key2", "key3"]
     assert list(keys.each(status.generation)) == []
     for name in names[1:]:

@@ -133,6 +133,45 @@ def test_threads_that_ask_for_different_keys_at_once_get_each_its_own(custodian:
         assert [each.result(10) for each in asked] == [MATERIAL, MATERIAL, other]
 
 
+class Plain(Asked):
+    """A custodian that gives what it unwrapped as bytes, as one on another machine does."""
+
+    def unwrap_many(self, kek_id: str, items: Sequence[tuple[bytes, Binding]]) -> list[SecretBytes]:
+        return [bytes(each) for each in super().unwrap_many(kek_id, items)]  # type: ignore[misc]
+
+
+def test_what_is_unwrapped_is_in_one_copy_that_can_be_wiped(
+    custodian: Asked, tmp_path: Path
+) -> None:
+    """Whatever the custodian gives it as; and what is such a copy already is not copied."""
+    wrapped = Wrapping(custodian, STORE_ID).wrap(custodian.newest_id(), MATERIAL, bound())
+    plain = Wrapping(Plain(tmp_path / "master.key"), STORE_ID)
+    found = plain.unwrap(custodian.newest_id(), wrapped, bound())
+    assert type(found) is SecretBytes
+    assert found == MATERIAL
+    given: list[SecretBytes] = []
+    unwrap_many = custodian.unwrap_many
+
+    def remembering(kek_id: str, items: Sequence[tuple[bytes, Binding]]) -> list[SecretBytes]:
+        given.extend(unwrap_many(kek_id, items))
+        return given
+
+    custodian.unwrap_many = remembering  # type: ignore[method-assign]
+    found = Wrapping(custodian, STORE_ID).unwrap(custodian.newest_id(), wrapped, bound())
+    assert found is given[0]
+
+
+def test_what_was_forgotten_does_not_serve_through_an_outage(custodian: Asked) -> None:
+    """A provider that is closed keeps no key."""
+    kept = Wrapping(custodian, STORE_ID, outage_seconds=10.0)
+    wrapped = kept.wrap(custodian.newest_id(), MATERIAL, bound())
+    kept.unwrap(custodian.newest_id(), wrapped, bound())
+    kept.forget()
+    custodian.failure = CustodianUnavailableError("away")
+    with pytest.raises(CustodianUnavailableError):
+        kept.unwrap(custodian.newest_id(), wrapped, bound())
+
+
 def test_a_child_is_not_stopped_by_what_a_thread_of_its_parent_held(custodian: Asked) -> None:
     """The thread is not in it, and would never let go."""
     kept = Wrapping(custodian, STORE_ID, outage_seconds=10.0)

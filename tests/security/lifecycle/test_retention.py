@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
+from mycelium_fractal_net.security.backup import record_backup, write_backup
 from mycelium_fractal_net.security.errors import InvalidInputError, KeyStateError, KeyUsageError
 from mycelium_fractal_net.security.key_store import UsageStore
 from mycelium_fractal_net.security.key_store.rows import day_of
-from mycelium_fractal_net.security.key_store.usage import LEASE, OPEN, PROTECT
+from mycelium_fractal_net.security.key_store.usage import LEASE, OPEN, PROTECT, REFUSED
 from mycelium_fractal_net.security.lifecycle.retention import (
     cleanup_old_versions,
     propose,
@@ -157,6 +159,24 @@ def test_a_proposal_says_what_is_known_of_the_versions_use(store: Store) -> None
     assert (first.backed_up, first.may_go, first.decrypts) == (False, False, True)
 
 
+def test_what_is_known_of_each_version_is_its_own(store: Store) -> None:
+    """Refusals, the end of its window, and whether a backup holds it."""
+    record_backup(store.provider, write_backup(store.provider, io.BytesIO()))
+    store.provider.rotate_key("orders")
+    store.use(2, REFUSED, days=-3, count=2)
+    store.provider.states.apply(Verb.DESTROY, "orders:v1")
+    uses = usage_of(store.provider, store.usage, store.provider.keys.get("orders"))
+    day = store.clock().date() - timedelta(days=3)
+    assert [(each.refused, each.last_refused) for each in uses[:3]] == [
+        (0, None),
+        (2, day),
+        (0, None),
+    ]
+    window = store.clock() + timedelta(days=30)
+    assert [each.destroy_at for each in uses] == [window, *[None] * 5]
+    assert [each.backed_up for each in uses] == [*[True] * 5, False]
+
+
 def test_a_day_that_was_begun_and_never_counted_is_a_use(store: Store) -> None:
     """A process that is killed loses its counts, and never the fact of use."""
     store.usage.begin_day(store.handle(1), day_of(store.clock()), OPEN)
@@ -182,7 +202,8 @@ def test_without_a_reason_and_a_rule_nothing_moves(store: Store) -> None:
     """However old it is, and though nobody has ever used it."""
     store.clock.forward(days=4000)
     report = store.cleanup()
-    assert report.moved == ()
+    assert report == CleanupReport("orders", 3, report.proposals)
+    assert report.destroy_at is None
     assert [each.reason for each in report.proposals] == [None, None]
     assert "nothing says that its data was moved" in report.proposals[0].why
 
@@ -191,6 +212,7 @@ def test_with_a_reason_all_that_is_proposed_moves(store: Store) -> None:
     """Also what was used today: it is a word, and it can be cancelled."""
     store.use(1)
     report = store.cleanup(reason="the archive is gone")
+    assert (report.key_id, report.retain_count) == ("orders", 3)
     assert report.moved == ("orders:v1", "orders:v2")
     assert report.destroy_at == store.clock() + timedelta(days=30)
     assert [store.state(each) for each in (1, 2, 3)] == [
@@ -214,6 +236,14 @@ def test_a_version_that_is_not_proposed_is_refused_and_nothing_moves(
     with pytest.raises(InvalidInputError, match="is not proposed"):
         store.cleanup(reason="no", versions=["orders:v1", version])
     assert store.state(1) is KeyState.ACTIVE
+
+
+@ON_SQLITE
+def test_what_is_no_version_is_not_repeated(store: Store) -> None:
+    """Whoever reads the error reads no line of whoever wrote the request."""
+    with pytest.raises(InvalidInputError, match="a version id adds") as caught:
+        store.cleanup(reason="no", versions=["orders:v1\nERROR"])
+    assert "ERROR" not in str(caught.value)
 
 
 @ON_SQLITE
@@ -452,20 +482,28 @@ def test_a_machine_that_is_ahead_of_the_store_moves_nothing_early(store: Store) 
 
 
 @ON_SQLITE
+@pytest.mark.parametrize(
+    ("meanwhile", "versions"),
+    [(("orders:v3",), ["orders:v2"]), (("orders:v3", "orders:v4"), None)],
+)
 def test_a_version_that_is_retained_by_now_does_not_go(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+    store: Store,
+    monkeypatch: pytest.MonkeyPatch,
+    meanwhile: tuple[str, ...],
+    versions: list[str] | None,
 ) -> None:
-    """Somebody destroys a newer one between the look and the move."""
+    """Somebody destroys newer ones between the look and the move; that an older one may says
+    nothing of it."""
     apply = store.provider.states.apply
 
     def overtaken(verb: Verb, key_id: str, **more: object) -> object:
         monkeypatch.undo()
-        store.provider.states.apply(Verb.DESTROY, "orders:v3")
-        store.provider.states.apply(Verb.DESTROY, "orders:v4")
+        for each in meanwhile:
+            store.provider.states.apply(Verb.DESTROY, each)
         return apply(verb, key_id, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(store.provider.states, "apply", overtaken)
-    report = store.cleanup(reason="old")
+    report = store.cleanup(reason="old", versions=versions)
     assert [each.version_id for each in report.proposals] == ["orders:v1", "orders:v2"]
     assert report.moved == ()
-    assert store.state(1) is KeyState.ACTIVE
+    assert [store.state(each) for each in (1, 2)] == [KeyState.ACTIVE] * 2

@@ -17,6 +17,7 @@ from mycelium_fractal_net.security.key_store import UsageStore
 from mycelium_fractal_net.security.key_store.scheduler_table import SchedulerTable
 from mycelium_fractal_net.security.lifecycle.retention import cleanup_old_versions, erase_due
 from mycelium_fractal_net.security.records.keys import KeyState, RotationPolicy, Verb
+from mycelium_fractal_net.security.records.retention import CleanupReport
 from tests.support.stores import keyring_over, open_provider
 
 if TYPE_CHECKING:
@@ -147,9 +148,12 @@ def test_a_clock_that_jumped_ahead_moves_nothing_by_itself(
     looks.note_look(clock())
     clock.forward(days=500)
     looks.note_look(clock())
-    assert not cleanup_old_versions(provider, usage, "orders", 1, now=clock()).moved
-    clock.forward(days=1)
-    looks.note_look(clock())
+    stores = clock()
+    clock.forward(days=1)  # this machine's alone, which is ahead
+    report = cleanup_old_versions(provider, usage, "orders", 1, now=stores)
+    assert [each.may_go for each in report.proposals] == [True]
+    assert report == CleanupReport("orders", 1, report.proposals)
+    assert stores + timedelta(days=1) == looks.last_look().held_until  # type: ignore[union-attr]
     assert cleanup_old_versions(provider, usage, "orders", 1, now=clock()).moved == ("orders:v1",)
 
 

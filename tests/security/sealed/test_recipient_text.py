@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from mycelium_fractal_net.security.errors import AlgorithmNotAllowedError, InvalidKeyError
+from mycelium_fractal_net.security.errors import (
+    AlgorithmNotAllowedError,
+    InvalidInputError,
+    InvalidKeyError,
+)
 from mycelium_fractal_net.security.policy import Policy
 from mycelium_fractal_net.security.sealed.addressed_layout import KINDS, RECIPIENT
-from mycelium_fractal_net.security.sealed.recipient_text import key_line, parse_key_lines
+from mycelium_fractal_net.security.sealed.recipient_text import (
+    key_line,
+    parse_identity_lines,
+    parse_key_lines,
+)
 from mycelium_fractal_net.security.sealed.recipients import RecipientKey
+from mycelium_fractal_net.security.sealed.sealed_identity import SealedIdentity
 from tests.support.algorithms import HPKE, RecipientKeys
 
 POLICY = Policy()
@@ -90,6 +99,8 @@ def test_a_public_key_opens_nothing_and_an_error_shows_no_secret() -> None:
     """The wrong file is named for what it is."""
     with pytest.raises(InvalidKeyError, match=r"line 1 .*mfn-identity: and is a public key"):
         POLICY.identities_in(LINE)
+    with pytest.raises(InvalidKeyError, match="no line that begins with mfn-identity:"):
+        POLICY.identities_in("# nothing")
     secret = KEY.line()
     for wrong in (secret[:-1], secret.replace("mfn-identity", "mfn-idéntity")):
         with pytest.raises(InvalidKeyError) as caught:
@@ -112,3 +123,78 @@ def test_what_is_read_is_what_is_written() -> None:
     """One spelling for each key."""
     ((algorithm, raw),) = parse_key_lines(LINE, RECIPIENT)
     assert key_line(RECIPIENT, algorithm, raw) == LINE
+
+
+# Under a passphrase -------------------------------------------------------------------------
+
+FEWEST = 200_000
+SEALED = POLICY.seal_identity(KEY, b"a passphrase", FEWEST)
+
+
+def test_a_key_under_a_passphrase_opens_by_that_alone() -> None:
+    """It is asked for once, and only where there is such a key."""
+    asked: list[int] = []
+
+    def passphrase() -> bytes:
+        asked.append(1)
+        return b"a passphrase"
+
+    text = f"# mine\n{SEALED}\n{OTHER.line()}\n{SEALED}\n"
+    found = POLICY.identities_in(text, passphrase)
+    assert [each.public for each in found] == [KEY.public, OTHER.public, KEY.public]
+    assert found[0].private_bytes() == KEY.private_bytes()
+    POLICY.identities_in(OTHER.line(), passphrase)
+    assert asked == [1]
+    fresh = POLICY.seal_identity(OTHER, b"another", FEWEST)
+    assert [each.public for each in POLICY.identities_in(fresh, lambda: b"another")] == [
+        OTHER.public
+    ]
+    with pytest.raises(InvalidKeyError, match="line 1 does not open with that passphrase"):
+        POLICY.identities_in(SEALED, lambda: b"another")
+    with pytest.raises(InvalidKeyError, match="line 2 is under a passphrase"):
+        POLICY.identities_in(text)
+
+
+def test_the_public_key_beside_it_is_shown_without_a_passphrase() -> None:
+    """Of keys in the clear it is their own."""
+    shown = POLICY.public_identities_in(f"{SEALED}\n{OTHER.line()}")
+    assert shown == [KEY.public, OTHER.public]
+    assert POLICY.public_identities_in(KEY.private_pem()) == [KEY.public]
+
+
+def test_whoever_puts_another_public_key_beside_it_is_found_out() -> None:
+    """Changed afterwards it opens by no passphrase; sealed so, it is no key."""
+    found = _taken_apart(SEALED)
+    other = found._replace(public=OTHER.public.public_bytes())
+    with pytest.raises(InvalidKeyError, match="does not open"):
+        POLICY.identities_in(other.line(), lambda: b"a passphrase")
+    sealer = POLICY._identity_sealer(other, b"a passphrase")
+    forged = other._replace(sealed=sealer.seal(KEY.private_bytes()))
+    with pytest.raises(InvalidKeyError, match="not that of the public one"):
+        POLICY.identities_in(forged.line(), lambda: b"a passphrase")
+
+
+def test_what_no_release_writes_under_a_passphrase_is_refused() -> None:
+    """Before a passphrase is tried: sizes, counts that cost nothing or hours, too many keys."""
+    found = _taken_apart(SEALED)
+    for wrong, words in (
+        (found._replace(iterations=FEWEST - 1), "200,000 to 10,000,000"),
+        (found._replace(iterations=10_000_001), "200,000 to 10,000,000"),
+        (found._replace(sealed=found.sealed[:-1]), "another size"),
+        (found._replace(salt=found.salt[:-1]), "another size"),
+    ):
+        for read in (POLICY.public_identities_in, lambda text: POLICY.identities_in(text, bytes)):
+            with pytest.raises(InvalidKeyError, match=words):
+                read(wrong.line())
+    with pytest.raises(InvalidKeyError, match="at most 16"):
+        POLICY.public_identities_in("\n".join([SEALED] * 17))
+    with pytest.raises(InvalidKeyError, match="private key under a passphrase"):
+        POLICY.recipients_in(SEALED)
+    for passphrase, count in ((b"", FEWEST), (b"a passphrase", FEWEST - 1)):
+        with pytest.raises(InvalidInputError):
+            POLICY.seal_identity(KEY, passphrase, count)
+
+
+def _taken_apart(line: str) -> SealedIdentity:
+    (found,) = parse_identity_lines(line)
+    return SealedIdentity.of(found.algorithm, found.raw)

@@ -11,6 +11,7 @@ import tracemalloc
 from array import array
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha512
 from typing import Any, cast
 
 import pytest
@@ -20,6 +21,7 @@ from cryptography.utils import Buffer
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mycelium_fractal_net.security.byte_io.secret_bytes import SecretBytes
 from mycelium_fractal_net.security.errors import (
     DecryptionError,
     InvalidInputError,
@@ -96,6 +98,32 @@ def test_what_the_public_implementation_sealed_opens(size: int, associated_data:
     encryptor = Cobblestone256Encryptor(KEY, context)
     message = b"MFN\x01" + HANDLE + encryptor.update(content(size)) + encryptor.finalize()
     assert Sealer.sealed(KEY, HANDLE).open(message, associated_data) == content(size)
+
+
+@pytest.mark.parametrize(
+    ("sealer", "header", "context"),
+    [
+        (Sealer.sealed(KEY, HANDLE), b"MFN\x01" + HANDLE, b"sealed/v1" + b"MFN\x01" + HANDLE),
+        (
+            Sealer.named(KEY, HANDLE, bytes(32)),
+            b"MFN\x04" + HANDLE + bytes(32),
+            b"named/v1" + b"MFN\x04" + HANDLE + bytes(32),
+        ),
+        (
+            Sealer.envelope(KEY, HANDLE, bytes(104)),
+            b"MFN\x02" + HANDLE + bytes(104),
+            b"envelope/v1" + b"MFN\x02" + HANDLE + bytes(104),
+        ),
+        (Sealer.addressed(KEY, b"a list"), b"a list", b"addressed/v1" + sha512(b"a list").digest()),
+    ],
+    ids=["sealed", "named", "envelope", "addressed"],
+)
+def test_each_form_has_a_context_of_its_own(sealer: Sealer, header: bytes, context: bytes) -> None:
+    """The one that the format names: another release opens what this one sealed."""
+    message = sealer.seal(b"data", b"row 7")
+    assert message.startswith(header)
+    decryptor = Cobblestone256Decryptor(KEY, b"mycelium-fractal-net/" + context + b"row 7")
+    assert decryptor.update(message[len(header) :]) + decryptor.finalize() == b"data"
 
 
 def test_an_envelope_binds_its_header_and_wrapped_key(sealer: Sealer) -> None:
@@ -504,6 +532,26 @@ def test_a_size_that_no_message_has_is_refused() -> None:
     assert plain_bytes(56 + SEALED_CHUNK + 16) == CHUNK
 
 
+def test_no_associated_data_is_the_empty_one(sealer: Sealer) -> None:
+    """In every call that takes some."""
+    message = sealer.seal(KEY)
+    assert sealer.open(message, b"") == KEY
+    assert sealer.open_secret(message) == KEY
+    assert sealer.open_range(io.BytesIO(message[12:])).read() == KEY
+    moved = io.BytesIO()
+    sealer.rewrap_stream(sealer, io.BytesIO(message[12:]), moved)
+    assert sealer.open(moved.getvalue(), b"") == KEY
+    data_key = sealer.wrap_data_key()
+    assert sealer.unwrap_data_key(data_key.wrapped, b"") == data_key.plaintext
+
+
+def test_a_key_that_can_be_wiped_is_not_copied() -> None:
+    """The sealer holds the one that there is; of plain bytes it makes one that can be."""
+    secret = SecretBytes(KEY)
+    assert Sealer.sealed(secret, HANDLE)._key is secret
+    assert type(Sealer.sealed(KEY, HANDLE)._key) is SecretBytes
+
+
 # What the API refuses ---------------------------------------------------------------------
 
 
@@ -527,6 +575,8 @@ def test_a_handle_is_8_bytes_and_a_wrapped_key_104() -> None:
             Sealer.sealed(KEY, handle)
         with pytest.raises(InvalidInputError):
             Sealer.envelope(KEY, handle, bytes(104))
+        with pytest.raises(InvalidInputError):
+            Sealer.named(KEY, handle, bytes(32))
     for wrapped in (b"", bytes(103), bytes(105)):
         with pytest.raises(InvalidInputError):
             Sealer.envelope(KEY, HANDLE, wrapped)

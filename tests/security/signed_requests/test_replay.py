@@ -23,6 +23,7 @@ from mycelium_fractal_net.security.signed_requests.replay import (
     Nonce,
     ReplayGuard,
     Taken,
+    _Group,
     nonce_digest,
     unstored,
 )
@@ -123,8 +124,10 @@ def test_the_guard_forgets_by_itself(
     quick.close()
 
 
-def test_a_store_that_is_gone_takes_nothing(local_provider: LocalKeyProvider) -> None:
-    """The request is refused; when the store is back it serves."""
+def test_a_store_that_is_gone_takes_nothing(
+    local_provider: LocalKeyProvider, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The request is refused, and whoever serves is told; when the store is back it serves."""
     database = local_provider.store.database
     guard = ReplayGuard(NonceStore(database))
     with database.write() as connection:
@@ -142,6 +145,11 @@ def test_a_store_that_is_gone_takes_nothing(local_provider: LocalKeyProvider) ->
         connection.exec_driver_sql("ALTER TABLE elsewhere RENAME TO mfn_request_nonces")
     assert guard.take(wanted)
     guard.close()
+    assert [each.getMessage().partition(":")[0] for each in caplog.records] == [
+        "the nonces of requests were not stored",
+        "the nonces that expired were not forgotten",
+        "the nonces of requests were not stored",
+    ]
 
 
 def test_whoever_waits_for_a_nonce_is_told_why_it_is_not_stored() -> None:
@@ -204,7 +212,9 @@ def test_a_nonce_is_remembered_for_twice_the_skew_after_its_request_expired(
 ) -> None:
     """The signer's clock may be ahead as far as this one is behind; then a minute goes by."""
     store = Purging(local_provider)
+    before = time.monotonic()
     usual, narrow = ReplayGuard(store), ReplayGuard(store, skew_seconds=5)
+    assert 60 <= usual._next_purge - before < 120
     before = time.monotonic()
     usual._purge()
     narrow._purge()
@@ -213,6 +223,48 @@ def test_a_nonce_is_remembered_for_twice_the_skew_after_its_request_expired(
     assert usual.take(nonce())  # which looks whether it is time
     usual.close()
     assert store.asked == [60, 10]
+
+
+def test_a_guard_that_nobody_asks_forgets_all_the_same(
+    local_provider: LocalKeyProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It wakes when it is time, and not before."""
+    monkeypatch.setattr("mycelium_fractal_net.security.signed_requests.replay._PURGE_SECONDS", 0.05)
+    store = Purging(local_provider)
+    guard = ReplayGuard(store)
+    assert guard.take(nonce())
+    deadline = time.monotonic() + 10
+    while len(store.asked) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    guard.close()
+    began = time.monotonic()
+    assert ReplayGuard(store)._next_groups() == ([], False)
+    assert time.monotonic() - began >= 0.04
+
+
+def test_a_transaction_takes_no_group_beyond_its_bound(
+    store: NonceStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Groups are never split: the one that reaches the bound is the last."""
+    monkeypatch.setattr("mycelium_fractal_net.security.signed_requests.replay._MOST_NONCES", 3)
+    guard = ReplayGuard(store)
+    for count in (1, 2, 1, 1, 1, 4, 1):
+        guard._queue.put(_Group([nonce() for _ in range(count)], print))
+    guard._queue.put(None)
+    taken: list[list[int]] = []
+    ending = False
+    while not ending:
+        groups, ending = guard._next_groups()
+        taken.append([len(each.nonces) for each in groups])
+    assert taken == [[1, 2], [1, 1, 1], [4], [1]]
+
+
+def test_the_guards_thread_ends_with_its_process(guard: ReplayGuard) -> None:
+    """It keeps no interpreter from ending, and is named in every dump of threads."""
+    guard.take(nonce())
+    assert guard._thread is not None
+    assert (guard._thread.name, guard._thread.daemon) == ("mfn-replay", True)
 
 
 def test_what_is_stored_of_a_nonce_is_the_same_in_every_release() -> None:

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
 from mycelium_fractal_net.security.directories.signers import SignerDirectory
+from mycelium_fractal_net.security.http_signatures.content_digest import content_digest
+from mycelium_fractal_net.security.http_signatures.messages import RequestView
 from mycelium_fractal_net.security.key_store import NonceStore
 from mycelium_fractal_net.security.key_store.freshness import Freshness
-from mycelium_fractal_net.security.signed_requests.replay import ReplayGuard
+from mycelium_fractal_net.security.signed_requests.replay import ReplayGuard, nonce_digest
 from mycelium_fractal_net.security.signed_requests.verifier import (
     RequestRefusedError,
     RequestVerifier,
+    SignedHead,
+    bears_signature,
+    credential_id_of,
 )
 from tests.support.signing import AUTHORITY, Peer
 
@@ -68,13 +74,25 @@ def verified(
     return asyncio.run(run())
 
 
-def refusal(
+def refused(
     verifier: RequestVerifier, peer: Peer, sent: httpx.Request, body: bytes | None = None
-) -> str:
+) -> RequestRefusedError:
     with pytest.raises(RequestRefusedError) as caught:
         verified(verifier, peer, sent, body)
     assert str(caught.value) == "the signature does not verify"  # whatever it was
-    return caught.value.reason
+    return caught.value
+
+
+def refusal(
+    verifier: RequestVerifier, peer: Peer, sent: httpx.Request, body: bytes | None = None
+) -> str:
+    return refused(verifier, peer, sent, body).reason
+
+
+def without(sent: httpx.Request, name: str) -> httpx.Request:
+    """The request as it was signed, without that header."""
+    del sent.headers[name]
+    return sent
 
 
 def body_only(peer: Peer, body: bytes, **headers: str) -> httpx.Request:
@@ -127,6 +145,125 @@ def test_a_body_that_nothing_announced_is_refused_where_nothing_covers_it(
     assert verified(verifier(), peer, sent, b"") == "billing"
 
 
+def test_a_body_that_nothing_announced_is_taken_where_the_signature_covers_it(
+    verifier: Callable[..., RequestVerifier], peer: Peer
+) -> None:
+    """Its digest and its type are signed, whether a length was sent or not."""
+    sent = without(peer.sign(request(), created=NOW, expires=NOW + 60), "Content-Length")
+    assert "covered body" not in refusal(verifier(), peer, sent, b"{ }")
+    assert verified(verifier(), peer, sent) == "billing"
+
+
+def test_a_body_that_is_announced_has_to_be_covered(
+    verifier: Callable[..., RequestVerifier], peer: Peer
+) -> None:
+    """It is said before the body is there."""
+    bare = httpx.Request("POST", f"http://{AUTHORITY}/x", headers={"Content-Length": "2"})
+    sent = peer.sign(bare, created=NOW, expires=NOW + 60)
+    with pytest.raises(RequestRefusedError) as caught:
+        asyncio.run(verifier().verify_head(peer.view(sent)))
+    assert caught.value.reason == COVERS_TOO_LITTLE
+
+
+def test_a_nonce_is_kept_until_its_request_has_expired(
+    verifier: Callable[..., RequestVerifier], peer: Peer
+) -> None:
+    """Else it is forgotten too early, and the request is sent once more."""
+
+    def head(sent: httpx.Request) -> SignedHead:
+        return asyncio.run(verifier().verify_head(peer.view(sent)))
+
+    nonce = "b3k2pp5k7z50gnwpyemd00"
+    digest = nonce_digest(sha256(peer.public_key).digest(), nonce)
+    by_rfc = peer.sign(request(), created=NOW, expires=NOW + 60, nonce=nonce)
+    assert head(by_rfc).nonce == (digest, NOW + 60)
+    by_plan = peer.sign_plan(request(), timestamp=NOW - 7, nonce=nonce)
+    assert head(by_plan).nonce == (digest, NOW - 7 + 300)
+
+
+@pytest.mark.parametrize("name", ["Signature", "Signature-Input", "X-Signature", "X-Public-Key"])
+def test_a_header_of_either_profile_alone_is_a_signature(
+    verifier: Callable[..., RequestVerifier], peer: Peer, name: str
+) -> None:
+    """One that is broken: such a request never passes for one that was not signed."""
+    sent = request(b"{}", **{name.replace("-", "_"): "AA=="})
+    assert bears_signature(peer.view(sent))
+    assert refusal(verifier(), peer, sent)
+    assert not bears_signature(peer.view(request()))
+
+
+COVERS_TOO_LITTLE = (
+    "it covers too little, or has no keyid, no nonce, or not 300 seconds at most from created to"
+    " expires"
+)
+DIFFERS = (
+    "the signature is not of this request as it came: made by another key, or for another method,"
+    f" authority (here it is {AUTHORITY}), path, query or covered header"
+)
+MALFORMED = "it bears no well formed signature with the tag mycelium-fractal-net"
+NOT_FOR_CREDENTIAL = "the signer does not sign for this credential, or for none"
+OTHER_BODY = "the body is not the one that was signed"
+UNKNOWN = "there is no such signer, or it was revoked"
+
+
+def bound_peer(provider: LocalKeyProvider) -> Peer:
+    """A signer for one credential, which none of these requests has."""
+    found = Peer("bound")
+    credential, _ = provider.credentials.create("x", ("*",))
+    provider.signers.add("bound", found.public_key, credentials=(credential.credential_id,))
+    return found
+
+
+def test_a_refusal_says_why_and_whose_to_whoever_serves(
+    verifier: Callable[..., RequestVerifier], peer: Peer, local_provider: LocalKeyProvider
+) -> None:
+    """By RFC 9421: what to look for, and the signer as the request names it."""
+    bound = bound_peer(local_provider)
+    times = {"created": NOW, "expires": NOW + 60}
+    kept = verifier()
+    for signer, sent, body, wanted in (
+        (peer, request(Signature="a=:AA==:", Signature_Input="a=()"), None, (MALFORMED, "")),
+        (peer, peer.sign(request(), **times, keyid=None), None, (COVERS_TOO_LITTLE, "")),
+        (peer, peer.sign(request(), **times, nonce=None), None, (COVERS_TOO_LITTLE, "billing")),
+        (peer, peer.sign(request(), created=NOW, expires=NOW + 301), None,
+         (COVERS_TOO_LITTLE, "billing")),
+        (peer, peer.sign(request(), created=NOW + 99, expires=NOW + 100), None,
+         ("it was created -99 s ago and holds for 100 s, by this clock", "billing")),
+        (peer, Peer("stranger").sign(request(), **times), None, (UNKNOWN, "stranger")),
+        (bound, bound.sign(request(), **times), None, (NOT_FOR_CREDENTIAL, "bound")),
+        (bound, bound.sign(request(X_API_Key="nokey"), **times), None,
+         (NOT_FOR_CREDENTIAL, "bound")),
+        (peer, peer.sign(request(X_API_Key="nokey"), **times), None,
+         (NOT_FOR_CREDENTIAL, "billing")),
+        (peer, Peer("billing").sign(request(), **times), None, (DIFFERS, "billing")),
+        (peer, peer.sign(request(), **times), b"{ }", (OTHER_BODY, "billing")),
+    ):  # fmt: skip
+        found = refused(kept, signer, sent, body)
+        assert (found.reason, found.keyid) == wanted
+
+
+def test_a_refusal_by_the_plans_profile_says_why_and_whose(
+    verifier: Callable[..., RequestVerifier], peer: Peer, local_provider: LocalKeyProvider
+) -> None:
+    """The signer is named once its key was found."""
+    bound = bound_peer(local_provider)
+    kept = verifier(cover=("x-tenant",))
+    uncovered = "a header was sent that the plan's profile does not cover"
+    late = "its timestamp is not that of this clock, by 300 s and more"
+    for signer, sent, body, wanted in (
+        (peer, request(X_Signature="AA=="), None, ("its four headers are not well formed", "")),
+        (peer, peer.sign_plan(request(), timestamp=NOW - 301), None, (late, "")),
+        (peer, Peer("x").sign_plan(request(), timestamp=NOW), None, (UNKNOWN, "")),
+        (bound, bound.sign_plan(request(), timestamp=NOW), None, (NOT_FOR_CREDENTIAL, "bound")),
+        (peer, peer.sign_plan(request(X_Tenant="a"), timestamp=NOW), None, (uncovered, "billing")),
+        (peer, peer.sign_plan(request(), timestamp=NOW), b"{ }", (DIFFERS, "billing")),
+        (peer, peer.sign_plan(peer.sign(request()), timestamp=NOW), None,
+         ("it bears signatures of both profiles", "")),
+    ):  # fmt: skip
+        found = refused(kept, signer, sent, body)
+        assert (found.reason, found.keyid) == wanted
+
+
 @pytest.mark.parametrize(
     ("created", "expires", "good"),
     [(0, 60, True), (30, 90, True), (31, 91, False), (-90, -30, True), (-91, -31, False)],
@@ -175,6 +312,13 @@ def test_what_an_application_has_covered_the_plans_profile_cannot_cover(
     assert verified(kept, peer, sent) == "billing"
 
 
+def test_a_credential_that_no_text_names_is_nobodys() -> None:
+    """Whatever bytes stand in the place of its id, they are an id that no credential has."""
+    view = RequestView("GET", "http", AUTHORITY, b"/", b"", [(b"x-api-key", b"mfn_%b_%b" % (
+        b"\xff" * 16, b"x" * 43))])  # fmt: skip
+    assert credential_id_of(view) == "\N{REPLACEMENT CHARACTER}" * 16
+
+
 def test_both_profiles_on_one_request_are_refused(
     verifier: Callable[..., RequestVerifier], peer: Peer
 ) -> None:
@@ -200,10 +344,15 @@ def test_a_stream_is_signed_over_its_digest_and_its_type(
     with pytest.raises(RequestRefusedError) as caught:
         asyncio.run(flowing(sent, b"{}"))
     assert caught.value.reason == "its nonce was used before"
-    for refused in (
+    bare = httpx.Request("GET", f"http://{AUTHORITY}/x")
+    with_digest = peer.sign(bare, created=NOW, expires=NOW + 60)
+    with_digest.headers["Content-Digest"] = content_digest(b"{}")  # by whoever sends it on
+    for wrong in (
         peer.sign_plan(request(), timestamp=NOW),
         peer.sign(httpx.Request("GET", f"http://{AUTHORITY}/x"), created=NOW, expires=NOW + 60),
+        with_digest,
     ):
         with pytest.raises(RequestRefusedError) as caught:
-            asyncio.run(flowing(refused, b"{}"))
+            asyncio.run(flowing(wrong, b"{}"))
         assert caught.value.reason.startswith("a stream is signed by RFC 9421")
+        assert caught.value.keyid == "billing"

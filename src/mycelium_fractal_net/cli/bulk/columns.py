@@ -140,6 +140,10 @@ def rewrap(
         found = _run(invocation, "rewrapping", heads.total(), batch, run)
         if attestation is not None:
             attestation.end(invocation, keyring, found.failed)
+    if choice.field is not None and not found.failed:
+        from mycelium_fractal_net.doctor.takeovers import forget_takeover
+
+        forget_takeover(invocation.settings(), _place(choice))
     _tell(invocation, "rewrapped", found, choice.name)
 
 
@@ -147,7 +151,11 @@ def take_over(
     invocation: Invocation, choice: MessageColumn, takeover: Takeover, batch: Batch
 ) -> None:
     """Seal what a column holds in another form; see :func:`take_over_column`."""
+    if takeover.old_column is not None:
+        _fill(invocation, choice, takeover, takeover.old_column, batch)
+        return
     from mycelium_fractal_net.columns import count_values, take_over_column
+    from mycelium_fractal_net.doctor.takeovers import note_takeover
 
     key, dry_run = takeover.key, takeover.dry_run
     with invocation.keyring() as keyring:
@@ -157,7 +165,43 @@ def take_over(
             take_over_column, keyring, choice, key, takeover.source, dry_run=dry_run
         )
         found = _run(invocation, "reading" if dry_run else "sealing", count, batch, run)
+        if not dry_run:
+            now = keyring.provider.clock()
+            place = _place(choice)
+            note_takeover(
+                invocation.settings(), place, at=now, sealed=found.done, failed=found.failed
+            )
     _tell(invocation, "would seal" if dry_run else "sealed", found, choice.name)
+
+
+def _place(choice: MessageColumn) -> str:
+    """A column and its database, for a note that holds no secret."""
+    from mycelium_fractal_net.columns import shown_url
+
+    return f"column {choice.name} of {shown_url(choice.url)}"
+
+
+def _fill(
+    invocation: Invocation,
+    choice: MessageColumn,
+    takeover: Takeover,
+    old_column: str,
+    batch: Batch,
+) -> None:
+    """Seal what another column of its rows holds; see :func:`fill_column`."""
+    from mycelium_fractal_net.columns import count_pairs, fill_column
+    from mycelium_fractal_net.integrations.spelling import SPELLINGS
+
+    key, dry_run = takeover.key, takeover.dry_run
+    with invocation.keyring() as keyring:
+        count = count_pairs(choice, old_column)
+        recording.record_taking_over(keyring, key, count=count, dry_run=dry_run)
+        run = functools.partial(
+            fill_column, keyring, choice, key, old_column, takeover.source,
+            spell=SPELLINGS[takeover.kind], dry_run=dry_run,
+        )  # fmt: skip
+        found = _run(invocation, "reading" if dry_run else "filling", count, batch, run)
+    _tell(invocation, "would fill" if dry_run else "filled", found, choice.name)
 
 
 def migrate(

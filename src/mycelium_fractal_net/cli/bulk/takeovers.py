@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from mycelium_fractal_net.columns.source import Source
 
 _KEYS_BYTES: Final = 65_536
+# As integrations.spelling has them, which is not loaded to parse a command line.
+_KINDS: Final = (
+    "text", "bytes", "integer", "decimal", "float", "boolean", "date", "datetime", "datetime-utc",
+    "time", "uuid", "json",
+)  # fmt: skip
 _FORMS: Final = ("plaintext", "fernet", "xor")
 
 
@@ -28,17 +33,21 @@ class Takeover:
     source: Source
     key: str | None
     dry_run: bool
+    old_column: str | None = None
+    kind: str = "text"
 
 
 def _takeover(
     form: str | None,
     fernet_key_file: str | None,
     or_plaintext: bool,
+    old_column: str | None,
+    kind: str | None,
     key: str | None,
     dry_run: bool,
 ) -> Takeover | None:
     if form is None:
-        if key is not None or dry_run or fernet_key_file is not None or or_plaintext:
+        if any((key, dry_run, fernet_key_file, or_plaintext, old_column, kind)):
             raise CommandError(
                 ExitCode.USAGE,
                 "--key, --dry-run and the options of a form are of --from",
@@ -51,7 +60,12 @@ def _takeover(
             "--fernet-key-file and --or-plaintext are of Fernet tokens",
             "add --from fernet",
         )
-    return Takeover(_source(form, fernet_key_file, or_plaintext), key, dry_run)
+    if kind is not None and old_column is None:
+        raise CommandError(
+            ExitCode.USAGE, "--kind is of a column that is filled", "add --source COLUMN"
+        )
+    source = _source(form, fernet_key_file, or_plaintext)
+    return Takeover(source, key, dry_run, old_column, kind or "text")
 
 
 def _source(form: str, fernet_key_file: str | None, or_plaintext: bool) -> Source:
@@ -99,6 +113,17 @@ takeover = record(
         "--or-plaintext",
         is_flag=True,
         help="With --from fernet: what does not begin as a token is plaintext.",
+    ),
+    click.option(
+        "--source",
+        "old_column",
+        metavar="COLUMN",
+        help="With --from: fill --column where it is NULL from this one, which stays as it is.",
+    ),
+    click.option(
+        "--kind",
+        type=click.Choice(_KINDS),
+        help="With --source: what its values are; text, unless said.",
     ),
     click.option(
         "--key",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from mycelium_fractal_net.cli import passphrase
 from mycelium_fractal_net.cli.commands.one_file import (
     both_streams,
     input_size,
@@ -110,7 +112,7 @@ def unseal(
     target = destination(path, to.output, natural)
     refuse_onto(target, identities)
     policy = _policy(invocation)
-    keys = _all_in(identities, read_identities, policy)
+    keys = _all_in(identities, _identities(invocation), policy)
     with _advising(), invocation.progress("opening", size) as update:
         if path == STANDARD or target is None or is_channel(target):
             from mycelium_fractal_net.files.recipients import open_stream_with
@@ -142,7 +144,7 @@ def reader_of_part(
 
     _refuse_other(head_of(path))
     policy = _policy(invocation)
-    keys = _all_in(identities, read_identities, policy)
+    keys = _all_in(identities, _identities(invocation), policy)
     with (
         _advising(),
         Path(path).open("rb", buffering=0) as file,
@@ -179,11 +181,32 @@ def read_recipients(policy: Policy, name: str) -> list[Recipient]:
     return _named(name, policy.recipients_in, content)
 
 
-def read_identities(policy: Policy, name: str) -> list[RecipientKey]:
-    """The private keys in a file that nobody else may read. Raises :class:`CommandError`."""
+def _identities(invocation: Invocation) -> Callable[[Policy, str], list[RecipientKey]]:
+    """What reads the private keys of a file, and its passphrase where there is one.
+
+    A descriptor is read once, for all files; on the terminal each is asked for.
+    """
+    descriptor = invocation.passphrase_fd
+    given = cache(partial(passphrase.read_descriptor, descriptor or 0))
+
+    def read(policy: Policy, name: str) -> list[RecipientKey]:
+        shown = _shown(name)
+        asked = partial(passphrase.ask, f"Passphrase of {shown}", shown)
+        secret = asked if descriptor is None else given
+        return _private(name, partial(policy.identities_in, passphrase=secret))
+
+    return read
+
+
+def public_keys(policy: Policy, name: str) -> list[Recipient]:
+    """Those of the private keys in a file that nobody else may read. Raises CommandError."""
+    return _private(name, policy.public_identities_in)
+
+
+def _private(name: str, read: Callable[[bytes | str], _Found]) -> _Found:
     _refuse_secret(name)
     content = read_small(name, KEYS_BYTES, "private keys")
-    found = _named(name, policy.identities_in, content)  # first: who names alice.pub should know
+    found = _named(name, read, content)  # first: who names alice.pub should know
     require_private(name)
     return found
 
@@ -198,8 +221,11 @@ def _named(name: str, read: Callable[[bytes | str], _Found], content: bytes | st
     try:
         return read(content)
     except InvalidKeyError as error:
-        shown = "standard input" if name == STANDARD else name
-        raise InvalidKeyError(f"{shown}: {error}") from None
+        raise InvalidKeyError(f"{_shown(name)}: {error}") from None
+
+
+def _shown(name: str) -> str:
+    return "standard input" if name == STANDARD else name
 
 
 @contextlib.contextmanager
@@ -240,9 +266,9 @@ def _refuse_folder(to: Writing, instead: str) -> None:
 
 def _refuse_secret(name: str) -> None:
     """Of a private key that was given in place of a file nothing is shown, as of a path it is."""
-    from mycelium_fractal_net.security.sealed.addressed_layout import IDENTITY
+    from mycelium_fractal_net.security.sealed.addressed_layout import IDENTITY, SEALED_IDENTITY
 
-    if IDENTITY in name or "PRIVATE KEY-----" in name:
+    if any(each in name for each in (IDENTITY, SEALED_IDENTITY, "PRIVATE KEY-----")):
         raise CommandError(
             ExitCode.USAGE,
             "a private key stands on the command line, where others see it",

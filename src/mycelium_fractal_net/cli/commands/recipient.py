@@ -10,7 +10,8 @@ from typing import Final
 
 import click
 
-from mycelium_fractal_net.cli.commands.addressed import read_identities
+from mycelium_fractal_net.cli import passphrase
+from mycelium_fractal_net.cli.commands.addressed import public_keys
 from mycelium_fractal_net.cli.exits import CommandError
 from mycelium_fractal_net.cli.invocation import Invocation
 from mycelium_fractal_net.cli.outputs import check_length, naming
@@ -37,22 +38,38 @@ recipient = CommandGroup(
     " p256].",
 )
 @click.option("--comment", metavar="TEXT", help="A line for both files, such as whose key it is.")
-def _new(invocation: Invocation, name: str, kind: str | None, comment: str | None) -> None:
+@click.option(
+    "--passphrase", "ask", is_flag=True, help="Ask for a passphrase that NAME.key is to be under."
+)
+def _new(
+    invocation: Invocation, name: str, kind: str | None, comment: str | None, ask: bool
+) -> None:
     """Make a key: NAME.key opens and stays here, NAME.pub is given to whoever is to seal.
 
-    There is no copy of NAME.key, and nothing opens what was sealed to it but that file.
+    There is no copy of NAME.key, and nothing opens what was sealed to it but that file, with
+    --passphrase, or the one that --passphrase-fd gives, and that.
     """
     from mycelium_fractal_net.bootstrap import build_policy
 
     if comment is not None and not comment.isprintable():
         raise CommandError(ExitCode.USAGE, "a comment is one line of text", "give another")
+    settings = invocation.settings()
+    policy = build_policy(settings)
     private, public = _files_of(name)
-    key = build_policy(invocation.settings()).generate_recipient_key(KINDS[kind] if kind else None)
+    secret_of = _passphrase(invocation, ask, str(private))
+    key = policy.generate_recipient_key(KINDS[kind] if kind else None)
     line = key.public.line()
     made = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     notes = [f"# made {made}", *([] if comment is None else [f"# {comment}"])]
     secret = [*notes, "# keep this file: nothing else opens what is sealed to", f"# {line}"]
-    _write(private, public, [*secret, key.line()], [*notes, line])
+    own = (
+        key.line()
+        if secret_of is None
+        else policy.seal_identity(
+            key, secret_of, settings.security.encryption.key_derivation_iterations
+        )
+    )
+    _write(private, public, [*secret, own], [*notes, line])
     shape = {
         "identity": str(private),
         "public": str(public),
@@ -67,11 +84,10 @@ def _new(invocation: Invocation, name: str, kind: str | None, comment: str | Non
 @recipient.add("public")
 @click.argument("file", metavar="FILE", help="A file of private keys, or -.")
 def _public(invocation: Invocation, file: str) -> None:
-    """Print the public keys of private ones, a line for each."""
+    """Print the public keys of private ones, a line for each; no passphrase is asked for."""
     from mycelium_fractal_net.bootstrap import build_policy
 
-    keys = read_identities(build_policy(invocation.settings()), file)
-    lines = [key.public.line() for key in keys]
+    lines = [key.line() for key in public_keys(build_policy(invocation.settings()), file)]
     if invocation.json:
         json_value(lines)
         return
@@ -79,23 +95,34 @@ def _public(invocation: Invocation, file: str) -> None:
         say(line)
 
 
+def _passphrase(invocation: Invocation, ask: bool, name: str) -> bytes | None:
+    if invocation.passphrase_fd is not None:
+        return passphrase.read_descriptor(invocation.passphrase_fd)
+    return passphrase.ask_new(f"Passphrase of {name}", name) if ask else None
+
+
 def _files_of(name: str) -> tuple[Path, Path]:
-    """Where the private and the public key go. Raises :class:`CommandError`."""
+    """Where the private and the public key go, which are not there yet.
+
+    Raises :class:`CommandError` and :class:`FileExistsError`.
+    """
     last = name.rpartition("/")[2]
     if not last.strip("."):
         raise CommandError(ExitCode.USAGE, "the key has no name", "name it, such as alice")
     check_length(last + KEY_SUFFIX, "")
-    return Path(name + KEY_SUFFIX), Path(name + PUBLIC_SUFFIX)
+    private, public = Path(name + KEY_SUFFIX), Path(name + PUBLIC_SUFFIX)
+    if not private.parent.is_dir():
+        raise CommandError(ExitCode.WRITE, f"there is no folder {private.parent}", "make it")
+    for each in (public, private):  # before a passphrase is asked for
+        if os.path.lexists(each):
+            raise FileExistsError(errno.EEXIST, "file exists", str(each))
+    return private, public
 
 
 def _write(private: Path, public: Path, secret: list[str], shown: list[str]) -> None:
     """Both files or none; neither replaces another (:class:`FileExistsError`)."""
     from mycelium_fractal_net.security.byte_io.durable import create_private, sync_folder
 
-    if not private.parent.is_dir():
-        raise CommandError(ExitCode.WRITE, f"there is no folder {private.parent}", "make it")
-    if public.exists():
-        raise FileExistsError(errno.EEXIST, "file exists", str(public))
     descriptor = create_private(private)
     try:
         with naming(private):

@@ -15,6 +15,7 @@ from django.db.models import Index, UniqueConstraint
 
 from mycelium_fractal_net.integrations.application import application_keyring
 from mycelium_fractal_net.integrations.django.admin_checks import of_admin
+from mycelium_fractal_net.integrations.django.schema_checks import of_schema
 from mycelium_fractal_net.integrations.django.tags import Tag
 from mycelium_fractal_net.integrations.django.unique import UniqueTag
 from mycelium_fractal_net.security.errors import MfnError
@@ -88,30 +89,20 @@ def _why_not(keyring: Any, name: str, *, is_index: bool) -> str | None:
 def of_field(field: Any) -> list[Any]:
     """What the model's options ask of an encrypted field, and what they lack."""
     meta = field.model._meta
-    found = []
-    together = [name for names in meta.unique_together for name in names]
-    constrained = [name for each in meta.constraints for name in getattr(each, "fields", ())]
-    indexed = [name.lstrip("-") for each in meta.indexes for name, _ in each.fields_orders]
+    found = of_schema(field)
+    latest = meta.get_latest_by or ()
     for where, names in (
-        ("unique_together", together), ("constraints", constrained), ("indexes", indexed)
-    ):  # fmt: skip
-        if field.name in names:
+        ("ordering", meta.ordering),
+        ("get_latest_by", (latest,) if isinstance(latest, str) else latest),
+    ):
+        if field.name in [str(each).lstrip("-+") for each in names]:
             found.append(
                 checks.Error(
-                    f"it is encrypted, and equal values differ in the database: {where} is of tags",
-                    hint=f'UniqueTag("{field.name}", name=...), or Index(Tag("{field.name}"), ...)',
+                    f"it is encrypted and cannot be ordered by: leave it out of Meta.{where}",
                     obj=field,
-                    id="mfn.E002",
+                    id="mfn.E003",
                 )
             )
-    if field.name in [str(each).lstrip("-+") for each in meta.ordering]:
-        found.append(
-            checks.Error(
-                "it is encrypted and cannot be ordered by: leave it out of Meta.ordering",
-                obj=field,
-                id="mfn.E003",
-            )
-        )
     tagged = [each for each in meta.indexes if _is_of_tag(each, field)]
     unique = [each for each in meta.constraints if _is_of_tag(each, field)]
     if any(not isinstance(each, UniqueTag) for each in unique):

@@ -131,7 +131,9 @@ class EncryptedField(models.Field):  # type: ignore[misc]
     # The column ---------------------------------------------------------------------------
 
     def get_internal_type(self) -> str:
-        """Bytes, whatever the value is, or their text."""
+        """Bytes, whatever the value is, or their text; but of JSON, which XML fixtures go by."""
+        if isinstance(self, models.JSONField):
+            return "JSONField"
         return str(storage.stored_kind(self).get_internal_type())
 
     def db_type(self, connection: Any) -> Any:
@@ -321,6 +323,10 @@ def _check(field: Any) -> None:
     if field.has_db_default():
         raise ConfigurationError(
             "db_default is made by the database, which has no key: use default"
+        )
+    if getattr(field, "db_collation", None):
+        raise ConfigurationError(
+            "db_collation is how the database compares: normalisation says what is the same"
         )
     if field.unique:
         raise ConfigurationError(

@@ -55,6 +55,8 @@ class _ByTags(_OfEncrypted):
     def as_sql(self, compiler: Any, connection: Any) -> tuple[str, Any]:
         """``SUBSTR(column, 1, 32) IN (tags of every version)``."""
         field = self.lhs.target
+        if not compiler.query.alias_cols:  # Django's sign of a query that goes into the schema
+            raise refused(field, "a schema holds no search: its tags are those of today")
         tags = flattened([field.search_tags(each) for each in self.rhs if each is not None])
         if not tags:
             raise EmptyResultSet

@@ -90,10 +90,17 @@ def _negates_too_many(expression: Any, negated: bool = False) -> bool:
 
 
 def _has_key(alias: str | None, expressions: Any) -> bool:
-    return any(
-        alias in (None, getattr(each, "alias", None)) and getattr(each.target, "primary_key", False)
+    """Whether the whole primary key of a row is among ``expressions``, composite ones too."""
+    columns = [
+        column
         for each in expressions
-        if hasattr(each, "target")
+        for column in (each.get_cols() if hasattr(each, "get_cols") else (each,))
+        if hasattr(column, "target")
+    ]
+    there = {(getattr(each, "alias", None), each.target) for each in columns}
+    return any(
+        alias in (None, of) and all((of, part) in there for part in target.model._meta.pk_fields)
+        for of, target in there
     )
 
 

@@ -19,11 +19,13 @@ from django.db.models.sql.compiler import SQLInsertCompiler
 from django.utils.deconstruct import deconstructible
 
 from mycelium_fractal_net.integrations.django.tags import Tag
+from mycelium_fractal_net.security.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _OTHER: Final = "mfn_other"
+_OPTIONS: Final = {"violation_error_code", "violation_error_message"}
 _LITERALS: Final = {"sqlite": "X'{}'", "postgresql": "'\\x{}'::bytea"}
 _WAITING: Final = {"sqlite": "", "postgresql": " FOR SHARE"}
 
@@ -34,16 +36,41 @@ class UniqueTag(UniqueConstraint):  # type: ignore[misc]
 
     In ``Meta.constraints``. Validation finds what any version of the index key has tagged. For
     searches it is the index too.
+
+    ``fields`` names its field to those who look there for what to validate, as serializers of the
+    Django REST framework do. The schema is told of the tag alone.
     """
 
+    uses_tags: Final = True
+
     def __init__(self, field: str, *, name: str, **options: Any) -> None:
+        more = options.keys() - _OPTIONS
+        if more:
+            raise ConfigurationError(
+                f"UniqueTag is of one field and of all rows: it takes no {', '.join(sorted(more))}"
+            )
         super().__init__(Tag(field), name=name, **options)
         self.field = field
+        self.fields = (field,)
 
     def deconstruct(self) -> tuple[str, Sequence[Any], dict[str, Any]]:
         """What makes it anew."""
         path, _, keywords = super().deconstruct()
+        del keywords["fields"]
         return path, (self.field,), keywords
+
+    def constraint_sql(self, model: Any, schema_editor: Any) -> Any:
+        """As part of a table's definition: nothing, an index is made beside it."""
+        return self._of_the_tag().constraint_sql(model, schema_editor)
+
+    def create_sql(self, model: Any, schema_editor: Any) -> Any:
+        """What makes the index."""
+        return self._of_the_tag().create_sql(model, schema_editor)
+
+    def _of_the_tag(self) -> UniqueConstraint:
+        """The same without ``fields``, of which the schema would index the columns."""
+        _, _, keywords = self.deconstruct()
+        return UniqueConstraint(Tag(self.field), **keywords)
 
     def validate(
         self,
@@ -113,7 +140,7 @@ def placeholder(field: Any, value: Any, compiler: Any, connection: Any) -> str:
         return str(connection.ops.quote_name(name)).replace("%", "%%")
 
     meta = field.model._meta
-    table, column, key = (quoted(each) for each in (meta.db_table, field.column, meta.pk.column))
+    table, column = quoted(meta.db_table), quoted(field.column)
     tags = ", ".join(
         literal.format(each.hex()) for each in (value[: field.tag_bytes], *value.others)
     )
@@ -122,5 +149,7 @@ def placeholder(field: Any, value: Any, compiler: Any, connection: Any) -> str:
         f" WHERE SUBSTR({_OTHER}.{column}, 1, {field.tag_bytes}) IN ({tags})"
     )
     if not isinstance(compiler, SQLInsertCompiler):
-        found += f" AND {_OTHER}.{key} <> {table}.{key}"
+        keys = [quoted(each.column) for each in meta.pk_fields]  # several of a composite key
+        itself = " AND ".join(f"{_OTHER}.{key} = {table}.{key}" for key in keys)
+        found += f" AND NOT ({itself})"
     return f"COALESCE(({found} LIMIT 1{_WAITING[connection.vendor]}), %s)"

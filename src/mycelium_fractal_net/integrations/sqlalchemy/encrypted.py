@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import weakref
 import zlib
 from binascii import b2a_base64
 from typing import TYPE_CHECKING, Any, Final
@@ -10,12 +12,23 @@ from sqlalchemy import Column, Index, LargeBinary, Table, Text, event
 from sqlalchemy.types import TypeDecorator, TypeEngine, to_instance
 
 from mycelium_fractal_net.integrations.application import APPLICATION, application_keyring
-from mycelium_fractal_net.integrations.fields import EncryptedColumn, copied, stored_tag_bytes
+from mycelium_fractal_net.integrations.fields import (
+    EncryptedColumn,
+    copied,
+    octets,
+    stored_tag_bytes,
+)
 from mycelium_fractal_net.integrations.sqlalchemy import mariadb
 from mycelium_fractal_net.integrations.sqlalchemy.comparing import EncryptedComparator
 from mycelium_fractal_net.integrations.sqlalchemy.kinds import check_kind, codec_of
+from mycelium_fractal_net.integrations.sqlalchemy.locating import located
 from mycelium_fractal_net.integrations.sqlalchemy.stored_tag import tag_of
-from mycelium_fractal_net.security.errors import ConfigurationError, MfnError
+from mycelium_fractal_net.security.errors import (
+    ConfigurationError,
+    DecryptionError,
+    InvalidInputError,
+    MfnError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,6 +101,7 @@ class Encrypted(TypeDecorator[Any]):
         self.hashable = self.kind.hashable
         self._named_by_its_column = False
         self._field: EncryptedColumn | None = None
+        self._column: weakref.ref[Column[Any]] | None = None
         self._codec: Codec | None = codec_of(self.kind)
         self.tag_bytes = stored_tag_bytes("-", "-", index, bits, normalisation, unique)
 
@@ -149,7 +163,7 @@ class Encrypted(TypeDecorator[Any]):
 
     def __getstate__(self) -> dict[str, Any]:
         """Without a keyring, which no other process can use."""
-        return {**self.__dict__, "_field": None, "_codec": None}
+        return {**self.__dict__, "_field": None, "_codec": None, "_column": None}
 
     # Values -------------------------------------------------------------------------------
 
@@ -202,32 +216,43 @@ class Encrypted(TypeDecorator[Any]):
         """The value in what is stored."""
         if value is None:
             return None
-        if self.as_text or self.takes_over is not None:
-            return self._read(
-                self.field.open_either(value if isinstance(value, str) else bytes(value))
-            )
-        return self._read(self.field.open(bytes(value)))
-
-    def _read(self, opened: bytes) -> Any:
         try:
-            return self._spelling.read(opened)
-        except MfnError as error:
-            raise copied(error, f"{self.place}: ") from None
+            if self.as_text or self.takes_over is not None:
+                stored = value if isinstance(value, str) else octets(value)
+                return self._spelling.read(self.field.open_either(stored))
+            return self._spelling.read(self.field.open(octets(value)))
+        except (DecryptionError, InvalidInputError) as error:
+            raise self._named(error, value) from None
+
+    def _named(self, error: MfnError, value: Any) -> MfnError:
+        """The error of a stored value, with the names of its column and its row."""
+        where = f"{self.place}: "
+        error = error if str(error).startswith(where) else copied(error, where)
+        column = None if self._column is None else self._column()
+        if column is None:
+            return error
+        stored = value if isinstance(value, str) else octets(value)
+        return located(error, column, stored, self.tag_bytes)
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any] | None:
         """:meth:`process_result_value`, in one function for each value of a column of bytes."""
-        if self.as_text or self.takes_over is not None:
+        if self.as_text:
             return super().result_processor(dialect, coltype)
+        if self.takes_over is not None:
+            return functools.partial(self.process_result_value, dialect=dialect)
         decode = self._spelling.decode
 
         def process(value: Any) -> Any:
             if value is None:
                 return None
-            opened = self.field.open(value if type(value) is bytes else bytes(value))
+            try:
+                opened = self.field.open(value if type(value) is bytes else octets(value))
+            except DecryptionError as error:
+                raise self._named(error, value) from None
             try:
                 return decode(opened)
             except Exception:
-                return self._read(opened)  # which says what is wrong with it
+                return self.process_result_value(value, dialect)  # which says what is wrong
 
         return process
 
@@ -247,6 +272,7 @@ def _bind(column: Column[Any], table: Any) -> None:
         return
     _check(column, table)
     column.type = kind = kind.in_column(table.name, column.name)
+    kind._column = weakref.ref(column)
     column.__dict__.pop("comparator", None)
     if kind.index is not None:
         Index(

@@ -12,6 +12,8 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from mycelium_fractal_net.integrations.fields import copied
 from mycelium_fractal_net.integrations.sqlalchemy import mariadb
 from mycelium_fractal_net.integrations.sqlalchemy.checking import check
+from mycelium_fractal_net.integrations.sqlalchemy.encrypted import Encrypted
+from mycelium_fractal_net.integrations.sqlalchemy.locating import reading_from
 from mycelium_fractal_net.integrations.sqlalchemy.matching import has_tags
 from mycelium_fractal_net.integrations.sqlalchemy.uniqueness import refuse_duplicates
 from mycelium_fractal_net.security.errors import MfnError
@@ -19,7 +21,9 @@ from mycelium_fractal_net.security.errors import MfnError
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, ExceptionContext
 
-_stores: Final[weakref.WeakKeyDictionary[SQLCompiler, bool]] = weakref.WeakKeyDictionary()
+_known: Final[weakref.WeakKeyDictionary[SQLCompiler, tuple[bool, bool]]] = (
+    weakref.WeakKeyDictionary()  # whether it stores encrypted values, and whether it reads some
+)
 
 
 @event.listens_for(Engine, "before_execute", retval=True)
@@ -39,9 +43,14 @@ def _before(
 ) -> tuple[str, Any]:
     compiled = getattr(context, "compiled", None)
     if isinstance(compiled, SQLCompiler):
-        stores = _stores.get(compiled)
-        if stores is None:
-            stores = _stores[compiled] = check(compiled)
+        known = _known.get(compiled)
+        if known is None:
+            stores = check(compiled)
+            reads = any(isinstance(each.type, Encrypted) for each in compiled._result_columns)
+            known = _known[compiled] = (stores, reads)
+        stores, reads = known
+        if reads:
+            reading_from(connection)
         if context.isinsert or context.isupdate:
             if stores and connection.dialect.name in mariadb.DIALECTS:
                 mariadb.refuse_lax(connection)

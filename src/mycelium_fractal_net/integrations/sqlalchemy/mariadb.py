@@ -29,6 +29,7 @@ DIALECTS: Final = ("mysql", "mariadb")
 MOST_BYTES: Final = 0xFFFF_FFFF  # of LONGBLOB and LONGTEXT; without a length it is 64 KiB
 _STRICT: Final = ("STRICT_TRANS_TABLES", "STRICT_ALL_TABLES")
 _INFO: Final = "mfn_strict"
+_MOST_LISTED: Final = 500
 _Select = TypeVar("_Select", bound=Select[Any])
 
 
@@ -84,9 +85,24 @@ class _Ranges(TypeEngine[Any]):
         return self.written
 
 
-def _in_ranges(column: str, tags: list[str], *, wanted: bool) -> str:
+def _listed(column: str, tag_bytes: int, tags: list[str], *, wanted: bool) -> str:
+    """Of these tags or of none of them, in SQL.
+
+    A long list is read by its ranges where it has few of the rows. Where it has many MariaDB reads
+    them all, and would compare each with every range: so the tag is looked for first, in lists
+    that are short enough (``in_predicate_conversion_threshold``) not to be made subqueries.
+    """
     if not tags:
         return "(1 = 0)" if wanted else "(1 = 1)"
+    tag = f"substr({column}, 1, {tag_bytes:d})"
+    if not wanted:
+        return f"({tag} NOT IN ({', '.join(tags)}))"
+    parts = [tags[start : start + _MOST_LISTED] for start in range(0, len(tags), _MOST_LISTED)]
+    found = (f"({tag} IN ({', '.join(some)}) AND {_in_ranges(column, some)})" for some in parts)
+    return f"({' OR '.join(found)})"
+
+
+def _in_ranges(column: str, tags: list[str], *, wanted: bool = True) -> str:
     word, joined = ("BETWEEN", " OR ") if wanted else ("NOT BETWEEN", " AND ")
     ranges = joined.join(f"{column} {word} {each} AND CONCAT({each}, 0xFF)" for each in tags)
     return f"({ranges})"
@@ -106,7 +122,8 @@ def _among(element: TagAmong, compiler: SQLCompiler, **options: Any) -> str:
     column = compiler.process(element.column, **options)
 
     def written(tags: Iterable[bytes]) -> str:
-        return _in_ranges(column, [f"0x{each.hex()}" for each in tags], wanted=element.wanted)
+        hexadecimal = [f"0x{each.hex()}" for each in tags]
+        return _listed(column, element.tag_bytes, hexadecimal, wanted=element.wanted)
 
     # Under its name, by which SQLAlchemy gives it the value of each execution.
     given = BindParameter.__new__(BindParameter)

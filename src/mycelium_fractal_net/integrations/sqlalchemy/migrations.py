@@ -17,6 +17,7 @@ from sqlalchemy import Table, text
 
 from mycelium_fractal_net.integrations.sqlalchemy import mariadb
 from mycelium_fractal_net.integrations.sqlalchemy.encrypted import Encrypted, tag_indexes
+from mycelium_fractal_net.integrations.sqlalchemy.row_values import SealedRow
 
 __all__ = ["render_item"]
 
@@ -28,10 +29,10 @@ def render_item(kind: str, item: Any, context: Any) -> str | Literal[False]:
 
     So it runs without keys, and goes on running when the application's type has other options.
     """
-    if kind == "type" and isinstance(item, Encrypted):
+    if kind == "type" and isinstance(item, Encrypted | SealedRow):
         prefix = context.opts["sqlalchemy_module_prefix"]
         most = f"length={mariadb.MOST_BYTES}" if context.dialect.name in mariadb.DIALECTS else ""
-        return f"{prefix}{'Text' if item.as_text else 'LargeBinary'}({most})"
+        return f"{prefix}{'Text' if getattr(item, 'as_text', False) else 'LargeBinary'}({most})"
     return False
 
 

@@ -55,9 +55,19 @@ _found: Final[weakref.WeakKeyDictionary[SQLCompiler, _Binds]] = weakref.WeakKeyD
 def refuse_duplicates(connection: Connection, context: Any, *, after: bool) -> None:
     """Raises :class:`IntegrityError` where a value to be unique is there under another version.
 
-    After the statement it gives the connection up too, and so the transaction: on SQLite what was
-    stored would stay in it. Only who raced with a sweep comes there.
+    After the statement it gives the connection up too, and so the transaction, also where it could
+    not look: on SQLite what was stored would stay in it, and on MariaDB after waiting in vain for
+    a row. Only who raced with a sweep comes there.
     """
+    try:
+        _look(connection, context, after=after)
+    except BaseException:
+        if after:
+            connection.invalidate()
+        raise
+
+
+def _look(connection: Connection, context: Any, *, after: bool) -> None:
     binds = _unique_binds(context.compiled)
     for name, column, kind in binds:
         for given, tags, own in _tags(context, name, kind):
@@ -69,12 +79,9 @@ def refuse_duplicates(connection: Connection, context: Any, *, after: bool) -> N
                 there = there.where(*_of_other_rows(context, given))
             if after and connection.dialect.name in mariadb.DIALECTS:
                 there = mariadb.as_it_is_now(there)
-            if connection.execute(there.limit(1)).first() is None:
-                continue
-            if after:
-                connection.invalidate()
-            cause = ConflictError(f"{kind.place}: the value is there already")
-            raise IntegrityError(None, None, cause)
+            if connection.execute(there.limit(1)).first() is not None:
+                cause = ConflictError(f"{kind.place}: the value is there already")
+                raise IntegrityError(None, None, cause)
 
 
 def _tags(

@@ -41,12 +41,10 @@ class ChainChecker:
         in_order = line.sequence == self.sequence + 1 and self.hangs_on is not None
         if self._damaged:
             self._place_damage(line.sequence)
-        wanted = self.sequence + 1
-        if line.sequence < wanted:
+        if line.sequence <= self.sequence:
             self._displaced(line.sequence)
             return False
-        if line.sequence > wanted:
-            self.skip_to(line.sequence)
+        self.skip_to(line.sequence)
         previous, self._previous = self._previous, (line.mac,)
         if previous and not any(line.hangs_on(each, self._key) for each in previous):
             self._fault(line.sequence, "edited, or not written with this store's audit key")

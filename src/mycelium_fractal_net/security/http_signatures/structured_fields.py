@@ -265,8 +265,8 @@ def _serialise_value(value: BareItem) -> str:
         raise InvalidInputError("a string of a structured field is printable ASCII")
     if isinstance(value, bytes):
         return f":{b2a_base64(value, newline=False).decode()}:"
-    if isinstance(value, bool):
-        return "?1" if value else "?0"
+    if value is False:  # True is its parameter's bare name
+        return "?0"
     if isinstance(value, Token):
         if _token.fullmatch(value.text):
             return value.text

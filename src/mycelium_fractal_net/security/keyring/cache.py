@@ -126,8 +126,6 @@ class KeyCache:
         uses = found.opened
         if now >= found.deadline or now >= self._freshness.until or now >= uses.day_ends:
             return None
-        if not found.unwrapped:
-            return None
         next(uses.ticks)
         return found
 

@@ -79,7 +79,6 @@ class KeyInUse:
         self.key = key
         self.version = version
         self.version_id = version_id(key.key_id, version.version)
-        self.unwrapped = False  # and seals, opens or makes tags without asking anybody
         self.active_type = key.key_type if version.state is KeyState.ACTIVE else None
         self.asks = version.external is not None  # the custodian, for each signature
         self.deadline = deadline  # by the monotonic clock
@@ -118,7 +117,6 @@ class KeyInUse:
 
     def forget(self) -> None:
         """Let go of the key: who is at work with it goes on, and it is wiped after the last."""
-        self.unwrapped = False
         self._material = self._sealer = self._raw = self._signing = self._mac_key = None
         self._index_key = self._deterministic_key = None
         self._fields, self._ciphers = {}, {}
@@ -135,7 +133,6 @@ class KeyInUse:
                 raise DecryptionError
             found = self._provider.policy.sealer(self.material, self.version.handle)
             self._sealer = found
-            self.unwrapped = True
         return found
 
     def sealer_of(self, name: bytes) -> Sealer:
@@ -192,7 +189,6 @@ class KeyInUse:
         if found is None:
             found = self._provider.policy.index_key(self.key.algorithm, self._unwrapped())
             self._index_key = found
-            self.unwrapped = True
         return found
 
     def field_key(self, field: IndexField) -> FieldKey:

@@ -54,6 +54,7 @@ KINDS: Final = {
 """What a key of each algorithm is called in a line of text, :mod:`.recipient_text`."""
 RECIPIENT: Final = "mfn-recipient:"
 IDENTITY: Final = "mfn-identity:"
+SEALED_IDENTITY: Final = "mfn-identity-sealed:"
 
 
 class AddressedHeader(NamedTuple):
@@ -93,6 +94,20 @@ def read_addressed_header(reader: BinaryReader) -> AddressedHeader:
     if not count:
         raise DecryptionError
     return AddressedHeader(tuple(_blob(reader) for _ in range(count)), name)
+
+
+def header_bytes_at_most(beginning: Buffer) -> int:
+    """No header that begins so is longer, unless with a suite that nobody here knows.
+
+    ``beginning`` has 37 bytes at least. Raises :class:`DecryptionError`.
+    """
+    data = bytes(as_bytes(beginning))
+    name_bytes = _NAME_BYTES_OF.get(data[:_START_BYTES])
+    if name_bytes is None or len(data) <= _START_BYTES + name_bytes:
+        raise DecryptionError
+    at = _START_BYTES + name_bytes
+    longest = max(size for _, size in SUITES.values())
+    return at + _COUNT_BYTES + data[at] * (_LENGTH_BYTES + longest)
 
 
 def parse_addressed_header(message: Buffer) -> AddressedHeader:

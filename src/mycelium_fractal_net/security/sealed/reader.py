@@ -65,7 +65,6 @@ class SealedReader(io.RawIOBase):
         if self._last >= MAX_CHUNKS:
             raise DecryptionError
         self._key = message_key(key, context, self._fetch(0, HEAD_BYTES))
-        self._cached = (-1, b"")
         self._most = _CHUNKS_PER_READ if is_regular_file(file) else _CHUNKS_PER_REQUEST
         self._run(self._last, 1, 1, memoryview(bytearray()))  # which keeps it
 

@@ -133,7 +133,7 @@ class ReplayGuard:
         try:
             while count < _MOST_NONCES:
                 patience = max(0.0, self._next_purge - monotonic())
-                group = self._queue.get(block=not groups, timeout=None if groups else patience)
+                group = self._queue.get(block=not groups, timeout=patience)
                 if group is None:
                     return groups, True
                 groups.append(group)

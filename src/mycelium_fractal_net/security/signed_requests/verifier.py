@@ -94,7 +94,7 @@ class RequestRefusedError(InvalidSignatureError):
     ``keyid`` names the signer as the request does, for RFC 9421 as it was sent.
     """
 
-    def __init__(self, reason: str = "", keyid: str = "") -> None:
+    def __init__(self, reason: str, keyid: str = "") -> None:
         super().__init__()
         self.reason = reason
         self.keyid = keyid

@@ -84,3 +84,21 @@ class Everything(models.Model):
     span = EncryptedField(models.DurationField(null=True), **KEYS)
     uid = EncryptedField(models.UUIDField(null=True), **KEYS)
     document = EncryptedField(models.JSONField(null=True), **KEYS)
+
+
+class Seat(models.Model):
+    """Each has one guest; its key is of two columns."""
+
+    pk = models.CompositePrimaryKey("hall", "number")
+    hall = models.IntegerField()
+    number = models.IntegerField()
+    guest = EncryptedField(models.CharField(max_length=40), **KEYS)
+
+    class Meta:  # noqa: D106
+        constraints = [UniqueTag("guest", name="one_seat_for_each_guest")]  # noqa: RUF012
+
+
+class Member(Customer):
+    """A customer in a table of its own beside that of customers."""
+
+    since = EncryptedField(models.DateField(null=True), key_id="customers")
