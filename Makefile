@@ -19,7 +19,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # the targets share one environment
-.PHONY: help run fips-module tour tour-custody test test-fips test-old-sqlalchemy test-long lint types format docs bench bench-http bench-signed bench-columns bench-fields bench-django bench-data bench-custody bench-backup bench-audit bench-lookups bench-recipients campaign fuzz torture coverage lock build sbom audit bare-check clean
+.PHONY: help run fips-module tour tour-custody test test-fips test-old-sqlalchemy test-long lint types format docs pages bench bench-http bench-signed bench-columns bench-fields bench-django bench-data bench-custody bench-backup bench-audit bench-lookups bench-recipients campaign fuzz torture coverage lock build sbom audit bare-check clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -79,6 +79,9 @@ format: $(VENV)/lint ## let ruff write the layout
 
 docs: $(VENV)/test ## links, commands and settings in the documents
 	$(BIN)/python -m scripts.check_docs
+
+pages: $(VENV)/test ## write the pages that are made from the code: help, OpenAPI, public names, side channels
+	$(BIN)/python -m scripts.made --write
 
 bench: $(VENV)/bench ## measure against peers, side by side; writes docs/benchmarks/
 	$(BIN)/python -m benchmarks $(BENCH)

@@ -1,7 +1,4 @@
-"""Draw docs/house.svg, the rooms of the code, from the import rules, or say that it is out of date.
-
-python scripts/house.py            # exit 1 where the picture differs from the rules
-python scripts/house.py --write    # draw it
+"""Draws docs/house.svg, the rooms of the code, from the import rules.
 
 What stands in a row may import what stands below, and nothing else: the rows are the layers that
 `make lint` enforces. A room's words are the first sentence of its own docstring.
@@ -10,7 +7,6 @@ What stands in a row may import what stands below, and nothing else: the rows ar
 from __future__ import annotations
 
 import ast
-import sys
 import textwrap
 import tomllib
 from html import escape
@@ -18,7 +14,6 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-PICTURE: Final = ROOT / "docs" / "house.svg"
 PACKAGE: Final = "mycelium_fractal_net"
 OUTSIDE: Final = (
     ("key store", "SQLite beside the application, or PostgreSQL for several machines"),
@@ -131,8 +126,8 @@ class Drawing:
         )
 
 
-def picture() -> str:
-    """The house as an SVG."""
+def page(_: str = "") -> str:
+    """The house as an SVG, whatever the picture is now."""
     drawing = Drawing()
     inner = f"{PACKAGE}.security"
     for number, row in enumerate(layers(PACKAGE)):
@@ -149,18 +144,3 @@ def picture() -> str:
     drawing.frame(top, "security", words(inner))
     drawing.row([Room(*each, "out") for each in OUTSIDE], _MARGIN, _WIDTH - 2 * _MARGIN)
     return drawing.svg()
-
-
-def main() -> int:
-    """Compare or write; returns the exit code."""
-    wanted = picture()
-    if "--write" in sys.argv[1:]:
-        PICTURE.write_text(wanted)
-    elif not PICTURE.exists() or PICTURE.read_text() != wanted:
-        print("docs/house.svg differs from the import rules; run: python scripts/house.py --write")
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,7 +1,4 @@
-"""Write the list of names in docs/library.md from the code, or say that it is out of date.
-
-python scripts/library_docs.py            # exit 1 where the page differs from the code
-python scripts/library_docs.py --write    # write it
+"""The list of names in docs/library.md, from the code.
 
 What is public is said by docs/stability.md: the names in ``__all__`` of :data:`MODULES`, and what
 their classes have.
@@ -13,7 +10,6 @@ import enum
 import importlib
 import inspect
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -169,19 +165,3 @@ def page(text: str) -> str:
     """``text`` with the names made anew."""
     before, after = text.partition(BEGIN)[0], text.partition(END)[2]
     return f"{before}{BEGIN}\n{names()}\n{END}{after}"
-
-
-def main() -> int:
-    """Compare or write; returns the exit code."""
-    now = PAGE.read_text()
-    wanted = page(now)
-    if "--write" in sys.argv[1:]:
-        PAGE.write_text(wanted)
-    elif now != wanted:
-        print("docs/library.md differs from the code; run: python scripts/library_docs.py --write")
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

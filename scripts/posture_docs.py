@@ -1,26 +1,17 @@
-"""Write the tables of docs/posture.md from the code, or say that they are out of date.
-
-python scripts/posture_docs.py            # exit 1 where the file differs from the code
-python scripts/posture_docs.py --write    # write it
-"""
+"""The tables of docs/posture.md, from the code: the checks, and the requirements they cite."""
 
 from __future__ import annotations
 
-import re
-import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from mycelium_fractal_net.doctor.asvs import REQUIREMENTS, cited
 from mycelium_fractal_net.doctor.rules import HEALTH, POSTURE, RAISED
+from scripts.made import filled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mycelium_fractal_net.doctor.rules import Rule
-
-PAGE: Final = Path(__file__).resolve().parent.parent / "docs" / "posture.md"
-_BLOCK: Final = re.compile(r"(<!-- made: (?P<name>\w+) -->\n).*?(<!-- end of \w+ -->\n)", re.DOTALL)
 
 
 def checks(rules: Mapping[str, Rule]) -> str:
@@ -46,21 +37,11 @@ def requirements() -> str:
 
 def page(text: str) -> str:
     """``text`` with every block that is made from the code made anew."""
-    made = {"posture": checks(POSTURE), "health": checks(HEALTH), "requirements": requirements()}
-    return _BLOCK.sub(lambda m: f"{m[1]}\n{made[m['name']]}\n{m[3]}", text)
-
-
-def main() -> int:
-    """Compare or write; returns the exit code."""
-    now = PAGE.read_text()
-    wanted = page(now)
-    if "--write" in sys.argv[1:]:
-        PAGE.write_text(wanted)
-    elif now != wanted:
-        print("docs/posture.md differs from the code: python scripts/posture_docs.py --write")
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return filled(
+        text,
+        {
+            "posture": lambda: checks(POSTURE),
+            "health": lambda: checks(HEALTH),
+            "requirements": requirements,
+        },
+    )

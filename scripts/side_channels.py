@@ -1,7 +1,6 @@
 """Find the functions that touch a secret, and say which lack a note in docs/side_channels.md.
 
-python scripts/side_channels.py            # exit 1 where function and note differ, with what to do
-python scripts/side_channels.py --write    # put rows for new ones, and take away those without one
+`make pages` puts rows for new ones, and takes away those without one; their notes are for a person.
 
 The rule, so that a newcomer can apply it by eye. A function touches a secret if one of these holds:
 
@@ -19,7 +18,6 @@ from __future__ import annotations
 import ast
 import functools
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -240,21 +238,19 @@ def faults(page: str) -> list[str]:
     """What of the page is not as the code is, each with what to do."""
     there, noted = touches(), notes(page)
     found = [
-        f"{name} touches {_secrets(touch)} and has no note: run this with --write, then say in its"
+        f"{name} touches {_secrets(touch)} and has no note: run make pages, then say in its"
         " row what depends on the secret, and why that is fine"
         for name, touch in there.items()
         if name not in noted
     ]
     found += [
-        f"{name} has a note and touches no secret: run this with --write"
+        f"{name} has a note and touches no secret: run make pages"
         for name in noted.keys() - there.keys()
     ]
     for name in there.keys() & noted.keys():
         touch, (secrets, note) = there[name], noted[name]
         if secrets != _secrets(touch):
-            found.append(
-                f"{name} touches {_secrets(touch)}: look at it again, run this with --write"
-            )
+            found.append(f"{name} touches {_secrets(touch)}: look at it again, run make pages")
         elif note in ("", "?"):
             found.append(f"{name}: say why this is fine: {'; '.join(touch.looks)}")
         elif note in (PASSES, SHAPE) and note != touch.note:
@@ -266,7 +262,7 @@ def _secrets(touch: Touch) -> str:
     return ", ".join(f"`{each}`" for each in touch.secrets)
 
 
-def written(text: str) -> str:
+def page(text: str) -> str:
     """The page with a row for each function, in order; notes that are there stay."""
     there, noted = touches(), notes(text)
     lines, file = [], ""
@@ -287,16 +283,3 @@ def written(text: str) -> str:
         lines.append(f"| `{function}` | {_secrets(touch)} | {note} |")
     head, mark, _ = text.partition("## The functions\n")
     return f"{head}{mark}" + "\n".join(lines) + "\n"
-
-
-def main() -> int:
-    """Compare or write; 0 where all is as it is to be."""
-    if "--write" in sys.argv[1:]:
-        PAGE.write_text(written(PAGE.read_text()))
-    found = faults(PAGE.read_text())
-    print("\n".join(found))
-    return bool(found)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

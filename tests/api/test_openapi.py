@@ -20,7 +20,7 @@ from mycelium_fractal_net.security.errors import InvalidInputError
 from mycelium_fractal_net.security.records import api_keys
 from mycelium_fractal_net.security.records.credentials import check_scopes
 from mycelium_fractal_net.shapes.members import CREDENTIAL_ID_PATTERN
-from tests.cli.test_commands import script
+from scripts import openapi
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,8 +66,7 @@ def schemas(operation: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def test_the_file_is_what_the_code_says() -> None:
     """So that the document is reviewed with the change that changes it."""
-    openapi = script("openapi")
-    assert PAGE.read_text() == openapi.page(), openapi.RENEW
+    assert PAGE.read_text() == openapi.page(), "run: make pages"
 
 
 def test_the_service_serves_this_document(client: httpx.Client) -> None:

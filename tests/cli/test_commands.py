@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import errno
-import importlib.util
 import inspect
 import json
 import re
 import subprocess
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,6 +17,7 @@ from mycelium_fractal_net.cli.app import mfn
 from mycelium_fractal_net.cli.exits import EXIT_MEANINGS, outcome_of
 from mycelium_fractal_net.security import errors
 from mycelium_fractal_net.security.errors import ExitCode
+from scripts import cli_docs
 from tests.support.cli import PROGRAM
 
 if TYPE_CHECKING:
@@ -95,27 +94,17 @@ def test_every_exit_code_has_a_meaning_and_the_numbers_stay() -> None:
     }  # fmt: skip
 
 
-def script(name: str) -> ModuleType:
-    """A file of ``scripts/`` as a module."""
-    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_the_document_has_every_command_option_and_exit_code_of_the_code() -> None:
     """docs/cli.md holds the help of every command word for word, and the table of codes."""
-    made_now = script("cli_docs").page((ROOT / "docs" / "cli.md").read_text())
-    assert (ROOT / "docs" / "cli.md").read_text() == made_now
+    page = (ROOT / "docs" / "cli.md").read_text()
+    assert page == cli_docs.page(page)
     for name in ("encrypt", "key cancel-destruction", "master passphrase", "doctor"):
-        assert f"### `mfn {name}`" in made_now
+        assert f"### `mfn {name}`" in page
 
 
 def test_every_command_and_option_says_what_it_does() -> None:
     """No option without its help text, no command without its sentence."""
-    text = script("cli_docs").commands()
+    text = cli_docs.commands()
     assert not re.findall(r"^  (?:-\w, )?--[\w-]+(?: \w+)?$", text, re.MULTILINE)
 
 

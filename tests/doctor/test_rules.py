@@ -9,7 +9,7 @@ from pathlib import Path
 import mycelium_fractal_net.doctor
 from mycelium_fractal_net.doctor.asvs import REQUIREMENTS, cited
 from mycelium_fractal_net.doctor.rules import HEALTH, POSTURE, RAISED, RULES, Severity
-from scripts import posture_docs
+from scripts import made
 
 SOURCE = Path(mycelium_fractal_net.doctor.__file__).parent
 _CALLS = {"notice", "warning", "critical", "found", "Finding"}
@@ -54,5 +54,6 @@ def test_a_reviewer_names_the_requirement_of_all_that_he_finds() -> None:
 
 
 def test_the_page_has_every_check_of_the_code() -> None:
-    """docs/posture.md is made from it: python scripts/posture_docs.py --write."""
-    assert posture_docs.PAGE.read_text() == posture_docs.page(posture_docs.PAGE.read_text())
+    """docs/posture.md is made from it: make pages."""
+    now, wanted = made.page("posture.md")
+    assert now == wanted

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    create_engine,
     insert,
     select,
     text,
@@ -24,7 +26,9 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
+from mycelium_fractal_net.columns.plaintext import Plaintext
 from mycelium_fractal_net.integrations.sqlalchemy import Encrypted
+from mycelium_fractal_net.integrations.sqlalchemy.row_values import SealedRow
 from mycelium_fractal_net.security.errors import DecryptionError, InvalidInputError
 from mycelium_fractal_net.security.keyring.keyring import Keyring
 from tests.integrations.customers import TABLE, Customer
@@ -52,6 +56,31 @@ def damage(session: Session, column: str, sql: str) -> None:
 def cut(session: Session, column: str) -> None:
     """Take the last bytes from the second customer's value."""
     damage(session, column, f"substr({column}, 1, 80)")
+
+
+@pytest.mark.parametrize("stored", ["2000000000000", "5", "'x'", "1.5"])
+@pytest.mark.parametrize("kind", ["bytes", "text", "taken over", "of its row"])
+def test_what_is_no_bytes_does_not_open(keys: Keyring, kind: str, stored: str) -> None:
+    """SQLite stores it in any column; a number was as many zero bytes, and the end of memory."""
+    types: dict[str, Any] = {
+        "bytes": lambda: Encrypted(String(9), key_id="customers"),
+        "text": lambda: Encrypted(String(9), key_id="customers", as_text=True),
+        "taken over": lambda: Encrypted(
+            LargeBinary(9), key_id="customers", takes_over=Plaintext(datetime.date(2000, 1, 1))
+        ),
+        "of its row": lambda: SealedRow(String(9), key_id="customers"),
+    }
+    table = Table(
+        "t", MetaData(), Column("id", Integer, primary_key=True), Column("v", types[kind]())
+    )
+    with create_engine("sqlite://").begin() as connection:
+        table.create(connection)
+        connection.exec_driver_sql(f"INSERT INTO t VALUES (1, {stored})")
+        if kind == "of its row":
+            assert connection.execute(select(table.c.v)).scalar_one().sealed == b""
+            return
+        with pytest.raises(DecryptionError, match=r"t\.v"):
+            connection.execute(select(table.c.v)).all()
 
 
 @pytest.mark.parametrize("column", ["email", "points"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +11,6 @@ from mycelium_fractal_net.security.errors import MfnError
 from scripts import library_docs
 
 if TYPE_CHECKING:
-    from pathlib import Path
 
     from mycelium_fractal_net import Keyring
 
@@ -25,8 +23,8 @@ PROSE = PAGE.partition(library_docs.BEGIN)[0]
 
 
 def test_every_public_name_is_on_the_page_and_no_other() -> None:
-    """The list is made from the code: python scripts/library_docs.py --write."""
-    assert library_docs.page(PAGE) == PAGE, "run: python scripts/library_docs.py --write"
+    """The list is made from the code: make pages."""
+    assert library_docs.page(PAGE) == PAGE, "run: make pages"
     shown = set(re.findall(r"^\| `([\w.]+)", PAGE.partition(library_docs.BEGIN)[2], re.MULTILINE))
     for name in library_docs.MODULES:
         assert set(library_docs.public_names(name)) <= shown, name
@@ -91,18 +89,3 @@ def test_every_module_of_the_page_names_its_own(name: str) -> None:
         thing = getattr(module, each)
         if isinstance(thing, type) and not issubclass(thing, MfnError):
             assert library_docs.first_sentence(thing), each
-
-
-def test_a_page_that_is_out_of_date_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """And is written anew when that is asked for."""
-    page = tmp_path / "library.md"
-    page.write_text(PAGE.replace("| `Keyring.encrypt(", "| `Keyring.encipher("))
-    monkeypatch.setattr(library_docs, "PAGE", page)
-    monkeypatch.setattr(sys, "argv", ["library_docs"])
-    assert library_docs.main() == 1
-    assert "--write" in capsys.readouterr().out
-    monkeypatch.setattr(sys, "argv", ["library_docs", "--write"])
-    assert library_docs.main() == 0
-    assert page.read_text() == PAGE

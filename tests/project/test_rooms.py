@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import mycelium_fractal_net
-from scripts import house
+from scripts import house, made
 
 PACKAGE = Path(mycelium_fractal_net.__file__).parent
 ROOT = "mycelium_fractal_net"
@@ -205,7 +205,7 @@ def test_the_database_is_known_to_the_key_store_alone() -> None:
 
 def test_the_picture_shows_the_import_rules() -> None:
     """docs/house.svg is drawn from the layers that the linter enforces."""
-    assert house.PICTURE.read_text() == house.picture(), "run: python scripts/house.py --write"
+    assert (made.DOCS / "house.svg").read_text() == house.page(), "run: make pages"
 
 
 def test_few_files_lie_flat_in_security() -> None:

@@ -14,8 +14,8 @@ from scripts.side_channels import (
     faults,
     functions,
     notes,
+    page,
     touch_of,
-    written,
 )
 
 
@@ -30,7 +30,7 @@ def test_every_function_that_touches_a_secret_has_a_note_that_is_true() -> None:
     text = PAGE.read_text()
     assert faults(text) == []
     assert len(notes(text)) > 150
-    assert written(text) == text
+    assert page(text) == text
 
 
 def test_a_note_that_is_missing_or_of_nothing_or_wrong_is_found() -> None:
@@ -41,7 +41,7 @@ def test_a_note_that_is_missing_or_of_nothing_or_wrong_is_found() -> None:
     without = "".join(line for line in text.splitlines(True) if not line.startswith(ours))
     (missing,) = faults(without)
     assert missing.startswith("security/algorithms/mac.py: MacKey.verify touches")
-    assert "say why this is fine" in faults(written(without))[0]
+    assert "say why this is fine" in faults(page(without))[0]
     assert "touches no secret" in faults(text.replace(ours, f"| `Gone` | `key` | x |\n{ours}"))[0]
     row = next(line for line in text.splitlines() if line.startswith(ours))
     (wrong,) = faults(text.replace(row, f"{row.rsplit(' | ', 1)[0]} | {PASSES} |"))

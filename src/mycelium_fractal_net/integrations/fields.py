@@ -240,6 +240,15 @@ def stored_tag_bytes(
         raise ConfigurationError(f"{where}: {error}") from None
 
 
+def octets(value: object) -> bytes:
+    """The bytes that a database gave for a value of a column; none for what is no bytes.
+
+    SQLite stores values of any type in any column, and ``bytes(number)`` would be as many zero
+    bytes as whoever writes to the database likes.
+    """
+    return bytes(value) if isinstance(value, bytes | bytearray | memoryview) else b""
+
+
 def flattened(tags: Sequence[list[bytes]]) -> list[bytes]:
     """Every tag once, in order: what a search for several values asks with."""
     return list(dict.fromkeys(each for some in tags for each in some))

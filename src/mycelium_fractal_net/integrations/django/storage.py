@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.db import models
 
+from mycelium_fractal_net.integrations.fields import octets
 from mycelium_fractal_net.security.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -47,15 +48,7 @@ def as_text(stored: bytes) -> str:
 
 def opened(field: Any, column: EncryptedColumn, value: Any) -> bytes:
     """The bytes of the value in what a column holds. Raises :class:`.DecryptionError`."""
-    found = value if isinstance(value, str) else _octets(value)
+    found = value if isinstance(value, str) else octets(value)
     if field.as_text or field.takes_over is not None:
         return column.open_either(found)
     return column.open(found if isinstance(found, bytes) else b"")
-
-
-def _octets(value: Any) -> bytes:
-    """The bytes of a value of any kind, which SQLite stores in any column: a number has none.
-
-    ``bytes(number)`` would be as many zero bytes as whoever writes to the database likes.
-    """
-    return bytes(value) if isinstance(value, bytes | bytearray | memoryview) else b""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import weakref
 import zlib
 from binascii import b2a_base64
@@ -11,7 +12,12 @@ from sqlalchemy import Column, Index, LargeBinary, Table, Text, event
 from sqlalchemy.types import TypeDecorator, TypeEngine, to_instance
 
 from mycelium_fractal_net.integrations.application import APPLICATION, application_keyring
-from mycelium_fractal_net.integrations.fields import EncryptedColumn, copied, stored_tag_bytes
+from mycelium_fractal_net.integrations.fields import (
+    EncryptedColumn,
+    copied,
+    octets,
+    stored_tag_bytes,
+)
 from mycelium_fractal_net.integrations.sqlalchemy import mariadb
 from mycelium_fractal_net.integrations.sqlalchemy.comparing import EncryptedComparator
 from mycelium_fractal_net.integrations.sqlalchemy.kinds import check_kind, codec_of
@@ -212,9 +218,9 @@ class Encrypted(TypeDecorator[Any]):
             return None
         try:
             if self.as_text or self.takes_over is not None:
-                stored = value if isinstance(value, str) else bytes(value)
+                stored = value if isinstance(value, str) else octets(value)
                 return self._spelling.read(self.field.open_either(stored))
-            return self._spelling.read(self.field.open(bytes(value)))
+            return self._spelling.read(self.field.open(octets(value)))
         except (DecryptionError, InvalidInputError) as error:
             raise self._named(error, value) from None
 
@@ -225,20 +231,22 @@ class Encrypted(TypeDecorator[Any]):
         column = None if self._column is None else self._column()
         if column is None:
             return error
-        stored = value if isinstance(value, str) else bytes(value)
+        stored = value if isinstance(value, str) else octets(value)
         return located(error, column, stored, self.tag_bytes)
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any] | None:
         """:meth:`process_result_value`, in one function for each value of a column of bytes."""
-        if self.as_text or self.takes_over is not None:
+        if self.as_text:
             return super().result_processor(dialect, coltype)
+        if self.takes_over is not None:
+            return functools.partial(self.process_result_value, dialect=dialect)
         decode = self._spelling.decode
 
         def process(value: Any) -> Any:
             if value is None:
                 return None
             try:
-                opened = self.field.open(value if type(value) is bytes else bytes(value))
+                opened = self.field.open(value if type(value) is bytes else octets(value))
             except DecryptionError as error:
                 raise self._named(error, value) from None
             try:

@@ -6,6 +6,8 @@ statement of SQLAlchemy Core writes or reads such a value in plaintext: it does 
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 from uuid import UUID
 
@@ -13,7 +15,7 @@ from sqlalchemy import LargeBinary
 from sqlalchemy.sql import operators
 from sqlalchemy.types import TypeDecorator, TypeEngine, to_instance
 
-from mycelium_fractal_net.integrations.fields import RefusedQueryError
+from mycelium_fractal_net.integrations.fields import RefusedQueryError, octets
 from mycelium_fractal_net.integrations.sqlalchemy import mariadb
 from mycelium_fractal_net.integrations.sqlalchemy.kinds import codec_of
 from mycelium_fractal_net.security.errors import InvalidInputError
@@ -116,7 +118,11 @@ class SealedRow(TypeDecorator[RowValue]):
 
     def process_result_value(self, value: Any, dialect: Dialect) -> RowValue | None:  # noqa: ARG002
         """What the object of its row opens."""
-        return None if value is None else RowValue(sealed=bytes(value))
+        return None if value is None else RowValue(sealed=octets(value))
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:  # noqa: ARG002
+        """:meth:`process_result_value` alone: that of bytes takes a number for a size."""
+        return functools.partial(self.process_result_value, dialect=dialect)
 
     def compare_values(self, x: Any, y: Any) -> bool:
         """Whether it is the same one: each assignment is stored anew."""
