@@ -91,9 +91,8 @@ def test_a_table_that_lives_is_taken_over(
             rows = connection.scalars(select(both.c.iban).order_by(both.c.id)).all()
         assert rows == ["DE02", "", "FR76"]
         assert connection.scalars(select(plain.c.iban)).all()[2] != "FR76"
-    assert [each.getMessage() for each in caplog.records] == [
-        "people.iban: a value that is not sealed was read"
-    ]
+    told = [each.getMessage() for each in caplog.records if each.name == fields.__name__]
+    assert told == ["people.iban: a value that is not sealed was read"]
     assert plaintext_read()["people.iban"] == 2
 
     after = people()

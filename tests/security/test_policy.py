@@ -342,7 +342,7 @@ def test_a_recipient_key_is_of_the_first_suite_that_is_allowed() -> None:
     assert ALL.generate_recipient_key().public.algorithm == HPKE_HERE
     later = Policy(disallowed=["HPKE-X25519", "HPKE-P256"])
     assert later.generate_recipient_key().public.algorithm == "HPKE-P384"
-    with pytest.raises(AlgorithmNotAllowedError, match=r"^the algorithm HPKE-X25519 is not"):
+    with pytest.raises(AlgorithmNotAllowedError, match="X25519 is not"):
         Policy(disallowed=SUITES).generate_recipient_key()
 
 
