@@ -62,7 +62,7 @@ class Mfn:
     def ok(self, *arguments: str | Path) -> Ran:
         """Run it and insist that it succeeds."""
         ran = self(*arguments)
-        assert (ran.code, ran.err) == (0, "")
+        assert (ran.code, ran.err) == (0, ""), ran.err
         return ran
 
     def fed(self, *arguments: str | Path, input: bytes) -> Ran:

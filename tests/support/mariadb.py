@@ -40,11 +40,13 @@ def running(buffer_pool: str = "32M") -> Iterator[str]:
     assert found is not None
     server, layout = found
     with tempfile.TemporaryDirectory(prefix="mfn-maria-") as base:
-        data = Path(base) / "data"
+        data, scratch = Path(base) / "data", Path(base) / "scratch"
+        scratch.mkdir()  # one that starts deletes what others have in a folder that they share
+        both = (*_BOTH, f"--tmpdir={scratch}")
         laid_out = subprocess.run(
             [
                 layout, "--no-defaults", f"--datadir={data}", "--user=root", "--skip-test-db",
-                "--auth-root-authentication-method=normal", *_BOTH,
+                "--auth-root-authentication-method=normal", *both,
             ],
             check=False,
             capture_output=True,
@@ -61,7 +63,7 @@ def running(buffer_pool: str = "32M") -> Iterator[str]:
             [
                 server, "--no-defaults", f"--datadir={data}", "--user=root", f"--port={port}",
                 "--bind-address=127.0.0.1", f"--socket={base}/socket", f"--pid-file={base}/pid",
-                f"--init-file={account}", f"--innodb-buffer-pool-size={buffer_pool}", *_BOTH,
+                f"--init-file={account}", f"--innodb-buffer-pool-size={buffer_pool}", *both,
                 *_FLEETING,
             ],
             stdout=subprocess.DEVNULL,
