@@ -72,6 +72,12 @@ def test_each_normalisation_finds_what_it_says(one: str, other: str, same: set[s
         assert (tag(one, normalisation=name) == tag(other, normalisation=name)) == (name in same)
 
 
+def test_bytes_in_any_buffer_have_the_same_tag() -> None:
+    """Of one byte each, in one piece."""
+    for buffer in (bytearray(b"alice"), memoryview(b"xalicex")[1:6]):
+        assert tag(buffer) == tag(b"alice")  # type: ignore[arg-type]
+
+
 def test_text_is_the_bytes_of_its_utf_8() -> None:
     """So that a field of text and one of bytes can be asked in both ways."""
     for name in ("exact", "nfc", "caseless"):
