@@ -11,7 +11,6 @@ from mycelium_fractal_net.security.errors import MfnError
 from scripts import library_docs
 
 if TYPE_CHECKING:
-
     from mycelium_fractal_net import Keyring
 
 PAGE = library_docs.PAGE.read_text()

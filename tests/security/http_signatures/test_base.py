@@ -348,3 +348,10 @@ class TestIdentifiers:
         theirs.parse(f"({items})".encode())
         message = request(headers=[(name.encode(), b"v") for name in names])
         assert lines(message, *names) == [f"{each}: v" for each in theirs]
+
+
+def test_what_a_signature_covers_is_not_changed_any_more() -> None:
+    """Lists of components are remembered, and shared by all who cover the same."""
+    found = covered(named(("@method",)))
+    with pytest.raises(AttributeError):
+        found.names = frozenset()  # type: ignore[misc]

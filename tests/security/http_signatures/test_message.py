@@ -632,3 +632,10 @@ class TestSigning:
         assert signature_input == (
             'a=();created=1;expires=2;keyid="k\\"";nonce="n";alg="ed25519";tag="t"'
         )
+
+
+def test_parameters_are_those_that_are_given_and_no_others() -> None:
+    """What is absent is absent, and is not an empty text."""
+    assert msgspec.structs.asdict(SignatureParameters(created=1)) == {
+        "created": 1, "expires": None, "keyid": None, "nonce": None, "alg": None, "tag": None,
+    }  # fmt: skip

@@ -346,3 +346,10 @@ class TestBodyOnly:
         """A timestamp among it: then the whole request must have been signed."""
         with pytest.raises(InvalidSignatureError):
             parse_body_signature(request(headers=headers))
+
+
+def test_what_was_read_is_not_changed_any_more() -> None:
+    """A signature that was verified is the one that was read."""
+    signature = PlanSignature(b"signature", b"key", NOW, NONCE)
+    with pytest.raises(AttributeError):
+        signature.nonce = "another"  # type: ignore[misc]
