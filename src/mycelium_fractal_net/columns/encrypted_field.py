@@ -85,6 +85,31 @@ class EncryptedField:
         )
 
 
+class FieldSealer:
+    """Seals values as ``field`` stores them, under ``key_id``; raises what its keys refuse."""
+
+    def __init__(self, keyring: Keyring, field: EncryptedField, key_id: str | None) -> None:
+        self._cipher = keyring.bound(
+            key_id=keyring.protecting_key(key_id), associated_data=field.binding
+        )
+        self._index = field.tags_by(keyring)
+        self._tag_bytes = field.tag_bytes
+        if self._index is not None:
+            self._index.tag(b"")  # what forbids every tag is no fault of a value
+
+    def seal(self, plaintext: bytes) -> bytes:
+        """The tag and the message, which was opened once: whoever asks throws the value away."""
+        tag = b"" if self._index is None else bytes(self._index.tag(plaintext))
+        message = self._cipher.seal(plaintext)
+        if self._cipher.open(message) != plaintext:
+            raise DecryptionError
+        return tag + message
+
+    def open(self, stored: bytes) -> bytes:
+        """The value in a tag and a message. Raises :class:`.DecryptionError`."""
+        return self._cipher.open(stored[self._tag_bytes :])
+
+
 def moving(
     keyring: Keyring, field: EncryptedField, options: OpenOptions, habit: Habit
 ) -> Callable[[Value, bytes], Value | None]:

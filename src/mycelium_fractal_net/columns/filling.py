@@ -21,11 +21,12 @@ from mycelium_fractal_net.columns.coding import Coding, Habit, Value, encode
 from mycelium_fractal_net.columns.column import MessageColumn
 from mycelium_fractal_net.columns.column_database import ColumnDatabase, NotWrittenError, Why
 from mycelium_fractal_net.columns.column_report import ColumnReport, Failure
+from mycelium_fractal_net.columns.encrypted_field import FieldSealer
 from mycelium_fractal_net.columns.located_column import Key, LocatedColumn, Span
 from mycelium_fractal_net.columns.moving import OF_ONE_VALUE, Part
 from mycelium_fractal_net.columns.plaintext import Plaintext, as_it_is, sealed_in
 from mycelium_fractal_net.columns.sweep import RunOptions, Sweep
-from mycelium_fractal_net.security.errors import DecryptionError, InvalidInputError
+from mycelium_fractal_net.security.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -79,12 +80,9 @@ def fill_column(
     field = column.field
     if field is None:
         raise InvalidInputError("a column is filled as an encrypted field, and none is named")
-    cipher = keyring.bound(key_id=keyring.protecting_key(key_id), associated_data=field.binding)
-    index = field.tags_by(keyring)
-    if index is not None:
-        index.tag(b"")  # what forbids every tag is no fault of a value
+    sealer = FieldSealer(keyring, field, key_id)
     database, place = _pair(column, old_column)
-    if index is not None and place.holds_text:
+    if field.index is not None and place.holds_text:
         raise InvalidInputError("a column of text is filled without an index")
     coding = _TEXT if place.holds_text else _BYTES
     place.take_empty()
@@ -107,14 +105,10 @@ def fill_column(
             stored = sealed_in(new, field.tag_bytes)
             if stored is None:
                 raise InvalidInputError("the new column has a value that is not sealed")
-            if cipher.open(stored[field.tag_bytes :]) != plaintext:
+            if sealer.open(stored) != plaintext:
                 raise InvalidInputError(_OTHER)
             return None
-        tag = b"" if index is None else bytes(index.tag(plaintext))
-        message = cipher.seal(plaintext)
-        if cipher.open(message) != plaintext:
-            raise DecryptionError
-        return encode(tag + message, coding, habit)
+        return encode(sealer.seal(plaintext), coding, habit)
 
     sweep = Sweep(keyring, database, place, how)
     found = sweep.through(

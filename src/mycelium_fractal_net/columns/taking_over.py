@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Unpack
 from mycelium_fractal_net.columns.coding import Coding, Habit, Value, encode
 from mycelium_fractal_net.columns.column import MessageColumn
 from mycelium_fractal_net.columns.column_report import ColumnReport
+from mycelium_fractal_net.columns.encrypted_field import FieldSealer
 from mycelium_fractal_net.columns.located_column import LocatedColumn, ValueChange
 from mycelium_fractal_net.columns.plaintext import as_it_is, sealed_in
 from mycelium_fractal_net.columns.sweep import RunOptions, Sweep
@@ -49,15 +50,12 @@ def take_over_column(
     field = column.field
     if field is None:
         raise InvalidInputError("a column is taken over as an encrypted field, and none is named")
-    cipher = keyring.bound(key_id=keyring.protecting_key(key_id), associated_data=field.binding)
-    index = field.tags_by(keyring)
-    if index is not None:
-        index.tag(b"")  # what forbids every tag is no fault of a value
+    sealer = FieldSealer(keyring, field, key_id)
     column.constant(PLAIN)
     database, place = column.located()
-    if index is not None and place.holds_text:
+    if field.index is not None and place.holds_text:
         raise InvalidInputError("a column of text is taken over without an index")
-    text_as = _TEXT if index is None else _BYTES
+    text_as = _TEXT if field.index is None else _BYTES
     place.take_empty()
     habit = Habit()
     opens = as_it_is if source is None else source.opener(keyring)
@@ -76,11 +74,7 @@ def take_over_column(
         plaintext = old_plaintext(value)
         if plaintext is None:
             return None
-        tag = b"" if index is None else bytes(index.tag(plaintext))
-        message = cipher.seal(plaintext)
-        if cipher.open(message) != plaintext:
-            raise DecryptionError
-        return encode(tag + message, text_as if isinstance(value, str) else _BYTES, habit)
+        return encode(sealer.seal(plaintext), text_as if isinstance(value, str) else _BYTES, habit)
 
     def write_nothing(_: Connection, _place: LocatedColumn, _change: ValueChange) -> bool:
         return True
