@@ -12,11 +12,13 @@ import pytest
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.orm import Session
 
+from mycelium_fractal_net import open_keyring
 from mycelium_fractal_net.integrations.application import configure
 from mycelium_fractal_net.security.key_providers import LocalKeyProvider
 from mycelium_fractal_net.security.keyring.keyring import Keyring
 from tests.integrations.customers import Base
 from tests.support import mariadb, postgres
+from tests.support.cli import Mfn
 from tests.support.stores import keyring_over, open_provider
 
 
@@ -54,6 +56,24 @@ def own_keys(local_provider: LocalKeyProvider) -> Iterator[Keyring]:
         configure(None)
 
 
+@pytest.fixture
+def application(mfn: Mfn) -> Iterator[Keyring]:
+    """The keyring of an application whose keys ``mfn`` has made."""
+    mfn.ok("key", "create", "customers")
+    mfn.ok("key", "create", "customers-index", "--type", "index")
+    with open_keyring(home=mfn.home) as keyring:
+        configure(keyring)
+        yield keyring
+        configure(None)
+
+
+def _with_tables(url: str) -> Iterator[Engine]:
+    made = create_engine(url)
+    Base.metadata.create_all(made)
+    yield made
+    made.dispose()
+
+
 @pytest.fixture(scope="session")
 def application_postgres(postgres_server: str) -> str:
     """The URL of an application's database on PostgreSQL."""
@@ -62,18 +82,12 @@ def application_postgres(postgres_server: str) -> str:
 
 @pytest.fixture(scope="session")
 def _postgres(application_postgres: str) -> Iterator[Engine]:
-    made = create_engine(application_postgres)
-    Base.metadata.create_all(made)
-    yield made
-    made.dispose()
+    yield from _with_tables(application_postgres)
 
 
 @pytest.fixture(scope="session")
 def _sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    made = create_engine(f"sqlite:///{tmp_path_factory.mktemp('tables') / 'application.db'}")
-    Base.metadata.create_all(made)
-    yield made
-    made.dispose()
+    yield from _with_tables(f"sqlite:///{tmp_path_factory.mktemp('tables') / 'application.db'}")
 
 
 @pytest.fixture(scope="session")
@@ -84,10 +98,7 @@ def application_mariadb(mariadb_server: str) -> str:
 
 @pytest.fixture(scope="session")
 def _mariadb(application_mariadb: str) -> Iterator[Engine]:
-    made = create_engine(application_mariadb)
-    Base.metadata.create_all(made)
-    yield made
-    made.dispose()
+    yield from _with_tables(application_mariadb)
 
 
 def _emptied(engine: Engine) -> None:

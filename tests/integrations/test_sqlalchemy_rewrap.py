@@ -11,26 +11,13 @@ from sqlalchemy import Engine, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from mycelium_fractal_net import open_keyring
 from mycelium_fractal_net.cli import ExitCode
-from mycelium_fractal_net.integrations.application import configure
 from mycelium_fractal_net.integrations.sqlalchemy.stored_tag import tag_of
 from mycelium_fractal_net.security.keyring.keyring import Keyring
 from tests.integrations.customers import EMAIL, TABLE, Customer
 from tests.support.cli import Mfn, Ran
 
 ROWS = 40
-
-
-@pytest.fixture
-def application(mfn: Mfn) -> Iterator[Keyring]:
-    """The keyring of an application whose keys ``mfn`` has made."""
-    mfn.ok("key", "create", "customers")
-    mfn.ok("key", "create", "customers-index", "--type", "index")
-    with open_keyring(home=mfn.home) as keyring:
-        configure(keyring)
-        yield keyring
-        configure(None)
 
 
 @contextlib.contextmanager

@@ -14,9 +14,7 @@ from sqlalchemy import Column as Plain
 from sqlalchemy import Engine, LargeBinary, String, select, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, validates
 
-from mycelium_fractal_net import open_keyring
 from mycelium_fractal_net.cli import ExitCode
-from mycelium_fractal_net.integrations.application import configure
 from mycelium_fractal_net.integrations.sqlalchemy import Encrypted
 from mycelium_fractal_net.security.keyring.keyring import Keyring
 from tests.support.cli import Mfn
@@ -66,17 +64,6 @@ def releases() -> tuple[type[Any], type[Any], type[Any]]:
 
 
 OLD, BOTH, NEW = releases()
-
-
-@pytest.fixture
-def application(mfn: Mfn) -> Iterator[Keyring]:
-    """The keyring of an application whose keys ``mfn`` has made."""
-    mfn.ok("key", "create", "customers")
-    mfn.ok("key", "create", "customers-index", "--type", "index")
-    with open_keyring(home=mfn.home) as keyring:
-        configure(keyring)
-        yield keyring
-        configure(None)
 
 
 @pytest.fixture
