@@ -26,7 +26,6 @@ from typing import Any, Final
 import django
 from django.conf import settings
 from django.db import connections, models, transaction
-from sqlalchemy import make_url
 
 from benchmarks.harness import Figure, Work, compare
 from benchmarks.report import Goal, goals_table, machine
@@ -91,14 +90,8 @@ def measure(rows: int, *, rounds: int, budget: float) -> Results:
             "SQLite": {**_SQLITE, "NAME": str(folder / "customers.db")},
         }
         if postgres.binaries() is not None:
-            url = make_url(stack.enter_context(postgres.server()))
-            databases["PostgreSQL"] = {
-                "ENGINE": "django.db.backends.postgresql",
-                "NAME": "postgres",
-                "USER": url.username,
-                "HOST": url.host,
-                "PORT": url.port,
-            }
+            server = stack.enter_context(postgres.server())
+            databases["PostgreSQL"] = postgres.django_settings(f"{server}postgres")
         settings.configure(
             SECRET_KEY=secrets.token_hex(),
             SALT_KEY=secrets.token_hex(),

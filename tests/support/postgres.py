@@ -211,6 +211,22 @@ def _wait(port: int, process: subprocess.Popen[bytes]) -> None:
     raise RuntimeError("PostgreSQL did not start")
 
 
+def django_settings(url: str) -> dict[str, object]:
+    """A database as an entry of Django's ``DATABASES``."""
+    from sqlalchemy.engine import make_url
+
+    at = make_url(url)
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": at.database,
+        "USER": at.username,
+        "PASSWORD": at.password or "",
+        "HOST": at.host or at.query.get("host", ""),
+        "PORT": at.port or "",
+        "OPTIONS": {},
+    }
+
+
 def create_database(server_url: str, name: str, template: str = "template0") -> str:
     """A new database on that server, a copy of ``template``; returns its URL."""
     import psycopg

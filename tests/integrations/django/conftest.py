@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import django
 import pytest
-from sqlalchemy.engine import make_url
 
 from mycelium_fractal_net.integrations.application import configure
 from tests.integrations.conftest import with_keys
@@ -93,16 +92,10 @@ def postgresql(postgres_server: str) -> Iterator[None]:
 
     from tests.integrations.django.shop.models import Customer, Everything
 
-    url = make_url(postgres.create_database(postgres_server, "django"))
+    url = postgres.create_database(postgres_server, "django")
     connections.settings["postgresql"] = {
         **connections.settings["default"],
-        "ENGINE": "django.db.backends.postgresql",
-        "NAME": url.database,
-        "USER": url.username,
-        "PASSWORD": url.password or "",
-        "HOST": url.host or url.query.get("host", ""),
-        "PORT": url.port or "",
-        "OPTIONS": {},
+        **postgres.django_settings(url),
     }
     with connections["postgresql"].schema_editor() as editor:
         editor.create_model(Customer)

@@ -13,7 +13,6 @@ from django.db import connections, migrations, models
 from django.db.migrations.autodetector import MigrationAutodetector
 from django.db.migrations.state import ModelState, ProjectState
 from django.db.migrations.writer import MigrationWriter
-from sqlalchemy.engine import make_url
 
 from mycelium_fractal_net.columns import EncryptedField as StoredField
 from mycelium_fractal_net.columns import MessageColumn, fill_column, take_over_column
@@ -101,16 +100,7 @@ def site(request: pytest.FixtureRequest, keys: Keyring, tmp_path: Path) -> Itera
     else:
         server = str(request.getfixturevalue("postgres_server"))
         url = postgres.create_database(server, f"site_{tmp_path.name[-20:]}".replace("-", "_"))
-        at = make_url(url)
-        chosen |= {
-            "ENGINE": "django.db.backends.postgresql",
-            "NAME": at.database,
-            "USER": at.username,
-            "PASSWORD": at.password or "",
-            "HOST": at.host or at.query.get("host", ""),
-            "PORT": at.port or "",
-            "OPTIONS": {},
-        }
+        chosen |= postgres.django_settings(url)
     connections.settings[using] = chosen
     made = Site(using, url)
     made.migrate(
